@@ -1,0 +1,40 @@
+# bcclone: `make` shows the commands. Only python3 and make are needed to begin with.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+
+.PHONY: help demo test test-slow lint lock clean
+
+help:            ## show these commands
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+demo: $(STAMP)   ## the whole main job on a small recording that the project draws itself, into demo/
+	$(BIN)/bcclone demo
+
+test: lint       ## lint, types, import contract and the fast tests
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## every test, the slow ones too: real recordings, kill tests, long runs
+	$(BIN)/python -m pytest -m "slow or not slow" --timeout 1800
+
+lint: $(STAMP)   ## ruff, mypy and import-linter only
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+# Made once; made again only when what is declared changes. The stamp is written last, so a broken
+# installation is never taken for a complete one.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "bcclone needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo "python3 cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+lock:            ## write constraints.txt anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file constraints.txt
+
+clean:           ## remove the environment and the caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,8 @@
+"""`python -m bcclone` is `bcclone`."""
+
+import sys
+
+from bcclone.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""A path to write -> the whole file or the old one, never half of it."""
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bcclone.errors import UserError
+
+_STALE_AFTER_SECONDS = 86_400
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` when the block ends without an error.
+
+    The temporary name keeps the suffix, since Keras and ffmpeg choose the format by it. What a killed run
+    left behind is removed by the next one that writes the same path.
+    """
+    _remove_leftovers(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{path.suffix}")
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":
+        _flush(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 so that a reader sees the old content or the new, and nothing between."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def refuse_existing(path: Path, remedy: str) -> None:
+    """Raise UserError when `path` is there already; `remedy` ends the sentence with what to do.
+
+    Also when its folder is missing or cannot be written, so that nobody learns it after an hour's work.
+    """
+    if path.exists():
+        raise UserError(f"{path} exists already; {remedy}")
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Raise UserError when the folder that `path` would lie in is missing or cannot be written."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UserError(f"{path}: the folder {folder} does not exist; make it first, or choose another place")
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{path}: no permission to write in {folder}; choose another place")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file")
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f".{path.stem}.*-*.partial{path.suffix}"):
+        pid = leftover.name.removeprefix(f".{path.stem}.").partition("-")[0]
+        if pid.isdigit() and not _may_be_in_use(leftover, int(pid)):
+            leftover.unlink(missing_ok=True)
+
+
+def _may_be_in_use(leftover: Path, pid: int) -> bool:
+    if sys.platform == "win32":  # signal 0 would end the process there
+        return time.time() - leftover.stat().st_mtime < _STALE_AFTER_SECONDS
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

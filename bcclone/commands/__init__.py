@@ -1,0 +1,1 @@
+"""What a command line says -> settings, one call, and what is printed of the result."""

@@ -1,0 +1,114 @@
+"""Turn recordings of the simulator into one HDF5 store.
+
+RECORDING is a folder with a driving_log.csv, a CSV file, or a pattern such as 'recordings/*/'.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bcclone.commands.options import add_json, build, given, print_json, say
+from bcclone.errors import UserError
+
+_SAMPLE_OPTIONS = ("cameras", "correction", "previous", "flip", "split", "validation", "block_seconds", "seed")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; those that shape samples default to None, so that --add can take the store's."""
+    parser.add_argument("recordings", nargs="+", metavar="RECORDING", help="folder, CSV file or pattern")
+    parser.add_argument("-o", "--output", type=Path, default=Path("data.h5"), help="the store to write (data.h5)")
+    shape = parser.add_argument_group("samples")
+    shape.add_argument("--cameras", type=_cameras, help="which cameras to use (center,left,right)")
+    shape.add_argument("--correction", type=float, help="steering added for the left camera, subtracted for the right (0.1)")
+    shape.add_argument("--previous", type=int, help="earlier frames paired with each steering (4)")
+    shape.add_argument("--no-flip", dest="flip", action="store_false", default=None, help="leave out the mirror images")
+    shape.add_argument("--size", type=_size, help="size of the stored images, N or WIDTHxHEIGHT (128)")
+    split = parser.add_argument_group("split into training and validation")
+    split.add_argument("--validation", type=float, help="share of the rows kept for validation (0.2)")
+    split.add_argument("--block-seconds", type=float, help="length of the blocks of time that are kept together (10)")
+    split.add_argument("--split", choices=("blocks", "random"), help="blocks of time, or single rows, which leaks (blocks)")
+    split.add_argument("--seed", type=int, help="seed of the split (0)")
+    parser.add_argument("--allow-skips", action="store_true", help="go on when more than 5 %% cannot be used")
+    parser.add_argument("--force", action="store_true", help="write over an existing store")
+    parser.add_argument("--add", action="store_true", help="keep what the store holds and add to it")
+    parser.add_argument("--check", action="store_true", help="only inspect the recordings and report; write nothing")
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert or check; return the exit code."""
+    return _check(arguments) if arguments.check else _convert(arguments)
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from bcclone.preprocess import Conversion, PreprocessSettings, convert
+
+    preprocessing, samples = _shape(arguments)
+    settings = PreprocessSettings(
+        tuple(arguments.recordings),
+        arguments.output,
+        preprocessing,
+        samples,
+        force=arguments.force,
+        add=arguments.add,
+        allow_skips=arguments.allow_skips,
+    )
+    made: Conversion = convert(settings)
+    for notice in made.notices:
+        say(f"note: {notice}")
+    for skip in made.skips:
+        say(f"skipped: {skip.file}, row {skip.row}: {skip.reason}")
+    if arguments.json:
+        print_json({
+            "recordings": made.recordings, "rows": made.rows, "episodes": made.episodes, "frames": made.frames,
+            "samples": {"train": made.train, "validation": made.validation}, "skipped": len(made.skips),
+            "seconds": round(made.seconds, 3), "output": str(made.output),
+        })  # fmt: skip
+    else:
+        print(
+            f"{made.output}: {made.recordings} recordings, {made.rows} rows in {made.episodes} episodes, "
+            f"{made.frames} frames, {made.train} training and {made.validation} validation samples, "
+            f"{len(made.skips)} skipped, {made.seconds:.1f} s\n"
+            f"next: python model.py {made.output}"
+        )
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from bcclone.check import check
+
+    reports = check(arguments.recordings)
+    if arguments.json:
+        print_json([report.as_json() for report in reports])
+    else:
+        print("\n\n".join(report.as_text() for report in reports))
+    return 2 if any(report.log is None for report in reports) else 0
+
+
+def _shape(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the preprocessing and the sample settings: the defaults, or the store's when adding to one."""
+    from bcclone.images import Preprocessing
+    from bcclone.preprocess import stored_settings
+    from bcclone.samples import SampleSettings
+
+    adding = arguments.add and arguments.output.exists()
+    base = stored_settings(arguments.output) if adding else (Preprocessing(), SampleSettings())
+    size = {"width": arguments.size[0], "height": arguments.size[1]} if arguments.size else {}
+    preprocessing = build(replace, base[0], **size)
+    samples = build(replace, base[1], **given(arguments, *_SAMPLE_OPTIONS))
+    if adding and (preprocessing, samples) != base:
+        raise UserError(
+            f"{arguments.output} was made with other options; leave them out to add to it alike, "
+            f"or make a new store:\n  stored: {base[0]} {base[1]}\n  given:  {preprocessing} {samples}"
+        )
+    return preprocessing, samples
+
+
+def _cameras(text: str) -> tuple[str, ...]:
+    return tuple(camera.strip() for camera in text.split(","))
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    return int(width), int(height or width)

@@ -1,0 +1,50 @@
+"""How far a long step is: a bar on a terminal, a plain line now and then elsewhere; always on standard error."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+class Progress:
+    """Counts to `total` and shows count, rate and time left, with further figures behind them."""
+
+    def __init__(self, label: str, total: int, unit: str, done: int = 0) -> None:
+        self.label, self.total, self.unit, self.done = label, total, unit, done
+        self._first = done
+        self._begun = self._shown = time.monotonic()
+        self._bar: tqdm[None] | None = None
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=total, initial=done, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        elif kind is None:
+            self._print_line("")
+
+    def advance(self, count: int, figures: str = "") -> None:
+        """Count `count` more; `figures` is shown behind the rate."""
+        self.done += count
+        if self._bar is not None:
+            self._bar.set_postfix_str(figures, refresh=False)
+            self._bar.update(count)
+        elif self.done < self.total and time.monotonic() - self._shown >= _SECONDS_BETWEEN_LINES:
+            self._shown = time.monotonic()
+            self._print_line(figures)
+
+    def _print_line(self, figures: str) -> None:
+        seconds = max(time.monotonic() - self._begun, 1e-9)
+        rate = (self.done - self._first) / seconds
+        left = f", {(self.total - self.done) / rate:.0f} s left" if 0 < rate and self.done < self.total else ""
+        line = f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.0f}/s{left}"
+        print(f"{line}, {figures}" if figures else line, file=sys.stderr, flush=True)

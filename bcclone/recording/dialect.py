@@ -1,0 +1,122 @@
+"""One line of text -> image names and numeric fields, whatever separator and decimal mark the writer used.
+
+The dialects and the counts behind these rules: docs/dialects.md.
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+
+from bcclone.recording.row import CAMERAS, RowError
+
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+_IMAGE = re.compile(r"\.jpe?g\"?\s*(?P<separator>[,;\t])(?P<space> ?)", re.IGNORECASE)
+_INDEX = re.compile(r"\s*\d*\s*[,;\t]\s*(?=\S*[^\s,;\t])")
+_HEADER_WORDS = {
+    "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
+    "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
+}  # fmt: skip
+COLUMNS = "center,left,right,steering,throttle,brake,speed"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a log is written. cameras: those that any row names; extra_columns: the most that any row has."""
+
+    spaced: bool
+    decimal_comma: bool
+    header: bool
+    cameras: tuple[str, ...]
+    extra_columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A line taken apart: base names of the images ("" where none) and the numeric fields as written."""
+
+    line: int
+    images: tuple[str, str, str]
+    numbers: tuple[str, ...]
+
+
+def names_an_image(text: str) -> bool:
+    """Return True when the line holds the path of a JPEG."""
+    return _IMAGE.search(text) is not None
+
+
+def is_spaced(text: str) -> bool:
+    """Return True when a space follows the separator after the first image."""
+    match = _IMAGE.search(text)
+    return match is not None and match["separator"] == "," and match["space"] == " "
+
+
+def is_known_header(text: str) -> bool:
+    """Return True for the simulator's column names, in their order, under any of their usual spellings."""
+    return header_fault(text) is None and "center" in text.lower()
+
+
+def header_fault(text: str) -> str | None:
+    """Return what contradicts our order of columns in a line of column names, or None."""
+    names = [name.strip().strip('"').lower() for name in re.split(r"[,;\t]", text)]
+    if names and names[0] in ("", "index", "unnamed: 0"):
+        names = names[1:]
+    for place, name in enumerate(names):
+        if name in _HEADER_WORDS and _HEADER_WORDS[name] != place:
+            return f"its header has {name!r} as column {place + 1}, expected as column {_HEADER_WORDS[name] + 1}"
+    return None
+
+
+def take_apart(line: int, text: str) -> Fields:
+    """Split a line into images and numbers; raises RowError with what is missing.
+
+    Paths are found by their ending and not by splitting: they hold spaces and commas.
+    """
+    found = _IMAGE.search(text)
+    if found is None:
+        raise RowError("no image path in the first column")
+    separator = found["separator"]
+    index = _INDEX.match(text)
+    rest = text[index.end() :] if index else text
+    images = []
+    for camera in CAMERAS:
+        image, rest = _take_image(rest, separator, camera)
+        images.append(base_name(image))
+    numbers = _split_numbers(rest, separator)
+    if len(numbers) < 4:
+        raise RowError(f"the row ends after {3 + len(numbers)} columns, expected 7: {COLUMNS}")
+    return Fields(line, (images[0], images[1], images[2]), tuple(numbers))
+
+
+def base_name(path: str) -> str:
+    """Return what follows the last slash of either kind; nothing in the path is taken for an escape."""
+    return re.split(r"[/\\]", path)[-1].strip()
+
+
+def with_point(number: str) -> str:
+    """Return a number with its decimal comma, if it has one, made a point."""
+    return number.replace(",", ".") if _COMMA_NUMBER.fullmatch(number) else number
+
+
+def _take_image(text: str, separator: str, camera: str) -> tuple[str, str]:
+    mark = re.escape(separator)
+    empty = re.match(rf'\s*(?:"")?[^\S\t]*{mark}', text)
+    if empty and camera != "center":
+        return "", text[empty.end() :]
+    path = re.match(rf'\s*"?(?P<path>.*?\.jpe?g)"?\s*{mark}', text, re.IGNORECASE)
+    if path is None:
+        raise RowError(f"no image path for the {camera} camera, expected {COLUMNS}")
+    return path["path"], text[path.end() :]
+
+
+def _split_numbers(text: str, separator: str) -> list[str]:
+    if '"' in text:
+        fields = next(csv.reader([text], delimiter=separator, skipinitialspace=True))
+    elif separator == "," and re.search(r",\s", text):
+        fields = re.split(r",\s+", text)
+    else:
+        fields = text.split(separator)
+    fields = [field.strip() for field in fields]
+    while fields and fields[-1] == "":
+        fields.pop()
+    return fields

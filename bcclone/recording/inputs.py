@@ -1,0 +1,51 @@
+"""What the user named -> the log files meant."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from bcclone.errors import UserError
+
+LOG_NAME = "driving_log.csv"
+
+
+def find_logs(inputs: Sequence[str]) -> list[Path]:
+    """Return the log of each folder, CSV file or pattern, each once, in the order given.
+
+    Patterns are expanded here too, since not every shell does it. Raises UserError for what is not there,
+    for a folder without a log, and for one with several of which none is driving_log.csv.
+    """
+    if not inputs:
+        raise UserError("no recording named; give folders, CSV files or a pattern such as 'recordings/*/'")
+    logs: dict[Path, Path] = {}
+    for name in inputs:
+        for path in _expand(name):
+            log = _log_in_folder(path) if path.is_dir() else path
+            logs.setdefault(log.resolve(), log)
+    return list(logs.values())
+
+
+def _expand(name: str) -> list[Path]:
+    if Path(name).exists():
+        return [Path(name)]
+    if not glob.has_magic(name):
+        raise UserError(f"{name}: there is no such file or folder")
+    found = sorted(Path(match) for match in glob.glob(name, recursive=True))
+    if not found:
+        raise UserError(f"{name}: nothing matches this pattern")
+    return found
+
+
+def _log_in_folder(folder: Path) -> Path:
+    for candidate in (folder / LOG_NAME, folder / "IMG" / LOG_NAME):
+        if candidate.is_file():
+            return candidate
+    tables = sorted(folder.glob("*.csv"))
+    if len(tables) == 1:
+        return tables[0]
+    if tables:
+        names = ", ".join(table.name for table in tables[:5])
+        raise UserError(f"{folder}: several logs and none is {LOG_NAME}: {names}; name the one that is meant")
+    inner = sorted(folder.glob(f"*/{LOG_NAME}"))
+    hint = f"; did you mean '{folder}/*/'?" if inner else ""
+    raise UserError(f"{folder}: no {LOG_NAME} in this folder{hint}")

@@ -1,0 +1,183 @@
+"""A log file -> its rows in order of time, checked, with the bad ones listed and the foreign files refused."""
+
+import codecs
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from bcclone.errors import UserError
+from bcclone.recording import decimal_comma
+from bcclone.recording.dialect import (
+    COLUMNS,
+    NUMBER,
+    Dialect,
+    Fields,
+    header_fault,
+    is_known_header,
+    is_spaced,
+    names_an_image,
+    take_apart,
+    with_point,
+)
+from bcclone.recording.row import CAMERAS, Row, RowError, time_of
+
+EPISODE_GAP_MS = 1000
+_LONGEST_LINE = 20_000
+
+
+class ForeignLog(UserError):
+    """A file that is no log of the simulator."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=2)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that was left out. row: its number in the file, from 1."""
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log that was read.
+
+    rows: a table with the columns of `Row` and `episode` (from 0; a gap over 1 s begins a new one), in order
+    of time; row_count includes the bad ones.
+    """
+
+    path: Path
+    dialect: Dialect
+    rows: pd.DataFrame
+    bad_rows: tuple[BadRow, ...]
+
+    @property
+    def row_count(self) -> int:
+        """Count rows, good and bad."""
+        return len(self.rows) + len(self.bad_rows)
+
+    @property
+    def episodes(self) -> int:
+        """Count stretches of driving without a gap over 1 s."""
+        return int(self.rows["episode"].max()) + 1
+
+
+def read_log(path: Path) -> Log:
+    """Read a log of any dialect in docs/dialects.md.
+
+    Raises ForeignLog for an empty file, a git-LFS pointer, and any table that is not the simulator's;
+    UserError when the file cannot be read.
+    """
+    lines = [(number, text) for number, text in enumerate(_read_text(path).split("\n"), 1) if text.strip()]
+    header = not names_an_image(lines[0][1])
+    if header and (fault := header_fault(lines[0][1])):
+        raise ForeignLog(path, fault)
+    body = lines[1:] if header else lines
+    taken, bad = _take_apart(body)
+    if len(taken) * 2 < len(body) or not taken:
+        raise ForeignLog(path, _reason(bad, lines))
+    ambiguous = _has_bare_decimal_commas(taken)
+    rows = list(_rows(taken, ambiguous, bad))
+    if not rows:
+        raise ForeignLog(path, f"no row can be used; row {bad[0].row}: {bad[0].reason}")
+    dialect = Dialect(
+        spaced=sum(is_spaced(text) for _, text in body) * 2 > len(body),
+        decimal_comma=ambiguous or any(with_point(n) != n for f in taken for n in f.numbers[:4]),
+        header=header,
+        cameras=tuple(c for place, c in enumerate(CAMERAS) if any(f.images[place] for f in taken)),
+        extra_columns=0 if ambiguous else max(len(f.numbers) for f in taken) - 4,
+    )
+    return Log(path, dialect, _table(rows), tuple(sorted(bad, key=lambda b: b.row)))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    if not data.strip():
+        raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}")
+    if data.startswith(b"version https://git-lfs"):
+        raise ForeignLog(path, "it is a git-LFS pointer, not the data; fetch it with: git lfs pull")
+    text = _decode(path, data).replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}")
+    return text
+
+
+def _decode(path: Path, data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
+    if b"\0" in data:
+        raise ForeignLog(path, "it holds binary data, expected text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def _take_apart(body: Iterable[tuple[int, str]]) -> tuple[list[Fields], list[BadRow]]:
+    taken, bad = [], []
+    for number, text in body:
+        if is_known_header(text) and not names_an_image(text):
+            continue  # logs that were joined repeat it
+        try:
+            if len(text) > _LONGEST_LINE:
+                raise RowError(f"the line has {len(text)} characters")
+            taken.append(take_apart(number, text))
+        except RowError as error:
+            bad.append(BadRow(number, str(error)))
+    return taken, bad
+
+
+def _reason(bad: list[BadRow], lines: list[tuple[int, str]]) -> str:
+    if not bad:
+        return f"it has a header and no rows, expected rows of {COLUMNS}"
+    shown = lines[0][1].strip()
+    return f"row {bad[0].row}: {bad[0].reason} (the file begins with {shown[:60]!r})"
+
+
+def _has_bare_decimal_commas(taken: list[Fields]) -> bool:
+    """Return True when the commas in the numbers must be sorted out by meaning (see decimal_comma)."""
+    return any(len(f.numbers) > 4 for f in taken) and not any(
+        "." in number or "," in number or not number for f in taken for number in f.numbers
+    )
+
+
+def _rows(taken: list[Fields], ambiguous: bool, bad: list[BadRow]) -> Iterator[Row]:
+    """Yield the rows that are in order and add the others to `bad`."""
+    speed = 0.0
+    for parts in taken:
+        try:
+            if ambiguous:
+                numbers, extras = decimal_comma.resolve(parts.numbers, speed), ""
+            else:
+                numbers, extras = _plain_numbers(parts.numbers), ",".join(parts.numbers[4:])
+            row = Row(parts.line, time_of(parts.images[0]), *parts.images, *numbers, extras)
+        except RowError as error:
+            bad.append(BadRow(parts.line, str(error)))
+            continue
+        speed = row.speed_mph
+        yield row
+
+
+def _plain_numbers(numbers: tuple[str, ...]) -> decimal_comma.Numbers:
+    values = []
+    for name, written in zip(COLUMNS.split(",")[3:], numbers[:4], strict=True):
+        number = with_point(written)
+        if not NUMBER.fullmatch(number):
+            raise RowError(f"{name} is {written!r}, expected a number")
+        values.append(float(number))
+    return values[0], values[1], values[2], values[3]
+
+
+def _table(rows: list[Row]) -> pd.DataFrame:
+    columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)}
+    table = pd.DataFrame(columns).sort_values("time_ms", kind="stable", ignore_index=True)
+    table["episode"] = (table["time_ms"].diff() > EPISODE_GAP_MS).cumsum().astype("int64")
+    return table

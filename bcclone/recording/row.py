@@ -1,0 +1,79 @@
+"""One instant of a recording: three image names, what the driver did, and how fast the car was."""
+
+import datetime
+import math
+import re
+from dataclasses import dataclass
+
+CAMERAS = ("center", "left", "right")
+
+# 25 degrees / 25 degrees comes out of the simulator as 1.0000001 at times
+_STEERING_LIMIT = 1.001
+
+_NAME = re.compile(
+    r"^(?:(?P<camera>center|left|right)_)?"
+    r"(\d{4})_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d{3})(?!\d)",
+    re.IGNORECASE,
+)
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+class RowError(ValueError):
+    """A row that cannot be used; the text is the reason, without file and row number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A checked row of a log.
+
+    line: number of the row in its file, from 1; time_ms: milliseconds since 1970 by the recording machine's
+    clock, from the image name; center, left, right: base names, "" where the camera was not recorded;
+    steering -1..1 (right is positive, 1 is 25 degrees); throttle, brake 0..1; speed in mph; extras: what
+    followed these columns, as written.
+    """
+
+    line: int
+    time_ms: int
+    center: str
+    left: str
+    right: str
+    steering: float
+    throttle: float
+    brake: float
+    speed_mph: float
+    extras: str = ""
+
+    def __post_init__(self) -> None:
+        for column in ("steering", "throttle", "brake", "speed_mph"):
+            if not math.isfinite(getattr(self, column)):
+                raise RowError(f"{column} is not a finite number")
+        for column in ("steering", "throttle", "brake"):
+            value = getattr(self, column)
+            if abs(value) > _STEERING_LIMIT:
+                raise RowError(f"{column} is {value:g}, expected -1 to 1")
+        for camera in CAMERAS:
+            named = camera_of(getattr(self, camera))
+            if named not in (None, camera):
+                raise RowError(f"column {camera} names an image of the {named} camera")
+
+
+def camera_of(name: str) -> str | None:
+    """Return the camera that an image's base name says it is from, or None."""
+    match = _NAME.match(name)
+    return match["camera"].lower() if match and match["camera"] else None
+
+
+def time_of(name: str) -> int:
+    """Return the time in an image's base name, in milliseconds since 1970 on the recorder's clock.
+
+    Names are `[camera_]yyyy_MM_dd_HH_mm_ss_fff.jpg`. Raises RowError where there is no such time.
+    """
+    match = _NAME.match(name)
+    if match is None:
+        raise RowError(f"no time stamp in the image name {name!r}, expected center_yyyy_MM_dd_HH_mm_ss_fff.jpg")
+    year, month, day, hour, minute, second, milliseconds = (int(match[group]) for group in range(2, 9))
+    try:
+        moment = datetime.datetime(year, month, day, hour, minute, second)
+    except ValueError as error:
+        raise RowError(f"no such time in the image name {name!r}: {error}") from None
+    return round((moment - _EPOCH).total_seconds()) * 1000 + milliseconds

@@ -1,0 +1,130 @@
+"""Rows -> samples: split first, then cameras with corrections, earlier frames and flips.
+
+A sample is a frame and the steering that it calls for. Frames are stored once and samples point at them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bcclone.recording import CAMERAS
+
+SampleTable = npt.NDArray[Any]  # of SAMPLE
+
+SAMPLE = np.dtype(
+    [
+        ("frame", np.uint32),  # index into the frames
+        ("row", np.uint32),  # index into the rows: the instant whose steering this is
+        ("episode", np.uint32),
+        ("steering", np.float32),  # with the camera's correction and the flip in it
+        ("camera", np.uint8),  # 0 center, 1 left, 2 right
+        ("lag", np.uint8),  # how many rows before its steering the frame was taken
+        ("flipped", np.bool_),
+        ("validation", np.bool_),
+    ]
+)
+MAX_PREVIOUS = 100
+_SIDE = {"center": 0.0, "left": 1.0, "right": -1.0}
+NO_FRAME = -1
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How rows become samples.
+
+    correction: steering added for the left camera and subtracted for the right; previous: how many earlier
+    frames are paired with each steering; split: "blocks" of block_seconds of driving, or "random" rows;
+    validation: share of the rows that training never sees.
+    """
+
+    cameras: tuple[str, ...] = CAMERAS
+    correction: float = 0.1
+    previous: int = 4
+    flip: bool = True
+    split: str = "blocks"
+    validation: float = 0.2
+    block_seconds: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.cameras or set(self.cameras) - set(CAMERAS) or len(set(self.cameras)) < len(self.cameras):
+            raise ValueError(f"cameras {','.join(self.cameras) or 'none'}, expected some of {','.join(CAMERAS)}")
+        if not 0 <= self.correction <= 1:
+            raise ValueError(f"correction {self.correction}, expected 0 to 1")
+        if not 0 <= self.previous <= MAX_PREVIOUS:
+            raise ValueError(f"previous {self.previous}, expected 0 to {MAX_PREVIOUS}")
+        if self.split not in ("blocks", "random"):
+            raise ValueError(f"split {self.split!r}, expected blocks or random")
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"validation {self.validation}, expected 0 or more and less than 1")
+        if not self.block_seconds > 0:
+            raise ValueError(f"block seconds {self.block_seconds}, expected more than 0")
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed}, expected 0 or more")
+
+
+def assign_validation(rows: pd.DataFrame, settings: SampleSettings) -> npt.NDArray[np.bool_]:
+    """Return which rows are kept for validation, bool (rows,).
+
+    `rows` has `episode` and `time_ms`. Whole blocks of time are drawn until their share of the rows is as
+    near as can be to the one wanted; where there are two blocks or more, each side gets one.
+    """
+    blocks = _blocks(rows, settings)
+    names, sizes = np.unique(blocks, return_counts=True)
+    if settings.validation == 0 or len(names) < 2:
+        return np.zeros(len(rows), np.bool_)
+    order = np.random.default_rng(settings.seed).permutation(len(names))
+    filled = np.cumsum(sizes[order])
+    chosen = int(np.argmin(np.abs(filled - settings.validation * len(rows)))) + 1
+    chosen = min(chosen, len(names) - 1)
+    return np.isin(blocks, names[order[:chosen]])
+
+
+def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> npt.NDArray[np.int64]:
+    """Return the number of each row's block; with the random split a row is a block of its own."""
+    if settings.split == "random" or len(rows) == 0:
+        return np.arange(len(rows), dtype=np.int64)
+    since_start = rows["time_ms"] - rows.groupby("episode")["time_ms"].transform("min")
+    block = since_start // max(1, round(settings.block_seconds * 1000))
+    return rows.groupby([rows["episode"], block]).ngroup().to_numpy(np.int64)
+
+
+def build_samples(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
+    """Return the sample table of rows that know their frames.
+
+    `rows` is ordered by episode and time and has `episode`, `steering`, `validation` and, for each camera,
+    `frame_CAMERA` (index, or NO_FRAME where it is missing). An earlier frame is taken only from the same
+    episode, the same camera and the same side of the split.
+    """
+    parts = [
+        _pair(rows, settings, camera, lag)
+        for camera in settings.cameras
+        for lag in range(min(settings.previous, max(len(rows) - 1, 0)) + 1)
+    ]
+    samples = np.concatenate(parts) if parts else np.zeros(0, SAMPLE)
+    if settings.flip:
+        mirrored = samples.copy()
+        mirrored["flipped"] = True
+        mirrored["steering"] = -samples["steering"]
+        samples = np.concatenate([samples, mirrored])
+    return samples[np.lexsort((samples["flipped"], samples["lag"], samples["camera"], samples["row"]))]
+
+
+def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, lag: int) -> SampleTable:
+    """Pair each row's steering with the frame that the camera took `lag` rows earlier."""
+    now = np.arange(lag, len(rows))
+    then = now - lag
+    frames = rows[f"frame_{camera}"].to_numpy()
+    episode, validation = rows["episode"].to_numpy(), rows["validation"].to_numpy()
+    usable = (frames[then] != NO_FRAME) & (episode[then] == episode[now]) & (validation[then] == validation[now])
+    now, then = now[usable], then[usable]
+    samples = np.zeros(len(now), SAMPLE)
+    samples["frame"], samples["row"] = frames[then], now
+    samples["episode"], samples["validation"] = episode[now], validation[now]
+    steering = rows["steering"].to_numpy()[now] + _SIDE[camera] * settings.correction
+    samples["steering"] = np.clip(steering, -1.0, 1.0)
+    samples["camera"], samples["lag"] = CAMERAS.index(camera), lag
+    return samples

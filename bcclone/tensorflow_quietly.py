@@ -1,0 +1,41 @@
+"""TensorFlow loaded without its start-up chatter, and what it found to compute on."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def load_tensorflow() -> str:
+    """Import TensorFlow and return the device it computes on, for example "CPU" or "GPU (1)".
+
+    Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file descriptor 2
+    before any log level applies; they are held back, and shown only when the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _standard_error_held_back():
+        import tensorflow
+
+        gpus = tensorflow.config.list_physical_devices("GPU")
+        for gpu in gpus:  # otherwise TensorFlow takes the whole card
+            tensorflow.config.experimental.set_memory_growth(gpu, True)
+        tensorflow.config.list_logical_devices()
+    return f"GPU ({len(gpus)})" if gpus else "CPU"
+
+
+@contextmanager
+def _standard_error_held_back() -> Iterator[None]:
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

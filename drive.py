@@ -1,0 +1,13 @@
+"""Trained network -> steering for the simulator, which connects to port 4567.
+
+    python drive.py model.h5 run1                    # and record what the car saw and did into run1/
+
+`python drive.py --help` lists the options.
+"""
+
+import sys
+
+from bcclone.cli import run
+
+if __name__ == "__main__":
+    sys.exit(run("drive", "python drive.py"))

@@ -1,0 +1,14 @@
+"""Recordings of the simulator -> one HDF5 store.
+
+    python preprocess.py RECORDING... -o data.h5
+    python preprocess.py RECORDING... --check        # only inspect and report
+
+`python preprocess.py --help` lists the options.
+"""
+
+import sys
+
+from bcclone.cli import run
+
+if __name__ == "__main__":
+    sys.exit(run("preprocess", "python preprocess.py"))
