@@ -1,0 +1,119 @@
+"""Train the network on a store.
+
+Each training keeps a folder of its own, runs/NAME/, with its settings, history, checkpoint and best model;
+the best model is copied from there to -o.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bcclone import atomic
+from bcclone.commands.options import add_json, build, given, print_json, say
+from bcclone.errors import UserError
+from bcclone.train.run_folder import RunFolder, Task
+from bcclone.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from bcclone.store import Store
+
+_OPTIONS = ("batch_size", "epochs", "learning_rate", "patience", "seed", "deterministic")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; those that shape training default to None, so that --resume can take the run's."""
+    parser.add_argument("store", nargs="?", type=Path, default=Path("data.h5"), help="what preprocess.py made (data.h5)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("model.h5"), help="the model to write (model.h5)")
+    parser.add_argument("--epochs", type=int, help="passes over the training samples (10)")
+    parser.add_argument("--batch-size", type=int, help="samples a step (32)")
+    parser.add_argument("--learning-rate", type=float, help="of the Adam optimizer (0.001)")
+    parser.add_argument("--patience", type=int, help="stop after so many epochs without a better validation loss (0: never)")
+    parser.add_argument("--seed", type=int, help="seed of weights, order and dropout (0)")
+    parser.add_argument(
+        "--deterministic", action="store_true", default=None, help="exactly the same result each time, at some cost"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run folders lie (runs)")
+    parser.add_argument("--name", help="name of the run folder (date and time)")
+    parser.add_argument("--resume", action="store_true", help="continue the newest run of this store and output")
+    parser.add_argument("--force", action="store_true", help="write over an existing model")
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, or resume a training; return the exit code."""
+    from bcclone.store import Store
+
+    with Store(arguments.store) as store:
+        task = Task(str(arguments.store.resolve()), store.content_hash, str(arguments.output.resolve()))
+        folder = RunFolder.newest(arguments.runs, task) if arguments.resume else None
+        if folder:
+            settings = _resumed_settings(arguments, folder)
+            if result := folder.result:
+                return _already_complete(arguments, folder, result)
+            say(f"note: resuming {folder.path}")
+        else:
+            if arguments.resume:
+                say(f"note: {arguments.runs} holds no run of {arguments.store} for {arguments.output}; starting afresh")
+            settings = build(TrainSettings, **given(arguments, *_OPTIONS))
+            _check_output(arguments)
+            folder = RunFolder.create(arguments.runs, arguments.name, task, settings)
+        result = _train(store, folder, settings, arguments.output)
+    if arguments.json:
+        print_json(result)
+    else:
+        val_loss = "none" if result["val_loss"] is None else f"{result['val_loss']:.4f}"
+        print(
+            f"{result['model']}: the best of {result['epochs']} epochs is {result['best_epoch']}, val_loss {val_loss}, "
+            f"{result['samples_per_second']:.0f} samples/s; the run is in {folder.path}\n"
+            f"next: python drive.py {arguments.output} run1"
+        )
+    return 0
+
+
+def _train(store: "Store", folder: RunFolder, settings: TrainSettings, output: Path) -> dict[str, Any]:
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    device = load_tensorflow()
+    from bcclone.train.loop import train
+
+    say(f"training on {device}; the run is in {folder.path}")
+    try:
+        return train(store, folder, settings, output, say)
+    except KeyboardInterrupt:
+        kept = f"the best model so far is {folder.best_model}; " if folder.best_model.exists() else ""
+        raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
+
+
+def _resumed_settings(arguments: argparse.Namespace, folder: RunFolder) -> TrainSettings:
+    """Return the run's settings; of the options given anew, only more epochs may differ from them."""
+    stored = folder.settings
+    wanted = build(replace, stored, **given(arguments, *_OPTIONS))
+    if replace(wanted, epochs=stored.epochs) != stored:
+        raise UserError(
+            f"{folder.path} was begun with other options; leave them out to resume it, or leave out --resume:\n"
+            f"  begun with: {stored}\n  given:      {wanted}"
+        )
+    if wanted.epochs > stored.epochs:
+        folder.extend(wanted.epochs)
+        return wanted
+    return stored
+
+
+def _already_complete(arguments: argparse.Namespace, folder: RunFolder, result: dict[str, Any]) -> int:
+    if not arguments.output.exists():
+        folder.publish(arguments.output)
+    say(
+        f"{folder.path} is complete already: {result['epochs']} epochs, the best is {result['best_epoch']}, in "
+        f"{arguments.output}; train on with more --epochs, or anew without --resume"
+    )
+    if arguments.json:
+        print_json(result)
+    return 0
+
+
+def _check_output(arguments: argparse.Namespace) -> None:
+    if arguments.force:
+        atomic.check_folder(arguments.output)
+    else:
+        atomic.refuse_existing(arguments.output, "write over it with --force, or name another -o")

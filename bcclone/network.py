@@ -1,0 +1,62 @@
+"""Settings -> the network: the Nvidia-like CNN of the source design, in built-in layers, top to bottom.
+
+A 128x128 frame loses 43 rows of sky and 12 of bonnet, is brought to -1..1, and runs through five
+convolutions and four dense layers: 252,219 parameters.
+"""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from bcclone.errors import UserError
+
+# Rows cut off a frame of 128 rows; frames of other heights lose the same shares.
+_CROP_TOP, _CROP_BOTTOM, _CROP_OF = 43, 12, 128
+
+
+@keras.saving.register_keras_serializable(package="bcclone")
+def normalize(images: Any) -> Any:
+    """Return uint8 images as float32 in -1..1: x / 127.5 - 1. Registered, so that no model file holds code."""
+    return keras.ops.cast(images, "float32") / 127.5 - 1.0
+
+
+def build_network(height: int = 128, width: int = 128, dropout: float = 0.5) -> keras.Model:
+    """Return the untrained network: uint8 (batch, height, width, 3) RGB -> steering float32 (batch, 1).
+
+    Raises UserError when the images are too small for five convolutions.
+    """
+    top, bottom = round(height * _CROP_TOP / _CROP_OF), round(height * _CROP_BOTTOM / _CROP_OF)
+    _check_size(height - top - bottom, width, height)
+    return keras.Sequential(
+        [
+            keras.Input((height, width, 3), dtype="uint8", name="frame"),
+            layers.Cropping2D(((top, bottom), (0, 0)), name="crop"),
+            layers.Lambda(normalize, output_shape=(height - top - bottom, width, 3), name="normalize"),
+            layers.Conv2D(24, 5, strides=2, activation="elu", name="conv1"),
+            layers.Conv2D(36, 5, strides=2, activation="elu", name="conv2"),
+            layers.Conv2D(48, 5, strides=2, activation="elu", name="conv3"),
+            layers.Conv2D(64, 3, activation="elu", name="conv4"),
+            layers.Conv2D(64, 3, activation="elu", name="conv5"),
+            layers.Dropout(dropout, name="dropout1"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(100, activation="elu", name="dense1"),
+            layers.Dropout(dropout, name="dropout2"),
+            layers.Dense(50, activation="elu", name="dense2"),
+            layers.Dense(10, activation="elu", name="dense3"),
+            layers.Dense(1, name="steering"),
+        ],
+        name="bcclone",
+    )
+
+
+def _check_size(rows: int, columns: int, height: int) -> None:
+    """Refuse images of which the convolutions leave nothing."""
+    for extent in (rows, columns):
+        for kernel, stride in ((5, 2), (5, 2), (5, 2), (3, 1), (3, 1)):
+            extent = (extent - kernel) // stride + 1
+        if extent < 1:
+            raise UserError(
+                f"images of {columns}x{height} are too small for the network: it needs 61 columns and, after the "
+                f"crop, 61 rows; make the store with preprocess.py --size 128"
+            )

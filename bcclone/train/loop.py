@@ -1,0 +1,158 @@
+"""Feed + network -> model file, in a run folder that a killed training can be taken up from."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bcclone.errors import UserError
+from bcclone.feed import Prefetch, StoreSource, batches, sequential, shuffled
+from bcclone.model_file import save_model
+from bcclone.network import build_network
+from bcclone.plots import plot_history
+from bcclone.progress import Progress as Bar
+from bcclone.store import Store
+from bcclone.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from bcclone.train.run_folder import EpochFigures, RunFolder
+from bcclone.train.settings import TrainSettings
+
+_VALIDATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """What a pass over the training samples measured."""
+
+    loss: float
+    mae: float
+    seconds: float
+    waited: float
+
+
+def train(
+    store: Store, folder: RunFolder, settings: TrainSettings, output: Path, notify: Callable[[str], None]
+) -> dict[str, Any]:
+    """Train, or go on with, the run in `folder`; copy its best model to `output`; return the run's result."""
+    begun = time.monotonic()
+    keras.utils.set_random_seed(settings.seed)
+    if settings.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    training, validation = StoreSource(store), StoreSource(store, validation=True)
+    if not len(training):
+        raise UserError(f"{store.path}: holds no training samples; make it with more driving or less --validation")
+    if not len(validation):
+        notify(f"note: {store.path} holds no validation samples; the best epoch is chosen by the training loss")
+    model = _compile(store, settings)
+    progress = load_checkpoint(folder.checkpoint, model) if folder.checkpoint.exists() else Progress()
+    while progress.epoch < settings.epochs and not progress.is_out_of_patience(settings.patience):
+        _run_epoch(model, progress, training, validation, settings)
+        folder.write_history(progress.history)
+        if progress.best.epoch == progress.epoch:
+            save_model(folder.best_model, model, store.preprocessing, _describe(store, settings, progress))
+        save_checkpoint(folder.checkpoint, model, progress)
+        notify(_line(progress))
+    plot_history(progress.history, folder.plot)
+    folder.publish(output)
+    result = _result(output, progress, time.monotonic() - begun)
+    folder.write_result(result)
+    return result
+
+
+def _compile(store: Store, settings: TrainSettings) -> keras.Model:
+    model = build_network(store.preprocessing.height, store.preprocessing.width)
+    model.compile(keras.optimizers.Adam(settings.learning_rate), loss="mean_squared_error", metrics=["mae"])
+    return model
+
+
+def _run_epoch(
+    model: keras.Model, progress: Progress, training: StoreSource, validation: StoreSource, settings: TrainSettings
+) -> None:
+    number = progress.epoch + 1
+    epoch = _fit(model, training, settings, number)
+    val_loss, val_mae = _evaluate(model, validation)
+    progress.history.append(
+        EpochFigures(
+            epoch=number,
+            loss=epoch.loss,
+            mae=epoch.mae,
+            val_loss=val_loss,
+            val_mae=val_mae,
+            learning_rate=float(model.optimizer.learning_rate),
+            seconds=epoch.seconds,
+            samples_per_second=len(training) / epoch.seconds,
+            data_wait_share=epoch.waited / epoch.seconds,
+        )
+    )
+
+
+def _fit(model: keras.Model, source: StoreSource, settings: TrainSettings, number: int) -> _Epoch:
+    """Train on every sample once, in the order of this seed and epoch."""
+    pieces = batches(shuffled(len(source), settings.seed, number), settings.batch_size)
+    model.reset_metrics()
+    figures: dict[str, Any] = {}
+    begun, waited = time.perf_counter(), 0.0
+    label = f"epoch {number}/{settings.epochs}"
+    with Prefetch(source.gather, pieces) as feed, Bar(label, len(source), "samples") as bar:
+        asked = time.perf_counter()
+        for batch in feed:
+            waited += time.perf_counter() - asked
+            figures = model.train_on_batch(batch.images, batch.steering, return_dict=True)
+            share = waited / (time.perf_counter() - begun)
+            bar.advance(len(batch), f"loss {figures['loss']:.4f}, waiting for data {share:.1%}")
+            asked = time.perf_counter()
+    return _Epoch(float(figures["loss"]), float(figures["mae"]), time.perf_counter() - begun, waited)
+
+
+def _evaluate(model: keras.Model, source: StoreSource) -> tuple[float | None, float | None]:
+    """Return loss and mean absolute error over all samples of the source, or None, None when it is empty."""
+    if not len(source):
+        return None, None
+    model.reset_metrics()
+    figures: dict[str, Any] = {}
+    with Prefetch(source.gather, batches(sequential(len(source)), _VALIDATION_BATCH)) as feed:
+        for batch in feed:
+            figures = model.test_on_batch(batch.images, batch.steering, return_dict=True)
+    return float(figures["loss"]), float(figures["mae"])
+
+
+def _describe(store: Store, settings: TrainSettings, progress: Progress) -> dict[str, Any]:
+    return {
+        "settings": asdict(settings),
+        "samples": store.sample_settings,
+        "store_content_hash": store.content_hash,
+        "epoch": progress.epoch,
+        "val_loss": progress.best.val_loss,
+    }
+
+
+def _line(progress: Progress) -> str:
+    last = progress.history[-1]
+    validation = "" if last.val_loss is None else f", val_loss {last.val_loss:.4f}, val_mae {last.val_mae:.4f}"
+    best = " (best)" if progress.best.epoch == last.epoch else ""
+    return (
+        f"epoch {last.epoch}: loss {last.loss:.4f}{validation}{best}, {last.samples_per_second:.0f} samples/s, "
+        f"{last.data_wait_share:.1%} waiting for data"
+    )
+
+
+def _result(output: Path, progress: Progress, seconds: float) -> dict[str, Any]:
+    last, best = progress.history[-1], progress.best
+    trained = sum(figures.seconds for figures in progress.history)
+    samples = sum(figures.samples_per_second * figures.seconds for figures in progress.history)
+    waited = sum(figures.data_wait_share * figures.seconds for figures in progress.history)
+    return {
+        "model": str(output),
+        "epochs": last.epoch,
+        "best_epoch": best.epoch,
+        "loss": best.loss,
+        "val_loss": best.val_loss,
+        "val_mae": best.val_mae,
+        "samples_per_second": round(samples / trained, 1),
+        "data_wait_share": round(waited / trained, 5),
+        "seconds": round(seconds, 3),
+    }
