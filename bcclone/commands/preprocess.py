@@ -111,4 +111,7 @@ def _cameras(text: str) -> tuple[str, ...]:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    return int(width), int(height or width)
+    try:
+        return int(width), int(height or width)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None

@@ -34,16 +34,16 @@ class Progress:
         return patience > 0 and self.epoch > 0 and self.epoch - self.best.epoch >= patience
 
 
-def save_checkpoint(path: Path, model: keras.Model, progress: Progress) -> None:
-    """Write weights, optimizer state, random state and history; the old checkpoint stays until the new is whole."""
+def save_checkpoint(path: Path, variables: Sequence[keras.Variable], progress: Progress) -> None:
+    """Write all that training changes, and the history; the old checkpoint stays until the new is whole."""
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for number, variable in enumerate(_variables(model)):
+        for number, variable in enumerate(variables):
             file.create_dataset(f"{number:04d}", data=keras.ops.convert_to_numpy(variable))
         file.attrs["history"] = json.dumps([asdict(figures) for figures in progress.history])
 
 
-def load_checkpoint(path: Path, model: keras.Model) -> Progress:
-    """Put the state of a checkpoint into a compiled model and return how far the run was.
+def load_checkpoint(path: Path, variables: Sequence[keras.Variable]) -> Progress:
+    """Put a checkpoint into the variables of the same network and return how far the run was.
 
     Raises UserError when the file does not fit the network.
     """
@@ -53,15 +53,8 @@ def load_checkpoint(path: Path, model: keras.Model) -> Progress:
             history = [EpochFigures(**figures) for figures in json.loads(file.attrs["history"])]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path}: no whole checkpoint: {error}; train anew without --resume") from None
-    variables = _variables(model)
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
         raise UserError(f"{path}: the checkpoint is of another network; train anew without --resume")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return Progress(history)
-
-
-def _variables(model: keras.Model) -> Sequence[keras.Variable]:
-    """Return all that training changes: weights, the state of the dropouts' generators, Adam's moments."""
-    model.optimizer.build(model.trainable_variables)
-    return [*model.variables, *model.optimizer.variables]

@@ -18,8 +18,10 @@ from bcclone.store import Store
 from bcclone.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from bcclone.train.run_folder import EpochFigures, RunFolder
 from bcclone.train.settings import TrainSettings
+from bcclone.train.step import Trainer
 
 _VALIDATION_BATCH = 256
+_STEPS_BETWEEN_FIGURES = 20
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,15 @@ def train(
         raise UserError(f"{store.path}: holds no training samples; make it with more driving or less --validation")
     if not len(validation):
         notify(f"note: {store.path} holds no validation samples; the best epoch is chosen by the training loss")
-    model = _compile(store, settings)
-    progress = load_checkpoint(folder.checkpoint, model) if folder.checkpoint.exists() else Progress()
+    model = build_network(store.preprocessing.height, store.preprocessing.width)
+    trainer = Trainer(model, keras.optimizers.Adam(settings.learning_rate))
+    progress = load_checkpoint(folder.checkpoint, trainer.variables) if folder.checkpoint.exists() else Progress()
     while progress.epoch < settings.epochs and not progress.is_out_of_patience(settings.patience):
-        _run_epoch(model, progress, training, validation, settings)
+        _run_epoch(trainer, progress, training, validation, settings)
         folder.write_history(progress.history)
         if progress.best.epoch == progress.epoch:
             save_model(folder.best_model, model, store.preprocessing, _describe(store, settings, progress))
-        save_checkpoint(folder.checkpoint, model, progress)
+        save_checkpoint(folder.checkpoint, trainer.variables, progress)
         notify(_line(progress))
     plot_history(progress.history, folder.plot)
     folder.publish(output)
@@ -63,18 +66,12 @@ def train(
     return result
 
 
-def _compile(store: Store, settings: TrainSettings) -> keras.Model:
-    model = build_network(store.preprocessing.height, store.preprocessing.width)
-    model.compile(keras.optimizers.Adam(settings.learning_rate), loss="mean_squared_error", metrics=["mae"])
-    return model
-
-
 def _run_epoch(
-    model: keras.Model, progress: Progress, training: StoreSource, validation: StoreSource, settings: TrainSettings
+    trainer: Trainer, progress: Progress, training: StoreSource, validation: StoreSource, settings: TrainSettings
 ) -> None:
     number = progress.epoch + 1
-    epoch = _fit(model, training, settings, number)
-    val_loss, val_mae = _evaluate(model, validation)
+    epoch = _fit(trainer, training, settings, number)
+    val_loss, val_mae = _evaluate(trainer, validation)
     progress.history.append(
         EpochFigures(
             epoch=number,
@@ -82,7 +79,7 @@ def _run_epoch(
             mae=epoch.mae,
             val_loss=val_loss,
             val_mae=val_mae,
-            learning_rate=float(model.optimizer.learning_rate),
+            learning_rate=settings.learning_rate,
             seconds=epoch.seconds,
             samples_per_second=len(training) / epoch.seconds,
             data_wait_share=epoch.waited / epoch.seconds,
@@ -90,34 +87,36 @@ def _run_epoch(
     )
 
 
-def _fit(model: keras.Model, source: StoreSource, settings: TrainSettings, number: int) -> _Epoch:
+def _fit(trainer: Trainer, source: StoreSource, settings: TrainSettings, number: int) -> _Epoch:
     """Train on every sample once, in the order of this seed and epoch."""
     pieces = batches(shuffled(len(source), settings.seed, number), settings.batch_size)
-    model.reset_metrics()
-    figures: dict[str, Any] = {}
+    trainer.totals.reset()
+    figures = ""
     begun, waited = time.perf_counter(), 0.0
     label = f"epoch {number}/{settings.epochs}"
     with Prefetch(source.gather, pieces) as feed, Bar(label, len(source), "samples") as bar:
         asked = time.perf_counter()
-        for batch in feed:
+        for step, batch in enumerate(feed, 1):
             waited += time.perf_counter() - asked
-            figures = model.train_on_batch(batch.images, batch.steering, return_dict=True)
-            share = waited / (time.perf_counter() - begun)
-            bar.advance(len(batch), f"loss {figures['loss']:.4f}, waiting for data {share:.1%}")
+            trainer.train(batch)
+            if step % _STEPS_BETWEEN_FIGURES == 0:  # asking for them waits for the device
+                share = waited / (time.perf_counter() - begun)
+                figures = f"loss {trainer.totals.means()[0]:.4f}, waiting for data {share:.1%}"
+            bar.advance(len(batch), figures)
             asked = time.perf_counter()
-    return _Epoch(float(figures["loss"]), float(figures["mae"]), time.perf_counter() - begun, waited)
+        loss, mae = trainer.totals.means()
+    return _Epoch(loss, mae, time.perf_counter() - begun, waited)
 
 
-def _evaluate(model: keras.Model, source: StoreSource) -> tuple[float | None, float | None]:
-    """Return loss and mean absolute error over all samples of the source, or None, None when it is empty."""
+def _evaluate(trainer: Trainer, source: StoreSource) -> tuple[float | None, float | None]:
+    """Return mean squared and mean absolute error over all samples of the source; None, None when it is empty."""
     if not len(source):
         return None, None
-    model.reset_metrics()
-    figures: dict[str, Any] = {}
+    trainer.totals.reset()
     with Prefetch(source.gather, batches(sequential(len(source)), _VALIDATION_BATCH)) as feed:
         for batch in feed:
-            figures = model.test_on_batch(batch.images, batch.steering, return_dict=True)
-    return float(figures["loss"]), float(figures["mae"])
+            trainer.validate(batch)
+    return trainer.totals.means()
 
 
 def _describe(store: Store, settings: TrainSettings, progress: Progress) -> dict[str, Any]:

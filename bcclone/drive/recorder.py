@@ -1,0 +1,125 @@
+"""Telemetry and controls -> a run folder that is itself a recording: frames as received, and driving_log.csv."""
+
+import datetime
+import logging
+import os
+import queue
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from bcclone.errors import UserError
+from bcclone.protocol import Control, Telemetry
+from bcclone.recording.inputs import LOG_NAME
+
+logger = logging.getLogger(__name__)
+
+_QUEUE_LENGTH = 256
+_MILLISECOND = datetime.timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    taken: datetime.datetime
+    telemetry: Telemetry
+    control: Control
+
+
+class Recorder:
+    """Writes a run folder from a thread of its own, so that the disk never keeps the car waiting.
+
+    Each frame is there, whole, before its row is; a run that is killed is a valid recording. Frames that the
+    disk cannot take in time are dropped and counted. Raises UserError when the folder is in use already.
+    """
+
+    def __init__(self, folder: Path, append: bool = False) -> None:
+        self.folder = folder
+        self.recorded = self.dropped = 0
+        self._last = _prepare(folder, append)
+        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._log: TextIO = (folder / LOG_NAME).open("a", encoding="utf-8", newline="")
+        self._thread = threading.Thread(target=self._write_all, name="bcclone-recorder", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        self._log.close()
+
+    def record(self, telemetry: Telemetry, control: Control) -> None:
+        """Keep a frame and the control that answered it; returns at once.
+
+        Frames are named by the millisecond in which they came; the second of two takes the next free one.
+        """
+        if self._queue.qsize() >= _QUEUE_LENGTH:
+            self.dropped += 1
+            return
+        now = datetime.datetime.now()
+        self._last = max(now.replace(microsecond=now.microsecond // 1000 * 1000), self._last + _MILLISECOND)
+        self._queue.put(_Entry(self._last, telemetry, control))
+
+    def _write_all(self) -> None:
+        while (entry := self._queue.get()) is not None:
+            try:
+                self._write(entry)
+                self.recorded += 1
+            except OSError as error:
+                self.dropped += 1
+                if self.dropped == 1:
+                    logger.warning("%s: cannot record: %s; driving goes on", self.folder, error.strerror)
+
+    def _write(self, entry: _Entry) -> None:
+        name = f"{entry.taken:%Y_%m_%d_%H_%M_%S}_{entry.taken.microsecond // 1000:03d}.jpg"
+        temporary = self.folder / f".{name}.partial"
+        try:
+            temporary.write_bytes(entry.telemetry.jpeg)
+            os.replace(temporary, self.folder / name)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._log.write(_row(name, entry.telemetry, entry.control))
+        self._log.flush()
+
+
+def _row(name: str, telemetry: Telemetry, control: Control) -> str:
+    """Return a row in the simulator's format, one camera, with the received steering and throttle behind it."""
+    throttle, brake = max(control.throttle, 0.0), max(-control.throttle, 0.0)
+    numbers = (control.steering, throttle, brake, telemetry.speed_mph)
+    received = (telemetry.steering_degrees, telemetry.throttle)
+    return ",".join([name, "", "", *(f"{number:.6f}" for number in numbers), *(f"{n:.4f}" for n in received)]) + "\n"
+
+
+def _prepare(folder: Path, append: bool) -> datetime.datetime:
+    """Make the run folder and return a time that all its frames lie before."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise UserError(f"{folder}: cannot make the run folder: {error.strerror}") from None
+    if names and not append:
+        other = next(f"{folder}-{n}" for n in range(2, 10_000) if not Path(f"{folder}-{n}").exists())
+        raise UserError(f"{folder} holds a run already, and is never emptied; record into {other}, or add to it with --append")
+    _end_broken_row(folder / LOG_NAME)
+    frames = [name for name in names if name.endswith(".jpg")]
+    if not frames:
+        return datetime.datetime.min
+    try:
+        return datetime.datetime.strptime(frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f")
+    except ValueError:
+        raise UserError(f"{folder}: {frames[-1]} is no frame of a run; record into another folder") from None
+
+
+def _end_broken_row(log: Path) -> None:
+    """Cut a row off that a killed run did not finish, so that the next one does not begin in it."""
+    if not log.exists():
+        return
+    with log.open("r+b") as file:
+        data = file.read()
+        if data and not data.endswith(b"\n"):
+            file.truncate(data.rfind(b"\n") + 1)

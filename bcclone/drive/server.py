@@ -1,0 +1,115 @@
+"""Sockets <-> driver. The only module that knows eventlet and flask (docs/decisions/0003)."""
+
+import contextlib
+import errno
+import signal
+import socket
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import flask
+import socketio
+
+from bcclone.drive.dialect import make_socketio_server
+from bcclone.drive.driver import Driver
+from bcclone.errors import UserError
+
+with warnings.catch_warnings():  # that it is maintained and no more; decision 0003 says why it is used
+    warnings.simplefilter("ignore")
+    import eventlet
+    import eventlet.wsgi
+
+
+
+class _QuickAckSocket:
+    """A socket that acknowledges at once: the simulator's many small writes wait 44 ms for each other else."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def recv(self, *arguments: Any) -> bytes:
+        data: bytes = self._sock.recv(*arguments)
+        with contextlib.suppress(OSError):  # closed meanwhile
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # does not last beyond this recv
+        return data
+
+
+def listen(host: str, port: int) -> Any:
+    """Return a listening socket, to be closed by the caller; raises UserError when the address cannot be had."""
+    try:
+        return eventlet.listen((host, port), reuse_port=False)  # its default would share the port with another
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(
+                f"port {port} of {host} is in use, perhaps by another drive.py; end that, or choose another --port "
+                "(the simulator itself always connects to 4567)"
+            ) from None
+        raise UserError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port") from None
+
+
+def serve(driver: Driver, listener: Any) -> None:
+    """Serve what comes to the listening socket, until Ctrl-C or SIGTERM."""
+    host, port = listener.getsockname()[:2]
+    with _sigterm_as_interrupt():
+        print(f"listening on {host}:{port}; start the simulator, choose a track and AUTONOMOUS MODE", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            eventlet.wsgi.server(listener, _make_app(driver), log_output=False, socket_timeout=120)
+
+
+def _make_app(driver: Driver) -> Any:
+    server = make_socketio_server("eventlet", _tune)
+    drivers: set[str] = set()
+
+    @server.on("telemetry")  # type: ignore[untyped-decorator]
+    def on_telemetry(sid: str, payload: Any = None, *_: Any) -> None:
+        if sid not in drivers:
+            drivers.add(sid)
+            print("a car is connected", flush=True)
+        reply = driver.reply(payload)
+        server.emit(reply.event, reply.data, to=sid)
+
+    @server.on("disconnect")  # type: ignore[untyped-decorator]
+    def on_disconnect(sid: str, *_: Any) -> None:
+        if sid in drivers:
+            drivers.discard(sid)
+            print(f"the car has left; {driver.answered} frames answered, {driver.faults} faults", flush=True)
+
+    page = flask.Flask(__name__)
+
+    @page.get("/")
+    def status() -> dict[str, Any]:
+        return {"cars": len(drivers), "answered": driver.answered, "faults": driver.faults}
+
+    return socketio.WSGIApp(server, page)
+
+
+def _tune(websocket: Any) -> None:
+    """Make eventlet's websocket fast enough for 17 kB messages in 17 masked frames."""
+    if hasattr(socket, "TCP_QUICKACK"):  # Linux
+        websocket.socket = _QuickAckSocket(websocket.socket)
+    if hasattr(websocket, "_apply_mask"):
+        websocket._apply_mask = _unmask  # eventlet's own takes 3 ms a frame, byte by byte
+
+
+def _unmask(data: bytes, mask: Any, length: int | None = None, offset: int = 0) -> bytes:
+    """Return data XOR the repeated mask, as one operation on one large integer."""
+    size = len(data)
+    turned = bytes(mask[(offset + place) % 4] for place in range(4))
+    repeated = (turned * (size // 4 + 1))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

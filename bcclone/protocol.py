@@ -1,0 +1,108 @@
+"""Messages of the simulator <-> Telemetry and Control; no sockets, no files.
+
+The numbered facts behind the rules: docs/protocol.md.
+"""
+
+import base64
+import binascii
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_LONGEST_NUMBER = 40
+_NUMBER = re.compile(r"[-+]?\d[\d.,' \u00a0\u202f]*")
+_GROUPING = re.compile(r"[.,' \u00a0\u202f]")
+
+
+class ProtocolError(ValueError):
+    """A telemetry message that does not say what it must; the text is the reason."""
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """What the car reports. steering_degrees: of its wheels, right is positive; jpeg: its camera frame;
+    decimal_comma: its machine writes numbers so, and reads them so."""
+
+    steering_degrees: float
+    throttle: float
+    speed_mph: float
+    jpeg: bytes
+    decimal_comma: bool = False
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the car is told. steering: -1 (left) to 1 (right); throttle: -1 (brake) to 1."""
+
+    steering: float
+    throttle: float
+
+    def __post_init__(self) -> None:
+        for name in ("steering", "throttle"):
+            if not -1.0 <= getattr(self, name) <= 1.0:  # NaN is not either
+                raise ValueError(f"{name} {getattr(self, name)}, expected -1 to 1")
+
+
+def parse_telemetry(payload: Any) -> Telemetry | None:
+    """Read the object of a telemetry event; None means that the car is driven by hand and sends nothing.
+
+    Raises ProtocolError for anything else that is no telemetry.
+    """
+    if payload is None or payload == {}:
+        return None
+    if not isinstance(payload, dict):
+        raise ProtocolError(f"telemetry is a {type(payload).__name__}, expected an object")
+    speed, comma = _parse_number(payload, "speed")
+    steering, steering_comma = _parse_number(payload, "steering_angle")
+    throttle, throttle_comma = _parse_number(payload, "throttle")
+    image = payload.get("image")
+    if not isinstance(image, str):
+        raise ProtocolError("telemetry without an image")
+    try:
+        jpeg = base64.b64decode(image, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ProtocolError(f"the image is no base64: {error}") from None
+    return Telemetry(steering, throttle, speed, jpeg, comma or steering_comma or throttle_comma)
+
+
+def format_steer(control: Control, decimal_comma: bool) -> dict[str, str]:
+    """Return the object of a steer event: both numbers as text, in the culture of the car's machine.
+
+    Without an exponent, and never a number: the simulator's parser stops the car for either.
+    """
+    fields = {"steering_angle": f"{control.steering:.6f}", "throttle": f"{control.throttle:.6f}"}
+    return {name: text.replace(".", ",") for name, text in fields.items()} if decimal_comma else fields
+
+
+def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
+    """Return a number and whether it was written with a decimal comma.
+
+    "N4" of any culture: four decimals behind the last mark, and maybe marks between thousands before it.
+    """
+    value = payload.get(name)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number, comma = float(value), False
+    elif isinstance(value, str):
+        number, comma = _parse_text(name, value.strip().replace("\u2212", "-"))
+    else:
+        raise ProtocolError(f"{name} is {str(value)[:_LONGEST_NUMBER]!r}, expected a number as text")
+    if not math.isfinite(number):
+        raise ProtocolError(f"{name} is not finite")
+    return number, comma
+
+
+def _parse_text(name: str, text: str) -> tuple[float, bool]:
+    if len(text) > _LONGEST_NUMBER:
+        raise ProtocolError(f"{name} has {len(text)} characters, expected a number")
+    if _NUMBER.fullmatch(text):
+        place = max(text.rfind("."), text.rfind(","))
+        if place < 0:
+            return float(_GROUPING.sub("", text)), False
+        whole, mark, decimals = text[:place], text[place], text[place + 1 :]
+        if decimals.isdigit() or not decimals:
+            return float(f"{_GROUPING.sub('', whole)}.{decimals or 0}"), mark == ","
+    try:
+        return float(text), False  # an exponent, or NaN
+    except ValueError:
+        raise ProtocolError(f"{name} is {text!r}, expected a number") from None

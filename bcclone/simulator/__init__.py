@@ -1,0 +1,1 @@
+"""The car's side without the Unity program: a world, and a client that speaks to drive servers as Unity does."""

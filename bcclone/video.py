@@ -1,0 +1,126 @@
+"""Run folder -> clip."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+
+from bcclone import atomic
+from bcclone.errors import UserError
+from bcclone.images import Image
+from bcclone.progress import Progress
+from bcclone.recording import CAMERAS, time_of
+
+_REAL_TIME_FPS = 60
+_LONGEST_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What was made. skipped: names of the frames left out, each with the reason."""
+
+    path: Path
+    frames: int
+    seconds: float
+    skipped: tuple[str, ...]
+
+
+def make_clip(folder: Path, output: Path, fps: float | None) -> Clip:
+    """Encode the folder's frames in order of time as H.264.
+
+    fps: frames a second, each frame once; None keeps real time by the time stamps (pauses over 1 s are cut
+    to that). Frames that are broken, or of another size than most, are skipped. Raises UserError when nothing
+    can be shown.
+    """
+    names, skipped = _find_frames(folder)
+    size = _most_common_size(folder, names, skipped)
+    names = [name for name in names if name not in skipped]
+    if not names:
+        raise UserError(f"{folder}: none of its {len(skipped)} frames can be shown; the first: {next(iter(skipped.items()))}")
+    shown = names if fps is not None else _in_real_time(names)
+    rate = fps or _REAL_TIME_FPS
+    with atomic.replacing(output) as temporary:
+        count = _encode(temporary, folder, shown, size, rate, skipped)
+    reasons = tuple(f"{name}: {reason}" for name, reason in skipped.items())
+    return Clip(output, count, count / rate, reasons)
+
+
+def _find_frames(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the names of the frames in order of time: those of a run, or the centre images of a recording."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such run folder; record one with: python drive.py model.h5 {folder}")
+    found = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
+    names = [str(path.relative_to(folder)) for path in found if not path.name.startswith(CAMERAS[1:])]
+    if not names:
+        raise UserError(f"{folder}: no frames (*.jpg) in this folder; record some with: python drive.py model.h5 {folder}")
+    skipped, timed = {}, []
+    for name in names:
+        try:
+            timed.append((time_of(Path(name).name), name))
+        except ValueError as error:
+            skipped[name] = str(error)
+    return [name for _, name in sorted(timed)], skipped
+
+
+def _most_common_size(folder: Path, names: Sequence[str], skipped: dict[str, str]) -> tuple[int, int]:
+    """Return the width and height of most frames; add the others to `skipped`."""
+    sizes = {}
+    for name in names:
+        try:
+            height, width, _, _ = simplejpeg.decode_jpeg_header((folder / name).read_bytes())
+            sizes[name] = (width, height)
+        except (ValueError, OSError):
+            skipped[name] = "no JPEG"
+    if not sizes:
+        return 0, 0
+    size: tuple[int, int] = Counter(sizes.values()).most_common(1)[0][0]
+    skipped.update(
+        (name, f"{found[0]}x{found[1]} pixels, the others have {size[0]}x{size[1]}")
+        for name, found in sizes.items()
+        if found != size
+    )
+    return size
+
+
+def _in_real_time(names: Sequence[str]) -> list[str]:
+    """Return the frame to be shown at each tick of the clip."""
+    times = [time_of(Path(name).name) / 1000 for name in names]
+    steps = np.minimum(np.diff(times), _LONGEST_PAUSE_SECONDS)
+    begins = np.concatenate([[0.0], np.cumsum(steps)])
+    ticks = np.arange(int(begins[-1] * _REAL_TIME_FPS) + 1) / _REAL_TIME_FPS
+    return [names[place] for place in np.searchsorted(begins, ticks + 1e-9, side="right") - 1]
+
+
+def _encode(
+    path: Path, folder: Path, names: Sequence[str], size: tuple[int, int], rate: float, skipped: dict[str, str]
+) -> int:
+    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+
+    even = (size[0] // 2 * 2, size[1] // 2 * 2)  # H.264 halves the colour planes
+    count = 0
+    with closing(FFMPEG_VideoWriter(str(path), even, rate, codec="libx264", pixel_format="yuv420p")) as writer:
+        with Progress("encoding", len(names), "frames") as progress:
+            for name, frame in _decoded(folder, names, skipped):
+                if frame is not None:
+                    writer.write_frame(frame[: even[1], : even[0]])
+                    count += 1
+                progress.advance(1, "" if frame is not None else f"skipped {name}")
+    if not count:
+        raise UserError(f"{folder}: none of its {len(skipped)} frames can be shown; the first: {next(iter(skipped.items()))}")
+    return count
+
+
+def _decoded(folder: Path, names: Sequence[str], skipped: dict[str, str]) -> Iterator[tuple[str, Image | None]]:
+    """Yield each name with its frame, or with None where it turns out to be broken."""
+    for name in names:
+        frame = None
+        if name not in skipped:
+            try:
+                frame = simplejpeg.decode_jpeg((folder / name).read_bytes(), colorspace="RGB")
+            except (ValueError, OSError) as error:
+                skipped[name] = f"no whole JPEG: {error}"
+        yield name, frame
