@@ -125,10 +125,10 @@ def _check_images(log: Log) -> ImageFaults | None:
         return None
     seen = _Seen()
     with Progress(f"checking {log.path.name}", len(log.rows), "rows") as progress:
-        for row in log.rows[["line", *CAMERAS]].itertuples(index=False):
+        for row in log.rows[["line", *CAMERAS]].to_dict("records"):
             for camera in CAMERAS:
-                if name := getattr(row, camera):
-                    _check_image(seen, index.find(name), name, int(row.line), camera)
+                if name := row[camera]:
+                    _check_image(seen, index.find(name), name, row["line"], camera)
             progress.advance(1)
     frozen = sum(a is not None and a == b for a, b in zip(seen.checksums, seen.checksums[1:], strict=False))
     whole = [checksum for checksum in seen.checksums if checksum is not None]

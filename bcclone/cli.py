@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="commands:\n" + "\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items()),
     )
     parser.add_argument("--version", action="version", version=f"bcclone {__version__}")
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below; each has its own --help")
+    parser.add_argument(
+        "command", choices=COMMANDS, metavar="COMMAND", help="one of those below; each has its own --help"
+    )
     parser.parse_args(arguments)
     return 2
 

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -40,8 +41,7 @@ def decode_files(files: Sequence[str], preprocessing: Preprocessing, threads: in
 def read_frame(path: str) -> Image:
     """Return the frame in a JPEG file, RGB uint8 (160, 320, 3); raises BadImage."""
     try:
-        with open(path, "rb") as file:
-            return decode_jpeg(file.read())
+        return decode_jpeg(Path(path).read_bytes())
     except OSError as error:
         raise BadImage(f"cannot be read: {error.strerror}") from None
 

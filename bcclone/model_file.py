@@ -74,7 +74,7 @@ def _read_preprocessing(path: Path, file: h5py.File) -> Preprocessing:
         raise UserError(f"{path}: not a model file: it holds no Keras model")
     if _PREPROCESSING not in file.attrs:
         raise UserError(
-            f"{path}: does not say how its input is made of a camera frame; only models that model.py wrote can be driven"
+            f"{path}: does not say how its input is made of a frame; only models that model.py wrote can be driven"
         )
     try:
         preprocessing = Preprocessing.from_json(file.attrs[_PREPROCESSING])
@@ -82,8 +82,9 @@ def _read_preprocessing(path: Path, file: h5py.File) -> Preprocessing:
         raise UserError(f"{path}: {error}") from None
     if file.attrs.get(_HASH) != preprocessing.digest:
         raise UserError(
-            f"{path}: its preprocessing and the hash beside it do not belong together; the file was changed:\n"
-            f"  definition: {preprocessing.to_json()} (hash {preprocessing.digest})\n  hash:       {file.attrs.get(_HASH)}"
+            f"{path}: its preprocessing does not belong to the hash beside it; the file was changed:\n"
+            f"  definition: {preprocessing.to_json()} (hash {preprocessing.digest})\n"
+            f"  hash:       {file.attrs.get(_HASH)}"
         )
     return preprocessing
 
@@ -96,4 +97,6 @@ def _refuse_code(path: Path, config: Mapping[str, Any]) -> None:
             raise UserError(f"{path}: holds a layer of kind {kind}; only models that model.py wrote can be driven")
         named = isinstance(function, dict) and function.get("config") == _NORMALIZE
         if kind == "Lambda" and not (named and function["class_name"] == "function"):
-            raise UserError(f"{path}: holds a function of its own, which is never run; only bcclone's normalize is known")
+            raise UserError(
+                f"{path}: holds a function of its own, which is never run; only bcclone's normalize is known"
+            )

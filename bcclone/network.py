@@ -15,7 +15,7 @@ from bcclone.errors import UserError
 _CROP_TOP, _CROP_BOTTOM, _CROP_OF = 43, 12, 128
 
 
-@keras.saving.register_keras_serializable(package="bcclone")
+@keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
 def normalize(images: Any) -> Any:
     """Return uint8 images as float32 in -1..1: x / 127.5 - 1. Registered, so that no model file holds code."""
     return keras.ops.cast(images, "float32") / 127.5 - 1.0

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bcclone.atomic import replacing
 
@@ -30,7 +31,7 @@ def plot_history(history: Sequence[Losses], path: Path) -> None:
     if validated:
         axes.plot(*zip(*validated, strict=True), "s-", label="validation")
     axes.set(xlabel="epoch", ylabel="mean squared error of the steering", ylim=(0, None))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
     with replacing(path) as temporary:

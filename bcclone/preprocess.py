@@ -125,9 +125,7 @@ def _write_store(
         return rows, samples, writer.count
 
 
-def _read_logs(
-    settings: PreprocessSettings, old: Store | None
-) -> tuple[list[Log], list[Source], list[str]]:
+def _read_logs(settings: PreprocessSettings, old: Store | None) -> tuple[list[Log], list[Source], list[str]]:
     """Read the logs that the store does not hold yet, and say what each is."""
     known = {recording["sha256"] for recording in old.recordings} if old else set()
     logs, sources, notices = [], [], []

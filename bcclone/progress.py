@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -17,9 +17,11 @@ class Progress:
         self.label, self.total, self.unit, self.done = label, total, unit, done
         self._first = done
         self._begun = self._shown = time.monotonic()
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():
-            self._bar = tqdm(total=total, initial=done, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True)
+            self._bar = tqdm(
+                total=total, initial=done, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +47,6 @@ class Progress:
     def _print_line(self, figures: str) -> None:
         seconds = max(time.monotonic() - self._begun, 1e-9)
         rate = (self.done - self._first) / seconds
-        left = f", {(self.total - self.done) / rate:.0f} s left" if 0 < rate and self.done < self.total else ""
+        left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
         line = f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.0f}/s{left}"
         print(f"{line}, {figures}" if figures else line, file=sys.stderr, flush=True)

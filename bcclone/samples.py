@@ -89,7 +89,7 @@ def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> npt.NDArray[np.int6
         return np.arange(len(rows), dtype=np.int64)
     since_start = rows["time_ms"] - rows.groupby("episode")["time_ms"].transform("min")
     block = since_start // max(1, round(settings.block_seconds * 1000))
-    return rows.groupby([rows["episode"], block]).ngroup().to_numpy(np.int64)
+    return np.asarray(rows.groupby([rows["episode"], block]).ngroup(), np.int64)
 
 
 def build_samples(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:

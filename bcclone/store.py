@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bcclone.errors import UserError
-from bcclone.images import Image, Preprocessing, PreprocessingMismatch
+from bcclone.images import Image, Preprocessing
 from bcclone.samples import SAMPLE, SampleTable
 
 RowTable = npt.NDArray[Any]  # of the columns that row_table() gives
@@ -107,42 +107,45 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.is_file():
-            raise UserError(f"{path}: there is no such store; make one with: python preprocess.py RECORDING... -o {path}")
+            raise UserError(
+                f"{path}: there is no such store; make one with: python preprocess.py RECORDING... -o {path}"
+            )
         try:
             with h5py.File(path, "r") as file:
                 self._read(file)
-        except (OSError, KeyError, PreprocessingMismatch) as error:
+        except (OSError, KeyError, ValueError, TypeError) as error:
             raise UserError(
-                f"{path}: not a whole store: {error}; make it anew with: python preprocess.py RECORDING... -o {path} --force"
+                f"{path}: not a whole store: {error}; make it anew with: "
+                f"python preprocess.py RECORDING... -o {path} --force"
             ) from None
 
     def _read(self, file: h5py.File) -> None:
         version = file.attrs["schema_version"]
         if version != SCHEMA_VERSION:
-            raise KeyError(f"schema version {version}, expected {SCHEMA_VERSION}")
+            raise ValueError(f"schema version {version}, expected {SCHEMA_VERSION}")
         self.preprocessing = Preprocessing.from_json(file.attrs["preprocessing"])
         if file.attrs["preprocessing_hash"] != self.preprocessing.digest:
-            raise KeyError("the preprocessing and its hash do not belong together")
+            raise ValueError("the preprocessing and its hash do not belong together")
         self.content_hash = str(file.attrs["content_hash"])
         self.sample_settings: dict[str, Any] = json.loads(file.attrs["sample_settings"])
         self.recordings: list[dict[str, Any]] = [json.loads(text) for text in file["recordings"].asstr()[()]]
         self.samples: SampleTable = file["samples"][()]
         self.rows: RowTable = file["rows"][()]
         if self.samples.dtype != SAMPLE:
-            raise KeyError("the sample table has other columns")
+            raise ValueError("the sample table has other columns")
         self.frames = self._map(file["frames"])
         if len(self.samples) and self.samples["frame"].max() >= len(self.frames):
-            raise KeyError("samples point at frames that are not there")
+            raise ValueError("samples point at frames that are not there")
 
     def _map(self, dataset: h5py.Dataset) -> Image:
         expected = (self.preprocessing.height, self.preprocessing.width, 3)
         if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
-            raise KeyError(f"frames of shape {dataset.shape[1:]}, expected {expected}")
+            raise ValueError(f"frames of shape {dataset.shape[1:]}, expected {expected}")
         if len(dataset) == 0:
             return np.zeros(dataset.shape, np.uint8)
         offset = dataset.id.get_offset()
         if offset is None or offset + dataset.nbytes > self.path.stat().st_size:
-            raise KeyError("the frames are not all in the file")
+            raise ValueError("the frames are not all in the file")
         return np.memmap(self.path, np.uint8, "r", offset, dataset.shape)
 
     def __enter__(self) -> Self:

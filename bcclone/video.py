@@ -40,7 +40,9 @@ def make_clip(folder: Path, output: Path, fps: float | None) -> Clip:
     size = _most_common_size(folder, names, skipped)
     names = [name for name in names if name not in skipped]
     if not names:
-        raise UserError(f"{folder}: none of its {len(skipped)} frames can be shown; the first: {next(iter(skipped.items()))}")
+        raise UserError(
+            f"{folder}: none of its {len(skipped)} frames can be shown; the first: {next(iter(skipped.items()))}"
+        )
     shown = names if fps is not None else _in_real_time(names)
     rate = fps or _REAL_TIME_FPS
     with atomic.replacing(output) as temporary:
@@ -56,7 +58,9 @@ def _find_frames(folder: Path) -> tuple[list[str], dict[str, str]]:
     found = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
     names = [str(path.relative_to(folder)) for path in found if not path.name.startswith(CAMERAS[1:])]
     if not names:
-        raise UserError(f"{folder}: no frames (*.jpg) in this folder; record some with: python drive.py model.h5 {folder}")
+        raise UserError(
+            f"{folder}: no frames (*.jpg) in this folder; record some with: python drive.py model.h5 {folder}"
+        )
     skipped, timed = {}, []
     for name in names:
         try:
@@ -102,15 +106,17 @@ def _encode(
 
     even = (size[0] // 2 * 2, size[1] // 2 * 2)  # H.264 halves the colour planes
     count = 0
-    with closing(FFMPEG_VideoWriter(str(path), even, rate, codec="libx264", pixel_format="yuv420p")) as writer:
-        with Progress("encoding", len(names), "frames") as progress:
-            for name, frame in _decoded(folder, names, skipped):
-                if frame is not None:
-                    writer.write_frame(frame[: even[1], : even[0]])
-                    count += 1
-                progress.advance(1, "" if frame is not None else f"skipped {name}")
+    video = FFMPEG_VideoWriter(str(path), even, rate, codec="libx264", pixel_format="yuv420p")
+    with closing(video) as writer, Progress("encoding", len(names), "frames") as progress:
+        for name, frame in _decoded(folder, names, skipped):
+            if frame is not None:
+                writer.write_frame(frame[: even[1], : even[0]])
+                count += 1
+            progress.advance(1, "" if frame is not None else f"skipped {name}")
     if not count:
-        raise UserError(f"{folder}: none of its {len(skipped)} frames can be shown; the first: {next(iter(skipped.items()))}")
+        raise UserError(
+            f"{folder}: none of its {len(skipped)} frames can be shown; the first: {next(iter(skipped.items()))}"
+        )
     return count
 
 

@@ -25,16 +25,19 @@ def run(arguments: argparse.Namespace) -> int:
     result = run_demo(DemoSettings(arguments.folder, arguments.rows, arguments.epochs, arguments.laps))
     drive = result.drive
     if arguments.json:
-        print_json({"steps": [{"step": s, "made": m, "seconds": round(t, 2)} for s, m, t in result.steps], "drive": drive})
+        print_json(
+            {"steps": [{"step": s, "made": m, "seconds": round(t, 2)} for s, m, t in result.steps], "drive": drive}
+        )
         return int(drive["left_road"])
     print("\nstep        seconds  what it made")
     for step, made, seconds in result.steps:
         print(f"{step:<12}{seconds:>7.1f}  {made}")
     latency = drive["request_to_steer_ms"]
+    end = "It LEFT THE ROAD." if drive["left_road"] else "It stayed on the road."
     print(
-        f"\nThe model drove {drive['distance_m']:.0f} m over the simulator's protocol, {drive['mean_abs_cross_track_m']:.2f} m "
-        f"from the centre line on average and {drive['max_abs_cross_track_m']:.2f} m at most"
-        f" (the road's edge is at 4 m); request to steer p50 {latency['p50']} ms.\n"
-        + ("It LEFT THE ROAD." if drive["left_road"] else "It stayed on the road.")
+        f"\nThe model drove {drive['distance_m']:.0f} m over the simulator's protocol, "
+        f"{drive['mean_abs_cross_track_m']:.2f} m from the centre line on average and "
+        f"{drive['max_abs_cross_track_m']:.2f} m at most (the road's edge is at 4 m); "
+        f"request to steer p50 {latency['p50']} ms.\n{end}"
     )
     return int(drive["left_road"])

@@ -15,7 +15,9 @@ from bcclone.drive.settings import DriveSettings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", nargs="?", type=Path, default=Path("model.h5"), help="what model.py wrote (model.h5)")
-    parser.add_argument("run_folder", nargs="?", type=Path, metavar="RUN", help="folder to record into; without it nothing is recorded")
+    parser.add_argument(
+        "run_folder", nargs="?", type=Path, metavar="RUN", help="folder to record into; without it nothing is recorded"
+    )
     parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (25)")
     parser.add_argument("--host", help="address to listen on (127.0.0.1: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (4567, where the simulator connects to)")

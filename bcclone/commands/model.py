@@ -23,12 +23,16 @@ _OPTIONS = ("batch_size", "epochs", "learning_rate", "patience", "seed", "determ
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; those that shape training default to None, so that --resume can take the run's."""
-    parser.add_argument("store", nargs="?", type=Path, default=Path("data.h5"), help="what preprocess.py made (data.h5)")
+    parser.add_argument(
+        "store", nargs="?", type=Path, default=Path("data.h5"), help="what preprocess.py made (data.h5)"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("model.h5"), help="the model to write (model.h5)")
     parser.add_argument("--epochs", type=int, help="passes over the training samples (10)")
     parser.add_argument("--batch-size", type=int, help="samples a step (32)")
     parser.add_argument("--learning-rate", type=float, help="of the Adam optimizer (0.001)")
-    parser.add_argument("--patience", type=int, help="stop after so many epochs without a better validation loss (0: never)")
+    parser.add_argument(
+        "--patience", type=int, help="stop after so many epochs without a better validation loss (0: never)"
+    )
     parser.add_argument("--seed", type=int, help="seed of weights, order and dropout (0)")
     parser.add_argument(
         "--deterministic", action="store_true", default=None, help="exactly the same result each time, at some cost"
@@ -88,7 +92,7 @@ def _train(store: "Store", folder: RunFolder, settings: TrainSettings, output: P
 def _resumed_settings(arguments: argparse.Namespace, folder: RunFolder) -> TrainSettings:
     """Return the run's settings; of the options given anew, only more epochs may differ from them."""
     stored = folder.settings
-    wanted = build(replace, stored, **given(arguments, *_OPTIONS))
+    wanted: TrainSettings = build(replace, stored, **given(arguments, *_OPTIONS))
     if replace(wanted, epochs=stored.epochs) != stored:
         raise UserError(
             f"{folder.path} was begun with other options; leave them out to resume it, or leave out --resume:\n"

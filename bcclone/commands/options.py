@@ -13,7 +13,9 @@ Settings = TypeVar("Settings")
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add --json, which means the same everywhere."""
-    parser.add_argument("--json", action="store_true", help="print one JSON value on standard output and nothing else there")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON value on standard output and nothing else there"
+    )
 
 
 def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -20,14 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("data.h5"), help="the store to write (data.h5)")
     shape = parser.add_argument_group("samples")
     shape.add_argument("--cameras", type=_cameras, help="which cameras to use (center,left,right)")
-    shape.add_argument("--correction", type=float, help="steering added for the left camera, subtracted for the right (0.1)")
+    shape.add_argument(
+        "--correction", type=float, help="steering added for the left camera, subtracted for the right (0.1)"
+    )
     shape.add_argument("--previous", type=int, help="earlier frames paired with each steering (4)")
     shape.add_argument("--no-flip", dest="flip", action="store_false", default=None, help="leave out the mirror images")
     shape.add_argument("--size", type=_size, help="size of the stored images, N or WIDTHxHEIGHT (128)")
     split = parser.add_argument_group("split into training and validation")
     split.add_argument("--validation", type=float, help="share of the rows kept for validation (0.2)")
     split.add_argument("--block-seconds", type=float, help="length of the blocks of time that are kept together (10)")
-    split.add_argument("--split", choices=("blocks", "random"), help="blocks of time, or single rows, which leaks (blocks)")
+    split.add_argument(
+        "--split", choices=("blocks", "random"), help="blocks of time, or single rows, which leaks (blocks)"
+    )
     split.add_argument("--seed", type=int, help="seed of the split (0)")
     parser.add_argument("--allow-skips", action="store_true", help="go on when more than 5 %% cannot be used")
     parser.add_argument("--force", action="store_true", help="write over an existing store")

@@ -1,8 +1,8 @@
 """Play the car's side without the simulator, over the same wire.
 
-  replay RECORDING   send a recording's frames to a drive server and measure its answers
-  drive              drive a small drawn road by a server's answers
-  record DIR         drive that road by itself and record it as the simulator does
+replay RECORDING   send a recording's frames to a drive server and measure its answers
+drive              drive a small drawn road by a server's answers
+record DIR         drive that road by itself and record it as the simulator does
 """
 
 import argparse
@@ -23,8 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for use in (replay, drive):
         use.add_argument("--host", default="127.0.0.1", help="where the drive server is (127.0.0.1)")
         use.add_argument("--port", type=int, default=4567, help="and its port (4567)")
-        use.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for the server to start (0)")
-        use.add_argument("--decimal-comma", action="store_true", help="write numbers as machines with decimal commas do")
+        use.add_argument(
+            "--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for the server to start (0)"
+        )
+        use.add_argument(
+            "--decimal-comma", action="store_true", help="write numbers as machines with decimal commas do"
+        )
         add_json(use)
     record = uses.add_parser("record", help="drive the drawn road and record it")
     record.add_argument("folder", type=Path, metavar="DIR", help="where to record to; must be new or empty")

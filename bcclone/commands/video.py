@@ -10,7 +10,9 @@ from bcclone.commands.options import add_json, print_json, say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="what drive.py recorded, or a recording")
-    parser.add_argument("--fps", type=_fps, default=60.0, help="frames a second, or 'real' for the speed as driven (60)")
+    parser.add_argument(
+        "--fps", type=_fps, default=60.0, help="frames a second, or 'real' for the speed as driven (60)"
+    )
     parser.add_argument("-o", "--output", type=Path, help="the clip to write (RUN.mp4)")
     add_json(parser)
 

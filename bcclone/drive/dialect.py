@@ -40,7 +40,7 @@ class Translator:
     def wait(self) -> str | bytes | None:
         """Return the next message as engineio expects it; None when the connection is at its end."""
         while not self._waiting:
-            message = self._websocket.wait()
+            message: str | bytes | None = self._websocket.wait()
             if not isinstance(message, str):
                 return message  # None, or the bytes of an attachment
             if message[:1] not in _PACKET_TYPES or not message:
@@ -81,6 +81,7 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._async: dict[str, Any]
         native = self._async["websocket"]
 
         def make_app(handler: Any, *rest: Any) -> WebSocketApp:

@@ -40,7 +40,10 @@ class Driver:
     """
 
     def __init__(
-        self, policy: Steers, controller: SpeedController, on_control: Callable[[Telemetry, Control], None] | None = None
+        self,
+        policy: Steers,
+        controller: SpeedController,
+        on_control: Callable[[Telemetry, Control], None] | None = None,
     ) -> None:
         self._policy, self._controller, self._on_control = policy, controller, on_control
         self._steering = 0.0

@@ -2,7 +2,6 @@
 
 import datetime
 import logging
-import os
 import queue
 import threading
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ class Recorder:
         temporary = self.folder / f".{name}.partial"
         try:
             temporary.write_bytes(entry.telemetry.jpeg)
-            os.replace(temporary, self.folder / name)
+            temporary.replace(self.folder / name)
         finally:
             temporary.unlink(missing_ok=True)
         self._log.write(_row(name, entry.telemetry, entry.control))
@@ -104,7 +103,9 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
         raise UserError(f"{folder}: cannot make the run folder: {error.strerror}") from None
     if names and not append:
         other = next(f"{folder}-{n}" for n in range(2, 10_000) if not Path(f"{folder}-{n}").exists())
-        raise UserError(f"{folder} holds a run already, and is never emptied; record into {other}, or add to it with --append")
+        raise UserError(
+            f"{folder} holds a run already, and is never emptied; record into {other}, or add to it with --append"
+        )
     _end_broken_row(folder / LOG_NAME)
     frames = [name for name in names if name.endswith(".jpg")]
     if not frames:

@@ -21,7 +21,6 @@ with warnings.catch_warnings():  # that it is maintained and no more; decision 0
     import eventlet.wsgi
 
 
-
 class _QuickAckSocket:
     """A socket that acknowledges at once: the simulator's many small writes wait 44 ms for each other else."""
 
@@ -48,7 +47,9 @@ def listen(host: str, port: int) -> Any:
                 f"port {port} of {host} is in use, perhaps by another drive.py; end that, or choose another --port "
                 "(the simulator itself always connects to 4567)"
             ) from None
-        raise UserError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port") from None
+        raise UserError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port"
+        ) from None
 
 
 def serve(driver: Driver, listener: Any) -> None:

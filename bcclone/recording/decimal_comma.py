@@ -36,9 +36,9 @@ def resolve(pieces: Sequence[str], previous_speed_mph: float) -> Numbers:
 def _readings(pieces: Sequence[str]) -> Iterator[Numbers]:
     for numbers in _groupings(tuple(pieces), 4):
         steering, throttle, brake, speed = numbers
-        if abs(steering) <= 1 and 0 <= throttle <= 1 and 0 <= brake <= 1 and not (throttle > 0 and brake > 0):
-            if 0 <= speed <= _TOP_SPEED_MPH:
-                yield steering, throttle, brake, speed
+        pedals = 0 <= throttle <= 1 and 0 <= brake <= 1 and not (throttle > 0 and brake > 0)
+        if abs(steering) <= 1 and pedals and 0 <= speed <= _TOP_SPEED_MPH:
+            yield steering, throttle, brake, speed
 
 
 def _groupings(pieces: tuple[str, ...], columns: int) -> Iterator[tuple[float, ...]]:

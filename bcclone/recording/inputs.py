@@ -30,7 +30,7 @@ def _expand(name: str) -> list[Path]:
         return [Path(name)]
     if not glob.has_magic(name):
         raise UserError(f"{name}: there is no such file or folder")
-    found = sorted(Path(match) for match in glob.glob(name, recursive=True))
+    found = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207 the pattern may begin at any root
     if not found:
         raise UserError(f"{name}: nothing matches this pattern")
     return found

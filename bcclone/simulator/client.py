@@ -182,7 +182,9 @@ class UnityClient:
                     heard = now
                     self._handle(message)
                 elif now - heard > _SILENCE_SECONDS:
-                    raise UserError(f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; is it still running?")
+                    raise UserError(
+                        f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; is it still running?"
+                    )
                 if now - pinged > _PING_SECONDS:
                     pinged = now
                     self._connection.send_text("2")

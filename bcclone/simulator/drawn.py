@@ -169,7 +169,9 @@ def record(folder: Path, rows: int, seed: int = 0, interval_seconds: float = 1 /
     log = folder / LOG_NAME
     with log.open("w", encoding="utf-8", newline="") as file, Progress("recording", rows, "rows") as progress:
         for _ in range(rows):
-            aim_m += -aim_m * interval_seconds / 4 + 0.6 * math.sqrt(interval_seconds / 2) * randomness.standard_normal()
+            aim_m += (
+                -aim_m * interval_seconds / 4 + 0.6 * math.sqrt(interval_seconds / 2) * randomness.standard_normal()
+            )
             car.steering, car.throttle = _pursue(track, car, aim_m), 1.0 if car.speed < 25 * MPH else 0.0
             paths = []
             for name, camera in cameras.items():

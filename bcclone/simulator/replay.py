@@ -17,8 +17,8 @@ class Replay:
 
     def __init__(self, log_path: Path, frames: int = 0) -> None:
         index = ImageIndex(log_path)
-        rows = read_log(log_path).rows
-        self._rows = [row for row in rows.itertuples(index=False) if index.find(str(row.center))]
+        rows = read_log(log_path).rows.to_dict("records")
+        self._rows = [row for row in rows if index.find(row["center"])]
         if not self._rows:
             raise UserError(f"{log_path}: none of its images is in {index.folders[0]} or beside the log")
         self._index = index
@@ -31,8 +31,8 @@ class Replay:
             return None
         row = self._rows[self._next % len(self._rows)]
         self._next, self._left = self._next + 1, self._left - 1
-        jpeg = Path(str(self._index.find(str(row.center)))).read_bytes()
-        return CarState(float(row.steering) * _FULL_LOCK_DEGREES, float(row.throttle), float(row.speed_mph), jpeg)
+        jpeg = Path(self._index.find(row["center"]) or "").read_bytes()
+        return CarState(row["steering"] * _FULL_LOCK_DEGREES, row["throttle"], row["speed_mph"], jpeg)
 
     def steer(self, steering: float, throttle: float) -> None:
         """Keep the answer."""

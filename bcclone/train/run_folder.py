@@ -66,7 +66,9 @@ class RunFolder:
         try:
             path.mkdir(parents=True)
         except FileExistsError:
-            raise UserError(f"{path}: this run exists already; choose another --name, or continue it with --resume") from None
+            raise UserError(
+                f"{path}: this run exists already; choose another --name, or continue it with --resume"
+            ) from None
         except OSError as error:
             raise UserError(f"{path}: cannot make the run folder: {error.strerror}") from None
         folder = cls(path)

@@ -1,0 +1,71 @@
+"""Data that the tests make themselves, and the shared real data where it is."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from bcclone.simulator import drawn
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def drawn_recording(tmp_path_factory):
+    """A recording of the drawn world: 120 rows, 8 seconds, one episode, three cameras. Not to be changed."""
+    folder = tmp_path_factory.mktemp("recordings") / "drawn"
+    drawn.record(folder, rows=120)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn_store(drawn_recording, tmp_path_factory):
+    """The store made of it: blocks of 2 seconds, one earlier frame."""
+    store = tmp_path_factory.mktemp("stores") / "data.h5"
+    run_script("preprocess.py", drawn_recording, "-o", store, "--block-seconds", 2, "--previous", 1)
+    return store
+
+
+@pytest.fixture(scope="session")
+def untrained_model(tmp_path_factory):
+    """A model file of the right form whose weights are random but for a fixed seed."""
+    from bcclone.images import Preprocessing
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    import keras
+
+    from bcclone.model_file import save_model
+    from bcclone.network import build_network
+
+    keras.utils.set_random_seed(1)
+    path = tmp_path_factory.mktemp("models") / "untrained.h5"
+    save_model(path, build_network(), Preprocessing(), {})
+    return path
+
+
+def command(script, *arguments):
+    """Return the command line of one of the four scripts, or of `bcclone` for anything else."""
+    head = [ROOT / script] if script.endswith(".py") else ["-m", "bcclone", script]
+    return [sys.executable, *map(str, head), *map(str, arguments)]
+
+
+def run_script(script, *arguments, code=0, cwd=None):
+    """Run a script to its end; its exit code must be `code`, and no traceback may show."""
+    done = subprocess.run(command(script, *arguments), capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def shared(name):
+    """Return a folder of the shared real data, or skip the test where it is not there."""
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"needs the shared real data: {path.relative_to(ROOT.parent)} is not beside this clone")
+    return path

@@ -1,0 +1,80 @@
+"""Frames are decoded whole and of the right size or not at all, and prepared in one way."""
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.images import (
+    BadImage,
+    Preprocessing,
+    PreprocessingMismatch,
+    decode_jpeg,
+    encode_jpeg,
+    flip_horizontally,
+)
+
+
+def a_frame(seed=0):
+    coarse = np.random.default_rng(seed).integers(0, 256, (16, 32, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (320, 160))
+
+
+def test_a_frame_survives_jpeg_as_rgb():
+    frame = np.zeros((160, 320, 3), np.uint8)
+    frame[..., 0] = 200
+    decoded = decode_jpeg(encode_jpeg(frame))
+    assert decoded.shape == (160, 320, 3)
+    assert abs(decoded.astype(int) - frame).max() < 8
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"not a picture" * 50, "no whole JPEG"),
+        (encode_jpeg(a_frame())[:3000], "no whole JPEG"),
+        (encode_jpeg(a_frame())[:-2], "no whole JPEG"),
+        (encode_jpeg(a_frame()[:80]), "320x80 pixels, expected 320x160"),
+    ],
+    ids=["empty", "garbage", "truncated", "without its end", "other size"],
+)
+def test_what_is_no_whole_frame_is_refused_with_the_reason(data, reason):
+    with pytest.raises(BadImage, match=reason):
+        decode_jpeg(data)
+
+
+def test_a_header_that_announces_huge_dimensions_costs_nothing():
+    data = bytearray(encode_jpeg(a_frame()))
+    place = data.index(b"\xff\xc0")
+    data[place + 5 : place + 9] = struct.pack(">HH", 65_000, 65_000)
+    with pytest.raises(BadImage, match="65000x65000"):
+        decode_jpeg(bytes(data))
+
+
+def test_preprocessing_resizes_as_defined():
+    frame = a_frame()
+    assert (Preprocessing().apply(frame) == cv2.resize(frame, (128, 128), interpolation=cv2.INTER_LINEAR)).all()
+    assert Preprocessing(width=64, height=32).apply(frame).shape == (32, 64, 3)
+    with pytest.raises(BadImage, match="200x100 pixels, expected 320x160"):
+        Preprocessing().apply(np.zeros((100, 200, 3), np.uint8))
+
+
+def test_the_definition_survives_storage_and_its_hash_tells_definitions_apart():
+    definition = Preprocessing(width=64, height=32)
+    assert Preprocessing.from_json(definition.to_json()) == definition
+    assert definition.digest == Preprocessing(width=64, height=32).digest != Preprocessing().digest
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "no json", '{"width": 128}', Preprocessing().to_json().replace("RGB", "YUV")])
+def test_an_unknown_definition_is_refused_with_both_shown(text):
+    with pytest.raises(PreprocessingMismatch) as refusal:
+        Preprocessing.from_json(text)
+    assert text in str(refusal.value)
+    assert Preprocessing().to_json() in str(refusal.value)
+
+
+def test_a_flip_mirrors_left_and_right():
+    frame = a_frame()
+    assert (flip_horizontally(frame)[:, 0] == frame[:, -1]).all()

@@ -1,0 +1,300 @@
+"""Logs of every dialect give the same rows; what is no log is refused with the reason."""
+
+import json
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bcclone.errors import UserError
+from bcclone.recording import ForeignLog, ImageIndex, find_logs, read_log
+from bcclone.recording.decimal_comma import resolve
+from bcclone.recording.row import RowError
+from tests.conftest import shared
+
+STAMPS = ["2019_03_07_20_01_33_184", "2019_03_07_20_01_33_253", "2019_03_07_20_01_33_321"]
+NUMBERS = [("0", "1", "0", "30.19016"), ("-0.1802609", "0", "0.5", "30.18234"), ("1", "0.3093727", "0", "7.953689E-07")]
+VALUES = [[0.0, 1.0, 0.0, 30.19016], [-0.1802609, 0.0, 0.5, 30.18234], [1.0, 0.3093727, 0.0, 7.953689e-07]]
+
+
+def log_lines(separator=",", folder="/home/me/data/IMG/", comma=False, cameras=("center", "left", "right"), extra=""):
+    """Write the three rows above in a dialect."""
+    lines = []
+    for stamp, numbers in zip(STAMPS, NUMBERS, strict=True):
+        images = [f"{folder}{c}_{stamp}.jpg" if c in cameras else "" for c in ("center", "left", "right")]
+        written = [number.replace(".", ",") for number in numbers] if comma else list(numbers)
+        lines.append(separator.join([*images, *written]) + extra)
+    return lines
+
+
+def write(tmp_path, lines, encoding="utf-8", newline="\n", end="\n"):
+    path = tmp_path / "driving_log.csv"
+    path.write_bytes((newline.join(lines) + end).encode(encoding))
+    return path
+
+
+def values(log):
+    return log.rows[["steering", "throttle", "brake", "speed_mph"]].to_numpy().tolist()
+
+
+HEADER = "center,left,right,steering,throttle,brake,speed"
+DIALECTS = {
+    "unspaced": log_lines(),
+    "spaced": log_lines(", "),
+    "decimal comma, spaced": log_lines(", ", comma=True),
+    "decimal comma, unspaced": log_lines(comma=True),
+    "semicolons": log_lines(";", comma=True),
+    "tabs": log_lines("\t"),
+    "header": [HEADER, *log_lines()],
+    "header with velocity": [HEADER.replace("speed", "velocity"), *log_lines()],
+    "header repeated by a join": [HEADER, *log_lines()[:2], HEADER, *log_lines()[2:]],
+    "Windows paths": log_lines(folder="D:\\tmp\\New folder\\try4\\IMG\\"),
+    "macOS paths": log_lines(folder="/Users/me/Self-Driving Car Engineer/IMG/"),
+    "a comma in the path": log_lines(folder="C:\\Users\\Doe, John\\IMG\\"),
+    "relative paths": log_lines(folder="training_data\\IMG\\"),
+    "bare names": log_lines(folder=""),
+    "non-ASCII paths": log_lines(folder="C:\\Masaüstü\\IMG\\"),
+    "one camera": log_lines(cameras=("center",)),
+    "one camera, decimal comma": log_lines(cameras=("center",), comma=True),
+    "extra columns": log_lines(extra=",1245.439:817.817:27.10,356.3:172.6:2.05"),
+    "blank lines": ["", *log_lines(), "", ""],
+    "quotes": [",".join(f'"{field}"' for field in line.split(",")) for line in log_lines()],
+    "quoted decimal commas": [
+        line.rsplit(",", 4)[0] + "," + ",".join(f'"{n.replace(".", ",")}"' for n in line.rsplit(",", 4)[1:])
+        for line in log_lines()
+    ],
+    "pandas with its index": [",center,left,right,steering,throttle,brake,speed"]
+    + [f"{number},{line}" for number, line in enumerate(log_lines(folder=""))],
+    "shuffled": [log_lines()[place] for place in (2, 0, 1)],
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_gives_the_same_rows_in_order_of_time(tmp_path, dialect):
+    log = read_log(write(tmp_path, DIALECTS[dialect]))
+    assert values(log) == VALUES
+    assert log.rows["center"].tolist() == [f"center_{stamp}.jpg" for stamp in STAMPS]
+    assert log.bad_rows == ()
+    assert log.episodes == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "newline", "end"),
+    [
+        ("utf-8-sig", "\n", "\n"),
+        ("utf-16", "\n", "\n"),
+        ("utf-8", "\r\n", "\r\n"),
+        ("cp1252", "\n", "\n"),
+        ("utf-8", "\n", ""),
+    ],
+    ids=["BOM", "UTF-16", "CRLF", "cp1252", "no final newline"],
+)
+def test_every_encoding_gives_the_same_rows(tmp_path, encoding, newline, end):
+    assert values(read_log(write(tmp_path, DIALECTS["non-ASCII paths"], encoding, newline, end))) == VALUES
+
+
+
+
+def test_a_dialect_is_described(tmp_path):
+    spaced = read_log(write(tmp_path, DIALECTS["decimal comma, spaced"])).dialect
+    assert (spaced.spaced, spaced.decimal_comma, spaced.header) == (True, True, False)
+    plain = read_log(write(tmp_path, DIALECTS["extra columns"])).dialect
+    assert (plain.spaced, plain.decimal_comma, plain.extra_columns) == (False, False, 2)
+    assert read_log(write(tmp_path, DIALECTS["header"])).dialect.header
+    assert read_log(write(tmp_path, DIALECTS["one camera"])).dialect.cameras == ("center",)
+    assert read_log(write(tmp_path, DIALECTS["decimal comma, unspaced"])).dialect.decimal_comma
+
+
+FOREIGN = {
+    "empty": ("", "empty"),
+    "white space": (" \n\n", "empty"),
+    "git-LFS pointer": ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+    "header alone": (HEADER + "\n", "no rows"),
+    "another schema": ("nombre_imagen,steering,comando\nIMG/20260629_154138_000000.png,0.0,0\n", "steering"),
+    "no times in the names": ("a.jpg,b.jpg,c.jpg,0,0,0,1\n", "time stamp"),
+    "other order of columns": ("center,left,right,steering,speed,throttle,brake\n" + log_lines()[0], "speed"),
+    "binary": ("\0\1\2", "binary"),
+    "a page": ("<html><body>404</body></html>\n<p>not found</p>\n", "no image path"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_foreign_file_is_refused_by_name_with_the_reason(tmp_path, kind):
+    text, reason = FOREIGN[kind]
+    path = tmp_path / "driving_log.csv"
+    path.write_text(text)
+    with pytest.raises(ForeignLog, match="driving_log.csv") as refusal:
+        read_log(path)
+    assert reason in str(refusal.value)
+    assert refusal.value.exit_code == 2
+
+
+BAD = {
+    "NaN": (",NaN,0,0,1", "steering is 'NaN'"),
+    "a word": (",left,0,0,1", "steering is 'left'"),
+    "steering out of range": (",25,0,0,1", "steering is 25, expected -1 to 1"),
+    "truncated": (",0.5,1", "ends after 5 columns"),
+    "infinite speed": (",0,0,0,1e999", "speed_mph is not a finite number"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_row_is_listed_with_its_number_and_reason_and_the_others_are_kept(tmp_path, kind):
+    numbers, reason = BAD[kind]
+    lines = log_lines()
+    lines.insert(1, lines[1].rsplit(",", 4)[0].replace("33_253", "33_200") + numbers)
+    log = read_log(write(tmp_path, lines))
+    assert values(log) == VALUES
+    assert [bad.row for bad in log.bad_rows] == [2]
+    assert reason in log.bad_rows[0].reason
+
+
+def test_swapped_camera_columns_are_not_taken_for_their_neighbours(tmp_path):
+    lines = log_lines()
+    lines.append(lines[0].replace("left_", "X").replace("right_", "left_").replace("X", "right_"))
+    log = read_log(write(tmp_path, lines))
+    assert "column left names an image of the right camera" in log.bad_rows[0].reason
+
+
+def test_a_gap_over_a_second_begins_a_new_episode(tmp_path):
+    lines = log_lines()
+    later = lines[0].replace("20_01_33_184", "20_01_34_322")
+    assert read_log(write(tmp_path, [*lines, later])).rows["episode"].tolist() == [0, 0, 0, 1]
+    in_time = lines[0].replace("20_01_33_184", "20_01_34_321")
+    assert read_log(write(tmp_path, [*lines, in_time])).episodes == 1
+
+
+def test_repeated_rows_do_not_break_anything(tmp_path):
+    assert len(read_log(write(tmp_path, log_lines() * 2)).rows) == 6
+
+
+def as_bare_commas(rows: pd.DataFrame) -> list[str]:
+    """Write rows as a machine with decimal commas and bare separators would."""
+    lines = []
+    for row in rows.to_dict("records"):
+        numbers = [f"{row[c]:.7g}".replace(".", ",") for c in ("steering", "throttle", "brake", "speed_mph")]
+        lines.append(",".join([row["center"], row["left"], row["right"], *numbers]))
+    return lines
+
+
+def test_bare_decimal_commas_of_a_whole_drive_are_resolved(tmp_path, drawn_recording):
+    original = read_log(drawn_recording / "driving_log.csv")
+    again = read_log(write(tmp_path, as_bare_commas(original.rows)))
+    assert again.bad_rows == ()
+    np.testing.assert_allclose(values(again), values(original), atol=1e-5)
+
+
+def test_an_ambiguous_row_is_decided_by_the_speed_before_it():
+    pieces = ["0", "1", "0", "3", "5"]  # 0 | 1 | 0 | 3.5, or 0.1 | 0 | 3 ... which no brake is
+    assert resolve(pieces, 3.0) == (0.0, 1.0, 0.0, 3.5)
+    assert resolve(["0", "0", "0", "5", "12", "5"], 12.0) == (0.0, 0.0, 0.5, 12.5)
+
+
+def test_a_row_that_stays_ambiguous_or_impossible_is_reported():
+    with pytest.raises(RowError, match="no possible reading"):
+        resolve(["7", "7", "7", "7", "7"], 0.0)
+    pieces = ["0", "1", "0", "0", "5"]  # 0.1 | 0 | 0 | 5, or 0 | 1 | 0 | 0.5
+    assert resolve(pieces, 4.0) == (0.1, 0.0, 0.0, 5.0)
+    assert resolve(pieces, 1.0) == (0.0, 1.0, 0.0, 0.5)
+    with pytest.raises(RowError, match="more than one reading"):
+        resolve(pieces, 2.75)
+
+
+def test_bare_decimal_commas_of_real_logs_are_resolved(tmp_path):
+    logs = [path for path in shared("logs").glob("Horki*.csv")] + [
+        shared("recordings") / name / "driving_log.csv" for name in ("lake_linux", "mountain_windows")
+    ]
+    wrong = rows = 0
+    for path in logs:
+        original = read_log(path).rows
+        again = read_log(write(tmp_path, as_bare_commas(original)))
+        assert again.bad_rows == ()
+        rows += len(original)
+        columns = ["steering", "throttle", "brake", "speed_mph"]
+        differences = again.rows[columns].to_numpy() - original[columns].to_numpy()
+        wrong += int((abs(differences) > 1e-5).any(axis=1).sum())
+    assert rows > 6000
+    assert wrong == 0
+
+
+def expected_logs():
+    path = shared("logs") / "expected.json"
+    return json.loads(path.read_text())
+
+
+def test_every_shared_log_gives_what_is_expected():
+    folder = shared("logs")
+    for name, expected in expected_logs().items():
+        if expected["foreign"]:
+            with pytest.raises(ForeignLog):
+                read_log(folder / name)
+            continue
+        log = read_log(folder / name)
+        assert len(log.rows) == expected["rows"], name
+        assert len(log.bad_rows) == expected["bad_rows"], name
+        assert values(log)[0] == expected["first"], name
+        assert values(log)[-1] == expected["last"], name
+        assert log.rows["steering"].sum() == pytest.approx(expected["steering_sum"], abs=1e-6), name
+        assert log.rows["speed_mph"].sum() == pytest.approx(expected["speed_sum"], abs=1e-4), name
+        assert log.rows["center"].iloc[0] == expected["first_center"], name
+
+
+@pytest.mark.parametrize("place", ["IMG", ".", "IMG/IMG"])
+def test_images_are_found_by_base_name_in_every_usual_place(tmp_path, place):
+    folder = tmp_path / place
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "center_x.jpg").write_bytes(b"")
+    index = ImageIndex(tmp_path / "driving_log.csv")
+    assert index.find("center_x.jpg") == str(folder / "center_x.jpg")
+    assert index.find("center_y.jpg") is None
+    assert index.orphans(["center_y.jpg"]) == ["center_x.jpg"]
+
+
+def test_images_beside_a_log_inside_img_are_found(tmp_path):
+    (tmp_path / "IMG").mkdir()
+    (tmp_path / "IMG" / "center_x.jpg").write_bytes(b"")
+    log = write(tmp_path / "IMG", log_lines())
+    assert find_logs([str(tmp_path)]) == [log]
+    assert ImageIndex(log).find("center_x.jpg") is not None
+
+
+def test_inputs_are_folders_files_and_patterns_each_once(tmp_path):
+    logs = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        logs.append(write(tmp_path / name, log_lines()))
+    other = tmp_path / "Track.csv"
+    other.write_text("x")
+    assert find_logs([f"{tmp_path}/*/"]) == logs
+    assert find_logs([str(tmp_path / "a"), str(logs[0]), f"{tmp_path}/?"]) == logs
+    assert find_logs([str(tmp_path / "*.csv")]) == [other]
+    assert find_logs([str(tmp_path)]) == [other]  # the only table in the folder
+
+
+def test_inputs_that_are_not_there_are_told(tmp_path):
+    for name, told in [("none", "no such file"), ("*.none", "nothing matches"), (".", "no driving_log.csv")]:
+        with pytest.raises(UserError, match=told):
+            find_logs([str(tmp_path / name)])
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(UserError, match="name the one that is meant"):
+        find_logs([str(tmp_path)])
+
+
+def test_reading_survives_any_damage(tmp_path):
+    """Whatever is done to the bytes of a log, the outcome is rows or a reason and never a traceback."""
+    randomness = random.Random(0)
+    text = "\n".join([HEADER, *log_lines(), *log_lines(", ", comma=True), *log_lines(";")]).encode()
+    for _ in range(400):
+        data = bytearray(text)
+        for _ in range(randomness.randint(1, 12)):
+            place = randomness.randrange(len(data))
+            data[place : place + randomness.randint(0, 5)] = randomness.randbytes(randomness.randint(0, 3))
+        path = tmp_path / "driving_log.csv"
+        path.write_bytes(data)
+        try:
+            log = read_log(path)
+        except ForeignLog:
+            continue
+        assert log.rows["steering"].between(-1.001, 1.001).all()

@@ -1,0 +1,131 @@
+"""Rows become samples after the split, and nothing leaks across it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bcclone.samples import SampleSettings, assign_validation, build_samples
+
+
+def make_rows(count, episodes=1, interval_ms=100, cameras=3):
+    """Rows of `episodes` equal takes whose frames are numbered row by row, camera by camera."""
+    rows = pd.DataFrame({"steering": np.linspace(-0.9, 0.9, count)})
+    rows["episode"] = np.arange(count) * episodes // max(count, 1)
+    rows["time_ms"] = np.arange(count) * interval_ms + rows["episode"] * 60_000
+    for place, camera in enumerate(("center", "left", "right")):
+        rows[f"frame_{camera}"] = np.arange(count) * 3 + place if place < cameras else -1
+    rows["validation"] = False
+    return rows
+
+
+def test_a_row_with_four_predecessors_three_cameras_and_flips_gives_30_samples():
+    samples = build_samples(make_rows(5), SampleSettings())
+    assert (samples["row"] == 4).sum() == 30
+    assert [(samples["row"] == row).sum() for row in range(5)] == [6, 12, 18, 24, 30]
+
+
+def test_earlier_frames_carry_the_current_steering():
+    samples = build_samples(make_rows(5), SampleSettings(flip=False, cameras=("center",)))
+    latest = samples[samples["row"] == 4]
+    assert latest["frame"].tolist() == [12, 9, 6, 3, 0]
+    assert latest["lag"].tolist() == [0, 1, 2, 3, 4]
+    assert set(latest["steering"].tolist()) == {np.float32(0.9)}
+
+
+def test_the_correction_turns_the_side_cameras_back_and_is_clipped():
+    rows = make_rows(2)
+    rows["steering"] = [0.0, -0.95]
+    samples = build_samples(rows, SampleSettings(previous=0, flip=False, correction=0.1))
+    expected = np.array([0.0, 0.1, -0.1, -0.95, -0.85, -1.0], np.float32)
+    assert samples["steering"].tolist() == expected.tolist()
+    assert samples["camera"].tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_flips_point_at_the_same_frame_with_the_opposite_steering():
+    samples = build_samples(make_rows(3), SampleSettings())
+    plain, flipped = samples[~samples["flipped"]], samples[samples["flipped"]]
+    assert plain["frame"].tolist() == flipped["frame"].tolist()
+    assert plain["steering"].tolist() == (-flipped["steering"]).tolist()
+
+
+def test_a_missing_image_costs_only_the_samples_that_need_it():
+    rows = make_rows(3)
+    rows.loc[1, "frame_left"] = -1
+    samples = build_samples(rows, SampleSettings(flip=False, previous=1))
+    assert len(build_samples(make_rows(3), SampleSettings(flip=False, previous=1))) - len(samples) == 2
+    assert not ((samples["camera"] == 1) & (samples["row"] == 1) & (samples["lag"] == 0)).any()
+
+
+def test_a_recording_of_one_camera_gives_samples_of_it():
+    assert len(build_samples(make_rows(4, cameras=1), SampleSettings(previous=0))) == 8
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    count=st.integers(1, 200),
+    episodes=st.integers(1, 4),
+    previous=st.integers(0, 6),
+    split=st.sampled_from(["blocks", "random"]),
+    validation=st.floats(0, 0.9),
+    seed=st.integers(0, 5),
+)
+def test_nothing_crosses_an_episode_or_the_split(count, episodes, previous, split, validation, seed):
+    rows = make_rows(count, episodes)
+    wanted = SampleSettings(previous=previous, split=split, validation=validation, block_seconds=1.5, seed=seed)
+    rows["validation"] = assign_validation(rows, wanted)
+    samples = build_samples(rows, wanted)
+    from_row = samples["frame"] // 3
+    assert (from_row == samples["row"] - samples["lag"]).all()
+    assert (rows["episode"].to_numpy()[from_row] == samples["episode"]).all()
+    assert (rows["validation"].to_numpy()[from_row] == samples["validation"]).all()
+    trained = set(samples["frame"][~samples["validation"]].tolist())
+    validated = set(samples["frame"][samples["validation"]].tolist())
+    assert not trained & validated
+    assert trained | validated == set(range(3 * count))
+
+
+def test_validation_is_whole_blocks_of_time_near_the_share_wanted():
+    rows = make_rows(1000, episodes=2)  # 100 s: 10 blocks of 100 rows
+    validation = assign_validation(rows, SampleSettings())
+    assert validation.sum() == 200
+    assert {int(block.sum()) for block in validation.reshape(10, 100)} == {0, 100}
+
+
+def test_the_split_depends_on_the_seed_alone():
+    rows = make_rows(1000)
+    first = assign_validation(rows, SampleSettings(seed=1))
+    assert (first == assign_validation(rows, SampleSettings(seed=1))).all()
+    assert any((first != assign_validation(rows, SampleSettings(seed=seed))).any() for seed in (2, 3))
+
+
+def test_two_blocks_leave_each_side_one_and_a_single_block_is_trained_on():
+    assert assign_validation(make_rows(200), SampleSettings(validation=0.05)).sum() == 100
+    assert assign_validation(make_rows(200), SampleSettings(validation=0.95)).sum() == 100
+    assert assign_validation(make_rows(99), SampleSettings()).sum() == 0
+
+
+def test_the_random_split_keeps_the_share_of_rows():
+    assert assign_validation(make_rows(1000), SampleSettings(split="random")).sum() == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cameras": ()},
+        {"cameras": ("front",)},
+        {"cameras": ("left", "left")},
+        {"correction": 2.0},
+        {"correction": float("nan")},
+        {"previous": -1},
+        {"split": "thirds"},
+        {"validation": 1.0},
+        {"block_seconds": 0.0},
+        {"seed": -1},
+    ],
+    ids=str,
+)
+def test_settings_are_checked_at_birth(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong)).split("_")[0]):
+        SampleSettings(**wrong)
