@@ -65,7 +65,7 @@ def run_demo(settings: DemoSettings) -> DemoResult:
 def _step(name: str, made: Path, command: Sequence[object]) -> tuple[str, str, float]:
     begun = time.monotonic()
     if made.exists():
-        print(f"\n{name}: {made} is there already", flush=True)
+        _say(f"{name}: {made} is there already")
     else:
         _run(command)
     return name, str(made), time.monotonic() - begun
@@ -76,14 +76,14 @@ def _drive(model: Path, run: Path, settings: DemoSettings) -> dict[str, Any]:
     port = _free_port()
     with _server(["drive", model, run, "--port", port, "--speed", settings.speed_mph]):
         client = ["simulate", "drive", "--port", port, "--laps", settings.laps, "--wait", 60, "--json"]
-        figures: dict[str, Any] = json.loads(_run(client, subprocess.PIPE))
+        figures: dict[str, Any] = json.loads(_run(client, keep_output=True))
         return figures
 
 
 @contextmanager
 def _server(command: Sequence[object]) -> Iterator[None]:
-    print(f"\n$ bcclone {_shown(command)} &", flush=True)
-    server = subprocess.Popen(_command_line(command))
+    _say(f"$ bcclone {_shown(command)} &")
+    server = subprocess.Popen(_command_line(command), stdout=sys.stderr)
     try:
         yield
     finally:
@@ -95,12 +95,19 @@ def _server(command: Sequence[object]) -> Iterator[None]:
             server.wait()
 
 
-def _run(command: Sequence[object], stdout: int | None = None) -> str:
-    print(f"\n$ bcclone {_shown(command)}", flush=True)
-    done = subprocess.run(_command_line(command), stdout=stdout, text=True, check=False)
+def _run(command: Sequence[object], keep_output: bool = False) -> str:
+    _say(f"$ bcclone {_shown(command)}")
+    done = subprocess.run(
+        _command_line(command), stdout=subprocess.PIPE if keep_output else sys.stderr, text=True, check=False
+    )
     if done.returncode:
         raise UserError(f"the demo ends here: `bcclone {_shown(command)}` failed (exit code {done.returncode})")
     return done.stdout or ""
+
+
+def _say(text: str) -> None:
+    """Print what is done beside the result, which alone goes to standard output."""
+    print(f"\n{text}", file=sys.stderr, flush=True)
 
 
 def _command_line(command: Sequence[object]) -> list[str]:

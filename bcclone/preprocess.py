@@ -16,11 +16,12 @@ from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.progress import Progress
 from bcclone.recording import CAMERAS, ImageIndex, Log, find_logs, read_log
-from bcclone.samples import NO_FRAME, SampleSettings, SampleTable, assign_validation, build_samples
+from bcclone.samples import NO_FRAME, SAMPLE, SampleSettings, SampleTable, assign_validation, build_samples
 from bcclone.store import Store, StoreWriter, row_frame, row_table
 
 _MOST_SKIPPED = 0.05
 _COPY_FRAMES = 256
+_ROW_BYTES = 400  # of the table of rows, generously
 
 Source = dict[str, Any]  # what a recording was: path, SHA-256, rows, bad rows, episodes, dialect
 
@@ -113,7 +114,9 @@ def _write_store(
 ) -> tuple[pd.DataFrame, SampleTable, int]:
     """Write the store to `path`; return its rows, its samples and how many frames it holds."""
     capacity = len(plan.files) + (len(old.frames) if old else 0)
-    with StoreWriter(path, settings.preprocessing, capacity) as writer:
+    table_bytes = _ROW_BYTES * len(plan.rows) + SAMPLE.itemsize * _most_samples(len(plan.rows), settings.samples)
+    table_bytes += _ROW_BYTES * len(old.rows) + old.samples.nbytes if old else 0
+    with StoreWriter(path, settings.preprocessing, capacity, table_bytes) as writer:
         if old:
             for start in range(0, len(old.frames), _COPY_FRAMES):
                 writer.append(old.frames[start : start + _COPY_FRAMES])
@@ -123,6 +126,11 @@ def _write_store(
         recordings = (old.recordings if old else []) + sources
         writer.finish(samples, row_table(rows), recordings, asdict(settings.samples))
         return rows, samples, writer.count
+
+
+def _most_samples(rows: int, settings: SampleSettings) -> int:
+    """Return how many samples so many rows can give at most."""
+    return rows * len(settings.cameras) * (settings.previous + 1) * (1 + settings.flip)
 
 
 def _read_logs(settings: PreprocessSettings, old: Store | None) -> tuple[list[Log], list[Source], list[str]]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 _LONGEST_NUMBER = 40
-_NUMBER = re.compile(r"[-+]?\d[\d.,' \u00a0\u202f]*")
-_GROUPING = re.compile(r"[.,' \u00a0\u202f]")
+# "N4" of any culture: maybe marks between thousands, then a mark and decimals
+_GROUPING = r"[.,' \u00a0\u202f]"
+_NUMBER = re.compile(rf"(?P<whole>[-+]?(?:\d+|\d{{1,3}}(?:{_GROUPING}\d{{3}})+))(?:(?P<mark>[.,])(?P<decimals>\d*))?")
 
 
 class ProtocolError(ValueError):
@@ -76,10 +77,7 @@ def format_steer(control: Control, decimal_comma: bool) -> dict[str, str]:
 
 
 def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
-    """Return a number and whether it was written with a decimal comma.
-
-    "N4" of any culture: four decimals behind the last mark, and maybe marks between thousands before it.
-    """
+    """Return a number and whether it was written with a decimal comma."""
     value = payload.get(name)
     if isinstance(value, int | float) and not isinstance(value, bool):
         number, comma = float(value), False
@@ -95,13 +93,9 @@ def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
 def _parse_text(name: str, text: str) -> tuple[float, bool]:
     if len(text) > _LONGEST_NUMBER:
         raise ProtocolError(f"{name} has {len(text)} characters, expected a number")
-    if _NUMBER.fullmatch(text):
-        place = max(text.rfind("."), text.rfind(","))
-        if place < 0:
-            return float(_GROUPING.sub("", text)), False
-        whole, mark, decimals = text[:place], text[place], text[place + 1 :]
-        if decimals.isdigit() or not decimals:
-            return float(f"{_GROUPING.sub('', whole)}.{decimals or 0}"), mark == ","
+    if match := _NUMBER.fullmatch(text):
+        whole = re.sub(_GROUPING, "", match["whole"])
+        return float(f"{whole}.{match['decimals'] or 0}"), match["mark"] == ","
     try:
         return float(text), False  # an exponent, or NaN
     except ValueError:

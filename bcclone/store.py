@@ -6,6 +6,7 @@ speed of memory; the tables are small and are read whole.
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -27,22 +28,28 @@ RowTable = npt.NDArray[Any]  # of the columns that row_table() gives
 SCHEMA_VERSION = 1
 _ALIGNMENT = 4096
 _COPY_BYTES = 1 << 24
+_OVERHEAD = 1 << 18  # HDF5's own structures
 
 
 class StoreWriter:
     """Writes a store to `path`: first the frames one after the other, then the tables.
 
-    Room for `capacity` frames is reserved on disk at once, so that a full disk shows before the work is done.
+    Room for `capacity` frames and `table_bytes` of tables is reserved on disk at once, so that a full disk
+    shows before the work is done, as an OSError, and not as one of HDF5's while it closes the file.
     The frames are written to the file itself and not through HDF5, which keeps them out of this process's
     memory. `path` should be a temporary name (bcclone.atomic).
     """
 
-    def __init__(self, path: Path, preprocessing: Preprocessing, capacity: int) -> None:
+    def __init__(self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0) -> None:
         self.path, self.preprocessing, self.capacity = path, preprocessing, capacity
         self.count = 0
         self._frame_bytes = preprocessing.height * preprocessing.width * 3
-        _check_space(path, capacity * self._frame_bytes)
+        self._table_bytes = table_bytes + _OVERHEAD
+        size = capacity * self._frame_bytes + self._table_bytes
+        _check_space(path, size)
+        _reserve(path, size)
         self._offset = _lay_out(path, preprocessing, capacity)
+        _reserve(path, size)
         self._file: BinaryIO | None = path.open("r+b")
         self._file.seek(self._offset)
 
@@ -90,6 +97,7 @@ class StoreWriter:
         with ExitStack() as stack:
             stack.callback(smaller.unlink, missing_ok=True)
             offset = _lay_out(smaller, self.preprocessing, self.count)
+            _reserve(smaller, self.count * self._frame_bytes + self._table_bytes)
             with self.path.open("rb") as source, smaller.open("r+b") as target:
                 source.seek(self._offset)
                 target.seek(offset)
@@ -200,6 +208,15 @@ def _lay_out(path: Path, preprocessing: Preprocessing, capacity: int) -> int:
         space = h5py.h5s.create_simple(shape)
         dataset = h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT8, space, plan)
         return dataset.get_offset() or 0
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Make the file at least this large; HDF5 cuts off at the end what it has not used."""
+    with path.open("ab") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        elif file.tell() < size:
+            file.truncate(size)
 
 
 def _check_space(path: Path, needed: int) -> None:

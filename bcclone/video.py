@@ -16,7 +16,7 @@ from bcclone.progress import Progress
 from bcclone.recording import CAMERAS, time_of
 
 _REAL_TIME_FPS = 60
-_LONGEST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_MS = 1000
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,10 @@ def _most_common_size(folder: Path, names: Sequence[str], skipped: dict[str, str
 
 def _in_real_time(names: Sequence[str]) -> list[str]:
     """Return the frame to be shown at each tick of the clip."""
-    times = [time_of(Path(name).name) / 1000 for name in names]
-    steps = np.minimum(np.diff(times), _LONGEST_PAUSE_SECONDS)
-    begins = np.concatenate([[0.0], np.cumsum(steps)])
-    ticks = np.arange(int(begins[-1] * _REAL_TIME_FPS) + 1) / _REAL_TIME_FPS
-    return [names[place] for place in np.searchsorted(begins, ticks + 1e-9, side="right") - 1]
+    times = [time_of(Path(name).name) for name in names]
+    begins = np.concatenate([[0], np.cumsum(np.minimum(np.diff(times), _LONGEST_PAUSE_MS))])
+    ticks = np.arange(int(begins[-1]) * _REAL_TIME_FPS // 1000 + 1) * 1000 // _REAL_TIME_FPS
+    return [names[place] for place in np.searchsorted(begins, ticks, side="right") - 1]
 
 
 def _encode(

@@ -67,7 +67,9 @@ def test_the_definition_survives_storage_and_its_hash_tells_definitions_apart():
     assert definition.digest == Preprocessing(width=64, height=32).digest != Preprocessing().digest
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no json", '{"width": 128}', Preprocessing().to_json().replace("RGB", "YUV")])
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "no json", '{"width": 128}', Preprocessing().to_json().replace("RGB", "YUV")]
+)
 def test_an_unknown_definition_is_refused_with_both_shown(text):
     with pytest.raises(PreprocessingMismatch) as refusal:
         Preprocessing.from_json(text)

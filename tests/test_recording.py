@@ -94,8 +94,6 @@ def test_every_encoding_gives_the_same_rows(tmp_path, encoding, newline, end):
     assert values(read_log(write(tmp_path, DIALECTS["non-ASCII paths"], encoding, newline, end))) == VALUES
 
 
-
-
 def test_a_dialect_is_described(tmp_path):
     spaced = read_log(write(tmp_path, DIALECTS["decimal comma, spaced"])).dialect
     assert (spaced.spaced, spaced.decimal_comma, spaced.header) == (True, True, False)
@@ -202,7 +200,7 @@ def test_a_row_that_stays_ambiguous_or_impossible_is_reported():
 
 
 def test_bare_decimal_commas_of_real_logs_are_resolved(tmp_path):
-    logs = [path for path in shared("logs").glob("Horki*.csv")] + [
+    logs = list(shared("logs").glob("Horki*.csv")) + [
         shared("recordings") / name / "driving_log.csv" for name in ("lake_linux", "mountain_windows")
     ]
     wrong = rows = 0

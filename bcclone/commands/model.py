@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("model.h5"), help="the model to write (model.h5)")
     parser.add_argument("--epochs", type=int, help="passes over the training samples (10)")
     parser.add_argument("--batch-size", type=int, help="samples a step (32)")
-    parser.add_argument("--learning-rate", type=float, help="of the Adam optimizer (0.001)")
+    parser.add_argument("--learning-rate", type=float, help="of the Adam optimizer (0.0003)")
     parser.add_argument(
         "--patience", type=int, help="stop after so many epochs without a better validation loss (0: never)"
     )

@@ -5,6 +5,7 @@ python-socketio accepts such a socket and then waits for ever, and the car does 
 each websocket sits a translator that makes the one look like the other. Facts by number: docs/protocol.md.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -121,4 +122,26 @@ def make_socketio_server(async_mode: str, tune_websocket: Callable[[Any], None])
         def _engineio_server_class(self) -> type[engineio.Server]:
             return Engine
 
-    return Server(async_mode=async_mode, ping_interval=25, ping_timeout=60, async_handlers=False)
+    return Server(
+        async_mode=async_mode,
+        ping_interval=25,
+        ping_timeout=60,
+        async_handlers=False,
+        engineio_logger=_wire_logger(),
+    )
+
+
+def _wire_logger() -> logging.Logger:
+    """Return a logger that tells in one line, and without a traceback, what a client sent that cannot be read."""
+
+    def in_one_line(record: logging.LogRecord) -> bool:
+        if record.exc_info:
+            error = record.exc_info[1]
+            record.msg, record.args = "a message that cannot be read: %s: %.200s", (type(error).__name__, error)
+            record.exc_info = None
+        return True
+
+    logger = logging.getLogger(f"{__name__}.wire")
+    logger.setLevel(logging.ERROR)
+    logger.addFilter(in_one_line)
+    return logger

@@ -5,7 +5,7 @@ import errno
 import signal
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flask
@@ -18,7 +18,11 @@ from bcclone.errors import UserError
 with warnings.catch_warnings():  # that it is maintained and no more; decision 0003 says why it is used
     warnings.simplefilter("ignore")
     import eventlet
+    import eventlet.hubs
     import eventlet.wsgi
+
+
+_SOCKET_TIMEOUT = 120.0  # seconds; above the simulator's 60
 
 
 class _QuickAckSocket:
@@ -55,10 +59,18 @@ def listen(host: str, port: int) -> Any:
 def serve(driver: Driver, listener: Any) -> None:
     """Serve what comes to the listening socket, until Ctrl-C or SIGTERM."""
     host, port = listener.getsockname()[:2]
-    with _sigterm_as_interrupt():
+    with _until_asked_to_end() as wait_for_end:
+        server = eventlet.spawn(
+            eventlet.wsgi.server,
+            listener,
+            _make_app(driver),
+            log_output=False,
+            socket_timeout=_SOCKET_TIMEOUT,
+            environ={"wsgi.errors": _Unheard()},
+        )
         print(f"listening on {host}:{port}; start the simulator, choose a track and AUTONOMOUS MODE", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            eventlet.wsgi.server(listener, _make_app(driver), log_output=False, socket_timeout=120)
+        wait_for_end()
+        server.kill()
 
 
 def _make_app(driver: Driver) -> Any:
@@ -105,12 +117,41 @@ def _unmask(data: bytes, mask: Any, length: int | None = None, offset: int = 0) 
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
+def _until_asked_to_end() -> Iterator[Callable[[], None]]:
+    """Give a function that waits for Ctrl-C or SIGTERM.
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    Not by an exception: that would come up in whatever the server is doing, and engineio swallows it there.
+    Python writes to a socket when a signal comes, which wakes the event loop on every system. A second Ctrl-C
+    ends the process at once.
+    """
+    told, telling = socket.socketpair()
+    told.setblocking(False)
+    telling.setblocking(False)
+    old_wakeup = signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
+    old = {which: signal.signal(which, lambda *_: None) for which in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        signal.set_wakeup_fd(old_wakeup)
+        for which, handler in old.items():
+            signal.signal(which, handler)
+
+    def wait() -> None:
+        eventlet.hubs.trampoline(told, read=True)
+        restore()
+
     try:
-        yield
+        yield wait
     finally:
-        signal.signal(signal.SIGTERM, before)
+        restore()
+        told.close()
+        telling.close()
+
+
+class _Unheard:
+    """Takes eventlet's complaints about sockets that closed before it closed them."""
+
+    def write(self, text: str) -> None:
+        """Drop the text."""
+
+    def flush(self) -> None:
+        """Do nothing."""

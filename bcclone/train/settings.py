@@ -13,7 +13,7 @@ class TrainSettings:
 
     batch_size: int = 32
     epochs: int = 10
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     patience: int = 0
     seed: int = 0
     deterministic: bool = False

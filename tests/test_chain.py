@@ -1,0 +1,85 @@
+"""The four commands, from a recording to a clip, with the car's side played over the wire."""
+
+import json
+import re
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+
+from bcclone.recording import read_log
+from bcclone.simulator.client import UnityClient, connected
+from bcclone.simulator.replay import Replay
+from tests.conftest import command, run_script, shared
+
+
+def run_chain(recordings, folder, preprocess_options, train_options, frames):
+    """Run all four as a user would; return what each reported."""
+    store, model, run = folder / "data.h5", folder / "model.h5", folder / "run1"
+    made = json.loads(run_script("preprocess.py", *recordings, "-o", store, *preprocess_options, "--json").stdout)
+    line = ("model.py", store, "-o", model, "--runs", folder / "runs", *train_options, "--json")
+    trained = json.loads(run_script(*line).stdout)
+    server = subprocess.Popen(command("drive.py", model, run, "--port", 0), stdout=subprocess.PIPE, text=True)
+    port = int(re.search(r":(\d+);", server.stdout.readline())[1])
+    world = Replay(recordings[0] / "driving_log.csv", frames)
+    with connected("127.0.0.1", port) as connection:
+        report = UnityClient(connection, world).drive()
+    server.send_signal(signal.SIGINT)
+    server.communicate(timeout=30)
+    assert server.returncode == 0
+    clip = json.loads(run_script("video.py", run, "--json").stdout)
+    assert (folder / "run1.mp4").stat().st_size > 1000
+    return made, trained, report, clip, world
+
+
+def test_the_whole_chain_on_a_drawn_recording(drawn_recording, tmp_path):
+    made, trained, report, clip, world = run_chain(
+        [drawn_recording], tmp_path, ("--block-seconds", 2, "--previous", 0), ("--epochs", 4), frames=0
+    )
+    assert made["frames"] == 360
+    assert trained["epochs"] == 4
+    assert report.steers == 119
+    assert clip["frames"] == 120
+    again = json.loads(run_script("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)
+    assert (again[0]["rows"], again[0]["images"]["corrupt"]) == (120, 0)
+    assert len(world.controls) == 119
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("names", "rows", "frames"),
+    [
+        (("lake_linux",), 1572, 4716),
+        (("mountain_windows",), 1084, 3252),
+        (("lake_linux", "mountain_windows"), 2656, 7968),
+    ],
+    ids=["lake", "mountain", "both"],
+)
+def test_the_whole_chain_on_real_recordings(tmp_path, names, rows, frames):
+    recordings = [shared("recordings") / name for name in names]
+    made, trained, report, clip, world = run_chain(recordings, tmp_path, (), ("--epochs", 2), frames=600)
+    print(json.dumps([made, trained]))
+    assert (made["recordings"], made["rows"], made["frames"], made["skipped"]) == (len(names), rows, frames, 0)
+    assert trained["val_loss"] < 0.2
+    assert report.steers == 599
+    assert clip["frames"] == 600
+    human = read_log(recordings[0] / "driving_log.csv").rows["steering"].to_numpy()[:599]
+    steering = [steering for steering, _ in world.controls]
+    correlation = np.corrcoef(human, steering)[0, 1]
+    print(f"correlation with the human: {correlation:.2f}")
+    assert correlation > 0.2
+
+
+def test_the_demo_runs_every_step_and_is_used_again(tmp_path):
+    line = ("demo", "--folder", tmp_path / "demo", "--rows", 120, "--epochs", 1, "--laps", 0.1, "--json")
+    first = subprocess.run(command(*line), capture_output=True, text=True, check=False)
+    assert first.returncode in (0, 1), first.stderr  # after one epoch the car may leave the road; that is told
+    result = json.loads(first.stdout)
+    assert [step["step"] for step in result["steps"]] == ["record", "preprocess", "train", "drive", "clip"]
+    assert first.returncode == int(result["drive"]["left_road"])
+    for name in ("recording/driving_log.csv", "data.h5", "model.h5", "run1/driving_log.csv", "run1.mp4"):
+        assert (tmp_path / "demo" / name).exists()
+    second = subprocess.run(command(*line), capture_output=True, text=True, check=False)
+    assert "is there already" in second.stderr
+    assert (tmp_path / "demo" / "run2.mp4").exists()

@@ -1,0 +1,135 @@
+"""A model file gives back the model, holds no code, and is refused when it is anything else."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.errors import UserError
+from bcclone.images import Preprocessing
+from tests.conftest import shared
+
+
+@pytest.fixture
+def load(untrained_model):
+    from bcclone.model_file import load_model_file
+
+    return load_model_file
+
+
+@pytest.fixture
+def model_copy(untrained_model, tmp_path):
+    path = tmp_path / "model.h5"
+    path.write_bytes(untrained_model.read_bytes())
+    return path
+
+
+def images(count=4):
+    return np.random.default_rng(0).integers(0, 256, (count, 128, 128, 3), dtype=np.uint8)
+
+
+def test_round_trip(load, untrained_model):
+    first, second = load(untrained_model), load(untrained_model)
+    assert first.preprocessing == Preprocessing()
+    assert (first.model(images()).numpy() == second.model(images()).numpy()).all()
+
+
+def test_plain_keras_opens_it_in_safe_mode(load, untrained_model):
+    import keras
+
+    model = keras.models.load_model(untrained_model, safe_mode=True)
+    loaded = load(untrained_model).model(images()).numpy()
+    np.testing.assert_allclose(model.predict(images(), verbose=0), loaded, atol=1e-6)
+    # and as many people feed it
+    np.testing.assert_allclose(model.predict(images().astype("float32"), verbose=0), model.predict(images(), verbose=0))
+
+
+def test_the_file_holds_no_code_and_says_how_its_input_is_made(untrained_model):
+    with h5py.File(untrained_model) as file:
+        config = json.loads(file.attrs["model_config"])
+        assert file.attrs["bcclone_preprocessing"] == Preprocessing().to_json()
+        assert file.attrs["bcclone_preprocessing_hash"] == Preprocessing().digest
+    (function,) = [
+        layer["config"]["function"] for layer in config["config"]["layers"] if layer["class_name"] == "Lambda"
+    ]
+    assert function == {
+        "module": "builtins", "class_name": "function", "config": "bcclone>normalize", "registered_name": "function",
+    }  # fmt: skip
+
+
+def edit_config(path, edit):
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        edit(config["config"]["layers"])
+        file.attrs["model_config"] = json.dumps(config)
+
+
+def payload(layers):
+    """Put a pickled-style lambda where our registered function was."""
+    for layer in layers:
+        if layer["class_name"] == "Lambda":
+            layer["config"]["function"] = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None}}
+
+
+def other_function(layers):
+    for layer in layers:
+        if layer["class_name"] == "Lambda":
+            layer["config"]["function"]["config"] = "os>system"
+
+
+def other_layer(layers):
+    layers[1]["class_name"] = "TFOpLambda"
+
+
+@pytest.mark.parametrize("edit", [payload, other_function, other_layer])
+def test_code_and_unknown_layers_are_refused(load, model_copy, edit):
+    edit_config(model_copy, edit)
+    with pytest.raises(UserError, match=r"only bcclone's normalize is known|only models that model.py wrote"):
+        load(model_copy)
+
+
+def test_other_preprocessing_is_refused_with_both_definitions(load, model_copy):
+    with h5py.File(model_copy, "r+") as file:
+        file.attrs["bcclone_preprocessing"] = Preprocessing().to_json().replace("linear", "cubic")
+    with pytest.raises(UserError) as refusal:
+        load(model_copy)
+    assert "cubic" in str(refusal.value)
+    assert Preprocessing().to_json() in str(refusal.value)
+
+
+def test_a_definition_that_is_not_that_of_its_hash_is_refused(load, model_copy):
+    with h5py.File(model_copy, "r+") as file:
+        file.attrs["bcclone_preprocessing"] = Preprocessing(width=64).to_json()
+    with pytest.raises(UserError, match="does not belong to the hash"):
+        load(model_copy)
+
+
+@pytest.mark.parametrize("keep", [0, 1000, 500_000])
+def test_a_truncated_file_is_refused(load, model_copy, keep):
+    model_copy.write_bytes(model_copy.read_bytes()[:keep])
+    with pytest.raises(UserError, match="not a whole model file"):
+        load(model_copy)
+
+
+def test_what_is_missing_or_foreign_says_what_to_do(load, tmp_path):
+    with pytest.raises(UserError, match="train one with: python model.py"):
+        load(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["frames"] = 1
+    with pytest.raises(UserError, match="holds no Keras model"):
+        load(tmp_path / "data.h5")
+
+
+def test_foreign_keras_models_are_refused_and_not_run(load):
+    for path in sorted(shared("legacy_models").glob("*.h5")):
+        with pytest.raises(UserError, match="does not say how its input is made"):
+            load(path)
+
+
+def test_the_policy_is_the_network_on_the_prepared_frame(load, untrained_model):
+    from bcclone.policy import load_policy
+
+    frame = np.random.default_rng(1).integers(0, 256, (160, 320, 3), dtype=np.uint8)
+    prepared = Preprocessing().apply(frame)[np.newaxis]
+    assert load_policy(untrained_model).act(frame) == pytest.approx(float(load(untrained_model).model(prepared)[0, 0]))

@@ -1,0 +1,401 @@
+"""preprocess.py as a user runs it: what it makes, what it refuses, and what it leaves when it is killed."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bcclone.decode import read_frame
+from bcclone.images import encode_jpeg, flip_horizontally
+from bcclone.store import Store
+from tests.conftest import command, run_script, shared
+
+
+@pytest.fixture
+def recording(drawn_recording, tmp_path):
+    """A copy of the drawn recording that a test may damage."""
+    return shutil.copytree(drawn_recording, tmp_path / "recording")
+
+
+def images_of(recording, camera="center"):
+    return sorted((recording / "IMG").glob(f"{camera}_*.jpg"))
+
+
+def convert(*arguments, code=0):
+    done = run_script("preprocess.py", *arguments, "--json", code=code)
+    return json.loads(done.stdout) if code == 0 else done.stderr
+
+
+def check(*arguments, code=0):
+    return json.loads(run_script("preprocess.py", *arguments, "--check", "--json", code=code).stdout)
+
+
+def test_a_conversion_counts_rows_frames_and_samples(drawn_recording, tmp_path):
+    made = convert(drawn_recording, "-o", tmp_path / "data.h5", "--block-seconds", 2)
+    assert made["recordings"] == 1
+    assert made["rows"] == 120
+    assert made["episodes"] == 1
+    assert made["frames"] == 360
+    assert made["skipped"] == 0
+    assert made["output"] == str(tmp_path / "data.h5")
+    assert made["seconds"] > 0
+    with Store(tmp_path / "data.h5") as store:
+        assert made["samples"]["validation"] == int(store.samples["validation"].sum())
+        assert made["samples"]["train"] == int((~store.samples["validation"]).sum())
+        full_rows = [row for row in range(120) if (store.samples["row"] == row).sum() == 30]
+        assert len(full_rows) > 80
+
+
+def test_the_stored_frames_are_the_recorded_ones_resized(drawn_recording, drawn_store):
+    with Store(drawn_store) as store:
+        assert len(store.frames) == 360
+        for row in (0, 57, 119):
+            for camera in ("center", "left", "right"):
+                name = store.rows[camera][row].decode()
+                frame = store.frames[store.rows[f"frame_{camera}"][row]]
+                assert (frame == store.preprocessing.apply(read_frame(str(drawn_recording / "IMG" / name)))).all()
+
+
+def test_the_original_rows_are_kept(drawn_recording, drawn_store):
+    lines = (drawn_recording / "driving_log.csv").read_text().splitlines()
+    with Store(drawn_store) as store:
+        assert len(store.rows) == len(lines)
+        fields = lines[77].split(",")
+        assert store.rows["center"][77].decode() == Path(fields[0]).name
+        assert [store.rows[c][77] for c in ("steering", "throttle", "brake", "speed_mph")] == [
+            float(f) for f in fields[3:]
+        ]
+        assert store.rows["line"][77] == 78
+        assert store.recordings[0]["path"] == str(drawn_recording / "driving_log.csv")
+
+
+def test_no_image_of_a_validation_block_is_trained_on(drawn_store):
+    with Store(drawn_store) as store:
+        validation = store.samples["validation"]
+        assert validation.any()
+        assert not set(store.samples["frame"][validation]) & set(store.samples["frame"][~validation])
+
+
+def test_cameras_size_and_flips_can_be_chosen(drawn_recording, tmp_path):
+    store = tmp_path / "small.h5"
+    made = convert(
+        drawn_recording, "-o", store, "--cameras", "center,left", "--size", "32x16", "--no-flip", "--previous", 0
+    )  # fmt: skip
+    assert made["frames"] == 240
+    assert sum(made["samples"].values()) == 240
+    with Store(store) as opened:
+        assert opened.frames.shape == (240, 16, 32, 3)
+
+
+def test_several_recordings_and_patterns_go_into_one_store(recording, tmp_path):
+    shutil.copytree(recording, tmp_path / "second")
+    log = tmp_path / "second" / "driving_log.csv"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:60]))
+    made = convert(f"{tmp_path}/*/", "-o", tmp_path / "data.h5")
+    assert (made["recordings"], made["rows"], made["episodes"]) == (2, 180, 2)
+    assert made["frames"] == 540  # the images of the two lie in different places
+
+
+def test_adding_keeps_what_the_store_holds(recording, tmp_path):
+    lines = (recording / "driving_log.csv").read_text().splitlines(keepends=True)
+    (recording / "first.csv").write_text("".join(lines[:70]))
+    (recording / "driving_log.csv").unlink()
+    store = tmp_path / "data.h5"
+    options = ["--block-seconds", 1, "--previous", 2, "--size", 64]
+    convert(recording / "first.csv", "-o", store, *options)
+    with Store(store) as opened:
+        before = (opened.frames.copy(), opened.samples.copy(), opened.rows.copy())
+    (recording / "second.csv").write_text("".join(lines[70:]))
+    made = convert(recording / "second.csv", "-o", store, "--add")
+    assert (made["recordings"], made["rows"], made["frames"], made["episodes"]) == (2, 120, 360, 2)
+    with Store(store) as opened:
+        assert (opened.frames[:210] == before[0]).all()
+        assert (opened.samples[: len(before[1])] == before[1]).all()
+        assert opened.rows["center"][:70].tolist() == before[2]["center"].tolist()
+        added = opened.samples[len(before[1]) :]
+        assert added["row"].min() == 70
+        assert added["frame"].min() == 210
+        assert set(added["lag"]) == {0, 1, 2}
+    again = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", code=1)
+    assert "holds all of these recordings already" in again.stderr
+    other = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", "--size", 32, code=1)
+    assert "made with other options" in other.stderr
+
+
+def test_an_existing_store_is_not_written_over_without_force(drawn_recording, tmp_path):
+    store = tmp_path / "data.h5"
+    store.write_text("precious")
+    assert "--force" in convert(drawn_recording, "-o", store, code=1)
+    assert store.read_text() == "precious"
+    convert(drawn_recording, "-o", store, "--force")
+    Store(store).close()
+
+
+def test_a_foreign_file_is_refused_with_exit_code_2_and_nothing_is_written(drawn_recording, tmp_path):
+    foreign = tmp_path / "foreign.csv"
+    foreign.write_text("nombre_imagen,steering,comando\nIMG/1.png,0.0,0\n")
+    told = convert(drawn_recording, foreign, "-o", tmp_path / "data.h5", code=2)
+    assert "foreign.csv" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["foreign.csv"]
+
+
+def spoil(recording):
+    """Damage four images in four ways; return their names."""
+    center = images_of(recording)
+    center[10].unlink()
+    center[20].write_bytes(center[20].read_bytes()[:2000])
+    center[30].write_bytes(encode_jpeg(np.zeros((80, 160, 3), np.uint8)))
+    center[40].write_bytes(b"")
+    return [center[place].name for place in (10, 20, 30, 40)]
+
+
+def test_images_that_cannot_be_used_are_skipped_counted_and_listed(recording, tmp_path):
+    names = spoil(recording)
+    store = tmp_path / "data.h5"
+    done = run_script("preprocess.py", recording, "-o", store, "--previous", 0, "--no-flip", "--json")
+    made = json.loads(done.stdout)
+    assert made["skipped"] == 4
+    assert made["frames"] == 356
+    assert sum(made["samples"].values()) == 356
+    for row, name, reason in zip((11, 21, 31, 41), names, ("missing", "no whole JPEG", "160x80", "empty"), strict=True):
+        line = next(line for line in done.stderr.splitlines() if name in line)
+        assert f"row {row}:" in line
+        assert "driving_log.csv" in line
+        assert reason in line
+    with Store(store) as opened:  # and every other row still has its own frame
+        for row in (9, 11, 29, 31, 119):
+            frame = opened.frames[opened.rows["frame_center"][row]]
+            name = opened.rows["center"][row].decode()
+            assert (frame == opened.preprocessing.apply(read_frame(str(recording / "IMG" / name)))).all()
+
+
+def test_more_than_a_twentieth_skipped_is_an_error_unless_allowed(recording, tmp_path):
+    for image in images_of(recording, "left")[:19]:
+        image.unlink()
+    store = tmp_path / "data.h5"
+    told = convert(recording, "-o", store, code=1)
+    assert "--allow-skips" in told
+    assert not store.exists()
+    assert convert(recording, "-o", store, "--allow-skips")["skipped"] == 19
+
+
+def test_bad_rows_are_skipped_and_listed(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    lines[50] = lines[50].rsplit(",", 4)[0] + ",NaN,0,0,1\n"
+    log.write_text("".join(lines))
+    done = run_script("preprocess.py", recording, "-o", tmp_path / "data.h5", "--json")
+    made = json.loads(done.stdout)
+    assert (made["rows"], made["skipped"]) == (119, 1)
+    assert "row 51: steering is 'NaN'" in done.stderr
+
+
+def test_repeated_rows_are_used_once(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    log.write_text(log.read_text() * 2)
+    done = run_script("preprocess.py", recording, "-o", tmp_path / "data.h5", "--json")
+    assert json.loads(done.stdout)["rows"] == 120
+    assert "120 repeated rows left out" in done.stderr
+
+
+def test_a_log_without_its_images_is_refused_with_the_places_searched(recording, tmp_path):
+    shutil.rmtree(recording / "IMG")
+    told = convert(recording, "-o", tmp_path / "data.h5", code=1)
+    assert "none of the 360 images" in told
+    assert str(recording / "IMG") in told
+
+
+def test_a_single_block_of_driving_says_that_nothing_is_left_for_validation(drawn_recording, tmp_path):
+    done = run_script("preprocess.py", drawn_recording, "-o", tmp_path / "data.h5")
+    assert "smaller --block-seconds" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [("none/data.h5", "does not exist"), (".", "is a folder")],
+)
+def test_a_place_that_cannot_be_written_is_told_before_the_work(drawn_recording, tmp_path, output, told):
+    assert told in convert(drawn_recording, "-o", tmp_path / output, "--force", code=1)
+
+
+def test_a_disk_that_refuses_leaves_the_old_store_and_nothing_half_written(drawn_recording, tmp_path):
+    store = tmp_path / "data.h5"
+    store.write_text("precious")
+
+    def few_bytes():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))
+
+    line = command("preprocess.py", drawn_recording, "-o", store, "--force")
+    done = subprocess.run(line, capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert store.read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
+
+
+def many_rows(recording, folder, count):
+    """Make a long recording of hard links to the images of a short one."""
+    sources = [images_of(recording, camera)[0] for camera in ("center", "left", "right")]
+    (folder / "IMG").mkdir(parents=True)
+    with (folder / "driving_log.csv").open("w") as log:
+        for number in range(count):
+            seconds, milliseconds = divmod(number * 66, 1000)
+            hours, minutes = divmod(seconds // 60, 60)
+            stamp = (
+                f"2026_01_{1 + hours // 24:02d}_{hours % 24:02d}_{minutes:02d}_{seconds % 60:02d}_{milliseconds:03d}"
+            )
+            names = [f"{source.name.partition('_')[0]}_{stamp}.jpg" for source in sources]
+            for source, name in zip(sources, names, strict=True):
+                os.link(source, folder / "IMG" / name)
+            log.write(",".join(names) + f",{(number % 200 - 100) / 100},0.5,0,20.5\n")
+    return folder
+
+
+def wait_for(condition, seconds=30):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.005)
+
+
+def test_a_run_killed_at_any_moment_leaves_the_old_store_or_none(recording, tmp_path):
+    long = many_rows(recording, tmp_path / "long", 1500)
+    for old in (None, "precious"):
+        for delay in (0.0, 0.1, 0.3):
+            store = tmp_path / f"data{old}{delay}.h5"
+            if old:
+                store.write_text(old)
+            run = subprocess.Popen(command("preprocess.py", long, "-o", store, "--force"), stderr=subprocess.DEVNULL)
+            wait_for(lambda store=store: list(tmp_path.glob(f".{store.stem}.*.partial.h5")))
+            time.sleep(delay)
+            run.send_signal(signal.SIGKILL)
+            run.wait()
+            assert (store.read_text() if store.exists() else None) == old
+            convert(recording, "-o", store, "--force")  # and the next run removes what was left
+            assert not list(tmp_path.glob(f".{store.stem}.*"))
+            Store(store).close()
+
+
+def test_ctrl_c_ends_at_once_and_leaves_nothing(recording, tmp_path):
+    long = many_rows(recording, tmp_path / "long", 1500)
+    store = tmp_path / "data.h5"
+    line = command("preprocess.py", long, "-o", store)
+    run = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: list(tmp_path.glob(".data.*.partial.h5")))
+    run.send_signal(signal.SIGINT)
+    _, told = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert "Traceback" not in told
+    assert not list(tmp_path.glob("*data*"))
+
+
+@pytest.mark.slow
+def test_memory_stays_under_500_mb_for_300_000_images(recording, tmp_path):
+    long = many_rows(recording, tmp_path / "long", 100_000)
+    line = command("preprocess.py", long, "-o", tmp_path / "data.h5", "--size", 16, "--json")
+    run = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    out, _ = run.communicate()
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+    made = json.loads(out)
+    assert made["frames"] == 300_000
+    assert sum(made["samples"].values()) > 2_500_000
+    print(f"peak resident memory of any child process so far: {peak:.0f} MB")
+    assert peak < 500
+
+
+def test_check_reports_a_sound_recording(drawn_recording):
+    (report,) = check(drawn_recording)
+    assert report["path"] == str(drawn_recording / "driving_log.csv")
+    assert report["foreign"] is False
+    assert report["dialect"] == {
+        "spaced": False, "decimal_comma": False, "header": False, "cameras": ["center", "left", "right"],
+        "extra_columns": 0,
+    }  # fmt: skip
+    assert (report["rows"], report["bad_rows"], report["episodes"]) == (120, [], 1)
+    assert report["steering_sum"] == pytest.approx(
+        sum(float(line.split(",")[3]) for line in (drawn_recording / "driving_log.csv").read_text().splitlines())
+    )
+    assert {key: report["images"][key] for key in ("missing", "corrupt", "orphans")} == {
+        "missing": 0, "corrupt": 0, "orphans": 0,
+    }  # fmt: skip
+
+
+def test_check_counts_what_is_wrong_and_changes_nothing(recording):
+    spoil(recording)
+    center = images_of(recording)
+    shutil.copyfile(center[5], recording / "IMG" / "center_2020_01_01_00_00_00_000.jpg")
+    shutil.copyfile(center[50], center[51])
+    shutil.copyfile(center[60], center[70])
+    before = sorted(path.stat().st_mtime_ns for path in recording.rglob("*"))
+    (report,) = check(recording)
+    images = report["images"]
+    assert (images["missing"], images["corrupt"], images["orphans"]) == (1, 3, 1)
+    assert (images["frozen"], images["duplicates"]) == (1, 1)
+    text = run_script("preprocess.py", recording, "--check").stdout
+    assert "row 11: image" in text
+    assert "exactly zero" in text
+    assert "####" in text
+    assert sorted(path.stat().st_mtime_ns for path in recording.rglob("*")) == before
+
+
+def test_check_takes_a_log_without_images_and_tells_foreign_ones(recording, tmp_path):
+    shutil.rmtree(recording / "IMG")
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+    reports = check(recording, empty, code=2)
+    assert [report["foreign"] for report in reports] == [False, True]
+    assert reports[0]["images"] is None
+    assert "empty" in reports[1]["reason"]
+    assert check(recording)[0]["rows"] == 120
+
+
+def test_check_flags_a_last_row_after_a_pause(recording):
+    log = recording / "driving_log.csv"
+    last = log.read_text().splitlines()[-1].rsplit(",", 4)[0]
+    moved = last.replace("_07_", "_08_").rsplit("_", 1)[0] + "_500.jpg"
+    images = [f"{camera}_2026_01_01_00_00_08_500.jpg" for camera in ("center", "left", "right")]
+    assert moved
+    log.write_text(log.read_text() + ",".join(images) + ",0,0,0,3.5\n")
+    (report,) = check(recording)
+    assert "row 121 ends a take after a gap of" in report["suspects"][0]
+
+
+def test_every_shared_log_is_checked_alike(tmp_path):
+    folder = shared("logs")
+    expected = json.loads((folder / "expected.json").read_text())
+    reports = {Path(r["path"]).name: r for r in check(f"{folder}/*.csv", code=2)}
+    assert set(reports) == set(expected)
+    for name, wanted in expected.items():
+        report = reports[name]
+        assert report["foreign"] == wanted["foreign"], name
+        assert report["rows"] == wanted["rows"], name
+        assert len(report["bad_rows"]) == wanted["bad_rows"], name
+        assert report["steering_sum"] == pytest.approx(wanted["steering_sum"] or 0.0, abs=1e-6), name
+        assert report["speed_sum"] == pytest.approx(wanted["speed_sum"] or 0.0, abs=1e-4), name
+        if not wanted["foreign"]:
+            assert report["dialect"]["spaced"] == wanted["dialect"].startswith("spaced"), name
+            assert report["dialect"]["decimal_comma"] == ("decimal-comma" in wanted["dialect"]), name
+            assert report["dialect"]["header"] == ("header" in wanted["dialect"]), name
+            assert (report["dialect"]["cameras"] == ["center"]) == ("no-sides" in wanted["dialect"]), name
+
+
+def test_flips_in_the_table_are_those_of_the_image(drawn_store):
+    from bcclone.feed import StoreSource, sequential
+
+    with Store(drawn_store) as store:
+        source = StoreSource(store)
+        batch = source.gather(sequential(len(source)))
+        samples = store.samples[store.part(validation=False)]
+        for place in range(0, len(samples), 37):
+            frame = store.frames[samples["frame"][place]]
+            wanted = flip_horizontally(frame) if samples["flipped"][place] else frame
+            assert (batch.images[place] == wanted).all()
+            assert batch.steering[place, 0] == samples["steering"][place]

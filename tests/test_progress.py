@@ -1,0 +1,48 @@
+"""Progress is a bar on a terminal and plain lines elsewhere."""
+
+import os
+import pty
+import subprocess
+import sys
+
+from bcclone import progress
+from bcclone.progress import Progress
+
+COUNT = """
+from bcclone.progress import Progress
+with Progress("counting", 3, "things") as bar:
+    for _ in range(3):
+        bar.advance(1, "figure 7")
+"""
+
+
+def test_elsewhere_it_is_plain_lines(capsys):
+    with Progress("counting", 3, "things") as bar:
+        for _ in range(3):
+            bar.advance(1)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("counting: 3/3 things, ")
+    assert line.endswith("/s")
+
+
+def test_a_long_step_says_now_and_then_how_long_it_will_take(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
+    with Progress("counting", 3, "things") as bar:
+        bar.advance(1, "figure 7")
+        assert " s left, figure 7" in capsys.readouterr().err
+        bar.advance(2)
+
+
+def test_on_a_terminal_it_is_a_bar():
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", COUNT], stderr=theirs, check=True)
+    os.close(theirs)
+    shown = ""
+    try:
+        while data := os.read(ours, 1000):
+            shown += data.decode()
+    except OSError:  # how a pseudo-terminal says that the other side has gone
+        os.close(ours)
+    assert "\r" in shown
+    assert "3/3" in shown
+    assert "figure 7" in shown

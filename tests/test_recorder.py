@@ -1,0 +1,79 @@
+"""A run folder is a recording: whole frames, a valid log, and nothing lost of what was there."""
+
+import numpy as np
+import pytest
+
+from bcclone.drive.recorder import Recorder
+from bcclone.errors import UserError
+from bcclone.images import encode_jpeg
+from bcclone.protocol import Control, Telemetry
+from bcclone.recording import read_log
+
+FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
+
+
+def record(folder, append=False, frames=FRAMES):
+    with Recorder(folder, append) as recorder:
+        for number, frame in enumerate(frames):
+            recorder.record(Telemetry(-2.5, 0.7, 12.25, frame), Control(number / 100, -0.5 if number % 2 else 0.5))
+    return recorder
+
+
+def test_a_run_is_a_recording_of_one_camera(tmp_path):
+    recorder = record(tmp_path / "run1")
+    assert (recorder.recorded, recorder.dropped) == (25, 0)
+    log = read_log(tmp_path / "run1" / "driving_log.csv")
+    assert log.bad_rows == ()
+    assert log.dialect.cameras == ("center",)
+    assert log.dialect.extra_columns == 2
+    assert log.rows["steering"].tolist() == [number / 100 for number in range(25)]
+    assert log.rows["throttle"].tolist()[:2] == [0.5, 0.0]
+    assert log.rows["brake"].tolist()[:2] == [0.0, 0.5]
+    assert set(log.rows["speed_mph"]) == {12.25}
+    assert set(log.rows["extras"]) == {"-2.5000,0.7000"}
+
+
+def test_the_frames_are_the_bytes_received_under_names_of_their_own(tmp_path):
+    """25 frames come in far less than 25 ms; each later one takes the next free millisecond."""
+    record(tmp_path / "run1")
+    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
+    assert len(names) == 25
+    assert [(tmp_path / "run1" / name).read_bytes() for name in names] == FRAMES
+    assert all(len(name) == len("yyyy_MM_dd_HH_mm_ss_fff.jpg") for name in names)
+    assert read_log(tmp_path / "run1" / "driving_log.csv").rows["center"].tolist() == names
+
+
+def test_a_run_is_never_emptied(tmp_path):
+    record(tmp_path / "run1")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run1").iterdir()}
+    with pytest.raises(UserError, match=r"run1-2.*--append"):
+        Recorder(tmp_path / "run1")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run1").iterdir()} == before
+
+
+def test_appending_goes_on_behind_what_is_there(tmp_path):
+    record(tmp_path / "run1")
+    (tmp_path / "run1" / "driving_log.csv").open("a").write("2026_01_01_00_00_00_000.jpg,,,0.1")  # a killed run's
+    record(tmp_path / "run1", append=True)
+    log = read_log(tmp_path / "run1" / "driving_log.csv")
+    assert (len(log.rows), log.bad_rows) == (50, ())
+    assert log.rows["line"].tolist() == list(range(1, 51))
+
+
+def test_a_folder_of_something_else_is_not_appended_to(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match="no frame of a run"):
+        Recorder(tmp_path, append=True)
+
+
+def test_an_unusable_place_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot make the run folder"):
+        Recorder(tmp_path / "file" / "run1")
+
+
+def test_a_disk_that_fails_stops_the_recording_and_not_the_car(tmp_path, monkeypatch):
+    with Recorder(tmp_path / "run1") as recorder:
+        recorder.folder = tmp_path / "gone"
+        recorder.record(Telemetry(0, 0, 1, FRAMES[0]), Control(0, 0))
+    assert (recorder.recorded, recorder.dropped) == (0, 1)

@@ -1,0 +1,208 @@
+"""model.py as a user runs it: what a training leaves, how it is resumed, and what it refuses."""
+
+import csv
+import json
+import signal
+import subprocess
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.images import Preprocessing
+from bcclone.preprocess import PreprocessSettings, convert
+from bcclone.samples import SampleSettings
+from bcclone.train.run_folder import RunFolder, Task
+from bcclone.train.settings import TrainSettings
+from tests.conftest import command, run_script
+
+QUICK = ("--epochs", 3, "--batch-size", 16, "--deterministic")
+
+
+def train(store, folder, *options, code=0):
+    return run_script(
+        "model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", *options, "--json", code=code
+    )  # fmt: skip
+
+
+def weights(path):
+    with h5py.File(path) as file:
+        found = {}
+        file["model_weights"].visititems(
+            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
+    return found
+
+
+def assert_same_weights(first, second):
+    one, other = weights(first), weights(second)
+    assert one.keys() == other.keys()
+    assert len(one) == 18
+    for name in one:
+        assert (one[name] == other[name]).all(), name
+
+
+@pytest.fixture(scope="module")
+def trained(drawn_store, tmp_path_factory):
+    """A folder in which an uninterrupted training ran, and what it printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = train(drawn_store, folder, *QUICK, "--name", "whole")
+    return folder, json.loads(done.stdout), done.stderr
+
+
+def test_the_result_is_reported_alone_on_standard_output(trained):
+    folder, result, told = trained
+    assert set(result) == {
+        "model", "epochs", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second", "data_wait_share",
+        "seconds",
+    }  # fmt: skip
+    assert result["model"] == str(folder / "model.h5")
+    assert result["epochs"] == 3
+    assert 0 <= result["data_wait_share"] < 1
+    assert result["samples_per_second"] > 0
+    assert "epoch 3: loss" in told
+
+
+def test_the_run_folder_holds_everything(trained):
+    folder, result, _ = trained
+    run = folder / "runs" / "whole"
+    assert {path.name for path in run.iterdir()} == {
+        "settings.json", "history.csv", "history.png", "checkpoint.h5", "best.h5", "result.json",
+    }  # fmt: skip
+    history = list(csv.DictReader((run / "history.csv").open()))
+    assert [row["epoch"] for row in history] == ["1", "2", "3"]
+    best = min(history, key=lambda row: float(row["val_loss"]))
+    assert int(best["epoch"]) == result["best_epoch"]
+    assert float(best["val_loss"]) == result["val_loss"]
+    assert float(best["loss"]) == result["loss"]
+    assert (run / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert (run / "best.h5").read_bytes() == (folder / "model.h5").read_bytes()
+    assert json.loads((run / "settings.json").read_text())["settings"]["batch_size"] == 16
+
+
+def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, drawn_store):
+    from bcclone.feed import StoreSource, sequential
+    from bcclone.model_file import load_model_file
+    from bcclone.store import Store
+
+    folder, result, _ = trained
+    file = load_model_file(folder / "model.h5")
+    with Store(drawn_store) as store:
+        source = StoreSource(store, validation=True)
+        batch = source.gather(sequential(len(source)))
+    errors = file.model.predict(batch.images, verbose=0) - batch.steering
+    assert result["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
+    assert result["val_mae"] == pytest.approx(float(abs(errors).mean()), rel=1e-3)
+
+
+def test_training_learns(trained):
+    folder, _, _ = trained
+    losses = [float(row["loss"]) for row in csv.DictReader((folder / "runs" / "whole" / "history.csv").open())]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_training_killed_in_its_second_epoch_resumes_to_the_same_weights(trained, drawn_store, tmp_path):
+    line = command("model.py", drawn_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", *QUICK)
+    run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    for told in run.stderr:
+        if told.startswith("epoch 1: loss"):
+            break
+    time.sleep(0.7)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    run.stderr.close()
+    assert not (tmp_path / "model.h5").exists()
+    done = train(drawn_store, tmp_path, *QUICK, "--resume")
+    assert "resuming" in done.stderr
+    assert "epoch 1: loss" not in done.stderr
+    folder, result, _ = trained
+    assert json.loads(done.stdout)["val_loss"] == result["val_loss"]
+    assert_same_weights(tmp_path / "model.h5", folder / "model.h5")
+
+
+def test_a_complete_run_says_so(trained, drawn_store):
+    folder, result, _ = trained
+    done = train(drawn_store, folder, *QUICK, "--resume")
+    assert "is complete already" in done.stderr
+    assert json.loads(done.stdout) == result
+    refused = train(drawn_store, folder, "--resume", "--batch-size", 8, code=1)
+    assert "begun with other options" in refused.stderr
+
+
+def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, drawn_store, tmp_path):
+    folder, _, _ = trained
+    before = (folder / "model.h5").read_bytes()
+    assert "--force" in train(drawn_store, folder, code=1).stderr
+    refused = run_script(
+        "model.py", drawn_store, "-o", tmp_path / "model.h5", "--runs", folder / "runs", "--name", "whole", code=1
+    )
+    assert "exists already" in refused.stderr
+    assert (folder / "model.h5").read_bytes() == before
+
+
+def test_ctrl_c_says_what_was_kept_and_how_to_go_on(drawn_store, tmp_path):
+    line = command("model.py", drawn_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500)
+    run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    for told in run.stderr:
+        if told.startswith("epoch 1: loss"):
+            break
+    run.send_signal(signal.SIGINT)
+    told = run.communicate(timeout=30)[1]
+    assert run.returncode == 130
+    assert "best.h5" in told
+    assert "--resume" in told
+    assert "Traceback" not in told
+
+
+def test_without_a_store_it_says_what_to_run_first(tmp_path):
+    told = run_script("model.py", code=1, cwd=tmp_path).stderr
+    assert "data.h5" in told
+    assert "python preprocess.py" in told
+
+
+def test_early_stopping_and_training_without_validation(drawn_recording, tmp_path):
+    """With all its driving in training, the training loss decides; patience 1 stops at the first worse epoch."""
+    store = tmp_path / "data.h5"
+    samples = SampleSettings(validation=0.0, previous=0, flip=False, cameras=("center",))
+    convert(PreprocessSettings((str(drawn_recording),), store, Preprocessing(), samples))
+    done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--learning-rate", 0.05)
+    result = json.loads(done.stdout)
+    assert "no validation samples" in done.stderr
+    assert result["val_loss"] is None
+    assert result["epochs"] < 60
+    assert result["epochs"] == result["best_epoch"] + 1
+
+
+def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
+    task, other = Task("data.h5", "hash", "model.h5"), Task("data.h5", "hash", "other.h5")
+    assert RunFolder.newest(tmp_path, task) is None
+    RunFolder.create(tmp_path, "b", task, TrainSettings(seed=1))
+    RunFolder.create(tmp_path, "a", task, TrainSettings(seed=2))
+    RunFolder.create(tmp_path, "c", other, TrainSettings(seed=3))
+    newest = RunFolder.newest(tmp_path, task)
+    assert newest.path.name == "a"
+    assert newest.settings == TrainSettings(seed=2)
+
+
+def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
+    task = Task("data.h5", "hash", "model.h5")
+    paths = {RunFolder.create(tmp_path, None, task, TrainSettings()).path for _ in range(3)}
+    assert len(paths) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 0}, {"epochs": 0}, {"learning_rate": 0.0}, {"patience": -1}, {"seed": -1}], ids=str
+)
+def test_settings_are_checked_at_birth(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong)).replace("_", " ")):
+        TrainSettings(**wrong)
+
+
+def test_the_picture_shows_both_curves(trained):
+    import cv2
+
+    folder, _, _ = trained
+    picture = cv2.imread(str(folder / "runs" / "whole" / "history.png"))
+    colors = {tuple(color) for color in np.unique(picture.reshape(-1, 3), axis=0).tolist()}
+    assert {(180, 119, 31), (14, 127, 255)} <= colors  # matplotlib's first two, as BGR
