@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 
 from bcclone import progress
 from bcclone.progress import Progress
@@ -35,6 +36,7 @@ def test_a_long_step_says_now_and_then_how_long_it_will_take(capsys, monkeypatch
 
 def test_on_a_terminal_it_is_a_bar():
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
     subprocess.run([sys.executable, "-c", COUNT], stderr=theirs, check=True)
     os.close(theirs)
     shown = ""
