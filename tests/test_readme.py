@@ -1,0 +1,156 @@
+"""README and docs/ say what the code does: flags, defaults, commands, file tree, links, formats."""
+
+import argparse
+import re
+import shlex
+import subprocess
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from bcclone.cli import COMMANDS, make_parser
+from bcclone.images import Preprocessing
+from bcclone.samples import SAMPLE, SampleSettings
+from bcclone.store import Store
+from bcclone.train.settings import TrainSettings
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def parser_of(name):
+    return make_parser(import_module(f"bcclone.commands.{name}"), name)
+
+
+def options_of(parser):
+    """Return all long options and metavariables, those of sub-subcommands too."""
+    found = set()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for use in action.choices.values():
+                found |= options_of(use)
+        found.update(option for option in action.option_strings if option.startswith("--") and option != "--help")
+    return found
+
+
+def section_of(name):
+    title = f"### {name}.py" if (ROOT / f"{name}.py").exists() else "### bcclone simulate, bcclone demo"
+    return README.split(title)[1].split("\n### ")[0].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_documented_and_every_documented_option_exists(name):
+    there = options_of(parser_of(name))
+    section = section_of(name)
+    assert all(option in section for option in there - {"--json"}), there
+    if name not in ("simulate", "demo"):  # they share a section
+        assert set(re.findall(r"--[a-z][a-z-]+", section)) <= there
+
+
+def test_no_option_in_the_readme_is_unknown():
+    known = set().union(*(options_of(parser_of(name)) for name in COMMANDS)) | {"--help"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+
+
+def defaults_of(name, settings, without):
+    """Return `COMMAND --option` -> default for the fields of a settings dataclass."""
+    fields = vars(settings).items()
+    return {f"{name} --{field.replace('_', '-')}": value for field, value in fields if field != without}
+
+
+DEFAULTS = {
+    **defaults_of("preprocess", SampleSettings(), without="flip"),
+    **defaults_of("model", TrainSettings(), without="deterministic"),
+    "preprocess --cameras": ",".join(SampleSettings().cameras),
+    "preprocess --size": Preprocessing().width,
+}
+
+
+@pytest.mark.parametrize("option", DEFAULTS)
+def test_documented_defaults_are_the_defaults(option):
+    name, flag = option.split()
+    (row,) = [line for line in section_of(name).splitlines() if line.startswith(f"| `{flag}`")]
+    value = DEFAULTS[option]
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    assert row.split("|")[2].strip() == f"`{shown}`"
+    help_text = next(a.help for a in parser_of(name)._actions if flag in a.option_strings)
+    assert f"({shown}" in help_text
+
+
+def shown_commands():
+    for page in PAGES:
+        for block in re.findall(r"```\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in block.splitlines():
+                command = line.partition("#")[0].strip()
+                if re.match(r"python (preprocess|model|drive|video)\.py|bcclone ", command):
+                    yield command
+        yield from re.findall(r"`((?:python (?:preprocess|model|drive|video)\.py|bcclone) [^`]+)`", page.read_text())
+
+
+def test_every_shown_command_is_accepted_by_its_parser():
+    commands = list(shown_commands())
+    assert len(commands) > 10
+    for command in commands:
+        words = [word for word in shlex.split(command) if word not in ("python", "bcclone")]
+        name = words[0].removesuffix(".py")
+        assert name in COMMANDS
+        if len(words) > 1:  # otherwise it is only mentioned
+            parser_of(name).parse_args([word.replace("RECORDING...", "RECORDING") for word in words[1:]])
+
+
+def test_the_file_tree_names_every_file_and_room_and_no_other():
+    tree = README.split("## What each file is for")[1].split("```")[1]
+    named = set()
+    for line in tree.strip().splitlines():
+        word = line.split()[0].rstrip("/")
+        named.add(f"bcclone/{word}" if line.startswith("  ") else word)
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    there = {path.split("/")[0] for path in tracked} | {
+        "/".join(path.split("/")[:2]) for path in tracked if path.startswith("bcclone/")
+    }
+    quiet = {"README.md", ".gitignore", ".ci", "bcclone/__init__.py", "bcclone/__main__.py", "bcclone/py.typed"}
+    assert there - quiet == named - {".ci/run"}
+    assert (ROOT / ".ci" / "run").exists()
+
+
+def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
+    table = (ROOT / "docs" / "design.md").read_text()
+    rooms = {path.name for path in (ROOT / "bcclone").iterdir() if path.name not in ("__pycache__", "py.typed")}
+    rooms = {room if room.endswith(".py") else f"{room}/" for room in rooms} - {"__init__.py", "__main__.py"}
+    named = set()
+    for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        named.update(re.findall(r"`([^`]+)`", row))
+    assert named == rooms
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+def test_files_that_the_code_refers_to_exist():
+    for source in (ROOT / "bcclone").rglob("*.py"):
+        for name in re.findall(r"docs/[\w./-]*\w", source.read_text()):
+            assert list(ROOT.glob(f"{name}*")), f"{source}: {name}"
+
+
+def test_the_store_is_documented_column_by_column(drawn_store):
+    page = (ROOT / "docs" / "store.md").read_text()
+    with Store(drawn_store) as store:
+        names = [*SAMPLE.names, *store.rows.dtype.names, *vars(store.preprocessing), *store.recordings[0]]
+        for name in names:
+            assert f"`{name}`" in page, name
+    assert f"({SAMPLE.itemsize} bytes)" in page
+
+
+def test_nothing_in_the_repository_names_a_machine():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in tracked:
+        path = Path(ROOT / name)
+        if path.suffix in (".png", ".h5", ".gif"):
+            continue
+        assert not re.search(r"/(?:work|root)/", path.read_text()), name
+    assert "://" not in (ROOT / "constraints.txt").read_text()
