@@ -66,30 +66,42 @@ class SampleSettings:
             raise ValueError(f"seed {self.seed}, expected 0 or more")
 
 
-def assign_validation(rows: pd.DataFrame, settings: SampleSettings) -> npt.NDArray[np.bool_]:
+def assign_validation(
+    rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFrame | None = None
+) -> npt.NDArray[np.bool_]:
     """Return which rows are kept for validation, bool (rows,).
 
-    `rows` has `episode` and `time_ms`. Whole blocks of time are drawn until their share of the rows is as
-    near as can be to the one wanted; where there are two blocks or more, each side gets one.
+    `rows` has `time_ms`. Whole blocks of time are drawn until their share of the rows is as near as can be to
+    the one wanted; where there are two blocks or more, each side gets one. Blocks are those of the clock, so
+    that rows which were copied, or recorded again into the same log, are on one side. `before` holds the rows
+    that were split earlier (with `validation`); a block of theirs stays on its side.
     """
     blocks = _blocks(rows, settings)
-    names, sizes = np.unique(blocks, return_counts=True)
-    if settings.validation == 0 or len(names) < 2:
-        return np.zeros(len(rows), np.bool_)
+    validation = np.zeros(len(rows), np.bool_)
+    open_rows = np.ones(len(rows), np.bool_)
+    total, kept = len(rows), 0
+    if before is not None and len(before):
+        earlier = _blocks(before, settings)
+        side = before["validation"].to_numpy(np.bool_)
+        validation, open_rows = np.isin(blocks, earlier[side]), ~np.isin(blocks, earlier)
+        total, kept = total + len(before), int(side.sum() + validation.sum())
+    names, sizes = np.unique(blocks[open_rows], return_counts=True)
+    wanted = settings.validation * total - kept
+    if settings.validation == 0 or len(names) == 0 or (len(names) < 2 and before is None):
+        return validation
     order = np.random.default_rng(settings.seed).permutation(len(names))
-    filled = np.cumsum(sizes[order])
-    chosen = int(np.argmin(np.abs(filled - settings.validation * len(rows)))) + 1
-    chosen = min(chosen, len(names) - 1)
-    return np.isin(blocks, names[order[:chosen]])
+    filled = np.concatenate([[0], np.cumsum(sizes[order])])
+    chosen = int(np.argmin(np.abs(filled - wanted)))
+    if before is None:
+        chosen = min(max(chosen, 1), len(names) - 1)
+    validation[np.isin(blocks, names[order[:chosen]])] = True
+    return validation
 
 
 def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> npt.NDArray[np.int64]:
-    """Return the number of each row's block; with the random split a row is a block of its own."""
-    if settings.split == "random" or len(rows) == 0:
-        return np.arange(len(rows), dtype=np.int64)
-    since_start = rows["time_ms"] - rows.groupby("episode")["time_ms"].transform("min")
-    block = since_start // max(1, round(settings.block_seconds * 1000))
-    return np.asarray(rows.groupby([rows["episode"], block]).ngroup(), np.int64)
+    """Return the number of each row's block of time; with the random split, of its instant."""
+    length_ms = 1 if settings.split == "random" else max(1, round(settings.block_seconds * 1000))
+    return rows["time_ms"].to_numpy(np.int64) // length_ms
 
 
 def build_samples(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:

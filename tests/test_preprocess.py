@@ -123,10 +123,45 @@ def test_adding_keeps_what_the_store_holds(recording, tmp_path):
         assert added["row"].min() == 70
         assert added["frame"].min() == 210
         assert set(added["lag"]) == {0, 1, 2}
-    again = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", code=1)
-    assert "holds all of these recordings already" in again.stderr
+    content = store.read_bytes()
+    again = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", "--json")
+    assert "holds all of this already" in again.stderr
+    assert json.loads(again.stdout) == made | {"seconds": json.loads(again.stdout)["seconds"]}
+    assert store.read_bytes() == content
     other = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", "--size", 32, code=1)
     assert "made with other options" in other.stderr
+
+
+def test_a_log_that_has_grown_is_added_from_where_it_ended(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:70]))
+    store = tmp_path / "data.h5"
+    convert(recording, "-o", store, "--previous", 0)
+    log.write_text("".join(lines))
+    done = run_script("preprocess.py", recording, "-o", store, "--add", "--json")
+    assert "70 rows are in the store already" in done.stderr
+    made = json.loads(done.stdout)
+    assert (made["rows"], made["frames"]) == (120, 360)
+    with Store(store) as opened:
+        assert sorted(opened.rows["line"].tolist()) == list(range(1, 121))
+
+
+def test_a_copy_of_a_recording_never_lies_on_both_sides_of_the_split(recording, tmp_path):
+    shutil.copytree(recording, tmp_path / "copy")
+    store = tmp_path / "data.h5"
+    options = ["--block-seconds", 1, "--previous", 0, "--size", 16]
+    together = convert(recording, tmp_path / "copy", "-o", store, *options)
+    assert (together["recordings"], together["rows"], together["frames"]) == (2, 240, 720)
+    convert(recording, "-o", tmp_path / "first.h5", *options)
+    done = run_script("preprocess.py", tmp_path / "copy", "-o", tmp_path / "first.h5", "--add")
+    assert "is this a copy" in done.stderr
+    for path in (store, tmp_path / "first.h5"):
+        with Store(path) as opened:
+            assert len(opened.rows) == 240
+            sides = [set(opened.rows["center"][opened.rows["validation"] == side]) for side in (True, False)]
+            assert sides[0]
+            assert not sides[0] & sides[1]
 
 
 def test_an_existing_store_is_not_written_over_without_force(drawn_recording, tmp_path):

@@ -106,6 +106,18 @@ def test_two_blocks_leave_each_side_one_and_a_single_block_is_trained_on():
     assert assign_validation(make_rows(99), SampleSettings()).sum() == 0
 
 
+def test_rows_that_are_added_keep_the_share_and_leave_the_earlier_split_alone():
+    settings = SampleSettings()
+    before, added = make_rows(1000), make_rows(500)
+    added["time_ms"] += 1_000_000
+    before["validation"] = assign_validation(before, settings)
+    assert assign_validation(added, settings, before).sum() == 100
+    before["validation"] = True  # far too much already: all that comes is for training
+    assert assign_validation(added, settings, before).sum() == 0
+    again = assign_validation(make_rows(300), settings, before)  # the same blocks of time
+    assert again.all()
+
+
 def test_the_random_split_keeps_the_share_of_rows():
     assert assign_validation(make_rows(1000), SampleSettings(split="random")).sum() == 200
 

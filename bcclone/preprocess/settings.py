@@ -1,0 +1,45 @@
+"""What a conversion is told, and what it came to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.images import Preprocessing
+from bcclone.samples import SampleSettings
+
+
+@dataclass(frozen=True)
+class PreprocessSettings:
+    """What to convert, into what, and how much may be wrong with it."""
+
+    inputs: tuple[str, ...]
+    output: Path
+    preprocessing: Preprocessing
+    samples: SampleSettings
+    force: bool = False
+    add: bool = False
+    allow_skips: bool = False
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Something that was left out. row: its number in the file, from 1."""
+
+    file: str
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion made; the counts are those of the whole store."""
+
+    recordings: int
+    rows: int
+    episodes: int
+    frames: int
+    train: int
+    validation: int
+    skips: tuple[Skip, ...]
+    notices: tuple[str, ...]
+    seconds: float
+    output: Path
