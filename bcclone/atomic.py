@@ -18,14 +18,20 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` when the block ends without an error.
 
     The temporary name keeps the suffix, since Keras and ffmpeg choose the format by it. What a killed run
-    left behind is removed by the next one that writes the same path.
+    left behind is removed by the next one that writes the same path. An OSError names `path`.
     """
+    path = path.resolve()  # a link stays, and what it points to is replaced
     _remove_leftovers(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{path.suffix}")
+    token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary = path.with_name(f"{_head(path)}{token}.partial{path.suffix}")
     try:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     if os.name == "posix":
@@ -38,25 +44,22 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def refuse_existing(path: Path, remedy: str) -> None:
-    """Raise UserError when `path` is there already; `remedy` ends the sentence with what to do.
+def check_output(path: Path, force: bool, remedy: str) -> None:
+    """Raise UserError when `path` is there already and not to be replaced, or cannot be written at all.
 
-    Also when its folder is missing or cannot be written, so that nobody learns it after an hour's work.
+    So nobody learns it after an hour's work. `remedy` says what to do about an existing file.
     """
-    if path.exists():
-        raise UserError(f"{path} exists already; {remedy}")
-    check_folder(path)
-
-
-def check_folder(path: Path) -> None:
-    """Raise UserError when the folder that `path` would lie in is missing or cannot be written."""
     folder = path.absolute().parent
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no regular file; give the name of a file")
+    if path.exists() and not force:
+        raise UserError(f"{path} exists already; {remedy}")
     if not folder.is_dir():
         raise UserError(f"{path}: the folder {folder} does not exist; make it first, or choose another place")
     if not os.access(folder, os.W_OK):
         raise UserError(f"{path}: no permission to write in {folder}; choose another place")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give the name of a file")
 
 
 def _flush(path: Path) -> None:
@@ -67,11 +70,17 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
+def _head(path: Path) -> str:
+    """Return what the temporary names of a path begin with; short enough for any file system."""
+    return f".{path.stem[:100]}."
+
+
 def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f".{path.stem}.*-*.partial{path.suffix}"):
-        pid = leftover.name.removeprefix(f".{path.stem}.").partition("-")[0]
-        if pid.isdigit() and not _may_be_in_use(leftover, int(pid)):
-            leftover.unlink(missing_ok=True)
+    for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
+        if leftover.name.startswith(_head(path)) and ".partial" in leftover.name:
+            pid = leftover.name.removeprefix(_head(path)).partition("-")[0]
+            if pid.isdigit() and not _may_be_in_use(leftover, int(pid)):
+                leftover.unlink(missing_ok=True)
 
 
 def _may_be_in_use(leftover: Path, pid: int) -> bool:

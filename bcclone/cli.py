@@ -2,7 +2,9 @@
 
 import argparse
 import errno
+import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -46,14 +48,21 @@ def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
     parser = make_parser(command, prog)
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show is no reason to end
     try:
         code: int = command.run(arguments)
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted{f': {interrupt}' if str(interrupt) else ''}", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         if (text := _describe(error)) is None:
             raise
@@ -77,8 +86,9 @@ def _describe(error: OSError) -> str | None:
         errno.ENOSPC: "the disk is full; make room or choose another place",
         errno.EDQUOT: "the disk quota is used up; make room or choose another place",
         errno.EFBIG: "the file is larger than the system allows here; choose another place",
-        errno.EACCES: "no permission; choose another place or change the permissions",
-        errno.EPERM: "no permission; choose another place or change the permissions",
+        errno.EACCES: "no permission; change the permissions or choose another place",
+        errno.EPERM: "no permission; change the permissions or choose another place",
+        errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
         errno.EROFS: "the file system is read-only; choose another place",
     }
     if error.errno not in remedies:

@@ -4,8 +4,8 @@ The file is Keras's own HDF5 format, weights and JSON configuration, with three 
 docs/model-file.md.
 """
 
+import io
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import h5py
 import keras
+from keras.src.legacy.saving import legacy_h5_format
 
 from bcclone import network
 from bcclone.atomic import replacing
@@ -35,18 +36,15 @@ class ModelFile:
 
 def save_model(path: Path, model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> None:
     """Write the model to `path` (.h5), the whole of it or nothing."""
+    content = io.BytesIO()  # HDF5 does not survive a disk that fills while it closes a file
+    with h5py.File(content, "w") as file:
+        # what model.save() calls; only this takes an open file
+        legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
+        file.attrs[_PREPROCESSING] = preprocessing.to_json()
+        file.attrs[_HASH] = preprocessing.digest
+        file.attrs[_TRAINING] = json.dumps(training)
     with replacing(path) as temporary:
-        logger = logging.getLogger("absl")
-        level = logger.level
-        logger.setLevel(logging.ERROR)  # Keras advises its other format, which takes no attributes of ours
-        try:
-            model.save(temporary, include_optimizer=False)
-        finally:
-            logger.setLevel(level)
-        with h5py.File(temporary, "r+") as file:
-            file.attrs[_PREPROCESSING] = preprocessing.to_json()
-            file.attrs[_HASH] = preprocessing.digest
-            file.attrs[_TRAINING] = json.dumps(training)
+        temporary.write_bytes(content.getvalue())
 
 
 def load_model_file(path: Path) -> ModelFile:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _LONGEST_NUMBER = 40
+_TOO_LARGE = 10**30
 # "N4" of any culture: maybe marks between thousands, then a mark and decimals
 _GROUPING = r"[.,' \u00a0\u202f]"
 _NUMBER = re.compile(rf"(?P<whole>[-+]?(?:\d+|\d{{1,3}}(?:{_GROUPING}\d{{3}})+))(?:(?P<mark>[.,])(?P<decimals>\d*))?")
@@ -80,7 +81,7 @@ def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
     """Return a number and whether it was written with a decimal comma."""
     value = payload.get(name)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        number, comma = float(value), False
+        number, comma = float(value) if abs(value) < _TOO_LARGE else math.inf, False
     elif isinstance(value, str):
         number, comma = _parse_text(name, value.strip().replace("\u2212", "-"))
     else:

@@ -3,6 +3,7 @@
 A sample is a frame and the steering that it calls for. Frames are stored once and samples point at them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ SAMPLE = np.dtype(
     ]
 )
 MAX_PREVIOUS = 100
+_LONGEST_BLOCK_SECONDS = 1e6
+_ROWS_PER_PART = 10_000
 _SIDE = {"center": 0.0, "left": 1.0, "right": -1.0}
 NO_FRAME = -1
 
@@ -60,8 +63,8 @@ class SampleSettings:
             raise ValueError(f"split {self.split!r}, expected blocks or random")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation {self.validation}, expected 0 or more and less than 1")
-        if not self.block_seconds > 0:
-            raise ValueError(f"block seconds {self.block_seconds}, expected more than 0")
+        if not 0 < self.block_seconds <= _LONGEST_BLOCK_SECONDS:
+            raise ValueError(f"block seconds {self.block_seconds}, expected more than 0 and up to a million")
         if self.seed < 0:
             raise ValueError(f"seed {self.seed}, expected 0 or more")
 
@@ -105,18 +108,31 @@ def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> npt.NDArray[np.int6
 
 
 def build_samples(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
-    """Return the sample table of rows that know their frames.
+    """Return the whole sample table; see sample_parts()."""
+    return np.concatenate([np.zeros(0, SAMPLE), *sample_parts(rows, settings)])
+
+
+def sample_parts(rows: pd.DataFrame, settings: SampleSettings) -> Iterator[SampleTable]:
+    """Yield the sample table of rows that know their frames, some rows at a time, ordered by row.
 
     `rows` is ordered by episode and time and has `episode`, `steering`, `validation` and, for each camera,
     `frame_CAMERA` (index, or NO_FRAME where it is missing). An earlier frame is taken only from the same
     episode, the same camera and the same side of the split.
     """
-    parts = [
+    for start in range(0, len(rows), _ROWS_PER_PART):
+        first = max(start - settings.previous, 0)  # whose frames are the earlier ones of these rows
+        part = _expand(rows.iloc[first : start + _ROWS_PER_PART], settings)
+        part["row"] += first
+        yield part[part["row"] >= start]
+
+
+def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
+    pairs = [
         _pair(rows, settings, camera, lag)
         for camera in settings.cameras
-        for lag in range(min(settings.previous, max(len(rows) - 1, 0)) + 1)
+        for lag in range(min(settings.previous, len(rows) - 1) + 1)
     ]
-    samples = np.concatenate(parts) if parts else np.zeros(0, SAMPLE)
+    samples = np.concatenate(pairs)
     if settings.flip:
         mirrored = samples.copy()
         mirrored["flipped"] = True

@@ -8,8 +8,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import ExitStack
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -21,6 +21,7 @@ import pandas as pd
 
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
+from bcclone.recording import CAMERAS
 from bcclone.samples import SAMPLE, SampleTable
 
 RowTable = npt.NDArray[Any]  # of the columns that row_table() gives
@@ -28,6 +29,7 @@ RowTable = npt.NDArray[Any]  # of the columns that row_table() gives
 SCHEMA_VERSION = 1
 _ALIGNMENT = 4096
 _COPY_BYTES = 1 << 24
+_SAMPLES_PER_CHUNK = 1 << 14
 _OVERHEAD = 1 << 18  # HDF5's own structures
 
 
@@ -42,7 +44,7 @@ class StoreWriter:
 
     def __init__(self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0) -> None:
         self.path, self.preprocessing, self.capacity = path, preprocessing, capacity
-        self.count = 0
+        self.count = self._checksum = 0
         self._frame_bytes = preprocessing.height * preprocessing.width * 3
         self._table_bytes = table_bytes + _OVERHEAD
         size = capacity * self._frame_bytes + self._table_bytes
@@ -65,26 +67,56 @@ class StoreWriter:
 
     def append(self, frames: Image) -> None:
         """Write frames, uint8 (count, height, width, 3), behind those written before."""
-        assert self._file is not None
-        self._file.write(np.ascontiguousarray(frames).data)
+        self._write(np.ascontiguousarray(frames).data)
         self.count += len(frames)
 
+    def append_from(self, store: "Store") -> None:
+        """Write all frames of a store of the same preprocessing."""
+        with store.path.open("rb") as source:
+            source.seek(store.frames_offset)
+            left = len(store.frames) * self._frame_bytes
+            while left > 0:  # not through the memory map, whose pages would count as ours
+                block = source.read(min(left, _COPY_BYTES))
+                if not block:
+                    raise UserError(f"{store.path}: ends in the middle of its frames")
+                self._write(memoryview(block))
+                left -= len(block)
+        self.count += len(store.frames)
+
+    def _write(self, data: memoryview) -> None:
+        assert self._file is not None
+        self._file.write(data)
+        self._checksum = zlib.crc32(data, self._checksum)
+
     def finish(
-        self, samples: SampleTable, rows: RowTable, recordings: list[dict[str, Any]], settings: Mapping[str, Any]
+        self,
+        samples: Iterable[SampleTable],
+        rows: RowTable,
+        extras: Sequence[str],
+        recordings: Sequence[Mapping[str, Any]],
+        settings: Mapping[str, Any],
     ) -> None:
-        """Write the tables, what each recording was, and the sample settings; the store is complete after this."""
+        """Write the samples (in parts), the rows, their further columns, what each recording was, and the settings.
+
+        The store is complete after this.
+        """
         assert self._file is not None
         self._file.close()
         self._file = None
         if self.count < self.capacity:
             self._give_back_room()
-        digest = hashlib.sha256(self.preprocessing.digest.encode())
+        digest = hashlib.sha256(f"{self.preprocessing.digest} {self._checksum:08x}".encode())
+        digest.update(rows.tobytes())
         with h5py.File(self.path, "r+") as file:
-            for name, table in (("samples", samples), ("rows", rows)):
-                file.create_dataset(name, data=table)
-                digest.update(np.ascontiguousarray(table).tobytes())
-            # not an attribute: those are limited to 64 kB
-            file.create_dataset("recordings", data=[json.dumps(r) for r in recordings], dtype=h5py.string_dtype())
+            table = file.create_dataset("samples", (0,), SAMPLE, maxshape=(None,), chunks=(_SAMPLES_PER_CHUNK,))
+            for part in samples:
+                table.resize(len(table) + len(part), axis=0)
+                table[len(table) - len(part) :] = part
+                digest.update(part.tobytes())
+            file.create_dataset("rows", data=rows)
+            for name, texts in (("extras", extras), ("recordings", [json.dumps(entry) for entry in recordings])):
+                # datasets, since attributes are limited to 64 kB, and of any length each
+                file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),))
             file.attrs["sample_settings"] = json.dumps(settings)
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["preprocessing"] = self.preprocessing.to_json()
@@ -92,17 +124,29 @@ class StoreWriter:
             file.attrs["content_hash"] = digest.hexdigest()
 
     def _give_back_room(self) -> None:
-        """Lay the file out anew for the frames that came; an HDF5 dataset that lies contiguous cannot shrink."""
+        """Make the file one for the frames that came; an HDF5 dataset that lies contiguous cannot shrink.
+
+        HDF5 lays out an empty file for so many, and what it wrote around the frames takes the place of what is
+        around them here. They stay where they are, unless they fill less than a page, which lies elsewhere.
+        """
         smaller = self.path.with_name(f"{self.path.stem}.fewer{self.path.suffix}")
-        with ExitStack() as stack:
-            stack.callback(smaller.unlink, missing_ok=True)
+        kept = self.count * self._frame_bytes
+        try:
             offset = _lay_out(smaller, self.preprocessing, self.count)
-            _reserve(smaller, self.count * self._frame_bytes + self._table_bytes)
-            with self.path.open("rb") as source, smaller.open("r+b") as target:
-                source.seek(self._offset)
-                target.seek(offset)
-                _copy(source, target, self.count * self._frame_bytes)
-            smaller.replace(self.path)
+            with smaller.open("rb") as source, self.path.open("r+b") as target:
+                if offset != self._offset:
+                    target.seek(self._offset)
+                    frames = target.read(kept)
+                    target.seek(offset)
+                    target.write(frames)
+                target.seek(0)
+                target.write(source.read(offset))
+                for file in (source, target):
+                    file.seek(offset + kept)
+                target.write(source.read())
+                target.truncate()
+        finally:
+            smaller.unlink(missing_ok=True)
 
 
 class Store:
@@ -114,17 +158,22 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.is_dir():
+            raise UserError(
+                f"{path}: a folder, expected a store; make one of it with: python preprocess.py {path} -o data.h5"
+            )
         if not path.is_file():
             raise UserError(
                 f"{path}: there is no such store; make one with: python preprocess.py RECORDING... -o {path}"
             )
+        if not os.access(path, os.R_OK):
+            raise UserError(f"{path}: no permission to read it")
         try:
             with h5py.File(path, "r") as file:
                 self._read(file)
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise UserError(
-                f"{path}: not a whole store: {error}; make it anew with: "
-                f"python preprocess.py RECORDING... -o {path} --force"
+                f"{path}: not a whole store: {error}; make one with: python preprocess.py RECORDING... -o data.h5"
             ) from None
 
     def _read(self, file: h5py.File) -> None:
@@ -139,6 +188,7 @@ class Store:
         self.recordings: list[dict[str, Any]] = [json.loads(text) for text in file["recordings"].asstr()[()]]
         self.samples: SampleTable = file["samples"][()]
         self.rows: RowTable = file["rows"][()]
+        self.extras: list[str] = file["extras"].asstr()[()].tolist()
         if self.samples.dtype != SAMPLE:
             raise ValueError("the sample table has other columns")
         self.frames = self._map(file["frames"])
@@ -149,11 +199,13 @@ class Store:
         expected = (self.preprocessing.height, self.preprocessing.width, 3)
         if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
             raise ValueError(f"frames of shape {dataset.shape[1:]}, expected {expected}")
+        self.frames_offset = 0
         if len(dataset) == 0:
             return np.zeros(dataset.shape, np.uint8)
         offset = dataset.id.get_offset()
         if offset is None or offset + dataset.nbytes > self.path.stat().st_size:
             raise ValueError("the frames are not all in the file")
+        self.frames_offset = int(offset)
         return np.memmap(self.path, np.uint8, "r", offset, dataset.shape)
 
     def __enter__(self) -> Self:
@@ -173,15 +225,23 @@ class Store:
         return np.flatnonzero(self.samples["validation"] == validation)
 
 
+def root_attributes(path: Path) -> set[str]:
+    """Return the names of a file's HDF5 attributes, by which stores and models are told apart; none for others."""
+    try:
+        with h5py.File(path, "r") as file:
+            return set(file.attrs)
+    except OSError:
+        return set()
+
+
 def row_table(rows: pd.DataFrame) -> RowTable:
-    """Return the recorded rows as they are stored: numbers as they are, texts as UTF-8 of fixed length."""
+    """Return the recorded rows as they are stored: numbers as they are, names as UTF-8 of fixed length."""
     columns = []
     for name, column in rows.items():
         values = column.to_numpy()
-        if values.dtype.kind in "OUT" or not isinstance(column.dtype, np.dtype):
-            encoded = [str(text).encode() for text in column]
-            values = np.array(encoded, dtype=f"S{max((len(text) for text in encoded), default=0) or 1}")
-        columns.append((str(name), values))
+        if name in CAMERAS:
+            values = np.array([text.encode() for text in column] or [b""])
+        columns.append((str(name), values[: len(rows)]))
     table = np.zeros(len(rows), [(name, values.dtype) for name, values in columns])
     for name, values in columns:
         table[name] = values
@@ -226,10 +286,3 @@ def _check_space(path: Path, needed: int) -> None:
             f"{path.parent}: the store needs {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free; "
             "make room, choose another place, or a smaller --size"
         )
-
-
-def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
-    while count > 0:
-        block = source.read(min(count, _COPY_BYTES))
-        target.write(block)
-        count -= len(block)

@@ -16,7 +16,8 @@ from bcclone.progress import Progress
 from bcclone.recording import CAMERAS, time_of
 
 _REAL_TIME_FPS = 60
-_LONGEST_PAUSE_MS = 1000
+_LONGEST_PAUSE_MS = 10_000
+_SMALLEST = 2
 
 
 @dataclass(frozen=True)
@@ -32,21 +33,21 @@ class Clip:
 def make_clip(folder: Path, output: Path, fps: float | None) -> Clip:
     """Encode the folder's frames in order of time as H.264.
 
-    fps: frames a second, each frame once; None keeps real time by the time stamps (pauses over 1 s are cut
-    to that). Frames that are broken, or of another size than most, are skipped. Raises UserError when nothing
-    can be shown.
+    fps: frames a second, each frame once; None keeps real time by the time stamps (of a pause over 10 s, 10 s).
+    Frames that are broken, or of another size than most, are skipped. Raises UserError when nothing can be shown,
+    and when the encoder fails.
     """
     names, skipped = _find_frames(folder)
     size = _most_common_size(folder, names, skipped)
     names = [name for name in names if name not in skipped]
-    if not names:
-        raise UserError(
-            f"{folder}: none of its {len(skipped)} frames can be shown; the first: {next(iter(skipped.items()))}"
-        )
+    if min(size) < _SMALLEST:
+        raise UserError(f"{folder}: none of its {len(skipped) + len(names)} frames can be shown{_first(skipped)}")
     shown = names if fps is not None else _in_real_time(names)
     rate = fps or _REAL_TIME_FPS
     with atomic.replacing(output) as temporary:
-        count = _encode(temporary, folder, shown, size, rate, skipped)
+        count = _encode(temporary, _frames(folder, shown, skipped, hold=fps is None), len(shown), size, rate)
+        if not count:
+            raise UserError(f"{folder}: none of its {len(skipped)} frames can be shown{_first(skipped)}")
     reasons = tuple(f"{name}: {reason}" for name, reason in skipped.items())
     return Clip(output, count, count / rate, reasons)
 
@@ -98,34 +99,58 @@ def _in_real_time(names: Sequence[str]) -> list[str]:
     return [names[place] for place in np.searchsorted(begins, ticks, side="right") - 1]
 
 
-def _encode(
-    path: Path, folder: Path, names: Sequence[str], size: tuple[int, int], rate: float, skipped: dict[str, str]
-) -> int:
-    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+def _frames(folder: Path, names: Sequence[str], skipped: dict[str, str], hold: bool) -> Iterator[Image | None]:
+    """Yield the frame of each name, decoded once where a name is repeated.
 
-    even = (size[0] // 2 * 2, size[1] // 2 * 2)  # H.264 halves the colour planes
-    count = 0
-    video = FFMPEG_VideoWriter(str(path), even, rate, codec="libx264", pixel_format="yuv420p")
-    with closing(video) as writer, Progress("encoding", len(names), "frames") as progress:
-        for name, frame in _decoded(folder, names, skipped):
-            if frame is not None:
-                writer.write_frame(frame[: even[1], : even[0]])
-                count += 1
-            progress.advance(1, "" if frame is not None else f"skipped {name}")
-    if not count:
-        raise UserError(
-            f"{folder}: none of its {len(skipped)} frames can be shown; the first: {next(iter(skipped.items()))}"
-        )
-    return count
-
-
-def _decoded(folder: Path, names: Sequence[str], skipped: dict[str, str]) -> Iterator[tuple[str, Image | None]]:
-    """Yield each name with its frame, or with None where it turns out to be broken."""
+    A frame that turns out to be broken is added to `skipped`; None stands for it, or, with `hold`, the one before.
+    """
+    last: str | None = None
+    frame: Image | None = None
     for name in names:
-        frame = None
-        if name not in skipped:
+        if name != last:
+            last, before = name, frame
             try:
                 frame = simplejpeg.decode_jpeg((folder / name).read_bytes(), colorspace="RGB")
             except (ValueError, OSError) as error:
                 skipped[name] = f"no whole JPEG: {error}"
-        yield name, frame
+                frame = before if hold else None
+        yield frame
+
+
+def _encode(path: Path, frames: Iterator[Image | None], total: int, size: tuple[int, int], rate: float) -> int:
+    """Write the frames that there are as a clip and return their number; raises UserError when ffmpeg fails."""
+    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+
+    width, height = size[0] // 2 * 2, size[1] // 2 * 2  # H.264 halves the colour planes
+    video = FFMPEG_VideoWriter(str(path), (width, height), rate, codec="libx264", pixel_format="yuv420p")
+    encoder = video.proc
+    count = 0
+    try:
+        with closing(video) as writer, Progress("encoding", total, "frames") as progress:
+            for frame in frames:
+                if frame is not None:
+                    writer.write_frame(frame[:height, :width])
+                    count += 1
+                progress.advance(1)
+    except OSError as error:
+        raise UserError(f"the encoder ended early: {str(error).strip().splitlines()[-1]}; is the disk full?") from None
+    if encoder.returncode:
+        raise UserError(f"the encoder failed (ffmpeg's exit code {encoder.returncode}); is the disk full?")
+    if count:
+        _check_clip(path, count)
+    return count
+
+
+def _check_clip(path: Path, count: int) -> None:
+    """Raise UserError unless the clip holds that many frames: ffmpeg calls a clip that the disk cut off a success."""
+    import cv2
+
+    clip = cv2.VideoCapture(str(path))
+    found = int(clip.get(cv2.CAP_PROP_FRAME_COUNT))
+    clip.release()
+    if found != count:
+        raise UserError(f"the clip came out with {found} of {count} frames; is the disk full?")
+
+
+def _first(skipped: dict[str, str]) -> str:
+    return "; the first: " + ": ".join(next(iter(skipped.items()))) if skipped else ""

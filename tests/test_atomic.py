@@ -40,8 +40,26 @@ def test_leftovers_of_dead_processes_are_removed_and_of_living_ones_kept(tmp_pat
     dead.wait()
     mine = tmp_path / f".file.{os.getpid()}-0123abcd.partial.txt"
     theirs = tmp_path / f".file.{dead.pid}-0123abcd.partial.txt"
-    for path in (mine, theirs):
+    beside = tmp_path / f".file.{dead.pid}-0123abcd.partial.fewer.txt"
+    others = tmp_path / f".other.{dead.pid}-0123abcd.partial.txt"
+    for path in (mine, theirs, beside, others):
         path.write_text("half")
     write_text(tmp_path / "file.txt", "new")
     assert mine.exists()
+    assert others.exists()
     assert not theirs.exists()
+    assert not beside.exists()
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
+    write_text(tmp_path / "file.txt", "old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "file.txt")
+    write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "file.txt").read_text() == "new"
+
+
+def test_names_of_any_length_and_of_any_letters_can_be_written(tmp_path):
+    for name in ("n" * 251 + ".txt", "**[x].txt", "noext", ".hidden"):
+        write_text(tmp_path / name, "new")
+        assert (tmp_path / name).read_text() == "new"

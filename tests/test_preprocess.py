@@ -173,6 +173,46 @@ def test_an_existing_store_is_not_written_over_without_force(drawn_recording, tm
     Store(store).close()
 
 
+def test_a_recording_or_a_model_is_never_written_over(recording, untrained_model, tmp_path):
+    log = recording / "driving_log.csv"
+    assert "one of the recordings" in convert(recording, "-o", log, "--force", code=1)
+    model = tmp_path / "model.h5"
+    model.write_bytes(untrained_model.read_bytes())
+    assert "is a model" in convert(recording, "-o", model, "--force", code=1)
+    assert model.read_bytes() == untrained_model.read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    assert "no regular file" in convert(recording, "-o", tmp_path / "pipe", "--force", code=1)
+
+
+def test_logs_that_share_their_images_use_each_row_once(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    for name, part in (("a", lines[:60]), ("b", lines[60:]), ("c", lines[40:80][::-1])):
+        (recording / f"{name}.csv").write_text("".join(part))
+    done = run_script("preprocess.py", f"{recording}/?.csv", "-o", tmp_path / "data.h5", "--json", "--previous", 0)
+    made = json.loads(done.stdout)
+    assert (made["recordings"], made["rows"], made["frames"]) == (2, 120, 360)
+    assert "40 repeated rows left out" in done.stderr
+
+
+def test_an_empty_input_ends_with_exit_code_1(tmp_path):
+    (tmp_path / "driving_log.csv").write_text("")
+    assert "empty" in convert(tmp_path, "-o", tmp_path / "data.h5", code=1)
+
+
+def test_a_reader_that_goes_away_and_a_terminal_without_letters_are_no_errors(recording, tmp_path):
+    named = recording.rename(tmp_path / "ünï")
+    check_line = command("preprocess.py", named, "--check")
+    done = subprocess.run(check_line, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    gone = subprocess.Popen(check_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    gone.stdout.close()
+    assert b"Traceback" not in gone.stderr.read()
+    gone.stderr.close()
+    gone.wait()
+
+
 def test_a_foreign_file_is_refused_with_exit_code_2_and_nothing_is_written(drawn_recording, tmp_path):
     foreign = tmp_path / "foreign.csv"
     foreign.write_text("nombre_imagen,steering,comando\nIMG/1.png,0.0,0\n")

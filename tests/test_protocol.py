@@ -67,6 +67,7 @@ BAD = {
     "infinity": telemetry(speed="Infinity"),
     "a number NaN": telemetry(speed=float("nan")),
     "digits without end": telemetry(speed="9" * 100_000),
+    "an endless number": telemetry(speed=10**400),
     "no image": telemetry(image=None),
     "image in an object": telemetry(image={}),
     "no base64": telemetry(image="@@@"),

@@ -1,5 +1,7 @@
 """A run folder is a recording: whole frames, a valid log, and nothing lost of what was there."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,14 @@ def test_a_folder_of_something_else_is_not_appended_to(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"")
     with pytest.raises(UserError, match="no frame of a run"):
         Recorder(tmp_path, append=True)
+
+
+def test_a_persons_recording_is_not_appended_to(tmp_path, drawn_recording):
+    folder = shutil.copytree(drawn_recording, tmp_path / "recording")
+    before = (folder / "driving_log.csv").read_bytes()
+    with pytest.raises(UserError, match="is a recording, but no run"):
+        Recorder(folder, append=True)
+    assert (folder / "driving_log.csv").read_bytes() == before
 
 
 def test_an_unusable_place_is_told(tmp_path):

@@ -1,6 +1,7 @@
 """Logs of every dialect give the same rows; what is no log is refused with the reason."""
 
 import json
+import os
 import random
 
 import numpy as np
@@ -56,8 +57,11 @@ DIALECTS = {
     "bare names": log_lines(folder=""),
     "non-ASCII paths": log_lines(folder="C:\\Masaüstü\\IMG\\"),
     "one camera": log_lines(cameras=("center",)),
+    "one camera, tabs": log_lines("\t", cameras=("center",)),
     "one camera, decimal comma": log_lines(cameras=("center",), comma=True),
     "extra columns": log_lines(extra=",1245.439:817.817:27.10,356.3:172.6:2.05"),
+    "extra column with spaces": log_lines(extra=",lake, the first"),
+    "a comma at the end": [line + "," for line in log_lines(", ")],
     "blank lines": ["", *log_lines(), "", ""],
     "quotes": [",".join(f'"{field}"' for field in line.split(",")) for line in log_lines()],
     "quoted decimal commas": [
@@ -87,8 +91,10 @@ def test_every_dialect_gives_the_same_rows_in_order_of_time(tmp_path, dialect):
         ("utf-8", "\r\n", "\r\n"),
         ("cp1252", "\n", "\n"),
         ("utf-8", "\n", ""),
+        ("utf-16-le", "\n", "\n"),
+        ("utf-8", "\n", "\n\0\0\0\0"),
     ],
-    ids=["BOM", "UTF-16", "CRLF", "cp1252", "no final newline"],
+    ids=["BOM", "UTF-16", "CRLF", "cp1252", "no final newline", "UTF-16 without BOM", "a block of zeros at the end"],
 )
 def test_every_encoding_gives_the_same_rows(tmp_path, encoding, newline, end):
     assert values(read_log(write(tmp_path, DIALECTS["non-ASCII paths"], encoding, newline, end))) == VALUES
@@ -112,7 +118,7 @@ FOREIGN = {
     "another schema": ("nombre_imagen,steering,comando\nIMG/20260629_154138_000000.png,0.0,0\n", "steering"),
     "no times in the names": ("a.jpg,b.jpg,c.jpg,0,0,0,1\n", "time stamp"),
     "other order of columns": ("center,left,right,steering,speed,throttle,brake\n" + log_lines()[0], "speed"),
-    "binary": ("\0\1\2", "binary"),
+    "binary": ("\1\2\3\n\4", "no image path"),
     "a page": ("<html><body>404</body></html>\n<p>not found</p>\n", "no image path"),
 }
 
@@ -125,13 +131,14 @@ def test_a_foreign_file_is_refused_by_name_with_the_reason(tmp_path, kind):
     with pytest.raises(ForeignLog, match="driving_log.csv") as refusal:
         read_log(path)
     assert reason in str(refusal.value)
-    assert refusal.value.exit_code == 2
+    assert refusal.value.exit_code == (1 if kind in ("empty", "white space", "header alone") else 2)
 
 
 BAD = {
     "NaN": (",NaN,0,0,1", "steering is 'NaN'"),
     "a word": (",left,0,0,1", "steering is 'left'"),
     "steering out of range": (",25,0,0,1", "steering is 25, expected -1 to 1"),
+    "an endless name": (",0,0,0,1", "image has"),
     "truncated": (",0.5,1", "ends after 5 columns"),
     "infinite speed": (",0,0,0,1e999", "speed_mph is not a finite number"),
 }
@@ -141,7 +148,8 @@ BAD = {
 def test_a_bad_row_is_listed_with_its_number_and_reason_and_the_others_are_kept(tmp_path, kind):
     numbers, reason = BAD[kind]
     lines = log_lines()
-    lines.insert(1, lines[1].rsplit(",", 4)[0].replace("33_253", "33_200") + numbers)
+    damaged = lines[1].rsplit(",", 4)[0].replace("33_253", "33_200") + numbers
+    lines.insert(1, damaged.replace("left_", "left_" + "x" * 250) if kind == "an endless name" else damaged)
     log = read_log(write(tmp_path, lines))
     assert values(log) == VALUES
     assert [bad.row for bad in log.bad_rows] == [2]
@@ -181,6 +189,25 @@ def test_bare_decimal_commas_of_a_whole_drive_are_resolved(tmp_path, drawn_recor
     again = read_log(write(tmp_path, as_bare_commas(original.rows)))
     assert again.bad_rows == ()
     np.testing.assert_allclose(values(again), values(original), atol=1e-5)
+
+
+def test_bare_decimal_commas_are_resolved_in_order_of_time_in_a_shuffled_log(tmp_path, drawn_recording):
+    original = read_log(drawn_recording / "driving_log.csv")
+    lines = as_bare_commas(original.rows)
+    random.Random(0).shuffle(lines)
+    again = read_log(write(tmp_path, lines))
+    np.testing.assert_allclose(values(again), values(original), atol=1e-5)
+
+
+def test_a_log_with_more_bad_rows_than_good_ones_is_still_a_log(tmp_path):
+    log = read_log(write(tmp_path, [*log_lines(), *["garbage"] * 10]))
+    assert (len(log.rows), len(log.bad_rows)) == (3, 10)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "driving_log.csv")
+    with pytest.raises(UserError, match="neither a folder nor a file"):
+        find_logs([str(tmp_path / "driving_log.csv")])
 
 
 def test_an_ambiguous_row_is_decided_by_the_speed_before_it():
@@ -254,7 +281,9 @@ def test_images_beside_a_log_inside_img_are_found(tmp_path):
     (tmp_path / "IMG" / "center_x.jpg").write_bytes(b"")
     log = write(tmp_path / "IMG", log_lines())
     assert find_logs([str(tmp_path)]) == [log]
-    assert ImageIndex(log).find("center_x.jpg") is not None
+    (tmp_path / "center_y.jpg").write_bytes(b"")
+    assert ImageIndex(log).find("center_x.jpg") == str(tmp_path / "IMG" / "center_x.jpg")
+    assert ImageIndex(log).find("center_y.jpg") == str(tmp_path / "center_y.jpg")
 
 
 def test_inputs_are_folders_files_and_patterns_each_once(tmp_path):

@@ -188,7 +188,16 @@ def test_pings_are_answered_and_keep_their_text(port):
         '42["telemetry",[1,2]]',
         '42["telemetry","text",1,2]',
     ],
-    ids=["garbage image", "truncated image", "other size", "NaN speed", "fields missing", "a list", "three arguments"],
+    ids=[
+        "garbage image",
+        "truncated image",
+        "other size",
+        "NaN speed",
+        "endless speed",
+        "fields missing",
+        "a list",
+        "three arguments",
+    ],
 )
 def test_a_bad_message_gets_a_safe_answer_and_the_car_drives_on(port, text):
     with raw(port) as connection:
@@ -224,6 +233,20 @@ def test_text_that_is_no_packet_ends_that_connection_and_no_other(port, text):
                 pass
         bystander.send_text(telemetry_text())
         assert next_event(bystander)[0] == "steer"
+
+
+def test_a_message_in_endless_fragments_ends_its_connection_and_no_other(port):
+    with raw(port) as connection:
+        connection.send_frame(1, b"42[", final=False)
+
+        def send_on():
+            for _ in range(200):
+                connection.send_frame(0, b"x" * 60_000, final=False)
+                connection.receive(0.001)
+
+        with pytest.raises((ServerGone, OSError)):
+            send_on()
+    assert drive(port, Still(10)).steers == 9
 
 
 def test_the_simulator_reconnects_after_its_connection_drops(port):
@@ -354,6 +377,18 @@ def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
     process.communicate(timeout=20)
     assert process.returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_printout_that_nobody_reads_costs_no_answer(untrained_model):
+    with serving(untrained_model) as server:
+        server.process.stdout.close()
+        assert drive(server.port, Still(10)).steers == 9
+        server.process.send_signal(signal.SIGINT)
+        server.process.wait(20)
+
+
+def test_appending_without_a_folder_is_a_mistake(untrained_model):
+    assert "name its folder" in run_script("drive.py", untrained_model, "--append", code=1).stderr
 
 
 def test_a_port_in_use_gets_one_clear_line_and_leaves_no_run_folder(untrained_model, tmp_path, port):

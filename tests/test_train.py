@@ -2,6 +2,8 @@
 
 import csv
 import json
+import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -10,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.samples import SampleSettings
@@ -174,15 +177,80 @@ def test_early_stopping_and_training_without_validation(drawn_recording, tmp_pat
     assert result["epochs"] == result["best_epoch"] + 1
 
 
-def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
+def test_the_newest_unfinished_run_of_the_same_store_and_output_is_resumed(tmp_path):
     task, other = Task("data.h5", "hash", "model.h5"), Task("data.h5", "hash", "other.h5")
-    assert RunFolder.newest(tmp_path, task) is None
-    RunFolder.create(tmp_path, "b", task, TrainSettings(seed=1))
-    RunFolder.create(tmp_path, "a", task, TrainSettings(seed=2))
-    RunFolder.create(tmp_path, "c", other, TrainSettings(seed=3))
-    newest = RunFolder.newest(tmp_path, task)
+    assert RunFolder.find(tmp_path, task) is None
+    for seed, name in enumerate(("b", "a", "c"), 1):
+        RunFolder.create(tmp_path, name, other if name == "c" else task, TrainSettings(seed=seed))
+    for name, settings in (("empty", ""), ("list", "[]"), ("foreign", "{}"), ("new", '{"task": {}, "settings": {}}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "settings.json").write_text(settings)
+    newest = RunFolder.find(tmp_path, task)
     assert newest.path.name == "a"
     assert newest.settings == TrainSettings(seed=2)
+    newest.write_result({"epochs": 10})
+    assert RunFolder.find(tmp_path, task).path.name == "b"
+    assert RunFolder.find(tmp_path, task, "a").path.name == "a"
+    RunFolder.find(tmp_path, task).write_result({"epochs": 10})
+    assert RunFolder.find(tmp_path, task).path.name == "a"
+    assert RunFolder.find(tmp_path, task, "c") is None
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "", "."])
+def test_a_run_stays_in_its_place(tmp_path, name):
+    with pytest.raises(UserError, match="expected the name of a folder"):
+        RunFolder.create(tmp_path, name, Task("", "", ""), TrainSettings())
+
+
+def test_an_output_that_is_the_store_or_no_model_is_refused(drawn_store, tmp_path):
+    store = tmp_path / "data.h5"
+    store.write_bytes(drawn_store.read_bytes())
+    for output, told in [
+        (store, "is the store itself"),
+        (tmp_path / "m.keras", "must end in .h5"),
+        (drawn_store, "is a store"),
+    ]:
+        refused = run_script("model.py", store, "-o", output, "--force", "--runs", tmp_path / "runs", code=1)
+        assert told in refused.stderr
+    assert store.read_bytes() == drawn_store.read_bytes()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_training_that_diverges_says_so_and_publishes_nothing(drawn_store, tmp_path):
+    refused = train(drawn_store, tmp_path, "--learning-rate", 0.999, "--epochs", 30, "--batch-size", 1, code=1)
+    assert "diverged" in refused.stderr
+    assert "--learning-rate" in refused.stderr
+    assert refused.stdout == ""
+    assert not (tmp_path / "model.h5").exists()
+
+
+def test_resuming_never_writes_over_a_model_of_another_origin(trained, drawn_store, tmp_path):
+    folder, result, _ = trained
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    settings = copy / "runs" / "whole" / "settings.json"
+    settings.write_text(settings.read_text().replace(str(folder), str(copy)))
+    (copy / "model.h5").write_text("mine")
+    assert "--force" in train(drawn_store, copy, "--resume", code=1).stderr
+    assert (copy / "model.h5").read_text() == "mine"
+    train(drawn_store, copy, "--resume", "--force")
+    assert (copy / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
+    (copy / "model.h5").unlink()
+    assert json.loads(train(drawn_store, copy, "--resume").stdout) == result
+    assert (copy / "model.h5").exists()
+
+
+@pytest.mark.parametrize("limit", [300_000, 1_500_000], ids=["at the model", "at the checkpoint"])
+def test_a_disk_that_fills_ends_with_one_line(drawn_store, tmp_path, limit):
+    line = command("model.py", drawn_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 1)
+
+    def few_bytes():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run(line, capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.partial*"))
 
 
 def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
@@ -192,7 +260,9 @@ def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch_size": 0}, {"epochs": 0}, {"learning_rate": 0.0}, {"patience": -1}, {"seed": -1}], ids=str
+    "wrong",
+    [{"batch_size": 0}, {"epochs": 0}, {"learning_rate": 0.0}, {"patience": -1}, {"seed": -1}, {"seed": 2**32}],
+    ids=str,
 )
 def test_settings_are_checked_at_birth(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)).replace("_", " ")):

@@ -2,12 +2,15 @@
 
 import datetime
 import json
+import resource
+import shutil
+import subprocess
 
 import cv2
 import numpy as np
 
 from bcclone.images import encode_jpeg
-from tests.conftest import run_script
+from tests.conftest import command, run_script
 
 
 def make_run(folder, count=20, step_ms=100):
@@ -81,3 +84,49 @@ def test_an_empty_or_missing_folder_gets_one_clear_line(tmp_path):
     (tmp_path / "empty" / "2026_01_01_00_00_00_000.jpg").write_bytes(b"")
     assert "can be shown" in run_script("video.py", "empty", cwd=tmp_path, code=1).stderr
     assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_a_frame_that_breaks_off_keeps_its_time_in_a_clip_of_real_time(tmp_path):
+    run = make_run(tmp_path / "run1")
+    frame = sorted(run.glob("*.jpg"))[5]
+    frame.write_bytes(frame.read_bytes()[:-400])
+    made = json.loads(run_script("video.py", run, "--fps", "real", "--json").stdout)
+    assert (made["frames"], made["skipped"]) == (115, 1)
+    _, values = read_clip(tmp_path / "run1.mp4")
+    assert np.allclose(values[30:36], 40, atol=3)  # the one before is shown
+
+
+def test_real_time_keeps_pauses_up_to_ten_seconds(tmp_path):
+    run = make_run(tmp_path / "run1", count=3, step_ms=4000)
+    shutil.copyfile(sorted(run.glob("*.jpg"))[0], run / "2026_01_01_05_00_00_000.jpg")
+    made = json.loads(run_script("video.py", run, "--fps", "real", "--json").stdout)
+    assert made["frames"] == 60 * 18 + 1
+
+
+def test_a_disk_that_fills_keeps_the_old_clip_and_says_so(tmp_path):
+    run = make_run(tmp_path / "run1")
+    (tmp_path / "run1.mp4").write_text("old")
+
+    def few_bytes():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+
+    done = subprocess.run(command("video.py", run), capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    assert done.returncode == 1
+    assert "is the disk full?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "run1.mp4").read_text() == "old"
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_the_clip_of_the_folder_one_stands_in_lies_beside_it(tmp_path):
+    run = make_run(tmp_path / "run1")
+    run_script("video.py", ".", cwd=run)
+    assert (tmp_path / "run1.mp4").exists()
+
+
+def test_names_and_sizes_that_cannot_be_are_told(tmp_path):
+    run = make_run(tmp_path / "run1")
+    assert "must end in .mp4" in run_script("video.py", run, "-o", tmp_path / "x.webm", code=1).stderr
+    for frame in run.iterdir():
+        frame.write_bytes(encode_jpeg(np.zeros((1, 1, 3), np.uint8)))
+    assert "can be shown" in run_script("video.py", run, code=1).stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bcclone.commands.options import build, given, say
 from bcclone.drive.settings import DriveSettings
+from bcclone.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.drive.recorder import Recorder
     from bcclone.tensorflow_quietly import load_tensorflow
 
+    if arguments.append and not arguments.run_folder:
+        raise UserError("--append says to add to a run; name its folder: python drive.py MODEL RUN --append")
     settings = build(replace, DriveSettings(), **given(arguments, "host", "port", "speed_mph"))
     load_tensorflow()
     from bcclone.drive.controller import SpeedController

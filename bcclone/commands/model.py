@@ -48,21 +48,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
     from bcclone.store import Store
 
+    _check_output_name(arguments)
     with Store(arguments.store) as store:
         task = Task(str(arguments.store.resolve()), store.content_hash, str(arguments.output.resolve()))
-        folder = RunFolder.newest(arguments.runs, task) if arguments.resume else None
-        if folder:
-            settings = _resumed_settings(arguments, folder)
-            if result := folder.result:
-                return _already_complete(arguments, folder, result)
-            say(f"note: resuming {folder.path}")
-        else:
-            if arguments.resume:
-                say(f"note: {arguments.runs} holds no run of {arguments.store} for {arguments.output}; starting afresh")
-            settings = build(TrainSettings, **given(arguments, *_OPTIONS))
-            _check_output(arguments)
-            folder = RunFolder.create(arguments.runs, arguments.name, task, settings)
-        result = _train(store, folder, settings, arguments.output)
+        folder = RunFolder.find(arguments.runs, task, arguments.name) if arguments.resume else None
+        if arguments.resume and folder is None:
+            say(f"note: {arguments.runs} holds no run of {arguments.store} for {arguments.output}; starting afresh")
+        settings = _resumed_settings(arguments, folder) if folder else _new_settings(arguments)
+        _check_output(arguments, folder)
+        if folder and (done := folder.result):
+            return _already_complete(arguments, folder, done)
+        folder, result = _train(arguments, store, folder, task, settings)
     if arguments.json:
         print_json(result)
     else:
@@ -75,18 +71,30 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _train(store: "Store", folder: RunFolder, settings: TrainSettings, output: Path) -> dict[str, Any]:
+def _train(
+    arguments: argparse.Namespace, store: "Store", folder: RunFolder | None, task: Task, settings: TrainSettings
+) -> tuple[RunFolder, dict[str, Any]]:
+    """Train in the folder of the run that is resumed, or in a new one; return it and the result."""
     from bcclone.tensorflow_quietly import load_tensorflow
 
     device = load_tensorflow()
-    from bcclone.train.loop import train
+    from bcclone.train.loop import prepare, train
 
-    say(f"training on {device}; the run is in {folder.path}")
+    trainer = prepare(store, settings)
+    if folder:
+        say(f"resuming {folder.path} on {device}")
+    else:
+        folder = RunFolder.create(arguments.runs, arguments.name, task, settings, arguments.force)
+        say(f"training on {device}; the run is in {folder.path}")
     try:
-        return train(store, folder, settings, output, say)
+        return folder, train(trainer, store, folder, arguments.output, say)
     except KeyboardInterrupt:
         kept = f"the best model so far is {folder.best_model}; " if folder.best_model.exists() else ""
         raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
+
+
+def _new_settings(arguments: argparse.Namespace) -> TrainSettings:
+    return build(TrainSettings, **given(arguments, *_OPTIONS))
 
 
 def _resumed_settings(arguments: argparse.Namespace, folder: RunFolder) -> TrainSettings:
@@ -105,7 +113,7 @@ def _resumed_settings(arguments: argparse.Namespace, folder: RunFolder) -> Train
 
 
 def _already_complete(arguments: argparse.Namespace, folder: RunFolder, result: dict[str, Any]) -> int:
-    if not arguments.output.exists():
+    if not folder.has_published(arguments.output):
         folder.publish(arguments.output)
     say(
         f"{folder.path} is complete already: {result['epochs']} epochs, the best is {result['best_epoch']}, in "
@@ -116,8 +124,18 @@ def _already_complete(arguments: argparse.Namespace, folder: RunFolder, result: 
     return 0
 
 
-def _check_output(arguments: argparse.Namespace) -> None:
-    if arguments.force:
-        atomic.check_folder(arguments.output)
-    else:
-        atomic.refuse_existing(arguments.output, "write over it with --force, or name another -o")
+def _check_output_name(arguments: argparse.Namespace) -> None:
+    if arguments.output.suffix != ".h5":
+        raise UserError(f"{arguments.output}: a model's name must end in .h5")
+    if arguments.output.resolve() == arguments.store.resolve():
+        raise UserError(f"{arguments.output} is the store itself; name another -o")
+
+
+def _check_output(arguments: argparse.Namespace, folder: RunFolder | None) -> None:
+    """Refuse to write over what is no model, or, without leave, over a model that is not this run's."""
+    from bcclone.store import root_attributes
+
+    if "schema_version" in root_attributes(arguments.output):
+        raise UserError(f"{arguments.output} is a store; name another -o")
+    leave = arguments.force or (folder and (folder.may_overwrite or folder.has_published(arguments.output)))
+    atomic.check_output(arguments.output, bool(leave), "write over it with --force, or name another -o")

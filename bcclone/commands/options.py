@@ -33,7 +33,7 @@ def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Set
 
 def print_json(value: Any) -> None:
     """Print a result of --json."""
-    print(json.dumps(value, ensure_ascii=False))
+    print(json.dumps(value, allow_nan=False))
 
 
 def say(text: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bcclone import atomic
 from bcclone.commands.options import add_json, print_json, say
+from bcclone.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,19 +23,28 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.video import make_clip
 
     folder: Path = arguments.run_folder
-    output = arguments.output or folder.absolute().with_name(f"{folder.absolute().name}.mp4")
-    atomic.check_folder(output)
+    output = arguments.output or _beside(folder)
+    if output.suffix != ".mp4":
+        raise UserError(f"{output}: a clip's name must end in .mp4")
+    atomic.check_output(output, force=True, remedy="")
     clip = make_clip(folder, output, arguments.fps)
-    for skipped in clip.skipped:
-        say(f"skipped: {skipped}")
-    shown = arguments.output or folder.with_name(output.name)
+    for reason in clip.skipped:
+        say(f"skipped: {reason}")
     if arguments.json:
-        print_json({
-            "output": str(shown), "frames": clip.frames, "skipped": len(clip.skipped), "seconds": round(clip.seconds, 3)
-        })  # fmt: skip
+        seconds, skipped = round(clip.seconds, 3), len(clip.skipped)
+        print_json({"output": str(output), "frames": clip.frames, "skipped": skipped, "seconds": seconds})
     else:
-        print(f"{shown}: {clip.frames} frames, {clip.seconds:.1f} s, {len(clip.skipped)} skipped")
+        print(f"{output}: {clip.frames} frames, {clip.seconds:.1f} s, {len(clip.skipped)} skipped")
     return 0
+
+
+def _beside(folder: Path) -> Path:
+    """Return RUN.mp4 for the run folder, also where it is given as `.` or `..`."""
+    if folder.name in ("", ".."):
+        folder = folder.resolve()
+        if not folder.name:
+            raise UserError(f"{folder} is no run folder; name one, or the clip with -o")
+    return folder.with_name(f"{folder.name}.mp4")
 
 
 def _fps(text: str) -> float | None:
@@ -44,6 +54,6 @@ def _fps(text: str) -> float | None:
         fps = float(text)
     except ValueError:
         fps = 0.0
-    if not 0 < fps <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number above 0 and up to 1000, or 'real'")
+    if not 1 <= fps <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 to 1000, or 'real'")
     return fps

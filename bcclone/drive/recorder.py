@@ -3,6 +3,7 @@
 import datetime
 import logging
 import queue
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ class Recorder:
 
 def _row(name: str, telemetry: Telemetry, control: Control) -> str:
     """Return a row in the simulator's format, one camera, with the received steering and throttle behind it."""
-    throttle, brake = max(control.throttle, 0.0), max(-control.throttle, 0.0)
+    throttle, brake = max(control.throttle, 0.0), abs(min(control.throttle, 0.0))
     numbers = (control.steering, throttle, brake, telemetry.speed_mph)
     received = (telemetry.steering_degrees, telemetry.throttle)
     return ",".join([name, "", "", *(f"{number:.6f}" for number in numbers), *(f"{n:.4f}" for n in received)]) + "\n"
@@ -106,6 +107,7 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
         raise UserError(
             f"{folder} holds a run already, and is never emptied; record into {other}, or add to it with --append"
         )
+    _check_is_run(folder)
     _end_broken_row(folder / LOG_NAME)
     frames = [name for name in names if name.endswith(".jpg")]
     if not frames:
@@ -114,6 +116,16 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
         return datetime.datetime.strptime(frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f")
     except ValueError:
         raise UserError(f"{folder}: {frames[-1]} is no frame of a run; record into another folder") from None
+
+
+def _check_is_run(folder: Path) -> None:
+    """Refuse to add to something else than a run, for example to the recording of a person's driving."""
+    log = folder / LOG_NAME
+    if log.exists():
+        with log.open(encoding="utf-8", errors="replace") as file:
+            first = file.readline(1000)
+        if first and not re.match(r"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first):
+            raise UserError(f"{folder} is a recording, but no run of drive.py; record into another folder")
 
 
 def _end_broken_row(log: Path) -> None:

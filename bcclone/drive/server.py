@@ -20,6 +20,7 @@ with warnings.catch_warnings():  # that it is maintained and no more; decision 0
     import eventlet
     import eventlet.hubs
     import eventlet.wsgi
+    from eventlet.websocket import FailedConnectionError, RFC6455WebSocket
 
 
 _SOCKET_TIMEOUT = 120.0  # seconds; above the simulator's 60
@@ -44,7 +45,8 @@ class _QuickAckSocket:
 def listen(host: str, port: int) -> Any:
     """Return a listening socket, to be closed by the caller; raises UserError when the address cannot be had."""
     try:
-        return eventlet.listen((host, port), reuse_port=False)  # its default would share the port with another
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return eventlet.listen((host, port), family, reuse_port=False)  # its default shares the port with others
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UserError(
@@ -68,9 +70,15 @@ def serve(driver: Driver, listener: Any) -> None:
             socket_timeout=_SOCKET_TIMEOUT,
             environ={"wsgi.errors": _Unheard()},
         )
-        print(f"listening on {host}:{port}; start the simulator, choose a track and AUTONOMOUS MODE", flush=True)
+        _tell(f"listening on {host}:{port}; start the simulator, choose a track and AUTONOMOUS MODE")
         wait_for_end()
         server.kill()
+
+
+def _tell(text: str) -> None:
+    """Print, unless nobody reads it any more; the car must get its answer all the same."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
 
 
 def _make_app(driver: Driver) -> Any:
@@ -81,7 +89,7 @@ def _make_app(driver: Driver) -> Any:
     def on_telemetry(sid: str, payload: Any = None, *_: Any) -> None:
         if sid not in drivers:
             drivers.add(sid)
-            print("a car is connected", flush=True)
+            _tell("a car is connected")
         reply = driver.reply(payload)
         server.emit(reply.event, reply.data, to=sid)
 
@@ -89,7 +97,7 @@ def _make_app(driver: Driver) -> Any:
     def on_disconnect(sid: str, *_: Any) -> None:
         if sid in drivers:
             drivers.discard(sid)
-            print(f"the car has left; {driver.answered} frames answered, {driver.faults} faults", flush=True)
+            _tell(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
 
     page = flask.Flask(__name__)
 
@@ -106,6 +114,20 @@ def _tune(websocket: Any) -> None:
         websocket.socket = _QuickAckSocket(websocket.socket)
     if hasattr(websocket, "_apply_mask"):
         websocket._apply_mask = _unmask  # eventlet's own takes 3 ms a frame, byte by byte
+        websocket.Message = _BoundedMessage
+
+
+class _BoundedMessage(RFC6455WebSocket.Message):  # type: ignore[misc]
+    """A message in fragments, which together may be as long as one frame may; eventlet bounds each frame alone."""
+
+    length = 0
+
+    def push(self, data: bytes, final: bool = False) -> None:
+        """Add a fragment; a message that grows too long ends the connection."""
+        self.length += len(data)
+        super().push(data, final)
+        if self.length > self.max_frame_length:
+            raise FailedConnectionError(1009, f"a message of more than {self.max_frame_length} bytes")
 
 
 def _unmask(data: bytes, mask: Any, length: int | None = None, offset: int = 0) -> bytes:

@@ -1,8 +1,9 @@
 """Plan -> store: every distinct image decoded once on all cores, nothing half-written."""
 
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,17 @@ import pandas as pd
 
 from bcclone import atomic
 from bcclone.decode import decode_files
+from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.preprocess.plan import Plan, make_plan, refuse_many_skips
 from bcclone.preprocess.settings import Conversion, PreprocessSettings
 from bcclone.progress import Progress
-from bcclone.recording import CAMERAS
-from bcclone.samples import NO_FRAME, SAMPLE, SampleSettings, SampleTable, assign_validation, build_samples
-from bcclone.store import Store, StoreWriter, row_frame, row_table
+from bcclone.recording import CAMERAS, find_logs
+from bcclone.samples import NO_FRAME, SAMPLE, SampleSettings, SampleTable, assign_validation, sample_parts
+from bcclone.store import Store, StoreWriter, root_attributes, row_frame, row_table
 
-_COPY_FRAMES = 256
-_ROW_BYTES = 400  # of the table of rows, generously
+_ROW_BYTES = 150  # a row's numbers, and what HDF5 keeps for its further columns
+_MOST_UTF8_BYTES = 4
 
 
 def convert(settings: PreprocessSettings) -> Conversion:
@@ -29,26 +31,27 @@ def convert(settings: PreprocessSettings) -> Conversion:
     """
     begun = time.monotonic()
     adding = settings.add and settings.output.exists()
-    if adding or settings.force:
-        atomic.check_folder(settings.output)
-    else:
-        atomic.refuse_existing(settings.output, "write over it with --force, add to it with --add, or name another -o")
+    _check_output(settings, adding)
     with ExitStack() as stack:
         old = stack.enter_context(Store(settings.output)) if adding else None
         plan = make_plan(settings.inputs, settings.samples.cameras, old)
         if old and plan.rows.empty:
-            rows, samples, frames = row_frame(old.rows), old.samples, len(old.frames)
+            rows, frames, samples = row_frame(old.rows), len(old.frames), _Count.of(old.samples)
         else:
             temporary = stack.enter_context(atomic.replacing(settings.output))
-            rows, samples, frames = _write_store(temporary, settings, plan, old)
-    validation = int(samples["validation"].sum())
+            rows, frames, samples = _write_store(temporary, settings, plan, old)
+    if not samples.validation and settings.samples.validation > 0:
+        plan.notices.append(
+            f"no validation samples: all the driving is one block of {settings.samples.block_seconds:g} s; "
+            "record more, or choose a smaller --block-seconds"
+        )
     return Conversion(
         recordings=rows["recording"].nunique(),
         rows=len(rows),
         episodes=rows["episode"].nunique(),
         frames=frames,
-        train=len(samples) - validation,
-        validation=validation,
+        train=samples.train,
+        validation=samples.validation,
         skips=tuple(plan.skips),
         notices=tuple(plan.notices),
         seconds=time.monotonic() - begun,
@@ -56,21 +59,66 @@ def convert(settings: PreprocessSettings) -> Conversion:
     )
 
 
+@dataclass
+class _Count:
+    """How many samples there are on each side of the split."""
+
+    train: int = 0
+    validation: int = 0
+
+    @classmethod
+    def of(cls, samples: SampleTable) -> "_Count":
+        validation = int(samples["validation"].sum())
+        return cls(len(samples) - validation, validation)
+
+    def counted(self, parts: Iterable[SampleTable]) -> Iterator[SampleTable]:
+        """Count the parts while they pass."""
+        for part in parts:
+            count = self.of(part)
+            self.train, self.validation = self.train + count.train, self.validation + count.validation
+            yield part
+
+
+def _check_output(settings: PreprocessSettings, adding: bool) -> None:
+    remedy = "write over it with --force, add to it with --add, or name another -o"
+    atomic.check_output(settings.output, settings.force or adding, remedy)
+    if settings.output.exists() and not adding:
+        if settings.output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
+            raise UserError(f"{settings.output} is one of the recordings; name another -o")
+        if "model_config" in root_attributes(settings.output):
+            raise UserError(f"{settings.output} is a model; name another -o")
+
+
 def _write_store(
     path: Path, settings: PreprocessSettings, plan: Plan, old: Store | None
-) -> tuple[pd.DataFrame, SampleTable, int]:
-    """Write what the old store held and what is planned; return rows, samples and the number of frames."""
-    room = _room(plan, old, settings.samples)
-    with StoreWriter(path, settings.preprocessing, *room) as writer:
+) -> tuple[pd.DataFrame, int, _Count]:
+    """Write what the old store held and what is planned; return rows, number of frames and of samples."""
+    with StoreWriter(path, settings.preprocessing, *_room(plan, old, settings.samples)) as writer:
         if old:
-            for start in range(0, len(old.frames), _COPY_FRAMES):
-                writer.append(old.frames[start : start + _COPY_FRAMES])
+            writer.append_from(old)
+            old.close()  # Windows puts no new file in the place of one that is mapped
         _write_frames(plan, writer)
         refuse_many_skips(plan, settings.allow_skips)
-        rows, samples = _sample(plan, old, settings.samples)
+        before = row_frame(old.rows) if old else None
+        plan.rows["validation"] = assign_validation(plan.rows, settings.samples, before)
+        count = _Count()
+        samples = count.counted(_all_samples(plan.rows, old, settings.samples))
+        extras = plan.rows.pop("extras").tolist()
+        if old:
+            extras = (old.extras or [""] * len(old.rows)) + extras
+        rows = plan.rows if before is None else pd.concat([before, plan.rows], ignore_index=True)
         recordings = (old.recordings if old else []) + plan.sources
-        writer.finish(samples, row_table(rows), recordings, asdict(settings.samples))
-        return rows, samples, writer.count
+        writer.finish(samples, row_table(rows), extras if any(extras) else [], recordings, asdict(settings.samples))
+        return rows, writer.count, count
+
+
+def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:
+    """Yield the samples of the old store and then those of the new rows."""
+    if old:
+        yield old.samples
+    for part in sample_parts(rows, settings):
+        part["row"] += len(old.rows) if old else 0
+        yield part
 
 
 def stored_settings(path: Path) -> tuple[Preprocessing, SampleSettings]:
@@ -84,9 +132,12 @@ def _room(plan: Plan, old: Store | None, settings: SampleSettings) -> tuple[int,
     """Return how many frames, and how many bytes of tables, the store can come to at most."""
     frames, rows = len(plan.files), len(plan.rows)
     samples = rows * len(settings.cameras) * (settings.previous + 1) * (1 + settings.flip)
+    names = sum(int(plan.rows[camera].str.len().max()) for camera in CAMERAS) * _MOST_UTF8_BYTES
+    further = int(plan.rows["extras"].str.len().sum()) * _MOST_UTF8_BYTES
     if old:
         frames, rows, samples = frames + len(old.frames), rows + len(old.rows), samples + len(old.samples)
-    return frames, rows * _ROW_BYTES + samples * SAMPLE.itemsize
+        further += sum(map(len, old.extras)) * _MOST_UTF8_BYTES
+    return frames, rows * (_ROW_BYTES + names) + further + samples * SAMPLE.itemsize
 
 
 def _write_frames(plan: Plan, writer: StoreWriter) -> None:
@@ -100,26 +151,8 @@ def _write_frames(plan: Plan, writer: StoreWriter) -> None:
             frame_of[whole] = writer.count + np.arange(len(whole))
             writer.append(frames)
             for place, reason in faults.items():
-                name = Path(plan.files[done + place]).name
-                plan.skip_image(*plan.first_use[done + place], name, f"cannot be used: {reason}")
+                plan.skip_file(done + place, reason)
             done += size
             progress.advance(size, f"{len(plan.rows) * done // len(plan.files)}/{len(plan.rows)} rows")
     for camera in CAMERAS:
         plan.rows[f"frame_{camera}"] = frame_of[plan.rows[f"frame_{camera}"].to_numpy()]
-
-
-def _sample(plan: Plan, old: Store | None, settings: SampleSettings) -> tuple[pd.DataFrame, SampleTable]:
-    """Split the new rows, expand them, and put both behind what the store held."""
-    rows, before = plan.rows, row_frame(old.rows) if old else None
-    rows["validation"] = assign_validation(rows, settings, before)
-    samples = build_samples(rows, settings)
-    if old and before is not None:
-        samples["row"] += len(before)
-        rows = pd.concat([before, rows], ignore_index=True)
-        samples = np.concatenate([old.samples, samples])
-    if not samples["validation"].any() and settings.validation > 0:
-        plan.notices.append(
-            f"no validation samples: all the driving is one block of {settings.block_seconds:g} s; "
-            "record more, or choose a smaller --block-seconds"
-        )
-    return rows, samples

@@ -1,17 +1,21 @@
 """Logs -> the rows that a store will hold, and the image files that they need, each once."""
 
 import hashlib
+import os
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+import numpy as np
 import pandas as pd
 
 from bcclone.errors import UserError
 from bcclone.preprocess.settings import Skip
 from bcclone.recording import CAMERAS, ImageIndex, Log, find_logs, read_log
 from bcclone.samples import NO_FRAME
-from bcclone.store import Store, row_frame
+from bcclone.store import Store
 
 Source = dict[str, Any]  # what a recording was: path, SHA-256, rows, bad rows, episodes, dialect
 
@@ -19,28 +23,75 @@ _MOST_SKIPPED = 0.05
 _LISTED = 10
 
 
+class ImageFiles(Sequence[str]):
+    """The paths of the images to be decoded; the names are shared with the rows, the folders with each other."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._folder_of = array("L")
+        self._folders: list[str] = []
+        self._number_of: dict[tuple[int, str], int] = {}
+
+    def open_folders(self, folders: Iterable[Path]) -> list[int]:
+        """Return a number for each folder; the same folder has the same number for every log."""
+        numbers = []
+        for folder in map(os.path.realpath, folders):
+            if folder not in self._folders:
+                self._folders.append(folder)
+            numbers.append(self._folders.index(folder))
+        return numbers
+
+    def number(self, folder: int, name: str) -> int:
+        """Return the place of an image in this sequence; a new one goes to its end."""
+        place = self._number_of.setdefault((folder, name), len(self._names))
+        if place == len(self._names):
+            self._names.append(name)
+            self._folder_of.append(folder)
+        return place
+
+    def holds(self, folder: int, name: str) -> bool:
+        """Return True when the image is in this sequence."""
+        return (folder, name) in self._number_of
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        return os.path.join(self._folders[self._folder_of[place]], self._names[place])  # noqa: PTH118 300,000 of them
+
+
 @dataclass
 class Plan:
     """What is to be done.
 
     rows: those to be stored, with `recording`, `episode` and, for each camera, `frame_CAMERA`: which of `files`
-    is its image, or NO_FRAME; first_use: log and row that named each file first; rows_read and images_named
-    count the bad ones too.
+    is its image, or NO_FRAME; logs: the path of each recording's log; rows_read and images_named count the bad
+    ones too.
     """
 
     rows: pd.DataFrame
+    logs: list[str] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    first_use: list[tuple[str, int]] = field(default_factory=list)
+    files: ImageFiles = field(default_factory=ImageFiles)
     skips: list[Skip] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     rows_read: int = 0
     bad_rows: int = 0
     images_named: int = 0
 
-    def skip_image(self, file: str, row: int, name: str, reason: str) -> None:
-        """List an image that cannot be used."""
-        self.skips.append(Skip(file, row, f"image {name} {reason}"))
+    def skip_file(self, number: int, reason: str) -> None:
+        """List one of the files as unusable, with the row that names it first."""
+        uses = np.logical_or.reduce([self.rows[f"frame_{camera}"] == number for camera in CAMERAS])
+        row = self.rows.iloc[int(np.flatnonzero(uses)[0])]
+        log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
+        name = Path(self.files[number]).name
+        self.skips.append(Skip(log, int(row["line"]), f"image {name} cannot be used: {reason}"))
 
 
 def make_plan(inputs: tuple[str, ...], cameras: tuple[str, ...], old: Store | None) -> Plan:
@@ -49,21 +100,21 @@ def make_plan(inputs: tuple[str, ...], cameras: tuple[str, ...], old: Store | No
     Raises ForeignLog for a file that is no log. The plan has no rows when all of them are in the store.
     """
     plan = Plan(pd.DataFrame())
-    number_of: dict[str, int] = {}
     recording, episode = len(old.recordings) if old else 0, int(old.rows["episode"].max()) + 1 if old else 0
     tables = []
     for path in find_logs(inputs):
         log = read_log(path)
-        rows = _new_rows(plan, log, old)
+        index = ImageIndex(path)
+        folders = plan.files.open_folders(index.folders)
+        rows = _new_rows(plan, log, index, folders, old)
         if rows.empty:
             continue
         _count(plan, log, len(rows))
         rows = rows.assign(recording=recording, episode=rows["episode"] - rows["episode"].min() + episode)
-        index = ImageIndex(log.path)
         for camera in CAMERAS:
             rows[f"frame_{camera}"] = NO_FRAME
             if camera in cameras:
-                rows[f"frame_{camera}"] = _number_files(plan, number_of, index, log, rows[["line", camera]])
+                rows[f"frame_{camera}"] = _number_files(plan, index, folders, rows[["line", camera]])
         recording, episode = recording + 1, int(rows["episode"].max()) + 1
         tables.append(rows)
     if tables:
@@ -92,24 +143,28 @@ def refuse_many_skips(plan: Plan, allowed: bool) -> None:
         )
 
 
-def _new_rows(plan: Plan, log: Log, old: Store | None) -> pd.DataFrame:
-    """Return the log's rows without repetitions and without those that the store has of this very log."""
-    rows = log.rows.drop_duplicates("center", ignore_index=True)
-    if len(rows) < len(log.rows):
-        plan.notices.append(f"{log.path}: {len(log.rows) - len(rows)} repeated rows left out")
+def _new_rows(plan: Plan, log: Log, index: ImageIndex, folders: list[int], old: Store | None) -> pd.DataFrame:
+    """Return the log's rows without those whose centre image an earlier row, log or conversion has used."""
+    rows = log.rows
+    repeated = rows.duplicated("center") | rows["center"].map(
+        lambda name: (place := index.folder_of(name)) is not None and plan.files.holds(folders[place], name)
+    ).astype(bool)
+    if repeated.any():
+        plan.notices.append(f"{log.path}: {int(repeated.sum())} repeated rows left out")
     if old is None:
-        return rows
-    before = row_frame(old.rows)
+        return rows[~repeated].reset_index(drop=True)
     same_log = [number for number, source in enumerate(old.recordings) if source["path"] == str(log.path.resolve())]
-    known = rows["center"].isin(before["center"][before["recording"].isin(same_log)])
+    names = old.rows["center"][np.isin(old.rows["recording"], same_log)]
+    known = rows["center"].isin([name.decode() for name in names.tolist()])
     if known.any():
         plan.notices.append(f"{log.path}: {int(known.sum())} rows are in the store already; left out")
-    if rows["time_ms"][~known].isin(before["time_ms"]).any():
+    if np.isin(rows["time_ms"][~known], old.rows["time_ms"]).any():
         plan.notices.append(f"{log.path}: the store holds rows of the same times; is this a copy of what is in it?")
-    return rows[~known].reset_index(drop=True)
+    return rows[~known & ~repeated].reset_index(drop=True)
 
 
 def _count(plan: Plan, log: Log, rows: int) -> None:
+    plan.logs.append(str(log.path))
     plan.rows_read += log.row_count
     plan.bad_rows += len(log.bad_rows)
     plan.skips.extend(Skip(str(log.path), bad.row, bad.reason) for bad in log.bad_rows)
@@ -119,19 +174,13 @@ def _count(plan: Plan, log: Log, rows: int) -> None:
     })  # fmt: skip
 
 
-def _number_files(
-    plan: Plan, number_of: dict[str, int], index: ImageIndex, log: Log, lines_and_names: pd.DataFrame
-) -> list[int]:
+def _number_files(plan: Plan, index: ImageIndex, folders: list[int], lines_and_names: pd.DataFrame) -> list[int]:
     """Return for each row which of plan.files is its image, or NO_FRAME where it has none."""
     numbers = []
     for line, name in lines_and_names.itertuples(index=False, name=None):
-        path = index.find(name)
         plan.images_named += bool(name)
-        if name and path is None:
-            plan.skip_image(str(log.path), line, name, "is missing")
-        if path is not None and path not in number_of:
-            number_of[path] = len(plan.files)
-            plan.files.append(path)
-            plan.first_use.append((str(log.path), line))
-        numbers.append(NO_FRAME if path is None else number_of[path])
+        place = index.folder_of(name)
+        if name and place is None:
+            plan.skips.append(Skip(plan.logs[-1], line, f"image {name} is missing"))
+        numbers.append(NO_FRAME if place is None else plan.files.number(folders[place], name))
     return numbers

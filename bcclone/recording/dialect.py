@@ -11,12 +11,13 @@ from bcclone.recording.row import CAMERAS, RowError
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
-_IMAGE = re.compile(r"\.jpe?g\"?\s*(?P<separator>[,;\t])(?P<space> ?)", re.IGNORECASE)
+_IMAGE = re.compile(r"\.jpe?g\"? *(?P<separator>[,;\t])(?P<space> ?)", re.IGNORECASE)
 _INDEX = re.compile(r"\s*\d*\s*[,;\t]\s*(?=\S*[^\s,;\t])")
 _HEADER_WORDS = {
     "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
 }  # fmt: skip
+_LONGEST_NAME = 255  # bytes, of any file system
 COLUMNS = "center,left,right,steering,throttle,brake,speed"
 
 
@@ -82,7 +83,9 @@ def take_apart(line: int, text: str) -> Fields:
     for camera in CAMERAS:
         image, rest = _take_image(rest, separator, camera)
         images.append(base_name(image))
-    numbers = _split_numbers(rest, separator)
+        if len(images[-1].encode()) > _LONGEST_NAME:
+            raise RowError(f"the name of the {camera} image has {len(images[-1])} characters")
+    numbers = _split_numbers(rest, separator, spaced=found["space"] == " ")
     if len(numbers) < 4:
         raise RowError(f"the row ends after {3 + len(numbers)} columns, expected 7: {COLUMNS}")
     return Fields(line, (images[0], images[1], images[2]), tuple(numbers))
@@ -100,23 +103,21 @@ def with_point(number: str) -> str:
 
 def _take_image(text: str, separator: str, camera: str) -> tuple[str, str]:
     mark = re.escape(separator)
-    empty = re.match(rf'\s*(?:"")?[^\S\t]*{mark}', text)
+    empty = re.match(rf' *(?:"")? *{mark}', text)
     if empty and camera != "center":
         return "", text[empty.end() :]
-    path = re.match(rf'\s*"?(?P<path>.*?\.jpe?g)"?\s*{mark}', text, re.IGNORECASE)
+    path = re.match(rf' *"?(?P<path>.*?\.jpe?g)"? *{mark}', text, re.IGNORECASE)
     if path is None:
         raise RowError(f"no image path for the {camera} camera, expected {COLUMNS}")
     return path["path"], text[path.end() :]
 
 
-def _split_numbers(text: str, separator: str) -> list[str]:
+def _split_numbers(text: str, separator: str, spaced: bool) -> list[str]:
+    text = text.strip().rstrip(f"{separator} ")
     if '"' in text:
         fields = next(csv.reader([text], delimiter=separator, skipinitialspace=True))
-    elif separator == "," and re.search(r",\s", text):
+    elif separator == "," and spaced:
         fields = re.split(r",\s+", text)
     else:
         fields = text.split(separator)
-    fields = [field.strip() for field in fields]
-    while fields and fields[-1] == "":
-        fields.pop()
-    return fields
+    return [field.strip() for field in fields]

@@ -11,6 +11,8 @@ class ImageIndex:
     def __init__(self, log_path: Path) -> None:
         home = log_path.parent
         self.folders = [home / "IMG", home, home / "IMG" / "IMG"]
+        if home.name == "IMG":
+            self.folders.append(home.parent)
         self._folder_of: dict[str, int] = {}
         for number, folder in reversed(list(enumerate(self.folders))):
             if folder.is_dir():
@@ -18,8 +20,12 @@ class ImageIndex:
 
     def find(self, name: str) -> str | None:
         """Return the path of the image with this base name, or None."""
-        number = self._folder_of.get(name)
-        return None if number is None else str(self.folders[number] / name)
+        folder = self.folder_of(name)
+        return None if folder is None else str(self.folders[folder] / name)
+
+    def folder_of(self, name: str) -> int | None:
+        """Return which of the folders holds the image with this base name, or None."""
+        return self._folder_of.get(name)
 
     def orphans(self, named: Iterable[str]) -> list[str]:
         """Return the base names of images that no row names."""

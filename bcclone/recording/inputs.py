@@ -21,6 +21,8 @@ def find_logs(inputs: Sequence[str]) -> list[Path]:
     for name in inputs:
         for path in _expand(name):
             log = _log_in_folder(path) if path.is_dir() else path
+            if not log.is_file():
+                raise UserError(f"{log}: neither a folder nor a file")
             logs.setdefault(log.resolve(), log)
     return list(logs.values())
 

@@ -28,10 +28,10 @@ _LONGEST_LINE = 20_000
 
 
 class ForeignLog(UserError):
-    """A file that is no log of the simulator."""
+    """A file that is no log of the simulator; an empty one ends a conversion with exit code 1, another with 2."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=2)
+    def __init__(self, path: Path, reason: str, empty: bool = False) -> None:
+        super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=1 if empty else 2)
         self.reason = reason
 
 
@@ -79,8 +79,8 @@ def read_log(path: Path) -> Log:
         raise ForeignLog(path, fault)
     body = lines[1:] if header else lines
     taken, bad = _take_apart(body)
-    if len(taken) * 2 < len(body) or not taken:
-        raise ForeignLog(path, _reason(bad, lines))
+    if not taken:
+        raise ForeignLog(path, _reason(bad, lines), empty=header and not body)
     ambiguous = _has_bare_decimal_commas(taken)
     rows = list(_rows(taken, ambiguous, bad))
     if not rows:
@@ -101,20 +101,21 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if not data.strip():
-        raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}")
+        raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}", empty=True)
     if data.startswith(b"version https://git-lfs"):
         raise ForeignLog(path, "it is a git-LFS pointer, not the data; fetch it with: git lfs pull")
-    text = _decode(path, data).replace("\r\n", "\n").replace("\r", "\n")
+    text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
-        raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}")
+        raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}", empty=True)
     return text
 
 
-def _decode(path: Path, data: bytes) -> str:
+def _decode(data: bytes) -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace")
-    if b"\0" in data:
-        raise ForeignLog(path, "it holds binary data, expected text")
+    if b"\0" in data[1:2] + data[3:4]:
+        return data.decode("utf-16-le", errors="replace")
+    data = data.replace(b"\0", b"")  # a machine that lost its power leaves such blocks
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -150,20 +151,31 @@ def _has_bare_decimal_commas(taken: list[Fields]) -> bool:
 
 
 def _rows(taken: list[Fields], ambiguous: bool, bad: list[BadRow]) -> Iterator[Row]:
-    """Yield the rows that are in order and add the others to `bad`."""
+    """Yield the rows that are in order, by time, and add the others to `bad`."""
     speed = 0.0
-    for parts in taken:
+    for time_ms, parts in _by_time(taken, bad):
         try:
             if ambiguous:
                 numbers, extras = decimal_comma.resolve(parts.numbers, speed), ""
             else:
                 numbers, extras = _plain_numbers(parts.numbers), ",".join(parts.numbers[4:])
-            row = Row(parts.line, time_of(parts.images[0]), *parts.images, *numbers, extras)
+            row = Row(parts.line, time_ms, *parts.images, *numbers, extras)
         except RowError as error:
             bad.append(BadRow(parts.line, str(error)))
             continue
         speed = row.speed_mph
         yield row
+
+
+def _by_time(taken: list[Fields], bad: list[BadRow]) -> list[tuple[int, Fields]]:
+    """Return the lines in order of time, since a log can have been shuffled."""
+    timed = []
+    for parts in taken:
+        try:
+            timed.append((time_of(parts.images[0]), parts))
+        except RowError as error:
+            bad.append(BadRow(parts.line, str(error)))
+    return sorted(timed, key=lambda pair: pair[0])
 
 
 def _plain_numbers(numbers: tuple[str, ...]) -> decimal_comma.Numbers:
@@ -178,6 +190,6 @@ def _plain_numbers(numbers: tuple[str, ...]) -> decimal_comma.Numbers:
 
 def _table(rows: list[Row]) -> pd.DataFrame:
     columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)}
-    table = pd.DataFrame(columns).sort_values("time_ms", kind="stable", ignore_index=True)
+    table = pd.DataFrame(columns)
     table["episode"] = (table["time_ms"].diff() > EPISODE_GAP_MS).cumsum().astype("int64")
     return table

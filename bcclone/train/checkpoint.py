@@ -1,5 +1,6 @@
 """The state of a training between two epochs <-> one file, from which it goes on as if never interrupted."""
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -36,10 +37,13 @@ class Progress:
 
 def save_checkpoint(path: Path, variables: Sequence[keras.Variable], progress: Progress) -> None:
     """Write all that training changes, and the history; the old checkpoint stays until the new is whole."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    content = io.BytesIO()  # HDF5 does not survive a disk that fills while it closes a file
+    with h5py.File(content, "w") as file:
         for number, variable in enumerate(variables):
             file.create_dataset(f"{number:04d}", data=keras.ops.convert_to_numpy(variable))
-        file.attrs["history"] = json.dumps([asdict(figures) for figures in progress.history])
+        file.create_dataset("history", data=json.dumps([asdict(figures) for figures in progress.history]))
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def load_checkpoint(path: Path, variables: Sequence[keras.Variable]) -> Progress:
@@ -49,8 +53,8 @@ def load_checkpoint(path: Path, variables: Sequence[keras.Variable]) -> Progress
     """
     try:
         with h5py.File(path, "r") as file:
-            values = [file[name][()] for name in sorted(file)]
-            history = [EpochFigures(**figures) for figures in json.loads(file.attrs["history"])]
+            history = [EpochFigures(**figures) for figures in json.loads(file["history"].asstr()[()])]
+            values = [file[name][()] for name in sorted(file) if name != "history"]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path}: no whole checkpoint: {error}; train anew without --resume") from None
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:

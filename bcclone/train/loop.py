@@ -1,5 +1,6 @@
 """Feed + network -> model file, in a run folder that a killed training can be taken up from."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from bcclone.errors import UserError
 from bcclone.feed import Prefetch, StoreSource, batches, sequential, shuffled
@@ -34,29 +36,35 @@ class _Epoch:
     waited: float
 
 
-def train(
-    store: Store, folder: RunFolder, settings: TrainSettings, output: Path, notify: Callable[[str], None]
-) -> dict[str, Any]:
-    """Train, or go on with, the run in `folder`; copy its best model to `output`; return the run's result."""
-    begun = time.monotonic()
+def prepare(store: Store, settings: TrainSettings) -> Trainer:
+    """Return the untrained network of the seed; raises UserError where the store does not suit it."""
+    if not store.part(validation=False).size:
+        raise UserError(f"{store.path}: holds no training samples; make it with more driving or less --validation")
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
-        import tensorflow as tf
-
         tf.config.experimental.enable_op_determinism()
+    model = build_network(store.preprocessing.height, store.preprocessing.width)
+    return Trainer(model, keras.optimizers.Adam(settings.learning_rate))
+
+
+def train(
+    trainer: Trainer, store: Store, folder: RunFolder, output: Path, notify: Callable[[str], None]
+) -> dict[str, Any]:
+    """Train, or go on with, the run in `folder`; copy its best model to `output`; return the run's result.
+
+    Raises UserError when the loss is no number any more; nothing is copied then.
+    """
+    begun, settings = time.monotonic(), folder.settings
     training, validation = StoreSource(store), StoreSource(store, validation=True)
-    if not len(training):
-        raise UserError(f"{store.path}: holds no training samples; make it with more driving or less --validation")
     if not len(validation):
         notify(f"note: {store.path} holds no validation samples; the best epoch is chosen by the training loss")
-    model = build_network(store.preprocessing.height, store.preprocessing.width)
-    trainer = Trainer(model, keras.optimizers.Adam(settings.learning_rate))
     progress = load_checkpoint(folder.checkpoint, trainer.variables) if folder.checkpoint.exists() else Progress()
     while progress.epoch < settings.epochs and not progress.is_out_of_patience(settings.patience):
-        _run_epoch(trainer, progress, training, validation, settings)
+        progress.history.append(_run_epoch(trainer, progress.epoch + 1, training, validation, settings))
+        _refuse_divergence(progress, folder)
         folder.write_history(progress.history)
         if progress.best.epoch == progress.epoch:
-            save_model(folder.best_model, model, store.preprocessing, _describe(store, settings, progress))
+            save_model(folder.best_model, trainer.model, store.preprocessing, _describe(store, settings, progress))
         save_checkpoint(folder.checkpoint, trainer.variables, progress)
         notify(_line(progress))
     plot_history(progress.history, folder.plot)
@@ -66,24 +74,30 @@ def train(
     return result
 
 
+def _refuse_divergence(progress: Progress, folder: RunFolder) -> None:
+    if math.isfinite(progress.history[-1].score) and math.isfinite(progress.history[-1].loss):
+        return
+    kept = f"; the best model before that is {folder.best_model}" if progress.epoch > 1 else ""
+    raise UserError(
+        f"training diverged in epoch {progress.epoch}: its loss is no number; try a smaller --learning-rate{kept}"
+    )
+
+
 def _run_epoch(
-    trainer: Trainer, progress: Progress, training: StoreSource, validation: StoreSource, settings: TrainSettings
-) -> None:
-    number = progress.epoch + 1
+    trainer: Trainer, number: int, training: StoreSource, validation: StoreSource, settings: TrainSettings
+) -> EpochFigures:
     epoch = _fit(trainer, training, settings, number)
     val_loss, val_mae = _evaluate(trainer, validation)
-    progress.history.append(
-        EpochFigures(
-            epoch=number,
-            loss=epoch.loss,
-            mae=epoch.mae,
-            val_loss=val_loss,
-            val_mae=val_mae,
-            learning_rate=settings.learning_rate,
-            seconds=epoch.seconds,
-            samples_per_second=len(training) / epoch.seconds,
-            data_wait_share=epoch.waited / epoch.seconds,
-        )
+    return EpochFigures(
+        epoch=number,
+        loss=epoch.loss,
+        mae=epoch.mae,
+        val_loss=val_loss,
+        val_mae=val_mae,
+        learning_rate=settings.learning_rate,
+        seconds=epoch.seconds,
+        samples_per_second=len(training) / epoch.seconds,
+        data_wait_share=epoch.waited / epoch.seconds,
     )
 
 

@@ -2,9 +2,9 @@
 
 import csv
 import datetime
+import glob
 import io
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,8 +56,15 @@ class RunFolder:
         self.plot = path / "history.png"
 
     @classmethod
-    def create(cls, runs: Path, name: str | None, task: Task, settings: TrainSettings) -> "RunFolder":
-        """Make the folder of a new run; raises UserError where the name is taken."""
+    def create(
+        cls, runs: Path, name: str | None, task: Task, settings: TrainSettings, force: bool = False
+    ) -> "RunFolder":
+        """Make the folder of a new run; raises UserError where the name is taken.
+
+        force: the run may write over the output that is there.
+        """
+        if name is not None and (name in ("", ".", "..") or Path(name).name != name):
+            raise UserError(f"--name {name!r}, expected the name of a folder in {runs}")
         path = runs / (name or datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
         number = 1
         while name is None and path.exists():
@@ -72,25 +79,43 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"{path}: cannot make the run folder: {error.strerror}") from None
         folder = cls(path)
-        stored = {"task": asdict(task), "begun": datetime.datetime.now().isoformat(), "settings": asdict(settings)}
+        begun = datetime.datetime.now().isoformat()
+        stored = {"task": asdict(task), "begun": begun, "force": force, "settings": asdict(settings)}
         atomic.write_text(path / _SETTINGS, json.dumps(stored, indent=2))
         return folder
 
     @classmethod
-    def newest(cls, runs: Path, task: Task) -> "RunFolder | None":
-        """Return the run of this task that was begun last, or None."""
+    def find(cls, runs: Path, task: Task, name: str | None = None) -> "RunFolder | None":
+        """Return the unfinished run of this task that was begun last, else the complete one, else None.
+
+        With a name only that run counts. Folders that are no runs are passed over.
+        """
         found = []
-        for settings in runs.glob(f"*/{_SETTINGS}"):
-            stored = json.loads(settings.read_text(encoding="utf-8"))
-            if stored["task"] == asdict(task):
-                found.append((stored["begun"], settings.parent))
-        return cls(max(found)[1]) if found else None
+        for path in runs.glob(f"{glob.escape(name) if name else '*'}/{_SETTINGS}"):
+            run = cls(path.parent)
+            stored = run._stored()
+            if stored and stored["task"] == asdict(task):
+                found.append((run.result is None, stored["begun"], run))
+        return max(found, key=lambda entry: entry[:2])[2] if found else None
 
     @property
     def settings(self) -> TrainSettings:
         """Return the settings that the run was begun with."""
-        stored = json.loads((self.path / _SETTINGS).read_text(encoding="utf-8"))
-        return TrainSettings(**stored["settings"])
+        return TrainSettings(**(self._stored() or {})["settings"])
+
+    @property
+    def may_overwrite(self) -> bool:
+        """Return True when the run was begun with leave to write over the output."""
+        return bool((self._stored() or {}).get("force"))
+
+    def _stored(self) -> dict[str, Any] | None:
+        """Return settings.json, or None when it is none of ours."""
+        try:
+            stored = json.loads((self.path / _SETTINGS).read_text(encoding="utf-8"))
+            TrainSettings(**stored["settings"])
+            return stored if {"task", "begun"} <= set(stored) else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -101,7 +126,7 @@ class RunFolder:
     def extend(self, epochs: int) -> None:
         """Let the run go on to a later epoch; it is unfinished again."""
         path = self.path / _SETTINGS
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = self._stored() or {}
         stored["settings"]["epochs"] = epochs
         (self.path / _RESULT).unlink(missing_ok=True)
         atomic.write_text(path, json.dumps(stored, indent=2))
@@ -109,7 +134,11 @@ class RunFolder:
     def publish(self, output: Path) -> None:
         """Copy the best model to where the user wants it."""
         with atomic.replacing(output) as temporary:
-            shutil.copyfile(self.best_model, temporary)
+            temporary.write_bytes(self.best_model.read_bytes())
+
+    def has_published(self, output: Path) -> bool:
+        """Return True when `output` is this run's best model."""
+        return output.is_file() and output.read_bytes() == self.best_model.read_bytes()
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Mark the run as complete."""

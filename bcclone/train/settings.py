@@ -27,5 +27,5 @@ class TrainSettings:
             raise ValueError(f"learning rate {self.learning_rate:g}, expected more than 0 and less than 1")
         if self.patience < 0:
             raise ValueError(f"patience {self.patience}, expected 0 (never stop early) or more")
-        if self.seed < 0:
-            raise ValueError(f"seed {self.seed}, expected 0 or more")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed {self.seed}, expected 0 to 4294967295")
