@@ -318,7 +318,7 @@ def test_a_disk_that_refuses_leaves_the_old_store_and_nothing_half_written(drawn
 
 def many_rows(recording, folder, count):
     """Make a long recording of hard links to the images of a short one."""
-    sources = [images_of(recording, camera)[0] for camera in ("center", "left", "right")]
+    images = [images_of(recording, camera) for camera in ("center", "left", "right")]
     (folder / "IMG").mkdir(parents=True)
     with (folder / "driving_log.csv").open("w") as log:
         for number in range(count):
@@ -327,6 +327,7 @@ def many_rows(recording, folder, count):
             stamp = (
                 f"2026_01_{1 + hours // 24:02d}_{hours % 24:02d}_{minutes:02d}_{seconds % 60:02d}_{milliseconds:03d}"
             )
+            sources = [of_camera[number % len(of_camera)] for of_camera in images]  # a file takes 65,000 links
             names = [f"{source.name.partition('_')[0]}_{stamp}.jpg" for source in sources]
             for source, name in zip(sources, names, strict=True):
                 os.link(source, folder / "IMG" / name)

@@ -30,7 +30,7 @@ class ImageFiles(Sequence[str]):
         self._names: list[str] = []
         self._folder_of = array("L")
         self._folders: list[str] = []
-        self._number_of: dict[tuple[int, str], int] = {}
+        self._number_of: list[dict[str, int]] = []  # by folder
 
     def open_folders(self, folders: Iterable[Path]) -> list[int]:
         """Return a number for each folder; the same folder has the same number for every log."""
@@ -38,12 +38,13 @@ class ImageFiles(Sequence[str]):
         for folder in map(os.path.realpath, folders):
             if folder not in self._folders:
                 self._folders.append(folder)
+                self._number_of.append({})
             numbers.append(self._folders.index(folder))
         return numbers
 
     def number(self, folder: int, name: str) -> int:
         """Return the place of an image in this sequence; a new one goes to its end."""
-        place = self._number_of.setdefault((folder, name), len(self._names))
+        place = self._number_of[folder].setdefault(name, len(self._names))
         if place == len(self._names):
             self._names.append(name)
             self._folder_of.append(folder)
@@ -51,7 +52,7 @@ class ImageFiles(Sequence[str]):
 
     def holds(self, folder: int, name: str) -> bool:
         """Return True when the image is in this sequence."""
-        return (folder, name) in self._number_of
+        return name in self._number_of[folder]
 
     def __len__(self) -> int:
         return len(self._names)

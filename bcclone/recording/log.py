@@ -1,14 +1,14 @@
 """A log file -> its rows in order of time, checked, with the bad ones listed and the foreign files refused."""
 
 import codecs
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pandas as pd
 
 from bcclone.errors import UserError
-from bcclone.recording import decimal_comma
+from bcclone.recording.decimal_comma import Numbers, resolve
 from bcclone.recording.dialect import (
     COLUMNS,
     NUMBER,
@@ -73,26 +73,31 @@ def read_log(path: Path) -> Log:
     Raises ForeignLog for an empty file, a git-LFS pointer, and any table that is not the simulator's;
     UserError when the file cannot be read.
     """
-    lines = [(number, text) for number, text in enumerate(_read_text(path).split("\n"), 1) if text.strip()]
-    header = not names_an_image(lines[0][1])
-    if header and (fault := header_fault(lines[0][1])):
-        raise ForeignLog(path, fault)
-    body = lines[1:] if header else lines
-    taken, bad = _take_apart(body)
-    if not taken:
-        raise ForeignLog(path, _reason(bad, lines), empty=header and not body)
-    ambiguous = _has_bare_decimal_commas(taken)
-    rows = list(_rows(taken, ambiguous, bad))
+    taken = _take_apart(path, _read_text(path).split("\n"))
+    bad = taken.bad
+    ambiguous = _has_bare_decimal_commas(taken.fields)
+    decimal_comma = ambiguous or any(with_point(n) != n for f in taken.fields for n in f.numbers[:4])
+    dialect = Dialect(
+        spaced=taken.spaced * 2 > len(taken.fields),
+        decimal_comma=decimal_comma,
+        header=taken.header,
+        cameras=tuple(c for place, c in enumerate(CAMERAS) if any(f.images[place] for f in taken.fields)),
+        extra_columns=0 if ambiguous else max(len(f.numbers) for f in taken.fields) - 4,
+    )
+    rows = list(_rows(taken.fields, ambiguous, bad))
     if not rows:
         raise ForeignLog(path, f"no row can be used; row {bad[0].row}: {bad[0].reason}")
-    dialect = Dialect(
-        spaced=sum(is_spaced(text) for _, text in body) * 2 > len(body),
-        decimal_comma=ambiguous or any(with_point(n) != n for f in taken for n in f.numbers[:4]),
-        header=header,
-        cameras=tuple(c for place, c in enumerate(CAMERAS) if any(f.images[place] for f in taken)),
-        extra_columns=0 if ambiguous else max(len(f.numbers) for f in taken) - 4,
-    )
     return Log(path, dialect, _table(rows), tuple(sorted(bad, key=lambda b: b.row)))
+
+
+@dataclass
+class _Taken:
+    """The lines of a log, taken apart. spaced: how many of them have a space behind the separator."""
+
+    header: bool
+    fields: list[Fields] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
+    spaced: int = 0
 
 
 def _read_text(path: Path) -> str:
@@ -122,25 +127,31 @@ def _decode(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def _take_apart(body: Iterable[tuple[int, str]]) -> tuple[list[Fields], list[BadRow]]:
-    taken, bad = [], []
-    for number, text in body:
-        if is_known_header(text) and not names_an_image(text):
-            continue  # logs that were joined repeat it
+def _take_apart(path: Path, lines: list[str]) -> _Taken:
+    first = next(place for place, text in enumerate(lines) if text.strip())
+    taken = _Taken(header=not names_an_image(lines[first]))
+    if taken.header and (fault := header_fault(lines[first])):
+        raise ForeignLog(path, fault)
+    for number in range(first + taken.header, len(lines)):
+        text = lines[number]
+        if not text.strip() or (is_known_header(text) and not names_an_image(text)):
+            continue  # logs that were joined repeat the header
         try:
             if len(text) > _LONGEST_LINE:
                 raise RowError(f"the line has {len(text)} characters")
-            taken.append(take_apart(number, text))
+            taken.fields.append(take_apart(number + 1, text))
+            taken.spaced += is_spaced(text)
         except RowError as error:
-            bad.append(BadRow(number, str(error)))
-    return taken, bad
+            taken.bad.append(BadRow(number + 1, str(error)))
+    if not taken.fields:
+        raise ForeignLog(path, _reason(taken.bad, lines[first]), empty=taken.header and not taken.bad)
+    return taken
 
 
-def _reason(bad: list[BadRow], lines: list[tuple[int, str]]) -> str:
+def _reason(bad: list[BadRow], first: str) -> str:
     if not bad:
         return f"it has a header and no rows, expected rows of {COLUMNS}"
-    shown = lines[0][1].strip()
-    return f"row {bad[0].row}: {bad[0].reason} (the file begins with {shown[:60]!r})"
+    return f"row {bad[0].row}: {bad[0].reason} (the file begins with {first.strip()[:60]!r})"
 
 
 def _has_bare_decimal_commas(taken: list[Fields]) -> bool:
@@ -156,7 +167,7 @@ def _rows(taken: list[Fields], ambiguous: bool, bad: list[BadRow]) -> Iterator[R
     for time_ms, parts in _by_time(taken, bad):
         try:
             if ambiguous:
-                numbers, extras = decimal_comma.resolve(parts.numbers, speed), ""
+                numbers, extras = resolve(parts.numbers, speed), ""
             else:
                 numbers, extras = _plain_numbers(parts.numbers), ",".join(parts.numbers[4:])
             row = Row(parts.line, time_ms, *parts.images, *numbers, extras)
@@ -178,7 +189,7 @@ def _by_time(taken: list[Fields], bad: list[BadRow]) -> list[tuple[int, Fields]]
     return sorted(timed, key=lambda pair: pair[0])
 
 
-def _plain_numbers(numbers: tuple[str, ...]) -> decimal_comma.Numbers:
+def _plain_numbers(numbers: tuple[str, ...]) -> Numbers:
     values = []
     for name, written in zip(COLUMNS.split(",")[3:], numbers[:4], strict=True):
         number = with_point(written)
@@ -189,7 +200,7 @@ def _plain_numbers(numbers: tuple[str, ...]) -> decimal_comma.Numbers:
 
 
 def _table(rows: list[Row]) -> pd.DataFrame:
-    columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(Row)}
+    columns = {column.name: [getattr(row, column.name) for row in rows] for column in fields(Row)}
     table = pd.DataFrame(columns)
     table["episode"] = (table["time_ms"].diff() > EPISODE_GAP_MS).cumsum().astype("int64")
     return table
