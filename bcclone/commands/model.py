@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         folder = RunFolder.find(arguments.runs, task, arguments.name) if arguments.resume else None
         if arguments.resume and folder is None:
             say(f"note: {arguments.runs} holds no run of {arguments.store} for {arguments.output}; starting afresh")
-        settings = _resumed_settings(arguments, folder) if folder else _new_settings(arguments)
         _check_output(arguments, folder)
+        settings = _resumed_settings(arguments, folder) if folder else _new_settings(arguments)
         if folder and (done := folder.result):
             return _already_complete(arguments, folder, done)
         folder, result = _train(arguments, store, folder, task, settings)

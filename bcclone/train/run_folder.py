@@ -138,7 +138,8 @@ class RunFolder:
 
     def has_published(self, output: Path) -> bool:
         """Return True when `output` is this run's best model."""
-        return output.is_file() and output.read_bytes() == self.best_model.read_bytes()
+        there = output.is_file() and self.best_model.is_file()
+        return there and output.read_bytes() == self.best_model.read_bytes()
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
