@@ -4,6 +4,7 @@ The frames lie contiguous and uncompressed, so that they can be memory-mapped an
 speed of memory; the tables are small and are read whole.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -273,9 +274,14 @@ def _lay_out(path: Path, preprocessing: Preprocessing, capacity: int) -> int:
 def _reserve(path: Path, size: int) -> None:
     """Make the file at least this large; HDF5 cuts off at the end what it has not used."""
     with path.open("ab") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        elif file.tell() < size:
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+                return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # what file systems say that cannot do it
+                raise
+        if file.tell() < size:
             file.truncate(size)
 
 

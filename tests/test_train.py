@@ -111,7 +111,7 @@ def test_a_training_killed_in_its_second_epoch_resumes_to_the_same_weights(train
     for told in run.stderr:
         if told.startswith("epoch 1: loss"):
             break
-    time.sleep(0.7)
+    time.sleep(0.2)
     run.send_signal(signal.SIGKILL)
     run.wait()
     run.stderr.close()
