@@ -99,8 +99,3 @@ def encode_jpeg(frame: Image) -> bytes:
         np.ascontiguousarray(frame), quality=75, colorspace="RGB", colorsubsampling="420"
     )
     return data
-
-
-def flip_horizontally(image: Image) -> Image:
-    """Return the mirror image; the steering that belongs to it changes its sign."""
-    return image[:, ::-1]

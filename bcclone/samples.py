@@ -107,11 +107,6 @@ def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> npt.NDArray[np.int6
     return rows["time_ms"].to_numpy(np.int64) // length_ms
 
 
-def build_samples(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
-    """Return the whole sample table; see sample_parts()."""
-    return np.concatenate([np.zeros(0, SAMPLE), *sample_parts(rows, settings)])
-
-
 def sample_parts(rows: pd.DataFrame, settings: SampleSettings) -> Iterator[SampleTable]:
     """Yield the sample table of rows that know their frames, some rows at a time, ordered by row.
 

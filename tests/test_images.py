@@ -12,7 +12,6 @@ from bcclone.images import (
     PreprocessingMismatch,
     decode_jpeg,
     encode_jpeg,
-    flip_horizontally,
 )
 
 
@@ -75,8 +74,3 @@ def test_an_unknown_definition_is_refused_with_both_shown(text):
         Preprocessing.from_json(text)
     assert text in str(refusal.value)
     assert Preprocessing().to_json() in str(refusal.value)
-
-
-def test_a_flip_mirrors_left_and_right():
-    frame = a_frame()
-    assert (flip_horizontally(frame)[:, 0] == frame[:, -1]).all()

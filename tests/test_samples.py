@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bcclone.samples import SampleSettings, assign_validation, build_samples
+from bcclone import samples as samples_module
+from bcclone.samples import SampleSettings, assign_validation, sample_parts
 
 
 def make_rows(count, episodes=1, interval_ms=100, cameras=3):
@@ -18,6 +19,10 @@ def make_rows(count, episodes=1, interval_ms=100, cameras=3):
         rows[f"frame_{camera}"] = np.arange(count) * 3 + place if place < cameras else -1
     rows["validation"] = False
     return rows
+
+
+def build_samples(rows, settings):
+    return np.concatenate(list(sample_parts(rows, settings)))
 
 
 def test_a_row_with_four_predecessors_three_cameras_and_flips_gives_30_samples():
@@ -84,6 +89,15 @@ def test_nothing_crosses_an_episode_or_the_split(count, episodes, previous, spli
     validated = set(samples["frame"][samples["validation"]].tolist())
     assert not trained & validated
     assert trained | validated == set(range(3 * count))
+
+
+@pytest.mark.parametrize("rows_per_part", [1, 2, 7, 30])
+def test_the_table_is_the_same_however_many_rows_are_expanded_at_a_time(monkeypatch, rows_per_part):
+    rows = make_rows(30, episodes=2)
+    rows["validation"] = assign_validation(rows, SampleSettings(block_seconds=0.5))
+    whole = build_samples(rows, SampleSettings(previous=3))
+    monkeypatch.setattr(samples_module, "_ROWS_PER_PART", rows_per_part)
+    assert (build_samples(rows, SampleSettings(previous=3)) == whole).all()
 
 
 def test_validation_is_whole_blocks_of_time_near_the_share_wanted():

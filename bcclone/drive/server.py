@@ -5,8 +5,8 @@ import errno
 import signal
 import socket
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import flask
 import socketio
@@ -20,26 +20,37 @@ with warnings.catch_warnings():  # that it is maintained and no more; decision 0
     import eventlet
     import eventlet.hubs
     import eventlet.wsgi
+    from eventlet.support.greenlets import GreenletExit
     from eventlet.websocket import FailedConnectionError, RFC6455WebSocket
 
 
+_LARGEST_READ = 65_536
 _SOCKET_TIMEOUT = 120.0  # seconds; above the simulator's 60
 
 
-class _QuickAckSocket:
-    """A socket that acknowledges at once: the simulator's many small writes wait 44 ms for each other else."""
+class _EagerSocket:
+    """A socket that takes all that has come at once, and acknowledges it at once.
+
+    eventlet asks for each frame in four pieces, and a camera frame comes in 17 or more; and the simulator's many
+    small writes wait 44 ms for each other unless each is acknowledged.
+    """
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
+        self._come = memoryview(b"")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
 
-    def recv(self, *arguments: Any) -> bytes:
-        data: bytes = self._sock.recv(*arguments)
-        with contextlib.suppress(OSError):  # closed meanwhile
-            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # does not last beyond this recv
-        return data
+    def recv(self, size: int) -> bytes:
+        """Return up to `size` bytes; b"" when the connection is at its end."""
+        if not self._come:
+            self._come = memoryview(self._sock.recv(_LARGEST_READ))
+            if hasattr(socket, "TCP_QUICKACK"):  # Linux
+                with contextlib.suppress(OSError):  # closed meanwhile
+                    self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # does not last beyond this recv
+        data, self._come = self._come[:size], self._come[size:]
+        return bytes(data)
 
 
 def listen(host: str, port: int) -> Any:
@@ -61,7 +72,7 @@ def listen(host: str, port: int) -> Any:
 def serve(driver: Driver, listener: Any) -> None:
     """Serve what comes to the listening socket, until Ctrl-C or SIGTERM."""
     host, port = listener.getsockname()[:2]
-    with _until_asked_to_end() as wait_for_end:
+    with _End() as end:
         server = eventlet.spawn(
             eventlet.wsgi.server,
             listener,
@@ -70,9 +81,12 @@ def serve(driver: Driver, listener: Any) -> None:
             socket_timeout=_SOCKET_TIMEOUT,
             environ={"wsgi.errors": _Unheard()},
         )
+        server.link(lambda _: end.ask())
         _tell(f"listening on {host}:{port}; start the simulator, choose a track and AUTONOMOUS MODE")
-        wait_for_end()
+        end.wait()
         server.kill()
+        with contextlib.suppress(GreenletExit):
+            server.wait()  # raises what the server itself ended by, if it did
 
 
 def _tell(text: str) -> None:
@@ -110,8 +124,7 @@ def _make_app(driver: Driver) -> Any:
 
 def _tune(websocket: Any) -> None:
     """Make eventlet's websocket fast enough for 17 kB messages in 17 masked frames."""
-    if hasattr(socket, "TCP_QUICKACK"):  # Linux
-        websocket.socket = _QuickAckSocket(websocket.socket)
+    websocket.socket = _EagerSocket(websocket.socket)
     if hasattr(websocket, "_apply_mask"):
         websocket._apply_mask = _unmask  # eventlet's own takes 3 ms a frame, byte by byte
         websocket.Message = _BoundedMessage
@@ -138,35 +151,43 @@ def _unmask(data: bytes, mask: Any, length: int | None = None, offset: int = 0) 
     return (int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
 
 
-@contextlib.contextmanager
-def _until_asked_to_end() -> Iterator[Callable[[], None]]:
-    """Give a function that waits for Ctrl-C or SIGTERM.
+class _End:
+    """Ctrl-C, SIGTERM, or the server's own end, waited for in the event loop.
 
     Not by an exception: that would come up in whatever the server is doing, and engineio swallows it there.
     Python writes to a socket when a signal comes, which wakes the event loop on every system. A second Ctrl-C
     ends the process at once.
     """
-    told, telling = socket.socketpair()
-    told.setblocking(False)
-    telling.setblocking(False)
-    old_wakeup = signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
-    old = {which: signal.signal(which, lambda *_: None) for which in (signal.SIGINT, signal.SIGTERM)}
 
-    def restore() -> None:
-        signal.set_wakeup_fd(old_wakeup)
-        for which, handler in old.items():
+    def __enter__(self) -> Self:
+        self._told, self._telling = socket.socketpair()
+        self._told.setblocking(False)
+        self._telling.setblocking(False)
+        self._wakeup = signal.set_wakeup_fd(self._telling.fileno(), warn_on_full_buffer=False)
+        self._handlers = {which: signal.signal(which, lambda *_: None) for which in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+        self._told.close()
+        self._telling.close()
+
+    def ask(self) -> None:
+        """Let wait() return."""
+        with contextlib.suppress(OSError):  # it has, and all is closed
+            self._telling.send(b"0")
+
+    def wait(self) -> None:
+        """Return when the end is asked for, by a signal or by ask()."""
+        eventlet.hubs.trampoline(self._told, read=True)
+        self._restore()
+
+    def _restore(self) -> None:
+        signal.set_wakeup_fd(self._wakeup)
+        for which, handler in self._handlers.items():
             signal.signal(which, handler)
-
-    def wait() -> None:
-        eventlet.hubs.trampoline(told, read=True)
-        restore()
-
-    try:
-        yield wait
-    finally:
-        restore()
-        told.close()
-        telling.close()
 
 
 class _Unheard:
