@@ -287,6 +287,14 @@ def test_a_log_without_its_images_is_refused_with_the_places_searched(recording,
     assert str(recording / "IMG") in told
 
 
+def test_cameras_that_a_log_does_not_name_are_told(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    log.write_text("".join(",".join([row[0], "", "", *row[3:]]) + "\n" for row in rows))
+    assert "--cameras" in convert(recording, "-o", tmp_path / "data.h5", "--cameras", "left", code=1)
+    assert convert(recording, "-o", tmp_path / "data.h5")["frames"] == 120
+
+
 def test_a_single_block_of_driving_says_that_nothing_is_left_for_validation(drawn_recording, tmp_path):
     done = run_script("preprocess.py", drawn_recording, "-o", tmp_path / "data.h5")
     assert "smaller --block-seconds" in done.stderr

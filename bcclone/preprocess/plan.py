@@ -128,6 +128,8 @@ def make_plan(inputs: tuple[str, ...], cameras: tuple[str, ...], old: Store | No
 def refuse_many_skips(plan: Plan, allowed: bool) -> None:
     """Raise UserError when more than a twentieth of the rows or of the images cannot be used, or no image can."""
     bad_images = len(plan.skips) - plan.bad_rows
+    if not plan.images_named:
+        raise UserError(f"{plan.logs[0]}: names no image of the cameras chosen; choose others with --cameras")
     if bad_images >= plan.images_named:
         first = plan.skips[-1] if plan.skips else None
         places = ", ".join(str(folder) for folder in ImageIndex(Path(plan.sources[0]["path"])).folders)
