@@ -89,16 +89,31 @@ def assign_validation(
         validation, open_rows = np.isin(blocks, earlier[side]), ~np.isin(blocks, earlier)
         total, kept = total + len(before), int(side.sum() + validation.sum())
     names, sizes = np.unique(blocks[open_rows], return_counts=True)
-    wanted = settings.validation * total - kept
-    if settings.validation == 0 or len(names) == 0 or (len(names) < 2 and before is None):
-        return validation
-    order = np.random.default_rng(settings.seed).permutation(len(names))
-    filled = np.concatenate([[0], np.cumsum(sizes[order])])
-    chosen = int(np.argmin(np.abs(filled - wanted)))
-    if before is None:
-        chosen = min(max(chosen, 1), len(names) - 1)
-    validation[np.isin(blocks, names[order[:chosen]])] = True
+    if settings.validation > 0:
+        wanted = settings.validation * total - kept
+        drawn = _draw(sizes, wanted, np.random.default_rng(settings.seed), both_sides=before is None)
+        validation[np.isin(blocks, names[drawn])] = True
     return validation
+
+
+def _draw(sizes: npt.NDArray[np.int64], wanted: float, random: np.random.Generator, both_sides: bool) -> list[int]:
+    """Return which blocks to keep for validation, so that their sizes add up to about `wanted`.
+
+    Each block is taken, in random order, if that brings the sum nearer. both_sides: at least one is taken and one
+    is left where there are two.
+    """
+    drawn: list[int] = []
+    total = 0
+    for block in random.permutation(len(sizes)).tolist():
+        if abs(total + sizes[block] - wanted) < abs(total - wanted):
+            drawn.append(block)
+            total += sizes[block]
+    if both_sides and len(sizes) > 1:
+        if not drawn:
+            drawn = [int(np.argmin(sizes))]
+        if len(drawn) == len(sizes):
+            drawn.remove(int(np.argmin(sizes)))
+    return [] if both_sides and len(sizes) < 2 else drawn
 
 
 def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> npt.NDArray[np.int64]:

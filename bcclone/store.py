@@ -30,8 +30,8 @@ RowTable = npt.NDArray[Any]  # of the columns that row_table() gives
 SCHEMA_VERSION = 1
 _ALIGNMENT = 4096
 _COPY_BYTES = 1 << 24
-_SAMPLES_PER_CHUNK = 1 << 14
-_OVERHEAD = 1 << 18  # HDF5's own structures
+_SAMPLES_PER_CHUNK = 1 << 12
+_OVERHEAD = (1 << 18) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize  # HDF5's own structures, and a chunk begun
 
 
 class StoreWriter:
@@ -289,6 +289,6 @@ def _check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.absolute().parent).free
     if needed > free:
         raise UserError(
-            f"{path.parent}: the store needs {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free; "
+            f"{path.parent}: the store needs {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB are free; "
             "make room, choose another place, or a smaller --size"
         )

@@ -189,10 +189,15 @@ def test_logs_that_share_their_images_use_each_row_once(recording, tmp_path):
     lines = log.read_text().splitlines(keepends=True)
     for name, part in (("a", lines[:60]), ("b", lines[60:]), ("c", lines[40:80][::-1])):
         (recording / f"{name}.csv").write_text("".join(part))
-    done = run_script("preprocess.py", f"{recording}/?.csv", "-o", tmp_path / "data.h5", "--json", "--previous", 0)
-    made = json.loads(done.stdout)
-    assert (made["recordings"], made["rows"], made["frames"]) == (2, 120, 360)
-    assert "40 repeated rows left out" in done.stderr
+    for cameras, frames in (("center,left,right", 360), ("left,right", 240)):
+        store = tmp_path / f"{frames}.h5"
+        done = run_script("preprocess.py", f"{recording}/?.csv", "-o", store, "--json", "--cameras", cameras)
+        made = json.loads(done.stdout)
+        assert (made["recordings"], made["rows"], made["frames"]) == (2, 120, frames)
+        assert "40 repeated rows left out" in done.stderr
+        again = run_script("preprocess.py", recording / "driving_log.csv", "-o", store, "--json", "--add")
+        assert json.loads(again.stdout)["rows"] == 120
+        assert "120 rows are in the store already" in again.stderr
 
 
 def test_an_empty_input_ends_with_exit_code_1(tmp_path):
@@ -295,9 +300,27 @@ def test_cameras_that_a_log_does_not_name_are_told(recording, tmp_path):
     assert convert(recording, "-o", tmp_path / "data.h5")["frames"] == 120
 
 
-def test_a_single_block_of_driving_says_that_nothing_is_left_for_validation(drawn_recording, tmp_path):
+def test_a_share_of_validation_that_blocks_cannot_give_is_told(drawn_recording, tmp_path):
     done = run_script("preprocess.py", drawn_recording, "-o", tmp_path / "data.h5")
+    assert "0 of 120 rows are for validation" in done.stderr
     assert "smaller --block-seconds" in done.stderr
+    done = run_script("preprocess.py", drawn_recording, "-o", tmp_path / "data.h5", "--force", "--block-seconds", 1)
+    assert "validation" not in done.stderr
+
+
+@pytest.mark.parametrize("limit", [100_000, 330_000, 360_000, 400_000])
+def test_a_small_store_on_a_full_disk_ends_with_one_line_too(recording, tmp_path, limit):
+    log = recording / "driving_log.csv"
+    log.write_text(log.read_text().splitlines(keepends=True)[0])
+
+    def few_bytes():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    line = command("preprocess.py", recording, "-o", tmp_path / "data.h5", "--size", 8)
+    done = subprocess.run(line, capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    assert done.returncode == (0 if (tmp_path / "data.h5").exists() else 1)
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,12 @@ def test_the_split_depends_on_the_seed_alone():
     assert any((first != assign_validation(rows, SampleSettings(seed=seed))).any() for seed in (2, 3))
 
 
+def test_a_short_recording_is_not_all_kept_for_validation():
+    for rows, kept in ((110, 10), (120, 20), (130, 30)):  # blocks of 100 and of the rest
+        for seed in range(6):
+            assert assign_validation(make_rows(rows), SampleSettings(seed=seed)).sum() == kept
+
+
 def test_two_blocks_leave_each_side_one_and_a_single_block_is_trained_on():
     assert assign_validation(make_rows(200), SampleSettings(validation=0.05)).sum() == 100
     assert assign_validation(make_rows(200), SampleSettings(validation=0.95)).sum() == 100

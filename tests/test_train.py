@@ -177,6 +177,38 @@ def test_early_stopping_and_training_without_validation(drawn_recording, tmp_pat
     assert result["epochs"] == result["best_epoch"] + 1
 
 
+def test_a_run_that_was_extended_and_killed_goes_on(trained, drawn_store, tmp_path):
+    folder, _, _ = trained
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    settings = copy / "runs" / "whole" / "settings.json"
+    settings.write_text(settings.read_text().replace(str(folder), str(copy)))
+    longer = (*QUICK[2:], "--epochs", 12, "--resume")
+    line = command("model.py", drawn_store, "-o", copy / "model.h5", "--runs", copy / "runs", *longer)
+    run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    best = (copy / "runs" / "whole" / "best.h5").read_bytes()
+    for told in run.stderr:
+        if told.startswith("epoch") and (copy / "runs" / "whole" / "best.h5").read_bytes() != best:
+            break
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    run.stderr.close()
+    assert (copy / "model.h5").read_bytes() == best
+    train(drawn_store, copy, *QUICK[2:], "--resume", "--patience", 0)
+
+
+def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
+    run = RunFolder.create(tmp_path, "a", Task("", "", ""), TrainSettings(), force=True)
+    run.best_model.write_text("best")
+    assert run.may_overwrite
+    run.publish(tmp_path / "model.h5")
+    assert not run.may_overwrite
+    assert run.has_published(tmp_path / "model.h5")
+    run.best_model.write_text("better")
+    assert run.has_published(tmp_path / "model.h5")
+    (tmp_path / "model.h5").write_text("another's")
+    assert not run.has_published(tmp_path / "model.h5")
+
+
 def test_the_newest_unfinished_run_of_the_same_store_and_output_is_resumed(tmp_path):
     task, other = Task("data.h5", "hash", "model.h5"), Task("data.h5", "hash", "other.h5")
     assert RunFolder.find(tmp_path, task) is None

@@ -21,6 +21,7 @@ from bcclone.samples import NO_FRAME, SAMPLE, SampleSettings, SampleTable, assig
 from bcclone.store import Store, StoreWriter, root_attributes, row_frame, row_table
 
 _ROW_BYTES = 150  # a row's numbers, and what HDF5 keeps for its further columns
+_RECORDING_BYTES = 8192  # a long path and the rest
 _MOST_UTF8_BYTES = 4
 
 
@@ -40,11 +41,7 @@ def convert(settings: PreprocessSettings) -> Conversion:
         else:
             temporary = stack.enter_context(atomic.replacing(settings.output))
             rows, frames, samples = _write_store(temporary, settings, plan, old)
-    if not samples.validation and settings.samples.validation > 0:
-        plan.notices.append(
-            f"no validation samples: all the driving is one block of {settings.samples.block_seconds:g} s; "
-            "record more, or choose a smaller --block-seconds"
-        )
+    plan.notices.extend(_off_share(rows, settings.samples))
     return Conversion(
         recordings=rows["recording"].nunique(),
         rows=len(rows),
@@ -57,6 +54,17 @@ def convert(settings: PreprocessSettings) -> Conversion:
         seconds=time.monotonic() - begun,
         output=settings.output,
     )
+
+
+def _off_share(rows: pd.DataFrame, settings: SampleSettings) -> list[str]:
+    """Return a notice when the rows kept for validation are less than half, or more than twice, what was asked."""
+    kept = int(rows["validation"].sum())
+    if settings.validation * len(rows) / 2 <= kept <= 2 * settings.validation * len(rows):
+        return []
+    return [
+        f"{kept} of {len(rows)} rows are for validation, where {settings.validation:.0%} were asked; the driving comes "
+        f"in too few blocks of {settings.block_seconds:g} s: record more, or choose a smaller --block-seconds"
+    ]
 
 
 @dataclass
@@ -137,7 +145,9 @@ def _room(plan: Plan, old: Store | None, settings: SampleSettings) -> tuple[int,
     if old:
         frames, rows, samples = frames + len(old.frames), rows + len(old.rows), samples + len(old.samples)
         further += sum(map(len, old.extras)) * _MOST_UTF8_BYTES
-    return frames, rows * (_ROW_BYTES + names) + further + samples * SAMPLE.itemsize
+    recordings = len(plan.sources) + (len(old.recordings) if old else 0)
+    tables = rows * (_ROW_BYTES + names) + samples * SAMPLE.itemsize + recordings * _RECORDING_BYTES
+    return frames, tables + further
 
 
 def _write_frames(plan: Plan, writer: StoreWriter) -> None:

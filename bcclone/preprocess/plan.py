@@ -50,10 +50,6 @@ class ImageFiles(Sequence[str]):
             self._folder_of.append(folder)
         return place
 
-    def holds(self, folder: int, name: str) -> bool:
-        """Return True when the image is in this sequence."""
-        return name in self._number_of[folder]
-
     def __len__(self) -> int:
         return len(self._names)
 
@@ -85,6 +81,7 @@ class Plan:
     rows_read: int = 0
     bad_rows: int = 0
     images_named: int = 0
+    centers: set[tuple[int, str]] = field(default_factory=set)  # of the logs before: folder and name
 
     def skip_file(self, number: int, reason: str) -> None:
         """List one of the files as unusable, with the row that names it first."""
@@ -147,17 +144,18 @@ def refuse_many_skips(plan: Plan, allowed: bool) -> None:
 
 
 def _new_rows(plan: Plan, log: Log, index: ImageIndex, folders: list[int], old: Store | None) -> pd.DataFrame:
-    """Return the log's rows without those whose centre image an earlier row, log or conversion has used."""
+    """Return the log's rows without those whose centre image an earlier row, log or conversion has named."""
     rows = log.rows
-    repeated = rows.duplicated("center") | rows["center"].map(
-        lambda name: (place := index.folder_of(name)) is not None and plan.files.holds(folders[place], name)
-    ).astype(bool)
+    places = [(None if (place := index.folder_of(name)) is None else folders[place], name) for name in rows["center"]]
+    repeated = rows.duplicated("center") | pd.Series([place in plan.centers for place in places], rows.index)
+    plan.centers.update((folder, name) for folder, name in places if folder is not None)
     if repeated.any():
         plan.notices.append(f"{log.path}: {int(repeated.sum())} repeated rows left out")
     if old is None:
         return rows[~repeated].reset_index(drop=True)
-    same_log = [number for number, source in enumerate(old.recordings) if source["path"] == str(log.path.resolve())]
-    names = old.rows["center"][np.isin(old.rows["recording"], same_log)]
+    home = log.path.resolve().parent  # logs in one folder share its images
+    same_home = [number for number, source in enumerate(old.recordings) if Path(source["path"]).parent == home]
+    names = old.rows["center"][np.isin(old.rows["recording"], same_home)]
     known = rows["center"].isin([name.decode() for name in names.tolist()])
     if known.any():
         plan.notices.append(f"{log.path}: {int(known.sum())} rows are in the store already; left out")

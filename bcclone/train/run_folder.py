@@ -3,6 +3,7 @@
 import csv
 import datetime
 import glob
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -74,7 +75,8 @@ class RunFolder:
             path.mkdir(parents=True)
         except FileExistsError:
             raise UserError(
-                f"{path}: this run exists already; choose another --name, or continue it with --resume"
+                f"{path}: this run exists already; choose another --name, or continue it with --resume and the store "
+                "and the output that it was begun with"
             ) from None
         except OSError as error:
             raise UserError(f"{path}: cannot make the run folder: {error.strerror}") from None
@@ -105,8 +107,9 @@ class RunFolder:
 
     @property
     def may_overwrite(self) -> bool:
-        """Return True when the run was begun with leave to write over the output."""
-        return bool((self._stored() or {}).get("force"))
+        """Return True when the run was begun with leave to write over the output, and has not done so yet."""
+        stored = self._stored() or {}
+        return bool(stored.get("force")) and "published" not in stored
 
     def _stored(self) -> dict[str, Any] | None:
         """Return settings.json, or None when it is none of ours."""
@@ -132,14 +135,18 @@ class RunFolder:
         atomic.write_text(path, json.dumps(stored, indent=2))
 
     def publish(self, output: Path) -> None:
-        """Copy the best model to where the user wants it."""
+        """Copy the best model to where the user wants it, and remember that it is this run's."""
+        content = self.best_model.read_bytes()
         with atomic.replacing(output) as temporary:
-            temporary.write_bytes(self.best_model.read_bytes())
+            temporary.write_bytes(content)
+        stored = self._stored() or {}
+        stored["published"] = hashlib.sha256(content).hexdigest()
+        atomic.write_text(self.path / _SETTINGS, json.dumps(stored, indent=2))
 
     def has_published(self, output: Path) -> bool:
-        """Return True when `output` is this run's best model."""
-        there = output.is_file() and self.best_model.is_file()
-        return there and output.read_bytes() == self.best_model.read_bytes()
+        """Return True when `output` is what this run put there, now or before it was extended."""
+        published = (self._stored() or {}).get("published")
+        return output.is_file() and hashlib.sha256(output.read_bytes()).hexdigest() == published
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
