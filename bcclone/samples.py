@@ -102,18 +102,19 @@ def _draw(sizes: npt.NDArray[np.int64], wanted: float, random: np.random.Generat
     Each block is taken, in random order, if that brings the sum nearer. both_sides: at least one is taken and one
     is left where there are two.
     """
+    if both_sides and len(sizes) < 2:
+        return []
     drawn: list[int] = []
     total = 0
     for block in random.permutation(len(sizes)).tolist():
         if abs(total + sizes[block] - wanted) < abs(total - wanted):
             drawn.append(block)
             total += sizes[block]
-    if both_sides and len(sizes) > 1:
-        if not drawn:
-            drawn = [int(np.argmin(sizes))]
-        if len(drawn) == len(sizes):
-            drawn.remove(int(np.argmin(sizes)))
-    return [] if both_sides and len(sizes) < 2 else drawn
+    if both_sides and not drawn:
+        drawn = [int(np.argmin(sizes))]
+    if both_sides and len(drawn) == len(sizes):
+        drawn.remove(int(np.argmin(sizes)))
+    return drawn
 
 
 def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> npt.NDArray[np.int64]:

@@ -41,13 +41,13 @@ def make_clip(folder: Path, output: Path, fps: float | None) -> Clip:
     size = _most_common_size(folder, names, skipped)
     names = [name for name in names if name not in skipped]
     if min(size) < _SMALLEST:
-        raise UserError(f"{folder}: none of its {len(skipped) + len(names)} frames can be shown{_first(skipped)}")
+        raise _nothing_to_show(folder, len(skipped) + len(names), skipped)
     shown = names if fps is not None else _in_real_time(names)
     rate = fps or _REAL_TIME_FPS
     with atomic.replacing(output) as temporary:
         count = _encode(temporary, _frames(folder, shown, skipped, hold=fps is None), len(shown), size, rate)
         if not count:
-            raise UserError(f"{folder}: none of its {len(skipped)} frames can be shown{_first(skipped)}")
+            raise _nothing_to_show(folder, len(skipped), skipped)
     reasons = tuple(f"{name}: {reason}" for name, reason in skipped.items())
     return Clip(output, count, count / rate, reasons)
 
@@ -152,5 +152,6 @@ def _check_clip(path: Path, count: int) -> None:
         raise UserError(f"the clip came out with {found} of {count} frames; is the disk full?")
 
 
-def _first(skipped: dict[str, str]) -> str:
-    return "; the first: " + ": ".join(next(iter(skipped.items()))) if skipped else ""
+def _nothing_to_show(folder: Path, count: int, skipped: dict[str, str]) -> UserError:
+    first = "; the first: " + ": ".join(next(iter(skipped.items()))) if skipped else ""
+    return UserError(f"{folder}: none of its {count} frames can be shown{first}")

@@ -394,7 +394,7 @@ def test_a_run_killed_at_any_moment_leaves_the_old_store_or_none(recording, tmp_
 
 
 def test_ctrl_c_ends_at_once_and_leaves_nothing(recording, tmp_path):
-    long = many_rows(recording, tmp_path / "long", 1500)
+    long = many_rows(recording, tmp_path / "long", 5000)  # long enough on a busy machine
     store = tmp_path / "data.h5"
     line = command("preprocess.py", long, "-o", store)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -200,6 +200,8 @@ def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
     run = RunFolder.create(tmp_path, "a", Task("", "", ""), TrainSettings(), force=True)
     run.best_model.write_text("best")
     assert run.may_overwrite
+    (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
+    assert run.has_published(tmp_path / "model.h5")
     run.publish(tmp_path / "model.h5")
     assert not run.may_overwrite
     assert run.has_published(tmp_path / "model.h5")

@@ -34,22 +34,20 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A line taken apart: base names of the images ("" where none) and the numeric fields as written."""
+    """A line taken apart: base names of the images ("" where none) and the numeric fields as written.
+
+    spaced: a space follows the comma after the first image.
+    """
 
     line: int
     images: tuple[str, str, str]
     numbers: tuple[str, ...]
+    spaced: bool
 
 
 def names_an_image(text: str) -> bool:
     """Return True when the line holds the path of a JPEG."""
     return _IMAGE.search(text) is not None
-
-
-def is_spaced(text: str) -> bool:
-    """Return True when a space follows the separator after the first image."""
-    match = _IMAGE.search(text)
-    return match is not None and match["separator"] == "," and match["space"] == " "
 
 
 def is_known_header(text: str) -> bool:
@@ -85,10 +83,11 @@ def take_apart(line: int, text: str) -> Fields:
         images.append(base_name(image))
         if len(images[-1].encode()) > _LONGEST_NAME:
             raise RowError(f"the name of the {camera} image has {len(images[-1])} characters")
-    numbers = _split_numbers(rest, separator, spaced=found["space"] == " ")
+    spaced = separator == "," and found["space"] == " "
+    numbers = _split_numbers(rest, separator, spaced)
     if len(numbers) < 4:
         raise RowError(f"the row ends after {3 + len(numbers)} columns, expected 7: {COLUMNS}")
-    return Fields(line, (images[0], images[1], images[2]), tuple(numbers))
+    return Fields(line, (images[0], images[1], images[2]), tuple(numbers), spaced)
 
 
 def base_name(path: str) -> str:
@@ -116,7 +115,7 @@ def _split_numbers(text: str, separator: str, spaced: bool) -> list[str]:
     text = text.strip().rstrip(f"{separator} ")
     if '"' in text:
         fields = next(csv.reader([text], delimiter=separator, skipinitialspace=True))
-    elif separator == "," and spaced:
+    elif spaced:
         fields = re.split(r",\s+", text)
     else:
         fields = text.split(separator)

@@ -16,7 +16,6 @@ from bcclone.recording.dialect import (
     Fields,
     header_fault,
     is_known_header,
-    is_spaced,
     names_an_image,
     take_apart,
     with_point,
@@ -78,7 +77,7 @@ def read_log(path: Path) -> Log:
     ambiguous = _has_bare_decimal_commas(taken.fields)
     decimal_comma = ambiguous or any(with_point(n) != n for f in taken.fields for n in f.numbers[:4])
     dialect = Dialect(
-        spaced=taken.spaced * 2 > len(taken.fields),
+        spaced=sum(f.spaced for f in taken.fields) * 2 > len(taken.fields),
         decimal_comma=decimal_comma,
         header=taken.header,
         cameras=tuple(c for place, c in enumerate(CAMERAS) if any(f.images[place] for f in taken.fields)),
@@ -92,12 +91,11 @@ def read_log(path: Path) -> Log:
 
 @dataclass
 class _Taken:
-    """The lines of a log, taken apart. spaced: how many of them have a space behind the separator."""
+    """The lines of a log, taken apart."""
 
     header: bool
     fields: list[Fields] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
-    spaced: int = 0
 
 
 def _read_text(path: Path) -> str:
@@ -134,13 +132,12 @@ def _take_apart(path: Path, lines: list[str]) -> _Taken:
         raise ForeignLog(path, fault)
     for number in range(first + taken.header, len(lines)):
         text = lines[number]
-        if not text.strip() or (is_known_header(text) and not names_an_image(text)):
+        if not text.strip() or (not names_an_image(text) and is_known_header(text)):
             continue  # logs that were joined repeat the header
         try:
             if len(text) > _LONGEST_LINE:
                 raise RowError(f"the line has {len(text)} characters")
             taken.fields.append(take_apart(number + 1, text))
-            taken.spaced += is_spaced(text)
         except RowError as error:
             taken.bad.append(BadRow(number + 1, str(error)))
     if not taken.fields:

@@ -83,7 +83,7 @@ class RunFolder:
         folder = cls(path)
         begun = datetime.datetime.now().isoformat()
         stored = {"task": asdict(task), "begun": begun, "force": force, "settings": asdict(settings)}
-        atomic.write_text(path / _SETTINGS, json.dumps(stored, indent=2))
+        folder._store(stored)
         return folder
 
     @classmethod
@@ -120,6 +120,9 @@ class RunFolder:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
+    def _store(self, stored: Mapping[str, Any]) -> None:
+        atomic.write_text(self.path / _SETTINGS, json.dumps(stored, indent=2))
+
     @property
     def result(self) -> dict[str, Any] | None:
         """Return what the run came to, or None while it is unfinished."""
@@ -128,11 +131,10 @@ class RunFolder:
 
     def extend(self, epochs: int) -> None:
         """Let the run go on to a later epoch; it is unfinished again."""
-        path = self.path / _SETTINGS
         stored = self._stored() or {}
         stored["settings"]["epochs"] = epochs
         (self.path / _RESULT).unlink(missing_ok=True)
-        atomic.write_text(path, json.dumps(stored, indent=2))
+        self._store(stored)
 
     def publish(self, output: Path) -> None:
         """Copy the best model to where the user wants it, and remember that it is this run's."""
@@ -141,12 +143,16 @@ class RunFolder:
             temporary.write_bytes(content)
         stored = self._stored() or {}
         stored["published"] = hashlib.sha256(content).hexdigest()
-        atomic.write_text(self.path / _SETTINGS, json.dumps(stored, indent=2))
+        self._store(stored)
 
     def has_published(self, output: Path) -> bool:
         """Return True when `output` is what this run put there, now or before it was extended."""
-        published = (self._stored() or {}).get("published")
-        return output.is_file() and hashlib.sha256(output.read_bytes()).hexdigest() == published
+        if not output.is_file():
+            return False
+        content = output.read_bytes()
+        if self.best_model.is_file() and content == self.best_model.read_bytes():
+            return True  # killed between the copy and the note of it
+        return hashlib.sha256(content).hexdigest() == (self._stored() or {}).get("published")
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Mark the run as complete."""
