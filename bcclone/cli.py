@@ -18,8 +18,10 @@ COMMANDS = {
     "model": "store -> trained model",
     "drive": "model -> drive server for the simulator",
     "video": "run folder -> clip",
-    "simulate": "the car's side, without the simulator",
-    "demo": "the whole main job on a small drawn recording",
+    "simulate": "the simulator's side, without the simulator",
+    "evaluate": "model -> laps driven and scored",
+    "demo": "the whole main job, from recording to a scored lap",
+    "bench": "measurements, as a table and JSON",
 }
 
 

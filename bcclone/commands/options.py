@@ -4,9 +4,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from bcclone.errors import UserError
+from bcclone.simulator.conditions import Conditions
 
 Settings = TypeVar("Settings")
 
@@ -16,6 +18,33 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON value on standard output and nothing else there"
     )
+
+
+def add_track(parser: argparse.ArgumentParser) -> None:
+    """Add which track to drive, and which way."""
+    parser.add_argument("--track", choices=("lake", "mountain"), help="which track (lake)")
+    parser.add_argument("--reverse", action="store_true", default=None, help="drive it the other way round")
+
+
+def add_conditions(parser: argparse.ArgumentParser) -> None:
+    """Add how the simulated world looks: the names of Conditions."""
+    group = parser.add_argument_group("how the world looks")
+    for name, unit, text in (
+        ("light", "X", "brightness (1.0)"),
+        ("fog", "X", "density of the fog; 0 is none (1.0)"),
+        ("sun-elevation", "DEGREES", "height of the sun (42.2)"),
+        ("sun-azimuth", "DEGREES", "where the sun stands, from +z towards +x (89.7)"),
+        ("line-visibility", "SHARE", "of the lines on the road; 0 is none (1.0)"),
+        ("road-visibility", "SHARE", "of the whole road; 0 paints it over with what lies beside it (1.0)"),
+        ("camera-shift-m", "M", "how far to the right of its place the camera is (0)"),
+    ):
+        group.add_argument(f"--{name}", type=float, metavar=unit, help=text)
+    group.add_argument("--texture-seed", type=int, metavar="N", help="seed of the textures and plants (0)")
+
+
+def given_conditions(arguments: argparse.Namespace) -> Conditions:
+    """Return the conditions that add_conditions() declared."""
+    return build(Conditions, **given(arguments, *(field.name for field in fields(Conditions))))
 
 
 def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -1,26 +1,37 @@
-"""Play the car's side without the simulator, over the same wire.
+"""Play the simulator's side without the simulator: its tracks, its car, its recordings and its protocol.
 
+record DIR         let an expert drive, and record it as the simulator does
+drive              drive by a drive server's answers, as the simulator's autonomous mode does
 replay RECORDING   send a recording's frames to a drive server and measure its answers
-drive              drive a small drawn road by a server's answers
-record DIR         drive that road by itself and record it as the simulator does
 """
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-from bcclone.commands.options import add_json, print_json
+from bcclone.commands.options import add_conditions, add_json, add_track, build, given, given_conditions, print_json
+from bcclone.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the three uses and their options."""
     uses = parser.add_subparsers(dest="use", required=True, metavar="USE")
+    record = uses.add_parser("record", help="let an expert drive, and record it")
+    record.add_argument("folder", type=Path, metavar="DIR", help="where to record to; must be new or empty")
+    record.add_argument("--laps", type=float, default=1.0, help="how far to drive (1)")
+    record.add_argument("--seed", type=int, default=0, help="seed of the driver's wandering (0)")
+    record.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed on straights (30)")
+    record.add_argument("--steering", choices=("smooth", "keyboard"), help="as with a mouse, or by keys (smooth)")
+    record.add_argument("--wander-m", type=float, metavar="M", help="how far it strays from the centre line (0.35)")
+    record.add_argument("--recoveries", type=float, metavar="N", help="returns from the roadside, a minute (8)")
+    record.add_argument("--recovery-m", type=float, metavar="M", help="from how far beside the centre line (2.2)")
+    drive = uses.add_parser("drive", help="drive by a drive server's answers")
+    drive.add_argument("--laps", type=float, default=1.0, help="how far to drive (1)")
+    drive.add_argument("--real-time", action="store_true", help="let the world run on while the server thinks")
     replay = uses.add_parser("replay", help="send a recording's frames to a drive server")
     replay.add_argument("recording", metavar="RECORDING", help="folder or CSV file")
     replay.add_argument("--frames", type=int, default=0, help="how many to send, round and round (each once)")
-    drive = uses.add_parser("drive", help="drive a drawn road by a server's answers")
-    drive.add_argument("--laps", type=float, default=1.0, help="how far to drive (1)")
-    for use in (replay, drive):
+    for use in (drive, replay):
         use.add_argument("--host", default="127.0.0.1", help="where the drive server is (127.0.0.1)")
         use.add_argument("--port", type=int, default=4567, help="and its port (4567)")
         use.add_argument(
@@ -29,56 +40,91 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         use.add_argument(
             "--decimal-comma", action="store_true", help="write numbers as machines with decimal commas do"
         )
+    for use in (record, drive):
+        add_track(use)
+        add_conditions(use)
+    for use in (record, drive, replay):
         add_json(use)
-    record = uses.add_parser("record", help="drive the drawn road and record it")
-    record.add_argument("folder", type=Path, metavar="DIR", help="where to record to; must be new or empty")
-    record.add_argument("--rows", type=int, default=600, help="how many rows, 15 a second (600)")
-    record.add_argument("--seed", type=int, default=0, help="seed of the driver's wandering (0)")
-    add_json(record)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what was asked; return the exit code."""
-    return {"replay": _replay, "drive": _drive, "record": _record}[arguments.use](arguments)
+    return {"record": _record, "drive": _drive, "replay": _replay}[arguments.use](arguments)
 
 
-def _replay(arguments: argparse.Namespace) -> int:
-    from bcclone.recording import find_logs
-    from bcclone.simulator.replay import Replay
+def _record(arguments: argparse.Namespace) -> int:
+    conditions = given_conditions(arguments)
+    from bcclone.simulator.expert import ExpertSettings
+    from bcclone.simulator.record import record
+    from bcclone.simulator.render import Renderer
+    from bcclone.simulator.track import load_track
 
-    world = Replay(find_logs([arguments.recording])[0], arguments.frames)
-    _show(arguments, _play(arguments, world), {})
+    names = ("speed_mph", "steering", "wander_m", "recoveries", "recovery_m")
+    settings = build(ExpertSettings, **given(arguments, *names))
+    if not 0 < arguments.laps <= 1000 or arguments.seed < 0:
+        raise UserError(f"laps {arguments.laps:g}, seed {arguments.seed}; expected laps up to 1000, a seed of 0 or more")
+    track_name = arguments.track or "lake"
+    track = load_track(track_name, bool(arguments.reverse))
+    done = record(arguments.folder, Renderer(track_name, conditions), track, settings, arguments.laps, arguments.seed)
+    if arguments.json:
+        print_json({"log": str(done.log), "rows": done.rows, "seconds": done.seconds, "distance_m": done.distance_m})
+    else:
+        print(
+            f"{done.log}: {done.rows} rows, {done.distance_m:.0f} m in {done.seconds:.0f} s\n"
+            f"next: python preprocess.py {arguments.folder} -o data.h5"
+        )
     return 0
 
 
 def _drive(arguments: argparse.Namespace) -> int:
-    from bcclone.simulator.drawn import DrawnTrack, DrawnWorld, summarize
+    conditions = given_conditions(arguments)
+    from bcclone.progress import Progress
+    from bcclone.simulator.client import connected
+    from bcclone.simulator.render import Renderer
+    from bcclone.simulator.track import load_track
+    from bcclone.simulator.world import SimulatedWorld, WorldSettings
 
-    world = DrawnWorld(DrawnTrack(), arguments.laps)
-    figures = _play(arguments, world)
-    _show(arguments, figures, summarize(world))
-    return 0
-
-
-def _record(arguments: argparse.Namespace) -> int:
-    from bcclone.simulator.drawn import record
-
-    log = record(arguments.folder, arguments.rows, arguments.seed)
+    settings = build(WorldSettings, laps=arguments.laps, set_back=False, real_time=arguments.real_time)
+    track_name = arguments.track or "lake"
+    track = load_track(track_name, bool(arguments.reverse))
+    goal = round(settings.laps * track.length_m)
+    with connected(arguments.host, arguments.port, arguments.wait) as connection, Progress("driving", goal, "m") as bar:
+        world = SimulatedWorld(Renderer(track_name, conditions), track, settings, lambda m: bar.advance(round(m, 1)))
+        figures = _play(arguments, connection, world)
+    driven = world.score.figures() | {"laps": round(world.laps, 3), "ended": world.over}
     if arguments.json:
-        print_json({"log": str(log), "rows": arguments.rows})
+        print_json(figures | driven)
     else:
-        print(f"{log}: {arguments.rows} rows\nnext: python preprocess.py {arguments.folder}")
+        _show_wire(figures)
+        print(
+            f"{driven['distance_m']:.0f} m in {driven['seconds']:.0f} s, {driven['mean_abs_cross_track_m']:.2f} m from "
+            f"the centre line on average, {driven['max_abs_cross_track_m']:.2f} m at most; it ended: {world.over}"
+        )
     return 0
 
 
-def _play(arguments: argparse.Namespace, world: Any) -> dict[str, Any]:
+def _replay(arguments: argparse.Namespace) -> int:
+    from bcclone.recording import find_logs
+    from bcclone.simulator.client import connected
+    from bcclone.simulator.replay import Replay
+
+    world = Replay(find_logs([arguments.recording])[0], arguments.frames)
+    with connected(arguments.host, arguments.port, arguments.wait) as connection:
+        figures = _play(arguments, connection, world)
+    if arguments.json:
+        print_json(figures)
+    else:
+        _show_wire(figures)
+    return 0
+
+
+def _play(arguments: argparse.Namespace, connection: Any, world: Any) -> dict[str, Any]:
     """Drive the world by the server's answers and return what the wire measured."""
     import numpy as np
 
-    from bcclone.simulator.client import UnityClient, connected
+    from bcclone.simulator.client import UnityClient
 
-    with connected(arguments.host, arguments.port, arguments.wait) as connection:
-        report = UnityClient(connection, world, arguments.decimal_comma).drive()
+    report = UnityClient(connection, world, arguments.decimal_comma).drive()
     p50, p99 = np.percentile(report.latencies_ms, [50, 99]) if report.latencies_ms else (None, None)
     return {
         "telemetries": report.telemetries,
@@ -89,18 +135,9 @@ def _play(arguments: argparse.Namespace, world: Any) -> dict[str, Any]:
     }
 
 
-def _show(arguments: argparse.Namespace, figures: dict[str, Any], driven: dict[str, Any]) -> None:
-    if arguments.json:
-        print_json(figures | driven)
-        return
+def _show_wire(figures: dict[str, Any]) -> None:
     latency = figures["request_to_steer_ms"]
     print(
         f"{figures['telemetries']} telemetries, {figures['steers']} steers, {figures['manuals']} manuals; "
         f"request to steer p50 {latency['p50']} ms, p99 {latency['p99']} ms"
     )
-    if driven:
-        print(
-            f"{driven['distance_m']:.0f} m, {driven['mean_abs_cross_track_m']:.2f} m from the centre line on average, "
-            f"{driven['max_abs_cross_track_m']:.2f} m at most; "
-            + ("left the road" if driven["left_road"] else "stayed on the road")
-        )

@@ -62,14 +62,18 @@ class Driver:
             return MANUAL
         if telemetry is None:
             return MANUAL
-        control = self._decide(telemetry)
+        return Reply("steer", format_steer(self.decide(telemetry), telemetry.decimal_comma))
+
+    def decide(self, telemetry: Telemetry) -> Control:
+        """Return the control for a telemetry: what the policy says, or a safe one where it says nothing usable."""
+        control = self._control(telemetry)
         self._steering = control.steering
         self.answered += 1
         if self._on_control is not None:
             self._on_control(telemetry, control)
-        return Reply("steer", format_steer(control, telemetry.decimal_comma))
+        return control
 
-    def _decide(self, telemetry: Telemetry) -> Control:
+    def _control(self, telemetry: Telemetry) -> Control:
         try:
             steering = self._policy.act(decode_jpeg(telemetry.jpeg))
         except BadImage as error:

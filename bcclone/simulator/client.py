@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -255,8 +255,13 @@ class UnityClient:
 
 
 @contextmanager
-def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[UnitySocket]:
-    """Connect to a drive server, trying again while it starts; raises UserError when there is none."""
+def connected(
+    host: str, port: int, patience_seconds: float = 0.0, check: Callable[[], None] = lambda: None
+) -> Iterator[UnitySocket]:
+    """Connect to a drive server, trying again while it starts; raises UserError when there is none.
+
+    check: called between two tries; raises when there is nothing to wait for any more.
+    """
     until = time.monotonic() + patience_seconds
     while True:
         try:
@@ -267,6 +272,7 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
                 raise UserError(
                     f"no drive server at {host}:{port}: {error}; start one with: python drive.py model.h5"
                 ) from None
+            check()
             time.sleep(0.1)
     try:
         yield connection

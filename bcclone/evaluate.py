@@ -1,0 +1,113 @@
+"""Model + simulated track -> how well it drives: autonomy, interventions, distance from the centre line.
+
+The model drives through a drive server of its own, over the simulator's protocol, or in this process, which is
+faster and leaves the wire out.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bcclone.atomic import write_text
+from bcclone.drive.controller import SpeedController
+from bcclone.drive.driver import Driver, Steers
+from bcclone.drive.process import served
+from bcclone.drive.settings import DriveSettings
+from bcclone.plots import plot_drive, plot_views
+from bcclone.progress import Progress
+from bcclone.protocol import Telemetry
+from bcclone.simulator.client import UnityClient, connected
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world import SimulatedWorld, WorldSettings
+
+_SERVER_START_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Which way to drive, how fast, and in what world."""
+
+    track: str = "lake"
+    reverse: bool = False
+    speed_mph: float = 30.0
+    world: WorldSettings = field(default_factory=WorldSettings)
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def __post_init__(self) -> None:
+        DriveSettings(speed_mph=self.speed_mph)  # refuses what no car can hold
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a drive came to: the world when it was over, and the milliseconds from each frame to its steering."""
+
+    world: SimulatedWorld
+    latencies_ms: Sequence[float]
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures by name, ready for JSON."""
+        p50, p99 = np.percentile(self.latencies_ms, [50, 99]) if self.latencies_ms else (0.0, 0.0)
+        return self.world.score.figures() | {
+            "laps": round(self.world.laps, 3),
+            "ended": self.world.over,
+            "request_to_steer_ms": {"p50": round(float(p50), 3), "p99": round(float(p99), 3)},
+        }
+
+
+def evaluate_policy(policy: Steers, settings: EvaluateSettings) -> Evaluation:
+    """Let a policy drive in this process."""
+    driver = Driver(policy, SpeedController(settings.speed_mph))
+    latencies = []
+    with _progress(settings) as progress:
+        world = _world(settings, lambda metres: progress.advance(round(metres, 1)))
+        while (state := world.look()) is not None:
+            begun = time.perf_counter()
+            control = driver.decide(
+                Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg),
+            )
+            latencies.append((time.perf_counter() - begun) * 1000)
+            world.steer(control.steering, control.throttle)
+    return Evaluation(world, latencies)
+
+
+def evaluate_served(model: Path, preprocess: str | None, settings: EvaluateSettings) -> Evaluation:
+    """Let a model file drive through a drive server, over the simulator's protocol; raises UserError."""
+    options = ["--speed", settings.speed_mph, *(["--preprocess", preprocess] if preprocess else [])]
+    with served([model, *options]) as server, _progress(settings) as progress:
+        world = _world(settings, lambda metres: progress.advance(round(metres, 1)))
+        with connected("127.0.0.1", server.port, _SERVER_START_SECONDS, server.check) as connection:
+            report = UnityClient(connection, world).drive()
+    return Evaluation(world, report.latencies_ms)
+
+
+def write_pictures(folder: Path, evaluation: Evaluation, settings: EvaluateSettings) -> list[Path]:
+    """Write the driven line on the map, views along the way and the figures into a folder; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in ("map.png", "views.png", "figures.json")]
+    world, figures = evaluation.world, evaluation.figures()
+    title = (
+        f"{settings.track}{' reversed' if settings.reverse else ''}, {settings.speed_mph:g} mph: "
+        f"autonomy {figures['autonomy_percent']:.1f} %, {figures['interventions']} interventions"
+    )
+    road = world.track.road
+    plot_drive(title, world.track.line[:, [0, 2]], road.asphalt_half_width_m, world.score.trace, paths[0])
+    plot_views(world.views, paths[1])
+    write_text(paths[2], json.dumps(figures, indent=2) + "\n")
+    return paths
+
+
+def _world(settings: EvaluateSettings, on_progress: Callable[[float], None]) -> SimulatedWorld:
+    renderer = Renderer(settings.track, settings.conditions)
+    return SimulatedWorld(renderer, load_track(settings.track, settings.reverse), settings.world, on_progress)
+
+
+def _progress(settings: EvaluateSettings) -> Progress:
+    length = load_track(settings.track).length_m
+    return Progress("driving", round(settings.world.laps * length), "m")

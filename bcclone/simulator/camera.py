@@ -1,0 +1,81 @@
+"""Car -> where its three cameras are and how they look; and the bonnet that they see."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.simulator.car import Car
+
+Array = npt.NDArray[np.float64]
+
+# Sources: docs/simulator.md. To the right, up and ahead of the car's origin, metres.
+MOUNTS = {"center": (0.0, 1.2, 1.0), "left": (-0.806, 1.2, 0.984), "right": (0.825, 1.2, 0.999)}
+_MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 degrees down, 0.7 to the right
+FOCAL_PX = FRAME_HEIGHT / 2 / math.tan(math.radians(30))  # 60 degrees vertical
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera in the world: position (3,) in metres, axes (3, 3) with right, up and ahead as columns."""
+
+    position: Array
+    axes: Array
+
+
+def view_of(car: Car, camera: str, shift_m: float = 0.0) -> View:
+    """Return what `camera` (center, left or right) of the car looks from, moved `shift_m` to the right."""
+    body = _yaw(car.heading) @ _pitch(car.pitch)
+    mount = np.array(MOUNTS[camera]) + (shift_m, 0.0, 0.0)
+    return View(np.array([car.x, car.y, car.z]) + body @ mount, body @ _MOUNT)
+
+
+def _yaw(angle: float) -> Array:
+    sine, cosine = math.sin(angle), math.cos(angle)
+    return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
+
+
+def _pitch(nose_up: float) -> Array:
+    sine, cosine = math.sin(nose_up), math.cos(nose_up)
+    return np.array([[1.0, 0.0, 0.0], [0.0, cosine, sine], [0.0, -sine, cosine]])
+
+
+def _rotation(x: float, y: float, z: float, w: float) -> Array:
+    """Return the rotation matrix of a unit quaternion."""
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+_MOUNT = _rotation(*_MOUNT_QUATERNION)
+
+# The bonnet's outline in each camera, column and row of corners, measured on recordings of the simulator.
+_OUTLINES = {
+    "center": ((36, 160), (48, 154), (76, 149), (104, 143), (120, 138), (145, 136), (178, 136), (200, 139),
+               (220, 144), (244, 150), (260, 155), (264, 160)),
+    "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
+    "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
+}  # fmt: skip
+_PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
+
+
+def bonnet(camera: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
+    """Return where a camera sees the bonnet, (160, 320), and its picture, RGB uint8 (160, 320, 3)."""
+    columns, rows = np.arange(FRAME_WIDTH) + 0.5, np.arange(FRAME_HEIGHT)[:, None] + 0.5
+    corners = np.array(_OUTLINES[camera], float)
+    top = np.interp(columns, corners[:, 0], corners[:, 1], left=FRAME_HEIGHT, right=FRAME_HEIGHT)
+    depth = rows - top[None, :]
+    shade = 1 - 0.006 * np.maximum(depth - 3, 0)[..., None]
+    picture = np.where(depth[..., None] < 3, np.array(_RIM), np.array(_PAINT) * shade)
+    if camera == "center":  # the window's frame
+        seam = 150.0 + 10 * ((columns - 161) / 62) ** 2
+        inside = rows - seam[None, :]
+        picture = np.where((np.abs(inside) < 0.9)[..., None], np.array(_SEAM), picture)
+        picture = np.where(((inside > 3) & (inside < 4))[..., None], np.array(_SEAM) * 1.6, picture)
+    return depth > 0, np.clip(picture, 0, 255).astype(np.uint8)

@@ -1,0 +1,71 @@
+"""Controls -> motion: the simulator's car as a bicycle model with its limits, in steps of 0.02 s.
+
+Every figure is measured or read from the simulator's public source: docs/simulator.md.
+"""
+
+import math
+from dataclasses import dataclass
+
+STEP_SECONDS = 0.02
+MPH = 1 / 2.23693629  # metres a second
+FULL_LOCK_DEGREES = 25.0
+WHEELBASE_M = 2.87
+
+_TOP_SPEED = 30 * MPH
+_FULL_THROTTLE, _DRAG, _FULL_BRAKE = 5.4, 0.1, 7.3  # m/s2, 1/s, m/s2
+_GRAVITY = 9.81
+_YAW_GAIN = 1.05  # of the kinematic bicycle's
+_MOST_SIDEWAYS = 13.0  # m/s2
+_STEERING_LAG_SECONDS = 0.15
+_PITCH_LAG_SECONDS = 0.3
+_PITCH_REST, _PITCH_THROTTLE, _PITCH_BRAKE = 0.3, 1.55, -1.6  # degrees, nose up
+
+
+@dataclass
+class Car:
+    """A car on the road. x, z: metres; heading: radians from +z towards +x; speed: m/s; pitch: radians, nose up.
+
+    steering, -1 (left) to 1 (right), throttle and brake, 0 to 1, are its controls.
+    """
+
+    x: float
+    y: float
+    z: float
+    heading: float
+    speed: float = 0.0
+    steering: float = 0.0
+    throttle: float = 0.0
+    brake: float = 0.0
+    pitch: float = 0.0
+    _yaw_rate: float = 0.0
+
+    def control(self, steering: float, throttle: float) -> None:
+        """Set the controls that hold from now on; a negative throttle brakes."""
+        self.steering = min(max(steering, -1.0), 1.0)
+        self.throttle = min(max(throttle, 0.0), 1.0)
+        self.brake = min(max(-throttle, 0.0), 1.0)
+
+    def step(self, grade: float = 0.0) -> None:
+        """Let 0.02 s pass on a road that rises by `grade` for each metre ahead."""
+        self._change_speed(grade)
+        curvature = math.tan(math.radians(self.steering * FULL_LOCK_DEGREES)) / WHEELBASE_M
+        most = _MOST_SIDEWAYS / max(self.speed, 1.0)
+        wanted = min(max(_YAW_GAIN * self.speed * curvature, -most), most)
+        self._yaw_rate += (wanted - self._yaw_rate) * STEP_SECONDS / _STEERING_LAG_SECONDS
+        self.heading += self._yaw_rate * STEP_SECONDS
+        level = self.speed * STEP_SECONDS / math.hypot(1.0, grade)
+        self.x += level * math.sin(self.heading)
+        self.z += level * math.cos(self.heading)
+        pitch = math.radians(_PITCH_REST + _PITCH_THROTTLE * self.throttle + _PITCH_BRAKE * self.brake)
+        self.pitch += (pitch + math.atan(grade) - self.pitch) * STEP_SECONDS / _PITCH_LAG_SECONDS
+
+    def set_back(self, x: float, y: float, z: float, heading: float) -> None:
+        """Put the car somewhere else, as fast as it is."""
+        self.x, self.y, self.z, self.heading, self._yaw_rate = x, y, z, heading, 0.0
+
+    def _change_speed(self, grade: float) -> None:
+        """Accelerate; the top speed is cut before, so that it shows 30.2 mph, as the simulator does."""
+        speed = min(self.speed, _TOP_SPEED)
+        slope = _GRAVITY * grade / math.hypot(1.0, grade)
+        acceleration = _FULL_THROTTLE * self.throttle - _DRAG * speed - _FULL_BRAKE * self.brake - slope
+        self.speed = max(speed + acceleration * STEP_SECONDS, 0.0)

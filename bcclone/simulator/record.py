@@ -1,0 +1,120 @@
+"""Expert on a track -> driving_log.csv and IMG/, three cameras a row, exactly as the simulator records."""
+
+import datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from bcclone.errors import UserError
+from bcclone.images import encode_jpeg
+from bcclone.progress import Progress
+from bcclone.recording.inputs import LOG_NAME
+from bcclone.simulator.camera import MOUNTS
+from bcclone.simulator.car import MPH, STEP_SECONDS, Car
+from bcclone.simulator.expert import Expert, ExpertSettings
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import Track
+from bcclone.simulator.world import start_on
+
+_BETWEEN_ROWS_SECONDS = 1 / 15
+_BEGUN = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was recorded: the log, its rows, and how long and how far the car drove."""
+
+    log: Path
+    rows: int
+    seconds: float
+    distance_m: float
+
+
+class RecordingWriter:
+    """Writes rows as the simulator does: three images, then their row; a row that fails leaves no trace."""
+
+    def __init__(self, folder: Path) -> None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} is not an empty folder; choose another one to record into")
+        self.log, self._images, self.rows = folder / LOG_NAME, folder / "IMG", 0
+        self._file: BinaryIO | None = None
+        try:
+            self._images.mkdir(parents=True)
+            self._file = self.log.open("wb", buffering=0)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
+
+    def __enter__(self) -> "RecordingWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, seconds: float, car: Car, jpegs: Mapping[str, bytes]) -> None:
+        """Append a row; raises UserError when the disk refuses, and then all rows before it are whole."""
+        moment = _BEGUN + datetime.timedelta(milliseconds=round(seconds * 1000))
+        stamp = f"{moment:%Y_%m_%d_%H_%M_%S}_{moment.microsecond // 1000:03d}"
+        paths = {camera: self._images / f"{camera}_{stamp}.jpg" for camera in jpegs}
+        with self._undone_on_failure(list(paths.values())) as file:
+            for camera, jpeg in jpegs.items():
+                paths[camera].write_bytes(jpeg)
+            numbers = (car.steering, car.throttle, car.brake, car.speed / MPH)
+            names = (str(paths[camera].absolute()) for camera in MOUNTS)
+            file.write((",".join((*names, *map(_single, numbers))) + "\n").encode())
+        self.rows += 1
+
+    @contextmanager
+    def _undone_on_failure(self, images: list[Path]) -> Iterator[BinaryIO]:
+        if self._file is None:
+            raise ValueError("the recording is closed")
+        end = self._file.tell()
+        try:
+            yield self._file
+        except BaseException as error:
+            self._file.truncate(end)
+            for image in images:
+                image.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise UserError(
+                    f"{self.log.parent}: cannot write: {error.strerror}; the {self.rows} rows recorded so far are whole"
+                ) from None
+            raise
+
+
+def record(folder: Path, renderer: Renderer, track: Track, settings: ExpertSettings, laps: float, seed: int) -> Recorded:
+    """Let an expert drive `laps` laps and record them; the same seed and folder give the same bytes."""
+    car, expert = start_on(track), Expert(track, settings, seed)
+    place = track.locate(car.x, car.y, car.z)
+    progress_m, distance_m, step, next_row = 0.0, 0.0, 0, 0.0
+    goal = laps * track.length_m
+    with RecordingWriter(folder) as writer, Progress("recording", round(goal), "m") as progress:
+        try:
+            while progress_m < goal:
+                car.control(*expert.control(car, place))
+                seconds = step * STEP_SECONDS
+                if seconds >= next_row:
+                    next_row += _BETWEEN_ROWS_SECONDS
+                    if expert.recording:
+                        frames = renderer.frames(car)
+                        writer.write(seconds, car, {camera: encode_jpeg(frame) for camera, frame in frames.items()})
+                        progress.advance(max(round(progress_m) - progress.done, 0), f"{writer.rows} rows")
+                car.step(place.grade)
+                before, place = place, track.locate(car.x, car.y, car.z)
+                car.y = place.height_m
+                progress_m += track.apart(before.along_m, place.along_m)
+                distance_m += car.speed * STEP_SECONDS
+                step += 1
+            progress.advance(round(goal) - progress.done, f"{writer.rows} rows")
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{folder} keeps the {writer.rows} rows recorded so far") from None
+        return Recorded(writer.log, writer.rows, round(step * STEP_SECONDS, 2), round(distance_m, 1))
+
+
+def _single(value: float) -> str:
+    """Write a number as the simulator does: single precision, seven digits, 3.798023E-05."""
+    return f"{np.float32(value):.7g}".replace("e", "E")

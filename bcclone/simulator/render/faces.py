@@ -1,0 +1,122 @@
+"""Walls and decks -> picture: parallelograms, drawn where nothing nearer is; compiled."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from bcclone.simulator.render.surface import level_of, lit, mountain_road, put, seen_through, texel
+from bcclone.simulator.scene.structures import Material
+from bcclone.simulator.scene.textures import GRAIN
+
+_NEAR_M, _FAR_M = 0.3, 300.0
+_BLACK_WALL, _STONE, _DECK = int(Material.BLACK_WALL), int(Material.STONE), int(Material.DECK)
+
+
+@njit(fastmath=True, cache=True, inline="always")
+def _dot(one, other):
+    return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
+
+
+@njit(fastmath=True, cache=True)
+def _seen_box(corner, ahead, across, axes, focal, rows, columns):
+    """Return first and last row and column of a face on the screen; an empty box when it is not seen."""
+    points = np.empty((4, 3))
+    for number in range(4):
+        first, second = (number == 1 or number == 2), number >= 2  # noqa: PLR1714 compiled
+        for axis in range(3):
+            total = 0.0
+            for part in range(3):
+                total += axes[part, axis] * (corner[part] + first * ahead[part] + second * across[part])
+            points[number, axis] = total
+    cut = np.empty(3)
+    box = np.empty(4)
+    box[0], box[1], box[2], box[3] = 1e9, -1e9, 1e9, -1e9
+    for number in range(4):
+        here, there = points[number], points[(number + 1) % 4]
+        if here[2] >= _NEAR_M:
+            _widen(box, here, focal, rows, columns)
+        if (here[2] < _NEAR_M) != (there[2] < _NEAR_M):
+            share = (_NEAR_M - here[2]) / (there[2] - here[2])
+            for axis in range(2):
+                cut[axis] = here[axis] + (there[axis] - here[axis]) * share
+            cut[2] = _NEAR_M
+            _widen(box, cut, focal, rows, columns)
+    top, bottom = max(int(math.floor(box[0])), 0), min(int(math.ceil(box[1])), rows - 1)
+    left, right = max(int(math.floor(box[2])), 0), min(int(math.ceil(box[3])), columns - 1)
+    return top, bottom, left, right
+
+
+@njit(fastmath=True, cache=True)
+def _widen(box, point, focal, rows, columns):
+    row = rows * 0.5 - focal * point[1] / point[2]
+    column = columns * 0.5 + focal * point[0] / point[2]
+    # far outside is as good as just outside, and fits an integer
+    row, column = min(max(row, -9.0), rows + 9.0), min(max(column, -9.0), columns + 9.0)
+    box[0], box[1] = min(box[0], row), max(box[1], row)
+    box[2], box[3] = min(box[2], column), max(box[3], column)
+
+
+@njit(fastmath=True, cache=True)
+def _face_color(face, along, across, depth, focal, surface, air):
+    """Return the colour of a place of a face; along, across: 0 to 1 on its edges."""
+    material = int(face[9])
+    pixel_m = depth / focal
+    length = math.sqrt(face[3] ** 2 + face[4] ** 2 + face[5] ** 2)
+    width = math.sqrt(face[6] ** 2 + face[7] ** 2 + face[8] ** 2)
+    u, v = face[10] + along * length, face[11] + across * width
+    if material == _DECK:
+        color, is_road = mountain_road(v, u, 1.0, pixel_m, pixel_m * 6.0, surface, air.line_visibility)
+        if is_road and air.road_visibility >= 0.5:
+            return color
+        return lit((132.0, 126.0, 112.0), 1.0, 1.0)
+    grain = texel(surface.textures[GRAIN], surface.offsets, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
+    if material == _STONE:
+        cap = 1.25 if across > 0.8 else 1.0
+        return lit((138.0, 132.0, 116.0), (1.0 + 0.16 * grain) * cap, 0.6)
+    if material == _BLACK_WALL:
+        return lit((66.0, 66.0, 64.0) if across > 0.93 else (24.0, 25.0, 28.0), 1.0 + 0.06 * grain, 0.8)
+    return lit((60.0, 58.0, 54.0), 1.0 + 0.1 * grain, 0.2)
+
+
+@njit(fastmath=True, cache=True, nogil=True)
+def draw_faces(position, axes, focal, faces, surface, air, picture, depths):
+    """Draw every face that is before what `depths` holds, and note its depth there."""
+    rows, columns = depths.shape
+    corner, normal = np.empty(3), np.empty(3)
+    for number in range(faces.shape[0]):
+        face = faces[number]
+        ahead, across = face[3:6], face[6:9]
+        for axis in range(3):
+            corner[axis] = face[axis] - position[axis]
+            after, last = (axis + 1) % 3, (axis + 2) % 3
+            normal[axis] = ahead[after] * across[last] - ahead[last] * across[after]
+        away = _dot(normal, corner)
+        if abs(corner[0]) > _FAR_M or abs(corner[2]) > _FAR_M:
+            continue
+        top, bottom, left, right = _seen_box(corner, ahead, across, axes, focal, rows, columns)
+        squared, mutual, other = _dot(ahead, ahead), _dot(ahead, across), _dot(across, across)
+        spread = squared * other - mutual * mutual
+        for row in range(top, bottom + 1):
+            up = (rows * 0.5 - row - 0.5) / focal
+            for column in range(left, right + 1):
+                aside = (column + 0.5 - columns * 0.5) / focal
+                dx = axes[0, 0] * aside + axes[0, 1] * up + axes[0, 2]
+                dy = axes[1, 0] * aside + axes[1, 1] * up + axes[1, 2]
+                dz = axes[2, 0] * aside + axes[2, 1] * up + axes[2, 2]
+                facing = normal[0] * dx + normal[1] * dy + normal[2] * dz
+                if abs(facing) < 1e-9:
+                    continue
+                depth = away / facing
+                if depth < _NEAR_M or depth > depths[row, column] - 0.02:
+                    continue
+                x, y, z = dx * depth - corner[0], dy * depth - corner[1], dz * depth - corner[2]
+                first = x * ahead[0] + y * ahead[1] + z * ahead[2]
+                second = x * across[0] + y * across[1] + z * across[2]
+                along = (first * other - second * mutual) / spread
+                over = (second * squared - first * mutual) / spread
+                if along < 0.0 or along > 1.0 or over < 0.0 or over > 1.0:
+                    continue
+                color = _face_color(face, along, over, depth, focal, surface, air)
+                put(picture, row, column, seen_through(color, depth, air), air.brightness)
+                depths[row, column] = depth

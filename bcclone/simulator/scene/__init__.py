@@ -1,0 +1,61 @@
+"""Track and conditions -> everything that a camera can see of them, as arrays."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.scene.ground import Ground, make_ground
+from bcclone.simulator.scene.lighting import add_tree_shadows, bake_light
+from bcclone.simulator.scene.plants import Cards, Pictures, draw_cards, place_cards
+from bcclone.simulator.scene.roadmap import Floats
+from bcclone.simulator.scene.structures import Faces, build_structures
+from bcclone.simulator.scene.textures import make_textures
+from bcclone.simulator.scene.verge import Verge, make_verge
+from bcclone.simulator.track import Track, load_track
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A track in its surroundings. light: sunlight on every cell, relative to level ground, (side, side)."""
+
+    track: Track
+    ground: Ground
+    light: Floats
+    verge: Verge
+    cards: Cards
+    pictures: Pictures
+    faces: Faces
+    textures: Floats
+
+
+def build_scene(track_name: str, conditions: Conditions) -> Scene:
+    """Return the scene of a track; built once for the same track, sun and texture seed."""
+    sun = (conditions.sun_elevation, conditions.sun_azimuth)
+    return _build(track_name, *sun, conditions.texture_seed)
+
+
+@lru_cache(maxsize=2)
+def _build(track_name: str, sun_elevation: float, sun_azimuth: float, seed: int) -> Scene:
+    sun = Conditions(sun_elevation=sun_elevation, sun_azimuth=sun_azimuth).sun
+    track = load_track(track_name)
+    ground = make_ground(track, seed)
+    cards = place_cards(track, ground, seed)
+    light = bake_light(ground.heights_m, sun)
+    light = add_tree_shadows(light, ground.grid, _tall(cards), sun)
+    return Scene(
+        track,
+        ground,
+        light,
+        make_verge(track, sun),
+        cards,
+        draw_cards(seed),
+        build_structures(track, ground),
+        make_textures(seed),
+    )
+
+
+def _tall(cards: Cards) -> npt.NDArray[np.float32]:
+    return cards.places[: cards.trees, [0, 2, 3]]

@@ -1,0 +1,161 @@
+"""Track -> the ground it lies in: heights, what covers it, and the road's map.
+
+The lake's hills come from the figures, the mountain's are made around its road; finer detail is noise.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.simulator.scene.roadmap import CELL_M, Floats, Grid, RoadMap, map_road
+from bcclone.simulator.scene.textures import tiling_noise
+from bcclone.simulator.track import LAKE, Track, read_figures
+
+_LAKE_GRID = Grid(-342.0, -368.0, 1400)
+_MOUNTAIN_GRID = Grid(-136.0, -285.0, 1024)
+_LAKE_WATER_M = -0.5
+_NO_WATER_M = -1000.0
+_BED_M, _BED_BLEND_M = 6.0, 4.5  # level this far beside the centre line, and over this blended into the hills
+_DECK_HALF_WIDTH_M = 5.6
+# Radius and height of the rocks: estimates, their meshes are not public.
+_ROCKS = {"rock1": (15.0, 9.0), "rock2": (19.0, 11.0)}
+
+# What covers the ground, RGB under full light: drawn from what recordings show.
+_GRASS, _DRY, _DIRT, _SCRUB, _STONE = (192, 164, 84), (200, 176, 118), (182, 132, 92), (140, 126, 68), (142, 140, 128)
+_MEADOW, _LEAVES, _CLIFF, _DARK_CLIFF = (128, 146, 46), (96, 118, 40), (146, 130, 100), (96, 88, 72)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """heights_m, float32 (side, side); cover, RGB float32 (side, side, 3); water_m: the height of its surface."""
+
+    grid: Grid
+    heights_m: Floats
+    cover: Floats
+    road: RoadMap
+    water_m: float
+
+
+def make_ground(track: Track, seed: int) -> Ground:
+    """Return the ground of the track; the same seed gives the same."""
+    return (_lake if track.road is LAKE else _mountain)(track, seed)
+
+
+def _lake(track: Track, seed: int) -> Ground:
+    grid = _LAKE_GRID
+    road = map_road(track, grid, np.ones(len(track.line), bool))
+    beside = np.abs(road.cross_track_m)
+    coarse = read_figures("lake_terrain.csv").astype(np.float32)
+    hills = cv2.resize(coarse, (grid.side, grid.side), interpolation=cv2.INTER_CUBIC)
+    relief = _noise(grid, seed, 64) * 1.6 + _noise(grid, seed + 1, 16) * 0.5
+    hills = hills + relief * np.clip((beside - 9) / 12, 0, 1) * np.clip(np.abs(hills) / 6, 0.15, 1)
+    steps = (hills + 5 * _noise(grid, seed + 5, 32)) / 9
+    ledges = _smooth_step(steps % 1, 0.3, 0.8) - steps % 1  # the figures are too coarse for rock faces
+    hills = hills + 9 * 0.6 * ledges * np.clip((hills - 4) / 4, 0, 1) * np.clip((beside - 11) / 6, 0, 1)
+    stony = np.zeros((grid.side, grid.side), bool)
+    for kind, (radius, height) in _ROCKS.items():
+        for x, y, z in read_figures("lake_props.csv", (kind,)):
+            bump = _boulder(grid, (x, y, z), radius, height, seed)
+            bump = np.where(beside > 14, bump, -1e3)
+            stony |= bump > hills
+            hills = np.maximum(hills, bump)
+    bridge = (road.along_m > track.road.bridge[0]) & (road.along_m < track.road.bridge[1]) & (beside < 30)
+    level = np.clip((_BED_M + _BED_BLEND_M - beside) / _BED_BLEND_M, 0, 1)
+    level = np.where(bridge, (beside < _DECK_HALF_WIDTH_M).astype(np.float32), level)
+    heights = hills * (1 - level) + road.road_height_m * level
+    cover = _mixed(grid, seed, (_GRASS, _DRY, _DIRT, _SCRUB))
+    cover = _stone_on_slopes(cover, heights, _STONE, 0.85)
+    cover[stony] = _STONE
+    return Ground(grid, _single(heights), _single(cover), road, _LAKE_WATER_M)
+
+
+def _mountain(track: Track, seed: int) -> Ground:
+    grid = _MOUNTAIN_GRID
+    start, end = track.road.bridge
+    along = np.arange(len(track.line)) * track.length_m / len(track.line)
+    on_ground = (along < start) | (along > end)
+    road = map_road(track, grid, on_ground)
+    beside = np.abs(road.cross_track_m)
+    base = _between_roads(track.line[on_ground], grid)
+    far = _distance_to_road(track.line[on_ground], grid)
+    rise = _smooth_step(far, 8.0, 15.0)
+    # walls in some places, slopes that fall away in others
+    walls = _noise(grid, seed, 128)
+    cliffs = np.where(walls > -0.2, 7 + 6 * np.clip(walls, 0, 2), 5.0 * walls)
+    terraces = np.floor(cliffs / 4) * 4 + 4 * _smooth_step(cliffs / 4 % 1, 0.55, 1.0)
+    away = np.clip((far - 40) / 120, 0, 1)
+    hills = base + rise * terraces + _noise(grid, seed + 1, 32) * rise * 1.2 + away * 14 * _noise(grid, seed + 2, 256)
+    level = np.clip((_BED_M + 2.0 - beside) / 2.0, 0, 1)
+    heights = hills * (1 - level) + np.where(level > 0, road.road_height_m, 0.0) * level
+    cover = _mixed(grid, seed, (_MEADOW, _LEAVES, _MEADOW, _LEAVES))
+    cover = _stone_on_slopes(cover, heights, _CLIFF, 0.7)
+    cover = np.where((walls > 0.9)[..., None] & (_slope(heights) > 1.2)[..., None], np.array(_DARK_CLIFF), cover)
+    return Ground(grid, _single(heights), _single(cover), road, _NO_WATER_M)
+
+
+def _boulder(
+    grid: Grid, place: tuple[float, float, float], radius: float, height: float, seed: int
+) -> npt.NDArray[np.float64]:
+    """Return the surface of a rounded rock; far below everything where it is not."""
+    x, z = grid.centres()
+    inside = 1 - ((x - place[0]) ** 2 + (z - place[2]) ** 2) / radius**2
+    lumps = 1 + 0.12 * _noise(grid, seed + 7, 16)
+    return np.where(inside > 0, np.sqrt(np.clip(inside, 0, 1)) * height * lumps + place[1] - 4.0, -1e3)
+
+
+def _between_roads(line: npt.NDArray[np.float64], grid: Grid) -> npt.NDArray[np.float64]:
+    """Return the height that the road around a place suggests, near parts of it before far ones."""
+    cells = grid.side // 16
+    steps = (np.arange(cells) + 0.5) * CELL_M * 16
+    x, z = np.meshgrid(steps + grid.x, steps + grid.z)
+    some = line[::8]
+    squared = (x[..., None] - some[:, 0]) ** 2 + (z[..., None] - some[:, 2]) ** 2
+    weight = (squared + 30.0) ** -2
+    coarse = (weight * some[:, 1]).sum(-1) / weight.sum(-1)
+    return np.asarray(cv2.resize(coarse, (grid.side, grid.side), interpolation=cv2.INTER_CUBIC), np.float64)
+
+
+def _distance_to_road(line: npt.NDArray[np.float64], grid: Grid) -> Floats:
+    free = np.ones((grid.side, grid.side), np.uint8)
+    pixels = ((line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(int)
+    free[pixels[:, 1], pixels[:, 0]] = 0
+    return np.asarray(cv2.distanceTransform(free, cv2.DIST_L2, 5) * CELL_M, np.float32)
+
+
+def _noise(grid: Grid, seed: int, grain: int) -> Floats:
+    """Return smooth noise of deviation 1 whose lumps are about `grain` cells wide."""
+    cells = 2 ** math.ceil(math.log2(grid.side / grain)) + 2
+    field = tiling_noise(cells + cells % 2, 1000 + seed * 31 + grain, ((1, 1.0), (2, 1.0)))
+    smooth = cv2.resize(field, None, fx=grain, fy=grain, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(smooth[: grid.side, : grid.side], np.float32)
+
+
+def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> npt.NDArray[np.float32]:
+    """Return patches of the covers that run into each other."""
+    weights = np.stack([np.exp(2.2 * _noise(grid, seed + 11 + n, 64)) for n in range(len(covers))], -1)
+    weights[..., 0] *= 2.5
+    weights /= weights.sum(-1, keepdims=True)
+    return np.asarray(weights @ np.array(covers, np.float32), np.float32)
+
+
+def _stone_on_slopes(cover: Floats, heights: npt.NDArray[np.floating], stone: tuple[int, int, int], steep: float) -> Floats:
+    share = np.clip((_slope(heights) - steep) / 0.5, 0, 1)[..., None]
+    return np.asarray(cover * (1 - share) + np.array(stone) * share, np.float32)
+
+
+def _slope(heights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    return np.hypot(*np.gradient(heights, CELL_M))
+
+
+def _smooth_step(values: npt.NDArray[np.floating], start: float, end: float) -> npt.NDArray[np.floating]:
+    share = np.clip((values - start) / (end - start), 0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def _single(values: npt.NDArray[np.floating]) -> Floats:
+    return np.ascontiguousarray(values, np.float32)
+
+

@@ -1,0 +1,182 @@
+"""Figures and seed -> trees, bushes and signs: upright cards that always face the camera, and their pictures.
+
+The pictures are drawn here, stroke by stroke, from a seed.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.simulator.scene.ground import Ground
+from bcclone.simulator.scene.roadmap import CELL_M, Floats
+from bcclone.simulator.track import LAKE, Track, read_figures
+
+Pictures = npt.NDArray[np.uint8]
+Rows = list[tuple[float, float, float, float, float, int]]
+
+CARD_HEIGHT, CARD_WIDTH = 128, 64  # texels
+_PINE_HEIGHT_M = 18.0  # of a tree whose scale in the figures is 1; an estimate
+_PALM_HEIGHTS_M = (6.0, 11.0)
+_CLEAR_M = 7.5  # no plant is nearer to the centre line
+
+
+class Kind(IntEnum):
+    """Which picture a card shows."""
+
+    PINE_A, PINE_B, PINE_C, PINE_D, BUSH_A, BUSH_B, SIGN, TOWER, PALM_A, PALM_B, TIRE = range(11)
+
+
+_PINES = (Kind.PINE_A, Kind.PINE_B, Kind.PINE_C, Kind.PINE_D)
+_PALMS = (Kind.PALM_A, Kind.PALM_B)
+
+
+@dataclass(frozen=True)
+class Cards:
+    """places, float32 (cards, 6): x, y of the foot, z, height and width in metres, kind; trees: how many come first."""
+
+    places: Floats
+    trees: int
+
+
+def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
+    """Return everything that stands on the ground as a card."""
+    randomness = np.random.default_rng(seed + 101)
+    if track.road is LAKE:
+        trees = _figured_pines(ground, randomness)
+        rest = _bushes(ground, randomness, clumps=170, reach_m=60.0) + _lake_props()
+    else:
+        trees = _palms(ground, randomness, count=420)
+        rest = _bushes(ground, randomness, clumps=220, reach_m=70.0)
+    return Cards(np.array(trees + rest, np.float32), len(trees))
+
+
+def _figured_pines(ground: Ground, randomness: np.random.Generator) -> Rows:
+    rows: Rows = []
+    for x, z, scale in read_figures("lake_trees.csv"):
+        height = _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15)
+        rows.append((x, _height_at(ground, x, z), z, height, height * 0.42, int(randomness.choice(_PINES))))
+    return rows
+
+
+def _lake_props() -> Rows:
+    rows: Rows = [(x, 2.0, z, 2.6, 1.7, Kind.SIGN) for x, _, z in read_figures("lake_props.csv", ("sign",))]
+    rows += [(x, 2.0, z, 0.75, 0.9, Kind.TIRE) for x, _, z in read_figures("lake_props.csv", ("tire",))]
+    return rows + [(x, y, z, 46.0, 16.0, Kind.TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))]
+
+
+def _palms(ground: Ground, randomness: np.random.Generator, count: int) -> Rows:
+    rows: Rows = []
+    for x, z in _spots(ground, randomness, count, (_CLEAR_M + 1.0, 90.0)):
+        height = randomness.uniform(*_PALM_HEIGHTS_M)
+        rows.append((x, _height_at(ground, x, z), z, height, height * 0.8, int(randomness.choice(_PALMS))))
+    return rows
+
+
+def _bushes(ground: Ground, randomness: np.random.Generator, clumps: int, reach_m: float) -> Rows:
+    """Return bushes in clumps of a few, on dry ground beside the road."""
+    rows: Rows = []
+    for x, z in _spots(ground, randomness, clumps, (_CLEAR_M + 1.5, reach_m)):
+        for _ in range(int(randomness.integers(2, 7))):
+            near_x, near_z = x + randomness.normal(0, 2.5), z + randomness.normal(0, 2.5)
+            if _beside(ground, near_x, near_z) > _CLEAR_M:
+                height = randomness.uniform(0.7, 1.6)
+                kind = Kind.BUSH_A if randomness.random() < 0.5 else Kind.BUSH_B
+                rows.append((near_x, _height_at(ground, near_x, near_z) - 0.1, near_z, height, height * 1.7, kind))
+    return rows
+
+
+def _spots(
+    ground: Ground, randomness: np.random.Generator, count: int, beside_m: tuple[float, float]
+) -> list[tuple[float, float]]:
+    """Return places on dry ground between two distances of the road."""
+    near = np.where(ground.road.cross_track_m < 99, 0, 1).astype(np.uint8)
+    far = cv2.distanceTransform(near, cv2.DIST_L2, 5) * CELL_M + np.minimum(np.abs(ground.road.cross_track_m), 16)
+    usable = (far > beside_m[0]) & (far < beside_m[1]) & (ground.heights_m > ground.water_m + 0.4)
+    rows, columns = np.nonzero(usable)
+    chosen = randomness.choice(len(rows), count, replace=False)
+    x = ground.grid.x + (columns[chosen] + randomness.random(count)) * CELL_M
+    z = ground.grid.z + (rows[chosen] + randomness.random(count)) * CELL_M
+    return list(zip(x.tolist(), z.tolist(), strict=True))
+
+
+def _height_at(ground: Ground, x: float, z: float) -> float:
+    return float(ground.heights_m[ground.grid.cell(x, z)])
+
+
+def _beside(ground: Ground, x: float, z: float) -> float:
+    return abs(float(ground.road.cross_track_m[ground.grid.cell(x, z)]))
+
+
+def draw_cards(seed: int) -> Pictures:
+    """Return the picture of every kind, RGBA uint8 (kinds, 128, 64, 4), top row first."""
+    pictures = np.zeros((len(Kind), CARD_HEIGHT, CARD_WIDTH, 4), np.uint8)
+    for kind in _PINES:
+        _draw_pine(pictures[kind], np.random.default_rng(seed * 97 + kind))
+    for kind in _PALMS:
+        _draw_palm(pictures[kind], np.random.default_rng(seed * 97 + kind))
+    for kind in (Kind.BUSH_A, Kind.BUSH_B):
+        _draw_bush(pictures[kind], np.random.default_rng(seed * 97 + kind))
+    _draw_sign(pictures[Kind.SIGN])
+    _draw_tower(pictures[Kind.TOWER])
+    cv2.ellipse(pictures[Kind.TIRE], (32, 70), (31, 58), 0, 0, 360, (20, 20, 22, 255), -1)
+    return pictures
+
+
+def _shaded(color: tuple[int, int, int], brightness: float) -> tuple[int, int, int, int]:
+    red, green, blue = (int(min(channel * brightness, 255)) for channel in color)
+    return red, green, blue, 255
+
+
+def _draw_pine(picture: Pictures, randomness: np.random.Generator) -> None:
+    """A bare trunk below, and clumps of needles that are dark beneath and lit above."""
+    lean = int(randomness.integers(-3, 4))
+    cv2.line(picture, (32, 127), (32 + lean, 20), (62, 50, 38, 255), 3)
+    lowest = int(randomness.integers(62, 86))
+    for _ in range(46):
+        y = int(randomness.uniform(8, lowest))
+        widest = 5 + 24 * math.sin(math.pi * min((y + 8) / (lowest + 24), 1.0))
+        x = int(32 + lean * (1 - y / 127) + randomness.normal(0, widest * 0.42))
+        for _ in range(11):
+            spot = (int(x + randomness.normal(0, 4)), int(y + randomness.normal(0, 2.2)))
+            brightness = randomness.uniform(0.4, 0.9) + 0.5 * (spot[1] < y and spot[0] > x)
+            size = (int(randomness.integers(1, 4)), int(randomness.integers(1, 3)))
+            cv2.ellipse(picture, spot, size, 0, 0, 360, _shaded((70, 76, 46), brightness), -1)
+
+
+def _draw_palm(picture: Pictures, randomness: np.random.Generator) -> None:
+    cv2.line(picture, (32, 127), (32, 26), (122, 96, 66, 255), 4)
+    for angle in np.linspace(-200, 20, 12) + randomness.normal(0, 6, 12):
+        tip = (32 + 29 * math.cos(math.radians(angle)), 30 + 26 * math.sin(math.radians(angle)) + 12)
+        middle = ((32 + tip[0]) / 2, (26 + tip[1]) / 2 - 8)
+        frond = np.array([(32, 26), middle, tip], np.int32)
+        cv2.polylines(picture, [frond], False, _shaded((70, 98, 30), randomness.uniform(0.6, 1.2)), 5)
+
+
+def _draw_bush(picture: Pictures, randomness: np.random.Generator) -> None:
+    for _ in range(150):
+        x, y = randomness.normal(32, 13), randomness.uniform(14, 127)
+        if abs(x - 32) < 31 * math.sqrt(min((y - 6) / 70, 1.0)):
+            brightness = randomness.uniform(0.45, 0.9) + 0.3 * (1 - y / 127)
+            cv2.ellipse(picture, (int(x), int(y)), (3, 7), 0, 0, 360, _shaded((62, 70, 30), brightness), -1)
+
+
+def _draw_sign(picture: Pictures) -> None:
+    cv2.rectangle(picture, (29, 50), (35, 127), (34, 34, 38, 255), -1)
+    cv2.rectangle(picture, (3, 4), (61, 56), (26, 30, 40, 255), -1)
+    cv2.rectangle(picture, (7, 8), (57, 52), (58, 66, 84, 255), 2)
+
+
+def _draw_tower(picture: Pictures) -> None:
+    color = (70, 88, 108, 255)
+    for foot, top in (((12, 127), (30, 0)), ((52, 127), (34, 0))):
+        cv2.line(picture, foot, top, color, 2)
+    for y in range(10, 127, 14):
+        half = int(2 + 18 * y / 127)
+        cv2.line(picture, (32 - half, y), (32 + half, y + 14), color, 1)
+        cv2.line(picture, (32 + half, y), (32 - half, y + 14), color, 1)
+    for y in (14, 30):
+        cv2.line(picture, (4, y), (60, y), color, 2)

@@ -1,0 +1,102 @@
+"""Track -> what is built along it: bridge walls, guard walls, the deck that carries the road over itself.
+
+All of it is parallelograms, so that one short loop draws everything.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.simulator.scene.ground import Ground
+from bcclone.simulator.track import LAKE, STEP_M, Track
+
+Points = npt.NDArray[np.float64]
+
+_PIECE_M = 4.0
+_LAKE_WALL_M, _LAKE_WALL_HEIGHT_M = 5.55, 0.85
+_GUARD_WALL_M, _GUARD_WALL_HEIGHT_M = 6.1, 0.75
+_DECK_HALF_WIDTH_M, _DECK_THICKNESS_M = 6.0, 1.4
+_SHARP_RADIUS_M = 30.0
+
+
+class Material(IntEnum):
+    """How a face is drawn."""
+
+    BLACK_WALL, STONE, DECK, DARK = range(4)
+
+
+@dataclass(frozen=True)
+class Faces:
+    """float64 (faces, 12): corner, first edge, second edge (x, y, z each), material, and what its first edge
+    begins at and counts from there: metres along the track for the deck."""
+
+    values: Points
+
+
+def build_structures(track: Track, ground: Ground) -> Faces:
+    """Return everything that is built along the track."""
+    start, end = track.road.bridge
+    if track.road is LAKE:
+        rows = [
+            row
+            for side in (-1, 1)
+            for row in _wall(_beside(track, side * _LAKE_WALL_M, start, end), -3.0, _LAKE_WALL_HEIGHT_M, 0)
+        ]
+    else:
+        rows = _deck(track, start, end) + _guard_walls(track, ground)
+    return Faces(np.array(rows, np.float64).reshape(-1, 12))
+
+
+def _beside(track: Track, cross_track_m: float, start: float, end: float) -> Points:
+    """Return points along the track, a piece apart, some metres beside it."""
+    places = np.linspace(start, end, max(round((end - start) / _PIECE_M), 1) + 1)
+    return np.array([track.point(place, cross_track_m)[:3] for place in places])
+
+
+def _wall(foot: Points, below_m: float, above_m: float, material: int) -> list[Points]:
+    """Return upright faces over a line of points, from below to above its height."""
+    rows = []
+    for begin, end in zip(foot[:-1], foot[1:], strict=True):
+        corner = begin + (0.0, below_m, 0.0)
+        rows.append(np.concatenate([corner, end - begin, (0.0, above_m - below_m, 0.0), (material, 0.0, 0.0)]))
+    return rows
+
+
+def _deck(track: Track, start: float, end: float) -> list[Points]:
+    """Return the road's surface over the gap, its underside, its sides and their walls."""
+    rows = []
+    left, right = (_beside(track, side * _DECK_HALF_WIDTH_M, start, end) for side in (-1, 1))
+    places = np.linspace(start, end, len(left))
+    for piece in range(len(left) - 1):
+        ahead, across = left[piece + 1] - left[piece], right[piece] - left[piece]
+        rows.append(np.concatenate([left[piece], ahead, across, (Material.DECK, places[piece], -_DECK_HALF_WIDTH_M)]))
+        below = left[piece] - (0.0, _DECK_THICKNESS_M, 0.0)
+        rows.append(np.concatenate([below, across, ahead, (Material.DARK, 0.0, 0.0)]))
+    for line in (left, right):
+        rows += _wall(line, -_DECK_THICKNESS_M, _GUARD_WALL_HEIGHT_M, Material.STONE)
+    return rows
+
+
+def _guard_walls(track: Track, ground: Ground) -> list[Points]:
+    """Return low walls where the ground falls away from the road, and outside sharp bends."""
+    rows = []
+    pieces = round(track.length_m / _PIECE_M)
+    start, end = track.road.bridge
+    for piece in range(pieces):
+        here, there = piece * track.length_m / pieces, (piece + 1) * track.length_m / pieces
+        if start - _PIECE_M < here < end + _PIECE_M:
+            continue
+        bend = track.curvature[int(here / STEP_M) % len(track.line)]
+        for side in (-1, 1):
+            outside = side * bend < -1 / _SHARP_RADIUS_M
+            if outside or _falls_away(track, ground, here, side):
+                line = np.array([track.point(place, side * _GUARD_WALL_M)[:3] for place in (here, there)])
+                rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, Material.STONE)
+    return rows
+
+
+def _falls_away(track: Track, ground: Ground, along_m: float, side: int) -> bool:
+    x, y, z, _ = track.point(along_m, side * 12.0)
+    return bool(ground.heights_m[ground.grid.cell(x, z)] < y - 1.5)

@@ -1,0 +1,68 @@
+"""Seed -> the world's textures: tiling noise with its coarser levels, made anew each time, so no picture is stored."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+SIZE = 512  # texels, of the finest level
+LEVELS = 10
+# where each level begins in a flat texture
+OFFSETS = np.cumsum([0] + [(SIZE >> level) ** 2 for level in range(LEVELS)])[:-1]
+ASPHALT, GRAIN, COBBLE, ROCK = range(4)
+
+_EVEN = ((1, 1.0), (2, 0.7), (4, 0.5), (8, 0.35), (16, 0.25))
+_FINE = ((1, 1.0), (2, 0.6), (8, 0.25))
+_STONES = 16  # in a row of cobbles
+
+
+def make_textures(seed: int) -> Floats:
+    """Return the four textures, float32 (4, texels of all levels), each of mean 0 and deviation about 1."""
+    asphalt = np.exp(0.5 * tiling_noise(SIZE, seed, _FINE))  # bright grains in a dark ground
+    rock = cv2.GaussianBlur(tiling_noise(SIZE, seed + 3, _EVEN), (1, 9), 0)
+    return np.stack(
+        [
+            _with_levels(asphalt),
+            _with_levels(tiling_noise(SIZE, seed + 1, _EVEN)),
+            _with_levels(_cobbles(seed + 2)),
+            _with_levels(np.asarray(rock, np.float32)),
+        ]
+    )
+
+
+def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -> Floats:
+    """Return noise of deviation 1 that tiles, float32 (size, size); octaves: grain in cells, and weight."""
+    randomness = np.random.default_rng(seed)
+    total = np.zeros((size, size), np.float32)
+    for grain, weight in octaves:
+        cells = size // grain
+        field = randomness.standard_normal((cells, cells)).astype(np.float32)
+        around = cv2.copyMakeBorder(field, 2, 2, 2, 2, cv2.BORDER_WRAP)
+        smooth = cv2.resize(around, None, fx=grain, fy=grain, interpolation=cv2.INTER_CUBIC)
+        smooth = smooth[2 * grain : 2 * grain + size, 2 * grain : 2 * grain + size]
+        total += weight * smooth / float(smooth.std())
+    return np.asarray(total / float(total.std()), np.float32)
+
+
+def _cobbles(seed: int) -> Floats:
+    """Return paving stones of differing brightness, in bond, with dark joints."""
+    randomness = np.random.default_rng(seed)
+    pitch = SIZE // _STONES
+    rows, columns = np.mgrid[0:SIZE, 0:SIZE]
+    course = rows // pitch
+    shifted = columns + np.where(course % 2 == 1, pitch // 2, 0)
+    brightness = randomness.normal(0, 0.8, (_STONES, _STONES))[course, shifted // pitch % _STONES]
+    joint = (rows % pitch < 3) | (shifted % pitch < 3)
+    stones = np.where(joint, -2.0, brightness).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(stones, (3, 3), 0) + 0.4 * tiling_noise(SIZE, seed, _EVEN), np.float32)
+
+
+def _with_levels(texture: Floats) -> Floats:
+    """Return a texture and its halvings one after the other; nearer to its mean the coarser they are."""
+    texture = (texture - texture.mean()) / texture.std()
+    levels = [texture]
+    while levels[-1].shape[0] > 1:
+        half = levels[-1].shape[0] // 2
+        levels.append(levels[-1].reshape(half, 2, half, 2).mean((1, 3)))
+    return np.concatenate([level.ravel() for level in levels[:LEVELS]]).astype(np.float32)

@@ -1,0 +1,84 @@
+"""Where the car was at every step -> how well it drove: autonomy, interventions, distance from the centre line."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bcclone.simulator.car import MPH, STEP_SECONDS
+from bcclone.simulator.track import Place
+
+INTERVENTION_SECONDS = 6.0  # what a person's taking over costs, as the PilotNet paper counts it
+_TRACE_STEPS = 5  # of the car, between two points of the driven line
+
+
+@dataclass(frozen=True)
+class TracePoint:
+    """A point of the driven line: metres, and how far to the right of the centre line."""
+
+    x: float
+    z: float
+    cross_track_m: float
+
+
+@dataclass
+class Score:
+    """What a drive came to so far. limit_m: how far from the centre line is off the road."""
+
+    limit_m: float
+    steps: int = 0
+    distance_m: float = 0.0
+    off_road_m: list[float] = field(default_factory=list)
+    trace: list[TracePoint] = field(default_factory=list)
+    _cross_tracks: list[float] = field(default_factory=list)
+    _steering: list[float] = field(default_factory=list)
+
+    def note(self, x: float, z: float, place: Place, speed: float) -> bool:
+        """Take one step of the car into account; return whether it has left the road with it."""
+        if self.steps % _TRACE_STEPS == 0:
+            self.trace.append(TracePoint(x, z, place.cross_track_m))
+        self.steps += 1
+        self.distance_m += speed * STEP_SECONDS
+        self._cross_tracks.append(abs(place.cross_track_m))
+        if abs(place.cross_track_m) <= self.limit_m:
+            return False
+        self.off_road_m.append(self.distance_m)
+        return True
+
+    def note_steering(self, steering: float) -> None:
+        """Take a steering command into account."""
+        self._steering.append(steering)
+
+    @property
+    def seconds(self) -> float:
+        """Return the simulated time driven."""
+        return self.steps * STEP_SECONDS
+
+    @property
+    def autonomy_percent(self) -> float:
+        """Return (1 - interventions x 6 s / elapsed seconds) x 100: Bojarski and others, 2016, section 7.
+
+        Below 0 where a person would have had to take over more often than every 6 s.
+        """
+        return (1 - len(self.off_road_m) * INTERVENTION_SECONDS / max(self.seconds, STEP_SECONDS)) * 100
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Return the figures by name, rounded; steering_smoothness: mean absolute change of steering a second.
+
+        first_off_road_m: how far it came before it left the road first, None when it did not.
+        """
+        beside = np.array(self._cross_tracks or [0.0])
+        change = float(np.abs(np.diff(self._steering)).sum()) if len(self._steering) > 1 else 0.0
+        seconds = max(self.seconds, STEP_SECONDS)
+        return {
+            "autonomy_percent": round(self.autonomy_percent, 2),
+            "interventions": len(self.off_road_m),
+            "first_off_road_m": round(self.off_road_m[0], 1) if self.off_road_m else None,
+            "distance_m": round(self.distance_m, 1),
+            "mean_abs_cross_track_m": round(float(beside.mean()), 3),
+            "max_abs_cross_track_m": round(float(beside.max()), 3),
+            "mean_speed_mph": round(self.distance_m / seconds / MPH, 2),
+            "steering_smoothness": round(change / seconds, 4),
+            "seconds": round(self.seconds, 2),
+        }
+
+

@@ -1,0 +1,140 @@
+"""Figures of a track -> its centre line every half metre, and where a car is on it."""
+
+import csv
+import math
+from dataclasses import dataclass
+from importlib import resources
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
+
+Array = npt.NDArray[np.float64]
+
+STEP_M = 0.5
+_HALF_CAR_M = 1.0  # half the car's track: its wheels' distance from its centre
+_SMOOTHING_M = 4.0  # over which headings and grades are averaged
+
+
+@dataclass(frozen=True)
+class Road:
+    """What a track's road is like; widths in metres, places in metres along the centre line.
+
+    bridge: from where to where it is carried over water or over itself; style: how its surface is drawn.
+    """
+
+    name: str
+    asphalt_half_width_m: float
+    bridge: tuple[float, float]
+    style: int
+
+    @property
+    def limit_m(self) -> float:
+        """Return how far the car's centre may be from the centre line with all wheels on the asphalt."""
+        return self.asphalt_half_width_m - _HALF_CAR_M
+
+
+LAKE_STYLE, MOUNTAIN_STYLE = 0, 1
+# Sources of the figures: docs/simulator.md.
+LAKE = Road("lake", 4.65, (697.0, 770.0), LAKE_STYLE)
+MOUNTAIN = Road("mountain", 4.8, (1371.0, 1414.0), MOUNTAIN_STYLE)
+ROADS = {road.name: road for road in (LAKE, MOUNTAIN)}
+_LAKE_ROAD_HEIGHT_M = 2.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where on a track: along_m from its start, cross_track_m to the right of its centre line."""
+
+    along_m: float
+    cross_track_m: float
+    heading: float
+    grade: float
+    height_m: float
+
+
+class Track:
+    """A closed centre line, one point every half metre (`line`: x, y, z), driven from its first point on.
+
+    heading: radians from +z towards +x; grade: metres up for each metre along.
+    """
+
+    def __init__(self, road: Road, line: Array, length_m: float) -> None:
+        self.road, self.line, self.length_m = road, line, length_m
+        ahead, behind = np.roll(line, -1, axis=0), np.roll(line, 1, axis=0)
+        level = np.hypot(*(ahead - behind)[:, [0, 2]].T)
+        self.heading = np.arctan2(ahead[:, 0] - behind[:, 0], ahead[:, 2] - behind[:, 2])
+        self.grade = _smoothed((ahead - behind)[:, 1] / level)
+        turn = np.angle(np.exp(1j * (np.roll(self.heading, -1) - np.roll(self.heading, 1))))
+        self.curvature = _smoothed(turn / level)
+        self._tree = cKDTree(line)
+
+    def reversed(self) -> Self:
+        """Return the same road driven the other way, from the same start."""
+        return type(self)(self.road, np.roll(self.line[::-1], 1, axis=0).copy(), self.length_m)
+
+    def point(self, along_m: float, cross_track_m: float = 0.0) -> tuple[float, float, float, float]:
+        """Return x, y, z and the heading of a place."""
+        number = along_m / self.length_m * len(self.line)
+        index, share = int(number) % len(self.line), number % 1
+        after = (index + 1) % len(self.line)
+        x, y, z = self.line[index] * (1 - share) + self.line[after] * share
+        heading = float(self.heading[index])
+        return x + math.cos(heading) * cross_track_m, y, z - math.sin(heading) * cross_track_m, heading
+
+    def locate(self, x: float, y: float, z: float) -> Place:
+        """Return the place of the centre line that is nearest to a point."""
+        _, index = self._tree.query((x, y, z))
+        heading = float(self.heading[index])
+        sine, cosine = math.sin(heading), math.cos(heading)
+        dx, dz = x - self.line[index, 0], z - self.line[index, 2]
+        forward, right = dx * sine + dz * cosine, dx * cosine - dz * sine
+        grade = float(self.grade[index])
+        along = (index * self.length_m / len(self.line) + forward) % self.length_m
+        return Place(along, right, heading, grade, float(self.line[index, 1]) + grade * forward)
+
+    def apart(self, from_m: float, to_m: float) -> float:
+        """Return how far along `to_m` is from `from_m`, the shorter way round, negative for backwards."""
+        half = self.length_m / 2
+        return (to_m - from_m + half) % self.length_m - half
+
+
+def load_track(name: str, reverse: bool = False) -> Track:
+    """Return the track `lake` or `mountain`."""
+    points = read_figures(f"{name}_centreline.csv")
+    if points.shape[1] == 2:
+        points = np.column_stack([points[:, 0], np.full(len(points), _LAKE_ROAD_HEIGHT_M), points[:, 1]])
+    track = Track(ROADS[name], *_every_half_metre(points))
+    return track.reversed() if reverse else track
+
+
+def read_figures(name: str, kinds: tuple[str, ...] = ()) -> Array:
+    """Return the numbers of a CSV file in figures/, a row a line; with `kinds`, of the rows that begin with those."""
+    text = (resources.files("bcclone.simulator") / "figures" / name).read_text(encoding="utf-8")
+    rows = [row for row in csv.reader(text.splitlines()) if row and not row[0].startswith("#")]
+    if kinds:
+        return np.array([[float(cell) for cell in row[1:]] for row in rows if row[0] in kinds])
+    if any(cell.isidentifier() for cell in rows[0]):
+        rows = rows[1:]
+    return np.array([[float(cell) for cell in row] for row in rows])
+
+
+def _every_half_metre(points: Array) -> tuple[Array, float]:
+    """Return a closed spline through the points, resampled by its length, and that length in metres."""
+    closed = np.vstack([points, points[:1]])
+    chord = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
+    spline = CubicSpline(chord, closed, bc_type="periodic")
+    fine = spline(np.arange(0.0, chord[-1], 0.05))
+    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(np.vstack([fine, fine[:1]]), axis=0), axis=1))])
+    wanted = np.linspace(0.0, length[-1], round(length[-1] / STEP_M), endpoint=False)
+    line = np.column_stack([np.interp(wanted, length, np.append(axis, axis[0])) for axis in fine.T])
+    return line, float(length[-1])
+
+
+def _smoothed(values: Array) -> Array:
+    """Return the running mean of a closed series."""
+    width = round(_SMOOTHING_M / STEP_M) | 1
+    padded = np.concatenate([values[-(width // 2) :], values, values[: width // 2]])
+    return np.convolve(padded, np.full(width, 1 / width), mode="valid")
