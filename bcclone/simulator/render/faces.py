@@ -13,7 +13,7 @@ _NEAR_M, _FAR_M = 0.3, 300.0
 _BLACK_WALL, _STONE, _DECK = int(Material.BLACK_WALL), int(Material.STONE), int(Material.DECK)
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@njit(fastmath=True, cache=True)
 def _dot(one, other):
     return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
 

@@ -13,6 +13,7 @@ from bcclone.simulator.scene.textures import GRAIN, ROCK
 _NEAR_M, _FAR_M = 0.8, 640.0
 _BACK = 0.975  # of the last depth: a camera that rolls makes columns that lean a little
 _LEAP = 1.25  # of the last depth: how far ahead level ground is believed
+_CLOSE_M, _ROUNDS = 0.004, 4  # how near to the ground a ray must come, or how often it is tried
 _NOTHING = 1e9
 _ZENITH, _HORIZON = (88.0, 116.0, 166.0), (206.0, 220.0, 238.0)
 
@@ -47,31 +48,27 @@ def _above(surface, px, py, pz, dx, dy, dz, depth):
 @njit(fastmath=True, cache=True, inline="always")
 def _march(surface, px, py, pz, dx, dy, dz, depth):
     """Return the depth at which a ray meets the ground, or a negative one when it does not."""
-    gap = _above(surface, px, py, pz, dx, dy, dz, depth)
-    if gap <= 0.0:
-        return depth
+    start, above, gap_above = depth, depth, 0.0
+    below, gap_below, rounds = -1.0, 0.0, 0
     while depth < _FAR_M:
-        before, gap_before = depth, gap
-        depth += 0.03 + 0.008 * depth + gap * 0.6 / max(0.6 - dy, 0.3)
-        height = py + dy * depth
-        if dy > 0.0 and height > surface.top:
-            return -1.0
         gap = _above(surface, px, py, pz, dx, dy, dz, depth)
-        if gap <= 0.0:
-            for _ in range(4):  # false position
-                middle = before + (depth - before) * gap_before / (gap_before - gap)
-                gap_middle = _above(surface, px, py, pz, dx, dy, dz, middle)
-                if abs(gap_middle) < 0.004:
-                    return middle
-                if gap_middle > 0.0:
-                    before, gap_before = middle, gap_middle
-                else:
-                    depth, gap = middle, gap_middle
+        if gap > 0.0:
+            above, gap_above = depth, gap
+        else:
+            below, gap_below = depth, gap
+        if below == start or (below > 0.0 and (rounds == _ROUNDS or abs(gap) < _CLOSE_M)):
             return depth
+        if below > 0.0:  # between two depths: false position
+            rounds += 1
+            depth = above + (below - above) * gap_above / (gap_above - gap_below)
+        else:
+            depth += 0.03 + 0.008 * depth + gap * 0.6 / max(0.6 - dy, 0.3)
+            if dy > 0.0 and py + dy * depth > surface.top:
+                return -1.0
     return -1.0
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@njit(fastmath=True, cache=True)
 def _sky(dx, dy, dz):
     """Return the sky's colour in a direction."""
     up = max(dy / math.sqrt(dx * dx + dy * dy + dz * dz), 0.0)
@@ -112,7 +109,7 @@ def _along(surface, left, low, across, up):
     return _blend(surface.along, left, low, across, up)
 
 
-@njit(fastmath=True, cache=True)
+@njit(fastmath=True, cache=True, inline="always")
 def _ground(surface, air, x, y, z, pixel_m, stretch_m):
     """Return the colour of a place on the ground or the water."""
     side = surface.height.shape[0]
@@ -154,7 +151,7 @@ def cast(position, axes, focal, surface, air, picture, depths):
             met = -1.0
             if dy < 0.0 and not is_sky:  # most ground is as high as where the last ray met it
                 guess = (level - py) / dy
-                if depth < guess < depth * _LEAP and abs(_above(surface, px, py, pz, dx, dy, dz, guess)) < 0.004:
+                if depth < guess < depth * _LEAP and abs(_above(surface, px, py, pz, dx, dy, dz, guess)) < _CLOSE_M:
                     met = guess
             if met < 0.0 and not is_sky:
                 met = _march(surface, px, py, pz, dx, dy, dz, depth)

@@ -18,7 +18,7 @@ _SUN_R, _SUN_G, _SUN_B = 0.74, 0.69, 0.58
 _KERB_STRIPE_M = 0.5
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@njit(fastmath=True, cache=True)
 def level_of(footprint):
     """Return the texture level at which a pixel of `footprint` texels of the finest level is about one texel."""
     level = 0
@@ -49,14 +49,14 @@ def _asphalt(cross, along, pixel_m, stretch_m, surface):
     return texel(surface.textures[ASPHALT], surface.offsets, cross * 32.0, along * drawn, level)
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@njit(fastmath=True, cache=True)
 def covered(value, start, end, width):
     """Return the share of a stretch of `width` around `value` that lies between start and end."""
     share = (min(value + width * 0.5, end) - max(value - width * 0.5, start)) / width
     return min(max(share, 0.0), 1.0)
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@njit(fastmath=True, cache=True)
 def mixed(color, other, share):
     """Return `color` with a share of `other`."""
     return (
@@ -66,7 +66,7 @@ def mixed(color, other, share):
     )
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@njit(fastmath=True, cache=True)
 def lit(color, brightness, sunlight):
     """Return a surface's colour times a brightness, in the shade (0) or the sun (1)."""
     return (
@@ -76,7 +76,7 @@ def lit(color, brightness, sunlight):
     )
 
 
-@njit(fastmath=True, cache=True)
+@njit(fastmath=True, cache=True, inline="always")
 def lake_road(cross, along, sunlight, pixel_m, stretch_m, surface, line_visibility):
     """Return the lake road's colour, and whether there is road at all."""
     textures, offsets = surface.textures, surface.offsets
@@ -114,7 +114,7 @@ def lake_road(cross, along, sunlight, pixel_m, stretch_m, surface, line_visibili
     return mixed(color, lit((206.0, 199.0, 182.0), 1.0 + 0.035 * broad, light), border), True
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@njit(fastmath=True, cache=True)
 def _kerb(along, sunlight, stretch_m):
     """Return the red and white of a kerb; one mean colour where a pixel spans several stripes."""
     phase = along / (2 * _KERB_STRIPE_M)
@@ -123,7 +123,7 @@ def _kerb(along, sunlight, stretch_m):
     return lit(mixed((232.0, 222.0, 214.0), (224.0, 106.0, 100.0), red + (0.5 - red) * blur), 1.0, sunlight)
 
 
-@njit(fastmath=True, cache=True)
+@njit(fastmath=True, cache=True, inline="always")
 def mountain_road(cross, along, sunlight, pixel_m, stretch_m, surface, line_visibility):
     """Return the mountain road's colour, and whether there is road at all."""
     beside = abs(cross)
@@ -149,7 +149,7 @@ def road_color(cross, along, sunlight, pixel_m, stretch_m, surface, line_visibil
     return lake_road(cross, along, sunlight, pixel_m, stretch_m, surface, line_visibility)
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@njit(fastmath=True, cache=True)
 def seen_through(color, depth_m, air):
     """Return a colour as it looks from `depth_m` away, through the fog."""
     if depth_m <= air.fog_from:

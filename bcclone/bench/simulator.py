@@ -1,0 +1,138 @@
+"""The simulator's speed, and that its score cannot be had without seeing."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bcclone.bench import Measure
+from bcclone.drive.driver import Steers
+from bcclone.evaluate import EvaluateSettings, evaluate_policy
+from bcclone.images import Image, encode_jpeg
+from bcclone.simulator.camera import MOUNTS
+from bcclone.simulator.car import STEP_SECONDS
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.expert import Expert, ExpertSettings
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import Track, load_track
+from bcclone.simulator.world import WorldSettings, start_on
+
+_BLIND_BAR_M = 150.0
+_BLIND_SPEED_MPH = 20.0
+_FIRST_FRAME = """
+import json, time
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world import start_on
+begun = time.perf_counter()
+renderer = Renderer("lake", Conditions())
+built = time.perf_counter()
+renderer.frame(start_on(load_track("lake")))
+print(json.dumps({"scene": built - begun, "frame": time.perf_counter() - built}))
+"""
+
+
+@dataclass(frozen=True)
+class Blind:
+    """A policy that never looks: it plays back the steering it was given, over and over."""
+
+    steering: Sequence[float]
+    _played: list[None]
+
+    def act(self, frame: Image) -> float:
+        """Return the next steering, whatever the frame shows."""
+        self._played.append(None)
+        return self.steering[(len(self._played) - 1) % len(self.steering)]
+
+
+def measure_simulator(policy: Steers, frames: int) -> list[Measure]:
+    """Return the simulator's figures; policy: a network in this process, for the closed loop."""
+    renderer, track = Renderer("lake", Conditions()), load_track("lake")
+    renderer.frame(start_on(track))
+    return [*_compile_times(), *_frame_rates(renderer, track, frames), _closed_loop(policy), *_blind_drives(track)]
+
+
+def _compile_times() -> list[Measure]:
+    """Start twice with an empty compiler cache: the first has to compile, the second finds what it left."""
+    with tempfile.TemporaryDirectory() as cache:
+        first, second = (_first_frame(cache) for _ in range(2))
+    return [
+        Measure("scene built", first["scene"], "s"),
+        Measure("first frame, compiling", first["frame"], "s", 10, least=False),
+        Measure("first frame, compiled before", second["frame"], "s"),
+    ]
+
+
+def _first_frame(cache: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-c", _FIRST_FRAME],
+        env=os.environ | {"NUMBA_CACHE_DIR": cache},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def _frame_rates(renderer: Renderer, track: Track, frames: int) -> list[Measure]:
+    cars = [start_on(track, along_m=along) for along in np.linspace(0, track.length_m, frames, endpoint=False)]
+
+    def rate(draw: Callable[[int], object]) -> float:
+        begun = time.perf_counter()
+        for number in range(len(cars)):
+            draw(number)
+        return len(cars) / (time.perf_counter() - begun)
+
+    return [
+        Measure("centre frames, one thread", rate(lambda n: renderer.frame(cars[n])), "frames/s", 60),
+        Measure("centre frames as JPEG, one thread", rate(lambda n: encode_jpeg(renderer.frame(cars[n]))), "frames/s"),
+        Measure(
+            "three-camera frames as JPEG, one thread",
+            rate(lambda n: [encode_jpeg(renderer.frame(cars[n], camera)) for camera in MOUNTS]),
+            "frames/s",
+            25,
+        ),
+        Measure("three-camera frames, all cores", rate(lambda n: renderer.frames(cars[n])), "frames/s"),
+    ]
+
+
+def _closed_loop(policy: Steers) -> Measure:
+    settings = EvaluateSettings(world=WorldSettings(laps=0.2), speed_mph=20.0)
+    begun = time.perf_counter()
+    result = evaluate_policy(policy, settings)
+    ratio = result.world.score.seconds / (time.perf_counter() - begun)
+    return Measure("closed loop, network in process", ratio, "x real time", 3)
+
+
+def _blind_drives(track: Track) -> list[Measure]:
+    """Drive by steering alone: none, the mean of an expert's, and an expert's in shuffled order."""
+    expert = _expert_steering(track)
+    shuffled = np.random.default_rng(0).permutation(expert)
+    steerings = {"no steering": [0.0], "mean steering": [float(expert.mean())], "shuffled steering": shuffled.tolist()}
+    settings = EvaluateSettings(world=WorldSettings(laps=0.3), speed_mph=_BLIND_SPEED_MPH)
+    measures = []
+    for name, steering in steerings.items():
+        score = evaluate_policy(Blind(steering, []), settings).world.score
+        off_road_m = score.off_road_m[0] if score.off_road_m else score.distance_m
+        measures.append(Measure(f"off the road after, {name}", off_road_m, "m", _BLIND_BAR_M, least=False))
+    return measures
+
+
+def _expert_steering(track: Track) -> np.ndarray:
+    """Return what an expert steers in a lap, every 0.04 s."""
+    car, expert = start_on(track), Expert(track, ExpertSettings(recoveries=0), seed=0)
+    place, steering = track.locate(car.x, car.y, car.z), []
+    for step in range(round(track.length_m / 13 / STEP_SECONDS)):
+        car.control(*expert.control(car, place))
+        if step % 2 == 0:
+            steering.append(car.steering)
+        car.step(place.grade)
+        place = track.locate(car.x, car.y, car.z)
+    return np.array(steering)
