@@ -10,11 +10,24 @@ from bcclone.errors import UserError
 
 Settings = TypeVar("Settings")
 
+# those of images.PRESETS, which would load OpenCV; a test compares
+PRESET_NAMES = ("carnd-128-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr")
+
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add --json, which means the same everywhere."""
     parser.add_argument(
         "--json", action="store_true", help="print one JSON value on standard output and nothing else there"
+    )
+
+
+def add_preprocess(parser: argparse.ArgumentParser) -> None:
+    """Add --preprocess, for models that do not say how their input is made."""
+    parser.add_argument(
+        "--preprocess",
+        metavar="NAME",
+        choices=PRESET_NAMES,
+        help=f"how a frame is prepared for a model that does not say it itself: {', '.join(PRESET_NAMES)}",
     )
 
 
