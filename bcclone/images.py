@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import cv2
@@ -14,6 +14,8 @@ Image = npt.NDArray[np.uint8]
 
 FRAME_WIDTH, FRAME_HEIGHT = 320, 160
 _SMALLEST, _LARGEST = 8, 1024
+# OpenCV's name for the conversion of an RGB frame; BGR-YUV takes red for blue and blue for red
+_COLORS = {"RGB": None, "YUV": cv2.COLOR_RGB2YUV, "BGR-YUV": cv2.COLOR_BGR2YUV}
 
 
 class BadImage(ValueError):
@@ -26,9 +28,11 @@ class PreprocessingMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a camera frame becomes the network's input: decoded, resized, nothing else.
+    """How a camera frame becomes the network's input: decoded, rows cut off, resized, colours converted.
 
-    width, height: of the result, in pixels; frame_width, frame_height: of the camera frame.
+    width, height: of the result, in pixels; color: "RGB", "YUV", or "BGR-YUV" (red and blue swapped before YUV);
+    frame_width, frame_height: of the camera frame; crop_top, crop_bottom: the rows of it that are kept, from
+    crop_top up to and without crop_bottom (None: to the last).
     """
 
     width: int = 128
@@ -37,21 +41,33 @@ class Preprocessing:
     interpolation: str = "linear"
     frame_width: int = FRAME_WIDTH
     frame_height: int = FRAME_HEIGHT
+    crop_top: int = 0
+    crop_bottom: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("width", "height"):
             if not _SMALLEST <= getattr(self, name) <= _LARGEST:
                 raise ValueError(f"image {name} {getattr(self, name)}, expected {_SMALLEST} to {_LARGEST} pixels")
-        if (self.color, self.interpolation) != ("RGB", "linear"):
+        if self.color not in _COLORS or self.interpolation != "linear":
             raise ValueError(f"no way to make {self.color} images with {self.interpolation} interpolation")
+        if self.crop_bottom == self.frame_height:  # one definition, one hash
+            object.__setattr__(self, "crop_bottom", None)
+        bottom = self.frame_height if self.crop_bottom is None else self.crop_bottom
+        whole = type(self.crop_top) is int and type(bottom) is int
+        if not (whole and 0 <= self.crop_top < bottom <= self.frame_height):
+            raise ValueError(f"rows {self.crop_top} to {bottom}, expected some of {self.frame_height} rows")
 
     def apply(self, frame: Image) -> Image:
         """Return the network's input, uint8 (height, width, 3), for an RGB frame."""
         if frame.shape != (self.frame_height, self.frame_width, 3):
             height, width = frame.shape[:2]
             raise BadImage(f"{width}x{height} pixels, expected {self.frame_width}x{self.frame_height}")
-        resized = cv2.resize(frame, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(resized, dtype=np.uint8)
+        kept = frame[self.crop_top : self.crop_bottom]
+        prepared = cv2.resize(kept, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+        conversion = _COLORS[self.color]
+        if conversion is not None:
+            prepared = cv2.cvtColor(prepared, conversion)
+        return np.asarray(prepared, dtype=np.uint8)
 
     @property
     def digest(self) -> str:
@@ -59,21 +75,37 @@ class Preprocessing:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
-        """Return the definition as JSON with sorted keys, the form that is stored and hashed."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Return the definition as JSON with sorted keys, the form that is stored and hashed.
+
+        crop_top and crop_bottom are left out where they cut nothing off: older files do not have them.
+        """
+        stored = asdict(self)
+        for name, nothing in (("crop_top", 0), ("crop_bottom", None)):
+            if stored[name] == nothing:
+                del stored[name]
+        return json.dumps(stored, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read a stored definition; raises PreprocessingMismatch when this version knows no way to apply it."""
         try:
             stored: dict[str, Any] = json.loads(text)
-            if set(stored) != {field.name for field in fields(cls)}:
+            definition = cls(**stored)
+            if set(stored) != set(json.loads(definition.to_json())):
                 raise ValueError("its fields are others")
-            return cls(**stored)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise PreprocessingMismatch(
                 f"unknown preprocessing ({error})\n  stored:    {text}\n  supported: {cls().to_json()}"
             ) from None
+        return definition
+
+
+_NVIDIA = Preprocessing(width=200, height=66, color="YUV", crop_top=60, crop_bottom=135)
+PRESETS = {
+    "carnd-128-rgb": Preprocessing(),
+    "nvidia-66x200-yuv": _NVIDIA,
+    "nvidia-66x200-yuv-bgr": replace(_NVIDIA, color="BGR-YUV"),
+}
 
 
 def decode_jpeg(data: bytes, width: int = FRAME_WIDTH, height: int = FRAME_HEIGHT) -> Image:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
 from bcclone.model_file import ModelFile, load_model_file
 
 
@@ -15,7 +15,8 @@ class Policy:
     def __init__(self, file: ModelFile) -> None:
         self.preprocessing = file.preprocessing
         shape = (1, file.preprocessing.height, file.preprocessing.width, 3)
-        infer = tf.function(lambda images: file.model(images, training=False))
+        dtype = file.model.inputs[0].dtype  # our networks take uint8, those of others float32
+        infer = tf.function(lambda images: file.model(tf.cast(images, dtype), training=False))
         self._infer = infer.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
         self.act(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
 
@@ -28,6 +29,9 @@ class Policy:
         return float(self._infer(tf.constant(image[np.newaxis]))[0, 0])
 
 
-def load_policy(path: Path) -> Policy:
-    """Load a model that model.py wrote; raises UserError."""
-    return Policy(load_model_file(path))
+def load_policy(path: Path, preprocessing: Preprocessing | str | None = None) -> Policy:
+    """Load a model that model.py wrote, or one of others with the preprocessing it needs; raises UserError.
+
+    preprocessing: a definition, a name of images.PRESETS, or None for what the file itself says.
+    """
+    return Policy(load_model_file(path, preprocessing))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bcclone.images import (
+    PRESETS,
     BadImage,
     Preprocessing,
     PreprocessingMismatch,
@@ -66,8 +67,47 @@ def test_the_definition_survives_storage_and_its_hash_tells_definitions_apart():
     assert definition.digest == Preprocessing(width=64, height=32).digest != Preprocessing().digest
 
 
+def test_definitions_of_older_files_keep_their_text_and_their_hash():
+    text = '{"color": "RGB", "frame_height": 160, "frame_width": 320, "height": 32, '
+    text += '"interpolation": "linear", "width": 64}'
+    assert Preprocessing(width=64, height=32).to_json() == text
+    assert Preprocessing(width=64, height=32).digest.startswith("4584ac11e90c")
+    assert Preprocessing().digest.startswith("656236bb4302")
+
+
+def test_presets_cut_resize_and_convert_in_this_order():
+    frame = a_frame()
+    resized = cv2.resize(frame[60:135], (200, 66), interpolation=cv2.INTER_LINEAR)
+    assert (PRESETS["carnd-128-rgb"].apply(frame) == Preprocessing().apply(frame)).all()
+    assert (PRESETS["nvidia-66x200-yuv"].apply(frame) == cv2.cvtColor(resized, cv2.COLOR_RGB2YUV)).all()
+    swapped = cv2.cvtColor(np.ascontiguousarray(resized[..., ::-1]), cv2.COLOR_RGB2YUV)
+    assert (PRESETS["nvidia-66x200-yuv-bgr"].apply(frame) == swapped).all()
+    for preset in PRESETS.values():
+        assert Preprocessing.from_json(preset.to_json()) == preset
+    assert len({preset.digest for preset in PRESETS.values()}) == len(PRESETS)
+
+
+@pytest.mark.parametrize("rows", [(-1, None), (60, 60), (60, 161), (1.5, None), (160, None), (0, 99.0)])
+def test_rows_that_a_frame_does_not_have_are_refused(rows):
+    with pytest.raises(ValueError, match="expected some of 160 rows"):
+        Preprocessing(crop_top=rows[0], crop_bottom=rows[1])
+
+
+def test_all_rows_are_one_definition_however_they_are_named():
+    assert Preprocessing(crop_bottom=160).digest == Preprocessing().digest
+
+
 @pytest.mark.parametrize(
-    "text", ["{}", "[]", "no json", '{"width": 128}', Preprocessing().to_json().replace("RGB", "YUV")]
+    "text",
+    [
+        "{}",
+        "[]",
+        "no json",
+        '{"width": 128}',
+        Preprocessing().to_json().replace("RGB", "HSV"),
+        Preprocessing().to_json().replace("}", ', "gamma": 2}'),
+        Preprocessing().to_json().replace("}", ', "crop_top": 0}'),
+    ],
 )
 def test_an_unknown_definition_is_refused_with_both_shown(text):
     with pytest.raises(PreprocessingMismatch) as refusal:

@@ -8,7 +8,6 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
-from tests.conftest import shared
 
 
 @pytest.fixture
@@ -119,12 +118,6 @@ def test_what_is_missing_or_foreign_says_what_to_do(load, tmp_path):
         file["frames"] = 1
     with pytest.raises(UserError, match="holds no Keras model"):
         load(tmp_path / "data.h5")
-
-
-def test_foreign_keras_models_are_refused_and_not_run(load):
-    for path in sorted(shared("legacy_models").glob("*.h5")):
-        with pytest.raises(UserError, match="does not say how its input is made"):
-            load(path)
 
 
 def test_the_policy_is_the_network_on_the_prepared_frame(load, untrained_model):

@@ -8,17 +8,24 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
-from bcclone.commands.options import build, given, say
+from bcclone.commands.options import add_preprocess, build, given, say
 from bcclone.drive.settings import DriveSettings
 from bcclone.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", nargs="?", type=Path, default=Path("model.h5"), help="what model.py wrote (model.h5)")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        default=Path("model.h5"),
+        help="what model.py wrote, or an older Keras .h5 (model.h5)",
+    )
     parser.add_argument(
         "run_folder", nargs="?", type=Path, metavar="RUN", help="folder to record into; without it nothing is recorded"
     )
+    add_preprocess(parser)
     parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (25)")
     parser.add_argument("--host", help="address to listen on (127.0.0.1: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (4567, where the simulator connects to)")
@@ -39,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.drive.server import listen, serve
     from bcclone.policy import load_policy
 
-    policy = load_policy(arguments.model)
+    policy = load_policy(arguments.model, arguments.preprocess)
     say(f"{arguments.model}: frames are prepared as {policy.preprocessing}")
     with ExitStack() as stack:
         listener = stack.enter_context(closing(listen(settings.host, settings.port)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from bcclone.commands.options import (
     add_conditions,
     add_json,
+    add_preprocess,
     add_track,
     build,
     given,
@@ -24,6 +25,7 @@ from bcclone.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
+    add_preprocess(parser)
     add_track(parser)
     parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (30)")
     parser.add_argument("--laps", type=float, help="how far to drive (1)")

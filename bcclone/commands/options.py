@@ -12,6 +12,9 @@ from bcclone.simulator.conditions import Conditions
 
 Settings = TypeVar("Settings")
 
+# those of images.PRESETS, which would load OpenCV; a test compares
+PRESET_NAMES = ("carnd-128-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr")
+
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add --json, which means the same everywhere."""
@@ -45,6 +48,14 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
 def given_conditions(arguments: argparse.Namespace) -> Conditions:
     """Return the conditions that add_conditions() declared."""
     return build(Conditions, **given(arguments, *(field.name for field in fields(Conditions))))
+def add_preprocess(parser: argparse.ArgumentParser) -> None:
+    """Add --preprocess, for models that do not say how their input is made."""
+    parser.add_argument(
+        "--preprocess",
+        metavar="NAME",
+        choices=PRESET_NAMES,
+        help=f"how a frame is prepared for a model that does not say it itself: {', '.join(PRESET_NAMES)}",
+    )
 
 
 def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
