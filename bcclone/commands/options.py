@@ -48,6 +48,8 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
 def given_conditions(arguments: argparse.Namespace) -> Conditions:
     """Return the conditions that add_conditions() declared."""
     return build(Conditions, **given(arguments, *(field.name for field in fields(Conditions))))
+
+
 def add_preprocess(parser: argparse.ArgumentParser) -> None:
     """Add --preprocess, for models that do not say how their input is made."""
     parser.add_argument(
