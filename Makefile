@@ -8,7 +8,7 @@ STAMP := .venv/installed
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-demo: $(STAMP)   ## the whole main job on a small recording that the project draws itself, into demo/
+demo: $(STAMP)   ## the whole main job without the simulator, into demo/: record, train, drive a lap
 	$(BIN)/bcclone demo
 
 test: lint       ## lint, types, import contract and the fast tests

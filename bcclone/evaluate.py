@@ -66,7 +66,7 @@ def evaluate_policy(policy: Steers, settings: EvaluateSettings) -> Evaluation:
     driver = Driver(policy, SpeedController(settings.speed_mph))
     latencies = []
     with _progress(settings) as progress:
-        world = _world(settings, lambda metres: progress.advance(round(metres, 1)))
+        world = _world(settings, progress.advance)
         while (state := world.look()) is not None:
             begun = time.perf_counter()
             control = driver.decide(
@@ -77,11 +77,16 @@ def evaluate_policy(policy: Steers, settings: EvaluateSettings) -> Evaluation:
     return Evaluation(world, latencies)
 
 
-def evaluate_served(model: Path, preprocess: str | None, settings: EvaluateSettings) -> Evaluation:
-    """Let a model file drive through a drive server, over the simulator's protocol; raises UserError."""
+def evaluate_served(
+    model: Path, preprocess: str | None, settings: EvaluateSettings, run_folder: Path | None = None
+) -> Evaluation:
+    """Let a model file drive through a drive server, over the simulator's protocol; raises UserError.
+
+    run_folder: where the server records the drive, if anywhere.
+    """
     options = ["--speed", settings.speed_mph, *(["--preprocess", preprocess] if preprocess else [])]
-    with served([model, *options]) as server, _progress(settings) as progress:
-        world = _world(settings, lambda metres: progress.advance(round(metres, 1)))
+    with served([model, *([run_folder] if run_folder else []), *options]) as server, _progress(settings) as progress:
+        world = _world(settings, progress.advance)
         with connected("127.0.0.1", server.port, _SERVER_START_SECONDS, server.check) as connection:
             report = UnityClient(connection, world).drive()
     return Evaluation(world, report.latencies_ms)

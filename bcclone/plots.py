@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import PIL.Image
 import numpy.typing as npt
+import PIL.Image
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bcclone.atomic import replacing
 from bcclone.images import Image
-
 
 Array = npt.NDArray[np.float64]
 

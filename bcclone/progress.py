@@ -14,7 +14,8 @@ class Progress:
     """Counts to `total` and shows count, rate and time left, with further figures behind them."""
 
     def __init__(self, label: str, total: int, unit: str, done: int = 0) -> None:
-        self.label, self.total, self.unit, self.done = label, total, unit, done
+        self.label, self.total, self.unit = label, total, unit
+        self.done: float = done
         self._first = done
         self._begun = self._shown = time.monotonic()
         self._bar: tqdm[Any] | None = None
@@ -34,7 +35,7 @@ class Progress:
         elif kind is None:
             self._print_line("")
 
-    def advance(self, count: int, figures: str = "") -> None:
+    def advance(self, count: float, figures: str = "") -> None:
         """Count `count` more; `figures` is shown behind the rate."""
         self.done += count
         if self._bar is not None:
@@ -48,5 +49,5 @@ class Progress:
         seconds = max(time.monotonic() - self._begun, 1e-9)
         rate = (self.done - self._first) / seconds
         left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
-        line = f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.0f}/s{left}"
+        line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{left}"
         print(f"{line}, {figures}" if figures else line, file=sys.stderr, flush=True)

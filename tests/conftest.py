@@ -9,25 +9,36 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from bcclone.simulator import drawn
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.expert import ExpertSettings
+from bcclone.simulator.record import record
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
-def drawn_recording(tmp_path_factory):
-    """A recording of the drawn world: 120 rows, 8 seconds, one episode, three cameras. Not to be changed."""
-    folder = tmp_path_factory.mktemp("recordings") / "drawn"
-    drawn.record(folder, rows=120)
+def simulated_recording(tmp_path_factory):
+    """A recording of the simulator: 120 rows, 8 seconds, one episode, three cameras. Not to be changed."""
+    folder = tmp_path_factory.mktemp("recordings") / "lake"
+    record(folder, Renderer("lake", Conditions()), load_track("lake"), ExpertSettings(recoveries=0), laps=0.085, seed=0)
+    log = folder / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    assert len(lines) >= 120
+    for line in lines[120:]:
+        for image in line.split(",")[:3]:
+            Path(image).unlink()
+    log.write_text("".join(lines[:120]))
     return folder
 
 
 @pytest.fixture(scope="session")
-def drawn_store(drawn_recording, tmp_path_factory):
+def simulated_store(simulated_recording, tmp_path_factory):
     """The store made of it: blocks of 2 seconds, one earlier frame."""
     store = tmp_path_factory.mktemp("stores") / "data.h5"
-    run_script("preprocess.py", drawn_recording, "-o", store, "--block-seconds", 2, "--previous", 1)
+    run_script("preprocess.py", simulated_recording, "-o", store, "--block-seconds", 2, "--previous", 1)
     return store
 
 

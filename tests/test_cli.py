@@ -27,9 +27,9 @@ def test_help_answers_without_loading_what_it_does_not_need(name):
     assert not imported_by(*command(name, "--help")) & heavy
 
 
-def test_preprocess_and_video_never_load_tensorflow(drawn_recording, tmp_path):
-    store = imported_by(*command("preprocess.py", drawn_recording, "-o", tmp_path / "data.h5"))
-    clip = imported_by(*command("video.py", drawn_recording, "-o", tmp_path / "clip.mp4"))
+def test_preprocess_and_video_never_load_tensorflow(simulated_recording, tmp_path):
+    store = imported_by(*command("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5"))
+    clip = imported_by(*command("video.py", simulated_recording, "-o", tmp_path / "clip.mp4"))
     assert "h5py" in store
     assert "moviepy" in clip
     assert not (store | clip) & {"tensorflow", "keras"}

@@ -32,8 +32,8 @@ def test_batches_cover_the_order_and_the_last_may_be_short():
     assert [piece.tolist() for piece in batches(sequential(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
 
 
-def test_every_sample_comes_once_and_to_the_bit(drawn_store):
-    with Store(drawn_store) as store:
+def test_every_sample_comes_once_and_to_the_bit(simulated_store):
+    with Store(simulated_store) as store:
         source = StoreSource(store, validation=True)
         samples = store.samples[store.part(validation=True)]
         assert len(source) == len(samples)

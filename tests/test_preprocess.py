@@ -19,9 +19,9 @@ from tests.conftest import command, run_script, shared
 
 
 @pytest.fixture
-def recording(drawn_recording, tmp_path):
-    """A copy of the drawn recording that a test may damage."""
-    return shutil.copytree(drawn_recording, tmp_path / "recording")
+def recording(simulated_recording, tmp_path):
+    """A copy of the simulated recording that a test may damage."""
+    return shutil.copytree(simulated_recording, tmp_path / "recording")
 
 
 def images_of(recording, camera="center"):
@@ -37,8 +37,8 @@ def check(*arguments, code=0):
     return json.loads(run_script("preprocess.py", *arguments, "--check", "--json", code=code).stdout)
 
 
-def test_a_conversion_counts_rows_frames_and_samples(drawn_recording, tmp_path):
-    made = convert(drawn_recording, "-o", tmp_path / "data.h5", "--block-seconds", 2)
+def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_path):
+    made = convert(simulated_recording, "-o", tmp_path / "data.h5", "--block-seconds", 2)
     assert made["recordings"] == 1
     assert made["rows"] == 120
     assert made["episodes"] == 1
@@ -53,19 +53,19 @@ def test_a_conversion_counts_rows_frames_and_samples(drawn_recording, tmp_path):
         assert len(full_rows) > 80
 
 
-def test_the_stored_frames_are_the_recorded_ones_resized(drawn_recording, drawn_store):
-    with Store(drawn_store) as store:
+def test_the_stored_frames_are_the_recorded_ones_resized(simulated_recording, simulated_store):
+    with Store(simulated_store) as store:
         assert len(store.frames) == 360
         for row in (0, 57, 119):
             for camera in ("center", "left", "right"):
                 name = store.rows[camera][row].decode()
                 frame = store.frames[store.rows[f"frame_{camera}"][row]]
-                assert (frame == store.preprocessing.apply(read_frame(str(drawn_recording / "IMG" / name)))).all()
+                assert (frame == store.preprocessing.apply(read_frame(str(simulated_recording / "IMG" / name)))).all()
 
 
-def test_the_original_rows_are_kept(drawn_recording, drawn_store):
-    lines = (drawn_recording / "driving_log.csv").read_text().splitlines()
-    with Store(drawn_store) as store:
+def test_the_original_rows_are_kept(simulated_recording, simulated_store):
+    lines = (simulated_recording / "driving_log.csv").read_text().splitlines()
+    with Store(simulated_store) as store:
         assert len(store.rows) == len(lines)
         fields = lines[77].split(",")
         assert store.rows["center"][77].decode() == Path(fields[0]).name
@@ -73,20 +73,20 @@ def test_the_original_rows_are_kept(drawn_recording, drawn_store):
             float(f) for f in fields[3:]
         ]
         assert store.rows["line"][77] == 78
-        assert store.recordings[0]["path"] == str(drawn_recording / "driving_log.csv")
+        assert store.recordings[0]["path"] == str(simulated_recording / "driving_log.csv")
 
 
-def test_no_image_of_a_validation_block_is_trained_on(drawn_store):
-    with Store(drawn_store) as store:
+def test_no_image_of_a_validation_block_is_trained_on(simulated_store):
+    with Store(simulated_store) as store:
         validation = store.samples["validation"]
         assert validation.any()
         assert not set(store.samples["frame"][validation]) & set(store.samples["frame"][~validation])
 
 
-def test_cameras_size_and_flips_can_be_chosen(drawn_recording, tmp_path):
+def test_cameras_size_and_flips_can_be_chosen(simulated_recording, tmp_path):
     store = tmp_path / "small.h5"
     made = convert(
-        drawn_recording, "-o", store, "--cameras", "center,left", "--size", "32x16", "--no-flip", "--previous", 0
+        simulated_recording, "-o", store, "--cameras", "center,left", "--size", "32x16", "--no-flip", "--previous", 0
     )  # fmt: skip
     assert made["frames"] == 240
     assert sum(made["samples"].values()) == 240
@@ -164,12 +164,12 @@ def test_a_copy_of_a_recording_never_lies_on_both_sides_of_the_split(recording, 
             assert not sides[0] & sides[1]
 
 
-def test_an_existing_store_is_not_written_over_without_force(drawn_recording, tmp_path):
+def test_an_existing_store_is_not_written_over_without_force(simulated_recording, tmp_path):
     store = tmp_path / "data.h5"
     store.write_text("precious")
-    assert "--force" in convert(drawn_recording, "-o", store, code=1)
+    assert "--force" in convert(simulated_recording, "-o", store, code=1)
     assert store.read_text() == "precious"
-    convert(drawn_recording, "-o", store, "--force")
+    convert(simulated_recording, "-o", store, "--force")
     Store(store).close()
 
 
@@ -218,10 +218,10 @@ def test_a_reader_that_goes_away_and_a_terminal_without_letters_are_no_errors(re
     gone.wait()
 
 
-def test_a_foreign_file_is_refused_with_exit_code_2_and_nothing_is_written(drawn_recording, tmp_path):
+def test_a_foreign_file_is_refused_with_exit_code_2_and_nothing_is_written(simulated_recording, tmp_path):
     foreign = tmp_path / "foreign.csv"
     foreign.write_text("nombre_imagen,steering,comando\nIMG/1.png,0.0,0\n")
-    told = convert(drawn_recording, foreign, "-o", tmp_path / "data.h5", code=2)
+    told = convert(simulated_recording, foreign, "-o", tmp_path / "data.h5", code=2)
     assert "foreign.csv" in told
     assert [path.name for path in tmp_path.iterdir()] == ["foreign.csv"]
 
@@ -300,11 +300,11 @@ def test_cameras_that_a_log_does_not_name_are_told(recording, tmp_path):
     assert convert(recording, "-o", tmp_path / "data.h5")["frames"] == 120
 
 
-def test_a_share_of_validation_that_blocks_cannot_give_is_told(drawn_recording, tmp_path):
-    done = run_script("preprocess.py", drawn_recording, "-o", tmp_path / "data.h5")
+def test_a_share_of_validation_that_blocks_cannot_give_is_told(simulated_recording, tmp_path):
+    done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5")
     assert "0 of 120 rows are for validation" in done.stderr
     assert "smaller --block-seconds" in done.stderr
-    done = run_script("preprocess.py", drawn_recording, "-o", tmp_path / "data.h5", "--force", "--block-seconds", 1)
+    done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5", "--force", "--block-seconds", 1)
     assert "validation" not in done.stderr
 
 
@@ -327,18 +327,18 @@ def test_a_small_store_on_a_full_disk_ends_with_one_line_too(recording, tmp_path
     ("output", "told"),
     [("none/data.h5", "does not exist"), (".", "is a folder")],
 )
-def test_a_place_that_cannot_be_written_is_told_before_the_work(drawn_recording, tmp_path, output, told):
-    assert told in convert(drawn_recording, "-o", tmp_path / output, "--force", code=1)
+def test_a_place_that_cannot_be_written_is_told_before_the_work(simulated_recording, tmp_path, output, told):
+    assert told in convert(simulated_recording, "-o", tmp_path / output, "--force", code=1)
 
 
-def test_a_disk_that_refuses_leaves_the_old_store_and_nothing_half_written(drawn_recording, tmp_path):
+def test_a_disk_that_refuses_leaves_the_old_store_and_nothing_half_written(simulated_recording, tmp_path):
     store = tmp_path / "data.h5"
     store.write_text("precious")
 
     def few_bytes():
         resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))
 
-    line = command("preprocess.py", drawn_recording, "-o", store, "--force")
+    line = command("preprocess.py", simulated_recording, "-o", store, "--force")
     done = subprocess.run(line, capture_output=True, text=True, preexec_fn=few_bytes, check=False)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
@@ -422,9 +422,9 @@ def test_memory_stays_under_500_mb_for_300_000_images(recording, tmp_path):
     assert peak < 500
 
 
-def test_check_reports_a_sound_recording(drawn_recording):
-    (report,) = check(drawn_recording)
-    assert report["path"] == str(drawn_recording / "driving_log.csv")
+def test_check_reports_a_sound_recording(simulated_recording):
+    (report,) = check(simulated_recording)
+    assert report["path"] == str(simulated_recording / "driving_log.csv")
     assert report["foreign"] is False
     assert report["dialect"] == {
         "spaced": False, "decimal_comma": False, "header": False, "cameras": ["center", "left", "right"],
@@ -432,7 +432,7 @@ def test_check_reports_a_sound_recording(drawn_recording):
     }  # fmt: skip
     assert (report["rows"], report["bad_rows"], report["episodes"]) == (120, [], 1)
     assert report["steering_sum"] == pytest.approx(
-        sum(float(line.split(",")[3]) for line in (drawn_recording / "driving_log.csv").read_text().splitlines())
+        sum(float(line.split(",")[3]) for line in (simulated_recording / "driving_log.csv").read_text().splitlines())
     )
     assert {key: report["images"][key] for key in ("missing", "corrupt", "orphans")} == {
         "missing": 0, "corrupt": 0, "orphans": 0,
@@ -498,10 +498,10 @@ def test_every_shared_log_is_checked_alike(tmp_path):
             assert (report["dialect"]["cameras"] == ["center"]) == ("no-sides" in wanted["dialect"]), name
 
 
-def test_flips_in_the_table_are_those_of_the_image(drawn_store):
+def test_flips_in_the_table_are_those_of_the_image(simulated_store):
     from bcclone.feed import StoreSource, sequential
 
-    with Store(drawn_store) as store:
+    with Store(simulated_store) as store:
         source = StoreSource(store)
         batch = source.gather(sequential(len(source)))
         samples = store.samples[store.part(validation=False)]

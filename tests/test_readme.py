@@ -137,9 +137,9 @@ def test_files_that_the_code_refers_to_exist():
             assert list(ROOT.glob(f"{name}*")), f"{source}: {name}"
 
 
-def test_the_store_is_documented_column_by_column(drawn_store):
+def test_the_store_is_documented_column_by_column(simulated_store):
     page = (ROOT / "docs" / "store.md").read_text()
-    with Store(drawn_store) as store:
+    with Store(simulated_store) as store:
         names = [*SAMPLE.names, *store.rows.dtype.names, *vars(store.preprocessing), *store.recordings[0]]
         for name in names:
             assert f"`{name}`" in page, name

@@ -68,8 +68,8 @@ def test_a_folder_of_something_else_is_not_appended_to(tmp_path):
         Recorder(tmp_path, append=True)
 
 
-def test_a_persons_recording_is_not_appended_to(tmp_path, drawn_recording):
-    folder = shutil.copytree(drawn_recording, tmp_path / "recording")
+def test_a_persons_recording_is_not_appended_to(tmp_path, simulated_recording):
+    folder = shutil.copytree(simulated_recording, tmp_path / "recording")
     before = (folder / "driving_log.csv").read_bytes()
     with pytest.raises(UserError, match="is a recording, but no run"):
         Recorder(folder, append=True)

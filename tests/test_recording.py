@@ -184,15 +184,15 @@ def as_bare_commas(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def test_bare_decimal_commas_of_a_whole_drive_are_resolved(tmp_path, drawn_recording):
-    original = read_log(drawn_recording / "driving_log.csv")
+def test_bare_decimal_commas_of_a_whole_drive_are_resolved(tmp_path, simulated_recording):
+    original = read_log(simulated_recording / "driving_log.csv")
     again = read_log(write(tmp_path, as_bare_commas(original.rows)))
     assert again.bad_rows == ()
     np.testing.assert_allclose(values(again), values(original), atol=1e-5)
 
 
-def test_bare_decimal_commas_are_resolved_in_order_of_time_in_a_shuffled_log(tmp_path, drawn_recording):
-    original = read_log(drawn_recording / "driving_log.csv")
+def test_bare_decimal_commas_are_resolved_in_order_of_time_in_a_shuffled_log(tmp_path, simulated_recording):
+    original = read_log(simulated_recording / "driving_log.csv")
     lines = as_bare_commas(original.rows)
     random.Random(0).shuffle(lines)
     again = read_log(write(tmp_path, lines))

@@ -325,17 +325,17 @@ def test_the_status_page_counts(port):
     assert after["answered"] - before["answered"] >= 9
 
 
-def test_a_run_is_recorded_as_received_and_answered(untrained_model, drawn_recording, tmp_path):
+def test_a_run_is_recorded_as_received_and_answered(untrained_model, simulated_recording, tmp_path):
     run = tmp_path / "run1"
     with serving(untrained_model, run) as server:
-        world = Replay(drawn_recording / "driving_log.csv")
+        world = Replay(simulated_recording / "driving_log.csv")
         drive(server.port, world)
         assert server.end() == 0
         assert "120 frames recorded" in server.said
         assert f"python video.py {run}" in server.said
     log = read_log(run / "driving_log.csv")
     assert (len(log.rows), log.bad_rows) == (120, ())
-    sent = sorted((drawn_recording / "IMG").glob("center_*"))
+    sent = sorted((simulated_recording / "IMG").glob("center_*"))
     frames = sorted(run.glob("*.jpg"))
     assert [frame.read_bytes() for frame in frames] == [image.read_bytes() for image in sent]
     assert log.rows["steering"].tolist()[:119] == pytest.approx([steering for steering, _ in world.controls], abs=1e-6)

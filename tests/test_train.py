@@ -47,10 +47,10 @@ def assert_same_weights(first, second):
 
 
 @pytest.fixture(scope="module")
-def trained(drawn_store, tmp_path_factory):
+def trained(simulated_store, tmp_path_factory):
     """A folder in which an uninterrupted training ran, and what it printed."""
     folder = tmp_path_factory.mktemp("trained")
-    done = train(drawn_store, folder, *QUICK, "--name", "whole")
+    done = train(simulated_store, folder, *QUICK, "--name", "whole")
     return folder, json.loads(done.stdout), done.stderr
 
 
@@ -84,14 +84,14 @@ def test_the_run_folder_holds_everything(trained):
     assert json.loads((run / "settings.json").read_text())["settings"]["batch_size"] == 16
 
 
-def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, drawn_store):
+def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, simulated_store):
     from bcclone.feed import StoreSource, sequential
     from bcclone.model_file import load_model_file
     from bcclone.store import Store
 
     folder, result, _ = trained
     file = load_model_file(folder / "model.h5")
-    with Store(drawn_store) as store:
+    with Store(simulated_store) as store:
         source = StoreSource(store, validation=True)
         batch = source.gather(sequential(len(source)))
     errors = file.model.predict(batch.images, verbose=0) - batch.steering
@@ -105,8 +105,8 @@ def test_training_learns(trained):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_training_killed_in_its_second_epoch_resumes_to_the_same_weights(trained, drawn_store, tmp_path):
-    line = command("model.py", drawn_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", *QUICK)
+def test_a_training_killed_in_its_second_epoch_resumes_to_the_same_weights(trained, simulated_store, tmp_path):
+    line = command("model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", *QUICK)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     for told in run.stderr:
         if told.startswith("epoch 1: loss"):
@@ -116,7 +116,7 @@ def test_a_training_killed_in_its_second_epoch_resumes_to_the_same_weights(train
     run.wait()
     run.stderr.close()
     assert not (tmp_path / "model.h5").exists()
-    done = train(drawn_store, tmp_path, *QUICK, "--resume")
+    done = train(simulated_store, tmp_path, *QUICK, "--resume")
     assert "resuming" in done.stderr
     assert "epoch 1: loss" not in done.stderr
     folder, result, _ = trained
@@ -124,28 +124,30 @@ def test_a_training_killed_in_its_second_epoch_resumes_to_the_same_weights(train
     assert_same_weights(tmp_path / "model.h5", folder / "model.h5")
 
 
-def test_a_complete_run_says_so(trained, drawn_store):
+def test_a_complete_run_says_so(trained, simulated_store):
     folder, result, _ = trained
-    done = train(drawn_store, folder, *QUICK, "--resume")
+    done = train(simulated_store, folder, *QUICK, "--resume")
     assert "is complete already" in done.stderr
     assert json.loads(done.stdout) == result
-    refused = train(drawn_store, folder, "--resume", "--batch-size", 8, code=1)
+    refused = train(simulated_store, folder, "--resume", "--batch-size", 8, code=1)
     assert "begun with other options" in refused.stderr
 
 
-def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, drawn_store, tmp_path):
+def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, simulated_store, tmp_path):
     folder, _, _ = trained
     before = (folder / "model.h5").read_bytes()
-    assert "--force" in train(drawn_store, folder, code=1).stderr
+    assert "--force" in train(simulated_store, folder, code=1).stderr
     refused = run_script(
-        "model.py", drawn_store, "-o", tmp_path / "model.h5", "--runs", folder / "runs", "--name", "whole", code=1
+        "model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", folder / "runs", "--name", "whole", code=1
     )
     assert "exists already" in refused.stderr
     assert (folder / "model.h5").read_bytes() == before
 
 
-def test_ctrl_c_says_what_was_kept_and_how_to_go_on(drawn_store, tmp_path):
-    line = command("model.py", drawn_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500)
+def test_ctrl_c_says_what_was_kept_and_how_to_go_on(simulated_store, tmp_path):
+    line = command(
+        "model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500
+    )
     run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     for told in run.stderr:
         if told.startswith("epoch 1: loss"):
@@ -164,11 +166,11 @@ def test_without_a_store_it_says_what_to_run_first(tmp_path):
     assert "python preprocess.py" in told
 
 
-def test_early_stopping_and_training_without_validation(drawn_recording, tmp_path):
+def test_early_stopping_and_training_without_validation(simulated_recording, tmp_path):
     """With all its driving in training, the training loss decides; patience 1 stops at the first worse epoch."""
     store = tmp_path / "data.h5"
     samples = SampleSettings(validation=0.0, previous=0, flip=False, cameras=("center",))
-    convert(PreprocessSettings((str(drawn_recording),), store, Preprocessing(), samples))
+    convert(PreprocessSettings((str(simulated_recording),), store, Preprocessing(), samples))
     done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--learning-rate", 0.05)
     result = json.loads(done.stdout)
     assert "no validation samples" in done.stderr
@@ -177,13 +179,13 @@ def test_early_stopping_and_training_without_validation(drawn_recording, tmp_pat
     assert result["epochs"] == result["best_epoch"] + 1
 
 
-def test_a_run_that_was_extended_and_killed_goes_on(trained, drawn_store, tmp_path):
+def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tmp_path):
     folder, _, _ = trained
     copy = shutil.copytree(folder, tmp_path / "copy")
     settings = copy / "runs" / "whole" / "settings.json"
     settings.write_text(settings.read_text().replace(str(folder), str(copy)))
     longer = (*QUICK[2:], "--epochs", 12, "--resume")
-    line = command("model.py", drawn_store, "-o", copy / "model.h5", "--runs", copy / "runs", *longer)
+    line = command("model.py", simulated_store, "-o", copy / "model.h5", "--runs", copy / "runs", *longer)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     best = (copy / "runs" / "whole" / "best.h5").read_bytes()
     for told in run.stderr:
@@ -193,7 +195,7 @@ def test_a_run_that_was_extended_and_killed_goes_on(trained, drawn_store, tmp_pa
     run.wait()
     run.stderr.close()
     assert (copy / "model.h5").read_bytes() == best
-    train(drawn_store, copy, *QUICK[2:], "--resume", "--patience", 0)
+    train(simulated_store, copy, *QUICK[2:], "--resume", "--patience", 0)
 
 
 def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
@@ -236,46 +238,46 @@ def test_a_run_stays_in_its_place(tmp_path, name):
         RunFolder.create(tmp_path, name, Task("", "", ""), TrainSettings())
 
 
-def test_an_output_that_is_the_store_or_no_model_is_refused(drawn_store, tmp_path):
+def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp_path):
     store = tmp_path / "data.h5"
-    store.write_bytes(drawn_store.read_bytes())
+    store.write_bytes(simulated_store.read_bytes())
     for output, told in [
         (store, "is the store itself"),
         (tmp_path / "m.keras", "must end in .h5"),
-        (drawn_store, "is a store"),
+        (simulated_store, "is a store"),
     ]:
         refused = run_script("model.py", store, "-o", output, "--force", "--runs", tmp_path / "runs", code=1)
         assert told in refused.stderr
-    assert store.read_bytes() == drawn_store.read_bytes()
+    assert store.read_bytes() == simulated_store.read_bytes()
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_training_that_diverges_says_so_and_publishes_nothing(drawn_store, tmp_path):
-    refused = train(drawn_store, tmp_path, "--learning-rate", 0.999, "--epochs", 30, "--batch-size", 1, code=1)
+def test_a_training_that_diverges_says_so_and_publishes_nothing(simulated_store, tmp_path):
+    refused = train(simulated_store, tmp_path, "--learning-rate", 0.999, "--epochs", 30, "--batch-size", 1, code=1)
     assert "diverged" in refused.stderr
     assert "--learning-rate" in refused.stderr
     assert refused.stdout == ""
     assert not (tmp_path / "model.h5").exists()
 
 
-def test_resuming_never_writes_over_a_model_of_another_origin(trained, drawn_store, tmp_path):
+def test_resuming_never_writes_over_a_model_of_another_origin(trained, simulated_store, tmp_path):
     folder, result, _ = trained
     copy = shutil.copytree(folder, tmp_path / "copy")
     settings = copy / "runs" / "whole" / "settings.json"
     settings.write_text(settings.read_text().replace(str(folder), str(copy)))
     (copy / "model.h5").write_text("mine")
-    assert "--force" in train(drawn_store, copy, "--resume", code=1).stderr
+    assert "--force" in train(simulated_store, copy, "--resume", code=1).stderr
     assert (copy / "model.h5").read_text() == "mine"
-    train(drawn_store, copy, "--resume", "--force")
+    train(simulated_store, copy, "--resume", "--force")
     assert (copy / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
     (copy / "model.h5").unlink()
-    assert json.loads(train(drawn_store, copy, "--resume").stdout) == result
+    assert json.loads(train(simulated_store, copy, "--resume").stdout) == result
     assert (copy / "model.h5").exists()
 
 
 @pytest.mark.parametrize("limit", [300_000, 1_500_000], ids=["at the model", "at the checkpoint"])
-def test_a_disk_that_fills_ends_with_one_line(drawn_store, tmp_path, limit):
-    line = command("model.py", drawn_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 1)
+def test_a_disk_that_fills_ends_with_one_line(simulated_store, tmp_path, limit):
+    line = command("model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 1)
 
     def few_bytes():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -70,8 +70,8 @@ def test_broken_frames_and_other_sizes_are_skipped_and_told(tmp_path):
     assert "holiday.jpg" in done.stderr
 
 
-def test_a_recording_of_the_simulator_is_shown_by_its_centre_camera(drawn_recording, tmp_path):
-    done = run_script("video.py", drawn_recording, "-o", tmp_path / "clip.mp4", "--json")
+def test_a_recording_of_the_simulator_is_shown_by_its_centre_camera(simulated_recording, tmp_path):
+    done = run_script("video.py", simulated_recording, "-o", tmp_path / "clip.mp4", "--json")
     assert json.loads(done.stdout)["frames"] == 120
 
 

@@ -1,43 +1,36 @@
-"""Run the whole main job on a small recording that is drawn, not recorded: record, preprocess, train, drive, clip.
+"""Do the whole main job without the simulator: record laps, preprocess, train, drive and score a lap, make the clip.
 
-What an earlier demo left in the folder is used again; remove the folder to begin afresh.
+What an earlier demo has finished in the folder is used again; remove the folder to begin afresh.
 """
 
 import argparse
 from pathlib import Path
 
-from bcclone.commands.options import add_json, print_json
+from bcclone.commands.options import add_json, build, given, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--folder", type=Path, default=Path("demo"), help="where everything is written (demo)")
-    parser.add_argument("--rows", type=int, default=700, help="rows to record, 15 a second (700)")
-    parser.add_argument("--epochs", type=int, default=8, help="epochs to train (8)")
-    parser.add_argument("--laps", type=float, default=1.0, help="how far the model drives (1)")
+    parser.add_argument("--folder", type=Path, help="where everything is written (demo)")
+    parser.add_argument("--record-laps", type=float, metavar="LAPS", help="to record, and half of it in reverse (2)")
+    parser.add_argument("--epochs", type=int, help="epochs to train (8)")
+    parser.add_argument("--laps", type=float, help="how far the model drives (1)")
+    parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="how fast it drives (25)")
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the demo; exit code 1 when the car left the road."""
-    from bcclone.demo import DemoSettings, run_demo
+    """Run the demo; exit code 1 when the car needed an intervention."""
+    from bcclone.demo import DemoSettings, run_demo, show_result
 
-    result = run_demo(DemoSettings(arguments.folder, arguments.rows, arguments.epochs, arguments.laps))
-    drive = result.drive
+    names = ("folder", "record_laps", "epochs", "laps", "speed_mph")
+    result = run_demo(build(DemoSettings, **given(arguments, *names)))
     if arguments.json:
-        print_json(
-            {"steps": [{"step": s, "made": m, "seconds": round(t, 2)} for s, m, t in result.steps], "drive": drive}
-        )
-        return int(drive["left_road"])
-    print("\nstep        seconds  what it made")
-    for step, made, seconds in result.steps:
-        print(f"{step:<12}{seconds:>7.1f}  {made}")
-    latency = drive["request_to_steer_ms"]
-    end = "It LEFT THE ROAD." if drive["left_road"] else "It stayed on the road."
-    print(
-        f"\nThe model drove {drive['distance_m']:.0f} m over the simulator's protocol, "
-        f"{drive['mean_abs_cross_track_m']:.2f} m from the centre line on average and "
-        f"{drive['max_abs_cross_track_m']:.2f} m at most (the road's edge is at 4 m); "
-        f"request to steer p50 {latency['p50']} ms.\n{end}"
-    )
-    return int(drive["left_road"])
+        steps = [
+            {"step": done.step.name, "made": str(done.step.makes), "seconds": round(done.seconds, 2)}
+            for done in result.steps
+        ]
+        print_json({"steps": steps, "drive": result.drive})
+    else:
+        print("\n" + "\n".join(show_result(result)))
+    return int(not result.on_the_road)

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latency-ms", type=float, help="from each control to when it takes hold (0)")
     parser.add_argument("--start-offset-m", type=float, metavar="M", help="start this far to the right (0)")
     parser.add_argument("--in-process", action="store_true", help="drive in this process, without server and wire")
+    parser.add_argument("--run", type=Path, metavar="RUN", help="record the drive into this run folder")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write pictures and figures into this folder")
     add_conditions(parser)
     add_json(parser)
@@ -49,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = build(EvaluateSettings, world=world, conditions=conditions, **values)
     if arguments.output is not None and arguments.output.exists() and not arguments.output.is_dir():
         raise UserError(f"{arguments.output} is a file; name a folder for the pictures")
+    if arguments.in_process and arguments.run:
+        raise UserError("--run records what the drive server sees; leave --in-process out")
     if arguments.in_process:
         from bcclone.tensorflow_quietly import load_tensorflow
 
@@ -57,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         result = evaluate_policy(load_policy(arguments.model, arguments.preprocess), settings)
     else:
-        result = evaluate_served(arguments.model, arguments.preprocess, settings)
+        result = evaluate_served(arguments.model, arguments.preprocess, settings, arguments.run)
     figures = result.figures()
     if arguments.output is not None:
         for path in write_pictures(arguments.output, result, settings):

@@ -62,7 +62,9 @@ def _record(arguments: argparse.Namespace) -> int:
     names = ("speed_mph", "steering", "wander_m", "recoveries", "recovery_m")
     settings = build(ExpertSettings, **given(arguments, *names))
     if not 0 < arguments.laps <= 1000 or arguments.seed < 0:
-        raise UserError(f"laps {arguments.laps:g}, seed {arguments.seed}; expected laps up to 1000, a seed of 0 or more")
+        raise UserError(
+            f"laps {arguments.laps:g}, seed {arguments.seed}; expected laps up to 1000, a seed of 0 or more"
+        )
     track_name = arguments.track or "lake"
     track = load_track(track_name, bool(arguments.reverse))
     done = record(arguments.folder, Renderer(track_name, conditions), track, settings, arguments.laps, arguments.seed)
@@ -89,7 +91,7 @@ def _drive(arguments: argparse.Namespace) -> int:
     track = load_track(track_name, bool(arguments.reverse))
     goal = round(settings.laps * track.length_m)
     with connected(arguments.host, arguments.port, arguments.wait) as connection, Progress("driving", goal, "m") as bar:
-        world = SimulatedWorld(Renderer(track_name, conditions), track, settings, lambda m: bar.advance(round(m, 1)))
+        world = SimulatedWorld(Renderer(track_name, conditions), track, settings, bar.advance)
         figures = _play(arguments, connection, world)
     driven = world.score.figures() | {"laps": round(world.laps, 3), "ended": world.over}
     if arguments.json:

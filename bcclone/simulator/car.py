@@ -6,6 +6,8 @@ Every figure is measured or read from the simulator's public source: docs/simula
 import math
 from dataclasses import dataclass
 
+from bcclone.simulator.track import Track
+
 STEP_SECONDS = 0.02
 MPH = 1 / 2.23693629  # metres a second
 FULL_LOCK_DEGREES = 25.0
@@ -69,3 +71,9 @@ class Car:
         slope = _GRAVITY * grade / math.hypot(1.0, grade)
         acceleration = _FULL_THROTTLE * self.throttle - _DRAG * speed - _FULL_BRAKE * self.brake - slope
         self.speed = max(speed + acceleration * STEP_SECONDS, 0.0)
+
+
+def start_on(track: Track, cross_track_m: float = 0.0, along_m: float = 0.0) -> Car:
+    """Return a car that stands on the track, looking along it."""
+    x, y, z, heading = track.point(along_m, cross_track_m)
+    return Car(x, y, z, heading, pitch=math.atan(track.locate(x, y, z).grade))

@@ -6,13 +6,17 @@ Written from the numbered facts in docs/protocol.md and not from the server's co
 import base64
 import hashlib
 import json
+import math
 import os
+import queue
+import select
 import socket
 import struct
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,6 +26,7 @@ _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
 _FRAGMENT = 1016
 _PING_SECONDS = 25.0
 _SILENCE_SECONDS = 10.0
+_LOOPS = 2  # of request and response: fact 4
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 
 
@@ -68,6 +73,7 @@ class UnitySocket:
     def __init__(self, host: str, port: int, timeout: float = _SILENCE_SECONDS) -> None:
         self._socket = socket.create_connection((host, port), timeout)
         self._received = b""
+        self._sending = threading.Lock()  # a listening thread answers pings
         try:
             self._handshake(host, port)
         except BaseException:
@@ -89,23 +95,21 @@ class UnitySocket:
             head += bytes([0x80 | len(payload)])
         else:
             head += b"\xfe" + struct.pack("!H", len(payload))
-        self._socket.sendall(head + mask + _xor(payload, mask))
+        with self._sending:
+            self._socket.sendall(head + mask + _xor(payload, mask))
 
     def receive(self, timeout: float) -> str | None:
         """Return the next text message, or None when none came in time; raises ServerGone when there is no more."""
         until = time.monotonic() + timeout
-        while True:
-            try:
-                self._socket.settimeout(max(until - time.monotonic(), 0.001))
-                opcode, payload = self._frame()
-            except TimeoutError:
-                return None
+        while self._received or select.select([self._socket], [], [], max(until - time.monotonic(), 0.0))[0]:
+            opcode, payload = self._frame()
             if opcode == _CLOSE:
                 raise ServerGone("the server closed the connection")
             if opcode == _PING:
                 self.send_frame(_PONG, payload)
             elif opcode == _TEXT:
                 return payload.decode()
+        return None
 
     def close(self) -> None:
         """Close the TCP connection without a word, as a crash does."""
@@ -170,61 +174,83 @@ class UnityClient:
         self.report = DriveReport()
 
     def drive(self) -> DriveReport:
-        """Drive until the world says that it is over; raises UserError when the server falls silent."""
+        """Drive until the world says that it is over; raises UserError when the server falls silent or babbles."""
         try:
-            self._send_telemetry()  # fact 4: "open" fires for the websocket
-            self._connection.send_text("2")  # fact 9
-            pinged = heard = time.monotonic()
-            while not self._over:
-                message = self._connection.receive(timeout=1.0)
-                now = time.monotonic()
-                if message is not None:
-                    heard = now
-                    self._handle(message)
-                elif now - heard > _SILENCE_SECONDS:
-                    raise UserError(
-                        f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; is it still running?"
-                    )
-                if now - pinged > _PING_SECONDS:
-                    pinged = now
-                    self._connection.send_text("2")
+            with _listening(self._connection) as inbox:
+                self._send_telemetry()  # fact 4: "open" fires for the websocket
+                self._connection.send_text("2")  # fact 9
+                self._exchange(inbox)
         except (ServerGone, OSError) as error:
             raise UserError(f"the drive server ended the connection: {error}") from None
-        for farewell in ("41", "1"):  # fact 12
-            self._connection.send_text(farewell)
         return self.report
 
-    def _handle(self, message: str) -> None:
+    def _exchange(self, inbox: "queue.Queue[_Arrival]") -> None:
+        pinged = heard = time.monotonic()
+        while not self._over:
+            with suppress(queue.Empty):
+                arrival = inbox.get(timeout=0.5)
+                if arrival.error is not None:
+                    raise arrival.error
+                if arrival.text.startswith("42"):
+                    heard = time.monotonic()
+                self._handle(arrival)
+            now = time.monotonic()
+            if now - heard > _SILENCE_SECONDS and not self._over:
+                raise UserError(f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; is it still running?")
+            if now - pinged > _PING_SECONDS:
+                pinged = now
+                self._connection.send_text("2")
+        for farewell in ("41", "1"):  # fact 12
+            self._connection.send_text(farewell)
+
+    def _handle(self, arrival: "_Arrival") -> None:
+        message = arrival.text
         if message.startswith("0"):
-            json.loads(message[1:])["sid"]  # fact 3: nothing else of it counts
+            _parsed(message, message[1:], dict)  # fact 3: nothing of it but the sid counts
             self._send_telemetry()  # fact 4: and "open" fires for the packet
         elif message == "2":
             self._connection.send_text("3")
         elif message == "3":
             self.report.pongs += 1
         elif message.startswith("42"):
-            self._handle_event(json.loads(message[2:]))
+            self._handle_event(_parsed(message, message[2:], list), arrival.seconds)
 
-    def _handle_event(self, event: list[Any]) -> None:
-        name, *arguments = event
+    def _handle_event(self, event: list[Any], arrived: float) -> None:
+        name, *arguments = event or [None]
         if not isinstance(name, str) or len(arguments) > 1 or not all(isinstance(a, dict) for a in arguments):
             self._connection.close()  # fact 11
             raise ServerGone(f"an event that the simulator cannot read: {event!r}")
         if name not in ("steer", "manual"):
             return
         if self._asked:
-            self.report.latencies_ms.append((time.perf_counter() - self._asked.popleft()) * 1000)
+            self.report.latencies_ms.append((arrived - self._asked.popleft()) * 1000)
         if name == "steer":
             self.report.steers += 1
-            try:
-                controls = arguments[0]
-                self._world.steer(self._parse(controls["steering_angle"]), self._parse(controls["throttle"]))
-            except (KeyError, ValueError, TypeError, IndexError):
-                self.report.lost_loops += 1  # fact 8: the exception ends this loop
+            if not self._steer(arguments[0] if arguments else {}):
                 return
         else:
             self.report.manuals += 1
         self._send_telemetry()  # fact 7
+
+    def _steer(self, controls: dict[str, Any]) -> bool:
+        """Set the car's controls; return whether the simulator could read them."""
+        try:
+            steering, throttle = (self._parse(controls[name]) for name in ("steering_angle", "throttle"))
+        except (KeyError, ValueError, TypeError):
+            self.report.lost_loops += 1  # fact 8: the exception ends this loop
+            if self.report.lost_loops == _LOOPS:
+                raise UserError(
+                    f"the drive server answered {json.dumps(controls)[:200]}, expected steering_angle and throttle as "
+                    "texts with a number each; the simulator cannot read that, and the car stands still"
+                ) from None
+            return False
+        if not (math.isfinite(steering) and math.isfinite(throttle)):
+            raise UserError(
+                f"the drive server answered steering_angle {steering:g} and throttle {throttle:g}, expected -1 to 1; "
+                "is its model trained, and its input whole?"
+            )
+        self._world.steer(steering, throttle)
+        return True
 
     def _send_telemetry(self) -> None:
         state = self._world.look()
@@ -254,6 +280,40 @@ class UnityClient:
         return float(text.replace(group, "").replace(mark, "."))
 
 
+@dataclass(frozen=True)
+class _Arrival:
+    """A message and when it came, by the performance counter; or why there are no more."""
+
+    text: str
+    seconds: float
+    error: Exception | None = None
+
+
+@contextmanager
+def _listening(connection: UnitySocket) -> "Iterator[queue.Queue[_Arrival]]":
+    """Yield a queue of what the server sends, each with the moment it came, however busy the world is."""
+    inbox: queue.Queue[_Arrival] = queue.Queue()
+    over = threading.Event()
+
+    def listen() -> None:
+        while not over.is_set():
+            try:
+                text = connection.receive(timeout=0.2)
+            except (OSError, ValueError) as error:  # ServerGone is an OSError
+                inbox.put(_Arrival("", time.perf_counter(), error))
+                return
+            if text is not None:
+                inbox.put(_Arrival(text, time.perf_counter()))
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield inbox
+    finally:
+        over.set()
+        listener.join()
+
+
 @contextmanager
 def connected(
     host: str, port: int, patience_seconds: float = 0.0, check: Callable[[], None] = lambda: None
@@ -278,6 +338,17 @@ def connected(
         yield connection
     finally:
         connection.close()
+
+
+def _parsed(message: str, text: str, kind: type) -> Any:
+    """Return what a packet holds; raises ServerGone when it is no JSON of that kind."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, kind):
+        raise ServerGone(f"a packet that the simulator cannot read: {message[:100]!r}")
+    return value
 
 
 def _xor(data: bytes, mask: bytes) -> bytes:

@@ -69,7 +69,8 @@ class Expert:
         """Move the aimed line: wander, swerve out unrecorded, and back again."""
         share = STEP_SECONDS / _WANDER_SECONDS
         self._wander_m += (
-            -self._wander_m * share + self._settings.wander_m * math.sqrt(2 * share) * self._randomness.standard_normal()
+            -self._wander_m * share
+            + self._settings.wander_m * math.sqrt(2 * share) * self._randomness.standard_normal()
         )
         self._phase_seconds += STEP_SECONDS
         if self._swerve_m:

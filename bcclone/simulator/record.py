@@ -14,11 +14,10 @@ from bcclone.images import encode_jpeg
 from bcclone.progress import Progress
 from bcclone.recording.inputs import LOG_NAME
 from bcclone.simulator.camera import MOUNTS
-from bcclone.simulator.car import MPH, STEP_SECONDS, Car
+from bcclone.simulator.car import MPH, STEP_SECONDS, Car, start_on
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track
-from bcclone.simulator.world import start_on
 
 _BETWEEN_ROWS_SECONDS = 1 / 15
 _BEGUN = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes
@@ -65,7 +64,7 @@ class RecordingWriter:
                 paths[camera].write_bytes(jpeg)
             numbers = (car.steering, car.throttle, car.brake, car.speed / MPH)
             names = (str(paths[camera].absolute()) for camera in MOUNTS)
-            file.write((",".join((*names, *map(_single, numbers))) + "\n").encode())
+            _write_all(file, (",".join((*names, *map(_single, numbers))) + "\n").encode())
         self.rows += 1
 
     @contextmanager
@@ -86,7 +85,9 @@ class RecordingWriter:
             raise
 
 
-def record(folder: Path, renderer: Renderer, track: Track, settings: ExpertSettings, laps: float, seed: int) -> Recorded:
+def record(
+    folder: Path, renderer: Renderer, track: Track, settings: ExpertSettings, laps: float, seed: int
+) -> Recorded:
     """Let an expert drive `laps` laps and record them; the same seed and folder give the same bytes."""
     car, expert = start_on(track), Expert(track, settings, seed)
     place = track.locate(car.x, car.y, car.z)
@@ -102,17 +103,23 @@ def record(folder: Path, renderer: Renderer, track: Track, settings: ExpertSetti
                     if expert.recording:
                         frames = renderer.frames(car)
                         writer.write(seconds, car, {camera: encode_jpeg(frame) for camera, frame in frames.items()})
-                        progress.advance(max(round(progress_m) - progress.done, 0), f"{writer.rows} rows")
+                        progress.advance(max(progress_m - progress.done, 0.0), f"{writer.rows} rows")
                 car.step(place.grade)
                 before, place = place, track.locate(car.x, car.y, car.z)
                 car.y = place.height_m
                 progress_m += track.apart(before.along_m, place.along_m)
                 distance_m += car.speed * STEP_SECONDS
                 step += 1
-            progress.advance(round(goal) - progress.done, f"{writer.rows} rows")
+            progress.advance(goal - progress.done, f"{writer.rows} rows")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{folder} keeps the {writer.rows} rows recorded so far") from None
         return Recorded(writer.log, writer.rows, round(step * STEP_SECONDS, 2), round(distance_m, 1))
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """Write every byte; a disk that is nearly full takes some of them, and refuses when asked to take the rest."""
+    while data:
+        data = data[file.write(data) :]
 
 
 def _single(value: float) -> str:

@@ -80,5 +80,3 @@ class Score:
             "steering_smoothness": round(change / seconds, 4),
             "seconds": round(self.seconds, 2),
         }
-
-

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bcclone.images import Image, encode_jpeg
-from bcclone.simulator.car import FULL_LOCK_DEGREES, MPH, STEP_SECONDS, Car
+from bcclone.simulator.car import FULL_LOCK_DEGREES, MPH, STEP_SECONDS, start_on
 from bcclone.simulator.client import CarState
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import Score
-from bcclone.simulator.track import Place, Track
+from bcclone.simulator.track import Track
 
 _ROADSIDE_M = 6.0  # so far beside the centre line the ground is as high as the road
 _LOST_M = 15.0  # farther away the drive is over
@@ -144,10 +144,3 @@ class SimulatedWorld:
         steps = math.floor(passed / STEP_SECONDS)
         self._looked_at = max(self._looked_at + steps * STEP_SECONDS, time.monotonic() - _LONGEST_PAUSE_SECONDS)
         return steps * STEP_SECONDS
-
-
-def start_on(track: Track, cross_track_m: float = 0.0, along_m: float = 0.0) -> Car:
-    """Return a car that stands on the track, looking along it."""
-    x, y, z, heading = track.point(along_m, cross_track_m)
-    place: Place = track.locate(x, y, z)
-    return Car(x, y, z, heading, pitch=math.atan(place.grade))

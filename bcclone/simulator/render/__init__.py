@@ -9,7 +9,7 @@ from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.simulator.camera import FOCAL_PX, MOUNTS, bonnet, view_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.render.arrays import air_of, surface_of
+from bcclone.simulator.render.arrays import Canvas, Eye, air_of, surface_of
 from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.faces import draw_faces
 from bcclone.simulator.render.raycast import cast
@@ -27,15 +27,16 @@ class Renderer:
     def frame(self, car: Car, camera: str = "center") -> Image:
         """Return what a camera of the car, center, left or right, sees; the same for the same car, to the byte."""
         view = view_of(car, camera, self.conditions.camera_shift_m)
-        picture = np.empty((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
-        depths = np.empty((FRAME_HEIGHT, FRAME_WIDTH), np.float32)
-        place = (view.position, view.axes, FOCAL_PX)
-        cast(*place, self._surface, self._air, picture, depths)
-        draw_faces(*place, self.scene.faces.values, self._surface, self._air, picture, depths)
-        draw_cards(*place, self.scene.cards.places, self.scene.pictures, self._air, picture, depths)
+        canvas = Canvas(
+            np.empty((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8), np.empty((FRAME_HEIGHT, FRAME_WIDTH), np.float32)
+        )
+        eye = Eye(view.position, view.axes, FOCAL_PX)
+        cast(eye, self._surface, self._air, canvas)
+        draw_faces(eye, self.scene.faces.values, self._surface, self._air, canvas)
+        draw_cards(eye, self.scene.cards.places, self.scene.pictures, self._air, canvas)
         hidden, paint = self._bonnets[camera]
-        picture[hidden] = np.minimum(paint[hidden] * self.conditions.light, 255)
-        return picture
+        canvas.picture[hidden] = np.minimum(paint[hidden] * self.conditions.light, 255)
+        return canvas.picture
 
     def frames(self, car: Car) -> Mapping[str, Image]:
         """Return what all three cameras see, drawn side by side where there are cores."""

@@ -1,17 +1,32 @@
-"""Scene and conditions -> the plain tuples of arrays that compiled code takes."""
+"""Scene, conditions and camera -> the plain tuples that compiled code takes."""
 
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.render.surface import AMBIENT, SUNLIGHT
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.roadmap import CELL_M, Floats
 from bcclone.simulator.scene.textures import OFFSETS
 
-# Ambient and sun, RGB: what a surface gets in the shade, and what full sunlight adds.
-AMBIENT, SUNLIGHT = np.array([0.30, 0.36, 0.44]), np.array([0.74, 0.69, 0.58])
 _FOG_FROM_M, _FOG_OVER_M = 100.0, 500.0
+
+
+class Eye(NamedTuple):
+    """A camera: its place (3,), its axes (3, 3) with right, up and ahead as columns, its focal length in pixels."""
+
+    position: npt.NDArray[np.float64]
+    axes: npt.NDArray[np.float64]
+    focal: float
+
+
+class Canvas(NamedTuple):
+    """What is drawn on: the picture, uint8 (rows, columns, 3), and how far away what each pixel shows is."""
+
+    picture: npt.NDArray[np.uint8]
+    depths: Floats
 
 
 class Surface(NamedTuple):
@@ -21,11 +36,11 @@ class Surface(NamedTuple):
     cross: Floats
     along: Floats
     light: Floats
-    lit: np.ndarray
-    kinds: np.ndarray
+    lit: npt.NDArray[np.uint8]
+    kinds: npt.NDArray[np.int64]
     border_light: Floats
     textures: Floats
-    offsets: np.ndarray
+    offsets: npt.NDArray[np.int64]
     x: float
     z: float
     cell: float
@@ -49,24 +64,25 @@ class Air(NamedTuple):
 def surface_of(scene: Scene) -> Surface:
     """Return the scene's ground for compiled code."""
     ground, road = scene.ground, scene.track.road
-    lit = np.clip(ground.cover * (AMBIENT + SUNLIGHT * scene.light[..., None]), 0, 255).astype(np.uint8)
+    sunlight = np.array(AMBIENT) + np.array(SUNLIGHT) * scene.light[..., None]
     return Surface(
-        ground.heights_m,
-        ground.road.cross_track_m,
-        ground.road.along_m,
-        scene.light,
-        lit,
-        scene.verge.kinds,
-        scene.verge.border_light,
-        scene.textures,
-        OFFSETS.astype(np.int64),
-        float(ground.grid.x),
-        float(ground.grid.z),
-        CELL_M,
-        float(ground.water_m),
-        float(ground.heights_m.max()) + 0.1,
-        *map(float, road.bridge),
-        int(road.style),
+        height=ground.heights_m,
+        cross=ground.road.cross_track_m,
+        along=ground.road.along_m,
+        light=scene.light,
+        lit=np.clip(ground.cover * sunlight, 0, 255).astype(np.uint8),
+        kinds=scene.verge.kinds,
+        border_light=scene.verge.border_light,
+        textures=scene.textures,
+        offsets=OFFSETS.astype(np.int64),
+        x=float(ground.grid.x),
+        z=float(ground.grid.z),
+        cell=CELL_M,
+        water=float(ground.water_m),
+        top=float(ground.heights_m.max()) + 0.1,
+        bridge_start=float(road.bridge[0]),
+        bridge_end=float(road.bridge[1]),
+        style=int(road.style),
     )
 
 
@@ -74,9 +90,9 @@ def air_of(conditions: Conditions) -> Air:
     """Return the conditions for compiled code."""
     thickness = max(conditions.fog, 1e-6)
     return Air(
-        float(conditions.light),
-        _FOG_FROM_M / thickness,
-        _FOG_OVER_M / thickness,
-        float(conditions.line_visibility),
-        float(conditions.road_visibility),
+        brightness=float(conditions.light),
+        fog_from=_FOG_FROM_M / thickness,
+        fog_over=_FOG_OVER_M / thickness,
+        line_visibility=float(conditions.line_visibility),
+        road_visibility=float(conditions.road_visibility),
     )

@@ -1,5 +1,7 @@
 """Trees, bushes and signs -> picture: upright cards, drawn where nothing nearer is; compiled."""
 
+from typing import Any
+
 from numba import njit
 
 from bcclone.simulator.render.surface import put, seen_through
@@ -11,8 +13,12 @@ _BUSH_A, _BUSH_B = int(Kind.BUSH_A), int(Kind.BUSH_B)
 
 
 @njit(fastmath=True, cache=True, nogil=True)
-def draw_cards(position, axes, focal, places, pictures, air, picture, depths):
-    """Draw every card that is before what `depths` holds, and note its depth there."""
+def draw_cards(eye: Any, places: Any, pictures: Any, air: Any, canvas: Any) -> None:
+    """Draw every card that is nearer than what the canvas shows, and note its depth there.
+
+    places: float32 (cards, 6), as in Cards; pictures: RGBA uint8 (kinds, height, width, 4).
+    """
+    depths, axes, position, focal = canvas.depths, eye.axes, eye.position, eye.focal
     rows, columns = depths.shape
     for card in range(places.shape[0]):
         x, y, z = places[card, 0] - position[0], places[card, 1] - position[1], places[card, 2] - position[2]
@@ -20,7 +26,7 @@ def draw_cards(position, axes, focal, places, pictures, air, picture, depths):
         height, width, kind = places[card, 3], places[card, 4], int(places[card, 5])
         if depth < _NEAR_M or focal * height < _LEAST_PX * depth:
             continue
-        if depth > _BUSH_FAR_M and (kind == _BUSH_A or kind == _BUSH_B):  # noqa: PLR1714 compiled
+        if depth > _BUSH_FAR_M and kind in (_BUSH_A, _BUSH_B):
             continue
         middle = columns * 0.5 + focal * (axes[0, 0] * x + axes[1, 0] * y + axes[2, 0] * z) / depth
         foot = rows * 0.5 - focal * (axes[0, 1] * x + axes[1, 1] * y + axes[2, 1] * z) / depth
@@ -38,5 +44,5 @@ def draw_cards(position, axes, focal, places, pictures, air, picture, depths):
                     continue
                 texel = pictures[kind, down, right]
                 color = (float(texel[0]), float(texel[1]), float(texel[2]))
-                put(picture, row, column, seen_through(color, depth, air), air.brightness)
+                put(canvas, row, column, seen_through(color, depth, air), air.brightness)
                 depths[row, column] = depth

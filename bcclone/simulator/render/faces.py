@@ -1,33 +1,37 @@
 """Walls and decks -> picture: parallelograms, drawn where nothing nearer is; compiled."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-from bcclone.simulator.render.surface import level_of, lit, mountain_road, put, seen_through, texel
+from bcclone.simulator.camera import FOCAL_PX
+from bcclone.simulator.render.surface import RGB, Spot, level_of, lit, mountain_road, put, seen_through, texel
 from bcclone.simulator.scene.structures import Material
 from bcclone.simulator.scene.textures import GRAIN
 
 _NEAR_M, _FAR_M = 0.3, 300.0
+_CLOSER_M = 0.02  # than what is there
 _BLACK_WALL, _STONE, _DECK = int(Material.BLACK_WALL), int(Material.STONE), int(Material.DECK)
 
 
 @njit(fastmath=True, cache=True)
-def _dot(one, other):
+def _dot(one: Any, other: Any) -> float:
     return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
 
 
 @njit(fastmath=True, cache=True)
-def _seen_box(corner, ahead, across, axes, focal, rows, columns):
+def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tuple[int, int, int, int]:
     """Return first and last row and column of a face on the screen; an empty box when it is not seen."""
+    rows, columns = canvas.depths.shape
     points = np.empty((4, 3))
     for number in range(4):
-        first, second = (number == 1 or number == 2), number >= 2  # noqa: PLR1714 compiled
+        first, second = number in (1, 2), number >= 2
         for axis in range(3):
             total = 0.0
             for part in range(3):
-                total += axes[part, axis] * (corner[part] + first * ahead[part] + second * across[part])
+                total += eye.axes[part, axis] * (corner[part] + first * ahead[part] + second * across[part])
             points[number, axis] = total
     cut = np.empty(3)
     box = np.empty(4)
@@ -35,20 +39,21 @@ def _seen_box(corner, ahead, across, axes, focal, rows, columns):
     for number in range(4):
         here, there = points[number], points[(number + 1) % 4]
         if here[2] >= _NEAR_M:
-            _widen(box, here, focal, rows, columns)
+            _widen(box, here, eye.focal, rows, columns)
         if (here[2] < _NEAR_M) != (there[2] < _NEAR_M):
             share = (_NEAR_M - here[2]) / (there[2] - here[2])
             for axis in range(2):
                 cut[axis] = here[axis] + (there[axis] - here[axis]) * share
             cut[2] = _NEAR_M
-            _widen(box, cut, focal, rows, columns)
+            _widen(box, cut, eye.focal, rows, columns)
     top, bottom = max(int(math.floor(box[0])), 0), min(int(math.ceil(box[1])), rows - 1)
     left, right = max(int(math.floor(box[2])), 0), min(int(math.ceil(box[3])), columns - 1)
     return top, bottom, left, right
 
 
 @njit(fastmath=True, cache=True)
-def _widen(box, point, focal, rows, columns):
+def _widen(box: Any, point: Any, focal: float, rows: int, columns: int) -> None:
+    """Make a box of rows and columns hold a point that is before the camera."""
     row = rows * 0.5 - focal * point[1] / point[2]
     column = columns * 0.5 + focal * point[0] / point[2]
     # far outside is as good as just outside, and fits an integer
@@ -58,19 +63,15 @@ def _widen(box, point, focal, rows, columns):
 
 
 @njit(fastmath=True, cache=True)
-def _face_color(face, along, across, depth, focal, surface, air):
+def _face_color(face: Any, along: float, across: float, depth: float, surface: Any, air: Any) -> RGB:
     """Return the colour of a place of a face; along, across: 0 to 1 on its edges."""
-    material = int(face[9])
-    pixel_m = depth / focal
-    length = math.sqrt(face[3] ** 2 + face[4] ** 2 + face[5] ** 2)
-    width = math.sqrt(face[6] ** 2 + face[7] ** 2 + face[8] ** 2)
-    u, v = face[10] + along * length, face[11] + across * width
+    material, pixel_m = int(face[9]), depth / FOCAL_PX
+    u = face[10] + along * math.sqrt(face[3] ** 2 + face[4] ** 2 + face[5] ** 2)
+    v = face[11] + across * math.sqrt(face[6] ** 2 + face[7] ** 2 + face[8] ** 2)
     if material == _DECK:
-        color, is_road = mountain_road(v, u, 1.0, pixel_m, pixel_m * 6.0, surface, air.line_visibility)
-        if is_road and air.road_visibility >= 0.5:
-            return color
-        return lit((132.0, 126.0, 112.0), 1.0, 1.0)
-    grain = texel(surface.textures[GRAIN], surface.offsets, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
+        color, is_road = mountain_road(Spot(u, v, 1.0, pixel_m, pixel_m * 6.0), surface, air.line_visibility)
+        return color if is_road and air.road_visibility >= 0.5 else lit((132.0, 126.0, 112.0), 1.0, 1.0)
+    grain = texel(surface, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
     if material == _STONE:
         cap = 1.25 if across > 0.8 else 1.0
         return lit((138.0, 132.0, 116.0), (1.0 + 0.16 * grain) * cap, 0.6)
@@ -80,43 +81,50 @@ def _face_color(face, along, across, depth, focal, surface, air):
 
 
 @njit(fastmath=True, cache=True, nogil=True)
-def draw_faces(position, axes, focal, faces, surface, air, picture, depths):
-    """Draw every face that is before what `depths` holds, and note its depth there."""
-    rows, columns = depths.shape
+def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
+    """Draw every face that is nearer than what the canvas shows, and note its depth there.
+
+    faces: float64 (faces, 12), as in Faces.
+    """
     corner, normal = np.empty(3), np.empty(3)
     for number in range(faces.shape[0]):
         face = faces[number]
-        ahead, across = face[3:6], face[6:9]
         for axis in range(3):
-            corner[axis] = face[axis] - position[axis]
+            corner[axis] = face[axis] - eye.position[axis]
             after, last = (axis + 1) % 3, (axis + 2) % 3
-            normal[axis] = ahead[after] * across[last] - ahead[last] * across[after]
-        away = _dot(normal, corner)
-        if abs(corner[0]) > _FAR_M or abs(corner[2]) > _FAR_M:
-            continue
-        top, bottom, left, right = _seen_box(corner, ahead, across, axes, focal, rows, columns)
-        squared, mutual, other = _dot(ahead, ahead), _dot(ahead, across), _dot(across, across)
-        spread = squared * other - mutual * mutual
-        for row in range(top, bottom + 1):
-            up = (rows * 0.5 - row - 0.5) / focal
-            for column in range(left, right + 1):
-                aside = (column + 0.5 - columns * 0.5) / focal
-                dx = axes[0, 0] * aside + axes[0, 1] * up + axes[0, 2]
-                dy = axes[1, 0] * aside + axes[1, 1] * up + axes[1, 2]
-                dz = axes[2, 0] * aside + axes[2, 1] * up + axes[2, 2]
-                facing = normal[0] * dx + normal[1] * dy + normal[2] * dz
-                if abs(facing) < 1e-9:
-                    continue
-                depth = away / facing
-                if depth < _NEAR_M or depth > depths[row, column] - 0.02:
-                    continue
-                x, y, z = dx * depth - corner[0], dy * depth - corner[1], dz * depth - corner[2]
-                first = x * ahead[0] + y * ahead[1] + z * ahead[2]
-                second = x * across[0] + y * across[1] + z * across[2]
-                along = (first * other - second * mutual) / spread
-                over = (second * squared - first * mutual) / spread
-                if along < 0.0 or along > 1.0 or over < 0.0 or over > 1.0:
-                    continue
-                color = _face_color(face, along, over, depth, focal, surface, air)
-                put(picture, row, column, seen_through(color, depth, air), air.brightness)
-                depths[row, column] = depth
+            normal[axis] = face[3 + after] * face[6 + last] - face[3 + last] * face[6 + after]
+        if abs(corner[0]) < _FAR_M and abs(corner[2]) < _FAR_M:
+            _draw_face(eye, face, corner, normal, surface, air, canvas)
+
+
+@njit(fastmath=True, cache=True, inline="always")
+def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air: Any, canvas: Any) -> None:  # noqa: PLR0913
+    """Draw one face: where each pixel's ray meets its plane, within its edges."""
+    axes, ahead, across = eye.axes, face[3:6], face[6:9]
+    rows, columns = canvas.depths.shape
+    away = _dot(normal, corner)
+    top, bottom, left, right = _seen_box(corner, ahead, across, eye, canvas)
+    squared, mutual, other = _dot(ahead, ahead), _dot(ahead, across), _dot(across, across)
+    spread = squared * other - mutual * mutual
+    for row in range(top, bottom + 1):
+        up = (rows * 0.5 - row - 0.5) / eye.focal
+        for column in range(left, right + 1):
+            aside = (column + 0.5 - columns * 0.5) / eye.focal
+            dx = axes[0, 0] * aside + axes[0, 1] * up + axes[0, 2]
+            dy = axes[1, 0] * aside + axes[1, 1] * up + axes[1, 2]
+            dz = axes[2, 0] * aside + axes[2, 1] * up + axes[2, 2]
+            facing = normal[0] * dx + normal[1] * dy + normal[2] * dz
+            if abs(facing) < 1e-9:
+                continue
+            depth = away / facing
+            if depth < _NEAR_M or depth > canvas.depths[row, column] - _CLOSER_M:
+                continue
+            x, y, z = dx * depth - corner[0], dy * depth - corner[1], dz * depth - corner[2]
+            first = x * ahead[0] + y * ahead[1] + z * ahead[2]
+            second = x * across[0] + y * across[1] + z * across[2]
+            along = (first * other - second * mutual) / spread
+            over = (second * squared - first * mutual) / spread
+            if 0.0 <= along <= 1.0 and 0.0 <= over <= 1.0:
+                color = _face_color(face, along, over, depth, surface, air)
+                put(canvas, row, column, seen_through(color, depth, air), air.brightness)
+                canvas.depths[row, column] = depth

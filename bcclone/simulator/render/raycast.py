@@ -4,54 +4,76 @@ Up a column the ground only gets farther away, so each ray begins just before wh
 """
 
 import math
+from typing import Any, NamedTuple
 
 from numba import njit
 
-from bcclone.simulator.render.surface import level_of, lit, mixed, put, road_color, seen_through, texel
+from bcclone.simulator.camera import FOCAL_PX
+from bcclone.simulator.render.surface import RGB, Spot, level_of, lit, mixed, put, road_color, seen_through, texel
 from bcclone.simulator.scene.textures import GRAIN, ROCK
 
 _NEAR_M, _FAR_M = 0.8, 640.0
 _BACK = 0.975  # of the last depth: a camera that rolls makes columns that lean a little
 _LEAP = 1.25  # of the last depth: how far ahead level ground is believed
 _CLOSE_M, _ROUNDS = 0.004, 4  # how near to the ground a ray must come, or how often it is tried
+_LONGEST_STRETCH = 40.0
+_ROADSIDE_M = 7.5  # so far beside the centre line there may be road
 _NOTHING = 1e9
 _ZENITH, _HORIZON = (88.0, 116.0, 166.0), (206.0, 220.0, 238.0)
 
 
-@njit(fastmath=True, cache=True, inline="always")
-def _between(field, column, row):
-    """Return a field's value between its cells."""
-    side = field.shape[0]
-    column = min(max(column, 0.0), side - 1.001)
-    row = min(max(row, 0.0), side - 1.001)
+class Ray(NamedTuple):
+    """A pixel's line of sight: where it begins, and its direction, of length 1 along the camera's axis."""
+
+    x: float
+    y: float
+    z: float
+    dx: float
+    dy: float
+    dz: float
+
+
+class Cell(NamedTuple):
+    """A cell of a field, and how far between it and the next ones a place lies, 0 to 1."""
+
+    left: int
+    low: int
+    across: float
+    up: float
+
+
+@njit(fastmath=True, cache=True)
+def _cell(column: float, row: float, side: int) -> Cell:
+    """Return the cell of a place, held to the field."""
+    column, row = min(max(column, 0.0), side - 2.001), min(max(row, 0.0), side - 2.001)
     left, low = int(column), int(row)
-    across, up = column - left, row - low
-    return _blend(field, left, low, across, up)
+    return Cell(left, low, column - left, row - low)
 
 
 @njit(fastmath=True, cache=True, inline="always")
-def _blend(field, left, low, across, up):
+def _blend(field: Any, cell: Cell) -> float:
     """Return the mean of four neighbouring cells, weighted by the place between them."""
-    lower = field[low, left] * (1 - across) + field[low, left + 1] * across
-    upper = field[low + 1, left] * (1 - across) + field[low + 1, left + 1] * across
-    return lower * (1 - up) + upper * up
+    lower = field[cell.low, cell.left] * (1 - cell.across) + field[cell.low, cell.left + 1] * cell.across
+    upper = field[cell.low + 1, cell.left] * (1 - cell.across) + field[cell.low + 1, cell.left + 1] * cell.across
+    return lower * (1 - cell.up) + upper * cell.up
 
 
 @njit(fastmath=True, cache=True, inline="always")
-def _above(surface, px, py, pz, dx, dy, dz, depth):
+def _above(surface: Any, ray: Ray, depth: float) -> float:
     """Return how far above the ground or the water a ray is at a depth."""
-    column = (px + dx * depth - surface.x) / surface.cell - 0.5
-    row = (pz + dz * depth - surface.z) / surface.cell - 0.5
-    return py + dy * depth - max(_between(surface.height, column, row), surface.water)
+    column = (ray.x + ray.dx * depth - surface.x) / surface.cell - 0.5
+    row = (ray.z + ray.dz * depth - surface.z) / surface.cell - 0.5
+    ground = _blend(surface.height, _cell(column, row, surface.height.shape[0]))
+    return ray.y + ray.dy * depth - max(ground, surface.water)
 
 
 @njit(fastmath=True, cache=True, inline="always")
-def _march(surface, px, py, pz, dx, dy, dz, depth):
+def _march(surface: Any, ray: Ray, depth: float) -> float:
     """Return the depth at which a ray meets the ground, or a negative one when it does not."""
     start, above, gap_above = depth, depth, 0.0
     below, gap_below, rounds = -1.0, 0.0, 0
     while depth < _FAR_M:
-        gap = _above(surface, px, py, pz, dx, dy, dz, depth)
+        gap = _above(surface, ray, depth)
         if gap > 0.0:
             above, gap_above = depth, gap
         else:
@@ -62,34 +84,34 @@ def _march(surface, px, py, pz, dx, dy, dz, depth):
             rounds += 1
             depth = above + (below - above) * gap_above / (gap_above - gap_below)
         else:
-            depth += 0.03 + 0.008 * depth + gap * 0.6 / max(0.6 - dy, 0.3)
-            if dy > 0.0 and py + dy * depth > surface.top:
+            depth += 0.03 + 0.008 * depth + gap * 0.6 / max(0.6 - ray.dy, 0.3)
+            if ray.dy > 0.0 and ray.y + ray.dy * depth > surface.top:
                 return -1.0
     return -1.0
 
 
 @njit(fastmath=True, cache=True)
-def _sky(dx, dy, dz):
+def _sky(ray: Ray) -> RGB:
     """Return the sky's colour in a direction."""
-    up = max(dy / math.sqrt(dx * dx + dy * dy + dz * dz), 0.0)
+    up = max(ray.dy / math.sqrt(ray.dx * ray.dx + ray.dy * ray.dy + ray.dz * ray.dz), 0.0)
     return mixed(_ZENITH, _HORIZON, math.exp(-up * 5.5))
 
 
 @njit(fastmath=True, cache=True, inline="always")
-def _wild(surface, x, z, left, low, across, up, footprint):
+def _wild(surface: Any, x: float, z: float, cell: Cell, footprint: float) -> RGB:
     """Return the colour of the ground beside the road."""
-    textures, offsets = surface.textures, surface.offsets
     level = level_of(footprint * 20.0)
-    fine = texel(textures[GRAIN], offsets, x * 20.0, z * 20.0, level)
+    fine = texel(surface, GRAIN, x * 20.0, z * 20.0, level)
+    left, low, across, up = cell
     height = surface.height[low, left]
     if abs(surface.height[low + 1, left + 1] - height) > 0.6:  # a wall: its texture runs up and down
-        broad = 1.6 * texel(textures[ROCK], offsets, (x + z) * 12.0, height * 12.0, level - 1)
+        broad = 1.6 * texel(surface, ROCK, (x + z) * 12.0, height * 12.0, level - 1)
     else:
-        broad = texel(textures[GRAIN], offsets, x * 2.5, z * 2.5, level - 3)
+        broad = texel(surface, GRAIN, x * 2.5, z * 2.5, level - 3)
     brightness = 1.0 + 0.13 * fine + 0.12 * broad
-    colors = surface.lit
     near, right = (1 - across) * (1 - up) * brightness, across * (1 - up) * brightness
     above, both = (1 - across) * up * brightness, across * up * brightness
+    colors = surface.lit
     return (
         colors[low, left, 0] * near + colors[low, left + 1, 0] * right
         + colors[low + 1, left, 0] * above + colors[low + 1, left + 1, 0] * both,
@@ -101,68 +123,68 @@ def _wild(surface, x, z, left, low, across, up, footprint):
 
 
 @njit(fastmath=True, cache=True, inline="always")
-def _along(surface, left, low, across, up):
+def _along(surface: Any, cell: Cell) -> float:
     """Return how far along the track a place is; between its cells, but not where the lap begins anew."""
-    along = surface.along[low, left]
-    if abs(surface.along[low + 1, left + 1] - along) + abs(surface.along[low, left + 1] - along) > 6.0:
-        return float(along)
-    return _blend(surface.along, left, low, across, up)
+    field, left, low = surface.along, cell.left, cell.low
+    here = field[low, left]
+    if abs(field[low + 1, left + 1] - here) + abs(field[low, left + 1] - here) > 6.0:
+        return float(here)
+    return _blend(field, cell)
 
 
 @njit(fastmath=True, cache=True, inline="always")
-def _ground(surface, air, x, y, z, pixel_m, stretch_m):
-    """Return the colour of a place on the ground or the water."""
+def _ground(surface: Any, air: Any, ray: Ray, depth: float, stretch: float) -> RGB:
+    """Return the colour of the place that a ray meets; stretch: how much longer than wide a pixel is there."""
+    x, y, z = ray.x + ray.dx * depth, ray.y + ray.dy * depth, ray.z + ray.dz * depth
     side = surface.height.shape[0]
-    column = min(max((x - surface.x) / surface.cell - 0.5, 0.0), side - 2.001)
-    row = min(max((z - surface.z) / surface.cell - 0.5, 0.0), side - 2.001)
-    left, low = int(column), int(row)
-    across, up = column - left, row - low
-    footprint = math.sqrt(pixel_m * stretch_m)
-    cross = surface.cross[low, left]
-    if -7.5 < cross < 7.5 and air.road_visibility > 0.0:
-        cross = _blend(surface.cross, left, low, across, up)
-        along = _along(surface, left, low, across, up)
-        light = surface.light[low, left] if pixel_m > 0.1 else _blend(surface.light, left, low, across, up)
-        color, is_road = road_color(cross, along, light, pixel_m, stretch_m, surface, air.line_visibility)
+    cell = _cell((x - surface.x) / surface.cell - 0.5, (z - surface.z) / surface.cell - 0.5, side)
+    pixel_m = depth / FOCAL_PX
+    footprint = pixel_m * math.sqrt(stretch)
+    cross = surface.cross[cell.low, cell.left]
+    if -_ROADSIDE_M < cross < _ROADSIDE_M and air.road_visibility > 0.0:
+        light = _blend(surface.light, cell)
+        spot = Spot(_along(surface, cell), _blend(surface.cross, cell), light, pixel_m, pixel_m * stretch)
+        color, is_road = road_color(spot, surface, air.line_visibility)
         if is_road:
             if air.road_visibility < 1.0:
-                wild = _wild(surface, x, z, left, low, across, up, footprint)
-                color = mixed(wild, color, air.road_visibility)
+                color = mixed(_wild(surface, x, z, cell, footprint), color, air.road_visibility)
             return color
-    if y <= surface.water + 0.02 and surface.height[low, left] < surface.water:
-        waves = texel(surface.textures[GRAIN], surface.offsets, x * 3.0, z * 9.0, level_of(footprint * 9.0))
+    if y <= surface.water + 0.02 and surface.height[cell.low, cell.left] < surface.water:
+        waves = texel(surface, GRAIN, x * 3.0, z * 9.0, level_of(footprint * 9.0))
         return lit((138.0, 164.0, 196.0), 1.0 + 0.05 * waves, 1.0)
-    return _wild(surface, x, z, left, low, across, up, footprint)
+    return _wild(surface, x, z, cell, footprint)
 
 
 @njit(fastmath=True, cache=True, nogil=True)
-def cast(position, axes, focal, surface, air, picture, depths):
-    """Draw ground and sky into `picture`, uint8 (rows, columns, 3), and the depth of each pixel into `depths`."""
-    rows, columns = depths.shape
-    px, py, pz = position[0], position[1], position[2]
+def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
+    """Draw ground and sky, and note the depth of each pixel."""
+    rows, columns = canvas.depths.shape
+    axes, (x, y, z) = eye.axes, (eye.position[0], eye.position[1], eye.position[2])
     for column in range(columns):
-        across = (column + 0.5 - columns * 0.5) / focal
-        depth, is_sky, level = _NEAR_M, False, py - 1.25
+        across = (column + 0.5 - columns * 0.5) / eye.focal
+        depth, is_sky, level = _NEAR_M, False, y - 1.25
         for row in range(rows - 1, -1, -1):
-            up = (rows * 0.5 - row - 0.5) / focal
-            dx = axes[0, 0] * across + axes[0, 1] * up + axes[0, 2]
-            dy = axes[1, 0] * across + axes[1, 1] * up + axes[1, 2]
-            dz = axes[2, 0] * across + axes[2, 1] * up + axes[2, 2]
+            up = (rows * 0.5 - row - 0.5) / eye.focal
+            ray = Ray(
+                x, y, z,
+                axes[0, 0] * across + axes[0, 1] * up + axes[0, 2],
+                axes[1, 0] * across + axes[1, 1] * up + axes[1, 2],
+                axes[2, 0] * across + axes[2, 1] * up + axes[2, 2],
+            )  # fmt: skip
             met = -1.0
-            if dy < 0.0 and not is_sky:  # most ground is as high as where the last ray met it
-                guess = (level - py) / dy
-                if depth < guess < depth * _LEAP and abs(_above(surface, px, py, pz, dx, dy, dz, guess)) < _CLOSE_M:
+            if ray.dy < 0.0 and not is_sky:  # most ground is as high as where the last ray met it
+                guess = (level - y) / ray.dy
+                if depth < guess < depth * _LEAP and abs(_above(surface, ray, guess)) < _CLOSE_M:
                     met = guess
             if met < 0.0 and not is_sky:
-                met = _march(surface, px, py, pz, dx, dy, dz, depth)
+                met = _march(surface, ray, depth)
             if met < 0.0:
                 is_sky = True
-                depths[row, column] = _NOTHING
-                put(picture, row, column, _sky(dx, dy, dz), air.brightness)
+                canvas.depths[row, column] = _NOTHING
+                put(canvas, row, column, _sky(ray), air.brightness)
                 continue
-            depth = max(met * _BACK, _NEAR_M)
-            depths[row, column], level = met, py + dy * met
-            pixel_m = met / focal
-            stretch_m = pixel_m * min(max(met / max(py - level, 0.5), 1.0), 40.0)
-            color = _ground(surface, air, px + dx * met, level, pz + dz * met, pixel_m, stretch_m)
-            put(picture, row, column, seen_through(color, met, air), air.brightness)
+            depth, level = max(met * _BACK, _NEAR_M), y + ray.dy * met
+            canvas.depths[row, column] = met
+            stretch = min(max(met / max(y - level, 0.5), 1.0), _LONGEST_STRETCH)
+            color = _ground(surface, air, ray, met, stretch)
+            put(canvas, row, column, seen_through(color, met, air), air.brightness)

@@ -141,21 +141,21 @@ def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> n
     return np.asarray(weights @ np.array(covers, np.float32), np.float32)
 
 
-def _stone_on_slopes(cover: Floats, heights: npt.NDArray[np.floating], stone: tuple[int, int, int], steep: float) -> Floats:
+def _stone_on_slopes(
+    cover: Floats, heights: npt.NDArray[np.floating], stone: tuple[int, int, int], steep: float
+) -> Floats:
     share = np.clip((_slope(heights) - steep) / 0.5, 0, 1)[..., None]
     return np.asarray(cover * (1 - share) + np.array(stone) * share, np.float32)
 
 
 def _slope(heights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    return np.hypot(*np.gradient(heights, CELL_M))
+    return np.asarray(np.hypot(*np.gradient(heights, CELL_M)))
 
 
 def _smooth_step(values: npt.NDArray[np.floating], start: float, end: float) -> npt.NDArray[np.floating]:
     share = np.clip((values - start) / (end - start), 0, 1)
-    return share * share * (3 - 2 * share)
+    return np.asarray(share * share * (3 - 2 * share))
 
 
 def _single(values: npt.NDArray[np.floating]) -> Floats:
     return np.ascontiguousarray(values, np.float32)
-
-

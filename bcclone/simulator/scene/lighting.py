@@ -22,7 +22,9 @@ def bake_light(heights_m: Floats, sun: npt.NDArray[np.float64]) -> Floats:
     return np.asarray(light * _hill_shadow(heights_m, sun), np.float32)
 
 
-def add_tree_shadows(light: Floats, grid: Grid, trees: Iterable[tuple[float, float, float]], sun: npt.NDArray[np.float64]) -> Floats:
+def add_tree_shadows(
+    light: Floats, grid: Grid, trees: Iterable[tuple[float, float, float]], sun: npt.NDArray[np.float64]
+) -> Floats:
     """Return the light with the shadows of trees in it; trees: x, z and height in metres of each."""
     shade = np.ones_like(light)
     level = max(math.hypot(sun[0], sun[2]), 1e-6)

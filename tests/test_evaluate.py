@@ -1,0 +1,98 @@
+"""Scores: what they hold, and that they cannot be had without seeing the road."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import PIL.Image
+import pytest
+
+from bcclone.bench.simulator import Blind, measure_blind_drives
+from bcclone.evaluate import EvaluateSettings, evaluate_policy
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world import WorldSettings
+from tests.conftest import run_script, shared
+
+KEYS = {
+    "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m", "max_abs_cross_track_m",
+    "mean_speed_mph", "steering_smoothness", "seconds", "request_to_steer_ms", "first_off_road_m", "ended",
+}  # fmt: skip
+LEGACY = {
+    "keras-1.2.1_66x200_yuv.h5": "nvidia-66x200-yuv-bgr",
+    "keras-2.11.0_66x200_yuv.h5": "nvidia-66x200-yuv",
+}
+
+
+def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path):
+    line = ("evaluate", untrained_model, "--laps", 0.03, "--speed", 20, "--output", tmp_path / "out")
+    done = run_script(*line, "--run", tmp_path / "run1", "--json")
+    told = json.loads(done.stdout)
+    assert set(told) == KEYS
+    assert told["laps"] == pytest.approx(0.03, abs=0.005)
+    assert 0 < told["request_to_steer_ms"]["p50"] <= told["request_to_steer_ms"]["p99"]
+    expected = (1 - told["interventions"] * 6 / told["seconds"]) * 100
+    assert told["autonomy_percent"] == pytest.approx(expected, abs=0.01)
+    assert json.loads((tmp_path / "out" / "figures.json").read_text()) == told
+    for name in ("map.png", "views.png"):
+        with PIL.Image.open(tmp_path / "out" / name) as picture:
+            assert picture.width > 600
+    check = json.loads(run_script("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)
+    assert check[0]["rows"] > 30
+
+
+def test_a_model_is_scored_in_process_the_same_each_time(untrained_model):
+    line = ("evaluate", untrained_model, "--laps", 0.03, "--in-process", "--track", "mountain", "--reverse", "--json")
+    first, second = (json.loads(run_script(*line).stdout) for _ in range(2))
+    assert set(first) == KEYS
+    for figures in (first, second):
+        del figures["request_to_steer_ms"]
+    assert first == second
+
+
+def test_what_cannot_be_evaluated_is_told(untrained_model, tmp_path):
+    foreign = tmp_path / "no_model.h5"
+    foreign.write_bytes(b"nothing")
+    for line, told in (
+        ((tmp_path / "none.h5",), "there is no such model"),
+        ((foreign,), "no_model.h5"),
+        ((untrained_model, "--speed", 99), "speed 99 mph"),
+        ((untrained_model, "--fog", -1), "fog -1, expected 0 to 20"),
+        ((untrained_model, "--latency-ms", "nan"), "latency nan ms"),
+        ((untrained_model, "--in-process", "--run", tmp_path / "run"), "leave --in-process out"),
+        ((untrained_model, "--output", foreign), "is a file"),
+    ):
+        assert told in run_script("evaluate", *line, code=1).stderr
+
+
+def test_blind_steering_leaves_the_road_within_150_m():
+    measures = measure_blind_drives(load_track("lake"))
+    assert len(measures) == 3
+    for measure in measures:
+        assert 5 < measure.value < 150, measure
+
+
+@pytest.mark.parametrize("track", ["lake", "mountain"])
+def test_latency_and_offset_reach_the_world(track):
+    world = WorldSettings(laps=0.02, latency_seconds=0.2, start_offset_m=-2.0)
+    result = evaluate_policy(Blind([0.0], []), EvaluateSettings(track=track, world=world, speed_mph=10))
+    assert result.world.score.trace[0].cross_track_m == pytest.approx(-2.0, abs=0.1)
+
+
+def test_models_that_others_trained_on_the_unity_program_drive_the_lake():
+    folder = shared("legacy_models")
+
+    def evaluate(name):
+        line = ("evaluate", folder / name, "--preprocess", LEGACY[name], "--speed", 20, "--json")
+        return json.loads(run_script(*line).stdout)
+
+    with ThreadPoolExecutor(2) as pool:
+        for told in pool.map(evaluate, LEGACY):
+            assert (told["autonomy_percent"], told["interventions"], told["ended"]) == (100.0, 0, "laps driven")
+            assert told["mean_abs_cross_track_m"] < 0.8
+
+
+@pytest.mark.parametrize("name", LEGACY)
+def test_a_trained_model_is_lost_when_the_road_is_painted_over(name):
+    model = shared("legacy_models") / name
+    line = ("evaluate", model, "--preprocess", LEGACY[name], "--speed", 20, "--laps", 0.2, "--in-process", "--json")
+    told = json.loads(run_script(*line, "--road-visibility", 0).stdout)
+    assert told["first_off_road_m"] < 150

@@ -1,0 +1,154 @@
+"""Scenes and frames: what must be seen, where, and that the same inputs give the same bytes."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bcclone.simulator.car import Car, start_on
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+
+HASH = """
+import hashlib
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.car import start_on
+frame = Renderer("lake", Conditions()).frame(start_on(load_track("lake"), along_m=200))
+print(hashlib.sha256(frame.tobytes()).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def lake():
+    return Renderer("lake", Conditions())
+
+
+@pytest.fixture(scope="module")
+def mountain():
+    return Renderer("mountain", Conditions())
+
+
+def at(renderer, along_m, cross_track_m=0.0):
+    return start_on(renderer.scene.track, cross_track_m, along_m)
+
+
+def test_a_frame_is_a_camera_frame_and_another_process_draws_the_same_bytes(lake):
+    frame = lake.frame(at(lake, 200))
+    assert (frame.shape, frame.dtype) == ((160, 320, 3), np.uint8)
+    other = subprocess.run([sys.executable, "-c", HASH], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == hashlib.sha256(frame.tobytes()).hexdigest()
+
+
+def test_drawing_side_by_side_changes_nothing(lake):
+    car = at(lake, 300)
+    frames = lake.frames(car)
+    assert list(frames) == ["center", "left", "right"]
+    for camera, frame in frames.items():
+        assert (frame == lake.frame(car, camera)).all()
+
+
+@pytest.fixture(scope="module")
+def unlined():
+    return Renderer("lake", Conditions(line_visibility=0.0))
+
+
+def line_columns(lake, unlined, row, cross_track_m=0.0):
+    """Return the columns of a row in which the lines are, by their absence."""
+    car = at(lake, 240, cross_track_m)
+    change = np.abs(lake.frame(car)[row].astype(int) - unlined.frame(car)[row].astype(int)).max(-1)
+    return np.flatnonzero(change > 15)
+
+
+def test_the_road_lies_before_the_car_with_a_line_on_each_side(lake, unlined):
+    frame = lake.frame(at(lake, 240))
+    road = frame[100:130, 150:170].astype(int)
+    assert np.ptp(road.mean((0, 1))) < 30  # grey
+    sky = frame[:15].astype(int)
+    assert (sky[..., 2].mean() - sky[..., 0].mean()) > 40
+    columns = line_columns(lake, unlined, row=85)
+    inner = columns[columns > 160].min() - columns[columns < 160].max()
+    depth_m = 1.2 * 138.56 / (85.5 - 56.8)  # a car that stands: its horizon is in row 56.8
+    assert inner / 138.56 * depth_m == pytest.approx(6.8, abs=0.3)
+
+
+def test_a_car_that_stands_to_the_right_sees_the_line_nearer(lake, unlined):
+    middle, aside = (line_columns(lake, unlined, 85, cross) for cross in (0.0, 1.5))
+    assert aside[aside > 160].min() < middle[middle > 160].min() - 25
+
+
+@pytest.mark.parametrize(
+    ("change", "region", "check"),
+    [
+        ({"light": 0.5}, np.s_[:130], lambda new, old: 0.4 < new.mean() / old.mean() < 0.6),
+        ({"fog": 6.0}, np.s_[40:60], lambda new, old: new.std() < old.std()),
+        ({"road_visibility": 0.0}, np.s_[75:120, 140:180], lambda new, old: np.abs(new - old).mean() > 25),
+        ({"texture_seed": 1}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
+        ({"sun_azimuth": -60.0}, np.s_[60:130], lambda new, old: np.abs(new - old).mean() > 1),
+        ({"camera_shift_m": 1.0}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_each_condition_changes_what_it_says(lake, change, region, check):
+    old = lake.frame(at(lake, 240)).astype(int)
+    new = Renderer("lake", Conditions(**change)).frame(at(lake, 240)).astype(int)
+    assert check(new[region], old[region])
+
+
+@pytest.mark.parametrize("change", [{"light": -1}, {"fog": float("nan")}, {"texture_seed": -1}, {"line_visibility": 2}])
+def test_conditions_refuse_what_no_world_has(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        Conditions(**change)
+
+
+def test_kerbs_are_red_where_the_figures_say_and_the_bridge_is_paved(lake):
+    def redness(along):
+        frame = lake.frame(at(lake, along)).astype(int)[75:125]
+        return ((frame[..., 0] - frame[..., 1] > 60) & (frame[..., 0] > 150)).sum()
+
+    assert redness(970) > 30 * max(redness(600), 1)
+    paved, asphalt = (lake.frame(at(lake, along)).astype(int)[110:130, 150:170].mean((0, 1)) for along in (720, 600))
+    assert (paved[0] - paved[2]) > (asphalt[0] - asphalt[2]) + 15
+
+
+def test_the_scenery_has_water_trees_and_hills(lake):
+    ground = lake.scene.ground
+    assert ground.heights_m.max() > 60
+    assert (ground.heights_m < ground.water_m).mean() > 0.05
+    assert lake.scene.cards.trees == 334
+    road = np.abs(ground.road.cross_track_m) < 5
+    assert np.abs(ground.heights_m[road] - 2.0).max() < 1e-3
+
+
+def test_no_hill_or_tree_stands_on_the_road():
+    for name in ("lake", "mountain"):
+        scene, track = Renderer(name, Conditions()).scene, load_track(name)
+        for x, y, z in track.line[::10]:
+            height = scene.ground.heights_m[scene.ground.grid.cell(x, z)]
+            assert height < y + 0.3
+        trees = scene.cards.places[: scene.cards.trees]
+        beside = [abs(track.locate(x, y, z).cross_track_m) for x, y, z in trees[:, :3]]
+        assert min(beside) > 5.0
+
+
+def test_the_mountains_bridge_carries_the_road_over_itself(mountain):
+    track = mountain.scene.track
+    above = mountain.frame(at(mountain, 1378)).astype(int)[95:130, 140:180]
+    assert np.ptp(above.mean((0, 1))) < 25  # the deck is asphalt
+    below = track.locate(105.99, -95.0, -33.95)
+    car = start_on(track, along_m=below.along_m - 14)
+    frame = mountain.frame(car).astype(int)
+    assert (frame[:40, 120:200].sum(-1) < 240).mean() > 0.2  # its dark underside hides the sky
+
+
+def test_uphill_the_horizon_is_covered_by_road(mountain):
+    track = mountain.scene.track
+    steep = int(np.argmax(track.grade))
+    car: Car = start_on(track, along_m=steep / 2 - 12)
+    assert car.pitch == pytest.approx(np.arctan(track.locate(car.x, car.y, car.z).grade), abs=1e-6)
+    frame = mountain.frame(car)
+    assert frame.std() > 20

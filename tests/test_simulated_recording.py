@@ -1,0 +1,172 @@
+"""Recordings that the simulator makes: the Unity program's format to the letter, reproducible, whole after any end."""
+
+import csv
+import json
+import re
+import resource
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from bcclone.recording import read_log
+from bcclone.simulator.car import start_on
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.expert import Expert, ExpertSettings
+from bcclone.simulator.record import record
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from tests.conftest import command, run_script
+
+NUMBER = r"-?\d+(\.\d+)?(E-\d\d)?"
+ROW = re.compile(rf"(/[^,]+/IMG/(center|left|right)_\d{{4}}(_\d\d){{5}}_\d{{3}}\.jpg,){{3}}{NUMBER}(,{NUMBER}){{3}}")
+
+
+def test_a_recording_has_the_format_of_the_unity_program(simulated_recording):
+    lines = (simulated_recording / "driving_log.csv").read_text().splitlines()
+    assert len(lines) == 120
+    assert all(ROW.fullmatch(line) for line in lines)
+    for row in csv.reader(lines[::30]):
+        for path, camera in zip(row[:3], ("center", "left", "right"), strict=True):
+            assert f"/{camera}_" in path
+            data = (simulated_recording / "IMG" / path.rpartition("/")[2]).read_bytes()
+            height, width, _, subsampling = simplejpeg.decode_jpeg_header(data)
+            assert (width, height, subsampling) == (320, 160, "420")
+            assert data[:2] == b"\xff\xd8"
+            assert 6_000 < len(data) < 30_000
+    steering, throttle, brake, speed = np.array([row[3:] for row in csv.reader(lines)], float).T
+    assert np.abs(steering).max() <= 1
+    assert speed[0] < 1
+    assert 28 < speed.max() < 30.5
+    assert ((throttle >= 0) & (throttle <= 1) & (brake >= 0) & (brake <= 1)).all()
+
+
+def test_fifteen_rows_come_a_second(simulated_recording):
+    log = read_log(simulated_recording / "driving_log.csv")
+    assert len(log.rows) == 120
+    times = log.rows["time_ms"].to_numpy()
+    assert (times[-1] - times[0]) / 119 == pytest.approx(1000 / 15, rel=0.02)
+
+
+def quick_record(folder, seed, **settings):
+    track = load_track("lake")
+    record(folder, Renderer("lake", Conditions()), track, ExpertSettings(**settings), laps=0.02, seed=seed)
+    rows = [row[3:] for row in csv.reader((folder / "driving_log.csv").read_text().splitlines())]
+    return rows, [path.read_bytes() for path in sorted((folder / "IMG").iterdir())]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    first, again, other = (quick_record(tmp_path / name, seed) for name, seed in (("a", 3), ("b", 3), ("c", 4)))
+    assert first == again
+    assert first[0] != other[0]
+
+
+def test_a_driver_by_keys_steers_in_steps_and_mostly_not_at_all(tmp_path):
+    rows, _ = quick_record(tmp_path / "keys", 0, steering="keyboard")
+    track, keys = load_track("lake"), Expert(load_track("lake"), ExpertSettings(steering="keyboard"), 0)
+    car = start_on(track)
+    place, steering = track.locate(car.x, car.y, car.z), []
+    for _ in range(4000):
+        car.control(*keys.control(car, place))
+        steering.append(car.steering)
+        car.step()
+        place = track.locate(car.x, car.y, car.z)
+    steering = np.array(steering)
+    assert 0.5 < (steering == 0).mean() < 0.85  # 0.72 in a recorded log
+    assert np.abs(steering * 20 - np.rint(steering * 20)).max() < 1e-6
+    assert all(abs(float(row[0]) * 20 - round(float(row[0]) * 20)) < 1e-4 for row in rows)
+
+
+def test_recoveries_begin_beside_the_road_and_only_the_way_back_is_recorded():
+    track = load_track("lake")
+    expert, car = Expert(track, ExpertSettings(recoveries=12), seed=1), start_on(track)
+    place, begun = track.locate(car.x, car.y, car.z), []
+    was_recording, recorded = True, 0
+    for _ in range(6000):
+        car.control(*expert.control(car, place))
+        if expert.recording and not was_recording:
+            begun.append(abs(place.cross_track_m))
+        was_recording = expert.recording
+        recorded += expert.recording
+        car.step(place.grade)
+        place = track.locate(car.x, car.y, car.z)
+        assert abs(place.cross_track_m) < track.road.limit_m
+    assert len(begun) > 12
+    assert np.median(begun) > 0.7
+    assert 0.6 < recorded / 6000 < 0.95
+
+
+def test_the_command_records_and_tells_what_is_next(tmp_path):
+    line = ("simulate", "record", tmp_path / "rec", "--laps", 0.02, "--reverse", "--steering", "keyboard")
+    done = run_script(*line, "--json")
+    told = json.loads(done.stdout)
+    assert told["rows"] == len((tmp_path / "rec" / "driving_log.csv").read_text().splitlines()) > 20
+    assert "recording" in done.stderr
+    refused = run_script(*line, code=1)
+    assert "not an empty folder" in refused.stderr
+    check = json.loads(run_script("preprocess.py", tmp_path / "rec", "--check", "--json").stdout)
+    assert (check[0]["rows"], check[0]["bad_rows"]) == (told["rows"], [])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--laps", 0), "laps 0"),
+        (("--speed", 99), "speed"),
+        (("--light", -1), "light -1, expected 0 to 4"),
+        (("--recovery-m", "nan"), "recovery_m nan"),
+        (("--seed", -2), "seed -2"),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused(tmp_path, options, told):
+    assert told in run_script("simulate", "record", tmp_path / "rec", *options, code=1).stderr
+    assert not (tmp_path / "rec").exists()
+
+
+def whole_rows(folder):
+    """Return the rows of a recording, all of whose images must be there and be whole, and no others."""
+    log = read_log(folder / "driving_log.csv")
+    assert log.bad_rows == ()
+    names = {path.rpartition("/")[2] for camera in ("center", "left", "right") for path in log.rows[camera]}
+    assert {path.name for path in (folder / "IMG").iterdir()} == names
+    for name in names:
+        simplejpeg.decode_jpeg((folder / "IMG" / name).read_bytes())
+    return len(log.rows)
+
+
+@pytest.mark.parametrize("limit", [5_000, 21_000], ids=["images", "log"])
+def test_a_disk_that_fills_ends_with_one_line_and_keeps_every_row_whole(tmp_path, limit):
+    done = subprocess.run(
+        command("simulate", "record", tmp_path / "rec", "--laps", 0.2),
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1
+    told = re.search(r"error: .*: cannot write: File too large; the (\d+) rows recorded so far are whole", done.stderr)
+    assert told, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "rec" / "driving_log.csv").stat().st_size <= limit
+    if limit == 5_000:
+        assert (int(told[1]), list((tmp_path / "rec" / "IMG").iterdir())) == (0, [])
+    else:
+        assert whole_rows(tmp_path / "rec") == int(told[1]) > 10
+
+
+def test_ctrl_c_keeps_what_was_recorded(tmp_path):
+    line = command("simulate", "record", tmp_path / "rec", "--laps", 5)
+    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "rec" / "driving_log.csv"
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not (log.exists() and log.read_bytes().count(b"\n") > 15):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    rows = re.search(r"interrupted: .* keeps the (\d+) rows recorded so far", said)
+    assert rows, said
+    assert whole_rows(tmp_path / "rec") == int(rows[1]) > 15
