@@ -71,15 +71,44 @@ def test_the_whole_chain_on_real_recordings(tmp_path, names, rows, frames):
     assert correlation > 0.2
 
 
+def demo(folder, *options):
+    line = ("demo", "--folder", folder, "--record-laps", 0.08, "--epochs", 1, "--laps", 0.04, *options, "--json")
+    done = subprocess.run(command(*line), capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr  # after one epoch the car may leave the road; that is told
+    assert "Traceback" not in done.stderr
+    return done
+
+
 def test_the_demo_runs_every_step_and_is_used_again(tmp_path):
-    line = ("demo", "--folder", tmp_path / "demo", "--rows", 120, "--epochs", 1, "--laps", 0.1, "--json")
-    first = subprocess.run(command(*line), capture_output=True, text=True, check=False)
-    assert first.returncode in (0, 1), first.stderr  # after one epoch the car may leave the road; that is told
+    first = demo(tmp_path / "demo")
     result = json.loads(first.stdout)
-    assert [step["step"] for step in result["steps"]] == ["record", "preprocess", "train", "drive", "clip"]
-    assert first.returncode == int(result["drive"]["left_road"])
-    for name in ("recording/driving_log.csv", "data.h5", "model.h5", "run1/driving_log.csv", "run1.mp4"):
+    names = ["record", "record the other way", "preprocess", "train", "drive and score", "clip"]
+    assert [step["step"] for step in result["steps"]] == names
+    kept = result["drive"]["autonomy_percent"] == 100 and result["drive"]["ended"] == "laps driven"
+    assert first.returncode == int(not kept)
+    made = ("forward/driving_log.csv", "reverse/driving_log.csv", "data.h5", "model.h5", "run1.mp4", "drive/map.png")
+    for name in made:
         assert (tmp_path / "demo" / name).exists()
-    second = subprocess.run(command(*line), capture_output=True, text=True, check=False)
-    assert "is there already" in second.stderr
-    assert (tmp_path / "demo" / "run2.mp4").exists()
+    times = {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made}
+    second = demo(tmp_path / "demo")
+    assert second.stderr.count("is there already") == 6
+    assert json.loads(second.stdout)["drive"] == result["drive"]
+    assert {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made} == times
+    third = demo(tmp_path / "demo", "--speed", 15)
+    assert third.stderr.count("is there already") == 4  # another drive and its clip
+
+
+def test_the_demo_does_not_take_what_is_not_its_own(tmp_path):
+    (tmp_path / "demo" / "forward").mkdir(parents=True)
+    (tmp_path / "demo" / "forward" / "mine.txt").write_text("mine")
+    assert "not from a demo" in demo(tmp_path / "demo").stderr
+    assert (tmp_path / "demo" / "forward" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
+    done = subprocess.run(
+        command("demo", "--folder", tmp_path / "demo"), capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "autonomy 100.0 %, 0 interventions in 1.00 laps" in done.stdout

@@ -93,6 +93,6 @@ def test_models_that_others_trained_on_the_unity_program_drive_the_lake():
 @pytest.mark.parametrize("name", LEGACY)
 def test_a_trained_model_is_lost_when_the_road_is_painted_over(name):
     model = shared("legacy_models") / name
-    line = ("evaluate", model, "--preprocess", LEGACY[name], "--speed", 20, "--laps", 0.2, "--in-process", "--json")
+    line = ("evaluate", model, "--preprocess", LEGACY[name], "--speed", 20, "--laps", 0.13, "--in-process", "--json")
     told = json.loads(run_script(*line, "--road-visibility", 0).stdout)
     assert told["first_off_road_m"] < 150

@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from bcclone.cli import COMMANDS, make_parser
+from bcclone.demo import DemoSettings
+from bcclone.evaluate import EvaluateSettings
 from bcclone.images import Preprocessing
 from bcclone.samples import SAMPLE, SampleSettings
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.expert import ExpertSettings
 from bcclone.store import Store
 from bcclone.train.settings import TrainSettings
 from tests.conftest import ROOT
@@ -24,20 +28,26 @@ def parser_of(name):
     return make_parser(import_module(f"bcclone.commands.{name}"), name)
 
 
-def options_of(parser):
-    """Return all long options and metavariables, those of sub-subcommands too."""
-    found = set()
+def actions_of(parser):
+    """Return all actions, those of sub-subcommands too."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for use in action.choices.values():
-                found |= options_of(use)
-        found.update(option for option in action.option_strings if option.startswith("--") and option != "--help")
-    return found
+                yield from actions_of(use)
+        else:
+            yield action
+
+
+def options_of(parser):
+    """Return all long options and metavariables, those of sub-subcommands too."""
+    options = {option for action in actions_of(parser) for option in action.option_strings}
+    return {option for option in options if option.startswith("--") and option != "--help"}
 
 
 def section_of(name):
-    title = f"### {name}.py" if (ROOT / f"{name}.py").exists() else "### bcclone simulate, bcclone demo"
-    return README.split(title)[1].split("\n### ")[0].split("\n## ")[0]
+    title = f"### {name}.py" if (ROOT / f"{name}.py").exists() else f"### bcclone {name}"
+    titles = [title, "### How the simulated world looks"] if name in ("simulate", "evaluate") else [title]
+    return "\n".join(README.split(title + "\n")[1].split("\n### ")[0].split("\n## ")[0] for title in titles)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -45,8 +55,7 @@ def test_every_option_is_documented_and_every_documented_option_exists(name):
     there = options_of(parser_of(name))
     section = section_of(name)
     assert all(option in section for option in there - {"--json"}), there
-    if name not in ("simulate", "demo"):  # they share a section
-        assert set(re.findall(r"--[a-z][a-z-]+", section)) <= there
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", section)) <= there
 
 
 def test_no_option_in_the_readme_is_unknown():
@@ -63,6 +72,13 @@ def defaults_of(name, settings, without):
 DEFAULTS = {
     **defaults_of("preprocess", SampleSettings(), without="flip"),
     **defaults_of("model", TrainSettings(), without="deterministic"),
+    **defaults_of("evaluate", Conditions(), without=""),
+    **defaults_of("simulate", Conditions(), without=""),
+    **defaults_of("simulate", ExpertSettings(), without="speed_mph"),
+    **defaults_of("demo", DemoSettings(), without="speed_mph"),
+    "simulate --speed": ExpertSettings().speed_mph,
+    "evaluate --speed": EvaluateSettings().speed_mph,
+    "demo --speed": DemoSettings().speed_mph,
     "preprocess --cameras": ",".join(SampleSettings().cameras),
     "preprocess --size": Preprocessing().width,
 }
@@ -75,8 +91,9 @@ def test_documented_defaults_are_the_defaults(option):
     value = DEFAULTS[option]
     shown = f"{value:g}" if isinstance(value, float) else str(value)
     assert row.split("|")[2].strip() == f"`{shown}`"
-    help_text = next(a.help for a in parser_of(name)._actions if flag in a.option_strings)
-    assert f"({shown}" in help_text
+    helps = [action.help for action in actions_of(parser_of(name)) if flag in action.option_strings]
+    assert helps
+    assert all(f"({shown}" in help_text for help_text in helps)
 
 
 def shown_commands():

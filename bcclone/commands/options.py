@@ -33,12 +33,12 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
     """Add how the simulated world looks: the names of Conditions."""
     group = parser.add_argument_group("how the world looks")
     for name, unit, text in (
-        ("light", "X", "brightness (1.0)"),
-        ("fog", "X", "density of the fog; 0 is none (1.0)"),
+        ("light", "X", "brightness (1)"),
+        ("fog", "X", "density of the fog; 0 is none (1)"),
         ("sun-elevation", "DEGREES", "height of the sun (42.2)"),
         ("sun-azimuth", "DEGREES", "where the sun stands, from +z towards +x (89.7)"),
-        ("line-visibility", "SHARE", "of the lines on the road; 0 is none (1.0)"),
-        ("road-visibility", "SHARE", "of the whole road; 0 paints it over with what lies beside it (1.0)"),
+        ("line-visibility", "SHARE", "of the lines on the road; 0 is none (1)"),
+        ("road-visibility", "SHARE", "of the whole road; 0 paints it over with what lies beside it (1)"),
         ("camera-shift-m", "M", "how far to the right of its place the camera is (0)"),
     ):
         group.add_argument(f"--{name}", type=float, metavar=unit, help=text)

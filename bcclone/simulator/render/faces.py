@@ -76,7 +76,7 @@ def _face_color(face: Any, along: float, across: float, depth: float, surface: A
         cap = 1.25 if across > 0.8 else 1.0
         return lit((138.0, 132.0, 116.0), (1.0 + 0.16 * grain) * cap, 0.6)
     if material == _BLACK_WALL:
-        return lit((66.0, 66.0, 64.0) if across > 0.93 else (24.0, 25.0, 28.0), 1.0 + 0.06 * grain, 0.8)
+        return lit((40.0, 40.0, 40.0) if across > 0.95 else (10.0, 10.0, 12.0), 1.0 + 0.06 * grain, 0.8)
     return lit((60.0, 58.0, 54.0), 1.0 + 0.1 * grain, 0.2)
 
 

@@ -125,8 +125,8 @@ def _lake_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, b
     beside, sunlight = abs(spot.cross), spot.sunlight
     level = level_of(math.sqrt(spot.pixel_m * spot.stretch_m) * _TEXELS_A_METRE)
     if surface.bridge_start < spot.along < surface.bridge_end and beside < 5.6:
-        stones = texel(surface, COBBLE, spot.cross * 64.0, spot.along * 64.0, level + 1)
-        return lit((196.0, 168.0, 150.0), 1.0 + 0.11 * stones, sunlight), True
+        stones = texel(surface, COBBLE, spot.cross * 64.0, spot.along * 32.0, level)
+        return lit((168.0, 144.0, 130.0), 1.0 + 0.19 * stones, sunlight), True
     if beside >= 6.4:
         return (0.0, 0.0, 0.0), False
     metre = min(max(int(spot.along), 0), surface.kinds.shape[1] - 1)

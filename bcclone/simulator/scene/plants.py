@@ -19,7 +19,7 @@ Pictures = npt.NDArray[np.uint8]
 Rows = list[tuple[float, float, float, float, float, int]]
 
 CARD_HEIGHT, CARD_WIDTH = 128, 64  # texels
-_PINE_HEIGHT_M = 18.0  # of a tree whose scale in the figures is 1; an estimate
+_PINE_HEIGHT_M = 24.0  # of a tree whose scale in the figures is 1; an estimate
 _PALM_HEIGHTS_M = (6.0, 11.0)
 _CLEAR_M = 7.5  # no plant is nearer to the centre line
 

@@ -14,7 +14,7 @@ ASPHALT, GRAIN, COBBLE, ROCK = range(4)
 
 _EVEN = ((1, 1.0), (2, 0.7), (4, 0.5), (8, 0.35), (16, 0.25))
 _FINE = ((1, 1.0), (2, 0.6), (8, 0.25))
-_STONES = 16  # in a row of cobbles
+_STONES = 32  # in a row of cobbles
 
 
 def make_textures(seed: int) -> Floats:
@@ -46,15 +46,17 @@ def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -
 
 
 def _cobbles(seed: int) -> Floats:
-    """Return paving stones of differing brightness, in bond, with dark joints."""
+    """Return paving stones of differing brightness and bent outlines, in bond, with light joints."""
     randomness = np.random.default_rng(seed)
     pitch = SIZE // _STONES
-    rows, columns = np.mgrid[0:SIZE, 0:SIZE]
-    course = rows // pitch
-    shifted = columns + np.where(course % 2 == 1, pitch // 2, 0)
-    brightness = randomness.normal(0, 0.8, (_STONES, _STONES))[course, shifted // pitch % _STONES]
-    joint = (rows % pitch < 3) | (shifted % pitch < 3)
-    stones = np.where(joint, -2.0, brightness).astype(np.float32)
+    bend = [3.0 * tiling_noise(SIZE, seed + shift, ((16, 1.0),)) for shift in (50, 51)]
+    rows, columns = (axis + bent for axis, bent in zip(np.mgrid[0:SIZE, 0:SIZE], bend, strict=True))
+    course = np.floor(columns / pitch).astype(int) % _STONES
+    shifted = rows + np.where(course % 2 == 1, pitch // 2, 0)
+    stone = np.floor(shifted / pitch).astype(int) % _STONES
+    brightness = randomness.normal(-0.5, 0.6, (_STONES, _STONES))[course, stone]
+    joint = np.minimum(columns % pitch, shifted % pitch) < 2.5
+    stones = np.where(joint, 2.0, brightness).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(stones, (3, 3), 0) + 0.4 * tiling_noise(SIZE, seed, _EVEN), np.float32)
 
 
