@@ -1,6 +1,7 @@
 """Scenes and frames: what must be seen, where, and that the same inputs give the same bytes."""
 
 import hashlib
+import re
 import subprocess
 import sys
 
@@ -9,15 +10,18 @@ import pytest
 
 from bcclone.simulator.car import Car, start_on
 from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.render import Renderer
+from bcclone.simulator.render import Renderer, compiled
+from bcclone.simulator.render.cards import draw_cards
+from bcclone.simulator.render.compiled import SOURCES
+from bcclone.simulator.render.faces import draw_faces
+from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.track import load_track
+from tests.conftest import ROOT
 
 HASH = """
 import hashlib
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import load_track
-from bcclone.simulator.car import start_on
 frame = Renderer("lake", Conditions()).frame(start_on(load_track("lake"), along_m=200))
 print(hashlib.sha256(frame.tobytes()).hexdigest())
 """
@@ -42,6 +46,16 @@ def test_a_frame_is_a_camera_frame_and_another_process_draws_the_same_bytes(lake
     assert (frame.shape, frame.dtype) == ((160, 320, 3), np.uint8)
     other = subprocess.run([sys.executable, "-c", HASH], capture_output=True, text=True, check=True).stdout.strip()
     assert other == hashlib.sha256(frame.tobytes()).hexdigest()
+
+
+def test_what_the_compiler_kept_is_not_used_after_any_of_its_sources_changed():
+    for drawing in (cast, draw_cards, draw_faces):
+        assert SOURCES in [cell.cell_contents for cell in drawing.py_func.__closure__]
+    counted = {f"{package}.{name.removesuffix('.py')}" for package, names in compiled._PARTS.items() for name in names}
+    folder = ROOT / "bcclone" / "simulator" / "render"
+    for name in ("cards", "faces", "raycast", "surface"):
+        used = re.findall(r"^from (bcclone\S+) import", (folder / f"{name}.py").read_text(), re.MULTILINE)
+        assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.simulator.render.compiled"} <= counted
 
 
 def test_drawing_side_by_side_changes_nothing(lake):

@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from bcclone.simulator.camera import FOCAL_PX
+from bcclone.simulator.render.compiled import SOURCES, compiled, entry
 from bcclone.simulator.render.surface import RGB, Spot, level_of, lit, mountain_road, put, seen_through, texel
 from bcclone.simulator.scene.structures import Material
 from bcclone.simulator.scene.textures import GRAIN
@@ -16,12 +16,12 @@ _CLOSER_M = 0.02  # than what is there
 _BLACK_WALL, _STONE, _DECK = int(Material.BLACK_WALL), int(Material.STONE), int(Material.DECK)
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def _dot(one: Any, other: Any) -> float:
     return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tuple[int, int, int, int]:
     """Return first and last row and column of a face on the screen; an empty box when it is not seen."""
     rows, columns = canvas.depths.shape
@@ -51,7 +51,7 @@ def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tu
     return top, bottom, left, right
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def _widen(box: Any, point: Any, focal: float, rows: int, columns: int) -> None:
     """Make a box of rows and columns hold a point that is before the camera."""
     row = rows * 0.5 - focal * point[1] / point[2]
@@ -62,7 +62,7 @@ def _widen(box: Any, point: Any, focal: float, rows: int, columns: int) -> None:
     box[2], box[3] = min(box[2], column), max(box[3], column)
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def _face_color(face: Any, along: float, across: float, depth: float, surface: Any, air: Any) -> RGB:
     """Return the colour of a place of a face; along, across: 0 to 1 on its edges."""
     material, pixel_m = int(face[9]), depth / FOCAL_PX
@@ -80,24 +80,7 @@ def _face_color(face: Any, along: float, across: float, depth: float, surface: A
     return lit((60.0, 58.0, 54.0), 1.0 + 0.1 * grain, 0.2)
 
 
-@njit(fastmath=True, cache=True, nogil=True)
-def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
-    """Draw every face that is nearer than what the canvas shows, and note its depth there.
-
-    faces: float64 (faces, 12), as in Faces.
-    """
-    corner, normal = np.empty(3), np.empty(3)
-    for number in range(faces.shape[0]):
-        face = faces[number]
-        for axis in range(3):
-            corner[axis] = face[axis] - eye.position[axis]
-            after, last = (axis + 1) % 3, (axis + 2) % 3
-            normal[axis] = face[3 + after] * face[6 + last] - face[3 + last] * face[6 + after]
-        if abs(corner[0]) < _FAR_M and abs(corner[2]) < _FAR_M:
-            _draw_face(eye, face, corner, normal, surface, air, canvas)
-
-
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air: Any, canvas: Any) -> None:  # noqa: PLR0913
     """Draw one face: where each pixel's ray meets its plane, within its edges."""
     axes, ahead, across = eye.axes, face[3:6], face[6:9]
@@ -128,3 +111,28 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
                 color = _face_color(face, along, over, depth, surface, air)
                 put(canvas, row, column, seen_through(color, depth, air), air.brightness)
                 canvas.depths[row, column] = depth
+
+
+def _make_draw_faces(sources: int) -> Any:
+    @entry()
+    def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
+        """Draw every face that is nearer than what the canvas shows, and note its depth there.
+
+        faces: float64 (faces, 12), as in Faces.
+        """
+        if not sources:
+            return
+        corner, normal = np.empty(3), np.empty(3)
+        for number in range(faces.shape[0]):
+            face = faces[number]
+            for axis in range(3):
+                corner[axis] = face[axis] - eye.position[axis]
+                after, last = (axis + 1) % 3, (axis + 2) % 3
+                normal[axis] = face[3 + after] * face[6 + last] - face[3 + last] * face[6 + after]
+            if abs(corner[0]) < _FAR_M and abs(corner[2]) < _FAR_M:
+                _draw_face(eye, face, corner, normal, surface, air, canvas)
+
+    return draw_faces
+
+
+draw_faces = _make_draw_faces(SOURCES)

@@ -6,9 +6,8 @@ Up a column the ground only gets farther away, so each ray begins just before wh
 import math
 from typing import Any, NamedTuple
 
-from numba import njit
-
 from bcclone.simulator.camera import FOCAL_PX
+from bcclone.simulator.render.compiled import SOURCES, compiled, entry
 from bcclone.simulator.render.surface import RGB, Spot, level_of, lit, mixed, put, road_color, seen_through, texel
 from bcclone.simulator.scene.textures import GRAIN, ROCK
 
@@ -42,7 +41,7 @@ class Cell(NamedTuple):
     up: float
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def _cell(column: float, row: float, side: int) -> Cell:
     """Return the cell of a place, held to the field."""
     column, row = min(max(column, 0.0), side - 2.001), min(max(row, 0.0), side - 2.001)
@@ -50,7 +49,7 @@ def _cell(column: float, row: float, side: int) -> Cell:
     return Cell(left, low, column - left, row - low)
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def _blend(field: Any, cell: Cell) -> float:
     """Return the mean of four neighbouring cells, weighted by the place between them."""
     lower = field[cell.low, cell.left] * (1 - cell.across) + field[cell.low, cell.left + 1] * cell.across
@@ -58,7 +57,7 @@ def _blend(field: Any, cell: Cell) -> float:
     return lower * (1 - cell.up) + upper * cell.up
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def _above(surface: Any, ray: Ray, depth: float) -> float:
     """Return how far above the ground or the water a ray is at a depth."""
     column = (ray.x + ray.dx * depth - surface.x) / surface.cell - 0.5
@@ -67,7 +66,7 @@ def _above(surface: Any, ray: Ray, depth: float) -> float:
     return ray.y + ray.dy * depth - max(ground, surface.water)
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def _march(surface: Any, ray: Ray, depth: float) -> float:
     """Return the depth at which a ray meets the ground, or a negative one when it does not."""
     start, above, gap_above = depth, depth, 0.0
@@ -90,14 +89,14 @@ def _march(surface: Any, ray: Ray, depth: float) -> float:
     return -1.0
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def _sky(ray: Ray) -> RGB:
     """Return the sky's colour in a direction."""
     up = max(ray.dy / math.sqrt(ray.dx * ray.dx + ray.dy * ray.dy + ray.dz * ray.dz), 0.0)
     return mixed(_ZENITH, _HORIZON, math.exp(-up * 5.5))
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def _wild(surface: Any, x: float, z: float, cell: Cell, footprint: float) -> RGB:
     """Return the colour of the ground beside the road."""
     level = level_of(footprint * 20.0)
@@ -122,7 +121,7 @@ def _wild(surface: Any, x: float, z: float, cell: Cell, footprint: float) -> RGB
     )  # fmt: skip
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def _along(surface: Any, cell: Cell) -> float:
     """Return how far along the track a place is; between its cells, but not where the lap begins anew."""
     field, left, low = surface.along, cell.left, cell.low
@@ -132,7 +131,7 @@ def _along(surface: Any, cell: Cell) -> float:
     return _blend(field, cell)
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def _ground(surface: Any, air: Any, ray: Ray, depth: float, stretch: float) -> RGB:
     """Return the colour of the place that a ray meets; stretch: how much longer than wide a pixel is there."""
     x, y, z = ray.x + ray.dx * depth, ray.y + ray.dy * depth, ray.z + ray.dz * depth
@@ -155,36 +154,44 @@ def _ground(surface: Any, air: Any, ray: Ray, depth: float, stretch: float) -> R
     return _wild(surface, x, z, cell, footprint)
 
 
-@njit(fastmath=True, cache=True, nogil=True)
-def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
-    """Draw ground and sky, and note the depth of each pixel."""
-    rows, columns = canvas.depths.shape
-    axes, (x, y, z) = eye.axes, (eye.position[0], eye.position[1], eye.position[2])
-    for column in range(columns):
-        across = (column + 0.5 - columns * 0.5) / eye.focal
-        depth, is_sky, level = _NEAR_M, False, y - 1.25
-        for row in range(rows - 1, -1, -1):
-            up = (rows * 0.5 - row - 0.5) / eye.focal
-            ray = Ray(
-                x, y, z,
-                axes[0, 0] * across + axes[0, 1] * up + axes[0, 2],
-                axes[1, 0] * across + axes[1, 1] * up + axes[1, 2],
-                axes[2, 0] * across + axes[2, 1] * up + axes[2, 2],
-            )  # fmt: skip
-            met = -1.0
-            if ray.dy < 0.0 and not is_sky:  # most ground is as high as where the last ray met it
-                guess = (level - y) / ray.dy
-                if depth < guess < depth * _LEAP and abs(_above(surface, ray, guess)) < _CLOSE_M:
-                    met = guess
-            if met < 0.0 and not is_sky:
-                met = _march(surface, ray, depth)
-            if met < 0.0:
-                is_sky = True
-                canvas.depths[row, column] = _NOTHING
-                put(canvas, row, column, _sky(ray), air.brightness)
-                continue
-            depth, level = max(met * _BACK, _NEAR_M), y + ray.dy * met
-            canvas.depths[row, column] = met
-            stretch = min(max(met / max(y - level, 0.5), 1.0), _LONGEST_STRETCH)
-            color = _ground(surface, air, ray, met, stretch)
-            put(canvas, row, column, seen_through(color, met, air), air.brightness)
+def _make_cast(sources: int) -> Any:
+    @entry()
+    def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
+        """Draw ground and sky, and note the depth of each pixel."""
+        if not sources:
+            return
+        rows, columns = canvas.depths.shape
+        axes, (x, y, z) = eye.axes, (eye.position[0], eye.position[1], eye.position[2])
+        for column in range(columns):
+            across = (column + 0.5 - columns * 0.5) / eye.focal
+            depth, is_sky, level = _NEAR_M, False, y - 1.25
+            for row in range(rows - 1, -1, -1):
+                up = (rows * 0.5 - row - 0.5) / eye.focal
+                ray = Ray(
+                    x, y, z,
+                    axes[0, 0] * across + axes[0, 1] * up + axes[0, 2],
+                    axes[1, 0] * across + axes[1, 1] * up + axes[1, 2],
+                    axes[2, 0] * across + axes[2, 1] * up + axes[2, 2],
+                )  # fmt: skip
+                met = -1.0
+                if ray.dy < 0.0 and not is_sky:  # most ground is as high as where the last ray met it
+                    guess = (level - y) / ray.dy
+                    if depth < guess < depth * _LEAP and abs(_above(surface, ray, guess)) < _CLOSE_M:
+                        met = guess
+                if met < 0.0 and not is_sky:
+                    met = _march(surface, ray, depth)
+                if met < 0.0:
+                    is_sky = True
+                    canvas.depths[row, column] = _NOTHING
+                    put(canvas, row, column, _sky(ray), air.brightness)
+                    continue
+                depth, level = max(met * _BACK, _NEAR_M), y + ray.dy * met
+                canvas.depths[row, column] = met
+                stretch = min(max(met / max(y - level, 0.5), 1.0), _LONGEST_STRETCH)
+                color = _ground(surface, air, ray, met, stretch)
+                put(canvas, row, column, seen_through(color, met, air), air.brightness)
+
+    return cast
+
+
+cast = _make_cast(SOURCES)

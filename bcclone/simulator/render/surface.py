@@ -6,8 +6,7 @@ Colours are RGB, 0 to 255. What takes arrays is inlined: a call would count thei
 import math
 from typing import Any, NamedTuple
 
-from numba import njit
-
+from bcclone.simulator.render.compiled import compiled
 from bcclone.simulator.scene.textures import ASPHALT, COBBLE, GRAIN, LEVELS, SIZE
 from bcclone.simulator.scene.verge import DIRT, KERB
 from bcclone.simulator.track import MOUNTAIN_STYLE
@@ -32,7 +31,7 @@ class Spot(NamedTuple):
     stretch_m: float
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def level_of(footprint: float) -> int:
     """Return the texture level at which a pixel of `footprint` texels of the finest level is about one texel."""
     level = 0
@@ -42,7 +41,7 @@ def level_of(footprint: float) -> int:
     return level
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def texel(surface: Any, texture: int, u: float, v: float, level: int) -> float:
     """Return a texture's value at (u, v), in texels of the finest level."""
     level = min(max(level, 0), LEVELS - 1)
@@ -52,14 +51,14 @@ def texel(surface: Any, texture: int, u: float, v: float, level: int) -> float:
     return surface.textures[texture, surface.offsets[level] + row * side + column]
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def covered(value: float, start: float, end: float, width: float) -> float:
     """Return the share of a stretch of `width` around `value` that lies between start and end."""
     share = (min(value + width * 0.5, end) - max(value - width * 0.5, start)) / width
     return min(max(share, 0.0), 1.0)
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def mixed(color: RGB, other: RGB, share: float) -> RGB:
     """Return `color` with a share of `other`."""
     return (
@@ -69,7 +68,7 @@ def mixed(color: RGB, other: RGB, share: float) -> RGB:
     )
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def lit(color: RGB, brightness: float, sunlight: float) -> RGB:
     """Return a surface's colour times a brightness, in the shade (0) or the sun (1)."""
     return (
@@ -79,7 +78,7 @@ def lit(color: RGB, brightness: float, sunlight: float) -> RGB:
     )
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def seen_through(color: RGB, depth_m: float, air: Any) -> RGB:
     """Return a colour as it looks from `depth_m` away, through the fog."""
     if depth_m <= air.fog_from:
@@ -87,14 +86,14 @@ def seen_through(color: RGB, depth_m: float, air: Any) -> RGB:
     return mixed(color, _FOG, min((depth_m - air.fog_from) / air.fog_over, 1.0))
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def put(canvas: Any, row: int, column: int, color: RGB, brightness: float) -> None:
     """Write a colour into a picture."""
     for channel in range(3):
         canvas.picture[row, column, channel] = int(min(max(color[channel] * brightness, 0.0), 255.0))
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def road_color(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, bool]:
     """Return the road's colour by the track's style, and whether there is road at all."""
     if surface.style == MOUNTAIN_STYLE:
@@ -102,7 +101,7 @@ def road_color(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, b
     return _lake_road(spot, surface, line_visibility)
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def mountain_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, bool]:
     """Return the mountain road's colour, and whether there is road at all."""
     beside = abs(spot.cross)
@@ -119,7 +118,7 @@ def mountain_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB
     return color, True
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def _lake_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, bool]:
     """Return the lake road's colour, and whether there is road at all."""
     beside, sunlight = abs(spot.cross), spot.sunlight
@@ -147,7 +146,7 @@ def _lake_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, b
     return color, True
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def _lake_lines(color: RGB, spot: Spot, fine: float, kind: int, line_visibility: float) -> RGB:
     """Return the asphalt's colour with the yellow line, the tar beside it, and a kerb or a second line on it."""
     beside, sunlight, pixel_m = abs(spot.cross), spot.sunlight, spot.pixel_m
@@ -161,7 +160,7 @@ def _lake_lines(color: RGB, spot: Spot, fine: float, kind: int, line_visibility:
     return mixed(color, lit((196.0, 184.0, 96.0), 1.0, sunlight), second)
 
 
-@njit(fastmath=True, cache=True)
+@compiled()
 def _kerb(spot: Spot) -> RGB:
     """Return the red and white of a kerb; one mean colour where a pixel spans several stripes."""
     phase = spot.along / (2 * _KERB_STRIPE_M)
@@ -170,7 +169,7 @@ def _kerb(spot: Spot) -> RGB:
     return lit(mixed((232.0, 222.0, 214.0), (224.0, 106.0, 100.0), red + (0.5 - red) * blur), 1.0, spot.sunlight)
 
 
-@njit(fastmath=True, cache=True, inline="always")
+@compiled(inline=True)
 def _asphalt(spot: Spot, surface: Any) -> float:
     """Return the grain of asphalt, mean 0; the longer a pixel is on the ground, the more it is drawn out."""
     ratio, drawn = spot.stretch_m / spot.pixel_m, _TEXELS_A_METRE

@@ -1,0 +1,54 @@
+"""Function -> compiled function, kept between runs; the one place that says how.
+
+Numba keeps what it compiled beside the sources, or in the user's cache where that cannot be written, and knows by a
+source file's date whether it is still valid. It does not see when another file changes whose functions or constants
+were compiled in; so what Python calls takes `SOURCES` into its closure, which Numba does look at.
+"""
+
+import zlib
+from collections.abc import Callable
+from importlib import resources
+from typing import Any, TypeVar
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_PARTS = {
+    "bcclone.simulator": ("camera.py", "track.py"),
+    "bcclone.simulator.scene": ("plants.py", "structures.py", "textures.py", "verge.py"),
+    "bcclone.simulator.render": ("cards.py", "faces.py", "raycast.py", "surface.py"),
+}
+
+
+def compiled(inline: bool = False) -> Callable[[Function], Function]:
+    """Compile a function; inline: into its callers, as what takes arrays should be, see surface.py."""
+    return _compiler(fastmath=True, inline="always" if inline else "never")
+
+
+def entry() -> Callable[[Function], Function]:
+    """Compile a function that Python calls; other threads run meanwhile."""
+    return _compiler(fastmath=True, nogil=True)
+
+
+def _compiler(**options: Any) -> Callable[[Function], Function]:
+    def compile_it(function: Function) -> Function:
+        try:
+            done: Function = njit(cache=True, **options)(function)
+        except RuntimeError:  # nowhere to keep it: a read-only installation without a home
+            done = njit(**options)(function)
+        return done
+
+    return compile_it
+
+
+def _checksum() -> int:
+    """Return a checksum of all sources that compiled code is made of."""
+    total = 1
+    for package, names in _PARTS.items():
+        for name in names:
+            total = zlib.crc32((resources.files(package) / name).read_bytes(), total)
+    return total
+
+
+SOURCES = _checksum()
