@@ -21,7 +21,9 @@ from tests.conftest import ROOT
 HASH = """
 import hashlib
 from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
 frame = Renderer("lake", Conditions()).frame(start_on(load_track("lake"), along_m=200))
 print(hashlib.sha256(frame.tobytes()).hexdigest())
 """
