@@ -72,7 +72,9 @@ def plot_drive(title: str, centre_line: Array, half_width_m: float, trace: Seque
     pieces = np.stack([points[:-1], points[1:]], axis=1)
     jumps = np.hypot(*(points[1:] - points[:-1]).T) > 3.0  # set back on the centre line
     beside = np.abs([point.cross_track_m for point in trace])[1:]
-    line = LineCollection(list(pieces[~jumps]), array=beside[~jumps], cmap="viridis_r", clim=(0, _WORST_M), zorder=3)
+    line = LineCollection(
+        list(pieces[~jumps]), array=beside[~jumps], cmap="plasma", clim=(0, _WORST_M), linewidth=2.5, zorder=3
+    )
     axes.add_collection(line)
     axes.plot(*points[1:][jumps].T, "rx", label="intervention", zorder=4)
     axes.plot(*closed[0], "k^", label="start", zorder=4)

@@ -13,11 +13,11 @@ import pytest
 import simplejpeg
 
 from bcclone.recording import read_log
-from bcclone.simulator.car import start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.record import record
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.ride import Ride
 from bcclone.simulator.track import load_track
 from tests.conftest import command, run_script
 
@@ -66,14 +66,12 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
 
 def test_a_driver_by_keys_steers_in_steps_and_mostly_not_at_all(tmp_path):
     rows, _ = quick_record(tmp_path / "keys", 0, steering="keyboard")
-    track, keys = load_track("lake"), Expert(load_track("lake"), ExpertSettings(steering="keyboard"), 0)
-    car = start_on(track)
-    place, steering = track.locate(car.x, car.y, car.z), []
+    track = load_track("lake")
+    ride, keys, steering = Ride(track), Expert(track, ExpertSettings(steering="keyboard"), 0), []
     for _ in range(4000):
-        car.control(*keys.control(car, place))
-        steering.append(car.steering)
-        car.step()
-        place = track.locate(car.x, car.y, car.z)
+        ride.car.control(*keys.control(ride.car, ride.place))
+        steering.append(ride.car.steering)
+        ride.step()
     steering = np.array(steering)
     assert 0.5 < (steering == 0).mean() < 0.85  # 0.72 in a recorded log
     assert np.abs(steering * 20 - np.rint(steering * 20)).max() < 1e-6
@@ -82,18 +80,16 @@ def test_a_driver_by_keys_steers_in_steps_and_mostly_not_at_all(tmp_path):
 
 def test_recoveries_begin_beside_the_road_and_only_the_way_back_is_recorded():
     track = load_track("lake")
-    expert, car = Expert(track, ExpertSettings(recoveries=12), seed=1), start_on(track)
-    place, begun = track.locate(car.x, car.y, car.z), []
+    ride, expert, begun = Ride(track), Expert(track, ExpertSettings(recoveries=12), seed=1), []
     was_recording, recorded = True, 0
     for _ in range(6000):
-        car.control(*expert.control(car, place))
+        ride.car.control(*expert.control(ride.car, ride.place))
         if expert.recording and not was_recording:
-            begun.append(abs(place.cross_track_m))
+            begun.append(abs(ride.place.cross_track_m))
         was_recording = expert.recording
         recorded += expert.recording
-        car.step(place.grade)
-        place = track.locate(car.x, car.y, car.z)
-        assert abs(place.cross_track_m) < track.road.limit_m
+        ride.step()
+        assert abs(ride.place.cross_track_m) < track.road.limit_m
     assert len(begun) > 12
     assert np.median(begun) > 0.7
     assert 0.6 < recorded / 6000 < 0.95

@@ -24,7 +24,7 @@ def drive_by_expert(world, speed_mph=30.0):
     """Drive without looking, as fast as this machine can; the frames are not what is tested."""
     expert = Expert(world.track, ExpertSettings(speed_mph, recoveries=0, wander_m=0.2), seed=0)
     while not world.over:
-        world.steer(*expert.control(world.car, world.place))
+        world.steer(*expert.control(world.ride.car, world.ride.place))
         world.advance(0.02)
     return world
 
@@ -59,7 +59,7 @@ def test_off_the_asphalt_the_car_is_set_back_and_that_is_an_intervention():
     world.steer(0.0, 1.0)
     for _ in range(500):
         world.advance(0.02)
-        assert abs(world.place.cross_track_m) <= 3.65 + 0.3
+        assert abs(world.ride.place.cross_track_m) <= 3.65 + 0.3
     figures = world.score.figures()
     assert figures["interventions"] == len(world.score.off_road_m) > 1
     expected = (1 - figures["interventions"] * 6 / figures["seconds"]) * 100
@@ -89,13 +89,13 @@ def test_controls_take_hold_after_the_latency():
     world = make_world(latency_seconds=0.1)
     world.steer(0.5, 1.0)
     world.advance(0.1)
-    assert world.car.steering == 0.0
+    assert world.ride.car.steering == 0.0
     world.advance(0.02)
-    assert world.car.steering == 0.5
+    assert world.ride.car.steering == 0.5
 
 
 def test_the_start_can_be_beside_the_centre_line():
-    assert make_world(start_offset_m=1.5).place.cross_track_m == pytest.approx(1.5, abs=0.05)
+    assert make_world(start_offset_m=1.5).ride.place.cross_track_m == pytest.approx(1.5, abs=0.05)
 
 
 def test_a_look_lets_a_frames_time_pass_and_shows_the_car():

@@ -17,10 +17,11 @@ from bcclone.drive.driver import Steers
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.images import Image, encode_jpeg
 from bcclone.simulator.camera import MOUNTS
-from bcclone.simulator.car import STEP_SECONDS, start_on
+from bcclone.simulator.car import start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.ride import Ride
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import WorldSettings
 
@@ -133,12 +134,10 @@ def measure_blind_drives(track: Track) -> list[Measure]:
 
 def _expert_steering(track: Track) -> np.ndarray:
     """Return what an expert steers in a lap, every 0.04 s."""
-    car, expert = start_on(track), Expert(track, ExpertSettings(recoveries=0), seed=0)
-    place, steering = track.locate(car.x, car.y, car.z), []
-    for step in range(round(track.length_m / 13 / STEP_SECONDS)):
-        car.control(*expert.control(car, place))
-        if step % 2 == 0:
-            steering.append(car.steering)
-        car.step(place.grade)
-        place = track.locate(car.x, car.y, car.z)
+    ride, expert, steering = Ride(track), Expert(track, ExpertSettings(recoveries=0), seed=0), []
+    while ride.progress_m < track.length_m:
+        ride.car.control(*expert.control(ride.car, ride.place))
+        if ride.steps % 2 == 0:
+            steering.append(ride.car.steering)
+        ride.step()
     return np.array(steering)

@@ -14,9 +14,10 @@ from bcclone.images import encode_jpeg
 from bcclone.progress import Progress
 from bcclone.recording.inputs import LOG_NAME
 from bcclone.simulator.camera import MOUNTS
-from bcclone.simulator.car import MPH, STEP_SECONDS, Car, start_on
+from bcclone.simulator.car import MPH, Car
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.ride import Ride
 from bcclone.simulator.track import Track
 
 _BETWEEN_ROWS_SECONDS = 1 / 15
@@ -89,31 +90,24 @@ def record(
     folder: Path, renderer: Renderer, track: Track, settings: ExpertSettings, laps: float, seed: int
 ) -> Recorded:
     """Let an expert drive `laps` laps and record them; the same seed and folder give the same bytes."""
-    car, expert = start_on(track), Expert(track, settings, seed)
-    place = track.locate(car.x, car.y, car.z)
-    progress_m, distance_m, step, next_row = 0.0, 0.0, 0, 0.0
-    goal = laps * track.length_m
+    ride, expert = Ride(track), Expert(track, settings, seed)
+    goal, next_row = laps * track.length_m, 0.0
     with RecordingWriter(folder) as writer, Progress("recording", round(goal), "m") as progress:
         try:
-            while progress_m < goal:
-                car.control(*expert.control(car, place))
-                seconds = step * STEP_SECONDS
-                if seconds >= next_row:
+            while ride.progress_m < goal:
+                ride.car.control(*expert.control(ride.car, ride.place))
+                if ride.seconds >= next_row:
                     next_row += _BETWEEN_ROWS_SECONDS
                     if expert.recording:
-                        frames = renderer.frames(car)
-                        writer.write(seconds, car, {camera: encode_jpeg(frame) for camera, frame in frames.items()})
-                        progress.advance(max(progress_m - progress.done, 0.0), f"{writer.rows} rows")
-                car.step(place.grade)
-                before, place = place, track.locate(car.x, car.y, car.z)
-                car.y = place.height_m
-                progress_m += track.apart(before.along_m, place.along_m)
-                distance_m += car.speed * STEP_SECONDS
-                step += 1
+                        frames = renderer.frames(ride.car)
+                        jpegs = {camera: encode_jpeg(frame) for camera, frame in frames.items()}
+                        writer.write(ride.seconds, ride.car, jpegs)
+                        progress.advance(max(ride.progress_m - progress.done, 0.0), f"{writer.rows} rows")
+                ride.step()
             progress.advance(goal - progress.done, f"{writer.rows} rows")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{folder} keeps the {writer.rows} rows recorded so far") from None
-        return Recorded(writer.log, writer.rows, round(step * STEP_SECONDS, 2), round(distance_m, 1))
+        return Recorded(writer.log, writer.rows, round(ride.seconds, 2), round(ride.distance_m, 1))
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bcclone.images import Image, encode_jpeg
-from bcclone.simulator.car import FULL_LOCK_DEGREES, MPH, STEP_SECONDS, start_on
+from bcclone.simulator.car import FULL_LOCK_DEGREES, MPH, STEP_SECONDS
 from bcclone.simulator.client import CarState
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.ride import Ride
 from bcclone.simulator.score import Score
 from bcclone.simulator.track import Track
 
-_ROADSIDE_M = 6.0  # so far beside the centre line the ground is as high as the road
 _LOST_M = 15.0  # farther away the drive is over
 _STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
 _SLOWEST = 1.5  # m/s along the track on average; slower, and the drive is over
@@ -57,10 +57,9 @@ class SimulatedWorld:
         on_progress: Callable[[float], None] | None = None,
     ) -> None:
         self._renderer, self.track, self._settings, self._on_progress = renderer, track, settings, on_progress
-        self.car = start_on(track, settings.start_offset_m)
-        self.place = track.locate(self.car.x, self.car.y, self.car.z)
+        self.ride = Ride(track, settings.start_offset_m, ground_height=renderer.scene.ground.height_at)
         self.score = Score(track.road.limit_m)
-        self.progress_m, self.over = 0.0, ""
+        self.over = ""
         self._still_seconds, self._shown_m = 0.0, 0.0
         self._pending: deque[tuple[float, float, float]] = deque()
         self._looked_at: float | None = None
@@ -69,68 +68,57 @@ class SimulatedWorld:
     @property
     def laps(self) -> float:
         """Return how many laps have been driven."""
-        return self.progress_m / self.track.length_m
+        return self.ride.progress_m / self.track.length_m
 
     def look(self) -> CarState | None:
         """Let the time until the next frame pass and return what the car then reports; None when the drive is over."""
         self.advance(self._seconds_to_next_frame())
         if self.over:
             return None
-        frame = self._renderer.frame(self.car)
-        if self.progress_m >= len(self.views) * self._settings.laps * self.track.length_m / _VIEWS:
+        car = self.ride.car
+        frame = self._renderer.frame(car)
+        if self.ride.progress_m >= len(self.views) * self._settings.laps * self.track.length_m / _VIEWS:
             self.views.append(frame)
         jpeg = encode_jpeg(frame)
-        return CarState(self.car.steering * FULL_LOCK_DEGREES, self.car.throttle, self.car.speed / MPH, jpeg)
+        return CarState(car.steering * FULL_LOCK_DEGREES, car.throttle, car.speed / MPH, jpeg)
 
     def steer(self, steering: float, throttle: float) -> None:
         """Set the controls, -1 to 1, that hold from now on, or from when the latency has passed."""
         self.score.note_steering(steering)
-        self._pending.append((self.score.seconds + self._settings.latency_seconds, steering, throttle))
+        self._pending.append((self.ride.seconds + self._settings.latency_seconds, steering, throttle))
 
     def advance(self, seconds: float) -> None:
         """Let simulated time pass."""
         for _ in range(round(seconds / STEP_SECONDS)):
             if not self.over:
                 self._step()
-        if self._on_progress is not None and self.progress_m > self._shown_m:
-            self._on_progress(self.progress_m - self._shown_m)
-            self._shown_m = self.progress_m
+        if self._on_progress is not None and self.ride.progress_m > self._shown_m:
+            self._on_progress(self.ride.progress_m - self._shown_m)
+            self._shown_m = self.ride.progress_m
 
     def _step(self) -> None:
-        while self._pending and self._pending[0][0] <= self.score.seconds + 1e-9:
+        car = self.ride.car
+        while self._pending and self._pending[0][0] <= self.ride.seconds + 1e-9:
             _, steering, throttle = self._pending.popleft()
-            self.car.control(steering, throttle)
-        self.car.step(self.place.grade if self._on_road else 0.0)
-        before, self.place = self.place, self.track.locate(self.car.x, self.car.y, self.car.z)
-        self.car.y = self.place.height_m if self._on_road else self._ground_height()
-        self.progress_m += self.track.apart(before.along_m, self.place.along_m)
-        off_road = self.score.note(self.car.x, self.car.z, self.place, self.car.speed)
+            car.control(steering, throttle)
+        self.ride.step()
+        off_road = self.score.note(car.x, car.z, self.ride.place, car.speed)
         if off_road and self._settings.set_back:
-            self.car.set_back(*self.track.point(self.place.along_m))
-            self.place = self.track.locate(self.car.x, self.car.y, self.car.z)
+            self.ride.set_back()
         self._judge()
-
-    @property
-    def _on_road(self) -> bool:
-        return abs(self.place.cross_track_m) < _ROADSIDE_M
-
-    def _ground_height(self) -> float:
-        ground = self._renderer.scene.ground
-        row, column = ground.grid.cell(self.car.x, self.car.z)
-        return max(float(ground.heights_m[row, column]), ground.water_m)
 
     def _judge(self) -> None:
         """Notice when the drive is over."""
-        self._still_seconds = self._still_seconds + STEP_SECONDS if self.car.speed < _STUCK_SPEED else 0.0
+        self._still_seconds = self._still_seconds + STEP_SECONDS if self.ride.car.speed < _STUCK_SPEED else 0.0
         goal = self._settings.laps * self.track.length_m
-        if self.progress_m >= goal:
+        if self.ride.progress_m >= goal:
             self.over = "laps driven"
-        elif abs(self.place.cross_track_m) > _LOST_M:
+        elif abs(self.ride.place.cross_track_m) > _LOST_M:
             self.over = f"the car is more than {_LOST_M:.0f} m from the road"
         elif self._still_seconds >= _STUCK_SECONDS:
             self.over = f"the car has stood still for {_STUCK_SECONDS:.0f} s"
-        elif self.score.seconds > goal / _SLOWEST + _STUCK_SECONDS:
-            self.over = f"the car has not come around in {self.score.seconds:.0f} s"
+        elif self.ride.seconds > goal / _SLOWEST + _STUCK_SECONDS:
+            self.over = f"the car has not come around in {self.ride.seconds:.0f} s"
 
     def _seconds_to_next_frame(self) -> float:
         frame = self._settings.frame_seconds

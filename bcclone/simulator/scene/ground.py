@@ -38,6 +38,10 @@ class Ground:
     road: RoadMap
     water_m: float
 
+    def height_at(self, x: float, z: float) -> float:
+        """Return the height of the ground or the water at a place."""
+        return max(float(self.heights_m[self.grid.cell(x, z)]), self.water_m)
+
 
 def make_ground(track: Track, seed: int) -> Ground:
     """Return the ground of the track; the same seed gives the same."""

@@ -58,7 +58,7 @@ def _figured_pines(ground: Ground, randomness: np.random.Generator) -> Rows:
     rows: Rows = []
     for x, z, scale in read_figures("lake_trees.csv"):
         height = _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15)
-        rows.append((x, _height_at(ground, x, z), z, height, height * 0.42, int(randomness.choice(_PINES))))
+        rows.append((x, ground.height_at(x, z), z, height, height * 0.42, int(randomness.choice(_PINES))))
     return rows
 
 
@@ -72,7 +72,7 @@ def _palms(ground: Ground, randomness: np.random.Generator, count: int) -> Rows:
     rows: Rows = []
     for x, z in _spots(ground, randomness, count, (_CLEAR_M + 1.0, 90.0)):
         height = randomness.uniform(*_PALM_HEIGHTS_M)
-        rows.append((x, _height_at(ground, x, z), z, height, height * 0.8, int(randomness.choice(_PALMS))))
+        rows.append((x, ground.height_at(x, z), z, height, height * 0.8, int(randomness.choice(_PALMS))))
     return rows
 
 
@@ -85,7 +85,7 @@ def _bushes(ground: Ground, randomness: np.random.Generator, clumps: int, reach_
             if _beside(ground, near_x, near_z) > _CLEAR_M:
                 height = randomness.uniform(0.7, 1.6)
                 kind = Kind.BUSH_A if randomness.random() < 0.5 else Kind.BUSH_B
-                rows.append((near_x, _height_at(ground, near_x, near_z) - 0.1, near_z, height, height * 1.7, kind))
+                rows.append((near_x, ground.height_at(near_x, near_z) - 0.1, near_z, height, height * 1.7, kind))
     return rows
 
 
@@ -101,10 +101,6 @@ def _spots(
     x = ground.grid.x + (columns[chosen] + randomness.random(count)) * CELL_M
     z = ground.grid.z + (rows[chosen] + randomness.random(count)) * CELL_M
     return list(zip(x.tolist(), z.tolist(), strict=True))
-
-
-def _height_at(ground: Ground, x: float, z: float) -> float:
-    return float(ground.heights_m[ground.grid.cell(x, z)])
 
 
 def _beside(ground: Ground, x: float, z: float) -> float:
