@@ -7,6 +7,7 @@ again; what it had only begun is done anew.
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,9 +18,15 @@ from typing import Any
 
 from bcclone.atomic import write_text
 from bcclone.errors import UserError
+from bcclone.evaluate import EvaluateSettings
+from bcclone.simulator.record import RecordSettings
+from bcclone.simulator.world import WorldSettings
+from bcclone.train.settings import TrainSettings
 
 _NOTES = "steps.json"
 _FULL_AUTONOMY = 100.0
+_DRIVE, _FIGURES = "drive and score", "figures.json"
+_END_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,11 @@ class DemoSettings:
     laps: float = 1.0
     speed_mph: float = 25.0
 
+    def __post_init__(self) -> None:
+        RecordSettings(laps=self.record_laps)  # what a step would refuse is refused before the first
+        TrainSettings(epochs=self.epochs)
+        EvaluateSettings(speed_mph=self.speed_mph, world=WorldSettings(laps=self.laps))
+
 
 @dataclass(frozen=True)
 class Step:
@@ -41,6 +53,11 @@ class Step:
     name: str
     makes: Path
     command: tuple[str, ...]
+
+    @property
+    def proof(self) -> Path:
+        """Return a file that is there when the step has been done."""
+        return self.makes / _FIGURES if self.name == _DRIVE else self.makes
 
 
 @dataclass(frozen=True)
@@ -66,19 +83,22 @@ class DemoResult:
 
 def run_demo(settings: DemoSettings) -> DemoResult:
     """Run every step that has not been run; raises UserError when one fails."""
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{settings.folder}: cannot make that folder: {error.strerror}; choose another") from None
     notes = _Notes(settings.folder / _NOTES)
     steps, done, anew = _steps(settings), [], False
     for number, step in enumerate(steps, start=1):
         print(f"\nstep {number} of {len(steps)}, {step.name}:", file=sys.stderr, flush=True)
-        anew = anew or not (notes.finished(step) and step.makes.exists())
+        anew = anew or not (notes.finished(step) and step.proof.exists())
         begun = time.monotonic()
         if anew:
             _run(step, notes)
         else:
             print(f"{step.makes} is there already", file=sys.stderr, flush=True)
         done.append(DoneStep(step, time.monotonic() - begun if anew else 0.0))
-    figures = json.loads((settings.folder / "drive" / "figures.json").read_text(encoding="utf-8"))
+    figures = json.loads(steps[4].proof.read_text(encoding="utf-8"))
     return DemoResult(tuple(done), figures)
 
 
@@ -94,7 +114,7 @@ def _steps(settings: DemoSettings) -> list[Step]:
         ("preprocess", store, ["preprocess", forward, back, "-o", store, "--previous", 0, "--correction", 0.2]),
         ("train", model, ["model", store, "-o", model, "--runs", place / "runs", "--epochs", settings.epochs]),
         (
-            "drive and score",
+            _DRIVE,
             drive,
             [
                 "evaluate",
@@ -123,7 +143,7 @@ class _Notes:
         if path.exists():
             try:
                 self._commands = dict(json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, TypeError):
+            except (OSError, ValueError, TypeError):
                 raise UserError(f"{path} is no demo's notes; remove the folder or choose another") from None
 
     def finished(self, step: Step) -> bool:
@@ -142,7 +162,7 @@ class _Notes:
 
 def _run(step: Step, notes: _Notes) -> None:
     """Run a step anew; what an earlier demo left of it goes, and nothing else does."""
-    leftovers = [step.makes] if "--run" not in step.command else [step.makes, step.makes.parent / "run1"]
+    leftovers = [step.makes] if step.name != _DRIVE else [step.makes, step.makes.parent / "run1"]
     for leftover in leftovers:
         if leftover.exists() and not notes.known(step):
             raise UserError(f"{leftover} is there, but not from a demo; choose another folder with --folder")
@@ -153,9 +173,15 @@ def _run(step: Step, notes: _Notes) -> None:
     notes.note(step, finished=False)
     shown = f"bcclone {shlex.join(step.command)}"
     print(f"$ {shown}", file=sys.stderr, flush=True)
-    done = subprocess.run([sys.executable, "-m", "bcclone", *step.command], stdout=sys.stderr, check=False)
-    if done.returncode:
-        raise UserError(f"the demo ends here: `{shown}` failed (exit code {done.returncode})")
+    with subprocess.Popen([sys.executable, "-m", "bcclone", *step.command], stdout=sys.stderr) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGTERM)  # it may have processes of its own to end
+            process.wait(_END_SECONDS)
+            raise
+    if code:
+        raise UserError(f"the demo ends here: `{shown}` failed (exit code {code})")
     notes.note(step, finished=True)
 
 

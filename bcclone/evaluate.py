@@ -6,7 +6,8 @@ faster and leaves the wire out.
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,16 @@ from bcclone.atomic import write_text
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Driver, Steers
 from bcclone.drive.process import served
-from bcclone.drive.settings import DriveSettings
+from bcclone.errors import UserError
 from bcclone.plots import plot_drive, plot_views
 from bcclone.progress import Progress
 from bcclone.protocol import Telemetry
+from bcclone.simulator.car import TOP_SPEED_MPH
 from bcclone.simulator.client import UnityClient, connected
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld, WorldSettings
-
-_SERVER_START_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class EvaluateSettings:
     conditions: Conditions = field(default_factory=Conditions)
 
     def __post_init__(self) -> None:
-        DriveSettings(speed_mph=self.speed_mph)  # refuses what no car can hold
+        if not 0 < self.speed_mph <= TOP_SPEED_MPH:
+            raise ValueError(f"speed {self.speed_mph:g} mph, expected more than 0 and up to {TOP_SPEED_MPH:g}")
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,17 @@ class Evaluation:
 
 
 def evaluate_policy(policy: Steers, settings: EvaluateSettings) -> Evaluation:
-    """Let a policy drive in this process."""
+    """Let a policy drive in this process; raises UserError when it never steered."""
     driver = Driver(policy, SpeedController(settings.speed_mph))
     latencies = []
-    with _progress(settings) as progress:
-        world = _world(settings, progress.advance)
+    with _driving(settings) as world:
         while (state := world.look()) is not None:
             begun = time.perf_counter()
-            control = driver.decide(
-                Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg),
-            )
+            control = driver.decide(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg))
             latencies.append((time.perf_counter() - begun) * 1000)
             world.steer(control.steering, control.throttle)
+    if driver.faults == driver.answered:
+        raise UserError("the model gave no usable steering for any frame; is it trained, and its input whole?")
     return Evaluation(world, latencies)
 
 
@@ -85,34 +85,34 @@ def evaluate_served(
     run_folder: where the server records the drive, if anywhere.
     """
     options = ["--speed", settings.speed_mph, *(["--preprocess", preprocess] if preprocess else [])]
-    with served([model, *([run_folder] if run_folder else []), *options]) as server, _progress(settings) as progress:
-        world = _world(settings, progress.advance)
-        with connected("127.0.0.1", server.port, _SERVER_START_SECONDS, server.check) as connection:
-            report = UnityClient(connection, world).drive()
+    with (
+        served([model, *([run_folder] if run_folder else []), *options]) as port,
+        _driving(settings) as world,
+        connected("127.0.0.1", port) as connection,
+    ):
+        report = UnityClient(connection, world).drive()
     return Evaluation(world, report.latencies_ms)
+
+
+@contextmanager
+def _driving(settings: EvaluateSettings) -> Iterator[SimulatedWorld]:
+    """Yield the world, and show how far its car has come."""
+    track = load_track(settings.track, settings.reverse)
+    renderer = Renderer(settings.track, settings.conditions)
+    with Progress("driving", round(settings.world.laps * track.length_m), "m") as progress:
+        yield SimulatedWorld(renderer, track, settings.world, progress.advance)
 
 
 def write_pictures(folder: Path, evaluation: Evaluation, settings: EvaluateSettings) -> list[Path]:
     """Write the driven line on the map, views along the way and the figures into a folder; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("map.png", "views.png", "figures.json")]
     world, figures = evaluation.world, evaluation.figures()
     title = (
         f"{settings.track}{' reversed' if settings.reverse else ''}, {settings.speed_mph:g} mph: "
         f"autonomy {figures['autonomy_percent']:.1f} %, {figures['interventions']} interventions"
     )
-    road = world.track.road
-    plot_drive(title, world.track.line[:, [0, 2]], road.asphalt_half_width_m, world.score.trace, paths[0])
+    edges = (world.track.edge(-1), world.track.edge(1))
+    plot_drive(title, edges, world.score.trace, world.score.interventions, paths[0])
     plot_views(world.views, paths[1])
     write_text(paths[2], json.dumps(figures, indent=2) + "\n")
     return paths
-
-
-def _world(settings: EvaluateSettings, on_progress: Callable[[float], None]) -> SimulatedWorld:
-    renderer = Renderer(settings.track, settings.conditions)
-    return SimulatedWorld(renderer, load_track(settings.track, settings.reverse), settings.world, on_progress)
-
-
-def _progress(settings: EvaluateSettings) -> Progress:
-    length = load_track(settings.track).length_m
-    return Progress("driving", round(settings.world.laps * length), "m")

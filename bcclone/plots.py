@@ -17,6 +17,7 @@ from bcclone.images import Image
 Array = npt.NDArray[np.float64]
 
 _VIEWS_ACROSS = 4
+_SET_BACK_M = 2.0  # farther apart than two points of a driven line can be
 _WORST_M = 2.0  # from the centre line: where the colour scale ends
 
 
@@ -47,37 +48,42 @@ def plot_history(history: Sequence[Losses], path: Path) -> None:
     _save(figure, path)
 
 
-class Driven(Protocol):
-    """What a point of a driven line must tell, in metres."""
+class Spot(Protocol):
+    """A place on the map, metres."""
 
     @property
     def x(self) -> float: ...
     @property
     def z(self) -> float: ...
+
+
+class Driven(Spot, Protocol):
+    """A point of a driven line, and how far it is to the right of the centre line."""
+
     @property
     def cross_track_m(self) -> float: ...
 
 
-def plot_drive(title: str, centre_line: Array, half_width_m: float, trace: Sequence[Driven], path: Path) -> None:
+def plot_drive(
+    title: str, edges: tuple[Array, Array], trace: Sequence[Driven], interventions: Sequence[Spot], path: Path
+) -> None:
     """Draw a driven line on the track's map, coloured by its distance from the centre line, into a PNG.
 
-    centre_line: x and z, (points, 2), metres.
+    edges: x and z of the road's two sides, (points, 2) each, metres.
     """
     figure = Figure(figsize=(8, 7), layout="constrained")
     axes = figure.add_subplot()
-    closed = np.vstack([centre_line, centre_line[:1]])
-    axes.plot(*closed.T, color="0.85", linewidth=2 * half_width_m, solid_joinstyle="round", zorder=1)
-    axes.plot(*closed.T, color="0.6", linewidth=0.7, linestyle="--", zorder=2)
+    left, right = (np.vstack([edge, edge[:1]]) for edge in edges)
+    axes.fill(*np.vstack([left, right[::-1]]).T, color="0.85")
     points = np.array([(point.x, point.z) for point in trace])
     pieces = np.stack([points[:-1], points[1:]], axis=1)
-    jumps = np.hypot(*(points[1:] - points[:-1]).T) > 3.0  # set back on the centre line
+    together = np.hypot(*(points[1:] - points[:-1]).T) < _SET_BACK_M
     beside = np.abs([point.cross_track_m for point in trace])[1:]
-    line = LineCollection(
-        list(pieces[~jumps]), array=beside[~jumps], cmap="plasma", clim=(0, _WORST_M), linewidth=2.5, zorder=3
-    )
+    line = LineCollection(list(pieces[together]), array=beside[together], cmap="plasma", clim=(0, _WORST_M))
+    line.set(linewidth=2.5, zorder=3)
     axes.add_collection(line)
-    axes.plot(*points[1:][jumps].T, "rx", label="intervention", zorder=4)
-    axes.plot(*closed[0], "k^", label="start", zorder=4)
+    for spots, mark, label in ((interventions, "rx", "intervention"), (trace[:1], "k^", "start")):
+        axes.plot([spot.x for spot in spots], [spot.z for spot in spots], mark, label=label, zorder=4)
     figure.colorbar(line, ax=axes, label="distance from the centre line, m", extend="max")
     axes.set(title=title, xlabel="x, m", ylabel="z, m", aspect="equal")
     axes.legend(loc="best")

@@ -9,11 +9,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import ExpertSettings
-from bcclone.simulator.record import record
-from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import load_track
+from bcclone.simulator.record import RecordSettings, record
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -23,7 +20,7 @@ SHARED = ROOT.parent / "shared"
 def simulated_recording(tmp_path_factory):
     """A recording of the simulator: 120 rows, 8 seconds, one episode, three cameras. Not to be changed."""
     folder = tmp_path_factory.mktemp("recordings") / "lake"
-    record(folder, Renderer("lake", Conditions()), load_track("lake"), ExpertSettings(recoveries=0), laps=0.085, seed=0)
+    record(folder, RecordSettings(laps=0.085, expert=ExpertSettings(recoveries=0)))
     log = folder / "driving_log.csv"
     lines = log.read_text().splitlines(keepends=True)
     assert len(lines) >= 120

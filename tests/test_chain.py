@@ -112,3 +112,13 @@ def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "autonomy 100.0 %, 0 interventions in 1.00 laps" in done.stdout
+    line = ("evaluate", tmp_path / "demo" / "model.h5", "--in-process", "--laps", 0.2, "--road-visibility", 0, "--json")
+    assert json.loads(run_script(*line).stdout)["first_off_road_m"] < 150  # it looked at the road
+
+
+@pytest.mark.slow
+def test_the_simulators_measurements_are_reported():
+    done = subprocess.run(command("bench", "simulator", "--frames", 30, "--json"), capture_output=True, check=False)
+    measures = json.loads(done.stdout)["measures"]
+    assert {measure["bar"] for measure in measures} >= {60, 25, 3, 10, 150}
+    assert done.returncode == int(any(measure["reached"] is False for measure in measures))

@@ -7,6 +7,7 @@ import PIL.Image
 import pytest
 
 from bcclone.bench.simulator import Blind, measure_blind_drives
+from bcclone.errors import UserError
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldSettings
@@ -54,7 +55,7 @@ def test_what_cannot_be_evaluated_is_told(untrained_model, tmp_path):
     for line, told in (
         ((tmp_path / "none.h5",), "there is no such model"),
         ((foreign,), "no_model.h5"),
-        ((untrained_model, "--speed", 99), "speed 99 mph"),
+        ((untrained_model, "--speed", 99), "speed 99 mph, expected more than 0 and up to 30"),
         ((untrained_model, "--fog", -1), "fog -1, expected 0 to 20"),
         ((untrained_model, "--latency-ms", "nan"), "latency nan ms"),
         ((untrained_model, "--in-process", "--run", tmp_path / "run"), "leave --in-process out"),
@@ -72,9 +73,32 @@ def test_blind_steering_leaves_the_road_within_150_m():
 
 @pytest.mark.parametrize("track", ["lake", "mountain"])
 def test_latency_and_offset_reach_the_world(track):
-    world = WorldSettings(laps=0.02, latency_seconds=0.2, start_offset_m=-2.0)
-    result = evaluate_policy(Blind([0.0], []), EvaluateSettings(track=track, world=world, speed_mph=10))
-    assert result.world.score.trace[0].cross_track_m == pytest.approx(-2.0, abs=0.1)
+    traces = []
+    for latency in (0.0, 0.5):
+        world = WorldSettings(laps=0.01, latency_seconds=latency, start_offset_m=-2.0)
+        settings = EvaluateSettings(track=track, world=world, speed_mph=10)
+        traces.append(evaluate_policy(Blind([0.0]), settings).world.score.trace)
+    assert traces[0][0].cross_track_m == pytest.approx(-2.0, abs=0.1)
+    moved = [abs(trace[5].x - trace[0].x) + abs(trace[5].z - trace[0].z) for trace in traces]  # in half a second
+    assert moved[1] < 0.01 < 0.2 < moved[0]
+
+
+class Broken:
+    """A policy as an untrained or damaged model can be."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def act(self, frame):
+        if self.answer is None:
+            raise RuntimeError("out of memory")
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [float("nan"), None])
+def test_a_model_that_never_steers_gets_no_score(answer):
+    with pytest.raises(UserError, match="no usable steering for any frame"):
+        evaluate_policy(Broken(answer), EvaluateSettings(world=WorldSettings(laps=0.01)))
 
 
 def test_models_that_others_trained_on_the_unity_program_drive_the_lake():

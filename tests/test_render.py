@@ -4,13 +4,16 @@ import hashlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bcclone.simulator.car import Car, start_on
+from bcclone.simulator.camera import FOCAL_PX, view_of
+from bcclone.simulator.car import start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer, compiled
+from bcclone.simulator.render.arrays import Canvas, Eye
 from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.compiled import SOURCES
 from bcclone.simulator.render.faces import draw_faces
@@ -105,6 +108,7 @@ def test_a_car_that_stands_to_the_right_sees_the_line_nearer(lake, unlined):
         ({"road_visibility": 0.0}, np.s_[75:120, 140:180], lambda new, old: np.abs(new - old).mean() > 25),
         ({"texture_seed": 1}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
         ({"sun_azimuth": -60.0}, np.s_[60:130], lambda new, old: np.abs(new - old).mean() > 1),
+        ({"sun_elevation": 12.0}, np.s_[40:130], lambda new, old: np.abs(new - old).mean() > 1),
         ({"camera_shift_m": 1.0}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -151,20 +155,56 @@ def test_no_hill_or_tree_stands_on_the_road():
         assert min(beside) > 5.0
 
 
+@pytest.mark.parametrize("name", ["lake", "mountain"])
+def test_no_crest_is_stepped_over(name):
+    """Rays meet what a march in tiny steps meets, but for a few pixels at silhouettes."""
+    renderer = Renderer(name, Conditions())
+    view = view_of(at(renderer, 0), "center")
+    canvas = Canvas(np.empty((160, 320, 3), np.uint8), np.empty((160, 320), np.float32))
+    cast(Eye(view.position, view.axes, FOCAL_PX), renderer._surface, renderer._air, canvas)
+    ground, missed = renderer.scene.ground, 0
+    rows, columns = np.mgrid[2:130:6, 2:320:6]
+    rays = np.stack([columns + 0.5 - 160, 80 - rows - 0.5, np.full(rows.shape, FOCAL_PX)], -1) / FOCAL_PX @ view.axes.T
+    depths = np.arange(1.0, 120.0, 0.05)
+    for row, column, ray in zip(rows.ravel(), columns.ravel(), rays.reshape(-1, 3), strict=True):
+        points = view.position + depths[:, None] * ray
+        cells = ((points[:, [2, 0]] - (ground.grid.z, ground.grid.x)) / 0.5).astype(int).clip(0, ground.grid.side - 1)
+        under = points[:, 1] < np.maximum(ground.heights_m[cells[:, 0], cells[:, 1]], ground.water_m) - 0.3
+        if under.any() and canvas.depths[row, column] > depths[under.argmax()] * 1.1 + 1.5:
+            missed += 1
+    assert missed / rows.size < 0.02
+
+
 def test_the_mountains_bridge_carries_the_road_over_itself(mountain):
     track = mountain.scene.track
     above = mountain.frame(at(mountain, 1378)).astype(int)[95:130, 140:180]
     assert np.ptp(above.mean((0, 1))) < 25  # the deck is asphalt
     below = track.locate(105.99, -95.0, -33.95)
-    car = start_on(track, along_m=below.along_m - 14)
-    frame = mountain.frame(car).astype(int)
-    assert (frame[:40, 120:200].sum(-1) < 240).mean() > 0.2  # its dark underside hides the sky
+    scene = mountain.scene
+    bare = Renderer("mountain", Conditions())
+    bare.scene = replace(scene, faces=replace(scene.faces, values=scene.faces.values[:0]))
+    car = start_on(track, along_m=below.along_m - 40)
+    change = np.abs(mountain.frame(car).astype(int) - bare.frame(car).astype(int)).max(-1)
+    assert (change[:60] > 30).sum() > 300  # the bridge stands before the sky
 
 
-def test_uphill_the_horizon_is_covered_by_road(mountain):
+def test_on_the_bridge_the_road_goes_on_without_a_seam(mountain):
+    for along in np.arange(1366, 1424, 2.0):
+        lane = mountain.frame(at(mountain, along, 1.2)).astype(int)[110:134, 150:170]
+        assert lane.mean() > 60, along  # no dark band where ground and deck meet
+        assert (lane.sum(-1) < 90).mean() < 0.02, along
+
+
+def test_uphill_the_road_rises_above_the_horizon(mountain):
+    unlined = Renderer("mountain", Conditions(line_visibility=0.0))
     track = mountain.scene.track
-    steep = int(np.argmax(track.grade))
-    car: Car = start_on(track, along_m=steep / 2 - 12)
-    assert car.pitch == pytest.approx(np.arctan(track.locate(car.x, car.y, car.z).grade), abs=1e-6)
-    frame = mountain.frame(car)
-    assert frame.std() > 20
+
+    def highest_line(along):
+        car = at(mountain, along)
+        change = np.abs(mountain.frame(car).astype(int) - unlined.frame(car).astype(int)).max(-1)
+        return np.flatnonzero((change > 15).any(1)).min()
+
+    foot = float(np.argmax(track.grade)) / 2 - 25
+    level = 600.0  # on a plain
+    assert abs(track.locate(*track.point(foot)[:3]).grade) < 0.1
+    assert highest_line(foot) < 52 < 56 <= highest_line(level)

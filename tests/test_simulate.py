@@ -9,7 +9,8 @@ import socket
 import struct
 import subprocess
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -22,16 +23,26 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 @contextmanager
-def server(*answers):
-    """A server that answers each telemetry with the next of `answers`, the last one for ever; None is silence."""
+def server(*answers, chatter=None):
+    """A server that answers each telemetry with the next of `answers`, the last one for ever; None is silence.
+
+    chatter: what it says once a second besides.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener, list(answers)), daemon=True)
+        thread = threading.Thread(target=serve, args=(listener, list(answers), chatter), daemon=True)
         thread.start()
         yield listener.getsockname()[1]
     thread.join(10)
 
 
-def serve(listener, answers):
+def talk(connection, chatter):
+    with suppress(OSError):
+        while chatter:
+            send(connection, chatter)
+            time.sleep(1)
+
+
+def serve(listener, answers, chatter):
     try:
         connection, _ = listener.accept()
         with connection, connection.makefile("rb") as stream:
@@ -45,6 +56,7 @@ def serve(listener, answers):
                 b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
             )
             send(connection, '0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":60000}')
+            threading.Thread(target=talk, args=(connection, chatter), daemon=True).start()
             while True:
                 if receive(stream).startswith(b'42["telemetry"'):
                     answer = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -55,7 +67,12 @@ def serve(listener, answers):
 
 
 def send(connection, text):
-    data = text.encode()
+    if isinstance(text, tuple):  # in fragments
+        for number, part in enumerate(text):
+            first = (1 if number == 0 else 0) | (0x80 if number == len(text) - 1 else 0)
+            connection.sendall(bytes([first, len(part)]) + part.encode())
+        return
+    data = text if isinstance(text, bytes) else text.encode()
     head = bytes([0x81, len(data)]) if len(data) < 126 else b"\x81\x7e" + struct.pack("!H", len(data))
     connection.sendall(head + data)
 
@@ -99,6 +116,7 @@ def test_a_server_that_steers_is_driven_by(simulated_recording):
         (("42nonsense",), "a packet that the simulator cannot read: '42nonsense'"),
         (('42{"a":1}',), "a packet that the simulator cannot read"),
         (("42[]",), "an event that the simulator cannot read"),
+        ((b"42\xff\xfe",), "a text that is no UTF-8"),
     ],
 )
 def test_nonsense_ends_the_drive_with_what_was_said(simulated_recording, answers, told):
@@ -106,9 +124,19 @@ def test_nonsense_ends_the_drive_with_what_was_said(simulated_recording, answers
         drive(simulated_recording, *answers)
 
 
+def test_an_answer_in_fragments_is_put_together(simulated_recording):
+    answer = steer("0.25")
+    assert drive(simulated_recording, (answer[:9], answer[9:20], answer[20:])).telemetries == 20
+
+
 def test_one_answer_that_cannot_be_read_costs_one_loop_only(simulated_recording):
     report = drive(simulated_recording, steer("left"), steer("0.25"))
     assert (report.lost_loops, report.telemetries) == (1, 20)
+
+
+@pytest.mark.parametrize("options", [("--port", 99999), ("--port", 0), ("--wait", "nan"), ("--host", "a..b")])
+def test_an_address_that_is_none_is_told(options):
+    assert re.search("error: (port|no drive server)", run_script("simulate", "drive", *options, code=1).stderr)
 
 
 def test_no_server_is_told_at_once():
@@ -119,16 +147,21 @@ def test_no_server_is_told_at_once():
 
 
 def test_silent_servers_are_told_after_ten_seconds_and_not_waited_for():
-    with socket.create_server(("127.0.0.1", 0)) as deaf, server(steer("0.0"), None) as mute:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as deaf,
+        server(steer("0.0"), None) as mute,
+        server(steer("0.0"), None, chatter='42["dashboard",{}]') as chatty,
+    ):
         drives = [
             subprocess.Popen(command("simulate", "drive", "--port", port), stderr=subprocess.PIPE, text=True)
-            for port in (deaf.getsockname()[1], mute)
+            for port in (deaf.getsockname()[1], mute, chatty)
         ]
         said = [process.communicate(timeout=60)[1] for process in drives]
-    assert [process.returncode for process in drives] == [1, 1]
+    assert [process.returncode for process in drives] == [1, 1, 1]
     assert "no drive server at" in said[0]
     assert "timed out" in said[0]
-    assert "the drive server has not answered for 10 s; is it still running?" in said[1]
+    for words in said[1:]:
+        assert "the drive server has not answered for 10 s; is it still running?" in words
     assert "Traceback" not in "".join(said)
 
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import resource
 import signal
 import subprocess
 import time
@@ -13,10 +12,9 @@ import pytest
 import simplejpeg
 
 from bcclone.recording import read_log
-from bcclone.simulator.conditions import Conditions
+from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.simulator.expert import Expert, ExpertSettings
-from bcclone.simulator.record import record
-from bcclone.simulator.render import Renderer
+from bcclone.simulator.record import RecordSettings, record
 from bcclone.simulator.ride import Ride
 from bcclone.simulator.track import load_track
 from tests.conftest import command, run_script
@@ -52,8 +50,7 @@ def test_fifteen_rows_come_a_second(simulated_recording):
 
 
 def quick_record(folder, seed, **settings):
-    track = load_track("lake")
-    record(folder, Renderer("lake", Conditions()), track, ExpertSettings(**settings), laps=0.02, seed=seed)
+    record(folder, RecordSettings(laps=0.02, seed=seed, expert=ExpertSettings(**settings)))
     rows = [row[3:] for row in csv.reader((folder / "driving_log.csv").read_text().splitlines())]
     return rows, [path.read_bytes() for path in sorted((folder / "IMG").iterdir())]
 
@@ -93,6 +90,21 @@ def test_recoveries_begin_beside_the_road_and_only_the_way_back_is_recorded():
     assert len(begun) > 12
     assert np.median(begun) > 0.7
     assert 0.6 < recorded / 6000 < 0.95
+
+
+def test_every_pause_of_the_recording_is_an_episode_to_who_reads_it(tmp_path):
+    """No pause is so short that frames from before it would be taken for earlier frames of those after it."""
+    settings = ExpertSettings(recoveries=25, speed_mph=15)
+    track = load_track("lake")
+    ride, expert, pauses, paused = Ride(track), Expert(track, settings, seed=2), [], 0
+    for _ in range(15000):
+        ride.car.control(*expert.control(ride.car, ride.place))
+        if expert.recording and paused:
+            pauses.append(paused * 0.02)
+        paused = 0 if expert.recording else paused + 1
+        ride.step()
+    assert len(pauses) > 50
+    assert min(pauses) * 1000 > EPISODE_GAP_MS + 200
 
 
 def test_the_command_records_and_tells_what_is_next(tmp_path):
@@ -135,6 +147,7 @@ def whole_rows(folder):
 
 @pytest.mark.parametrize("limit", [5_000, 21_000], ids=["images", "log"])
 def test_a_disk_that_fills_ends_with_one_line_and_keeps_every_row_whole(tmp_path, limit):
+    resource = pytest.importorskip("resource")
     done = subprocess.run(
         command("simulate", "record", tmp_path / "rec", "--laps", 0.2),
         capture_output=True,

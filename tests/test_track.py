@@ -60,6 +60,21 @@ def test_a_reversed_track_is_the_same_road_from_the_same_start():
     assert back.locate(x, y, z).cross_track_m == pytest.approx(-track.locate(x, y, z).cross_track_m, abs=0.05)
 
 
+def test_places_before_the_start_are_at_the_end_of_the_lap():
+    track = load_track("lake")
+    assert track.point(-0.25) == pytest.approx(track.point(track.length_m - 0.25))
+    assert track.index(-0.25) == len(track.line) - 1
+    assert track.index(track.length_m) == 0
+
+
+def test_a_place_can_be_looked_for_near_where_the_car_was():
+    track = load_track("mountain")
+    lower = track.locate(105.99, -95.0, -33.95).along_m
+    assert track.locate(105.99, -95.0, -33.95, near_m=lower).along_m == pytest.approx(lower)
+    upper = track.locate(105.99, -95.0, -33.95, near_m=1390.0)  # below the bridge, but known to be on it
+    assert (upper.along_m, upper.height_m) == (pytest.approx(1392, abs=1), pytest.approx(-75, abs=0.1))
+
+
 def test_the_way_between_two_places_is_the_shorter_one():
     track = load_track("lake")
     assert track.apart(track.length_m - 1, 2) == pytest.approx(3)
@@ -134,3 +149,6 @@ def test_every_camera_sees_the_bonnet_where_recordings_show_it():
 def test_the_bridges_are_where_the_figures_say():
     assert LAKE.bridge == (697, 770)
     assert MOUNTAIN.bridge[1] - MOUNTAIN.bridge[0] == 43
+    back = load_track("mountain", reverse=True)
+    x, y, z, _ = load_track("mountain").point(1390)
+    assert back.road.on_bridge(back.locate(x, y, z).along_m)

@@ -11,6 +11,7 @@ from bcclone.images import decode_jpeg
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.ride import Ride
 from bcclone.simulator.score import Score
 from bcclone.simulator.track import Place, load_track
 from bcclone.simulator.world import SimulatedWorld, WorldSettings
@@ -47,11 +48,36 @@ def test_a_lake_lap_at_full_speed_takes_as_long_as_in_recordings():
     assert 82 < drive_by_expert(make_world()).score.seconds < 90  # 82.5 to 85 s flying, and the start
 
 
-def test_grades_slow_the_car_on_the_mountain():
-    world = make_world("mountain")
-    drive_by_expert(world, 20)
-    assert np.abs(world.track.grade).max() > 0.25
-    assert world.score.figures()["mean_speed_mph"] < 20
+def test_a_car_gains_downhill_what_it_loses_uphill():
+    track = load_track("mountain")
+    steepest = float(np.argmax(track.grade)) / 2
+    speeds = []
+    for way, start in ((track, steepest - 6), (track.reversed(), track.length_m - steepest - 6)):
+        ride = Ride(way, along_m=start)
+        ride.car.speed = 8.0
+        for _ in range(60):
+            ride.step()
+        speeds.append(ride.car.speed)
+    uphill, downhill = speeds
+    assert uphill < 6 < 8.5 < downhill
+    turned = Ride(track, along_m=steepest + 6)  # the same road against the track's direction
+    turned.car.heading += np.pi
+    turned.car.speed = 8.0
+    for _ in range(60):
+        turned.step()
+    assert turned.car.speed == pytest.approx(downhill, abs=0.3)
+    assert turned.progress_m < -5
+
+
+def test_a_car_beside_the_mountains_bridge_stays_on_its_level():
+    world = make_world("mountain", set_back=False)
+    world.ride = Ride(world.track, along_m=1392.0, ground_height=world.ride._ground_height)
+    world.ride.car.heading += 1.0
+    world.ride.car.speed = 8.0
+    for _ in range(80):
+        world.advance(0.02)
+        assert world.ride.car.y > -76
+    assert abs(world.ride.progress_m) < 15
 
 
 def test_off_the_asphalt_the_car_is_set_back_and_that_is_an_intervention():
@@ -61,7 +87,7 @@ def test_off_the_asphalt_the_car_is_set_back_and_that_is_an_intervention():
         world.advance(0.02)
         assert abs(world.ride.place.cross_track_m) <= 3.65 + 0.3
     figures = world.score.figures()
-    assert figures["interventions"] == len(world.score.off_road_m) > 1
+    assert figures["interventions"] == len(world.score.interventions) > 1
     expected = (1 - figures["interventions"] * 6 / figures["seconds"]) * 100
     assert figures["autonomy_percent"] == pytest.approx(expected, abs=0.01)
     assert 3.65 < figures["max_abs_cross_track_m"] < 4.0
@@ -73,12 +99,14 @@ def test_without_setting_back_the_drive_ends_far_from_the_road():
     world.advance(60)
     assert world.over == "the car is more than 15 m from the road"
     assert world.look() is None
+    assert world.score.figures()["interventions"] == 2  # it left the road, and did not come around
 
 
 def test_a_car_that_stands_and_one_that_circles_end_the_drive():
     standing = make_world()
     standing.advance(30)
     assert standing.over == "the car has stood still for 20 s"
+    assert standing.score.figures()["autonomy_percent"] == pytest.approx(70, abs=0.1)  # a person would have had to help it on
     circling = make_world(laps=0.05, set_back=False)
     circling.steer(1.0, 0.05)
     circling.advance(600)
@@ -115,6 +143,20 @@ def test_in_real_time_the_world_runs_on_while_nobody_looks():
     time.sleep(0.5)
     world.look()
     assert 0.4 < world.score.seconds - before < 1.1
+
+
+def test_in_real_time_an_answer_takes_hold_when_it_comes_and_not_before():
+    world = make_world(real_time=True)
+    world.steer(0.0, 1.0)
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        world.look()
+    before = world.ride.car.heading
+    time.sleep(0.5)
+    world.steer(1.0, 1.0)
+    assert world.ride.car.heading == pytest.approx(before, abs=1e-6)
+    world.look()
+    assert world.ride.car.heading - before < 0.1
 
 
 def test_the_same_controls_give_the_same_bytes():

@@ -6,6 +6,7 @@ simulator   how fast it draws and drives, and that a car that sees nothing leave
 import argparse
 
 from bcclone.commands.options import add_json, print_json
+from bcclone.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; return the exit code, 1 when a bar was missed."""
+    if arguments.frames < 1:
+        raise UserError(f"--frames {arguments.frames}, expected 1 or more")
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
@@ -28,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.policy import Policy
 
     policy = Policy(ModelFile(build_network(), Preprocessing(), {}))  # untrained: only its speed counts
-    measures = measure_simulator(policy, max(arguments.frames, 1))
+    measures = measure_simulator(policy, arguments.frames)
     if arguments.json:
         print_json({"measures": [measure.to_json() for measure in measures]})
     else:

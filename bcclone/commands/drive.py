@@ -4,6 +4,9 @@ With RUN, the frames and what was answered to them are recorded into that folder
 """
 
 import argparse
+import signal
+import sys
+import threading
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (25)")
     parser.add_argument("--host", help="address to listen on (127.0.0.1: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (4567, where the simulator connects to)")
+    parser.add_argument(
+        "--end-with-stdin", action="store_true", help="end when standard input ends, with the program that started it"
+    )
     parser.add_argument("--append", action="store_true", help="add to a run folder that holds a run already")
 
 
@@ -54,9 +60,17 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.run_folder:
             recorder = stack.enter_context(Recorder(arguments.run_folder, arguments.append))
         driver = Driver(policy, SpeedController(settings.speed_mph), recorder.record if recorder else None)
+        if arguments.end_with_stdin:
+            threading.Thread(target=_end_with_stdin, daemon=True).start()
         serve(driver, listener)
     say(f"ended; {driver.answered} frames answered, {driver.faults} faults")
     if recorder:
         dropped = f", {recorder.dropped} dropped" if recorder.dropped else ""
         say(f"{recorder.folder}: {recorder.recorded} frames recorded{dropped}\nnext: python video.py {recorder.folder}")
     return 0
+
+
+def _end_with_stdin() -> None:
+    """Wait until whoever holds the other end of standard input is gone, and end as on Ctrl-C."""
+    sys.stdin.buffer.read()
+    signal.raise_signal(signal.SIGINT)

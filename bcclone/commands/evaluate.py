@@ -7,6 +7,7 @@ simulator's protocol; with --in-process the wire is left out. Exit code 0 whatev
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bcclone.commands.options import (
     add_conditions,
@@ -20,6 +21,9 @@ from bcclone.commands.options import (
     say,
 )
 from bcclone.errors import UserError
+
+if TYPE_CHECKING:
+    from bcclone.evaluate import EvaluateSettings, Evaluation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,33 +45,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Drive and score; return the exit code."""
     conditions = given_conditions(arguments)
-    from bcclone.evaluate import EvaluateSettings, evaluate_policy, evaluate_served, write_pictures
+    from bcclone.evaluate import EvaluateSettings, evaluate_served, write_pictures
     from bcclone.simulator.world import WorldSettings
 
     latency = {} if arguments.latency_ms is None else {"latency_seconds": arguments.latency_ms / 1000}
     world = build(WorldSettings, **given(arguments, "laps", "start_offset_m"), **latency)
     values = given(arguments, "track", "reverse", "speed_mph")
     settings = build(EvaluateSettings, world=world, conditions=conditions, **values)
-    if arguments.output is not None and arguments.output.exists() and not arguments.output.is_dir():
-        raise UserError(f"{arguments.output} is a file; name a folder for the pictures")
-    if arguments.in_process and arguments.run:
-        raise UserError("--run records what the drive server sees; leave --in-process out")
+    _check_folders(arguments)
     if arguments.in_process:
-        from bcclone.tensorflow_quietly import load_tensorflow
-
-        load_tensorflow()
-        from bcclone.policy import load_policy
-
-        result = evaluate_policy(load_policy(arguments.model, arguments.preprocess), settings)
+        result = _evaluate_here(arguments, settings)
     else:
         result = evaluate_served(arguments.model, arguments.preprocess, settings, arguments.run)
-    figures = result.figures()
+    if arguments.json:
+        print_json(result.figures())
+    else:
+        _show(result.figures(), settings)
     if arguments.output is not None:
         for path in write_pictures(arguments.output, result, settings):
             say(f"wrote {path}")
-    if arguments.json:
-        print_json(figures)
-        return 0
+    return 0
+
+
+def _check_folders(arguments: argparse.Namespace) -> None:
+    """Refuse, before anything is driven, what could not be written after it."""
+    if arguments.in_process and arguments.run:
+        raise UserError("--run records what the drive server sees; leave --in-process out")
+    if arguments.run and arguments.run.exists():
+        raise UserError(f"{arguments.run} is there already; name a new folder for the run")
+    if arguments.output is not None:
+        try:
+            arguments.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{arguments.output}: cannot make that folder: {error.strerror}; choose another") from None
+
+
+def _evaluate_here(arguments: argparse.Namespace, settings: "EvaluateSettings") -> "Evaluation":
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.evaluate import evaluate_policy
+    from bcclone.policy import load_policy
+
+    return evaluate_policy(load_policy(arguments.model, arguments.preprocess), settings)
+
+
+def _show(figures: dict[str, Any], settings: "EvaluateSettings") -> None:
     latency_ms = figures["request_to_steer_ms"]
     print(
         f"autonomy {figures['autonomy_percent']:.1f} %: {figures['interventions']} interventions in "
@@ -78,4 +101,3 @@ def run(arguments: argparse.Namespace) -> int:
         f"second\nrequest to steer p50 {latency_ms['p50']:.1f} ms, p99 {latency_ms['p99']:.1f} ms; "
         f"it ended: {figures['ended']}"
     )
-    return 0

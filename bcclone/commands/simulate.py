@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     uses = parser.add_subparsers(dest="use", required=True, metavar="USE")
     record = uses.add_parser("record", help="let an expert drive, and record it")
     record.add_argument("folder", type=Path, metavar="DIR", help="where to record to; must be new or empty")
-    record.add_argument("--laps", type=float, default=1.0, help="how far to drive (1)")
-    record.add_argument("--seed", type=int, default=0, help="seed of the driver's wandering (0)")
+    record.add_argument("--laps", type=float, help="how far to drive (1)")
+    record.add_argument("--seed", type=int, help="seed of the driver's wandering (0)")
     record.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed on straights (30)")
     record.add_argument("--steering", choices=("smooth", "keyboard"), help="as with a mouse, or by keys (smooth)")
     record.add_argument("--wander-m", type=float, metavar="M", help="how far it strays from the centre line (0.35)")
@@ -55,19 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _record(arguments: argparse.Namespace) -> int:
     conditions = given_conditions(arguments)
     from bcclone.simulator.expert import ExpertSettings
-    from bcclone.simulator.record import record
-    from bcclone.simulator.render import Renderer
-    from bcclone.simulator.track import load_track
+    from bcclone.simulator.record import RecordSettings, record
 
     names = ("speed_mph", "steering", "wander_m", "recoveries", "recovery_m")
-    settings = build(ExpertSettings, **given(arguments, *names))
-    if not 0 < arguments.laps <= 1000 or arguments.seed < 0:
-        raise UserError(
-            f"laps {arguments.laps:g}, seed {arguments.seed}; expected laps up to 1000, a seed of 0 or more"
-        )
-    track_name = arguments.track or "lake"
-    track = load_track(track_name, bool(arguments.reverse))
-    done = record(arguments.folder, Renderer(track_name, conditions), track, settings, arguments.laps, arguments.seed)
+    expert = build(ExpertSettings, **given(arguments, *names))
+    values = given(arguments, "track", "reverse", "laps", "seed")
+    done = record(arguments.folder, build(RecordSettings, expert=expert, conditions=conditions, **values))
     if arguments.json:
         print_json({"log": str(done.log), "rows": done.rows, "seconds": done.seconds, "distance_m": done.distance_m})
     else:
@@ -110,6 +103,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     from bcclone.simulator.client import connected
     from bcclone.simulator.replay import Replay
 
+    if arguments.frames < 0:
+        raise UserError(f"--frames {arguments.frames}, expected 1 or more, or 0 for each once")
     world = Replay(find_logs([arguments.recording])[0], arguments.frames)
     with connected(arguments.host, arguments.port, arguments.wait) as connection:
         figures = _play(arguments, connection, world)

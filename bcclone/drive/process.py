@@ -1,69 +1,64 @@
 """Model -> a drive server in a process of its own, as a user starts it, for as long as it is needed."""
 
-import signal
-import socket
+import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import IO
 
 from bcclone.errors import UserError
 
-_END_SECONDS = 20
-
-
-@dataclass
-class ServerProcess:
-    """A drive server that was started on `port`."""
-
-    port: int
-    _process: subprocess.Popen[bytes]
-
-    def check(self) -> None:
-        """Raise UserError when the server has ended."""
-        if (code := self._process.poll()) is not None:
-            raise UserError(f"the drive server ended with exit code {code}")
+_START_SECONDS, _END_SECONDS, _POLL_SECONDS = 120.0, 20.0, 0.05
+_CONNECTED = "a car is connected\n"
+_LISTENING = re.compile(r"listening on \S+:(\d+);")
 
 
 @contextmanager
-def served(arguments: Sequence[object]) -> Iterator[ServerProcess]:
-    """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.
+def served(arguments: Sequence[object]) -> Iterator[int]:
+    """Run `bcclone drive` with the arguments on a free port of this machine, yield the port, end it with the block.
 
-    What it says goes on standard error when it fails, and nowhere otherwise.
+    It ends, too, when this process is killed. What it says at its end goes to standard error. Raises UserError with
+    its own words when it ends before it listens.
     """
-    port = _free_port()
-    command = [sys.executable, "-m", "bcclone", "drive", *map(str, arguments), "--port", str(port)]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said)
-        server = ServerProcess(port, process)
+    command = [sys.executable, "-m", "bcclone", "drive", *map(str, arguments), "--port", "0", "--end-with-stdin"]
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=said)
         try:
-            yield server
-        except UserError:
-            if process.poll() not in (None, 0):
-                said.seek(0)
-                raise UserError(_last_words(said.read())) from None
-            raise
+            yield _port(process, said)
         finally:
             _end(process)
+            _, _, after = _output(said).partition(_CONNECTED)
+            print(after.strip(), file=sys.stderr, flush=True)
+
+
+def _port(process: subprocess.Popen[bytes], said: IO[str]) -> int:
+    """Wait until the server listens and return its port."""
+    until = time.monotonic() + _START_SECONDS
+    while time.monotonic() < until:
+        ended = process.poll() is not None
+        output = _output(said)
+        if listening := _LISTENING.search(output):
+            return int(listening[1])
+        if ended:
+            _, mark, error = output.rpartition("error: ")
+            raise UserError(error.strip() if mark else f"the drive server ended with exit code {process.returncode}")
+        time.sleep(_POLL_SECONDS)
+    raise UserError(f"the drive server does not listen after {_START_SECONDS:.0f} s")
+
+
+def _output(said: IO[str]) -> str:
+    said.seek(0)
+    return said.read()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
+    if process.stdin is not None:
+        process.stdin.close()
     try:
         process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _last_words(output: bytes) -> str:
-    """Return the error that a command ended with, without the word before it."""
-    _, mark, error = output.decode(errors="replace").rpartition("error: ")
-    return error.strip() if mark else "the drive server ended without a word"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -62,12 +62,16 @@ _OUTLINES = {
     "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
     "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
 }  # fmt: skip
+_BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
 _PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
 
 
-def bonnet(camera: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-    """Return where a camera sees the bonnet, (160, 320), and its picture, RGB uint8 (160, 320, 3)."""
-    columns, rows = np.arange(FRAME_WIDTH) + 0.5, np.arange(FRAME_HEIGHT)[:, None] + 0.5
+def bonnet(camera: str, shift_m: float = 0.0) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
+    """Return where a camera sees the bonnet, (160, 320), and its picture, RGB uint8 (160, 320, 3).
+
+    shift_m: how far to the right of its place the camera is.
+    """
+    columns, rows = np.arange(FRAME_WIDTH) + 0.5 + shift_m * _BONNET_PX_A_METRE, np.arange(FRAME_HEIGHT)[:, None] + 0.5
     corners = np.array(_OUTLINES[camera], float)
     top = np.interp(columns, corners[:, 0], corners[:, 1], left=FRAME_HEIGHT, right=FRAME_HEIGHT)
     depth = rows - top[None, :]

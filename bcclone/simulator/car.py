@@ -13,8 +13,8 @@ MPH = 1 / 2.23693629  # metres a second
 FULL_LOCK_DEGREES = 25.0
 WHEELBASE_M = 2.87
 
-_TOP_SPEED = 30 * MPH
-_FULL_THROTTLE, _DRAG, _FULL_BRAKE = 5.4, 0.1, 7.3  # m/s2, 1/s, m/s2
+TOP_SPEED_MPH = 30.0
+FULL_THROTTLE, DRAG, FULL_BRAKE = 5.4, 0.1, 7.3  # m/s2, 1/s, m/s2
 _GRAVITY = 9.81
 _YAW_GAIN = 1.05  # of the kinematic bicycle's
 _MOST_SIDEWAYS = 13.0  # m/s2
@@ -67,13 +67,13 @@ class Car:
 
     def _change_speed(self, grade: float) -> None:
         """Accelerate; the top speed is cut before, so that it shows 30.2 mph, as the simulator does."""
-        speed = min(self.speed, _TOP_SPEED)
+        speed = min(self.speed, TOP_SPEED_MPH * MPH)
         slope = _GRAVITY * grade / math.hypot(1.0, grade)
-        acceleration = _FULL_THROTTLE * self.throttle - _DRAG * speed - _FULL_BRAKE * self.brake - slope
+        acceleration = FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
         self.speed = max(speed + acceleration * STEP_SECONDS, 0.0)
 
 
 def start_on(track: Track, cross_track_m: float = 0.0, along_m: float = 0.0) -> Car:
     """Return a car that stands on the track, looking along it."""
     x, y, z, heading = track.point(along_m, cross_track_m)
-    return Car(x, y, z, heading, pitch=math.atan(track.locate(x, y, z).grade))
+    return Car(x, y, z, heading, pitch=math.atan(float(track.grade[track.index(along_m)])))

@@ -4,30 +4,23 @@ Written from the numbered facts in docs/protocol.md and not from the server's co
 """
 
 import base64
-import hashlib
 import json
 import math
-import os
 import queue
-import select
-import socket
-import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bcclone.errors import UserError
+from bcclone.simulator.websocket import SILENCE_SECONDS, ServerGone, UnitySocket
 
-_ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
-_FRAGMENT = 1016
 _PING_SECONDS = 25.0
-_SILENCE_SECONDS = 10.0
+_END_SECONDS = 1.0
 _LOOPS = 2  # of request and response: fact 4
-_TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 
 
 @dataclass(frozen=True)
@@ -63,104 +56,6 @@ class DriveReport:
     latencies_ms: list[float] = field(default_factory=list)
 
 
-class ServerGone(ConnectionError):
-    """The server closed the connection."""
-
-
-class UnitySocket:
-    """The simulator's websocket: RFC 6455 client frames, masked, texts over 1,016 bytes in fragments."""
-
-    def __init__(self, host: str, port: int, timeout: float = _SILENCE_SECONDS) -> None:
-        self._socket = socket.create_connection((host, port), timeout)
-        self._received = b""
-        self._sending = threading.Lock()  # a listening thread answers pings
-        try:
-            self._handshake(host, port)
-        except BaseException:
-            self._socket.close()
-            raise
-
-    def send_text(self, text: str) -> None:
-        """Send a text message, each frame by a write of its own (fact 2)."""
-        data = text.encode()
-        pieces = [data[start : start + _FRAGMENT] for start in range(0, len(data), _FRAGMENT)] or [b""]
-        for number, piece in enumerate(pieces):
-            self.send_frame(_TEXT if number == 0 else 0, piece, final=number == len(pieces) - 1)
-
-    def send_frame(self, opcode: int, payload: bytes, final: bool = True) -> None:
-        """Send one masked frame."""
-        mask = os.urandom(4)
-        head = bytes([(0x80 if final else 0) | opcode])
-        if len(payload) < 126:
-            head += bytes([0x80 | len(payload)])
-        else:
-            head += b"\xfe" + struct.pack("!H", len(payload))
-        with self._sending:
-            self._socket.sendall(head + mask + _xor(payload, mask))
-
-    def receive(self, timeout: float) -> str | None:
-        """Return the next text message, or None when none came in time; raises ServerGone when there is no more."""
-        until = time.monotonic() + timeout
-        while self._received or select.select([self._socket], [], [], max(until - time.monotonic(), 0.0))[0]:
-            opcode, payload = self._frame()
-            if opcode == _CLOSE:
-                raise ServerGone("the server closed the connection")
-            if opcode == _PING:
-                self.send_frame(_PONG, payload)
-            elif opcode == _TEXT:
-                return payload.decode()
-        return None
-
-    def close(self) -> None:
-        """Close the TCP connection without a word, as a crash does."""
-        self._socket.close()
-
-    def _handshake(self, host: str, port: int) -> None:
-        key = base64.b64encode(os.urandom(16))
-        self._socket.sendall(
-            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
-            b"User-Agent: websocket-sharp/1.0\r\n"
-            b"Host: %s:%d\r\n"
-            b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n" % (host.encode(), port, key)
-        )
-        while b"\r\n\r\n" not in self._received:
-            if len(self._received) > 8192:
-                raise ServerGone("the handshake's headers are over 8,192 bytes")
-            self._fill()
-        head, _, self._received = self._received.partition(b"\r\n\r\n")
-        status, *lines = head.decode("latin-1").split("\r\n")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        accept = base64.b64encode(hashlib.sha1(key + _ACCEPT_GUID).digest()).decode()  # noqa: S324 the RFC says SHA-1
-        if " 101 " not in status or headers.get("sec-websocket-accept") != accept:
-            raise ServerGone(f"no websocket there: {status}")
-        for header in ("sec-websocket-extensions", "sec-websocket-protocol"):
-            if header in headers:
-                raise ServerGone(f"the server answers with {header}, which nobody asked for")
-
-    def _frame(self) -> tuple[int, bytes]:
-        """Take one unfragmented frame off the stream; what has come of it stays when the time is up."""
-        self._need(2)
-        opcode, length, start = self._received[0] & 0x0F, self._received[1], 2
-        if length >= 126:
-            start = 4 if length == 126 else 10
-            self._need(start)
-            length = int.from_bytes(self._received[2:start], "big")
-        self._need(start + length)
-        payload, self._received = self._received[start : start + length], self._received[start + length :]
-        return opcode, payload
-
-    def _need(self, count: int) -> None:
-        while len(self._received) < count:
-            self._fill()
-
-    def _fill(self) -> None:
-        data = self._socket.recv(65536)
-        if not data:
-            raise ServerGone("the server closed the connection")
-        self._received += data
-
-
 class UnityClient:
     """Drives a world's car by what a server answers, with the simulator's two request and response loops.
 
@@ -191,19 +86,19 @@ class UnityClient:
                 arrival = inbox.get(timeout=0.5)
                 if arrival.error is not None:
                     raise arrival.error
-                if arrival.text.startswith("42"):
+                if self._handle(arrival):
                     heard = time.monotonic()
-                self._handle(arrival)
             now = time.monotonic()
-            if now - heard > _SILENCE_SECONDS and not self._over:
-                raise UserError(f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; is it still running?")
+            if now - heard > SILENCE_SECONDS and not self._over:
+                raise UserError(f"the drive server has not answered for {SILENCE_SECONDS:.0f} s; is it still running?")
             if now - pinged > _PING_SECONDS:
                 pinged = now
                 self._connection.send_text("2")
         for farewell in ("41", "1"):  # fact 12
             self._connection.send_text(farewell)
 
-    def _handle(self, arrival: "_Arrival") -> None:
+    def _handle(self, arrival: "_Arrival") -> bool:
+        """Do what a message asks for; return whether it answered a telemetry."""
         message = arrival.text
         if message.startswith("0"):
             _parsed(message, message[1:], dict)  # fact 3: nothing of it but the sid counts
@@ -213,24 +108,25 @@ class UnityClient:
         elif message == "3":
             self.report.pongs += 1
         elif message.startswith("42"):
-            self._handle_event(_parsed(message, message[2:], list), arrival.seconds)
+            return self._handle_event(_parsed(message, message[2:], list), arrival.seconds)
+        return False
 
-    def _handle_event(self, event: list[Any], arrived: float) -> None:
+    def _handle_event(self, event: list[Any], arrived: float) -> bool:
         name, *arguments = event or [None]
         if not isinstance(name, str) or len(arguments) > 1 or not all(isinstance(a, dict) for a in arguments):
             self._connection.close()  # fact 11
             raise ServerGone(f"an event that the simulator cannot read: {event!r}")
         if name not in ("steer", "manual"):
-            return
-        if self._asked:
+            return False
+        if self._asked and arrived > self._asked[0]:  # a server may answer what was not asked
             self.report.latencies_ms.append((arrived - self._asked.popleft()) * 1000)
-        if name == "steer":
-            self.report.steers += 1
-            if not self._steer(arguments[0] if arguments else {}):
-                return
-        else:
+        if name == "manual":
             self.report.manuals += 1
-        self._send_telemetry()  # fact 7
+        else:
+            self.report.steers += 1
+        if name == "manual" or self._steer(arguments[0] if arguments else {}):
+            self._send_telemetry()  # fact 7
+        return True
 
     def _steer(self, controls: dict[str, Any]) -> bool:
         """Set the car's controls; return whether the simulator could read them."""
@@ -311,28 +207,24 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.Queue[_Arrival]]":
         yield inbox
     finally:
         over.set()
-        listener.join()
+        listener.join(_END_SECONDS)  # one that waits for the rest of a frame ends when the connection is closed
 
 
 @contextmanager
-def connected(
-    host: str, port: int, patience_seconds: float = 0.0, check: Callable[[], None] = lambda: None
-) -> Iterator[UnitySocket]:
-    """Connect to a drive server, trying again while it starts; raises UserError when there is none.
-
-    check: called between two tries; raises when there is nothing to wait for any more.
-    """
+def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[UnitySocket]:
+    """Connect to a drive server, trying again while it starts; raises UserError when there is none."""
+    if not (0 < port <= 65535 and 0 <= patience_seconds < math.inf):
+        raise UserError(f"port {port}, wait {patience_seconds:g} s; expected a port of 1 to 65535 and a time to wait")
     until = time.monotonic() + patience_seconds
     while True:
         try:
             connection = UnitySocket(host, port)
             break
-        except (OSError, ServerGone) as error:
+        except (OSError, UnicodeError) as error:  # ServerGone is an OSError
             if time.monotonic() >= until:
                 raise UserError(
                     f"no drive server at {host}:{port}: {error}; start one with: python drive.py model.h5"
                 ) from None
-            check()
             time.sleep(0.1)
     try:
         yield connection
@@ -349,8 +241,3 @@ def _parsed(message: str, text: str, kind: type) -> Any:
     if not isinstance(value, kind):
         raise ServerGone(f"a packet that the simulator cannot read: {message[:100]!r}")
     return value
-
-
-def _xor(data: bytes, mask: bytes) -> bytes:
-    repeated = (mask * (len(data) // 4 + 1))[: len(data)]
-    return (int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")).to_bytes(len(data), "little")

@@ -3,9 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 
 @dataclass(frozen=True)
 class Conditions:
@@ -29,7 +26,7 @@ class Conditions:
         ranges = {
             "light": (0.0, 4.0),
             "fog": (0.0, 20.0),
-            "sun_elevation": (5.0, 90.0),
+            "sun_elevation": (10.0, 90.0),
             "sun_azimuth": (-360.0, 360.0),
             "line_visibility": (0.0, 1.0),
             "road_visibility": (0.0, 1.0),
@@ -42,7 +39,7 @@ class Conditions:
             raise ValueError(f"texture_seed {self.texture_seed}, expected 0 or more")
 
     @property
-    def sun(self) -> npt.NDArray[np.float64]:
-        """Return the direction towards the sun, (3,), of length 1."""
+    def sun(self) -> tuple[float, float, float]:
+        """Return the direction towards the sun: x, y, z, of length 1."""
         up, around = math.radians(self.sun_elevation), math.radians(self.sun_azimuth)
-        return np.array([math.cos(up) * math.sin(around), math.sin(up), math.cos(up) * math.cos(around)])
+        return math.cos(up) * math.sin(around), math.sin(up), math.cos(up) * math.cos(around)

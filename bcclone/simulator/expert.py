@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.simulator.car import FULL_LOCK_DEGREES, MPH, STEP_SECONDS, WHEELBASE_M, Car
+from bcclone.simulator.car import DRAG, FULL_LOCK_DEGREES, FULL_THROTTLE, MPH, STEP_SECONDS, WHEELBASE_M, Car
 from bcclone.simulator.track import Place, Track
 
 STEERINGS = ("smooth", "keyboard")
@@ -19,7 +19,9 @@ _WANDER_SECONDS = 4.0
 _KEY_STEP = 0.05  # of full lock, for each 0.02 s that a key is held; none when it is not: seen in recorded logs
 _KEY_SLACK = 0.006  # seconds of full lock that a person lets pass before pressing a key
 _SWERVE_SECONDS, _RECOVERY_SECONDS = 4.0, 2.5
+_PAUSE_SECONDS = 1.5  # of the recording, at least: shorter ones are no pause to who reads the log
 _MOST_SIDEWAYS = 7.0  # m/s2 in a bend, that a careful driver allows
+_SPEED_GAIN = 0.8  # of the throttle, for each m/s too slow
 _AHEAD_SECONDS = (0.3, 0.7, 1.1, 1.6, 2.2)
 
 
@@ -62,7 +64,8 @@ class Expert:
         if self._settings.steering == "keyboard":
             steering = self._by_key(steering)
         wanted = self._careful_speed(place)
-        throttle = min(max((wanted - car.speed) * 0.8 + 0.1 * car.speed / 5.4, -1.0), 1.0)
+        hold = DRAG * car.speed / FULL_THROTTLE
+        throttle = min(max((wanted - car.speed) * _SPEED_GAIN + hold, -1.0), 1.0)
         return steering, throttle
 
     def _choose_line(self, place: Place) -> None:
@@ -75,7 +78,7 @@ class Expert:
         self._phase_seconds += STEP_SECONDS
         if self._swerve_m:
             near = abs(place.cross_track_m - self._swerve_m) < 0.3
-            if near or self._phase_seconds > _SWERVE_SECONDS:
+            if (near and self._phase_seconds > _PAUSE_SECONDS) or self._phase_seconds > _SWERVE_SECONDS:
                 self._swerve_m, self._phase_seconds, self.recording = 0.0, 0.0, True
                 self._next_swerve = _RECOVERY_SECONDS + self._seconds_to_swerve()
         elif self._phase_seconds > self._next_swerve:
@@ -114,6 +117,6 @@ class Expert:
         """Return the speed, m/s, that suits the bends ahead."""
         line, wanted = self._track, self._settings.speed_mph * MPH
         for seconds in _AHEAD_SECONDS:
-            index = int((place.along_m + seconds * wanted) / line.length_m * len(line.line)) % len(line.line)
-            wanted = min(wanted, math.sqrt(_MOST_SIDEWAYS / max(abs(float(line.curvature[index])), 1e-3)))
+            curvature = abs(float(line.curvature[line.index(place.along_m + seconds * wanted)]))
+            wanted = min(wanted, math.sqrt(_MOST_SIDEWAYS / max(curvature, 1e-3)))
         return wanted

@@ -3,25 +3,44 @@
 import datetime
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from bcclone.errors import UserError
-from bcclone.images import encode_jpeg
+from bcclone.images import Image, encode_jpeg
 from bcclone.progress import Progress
 from bcclone.recording.inputs import LOG_NAME
 from bcclone.simulator.camera import MOUNTS
 from bcclone.simulator.car import MPH, Car
+from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.ride import Ride
-from bcclone.simulator.track import Track
+from bcclone.simulator.track import load_track
 
 _BETWEEN_ROWS_SECONDS = 1 / 15
 _BEGUN = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes
+
+
+@dataclass(frozen=True)
+class RecordSettings:
+    """What to drive and how: laps of a track, an expert and the seed of its wandering, and the world's look."""
+
+    track: str = "lake"
+    reverse: bool = False
+    laps: float = 1.0
+    seed: int = 0
+    expert: ExpertSettings = field(default_factory=ExpertSettings)
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.laps <= 1000:
+            raise ValueError(f"laps {self.laps:g}, expected more than 0 and up to 1000")
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed}, expected 0 or more")
 
 
 @dataclass(frozen=True)
@@ -55,14 +74,17 @@ class RecordingWriter:
         if self._file is not None:
             self._file.close()
 
-    def write(self, seconds: float, car: Car, jpegs: Mapping[str, bytes]) -> None:
-        """Append a row; raises UserError when the disk refuses, and then all rows before it are whole."""
+    def write(self, seconds: float, car: Car, frames: Mapping[str, Image]) -> None:
+        """Append a row with a frame of each camera.
+
+        Raises UserError when the disk refuses, and then all rows before it are whole.
+        """
         moment = _BEGUN + datetime.timedelta(milliseconds=round(seconds * 1000))
         stamp = f"{moment:%Y_%m_%d_%H_%M_%S}_{moment.microsecond // 1000:03d}"
-        paths = {camera: self._images / f"{camera}_{stamp}.jpg" for camera in jpegs}
+        paths = {camera: self._images / f"{camera}_{stamp}.jpg" for camera in frames}
         with self._undone_on_failure(list(paths.values())) as file:
-            for camera, jpeg in jpegs.items():
-                paths[camera].write_bytes(jpeg)
+            for camera, frame in frames.items():
+                paths[camera].write_bytes(encode_jpeg(frame))
             numbers = (car.steering, car.throttle, car.brake, car.speed / MPH)
             names = (str(paths[camera].absolute()) for camera in MOUNTS)
             _write_all(file, (",".join((*names, *map(_single, numbers))) + "\n").encode())
@@ -86,28 +108,32 @@ class RecordingWriter:
             raise
 
 
-def record(
-    folder: Path, renderer: Renderer, track: Track, settings: ExpertSettings, laps: float, seed: int
-) -> Recorded:
-    """Let an expert drive `laps` laps and record them; the same seed and folder give the same bytes."""
-    ride, expert = Ride(track), Expert(track, settings, seed)
-    goal, next_row = laps * track.length_m, 0.0
-    with RecordingWriter(folder) as writer, Progress("recording", round(goal), "m") as progress:
-        try:
+def record(folder: Path, settings: RecordSettings) -> Recorded:
+    """Let an expert drive and record it; the same settings and folder give the same bytes. Raises UserError."""
+    with RecordingWriter(folder) as writer:
+        track = load_track(settings.track, settings.reverse)
+        renderer = Renderer(settings.track, settings.conditions)
+        ride, expert = Ride(track), Expert(track, settings.expert, settings.seed)
+        goal, next_row = settings.laps * track.length_m, 0.0
+        with _told_on_interrupt(folder, writer), Progress("recording", round(goal), "m") as progress:
             while ride.progress_m < goal:
                 ride.car.control(*expert.control(ride.car, ride.place))
                 if ride.seconds >= next_row:
                     next_row += _BETWEEN_ROWS_SECONDS
                     if expert.recording:
-                        frames = renderer.frames(ride.car)
-                        jpegs = {camera: encode_jpeg(frame) for camera, frame in frames.items()}
-                        writer.write(ride.seconds, ride.car, jpegs)
+                        writer.write(ride.seconds, ride.car, renderer.frames(ride.car))
                         progress.advance(max(ride.progress_m - progress.done, 0.0), f"{writer.rows} rows")
                 ride.step()
             progress.advance(goal - progress.done, f"{writer.rows} rows")
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{folder} keeps the {writer.rows} rows recorded so far") from None
         return Recorded(writer.log, writer.rows, round(ride.seconds, 2), round(ride.distance_m, 1))
+
+
+@contextmanager
+def _told_on_interrupt(folder: Path, writer: RecordingWriter) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{folder} keeps the {writer.rows} rows recorded so far") from None
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

@@ -1,5 +1,6 @@
 """Controls -> where a car is on its track, step by step."""
 
+import math
 from collections.abc import Callable
 
 from bcclone.simulator.car import STEP_SECONDS, start_on
@@ -24,7 +25,7 @@ class Ride:
     ) -> None:
         self.track, self._ground_height = track, ground_height
         self.car = start_on(track, cross_track_m, along_m)
-        self.place = track.locate(self.car.x, self.car.y, self.car.z)
+        self.place = track.locate(self.car.x, self.car.y, self.car.z, near_m=along_m)
         self.steps = 0
         self.progress_m = self.distance_m = 0.0
 
@@ -36,8 +37,9 @@ class Ride:
     def step(self) -> None:
         """Let 0.02 s pass."""
         car, before = self.car, self.place
-        car.step(before.grade if self._on_road else 0.0)
-        self.place = self.track.locate(car.x, car.y, car.z)
+        uphill = before.grade * math.cos(car.heading - before.heading)
+        car.step(uphill if self._on_road else 0.0)
+        self.place = self.track.locate(car.x, car.y, car.z, near_m=before.along_m)
         if self._on_road or self._ground_height is None:
             car.y = self.place.height_m
         else:
@@ -49,8 +51,9 @@ class Ride:
     def set_back(self) -> None:
         """Put the car on the centre line beside it, looking along the track, as fast as it is."""
         self.car.set_back(*self.track.point(self.place.along_m))
-        self.place = self.track.locate(self.car.x, self.car.y, self.car.z)
+        self.place = self.track.locate(self.car.x, self.car.y, self.car.z, near_m=self.place.along_m)
 
     @property
     def _on_road(self) -> bool:
-        return abs(self.place.cross_track_m) < _ROADSIDE_M
+        """Return whether the ground is as high as the road; a bridge's walls hold a car that would fall."""
+        return abs(self.place.cross_track_m) < _ROADSIDE_M or self.track.road.on_bridge(self.place.along_m)

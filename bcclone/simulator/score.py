@@ -20,6 +20,15 @@ class TracePoint:
     cross_track_m: float
 
 
+@dataclass(frozen=True)
+class Intervention:
+    """Where a person would have had to take over, and after how many metres."""
+
+    x: float
+    z: float
+    after_m: float
+
+
 @dataclass
 class Score:
     """What a drive came to so far. limit_m: how far from the centre line is off the road."""
@@ -27,22 +36,27 @@ class Score:
     limit_m: float
     steps: int = 0
     distance_m: float = 0.0
-    off_road_m: list[float] = field(default_factory=list)
+    interventions: list[Intervention] = field(default_factory=list)
     trace: list[TracePoint] = field(default_factory=list)
+    _off_road: bool = False
     _cross_tracks: list[float] = field(default_factory=list)
     _steering: list[float] = field(default_factory=list)
 
     def note(self, x: float, z: float, place: Place, speed: float) -> bool:
-        """Take one step of the car into account; return whether it has left the road with it."""
+        """Take one step of the car into account; return whether it is off the road."""
         if self.steps % _TRACE_STEPS == 0:
             self.trace.append(TracePoint(x, z, place.cross_track_m))
         self.steps += 1
         self.distance_m += speed * STEP_SECONDS
         self._cross_tracks.append(abs(place.cross_track_m))
-        if abs(place.cross_track_m) <= self.limit_m:
-            return False
-        self.off_road_m.append(self.distance_m)
-        return True
+        was_off_road, self._off_road = self._off_road, abs(place.cross_track_m) > self.limit_m
+        if self._off_road and not was_off_road:
+            self.interventions.append(Intervention(x, z, self.distance_m))
+        return self._off_road
+
+    def give_up(self, x: float, z: float) -> None:
+        """Count the end of a drive that did not come to its goal: a person would have had to take over there."""
+        self.interventions.append(Intervention(x, z, self.distance_m))
 
     def note_steering(self, steering: float) -> None:
         """Take a steering command into account."""
@@ -59,7 +73,12 @@ class Score:
 
         Below 0 where a person would have had to take over more often than every 6 s.
         """
-        return (1 - len(self.off_road_m) * INTERVENTION_SECONDS / max(self.seconds, STEP_SECONDS)) * 100
+        return (1 - len(self.interventions) * INTERVENTION_SECONDS / max(self.seconds, STEP_SECONDS)) * 100
+
+    @property
+    def first_off_road_m(self) -> float:
+        """Return how far it came before the first intervention, or altogether without one."""
+        return self.interventions[0].after_m if self.interventions else self.distance_m
 
     def figures(self) -> dict[str, float | int | None]:
         """Return the figures by name, rounded; steering_smoothness: mean absolute change of steering a second.
@@ -71,8 +90,8 @@ class Score:
         seconds = max(self.seconds, STEP_SECONDS)
         return {
             "autonomy_percent": round(self.autonomy_percent, 2),
-            "interventions": len(self.off_road_m),
-            "first_off_road_m": round(self.off_road_m[0], 1) if self.off_road_m else None,
+            "interventions": len(self.interventions),
+            "first_off_road_m": round(self.first_off_road_m, 1) if self.interventions else None,
             "distance_m": round(self.distance_m, 1),
             "mean_abs_cross_track_m": round(float(beside.mean()), 3),
             "max_abs_cross_track_m": round(float(beside.max()), 3),

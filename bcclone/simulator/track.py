@@ -2,7 +2,7 @@
 
 import csv
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Self
 
@@ -15,6 +15,7 @@ Array = npt.NDArray[np.float64]
 
 STEP_M = 0.5
 _HALF_CAR_M = 1.0  # half the car's track: its wheels' distance from its centre
+_NEAR_M = 20.0  # how far along the road a car can be from where it just was
 _SMOOTHING_M = 4.0  # over which headings and grades are averaged
 
 
@@ -30,6 +31,10 @@ class Road:
     bridge: tuple[float, float]
     style: int
 
+    def on_bridge(self, along_m: float) -> bool:
+        """Return whether a place along the track is on its bridge."""
+        return self.bridge[0] <= along_m <= self.bridge[1]
+
     @property
     def limit_m(self) -> float:
         """Return how far the car's centre may be from the centre line with all wheels on the asphalt."""
@@ -39,7 +44,7 @@ class Road:
 LAKE_STYLE, MOUNTAIN_STYLE = 0, 1
 # Sources of the figures: docs/simulator.md.
 LAKE = Road("lake", 4.65, (697.0, 770.0), LAKE_STYLE)
-MOUNTAIN = Road("mountain", 4.8, (1371.0, 1414.0), MOUNTAIN_STYLE)
+MOUNTAIN = Road("mountain", 4.8, (1377.0, 1420.0), MOUNTAIN_STYLE)
 ROADS = {road.name: road for road in (LAKE, MOUNTAIN)}
 _LAKE_ROAD_HEIGHT_M = 2.0
 
@@ -73,27 +78,45 @@ class Track:
 
     def reversed(self) -> Self:
         """Return the same road driven the other way, from the same start."""
-        return type(self)(self.road, np.roll(self.line[::-1], 1, axis=0).copy(), self.length_m)
+        start, end = self.road.bridge
+        road = replace(self.road, bridge=(self.length_m - end, self.length_m - start))
+        return type(self)(road, np.roll(self.line[::-1], 1, axis=0).copy(), self.length_m)
+
+    def index(self, along_m: float) -> int:
+        """Return the number of the point of the centre line at or just before a place."""
+        return int(along_m % self.length_m / self.length_m * len(self.line)) % len(self.line)
 
     def point(self, along_m: float, cross_track_m: float = 0.0) -> tuple[float, float, float, float]:
         """Return x, y, z and the heading of a place."""
-        number = along_m / self.length_m * len(self.line)
-        index, share = int(number) % len(self.line), number % 1
-        after = (index + 1) % len(self.line)
-        x, y, z = self.line[index] * (1 - share) + self.line[after] * share
+        index = self.index(along_m)
+        share = along_m % self.length_m / self.length_m * len(self.line) - index
+        x, y, z = self.line[index] * (1 - share) + self.line[(index + 1) % len(self.line)] * share
         heading = float(self.heading[index])
         return x + math.cos(heading) * cross_track_m, y, z - math.sin(heading) * cross_track_m, heading
 
-    def locate(self, x: float, y: float, z: float) -> Place:
-        """Return the place of the centre line that is nearest to a point."""
-        _, index = self._tree.query((x, y, z))
+    def edge(self, side: int) -> Array:
+        """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2)."""
+        right = np.column_stack([np.cos(self.heading), -np.sin(self.heading)])
+        return np.asarray(self.line[:, [0, 2]] + side * self.road.asphalt_half_width_m * right)
+
+    def locate(self, x: float, y: float, z: float, near_m: float | None = None) -> Place:
+        """Return the place of the centre line that is nearest to a point; near_m: of the road around there only."""
+        index = self._nearest((x, y, z), near_m)
         heading = float(self.heading[index])
         sine, cosine = math.sin(heading), math.cos(heading)
-        dx, dz = x - self.line[index, 0], z - self.line[index, 2]
+        dx, dz = x - float(self.line[index, 0]), z - float(self.line[index, 2])
         forward, right = dx * sine + dz * cosine, dx * cosine - dz * sine
         grade = float(self.grade[index])
         along = (index * self.length_m / len(self.line) + forward) % self.length_m
         return Place(along, right, heading, grade, float(self.line[index, 1]) + grade * forward)
+
+    def _nearest(self, point: tuple[float, float, float], near_m: float | None) -> int:
+        if near_m is None:
+            return int(self._tree.query(point)[1])
+        reach = round(_NEAR_M / STEP_M)
+        around = np.arange(-reach, reach + 1) + self.index(near_m)
+        away = ((self.line[around % len(self.line)] - point) ** 2).sum(axis=1)
+        return int(around[np.argmin(away)] % len(self.line))
 
     def apart(self, from_m: float, to_m: float) -> float:
         """Return how far along `to_m` is from `from_m`, the shorter way round, negative for backwards."""

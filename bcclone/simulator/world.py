@@ -14,21 +14,22 @@ from bcclone.simulator.ride import Ride
 from bcclone.simulator.score import Score
 from bcclone.simulator.track import Track
 
+FRAME_SECONDS = 2 * STEP_SECONDS  # of simulated time between two frames
 _LOST_M = 15.0  # farther away the drive is over
 _STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
 _SLOWEST = 1.5  # m/s along the track on average; slower, and the drive is over
+_ALL_DRIVEN = "laps driven"
 _VIEWS = 12  # that are kept of a drive, evenly along it
 _LONGEST_PAUSE_SECONDS = 1.0  # of the wall clock that a world in real time makes up for at once
 
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """laps: how far to drive; frame_seconds: between two frames; start_offset_m: to the right of the centre line;
+    """laps: how far to drive; start_offset_m: to the right of the centre line;
     latency_seconds: from a control to when it takes hold; set_back: an intervention puts the car back on the
     centre line, otherwise it drives on; real_time: time goes on while nobody looks."""
 
     laps: float = 1.0
-    frame_seconds: float = 2 * STEP_SECONDS
     start_offset_m: float = 0.0
     latency_seconds: float = 0.0
     set_back: bool = True
@@ -39,8 +40,8 @@ class WorldSettings:
             raise ValueError(f"laps {self.laps:g}, expected more than 0 and up to 1000")
         if not 0 <= self.latency_seconds <= 5:
             raise ValueError(f"latency {self.latency_seconds * 1000:g} ms, expected 0 to 5000")
-        if not -15 < self.start_offset_m < 15:
-            raise ValueError(f"start offset {self.start_offset_m:g} m, expected less than 15 to either side")
+        if not -_LOST_M < self.start_offset_m < _LOST_M:
+            raise ValueError(f"start offset {self.start_offset_m:g} m, expected less than {_LOST_M:g} to either side")
 
 
 class SimulatedWorld:
@@ -62,7 +63,8 @@ class SimulatedWorld:
         self.over = ""
         self._still_seconds, self._shown_m = 0.0, 0.0
         self._pending: deque[tuple[float, float, float]] = deque()
-        self._looked_at: float | None = None
+        self._looked_at = 0.0
+        self._caught_up: float | None = None
         self.views: list[Image] = []
 
     @property
@@ -72,7 +74,10 @@ class SimulatedWorld:
 
     def look(self) -> CarState | None:
         """Let the time until the next frame pass and return what the car then reports; None when the drive is over."""
-        self.advance(self._seconds_to_next_frame())
+        if self._settings.real_time:
+            self._wait_for_frame()
+        else:
+            self.advance(FRAME_SECONDS)
         if self.over:
             return None
         car = self.ride.car
@@ -84,6 +89,8 @@ class SimulatedWorld:
 
     def steer(self, steering: float, throttle: float) -> None:
         """Set the controls, -1 to 1, that hold from now on, or from when the latency has passed."""
+        if self._settings.real_time:
+            self._catch_up()  # what passed before this answer came was driven without it
         self.score.note_steering(steering)
         self._pending.append((self.ride.seconds + self._settings.latency_seconds, steering, throttle))
 
@@ -109,26 +116,32 @@ class SimulatedWorld:
 
     def _judge(self) -> None:
         """Notice when the drive is over."""
-        self._still_seconds = self._still_seconds + STEP_SECONDS if self.ride.car.speed < _STUCK_SPEED else 0.0
+        car = self.ride.car
+        self._still_seconds = self._still_seconds + STEP_SECONDS if car.speed < _STUCK_SPEED else 0.0
         goal = self._settings.laps * self.track.length_m
         if self.ride.progress_m >= goal:
-            self.over = "laps driven"
+            self.over = _ALL_DRIVEN
         elif abs(self.ride.place.cross_track_m) > _LOST_M:
             self.over = f"the car is more than {_LOST_M:.0f} m from the road"
         elif self._still_seconds >= _STUCK_SECONDS:
             self.over = f"the car has stood still for {_STUCK_SECONDS:.0f} s"
         elif self.ride.seconds > goal / _SLOWEST + _STUCK_SECONDS:
             self.over = f"the car has not come around in {self.ride.seconds:.0f} s"
+        if self.over and self.over != _ALL_DRIVEN:
+            self.score.give_up(car.x, car.z)
 
-    def _seconds_to_next_frame(self) -> float:
-        frame = self._settings.frame_seconds
-        if not self._settings.real_time:
-            return frame
+    def _wait_for_frame(self) -> None:
+        """Sleep until a frame is due, and let the world run on until now."""
+        time.sleep(max(self._looked_at + FRAME_SECONDS - time.monotonic(), 0.0))
+        self._looked_at = time.monotonic()
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Let the time pass that has passed on the wall since the last time; of a long pause only a second."""
         now = time.monotonic()
-        if self._looked_at is None:
-            self._looked_at = now
-        time.sleep(max(self._looked_at + frame - now, 0.0))
-        passed = min(time.monotonic() - self._looked_at, _LONGEST_PAUSE_SECONDS)
-        steps = math.floor(passed / STEP_SECONDS)
-        self._looked_at = max(self._looked_at + steps * STEP_SECONDS, time.monotonic() - _LONGEST_PAUSE_SECONDS)
-        return steps * STEP_SECONDS
+        if self._caught_up is None:
+            self._caught_up = now
+        self._caught_up = max(self._caught_up, now - _LONGEST_PAUSE_SECONDS)
+        steps = math.floor((now - self._caught_up) / STEP_SECONDS)
+        self._caught_up += steps * STEP_SECONDS
+        self.advance(steps * STEP_SECONDS)

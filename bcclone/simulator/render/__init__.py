@@ -22,7 +22,7 @@ class Renderer:
     def __init__(self, track_name: str, conditions: Conditions) -> None:
         self.conditions, self.scene = conditions, build_scene(track_name, conditions)
         self._surface, self._air = surface_of(self.scene), air_of(conditions)
-        self._bonnets = {camera: bonnet(camera) for camera in MOUNTS}
+        self._bonnets = {camera: bonnet(camera, conditions.camera_shift_m) for camera in MOUNTS}
 
     def frame(self, car: Car, camera: str = "center") -> Image:
         """Return what a camera of the car, center, left or right, sees; the same for the same car, to the byte."""
@@ -35,7 +35,7 @@ class Renderer:
         draw_faces(eye, self.scene.faces.values, self._surface, self._air, canvas)
         draw_cards(eye, self.scene.cards.places, self.scene.pictures, self._air, canvas)
         hidden, paint = self._bonnets[camera]
-        canvas.picture[hidden] = np.minimum(paint[hidden] * self.conditions.light, 255)
+        canvas.picture[hidden] = np.minimum(paint[hidden] * float(self.conditions.light), 255)
         return canvas.picture
 
     def frames(self, car: Car) -> Mapping[str, Image]:

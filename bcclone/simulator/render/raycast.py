@@ -83,7 +83,8 @@ def _march(surface: Any, ray: Ray, depth: float) -> float:
             rounds += 1
             depth = above + (below - above) * gap_above / (gap_above - gap_below)
         else:
-            depth += 0.03 + 0.008 * depth + gap * 0.6 / max(0.6 - ray.dy, 0.3)
+            # not so far that a crest is stepped over
+            depth += min(0.03 + 0.008 * depth + gap * 0.6 / max(0.6 - ray.dy, 0.3), 0.5 + 0.02 * depth)
             if ray.dy > 0.0 and ray.y + ray.dy * depth > surface.top:
                 return -1.0
     return -1.0

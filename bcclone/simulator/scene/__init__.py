@@ -16,6 +16,8 @@ from bcclone.simulator.scene.textures import make_textures
 from bcclone.simulator.scene.verge import Verge, make_verge
 from bcclone.simulator.track import Track, load_track
 
+_LEVEL_M = 6.0  # beside the centre line
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -39,11 +41,12 @@ def build_scene(track_name: str, conditions: Conditions) -> Scene:
 
 @lru_cache(maxsize=2)
 def _build(track_name: str, sun_elevation: float, sun_azimuth: float, seed: int) -> Scene:
-    sun = Conditions(sun_elevation=sun_elevation, sun_azimuth=sun_azimuth).sun
+    sun = np.array(Conditions(sun_elevation=sun_elevation, sun_azimuth=sun_azimuth).sun)
     track = load_track(track_name)
     ground = make_ground(track, seed)
     cards = place_cards(track, ground, seed)
-    light = bake_light(ground.heights_m, sun)
+    on_road = np.abs(ground.road.cross_track_m) < _LEVEL_M
+    light = bake_light(ground.heights_m, on_road, sun)
     light = add_tree_shadows(light, ground.grid, _tall(cards), sun)
     return Scene(
         track,

@@ -19,7 +19,7 @@ _MOUNTAIN_GRID = Grid(-136.0, -285.0, 1024)
 _LAKE_WATER_M = -0.5
 _NO_WATER_M = -1000.0
 _BED_M, _BED_BLEND_M = 6.0, 4.5  # level this far beside the centre line, and over this blended into the hills
-_DECK_HALF_WIDTH_M = 5.6
+_DECK_HALF_WIDTH_M = 5.3
 # Radius and height of the rocks: estimates, their meshes are not public.
 _ROCKS = {"rock1": (15.0, 9.0), "rock2": (19.0, 11.0)}
 

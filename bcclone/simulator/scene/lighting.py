@@ -10,15 +10,20 @@ import numpy.typing as npt
 from bcclone.simulator.scene.roadmap import CELL_M, Floats, Grid
 
 _SHADOW_STEP_M, _SHADOW_REACH_M = 2.0, 120.0
+_BETWEEN_DISCS_M = 1.5  # of which a tree's shadow is made
 _IN_SHADOW, _UNDER_LEAVES = 0.15, 0.35
 _MOST = 1.6
 
 
-def bake_light(heights_m: Floats, sun: npt.NDArray[np.float64]) -> Floats:
-    """Return sunlight relative to level ground, float32 (side, side): by slope, and less in the hills' shadow."""
+def bake_light(heights_m: Floats, on_road: npt.NDArray[np.bool_], sun: npt.NDArray[np.float64]) -> Floats:
+    """Return sunlight relative to level ground, float32 (side, side): by slope, and less in the hills' shadow.
+
+    The road counts as level: what falls away beside a bridge's end is none of its slope.
+    """
     rise_z, rise_x = np.gradient(heights_m, CELL_M)
     facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / np.sqrt(1 + rise_x**2 + rise_z**2)
     light = np.clip(facing / sun[1], 0, _MOST).astype(np.float32)
+    light[on_road] = 1.0
     return np.asarray(light * _hill_shadow(heights_m, sun), np.float32)
 
 
@@ -31,7 +36,8 @@ def add_tree_shadows(
     reach = level / sun[1]
     x_away, z_away = -sun[0] / level, -sun[2] / level
     for x, z, height in trees:
-        for share in np.linspace(0.1, 1.0, 12):
+        discs = round(height * reach / _BETWEEN_DISCS_M) + 1
+        for share in np.linspace(0.1, 1.0, discs):
             column = round((x + x_away * share * height * reach - grid.x) / CELL_M)
             row = round((z + z_away * share * height * reach - grid.z) / CELL_M)
             crown = math.sin(math.pi * min(max((share - 0.3) / 0.75, 0.0), 1.0))

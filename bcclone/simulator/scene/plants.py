@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.simulator.scene.ground import Ground
-from bcclone.simulator.scene.roadmap import CELL_M, Floats
+from bcclone.simulator.scene.roadmap import CELL_M, FAR_M, REACH_M, Floats
 from bcclone.simulator.track import LAKE, Track, read_figures
 
 Pictures = npt.NDArray[np.uint8]
@@ -93,8 +93,8 @@ def _spots(
     ground: Ground, randomness: np.random.Generator, count: int, beside_m: tuple[float, float]
 ) -> list[tuple[float, float]]:
     """Return places on dry ground between two distances of the road."""
-    near = np.where(ground.road.cross_track_m < 99, 0, 1).astype(np.uint8)
-    far = cv2.distanceTransform(near, cv2.DIST_L2, 5) * CELL_M + np.minimum(np.abs(ground.road.cross_track_m), 16)
+    near = np.where(ground.road.cross_track_m < FAR_M, 0, 1).astype(np.uint8)
+    far = cv2.distanceTransform(near, cv2.DIST_L2, 5) * CELL_M + np.minimum(np.abs(ground.road.cross_track_m), REACH_M)
     usable = (far > beside_m[0]) & (far < beside_m[1]) & (ground.heights_m > ground.water_m + 0.4)
     rows, columns = np.nonzero(usable)
     chosen = randomness.choice(len(rows), count, replace=False)

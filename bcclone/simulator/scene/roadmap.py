@@ -13,6 +13,7 @@ Floats = npt.NDArray[np.float32]
 
 CELL_M = 0.5
 REACH_M = 16.0  # how far from the centre line the map knows
+_PAST_M = 1.0  # how far before or behind its nearest point of the centre line a cell may lie
 FAR_M = 99.0  # cross_track_m of cells farther away
 
 
@@ -61,7 +62,7 @@ def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> Road
     forward = dx * np.sin(heading) + dz * np.cos(heading)
     right = dx * np.cos(heading) - dz * np.sin(heading)
     maps = [np.full((grid.side, grid.side), fill, np.float32) for fill in (0.0, FAR_M, 0.0)]
-    inside = np.hypot(dx, dz) < REACH_M
+    inside = (np.hypot(dx, dz) < REACH_M) & (np.abs(forward) < _PAST_M)  # no farther than the road goes
     values = (
         nearest * track.length_m / len(track.line) + forward,
         right,

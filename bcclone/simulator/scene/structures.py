@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.simulator.scene.ground import Ground
-from bcclone.simulator.track import LAKE, STEP_M, Track
+from bcclone.simulator.track import LAKE, Track
 
 Points = npt.NDArray[np.float64]
 
@@ -18,6 +18,7 @@ _PIECE_M = 4.0
 _LAKE_WALL_M, _LAKE_WALL_HEIGHT_M = 5.55, 0.85
 _GUARD_WALL_M, _GUARD_WALL_HEIGHT_M = 6.1, 0.75
 _DECK_HALF_WIDTH_M, _DECK_THICKNESS_M = 6.0, 1.4
+_OVERLAP_M = 1.0  # of the deck with the ground at both ends
 _SHARP_RADIUS_M = 30.0
 
 
@@ -42,10 +43,12 @@ def build_structures(track: Track, ground: Ground) -> Faces:
         rows = [
             row
             for side in (-1, 1)
-            for row in _wall(_beside(track, side * _LAKE_WALL_M, start, end), -3.0, _LAKE_WALL_HEIGHT_M, 0)
+            for row in _wall(
+                _beside(track, side * _LAKE_WALL_M, start, end), -3.0, _LAKE_WALL_HEIGHT_M, Material.BLACK_WALL
+            )
         ]
     else:
-        rows = _deck(track, start, end) + _guard_walls(track, ground)
+        rows = _deck(track, start - _OVERLAP_M, end + _OVERLAP_M) + _guard_walls(track, ground)
     return Faces(np.array(rows, np.float64).reshape(-1, 12))
 
 
@@ -88,7 +91,7 @@ def _guard_walls(track: Track, ground: Ground) -> list[Points]:
         here, there = piece * track.length_m / pieces, (piece + 1) * track.length_m / pieces
         if start - _PIECE_M < here < end + _PIECE_M:
             continue
-        bend = track.curvature[int(here / STEP_M) % len(track.line)]
+        bend = track.curvature[track.index(here)]
         for side in (-1, 1):
             outside = side * bend < -1 / _SHARP_RADIUS_M
             if outside or _falls_away(track, ground, here, side):

@@ -33,7 +33,7 @@ def make_verge(track: Track, sun: npt.NDArray[np.float64]) -> Verge:
         for side, kind, stretches in ((0, KERB, _KERBS_LEFT), (1, KERB, _KERBS_RIGHT), (1, DIRT, _DIRT_RIGHT)):
             for start, end in stretches:
                 kinds[side, start : end + 1] = kind
-    heading = track.heading[(np.arange(metres) * len(track.line) / metres).astype(int)]
+    heading = track.heading[[track.index(metre) for metre in range(metres)]]
     right = np.stack([np.cos(heading), np.zeros(metres), -np.sin(heading)])
     border = []
     for side in (-1, 1):  # a border that rises outwards faces the road
