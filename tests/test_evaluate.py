@@ -59,7 +59,7 @@ def test_what_cannot_be_evaluated_is_told(untrained_model, tmp_path):
         ((untrained_model, "--fog", -1), "fog -1, expected 0 to 20"),
         ((untrained_model, "--latency-ms", "nan"), "latency nan ms"),
         ((untrained_model, "--in-process", "--run", tmp_path / "run"), "leave --in-process out"),
-        ((untrained_model, "--output", foreign), "is a file"),
+        ((untrained_model, "--output", foreign), "cannot make that folder"),
     ):
         assert told in run_script("evaluate", *line, code=1).stderr
 

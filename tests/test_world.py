@@ -106,7 +106,9 @@ def test_a_car_that_stands_and_one_that_circles_end_the_drive():
     standing = make_world()
     standing.advance(30)
     assert standing.over == "the car has stood still for 20 s"
-    assert standing.score.figures()["autonomy_percent"] == pytest.approx(70, abs=0.1)  # a person would have had to help it on
+    assert standing.score.figures()["autonomy_percent"] == pytest.approx(
+        70, abs=0.1
+    )  # a person would have had to help it on
     circling = make_world(laps=0.05, set_back=False)
     circling.steer(1.0, 0.05)
     circling.advance(600)
