@@ -114,7 +114,7 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
 
 
 def _make_draw_faces(sources: int) -> Any:
-    @entry()
+    @entry(allocates=True)
     def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
         """Draw every face that is nearer than what the canvas shows, and note its depth there.
 
