@@ -9,7 +9,6 @@ from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render.surface import AMBIENT, SUNLIGHT
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.roadmap import CELL_M, Floats
-from bcclone.simulator.scene.textures import OFFSETS
 
 _FOG_FROM_M, _FOG_OVER_M = 100.0, 500.0
 
@@ -40,7 +39,6 @@ class Surface(NamedTuple):
     kinds: npt.NDArray[np.int64]
     border_light: Floats
     textures: Floats
-    offsets: npt.NDArray[np.int64]
     x: float
     z: float
     cell: float
@@ -74,7 +72,6 @@ def surface_of(scene: Scene) -> Surface:
         kinds=scene.verge.kinds,
         border_light=scene.verge.border_light,
         textures=scene.textures,
-        offsets=OFFSETS.astype(np.int64),
         x=float(ground.grid.x),
         z=float(ground.grid.z),
         cell=CELL_M,

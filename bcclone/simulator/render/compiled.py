@@ -23,12 +23,15 @@ _PARTS = {
 
 
 def compiled(inline: bool = False) -> Callable[[Function], Function]:
-    """Compile a function; inline: into its callers, as what takes arrays should be, see surface.py."""
-    return _compiler({"cache": True, "inline": "always" if inline else "never"})
+    """Compile a function for other compiled ones, and keep it with them only.
+
+    inline: into its callers already before types are known, as what takes many arrays should be, see surface.py.
+    """
+    return _compiler({"inline": "always" if inline else "never"})
 
 
 def entry(allocates: bool = False) -> Callable[[Function], Function]:
-    """Compile a function that Python calls; other threads run meanwhile.
+    """Compile a function that Python calls, and keep it; other threads run meanwhile.
 
     What makes no arrays of its own need not count the references to those of others: a quarter faster.
     """

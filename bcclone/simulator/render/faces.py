@@ -71,7 +71,7 @@ def _face_color(face: Any, along: float, across: float, depth: float, surface: A
     if material == _DECK:
         color, is_road = mountain_road(Spot(u, v, 1.0, pixel_m, pixel_m * 6.0), surface, air.line_visibility)
         return color if is_road and air.road_visibility >= 0.5 else lit((132.0, 126.0, 112.0), 1.0, 1.0)
-    grain = texel(surface, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
+    grain = texel(surface.textures, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
     if material == _STONE:
         cap = 1.25 if across > 0.8 else 1.0
         return lit((138.0, 132.0, 116.0), (1.0 + 0.16 * grain) * cap, 0.6)

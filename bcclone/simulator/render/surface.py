@@ -41,14 +41,15 @@ def level_of(footprint: float) -> int:
     return level
 
 
-@compiled(inline=True)
-def texel(surface: Any, texture: int, u: float, v: float, level: int) -> float:
-    """Return a texture's value at (u, v), in texels of the finest level."""
+@compiled()
+def texel(textures: Any, texture: int, u: float, v: float, level: int) -> float:
+    """Return the value of one of the textures at (u, v), in texels of the finest level."""
     level = min(max(level, 0), LEVELS - 1)
     side = SIZE >> level
+    begin = 4 * (SIZE * SIZE - side * side) // 3  # the sum of the finer levels' sizes
     scale = 1.0 / (1 << level)
     row, column = int(math.floor(v * scale)) & (side - 1), int(math.floor(u * scale)) & (side - 1)
-    return surface.textures[texture, surface.offsets[level] + row * side + column]
+    return textures[texture, begin + row * side + column]
 
 
 @compiled()
@@ -109,7 +110,7 @@ def mountain_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB
         return (0.0, 0.0, 0.0), False
     level = level_of(math.sqrt(spot.pixel_m * spot.stretch_m) * _TEXELS_A_METRE)
     fine = _asphalt(spot, surface)
-    broad = texel(surface, GRAIN, spot.cross * 9.0, spot.along * 3.0, level - 2)
+    broad = texel(surface.textures, GRAIN, spot.cross * 9.0, spot.along * 3.0, level - 2)
     color = lit((112.0, 110.0, 106.0), 1.0 + 0.13 * fine + 0.06 * broad, spot.sunlight)
     paint = lit((214.0, 212.0, 202.0), 1.0 + 0.08 * fine, spot.sunlight)
     color = mixed(color, paint, covered(beside, 4.20, 4.36, spot.pixel_m) * line_visibility)
@@ -124,7 +125,7 @@ def _lake_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, b
     beside, sunlight = abs(spot.cross), spot.sunlight
     level = level_of(math.sqrt(spot.pixel_m * spot.stretch_m) * _TEXELS_A_METRE)
     if surface.bridge_start < spot.along < surface.bridge_end and beside < 5.6:
-        stones = texel(surface, COBBLE, spot.cross * 64.0, spot.along * 32.0, level)
+        stones = texel(surface.textures, COBBLE, spot.cross * 64.0, spot.along * 32.0, level)
         return lit((168.0, 144.0, 130.0), 1.0 + 0.19 * stones, sunlight), True
     if beside >= 6.4:
         return (0.0, 0.0, 0.0), False
@@ -132,7 +133,7 @@ def _lake_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, b
     side = 1 if spot.cross > 0 else 0
     kind = surface.kinds[side, metre]
     fine = _asphalt(spot, surface)
-    broad = texel(surface, GRAIN, spot.cross * 9.0, spot.along * 4.0, level - 2)
+    broad = texel(surface.textures, GRAIN, spot.cross * 9.0, spot.along * 4.0, level - 2)
     if kind == DIRT and beside > 3.9:
         return lit((200.0, 148.0, 96.0), 1.0 + 0.07 * fine + 0.06 * broad, sunlight), True
     gloss = 1.0 + 0.22 * min(spot.stretch_m / 1.2, 1.0)  # looked at along the road, asphalt is lighter
@@ -177,4 +178,4 @@ def _asphalt(spot: Spot, surface: Any) -> float:
         ratio *= 0.5
         drawn *= 0.5
     level = level_of(spot.pixel_m * _TEXELS_A_METRE)
-    return texel(surface, ASPHALT, spot.cross * _TEXELS_A_METRE, spot.along * drawn, level)
+    return texel(surface.textures, ASPHALT, spot.cross * _TEXELS_A_METRE, spot.along * drawn, level)

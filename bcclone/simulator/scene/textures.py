@@ -8,8 +8,6 @@ Floats = npt.NDArray[np.float32]
 
 SIZE = 512  # texels, of the finest level
 LEVELS = 10
-# where each level begins in a flat texture
-OFFSETS = np.cumsum([0] + [(SIZE >> level) ** 2 for level in range(LEVELS)])[:-1]
 ASPHALT, GRAIN, COBBLE, ROCK = range(4)
 
 _EVEN = ((1, 1.0), (2, 0.7), (4, 0.5), (8, 0.35), (16, 0.25))
