@@ -1,7 +1,11 @@
 """Scores: what they hold, and that they cannot be had without seeing the road."""
 
 import json
+import signal
+import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import PIL.Image
 import pytest
@@ -11,7 +15,7 @@ from bcclone.errors import UserError
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldSettings
-from tests.conftest import run_script, shared
+from tests.conftest import command, run_script, shared
 
 KEYS = {
     "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m", "max_abs_cross_track_m",
@@ -47,6 +51,43 @@ def test_a_model_is_scored_in_process_the_same_each_time(untrained_model):
     for figures in (first, second):
         del figures["request_to_steer_ms"]
     assert first == second
+
+
+def test_a_server_that_was_asked_to_ends_with_its_standard_input(untrained_model):
+    line = command("drive.py", untrained_model, "--port", 0, "--end-with-stdin")
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert "listening" in server.stdout.readline()
+        server.stdin.close()
+        assert server.wait(20) == 0
+
+
+def children_of(pid):
+    """Return the processes that a process started, by Linux's own list."""
+    found = Path(f"/proc/{pid}/task/{pid}/children")
+    if not found.exists():
+        pytest.skip("this system does not list a process's children")
+    return [int(child) for child in found.read_text().split()]
+
+
+def wait_for(condition, seconds=40):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert condition()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, how):
+    line = command("evaluate", untrained_model, "--laps", 3)
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as evaluation:
+        wait_for(lambda: children_of(evaluation.pid))
+        (server,) = children_of(evaluation.pid)
+        assert "driving" in evaluation.stderr.readline()
+        evaluation.send_signal(how)
+        said = evaluation.communicate(timeout=40)[1]
+    assert evaluation.returncode == (-9 if how == signal.SIGKILL else 130)
+    assert "Traceback" not in said
+    wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 
 
 def test_what_cannot_be_evaluated_is_told(untrained_model, tmp_path):
