@@ -120,7 +120,7 @@ def measure_blind_drives(track: Track) -> list[Measure]:
     expert = _expert_steering(track)
     shuffled = np.random.default_rng(0).permutation(expert)
     steerings = {"no steering": [0.0], "mean steering": [float(expert.mean())], "shuffled steering": shuffled.tolist()}
-    settings = EvaluateSettings(world=WorldSettings(laps=0.14), speed_mph=_BLIND_SPEED_MPH)
+    settings = EvaluateSettings(world=WorldSettings(laps=0.14, set_back=False), speed_mph=_BLIND_SPEED_MPH)
     measures = []
     for name, steering in steerings.items():
         score = evaluate_policy(Blind(steering), settings).world.score
