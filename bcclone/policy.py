@@ -26,7 +26,7 @@ class Policy:
         Raises BadImage for a frame of another size; returns what the network says, NaN too.
         """
         image = self.preprocessing.apply(frame)
-        return float(self._infer(tf.constant(image[np.newaxis]))[0, 0])
+        return float(self._infer(tf.constant(image[np.newaxis])).numpy()[0, 0])
 
 
 def load_policy(path: Path, preprocessing: Preprocessing | str | None = None) -> Policy:

@@ -13,7 +13,7 @@ from bcclone.simulator.camera import FOCAL_PX, view_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer, compiled
-from bcclone.simulator.render.arrays import Canvas, Eye
+from bcclone.simulator.render.arrays import Eye, blank_canvas
 from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.compiled import SOURCES
 from bcclone.simulator.render.faces import draw_faces
@@ -160,7 +160,7 @@ def test_no_crest_is_stepped_over(name):
     """Rays meet what a march in tiny steps meets, but for a few pixels at silhouettes."""
     renderer = Renderer(name, Conditions())
     view = view_of(at(renderer, 0), "center")
-    canvas = Canvas(np.empty((160, 320, 3), np.uint8), np.empty((160, 320), np.float32))
+    canvas = blank_canvas(160, 320)
     cast(Eye(view.position, view.axes, FOCAL_PX), renderer._surface, renderer._air, canvas)
     ground, missed = renderer.scene.ground, 0
     rows, columns = np.mgrid[2:130:6, 2:320:6]

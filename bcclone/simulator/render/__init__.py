@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.simulator.camera import FOCAL_PX, MOUNTS, bonnet, view_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.render.arrays import Canvas, Eye, air_of, surface_of
+from bcclone.simulator.render.arrays import Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.faces import draw_faces
 from bcclone.simulator.render.raycast import cast
@@ -22,23 +23,28 @@ class Renderer:
     def __init__(self, track_name: str, conditions: Conditions) -> None:
         self.conditions, self.scene = conditions, build_scene(track_name, conditions)
         self._surface, self._air = surface_of(self.scene), air_of(conditions)
-        self._bonnets = {camera: bonnet(camera, conditions.camera_shift_m) for camera in MOUNTS}
+        self._bonnets = {camera: _bonnet_pixels(camera, conditions) for camera in MOUNTS}
 
     def frame(self, car: Car, camera: str = "center") -> Image:
         """Return what a camera of the car, center, left or right, sees; the same for the same car, to the byte."""
         view = view_of(car, camera, self.conditions.camera_shift_m)
-        canvas = Canvas(
-            np.empty((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8), np.empty((FRAME_HEIGHT, FRAME_WIDTH), np.float32)
-        )
+        canvas = blank_canvas(FRAME_HEIGHT, FRAME_WIDTH)
         eye = Eye(view.position, view.axes, FOCAL_PX)
         cast(eye, self._surface, self._air, canvas)
         draw_faces(eye, self.scene.faces.values, self._surface, self._air, canvas)
         draw_cards(eye, self.scene.cards.places, self.scene.pictures, self._air, canvas)
         hidden, paint = self._bonnets[camera]
-        canvas.picture[hidden] = np.minimum(paint[hidden] * float(self.conditions.light), 255)
+        canvas.picture.reshape(-1, 3)[hidden] = paint
         return canvas.picture
 
     def frames(self, car: Car) -> Mapping[str, Image]:
         """Return what all three cameras see, drawn side by side where there are cores."""
         with ThreadPoolExecutor(len(MOUNTS)) as pool:
             return dict(zip(MOUNTS, pool.map(lambda camera: self.frame(car, camera), MOUNTS), strict=True))
+
+
+def _bonnet_pixels(camera: str, conditions: Conditions) -> tuple[npt.NDArray[np.intp], Image]:
+    """Return which pixels of a frame show the bonnet, and their colours, uint8 (pixels, 3)."""
+    hidden, paint = bonnet(camera, conditions.camera_shift_m)
+    lit = np.minimum(paint[hidden] * float(conditions.light), 255).astype(np.uint8)
+    return np.flatnonzero(hidden), lit

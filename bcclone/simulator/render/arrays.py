@@ -22,10 +22,28 @@ class Eye(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """What is drawn on: the picture, uint8 (rows, columns, 3), and how far away what each pixel shows is."""
+    """What is drawn on: the picture, uint8 (rows, columns, 3), how far away what each pixel shows is, and some room to
+    work in, float64 (8, 4): compiled code makes no arrays of its own."""
 
     picture: npt.NDArray[np.uint8]
     depths: Floats
+    room: npt.NDArray[np.float64]
+
+
+def blank_canvas(height: int, width: int) -> Canvas:
+    """Return a canvas with nothing on it yet."""
+    return Canvas(np.empty((height, width, 3), np.uint8), np.empty((height, width), np.float32), np.empty((8, 4)))
+
+
+class Paint(NamedTuple):
+    """What the road is drawn with. kinds, border_light: of the verge; style: the track's."""
+
+    textures: Floats
+    kinds: npt.NDArray[np.int64]
+    border_light: Floats
+    bridge_start: float
+    bridge_end: float
+    style: int
 
 
 class Surface(NamedTuple):
@@ -36,17 +54,12 @@ class Surface(NamedTuple):
     along: Floats
     light: Floats
     lit: npt.NDArray[np.uint8]
-    kinds: npt.NDArray[np.int64]
-    border_light: Floats
-    textures: Floats
+    paint: Paint
     x: float
     z: float
     cell: float
     water: float
     top: float
-    bridge_start: float
-    bridge_end: float
-    style: int
 
 
 class Air(NamedTuple):
@@ -69,17 +82,19 @@ def surface_of(scene: Scene) -> Surface:
         along=ground.road.along_m,
         light=scene.light,
         lit=np.clip(ground.cover * sunlight, 0, 255).astype(np.uint8),
-        kinds=scene.verge.kinds,
-        border_light=scene.verge.border_light,
-        textures=scene.textures,
+        paint=Paint(
+            textures=scene.textures,
+            kinds=scene.verge.kinds,
+            border_light=scene.verge.border_light,
+            bridge_start=float(road.bridge[0]),
+            bridge_end=float(road.bridge[1]),
+            style=int(road.style),
+        ),
         x=float(ground.grid.x),
         z=float(ground.grid.z),
         cell=CELL_M,
         water=float(ground.water_m),
         top=float(ground.heights_m.max()) + 0.1,
-        bridge_start=float(road.bridge[0]),
-        bridge_end=float(road.bridge[1]),
-        style=int(road.style),
     )
 
 

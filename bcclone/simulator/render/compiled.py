@@ -25,27 +25,25 @@ _PARTS = {
 def compiled(inline: bool = False) -> Callable[[Function], Function]:
     """Compile a function for other compiled ones, and keep it with them only.
 
-    inline: into its callers already before types are known, as what takes many arrays should be, see surface.py.
+    inline: into its callers already before types are known, as what takes many arrays should be.
     """
     return _compiler({"inline": "always" if inline else "never"})
 
 
-def entry(allocates: bool = False) -> Callable[[Function], Function]:
-    """Compile a function that Python calls, and keep it; other threads run meanwhile.
-
-    What makes no arrays of its own need not count the references to those of others: a quarter faster.
-    """
-    options = {"cache": True, "nogil": True}
-    return _compiler(options if allocates else options | {"_nrt": False})
+def entry() -> Callable[[Function], Function]:
+    """Compile a function that Python calls, and keep it; other threads run meanwhile."""
+    return _compiler({"cache": True, "nogil": True})
 
 
 def _compiler(options: dict[str, Any]) -> Callable[[Function], Function]:
     def compile_it(function: Function) -> Function:
-        # a Numba without that option (KeyError); nowhere to keep it: a read-only place without a home (RuntimeError)
+        # No array is made in compiled code, so none needs counting: for each pixel that takes longer than drawing it.
+        # A Numba may lack that option (KeyError), or have nowhere to keep anything: a read-only place (RuntimeError).
         for without in ((), ("_nrt",), ("_nrt", "cache")):
-            kept = {name: value for name, value in options.items() if name not in without}
+            all_options = options | {"fastmath": True, "_nrt": False}
+            kept = {name: value for name, value in all_options.items() if name not in without}
             with suppress(KeyError, RuntimeError):
-                done: Function = njit(fastmath=True, **kept)(function)
+                done: Function = njit(**kept)(function)
                 return done
         raise RuntimeError(f"Numba cannot compile {function.__name__}")
 

@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from bcclone.simulator.camera import FOCAL_PX
 from bcclone.simulator.render.compiled import SOURCES, compiled, entry
 from bcclone.simulator.render.surface import RGB, Spot, level_of, lit, mountain_road, put, seen_through, texel
@@ -25,7 +23,7 @@ def _dot(one: Any, other: Any) -> float:
 def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tuple[int, int, int, int]:
     """Return first and last row and column of a face on the screen; an empty box when it is not seen."""
     rows, columns = canvas.depths.shape
-    points = np.empty((4, 3))
+    points, cut, box = canvas.room[2:6], canvas.room[6], canvas.room[7]
     for number in range(4):
         first, second = number in (1, 2), number >= 2
         for axis in range(3):
@@ -33,8 +31,6 @@ def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tu
             for part in range(3):
                 total += eye.axes[part, axis] * (corner[part] + first * ahead[part] + second * across[part])
             points[number, axis] = total
-    cut = np.empty(3)
-    box = np.empty(4)
     box[0], box[1], box[2], box[3] = 1e9, -1e9, 1e9, -1e9
     for number in range(4):
         here, there = points[number], points[(number + 1) % 4]
@@ -69,9 +65,9 @@ def _face_color(face: Any, along: float, across: float, depth: float, surface: A
     u = face[10] + along * math.sqrt(face[3] ** 2 + face[4] ** 2 + face[5] ** 2)
     v = face[11] + across * math.sqrt(face[6] ** 2 + face[7] ** 2 + face[8] ** 2)
     if material == _DECK:
-        color, is_road = mountain_road(Spot(u, v, 1.0, pixel_m, pixel_m * 6.0), surface, air.line_visibility)
+        color, is_road = mountain_road(Spot(u, v, 1.0, pixel_m, pixel_m * 6.0), surface.paint, air.line_visibility)
         return color if is_road and air.road_visibility >= 0.5 else lit((132.0, 126.0, 112.0), 1.0, 1.0)
-    grain = texel(surface.textures, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
+    grain = texel(surface.paint.textures, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
     if material == _STONE:
         cap = 1.25 if across > 0.8 else 1.0
         return lit((138.0, 132.0, 116.0), (1.0 + 0.16 * grain) * cap, 0.6)
@@ -114,7 +110,7 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
 
 
 def _make_draw_faces(sources: int) -> Any:
-    @entry(allocates=True)
+    @entry()
     def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
         """Draw every face that is nearer than what the canvas shows, and note its depth there.
 
@@ -122,7 +118,7 @@ def _make_draw_faces(sources: int) -> Any:
         """
         if not sources:
             return
-        corner, normal = np.empty(3), np.empty(3)
+        corner, normal = canvas.room[0], canvas.room[1]
         for number in range(faces.shape[0]):
             face = faces[number]
             for axis in range(3):

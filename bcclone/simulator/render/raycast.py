@@ -101,13 +101,13 @@ def _sky(ray: Ray) -> RGB:
 def _wild(surface: Any, x: float, z: float, cell: Cell, footprint: float) -> RGB:
     """Return the colour of the ground beside the road."""
     level = level_of(footprint * 20.0)
-    fine = texel(surface.textures, GRAIN, x * 20.0, z * 20.0, level)
+    fine = texel(surface.paint.textures, GRAIN, x * 20.0, z * 20.0, level)
     left, low, across, up = cell
     height = surface.height[low, left]
     if abs(surface.height[low + 1, left + 1] - height) > 0.6:  # a wall: its texture runs up and down
-        broad = 1.6 * texel(surface.textures, ROCK, (x + z) * 12.0, height * 12.0, level - 1)
+        broad = 1.6 * texel(surface.paint.textures, ROCK, (x + z) * 12.0, height * 12.0, level - 1)
     else:
-        broad = texel(surface.textures, GRAIN, x * 2.5, z * 2.5, level - 3)
+        broad = texel(surface.paint.textures, GRAIN, x * 2.5, z * 2.5, level - 3)
     brightness = 1.0 + 0.13 * fine + 0.12 * broad
     near, right = (1 - across) * (1 - up) * brightness, across * (1 - up) * brightness
     above, both = (1 - across) * up * brightness, across * up * brightness
@@ -144,13 +144,13 @@ def _ground(surface: Any, air: Any, ray: Ray, depth: float, stretch: float) -> R
     if -_ROADSIDE_M < cross < _ROADSIDE_M and air.road_visibility > 0.0:
         light = _blend(surface.light, cell)
         spot = Spot(_along(surface, cell), _blend(surface.cross, cell), light, pixel_m, pixel_m * stretch)
-        color, is_road = road_color(spot, surface, air.line_visibility)
+        color, is_road = road_color(spot, surface.paint, air.line_visibility)
         if is_road:
             if air.road_visibility < 1.0:
                 color = mixed(_wild(surface, x, z, cell, footprint), color, air.road_visibility)
             return color
     if y <= surface.water + 0.02 and surface.height[cell.low, cell.left] < surface.water:
-        waves = texel(surface.textures, GRAIN, x * 3.0, z * 9.0, level_of(footprint * 9.0))
+        waves = texel(surface.paint.textures, GRAIN, x * 3.0, z * 9.0, level_of(footprint * 9.0))
         return lit((138.0, 164.0, 196.0), 1.0 + 0.05 * waves, 1.0)
     return _wild(surface, x, z, cell, footprint)
 

@@ -95,45 +95,45 @@ def put(canvas: Any, row: int, column: int, color: RGB, brightness: float) -> No
 
 
 @compiled(inline=True)
-def road_color(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, bool]:
+def road_color(spot: Spot, paint: Any, line_visibility: float) -> tuple[RGB, bool]:
     """Return the road's colour by the track's style, and whether there is road at all."""
-    if surface.style == MOUNTAIN_STYLE:
-        return mountain_road(spot, surface, line_visibility)
-    return _lake_road(spot, surface, line_visibility)
+    if paint.style == MOUNTAIN_STYLE:
+        return mountain_road(spot, paint, line_visibility)
+    return _lake_road(spot, paint, line_visibility)
 
 
 @compiled(inline=True)
-def mountain_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, bool]:
+def mountain_road(spot: Spot, paint: Any, line_visibility: float) -> tuple[RGB, bool]:
     """Return the mountain road's colour, and whether there is road at all."""
     beside = abs(spot.cross)
     if beside >= 4.8 + spot.pixel_m:
         return (0.0, 0.0, 0.0), False
     level = level_of(math.sqrt(spot.pixel_m * spot.stretch_m) * _TEXELS_A_METRE)
-    fine = _asphalt(spot, surface)
-    broad = texel(surface.textures, GRAIN, spot.cross * 9.0, spot.along * 3.0, level - 2)
+    fine = _asphalt(spot, paint)
+    broad = texel(paint.textures, GRAIN, spot.cross * 9.0, spot.along * 3.0, level - 2)
     color = lit((112.0, 110.0, 106.0), 1.0 + 0.13 * fine + 0.06 * broad, spot.sunlight)
-    paint = lit((214.0, 212.0, 202.0), 1.0 + 0.08 * fine, spot.sunlight)
-    color = mixed(color, paint, covered(beside, 4.20, 4.36, spot.pixel_m) * line_visibility)
+    white = lit((214.0, 212.0, 202.0), 1.0 + 0.08 * fine, spot.sunlight)
+    color = mixed(color, white, covered(beside, 4.20, 4.36, spot.pixel_m) * line_visibility)
     if beside < 0.3 and spot.along - 6.0 * math.floor(spot.along / 6.0) < 3.0:  # dashes of 3 m
-        color = mixed(color, paint, covered(beside, -0.11, 0.11, spot.pixel_m) * line_visibility)
+        color = mixed(color, white, covered(beside, -0.11, 0.11, spot.pixel_m) * line_visibility)
     return color, True
 
 
 @compiled(inline=True)
-def _lake_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, bool]:
+def _lake_road(spot: Spot, paint: Any, line_visibility: float) -> tuple[RGB, bool]:
     """Return the lake road's colour, and whether there is road at all."""
     beside, sunlight = abs(spot.cross), spot.sunlight
     level = level_of(math.sqrt(spot.pixel_m * spot.stretch_m) * _TEXELS_A_METRE)
-    if surface.bridge_start < spot.along < surface.bridge_end and beside < 5.6:
-        stones = texel(surface.textures, COBBLE, spot.cross * 64.0, spot.along * 32.0, level)
+    if paint.bridge_start < spot.along < paint.bridge_end and beside < 5.6:
+        stones = texel(paint.textures, COBBLE, spot.cross * 64.0, spot.along * 32.0, level)
         return lit((168.0, 144.0, 130.0), 1.0 + 0.19 * stones, sunlight), True
     if beside >= 6.4:
         return (0.0, 0.0, 0.0), False
-    metre = min(max(int(spot.along), 0), surface.kinds.shape[1] - 1)
+    metre = min(max(int(spot.along), 0), paint.kinds.shape[1] - 1)
     side = 1 if spot.cross > 0 else 0
-    kind = surface.kinds[side, metre]
-    fine = _asphalt(spot, surface)
-    broad = texel(surface.textures, GRAIN, spot.cross * 9.0, spot.along * 4.0, level - 2)
+    kind = paint.kinds[side, metre]
+    fine = _asphalt(spot, paint)
+    broad = texel(paint.textures, GRAIN, spot.cross * 9.0, spot.along * 4.0, level - 2)
     if kind == DIRT and beside > 3.9:
         return lit((200.0, 148.0, 96.0), 1.0 + 0.07 * fine + 0.06 * broad, sunlight), True
     gloss = 1.0 + 0.22 * min(spot.stretch_m / 1.2, 1.0)  # looked at along the road, asphalt is lighter
@@ -142,7 +142,7 @@ def _lake_road(spot: Spot, surface: Any, line_visibility: float) -> tuple[RGB, b
         color = _lake_lines(color, spot, fine, kind, line_visibility)
     if beside > 4.5:
         border = covered(beside, 4.65 if kind != KERB else 4.72, 6.4, spot.pixel_m)
-        light = surface.border_light[side, metre] * min(sunlight, 1.0)
+        light = paint.border_light[side, metre] * min(sunlight, 1.0)
         color = mixed(color, lit((206.0, 199.0, 182.0), 1.0 + 0.035 * broad, light), border)
     return color, True
 
@@ -171,11 +171,11 @@ def _kerb(spot: Spot) -> RGB:
 
 
 @compiled(inline=True)
-def _asphalt(spot: Spot, surface: Any) -> float:
+def _asphalt(spot: Spot, paint: Any) -> float:
     """Return the grain of asphalt, mean 0; the longer a pixel is on the ground, the more it is drawn out."""
     ratio, drawn = spot.stretch_m / spot.pixel_m, _TEXELS_A_METRE
     while ratio > 1.6:
         ratio *= 0.5
         drawn *= 0.5
     level = level_of(spot.pixel_m * _TEXELS_A_METRE)
-    return texel(surface.textures, ASPHALT, spot.cross * _TEXELS_A_METRE, spot.along * drawn, level)
+    return texel(paint.textures, ASPHALT, spot.cross * _TEXELS_A_METRE, spot.along * drawn, level)
