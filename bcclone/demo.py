@@ -48,11 +48,12 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class Step:
-    """A command, and the file or folder that it makes."""
+    """A command, the file or folder that it makes, and others that it makes beside it."""
 
     name: str
     makes: Path
     command: tuple[str, ...]
+    beside: tuple[Path, ...]
 
     @property
     def proof(self) -> Path:
@@ -98,40 +99,30 @@ def run_demo(settings: DemoSettings) -> DemoResult:
         else:
             print(f"{step.makes} is there already", file=sys.stderr, flush=True)
         done.append(DoneStep(step, time.monotonic() - begun if anew else 0.0))
-    figures = json.loads(steps[4].proof.read_text(encoding="utf-8"))
+    (drive,) = (step for step in steps if step.name == _DRIVE)
+    figures = json.loads(drive.proof.read_text(encoding="utf-8"))
     return DemoResult(tuple(done), figures)
 
 
 def _steps(settings: DemoSettings) -> list[Step]:
     place = settings.folder
     forward, back, store, model = place / "forward", place / "reverse", place / "data.h5", place / "model.h5"
-    drive, run = place / "drive", place / "run1"
-    laps, back_laps = settings.record_laps, settings.record_laps / 2
-    commands: list[tuple[str, Path, list[object]]] = [
-        ("record", forward, ["simulate", "record", forward, "--laps", laps, "--seed", 0]),
-        ("record the other way", back, ["simulate", "record", back, "--laps", back_laps, "--reverse", "--seed", 1]),
+    drive, run, clip = place / "drive", place / "run1", place / "run1.mp4"
+    way = ("--laps", settings.laps, "--speed", settings.speed_mph)
+    record, back_laps = ("simulate", "record"), settings.record_laps / 2
+    return [
+        _step("record", forward, *record, forward, "--laps", settings.record_laps, "--seed", 0),
+        _step("record the other way", back, *record, back, "--laps", back_laps, "--reverse", "--seed", 1),
         # one frame a sample and more correction: measured in docs/lab-log.md
-        ("preprocess", store, ["preprocess", forward, back, "-o", store, "--previous", 0, "--correction", 0.2]),
-        ("train", model, ["model", store, "-o", model, "--runs", place / "runs", "--epochs", settings.epochs]),
-        (
-            _DRIVE,
-            drive,
-            [
-                "evaluate",
-                model,
-                "--laps",
-                settings.laps,
-                "--speed",
-                settings.speed_mph,
-                "--run",
-                run,
-                "--output",
-                drive,
-            ],
-        ),
-        ("clip", place / "run1.mp4", ["video", run, "-o", place / "run1.mp4"]),
+        _step("preprocess", store, "preprocess", forward, back, "-o", store, "--previous", 0, "--correction", 0.2),
+        _step("train", model, "model", store, "-o", model, "--runs", place / "runs", "--epochs", settings.epochs),
+        _step(_DRIVE, drive, "evaluate", model, *way, "--run", run, "--output", drive, beside=(run,)),
+        _step("clip", clip, "video", run, "-o", clip),
     ]
-    return [Step(name, makes, tuple(map(str, command))) for name, makes, command in commands]
+
+
+def _step(name: str, makes: Path, *command: object, beside: tuple[Path, ...] = ()) -> Step:
+    return Step(name, makes, tuple(map(str, command)), beside)
 
 
 class _Notes:
@@ -162,8 +153,7 @@ class _Notes:
 
 def _run(step: Step, notes: _Notes) -> None:
     """Run a step anew; what an earlier demo left of it goes, and nothing else does."""
-    leftovers = [step.makes] if step.name != _DRIVE else [step.makes, step.makes.parent / "run1"]
-    for leftover in leftovers:
+    for leftover in (step.makes, *step.beside):
         if leftover.exists() and not notes.known(step):
             raise UserError(f"{leftover} is there, but not from a demo; choose another folder with --folder")
         if leftover.is_dir():

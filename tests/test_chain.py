@@ -1,7 +1,6 @@
 """The four commands, from a recording to a clip, with the car's side played over the wire."""
 
 import json
-import re
 import signal
 import subprocess
 
@@ -11,7 +10,7 @@ import pytest
 from bcclone.recording import read_log
 from bcclone.simulator.client import UnityClient, connected
 from bcclone.simulator.replay import Replay
-from tests.conftest import command, run_script, shared
+from tests.conftest import command, run_script, shared, start_server
 
 
 def run_chain(recordings, folder, preprocess_options, train_options, frames):
@@ -20,8 +19,7 @@ def run_chain(recordings, folder, preprocess_options, train_options, frames):
     made = json.loads(run_script("preprocess.py", *recordings, "-o", store, *preprocess_options, "--json").stdout)
     line = ("model.py", store, "-o", model, "--runs", folder / "runs", *train_options, "--json")
     trained = json.loads(run_script(*line).stdout)
-    server = subprocess.Popen(command("drive.py", model, run, "--port", 0), stdout=subprocess.PIPE, text=True)
-    port = int(re.search(r":(\d+);", server.stdout.readline())[1])
+    server, port = start_server(model, run)
     world = Replay(recordings[0] / "driving_log.csv", frames)
     with connected("127.0.0.1", port) as connection:
         report = UnityClient(connection, world).drive()

@@ -17,7 +17,7 @@ import pytest
 from bcclone.errors import UserError
 from bcclone.simulator.client import UnityClient, connected
 from bcclone.simulator.replay import Replay
-from tests.conftest import command, run_script
+from tests.conftest import command, run_script, start_server
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -166,10 +166,7 @@ def test_silent_servers_are_told_after_ten_seconds_and_not_waited_for():
 
 
 def test_a_server_that_is_killed_ends_the_drive(untrained_model):
-    served = subprocess.Popen(
-        command("drive.py", untrained_model, "--port", 0), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    port = int(re.search(r":(\d+);", served.stdout.readline())[1])
+    served, port = start_server(untrained_model)
     driving = subprocess.Popen(
         command("simulate", "drive", "--port", port, "--real-time"), stderr=subprocess.PIPE, text=True
     )
@@ -183,10 +180,7 @@ def test_a_server_that_is_killed_ends_the_drive(untrained_model):
 
 
 def test_a_drive_reports_what_was_driven(untrained_model):
-    served = subprocess.Popen(
-        command("drive.py", untrained_model, "--port", 0), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    port = int(re.search(r":(\d+);", served.stdout.readline())[1])
+    served, port = start_server(untrained_model)
     done = run_script("simulate", "drive", "--port", port, "--laps", 0.02, "--track", "mountain", "--json")
     served.send_signal(signal.SIGINT)
     served.communicate(timeout=30)

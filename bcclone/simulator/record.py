@@ -19,7 +19,7 @@ from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.ride import Ride
-from bcclone.simulator.track import load_track
+from bcclone.simulator.track import check_laps, load_track
 
 _BETWEEN_ROWS_SECONDS = 1 / 15
 _BEGUN = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes
@@ -37,8 +37,7 @@ class RecordSettings:
     conditions: Conditions = field(default_factory=Conditions)
 
     def __post_init__(self) -> None:
-        if not 0 < self.laps <= 1000:
-            raise ValueError(f"laps {self.laps:g}, expected more than 0 and up to 1000")
+        check_laps(self.laps)
         if self.seed < 0:
             raise ValueError(f"seed {self.seed}, expected 0 or more")
 

@@ -4,9 +4,7 @@ import math
 from collections.abc import Callable
 
 from bcclone.simulator.car import STEP_SECONDS, start_on
-from bcclone.simulator.track import Track
-
-_ROADSIDE_M = 6.0  # so far beside the centre line the ground is as high as the road
+from bcclone.simulator.track import LEVEL_M, Track
 
 
 class Ride:
@@ -56,4 +54,4 @@ class Ride:
     @property
     def _on_road(self) -> bool:
         """Return whether the ground is as high as the road; a bridge's walls hold a car that would fall."""
-        return abs(self.place.cross_track_m) < _ROADSIDE_M or self.track.road.on_bridge(self.place.along_m)
+        return abs(self.place.cross_track_m) < LEVEL_M or self.track.road.on_bridge(self.place.along_m)

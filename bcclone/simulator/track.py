@@ -47,6 +47,8 @@ LAKE = Road("lake", 4.65, (697.0, 770.0), LAKE_STYLE)
 MOUNTAIN = Road("mountain", 4.8, (1377.0, 1420.0), MOUNTAIN_STYLE)
 ROADS = {road.name: road for road in (LAKE, MOUNTAIN)}
 _LAKE_ROAD_HEIGHT_M = 2.0
+LEVEL_M = 6.0  # so far beside the centre line the ground is as high as the road
+_MOST_LAPS = 1000
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,12 @@ def load_track(name: str, reverse: bool = False) -> Track:
         points = np.column_stack([points[:, 0], np.full(len(points), _LAKE_ROAD_HEIGHT_M), points[:, 1]])
     track = Track(ROADS[name], *_every_half_metre(points))
     return track.reversed() if reverse else track
+
+
+def check_laps(laps: float) -> None:
+    """Raise ValueError for a number of laps that nobody can drive."""
+    if not 0 < laps <= _MOST_LAPS:
+        raise ValueError(f"laps {laps:g}, expected more than 0 and up to {_MOST_LAPS}")
 
 
 def read_figures(name: str, kinds: tuple[str, ...] = ()) -> Array:

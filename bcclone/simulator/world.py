@@ -12,7 +12,7 @@ from bcclone.simulator.client import CarState
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.ride import Ride
 from bcclone.simulator.score import Score
-from bcclone.simulator.track import Track
+from bcclone.simulator.track import Track, check_laps
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # of simulated time between two frames
 _LOST_M = 15.0  # farther away the drive is over
@@ -36,8 +36,7 @@ class WorldSettings:
     real_time: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.laps <= 1000:
-            raise ValueError(f"laps {self.laps:g}, expected more than 0 and up to 1000")
+        check_laps(self.laps)
         if not 0 <= self.latency_seconds <= 5:
             raise ValueError(f"latency {self.latency_seconds * 1000:g} ms, expected 0 to 5000")
         if not -_LOST_M < self.start_offset_m < _LOST_M:

@@ -14,9 +14,7 @@ from bcclone.simulator.scene.roadmap import Floats
 from bcclone.simulator.scene.structures import Faces, build_structures
 from bcclone.simulator.scene.textures import make_textures
 from bcclone.simulator.scene.verge import Verge, make_verge
-from bcclone.simulator.track import Track, load_track
-
-_LEVEL_M = 6.0  # beside the centre line
+from bcclone.simulator.track import LEVEL_M, Track, load_track
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def _build(track_name: str, sun_elevation: float, sun_azimuth: float, seed: int)
     track = load_track(track_name)
     ground = make_ground(track, seed)
     cards = place_cards(track, ground, seed)
-    on_road = np.abs(ground.road.cross_track_m) < _LEVEL_M
+    on_road = np.abs(ground.road.cross_track_m) < LEVEL_M
     light = bake_light(ground.heights_m, on_road, sun)
     light = add_tree_shadows(light, ground.grid, _tall(cards), sun)
     return Scene(

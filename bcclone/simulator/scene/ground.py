@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from bcclone.simulator.scene.roadmap import CELL_M, Floats, Grid, RoadMap, map_road
 from bcclone.simulator.scene.textures import tiling_noise
-from bcclone.simulator.track import LAKE, Track, read_figures
+from bcclone.simulator.track import LAKE, LEVEL_M, Track, read_figures
 
 _LAKE_GRID = Grid(-342.0, -368.0, 1400)
 _MOUNTAIN_GRID = Grid(-136.0, -285.0, 1024)
 _LAKE_WATER_M = -0.5
 _NO_WATER_M = -1000.0
-_BED_M, _BED_BLEND_M = 6.0, 4.5  # level this far beside the centre line, and over this blended into the hills
+_BED_BLEND_M = 4.5  # over which the road's level bed runs into the hills
 _DECK_HALF_WIDTH_M = 5.3
 # Radius and height of the rocks: estimates, their meshes are not public.
 _ROCKS = {"rock1": (15.0, 9.0), "rock2": (19.0, 11.0)}
@@ -45,7 +45,7 @@ class Ground:
 
 def make_ground(track: Track, seed: int) -> Ground:
     """Return the ground of the track; the same seed gives the same."""
-    return (_lake if track.road is LAKE else _mountain)(track, seed)
+    return (_lake if track.road.name == LAKE.name else _mountain)(track, seed)
 
 
 def _lake(track: Track, seed: int) -> Ground:
@@ -67,7 +67,7 @@ def _lake(track: Track, seed: int) -> Ground:
             stony |= bump > hills
             hills = np.maximum(hills, bump)
     bridge = (road.along_m > track.road.bridge[0]) & (road.along_m < track.road.bridge[1]) & (beside < 30)
-    level = np.clip((_BED_M + _BED_BLEND_M - beside) / _BED_BLEND_M, 0, 1)
+    level = np.clip((LEVEL_M + _BED_BLEND_M - beside) / _BED_BLEND_M, 0, 1)
     level = np.where(bridge, (beside < _DECK_HALF_WIDTH_M).astype(np.float32), level)
     heights = hills * (1 - level) + road.road_height_m * level
     cover = _mixed(grid, seed, (_GRASS, _DRY, _DIRT, _SCRUB))
@@ -92,7 +92,7 @@ def _mountain(track: Track, seed: int) -> Ground:
     terraces = np.floor(cliffs / 4) * 4 + 4 * _smooth_step(cliffs / 4 % 1, 0.55, 1.0)
     away = np.clip((far - 40) / 120, 0, 1)
     hills = base + rise * terraces + _noise(grid, seed + 1, 32) * rise * 1.2 + away * 14 * _noise(grid, seed + 2, 256)
-    level = np.clip((_BED_M + 2.0 - beside) / 2.0, 0, 1)
+    level = np.clip((LEVEL_M + 2.0 - beside) / 2.0, 0, 1)
     heights = hills * (1 - level) + np.where(level > 0, road.road_height_m, 0.0) * level
     cover = _mixed(grid, seed, (_MEADOW, _LEAVES, _MEADOW, _LEAVES))
     cover = _stone_on_slopes(cover, heights, _CLIFF, 0.7)

@@ -45,7 +45,7 @@ class Cards:
 def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
     """Return everything that stands on the ground as a card."""
     randomness = np.random.default_rng(seed + 101)
-    if track.road is LAKE:
+    if track.road.name == LAKE.name:
         trees = _figured_pines(ground, randomness)
         rest = _bushes(ground, randomness, clumps=170, reach_m=60.0) + _lake_props()
     else:

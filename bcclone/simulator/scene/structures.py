@@ -39,7 +39,7 @@ class Faces:
 def build_structures(track: Track, ground: Ground) -> Faces:
     """Return everything that is built along the track."""
     start, end = track.road.bridge
-    if track.road is LAKE:
+    if track.road.name == LAKE.name:
         rows = [
             row
             for side in (-1, 1)

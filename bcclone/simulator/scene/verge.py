@@ -29,7 +29,7 @@ def make_verge(track: Track, sun: npt.NDArray[np.float64]) -> Verge:
     """Return the verge of both sides of a track."""
     metres = int(track.length_m) + 1
     kinds = np.zeros((2, metres), np.int64)
-    if track.road is LAKE:
+    if track.road.name == LAKE.name:
         for side, kind, stretches in ((0, KERB, _KERBS_LEFT), (1, KERB, _KERBS_RIGHT), (1, DIRT, _DIRT_RIGHT)):
             for start, end in stretches:
                 kinds[side, start : end + 1] = kind
