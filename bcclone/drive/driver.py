@@ -1,18 +1,18 @@
-"""Telemetry -> reply: every message gets one, and a bad frame a safe one. No sockets, no files."""
+"""Telemetry -> decision: what the policy says, or a safe control where it says nothing usable. No sockets, no files."""
 
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from bcclone.drive.controller import SpeedController
 from bcclone.images import BadImage, Image, decode_jpeg
-from bcclone.protocol import Control, ProtocolError, Telemetry, format_steer, parse_telemetry
+from bcclone.protocol import Control, Telemetry
 
 logger = logging.getLogger(__name__)
 
-_DECAY = 0.8  # of the last steering with each reply that no frame decided
+_DECAY = 0.8  # of the last steering with each answer that no frame decided
 
 
 class Steers(Protocol):
@@ -23,74 +23,67 @@ class Steers(Protocol):
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What is sent back: a Socket.IO event and its object."""
+class Decision:
+    """A telemetry and the control that answers it. steering: what the model said; None: nothing usable, `fault` says
+    why. set_speed_mph: the speed that the throttle is to hold."""
 
-    event: str
-    data: dict[str, str] = field(default_factory=dict)
-
-
-MANUAL = Reply("manual")
+    telemetry: Telemetry
+    control: Control
+    steering: float | None
+    set_speed_mph: float
+    fault: str = ""
 
 
 class Driver:
-    """Answers telemetry by a policy's steering and a controller's throttle.
-
-    on_control is called with each telemetry and the control that answers it, to record or to show them.
-    """
+    """Answers telemetry by a policy's steering and a controller's throttle."""
 
     def __init__(
         self,
         policy: Steers,
         controller: SpeedController,
-        on_control: Callable[[Telemetry, Control], None] | None = None,
+        on_decision: Callable[[Decision], None] = lambda decision: None,
     ) -> None:
-        self._policy, self._controller, self._on_control = policy, controller, on_control
+        self.controller = controller
+        self._policy, self._on_decision = policy, on_decision
         self._steering = 0.0
         self.answered = self.faults = 0
 
-    def reply(self, payload: Any) -> Reply:
-        """Return the answer to the object of a telemetry event, whatever it is.
-
-        What cannot be read is answered with `manual`, which keeps the car's loop alive and its controls as
-        they are; a frame that cannot be used, with the last steering, decaying, and the throttle closed.
-        """
-        try:
-            telemetry = parse_telemetry(payload)
-        except ProtocolError as error:
-            self._count_fault("telemetry", error)
-            return MANUAL
-        if telemetry is None:
-            return MANUAL
-        return Reply("steer", format_steer(self.decide(telemetry), telemetry.decimal_comma))
-
     def decide(self, telemetry: Telemetry) -> Control:
-        """Return the control for a telemetry: what the policy says, or a safe one where it says nothing usable."""
-        control = self._control(telemetry)
+        """Return the control for a telemetry.
+
+        Without usable steering it is the last one, decaying to 0, with the throttle closed.
+        """
+        steering, fault = self._look(telemetry.jpeg)
+        if steering is None:
+            self.count_fault(fault)
+            control = Control(self._steering * _DECAY, 0.0)
+        else:
+            sent = min(max(steering, -1.0), 1.0)
+            control = Control(sent, self.controller.throttle(telemetry.speed_mph, sent))
         self._steering = control.steering
         self.answered += 1
-        if self._on_control is not None:
-            self._on_control(telemetry, control)
+        self._on_decision(Decision(telemetry, control, steering, self.controller.target_mph(control.steering), fault))
         return control
 
-    def _control(self, telemetry: Telemetry) -> Control:
-        try:
-            steering = self._policy.act(decode_jpeg(telemetry.jpeg))
-        except BadImage as error:
-            self._count_fault("camera frame", error)
-            return self._safe_control()
-        except Exception as error:  # whatever inference raises, the car must not be left without an answer
-            self._count_fault("inference", error)
-            return self._safe_control()
-        if not math.isfinite(steering):
-            self._count_fault("inference", ValueError(f"steering is {steering}"))
-            return self._safe_control()
-        return Control(min(max(steering, -1.0), 1.0), self._controller.throttle(telemetry.speed_mph))
+    def forget(self) -> None:
+        """Begin anew, as for another car."""
+        self._steering = 0.0
+        self.controller.forget()
 
-    def _safe_control(self) -> Control:
-        return Control(self._steering * _DECAY, 0.0)
-
-    def _count_fault(self, what: str, error: Exception) -> None:
+    def count_fault(self, fault: str) -> None:
+        """Count what could not be used, and log the first and then ever fewer."""
         self.faults += 1
         if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
-            logger.warning("fault %d: bad %s: %s; answered safely", self.faults, what, error)
+            logger.warning("fault %d: %s; answered safely", self.faults, fault)
+
+    def _look(self, jpeg: bytes) -> tuple[float | None, str]:
+        """Return the model's steering, or None and why there is none."""
+        try:
+            steering = self._policy.act(decode_jpeg(jpeg))
+        except BadImage as error:
+            return None, f"bad camera frame: {error}"
+        except Exception as error:  # whatever inference raises, the car must not be left without an answer
+            return None, f"bad inference: {error}"
+        if not math.isfinite(steering):
+            return None, f"bad inference: steering is {steering}"
+        return steering, ""

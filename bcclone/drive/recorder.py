@@ -1,14 +1,17 @@
 """Telemetry and controls -> a run folder that is itself a recording: frames as received, and driving_log.csv."""
 
 import datetime
+import errno
 import logging
+import os
 import queue
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import IO, Self
 
 from bcclone.errors import UserError
 from bcclone.protocol import Control, Telemetry
@@ -31,15 +34,20 @@ class Recorder:
     """Writes a run folder from a thread of its own, so that the disk never keeps the car waiting.
 
     Each frame is there, whole, before its row is; a run that is killed is a valid recording. Frames that the
-    disk cannot take in time are dropped and counted. Raises UserError when the folder is in use already.
+    disk cannot take in time are dropped and counted; a disk that takes none, being full or gone, ends the recording
+    and not the drive. Raises UserError when the folder is in use already.
     """
 
-    def __init__(self, folder: Path, append: bool = False) -> None:
+    def __init__(
+        self, folder: Path, append: bool = False, on_failure: Callable[[str], None] = lambda why: None
+    ) -> None:
         self.folder = folder
         self.recorded = self.dropped = 0
+        self.failure = ""
+        self._on, self._on_failure = True, on_failure
         self._last = _prepare(folder, append)
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._log: TextIO = (folder / LOG_NAME).open("a", encoding="utf-8", newline="")
+        self._log: IO[bytes] = (folder / LOG_NAME).open("ab", buffering=0)
         self._thread = threading.Thread(target=self._write_all, name="bcclone-recorder", daemon=True)
 
     def __enter__(self) -> Self:
@@ -53,11 +61,24 @@ class Recorder:
         self._thread.join()
         self._log.close()
 
+    @property
+    def on(self) -> bool:
+        """Return whether frames are recorded; set it to pause and to go on, also after a failure."""
+        return self._on
+
+    @on.setter
+    def on(self, value: bool) -> None:
+        self._on = value
+        if value:
+            self.failure = ""
+
     def record(self, telemetry: Telemetry, control: Control) -> None:
-        """Keep a frame and the control that answered it; returns at once.
+        """Keep a frame and the control that answered it, if recording is on; returns at once.
 
         Frames are named by the millisecond in which they came; the second of two takes the next free one.
         """
+        if not self._on:
+            return
         if self._queue.qsize() >= _QUEUE_LENGTH:
             self.dropped += 1
             return
@@ -72,19 +93,39 @@ class Recorder:
                 self.recorded += 1
             except OSError as error:
                 self.dropped += 1
-                if self.dropped == 1:
-                    logger.warning("%s: cannot record: %s; driving goes on", self.folder, error.strerror)
+                self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        """End the recording; those frames still in the queue are tried and counted."""
+        if self._on:
+            self._on = False
+            self.failure = error.strerror or str(error)
+            logger.warning("%s: cannot record any more: %s; driving goes on", self.folder, self.failure)
+            self._on_failure(f"the recording has ended: {self.failure}")
 
     def _write(self, entry: _Entry) -> None:
         name = f"{entry.taken:%Y_%m_%d_%H_%M_%S}_{entry.taken.microsecond // 1000:03d}.jpg"
-        temporary = self.folder / f".{name}.partial"
+        frame, temporary = self.folder / name, self.folder / f".{name}.partial"
         try:
             temporary.write_bytes(entry.telemetry.jpeg)
-            temporary.replace(self.folder / name)
+            temporary.replace(frame)
         finally:
             temporary.unlink(missing_ok=True)
-        self._log.write(_row(name, entry.telemetry, entry.control))
-        self._log.flush()
+        try:
+            self._append(_row(name, entry.telemetry, entry.control).encode())
+        except OSError:
+            frame.unlink(missing_ok=True)
+            raise
+
+    def _append(self, row: bytes) -> None:
+        """Add a row to the log, whole or not at all."""
+        end = os.fstat(self._log.fileno()).st_size
+        try:
+            if self._log.write(row) != len(row):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._log.fileno(), end)
+            raise
 
 
 def _row(name: str, telemetry: Telemetry, control: Control) -> str:

@@ -1,0 +1,42 @@
+"""Ctrl-C, SIGTERM or a failure -> the end of the server, once, and in order."""
+
+import contextlib
+import signal
+import socket
+from types import TracebackType
+from typing import Self
+
+
+class End:
+    """What the main thread waits for: `socket` becomes readable when the end is asked for.
+
+    Not an exception: that would come up in whatever the server is doing, and engineio swallows it there. Python writes
+    to a socket when a signal comes, which wakes who waits on every system. After `wait` a second Ctrl-C ends the
+    process at once.
+    """
+
+    def __enter__(self) -> Self:
+        self.socket, self._telling = socket.socketpair()
+        self.socket.setblocking(False)
+        self._telling.setblocking(False)
+        self._wakeup = signal.set_wakeup_fd(self._telling.fileno(), warn_on_full_buffer=False)
+        self._handlers = {which: signal.signal(which, lambda *_: None) for which in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.restore()
+        self.socket.close()
+        self._telling.close()
+
+    def ask(self) -> None:
+        """Ask for the end."""
+        with contextlib.suppress(OSError):  # it came, and all is closed
+            self._telling.send(b"0")
+
+    def restore(self) -> None:
+        """Let signals do what they did before."""
+        signal.set_wakeup_fd(self._wakeup)
+        for which, handler in self._handlers.items():
+            signal.signal(which, handler)

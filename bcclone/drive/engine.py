@@ -1,0 +1,148 @@
+"""Engine.IO and Socket.IO servers with our websocket, our dialects and our limits built in."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import engineio
+import socketio
+
+from bcclone.drive import limits
+from bcclone.drive.dialect import Translator
+from bcclone.drive.packets import TelemetryPacket
+from bcclone.drive.websocket import BadHandshake, Websocket
+
+_EIO3 = "bcclone.eio3"
+
+
+class TranslatingEngine(engineio.Server):  # type: ignore[misc]
+    """An Engine.IO server that puts a Translator on every websocket, and bounds its sessions.
+
+    translators: by session. favoured: returns the session that is not closed to make room for a new one. on_answer is
+    called with a session and the seconds that it waited for an answer.
+    """
+
+    # what hands over the socket of a request and ends its response; set by the module that serves
+    take_socket: Callable[[dict[str, Any]], Any]
+    end_response: Callable[[], list[bytes]]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.translators: dict[str, Translator] = {}
+        self.favoured: Callable[[], str | None] = lambda: None
+        self.on_answer: Callable[[str, float], None] = lambda sid, seconds: None
+        self._new_sessions = _Allowance(limits.NEW_SESSIONS_PER_SECOND, limits.NEW_SESSIONS_AT_ONCE)
+        self._async: dict[str, Any] = {**self._async, "websocket": self._make_websocket_app}
+
+    def handle_request(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Admit Engine.IO 3 over websocket too, which engineio itself refuses; make room for a new session."""
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        if "sid" not in query:
+            self.sleep(self._new_sessions.take())
+            self._make_room()
+        if query.get("EIO") == ["3"] and query.get("transport") == ["websocket"] and "sid" not in query:
+            environ["QUERY_STRING"] = environ["QUERY_STRING"].replace("EIO=3", "EIO=4")
+            environ[_EIO3] = True
+        return super().handle_request(environ, start_response)
+
+    def _make_room(self) -> None:
+        """Close the oldest sessions but the driver's, so that whoever comes next always finds a place."""
+        favoured = self.favoured()
+        others = [sid for sid in list(self.sockets) if sid != favoured]
+        for sid in others[: max(len(self.sockets) - limits.SESSIONS + 1, 0)]:
+            if (old := self.sockets.pop(sid, None)) is not None:
+                old.close(wait=False)
+
+    def _make_websocket_app(self, handler: Any, *_: Any) -> Callable[..., Any]:
+        """Return the WSGI app that engineio calls with the request that becomes a websocket."""
+        engine_socket = handler.__self__
+
+        def app(environ: dict[str, Any], start_response: Any) -> Any:
+            try:
+                websocket = Websocket(self.take_socket(environ), _headers(environ))
+            except (BadHandshake, OSError) as error:
+                engine_socket.close(wait=False, abort=True)
+                start_response("400 Bad Request", [("Content-Type", "text/plain")])
+                return [f"{error}\n".encode()]
+            sid = engine_socket.sid
+            translator = Translator(websocket, engine_socket, _EIO3 in environ, lambda s: self.on_answer(sid, s))
+            self.translators[sid] = translator
+            try:
+                handler(translator)
+            finally:
+                self.translators.pop(sid, None)
+                websocket.close()
+            return self.end_response()
+
+        return app
+
+
+def make_socketio_server(
+    async_mode: str, take_socket: Callable[[dict[str, Any]], Any], end_response: Callable[[], list[bytes]]
+) -> socketio.Server:
+    """Return a Socket.IO server that speaks both dialects; its `eio` is a TranslatingEngine.
+
+    Pings every 25 s, 60 s for an answer: an idle Engine.IO 3 client pings no more often. Handlers run one
+    after the other, so that replies keep the order of the telemetry.
+    """
+
+    class Engine(TranslatingEngine):
+        pass
+
+    Engine.take_socket, Engine.end_response = staticmethod(take_socket), staticmethod(end_response)
+
+    class Server(socketio.Server):  # type: ignore[misc]
+        def _engineio_server_class(self) -> type[engineio.Server]:
+            return Engine
+
+    return Server(
+        async_mode=async_mode,
+        serializer=TelemetryPacket,
+        ping_interval=25,
+        ping_timeout=60,
+        max_http_buffer_size=limits.MESSAGE_BYTES,
+        async_handlers=False,
+        logger=_wire_logger(),
+        engineio_logger=_wire_logger(),
+    )
+
+
+def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
+
+
+def _wire_logger() -> logging.Logger:
+    """Return a logger that tells in one line, and without a traceback, what a client sent that cannot be read."""
+    logger = logging.getLogger(f"{__name__}.wire")
+    if not logger.filters:
+        logger.setLevel(logging.ERROR)
+        logger.addFilter(_in_one_line)
+    return logger
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    if record.exc_info:
+        error = record.exc_info[1]
+        record.msg, record.args = "a message that cannot be read: %s: %.200s", (type(error).__name__, error)
+        record.exc_info = None
+    return True
+
+
+class _Allowance:
+    """So many a second, and so many at once after a rest; says how long to wait for the next."""
+
+    def __init__(self, per_second: float, at_once: float) -> None:
+        self._per_second, self._at_once = per_second, at_once
+        self._left, self._at = at_once, time.monotonic()
+        self._lock = threading.Lock()
+
+    def take(self) -> float:
+        """Take one; return the seconds to wait until it is there."""
+        with self._lock:
+            now = time.monotonic()
+            self._left = min(self._left + (now - self._at) * self._per_second, self._at_once) - 1.0
+            self._left, self._at = max(self._left, -limits.LONGEST_WAIT_SECONDS * self._per_second), now
+            return max(-self._left / self._per_second, 0.0)

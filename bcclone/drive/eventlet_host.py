@@ -1,0 +1,76 @@
+"""A WSGI app on eventlet: one thread for all connections. The only module that knows eventlet (docs/decisions/0007)."""
+
+import contextlib
+import warnings
+from typing import Any
+
+from bcclone.drive import limits
+from bcclone.drive.access import WSGIApp
+from bcclone.drive.connections import Connections
+from bcclone.drive.end import End
+
+with warnings.catch_warnings():  # that it is maintained and no more; the decision says why it is offered
+    warnings.simplefilter("ignore")
+    import eventlet
+    import eventlet.greenio
+    import eventlet.hubs
+    import eventlet.wsgi
+    from eventlet.support.greenlets import GreenletExit
+
+
+def take_socket(environ: dict[str, Any]) -> Any:
+    """Return the socket of a request."""
+    return environ["eventlet.input"].get_socket()
+
+
+def end_response() -> list[bytes]:
+    """End the response of a request whose socket was taken."""
+    eventlet.wsgi.WSGI_LOCAL.already_handled = True
+    return []
+
+
+def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None:
+    """Serve what comes to the listening socket, until the end is asked for."""
+    server = eventlet.spawn(
+        eventlet.wsgi.server,
+        _Listener(eventlet.greenio.GreenSocket(listener), connections),
+        app,
+        log_output=False,
+        debug=False,
+        keepalive=limits.REQUEST_SECONDS,
+        socket_timeout=limits.REQUEST_SECONDS,
+        minimum_chunk_size=1,  # otherwise the page waits until enough has come together
+        environ={"wsgi.errors": _Quiet()},
+    )
+    server.link(lambda _: end.ask())
+    eventlet.hubs.trampoline(end.socket, read=True)
+    end.restore()
+    server.kill()
+    with contextlib.suppress(GreenletExit):
+        server.wait()  # raises what the server itself ended by, if it did
+
+
+class _Listener:
+    """A listening socket that tells of each connection."""
+
+    def __init__(self, sock: Any, connections: Connections) -> None:
+        self._sock, self._connections = sock, connections
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def accept(self) -> tuple[Any, Any]:
+        """Return the next connection."""
+        sock, address = self._sock.accept()
+        self._connections.accepted(sock)
+        return sock, address
+
+
+class _Quiet:
+    """Takes eventlet's complaints about sockets that closed before it closed them."""
+
+    def write(self, text: str) -> None:
+        """Drop the text."""
+
+    def flush(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,153 @@
+"""Messages of several connections -> who drives, and what each is answered. No sockets, no files.
+
+A connection takes the driver's seat with its first valid telemetry; whoever sat there is told `manual`, and gets the
+seat back when the newer one leaves (docs/protocol.md, fact 12: the simulator may leave a connection behind).
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bcclone.drive.driver import Driver
+from bcclone.protocol import Control, ProtocolError, Telemetry, format_steer, parse_telemetry
+
+# A car that waits may stand; each of its loops would otherwise cost the driver time at every frame it draws.
+_WAITING_SECONDS = 0.1
+# Silence until the driver is sent a `manual`, which restarts a car that lost its answers; and until the second and
+# last: one that was only slow gets a third loop by each.
+_SILENCES = (3.0, 30.0)
+_RELEASED = Control(0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is sent to a connection: a Socket.IO event and its object, `after` so many seconds."""
+
+    event: str
+    data: dict[str, str] = field(default_factory=dict)
+    after: float = 0.0
+
+
+MANUAL = Reply("manual")
+
+
+class DriverSeat:
+    """Decides for each message of each connection what is answered; every telemetry gets one answer.
+
+    autonomous: False hands the car over to the person at the simulator. on_manual is called with what the driver
+    reports meanwhile; with None while a driving key is held, when it reports nothing.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        on_manual: Callable[[Telemetry | None], None] = lambda telemetry: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.driver = driver
+        self._on_manual, self._clock = on_manual, clock
+        self._order: list[str] = []  # the last one drives
+        self._lock = threading.Lock()
+        self._autonomous, self._released = True, False
+        self._heard, self._woken, self._answering = clock(), 0, False
+        self.wakings = 0
+
+    @property
+    def sid(self) -> str | None:
+        """Return the connection that drives, None when there is none."""
+        order = self._order
+        return order[-1] if order else None
+
+    @property
+    def waiting(self) -> int:
+        """Return how many cars are connected and do not drive."""
+        return max(len(self._order) - 1, 0)
+
+    @property
+    def autonomous(self) -> bool:
+        """Return whether the model drives."""
+        return self._autonomous
+
+    @autonomous.setter
+    def autonomous(self, value: bool) -> None:
+        with self._lock:
+            self._autonomous, self._released = value, False
+            self.driver.forget()
+
+    @property
+    def silent_seconds(self) -> float:
+        """Return for how long the driver has said nothing."""
+        return 0.0 if self._answering else self._clock() - self._heard
+
+    def answer(self, sid: str, payload: Any) -> list[tuple[str, Reply]]:
+        """Return what is sent for a telemetry event, each with the connection it goes to."""
+        try:
+            telemetry = parse_telemetry(payload)
+        except ProtocolError as error:
+            self.driver.count_fault(f"bad telemetry: {error}")
+            telemetry = None
+        with self._lock:
+            told = self._take_seat(sid) if telemetry is not None else []
+            if self.sid is None:
+                return [(sid, MANUAL)]
+            if sid != self.sid:
+                return [(sid, Reply("manual", after=_WAITING_SECONDS))]
+            self._answering = True
+            try:
+                return [*told, (sid, self._drive(telemetry))]
+            finally:
+                self._answering = False
+                self._heard, self._woken = self._clock(), 0
+
+    def leave(self, sid: str) -> list[tuple[str, Reply]]:
+        """Take a connection that has closed from the list; whoever drives now is sent a `manual` to begin again."""
+        with self._lock:
+            if sid not in self._order:
+                return []
+            drove = sid == self.sid
+            self._order.remove(sid)
+            if drove:
+                self._change()
+            return [(self.sid, MANUAL)] if drove and self.sid is not None else []
+
+    def wake(self) -> list[tuple[str, Reply]]:
+        """Return the `manual` that restarts a driver that has been silent for long, if it is time for one."""
+        with self._lock:
+            sid = self.sid
+            if sid is None or self._woken == len(_SILENCES) or self.silent_seconds < _SILENCES[self._woken]:
+                return []
+            self._woken += 1
+            self.wakings += 1
+            return [(sid, MANUAL)]
+
+    def _take_seat(self, sid: str) -> list[tuple[str, Reply]]:
+        if sid in self._order:
+            return []
+        older = self.sid
+        self._order.append(sid)
+        self._change()
+        return [(older, MANUAL)] if older is not None else []
+
+    def _change(self) -> None:
+        self.driver.forget()
+        self._released = False
+        self._heard, self._woken = self._clock(), 0
+
+    def _drive(self, telemetry: Telemetry | None) -> Reply:
+        """Answer the driver. What it sent without values, or unreadably, leaves its controls as they are."""
+        if telemetry is None:
+            self._on_manual(None)
+            return MANUAL
+        if self._autonomous:
+            return _steer(self.driver.decide(telemetry), telemetry)
+        self._on_manual(telemetry)
+        if self._released:
+            return MANUAL
+        self._released = True  # otherwise the simulator would go on with the last throttle
+        return _steer(_RELEASED, telemetry)
+
+
+def _steer(control: Control, telemetry: Telemetry) -> Reply:
+    return Reply("steer", format_steer(control, telemetry.decimal_comma))

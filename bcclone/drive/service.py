@@ -1,0 +1,96 @@
+"""Socket.IO events <-> the driver's seat: what comes is answered, whoever leaves is forgotten, who stalls is woken."""
+
+import contextlib
+from typing import Any
+
+import socketio
+
+from bcclone.drive.connections import Connections
+from bcclone.drive.engine import TranslatingEngine
+from bcclone.drive.monitor import Monitor
+from bcclone.drive.packets import TELEMETRY
+from bcclone.drive.seat import DriverSeat, Reply
+
+_WATCH_SECONDS = 0.5
+
+
+class DriveService:
+    """Serves the cars that connect to a Socket.IO server."""
+
+    def __init__(self, server: socketio.Server, seat: DriverSeat, monitor: Monitor, connections: Connections) -> None:
+        self._server, self._seat, self._monitor, self._connections = server, seat, monitor, connections
+        self._engine: TranslatingEngine = server.eio
+        self._stopped = False
+        self._engine.favoured = self._driving_session
+        self._engine.on_answer = self._answered
+        server.on(TELEMETRY, self._on_telemetry)
+        server.on("disconnect", self._on_disconnect)
+
+    @property
+    def clients(self) -> int:
+        """Return how many sessions are open, of whatever kind."""
+        return len(self._engine.sockets)
+
+    @property
+    def dialect(self) -> str:
+        """Return what the driving connection speaks, "" when nobody drives."""
+        session = self._driving_session()
+        if session is None:
+            return ""
+        translator = self._engine.translators.get(session)
+        return translator.dialect if translator else "Socket.IO by polling"
+
+    def watch(self) -> None:
+        """Wake a driver that has stalled, and hang up on connections that ask for nothing; runs until stop()."""
+        while not self._stopped:
+            self._server.sleep(_WATCH_SECONDS)
+            self._connections.sweep()
+            for sid, reply in self._seat.wake():
+                self._monitor.warn("the car was silent for 3 s; a message was sent to wake it")
+                self._send(sid, reply)
+
+    def stop(self) -> None:
+        """Let watch() end."""
+        self._stopped = True
+
+    def _on_telemetry(self, sid: str, payload: Any = None, *_: Any) -> None:
+        before = self._seat.sid
+        messages = self._seat.answer(sid, payload)
+        if self._seat.sid != before:
+            tell("a car is connected" if before is None else "another car is connected, and drives")
+        for receiver, reply in messages:
+            if reply.after:
+                self._server.sleep(reply.after)
+            self._send(receiver, reply)
+
+    def _on_disconnect(self, sid: str, *_: Any) -> None:
+        drove = self._seat.sid == sid
+        for receiver, reply in self._seat.leave(sid):
+            self._send(receiver, reply)
+        if drove:
+            driver = self._seat.driver
+            tell(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
+
+    def _send(self, sid: str, reply: Reply) -> None:
+        self._server.emit(reply.event, reply.data, to=sid)
+
+    def _answered(self, session: str, seconds: float) -> None:
+        if session == self._driving_session():
+            first = self._monitor.first_answer_seconds is None
+            self._monitor.answered(seconds)
+            if first:
+                tell(f"first frame answered in {seconds * 1000:.1f} ms")
+
+    def _driving_session(self) -> str | None:
+        """Return the Engine.IO session of the driver."""
+        sid = self._seat.sid
+        if sid is None:
+            return None
+        session: str | None = self._server.manager.eio_sid_from_sid(sid, "/")
+        return session
+
+
+def tell(text: str) -> None:
+    """Print, unless nobody reads it any more; the car must get its answer all the same."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)

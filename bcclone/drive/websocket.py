@@ -1,0 +1,117 @@
+"""A socket <-> text messages: the server's side of a websocket, the same under every server (docs/decisions/0007)."""
+
+import contextlib
+import socket
+import threading
+from typing import Any
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import AcceptConnection, CloseConnection, Message, Ping, TextMessage
+from wsproto.frame_protocol import CloseReason
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from bcclone.drive import limits
+
+_LARGEST_READ = 65_536
+
+
+class BadHandshake(Exception):
+    """A request that asks for no websocket that we know; the text says why."""
+
+
+class Websocket:
+    """A websocket of the server, as engineio wants it: wait(), send(), close().
+
+    It offers no extension: the simulator rejects them, and a compressed message may be a bomb. What comes is only
+    read while somebody waits for it. Raises BadHandshake. The socket belongs to the caller; close() ends its traffic.
+    """
+
+    def __init__(self, sock: Any, headers: list[tuple[str, str]]) -> None:
+        self._socket = sock
+        self._sending = threading.Lock()  # answers, and the pongs of the thread that reads
+        self._parts: list[str | bytes] = []
+        self._length = 0
+        self._protocol = WSConnection(ConnectionType.SERVER)
+        self._handshake(headers)
+        sock.settimeout(limits.SILENT_SECONDS)
+
+    def wait(self) -> str | bytes | None:
+        """Return the next message; None at the end of the connection, whoever ended it and why."""
+        try:
+            return self._next_message()
+        except (OSError, ValueError):  # timeouts and resets; a socket closed meanwhile
+            return None
+
+    def send(self, message: str | bytes) -> None:
+        """Send a message; raises OSError when the connection is at its end."""
+        try:
+            self._send(Message(data=message))
+        except LocalProtocolError:
+            raise ConnectionResetError("the websocket is closed") from None
+
+    def close(self, reason: CloseReason = CloseReason.NORMAL_CLOSURE, text: str = "") -> None:
+        """Say goodbye, and end the traffic both ways, so that who waits returns."""
+        with contextlib.suppress(OSError, LocalProtocolError):
+            if self._protocol.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
+                self._send(CloseConnection(code=reason, reason=text))
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _handshake(self, headers: list[tuple[str, str]]) -> None:
+        try:
+            encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+            self._protocol.initiate_upgrade_connection(encoded, "/")
+            list(self._protocol.events())
+            self._send(AcceptConnection())
+        except (RemoteProtocolError, LocalProtocolError, ValueError) as error:
+            raise BadHandshake(str(error)) from None
+
+    def _next_message(self) -> str | bytes | None:
+        while True:
+            for event in self._protocol.events():
+                if isinstance(event, Message):
+                    if (whole := self._add(event)) is not None:
+                        return whole
+                    if self._length > limits.MESSAGE_BYTES:
+                        self.close(CloseReason.MESSAGE_TOO_BIG)
+                        return None
+                elif isinstance(event, CloseConnection):
+                    self._end(event)
+                    return None
+                elif isinstance(event, Ping):
+                    self._send(event.response())
+            data = self._read()
+            if not data:
+                return None
+            self._protocol.receive_data(data)
+
+    def _end(self, event: CloseConnection) -> None:
+        """Answer the other side's goodbye, or say what it did wrong."""
+        if self._protocol.state is ConnectionState.REMOTE_CLOSING:
+            self._send(event.response())
+        self.close(CloseReason(event.code) if event.code in set(CloseReason) else CloseReason.PROTOCOL_ERROR)
+
+    def _add(self, event: Message) -> str | bytes | None:
+        """Add a piece; return the message when it is whole."""
+        self._parts.append(event.data)
+        self._length += len(event.data)
+        if not event.message_finished or self._length > limits.MESSAGE_BYTES:
+            return None
+        parts, self._parts, self._length = self._parts, [], 0
+        return "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)  # type: ignore[arg-type]
+
+    def _read(self) -> bytes:
+        """Take all that has come at once, and acknowledge it at once.
+
+        The simulator's many small writes wait 44 ms for each other unless each is acknowledged (fact 2).
+        """
+        data: bytes = self._socket.recv(_LARGEST_READ)
+        if hasattr(socket, "TCP_QUICKACK"):  # Linux
+            with contextlib.suppress(OSError):  # closed meanwhile
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # does not last beyond this recv
+        return data
+
+    def _send(self, event: Any) -> None:
+        with self._sending:
+            self._socket.sendall(self._protocol.send(event))
