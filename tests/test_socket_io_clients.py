@@ -1,0 +1,81 @@
+"""The real JavaScript clients of Socket.IO 2, 3 and 4 drive against drive.py."""
+
+import base64
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import requests
+
+from bcclone.images import encode_jpeg
+from tests.conftest import ROOT, start_server
+
+CLIENTS = ROOT / "tests" / "socket_io_clients"
+FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8))
+ROUNDS = 40
+UNREACHABLE = r"ENOTFOUND|EAI_AGAIN|ECONN(REFUSED|RESET|ABORTED)|E(NET|HOST)UNREACH|TIMEDOUT|TIMEOUT|ENOTCACHED"
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory):
+    """A copy of the folder of the clients, with what npm installs beside it."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"needs the JavaScript clients of Socket.IO: {program} is not installed")
+    folder = tmp_path_factory.mktemp("npm") / "clients"
+    shutil.copytree(CLIENTS, folder, ignore=shutil.ignore_patterns("node_modules"))
+    line = ["npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
+    line += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000"]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode and re.search(UNREACHABLE, done.stderr):
+        pytest.skip("needs the JavaScript clients of Socket.IO: npm cannot reach its registry")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def port(clients, untrained_model):
+    """The port of a server that the clients share; it must end by itself."""
+    server, port = start_server(untrained_model)
+    try:
+        yield port
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def cars(port):
+    """Return how many cars the server thinks are connected."""
+    return requests.get(f"http://127.0.0.1:{port}/", timeout=5).json()["cars"]
+
+
+def drive(clients, *arguments):
+    line = ["node", clients / "drive.js", *map(str, arguments)]
+    image = base64.b64encode(FRAME).decode()
+    return subprocess.run(line, input=image, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    ("version", "polling"),
+    [(2, []), (3, []), (4, []), (3, ["polling"]), (4, ["polling"])],
+    ids=["2 websocket", "3 websocket", "4 websocket", "3 polling and upgrade", "4 polling and upgrade"],
+)
+def test_every_telemetry_is_answered_and_the_car_forgotten(clients, port, version, polling):
+    done = drive(clients, version, f"http://127.0.0.1:{port}", ROUNDS, *polling)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout) == {"steers": ROUNDS, "manuals": 1}
+    until = time.monotonic() + 5
+    while cars(port):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_the_lock_names_no_host():
+    assert "://" not in (CLIENTS / "package-lock.json").read_text()
