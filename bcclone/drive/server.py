@@ -6,14 +6,14 @@ from typing import Any
 
 import socketio
 
-from bcclone.drive.access import Access, WSGIApp, guarded
+from bcclone.drive.wire.access import Access, WSGIApp, guarded
 from bcclone.drive.cockpit import Cockpit
-from bcclone.drive.connections import Connections
+from bcclone.drive.wire.connections import Connections
 from bcclone.drive.dashboard.page import make_page
 from bcclone.drive.dashboard.panel import Panel
-from bcclone.drive.end import End
-from bcclone.drive.engine import make_socketio_server
-from bcclone.drive.service import DriveService, tell
+from bcclone.drive.wire.end import End
+from bcclone.drive.wire.engine import make_socketio_server
+from bcclone.drive.wire.service import DriveService, tell
 from bcclone.drive.settings import DriveSettings
 from bcclone.errors import UserError
 
@@ -39,9 +39,9 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(cockpit: Cockpit, listener: socket.socket, settings: DriveSettings) -> None:
     """Serve what comes to the listening socket, until Ctrl-C or SIGTERM."""
     if settings.async_mode == "eventlet":
-        from bcclone.drive import eventlet_host as host
+        from bcclone.drive.wire import eventlet_host as host
     else:
-        from bcclone.drive import threading_host as host  # type: ignore[no-redef]
+        from bcclone.drive.wire import threading_host as host  # type: ignore[no-redef]
     connections = Connections()
     server = make_socketio_server(settings.async_mode, host.take_socket, host.end_response)
     service = DriveService(server, cockpit.seat, cockpit.monitor, connections)

@@ -10,8 +10,8 @@ from typing import Any
 
 import flask
 
-from bcclone.drive import limits
-from bcclone.drive.access import Access
+from bcclone.drive.wire import limits
+from bcclone.drive.wire.access import Access
 from bcclone.drive.dashboard.panel import EVERY_SECONDS, Panel
 
 _HEADERS = {

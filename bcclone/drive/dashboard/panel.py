@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from bcclone.drive.cockpit import Cockpit
-from bcclone.drive.service import DriveService
+from bcclone.drive.wire.service import DriveService
 from bcclone.drive.settings import HIGHEST_SPEED_MPH
 from bcclone.errors import UserError
 

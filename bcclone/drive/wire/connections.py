@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bcclone.drive import limits
+from bcclone.drive.wire import limits
 
 
 class Connections:

@@ -12,7 +12,7 @@ from engineio.packet import MESSAGE
 from engineio.packet import Packet as EnginePacket
 from socketio.packet import BINARY_ACK, BINARY_EVENT, EVENT, Packet
 
-from bcclone.drive import limits
+from bcclone.drive.wire import limits
 from bcclone.protocol import ProtocolError
 
 TELEMETRY = "telemetry"

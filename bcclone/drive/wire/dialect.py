@@ -13,8 +13,8 @@ from typing import Any
 
 from engineio.packet import PONG, Packet
 
-from bcclone.drive import limits
-from bcclone.drive.websocket import Websocket
+from bcclone.drive.wire import limits
+from bcclone.drive.wire.websocket import Websocket
 
 _PACKET = re.compile(r"[0-6]")
 _EVENT, _CONNECT = "42", "40"

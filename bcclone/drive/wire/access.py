@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bcclone.drive import limits
+from bcclone.drive.wire import limits
 from bcclone.drive.settings import is_this_machine
 
 WSGIApp = Callable[[dict[str, Any], Any], Any]

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs
 import engineio
 import socketio
 
-from bcclone.drive import limits
-from bcclone.drive.dialect import Translator
-from bcclone.drive.packets import TelemetryPacket
-from bcclone.drive.websocket import BadHandshake, Websocket
+from bcclone.drive.wire import limits
+from bcclone.drive.wire.dialect import Translator
+from bcclone.drive.wire.packets import TelemetryPacket
+from bcclone.drive.wire.websocket import BadHandshake, Websocket
 
 _EIO3 = "bcclone.eio3"
 

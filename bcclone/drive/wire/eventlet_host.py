@@ -4,10 +4,10 @@ import contextlib
 import warnings
 from typing import Any
 
-from bcclone.drive import limits
-from bcclone.drive.access import WSGIApp
-from bcclone.drive.connections import Connections
-from bcclone.drive.end import End
+from bcclone.drive.wire import limits
+from bcclone.drive.wire.access import WSGIApp
+from bcclone.drive.wire.connections import Connections
+from bcclone.drive.wire.end import End
 
 with warnings.catch_warnings():  # that it is maintained and no more; the decision says why it is offered
     warnings.simplefilter("ignore")

@@ -11,7 +11,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Message, Ping, Tex
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from bcclone.drive import limits
+from bcclone.drive.wire import limits
 
 _LARGEST_READ = 65_536
 
