@@ -1,0 +1,203 @@
+"""Network, frame -> which pixels decided: a mask as large as the frame, by VisualBackProp.
+
+M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving", https://arxiv.org/abs/1611.05418;
+the authors' own code: https://github.com/mbojarski/VisualBackProp (vis.lua). What lit up the last convolution is
+followed back to the pixels: at every convolution the map so far is multiplied by the average of its feature maps,
+and what both have is scaled up to what the convolution was given. Of a pooling between them it is scaled up alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from keras import layers
+
+from bcclone.errors import UserError
+from bcclone.images import Image, Preprocessing
+from bcclone.network import normalize
+
+Mask = npt.NDArray[np.float32]
+
+_POOLING = (layers.MaxPooling2D, layers.AveragePooling2D)
+_SPATIAL = (layers.Conv2D, *_POOLING, layers.Cropping2D, layers.ZeroPadding2D)
+# What leaves every row and column where it is.
+_POINTWISE = (
+    layers.Rescaling, layers.Dropout, layers.SpatialDropout2D, layers.BatchNormalization, layers.Activation,
+    layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU,
+)  # fmt: skip
+
+
+class Saliency:
+    """A network ready to show which pixels its steering comes from, compiled as one call for one frame.
+
+    It reads the network's weights and changes nothing, so that one thread may ask while another drives.
+    """
+
+    def __init__(self, model: keras.Model, preprocessing: Preprocessing) -> None:
+        """Raises UserError for a network that is no chain of known layers, or has no convolution."""
+        self.preprocessing = preprocessing
+        shape = (preprocessing.height, preprocessing.width, 3)
+        stages = _stages(_chain(model, shape))
+        dtype = model.inputs[0].dtype
+
+        def mask(images: Any) -> Any:
+            return _place_in_frame(_back_through(stages, tf.cast(images, dtype)), preprocessing)
+
+        compiled = tf.function(mask, autograph=False)
+        self._mask = compiled.get_concrete_function(tf.TensorSpec((1, *shape), tf.uint8))
+        # the first call is slow; take it here
+        self.mask(np.zeros((preprocessing.frame_height, preprocessing.frame_width, 3), np.uint8))
+
+    def mask(self, frame: Image) -> Mask:
+        """Return how much each pixel of an RGB frame, uint8 (160, 320, 3), decided: float32 (160, 320), 0 to 1.
+
+        The most decisive pixel has 1; all are 0 where the network saw nothing. Raises BadImage for a frame of
+        another size.
+        """
+        image = self.preprocessing.apply(frame)
+        return np.asarray(self._mask(tf.constant(image[np.newaxis])).numpy(), np.float32)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A layer that moves rows and columns, None before the first, and the pointwise ones that follow it."""
+
+    spatial: keras.Layer | None
+    pointwise: tuple[keras.Layer, ...]
+
+    def forward(self, values: Any) -> Any:
+        for layer in (self.spatial, *self.pointwise):
+            values = values if layer is None else layer(values, training=False)
+        return values
+
+    @property
+    def convolves(self) -> bool:
+        return isinstance(self.spatial, layers.Conv2D)
+
+
+def _refusal(reason: str) -> UserError:
+    return UserError(f"cannot show what this network looks at: {reason}")
+
+
+def _label(layer: keras.Layer) -> str:
+    return f"layer '{layer.name}' ({type(layer).__name__})"
+
+
+def _chain(model: keras.Model, shape: tuple[int, int, int]) -> list[keras.Layer]:
+    """Return the network's layers, each of which takes what the one before it gives; `shape`: what the first takes."""
+    if not getattr(model, "inputs", None):
+        raise _refusal(f"it is a {type(model).__name__} that does not say what it takes; expected a chain of layers")
+    if len(model.inputs) != 1 or tuple(model.inputs[0].shape) != (None, *shape):
+        taken = ", ".join(str(tuple(tensor.shape)) for tensor in model.inputs)
+        raise _refusal(f"it takes {taken}, its preprocessing makes {(None, *shape)}")
+    chain = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
+    if isinstance(model, keras.Sequential):
+        return chain
+    given = model.inputs[0]
+    for layer in chain:
+        if layer.input is not given:
+            raise _refusal(f"{_label(layer)} takes something else than the layer before it gives; expected a chain")
+        given = layer.output
+    if len(model.outputs) != 1 or model.outputs[0] is not given:
+        raise _refusal("it gives something else than its last layer does; expected a chain of layers")
+    return chain
+
+
+def _stages(chain: Sequence[keras.Layer]) -> list[_Stage]:
+    """Return the stages up to and with that of the last convolution; what comes later knows no place."""
+    convolutions = [place for place, layer in enumerate(chain) if type(layer) is layers.Conv2D]
+    if not convolutions:
+        found = ", ".join(type(layer).__name__ for layer in chain)
+        raise _refusal(f"it has no convolution (Conv2D) but {found}")
+    stages = [_Stage(None, ())]
+    for place, layer in enumerate(chain):
+        if _is_pointwise(layer):
+            stages[-1] = _Stage(stages[-1].spatial, (*stages[-1].pointwise, layer))
+        elif place > convolutions[-1]:
+            break
+        else:
+            _check_spatial(layer)
+            stages.append(_Stage(layer, ()))
+    return stages
+
+
+def _is_pointwise(layer: keras.Layer) -> bool:
+    """Return whether every place of the output comes from that place of the input, as far as we know."""
+    return type(layer) in _POINTWISE or (type(layer) is layers.Lambda and layer.function is normalize)
+
+
+def _check_spatial(layer: keras.Layer) -> None:
+    if type(layer) not in _SPATIAL:  # a class made of one of these may compute something else
+        known = ", ".join(kind.__name__ for kind in (*_SPATIAL, *_POINTWISE))
+        raise _refusal(f"{_label(layer)} before its last convolution cannot be followed; known are {known}")
+    if layer.data_format != "channels_last":
+        raise _refusal(f"{_label(layer)} has its channels first; expected channels last")
+
+
+def _back_through(stages: Sequence[_Stage], images: Any) -> Any:
+    """Return how much each place of the network's input decided, (1, rows, columns, 1), for images of that input."""
+    values = [images]
+    for stage in stages:
+        values.append(stage.forward(values[-1]))
+    mask = tf.ones((1, *values[-1].shape[1:3], 1))
+    for stage, taken, given in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
+        if stage.convolves:
+            # the highest is 1 in the end anyway; at every step, or else long products leave a float32's range
+            mask = _to_at_most_one(mask * _average(given))
+        if stage.spatial is not None:
+            mask = _back_one(stage.spatial, mask, tuple(taken.shape[1:3]))
+    return mask
+
+
+def _average(maps: Any) -> Any:
+    """Return the average of feature maps (1, rows, columns, channels) over the channels, (1, rows, columns, 1).
+
+    What is negative counts as 0: the method is made for ReLU, and vis.lua adds up its outputs.
+    """
+    # Below 0, where ELU goes, a feature is absent; kept, such values cancel those of the features that are there,
+    # and where two averages are negative their product lights up.
+    return tf.reduce_mean(tf.nn.relu(tf.cast(maps, tf.float32)), axis=-1, keepdims=True)
+
+
+def _to_at_most_one(mask: Any) -> Any:
+    """Return a mask with its highest value brought to 1; one of zeros stays.
+
+    vis.lua also takes off the lowest value; here it is 0 anyway where a network or its preprocessing cuts off rows.
+    """
+    finite = tf.where(tf.math.is_finite(mask), mask, 0.0)  # the others come of a network that diverged
+    return tf.math.divide_no_nan(finite, tf.reduce_max(finite))
+
+
+def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
+    """Return the mask of what a layer gave as one of what it took, which has `extents` rows and columns."""
+    if isinstance(layer, layers.Cropping2D):
+        return tf.pad(mask, [(0, 0), *layer.cropping, (0, 0)])
+    if isinstance(layer, layers.ZeroPadding2D):
+        (top, _), (left, _) = layer.padding
+        return mask[:, top : top + extents[0], left : left + extents[1]]
+    pools = isinstance(layer, _POOLING)
+    kernel = _ones(layer.pool_size, (1, 1)) if pools else _ones(layer.kernel_size, layer.dilation_rate)
+    return tf.nn.conv2d_transpose(mask, kernel, (1, *extents, 1), layer.strides, layer.padding.upper())
+
+
+def _ones(size: tuple[int, int], dilation: tuple[int, int]) -> Mask:
+    """Return a kernel of ones, (rows, columns, 1, 1), with zeros where a dilated one does not look.
+
+    TensorFlow transposes no dilated convolution with strides.
+    """
+    rows, columns = ((extent - 1) * apart + 1 for extent, apart in zip(size, dilation, strict=True))
+    kernel = np.zeros((rows, columns, 1, 1), np.float32)
+    kernel[:: dilation[0], :: dilation[1]] = 1
+    return kernel
+
+
+def _place_in_frame(mask: Any, preprocessing: Preprocessing) -> Any:
+    """Return a mask of the network's input, (1, rows, columns, 1), as one of the frame, (160, 320)."""
+    top, height = preprocessing.crop_top, preprocessing.frame_height
+    bottom = height if preprocessing.crop_bottom is None else preprocessing.crop_bottom
+    kept = tf.image.resize(mask, (bottom - top, preprocessing.frame_width), "bilinear")[0, :, :, 0]
+    return _to_at_most_one(tf.pad(kept, [(top, height - bottom), (0, 0)]))
