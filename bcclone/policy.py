@@ -13,7 +13,7 @@ class Policy:
     """A model ready to drive: its preprocessing and its network, compiled as one call for one frame."""
 
     def __init__(self, file: ModelFile) -> None:
-        self.preprocessing = file.preprocessing
+        self.preprocessing, self.model = file.preprocessing, file.model
         shape = (1, file.preprocessing.height, file.preprocessing.width, 3)
         dtype = file.model.inputs[0].dtype  # our networks take uint8, those of others float32
         infer = tf.function(lambda images: file.model(tf.cast(images, dtype), training=False))

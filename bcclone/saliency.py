@@ -201,3 +201,21 @@ def _place_in_frame(mask: Any, preprocessing: Preprocessing) -> Any:
     bottom = height if preprocessing.crop_bottom is None else preprocessing.crop_bottom
     kept = tf.image.resize(mask, (bottom - top, preprocessing.frame_width), "bilinear")[0, :, :, 0]
     return _to_at_most_one(tf.pad(kept, [(top, height - bottom), (0, 0)]))
+
+
+def seen_region(model: keras.Model, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
+    """Return the part of the frame that the network looks at, as shares of it: left, top, right, bottom.
+
+    Its preprocessing may cut rows off, and layers before its first convolution more.
+    """
+    edges = np.array([0.0, 0.0, preprocessing.width, preprocessing.height])
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D):
+            break
+        if isinstance(layer, layers.Cropping2D):
+            (top, bottom), (left, right) = layer.cropping
+            edges += [left, top, -right, -bottom]
+    left, top, right, bottom = edges / ([preprocessing.width, preprocessing.height] * 2)
+    first = preprocessing.crop_top / preprocessing.frame_height
+    last = (preprocessing.crop_bottom or preprocessing.frame_height) / preprocessing.frame_height
+    return float(left), float(first + top * (last - first)), float(right), float(first + bottom * (last - first))

@@ -8,12 +8,17 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bcclone.commands.options import add_preprocess, build, given, say
-from bcclone.drive.settings import DriveSettings
+from bcclone.drive.settings import ASYNC_MODES, DriveSettings, is_this_machine
 from bcclone.errors import UserError
+
+if TYPE_CHECKING:
+    from bcclone.drive.cockpit import Cockpit
+    from bcclone.policy import Policy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +35,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_preprocess(parser)
     parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (25)")
+    parser.add_argument(
+        "--slow-in-corners", action="store_true", default=None, help="the sharper it steers, the slower it drives"
+    )
+    parser.add_argument(
+        "--min-speed", dest="min_speed_mph", type=float, metavar="MPH", help="how slow in the sharpest corner (10)"
+    )
+    parser.add_argument(
+        "--max-latency-ms", type=float, metavar="MS", help="count and show answers that take longer (0: none)"
+    )
     parser.add_argument("--host", help="address to listen on (127.0.0.1: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (4567, where the simulator connects to)")
+    parser.add_argument(
+        "--token", metavar="TEXT", help="what other machines must know; needed with a --host that lets them in"
+    )
+    parser.add_argument(
+        "--allow-from",
+        action="append",
+        metavar="ADDRESS",
+        help="a machine whose simulator may drive without the token, which it cannot send; may be given again",
+    )
+    parser.add_argument(
+        "--async-mode",
+        choices=ASYNC_MODES,
+        help="how connections are served: a thread each, or by eventlet (threading)",
+    )
     parser.add_argument(
         "--end-with-stdin", action="store_true", help="end when standard input ends, with the program that started it"
     )
@@ -40,34 +68,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code."""
-    from bcclone.drive.recorder import Recorder
     from bcclone.tensorflow_quietly import load_tensorflow
 
     if arguments.append and not arguments.run_folder:
         raise UserError("--append says to add to a run; name its folder: python drive.py MODEL RUN --append")
-    settings = build(replace, DriveSettings(), **given(arguments, "host", "port", "speed_mph"))
+    settings = _settings(arguments)
     load_tensorflow()
-    from bcclone.drive.controller import SpeedController
-    from bcclone.drive.driver import Driver
     from bcclone.drive.server import listen, serve
     from bcclone.policy import load_policy
 
     policy = load_policy(arguments.model, arguments.preprocess)
     say(f"{arguments.model}: frames are prepared as {policy.preprocessing}")
+    if not is_this_machine(settings.host):
+        say(f"warning: {settings.host} lets every machine in that knows the token; it is sent unencrypted")
     with ExitStack() as stack:
         listener = stack.enter_context(closing(listen(settings.host, settings.port)))
-        recorder = None
-        if arguments.run_folder:
-            recorder = stack.enter_context(Recorder(arguments.run_folder, arguments.append))
-        driver = Driver(policy, SpeedController(settings.speed_mph), recorder.record if recorder else None)
+        cockpit = _cockpit(policy, settings, arguments, stack)
         if arguments.end_with_stdin:
             threading.Thread(target=_end_with_stdin, daemon=True).start()
-        serve(driver, listener)
+        serve(cockpit, listener, settings)
+    driver = cockpit.seat.driver
     say(f"ended; {driver.answered} frames answered, {driver.faults} faults")
-    if recorder:
-        dropped = f", {recorder.dropped} dropped" if recorder.dropped else ""
-        say(f"{recorder.folder}: {recorder.recorded} frames recorded{dropped}\nnext: python video.py {recorder.folder}")
+    if summary := cockpit.recording.summary():
+        say(summary)
     return 0
+
+
+def _settings(arguments: argparse.Namespace) -> DriveSettings:
+    names = [field.name for field in fields(DriveSettings)]
+    values = given(arguments, *names)
+    if "allow_from" in values:
+        values["allow_from"] = tuple(values["allow_from"])
+    return build(DriveSettings, **values)
+
+
+def _cockpit(policy: "Policy", settings: DriveSettings, arguments: argparse.Namespace, stack: ExitStack) -> "Cockpit":
+    """Put the parts of a drive together; the stack closes them."""
+    from bcclone.drive.cockpit import Cockpit
+    from bcclone.drive.controller import SpeedController
+    from bcclone.drive.driver import Decision, Driver
+    from bcclone.drive.monitor import Monitor
+    from bcclone.drive.recording_switch import RecordingSwitch
+    from bcclone.drive.seat import DriverSeat
+    from bcclone.drive.viewer import Viewer
+    from bcclone.saliency import Saliency, seen_region
+
+    monitor = Monitor(settings.max_latency_ms)
+    recording = stack.enter_context(RecordingSwitch(arguments.run_folder, arguments.append, monitor.warn))
+
+    def on_decision(decision: Decision) -> None:
+        recording.record(decision)
+        monitor.decided(decision)
+
+    controller = SpeedController(settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners)
+    seat = DriverSeat(Driver(policy, controller, on_decision), monitor.driven_by_hand)
+    try:
+        viewer = Viewer(monitor, Saliency(policy.model, policy.preprocessing).mask)
+    except UserError as error:
+        viewer = Viewer(monitor, None, str(error))
+    region = seen_region(policy.model, policy.preprocessing)
+    return Cockpit(seat, monitor, recording, stack.enter_context(viewer), str(policy.preprocessing), region)
 
 
 def _end_with_stdin() -> None:

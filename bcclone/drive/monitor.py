@@ -124,6 +124,7 @@ class Monitor:
                 "steering_model": decision.steering if decision else None,
                 "steering_sent": decision.control.steering if decision else None,
                 "throttle": decision.control.throttle if decision else None,
+                "target_speed_mph": decision.set_speed_mph if decision else None,
                 "latency_ms": {
                     "last": round(self._latencies[-1], 2) if self._latencies else None,
                     "p50": p50,

@@ -77,5 +77,3 @@ class RecordingSwitch:
         return (
             f"{recorder.folder}: {recorder.recorded} frames recorded{dropped}\nnext: python video.py {recorder.folder}"
         )
-
-

@@ -6,15 +6,15 @@ from typing import Any
 
 import socketio
 
-from bcclone.drive.wire.access import Access, WSGIApp, guarded
 from bcclone.drive.cockpit import Cockpit
-from bcclone.drive.wire.connections import Connections
 from bcclone.drive.dashboard.page import make_page
 from bcclone.drive.dashboard.panel import Panel
+from bcclone.drive.settings import DriveSettings
+from bcclone.drive.wire.access import Access, WSGIApp, guarded
+from bcclone.drive.wire.connections import Connections
 from bcclone.drive.wire.end import End
 from bcclone.drive.wire.engine import make_socketio_server
 from bcclone.drive.wire.service import DriveService, tell
-from bcclone.drive.settings import DriveSettings
 from bcclone.errors import UserError
 
 _BACKLOG = 128

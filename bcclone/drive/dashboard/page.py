@@ -10,9 +10,9 @@ from typing import Any
 
 import flask
 
+from bcclone.drive.dashboard.panel import EVERY_SECONDS, Panel
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access
-from bcclone.drive.dashboard.panel import EVERY_SECONDS, Panel
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'",
@@ -20,6 +20,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+_LONGEST_BODY = 1000
 _LOGIN_DELAY_SECONDS = 1.0  # for a wrong token, so that guessing takes long
 
 
@@ -27,60 +28,71 @@ def make_page(panel: Panel, access: Access, sleep: Callable[[float], Any]) -> fl
     """Return the page as a WSGI app. sleep: lets others run meanwhile, as the server needs it."""
     app = flask.Flask(__name__)
     app.secret_key = secrets.token_bytes(32)
-    app.config.update(SESSION_COOKIE_SAMESITE="Strict", MAX_CONTENT_LENGTH=limits.CONTROL_BYTES * 5)
-    watching: list[object] = []
+    app.config.update(SESSION_COOKIE_SAMESITE="Strict", MAX_CONTENT_LENGTH=_LONGEST_BODY)
+    page = _Page(panel, access, sleep)
+    app.before_request(page.ask_for_token)
+    app.after_request(_add_headers)
+    app.add_url_rule("/", view_func=page.index)
+    app.add_url_rule("/login", view_func=page.login, methods=["POST"])
+    app.add_url_rule("/state", view_func=panel.state, endpoint="state")
+    app.add_url_rule("/history", view_func=panel.history, endpoint="history")
+    app.add_url_rule("/events", view_func=page.events)
+    app.add_url_rule("/control", view_func=page.control, methods=["POST"])
+    return app
 
-    @app.before_request
-    def ask_for_token() -> Any:
-        if not access.is_same_origin(flask.request.environ):
-            return flask.Response("another site's page may not ask for this\n", 403, mimetype="text/plain")
-        known = not access.token or flask.session.get("known")
-        if known or flask.request.endpoint in ("login", "static"):
+
+class _Page:
+    """What the page's addresses answer."""
+
+    def __init__(self, panel: Panel, access: Access, sleep: Callable[[float], Any]) -> None:
+        self._panel, self._access, self._sleep = panel, access, sleep
+        self._watching: list[object] = []
+
+    def ask_for_token(self) -> Any:
+        """Return what is answered instead to who may not come in, or None."""
+        request = flask.request
+        if not self._access.is_same_origin(request.environ):
+            return _text("another site's page may not ask for this", 403)
+        if not self._access.token or flask.session.get("known") or request.endpoint in ("login", "static"):
             return None
-        if flask.request.endpoint == "index":
+        if request.endpoint == "index":
             return flask.render_template("login.html", wrong=False), 401
-        return flask.Response("log in on the page first\n", 401, mimetype="text/plain")
+        return _text("log in on the page first", 401)
 
-    @app.after_request
-    def add_headers(response: flask.Response) -> flask.Response:
-        response.headers.update(_HEADERS)
-        return response
+    def index(self) -> str:
+        """Return the page."""
+        return flask.render_template("dashboard.html", port=int(flask.request.environ["SERVER_PORT"]))
 
-    @app.get("/")
-    def index() -> str:
-        return flask.render_template("dashboard.html")
-
-    @app.post("/login")
-    def login() -> Any:
-        if not access.knows(flask.request.form.get("token", "")):
-            sleep(_LOGIN_DELAY_SECONDS)
+    def login(self) -> Any:
+        """Let a browser in that has sent the token."""
+        if not self._access.knows(flask.request.form.get("token", "")):
+            self._sleep(_LOGIN_DELAY_SECONDS)
             return flask.render_template("login.html", wrong=True), 401
         flask.session["known"] = True
         return flask.redirect("/")
 
-    @app.get("/state")
-    def state() -> dict[str, Any]:
-        return panel.state()
-
-    @app.get("/history")
-    def history() -> Any:
-        return flask.jsonify(panel.history())
-
-    @app.post("/control")
-    def control() -> Any:
+    def control(self) -> Any:
+        """Set what the request's JSON says; return the state after it."""
         try:
-            panel.set(flask.request.get_json(silent=True))
+            self._panel.set(flask.request.get_json(silent=True))
         except ValueError as error:
             return {"error": str(error)}, 400
-        return panel.state()
+        return self._panel.state()
 
-    @app.get("/events")
-    def events() -> Any:
-        if len(watching) >= limits.DASHBOARDS:
-            return flask.Response(f"{limits.DASHBOARDS} pages watch already\n", 503, mimetype="text/plain")
-        return flask.Response(_stream(panel, watching, sleep), mimetype="text/event-stream")
+    def events(self) -> Any:
+        """Return the stream of states."""
+        if len(self._watching) >= limits.DASHBOARDS:
+            return _text(f"{limits.DASHBOARDS} pages watch already", 503)
+        return flask.Response(_stream(self._panel, self._watching, self._sleep), mimetype="text/event-stream")
 
-    return app
+
+def _text(text: str, status: int) -> flask.Response:
+    return flask.Response(f"{text}\n", status, mimetype="text/plain")
+
+
+def _add_headers(response: flask.Response) -> flask.Response:
+    response.headers.update(_HEADERS)
+    return response
 
 
 def _stream(panel: Panel, watching: list[object], sleep: Callable[[float], Any]) -> Iterator[bytes]:

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from bcclone.drive.cockpit import Cockpit
-from bcclone.drive.wire.service import DriveService
 from bcclone.drive.settings import HIGHEST_SPEED_MPH
+from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
 
 EVERY_SECONDS = 0.1  # between two pictures of the page

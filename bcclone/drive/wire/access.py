@@ -1,4 +1,4 @@
-"""Requests -> who may come in: this machine freely, others by the token; no web page of others in its visitor's name."""
+"""Requests -> who may come in: this machine freely, others by the token, and no web page of another site."""
 
 import hmac
 import ipaddress
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bcclone.drive.wire import limits
 from bcclone.drive.settings import is_this_machine
+from bcclone.drive.wire import limits
 
 WSGIApp = Callable[[dict[str, Any], Any], Any]
 

@@ -4,13 +4,10 @@ It is what python-socketio decodes with, so that it holds for every transport. N
 through: no event of another name, no attachments (they would be kept until all have come), no deep JSON.
 """
 
-import logging
 import re
 from typing import Any
 
-from engineio.packet import MESSAGE
-from engineio.packet import Packet as EnginePacket
-from socketio.packet import BINARY_ACK, BINARY_EVENT, EVENT, Packet
+from socketio.packet import EVENT, Packet
 
 from bcclone.drive.wire import limits
 from bcclone.protocol import ProtocolError

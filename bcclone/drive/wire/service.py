@@ -5,11 +5,11 @@ from typing import Any
 
 import socketio
 
+from bcclone.drive.monitor import Monitor
+from bcclone.drive.seat import DriverSeat, Reply
 from bcclone.drive.wire.connections import Connections
 from bcclone.drive.wire.engine import TranslatingEngine
-from bcclone.drive.monitor import Monitor
 from bcclone.drive.wire.packets import TELEMETRY
-from bcclone.drive.seat import DriverSeat, Reply
 
 _WATCH_SECONDS = 0.5
 

@@ -1,5 +1,6 @@
 """A WSGI app on the standard library's server, one thread a connection."""
 
+import io
 import select
 import socketserver
 import sys
@@ -44,7 +45,10 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None
 
 
 class _Handler(WSGIRequestHandler):
-    """Hands the app the socket, and says nothing about what clients do."""
+    """Hands the app the socket, and says nothing about what clients do.
+
+    Responses are in HTTP/1.0: the end of the connection is the end of the body, also of one without end.
+    """
 
     timeout = limits.REQUEST_SECONDS
 
@@ -57,22 +61,14 @@ class _Handler(WSGIRequestHandler):
             self.raw_requestline = self.rfile.readline(65537)
             if not self.raw_requestline or len(self.raw_requestline) > 65536 or not self.parse_request():
                 return
-            handler = _Response(self.rfile, self.wfile, _Quiet(), self.get_environ(), multithread=True)
-            handler.request_handler = self
-            handler.run(self.server.get_app())  # type: ignore[attr-defined]
+            wsgi: Any = ServerHandler(self.rfile, self.wfile, _Quiet(), self.get_environ(), multithread=True)  # type: ignore[arg-type]
+            wsgi.request_handler = self
+            wsgi.run(self.server.get_app())  # type: ignore[attr-defined]
         except (OSError, ValueError):  # gone, or too slow, or no HTTP
             return
 
     def log_message(self, *_: Any) -> None:
         """Keep quiet."""
-
-
-class _Response(ServerHandler):
-    """A response in HTTP/1.0: the end of the connection is the end of the body, also of an endless one."""
-
-    def close(self) -> None:
-        """Leave out the standard library's log of each request."""
-        super(ServerHandler, self).close()
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -99,11 +95,9 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         """Keep quiet about what a client did; what the app does wrong is logged where it does it."""
 
 
-class _Quiet:
+class _Quiet(io.StringIO):
     """Takes what wsgiref has to say about clients that went away."""
 
-    def write(self, text: str) -> None:
+    def write(self, text: str) -> int:
         """Drop the text."""
-
-    def flush(self) -> None:
-        """Do nothing."""
+        return len(text)

@@ -92,7 +92,7 @@ class Websocket:
             self._send(event.response())
         self.close(CloseReason(event.code) if event.code in set(CloseReason) else CloseReason.PROTOCOL_ERROR)
 
-    def _add(self, event: Message) -> str | bytes | None:
+    def _add(self, event: Any) -> str | bytes | None:
         """Add a piece; return the message when it is whole."""
         self._parts.append(event.data)
         self._length += len(event.data)
