@@ -1,5 +1,8 @@
 """Behavioral cloning for the Udacity simulator: recording -> store -> network -> driving car -> clip."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
-__version__ = version("bcclone")
+try:
+    __version__ = version("bcclone")
+except PackageNotFoundError:  # a checkout that nobody installed: `bcclone doctor` says so
+    __version__ = "not installed"

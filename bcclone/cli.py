@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "model -> laps driven and scored",
     "demo": "the whole main job, from recording to a scored lap",
     "bench": "measurements, as a table and JSON",
+    "doctor": "this machine -> what works, and how to mend what does not",
 }
 
 

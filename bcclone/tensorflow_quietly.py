@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def load_tensorflow() -> str:
+def load_tensorflow(threads: int = 0) -> str:
     """Import TensorFlow and return the device it computes on, for example "CPU" or "GPU (1)".
+
+    threads: how many of the processor's cores one operation uses; 0: as many as there are.
 
     Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file descriptor 2
     before any log level applies; they are held back, and shown only when the import fails.
@@ -17,6 +19,7 @@ def load_tensorflow() -> str:
     with _standard_error_held_back():
         import tensorflow
 
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
         gpus = tensorflow.config.list_physical_devices("GPU")
         for gpu in gpus:  # otherwise TensorFlow takes the whole card
             tensorflow.config.experimental.set_memory_growth(gpu, True)

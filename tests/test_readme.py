@@ -11,6 +11,7 @@ import pytest
 
 from bcclone.cli import COMMANDS, make_parser
 from bcclone.demo import DemoSettings
+from bcclone.drive.settings import DriveSettings
 from bcclone.evaluate import EvaluateSettings
 from bcclone.images import Preprocessing
 from bcclone.samples import SAMPLE, SampleSettings
@@ -79,6 +80,7 @@ DEFAULTS = {
     "simulate --speed": ExpertSettings().speed_mph,
     "evaluate --speed": EvaluateSettings().speed_mph,
     "demo --speed": DemoSettings().speed_mph,
+    "doctor --port": DriveSettings().port,
     "preprocess --cameras": ",".join(SampleSettings().cameras),
     "preprocess --size": Preprocessing().width,
 }

@@ -1,0 +1,45 @@
+"""This machine -> all checks, one after the other."""
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from bcclone.doctor import Check
+from bcclone.doctor.accelerator import check_devices, check_driver, find_driver
+from bcclone.doctor.look import read
+from bcclone.doctor.machine import (
+    available_memory,
+    check_cores,
+    check_folder,
+    check_memory,
+    check_port,
+    check_system,
+    usable_cores,
+)
+from bcclone.doctor.packages import check_declared_packages, check_python
+from bcclone.doctor.programs import check_ffmpeg, check_test_tools
+
+_REPORT = "please report this, with the whole output"
+
+
+def examine(folder: Path, port: int, full: bool) -> list[Check]:
+    """Return all checks of this machine. folder: where files will be written; full: load TensorFlow, too."""
+    looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+        ("system", lambda: [check_system(read(Path("/proc/version")))]),
+        ("python", lambda: [check_python(sys.version_info[:2])]),
+        ("packages", check_declared_packages),
+        ("port", lambda: [check_port(port)]),
+        ("folder", lambda: check_folder(folder)),
+        ("memory", lambda: [check_memory(available_memory())]),
+        ("cores", lambda: [check_cores(usable_cores())]),
+        ("accelerator", lambda: [check_devices(find_driver()) if full else check_driver(find_driver(), sys.platform)]),
+        ("ffmpeg", lambda: [check_ffmpeg()]),
+        ("tools of the tests", check_test_tools),
+    )
+    checks: list[Check] = []
+    for name, look in looks:
+        try:
+            checks.extend(look())
+        except Exception as error:  # what breaks a check is a finding, too, and no reason to keep back the others
+            checks.append(Check(name, "failed", f"cannot be checked: {type(error).__name__}: {error}", _REPORT))
+    return checks

@@ -1,0 +1,112 @@
+"""The operating system, the port, the folder, memory and cores -> checks."""
+
+import errno
+import os
+import platform
+import re
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bcclone.doctor import Check, State
+from bcclone.doctor.look import read
+
+_SIMULATOR_PORT = 4567  # of the Unity program, which knows no other
+_GB = 1e9
+# 10,000 rows of three cameras make a store of 1.5 GB; training takes 0.9 GB besides the frames that it reads
+_DISK_GB, _MEMORY_GB = (0.5, 5.0), (1.0, 2.0)
+
+
+def check_system(proc_version: str) -> Check:
+    """Name the operating system. proc_version: what /proc/version says, "" where there is none."""
+    found = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    if "microsoft-standard" not in proc_version and "WSL2" not in proc_version:
+        return Check("system", "ok", found)
+    advice = (
+        f"the simulator on the Windows side reaches a server in WSL2 at 127.0.0.1:{_SIMULATOR_PORT}; "
+        "where it does not, start drive.py with --host 0.0.0.0"
+    )
+    return Check("system", "ok", f"{found}, in WSL2", advice)
+
+
+def check_port(port: int) -> Check:
+    """Try to listen on the port of this machine, as a drive server does, and close it again."""
+    address = f"127.0.0.1:{port}"
+    only = f"the simulator knows only {_SIMULATOR_PORT}"
+    with socket.socket() as listener:
+        if os.name == "posix":  # otherwise connections that ended a minute ago count; on Windows it shares the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                advice = f"end the program that listens there, perhaps an older drive.py; {only}"
+                return Check("port", "failed", f"{address} is in use", advice)
+            return Check("port", "failed", f"{address}: {error.strerror}", f"allow listening on it; {only}")
+    if port != _SIMULATOR_PORT:
+        return Check("port", "warning", f"{address} is free", f"check {_SIMULATOR_PORT}, too: {only}")
+    return Check("port", "ok", f"{address} is free")
+
+
+def check_folder(folder: Path) -> Iterator[Check]:
+    """Yield whether a file can be written in the folder, by writing one and removing it; then the free space."""
+    advice = "change into a folder where you may write"
+    try:
+        folder = folder.absolute()
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".bcclone-doctor-") as file:
+            file.write(b"written by bcclone doctor")
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        yield Check("folder", "failed", f"{folder}: cannot write there: {error.strerror or error}", advice)
+        return
+    yield Check("folder", "ok", f"{folder}: can be written")
+    state = _compare(free, _DISK_GB)
+    advice = "make room, or work on another disk: 10,000 rows of three cameras make a store of 1.5 GB"
+    yield Check("disk space", state, f"{free / _GB:.1f} GB free", "" if state == "ok" else advice)
+
+
+def check_memory(available: float | None) -> Check:
+    """Judge the memory that is available, in bytes; None where the system does not tell."""
+    if available is None:
+        return Check("memory", "warning", "this system does not tell", f"{_MEMORY_GB[1]:.0f} GB should be free")
+    state = _compare(available, _MEMORY_GB)
+    advice = f"end other programs, or give the container more: training wants {_MEMORY_GB[1]:.0f} GB"
+    return Check("memory", state, f"{available / _GB:.1f} GB available", "" if state == "ok" else advice)
+
+
+def available_memory() -> float | None:
+    """Return the bytes that programs can still have; on macOS all that there are, on Windows None."""
+    sizes = []
+    if available := re.search(r"MemAvailable: +(\d+) kB", read(Path("/proc/meminfo"))):
+        sizes.append(int(available[1]) * 1024)
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    limit = read(Path("/sys/fs/cgroup/memory.max")).strip()  # of a container
+    if limit.isdecimal():
+        sizes.append(int(limit))
+    return min(sizes, default=None)
+
+
+def _compare(size: float, bounds_gb: tuple[float, float]) -> State:
+    least, enough = (bound * _GB for bound in bounds_gb)
+    if size < least:
+        return "failed"
+    return "warning" if size < enough else "ok"
+
+
+def check_cores(cores: int) -> Check:
+    """Judge the number of cores that this process may use."""
+    if cores > 1:
+        return Check("cores", "ok", str(cores))
+    return Check("cores", "warning", str(cores), "everything works, and takes long; give it two or more")
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use, which can be fewer than there are."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

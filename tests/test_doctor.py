@@ -1,0 +1,205 @@
+"""bcclone doctor names what is missing and how to mend it, quickly and without a traceback."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+from bcclone.doctor import Check
+from bcclone.doctor.accelerator import check_devices, check_driver, judge_devices
+from bcclone.doctor.machine import check_cores, check_folder, check_memory, check_port, check_system
+from bcclone.doctor.packages import PYTHONS, check_installation, check_packages, check_python
+from tests.conftest import ROOT, command, run_script
+from tests.test_cli import imported_by
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def taken_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def unwritable_folder(tmp_path):
+    if os.geteuid():
+        tmp_path.chmod(0o555)
+        return tmp_path
+    if not Path("/proc/self").exists():
+        pytest.skip("root may write everywhere here")
+    return Path("/proc")  # where even root makes no files
+
+
+def states(checks):
+    return {check.name: check.state for check in checks}
+
+
+def test_json_and_table_tell_the_same_checks(free_port):
+    told = json.loads(run_script("doctor", "--json", "--port", free_port).stdout)
+    assert told["ok"] is True
+    assert {"python", "tensorflow", "port", "folder", "memory", "accelerator", "ffmpeg", "npm"} <= {
+        check["name"] for check in told["checks"]
+    }
+    rows = [line for line in run_script("doctor", "--port", free_port).stdout.splitlines() if line[:1].strip()]
+    for check, row in zip(told["checks"], rows, strict=False):
+        assert list(check) == ["name", "state", "found", "advice"]
+        assert row.split()[0] == check["name"].split()[0]
+    assert len(rows) == len(told["checks"]) + 1
+    assert rows[-1].startswith("nothing failed")
+
+
+def test_a_taken_port_fails_with_what_to_do_below_it(taken_port):
+    lines = run_script("doctor", "--port", taken_port, code=1).stdout.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("port ")]
+    assert lines[place].split(None, 2)[1:] == ["FAILED", f"127.0.0.1:{taken_port} is in use"]
+    assert lines[place + 1].lstrip().startswith("-> end the program that listens there")
+    assert "the simulator knows only 4567" in lines[place + 1]
+    assert lines[-1].startswith("1 failed")
+    assert json.loads(run_script("doctor", "--json", "--port", taken_port, code=1).stdout)["ok"] is False
+
+
+def test_a_free_port_is_free_afterwards_and_another_than_the_simulators_is_a_warning(free_port):
+    assert [check_port(free_port).state for _ in range(2)] == ["warning", "warning"]
+
+
+def test_a_port_that_cannot_be_is_a_mistake():
+    assert "port 99999, expected 0 to 65535" in run_script("doctor", "--port", 99999, code=1).stderr
+
+
+def test_tensorflow_is_not_loaded(free_port):
+    assert not imported_by(*command("doctor", "--port", free_port)) & {"tensorflow", "keras", "numpy"}
+
+
+def test_full_computes_on_the_cpu_at_least(free_port):
+    told = json.loads(run_script("doctor", "--full", "--json", "--port", free_port).stdout)
+    (found,) = [check["found"] for check in told["checks"] if check["name"] == "accelerator"]
+    assert found.startswith("TensorFlow computes on CPU:0")
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (
+            "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); import os; os.kill(os.getpid(), 4)",
+            "AVX",
+        ),
+        ("raise ImportError('libsomething.so is missing')", "ImportError: libsomething.so is missing"),
+    ],
+)
+def test_a_tensorflow_that_breaks_its_process_is_a_finding(code, why, tmp_path, monkeypatch):
+    (tmp_path / "tensorflow.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    check = check_devices(None)
+    assert check.state == "failed"
+    assert check.found.startswith("TensorFlow cannot be loaded: ")
+    assert why in check.found
+
+
+def test_a_folder_that_cannot_be_written_fails_without_traceback(unwritable_folder, free_port, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    said = run_script("doctor", "--port", free_port, code=1, cwd=unwritable_folder).stdout
+    assert f"{unwritable_folder}: cannot write there: " in said
+    assert "-> change into a folder where you may write" in said
+
+
+def test_a_file_is_no_folder_to_write_in(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert states(check_folder(tmp_path / "file")) == {"folder": "failed"}
+
+
+def test_nothing_is_left_in_the_folder(tmp_path):
+    assert states(check_folder(tmp_path))["folder"] == "ok"
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_any_package_and_home_it_says_what_to_install(free_port):
+    line = [sys.executable, "-S", "-m", "bcclone", "doctor", "--port", str(free_port)]
+    done = subprocess.run(line, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert not done.stderr
+    assert "pip install -c constraints.txt -e ." in done.stdout
+    assert "imageio-ffmpeg finds none" in done.stdout
+    assert "chromium" in done.stdout
+
+
+def test_missing_and_old_packages_fail_with_the_command_that_mends_it():
+    missing, old = check_packages(["no-such-package-anywhere>=1.2", "packaging<2,>=1"])
+    assert (missing.state, missing.found) == ("failed", "missing, needs >=1.2")
+    assert missing.advice == 'python -m pip install "no-such-package-anywhere>=1.2"'
+    assert old.state == "failed"
+    assert old.found.endswith("needs <2,>=1")
+    assert old.advice == 'python -m pip install "packaging<2,>=1"'
+
+
+def test_a_package_whose_installation_was_broken_off_fails(tmp_path, monkeypatch):
+    (tmp_path / "broken-1.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    for requirement in ("broken", "broken>=1"):
+        (check,) = check_packages([requirement])
+        assert (check.state, check.found) == ("failed", "its version cannot be read")
+        assert check.advice == f'python -m pip install --force-reinstall "{requirement}"'
+
+
+def test_markers_and_extras_count():
+    assert not check_packages(["no-such-package-anywhere; python_version < '3'", "nor-this; extra == 'gpu'"])
+    assert "pytest" not in states(check_packages(["bcclone"]))
+    assert states(check_packages(["bcclone[dev]"]))["pytest"] == "ok"
+
+
+def test_an_installation_older_than_its_checkout_is_a_warning():
+    assert check_installation(["numpy>=2,<3"], ["numpy<3,>=2"]).state == "ok"
+    assert check_installation(["numpy>=2", "pytest; extra == 'dev'"], ["numpy>=2"]).state == "ok"
+    assert check_installation(["numpy>=2"], ["numpy>=2", "scipy"]).state == "warning"
+    assert check_installation(None, ["numpy>=2"]).state == "warning"
+
+
+def test_the_supported_pythons_are_those_of_pyproject():
+    declared = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+    for minor in range(20):
+        fits = check_python((3, minor)).state == "ok"
+        assert fits == (PYTHONS[0] <= (3, minor) <= PYTHONS[1]) == declared.contains(f"3.{minor}.0")
+
+
+@pytest.mark.parametrize(
+    ("check", "state", "told"),
+    [
+        (check_driver(None, "darwin"), "ok", "computes on the CPU"),
+        (check_driver("570.1", "win32"), "warning", "only in WSL2"),
+        (judge_devices({"CPU:0": ""}, None, "linux"), "ok", "CPU:0"),
+        (judge_devices({"CPU:0": "", "GPU:0": ""}, "570.1", "linux"), "ok", "CPU:0, GPU:0"),
+        (judge_devices({"CPU:0": ""}, "570.1", "linux"), "warning", 'pip install -e ".[gpu]"'),
+        (judge_devices({"CPU:0": "", "GPU:0": "no memory"}, "570.1", "linux"), "failed", "GPU:0: no memory"),
+        (check_memory(None), "warning", "does not tell"),
+        (check_memory(0.3e9), "failed", "0.3 GB"),
+        (check_memory(1.5e9), "warning", "1.5 GB"),
+        (check_memory(8e9), "ok", "8.0 GB"),
+        (check_cores(1), "warning", "1"),
+        (check_cores(2), "ok", "2"),
+        (check_system("Linux version 5.15.90.1-microsoft-standard-WSL2 (gcc)"), "ok", "at 127.0.0.1:4567"),
+        (check_system(""), "ok", ""),
+    ],
+)
+def test_what_is_found_is_judged(check, state, told):
+    assert check.state == state
+    assert told in check.found + check.advice
+
+
+def test_a_problem_without_advice_is_no_check():
+    with pytest.raises(ValueError, match="without advice"):
+        Check("port", "failed", "in use")
+    with pytest.raises(ValueError, match="expected ok, warning or failed"):
+        Check("port", "fine", "free")
