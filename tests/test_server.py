@@ -307,7 +307,7 @@ def test_an_engine_io_3_client_is_served(port):
     """Socket.IO 2 clients say EIO=3, wait for a bare 40, and know no ping from the server."""
     with socket.create_connection(("127.0.0.1", port), 5) as plain:
         plain.sendall(
-            b"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+            b"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
             b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         received = b""
@@ -318,10 +318,10 @@ def test_an_engine_io_3_client_is_served(port):
     assert b" 101 " in received
 
 
-def test_the_status_page_counts(port):
-    before = requests.get(f"http://127.0.0.1:{port}/", timeout=5).json()
+def test_the_state_counts(port):
+    before = requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()
     drive(port, Still(10))
-    after = requests.get(f"http://127.0.0.1:{port}/", timeout=5).json()
+    after = requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()
     assert after["answered"] - before["answered"] >= 9
 
 

@@ -51,9 +51,9 @@ def port(clients, untrained_model):
         server.communicate()
 
 
-def cars(port):
-    """Return how many cars the server thinks are connected."""
-    return requests.get(f"http://127.0.0.1:{port}/", timeout=5).json()["cars"]
+def clients_of(port):
+    """Return how many clients the server thinks are connected."""
+    return requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()["clients"]
 
 
 def drive(clients, *arguments):
@@ -72,7 +72,7 @@ def test_every_telemetry_is_answered_and_the_car_forgotten(clients, port, versio
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout) == {"steers": ROUNDS, "manuals": 1}
     until = time.monotonic() + 5
-    while cars(port):
+    while clients_of(port):
         assert time.monotonic() < until
         time.sleep(0.05)
 
