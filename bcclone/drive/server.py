@@ -43,7 +43,7 @@ def serve(cockpit: Cockpit, listener: socket.socket, settings: DriveSettings) ->
     else:
         from bcclone.drive.wire import threading_host as host  # type: ignore[no-redef]
     connections = Connections()
-    server = make_socketio_server(settings.async_mode, host.take_socket, host.end_response)
+    server = make_socketio_server(settings.async_mode, host.socket_of)
     service = DriveService(server, cockpit.seat, cockpit.monitor, connections)
     access = Access(settings.host, settings.token, settings.allow_from)
     page = make_page(Panel(cockpit, service), access, server.sleep)

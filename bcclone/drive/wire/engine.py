@@ -13,7 +13,7 @@ import socketio
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.dialect import Translator
 from bcclone.drive.wire.packets import TelemetryPacket
-from bcclone.drive.wire.websocket import BadHandshake, Websocket
+from bcclone.drive.wire.websocket import TAKEN, BadHandshake, Websocket
 
 _EIO3 = "bcclone.eio3"
 
@@ -25,9 +25,8 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
     called with a session and the seconds that it waited for an answer.
     """
 
-    # what hands over the socket of a request and ends its response; set by the module that serves
-    take_socket: Callable[[dict[str, Any]], Any]
-    end_response: Callable[[], list[bytes]]
+    # returns the socket of a request; set by the module that serves
+    socket_of: Callable[[dict[str, Any]], Any]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -62,11 +61,12 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
 
         def app(environ: dict[str, Any], start_response: Any) -> Any:
             try:
-                websocket = Websocket(self.take_socket(environ), _headers(environ))
+                websocket = Websocket(self.socket_of(environ), _headers(environ))
             except (BadHandshake, OSError) as error:
                 engine_socket.close(wait=False, abort=True)
                 start_response("400 Bad Request", [("Content-Type", "text/plain")])
                 return [f"{error}\n".encode()]
+            environ[TAKEN] = True
             sid = engine_socket.sid
             translator = Translator(websocket, engine_socket, _EIO3 in environ, lambda s: self.on_answer(sid, s))
             self.translators[sid] = translator
@@ -75,14 +75,12 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
             finally:
                 self.translators.pop(sid, None)
                 websocket.close()
-            return self.end_response()
+            return []
 
         return app
 
 
-def make_socketio_server(
-    async_mode: str, take_socket: Callable[[dict[str, Any]], Any], end_response: Callable[[], list[bytes]]
-) -> socketio.Server:
+def make_socketio_server(async_mode: str, socket_of: Callable[[dict[str, Any]], Any]) -> socketio.Server:
     """Return a Socket.IO server that speaks both dialects; its `eio` is a TranslatingEngine.
 
     Pings every 25 s, 60 s for an answer: an idle Engine.IO 3 client pings no more often. Handlers run one
@@ -92,7 +90,7 @@ def make_socketio_server(
     class Engine(TranslatingEngine):
         pass
 
-    Engine.take_socket, Engine.end_response = staticmethod(take_socket), staticmethod(end_response)
+    Engine.socket_of = staticmethod(socket_of)
 
     class Server(socketio.Server):  # type: ignore[misc]
         def _engineio_server_class(self) -> type[engineio.Server]:

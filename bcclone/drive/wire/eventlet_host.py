@@ -8,6 +8,7 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import WSGIApp
 from bcclone.drive.wire.connections import Connections
 from bcclone.drive.wire.end import End
+from bcclone.drive.wire.websocket import TAKEN
 
 with warnings.catch_warnings():  # that it is maintained and no more; the decision says why it is offered
     warnings.simplefilter("ignore")
@@ -18,15 +19,9 @@ with warnings.catch_warnings():  # that it is maintained and no more; the decisi
     from eventlet.support.greenlets import GreenletExit
 
 
-def take_socket(environ: dict[str, Any]) -> Any:
+def socket_of(environ: dict[str, Any]) -> Any:
     """Return the socket of a request."""
     return environ["eventlet.input"].get_socket()
-
-
-def end_response() -> list[bytes]:
-    """End the response of a request whose socket was taken."""
-    eventlet.wsgi.WSGI_LOCAL.already_handled = True
-    return []
 
 
 def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None:
@@ -34,7 +29,7 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None
     server = eventlet.spawn(
         eventlet.wsgi.server,
         _Listener(eventlet.greenio.GreenSocket(listener), connections),
-        app,
+        _leaving_taken_sockets(app),
         log_output=False,
         debug=False,
         keepalive=limits.REQUEST_SECONDS,
@@ -64,6 +59,19 @@ class _Listener:
         sock, address = self._sock.accept()
         self._connections.accepted(sock)
         return sock, address
+
+
+def _leaving_taken_sockets(app: WSGIApp) -> WSGIApp:
+    """Return the app; when it took a request's socket, eventlet sends nothing more there."""
+
+    def leaving(environ: dict[str, Any], start_response: Any) -> Any:
+        response = app(environ, start_response)
+        if TAKEN in environ:
+            eventlet.wsgi.WSGI_LOCAL.already_handled = True
+            return []
+        return response
+
+    return leaving
 
 
 class _Quiet:

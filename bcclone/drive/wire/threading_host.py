@@ -12,20 +12,16 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import WSGIApp
 from bcclone.drive.wire.connections import Connections
 from bcclone.drive.wire.end import End
+from bcclone.drive.wire.websocket import TAKEN
 
 _SOCKET = "bcclone.socket"
 # A thread that computes for a page or writes a frame gives way to the driver's after this, and not after Python's 5 ms.
 _SWITCH_SECONDS = 0.0005
 
 
-def take_socket(environ: dict[str, Any]) -> Any:
+def socket_of(environ: dict[str, Any]) -> Any:
     """Return the socket of a request."""
     return environ[_SOCKET]
-
-
-def end_response() -> list[bytes]:
-    """End the response of a request whose socket was taken."""
-    raise ConnectionAbortedError  # which the server takes for a client that has gone
 
 
 def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None:
@@ -84,7 +80,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         self._connections = connections
         self.server_name, self.server_port = map(str, listener.getsockname()[:2])  # type: ignore[assignment]
         self.setup_environ()
-        self.set_app(app)
+        self.set_app(_leaving_taken_sockets(app))
 
     def get_request(self) -> tuple[Any, Any]:
         sock, address = super().get_request()
@@ -93,6 +89,18 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep quiet about what a client did; what the app does wrong is logged where it does it."""
+
+
+def _leaving_taken_sockets(app: WSGIApp) -> WSGIApp:
+    """Return the app; when it took a request's socket, the server takes its client for one that has gone."""
+
+    def leaving(environ: dict[str, Any], start_response: Any) -> Any:
+        response = app(environ, start_response)
+        if TAKEN in environ:
+            raise ConnectionAbortedError
+        return response
+
+    return leaving
 
 
 class _Quiet(io.StringIO):

@@ -13,6 +13,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from bcclone.drive.wire import limits
 
+TAKEN = "bcclone.websocket"  # in a request's environ: its socket carries a websocket, and no response follows
 _LARGEST_READ = 65_536
 
 
