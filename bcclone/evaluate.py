@@ -86,9 +86,9 @@ def evaluate_served(
     """
     options = ["--speed", settings.speed_mph, *(["--preprocess", preprocess] if preprocess else [])]
     with (
-        served([model, *([run_folder] if run_folder else []), *options]) as port,
+        served([model, *([run_folder] if run_folder else []), *options]) as server,
         _driving(settings) as world,
-        connected("127.0.0.1", port) as connection,
+        connected("127.0.0.1", server.port) as connection,
     ):
         report = UnityClient(connection, world).drive()
     return Evaluation(world, report.latencies_ms)

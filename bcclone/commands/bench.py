@@ -1,17 +1,34 @@
 """Measure, on this machine, side by side in one run; absolute figures mean little on a busy one.
 
+drive       how fast the drive server answers, in both its modes, and with pages that watch
+soak        whether it stays as fast and as small for an hour
 simulator   how fast it draws and drives, and that a car that sees nothing leaves the road
 """
 
 import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from bcclone.commands.options import add_json, print_json
+from bcclone.bench import Measure
+from bcclone.commands.options import add_json, print_json, say
 from bcclone.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what can be measured."""
     uses = parser.add_subparsers(dest="use", required=True, metavar="WHAT")
+    drive = uses.add_parser("drive", help="request to steer, over the simulator's wire")
+    drive.add_argument("--rounds", type=int, default=2000, help="requests to each server (2000)")
+    soak = uses.add_parser("soak", help="a long drive at 30 frames a second")
+    soak.add_argument("--minutes", type=float, default=60.0, help="how long (60)")
+    for use in (drive, soak):
+        use.add_argument("--model", type=Path, help="a model file; without it an untrained network, which is as fast")
+        use.add_argument(
+            "--recording", type=Path, help="a driving_log.csv whose frames are sent; without it drawn ones"
+        )
+        add_json(use)
     simulator = uses.add_parser("simulator", help="frames a second, closed loop, blind drives")
     simulator.add_argument("--frames", type=int, default=200, help="frames for each rate (200)")
     add_json(simulator)
@@ -19,21 +36,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; return the exit code, 1 when a bar was missed."""
-    if arguments.frames < 1:
-        raise UserError(f"--frames {arguments.frames}, expected 1 or more")
-    from bcclone.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    from bcclone.bench.simulator import measure_simulator
-    from bcclone.images import Preprocessing
-    from bcclone.model_file import ModelFile
-    from bcclone.network import build_network
-    from bcclone.policy import Policy
-
-    policy = Policy(ModelFile(build_network(), Preprocessing(), {}))  # untrained: only its speed counts
-    measures = measure_simulator(policy, arguments.frames)
+    measures = {"drive": _drive, "soak": _soak, "simulator": _simulator}[arguments.use](arguments)
     if arguments.json:
         print_json({"measures": [measure.to_json() for measure in measures]})
     else:
         print("\n".join(measure.to_row() for measure in measures))
     return int(any(measure.reached is False for measure in measures))
+
+
+def _drive(arguments: argparse.Namespace) -> list[Measure]:
+    _check(arguments.rounds >= 10, f"--rounds {arguments.rounds}, expected 10 or more")
+    with _model(arguments.model) as model:
+        from bcclone.bench.drive import frames_to_send, measure_drive
+
+        return measure_drive(model, frames_to_send(arguments.recording), arguments.rounds)
+
+
+def _soak(arguments: argparse.Namespace) -> list[Measure]:
+    _check(0 < arguments.minutes < 100_000, f"--minutes {arguments.minutes:g}, expected more than 0")
+    with _model(arguments.model) as model:
+        from bcclone.bench.drive import frames_to_send
+        from bcclone.bench.soak import measure_soak
+
+        return measure_soak(model, frames_to_send(arguments.recording), arguments.minutes, say)
+
+
+def _simulator(arguments: argparse.Namespace) -> list[Measure]:
+    _check(arguments.frames >= 1, f"--frames {arguments.frames}, expected 1 or more")
+    with _model(None) as model:
+        from bcclone.bench.simulator import measure_simulator
+        from bcclone.policy import load_policy
+
+        return measure_simulator(load_policy(model), arguments.frames)
+
+
+def _check(right: bool, text: str) -> None:
+    if not right:
+        raise UserError(text)
+
+
+@contextmanager
+def _model(path: Path | None) -> Iterator[Path]:
+    """Yield a model file: the given one, or an untrained network for as long as it is needed."""
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.images import Preprocessing
+    from bcclone.model_file import save_model
+    from bcclone.network import build_network
+
+    if path is not None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        untrained = Path(folder) / "untrained.h5"
+        save_model(untrained, build_network(), Preprocessing(), {})
+        yield untrained

@@ -4,21 +4,14 @@ With RUN, the frames and what was answered to them are recorded into that folder
 """
 
 import argparse
-import signal
-import sys
-import threading
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bcclone.commands.options import add_preprocess, build, given, say
+from bcclone.drive.process import end_with_stdin
 from bcclone.drive.settings import ASYNC_MODES, DriveSettings, is_this_machine
 from bcclone.errors import UserError
-
-if TYPE_CHECKING:
-    from bcclone.drive.cockpit import Cockpit
-    from bcclone.policy import Policy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--append says to add to a run; name its folder: python drive.py MODEL RUN --append")
     settings = _settings(arguments)
     load_tensorflow(threads=1)  # one frame at a time: a fifth faster than on two, and the other core is the simulator's
+    from bcclone.drive.cockpit import open_cockpit
     from bcclone.drive.server import listen, serve
     from bcclone.policy import load_policy
 
@@ -81,11 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
     say(f"{arguments.model}: frames are prepared as {policy.preprocessing}")
     if not is_this_machine(settings.host):
         say(f"warning: {settings.host} lets every machine in that knows the token; it is sent unencrypted")
-    with ExitStack() as stack:
-        listener = stack.enter_context(closing(listen(settings.host, settings.port)))
-        cockpit = _cockpit(policy, settings, arguments, stack)
+    with (
+        closing(listen(settings.host, settings.port)) as listener,
+        open_cockpit(policy, settings, arguments.run_folder, arguments.append) as cockpit,
+    ):
         if arguments.end_with_stdin:
-            threading.Thread(target=_end_with_stdin, daemon=True).start()
+            end_with_stdin()
         serve(cockpit, listener, settings)
     driver = cockpit.seat.driver
     say(f"ended; {driver.answered} frames answered, {driver.faults} faults")
@@ -100,37 +95,3 @@ def _settings(arguments: argparse.Namespace) -> DriveSettings:
     if "allow_from" in values:
         values["allow_from"] = tuple(values["allow_from"])
     return build(DriveSettings, **values)
-
-
-def _cockpit(policy: "Policy", settings: DriveSettings, arguments: argparse.Namespace, stack: ExitStack) -> "Cockpit":
-    """Put the parts of a drive together; the stack closes them."""
-    from bcclone.drive.cockpit import Cockpit
-    from bcclone.drive.controller import SpeedController
-    from bcclone.drive.driver import Decision, Driver
-    from bcclone.drive.monitor import Monitor
-    from bcclone.drive.recording_switch import RecordingSwitch
-    from bcclone.drive.seat import DriverSeat
-    from bcclone.drive.viewer import Viewer
-    from bcclone.saliency import Saliency, seen_region
-
-    monitor = Monitor(settings.max_latency_ms)
-    recording = stack.enter_context(RecordingSwitch(arguments.run_folder, arguments.append, monitor.warn))
-
-    def on_decision(decision: Decision) -> None:
-        recording.record(decision)
-        monitor.decided(decision)
-
-    controller = SpeedController(settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners)
-    seat = DriverSeat(Driver(policy, controller, on_decision), monitor.driven_by_hand)
-    try:
-        viewer = Viewer(monitor, Saliency(policy.model, policy.preprocessing).mask)
-    except UserError as error:
-        viewer = Viewer(monitor, None, str(error))
-    region = seen_region(policy.model, policy.preprocessing)
-    return Cockpit(seat, monitor, recording, stack.enter_context(viewer), str(policy.preprocessing), region)
-
-
-def _end_with_stdin() -> None:
-    """Wait until whoever holds the other end of standard input is gone, and end as on Ctrl-C."""
-    sys.stdin.buffer.read()
-    signal.raise_signal(signal.SIGINT)

@@ -1,11 +1,20 @@
-"""All of one drive but the wire: who drives, what is seen of it, and what is kept of it."""
+"""Policy + settings -> all of one drive but the wire: who drives, what is seen of it, and what is kept of it."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from bcclone.drive.controller import SpeedController
+from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.monitor import Monitor
 from bcclone.drive.recording_switch import RecordingSwitch
 from bcclone.drive.seat import DriverSeat
+from bcclone.drive.settings import DriveSettings
 from bcclone.drive.viewer import Viewer
+from bcclone.errors import UserError
+from bcclone.policy import Policy
+from bcclone.saliency import Saliency, seen_region
 
 
 @dataclass(frozen=True)
@@ -17,5 +26,32 @@ class Cockpit:
     monitor: Monitor
     recording: RecordingSwitch
     viewer: Viewer
-    sees: str = ""
-    region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    sees: str
+    region: tuple[float, float, float, float]
+
+
+@contextmanager
+def open_cockpit(
+    policy: Policy, settings: DriveSettings, run_folder: Path | None = None, append: bool = False
+) -> Iterator[Cockpit]:
+    """Yield the parts of a drive, put together; raises UserError when the run folder cannot be had."""
+    monitor = Monitor(settings.max_latency_ms)
+    with ExitStack() as stack:
+        recording = stack.enter_context(RecordingSwitch(run_folder, append, monitor.warn))
+
+        def on_decision(decision: Decision) -> None:
+            recording.record(decision)
+            monitor.decided(decision)
+
+        controller = SpeedController(settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners)
+        seat = DriverSeat(Driver(policy, controller, on_decision), monitor.driven_by_hand)
+        viewer = stack.enter_context(_make_viewer(policy, monitor))
+        region = seen_region(policy.model, policy.preprocessing)
+        yield Cockpit(seat, monitor, recording, viewer, str(policy.preprocessing), region)
+
+
+def _make_viewer(policy: Policy, monitor: Monitor) -> Viewer:
+    try:
+        return Viewer(monitor, Saliency(policy.model, policy.preprocessing).mask)
+    except UserError as error:
+        return Viewer(monitor, None, str(error))

@@ -1,12 +1,15 @@
-"""Model -> a drive server in a process of its own, as a user starts it, for as long as it is needed."""
+"""Model -> a drive server in a process of its own, as a user starts it, for as long as it is needed; both its ends."""
 
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO
 
 from bcclone.errors import UserError
@@ -16,22 +19,40 @@ _CONNECTED = "a car is connected\n"
 _LISTENING = re.compile(r"listening on \S+:(\d+);")
 
 
+@dataclass(frozen=True)
+class Served:
+    """A running drive server: its port on this machine, and its process."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
-def served(arguments: Sequence[object]) -> Iterator[int]:
-    """Run `bcclone drive` with the arguments on a free port of this machine, yield the port, end it with the block.
+def served(arguments: Sequence[object], program: Sequence[str] = ("-m", "bcclone", "drive")) -> Iterator[Served]:
+    """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.
 
     It ends, too, when this process is killed. What it says at its end goes to standard error. Raises UserError with
-    its own words when it ends before it listens.
+    its own words when it ends before it listens. program: another one that takes the same options.
     """
-    command = [sys.executable, "-m", "bcclone", "drive", *map(str, arguments), "--port", "0", "--end-with-stdin"]
+    command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=said)
         try:
-            yield _port(process, said)
+            yield Served(_port(process, said), process.pid)
         finally:
             _end(process)
             _, _, after = _output(said).partition(_CONNECTED)
             print(after.strip(), file=sys.stderr, flush=True)
+
+
+def end_with_stdin() -> None:
+    """End this process as on Ctrl-C when whoever holds the other end of standard input is gone."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _port(process: subprocess.Popen[bytes], said: IO[str]) -> int:

@@ -36,6 +36,9 @@ class Websocket:
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._handshake(headers)
         sock.settimeout(limits.SILENT_SECONDS)
+        # an answer must not wait for the client to acknowledge the one before, which takes it 40 ms
+        with contextlib.suppress(OSError):  # closed meanwhile
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def wait(self) -> str | bytes | None:
         """Return the next message; None at the end of the connection, whoever ended it and why."""
@@ -103,16 +106,21 @@ class Websocket:
         return "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)  # type: ignore[arg-type]
 
     def _read(self) -> bytes:
-        """Take all that has come at once, and acknowledge it at once.
-
-        The simulator's many small writes wait 44 ms for each other unless each is acknowledged (fact 2).
-        """
+        """Take all that has come at once."""
         data: bytes = self._socket.recv(_LARGEST_READ)
-        if hasattr(socket, "TCP_QUICKACK"):  # Linux
-            with contextlib.suppress(OSError):  # closed meanwhile
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # does not last beyond this recv
+        self._acknowledge_at_once()
         return data
 
     def _send(self, event: Any) -> None:
         with self._sending:
             self._socket.sendall(self._protocol.send(event))
+        self._acknowledge_at_once()
+
+    def _acknowledge_at_once(self) -> None:
+        """Have what comes next acknowledged at once; to be asked for anew after each receive and send.
+
+        The simulator's many small writes wait 44 ms for each other unless each is acknowledged (fact 2).
+        """
+        if hasattr(socket, "TCP_QUICKACK"):  # Linux
+            with contextlib.suppress(OSError):  # closed meanwhile
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

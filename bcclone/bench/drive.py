@@ -1,0 +1,133 @@
+"""Model, frames -> how fast the drive server answers: both its modes, `model.predict`, and pages that watch.
+
+The servers run side by side, and are asked in turns, so that a slow moment of the machine hits them alike.
+"""
+
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.bench import Measure
+from bcclone.bench.rounds import measure_rounds, telemetry_texts
+from bcclone.drive.process import served
+from bcclone.drive.settings import ASYNC_MODES
+from bcclone.images import encode_jpeg
+from bcclone.simulator.car import start_on
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.replay import Replay
+from bcclone.simulator.track import load_track
+
+_P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
+_PAGES = 2
+_TURNS = 10
+_PREDICT_SHARE = 20  # of the rounds, one in so many: it takes that much longer
+_PREDICTING = ("-m", "bcclone.bench.predicting")
+_WATCH = """
+import sys, urllib.request
+with urllib.request.urlopen(sys.argv[1]) as events:
+    events.readline()
+    print("watching", flush=True)
+    while events.read(65536):
+        pass
+"""
+
+
+def frames_to_send(recording: Path | None, count: int = 60) -> list[bytes]:
+    """Return camera frames as JPEG: a recording's, or drawn along the lake track."""
+    if recording is not None:
+        world = Replay(recording, count)
+        return [state.jpeg for state in iter(world.look, None)]
+    renderer, track = Renderer("lake", Conditions()), load_track("lake")
+    places = np.linspace(0, track.length_m, count, endpoint=False)
+    return [encode_jpeg(renderer.frame(start_on(track, along_m=along))) for along in places]
+
+
+def measure_drive(model: Path, jpegs: Sequence[bytes], rounds: int) -> list[Measure]:
+    """Return the drive server's figures; the default mode must reach the bars."""
+    texts = telemetry_texts(jpegs)
+    first = _first_frame_seconds(model, texts)
+    default = ASYNC_MODES[0]
+    with ExitStack() as stack:
+        modes = {mode: stack.enter_context(served([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
+        predicting = stack.enter_context(served([model], _PREDICTING)).port
+        turn = max(rounds // _TURNS, 1)
+
+        def with_pages(ask: Callable[[], list[float]]) -> list[float]:
+            with _pages(modes[default]):
+                return ask()
+
+        contestants: dict[str, Callable[[], list[float]]] = {
+            mode: partial(measure_rounds, port, texts, turn) for mode, port in modes.items()
+        }
+        contestants[f"{_PAGES} pages"] = lambda: with_pages(contestants[default])
+        contestants["two loops"] = lambda: measure_rounds(modes[default], texts, turn, loops=2)
+        contestants["30 a second"] = lambda: measure_rounds(modes[default], texts, max(turn // 4, 1), rate=30.0)
+        contestants["model.predict"] = lambda: measure_rounds(predicting, texts, max(turn // _PREDICT_SHARE, 1))
+        times = _take_turns(contestants)
+    return [*first, *_compare(times, default)]
+
+
+def _take_turns(contestants: dict[str, Callable[[], list[float]]]) -> dict[str, np.ndarray]:
+    """Ask one after the other, again and again, after a first time that does not count; return the milliseconds."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for number in range(_TURNS + 1):
+        for name, ask in contestants.items():
+            milliseconds = ask()
+            if number:
+                times[name] += milliseconds
+    return {name: np.array(milliseconds) for name, milliseconds in times.items()}
+
+
+def _compare(times: dict[str, np.ndarray], default: str) -> list[Measure]:
+    measures = []
+    for name, milliseconds in times.items():
+        p50, p99 = np.percentile(milliseconds, [50, 99])
+        bars = (_P50_BAR_MS, _P99_BAR_MS) if name == default else (None, None)
+        measures.append(Measure(f"request to steer, {name}, p50", float(p50), "ms", bars[0], least=False))
+        measures.append(Measure(f"request to steer, {name}, p99", float(p99), "ms", bars[1], least=False))
+    p50, p99 = np.percentile(times[default], [50, 99])
+    pages = np.percentile(times[f"{_PAGES} pages"], [50, 99])
+    predict = float(np.median(times["model.predict"]))
+    measures.append(Measure("times faster than model.predict, p50", predict / float(p50), "x", _PREDICT_BAR))
+    measures.append(
+        Measure(f"with {_PAGES} pages to without, p50", float(pages[0] / p50), "x", _PAGES_BAR, least=False)
+    )
+    measures.append(Measure(f"with {_PAGES} pages to without, p99", float(pages[1] / p99), "x"))
+    return measures
+
+
+def _first_frame_seconds(model: Path, texts: Sequence[str]) -> list[Measure]:
+    begun = time.perf_counter()
+    with served([model]) as server:
+        listening = time.perf_counter()
+        (first,) = measure_rounds(server.port, texts, 1)
+        served_at = time.perf_counter()
+    return [
+        Measure("start to listening, warmed up", listening - begun, "s"),
+        Measure("start to first frame answered", served_at - begun, "s"),
+        Measure("request to steer, the first frame", first, "ms"),
+    ]
+
+
+@contextmanager
+def _pages(port: int) -> Iterator[None]:
+    """Watch by two pages' streams, each read by a process of its own."""
+    command = [sys.executable, "-c", _WATCH, f"http://127.0.0.1:{port}/events"]
+    readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(_PAGES)]
+    try:
+        for reader in readers:
+            if reader.stdout is not None:
+                reader.stdout.readline()
+        yield
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.communicate()

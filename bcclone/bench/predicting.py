@@ -1,0 +1,47 @@
+"""The drive server with `model.predict` for each frame, as most servers of the field have it, to compare with.
+
+python -m bcclone.bench.predicting MODEL --port 0 --end-with-stdin
+"""
+
+import argparse
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from bcclone.drive.cockpit import open_cockpit
+from bcclone.drive.process import end_with_stdin
+from bcclone.drive.server import listen, serve
+from bcclone.drive.settings import DriveSettings
+from bcclone.images import Image
+from bcclone.model_file import load_model_file
+from bcclone.policy import Policy
+from bcclone.tensorflow_quietly import load_tensorflow
+
+
+class PredictingPolicy(Policy):
+    """A policy that asks Keras's predict for each frame."""
+
+    def act(self, frame: Image) -> float:
+        """Return the steering for an RGB frame, uint8 (160, 320, 3)."""
+        return float(self.model.predict(self.preprocessing.apply(frame)[None], verbose=0)[0, 0])
+
+
+def main() -> int:
+    """Serve until standard input ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--end-with-stdin", action="store_true")
+    arguments = parser.parse_args()
+    load_tensorflow(threads=1)
+    settings = DriveSettings(port=arguments.port)
+    policy = PredictingPolicy(load_model_file(arguments.model, None))
+    with closing(listen(settings.host, settings.port)) as listener, open_cockpit(policy, settings) as cockpit:
+        if arguments.end_with_stdin:
+            end_with_stdin()
+        serve(cockpit, listener, settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Frames -> milliseconds from each telemetry to its answer, over the simulator's wire."""
+
+import base64
+import itertools
+import json
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from bcclone.errors import UserError
+from bcclone.simulator.client import connected
+from bcclone.simulator.websocket import UnitySocket
+
+_SILENCE_SECONDS = 10.0
+
+
+def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
+    """Return telemetry as the simulator sends it, one for each frame."""
+    fields = {"steering_angle": "0.0000", "throttle": "0.3000", "speed": "20.0000"}
+    return [
+        "42" + json.dumps(["telemetry", fields | {"image": base64.b64encode(jpeg).decode()}], separators=(",", ":"))
+        for jpeg in jpegs
+    ]
+
+
+def measure_rounds(port: int, texts: Sequence[str], rounds: int, loops: int = 1, rate: float = 0.0) -> list[float]:
+    """Return the milliseconds of each round: a telemetry is sent, its answer awaited.
+
+    loops: how many are on their way at a time; the simulator has 2. rate: rounds a second, 0 for as many as can be.
+    """
+    milliseconds = []
+    with connected("127.0.0.1", port) as connection:
+        telemetry = itertools.cycle(texts)
+        asked: deque[float] = deque()
+        for _ in range(loops - 1):
+            asked.append(time.perf_counter())
+            connection.send_text(next(telemetry))
+        for _ in _paced(rounds, rate):
+            asked.append(time.perf_counter())
+            connection.send_text(next(telemetry))
+            _await_steer(connection)
+            milliseconds.append((time.perf_counter() - asked.popleft()) * 1000)
+        for _ in range(loops - 1):
+            _await_steer(connection)
+    return milliseconds
+
+
+def _paced(rounds: int, rate: float) -> Iterator[int]:
+    begun = time.monotonic()
+    for number in range(rounds):
+        if rate:
+            time.sleep(max(begun + number / rate - time.monotonic(), 0.0))
+        yield number
+
+
+def _await_steer(connection: UnitySocket) -> None:
+    until = time.monotonic() + _SILENCE_SECONDS
+    while (message := connection.receive(until - time.monotonic())) is not None:
+        if message.startswith('42["steer"'):
+            return
+    raise UserError(f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s")
