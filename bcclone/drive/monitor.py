@@ -13,7 +13,7 @@ from bcclone.drive.driver import Decision
 from bcclone.protocol import Telemetry
 
 HISTORY_SECONDS = 60.0
-_HISTORY_STEP = 0.1
+_HISTORY_STEP = 0.09  # so that every third frame of 30 a second is kept, whatever is rounded
 _LATENCIES = 1000  # that p50 and p99 are taken of
 _WARNINGS = 8
 _RATE_SECONDS = 2.0
@@ -54,7 +54,7 @@ class Monitor:
         self._lock = threading.Lock()
         self._decision: Decision | None = None
         self._telemetry: Telemetry | None = None
-        self._history: deque[Moment] = deque(maxlen=round(HISTORY_SECONDS / _HISTORY_STEP))
+        self._history: deque[Moment] = deque()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._answers: deque[float] = deque(maxlen=1000)
         self._warnings: dict[str, Warned] = {}
@@ -152,6 +152,8 @@ class Monitor:
         speed, control = decision.telemetry.speed_mph, decision.control
         values = (speed, decision.set_speed_mph, decision.steering, control.steering, control.throttle, latency_ms)
         self._history.append(Moment(now, *values))
+        while self._history[0].seconds < now - HISTORY_SECONDS:
+            self._history.popleft()
 
     def _rate(self) -> float:
         """Return the answers a second of late."""

@@ -2,9 +2,11 @@
 
 import hmac
 import ipaddress
+import re
+import socket
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from bcclone.drive.settings import is_this_machine
 from bcclone.drive.wire import limits
@@ -12,6 +14,7 @@ from bcclone.drive.wire import limits
 WSGIApp = Callable[[dict[str, Any], Any], Any]
 
 _DRIVES = "/socket.io"
+_HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
 
 
 class Access:
@@ -46,7 +49,7 @@ class Access:
     def is_same_origin(self, environ: dict[str, Any]) -> bool:
         """Return whether a request comes from a page of this server, or from no page."""
         origin = environ.get("HTTP_ORIGIN")
-        return not origin or urlsplit(origin).netloc == environ.get("HTTP_HOST")
+        return not origin or origin.partition("://")[2] == environ.get("HTTP_HOST")
 
     def _may_drive(self, environ: dict[str, Any]) -> bool:
         """The simulator cannot send a token, so on this machine it needs none."""
@@ -57,11 +60,11 @@ class Access:
         return self.knows(offered)
 
     def _names_this_server(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
+        name = _HOST.sub(r"\1", host.lower())
         try:
-            ipaddress.ip_address(name.partition("%")[0])
+            ipaddress.ip_address(name.strip("[]"))
         except ValueError:
-            return name in ("", "localhost", self._host.lower())
+            return name in ("", "localhost", self._host.lower(), socket.gethostname().lower())
         return True
 
 
