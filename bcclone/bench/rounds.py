@@ -6,10 +6,11 @@ import json
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from bcclone.errors import UserError
 from bcclone.simulator.client import connected
-from bcclone.simulator.websocket import UnitySocket
+from bcclone.simulator.websocket import ServerGone, UnitySocket
 
 _SILENCE_SECONDS = 10.0
 
@@ -27,9 +28,10 @@ def measure_rounds(port: int, texts: Sequence[str], rounds: int, loops: int = 1,
     """Return the milliseconds of each round: a telemetry is sent, its answer awaited.
 
     loops: how many are on their way at a time; the simulator has 2. rate: rounds a second, 0 for as many as can be.
+    Raises UserError when the server does not answer.
     """
     milliseconds = []
-    with connected("127.0.0.1", port) as connection:
+    with connected("127.0.0.1", port) as connection, _ending_in_words():
         telemetry = itertools.cycle(texts)
         asked: deque[float] = deque()
         for _ in range(loops - 1):
@@ -45,6 +47,14 @@ def measure_rounds(port: int, texts: Sequence[str], rounds: int, loops: int = 1,
     return milliseconds
 
 
+@contextmanager
+def _ending_in_words() -> Iterator[None]:
+    try:
+        yield
+    except ServerGone as error:
+        raise UserError(f"the drive server ended the connection: {error}") from None
+
+
 def _paced(rounds: int, rate: float) -> Iterator[int]:
     begun = time.monotonic()
     for number in range(rounds):
@@ -58,4 +68,6 @@ def _await_steer(connection: UnitySocket) -> None:
     while (message := connection.receive(until - time.monotonic())) is not None:
         if message.startswith('42["steer"'):
             return
+        if message == "2":
+            connection.send_text("3")
     raise UserError(f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s")
