@@ -18,6 +18,7 @@ import pytest
 import requests
 import socketio
 
+from bcclone.drive.settings import ASYNC_MODES
 from bcclone.errors import UserError
 from bcclone.images import decode_jpeg, encode_jpeg
 from bcclone.recording import read_log
@@ -37,7 +38,7 @@ class Server:
         self.said = ""
         for text in self.process.stdout:
             self.said += text
-            if found := re.search(r"listening on 127\.0\.0\.1:(\d+)", text):
+            if found := re.search(r"listening on \S+:(\d+);", text):
                 self.port = int(found[1])
                 return
         raise AssertionError(self.said)
@@ -59,10 +60,10 @@ def serving(model, *arguments, port=0):
             server.end(signal.SIGKILL)
 
 
-@pytest.fixture(scope="module")
-def port(untrained_model):
+@pytest.fixture(scope="module", params=ASYNC_MODES)
+def port(untrained_model, request):
     """The port of a server that the tests of this module share; it must end without a traceback."""
-    with serving(untrained_model) as server:
+    with serving(untrained_model, "--async-mode", request.param) as server:
         yield server.port
         assert server.end() == 0
         assert "Traceback" not in server.said, server.said
@@ -323,6 +324,174 @@ def test_the_state_counts(port):
     drive(port, Still(10))
     after = requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()
     assert after["answered"] - before["answered"] >= 9
+
+
+def state_of(port):
+    return requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()
+
+
+def wait_for(port, **values):
+    """Wait until the server's state has these values."""
+    until = time.monotonic() + 5
+    while {name: (state := state_of(port))[name] for name in values} != values:
+        assert time.monotonic() < until, state
+        time.sleep(0.05)
+
+
+def events_until(connection, name, seconds=5):
+    """Return the names of the events up to and with one of that name."""
+    names = []
+    until = time.monotonic() + seconds
+    while not names or names[-1] != name:
+        assert time.monotonic() < until, names
+        if (event := next_event(connection, 0.5)) is not None:
+            names.append(event[0])
+    return names
+
+
+def test_the_newer_connection_drives_and_the_older_gets_the_car_back(port):
+    with raw(port) as older:
+        older.send_text(telemetry_text())
+        assert next_event(older)[0] == "steer"
+        with raw(port) as newer:
+            newer.send_text('42["telemetry",null]')  # a held key is no claim
+            assert events_until(newer, "manual") == ["manual"]
+            older.send_text(telemetry_text())
+            assert next_event(older)[0] == "steer"
+            newer.send_text(telemetry_text())
+            assert events_until(newer, "steer") == ["steer"]
+            assert next_event(older) == ["manual", {}]
+            older.send_text(telemetry_text())
+            assert next_event(older) == ["manual", {}]
+            newer.send_text(telemetry_text())
+            assert next_event(newer)[0] == "steer"
+            wait_for(port, waiting_cars=1)
+        assert next_event(older) == ["manual", {}]  # which makes the simulator send telemetry again
+        older.send_text(telemetry_text())
+        assert next_event(older)[0] == "steer"
+
+
+def test_two_cars_at_a_time_lose_no_loop_between_them(port):
+    with connected("127.0.0.1", port) as first, raw(port) as second:
+        second.send_text(telemetry_text())
+        report = UnityClient(first, Still(40)).drive()
+    assert report.lost_loops == 0
+    assert report.steers + report.manuals == 39
+    assert report.steers >= 30
+
+
+def test_a_car_that_lost_its_answers_is_woken(port):
+    with raw(port) as connection:
+        connection.send_text(telemetry_text())
+        assert next_event(connection)[0] == "steer"
+        begun = time.monotonic()  # and no telemetry follows
+        assert events_until(connection, "manual", seconds=8) == ["manual"]
+        assert time.monotonic() - begun > 2.5
+        connection.send_text(telemetry_text())
+        assert next_event(connection)[0] == "steer"
+        state = state_of(port)
+        assert state["woken"] >= 1
+        assert any("wake" in warned["text"] for warned in state["warnings"])
+
+
+def test_telemetry_that_is_no_json_is_answered_too(port):
+    with raw(port) as connection:
+        connection.send_text(telemetry_text())
+        assert next_event(connection)[0] == "steer"
+        for text in ('42["telemetry",{"speed":}]', '42["telemetry",' + "[" * 200, '42["telemetry",'):
+            connection.send_text(text)
+            assert next_event(connection) == ["manual", {}]
+        connection.send_text(telemetry_text())
+        assert next_event(connection)[0] == "steer"
+
+
+def test_a_client_that_has_left_is_forgotten(port):
+    drive(port, Still(5))
+    wait_for(port, clients=0, connection="none", dialect="")
+
+
+def test_the_state_says_what_the_client_speaks(port):
+    with raw(port) as connection:
+        connection.send_text(telemetry_text())
+        next_event(connection)
+        assert state_of(port)["dialect"] == "Unity simulator"
+
+
+def test_slow_answers_are_counted_against_the_limit(untrained_model):
+    with serving(untrained_model, "--max-latency-ms", "0.01") as server:
+        drive(server.port, Still(10))
+        latency = state_of(server.port)["latency_ms"]
+        assert (latency["limit"], latency["slow"]) == (0.01, 9)
+
+
+def test_it_slows_in_corners_if_asked_to(untrained_model, tmp_path):
+    from bcclone.policy import load_policy
+
+    throttles = {}
+    for options in ((), ("--slow-in-corners", "--min-speed", "5")):
+        with serving(untrained_model, "--speed", "13.5", *options) as server:
+            world = Still(6)
+            drive(server.port, world)
+            throttles[options] = world.controls[0][1]
+    steering = abs(load_policy(untrained_model).act(decode_jpeg(FRAME)))
+    slower = min(max((steering - 0.1) / 0.4, 0), 1) * 8.5
+    straight, corner = throttles.values()
+    assert straight - corner == pytest.approx(slower * 0.102, abs=1e-5)
+
+
+def test_other_machines_are_let_in_only_with_a_token(untrained_model):
+    refused = run_script("drive.py", untrained_model, "--host", "0.0.0.0", "--port", 0, code=1)
+    assert "--token" in refused.stderr
+    with serving(untrained_model, "--host", "0.0.0.0", "--token", "let me in") as server:
+        assert "unencrypted" in server.said
+        assert drive(server.port, Still(5)).steers == 4  # the simulator of this machine
+        assert requests.get(f"http://127.0.0.1:{server.port}/state", timeout=5).status_code == 401
+        assert server.end() == 0
+
+
+def test_the_first_answer_is_shown(untrained_model):
+    with serving(untrained_model) as server:
+        assert server.process.stdout.readline() == f"watch it drive: http://127.0.0.1:{server.port}/\n"
+        drive(server.port, Still(5))
+        server.end()
+        assert re.search(r"first frame answered in \d+\.\d ms", server.said)
+
+
+@pytest.mark.slow
+def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model):
+    """Fact 9: it pings every 25 s, and expects no more; in both modes at a time."""
+    with (
+        serving(untrained_model, "--async-mode", ASYNC_MODES[0]) as first,
+        serving(untrained_model, "--async-mode", ASYNC_MODES[1]) as second,
+        raw(first.port) as one,
+        raw(second.port) as other,
+    ):
+        for connection in (one, other):
+            connection.send_text(telemetry_text())
+            assert next_event(connection)[0] == "steer"
+        begun = pinged = time.monotonic()
+        while time.monotonic() - begun < 110:
+            for connection in (one, other):
+                if connection.receive(0.1) == "2":
+                    connection.send_text("3")
+                if time.monotonic() - pinged > 25:
+                    connection.send_text("2")
+            if time.monotonic() - pinged > 25:
+                pinged = time.monotonic()
+        for connection in (one, other):
+            connection.send_text(telemetry_text())
+            assert "steer" in events_until(connection, "steer")
+
+
+@pytest.mark.slow
+def test_two_minutes_of_driving_leave_memory_and_times_as_they_were(tmp_path):
+    """The bench's hour, shortened; a machine that is busy may miss the bar of the times, never that of the memory."""
+    done = subprocess.run(
+        command("bench", "soak", "--minutes", 2, "--json"), capture_output=True, text=True, check=False
+    )
+    measures = {measure["name"]: measure for measure in json.loads(done.stdout)["measures"]}
+    assert measures["frames answered"]["value"] == 3600
+    assert measures["memory at the end to after warming up"]["reached"], done.stdout
 
 
 def test_a_run_is_recorded_as_received_and_answered(untrained_model, simulated_recording, tmp_path):
