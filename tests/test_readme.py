@@ -12,6 +12,7 @@ import pytest
 from bcclone.cli import COMMANDS, make_parser
 from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
+from bcclone.drive.settings import DriveSettings
 from bcclone.evaluate import EvaluateSettings
 from bcclone.images import Preprocessing
 from bcclone.samples import SAMPLE, SampleSettings
@@ -77,6 +78,12 @@ DEFAULTS = {
     **defaults_of("simulate", Conditions(), without=""),
     **defaults_of("simulate", ExpertSettings(), without="speed_mph"),
     **defaults_of("demo", DemoSettings(), without="speed_mph"),
+    "drive --host": DriveSettings().host,
+    "drive --port": DriveSettings().port,
+    "drive --speed": DriveSettings().speed_mph,
+    "drive --min-speed": DriveSettings().min_speed_mph,
+    "drive --max-latency-ms": DriveSettings().max_latency_ms,
+    "drive --async-mode": DriveSettings().async_mode,
     "simulate --speed": ExpertSettings().speed_mph,
     "evaluate --speed": EvaluateSettings().speed_mph,
     "demo --speed": DemoSettings().speed_mph,

@@ -5,13 +5,16 @@ import shutil
 import numpy as np
 import pytest
 
+from bcclone.drive.driver import Decision
 from bcclone.drive.recorder import Recorder
+from bcclone.drive.recording_switch import RecordingSwitch
 from bcclone.errors import UserError
 from bcclone.images import encode_jpeg
 from bcclone.protocol import Control, Telemetry
 from bcclone.recording import read_log
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
+TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)
 
 
 def record(folder, append=False, frames=FRAMES):
@@ -82,8 +85,57 @@ def test_an_unusable_place_is_told(tmp_path):
         Recorder(tmp_path / "file" / "run1")
 
 
-def test_a_disk_that_fails_stops_the_recording_and_not_the_car(tmp_path, monkeypatch):
+def test_a_folder_that_goes_ends_the_recording_and_says_why(tmp_path):
+    told = []
+    with Recorder(tmp_path / "run1", on_failure=told.append) as recorder:
+        shutil.rmtree(tmp_path / "run1")
+        for _ in range(5):
+            recorder.record(TELEMETRY, CONTROL)
+    assert (recorder.recorded, recorder.on) == (0, False)
+    assert recorder.dropped >= 1
+    assert recorder.failure == "No such file or directory"
+    assert told == ["the recording has ended: No such file or directory"]
+
+
+def test_a_pause_keeps_nothing_and_a_new_start_goes_on(tmp_path):
     with Recorder(tmp_path / "run1") as recorder:
-        recorder.folder = tmp_path / "gone"
-        recorder.record(Telemetry(0, 0, 1, FRAMES[0]), Control(0, 0))
-    assert (recorder.recorded, recorder.dropped) == (0, 1)
+        for on in (True, False, True):
+            recorder.on = on
+            recorder.record(TELEMETRY, CONTROL)
+    assert recorder.recorded == 2
+    assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 2
+
+
+def test_more_than_the_disk_takes_is_dropped_and_counted(tmp_path):
+    recorder = Recorder(tmp_path / "run1")  # whose thread has not begun
+    for _ in range(300):
+        recorder.record(TELEMETRY, CONTROL)
+    with recorder:
+        pass
+    assert (recorder.recorded, recorder.dropped) == (256, 44)
+    assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 256
+
+
+DECISION = Decision(TELEMETRY, CONTROL, 0.1, 25.0)
+
+
+def test_the_switch_begins_a_run_folder_where_none_was_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with RecordingSwitch(None) as switch:
+        switch.record(DECISION)
+        assert (switch.on, switch.summary(), list(tmp_path.iterdir())) == (False, "", [])
+        switch.turn(True)
+        switch.record(DECISION)
+        switch.turn(False)
+        switch.record(DECISION)
+    (folder,) = tmp_path.iterdir()
+    assert folder.name.startswith("run-20")
+    assert switch.figures() == {"on": False, "folder": folder.name, "recorded": 1, "dropped": 0, "failure": ""}
+    assert f"python video.py {folder.name}" in switch.summary()
+
+
+def test_the_switch_is_on_from_the_start_where_a_folder_is_named(tmp_path):
+    with RecordingSwitch(tmp_path / "run1") as switch:
+        assert switch.on
+        switch.record(DECISION)
+    assert switch.figures()["recorded"] == 1

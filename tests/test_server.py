@@ -6,6 +6,7 @@ its UnitySocket where a test needs them literally.
 
 import base64
 import json
+import os
 import re
 import signal
 import socket
@@ -32,9 +33,9 @@ FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dty
 class Server:
     """drive.py as a process of its own; `said` is what it printed, once it has ended."""
 
-    def __init__(self, model, *arguments, port=0):
+    def __init__(self, model, *arguments, port=0, **options):
         line = command("drive.py", model, *arguments, "--port", port)
-        self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
         self.said = ""
         for text in self.process.stdout:
             self.said += text
@@ -51,8 +52,8 @@ class Server:
 
 
 @contextmanager
-def serving(model, *arguments, port=0):
-    server = Server(model, *arguments, port=port)
+def serving(model, *arguments, port=0, **options):
+    server = Server(model, *arguments, port=port, **options)
     try:
         yield server
     finally:
@@ -521,6 +522,31 @@ def test_ctrl_c_during_driving_keeps_the_last_frames(untrained_model, tmp_path):
             assert server.end(signal.SIGINT) == 0
         assert "Traceback" not in server.said
     assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 30
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits a process's files as a full disk would")
+def test_a_disk_that_fills_ends_the_recording_and_not_the_drive(untrained_model, tmp_path):
+    import resource
+
+    small = encode_jpeg(np.zeros((160, 320, 3), np.uint8))
+    limit = 4000  # bytes a file: the frames fit, and some 40 rows of the log
+
+    def fill():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    with serving(untrained_model, tmp_path / "run1", preexec_fn=fill) as server:
+        assert drive(server.port, Still(100, jpeg=small)).steers == 99
+        state = state_of(server.port)
+        assert state["recording"]["failure"] in ("File too large", "No space left on device")
+        assert not state["recording"]["on"]
+        assert any("the recording has ended" in warned["text"] for warned in state["warnings"])
+        assert server.end() == 0
+        assert "driving goes on" in server.said
+    assert len(small) < limit
+    log = read_log(tmp_path / "run1" / "driving_log.csv")
+    assert log.bad_rows == ()
+    assert 20 < len(log.rows) < 60
+    assert sorted(log.rows["center"]) == sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
 
 
 def test_a_kill_during_driving_leaves_a_valid_recording(untrained_model, tmp_path):

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--async-mode",
         choices=ASYNC_MODES,
-        help="how connections are served: a thread each, or by eventlet (threading)",
+        help="how connections are served: a thread each (threading), or all in one by eventlet",
     )
     parser.add_argument(
         "--end-with-stdin", action="store_true", help="end when standard input ends, with the program that started it"
