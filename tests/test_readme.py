@@ -12,7 +12,6 @@ import pytest
 from bcclone.cli import COMMANDS, make_parser
 from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
-from bcclone.drive.settings import DriveSettings
 from bcclone.evaluate import EvaluateSettings
 from bcclone.images import Preprocessing
 from bcclone.samples import SAMPLE, SampleSettings

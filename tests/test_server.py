@@ -455,7 +455,7 @@ def test_the_first_answer_is_shown(untrained_model):
         assert server.process.stdout.readline() == f"watch it drive: http://127.0.0.1:{server.port}/\n"
         drive(server.port, Still(5))
         server.end()
-        assert re.search(r"first frame answered in \d+\.\d ms", server.said)
+        assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", server.said)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ With RUN, the frames and what was answered to them are recorded into that folder
 """
 
 import argparse
+import time
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.append and not arguments.run_folder:
         raise UserError("--append says to add to a run; name its folder: python drive.py MODEL RUN --append")
-    settings = _settings(arguments)
+    began, settings = time.monotonic(), _settings(arguments)
     load_tensorflow(threads=1)  # one frame at a time: a fifth faster than on two, and the other core is the simulator's
     from bcclone.drive.cockpit import open_cockpit
     from bcclone.drive.server import listen, serve
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"warning: {settings.host} lets every machine in that knows the token; it is sent unencrypted")
     with (
         closing(listen(settings.host, settings.port)) as listener,
-        open_cockpit(policy, settings, arguments.run_folder, arguments.append) as cockpit,
+        open_cockpit(policy, settings, arguments.run_folder, arguments.append, began) as cockpit,
     ):
         if arguments.end_with_stdin:
             end_with_stdin()

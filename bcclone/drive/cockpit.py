@@ -32,10 +32,17 @@ class Cockpit:
 
 @contextmanager
 def open_cockpit(
-    policy: Policy, settings: DriveSettings, run_folder: Path | None = None, append: bool = False
+    policy: Policy,
+    settings: DriveSettings,
+    run_folder: Path | None = None,
+    append: bool = False,
+    began: float | None = None,
 ) -> Iterator[Cockpit]:
-    """Yield the parts of a drive, put together; raises UserError when the run folder cannot be had."""
-    monitor = Monitor(settings.max_latency_ms)
+    """Yield the parts of a drive, put together; raises UserError when the run folder cannot be had.
+
+    began: when the program began, by time.monotonic().
+    """
+    monitor = Monitor(settings.max_latency_ms, began)
     with ExitStack() as stack:
         recording = stack.enter_context(RecordingSwitch(run_folder, append, monitor.warn))
 

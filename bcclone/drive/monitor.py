@@ -45,12 +45,17 @@ class Warned:
 class Monitor:
     """Keeps what happened of late; threads may write and read at the same time.
 
-    max_latency_ms: slower answers are counted, 0: none is.
+    max_latency_ms: slower answers are counted, 0: none is. began: when the program began, by the clock; None: now.
     """
 
-    def __init__(self, max_latency_ms: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        max_latency_ms: float = 0.0,
+        began: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.max_latency_ms = max_latency_ms
-        self._clock, self._began = clock, clock()
+        self._clock, self._began = clock, clock() if began is None else began
         self._lock = threading.Lock()
         self._decision: Decision | None = None
         self._telemetry: Telemetry | None = None
@@ -65,7 +70,7 @@ class Monitor:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds since the server began."""
+        """Return the seconds since the program began."""
         return self._clock() - self._began
 
     @property
@@ -94,7 +99,7 @@ class Monitor:
         milliseconds = seconds * 1000
         with self._lock:
             if self.first_answer_seconds is None:
-                self.first_answer_seconds = self.seconds
+                self.first_answer_seconds = round(self.seconds, 2)
             self._latencies.append(milliseconds)
             self._answers.append(self.seconds)
             self._remember(milliseconds)
@@ -117,6 +122,7 @@ class Monitor:
             p50, p99 = self._latency_percentiles()
             return {
                 "seconds": round(self.seconds, 1),
+                "first_answer_seconds": self.first_answer_seconds,
                 "frames": self.frames,
                 "frames_per_second": self._rate(),
                 "speed_mph": telemetry.speed_mph if telemetry else None,

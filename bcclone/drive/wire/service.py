@@ -79,7 +79,10 @@ class DriveService:
             first = self._monitor.first_answer_seconds is None
             self._monitor.answered(seconds)
             if first:
-                tell(f"first frame answered in {seconds * 1000:.1f} ms")
+                tell(
+                    f"first frame answered in {seconds * 1000:.1f} ms, {self._monitor.first_answer_seconds:.1f} s "
+                    "after the start"
+                )
 
     def _driving_session(self) -> str | None:
         """Return the Engine.IO session of the driver."""
