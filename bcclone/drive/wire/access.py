@@ -12,6 +12,7 @@ from bcclone.drive.wire import limits
 WSGIApp = Callable[[dict[str, Any], Any], Any]
 
 _DRIVES = "/socket.io"
+_LONGEST_LENGTH = 20  # digits
 
 
 class Access:
@@ -33,7 +34,7 @@ class Access:
         length = environ.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit()) or "HTTP_TRANSFER_ENCODING" in environ:
             return "400 Bad Request", "a request needs its length as a number"
-        if int(length[:20]) > limits.MESSAGE_BYTES:
+        if len(length) > _LONGEST_LENGTH or int(length) > limits.MESSAGE_BYTES:
             return "413 Content Too Large", f"a request may have {limits.MESSAGE_BYTES} bytes"
         if environ.get("PATH_INFO", "").startswith(_DRIVES) and not self._may_drive(environ):
             return "401 Unauthorized", "this server asks other machines for its token: add ?token=... to the address"
@@ -46,7 +47,10 @@ class Access:
     def is_same_origin(self, environ: dict[str, Any]) -> bool:
         """Return whether a request comes from a page of this server, or from no page."""
         origin = environ.get("HTTP_ORIGIN")
-        return not origin or urlsplit(origin).netloc == environ.get("HTTP_HOST")
+        try:
+            return not origin or urlsplit(origin).netloc == environ.get("HTTP_HOST")
+        except ValueError:  # no address at all
+            return False
 
     def _may_drive(self, environ: dict[str, Any]) -> bool:
         """The simulator cannot send a token, so on this machine it needs none."""
@@ -57,7 +61,10 @@ class Access:
         return self.knows(offered)
 
     def _names_this_server(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:  # no address at all
+            return False
         try:
             ipaddress.ip_address(name.partition("%")[0])
         except ValueError:

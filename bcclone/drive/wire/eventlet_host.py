@@ -32,7 +32,7 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None
         _leaving_taken_sockets(app),
         log_output=False,
         debug=False,
-        keepalive=limits.REQUEST_SECONDS,
+        keepalive=False,  # one request a connection, as the other host has it: a second one could come in for ever
         socket_timeout=limits.REQUEST_SECONDS,
         minimum_chunk_size=1,  # otherwise the page waits until enough has come together
         environ={"wsgi.errors": _Quiet()},
@@ -56,9 +56,11 @@ class _Listener:
 
     def accept(self) -> tuple[Any, Any]:
         """Return the next connection."""
-        sock, address = self._sock.accept()
-        self._connections.accepted(sock)
-        return sock, address
+        while True:
+            sock, address = self._sock.accept()
+            if self._connections.accepted(sock):
+                return sock, address
+            sock.close()
 
 
 def _leaving_taken_sockets(app: WSGIApp) -> WSGIApp:
