@@ -22,8 +22,7 @@ from tests.test_server import FRAME, serving, telemetry_text
 
 LONGEST_GAP_SECONDS = 2.0
 MOST_GROWTH_MB = 60
-MOST_FILES = 15  # more than before, at the end
-MOST_THREADS = 150  # engineio keeps one for 25 s after each session
+MOST_THREADS = MOST_FILES = 15  # more than before, at the end
 LISTEN_SECONDS = 0.1  # how long an attacker waits for what comes back
 
 UPGRADE = (
@@ -101,7 +100,7 @@ def victim(request, untrained_model):
         yield attacked
         assert wait_for(lambda: not any(thread.is_alive() for thread in slow)), "a slow request is never hung up on"
         assert wait_for(lambda: attacked.state()["clients"] == 1), attacked.state()
-        assert wait_for(lambda: attacked.usage()[1] <= attacked.before[1] + MOST_THREADS, 30), attacked.usage()
+        assert wait_for(lambda: attacked.usage()[1] <= attacked.before[1] + MOST_THREADS), attacked.usage()
         assert wait_for(lambda: attacked.usage()[2] <= attacked.before[2] + MOST_FILES), attacked.usage()
         print(request.param, "MB, threads, files:", attacked.before, "->", attacked.usage())
         assert attacked.usage()[0] <= attacked.before[0] + MOST_GROWTH_MB

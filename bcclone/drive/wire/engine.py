@@ -1,14 +1,18 @@
 """Engine.IO and Socket.IO servers with our websocket, our dialects and our limits built in."""
 
+import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 import engineio
 import socketio
+from engineio.exceptions import SocketIsClosedError
+from engineio.packet import PING, Packet
 
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.connections import peer_of
@@ -36,6 +40,7 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
         self.peers: dict[str, tuple[str, str]] = {}
         self.favoured: Callable[[], str | None] = lambda: None
         self.on_answer: Callable[[str, float], None] = lambda sid, seconds: None
+        self._pings: deque[tuple[float, Any]] = deque()
         self._getting: set[tuple[str, bool]] = set()
         self._getting_lock = threading.Lock()
         self._new_sessions = _Allowance(limits.NEW_SESSIONS_PER_SECOND, limits.NEW_SESSIONS_AT_ONCE)
@@ -52,6 +57,22 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
             environ["QUERY_STRING"] = environ["QUERY_STRING"].replace("EIO=3", "EIO=4")
             environ[_EIO3] = True
         return super().handle_request(environ, start_response)
+
+    def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Start a task, but for a session's next ping: engineio has a thread wait for each, when it has left too."""
+        if getattr(target, "__name__", "") == "_send_ping":
+            self._pings.append((time.monotonic() + self.ping_interval, target.__self__))  # type: ignore[attr-defined]
+            return None
+        return super().start_background_task(target, *args, **kwargs)
+
+    def ping(self) -> None:
+        """Ping the sessions whose time has come; to be called every second or so."""
+        while self._pings and self._pings[0][0] <= time.monotonic():
+            _, engine_socket = self._pings.popleft()
+            if not (engine_socket.closing or engine_socket.closed):
+                engine_socket.last_ping = time.time()
+                with contextlib.suppress(SocketIsClosedError):
+                    engine_socket.send(Packet(PING))
 
     def disconnect(self, sid: str | None = None) -> None:
         """Close a session, or all, and wait for nobody: engineio waits until the client has fetched its farewell."""

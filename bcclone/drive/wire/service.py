@@ -3,8 +3,8 @@
 import contextlib
 from typing import Any
 
-import engineio.exceptions
 import socketio
+from engineio.exceptions import SocketIsClosedError
 
 from bcclone.drive.monitor import Monitor
 from bcclone.drive.seat import DriverSeat, Reply
@@ -47,6 +47,7 @@ class DriveService:
         while not self._stopped:
             self._server.sleep(_WATCH_SECONDS)
             self._connections.sweep()
+            self._engine.ping()
             for sid, reply in self._seat.wake():
                 self._monitor.warn("the car was silent for 3 s; a message was sent to wake it")
                 self._send(sid, reply)
@@ -76,7 +77,7 @@ class DriveService:
             tell(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
 
     def _send(self, sid: str, reply: Reply) -> None:
-        with contextlib.suppress(engineio.exceptions.SocketIsClosedError, KeyError):  # it left at this moment
+        with contextlib.suppress(SocketIsClosedError, KeyError):  # it left at this moment
             self._server.emit(reply.event, reply.data, to=sid)
 
     def _answered(self, session: str, seconds: float) -> None:
