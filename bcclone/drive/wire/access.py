@@ -15,6 +15,7 @@ WSGIApp = Callable[[dict[str, Any], Any], Any]
 
 _DRIVES = "/socket.io"
 _HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
+_LONGEST_LENGTH = 20  # digits
 
 
 class Access:
@@ -36,7 +37,7 @@ class Access:
         length = environ.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit()) or "HTTP_TRANSFER_ENCODING" in environ:
             return "400 Bad Request", "a request needs its length as a number"
-        if int(length[:20]) > limits.MESSAGE_BYTES:
+        if len(length) > _LONGEST_LENGTH or int(length) > limits.MESSAGE_BYTES:
             return "413 Content Too Large", f"a request may have {limits.MESSAGE_BYTES} bytes"
         if environ.get("PATH_INFO", "").startswith(_DRIVES) and not self._may_drive(environ):
             return "401 Unauthorized", "this server asks other machines for its token: add ?token=... to the address"

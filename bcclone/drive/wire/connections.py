@@ -1,6 +1,7 @@
 """Accepted sockets -> those that may stay: a client that sends no request in time, or one too many, is hung up on."""
 
 import contextlib
+import io
 import socket
 import threading
 import time
@@ -13,8 +14,9 @@ from bcclone.drive.wire import limits
 class Connections:
     """Every open connection of the server, and since when its request is waited for.
 
-    A request must have come within 10 s, however slowly it trickles; of too many connections the oldest that still
-    waits is closed, so that whoever comes next always gets in.
+    A request must have come within 10 s, however slowly it trickles. Of too many connections the oldest that still
+    waits is hung up on, or else the oldest that is served, so that whoever comes next gets in; favoured returns the
+    driver's peer, which is never hung up on.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,18 +24,25 @@ class Connections:
         self._lock = threading.Lock()
         self._waiting: dict[Any, float] = {}
         self._served: dict[tuple[str, str], Any] = {}
+        self._leaving: list[Any] = []
+        self.favoured: Callable[[], tuple[str, str] | None] = lambda: None
 
-    def accepted(self, sock: Any) -> None:
-        """Take note of a new connection, and make room for it."""
+    def accepted(self, sock: Any) -> bool:
+        """Take note of a new connection, and make room for it; False: it is to be closed, since that takes too long."""
         with self._lock:
             self._forget_closed()
-            if len(self._waiting) + len(self._served) >= limits.SOCKETS and self._waiting:
-                self._hang_up(next(iter(self._waiting)))
+            if len(self._waiting) + len(self._served) >= limits.SOCKETS:
+                self._make_room()
+            if len(self._leaving) >= limits.SOCKETS_LEAVING:
+                return False
             self._waiting[sock] = self._clock()
+            return True
 
     def requested(self, environ: dict[str, Any]) -> None:
-        """Take note that a whole request has come."""
-        peer = environ.get("REMOTE_ADDR", ""), str(environ.get("REMOTE_PORT", ""))
+        """Read a request's body, and take note that the whole request has come."""
+        if (length := int(environ.get("CONTENT_LENGTH") or 0)) > 0:
+            environ["wsgi.input"] = io.BytesIO(_body(environ["wsgi.input"], length))
+        peer = peer_of(environ)
         with self._lock:
             for sock in list(self._waiting):
                 if _peer(sock) == peer:
@@ -47,6 +56,7 @@ class Connections:
             self._forget_closed()
             late = self._clock() - limits.REQUEST_SECONDS
             for sock in [sock for sock, since in self._waiting.items() if since < late]:
+                del self._waiting[sock]
                 self._hang_up(sock)
 
     @property
@@ -59,11 +69,35 @@ class Connections:
     def _forget_closed(self) -> None:
         self._waiting = {sock: since for sock, since in self._waiting.items() if sock.fileno() != -1}
         self._served = {peer: sock for peer, sock in self._served.items() if sock.fileno() != -1}
+        self._leaving = [sock for sock in self._leaving if sock.fileno() != -1]
+
+    def _make_room(self) -> None:
+        if self._waiting:
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            self._hang_up(oldest)
+            return
+        favoured = self.favoured()
+        self._hang_up(self._served.pop(next(peer for peer in self._served if peer != favoured)))
 
     def _hang_up(self, sock: Any) -> None:
-        del self._waiting[sock]
+        self._leaving.append(sock)
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
+
+
+def peer_of(environ: dict[str, Any]) -> tuple[str, str]:
+    """Return the address and the port that a request comes from."""
+    return environ.get("REMOTE_ADDR", ""), str(environ.get("REMOTE_PORT", ""))
+
+
+def _body(stream: Any, length: int) -> bytes:
+    """Return what has come of a body when it is whole, or when its sender is gone or was hung up on."""
+    try:
+        whole: bytes = stream.read(length)
+    except (OSError, ValueError):
+        return b""
+    return whole
 
 
 def _peer(sock: Any) -> tuple[str, str] | None:

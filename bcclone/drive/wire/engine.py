@@ -1,28 +1,34 @@
 """Engine.IO and Socket.IO servers with our websocket, our dialects and our limits built in."""
 
+import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 import engineio
 import socketio
+from engineio.exceptions import SocketIsClosedError
+from engineio.packet import PING, Packet
 
 from bcclone.drive.wire import limits
+from bcclone.drive.wire.connections import peer_of
 from bcclone.drive.wire.dialect import Translator
 from bcclone.drive.wire.packets import TelemetryPacket
 from bcclone.drive.wire.websocket import TAKEN, BadHandshake, Websocket
 
 _EIO3 = "bcclone.eio3"
+_LONGEST_LINE = 250  # of the log
 
 
 class TranslatingEngine(engineio.Server):  # type: ignore[misc]
     """An Engine.IO server that puts a Translator on every websocket, and bounds its sessions.
 
-    translators: by session. favoured: returns the session that is not closed to make room for a new one. on_answer is
-    called with a session and the seconds that it waited for an answer.
+    translators, peers: of the websockets, by session. favoured: returns the session that is not closed to make room
+    for a new one. on_answer is called with a session and the seconds that it waited for an answer.
     """
 
     # returns the socket of a request; set by the module that serves
@@ -31,29 +37,80 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.translators: dict[str, Translator] = {}
+        self.peers: dict[str, tuple[str, str]] = {}
         self.favoured: Callable[[], str | None] = lambda: None
         self.on_answer: Callable[[str, float], None] = lambda sid, seconds: None
+        self._pings: deque[tuple[float, Any]] = deque()
+        self._getting: set[tuple[str, bool]] = set()
+        self._getting_lock = threading.Lock()
         self._new_sessions = _Allowance(limits.NEW_SESSIONS_PER_SECOND, limits.NEW_SESSIONS_AT_ONCE)
         self._async: dict[str, Any] = {**self._async, "websocket": self._make_websocket_app}
 
     def handle_request(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Admit Engine.IO 3 over websocket too, which engineio itself refuses; make room for a new session."""
         query = parse_qs(environ.get("QUERY_STRING", ""))
-        if "sid" not in query:
-            self.sleep(self._new_sessions.take())
-            self._make_room()
-        if query.get("EIO") == ["3"] and query.get("transport") == ["websocket"] and "sid" not in query:
+        if "sid" in query:
+            return self._continue_session(query["sid"][0], environ, start_response)
+        self.sleep(self._new_sessions.take())
+        self._make_room()
+        if query.get("EIO") == ["3"] and query.get("transport") == ["websocket"]:
             environ["QUERY_STRING"] = environ["QUERY_STRING"].replace("EIO=3", "EIO=4")
             environ[_EIO3] = True
         return super().handle_request(environ, start_response)
+
+    def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Start a task, but for a session's next ping: engineio has a thread wait for each, when it has left too."""
+        if getattr(target, "__name__", "") == "_send_ping":
+            self._pings.append((time.monotonic() + self.ping_interval, target.__self__))  # type: ignore[attr-defined]
+            return None
+        return super().start_background_task(target, *args, **kwargs)
+
+    def ping(self) -> None:
+        """Ping the sessions whose time has come; to be called every second or so."""
+        while self._pings and self._pings[0][0] <= time.monotonic():
+            _, engine_socket = self._pings.popleft()
+            if not (engine_socket.closing or engine_socket.closed):
+                engine_socket.last_ping = time.time()
+                with contextlib.suppress(SocketIsClosedError):
+                    engine_socket.send(Packet(PING))
+
+    def disconnect(self, sid: str | None = None) -> None:
+        """Close a session, or all, and wait for nobody: engineio waits until the client has fetched its farewell."""
+        for gone in [sid] if sid is not None else list(self.sockets):
+            if (old := self.sockets.pop(gone, None)) is not None:
+                old.close(wait=False)
+
+    def _continue_session(self, sid: str, environ: dict[str, Any], start_response: Any) -> Any:
+        """Let a session's next request in, one GET at a time: each waits in a thread of its own for what comes next.
+
+        A session that asks twice at once is closed, as the protocol has it; so is one that posts and never fetches.
+        """
+        engine_socket = self.sockets.get(sid)
+        if engine_socket is not None and engine_socket.queue.qsize() > limits.QUEUED_ANSWERS:
+            self.disconnect(sid)
+        key = sid, "HTTP_UPGRADE" in environ
+        if environ["REQUEST_METHOD"] != "GET":
+            response = super().handle_request(environ, start_response)
+            if engine_socket is not None and engine_socket.closed:
+                self.sockets.pop(sid, None)  # engineio itself looks for those once a minute
+            return response
+        with self._getting_lock:
+            busy = key in self._getting
+            self._getting.add(key)
+        if busy:
+            self.disconnect(sid)
+            return super().handle_request(environ, start_response)
+        try:
+            return super().handle_request(environ, start_response)
+        finally:
+            self._getting.discard(key)
 
     def _make_room(self) -> None:
         """Close the oldest sessions but the driver's, so that whoever comes next always finds a place."""
         favoured = self.favoured()
         others = [sid for sid in list(self.sockets) if sid != favoured]
         for sid in others[: max(len(self.sockets) - limits.SESSIONS + 1, 0)]:
-            if (old := self.sockets.pop(sid, None)) is not None:
-                old.close(wait=False)
+            self.disconnect(sid)
 
     def _make_websocket_app(self, handler: Any, *_: Any) -> Callable[..., Any]:
         """Return the WSGI app that engineio calls with the request that becomes a websocket."""
@@ -61,7 +118,7 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
 
         def app(environ: dict[str, Any], start_response: Any) -> Any:
             try:
-                websocket = Websocket(self.socket_of(environ), _headers(environ))
+                websocket = Websocket(self.socket_of(environ), _headers(environ), lambda: self.sleep(0))
             except (BadHandshake, OSError) as error:
                 engine_socket.close(wait=False, abort=True)
                 start_response("400 Bad Request", [("Content-Type", "text/plain")])
@@ -70,10 +127,12 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
             sid = engine_socket.sid
             translator = Translator(websocket, engine_socket, _EIO3 in environ, lambda s: self.on_answer(sid, s))
             self.translators[sid] = translator
+            self.peers[sid] = peer_of(environ)
             try:
                 handler(translator)
             finally:
                 self.translators.pop(sid, None)
+                self.peers.pop(sid, None)
                 websocket.close()
             return []
 
@@ -117,16 +176,29 @@ def _wire_logger() -> logging.Logger:
     logger = logging.getLogger(f"{__name__}.wire")
     if not logger.filters:
         logger.setLevel(logging.ERROR)
-        logger.addFilter(_in_one_line)
+        logger.addFilter(_Brief())
     return logger
 
 
-def _in_one_line(record: logging.LogRecord) -> bool:
-    if record.exc_info:
-        error = record.exc_info[1]
-        record.msg, record.args = "a message that cannot be read: %s: %.200s", (type(error).__name__, error)
+class _Brief(logging.Filter):
+    """Makes one printable line of what engineio says, and lets the first of a kind through, then ever fewer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._times = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is to be shown, and make it short."""
+        text = record.getMessage()
+        if record.exc_info:
+            self._times += 1
+            error = record.exc_info[1]
+            text = f"a message that cannot be read ({self._times} so far): {type(error).__name__}: {error}"
+        # a client could otherwise write lines of its own, or steer the terminal
+        record.msg, record.args = "%s", (text[:_LONGEST_LINE].encode("unicode_escape").decode(),)
+        shown = not record.exc_info or self._times in (1, 10, 100) or self._times % 1000 == 0
         record.exc_info = None
-    return True
+        return shown
 
 
 class _Allowance:

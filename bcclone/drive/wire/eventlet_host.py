@@ -30,9 +30,10 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None
         eventlet.wsgi.server,
         _Listener(eventlet.greenio.GreenSocket(listener), connections),
         _leaving_taken_sockets(app),
+        protocol=_Protocol,
         log_output=False,
         debug=False,
-        keepalive=limits.REQUEST_SECONDS,
+        keepalive=False,  # one request a connection, as the other host has it: a second one could come in for ever
         socket_timeout=limits.REQUEST_SECONDS,
         minimum_chunk_size=1,  # otherwise the page waits until enough has come together
         environ={"wsgi.errors": _Quiet()},
@@ -56,9 +57,11 @@ class _Listener:
 
     def accept(self) -> tuple[Any, Any]:
         """Return the next connection."""
-        sock, address = self._sock.accept()
-        self._connections.accepted(sock)
-        return sock, address
+        while True:
+            sock, address = self._sock.accept()
+            if self._connections.accepted(sock):
+                return sock, address
+            sock.close()
 
 
 def _leaving_taken_sockets(app: WSGIApp) -> WSGIApp:
@@ -72,6 +75,19 @@ def _leaving_taken_sockets(app: WSGIApp) -> WSGIApp:
         return response
 
     return leaving
+
+
+class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
+    """Closes what it opened, also of a client that has gone; eventlet leaves that to the garbage collector."""
+
+    def finish(self) -> None:
+        """End a connection."""
+        try:
+            super().finish()
+        finally:
+            for file in (self.wfile, self.rfile):
+                with contextlib.suppress(OSError, ValueError):
+                    file.close()
 
 
 class _Quiet:

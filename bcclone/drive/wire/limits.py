@@ -7,6 +7,7 @@ QUEUED_ANSWERS = 64  # that a client has not read; the simulator waits for 2 at 
 SESSIONS = 64  # of Engine.IO
 DASHBOARDS = 8
 SOCKETS = 160  # open TCP connections
+SOCKETS_LEAVING = 400  # that were hung up on, and are not closed yet; a process may have 1,024 files
 REQUEST_SECONDS = 10.0  # for a request to come in whole
 SILENT_SECONDS = 85.0  # of a websocket; its pings come every 25
 NEW_SESSIONS_PER_SECOND, NEW_SESSIONS_AT_ONCE = 5.0, 40.0  # a simulator that is turned away returns after 5 ms

@@ -41,6 +41,8 @@ class TelemetryPacket(Packet):  # type: ignore[misc]
 
 
 def _within_limits(decode: Any, encoded_packet: str) -> int:
+    if encoded_packet[0] != str(EVENT) and len(encoded_packet) > limits.CONTROL_BYTES:
+        raise ValueError(f"{len(encoded_packet)} characters in what is no event")  # and some would be sent back
     openings = encoded_packet.count("[") + encoded_packet.count("{")
     if openings > limits.OPENING_BRACKETS:
         raise ValueError(f"{openings} brackets, expected at most {limits.OPENING_BRACKETS}")

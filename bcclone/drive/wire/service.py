@@ -4,6 +4,7 @@ import contextlib
 from typing import Any
 
 import socketio
+from engineio.exceptions import SocketIsClosedError
 
 from bcclone.drive.monitor import Monitor
 from bcclone.drive.seat import DriverSeat, Reply
@@ -23,6 +24,7 @@ class DriveService:
         self._stopped = False
         self._engine.favoured = self._driving_session
         self._engine.on_answer = self._answered
+        connections.favoured = self._driving_peer
         server.on(TELEMETRY, self._on_telemetry)
         server.on("disconnect", self._on_disconnect)
 
@@ -45,6 +47,7 @@ class DriveService:
         while not self._stopped:
             self._server.sleep(_WATCH_SECONDS)
             self._connections.sweep()
+            self._engine.ping()
             for sid, reply in self._seat.wake():
                 self._monitor.warn("the car was silent for 3 s; a message was sent to wake it")
                 self._send(sid, reply)
@@ -62,6 +65,8 @@ class DriveService:
             if reply.after:
                 self._server.sleep(reply.after)
             self._send(receiver, reply)
+        if not self._server.manager.is_connected(sid, "/"):
+            self._on_disconnect(sid)  # closed by another thread meanwhile; it would keep the seat for ever
 
     def _on_disconnect(self, sid: str, *_: Any) -> None:
         drove = self._seat.sid == sid
@@ -72,7 +77,8 @@ class DriveService:
             tell(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
 
     def _send(self, sid: str, reply: Reply) -> None:
-        self._server.emit(reply.event, reply.data, to=sid)
+        with contextlib.suppress(SocketIsClosedError, KeyError):  # it left at this moment
+            self._server.emit(reply.event, reply.data, to=sid)
 
     def _answered(self, session: str, seconds: float) -> None:
         if session == self._driving_session():
@@ -89,8 +95,14 @@ class DriveService:
         sid = self._seat.sid
         if sid is None:
             return None
-        session: str | None = self._server.manager.eio_sid_from_sid(sid, "/")
+        try:
+            session: str | None = self._server.manager.eio_sid_from_sid(sid, "/")
+        except KeyError:  # the last client is leaving in another thread
+            return None
         return session
+
+    def _driving_peer(self) -> tuple[str, str] | None:
+        return self._engine.peers.get(self._driving_session() or "")
 
 
 def tell(text: str) -> None:

@@ -84,7 +84,9 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
     def get_request(self) -> tuple[Any, Any]:
         sock, address = super().get_request()
-        self._connections.accepted(sock)
+        if not self._connections.accepted(sock):
+            sock.close()
+            raise ConnectionAbortedError
         return sock, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from wsproto import ConnectionType, WSConnection
@@ -15,6 +16,7 @@ from bcclone.drive.wire import limits
 
 TAKEN = "bcclone.websocket"  # in a request's environ: its socket carries a websocket, and no response follows
 _LARGEST_READ = 65_536
+_BREATHE_EVERY = 64  # pieces of which none ends a message: under eventlet they keep all others waiting
 
 
 class BadHandshake(Exception):
@@ -26,10 +28,11 @@ class Websocket:
 
     It offers no extension: the simulator rejects them, and a compressed message may be a bomb. What comes is only
     read while somebody waits for it. Raises BadHandshake. The socket belongs to the caller; close() ends its traffic.
+    breathe: lets others run, in the midst of a client's endless pings or crumbs of a message.
     """
 
-    def __init__(self, sock: Any, headers: list[tuple[str, str]]) -> None:
-        self._socket = sock
+    def __init__(self, sock: Any, headers: list[tuple[str, str]], breathe: Callable[[], Any] = lambda: None) -> None:
+        self._socket, self._breathe, self._pieces = sock, breathe, 0
         self._sending = threading.Lock()  # answers, and the pongs of the thread that reads
         self._parts: list[str | bytes] = []
         self._length = 0
@@ -74,6 +77,9 @@ class Websocket:
     def _next_message(self) -> str | bytes | None:
         while True:
             for event in self._protocol.events():
+                self._pieces += 1
+                if self._pieces % _BREATHE_EVERY == 0:
+                    self._breathe()
                 if isinstance(event, Message):
                     if (whole := self._add(event)) is not None:
                         return whole
@@ -98,7 +104,8 @@ class Websocket:
 
     def _add(self, event: Any) -> str | bytes | None:
         """Add a piece; return the message when it is whole."""
-        self._parts.append(event.data)
+        if event.data:  # empty ones would never come to a length that ends them
+            self._parts.append(event.data)
         self._length += len(event.data)
         if not event.message_finished or self._length > limits.MESSAGE_BYTES:
             return None
