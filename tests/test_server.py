@@ -31,9 +31,9 @@ FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dty
 class Server:
     """drive.py as a process of its own; `said` is what it printed, once it has ended."""
 
-    def __init__(self, model, *arguments, port=0):
+    def __init__(self, model, *arguments, port=0, cwd=None):
         line = command("drive.py", model, *arguments, "--port", port)
-        self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd)
         self.said = ""
         for text in self.process.stdout:
             self.said += text
@@ -50,8 +50,8 @@ class Server:
 
 
 @contextmanager
-def serving(model, *arguments, port=0):
-    server = Server(model, *arguments, port=port)
+def serving(model, *arguments, port=0, cwd=None):
+    server = Server(model, *arguments, port=port, cwd=cwd)
     try:
         yield server
     finally:

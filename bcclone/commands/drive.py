@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.policy import load_policy
 
     policy = load_policy(arguments.model, arguments.preprocess)
-    say(f"{arguments.model}: frames are prepared as {policy.preprocessing}")
+    say(f"{arguments.model}: frames are prepared as {policy.preprocessing.describe()}")
     if not is_this_machine(settings.host):
         say(f"warning: {settings.host} lets every machine in that knows the token; it is sent unencrypted")
     with ExitStack() as stack:
@@ -127,7 +127,7 @@ def _cockpit(policy: "Policy", settings: DriveSettings, arguments: argparse.Name
     except UserError as error:
         viewer = Viewer(monitor, None, str(error))
     region = seen_region(policy.model, policy.preprocessing)
-    return Cockpit(seat, monitor, recording, stack.enter_context(viewer), str(policy.preprocessing), region)
+    return Cockpit(seat, monitor, recording, stack.enter_context(viewer), policy.preprocessing.describe(), region)
 
 
 def _end_with_stdin() -> None:
