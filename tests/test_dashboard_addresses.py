@@ -4,10 +4,11 @@ The page in a browser is tested in test_dashboard.py.
 """
 
 import base64
+import contextlib
 import json
 import re
+import threading
 import time
-from contextlib import ExitStack
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,11 +23,12 @@ from bcclone.drive.driver import Driver
 from bcclone.drive.monitor import Monitor
 from bcclone.drive.recording_switch import RecordingSwitch
 from bcclone.drive.seat import DriverSeat
+from bcclone.drive.settings import ASYNC_MODES
 from bcclone.drive.viewer import Viewer
 from bcclone.drive.wire.access import Access
 from bcclone.images import encode_jpeg
 from tests.conftest import ROOT
-from tests.test_server import serving
+from tests.test_server import next_event, raw, serving, telemetry_text
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 TELEMETRY = {"steering_angle": "1.0000", "throttle": "0.2000", "speed": "12.5000"}
@@ -191,12 +193,32 @@ def test_a_page_gets_ten_events_a_second_at_most(url):
     assert 5 <= count <= 22
 
 
+def read_to_the_end(events):
+    with contextlib.suppress(requests.RequestException):  # that is how it ends
+        for _ in events.iter_lines():
+            pass
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_the_server_ends_at_once_while_pages_watch_and_a_car_is_connected(untrained_model, mode):
+    with serving(untrained_model, "--async-mode", mode) as server:
+        with requests.get(f"http://127.0.0.1:{server.port}/events", stream=True, timeout=5) as events:
+            threading.Thread(target=read_to_the_end, args=(events,), daemon=True).start()
+            with raw(server.port) as connection:
+                connection.send_text(telemetry_text())
+                assert next_event(connection)[0] == "steer"
+                began = time.monotonic()
+                assert server.end() == 0
+                assert time.monotonic() - began < 10
+        assert "Traceback" not in server.said, server.said
+
+
 def test_eight_pages_watch_and_the_ninth_waits_for_a_place(url):
     def status():
         with requests.get(f"{url}/events", stream=True, timeout=5) as events:
             return events.status_code
 
-    with ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         for _ in range(8):
             events = stack.enter_context(requests.get(f"{url}/events", stream=True, timeout=5))
             assert next(events.iter_lines()).startswith(b"data: ")

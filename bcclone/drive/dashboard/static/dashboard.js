@@ -245,7 +245,7 @@ function showControls() {
   const recorded = `${recording.folder}: ${recording.recorded} frames recorded${dropped}${failure}`;
   write("recording-text", recording.folder ? recorded : "nothing is recorded");
   const green = state.saliency.on ? " Green: which pixels decided." : "";
-  write("sees", `Framed: what the network sees.${green} Its input: ${state.sees.replace("->", "→")}.`);
+  write("sees", `Framed: what the network sees.${green} Input: ${state.sees.replace("->", "→")}.`);
 }
 
 function showSetSpeed() {
