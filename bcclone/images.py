@@ -69,6 +69,13 @@ class Preprocessing:
             prepared = cv2.cvtColor(prepared, conversion)
         return np.asarray(prepared, dtype=np.uint8)
 
+    def describe(self) -> str:
+        """Return the definition in words, for people: "320x160, rows 60-135 -> 200x66 YUV"."""
+        rows = f", rows {self.crop_top}-{self.crop_bottom or self.frame_height}"
+        cut = self.crop_top > 0 or self.crop_bottom is not None
+        size = f"{self.frame_width}x{self.frame_height}{rows if cut else ''}"
+        return f"{size} -> {self.width}x{self.height} {self.color}"
+
     @property
     def digest(self) -> str:
         """Return the SHA-256 of the definition, 64 hexadecimal digits."""

@@ -114,3 +114,9 @@ def test_an_unknown_definition_is_refused_with_both_shown(text):
         Preprocessing.from_json(text)
     assert text in str(refusal.value)
     assert Preprocessing().to_json() in str(refusal.value)
+
+
+def test_the_preprocessing_is_told_in_words():
+    assert Preprocessing().describe() == "320x160 -> 128x128 RGB"
+    assert PRESETS["nvidia-66x200-yuv"].describe() == "320x160, rows 60-135 -> 200x66 YUV"
+    assert Preprocessing(crop_top=40).describe() == "320x160, rows 40-160 -> 128x128 RGB"

@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.policy import load_policy
 
     policy = load_policy(arguments.model, arguments.preprocess)
-    say(f"{arguments.model}: frames are prepared as {policy.preprocessing}")
+    say(f"{arguments.model}: frames are prepared as {policy.preprocessing.describe()}")
     if not is_this_machine(settings.host):
         say(f"warning: {settings.host} lets every machine in that knows the token; it is sent unencrypted")
     with (

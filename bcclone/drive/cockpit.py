@@ -54,7 +54,7 @@ def open_cockpit(
         seat = DriverSeat(Driver(policy, controller, on_decision), monitor.driven_by_hand)
         viewer = stack.enter_context(_make_viewer(policy, monitor))
         region = seen_region(policy.model, policy.preprocessing)
-        yield Cockpit(seat, monitor, recording, viewer, str(policy.preprocessing), region)
+        yield Cockpit(seat, monitor, recording, viewer, policy.preprocessing.describe(), region)
 
 
 def _make_viewer(policy: Policy, monitor: Monitor) -> Viewer:

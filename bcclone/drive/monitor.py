@@ -143,6 +143,7 @@ class Monitor:
 
     def history(self, after: float = -1.0) -> list[dict[str, Any]]:
         """Return the moments of the last 60 seconds that came after one, ready for JSON."""
+        after = max(after, self.seconds - HISTORY_SECONDS)
         with self._lock:
             return [asdict(moment) for moment in self._history if moment.seconds > after]
 

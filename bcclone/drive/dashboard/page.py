@@ -11,13 +11,14 @@ from typing import Any
 import flask
 
 from bcclone.drive.dashboard.panel import EVERY_SECONDS, Panel
+from bcclone.drive.settings import HIGHEST_SPEED_MPH, DriveSettings
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # by "no-referrer" the login form would come from the origin "null"
     "Cache-Control": "no-store",
 }
 _LONGEST_BODY = 1000
@@ -61,7 +62,9 @@ class _Page:
 
     def index(self) -> str:
         """Return the page."""
-        return flask.render_template("dashboard.html", port=int(flask.request.environ["SERVER_PORT"]))
+        port = int(flask.request.environ["SERVER_PORT"])
+        option = "" if port == DriveSettings.port else f" --port {port}"
+        return flask.render_template("dashboard.html", port_option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}")
 
     def login(self) -> Any:
         """Let a browser in that has sent the token."""

@@ -61,35 +61,36 @@ class Panel:
 
     def set(self, changes: Any) -> None:
         """Do what the page asks for; raises ValueError with the reason when it cannot be done."""
-        if not isinstance(changes, dict) or not changes or not set(changes) <= set(self._switches()):
-            raise ValueError(f"expected an object with some of {', '.join(self._switches())}")
-        for name, value in changes.items():
-            self._switches()[name](value)
-
-    def _switches(self) -> dict[str, Any]:
-        return {
+        switches = {
             "set_speed_mph": self._set_speed,
             "recording": self._set_recording,
             "autonomous": self._set_autonomous,
             "saliency": self._set_saliency,
         }
+        if not isinstance(changes, dict) or not changes or not set(changes) <= set(switches):
+            raise ValueError(f"expected an object with some of {', '.join(switches)}")
+        for name, value in changes.items():
+            _check(name, value)
+        try:
+            for name, value in changes.items():
+                switches[name](value)
+        finally:
+            self._made = 0.0  # the next event shows it
 
-    def _set_speed(self, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HIGHEST_SPEED_MPH:
-            raise ValueError(f"the set speed is 0 to {HIGHEST_SPEED_MPH:g} mph")
+    def _set_speed(self, value: float) -> None:
         self._cockpit.seat.driver.controller.set_speed_mph = float(value)
 
-    def _set_recording(self, value: Any) -> None:
+    def _set_recording(self, value: bool) -> None:
         try:
-            self._cockpit.recording.turn(_truth(value))
+            self._cockpit.recording.turn(value)
         except UserError as error:
             raise ValueError(str(error)) from None
 
-    def _set_autonomous(self, value: Any) -> None:
-        self._cockpit.seat.autonomous = _truth(value)
+    def _set_autonomous(self, value: bool) -> None:
+        self._cockpit.seat.autonomous = value
 
-    def _set_saliency(self, value: Any) -> None:
-        self._cockpit.viewer.on = _truth(value)
+    def _set_saliency(self, value: bool) -> None:
+        self._cockpit.viewer.on = value
 
     def _connection(self) -> str:
         seat = self._cockpit.seat
@@ -111,7 +112,10 @@ class Panel:
         return b"data: " + json.dumps(data, allow_nan=False).encode() + b"\n\n"
 
 
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{value!r}, expected true or false")
-    return value
+def _check(name: str, value: Any) -> None:
+    """Raise ValueError for a value that a switch cannot be set to."""
+    if name != "set_speed_mph":
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} {value!r}, expected true or false")
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HIGHEST_SPEED_MPH:
+        raise ValueError(f"the set speed is 0 to {HIGHEST_SPEED_MPH:g} mph")

@@ -26,11 +26,13 @@ def socket_of(environ: dict[str, Any]) -> Any:
 
 def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None:
     """Serve what comes to the listening socket, until the end is asked for."""
+    requests = eventlet.GreenPool()
     server = eventlet.spawn(
         eventlet.wsgi.server,
         _Listener(eventlet.greenio.GreenSocket(listener), connections),
         _leaving_taken_sockets(app),
         protocol=_Protocol,
+        custom_pool=requests,
         log_output=False,
         debug=False,
         keepalive=False,  # one request a connection, as the other host has it: a second one could come in for ever
@@ -42,6 +44,8 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None
     eventlet.hubs.trampoline(end.socket, read=True)
     end.restore()
     server.kill()
+    for request in list(requests.coroutines_running):
+        request.kill()  # the server waits for all, and a page's events have no end
     with contextlib.suppress(GreenletExit):
         server.wait()  # raises what the server itself ended by, if it did
 

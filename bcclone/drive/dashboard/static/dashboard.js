@@ -3,17 +3,20 @@
 // Server-sent events -> the page. What the fields mean: docs/dashboard.md.
 
 const HISTORY_SECONDS = 60;
+const RETRY_MS = 1000;
+const SETTLED_MS = 500; // until the slider follows the server again
 const CONNECTION = {
   "none": "waiting for the simulator",
   "driving": "the model drives",
   "handed over": "handed over: drive with the keys",
   "key held": "a driving key is held",
-  "silent": "the simulator is silent",
+  "silent": "the simulator is silent: is it paused?",
   "lost": "drive.py does not answer",
+  "full": "too many pages watch: close one",
 };
+const GONE = ["lost", "full"];
 const element = (id) => document.getElementById(id);
-const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const colors = { model: color("model"), sent: color("sent"), line: color("line"), quiet: color("quiet"), text: color("text") };
+let colors = readColors();
 
 let state = null;
 let moments = [];
@@ -21,10 +24,31 @@ let drawnFrame = -1;
 let drawnMask = -1;
 let cameraImage = null;
 let maskImage = null;
+let touched = -Infinity; // when the set speed was last changed here
+let warned = [];
+
+function readColors() {
+  const style = getComputedStyle(document.documentElement);
+  const color = (name) => style.getPropertyValue(`--${name}`).trim();
+  return Object.fromEntries(["model", "sent", "line", "quiet", "text"].map((name) => [name, color(name)]));
+}
 
 function write(id, text) {
   const target = element(id);
   if (target.textContent !== text) target.textContent = text;
+}
+
+// Return the canvas's context, ready to draw in CSS pixels, and its size.
+function wipe(canvas) {
+  const scale = window.devicePixelRatio || 1;
+  const width = canvas.clientWidth, height = canvas.clientHeight;
+  if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
+  if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
+  const context = canvas.getContext("2d");
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.font = "11px system-ui, sans-serif";
+  return { context, width, height };
 }
 
 function fixed(value, digits) {
@@ -47,6 +71,7 @@ async function showFrame(frame, mask) {
   }
   if (!mask.png) {
     maskImage = null;
+    drawnMask = -1;
   } else if (mask.frame !== drawnMask) {
     drawnMask = mask.frame;
     maskImage = await decode("png", mask.png).catch(() => null);
@@ -75,17 +100,15 @@ function drawCamera() {
 
 function drawDial() {
   const canvas = element("dial");
-  const context = canvas.getContext("2d");
-  const x = canvas.width / 2, y = canvas.height - 18, radius = 92;
+  const { context, width, height } = wipe(canvas);
+  const x = width / 2, y = height - 18, radius = Math.min(height - 38, width / 2 - 20);
   const angle = (steering) => -Math.PI / 2 + steering * Math.PI / 2 * .9;
-  context.clearRect(0, 0, canvas.width, canvas.height);
   context.lineWidth = 2;
-  context.strokeStyle = colors.line;
+  context.strokeStyle = colors.quiet;
   context.beginPath();
   context.arc(x, y, radius, angle(-1), angle(1));
   context.stroke();
   context.fillStyle = colors.quiet;
-  context.font = "11px system-ui, sans-serif";
   context.textAlign = "center";
   for (const mark of [-1, -.5, 0, .5, 1]) {
     const cosine = Math.cos(angle(mark)), sine = Math.sin(angle(mark));
@@ -107,25 +130,18 @@ function drawDial() {
   };
   needle(state.steering_sent, radius - 26, 7, colors.sent);
   needle(state.steering_model, radius - 10, 3, colors.model);
-  const words = state.steering_sent === null ? "nothing sent" : `sent ${fixed(state.steering_sent, 2)}, model ${fixed(state.steering_model, 2)}`;
-  canvas.setAttribute("aria-label", `steering, −1 left to 1 right: ${words}`);
+  const words = `sent ${fixed(state.steering_sent, 2)}, model ${fixed(state.steering_model, 2)}`;
+  canvas.setAttribute("aria-label", `steering, −1 left to 1 right: ${state.steering_sent === null ? "nothing sent" : words}`);
 }
 
 // -- the plots
 
-function drawPlot(id, names, styles, low, high) {
-  const canvas = element(id);
-  const scale = window.devicePixelRatio || 1;
-  const width = canvas.clientWidth, height = canvas.clientHeight;
-  if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
-  if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
-  const context = canvas.getContext("2d");
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.clearRect(0, 0, width, height);
-  const margin = 34, newest = state.seconds;
+// lines: each [name of the moments' field, colour, width].
+function drawPlot(id, lines, low, high) {
+  const { context, width, height } = wipe(element(id));
+  const margin = 34, foot = 20, newest = state.seconds;
   const x = (seconds) => margin + (width - margin) * (1 - (newest - seconds) / HISTORY_SECONDS);
-  const y = (value) => 6 + (height - 12) * (1 - (Math.min(Math.max(value, low), high) - low) / (high - low));
-  context.font = "11px system-ui, sans-serif";
+  const y = (value) => 6 + (height - 6 - foot) * (1 - (Math.min(Math.max(value, low), high) - low) / (high - low));
   context.textAlign = "right";
   context.lineWidth = 1;
   for (const mark of [low, (low + high) / 2, high]) {
@@ -137,9 +153,13 @@ function drawPlot(id, names, styles, low, high) {
     context.fillStyle = colors.quiet;
     context.fillText(String(Number(mark.toFixed(1))).replace("-", "−"), margin - 6, y(mark) + 4);
   }
-  names.forEach((name, index) => {
-    context.strokeStyle = styles[index];
-    context.lineWidth = 1.5;
+  context.fillText("now", width, height - 3);
+  context.textAlign = "left";
+  context.fillText(`${HISTORY_SECONDS} s ago`, margin, height - 3);
+  context.lineJoin = "round";
+  for (const [name, style, lineWidth] of lines) {
+    context.strokeStyle = style;
+    context.lineWidth = lineWidth;
     context.beginPath();
     let last = null;
     for (const moment of moments) {
@@ -150,7 +170,7 @@ function drawPlot(id, names, styles, low, high) {
       last = moment.seconds;
     }
     context.stroke();
-  });
+  }
 }
 
 function roundUp(value) {
@@ -161,10 +181,11 @@ function drawPlots() {
   const highest = (...names) => Math.max(1, ...moments.flatMap((moment) => names.map((name) => moment[name])));
   const widest = Math.max(.2, ...moments.flatMap((m) => [Math.abs(m.steering_model), Math.abs(m.steering_sent)]));
   const reach = [.2, .5, 1].find((step) => step >= widest) || 1;
-  drawPlot("plot-steering", ["steering_sent", "steering_model"], [colors.sent, colors.model], -reach, reach);
-  drawPlot("plot-speed", ["set_speed_mph", "speed_mph"], [colors.sent, colors.text], 0, roundUp(highest("speed_mph", "set_speed_mph")));
-  drawPlot("plot-throttle", ["throttle"], [colors.text], -1, 1);
-  drawPlot("plot-latency", ["latency_ms"], [colors.text], 0, roundUp(highest("latency_ms")));
+  drawPlot("plot-steering", [["steering_sent", colors.sent, 4], ["steering_model", colors.model, 1.5]], -reach, reach);
+  const fastest = roundUp(highest("speed_mph", "set_speed_mph"));
+  drawPlot("plot-speed", [["set_speed_mph", colors.sent, 1], ["speed_mph", colors.text, 1.5]], 0, fastest);
+  drawPlot("plot-throttle", [["throttle", colors.text, 1.5]], -1, 1);
+  drawPlot("plot-latency", [["latency_ms", colors.text, 1.5]], 0, roundUp(highest("latency_ms")));
 }
 
 function remember() {
@@ -189,8 +210,8 @@ function showFigures() {
   write("target", fixed(state.target_speed_mph === null ? state.set_speed_mph : state.target_speed_mph, 1));
   write("throttle", fixed(state.throttle, 2));
   write("latency", fixed(latency.last, 1));
-  write("p50", fixed(latency.p50, 1));
-  write("p99", fixed(latency.p99, 1));
+  write("p50", fixed(latency.last === null ? null : latency.p50, 1));
+  write("p99", fixed(latency.last === null ? null : latency.p99, 1));
   write("frames", state.frames.toLocaleString("en"));
   write("rate", fixed(state.frames_per_second, 1));
   write("faults", String(state.faults));
@@ -198,37 +219,51 @@ function showFigures() {
 }
 
 function showConnection(name) {
-  element("connection").dataset.state = name;
+  document.body.dataset.state = name;
   write("connection-text", CONNECTION[name] || name);
-  write("dialect", state && name !== "lost" ? state.dialect + (state.waiting_cars ? `, ${state.waiting_cars} more waiting` : "") : "");
+  const known = state && !GONE.includes(name);
+  write("dialect", known ? state.dialect + (state.waiting_cars ? `, ${state.waiting_cars} more waiting` : "") : "");
   element("guide").hidden = name !== "none";
+  element("restart").hidden = name !== "lost";
+  element("frame").hidden = element("sees").hidden = name === "none" || name === "lost";
 }
 
 function showControls() {
   const recording = state.recording;
   const slider = element("set-speed");
-  if (document.activeElement !== slider || !slider.matches(":active")) slider.value = state.set_speed_mph;
-  write("set-speed-value", fixed(Number(slider.value), 0));
-  press("recording", recording.on, recording.on ? "Stop recording" : "Record");
-  press("autonomous", !state.autonomous, state.autonomous ? "Hand over to manual" : "Let the model drive");
-  press("saliency", state.saliency.on, state.saliency.on ? "Hide which pixels decided" : "Show which pixels decided");
+  if (performance.now() - touched > SETTLED_MS && !slider.matches(":active")) slider.value = state.set_speed_mph;
+  showSetSpeed();
+  write("corners", state.slow_in_corners ? `slows down to ${fixed(state.min_speed_mph, 0)} mph in corners` : "");
+  element("recording").setAttribute("aria-pressed", String(recording.on));
+  element("autonomous").setAttribute("aria-pressed", String(!state.autonomous));
+  element("saliency").setAttribute("aria-pressed", String(state.saliency.on));
   element("saliency").disabled = state.saliency.unavailable !== "";
-  element("saliency").title = state.saliency.unavailable;
+  const missing = state.saliency.unavailable;
+  write("saliency-text", missing && `which pixels decided cannot be shown: ${missing}`);
   const dropped = recording.dropped ? `, ${recording.dropped} dropped` : "";
   const failure = recording.failure ? `; ended: ${recording.failure}` : "";
-  write("recording-text", recording.folder ? `${recording.folder}: ${recording.recorded} frames recorded${dropped}${failure}` : "nothing is recorded");
-  write("sees", `framed: what the network sees; prepared as ${state.sees}`);
+  const recorded = `${recording.folder}: ${recording.recorded} frames recorded${dropped}${failure}`;
+  write("recording-text", recording.folder ? recorded : "nothing is recorded");
+  const green = state.saliency.on ? " Green: which pixels decided." : "";
+  write("sees", `Framed: what the network sees.${green} Input: ${state.sees.replace("->", "→")}.`);
 }
 
-function press(id, pressed, words) {
-  const button = element(id);
-  button.setAttribute("aria-pressed", String(pressed));
-  if (button.firstChild.textContent !== `${words} `) button.firstChild.textContent = `${words} `;
+function showSetSpeed() {
+  const slider = element("set-speed");
+  write("set-speed-value", slider.value);
+  slider.setAttribute("aria-valuetext", `${slider.value} mph`);
 }
 
 function showWarnings() {
   const list = element("warnings");
-  const texts = state.warnings.map((w) => `${w.text}${w.count > 1 ? ` (${w.count} times)` : ""}, ${Math.max(0, Math.round(state.seconds - w.seconds))} s ago`);
+  const texts = state.warnings.map((w) => {
+    const count = w.count > 1 ? ` (${w.count} times)` : "";
+    return `${w.text}${count}, ${Math.max(0, Math.round(state.seconds - w.seconds))} s ago`;
+  });
+  const unheard = state.warnings.map((w) => w.text).filter((text) => !warned.includes(text));
+  // a screen reader is told this, and not the list: it would read out every count
+  if (unheard.length) write("announcement", `warning: ${unheard.join("; ")}`);
+  warned = state.warnings.map((w) => w.text);
   element("no-warnings").hidden = texts.length > 0;
   while (list.children.length > texts.length) list.lastChild.remove();
   while (list.children.length < texts.length) list.append(document.createElement("li"));
@@ -249,7 +284,14 @@ function show() {
 
 // -- the controls
 
-async function set(changes) {
+let sending = Promise.resolve();
+
+// one after the other, so that the last one holds
+function set(changes) {
+  sending = sending.then(() => send(changes));
+}
+
+async function send(changes) {
   try {
     const response = await fetch("control", {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(changes),
@@ -269,47 +311,75 @@ const switches = {
   recording: () => set({ recording: !state.recording.on }),
   autonomous: () => set({ autonomous: !state.autonomous }),
   saliency: () => set({ saliency: !state.saliency.on }),
-  faster: () => set({ set_speed_mph: Math.min(state.set_speed_mph + 1, 60) }),
-  slower: () => set({ set_speed_mph: Math.max(state.set_speed_mph - 1, 0) }),
 };
-const KEYS = { r: "recording", m: "autonomous", v: "saliency", ArrowUp: "faster", ArrowDown: "slower" };
+const KEYS = { r: "recording", m: "autonomous", v: "saliency" };
+const STEPS = { "+": 1, "=": 1, "-": -1 };
+
+function setSpeed() {
+  touched = performance.now();
+  showSetSpeed();
+  set({ set_speed_mph: Number(element("set-speed").value) });
+}
+
+function onKey(event) {
+  if (!state || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key in STEPS) {
+    element("set-speed").stepUp(STEPS[event.key]);
+    setSpeed();
+  } else if (event.key in KEYS && !event.repeat && !element(KEYS[event.key]).disabled) {
+    switches[KEYS[event.key]]();
+  }
+}
 
 function listenToControls() {
-  for (const id of ["recording", "autonomous", "saliency"]) element(id).addEventListener("click", () => state && switches[id]());
-  element("set-speed").addEventListener("input", (event) => write("set-speed-value", event.target.value));
-  element("set-speed").addEventListener("change", (event) => set({ set_speed_mph: Number(event.target.value) }));
-  document.addEventListener("keydown", (event) => {
-    const typing = event.target.matches("input") && event.key.startsWith("Arrow"); // the slider moves by itself
-    if (!state || typing || event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
-    event.preventDefault();
-    switches[KEYS[event.key]]();
-  });
+  for (const id in switches) element(id).addEventListener("click", () => state && switches[id]());
+  element("set-speed").addEventListener("input", showSetSpeed);
+  element("set-speed").addEventListener("change", setSpeed);
+  document.addEventListener("keydown", onKey);
 }
 
 // -- the connection to drive.py
 
 let events = null;
+let retry = 0;
 
-async function connect() {
+function connect() {
+  clearTimeout(retry);
   if (events) events.close();
+  if (document.hidden) return; // a page that nobody sees asks for nothing
   events = new EventSource("events");
-  events.onopen = async () => {
-    const history = await fetch("history").then((response) => response.json()).catch(() => []);
-    moments = history.concat(moments.filter((moment) => !history.length || moment.seconds > history.at(-1).seconds));
-  };
+  events.onopen = begin;
   events.onmessage = (message) => {
     const { frame, mask, ...rest } = JSON.parse(message.data);
     state = rest;
     show();
     showFrame(frame, mask);
   };
-  events.onerror = () => showConnection("lost"); // the browser tries again by itself
+  events.onerror = () => {
+    events.close();
+    showConnection("lost");
+    explain();
+    retry = setTimeout(connect, RETRY_MS);
+  };
 }
 
-// a page that nobody sees asks for nothing
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) events.close();
-  else connect();
-});
+// What was before the page was opened, or is of a server that has been started anew since.
+async function begin() {
+  moments = [];
+  drawnFrame = drawnMask = -1;
+  write("refusal", "");
+  const history = await fetch("history").then((response) => response.json()).catch(() => []);
+  const last = history.length ? history.at(-1).seconds : -1;
+  moments = history.concat(moments.filter((moment) => moment.seconds > last));
+}
+
+async function explain() {
+  const status = await fetch("events", { method: "HEAD" }).then((response) => response.status).catch(() => 0);
+  if (status === 401) location.reload(); // it asks for the token
+  if (status === 503) showConnection("full");
+}
+
+document.addEventListener("visibilitychange", connect);
+matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => { colors = readColors(); });
 listenToControls();
 connect();
