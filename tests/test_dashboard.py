@@ -356,11 +356,12 @@ def test_a_ninth_page_waits_for_a_place(browser, port):
         full = []
         while len(full) < 8:  # the page of the test before may not have gone yet
             events = stack.enter_context(requests.get(url, stream=True, timeout=5))
-            full += [events] if events.ok and next(events.iter_lines()) else []
+            lines = events.iter_lines()  # to be kept: without it requests hangs up
+            full += [(events, lines)] if events.ok and next(lines) else []
         assert requests.head(url, timeout=5).status_code == 503
         page = Page(browser, port).open()
         page.shows("too many pages watch: close one")
-        full[0].close()
+        full[0][0].close()
         page.shows("waiting for the simulator")
 
 

@@ -218,10 +218,12 @@ def test_eight_pages_watch_and_the_ninth_waits_for_a_place(url):
         with requests.get(f"{url}/events", stream=True, timeout=5) as events:
             return events.status_code
 
+    lines = []
     with contextlib.ExitStack() as stack:
         for _ in range(8):
             events = stack.enter_context(requests.get(f"{url}/events", stream=True, timeout=5))
-            assert next(events.iter_lines()).startswith(b"data: ")
+            lines.append(events.iter_lines())  # to be kept: without it requests hangs up
+            assert next(lines[-1]).startswith(b"data: ")
         assert status() == 503
     until = time.monotonic() + 5
     while status() != 200:
