@@ -9,6 +9,7 @@ import json
 import re
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -44,7 +45,8 @@ class Straight:
 def make_cockpit(mask=None, unavailable="it has no convolution"):
     monitor = Monitor()
     seat = DriverSeat(Driver(Straight(), SpeedController(25.0), monitor.decided), monitor.driven_by_hand)
-    return Cockpit(seat, monitor, RecordingSwitch(None), Viewer(monitor, mask, unavailable), "320x160 -> 128x128 RGB")
+    viewer = Viewer(monitor, mask, unavailable)
+    return Cockpit(seat, monitor, RecordingSwitch(None), viewer, "320x160 -> 128x128 RGB", (0.0, 0.0, 1.0, 1.0))
 
 
 def make_client(cockpit=None, token="", waits=None):
@@ -153,7 +155,7 @@ def test_the_history_is_of_the_last_60_seconds():
     monitor = Monitor(clock=lambda: seconds[0])
     cockpit = make_cockpit()
     seat = DriverSeat(Driver(Straight(), SpeedController(25.0), monitor.decided))
-    client = make_client(Cockpit(seat, monitor, cockpit.recording, cockpit.viewer))
+    client = make_client(replace(cockpit, seat=seat, monitor=monitor))
     assert client.get("/history").json == []
     telemetry = TELEMETRY | {"image": base64.b64encode(FRAME).decode()}
     for count in range(1000):

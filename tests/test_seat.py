@@ -37,18 +37,14 @@ def telemetry(speed="10.0000", jpeg=FRAME):
     return {"steering_angle": "0.0000", "throttle": "0.0000", "speed": speed, "image": image}
 
 
-def events(messages):
-    return [(sid, reply.event) for sid, reply in messages]
-
-
 def test_telemetry_is_answered_with_steer():
-    ((sid, reply),) = make_seat().answer("a", telemetry())
-    assert (sid, reply.event) == ("a", "steer")
+    reply = make_seat().answer("a", telemetry())
+    assert reply.event == "steer"
     assert reply.data == {"steering_angle": "0.250000", "throttle": "0.102000"}
 
 
 def test_decimal_commas_are_answered_with_decimal_commas():
-    ((_, reply),) = make_seat().answer("a", telemetry(speed="10,0000"))
+    reply = make_seat().answer("a", telemetry(speed="10,0000"))
     assert reply.data == {"steering_angle": "0,250000", "throttle": "0,102000"}
 
 
@@ -57,45 +53,71 @@ def test_decimal_commas_are_answered_with_decimal_commas():
 )
 def test_every_other_message_is_answered_with_manual_and_takes_no_seat(payload):
     seat = make_seat()
-    assert seat.answer("a", payload) == [("a", MANUAL)]
+    assert seat.answer("a", payload) == MANUAL
     assert seat.sid is None
     assert seat.driver.faults == (payload not in (None, {}))
 
 
-def test_the_newest_connection_drives_and_the_older_is_told_manual():
+def test_the_newest_connection_drives():
     seat = make_seat()
     seat.answer("a", telemetry())
-    assert events(seat.answer("b", telemetry())) == [("a", "manual"), ("b", "steer")]
+    assert seat.answer("b", telemetry()).event == "steer"
     assert (seat.sid, seat.waiting) == ("b", 1)
-    assert events(seat.answer("b", telemetry())) == [("b", "steer")]
+    assert seat.answer("b", telemetry()).event == "steer"
 
 
 def test_the_older_one_is_answered_manual_and_not_at_every_frame():
-    seat = make_seat()
+    clock = Clock()
+    seat = make_seat(clock=clock)
     seat.answer("a", telemetry())
     seat.answer("b", telemetry())
-    ((sid, reply),) = seat.answer("a", telemetry())
-    assert (sid, reply.event, seat.sid) == ("a", "manual", "b")
+    reply = seat.answer("a", telemetry())
+    assert (reply.event, seat.sid) == ("manual", "b")
     assert reply.after > 0
     assert seat.driver.answered == 2
+    clock.seconds = 10.0
+    assert seat.untold() == []  # one more would be a loop more
+
+
+def test_an_older_one_that_does_not_ask_is_told_all_the_same_and_once():
+    clock = Clock()
+    seat = make_seat(clock=clock)
+    seat.answer("a", telemetry())
+    seat.answer("b", telemetry())
+    assert seat.untold() == []
+    clock.seconds = 0.5
+    assert seat.untold() == ["a"]
+    assert seat.untold() == []
+
+
+def test_one_that_has_the_seat_back_or_has_left_is_not_told():
+    clock = Clock()
+    seat = make_seat(clock=clock)
+    for sid in "abc":
+        seat.answer(sid, telemetry())
+    seat.leave("a")
+    seat.leave("c")
+    clock.seconds = 1.0
+    assert seat.untold() == []
 
 
 def test_the_seat_falls_back_when_the_newer_one_leaves():
     seat = make_seat()
     for sid in "abc":
         seat.answer(sid, telemetry())
-    assert seat.leave("b") == []  # it waited
-    assert seat.leave("c") == [("a", MANUAL)]
-    assert events(seat.answer("a", telemetry())) == [("a", "steer")]
-    assert seat.leave("a") == []
+    seat.leave("b")  # it waited
+    assert seat.sid == "c"
+    seat.leave("c")
+    assert seat.answer("a", telemetry()).event == "steer"
+    seat.leave("a")
     assert seat.sid is None
-    assert seat.leave("a") == []
+    seat.leave("a")
 
 
 def test_another_car_does_not_inherit_the_steering():
     seat = make_seat()
     seat.answer("a", telemetry())
-    (_, (_, reply)) = seat.answer("b", telemetry(jpeg=b"broken"))
+    reply = seat.answer("b", telemetry(jpeg=b"broken"))
     assert float(reply.data["steering_angle"]) == 0.0
 
 
@@ -104,12 +126,12 @@ def test_handing_over_closes_the_throttle_once_and_then_says_manual():
     seat = make_seat(on_manual=seen.append)
     seat.answer("a", telemetry())
     seat.autonomous = False
-    ((_, first),) = seat.answer("a", telemetry())
+    first = seat.answer("a", telemetry())
     assert (first.event, float(first.data["throttle"]), float(first.data["steering_angle"])) == ("steer", 0.0, 0.0)
-    assert events(seat.answer("a", telemetry()) + seat.answer("a", None)) == [("a", "manual")] * 2
+    assert [seat.answer("a", telemetry()), seat.answer("a", None)] == [MANUAL, MANUAL]
     assert [telemetry and telemetry.jpeg for telemetry in seen] == [FRAME, FRAME, None]
     seat.autonomous = True
-    assert events(seat.answer("a", telemetry())) == [("a", "steer")]
+    assert seat.answer("a", telemetry()).event == "steer"
     assert seat.driver.answered == 2
 
 
@@ -119,9 +141,9 @@ def test_a_stalled_driver_is_woken_twice_and_no_more():
     seat.answer("a", telemetry())
     woken = {}
     for clock.seconds in np.arange(0, 200, 0.5):
-        if messages := seat.wake():
-            woken[float(clock.seconds)] = messages
-    assert woken == {3.0: [("a", MANUAL)], 30.0: [("a", MANUAL)]}
+        if (sid := seat.wake()) is not None:
+            woken[float(clock.seconds)] = sid
+    assert woken == {3.0: "a", 30.0: "a"}
     assert seat.wakings == 2
 
 
@@ -130,13 +152,13 @@ def test_a_driver_that_speaks_again_is_watched_again():
     seat = make_seat(clock=clock)
     seat.answer("a", telemetry())
     clock.seconds = 3.0
-    assert seat.wake()
+    assert seat.wake() == "a"
     clock.seconds = 4.0
     seat.answer("a", telemetry())
     clock.seconds = 6.9
-    assert not seat.wake()
+    assert seat.wake() is None
     clock.seconds = 7.0
-    assert seat.wake()
+    assert seat.wake() == "a"
 
 
 def test_nobody_is_woken_where_nobody_drives():
@@ -144,4 +166,4 @@ def test_nobody_is_woken_where_nobody_drives():
     seat = make_seat(clock=clock)
     seat.answer("a", None)
     clock.seconds = 100.0
-    assert not seat.wake()
+    assert seat.wake() is None

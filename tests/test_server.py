@@ -361,15 +361,23 @@ def test_the_newer_connection_drives_and_the_older_gets_the_car_back(port):
             assert next_event(older)[0] == "steer"
             newer.send_text(telemetry_text())
             assert events_until(newer, "steer") == ["steer"]
-            assert next_event(older) == ["manual", {}]
             older.send_text(telemetry_text())
             assert next_event(older) == ["manual", {}]
+            assert next_event(older, 1.5) is None  # a second one would make the simulator go on with one loop more
             newer.send_text(telemetry_text())
             assert next_event(newer)[0] == "steer"
             wait_for(port, waiting_cars=1)
-        assert next_event(older) == ["manual", {}]  # which makes the simulator send telemetry again
+        wait_for(port, waiting_cars=0)
         older.send_text(telemetry_text())
         assert next_event(older)[0] == "steer"
+
+
+def test_an_older_connection_that_says_nothing_is_told_that_it_has_lost_the_car(port):
+    with raw(port) as older, raw(port) as newer:
+        for connection in (older, newer):
+            connection.send_text(telemetry_text())
+            assert next_event(connection)[0] == "steer"
+        assert next_event(older) == ["manual", {}]
 
 
 def test_two_cars_at_a_time_lose_no_loop_between_them(port):

@@ -1,7 +1,8 @@
 """Messages of several connections -> who drives, and what each is answered. No sockets, no files.
 
 A connection takes the driver's seat with its first valid telemetry; whoever sat there is told `manual`, and gets the
-seat back when the newer one leaves (docs/protocol.md, fact 12: the simulator may leave a connection behind).
+seat back when the newer one leaves (docs/protocol.md, fact 12: the simulator may leave a connection behind). A `manual`
+that answers nothing makes the simulator go on with one more loop (fact 7), so it is sent only to who is silent.
 """
 
 import threading
@@ -18,6 +19,8 @@ _WAITING_SECONDS = 0.1
 # Silence until the driver is sent a `manual`, which restarts a car that lost its answers; and until the second and
 # last: one that was only slow gets a third loop by each.
 _SILENCES = (3.0, 30.0)
+# Whoever has lost the seat is told so by the answer to its next telemetry, or unasked when none has come by then.
+_TELL_SECONDS = 0.5
 _RELEASED = Control(0.0, 0.0)
 
 
@@ -49,6 +52,7 @@ class DriverSeat:
         self.driver = driver
         self._on_manual, self._clock = on_manual, clock
         self._order: list[str] = []  # the last one drives
+        self._to_tell: dict[str, float] = {}  # connections that lost the seat, and when they are told unasked
         self._lock = threading.Lock()
         self._autonomous, self._released = True, False
         self._heard, self._woken, self._answering = clock(), 0, False
@@ -81,58 +85,69 @@ class DriverSeat:
         """Return for how long the driver has said nothing."""
         return 0.0 if self._answering else self._clock() - self._heard
 
-    def answer(self, sid: str, payload: Any) -> list[tuple[str, Reply]]:
-        """Return what is sent for a telemetry event, each with the connection it goes to."""
+    def answer(self, sid: str, payload: Any) -> Reply:
+        """Return the answer to a connection's telemetry event."""
         try:
             telemetry = parse_telemetry(payload)
         except ProtocolError as error:
             self.driver.count_fault(f"bad telemetry: {error}")
             telemetry = None
         with self._lock:
-            told = self._take_seat(sid) if telemetry is not None else []
+            if telemetry is not None:
+                self._take_seat(sid)
             if self.sid is None:
-                return [(sid, MANUAL)]
+                return MANUAL
             if sid != self.sid:
-                return [(sid, Reply("manual", after=_WAITING_SECONDS))]
+                self._to_tell.pop(sid, None)
+                return Reply("manual", after=_WAITING_SECONDS)
             self._answering = True
             try:
-                return [*told, (sid, self._drive(telemetry))]
+                return self._drive(telemetry)
             finally:
                 self._answering = False
                 self._heard, self._woken = self._clock(), 0
 
-    def leave(self, sid: str) -> list[tuple[str, Reply]]:
-        """Take a connection that has closed from the list; whoever drives now is sent a `manual` to begin again."""
+    def leave(self, sid: str) -> None:
+        """Take a connection that has closed from the list."""
         with self._lock:
             if sid not in self._order:
-                return []
+                return
             drove = sid == self.sid
             self._order.remove(sid)
+            self._to_tell.pop(sid, None)
             if drove:
                 self._change()
-            return [(self.sid, MANUAL)] if drove and self.sid is not None else []
 
-    def wake(self) -> list[tuple[str, Reply]]:
-        """Return the `manual` that restarts a driver that has been silent for long, if it is time for one."""
+    def wake(self) -> str | None:
+        """Return the driver if it has been silent for so long that a `manual` is to restart it, else None."""
         with self._lock:
             sid = self.sid
             if sid is None or self._woken == len(_SILENCES) or self.silent_seconds < _SILENCES[self._woken]:
-                return []
+                return None
             self._woken += 1
             self.wakings += 1
-            return [(sid, MANUAL)]
+            return sid
 
-    def _take_seat(self, sid: str) -> list[tuple[str, Reply]]:
+    def untold(self) -> list[str]:
+        """Return the connections that are to be sent a `manual`, since they lost the seat and have not asked since."""
+        with self._lock:
+            late = [sid for sid, by in self._to_tell.items() if by <= self._clock()]
+            for sid in late:
+                del self._to_tell[sid]
+            return late
+
+    def _take_seat(self, sid: str) -> None:
         if sid in self._order:
-            return []
-        older = self.sid
+            return
+        if self.sid is not None:
+            self._to_tell[self.sid] = self._clock() + _TELL_SECONDS
         self._order.append(sid)
         self._change()
-        return [(older, MANUAL)] if older is not None else []
 
     def _change(self) -> None:
         self.driver.forget()
         self._released = False
+        self._to_tell.pop(self.sid or "", None)
         self._heard, self._woken = self._clock(), 0
 
     def _drive(self, telemetry: Telemetry | None) -> Reply:

@@ -7,7 +7,7 @@ import socketio
 from engineio.exceptions import SocketIsClosedError
 
 from bcclone.drive.monitor import Monitor
-from bcclone.drive.seat import DriverSeat, Reply
+from bcclone.drive.seat import MANUAL, DriverSeat, Reply
 from bcclone.drive.wire.connections import Connections
 from bcclone.drive.wire.engine import TranslatingEngine
 from bcclone.drive.wire.packets import TELEMETRY
@@ -48,9 +48,11 @@ class DriveService:
             self._server.sleep(_WATCH_SECONDS)
             self._connections.sweep()
             self._engine.ping()
-            for sid, reply in self._seat.wake():
+            if (silent := self._seat.wake()) is not None:
                 self._monitor.warn("the car was silent for 3 s; a message was sent to wake it")
-                self._send(sid, reply)
+                self._send(silent, MANUAL)
+            for sid in self._seat.untold():
+                self._send(sid, MANUAL)
 
     def stop(self) -> None:
         """Let watch() end."""
@@ -58,20 +60,18 @@ class DriveService:
 
     def _on_telemetry(self, sid: str, payload: Any = None, *_: Any) -> None:
         before = self._seat.sid
-        messages = self._seat.answer(sid, payload)
+        reply = self._seat.answer(sid, payload)
         if self._seat.sid != before:
             tell("a car is connected" if before is None else "another car is connected, and drives")
-        for receiver, reply in messages:
-            if reply.after:
-                self._server.sleep(reply.after)
-            self._send(receiver, reply)
+        if reply.after:
+            self._server.sleep(reply.after)
+        self._send(sid, reply)
         if not self._server.manager.is_connected(sid, "/"):
             self._on_disconnect(sid)  # closed by another thread meanwhile; it would keep the seat for ever
 
     def _on_disconnect(self, sid: str, *_: Any) -> None:
         drove = self._seat.sid == sid
-        for receiver, reply in self._seat.leave(sid):
-            self._send(receiver, reply)
+        self._seat.leave(sid)
         if drove:
             driver = self._seat.driver
             tell(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
