@@ -18,7 +18,7 @@ import requests
 
 from bcclone.drive.settings import ASYNC_MODES
 from bcclone.simulator.client import connected
-from tests.test_server import FRAME, serving, telemetry_text
+from tests.drive_server import FRAME, serving, telemetry_text
 
 LONGEST_GAP_SECONDS = 2.0
 MOST_GROWTH_MB = 60

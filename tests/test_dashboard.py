@@ -16,7 +16,7 @@ import requests
 from bcclone.images import encode_jpeg
 from bcclone.recording import read_log
 from bcclone.simulator.client import CarState, UnityClient, connected
-from tests.test_server import next_event, raw, serving, telemetry_text
+from tests.drive_server import next_event, raw, serving, telemetry_text
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
 

@@ -29,7 +29,7 @@ from bcclone.drive.viewer import Viewer
 from bcclone.drive.wire.access import Access
 from bcclone.images import encode_jpeg
 from tests.conftest import ROOT
-from tests.test_server import next_event, raw, serving, telemetry_text
+from tests.drive_server import next_event, raw, serving, telemetry_text
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 TELEMETRY = {"steering_angle": "1.0000", "throttle": "0.2000", "speed": "12.5000"}

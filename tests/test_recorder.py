@@ -5,7 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from bcclone.drive.driver import Decision
+from bcclone.drive.controller import SpeedController
+from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.recording_switch import RecordingSwitch
 from bcclone.errors import UserError
@@ -116,6 +117,13 @@ def test_more_than_the_disk_takes_is_dropped_and_counted(tmp_path):
     assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 256
 
 
+class Always:
+    """A policy that always steers the same."""
+
+    def act(self, frame):
+        return 0.1
+
+
 DECISION = Decision(TELEMETRY, CONTROL, 0.1, 25.0)
 
 
@@ -132,6 +140,17 @@ def test_the_switch_begins_a_run_folder_where_none_was_named(tmp_path, monkeypat
     assert folder.name.startswith("run-20")
     assert switch.figures() == {"on": False, "folder": folder.name, "recorded": 1, "dropped": 0, "failure": ""}
     assert f"python video.py {folder.name}" in switch.summary()
+
+
+def test_a_frame_that_nobody_can_read_is_not_recorded(tmp_path):
+    driver_decisions = []
+    driver = Driver(Always(), SpeedController(25.0), driver_decisions.append)
+    for jpeg in (FRAMES[0], b"broken", FRAMES[1]):
+        driver.decide(Telemetry(0.0, 0.0, 1.0, jpeg))
+    with RecordingSwitch(tmp_path / "run1") as switch:
+        for decision in driver_decisions:
+            switch.record(decision)
+    assert sorted(path.read_bytes() for path in (tmp_path / "run1").glob("*.jpg")) == sorted(FRAMES[:2])
 
 
 def test_the_switch_is_on_from_the_start_where_a_folder_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""drive.py serves the old simulator and modern clients, over real sockets.
+"""drive.py serves the old simulator and modern clients, over real sockets, in both its modes.
 
 The simulator is played by bcclone.simulator.client, written from docs/protocol.md; raw texts are sent through
 its UnitySocket where a test needs them literally.
@@ -6,13 +6,9 @@ its UnitySocket where a test needs them literally.
 
 import base64
 import json
-import os
 import re
-import signal
 import socket
-import subprocess
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -22,43 +18,19 @@ import socketio
 from bcclone.drive.settings import ASYNC_MODES
 from bcclone.errors import UserError
 from bcclone.images import decode_jpeg, encode_jpeg
-from bcclone.recording import read_log
-from bcclone.simulator.client import CarState, ServerGone, UnityClient, UnitySocket, connected
-from bcclone.simulator.replay import Replay
-from tests.conftest import command, run_script
-
-FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8))
-
-
-class Server:
-    """drive.py as a process of its own; `said` is what it printed, once it has ended."""
-
-    def __init__(self, model, *arguments, port=0, **options):
-        line = command("drive.py", model, *arguments, "--port", port)
-        self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-        self.said = ""
-        for text in self.process.stdout:
-            self.said += text
-            if found := re.search(r"listening on \S+:(\d+);", text):
-                self.port = int(found[1])
-                return
-        raise AssertionError(self.said)
-
-    def end(self, how=signal.SIGINT):
-        """Send a signal, wait, and return the exit code."""
-        self.process.send_signal(how)
-        self.said += self.process.communicate(timeout=20)[0]
-        return self.process.returncode
-
-
-@contextmanager
-def serving(model, *arguments, port=0, **options):
-    server = Server(model, *arguments, port=port, **options)
-    try:
-        yield server
-    finally:
-        if server.process.returncode is None:
-            server.end(signal.SIGKILL)
+from bcclone.simulator.client import ServerGone, UnityClient, connected
+from tests.drive_server import (
+    FRAME,
+    Still,
+    drive,
+    events_until,
+    next_event,
+    raw,
+    serving,
+    state_of,
+    telemetry_text,
+    wait_for,
+)
 
 
 @pytest.fixture(scope="module", params=ASYNC_MODES)
@@ -68,50 +40,6 @@ def port(untrained_model, request):
         yield server.port
         assert server.end() == 0
         assert "Traceback" not in server.said, server.said
-
-
-class Still:
-    """A world that shows one frame a given number of times, by hand where `manual` says so."""
-
-    def __init__(self, frames, manual=(), jpeg=FRAME):
-        self.left, self.manual, self.jpeg, self.shown, self.controls = frames, manual, jpeg, 0, []
-
-    def look(self):
-        if self.shown == self.left:
-            return None
-        self.shown += 1
-        return CarState(-3.75, 0.3, 12.5, self.jpeg, manual=self.shown in self.manual)
-
-    def steer(self, steering, throttle):
-        self.controls.append((steering, throttle))
-
-
-def drive(port, world, **options):
-    with connected("127.0.0.1", port) as connection:
-        return UnityClient(connection, world, **options).drive()
-
-
-@contextmanager
-def raw(port):
-    """A simulator's socket behind its handshake and the server's OPEN packet."""
-    with connected("127.0.0.1", port) as connection:
-        assert json.loads(connection.receive(5)[1:])["sid"]
-        yield connection
-
-
-def telemetry_text(jpeg=FRAME, speed="12.5000", number="0.3000"):
-    image = base64.b64encode(jpeg).decode()
-    return f'42["telemetry",{{"steering_angle":"{number}","throttle":"{number}","speed":"{speed}","image":"{image}"}}]'
-
-
-def next_event(connection, seconds=5):
-    """Return the next event's name and object; other packets are passed over."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        message = connection.receive(seconds)
-        if message and message.startswith("42"):
-            return json.loads(message[2:])
-    return None
 
 
 def test_the_simulator_drives_with_two_loops_and_without_ever_sending_connect(port):
@@ -257,17 +185,6 @@ def test_the_simulator_reconnects_after_its_connection_drops(port):
     assert drive(port, Still(10)).steers == 9
 
 
-def test_the_simulator_reconnects_after_the_server_was_killed(untrained_model):
-    with serving(untrained_model) as server:
-        place = server.port
-        assert drive(place, Still(10)).steers == 9
-        server.end(signal.SIGKILL)
-        with pytest.raises(UserError, match="start one with: python drive.py"):
-            drive(place, Still(10))
-        with serving(untrained_model, port=place), connected("127.0.0.1", place, 10) as connection:
-            assert UnityClient(connection, Still(10)).drive().steers == 9
-
-
 def test_a_silent_or_closing_server_is_told(port):
     class Gone(Still):
         def look(self):
@@ -325,29 +242,6 @@ def test_the_state_counts(port):
     drive(port, Still(10))
     after = requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()
     assert after["answered"] - before["answered"] >= 9
-
-
-def state_of(port):
-    return requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()
-
-
-def wait_for(port, **values):
-    """Wait until the server's state has these values."""
-    until = time.monotonic() + 5
-    while {name: (state := state_of(port))[name] for name in values} != values:
-        assert time.monotonic() < until, state
-        time.sleep(0.05)
-
-
-def events_until(connection, name, seconds=5):
-    """Return the names of the events up to and with one of that name."""
-    names = []
-    until = time.monotonic() + seconds
-    while not names or names[-1] != name:
-        assert time.monotonic() < until, names
-        if (event := next_event(connection, 0.5)) is not None:
-            names.append(event[0])
-    return names
 
 
 def test_the_newer_connection_drives_and_the_older_gets_the_car_back(port):
@@ -424,197 +318,3 @@ def test_the_state_says_what_the_client_speaks(port):
         connection.send_text(telemetry_text())
         next_event(connection)
         assert state_of(port)["dialect"] == "Unity simulator"
-
-
-def test_slow_answers_are_counted_against_the_limit(untrained_model):
-    with serving(untrained_model, "--max-latency-ms", "0.01") as server:
-        drive(server.port, Still(10))
-        latency = state_of(server.port)["latency_ms"]
-        assert (latency["limit"], latency["slow"]) == (0.01, 9)
-
-
-def test_it_slows_in_corners_if_asked_to(untrained_model, tmp_path):
-    from bcclone.policy import load_policy
-
-    throttles = {}
-    for options in ((), ("--slow-in-corners", "--min-speed", "5")):
-        with serving(untrained_model, "--speed", "13.5", *options) as server:
-            world = Still(6)
-            drive(server.port, world)
-            throttles[options] = world.controls[0][1]
-    steering = abs(load_policy(untrained_model).act(decode_jpeg(FRAME)))
-    slower = min(max((steering - 0.1) / 0.4, 0), 1) * 8.5
-    straight, corner = throttles.values()
-    assert straight - corner == pytest.approx(slower * 0.102, abs=1e-5)
-
-
-def test_other_machines_are_let_in_only_with_a_token(untrained_model):
-    refused = run_script("drive.py", untrained_model, "--host", "0.0.0.0", "--port", 0, code=1)
-    assert "--token" in refused.stderr
-    with serving(untrained_model, "--host", "0.0.0.0", "--token", "let me in") as server:
-        assert "unencrypted" in server.said
-        assert drive(server.port, Still(5)).steers == 4  # the simulator of this machine
-        assert requests.get(f"http://127.0.0.1:{server.port}/state", timeout=5).status_code == 401
-        assert server.end() == 0
-
-
-def test_the_first_answer_is_shown(untrained_model):
-    with serving(untrained_model) as server:
-        assert server.process.stdout.readline() == f"watch it drive: http://127.0.0.1:{server.port}/\n"
-        drive(server.port, Still(5))
-        server.end()
-        assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", server.said)
-
-
-@pytest.mark.slow
-def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model):
-    """Fact 9: it pings every 25 s, and expects no more; in both modes at a time."""
-    with (
-        serving(untrained_model, "--async-mode", ASYNC_MODES[0]) as first,
-        serving(untrained_model, "--async-mode", ASYNC_MODES[1]) as second,
-        raw(first.port) as one,
-        raw(second.port) as other,
-    ):
-        for connection in (one, other):
-            connection.send_text(telemetry_text())
-            assert next_event(connection)[0] == "steer"
-        begun = pinged = time.monotonic()
-        while time.monotonic() - begun < 110:
-            for connection in (one, other):
-                if connection.receive(0.1) == "2":
-                    connection.send_text("3")
-                if time.monotonic() - pinged > 25:
-                    connection.send_text("2")
-            if time.monotonic() - pinged > 25:
-                pinged = time.monotonic()
-        for connection in (one, other):
-            connection.send_text(telemetry_text())
-            assert "steer" in events_until(connection, "steer")
-
-
-@pytest.mark.slow
-def test_two_minutes_of_driving_leave_memory_and_times_as_they_were(tmp_path):
-    """The bench's hour, shortened; a machine that is busy may miss the bar of the times, never that of the memory."""
-    done = subprocess.run(
-        command("bench", "soak", "--minutes", 2, "--json"), capture_output=True, text=True, check=False
-    )
-    measures = {measure["name"]: measure for measure in json.loads(done.stdout)["measures"]}
-    assert measures["frames answered"]["value"] == 3600
-    assert measures["memory at the end to after warming up"]["reached"], done.stdout
-
-
-def test_a_run_is_recorded_as_received_and_answered(untrained_model, simulated_recording, tmp_path):
-    run = tmp_path / "run1"
-    with serving(untrained_model, run) as server:
-        world = Replay(simulated_recording / "driving_log.csv")
-        drive(server.port, world)
-        assert server.end() == 0
-        assert "120 frames recorded" in server.said
-        assert f"python video.py {run}" in server.said
-    log = read_log(run / "driving_log.csv")
-    assert (len(log.rows), log.bad_rows) == (120, ())
-    sent = sorted((simulated_recording / "IMG").glob("center_*"))
-    frames = sorted(run.glob("*.jpg"))
-    assert [frame.read_bytes() for frame in frames] == [image.read_bytes() for image in sent]
-    assert log.rows["steering"].tolist()[:119] == pytest.approx([steering for steering, _ in world.controls], abs=1e-6)
-    refused = run_script("drive.py", untrained_model, run, "--port", 0, code=1)
-    assert "--append" in refused.stderr
-
-
-def test_ctrl_c_during_driving_keeps_the_last_frames(untrained_model, tmp_path):
-    with serving(untrained_model, tmp_path / "run1") as server:
-        with raw(server.port) as connection:
-            for count in range(1, 31):
-                connection.send_text(telemetry_text())
-                assert next_event(connection)[0] == "steer", count
-            assert server.end(signal.SIGINT) == 0
-        assert "Traceback" not in server.said
-    assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 30
-
-
-@pytest.mark.skipif(os.name != "posix", reason="limits a process's files as a full disk would")
-def test_a_disk_that_fills_ends_the_recording_and_not_the_drive(untrained_model, tmp_path):
-    import resource
-
-    small = encode_jpeg(np.zeros((160, 320, 3), np.uint8))
-    limit = 4000  # bytes a file: the frames fit, and some 40 rows of the log
-
-    def fill():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    with serving(untrained_model, tmp_path / "run1", preexec_fn=fill) as server:
-        assert drive(server.port, Still(100, jpeg=small)).steers == 99
-        state = state_of(server.port)
-        assert state["recording"]["failure"] in ("File too large", "No space left on device")
-        assert not state["recording"]["on"]
-        assert any("the recording has ended" in warned["text"] for warned in state["warnings"])
-        assert server.end() == 0
-        assert "driving goes on" in server.said
-    assert len(small) < limit
-    log = read_log(tmp_path / "run1" / "driving_log.csv")
-    assert log.bad_rows == ()
-    assert 20 < len(log.rows) < 60
-    assert sorted(log.rows["center"]) == sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
-
-
-def test_a_kill_during_driving_leaves_a_valid_recording(untrained_model, tmp_path):
-    with serving(untrained_model, tmp_path / "run1") as server, raw(server.port) as connection:
-        for _ in range(30):
-            connection.send_text(telemetry_text())
-            next_event(connection)
-        server.end(signal.SIGKILL)
-    log = read_log(tmp_path / "run1" / "driving_log.csv")
-    assert log.bad_rows == ()
-    assert 25 <= len(log.rows) <= 30
-    for name in log.rows["center"]:
-        assert (tmp_path / "run1" / name).read_bytes() == FRAME
-
-
-def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
-    line = command("drive.py", untrained_model, "--port", 0)
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path)
-    place = int(re.search(r":(\d+);", process.stdout.readline())[1])
-    drive(place, Still(5))
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
-    assert process.returncode == 0
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_printout_that_nobody_reads_costs_no_answer(untrained_model):
-    with serving(untrained_model) as server:
-        server.process.stdout.close()
-        assert drive(server.port, Still(10)).steers == 9
-        server.process.send_signal(signal.SIGINT)
-        server.process.wait(20)
-
-
-def test_appending_without_a_folder_is_a_mistake(untrained_model):
-    assert "name its folder" in run_script("drive.py", untrained_model, "--append", code=1).stderr
-
-
-def test_a_port_in_use_gets_one_clear_line_and_leaves_no_run_folder(untrained_model, tmp_path, port):
-    refused = run_script("drive.py", untrained_model, tmp_path / "run1", "--port", port, code=1)
-    assert f"port {port} of 127.0.0.1 is in use" in refused.stderr
-    assert not (tmp_path / "run1").exists()
-
-
-def test_it_listens_on_this_machine_only(port):
-    addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-    for address in addresses - {"127.0.0.1"}:
-        if address.startswith("127."):
-            continue
-        with pytest.raises(OSError, match="refused|timed out"):
-            UnitySocket(address, port, timeout=2)
-
-
-def test_a_model_of_unknown_preprocessing_is_refused(untrained_model, tmp_path):
-    import h5py
-
-    path = tmp_path / "model.h5"
-    path.write_bytes(untrained_model.read_bytes())
-    with h5py.File(path, "r+") as file:
-        file.attrs["bcclone_preprocessing"] = file.attrs["bcclone_preprocessing"].replace("RGB", "HSV")
-    refused = run_script("drive.py", path, "--port", 0, code=1)
-    assert "HSV" in refused.stderr
-    assert "RGB" in refused.stderr

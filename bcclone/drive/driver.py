@@ -12,6 +12,7 @@ from bcclone.protocol import Control, Telemetry
 
 logger = logging.getLogger(__name__)
 
+_BAD_FRAME = "bad camera frame"
 _DECAY = 0.8  # of the last steering with each answer that no frame decided
 
 
@@ -32,6 +33,11 @@ class Decision:
     steering: float | None
     set_speed_mph: float
     fault: str = ""
+
+    @property
+    def frame_readable(self) -> bool:
+        """Return whether the camera frame is a whole image of the right size."""
+        return not self.fault.startswith(_BAD_FRAME)
 
 
 class Driver:
@@ -81,7 +87,7 @@ class Driver:
         try:
             steering = self._policy.act(decode_jpeg(jpeg))
         except BadImage as error:
-            return None, f"bad camera frame: {error}"
+            return None, f"{_BAD_FRAME}: {error}"
         except Exception as error:  # whatever inference raises, the car must not be left without an answer
             return None, f"bad inference: {error}"
         if not math.isfinite(steering):

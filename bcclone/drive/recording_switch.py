@@ -51,8 +51,8 @@ class RecordingSwitch:
                 self.recorder = Recorder(folder, on_failure=self._on_failure).__enter__()
 
     def record(self, decision: Decision) -> None:
-        """Keep a decision, if recording is on."""
-        if self.recorder is not None:
+        """Keep a decision, if recording is on; not one whose frame nobody could read."""
+        if self.recorder is not None and decision.frame_readable:
             self.recorder.record(decision.telemetry, decision.control)
 
     def figures(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Engine.IO and Socket.IO servers with our websocket, our dialects and our limits built in."""
 
 import contextlib
-import logging
 import threading
 import time
 from collections import deque
@@ -17,11 +16,11 @@ from engineio.packet import PING, Packet
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.connections import peer_of
 from bcclone.drive.wire.dialect import Translator
+from bcclone.drive.wire.log import wire_logger
 from bcclone.drive.wire.packets import TelemetryPacket
 from bcclone.drive.wire.websocket import TAKEN, BadHandshake, Websocket
 
 _EIO3 = "bcclone.eio3"
-_LONGEST_LINE = 250  # of the log
 
 
 class TranslatingEngine(engineio.Server):  # type: ignore[misc]
@@ -162,43 +161,13 @@ def make_socketio_server(async_mode: str, socket_of: Callable[[dict[str, Any]], 
         ping_timeout=60,
         max_http_buffer_size=limits.MESSAGE_BYTES,
         async_handlers=False,
-        logger=_wire_logger(),
-        engineio_logger=_wire_logger(),
+        logger=wire_logger(),
+        engineio_logger=wire_logger(),
     )
 
 
 def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
-
-
-def _wire_logger() -> logging.Logger:
-    """Return a logger that tells in one line, and without a traceback, what a client sent that cannot be read."""
-    logger = logging.getLogger(f"{__name__}.wire")
-    if not logger.filters:
-        logger.setLevel(logging.ERROR)
-        logger.addFilter(_Brief())
-    return logger
-
-
-class _Brief(logging.Filter):
-    """Makes one printable line of what engineio says, and lets the first of a kind through, then ever fewer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._times = 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is to be shown, and make it short."""
-        text = record.getMessage()
-        if record.exc_info:
-            self._times += 1
-            error = record.exc_info[1]
-            text = f"a message that cannot be read ({self._times} so far): {type(error).__name__}: {error}"
-        # a client could otherwise write lines of its own, or steer the terminal
-        record.msg, record.args = "%s", (text[:_LONGEST_LINE].encode("unicode_escape").decode(),)
-        shown = not record.exc_info or self._times in (1, 10, 100) or self._times % 1000 == 0
-        record.exc_info = None
-        return shown
 
 
 class _Allowance:
