@@ -3,9 +3,11 @@
 The servers run side by side, and are asked in turns, so that a slow moment of the machine hits them alike.
 """
 
+import json
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,6 +29,7 @@ from bcclone.simulator.track import load_track
 
 _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
 _PAGES = 2
+_WATCHED = f"{_PAGES} pages"
 _TURNS = 10
 _PREDICT_SHARE = 20  # of the rounds, one in so many: it takes that much longer
 _PREDICTING = ("-m", "bcclone.bench.predicting")
@@ -60,14 +63,15 @@ def measure_drive(model: Path, jpegs: Sequence[bytes], rounds: int) -> list[Meas
         predicting = stack.enter_context(served([model], _PREDICTING)).port
         turn = max(rounds // _TURNS, 1)
 
-        def with_pages(ask: Callable[[], list[float]]) -> list[float]:
-            with _pages(modes[default]):
-                return ask()
+        def with_pages(saliency: bool) -> list[float]:
+            with _pages(modes[default], saliency):
+                return contestants[default]()
 
         contestants: dict[str, Callable[[], list[float]]] = {
             mode: partial(measure_rounds, port, texts, turn) for mode, port in modes.items()
         }
-        contestants[f"{_PAGES} pages"] = lambda: with_pages(contestants[default])
+        contestants[_WATCHED] = partial(with_pages, saliency=False)
+        contestants[f"{_WATCHED} and pixels"] = partial(with_pages, saliency=True)
         contestants["two loops"] = lambda: measure_rounds(modes[default], texts, turn, loops=2)
         contestants["30 a second"] = lambda: measure_rounds(modes[default], texts, max(turn // 4, 1), rate=30.0)
         contestants["model.predict"] = lambda: measure_rounds(predicting, texts, max(turn // _PREDICT_SHARE, 1))
@@ -94,13 +98,11 @@ def _compare(times: dict[str, np.ndarray], default: str) -> list[Measure]:
         measures.append(Measure(f"request to steer, {name}, p50", float(p50), "ms", bars[0], least=False))
         measures.append(Measure(f"request to steer, {name}, p99", float(p99), "ms", bars[1], least=False))
     p50, p99 = np.percentile(times[default], [50, 99])
-    pages = np.percentile(times[f"{_PAGES} pages"], [50, 99])
+    pages = np.percentile(times[_WATCHED], [50, 99])
     predict = float(np.median(times["model.predict"]))
     measures.append(Measure("times faster than model.predict, p50", predict / float(p50), "x", _PREDICT_BAR))
-    measures.append(
-        Measure(f"with {_PAGES} pages to without, p50", float(pages[0] / p50), "x", _PAGES_BAR, least=False)
-    )
-    measures.append(Measure(f"with {_PAGES} pages to without, p99", float(pages[1] / p99), "x"))
+    measures.append(Measure(f"{_WATCHED} to none, p50", float(pages[0] / p50), "x", _PAGES_BAR, least=False))
+    measures.append(Measure(f"{_WATCHED} to none, p99", float(pages[1] / p99), "x"))
     return measures
 
 
@@ -118,8 +120,9 @@ def _first_frame_seconds(model: Path, texts: Sequence[str]) -> list[Measure]:
 
 
 @contextmanager
-def _pages(port: int) -> Iterator[None]:
-    """Watch by two pages' streams, each read by a process of its own."""
+def _pages(port: int, saliency: bool) -> Iterator[None]:
+    """Watch by two pages' streams, each read by a process of its own. saliency: with the pixels that decided."""
+    _set_saliency(port, saliency)
     command = [sys.executable, "-c", _WATCH, f"http://127.0.0.1:{port}/events"]
     readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(_PAGES)]
     try:
@@ -131,3 +134,10 @@ def _pages(port: int) -> Iterator[None]:
         for reader in readers:
             reader.kill()
             reader.communicate()
+        _set_saliency(port, False)
+
+
+def _set_saliency(port: int, on: bool) -> None:
+    body = json.dumps({"saliency": on}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/control", body, {"Content-Type": "application/json"})
+    urllib.request.urlopen(request).close()
