@@ -303,7 +303,7 @@ def test_drive_says_how_frames_are_prepared_and_asks_when_the_model_does_not(tmp
         port = taken.getsockname()[1]
         done = run_script("drive.py", path, "--preprocess", YUV, "--port", port, code=1)
     assert "frames are prepared as" in done.stderr
-    assert "color='YUV'" in done.stderr
+    assert "200x66 YUV" in done.stderr
     assert "in use" in done.stderr
     assert f"--preprocess {YUV}" in run_script("drive.py", path, code=1).stderr
     assert "nvidia-66x200-yuv-bgr" in run_script("drive.py", path, "--preprocess", "nvidia", code=2).stderr

@@ -277,6 +277,7 @@ def test_an_older_connection_that_says_nothing_is_told_that_it_has_lost_the_car(
 def test_two_cars_at_a_time_lose_no_loop_between_them(port):
     with connected("127.0.0.1", port) as first, raw(port) as second:
         second.send_text(telemetry_text())
+        assert next_event(second)[0] == "steer"
         report = UnityClient(first, Still(40)).drive()
     assert report.lost_loops == 0
     assert report.steers + report.manuals == 39
