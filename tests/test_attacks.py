@@ -41,7 +41,7 @@ class Car(threading.Thread):
 
     def __init__(self, port):
         super().__init__(daemon=True)
-        self.port, self.answers, self.manuals, self.gap, self.error, self.over = port, 0, 0, 0.0, None, False
+        self.port, self.answers, self.gap, self.error, self.over = port, 0, 0.0, None, False
 
     def run(self):
         text = telemetry_text()
@@ -50,19 +50,19 @@ class Car(threading.Thread):
                 while not self.over:
                     asked = time.monotonic()
                     connection.send_text(text)
-                    self.manuals += self._answer(connection).startswith('42["manual"')
+                    self._await_answer(connection)
                     self.answers += 1
                     self.gap = max(self.gap, time.monotonic() - asked)
                     time.sleep(0.02)
         except Exception as error:
             self.error = error
 
-    def _answer(self, connection):
+    def _await_answer(self, connection):
         while message := connection.receive(10):
             if message == "2":
                 connection.send_text("3")
             if message.startswith("42"):
-                return message
+                return
         raise TimeoutError(f"answer {self.answers + 1} is missing")
 
 
@@ -102,6 +102,8 @@ def victim(request, untrained_model):
         yield attacked
         assert wait_for(lambda: not any(thread.is_alive() for thread in slow)), "a slow request is never hung up on"
         assert wait_for(lambda: attacked.state()["clients"] == 1), attacked.state()
+        assert attacked.state()["autonomous"] is True, "another site's page handed the car over"
+        assert attacked.state()["set_speed_mph"] == 25, "another site's page set the speed"
         assert wait_for(lambda: attacked.usage()[1] <= attacked.before[1] + MOST_THREADS), attacked.usage()
         assert wait_for(lambda: attacked.usage()[2] <= attacked.before[2] + MOST_FILES), attacked.usage()
         print(request.param, "MB, threads, files:", attacked.before, "->", attacked.usage())
@@ -120,8 +122,11 @@ def say(port, *data, seconds=LISTEN_SECONDS):
     received = b""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as plain:
         plain.settimeout(2.0)
-        for piece in data:
+        for number, piece in enumerate(data):
             plain.sendall(piece)
+            if number == 0 and piece.startswith(UPGRADE[:40]):
+                while b'"upgrades"' not in received:  # what comes before is no part of the websocket
+                    received += plain.recv(65536)
         plain.settimeout(seconds)
         while piece := plain.recv(65536):
             received += piece
@@ -447,6 +452,15 @@ CONNECTIONS = {
     "a storm of reconnects": reconnects,
 }
 ATTACKS = WEBSOCKET | ENGINE_IO | SOCKET_IO | TELEMETRY | HTTP | CONNECTIONS
+
+
+def test_what_attacks_say_over_a_websocket_arrives(victim):
+    assert b"3" in say(victim.port, UPGRADE % b"", frame(b"2"))[-3:]
+
+
+def test_a_page_of_another_site_gets_no_websocket(victim):
+    foreign = UPGRADE.replace(b"\r\n\r\n", b"\r\nOrigin: http://evil.example\r\n\r\n") % b""
+    assert b" 400 " in say(victim.port, foreign).splitlines()[0]
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)

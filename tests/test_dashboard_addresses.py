@@ -61,7 +61,7 @@ def make_client(cockpit=None, token="", waits=None):
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("no JSON", "expected an object with some of set_speed_mph"),
+        ("no JSON", "expected an object with some of saliency, recording, set_speed_mph"),
         ("[1]", "expected an object"),
         ("{}", "expected an object"),
         ('{"speed": 1}', "expected an object"),

@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from bcclone.drive.settings import ASYNC_MODES
 from bcclone.errors import UserError
 from bcclone.images import decode_jpeg, encode_jpeg
 from bcclone.recording import read_log
-from bcclone.simulator.client import UnityClient, UnitySocket, connected
+from bcclone.simulator.client import UnityClient, connected
 from bcclone.simulator.replay import Replay
 from tests.conftest import command, run_script
 from tests.drive_server import FRAME, Still, drive, events_until, next_event, raw, serving, state_of, telemetry_text
@@ -208,13 +210,32 @@ def test_a_port_in_use_gets_one_clear_line_and_leaves_no_run_folder(untrained_mo
     assert not (tmp_path / "run1").exists()
 
 
-def test_it_listens_on_this_machine_only(untrained_model):
-    addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-    with serving(untrained_model) as server:
-        for address in addresses:
-            if not address.startswith("127."):
-                with pytest.raises(OSError, match="refused|timed out"):
-                    UnitySocket(address, server.port, timeout=2)
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's list of listening sockets")
+def test_it_listens_on_this_machine_only_and_ends_with_standard_input(untrained_model):
+    with serving(untrained_model, "--end-with-stdin", stdin=subprocess.PIPE) as server:
+        listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+        assert re.findall(rf" (\S+):{server.port:04X} \S+ 0A ", listening) == ["0100007F"]
+        server.process.stdin.close()
+        assert server.process.wait(20) == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path, mode):
+    """Also with standard input held open, which must not keep the process from ending."""
+    options = ("--end-with-stdin", "--async-mode", mode)
+    with serving(untrained_model, tmp_path / "run1", *options, stdin=subprocess.PIPE) as server:
+        world = Still(100_000)
+        with ThreadPoolExecutor() as pool:
+            driving = pool.submit(drive, server.port, world)
+            while len(world.controls) < 100:
+                time.sleep(0.01)
+            assert server.end() == 0
+            with pytest.raises(UserError, match="ended the connection"):
+                driving.result()
+        assert "Traceback" not in server.said
+    rows = len(read_log(tmp_path / "run1" / "driving_log.csv").rows)
+    assert len(world.controls) <= rows <= len(world.controls) + 2
 
 
 def test_a_model_of_unknown_preprocessing_is_refused(untrained_model, tmp_path):

@@ -74,6 +74,22 @@ def test_what_was_decided_is_handed_on_with_the_speed_that_is_held():
     assert (decision.steering, decision.control.steering, decision.set_speed_mph) == (0.5, 0.5, 8.0)
 
 
+def test_who_records_and_fails_costs_the_car_no_answer(caplog):
+    def fail(decision):
+        raise RuntimeError("no room")
+
+    assert Driver(Steering(0.25), SpeedController(25), fail).decide(telemetry()).steering == 0.25
+    assert "no room" in caplog.text
+
+
+def test_a_long_complaint_of_the_model_is_cut_short():
+    decisions = []
+    Driver(Steering(RuntimeError("x" * 5000 + "\nsecond line")), SpeedController(25), decisions.append).decide(
+        telemetry()
+    )
+    assert len(decisions[0].fault) < 300
+
+
 def test_another_car_begins_with_straight_wheels():
     driver = Driver(Steering(-0.5), SpeedController(25))
     driver.decide(telemetry())

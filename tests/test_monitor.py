@@ -72,7 +72,6 @@ def test_history_holds_sixty_seconds_ten_times_a_second():
     moments = monitor.history()
     assert 590 <= len(moments) <= 601
     assert moments[-1]["seconds"] - moments[0]["seconds"] == pytest.approx(60, abs=0.2)
-    assert monitor.history(after=moments[-11]["seconds"]) == moments[-10:]
     assert moments[0]["latency_ms"] == pytest.approx(4)
 
 

@@ -82,7 +82,7 @@ def test_a_persons_recording_is_not_appended_to(tmp_path, simulated_recording):
 
 def test_an_unusable_place_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot make the run folder"):
+    with pytest.raises(UserError, match="cannot record there"):
         Recorder(tmp_path / "file" / "run1")
 
 

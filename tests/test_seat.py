@@ -58,6 +58,14 @@ def test_every_other_message_is_answered_with_manual_and_takes_no_seat(payload):
     assert seat.driver.faults == (payload not in (None, {}))
 
 
+def test_why_a_telemetry_cannot_be_read_is_told_and_is_no_held_key():
+    faults, by_hand = [], []
+    seat = make_seat(on_fault=faults.append, on_manual=by_hand.append)
+    seat.answer("a", telemetry())
+    assert seat.answer("a", telemetry(speed="NaN")) == MANUAL
+    assert (faults, by_hand) == (["bad telemetry: speed is not finite"], [])
+
+
 def test_the_newest_connection_drives():
     seat = make_seat()
     seat.answer("a", telemetry())

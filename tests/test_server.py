@@ -9,6 +9,7 @@ import json
 import re
 import socket
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -274,6 +275,42 @@ def test_an_older_connection_that_says_nothing_is_told_that_it_has_lost_the_car(
             connection.send_text(telemetry_text())
             assert next_event(connection)[0] == "steer"
         assert next_event(older) == ["manual", {}]
+
+
+def test_one_client_that_never_reads_does_not_keep_the_others_waiting(port):
+    with raw(port) as deaf:
+        deaf.send_text(telemetry_text())
+        assert next_event(deaf)[0] == "steer"
+        deaf._socket.settimeout(0.5)
+        with suppress(TimeoutError):
+            for _ in range(1_000_000):
+                deaf.send_frame(9, bytes(125))  # whose pongs fill what the system holds for it
+        time.sleep(3.5)  # until it is sent a message to wake it
+        with raw(port) as connection:
+            connection.send_text(telemetry_text())
+            assert next_event(connection)[0] == "steer"
+
+
+def test_other_events_do_not_count_as_waiting_for_an_answer(port):
+    with raw(port) as connection:
+        connection.send_text(telemetry_text())
+        assert next_event(connection)[0] == "steer"
+        connection.send_text('42["hello",{}]')
+        time.sleep(1.0)
+        connection.send_text(telemetry_text())
+        assert next_event(connection)[0] == "steer"
+        assert state_of(port)["latency_ms"]["last"] < 900
+
+
+def test_a_speed_that_is_none_is_told_and_is_no_held_key(port):
+    with raw(port) as connection:
+        connection.send_text(telemetry_text())
+        assert next_event(connection)[0] == "steer"
+        connection.send_text(telemetry_text(speed="NaN"))
+        assert next_event(connection) == ["manual", {}]
+        state = state_of(port)
+        assert state["connection"] == "driving"
+        assert any("speed is not finite" in warned["text"] for warned in state["warnings"])
 
 
 def test_two_cars_at_a_time_lose_no_loop_between_them(port):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import requests
 
+from bcclone.drive.settings import ASYNC_MODES
 from bcclone.images import encode_jpeg
 from tests.conftest import ROOT, start_server
 
@@ -40,10 +41,10 @@ def clients(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def port(clients, untrained_model):
+@pytest.fixture(scope="module", params=ASYNC_MODES)
+def port(clients, untrained_model, request):
     """The port of a server that the clients share; it must end by itself."""
-    server, port = start_server(untrained_model)
+    server, port = start_server(untrained_model, "--async-mode", request.param)
     try:
         yield port
         server.send_signal(signal.SIGINT)

@@ -28,7 +28,7 @@ def connected(headers=HEADERS):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.settimeout(5)
-        websocket = Websocket(ours, headers)
+        websocket = Websocket(ours, headers, threading.Lock())
         response = b""
         while not response.endswith(b"\r\n\r\n"):
             response += theirs.recv(1)
@@ -55,7 +55,7 @@ def test_the_handshake_is_accepted_and_offers_no_extension():
 def test_a_handshake_without_what_it_needs_is_refused(missing):
     ours, theirs = socket.socketpair()
     with ours, theirs, pytest.raises(BadHandshake):
-        Websocket(ours, [header for header in HEADERS if header[0] != missing])
+        Websocket(ours, [header for header in HEADERS if header[0] != missing], threading.Lock())
 
 
 def test_a_message_in_fragments_with_a_ping_between_them_comes_whole():

@@ -102,7 +102,7 @@ def _compare(times: dict[str, np.ndarray], default: str) -> list[Measure]:
     predict = float(np.median(times["model.predict"]))
     measures.append(Measure("times faster than model.predict, p50", predict / float(p50), "x", _PREDICT_BAR))
     measures.append(Measure(f"{_WATCHED} to none, p50", float(pages[0] / p50), "x", _PAGES_BAR, least=False))
-    measures.append(Measure(f"{_WATCHED} to none, p99", float(pages[1] / p99), "x"))
+    measures.append(Measure(f"{_WATCHED} to none, p99", float(pages[1] / p99), "x", _PAGES_BAR, least=False))
     return measures
 
 

@@ -39,7 +39,7 @@ def main() -> int:
     with closing(listen(settings.host, settings.port)) as listener, open_cockpit(policy, settings) as cockpit:
         if arguments.end_with_stdin:
             end_with_stdin()
-        serve(cockpit, listener, settings)
+        serve(cockpit, listener, settings, lambda text: print(text, flush=True))
     return 0
 
 

@@ -27,20 +27,28 @@ def measure_soak(
     with served([model]) as server:
         for number in range(_PARTS):
             p99.append(float(np.percentile(measure_rounds(server.port, texts, rounds, rate=_RATE), 99)))
-            memory.append(_memory_mb(server.pid))
-            on_part(f"part {number + 1} of {_PARTS}: p99 {p99[-1]:.1f} ms, {memory[-1]:.1f} MB")
+            memory += _memory_mb(server.pid)
+            on_part(f"part {number + 1} of {_PARTS}: p99 {p99[-1]:.1f} ms{f', {memory[-1]:.1f} MB' if memory else ''}")
     early, late = np.median(p99[1:5]), np.median(p99[-4:])
     return [
         Measure("frames answered", float(rounds * _PARTS), "frames"),
-        Measure("memory at the end", memory[-1], "MB"),
-        Measure("memory at the end to after warming up", memory[-1] / memory[0], "x", _MEMORY_BAR, least=False),
+        *_compare_memory(memory),
         Measure("p99 of the first third", float(early), "ms"),
         Measure("p99 of the last third to the first", float(late / early), "x", _DRIFT_BAR, least=False),
     ]
 
 
-def _memory_mb(pid: int) -> float:
-    """Return the resident memory of a process; 1 where the system does not tell it in this way."""
+def _compare_memory(memory: Sequence[float]) -> list[Measure]:
+    if not memory:
+        return []
+    return [
+        Measure("memory at the end", memory[-1], "MB"),
+        Measure("memory at the end to after warming up", memory[-1] / memory[0], "x", _MEMORY_BAR, least=False),
+    ]
+
+
+def _memory_mb(pid: int) -> list[float]:
+    """Return the resident memory of a process, none where the system does not tell it as Linux does."""
     status = Path(f"/proc/{pid}/status")
     found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.exists() else None
-    return int(found[1]) / 1024 if found else 1.0
+    return [int(found[1]) / 1024] if found else []

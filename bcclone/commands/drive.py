@@ -5,7 +5,7 @@ With RUN, the frames and what was answered to them are recorded into that folder
 
 import argparse
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -82,12 +82,18 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         if arguments.end_with_stdin:
             end_with_stdin()
-        serve(cockpit, listener, settings)
+        serve(cockpit, listener, settings, _tell)
     driver = cockpit.seat.driver
     say(f"ended; {driver.answered} frames answered, {driver.faults} faults")
     if summary := cockpit.recording.summary():
         say(summary)
     return 0
+
+
+def _tell(text: str) -> None:
+    """Print, unless nobody reads it any more; the car must get its answer all the same."""
+    with suppress(OSError):
+        print(text, flush=True)
 
 
 def _settings(arguments: argparse.Namespace) -> DriveSettings:

@@ -13,7 +13,7 @@ from bcclone.doctor import Check
 from bcclone.doctor.look import output_of, read
 from bcclone.doctor.packages import REINSTALL, check_packages
 
-_SMI_SECONDS, _TENSORFLOW_SECONDS = 1.5, 180.0
+_SMI_SECONDS, _TENSORFLOW_SECONDS = 0.8, 180.0
 
 
 def find_driver() -> str | None:

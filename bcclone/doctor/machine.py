@@ -27,7 +27,7 @@ def check_system(proc_version: str) -> Check:
         return Check("system", "ok", found)
     advice = (
         f"the simulator on the Windows side reaches a server in WSL2 at 127.0.0.1:{_SIMULATOR_PORT}; "
-        "where it does not, start drive.py with --host 0.0.0.0"
+        "where it does not, start drive.py with --host 0.0.0.0 --token TEXT --allow-from ADDRESS"
     )
     return Check("system", "ok", f"{found}, in WSL2", advice)
 

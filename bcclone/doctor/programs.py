@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from bcclone.doctor import Check
 from bcclone.doctor.look import output_of
 
-_FFMPEG_SECONDS = 10.0
+_FFMPEG_SECONDS = 1.0
 # name, what it may be called, the package of Debian and Ubuntu
 _TEST_TOOLS = (
     ("chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium"),

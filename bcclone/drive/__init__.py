@@ -1,2 +1,2 @@
-"""Policy + telemetry -> controls: the decision (controller, driver), what is kept of it (recorder), the wire
-(dialect, server)."""
+"""Policy + telemetry -> controls: the decision (controller, driver), who drives (seat), what is seen and kept of it
+(monitor, viewer, recorder), the sockets (wire), the page (dashboard), and all of it together (cockpit, server)."""

@@ -1,5 +1,6 @@
 """Policy + settings -> all of one drive but the wire: who drives, what is seen of it, and what is kept of it."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from bcclone.drive.recording_switch import RecordingSwitch
 from bcclone.drive.seat import DriverSeat
 from bcclone.drive.settings import DriveSettings
 from bcclone.drive.viewer import Viewer
-from bcclone.errors import UserError
 from bcclone.policy import Policy
 from bcclone.saliency import Saliency, seen_region
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,21 @@ def open_cockpit(
             monitor.decided(decision)
 
         controller = SpeedController(settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners)
-        seat = DriverSeat(Driver(policy, controller, on_decision), monitor.driven_by_hand)
+        seat = DriverSeat(Driver(policy, controller, on_decision), monitor.driven_by_hand, monitor.warn)
         viewer = stack.enter_context(_make_viewer(policy, monitor))
-        region = seen_region(policy.model, policy.preprocessing)
-        yield Cockpit(seat, monitor, recording, viewer, policy.preprocessing.describe(), region)
+        yield Cockpit(seat, monitor, recording, viewer, policy.preprocessing.describe(), _region(policy))
 
 
 def _make_viewer(policy: Policy, monitor: Monitor) -> Viewer:
     try:
         return Viewer(monitor, Saliency(policy.model, policy.preprocessing).mask)
-    except UserError as error:
-        return Viewer(monitor, None, str(error))
+    except Exception as error:  # whatever a foreign network has in store for us, the car drives without
+        return Viewer(monitor, None, str(error) or type(error).__name__)
+
+
+def _region(policy: Policy) -> tuple[float, float, float, float]:
+    try:
+        return seen_region(policy.model, policy.preprocessing)
+    except Exception as error:  # as above
+        logger.warning("cannot tell which part of the frame the network sees: %s", error)
+        return 0.0, 0.0, 1.0, 1.0

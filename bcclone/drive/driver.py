@@ -12,7 +12,7 @@ from bcclone.protocol import Control, Telemetry
 
 logger = logging.getLogger(__name__)
 
-_BAD_FRAME = "bad camera frame"
+_LONGEST_REASON = 200
 _DECAY = 0.8  # of the last steering with each answer that no frame decided
 
 
@@ -26,18 +26,15 @@ class Steers(Protocol):
 @dataclass(frozen=True)
 class Decision:
     """A telemetry and the control that answers it. steering: what the model said; None: nothing usable, `fault` says
-    why. set_speed_mph: the speed that the throttle is to hold."""
+    why. set_speed_mph: the speed that the throttle is to hold. frame_readable: the frame is a whole image of its size.
+    """
 
     telemetry: Telemetry
     control: Control
     steering: float | None
     set_speed_mph: float
     fault: str = ""
-
-    @property
-    def frame_readable(self) -> bool:
-        """Return whether the camera frame is a whole image of the right size."""
-        return not self.fault.startswith(_BAD_FRAME)
+    frame_readable: bool = True
 
 
 class Driver:
@@ -59,7 +56,10 @@ class Driver:
 
         Without usable steering it is the last one, decaying to 0, with the throttle closed.
         """
-        steering, fault = self._look(telemetry.jpeg)
+        frame, fault = _decode(telemetry.jpeg)
+        steering = None
+        if frame is not None:
+            steering, fault = self._infer(frame)
         if steering is None:
             self.count_fault(fault)
             control = Control(self._steering * _DECAY, 0.0)
@@ -68,7 +68,8 @@ class Driver:
             control = Control(sent, self.controller.throttle(telemetry.speed_mph, sent))
         self._steering = control.steering
         self.answered += 1
-        self._on_decision(Decision(telemetry, control, steering, self.controller.target_mph(control.steering), fault))
+        held = self.controller.target_mph(control.steering)
+        self._hand_on(Decision(telemetry, control, steering, held, fault, frame is not None))
         return control
 
     def forget(self) -> None:
@@ -82,14 +83,27 @@ class Driver:
         if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
             logger.warning("fault %d: %s; answered safely", self.faults, fault)
 
-    def _look(self, jpeg: bytes) -> tuple[float | None, str]:
+    def _infer(self, frame: Image) -> tuple[float | None, str]:
         """Return the model's steering, or None and why there is none."""
         try:
-            steering = self._policy.act(decode_jpeg(jpeg))
-        except BadImage as error:
-            return None, f"{_BAD_FRAME}: {error}"
+            steering = self._policy.act(frame)
         except Exception as error:  # whatever inference raises, the car must not be left without an answer
-            return None, f"bad inference: {error}"
+            first, *_ = str(error).splitlines() or [type(error).__name__]
+            return None, f"bad inference: {first[:_LONGEST_REASON]}"
         if not math.isfinite(steering):
             return None, f"bad inference: steering is {steering}"
         return steering, ""
+
+    def _hand_on(self, decision: Decision) -> None:
+        try:
+            self._on_decision(decision)
+        except Exception:  # who records or watches must not cost the car its answer
+            logger.exception("a decision could not be handed on")
+
+
+def _decode(jpeg: bytes) -> tuple[Image | None, str]:
+    """Return the frame, or None and why there is none."""
+    try:
+        return decode_jpeg(jpeg), ""
+    except BadImage as error:
+        return None, f"bad camera frame: {error}"

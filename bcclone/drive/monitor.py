@@ -63,7 +63,8 @@ class Monitor:
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._answers: deque[float] = deque(maxlen=1000)
         self._warnings: dict[str, Warned] = {}
-        self._percentiles, self._percentiles_at = (0.0, 0.0), -1.0
+        self._percentiles: tuple[float | None, float | None] = (None, None)
+        self._percentiles_at = -1.0
         self.frames = self.slow = 0
         self.key_held = False
         self.first_answer_seconds: float | None = None
@@ -141,9 +142,9 @@ class Monitor:
                 "warnings": [asdict(warned) for warned in reversed(self._warnings.values())],
             }
 
-    def history(self, after: float = -1.0) -> list[dict[str, Any]]:
-        """Return the moments of the last 60 seconds that came after one, ready for JSON."""
-        after = max(after, self.seconds - HISTORY_SECONDS)
+    def history(self) -> list[dict[str, Any]]:
+        """Return the moments of the last 60 seconds, ready for JSON."""
+        after = self.seconds - HISTORY_SECONDS
         with self._lock:
             return [asdict(moment) for moment in self._history if moment.seconds > after]
 
@@ -167,7 +168,7 @@ class Monitor:
         since = self.seconds - _RATE_SECONDS
         return round(sum(moment > since for moment in self._answers) / _RATE_SECONDS, 1)
 
-    def _latency_percentiles(self) -> tuple[float, float]:
+    def _latency_percentiles(self) -> tuple[float | None, float | None]:
         if self._latencies and self.seconds - self._percentiles_at > _PERCENTILES_EVERY:
             p50, p99 = np.percentile(self._latencies, [50, 99])
             self._percentiles, self._percentiles_at = (round(float(p50), 2), round(float(p99), 2)), self.seconds

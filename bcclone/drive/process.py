@@ -1,5 +1,6 @@
 """Model -> a drive server in a process of its own, as a user starts it, for as long as it is needed; both its ends."""
 
+import os
 import re
 import signal
 import subprocess
@@ -35,7 +36,7 @@ def served(arguments: Sequence[object], program: Sequence[str] = ("-m", "bcclone
     its own words when it ends before it listens. program: another one that takes the same options.
     """
     command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+    with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=said)
         try:
             yield Served(_port(process, said), process.pid)
@@ -49,7 +50,8 @@ def end_with_stdin() -> None:
     """End this process as on Ctrl-C when whoever holds the other end of standard input is gone."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 65536):  # not by sys.stdin, whose lock would be held when the process ends
+            pass
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=wait, daemon=True).start()

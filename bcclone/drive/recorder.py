@@ -45,9 +45,12 @@ class Recorder:
         self.recorded = self.dropped = 0
         self.failure = ""
         self._on, self._on_failure = True, on_failure
-        self._last = _prepare(folder, append)
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._log: IO[bytes] = (folder / LOG_NAME).open("ab", buffering=0)
+        try:
+            self._last = _prepare(folder, append)
+            self._log: IO[bytes] = (folder / LOG_NAME).open("ab", buffering=0)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
         self._thread = threading.Thread(target=self._write_all, name="bcclone-recorder", daemon=True)
 
     def __enter__(self) -> Self:
@@ -138,11 +141,8 @@ def _row(name: str, telemetry: Telemetry, control: Control) -> str:
 
 def _prepare(folder: Path, append: bool) -> datetime.datetime:
     """Make the run folder and return a time that all its frames lie before."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        names = sorted(path.name for path in folder.iterdir())
-    except OSError as error:
-        raise UserError(f"{folder}: cannot make the run folder: {error.strerror}") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    names = sorted(path.name for path in folder.iterdir())
     if names and not append:
         other = next(f"{folder}-{n}" for n in range(2, 10_000) if not Path(f"{folder}-{n}").exists())
         raise UserError(

@@ -40,17 +40,19 @@ class DriverSeat:
     """Decides for each message of each connection what is answered; every telemetry gets one answer.
 
     autonomous: False hands the car over to the person at the simulator. on_manual is called with what the driver
-    reports meanwhile; with None while a driving key is held, when it reports nothing.
+    reports meanwhile; with None while a driving key is held, when it reports nothing. on_fault is called with why a
+    telemetry cannot be read; it is answered with `manual`, which leaves the controls as they are.
     """
 
     def __init__(
         self,
         driver: Driver,
         on_manual: Callable[[Telemetry | None], None] = lambda telemetry: None,
+        on_fault: Callable[[str], None] = lambda fault: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.driver = driver
-        self._on_manual, self._clock = on_manual, clock
+        self._on_manual, self._on_fault, self._clock = on_manual, on_fault, clock
         self._order: list[str] = []  # the last one drives
         self._to_tell: dict[str, float] = {}  # connections that lost the seat, and when they are told unasked
         self._lock = threading.Lock()
@@ -87,11 +89,13 @@ class DriverSeat:
 
     def answer(self, sid: str, payload: Any) -> Reply:
         """Return the answer to a connection's telemetry event."""
+        fault = ""
         try:
             telemetry = parse_telemetry(payload)
         except ProtocolError as error:
-            self.driver.count_fault(f"bad telemetry: {error}")
-            telemetry = None
+            telemetry, fault = None, f"bad telemetry: {error}"
+            self.driver.count_fault(fault)
+            self._on_fault(fault)
         with self._lock:
             if telemetry is not None:
                 self._take_seat(sid)
@@ -102,7 +106,7 @@ class DriverSeat:
                 return Reply("manual", after=_WAITING_SECONDS)
             self._answering = True
             try:
-                return self._drive(telemetry)
+                return MANUAL if fault else self._drive(telemetry)
             finally:
                 self._answering = False
                 self._heard, self._woken = self._clock(), 0
@@ -151,7 +155,7 @@ class DriverSeat:
         self._heard, self._woken = self._clock(), 0
 
     def _drive(self, telemetry: Telemetry | None) -> Reply:
-        """Answer the driver. What it sent without values, or unreadably, leaves its controls as they are."""
+        """Answer the driver; None: it reports no values, since a driving key is held."""
         if telemetry is None:
             self._on_manual(None)
             return MANUAL

@@ -1,7 +1,9 @@
 """Driver's seat -> a server on a port: Socket.IO for the cars, the page for people, one door for both."""
 
 import errno
+import logging
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import socketio
@@ -14,8 +16,10 @@ from bcclone.drive.wire.access import Access, WSGIApp, guarded
 from bcclone.drive.wire.connections import Connections
 from bcclone.drive.wire.end import End
 from bcclone.drive.wire.engine import make_socketio_server
-from bcclone.drive.wire.service import DriveService, tell
+from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 _BACKLOG = 128
 
@@ -36,21 +40,22 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def serve(cockpit: Cockpit, listener: socket.socket, settings: DriveSettings) -> None:
-    """Serve what comes to the listening socket, until Ctrl-C or SIGTERM."""
+def serve(cockpit: Cockpit, listener: socket.socket, settings: DriveSettings, tell: Callable[[str], None]) -> None:
+    """Serve what comes to the listening socket, until Ctrl-C or SIGTERM. tell: says in words what happens."""
     if settings.async_mode == "eventlet":
         from bcclone.drive.wire import eventlet_host as host
     else:
         from bcclone.drive.wire import threading_host as host  # type: ignore[no-redef]
     connections = Connections()
-    server = make_socketio_server(settings.async_mode, host.socket_of)
-    service = DriveService(server, cockpit.seat, cockpit.monitor, connections)
+    server = make_socketio_server(settings.async_mode, host.socket_of, host.make_lock)
+    service = DriveService(server, cockpit.seat, cockpit.monitor, connections, tell)
     access = Access(settings.host, settings.token, settings.allow_from)
     page = make_page(Panel(cockpit, service), access, server.sleep)
     with End() as end:
-        app = guarded(_noting(socketio.WSGIApp(server, page), connections), access)
+        inner = _noting(socketio.WSGIApp(server, page), connections)
+        app = _telling_faults(guarded(inner, access, server.sleep))
         server.start_background_task(service.watch)
-        _announce(listener)
+        tell(_announcement(listener))
         host.run(app, listener, connections, end)
         service.stop()
 
@@ -65,10 +70,25 @@ def _noting(app: WSGIApp, connections: Connections) -> WSGIApp:
     return noted
 
 
-def _announce(listener: socket.socket) -> None:
+def _telling_faults(app: WSGIApp) -> WSGIApp:
+    """Return the app; what it fails on by our fault is logged, since the hosts keep quiet."""
+
+    def told(environ: dict[str, Any], start_response: Any) -> Any:
+        try:
+            return app(environ, start_response)
+        except OSError:  # the client has gone
+            raise
+        except Exception:
+            logger.exception("the server failed on a request")
+            raise
+
+    return told
+
+
+def _announcement(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    tell(
+    return (
         f"listening on {shown}:{port}; start the simulator, choose a track and AUTONOMOUS MODE\n"
         f"watch it drive: http://{shown.replace('0.0.0.0', '127.0.0.1')}:{port}/"
     )

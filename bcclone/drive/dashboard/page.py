@@ -13,7 +13,7 @@ import flask
 from bcclone.drive.dashboard.panel import EVERY_SECONDS, Panel
 from bcclone.drive.settings import HIGHEST_SPEED_MPH, DriveSettings
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.access import Access
+from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS, Access
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'",
@@ -22,7 +22,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _LONGEST_BODY = 1000
-_LOGIN_DELAY_SECONDS = 1.0  # for a wrong token, so that guessing takes long
 
 
 def make_page(panel: Panel, access: Access, sleep: Callable[[float], Any]) -> flask.Flask:
@@ -69,7 +68,7 @@ class _Page:
     def login(self) -> Any:
         """Let a browser in that has sent the token."""
         if not self._access.knows(flask.request.form.get("token", "")):
-            self._sleep(_LOGIN_DELAY_SECONDS)
+            self._sleep(WRONG_TOKEN_SECONDS)
             return flask.render_template("login.html", wrong=True), 401
         flask.session["known"] = True
         return flask.redirect("/")

@@ -61,19 +61,20 @@ class Panel:
 
     def set(self, changes: Any) -> None:
         """Do what the page asks for; raises ValueError with the reason when it cannot be done."""
-        switches = {
-            "set_speed_mph": self._set_speed,
-            "recording": self._set_recording,
-            "autonomous": self._set_autonomous,
+        switches = {  # those first that may refuse, so that nothing is done by half
             "saliency": self._set_saliency,
+            "recording": self._set_recording,
+            "set_speed_mph": self._set_speed,
+            "autonomous": self._set_autonomous,
         }
         if not isinstance(changes, dict) or not changes or not set(changes) <= set(switches):
             raise ValueError(f"expected an object with some of {', '.join(switches)}")
         for name, value in changes.items():
             _check(name, value)
         try:
-            for name, value in changes.items():
-                switches[name](value)
+            for name, switch in switches.items():
+                if name in changes:
+                    switch(changes[name])
         finally:
             self._made = 0.0  # the next event shows it
 

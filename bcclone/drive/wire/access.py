@@ -13,6 +13,7 @@ from bcclone.drive.wire import limits
 
 WSGIApp = Callable[[dict[str, Any], Any], Any]
 
+WRONG_TOKEN_SECONDS = 1.0  # so that guessing takes long
 _DRIVES = "/socket.io"
 _HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
 _LONGEST_LENGTH = 20  # digits
@@ -69,14 +70,16 @@ class Access:
         return True
 
 
-def guarded(app: WSGIApp, access: Access) -> WSGIApp:
-    """Return the app behind the door: refused requests never reach it."""
+def guarded(app: WSGIApp, access: Access, sleep: Callable[[float], Any]) -> WSGIApp:
+    """Return the app behind the door: refused requests never reach it. sleep: lets others run meanwhile."""
 
     def door(environ: dict[str, Any], start_response: Any) -> Any:
         refusal = access.refusal(environ)
         if refusal is None:
             return app(environ, start_response)
         status, reason = refusal
+        if status.startswith("401"):
+            sleep(WRONG_TOKEN_SECONDS)
         start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close")])
         return [f"{reason}\n".encode()]
 

@@ -59,12 +59,12 @@ class Connections:
                 del self._waiting[sock]
                 self._hang_up(sock)
 
-    @property
-    def count(self) -> int:
-        """Return how many connections are open."""
+    def hang_up(self) -> None:
+        """Hang up on all, at the end."""
         with self._lock:
             self._forget_closed()
-            return len(self._waiting) + len(self._served)
+            for sock in [*self._waiting, *self._served.values()]:
+                self._hang_up(sock)
 
     def _forget_closed(self) -> None:
         self._waiting = {sock: since for sock, since in self._waiting.items() if sock.fileno() != -1}

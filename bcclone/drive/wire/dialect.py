@@ -14,6 +14,7 @@ from typing import Any
 from engineio.packet import PONG, Packet
 
 from bcclone.drive.wire import limits
+from bcclone.drive.wire.packets import is_telemetry
 from bcclone.drive.wire.websocket import Websocket
 
 _PACKET = re.compile(r"[0-6]")
@@ -92,7 +93,8 @@ class Translator:
         if message.startswith(_CONNECT):
             self._joined = True
         elif message.startswith(_EVENT) and not message.startswith("42/"):
-            self._asked.append(time.perf_counter())
+            if is_telemetry(message[1:]):
+                self._asked.append(time.perf_counter())
             if not self._joined:
                 self.dialect = "Unity simulator"
                 self._join()  # fact 4: an event without a CONNECT before it

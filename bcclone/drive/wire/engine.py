@@ -30,8 +30,9 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
     for a new one. on_answer is called with a session and the seconds that it waited for an answer.
     """
 
-    # returns the socket of a request; set by the module that serves
+    # returns the socket of a request; returns a lock that waits as the server does; set by the module that serves
     socket_of: Callable[[dict[str, Any]], Any]
+    make_lock: Callable[[], Any]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -117,7 +118,8 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
 
         def app(environ: dict[str, Any], start_response: Any) -> Any:
             try:
-                websocket = Websocket(self.socket_of(environ), _headers(environ), lambda: self.sleep(0))
+                sock, lock = self.socket_of(environ), self.make_lock()
+                websocket = Websocket(sock, _headers(environ), lock, lambda: self.sleep(0))
             except (BadHandshake, OSError) as error:
                 engine_socket.close(wait=False, abort=True)
                 start_response("400 Bad Request", [("Content-Type", "text/plain")])
@@ -138,7 +140,9 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
         return app
 
 
-def make_socketio_server(async_mode: str, socket_of: Callable[[dict[str, Any]], Any]) -> socketio.Server:
+def make_socketio_server(
+    async_mode: str, socket_of: Callable[[dict[str, Any]], Any], make_lock: Callable[[], Any]
+) -> socketio.Server:
     """Return a Socket.IO server that speaks both dialects; its `eio` is a TranslatingEngine.
 
     Pings every 25 s, 60 s for an answer: an idle Engine.IO 3 client pings no more often. Handlers run one
@@ -148,7 +152,7 @@ def make_socketio_server(async_mode: str, socket_of: Callable[[dict[str, Any]], 
     class Engine(TranslatingEngine):
         pass
 
-    Engine.socket_of = staticmethod(socket_of)
+    Engine.socket_of, Engine.make_lock = staticmethod(socket_of), staticmethod(make_lock)
 
     class Server(socketio.Server):  # type: ignore[misc]
         def _engineio_server_class(self) -> type[engineio.Server]:

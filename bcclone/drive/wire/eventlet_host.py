@@ -8,13 +8,15 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import WSGIApp
 from bcclone.drive.wire.connections import Connections
 from bcclone.drive.wire.end import End
-from bcclone.drive.wire.websocket import TAKEN
+from bcclone.drive.wire.log import Quiet
+from bcclone.drive.wire.websocket import leaving_taken_sockets
 
 with warnings.catch_warnings():  # that it is maintained and no more; the decision says why it is offered
     warnings.simplefilter("ignore")
     import eventlet
     import eventlet.greenio
     import eventlet.hubs
+    import eventlet.semaphore
     import eventlet.wsgi
     from eventlet.support.greenlets import GreenletExit
 
@@ -24,13 +26,18 @@ def socket_of(environ: dict[str, Any]) -> Any:
     return environ["eventlet.input"].get_socket()
 
 
+def make_lock() -> Any:
+    """Return a lock that lets others run while it waits; Python's own would stop them all."""
+    return eventlet.semaphore.Semaphore()
+
+
 def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None:
     """Serve what comes to the listening socket, until the end is asked for."""
     requests = eventlet.GreenPool()
     server = eventlet.spawn(
         eventlet.wsgi.server,
         _Listener(eventlet.greenio.GreenSocket(listener), connections),
-        _leaving_taken_sockets(app),
+        leaving_taken_sockets(app, _leave),
         protocol=_Protocol,
         custom_pool=requests,
         log_output=False,
@@ -38,7 +45,7 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None
         keepalive=False,  # one request a connection, as the other host has it: a second one could come in for ever
         socket_timeout=limits.REQUEST_SECONDS,
         minimum_chunk_size=1,  # otherwise the page waits until enough has come together
-        environ={"wsgi.errors": _Quiet()},
+        environ={"wsgi.errors": Quiet()},
     )
     server.link(lambda _: end.ask())
     eventlet.hubs.trampoline(end.socket, read=True)
@@ -68,17 +75,9 @@ class _Listener:
             sock.close()
 
 
-def _leaving_taken_sockets(app: WSGIApp) -> WSGIApp:
-    """Return the app; when it took a request's socket, eventlet sends nothing more there."""
-
-    def leaving(environ: dict[str, Any], start_response: Any) -> Any:
-        response = app(environ, start_response)
-        if TAKEN in environ:
-            eventlet.wsgi.WSGI_LOCAL.already_handled = True
-            return []
-        return response
-
-    return leaving
+def _leave() -> list[bytes]:
+    eventlet.wsgi.WSGI_LOCAL.already_handled = True
+    return []
 
 
 class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
@@ -92,13 +91,3 @@ class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
             for file in (self.wfile, self.rfile):
                 with contextlib.suppress(OSError, ValueError):
                     file.close()
-
-
-class _Quiet:
-    """Takes eventlet's complaints about sockets that closed before it closed them."""
-
-    def write(self, text: str) -> None:
-        """Drop the text."""
-
-    def flush(self) -> None:
-        """Do nothing."""

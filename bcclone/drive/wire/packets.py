@@ -10,11 +10,17 @@ from typing import Any
 from socketio.packet import EVENT, Packet
 
 from bcclone.drive.wire import limits
+from bcclone.drive.wire.log import Refused
 from bcclone.protocol import ProtocolError
 
 TELEMETRY = "telemetry"
 _TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*\[\s*"telemetry"\s*[,\]]')
 _IGNORED = ["ignored"]
+
+
+def is_telemetry(packet: str) -> bool:
+    """Return whether the text of a Socket.IO packet gets through, and so is answered."""
+    return _TELEMETRY_EVENT.match(packet) is not None
 
 
 class TelemetryPacket(Packet):  # type: ignore[misc]
@@ -23,7 +29,7 @@ class TelemetryPacket(Packet):  # type: ignore[misc]
     def decode(self, encoded_packet: Any) -> int:
         """Read a packet; raises ValueError for what ends the connection."""
         if not isinstance(encoded_packet, str) or encoded_packet[:1] not in ("0", "1", "2", "3", "4"):
-            raise ValueError("binary events are not understood here; send the image as base64 text")
+            raise Refused("binary events are not understood here; send the image as base64 text")
         if encoded_packet[0] != str(EVENT):
             return _within_limits(super().decode, encoded_packet)
         self.packet_type, self.id, self.namespace, self.attachment_count = EVENT, None, "/", 0
@@ -34,7 +40,7 @@ class TelemetryPacket(Packet):  # type: ignore[misc]
         try:
             _within_limits(super().decode, encoded_packet)
             if not isinstance(self.data, list) or self.data[:1] != [TELEMETRY]:
-                raise ValueError("it is no list")
+                raise Refused("it is no list")
         except (ValueError, RecursionError) as error:  # the car must be answered all the same
             self.namespace, self.data = "/", [TELEMETRY, ProtocolError(f"no JSON that we read: {error}")]
         return 0
@@ -42,9 +48,9 @@ class TelemetryPacket(Packet):  # type: ignore[misc]
 
 def _within_limits(decode: Any, encoded_packet: str) -> int:
     if encoded_packet[0] != str(EVENT) and len(encoded_packet) > limits.CONTROL_BYTES:
-        raise ValueError(f"{len(encoded_packet)} characters in what is no event")  # and some would be sent back
+        raise Refused(f"{len(encoded_packet)} characters in what is no event")  # and some would be sent back
     openings = encoded_packet.count("[") + encoded_packet.count("{")
     if openings > limits.OPENING_BRACKETS:
-        raise ValueError(f"{openings} brackets, expected at most {limits.OPENING_BRACKETS}")
+        raise Refused(f"{openings} brackets, expected at most {limits.OPENING_BRACKETS}")
     count: int = decode(encoded_packet)
     return count

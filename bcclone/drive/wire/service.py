@@ -1,6 +1,8 @@
 """Socket.IO events <-> the driver's seat: what comes is answered, whoever leaves is forgotten, who stalls is woken."""
 
 import contextlib
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import socketio
@@ -12,14 +14,24 @@ from bcclone.drive.wire.connections import Connections
 from bcclone.drive.wire.engine import TranslatingEngine
 from bcclone.drive.wire.packets import TELEMETRY
 
+logger = logging.getLogger(__name__)
+
 _WATCH_SECONDS = 0.5
 
 
 class DriveService:
-    """Serves the cars that connect to a Socket.IO server."""
+    """Serves the cars that connect to a Socket.IO server. tell: says in words that one has come or gone."""
 
-    def __init__(self, server: socketio.Server, seat: DriverSeat, monitor: Monitor, connections: Connections) -> None:
+    def __init__(
+        self,
+        server: socketio.Server,
+        seat: DriverSeat,
+        monitor: Monitor,
+        connections: Connections,
+        tell: Callable[[str], None],
+    ) -> None:
         self._server, self._seat, self._monitor, self._connections = server, seat, monitor, connections
+        self._tell = tell
         self._engine: TranslatingEngine = server.eio
         self._stopped = False
         self._engine.favoured = self._driving_session
@@ -46,23 +58,29 @@ class DriveService:
         """Wake a driver that has stalled, and hang up on connections that ask for nothing; runs until stop()."""
         while not self._stopped:
             self._server.sleep(_WATCH_SECONDS)
-            self._connections.sweep()
-            self._engine.ping()
-            if (silent := self._seat.wake()) is not None:
-                self._monitor.warn("the car was silent for 3 s; a message was sent to wake it")
-                self._send(silent, MANUAL)
-            for sid in self._seat.untold():
-                self._send(sid, MANUAL)
+            try:
+                self._look_after_all()
+            except Exception:  # it must look after the others the next time
+                logger.exception("the watch failed; it goes on")
 
     def stop(self) -> None:
         """Let watch() end."""
         self._stopped = True
 
+    def _look_after_all(self) -> None:
+        self._connections.sweep()
+        self._engine.ping()
+        if (silent := self._seat.wake()) is not None:
+            self._monitor.warn("the car was silent for 3 s; a message was sent to wake it")
+            self._send(silent, MANUAL)
+        for sid in self._seat.untold():
+            self._send(sid, MANUAL)
+
     def _on_telemetry(self, sid: str, payload: Any = None, *_: Any) -> None:
         before = self._seat.sid
         reply = self._seat.answer(sid, payload)
         if self._seat.sid != before:
-            tell("a car is connected" if before is None else "another car is connected, and drives")
+            self._tell("a car is connected" if before is None else "another car is connected, and drives")
         if reply.after:
             self._server.sleep(reply.after)
         self._send(sid, reply)
@@ -74,7 +92,7 @@ class DriveService:
         self._seat.leave(sid)
         if drove:
             driver = self._seat.driver
-            tell(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
+            self._tell(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
 
     def _send(self, sid: str, reply: Reply) -> None:
         with contextlib.suppress(SocketIsClosedError, KeyError):  # it left at this moment
@@ -85,7 +103,7 @@ class DriveService:
             first = self._monitor.first_answer_seconds is None
             self._monitor.answered(seconds)
             if first:
-                tell(
+                self._tell(
                     f"first frame answered in {seconds * 1000:.1f} ms, {self._monitor.first_answer_seconds:.1f} s "
                     "after the start"
                 )
@@ -103,9 +121,3 @@ class DriveService:
 
     def _driving_peer(self) -> tuple[str, str] | None:
         return self._engine.peers.get(self._driving_session() or "")
-
-
-def tell(text: str) -> None:
-    """Print, unless nobody reads it any more; the car must get its answer all the same."""
-    with contextlib.suppress(OSError):
-        print(text, flush=True)

@@ -1,6 +1,5 @@
 """A WSGI app on the standard library's server, one thread a connection."""
 
-import io
 import select
 import socketserver
 import sys
@@ -12,16 +11,21 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import WSGIApp
 from bcclone.drive.wire.connections import Connections
 from bcclone.drive.wire.end import End
-from bcclone.drive.wire.websocket import TAKEN
+from bcclone.drive.wire.log import Quiet
+from bcclone.drive.wire.websocket import leaving_taken_sockets
 
 _SOCKET = "bcclone.socket"
 # A thread that computes for a page or writes a frame gives way to the driver's after this, and not after Python's 5 ms.
 _SWITCH_SECONDS = 0.0005
+_POLL_SECONDS = 0.1
 
 
 def socket_of(environ: dict[str, Any]) -> Any:
     """Return the socket of a request."""
     return environ[_SOCKET]
+
+
+make_lock = threading.Lock
 
 
 def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None:
@@ -30,14 +34,22 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         with _Server(app, listener, connections) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="bcclone-server", daemon=True)
+            thread = threading.Thread(target=_accept, args=(server, end), name="bcclone-server", daemon=True)
             thread.start()
             select.select([end.socket], [], [])
             end.restore()
             server.shutdown()
             thread.join()
+            connections.hang_up()
     finally:
         sys.setswitchinterval(before)
+
+
+def _accept(server: "_Server", end: End) -> None:
+    try:
+        server.serve_forever(_POLL_SECONDS)
+    finally:
+        end.ask()
 
 
 class _Handler(WSGIRequestHandler):
@@ -57,7 +69,7 @@ class _Handler(WSGIRequestHandler):
             self.raw_requestline = self.rfile.readline(65537)
             if not self.raw_requestline or len(self.raw_requestline) > 65536 or not self.parse_request():
                 return
-            wsgi: Any = ServerHandler(self.rfile, self.wfile, _Quiet(), self.get_environ(), multithread=True)  # type: ignore[arg-type]
+            wsgi: Any = ServerHandler(self.rfile, self.wfile, Quiet(), self.get_environ(), multithread=True)  # type: ignore[arg-type]
             wsgi.request_handler = self
             wsgi.run(self.server.get_app())  # type: ignore[attr-defined]
         except (OSError, ValueError):  # gone, or too slow, or no HTTP
@@ -80,7 +92,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         self._connections = connections
         self.server_name, self.server_port = map(str, listener.getsockname()[:2])  # type: ignore[assignment]
         self.setup_environ()
-        self.set_app(_leaving_taken_sockets(app))
+        self.set_app(leaving_taken_sockets(app, _leave))
 
     def get_request(self) -> tuple[Any, Any]:
         sock, address = super().get_request()
@@ -93,21 +105,5 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         """Keep quiet about what a client did; what the app does wrong is logged where it does it."""
 
 
-def _leaving_taken_sockets(app: WSGIApp) -> WSGIApp:
-    """Return the app; when it took a request's socket, the server takes its client for one that has gone."""
-
-    def leaving(environ: dict[str, Any], start_response: Any) -> Any:
-        response = app(environ, start_response)
-        if TAKEN in environ:
-            raise ConnectionAbortedError
-        return response
-
-    return leaving
-
-
-class _Quiet(io.StringIO):
-    """Takes what wsgiref has to say about clients that went away."""
-
-    def write(self, text: str) -> int:
-        """Drop the text."""
-        return len(text)
+def _leave() -> list[bytes]:
+    raise ConnectionAbortedError  # which the server takes for a client that has gone

@@ -2,8 +2,8 @@
 
 import contextlib
 import socket
-import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from wsproto import ConnectionType, WSConnection
@@ -19,6 +19,16 @@ _LARGEST_READ = 65_536
 _BREATHE_EVERY = 64  # pieces of which none ends a message: under eventlet they keep all others waiting
 
 
+def leaving_taken_sockets(app: Callable[..., Any], leave: Callable[[], list[bytes]]) -> Callable[..., Any]:
+    """Return the WSGI app; `leave` ends the response of a request whose socket carried a websocket."""
+
+    def leaving(environ: dict[str, Any], start_response: Any) -> Any:
+        response = app(environ, start_response)
+        return leave() if TAKEN in environ else response
+
+    return leaving
+
+
 class BadHandshake(Exception):
     """A request that asks for no websocket that we know; the text says why."""
 
@@ -28,12 +38,20 @@ class Websocket:
 
     It offers no extension: the simulator rejects them, and a compressed message may be a bomb. What comes is only
     read while somebody waits for it. Raises BadHandshake. The socket belongs to the caller; close() ends its traffic.
-    breathe: lets others run, in the midst of a client's endless pings or crumbs of a message.
+    lock: held while something is sent, answers and the pongs of who reads; it must wait as the server waits. breathe:
+    lets others run, in the midst of a client's endless pings or crumbs of a message. largest: bytes of a message.
     """
 
-    def __init__(self, sock: Any, headers: list[tuple[str, str]], breathe: Callable[[], Any] = lambda: None) -> None:
-        self._socket, self._breathe, self._pieces = sock, breathe, 0
-        self._sending = threading.Lock()  # answers, and the pongs of the thread that reads
+    def __init__(
+        self,
+        sock: Any,
+        headers: list[tuple[str, str]],
+        lock: AbstractContextManager[Any],
+        breathe: Callable[[], Any] = lambda: None,
+        largest: int = limits.MESSAGE_BYTES,
+    ) -> None:
+        self._socket, self._sending, self._breathe, self._largest = sock, lock, breathe, largest
+        self._pieces = 0
         self._parts: list[str | bytes] = []
         self._length = 0
         self._protocol = WSConnection(ConnectionType.SERVER)
@@ -47,7 +65,7 @@ class Websocket:
         """Return the next message; None at the end of the connection, whoever ended it and why."""
         try:
             return self._next_message()
-        except (OSError, ValueError):  # timeouts and resets; a socket closed meanwhile
+        except (OSError, ValueError, LocalProtocolError):  # timeouts and resets; closed meanwhile from this side
             return None
 
     def send(self, message: str | bytes) -> None:
@@ -83,7 +101,7 @@ class Websocket:
                 if isinstance(event, Message):
                     if (whole := self._add(event)) is not None:
                         return whole
-                    if self._length > limits.MESSAGE_BYTES:
+                    if self._length > self._largest:
                         self.close(CloseReason.MESSAGE_TOO_BIG)
                         return None
                 elif isinstance(event, CloseConnection):
@@ -107,7 +125,7 @@ class Websocket:
         if event.data:  # empty ones would never come to a length that ends them
             self._parts.append(event.data)
         self._length += len(event.data)
-        if not event.message_finished or self._length > limits.MESSAGE_BYTES:
+        if not event.message_finished or self._length > self._largest:
             return None
         parts, self._parts, self._length = self._parts, [], 0
         return "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)  # type: ignore[arg-type]

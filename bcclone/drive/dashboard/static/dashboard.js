@@ -92,6 +92,8 @@ function drawCamera() {
   context.fillStyle = "rgba(8, 12, 16, .45)";
   context.fillRect(0, 0, canvas.width, y);
   context.fillRect(0, y + height, canvas.width, canvas.height - y - height);
+  context.fillRect(0, y, x, height);
+  context.fillRect(x + width, y, canvas.width - x - width, height);
   context.strokeStyle = colors.model;
   context.strokeRect(x + .5, y + .5, width - 1, height - 1);
 }
