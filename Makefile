@@ -12,10 +12,10 @@ demo: $(STAMP)   ## the whole main job without the simulator, into demo/: record
 	$(BIN)/bcclone demo
 
 test: lint       ## lint, types, import contract and the fast tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## every test, the slow ones too: real recordings, kill tests, long runs
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "slow or not slow" --timeout 1800
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow" --timeout 1800
 
 lint: $(STAMP)   ## ruff, mypy and import-linter only
 	$(BIN)/ruff check .

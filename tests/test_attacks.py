@@ -20,8 +20,6 @@ from bcclone.drive.settings import ASYNC_MODES
 from bcclone.simulator.client import connected
 from tests.drive_server import FRAME, serving, telemetry_text
 
-pytestmark = pytest.mark.xdist_group("attacks")  # whose server is started once, by one worker
-
 LONGEST_GAP_SECONDS = 2.0
 MOST_GROWTH_MB = 60
 MOST_THREADS = MOST_FILES = 15  # more than before, at the end
@@ -125,8 +123,9 @@ def say(port, *data, seconds=LISTEN_SECONDS):
         for number, piece in enumerate(data):
             plain.sendall(piece)
             if number == 0 and piece.startswith(UPGRADE[:40]):
-                while b'"upgrades"' not in received:  # what comes before is no part of the websocket
-                    received += plain.recv(65536)
+                # what is sent before it has opened is no part of the websocket
+                while b'"upgrades"' not in received and (come := plain.recv(65536)):
+                    received += come
         plain.settimeout(seconds)
         while piece := plain.recv(65536):
             received += piece

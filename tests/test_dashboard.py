@@ -26,12 +26,9 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(
-        not (CHROMIUM and CHROMEDRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
-    ),
-    pytest.mark.xdist_group("dashboard"),  # whose server is started once, by one worker
-]
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and CHROMEDRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
+)
 COLORS = [(180, 60, 60), (60, 180, 60), (60, 60, 180)]
 SPEED_MPH = 20.0  # the car's, whatever it is told
 AS_STARTED = {"set_speed_mph": 25, "autonomous": True, "recording": False, "saliency": False}

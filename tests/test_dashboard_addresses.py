@@ -31,8 +31,6 @@ from bcclone.images import encode_jpeg
 from tests.conftest import ROOT
 from tests.drive_server import next_event, raw, serving, telemetry_text
 
-pytestmark = pytest.mark.xdist_group("dashboard_addresses")  # whose server is started once, by one worker
-
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 TELEMETRY = {"steering_angle": "1.0000", "throttle": "0.2000", "speed": "12.5000"}
 

@@ -33,8 +33,6 @@ from tests.drive_server import (
     wait_for,
 )
 
-pytestmark = pytest.mark.xdist_group("server")  # whose server is started once, by one worker
-
 
 @pytest.fixture(scope="module", params=ASYNC_MODES)
 def port(untrained_model, request):

@@ -16,8 +16,6 @@ from bcclone.drive.settings import ASYNC_MODES
 from bcclone.images import encode_jpeg
 from tests.conftest import ROOT, start_server
 
-pytestmark = pytest.mark.xdist_group("socket_io_clients")  # whose server is started once, by one worker
-
 CLIENTS = ROOT / "tests" / "socket_io_clients"
 FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8))
 ROUNDS = 40

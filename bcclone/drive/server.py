@@ -3,6 +3,7 @@
 import errno
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from bcclone.drive.cockpit import Cockpit
 from bcclone.drive.dashboard.page import make_page
 from bcclone.drive.dashboard.panel import Panel
 from bcclone.drive.settings import DriveSettings
+from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access, WSGIApp, guarded
 from bcclone.drive.wire.connections import Connections
 from bcclone.drive.wire.end import End
@@ -40,12 +42,25 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
+def _allow_files() -> None:
+    """Allow this process as many open files as its limits may need, where the system counts them."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.FILES if hard == resource.RLIM_INFINITY else min(limits.FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def serve(cockpit: Cockpit, listener: socket.socket, settings: DriveSettings, tell: Callable[[str], None]) -> None:
     """Serve what comes to the listening socket, until Ctrl-C or SIGTERM. tell: says in words what happens."""
     if settings.async_mode == "eventlet":
         from bcclone.drive.wire import eventlet_host as host
     else:
         from bcclone.drive.wire import threading_host as host  # type: ignore[no-redef]
+    _allow_files()
     connections = Connections()
     server = make_socketio_server(settings.async_mode, host.socket_of, host.make_lock)
     service = DriveService(server, cockpit.seat, cockpit.monitor, connections, tell)

@@ -80,7 +80,7 @@ def guarded(app: WSGIApp, access: Access, sleep: Callable[[float], Any]) -> WSGI
         status, reason = refusal
         if status.startswith("401"):
             sleep(WRONG_TOKEN_SECONDS)
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close")])
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [f"{reason}\n".encode()]
 
     return door
