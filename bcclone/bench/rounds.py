@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from bcclone.errors import UserError
 from bcclone.simulator.client import connected
-from bcclone.simulator.websocket import ServerGone, UnitySocket
+from bcclone.simulator.websocket import ServerGone, UnitySocket, text_frames
 
 _SILENCE_SECONDS = 10.0
 
@@ -32,14 +32,14 @@ def measure_rounds(port: int, texts: Sequence[str], rounds: int, loops: int = 1,
     """
     milliseconds = []
     with connected("127.0.0.1", port) as connection, _ending_in_words():
-        telemetry = itertools.cycle(texts)
+        telemetry = itertools.cycle([text_frames(text) for text in texts])  # masked here: the simulator is no Python
         asked: deque[float] = deque()
         for _ in range(loops - 1):
             asked.append(time.perf_counter())
-            connection.send_text(next(telemetry))
+            connection.send_frames(next(telemetry))
         for _ in _paced(rounds, rate):
             asked.append(time.perf_counter())
-            connection.send_text(next(telemetry))
+            connection.send_frames(next(telemetry))
             _await_steer(connection)
             milliseconds.append((time.perf_counter() - asked.popleft()) * 1000)
         for _ in range(loops - 1):

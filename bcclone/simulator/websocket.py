@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Sequence
 
 SILENCE_SECONDS = 10.0
 
@@ -36,21 +37,17 @@ class UnitySocket:
 
     def send_text(self, text: str) -> None:
         """Send a text message, each frame by a write of its own (fact 2)."""
-        data = text.encode()
-        pieces = [data[start : start + _FRAGMENT] for start in range(0, len(data), _FRAGMENT)] or [b""]
-        for number, piece in enumerate(pieces):
-            self.send_frame(_TEXT if number == 0 else 0, piece, final=number == len(pieces) - 1)
+        self.send_frames(text_frames(text))
+
+    def send_frames(self, frames: Sequence[bytes]) -> None:
+        """Send frames that are ready, each by a write of its own."""
+        for frame in frames:
+            with self._sending:
+                self._socket.sendall(frame)
 
     def send_frame(self, opcode: int, payload: bytes, final: bool = True) -> None:
         """Send one masked frame."""
-        mask = os.urandom(4)
-        head = bytes([(0x80 if final else 0) | opcode])
-        if len(payload) < 126:
-            head += bytes([0x80 | len(payload)])
-        else:
-            head += b"\xfe" + struct.pack("!H", len(payload))
-        with self._sending:
-            self._socket.sendall(head + mask + _xor(payload, mask))
+        self.send_frames([_masked_frame(opcode, payload, final)])
 
     def receive(self, timeout: float) -> str | None:
         """Return the next text message, or None when none came in time; raises ServerGone when there is no more."""
@@ -131,6 +128,24 @@ class UnitySocket:
         if not data:
             raise ServerGone("the server closed the connection")
         self._received += data
+
+
+def text_frames(text: str) -> list[bytes]:
+    """Return the masked frames of a text message, 1,016 bytes each but the last (fact 2)."""
+    data = text.encode()
+    pieces = [data[start : start + _FRAGMENT] for start in range(0, len(data), _FRAGMENT)] or [b""]
+    last = len(pieces) - 1
+    return [_masked_frame(_CONTINUED if n else _TEXT, piece, n == last) for n, piece in enumerate(pieces)]
+
+
+def _masked_frame(opcode: int, payload: bytes, final: bool) -> bytes:
+    mask = os.urandom(4)
+    head = bytes([(0x80 if final else 0) | opcode])
+    if len(payload) < 126:
+        head += bytes([0x80 | len(payload)])
+    else:
+        head += b"\xfe" + struct.pack("!H", len(payload))
+    return head + mask + _xor(payload, mask)
 
 
 def _xor(data: bytes, mask: bytes) -> bytes:
