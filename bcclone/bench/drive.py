@@ -20,7 +20,8 @@ from bcclone.bench import Measure
 from bcclone.bench.rounds import measure_rounds, telemetry_texts
 from bcclone.drive.process import served
 from bcclone.drive.settings import ASYNC_MODES
-from bcclone.images import encode_jpeg
+from bcclone.images import decode_jpeg, encode_jpeg
+from bcclone.policy import load_policy
 from bcclone.simulator.car import start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
@@ -29,6 +30,7 @@ from bcclone.simulator.track import load_track
 
 _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
 _PAGES = 2
+_DECISIONS = 500
 _WATCHED = f"{_PAGES} pages"
 _TURNS = 10
 _PREDICT_SHARE = 20  # of the rounds, one in so many: it takes that much longer
@@ -76,7 +78,18 @@ def measure_drive(model: Path, jpegs: Sequence[bytes], rounds: int) -> list[Meas
         contestants["30 a second"] = lambda: measure_rounds(modes[default], texts, max(turn // 4, 1), rate=30.0)
         contestants["model.predict"] = lambda: measure_rounds(predicting, texts, max(turn // _PREDICT_SHARE, 1))
         times = _take_turns(contestants)
-    return [*first, *_compare(times, default)]
+    return [*first, _decision_alone(model, jpegs), *_compare(times, default)]
+
+
+def _decision_alone(model: Path, jpegs: Sequence[bytes]) -> Measure:
+    """Decode, prepare and infer in this process: what no server can be faster than, on the machine as it is now."""
+    policy = load_policy(model)
+    seconds = []
+    for number in range(_DECISIONS):
+        begun = time.perf_counter()
+        policy.act(decode_jpeg(jpegs[number % len(jpegs)]))
+        seconds.append(time.perf_counter() - begun)
+    return Measure("a decision without a server, p50", float(np.median(seconds)) * 1000, "ms")
 
 
 def _take_turns(contestants: dict[str, Callable[[], list[float]]]) -> dict[str, np.ndarray]:

@@ -80,7 +80,7 @@ def _model(path: Path | None) -> Iterator[Path]:
     """Yield a model file: the given one, or an untrained network for as long as it is needed."""
     from bcclone.tensorflow_quietly import load_tensorflow
 
-    load_tensorflow()
+    load_tensorflow(threads=1)  # as drive.py does
     from bcclone.images import Preprocessing
     from bcclone.model_file import save_model
     from bcclone.network import build_network
