@@ -1,7 +1,6 @@
 """Data that the tests make themselves, and the shared real data where it is."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,17 +69,6 @@ def run_script(script, *arguments, code=0, cwd=None):
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done
-
-
-def start_server(model, *arguments):
-    """Start drive.py on a free port; return its process and the port, once it listens."""
-    server = subprocess.Popen(
-        command("drive.py", model, *arguments, "--port", 0),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    return server, int(re.search(r":(\d+);", server.stdout.readline())[1])
 
 
 def shared(name):

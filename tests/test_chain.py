@@ -1,16 +1,15 @@
 """The four commands, from a recording to a clip, with the car's side played over the wire."""
 
 import json
-import signal
 import subprocess
 
 import numpy as np
 import pytest
 
 from bcclone.recording import read_log
-from bcclone.simulator.client import UnityClient, connected
 from bcclone.simulator.replay import Replay
-from tests.conftest import command, run_script, shared, start_server
+from tests.conftest import command, run_script, shared
+from tests.drive_server import drive, serving
 
 
 def run_chain(recordings, folder, preprocess_options, train_options, frames):
@@ -19,13 +18,10 @@ def run_chain(recordings, folder, preprocess_options, train_options, frames):
     made = json.loads(run_script("preprocess.py", *recordings, "-o", store, *preprocess_options, "--json").stdout)
     line = ("model.py", store, "-o", model, "--runs", folder / "runs", *train_options, "--json")
     trained = json.loads(run_script(*line).stdout)
-    server, port = start_server(model, run)
     world = Replay(recordings[0] / "driving_log.csv", frames)
-    with connected("127.0.0.1", port) as connection:
-        report = UnityClient(connection, world).drive()
-    server.send_signal(signal.SIGINT)
-    server.communicate(timeout=30)
-    assert server.returncode == 0
+    with serving(model, run) as server:
+        report = drive(server.port, world)
+        assert server.end() == 0
     clip = json.loads(run_script("video.py", run, "--json").stdout)
     assert (folder / "run1.mp4").stat().st_size > 1000
     return made, trained, report, clip, world

@@ -28,8 +28,8 @@ def clients(listener, connections, count):
     pairs = []
     for _ in range(count):
         client = socket.create_connection(listener.getsockname(), 5)
-        accepted, _ = listener.accept()
-        connections.accepted(accepted)
+        accepted, address = listener.accept()
+        connections.accepted(accepted, address)
         pairs.append((client, accepted))
     try:
         yield pairs

@@ -17,7 +17,8 @@ import pytest
 from bcclone.errors import UserError
 from bcclone.simulator.client import UnityClient, connected
 from bcclone.simulator.replay import Replay
-from tests.conftest import command, run_script, start_server
+from tests.conftest import command, run_script
+from tests.drive_server import serving
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -166,24 +167,20 @@ def test_silent_servers_are_told_after_ten_seconds_and_not_waited_for():
 
 
 def test_a_server_that_is_killed_ends_the_drive(untrained_model):
-    served, port = start_server(untrained_model)
-    driving = subprocess.Popen(
-        command("simulate", "drive", "--port", port, "--real-time"), stderr=subprocess.PIPE, text=True
-    )
-    assert "driving" in driving.stderr.readline()
-    served.send_signal(signal.SIGKILL)
-    served.wait()
+    with serving(untrained_model) as server:
+        driving = subprocess.Popen(
+            command("simulate", "drive", "--port", server.port, "--real-time"), stderr=subprocess.PIPE, text=True
+        )
+        assert "driving" in driving.stderr.readline()
+        server.end(signal.SIGKILL)
     _, said = driving.communicate(timeout=30)
-    served.stdout.close()
     assert driving.returncode == 1
     assert "error: the drive server ended the connection" in said
 
 
 def test_a_drive_reports_what_was_driven(untrained_model):
-    served, port = start_server(untrained_model)
-    done = run_script("simulate", "drive", "--port", port, "--laps", 0.02, "--track", "mountain", "--json")
-    served.send_signal(signal.SIGINT)
-    served.communicate(timeout=30)
+    with serving(untrained_model) as server:
+        done = run_script("simulate", "drive", "--port", server.port, "--laps", 0.02, "--track", "mountain", "--json")
     told = json.loads(done.stdout)
     assert told["steers"] > 10
     assert told["lost_loops"] == told["manuals"] == 0

@@ -4,7 +4,6 @@ import base64
 import json
 import re
 import shutil
-import signal
 import subprocess
 import time
 
@@ -14,7 +13,8 @@ import requests
 
 from bcclone.drive.settings import ASYNC_MODES
 from bcclone.images import encode_jpeg
-from tests.conftest import ROOT, start_server
+from tests.conftest import ROOT
+from tests.drive_server import serving
 
 CLIENTS = ROOT / "tests" / "socket_io_clients"
 FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8))
@@ -42,14 +42,9 @@ def clients(tmp_path_factory):
 @pytest.fixture(scope="module", params=ASYNC_MODES)
 def port(clients, untrained_model, request):
     """The port of a server that the clients share; it must end by itself."""
-    server, port = start_server(untrained_model, "--async-mode", request.param)
-    try:
-        yield port
-        server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 0
-    finally:
-        server.kill()
-        server.communicate()
+    with serving(untrained_model, "--async-mode", request.param) as server:
+        yield server.port
+        assert server.end() == 0
 
 
 def clients_of(port):

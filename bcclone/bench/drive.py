@@ -20,13 +20,8 @@ from bcclone.bench import Measure
 from bcclone.bench.rounds import measure_rounds, telemetry_texts
 from bcclone.drive.process import served
 from bcclone.drive.settings import ASYNC_MODES
-from bcclone.images import decode_jpeg, encode_jpeg
+from bcclone.images import decode_jpeg
 from bcclone.policy import load_policy
-from bcclone.simulator.car import start_on
-from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.render import Renderer
-from bcclone.simulator.replay import Replay
-from bcclone.simulator.track import load_track
 
 _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
 _PAGES = 2
@@ -43,16 +38,6 @@ with urllib.request.urlopen(sys.argv[1]) as events:
     while events.read(65536):
         pass
 """
-
-
-def frames_to_send(recording: Path | None, count: int = 60) -> list[bytes]:
-    """Return camera frames as JPEG: a recording's, or drawn along the lake track."""
-    if recording is not None:
-        world = Replay(recording, count)
-        return [state.jpeg for state in iter(world.look, None)]
-    renderer, track = Renderer("lake", Conditions()), load_track("lake")
-    places = np.linspace(0, track.length_m, count, endpoint=False)
-    return [encode_jpeg(renderer.frame(start_on(track, along_m=along))) for along in places]
 
 
 def measure_drive(model: Path, jpegs: Sequence[bytes], rounds: int) -> list[Measure]:

@@ -1,4 +1,4 @@
-"""Frames -> milliseconds from each telemetry to its answer, over the simulator's wire."""
+"""Frames to send, and frames -> milliseconds from each telemetry to its answer, over the simulator's wire."""
 
 import base64
 import itertools
@@ -7,12 +7,31 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
 
 from bcclone.errors import UserError
+from bcclone.images import encode_jpeg
+from bcclone.simulator.car import start_on
 from bcclone.simulator.client import connected
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.replay import Replay
+from bcclone.simulator.track import load_track
 from bcclone.simulator.websocket import ServerGone, UnitySocket, text_frames
 
 _SILENCE_SECONDS = 10.0
+
+
+def frames_to_send(recording: Path | None, count: int = 60) -> list[bytes]:
+    """Return camera frames as JPEG: a recording's, or drawn along the lake track."""
+    if recording is not None:
+        world = Replay(recording, count)
+        return [state.jpeg for state in iter(world.look, None)]
+    renderer, track = Renderer("lake", Conditions()), load_track("lake")
+    places = np.linspace(0, track.length_m, count, endpoint=False)
+    return [encode_jpeg(renderer.frame(start_on(track, along_m=along))) for along in places]
 
 
 def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:

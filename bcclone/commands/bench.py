@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _drive(arguments: argparse.Namespace) -> list[Measure]:
     _check(arguments.rounds >= 10, f"--rounds {arguments.rounds}, expected 10 or more")
     with _model(arguments.model) as model:
-        from bcclone.bench.drive import frames_to_send, measure_drive
+        from bcclone.bench.drive import measure_drive
+        from bcclone.bench.rounds import frames_to_send
 
         return measure_drive(model, frames_to_send(arguments.recording), arguments.rounds)
 
@@ -55,7 +56,7 @@ def _drive(arguments: argparse.Namespace) -> list[Measure]:
 def _soak(arguments: argparse.Namespace) -> list[Measure]:
     _check(0 < arguments.minutes < 100_000, f"--minutes {arguments.minutes:g}, expected more than 0")
     with _model(arguments.model) as model:
-        from bcclone.bench.drive import frames_to_send
+        from bcclone.bench.rounds import frames_to_send
         from bcclone.bench.soak import measure_soak
 
         return measure_soak(model, frames_to_send(arguments.recording), arguments.minutes, say)

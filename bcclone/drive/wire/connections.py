@@ -5,10 +5,12 @@ import io
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bcclone.drive.wire import limits
+
+Peer = tuple[str, str]  # an address and a port
 
 
 class Connections:
@@ -22,12 +24,12 @@ class Connections:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._waiting: dict[Any, float] = {}
-        self._served: dict[tuple[str, str], Any] = {}
+        self._waiting: dict[Peer, tuple[Any, float]] = {}
+        self._served: dict[Peer, Any] = {}
         self._leaving: list[Any] = []
-        self.favoured: Callable[[], tuple[str, str] | None] = lambda: None
+        self.favoured: Callable[[], Peer | None] = lambda: None
 
-    def accepted(self, sock: Any) -> bool:
+    def accepted(self, sock: Any, address: Sequence[Any]) -> bool:
         """Take note of a new connection, and make room for it; False: it is to be closed, since that takes too long."""
         with self._lock:
             self._forget_closed()
@@ -35,7 +37,7 @@ class Connections:
                 self._make_room()
             if len(self._leaving) >= limits.SOCKETS_LEAVING:
                 return False
-            self._waiting[sock] = self._clock()
+            self._waiting[address[0], str(address[1])] = sock, self._clock()
             return True
 
     def requested(self, environ: dict[str, Any]) -> None:
@@ -44,38 +46,32 @@ class Connections:
             environ["wsgi.input"] = io.BytesIO(_body(environ["wsgi.input"], length))
         peer = peer_of(environ)
         with self._lock:
-            for sock in list(self._waiting):
-                if _peer(sock) == peer:
-                    del self._waiting[sock]
-                    self._served[peer] = sock
-                    return
+            if peer in self._waiting:
+                self._served[peer], _ = self._waiting.pop(peer)
 
     def sweep(self) -> None:
         """Hang up on those whose request has not come in time; to be called every second or so."""
         with self._lock:
             self._forget_closed()
             late = self._clock() - limits.REQUEST_SECONDS
-            for sock in [sock for sock, since in self._waiting.items() if since < late]:
-                del self._waiting[sock]
-                self._hang_up(sock)
+            for peer in [peer for peer, (_, since) in self._waiting.items() if since < late]:
+                self._hang_up(self._waiting.pop(peer)[0])
 
     def hang_up(self) -> None:
         """Hang up on all, at the end."""
         with self._lock:
             self._forget_closed()
-            for sock in [*self._waiting, *self._served.values()]:
+            for sock in [*(sock for sock, _ in self._waiting.values()), *self._served.values()]:
                 self._hang_up(sock)
 
     def _forget_closed(self) -> None:
-        self._waiting = {sock: since for sock, since in self._waiting.items() if sock.fileno() != -1}
+        self._waiting = {peer: (sock, since) for peer, (sock, since) in self._waiting.items() if sock.fileno() != -1}
         self._served = {peer: sock for peer, sock in self._served.items() if sock.fileno() != -1}
         self._leaving = [sock for sock in self._leaving if sock.fileno() != -1]
 
     def _make_room(self) -> None:
         if self._waiting:
-            oldest = next(iter(self._waiting))
-            del self._waiting[oldest]
-            self._hang_up(oldest)
+            self._hang_up(self._waiting.pop(next(iter(self._waiting)))[0])
             return
         favoured = self.favoured()
         self._hang_up(self._served.pop(next(peer for peer in self._served if peer != favoured)))
@@ -86,7 +82,7 @@ class Connections:
             sock.shutdown(socket.SHUT_RDWR)
 
 
-def peer_of(environ: dict[str, Any]) -> tuple[str, str]:
+def peer_of(environ: dict[str, Any]) -> Peer:
     """Return the address and the port that a request comes from."""
     return environ.get("REMOTE_ADDR", ""), str(environ.get("REMOTE_PORT", ""))
 
@@ -98,11 +94,3 @@ def _body(stream: Any, length: int) -> bytes:
     except (OSError, ValueError):
         return b""
     return whole
-
-
-def _peer(sock: Any) -> tuple[str, str] | None:
-    try:
-        address = sock.getpeername()
-    except OSError:
-        return None
-    return address[0], str(address[1])

@@ -35,6 +35,7 @@ class Translator:
     ) -> None:
         self._websocket, self._engine_socket, self._eio3, self._on_answer = websocket, engine_socket, eio3, on_answer
         self.dialect = "Socket.IO 2 (Engine.IO 3)" if eio3 else "Socket.IO 3 to 5"
+        self.peer: tuple[str, str] | None = None  # whose connection it is
         self._waiting: deque[str] = deque()
         self._asked: deque[float] = deque(maxlen=limits.QUEUED_ANSWERS)
         self._flood, self._flood_since = 0, 0.0

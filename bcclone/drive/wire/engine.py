@@ -26,7 +26,7 @@ _EIO3 = "bcclone.eio3"
 class TranslatingEngine(engineio.Server):  # type: ignore[misc]
     """An Engine.IO server that puts a Translator on every websocket, and bounds its sessions.
 
-    translators, peers: of the websockets, by session. favoured: returns the session that is not closed to make room
+    translators: of the websockets, by session. favoured: returns the session that is not closed to make room
     for a new one. on_answer is called with a session and the seconds that it waited for an answer.
     """
 
@@ -37,7 +37,6 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.translators: dict[str, Translator] = {}
-        self.peers: dict[str, tuple[str, str]] = {}
         self.favoured: Callable[[], str | None] = lambda: None
         self.on_answer: Callable[[str, float], None] = lambda sid, seconds: None
         self._pings: deque[tuple[float, Any]] = deque()
@@ -127,13 +126,12 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
             environ[TAKEN] = True
             sid = engine_socket.sid
             translator = Translator(websocket, engine_socket, _EIO3 in environ, lambda s: self.on_answer(sid, s))
+            translator.peer = peer_of(environ)
             self.translators[sid] = translator
-            self.peers[sid] = peer_of(environ)
             try:
                 handler(translator)
             finally:
                 self.translators.pop(sid, None)
-                self.peers.pop(sid, None)
                 websocket.close()
             return []
 

@@ -70,7 +70,7 @@ class _Listener:
         """Return the next connection."""
         while True:
             sock, address = self._sock.accept()
-            if self._connections.accepted(sock):
+            if self._connections.accepted(sock, address):
                 return sock, address
             sock.close()
 

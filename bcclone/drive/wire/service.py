@@ -10,7 +10,7 @@ from engineio.exceptions import SocketIsClosedError
 
 from bcclone.drive.monitor import Monitor
 from bcclone.drive.seat import MANUAL, DriverSeat, Reply
-from bcclone.drive.wire.connections import Connections
+from bcclone.drive.wire.connections import Connections, Peer
 from bcclone.drive.wire.engine import TranslatingEngine
 from bcclone.drive.wire.packets import TELEMETRY
 
@@ -119,5 +119,6 @@ class DriveService:
             return None
         return session
 
-    def _driving_peer(self) -> tuple[str, str] | None:
-        return self._engine.peers.get(self._driving_session() or "")
+    def _driving_peer(self) -> Peer | None:
+        translator = self._engine.translators.get(self._driving_session() or "")
+        return translator.peer if translator else None

@@ -96,7 +96,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
     def get_request(self) -> tuple[Any, Any]:
         sock, address = super().get_request()
-        if not self._connections.accepted(sock):
+        if not self._connections.accepted(sock, address):
             sock.close()
             raise ConnectionAbortedError
         return sock, address
