@@ -1,5 +1,7 @@
 """Feeds give every sample once, in an order that seed and epoch alone decide, and end when they are left."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -86,3 +88,18 @@ def test_fetching_runs_ahead_but_not_without_bound():
             time.sleep(0.01)
         time.sleep(0.2)
         assert len(fetched) <= 5
+
+
+def test_a_feed_that_was_never_left_ends_with_its_process():
+    """Ctrl-C can come between a thread's start and the block; a thread left inside OpenCV would abort Python."""
+    script = """
+import cv2, numpy as np, time
+from bcclone.feed import Prefetch, batches, sequential
+image, flipped = np.zeros((512, 512, 3), np.uint8), np.empty((512, 512, 3), np.uint8)
+feed = Prefetch(lambda piece: cv2.flip(image, 1, dst=flipped), batches(sequential(10**6), 1), depth=10**7)
+feed.__enter__()
+time.sleep(0.05)
+raise SystemExit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "")

@@ -180,8 +180,9 @@ def test_a_message_in_endless_fragments_ends_its_connection_and_no_other(port):
 
 
 def test_the_simulator_reconnects_after_its_connection_drops(port):
-    with connected("127.0.0.1", port) as connection:
+    with raw(port) as connection:
         connection.send_text(telemetry_text())
+        assert next_event(connection)[0] == "steer"  # it was the driver before the other came
         connection.send_frame(1, b"42[", final=False)  # in the middle of a message
     assert drive(port, Still(10)).steers == 9
 

@@ -1,7 +1,9 @@
 """Orders -> batches fetched ahead of time, by someone else than the one who trains."""
 
+import contextlib
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
@@ -15,13 +17,16 @@ _DEPTH = 4
 class Prefetch:
     """A thread that gathers the next batches while the current one is trained on.
 
-    The thread ends when its batches are used up or the block is left; what it raises is raised here.
+    The thread ends when its batches are used up, the block is left, or the process ends, also where Ctrl-C came
+    before the block was entered or while it was left; what the thread raises is raised here.
     """
 
     def __init__(self, gather: Callable[[Order], Batch], pieces: Iterator[Order], depth: int = _DEPTH) -> None:
         self._queue: queue.Queue[Batch | Exception | None] = queue.Queue(depth)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._fetch, args=(gather, pieces), name="bcclone-feed", daemon=True)
+        # a daemon thread inside OpenCV when Python shuts down would abort the process
+        self._end = weakref.finalize(self, _end, self._thread, self._stop, self._queue)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -30,13 +35,7 @@ class Prefetch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        while self._thread.is_alive():
-            try:  # it may be waiting for room
-                self._queue.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
+        _end(self._thread, self._stop, self._queue)
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
@@ -56,3 +55,10 @@ class Prefetch:
             self._queue.put(None)
         except Exception as error:  # the trainer must hear of it, or it would wait for ever
             self._queue.put(error)
+
+
+def _end(thread: threading.Thread, stop: threading.Event, results: queue.Queue[Batch | Exception | None]) -> None:
+    stop.set()
+    while thread.is_alive():
+        with contextlib.suppress(queue.Empty):  # it may be waiting for room
+            results.get(timeout=0.05)
