@@ -8,7 +8,6 @@ from bcclone.doctor import Check
 from bcclone.doctor.accelerator import check_devices, check_driver, find_driver
 from bcclone.doctor.look import read
 from bcclone.doctor.machine import (
-    available_memory,
     check_cores,
     check_folder,
     check_memory,
@@ -18,6 +17,7 @@ from bcclone.doctor.machine import (
 )
 from bcclone.doctor.packages import check_declared_packages, check_python
 from bcclone.doctor.programs import check_ffmpeg, check_test_tools
+from bcclone.memory import available_memory
 
 _REPORT = "please report this, with the whole output"
 

@@ -3,7 +3,6 @@
 import errno
 import os
 import platform
-import re
 import shutil
 import socket
 import sys
@@ -12,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bcclone.doctor import Check, State
-from bcclone.doctor.look import read
 
 _SIMULATOR_PORT = 4567  # of the Unity program, which knows no other
 _GB = 1e9
@@ -76,19 +74,6 @@ def check_memory(available: float | None) -> Check:
     state = _compare(available, _MEMORY_GB)
     advice = f"end other programs, or give the container more: training wants {_MEMORY_GB[1]:.0f} GB"
     return Check("memory", state, f"{available / _GB:.1f} GB available", "" if state == "ok" else advice)
-
-
-def available_memory() -> float | None:
-    """Return the bytes that programs can still have; on macOS all that there are, on Windows None."""
-    sizes = []
-    if available := re.search(r"MemAvailable: +(\d+) kB", read(Path("/proc/meminfo"))):
-        sizes.append(int(available[1]) * 1024)
-    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    limit = read(Path("/sys/fs/cgroup/memory.max")).strip()  # of a container
-    if limit.isdecimal():
-        sizes.append(int(limit))
-    return min(sizes, default=None)
 
 
 def _compare(size: float, bounds_gb: tuple[float, float]) -> State:

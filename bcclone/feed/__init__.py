@@ -1,7 +1,12 @@
-"""Store -> batches: which sample comes next (order), how it is fetched (source), who fetches it (workers)."""
+"""Store or recording -> batches: an order (which sample is next), a source (where it is), workers (who fetches it).
 
-from bcclone.feed.order import batches, sequential, shuffled
-from bcclone.feed.source import Batch, StoreSource
-from bcclone.feed.workers import Prefetch
+A strategy combines the three; all of them are opened, counted, iterated and closed alike:
 
-__all__ = ["Batch", "Prefetch", "StoreSource", "batches", "sequential", "shuffled"]
+    from bcclone.feed.opening import open_feed
+    from bcclone.feed.settings import FeedSettings
+
+    with open_feed(store, FeedSettings("hdf5-shuffle"), batch_size=32, seed=0) as feed:
+        for number in range(1, epochs + 1):
+            with feed.epoch(number) as batches:
+                for batch in batches: ...
+"""

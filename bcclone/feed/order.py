@@ -20,6 +20,16 @@ def shuffled(size: int, seed: int, epoch: int) -> Order:
     return order
 
 
+def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
+    """Return the permutation that takes chunks of neighbours in random order and shuffles each within itself."""
+    order = sequential(size)
+    chunks = [order[start : start + chunk_size] for start in range(0, size, chunk_size)]
+    random = np.random.default_rng([seed, epoch])
+    for chunk in chunks:
+        random.shuffle(chunk)
+    return np.concatenate([order[:0], *(chunks[place] for place in random.permutation(len(chunks)))])
+
+
 def batches(order: Order, batch_size: int) -> Iterator[Order]:
     """Yield the order in pieces of batch_size; the last may be shorter."""
     for start in range(0, len(order), batch_size):

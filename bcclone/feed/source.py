@@ -1,46 +1,164 @@
-"""Positions of samples -> the samples themselves."""
+"""Positions of samples -> their images, from the store, from memory or from image files."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.decode import read_frame
+from bcclone.errors import UserError
 from bcclone.feed.order import Order
-from bcclone.images import Image
-from bcclone.store import Store
+from bcclone.images import BadImage, Image, Preprocessing
+from bcclone.memory import available_memory
+
+if TYPE_CHECKING:  # a loader process has no use for what these load
+    from bcclone.file_samples import FileSamples
+    from bcclone.samples import SampleTable
+    from bcclone.store import Store
+
+
+class Samples(Protocol):
+    """What samples are drawn from, a Store or a recording's image files."""
+
+    @property
+    def samples(self) -> "SampleTable":
+        """The table of all samples."""
+
+    def part(self, validation: bool) -> npt.NDArray[np.int64]:
+        """Return the indices of the training or the validation samples."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """images: uint8 (batch, height, width, 3); steering: float32 (batch, 1), -1 left to 1 right."""
+class Columns:
+    """What the samples of one side of the split are, 9 bytes each.
 
-    images: Image
+    frame: uint32 (samples,), index into the frames; flipped: bool (samples,); steering: float32 (samples,).
+    """
+
+    frame: npt.NDArray[np.uint32]
+    flipped: npt.NDArray[np.bool_]
     steering: npt.NDArray[np.float32]
 
+    @classmethod
+    def of(cls, data: Samples, validation: bool = False) -> Self:
+        """Take the training or the validation samples."""
+        samples = data.samples[data.part(validation)]
+        return cls(samples["frame"].copy(), samples["flipped"].copy(), samples["steering"].copy())
+
+    def steering_of(self, positions: Order) -> npt.NDArray[np.float32]:
+        """Return the steering at these positions, float32 (positions, 1)."""
+        return self.steering[positions][:, np.newaxis]
+
+
+class Source(Protocol):
+    """The samples of one side of the split. It can be sent to another process, which opens its own files."""
+
+    columns: Columns
+    shape: tuple[int, int, int]  # of an image
+
     def __len__(self) -> int:
-        return len(self.images)
+        """Return the number of samples."""
+
+    def fill(self, positions: Order, images: Image) -> None:
+        """Write the images at these positions, flips applied, into uint8 (positions, height, width, 3)."""
 
 
-class StoreSource:
-    """The training or the validation samples of a store, gathered from its memory-mapped frames."""
+class MemorySource:
+    """Frames that are in memory, uint8 (frames, height, width, 3)."""
 
-    def __init__(self, store: Store, validation: bool = False) -> None:
-        samples = store.samples[store.part(validation)]
-        self._frames = store.frames
-        self._frame, self._flipped = samples["frame"].copy(), samples["flipped"].copy()
-        self._steering = samples["steering"].copy()
+    def __init__(self, columns: Columns, frames: Image) -> None:
+        self.columns, self.frames = columns, frames
+        height, width, channels = frames.shape[1:]
+        self.shape = height, width, channels
+
+    @classmethod
+    def of(cls, store: "Store") -> "MemorySource":
+        """Read the frames of the training samples; raises UserError when they do not fit into memory."""
+        columns = Columns.of(store)
+        used, places = np.unique(columns.frame, return_inverse=True)
+        needed, available = len(used) * store.frames[:1].nbytes, available_memory()
+        if available is not None and needed > available:
+            raise UserError(
+                f"{store.path}: its frames take {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB of memory are "
+                "available; take --feed hdf5-chunks, which needs little"
+            )
+        return MemorySource(replace(columns, frame=places.astype(np.uint32)), np.asarray(store.frames[used]))
 
     def __len__(self) -> int:
-        return len(self._frame)
+        return len(self.columns.frame)
 
-    def gather(self, positions: Order) -> Batch:
-        """Return the samples at these positions, 0 to len(self) - 1, flips applied."""
-        images = np.empty((len(positions), *self._frames.shape[1:]), np.uint8)
-        sources = zip(self._frame[positions].tolist(), self._flipped[positions].tolist(), strict=True)
+    def fill(self, positions: Order, images: Image) -> None:
+        """Copy and flip in one step."""
+        frames = self.frames
+        sources = zip(self.columns.frame[positions].tolist(), self.columns.flipped[positions].tolist(), strict=True)
         for place, (frame, flipped) in enumerate(sources):
             if flipped:  # straight into the batch: a reversed copy in NumPy is ten times slower
-                cv2.flip(self._frames[frame], 1, dst=images[place])
+                cv2.flip(frames[frame], 1, dst=images[place])
             else:
-                images[place] = self._frames[frame]
-        return Batch(images, self._steering[positions][:, np.newaxis])
+                images[place] = frames[frame]
+
+
+class StoreSource(MemorySource):
+    """A store's frames, memory-mapped: the system reads what is asked for, and keeps what it has room for."""
+
+    def __init__(self, columns: Columns, path: Path, offset: int, shape: tuple[int, ...]) -> None:
+        self.path, self.offset = path, offset
+        frames = np.memmap(path, np.uint8, "r", offset, shape) if shape[0] else np.empty(shape, np.uint8)
+        super().__init__(columns, frames.view(np.ndarray))  # a memmap's own indexing takes as long as the copy
+
+    @classmethod
+    def of(cls, store: "Store", validation: bool = False) -> "StoreSource":
+        """Take the training or the validation samples of a store."""
+        return StoreSource(Columns.of(store, validation), store.path, store.frames_offset, store.frames.shape)
+
+    def bytes_of(self, first: int, last: int) -> tuple[int, int]:
+        """Return where in the file these frames begin, and how many bytes they are."""
+        frame_bytes = int(np.prod(self.shape))
+        return self.offset + first * frame_bytes, (last - first + 1) * frame_bytes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.columns, self.path, self.offset, self.frames.shape)
+
+
+class FileSource:
+    """Frames in image files, decoded each time, some at once. files: a path for each frame."""
+
+    def __init__(self, columns: Columns, files: Sequence[str], preprocessing: Preprocessing, threads: int) -> None:
+        self.columns, self.files, self.preprocessing = columns, files, preprocessing
+        self.shape = preprocessing.height, preprocessing.width, 3
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "bcclone-decode")
+
+    @classmethod
+    def of(cls, samples: "FileSamples", validation: bool = False, threads: int = 0) -> Self:
+        """Take the training or the validation samples of a recording. threads: 0 for one a core."""
+        return cls(Columns.of(samples, validation), samples.files, samples.preprocessing, threads)
+
+    def __len__(self) -> int:
+        return len(self.columns.frame)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.columns, self.files, self.preprocessing, self._threads)
+
+    def fill(self, positions: Order, images: Image) -> None:
+        """Decode, prepare and flip; raises UserError for a file that cannot be used."""
+        sources = zip(self.columns.frame[positions].tolist(), self.columns.flipped[positions].tolist(), strict=True)
+        for _ in self._pool.map(self._decode, sources, images):
+            pass
+
+    def _decode(self, source: tuple[int, bool], image: Image) -> None:
+        frame, flipped = source
+        try:
+            prepared = self.preprocessing.apply(read_frame(self.files[frame]))
+        except BadImage as error:
+            raise UserError(
+                f"{self.files[frame]}: the image cannot be used: {error}; preprocess.py makes a store that leaves such "
+                "images out"
+            ) from None
+        image[:] = cv2.flip(prepared, 1) if flipped else prepared

@@ -1,6 +1,10 @@
-"""Recordings -> store: settings, plan (which rows and images), convert (decode, sample, write)."""
+"""Recordings -> store: settings, plan (which rows and images), convert (decode, sample, write).
+
+Or, with in_place, the samples without a store.
+"""
 
 from bcclone.preprocess.convert import convert, stored_settings
+from bcclone.preprocess.in_place import open_in_place
 from bcclone.preprocess.settings import Conversion, PreprocessSettings, Skip
 
-__all__ = ["Conversion", "PreprocessSettings", "Skip", "convert", "stored_settings"]
+__all__ = ["Conversion", "PreprocessSettings", "Skip", "convert", "open_in_place", "stored_settings"]

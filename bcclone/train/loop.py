@@ -11,12 +11,13 @@ import keras
 import tensorflow as tf
 
 from bcclone.errors import UserError
-from bcclone.feed import Prefetch, StoreSource, batches, sequential, shuffled
+from bcclone.feed.feed import Feed
+from bcclone.feed.opening import TrainingData, open_feed, open_validation_feed
+from bcclone.feed.settings import FeedSettings
 from bcclone.model_file import save_model
 from bcclone.network import build_network
 from bcclone.plots import plot_history
 from bcclone.progress import Progress as Bar
-from bcclone.store import Store
 from bcclone.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from bcclone.train.run_folder import EpochFigures, RunFolder
 from bcclone.train.settings import TrainSettings
@@ -36,40 +37,48 @@ class _Epoch:
     waited: float
 
 
-def prepare(store: Store, settings: TrainSettings) -> Trainer:
-    """Return the untrained network of the seed; raises UserError where the store does not suit it."""
-    if not store.part(validation=False).size:
-        raise UserError(f"{store.path}: holds no training samples; make it with more driving or less --validation")
+def prepare(data: TrainingData, settings: TrainSettings) -> Trainer:
+    """Return the untrained network of the seed; raises UserError where the samples do not suit it."""
+    if not data.part(validation=False).size:
+        raise UserError(f"{data.path}: holds no training samples; make it with more driving or less --validation")
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    model = build_network(store.preprocessing.height, store.preprocessing.width)
+    model = build_network(data.preprocessing.height, data.preprocessing.width)
     return Trainer(model, keras.optimizers.Adam(settings.learning_rate))
 
 
 def train(
-    trainer: Trainer, store: Store, folder: RunFolder, output: Path, notify: Callable[[str], None]
+    trainer: Trainer,
+    data: TrainingData,
+    feed_settings: FeedSettings,
+    folder: RunFolder,
+    output: Path,
+    notify: Callable[[str], None],
 ) -> dict[str, Any]:
     """Train, or go on with, the run in `folder`; copy its best model to `output`; return the run's result.
 
-    Raises UserError when the loss is no number any more; nothing is copied then.
+    Raises UserError when the loss is no number any more, or a loader has died; nothing is copied then.
     """
     begun, settings = time.monotonic(), folder.settings
-    training, validation = StoreSource(store), StoreSource(store, validation=True)
-    if not len(validation):
-        notify(f"note: {store.path} holds no validation samples; the best epoch is chosen by the training loss")
     progress = load_checkpoint(folder.checkpoint, trainer.variables) if folder.checkpoint.exists() else Progress()
-    while progress.epoch < settings.epochs and not progress.is_out_of_patience(settings.patience):
-        progress.history.append(_run_epoch(trainer, progress.epoch + 1, training, validation, settings))
-        _refuse_divergence(progress, folder)
-        folder.write_history(progress.history)
-        if progress.best.epoch == progress.epoch:
-            save_model(folder.best_model, trainer.model, store.preprocessing, _describe(store, settings, progress))
-        save_checkpoint(folder.checkpoint, trainer.variables, progress)
-        notify(_line(progress))
+    with (
+        open_feed(data, feed_settings, settings.batch_size, settings.seed) as training,
+        open_validation_feed(data, _VALIDATION_BATCH) as validation,
+    ):
+        if not len(validation):
+            notify(f"note: {data.path} holds no validation samples; the best epoch is chosen by the training loss")
+        while progress.epoch < settings.epochs and not progress.is_out_of_patience(settings.patience):
+            progress.history.append(_run_epoch(trainer, progress.epoch + 1, training, validation, settings))
+            _refuse_divergence(progress, folder)
+            folder.write_history(progress.history)
+            if progress.best.epoch == progress.epoch:
+                save_model(folder.best_model, trainer.model, data.preprocessing, _describe(data, settings, progress))
+            save_checkpoint(folder.checkpoint, trainer.variables, progress)
+            notify(_line(progress))
     plot_history(progress.history, folder.plot)
     folder.publish(output)
-    result = _result(output, progress, time.monotonic() - begun)
+    result = _result(output, progress, time.monotonic() - begun) | {"feed": feed_settings.feed}
     folder.write_result(result)
     return result
 
@@ -84,7 +93,7 @@ def _refuse_divergence(progress: Progress, folder: RunFolder) -> None:
 
 
 def _run_epoch(
-    trainer: Trainer, number: int, training: StoreSource, validation: StoreSource, settings: TrainSettings
+    trainer: Trainer, number: int, training: Feed, validation: Feed, settings: TrainSettings
 ) -> EpochFigures:
     epoch = _fit(trainer, training, settings, number)
     val_loss, val_mae = _evaluate(trainer, validation)
@@ -101,16 +110,15 @@ def _run_epoch(
     )
 
 
-def _fit(trainer: Trainer, source: StoreSource, settings: TrainSettings, number: int) -> _Epoch:
-    """Train on every sample once, in the order of this seed and epoch."""
-    pieces = batches(shuffled(len(source), settings.seed, number), settings.batch_size)
+def _fit(trainer: Trainer, feed: Feed, settings: TrainSettings, number: int) -> _Epoch:
+    """Train on every sample once, in the order of this epoch."""
     trainer.totals.reset()
     figures = ""
     begun, waited = time.perf_counter(), 0.0
     label = f"epoch {number}/{settings.epochs}"
-    with Prefetch(source.gather, pieces) as feed, Bar(label, len(source), "samples") as bar:
+    with feed.epoch(number) as batches, Bar(label, len(feed), "samples") as bar:
         asked = time.perf_counter()
-        for step, batch in enumerate(feed, 1):
+        for step, batch in enumerate(batches, 1):
             waited += time.perf_counter() - asked
             trainer.train(batch)
             if step % _STEPS_BETWEEN_FIGURES == 0:  # asking for them waits for the device
@@ -122,22 +130,22 @@ def _fit(trainer: Trainer, source: StoreSource, settings: TrainSettings, number:
     return _Epoch(loss, mae, time.perf_counter() - begun, waited)
 
 
-def _evaluate(trainer: Trainer, source: StoreSource) -> tuple[float | None, float | None]:
-    """Return mean squared and mean absolute error over all samples of the source; None, None when it is empty."""
-    if not len(source):
+def _evaluate(trainer: Trainer, feed: Feed) -> tuple[float | None, float | None]:
+    """Return mean squared and mean absolute error over all samples of the feed; None, None when it is empty."""
+    if not len(feed):
         return None, None
     trainer.totals.reset()
-    with Prefetch(source.gather, batches(sequential(len(source)), _VALIDATION_BATCH)) as feed:
-        for batch in feed:
+    with feed.epoch(1) as batches:
+        for batch in batches:
             trainer.validate(batch)
     return trainer.totals.means()
 
 
-def _describe(store: Store, settings: TrainSettings, progress: Progress) -> dict[str, Any]:
+def _describe(data: TrainingData, settings: TrainSettings, progress: Progress) -> dict[str, Any]:
     return {
         "settings": asdict(settings),
-        "samples": store.sample_settings,
-        "store_content_hash": store.content_hash,
+        "samples": dict(data.sample_settings),
+        "store_content_hash": data.content_hash,
         "epoch": progress.epoch,
         "val_loss": progress.best.val_loss,
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 from bcclone import atomic
 from bcclone.errors import UserError
+from bcclone.feed.settings import FeedSettings
 from bcclone.train.settings import TrainSettings
 
 _SETTINGS, _RESULT = "settings.json", "result.json"
@@ -47,6 +48,23 @@ class EpochFigures:
         return self.loss if self.val_loss is None else self.val_loss
 
 
+def new_path(runs: Path, name: str | None) -> Path:
+    """Return where a new run is to lie; without a name one of date and time that is free.
+
+    Raises UserError for a name that is none of a folder.
+    """
+    if name is not None:
+        if name in ("", ".", "..") or Path(name).name != name:
+            raise UserError(f"--name {name!r}, expected the name of a folder in {runs}")
+        return runs / name
+    begun = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    path, number = runs / begun, 1
+    while path.exists():
+        number += 1
+        path = runs / f"{begun}~{number}"
+    return path
+
+
 class RunFolder:
     """The files of one run: settings, history, checkpoint, best model, plot, result."""
 
@@ -58,19 +76,12 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, runs: Path, name: str | None, task: Task, settings: TrainSettings, force: bool = False
+        cls, path: Path, task: Task, settings: TrainSettings, feed: FeedSettings, force: bool = False
     ) -> "RunFolder":
-        """Make the folder of a new run; raises UserError where the name is taken.
+        """Make the folder of a new run; raises UserError where it exists.
 
         force: the run may write over the output that is there.
         """
-        if name is not None and (name in ("", ".", "..") or Path(name).name != name):
-            raise UserError(f"--name {name!r}, expected the name of a folder in {runs}")
-        path = runs / (name or datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
-        number = 1
-        while name is None and path.exists():
-            number += 1
-            path = path.with_name(f"{path.name.partition('~')[0]}~{number}")
         try:
             path.mkdir(parents=True)
         except FileExistsError:
@@ -83,7 +94,7 @@ class RunFolder:
         folder = cls(path)
         begun = datetime.datetime.now().isoformat()
         stored = {"task": asdict(task), "begun": begun, "force": force, "settings": asdict(settings)}
-        folder._store(stored)
+        folder._store(stored | {"feed": asdict(feed)})
         return folder
 
     @classmethod
@@ -106,6 +117,11 @@ class RunFolder:
         return TrainSettings(**(self._stored() or {})["settings"])
 
     @property
+    def feed(self) -> FeedSettings:
+        """Return the feed that the run was begun with."""
+        return FeedSettings(**(self._stored() or {}).get("feed", {}))
+
+    @property
     def may_overwrite(self) -> bool:
         """Return True when the run was begun with leave to write over the output, and has not done so yet."""
         stored = self._stored() or {}
@@ -116,6 +132,7 @@ class RunFolder:
         try:
             stored = json.loads((self.path / _SETTINGS).read_text(encoding="utf-8"))
             TrainSettings(**stored["settings"])
+            FeedSettings(**stored.get("feed", {}))  # which older runs do not have
             return stored if {"task", "begun"} <= set(stored) else None
         except (OSError, ValueError, TypeError, KeyError):
             return None

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bcclone.feed import Batch
+from bcclone.feed.batch import Batch
 
 
 class Totals:

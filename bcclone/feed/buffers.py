@@ -1,0 +1,38 @@
+"""Room for batches that is used again as soon as nobody holds what lies in it."""
+
+import weakref
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from bcclone.images import Image
+
+
+def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], object]) -> Image:
+    """Return an array in `memory`; `give_back` is called when it, its views and tensors made of it are gone.
+
+    TensorFlow takes over an aligned array without copying it, so nobody can say earlier that it is done with.
+    """
+    owner = np.frombuffer(memory, np.uint8, int(np.prod(shape)))  # which every array made from it keeps alive
+    weakref.finalize(owner, give_back).atexit = False
+    return owner.reshape(shape)
+
+
+class Buffers:
+    """Buffers in this process's memory; a new one is made only while all others are in use.
+
+    New memory for each batch would have to be zeroed by the system page by page, which takes as long as the copy.
+    """
+
+    def __init__(self, batch_size: int, shape: tuple[int, int, int], kept: int) -> None:
+        self._shape, self._size = shape, batch_size * int(np.prod(shape))
+        self._free: deque[memoryview] = deque(maxlen=kept)
+
+    def take(self, count: int) -> Image:
+        """Return room for `count` images, uint8 (count, height, width, 3), of any content."""
+        try:
+            memory = self._free.pop()
+        except IndexError:
+            memory = np.empty(self._size, np.uint8).data
+        return lend(memory, (count, *self._shape), lambda: self._free.append(memory))

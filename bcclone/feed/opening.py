@@ -1,0 +1,61 @@
+"""Settings and samples -> the feed: which strategy, and whether the samples suit it."""
+
+from importlib import import_module
+from typing import Any
+
+from bcclone.errors import UserError
+from bcclone.feed.feed import Feed
+from bcclone.feed.order import sequential
+from bcclone.feed.settings import FeedSettings
+from bcclone.feed.source import FileSource, Source, StoreSource
+from bcclone.feed.workers.threads import ThreadFetcher
+from bcclone.file_samples import FileSamples
+from bcclone.memory import available_memory
+from bcclone.store import Store
+
+_SHARE_OF_MEMORY = 0.8  # the network wants some, too
+
+TrainingData = Store | FileSamples
+
+
+def open_feed(data: TrainingData, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
+    """Open the feed of the training samples, to be closed.
+
+    Every strategy gives each sample once an epoch; those that shuffle truly give the same batches. Raises UserError
+    when the samples are not in a form that the strategy reads, or do not fit where it wants them.
+    """
+    if settings.feed == "files" and isinstance(data, Store):
+        raise UserError(f"{data.path}: --feed files reads images; give it the recording that the store was made of")
+    if settings.feed != "files" and not isinstance(data, Store):
+        raise UserError(
+            f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
+            "-o data.h5, or take --feed files"
+        )
+    # by name, so that only the strategies of Keras and TensorFlow load them
+    strategy: Any = import_module(f"bcclone.feed.strategies.{settings.feed.replace('-', '_')}")
+    feed: Feed = strategy.make_feed(data, settings, batch_size, seed)
+    return feed
+
+
+def open_validation_feed(data: TrainingData, batch_size: int) -> Feed:
+    """Open the feed of the validation samples, in their order, to be closed."""
+    source = _validation_source(data)
+    size = len(source)
+    return Feed(lambda epoch: sequential(size), size, ThreadFetcher(source, batch_size))
+
+
+def _validation_source(data: TrainingData) -> Source:
+    if isinstance(data, Store):
+        return StoreSource.of(data, validation=True)
+    return FileSource.of(data, validation=True)
+
+
+def choose_feed(data: TrainingData) -> tuple[str, str]:
+    """Return the strategy that suits the samples and this machine, and why."""
+    if not isinstance(data, Store):
+        return "files", "there is no store; preprocess.py makes one, which is many times faster"
+    needed, available = data.frames.nbytes / 1e9, available_memory()
+    if available is None:
+        return "hdf5-shuffle", f"{needed:.2f} GB of frames"
+    told = f"{needed:.2f} GB of frames, {available / 1e9:.1f} GB of memory available"
+    return ("hdf5-shuffle" if needed < _SHARE_OF_MEMORY * available / 1e9 else "hdf5-chunks"), told

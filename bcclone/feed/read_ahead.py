@@ -1,0 +1,96 @@
+"""An order -> the stretches of the store that it will ask for, read from the disk before they are asked for.
+
+A memory map reads page by page where it is touched; a disk is faster by far when it is read in long stretches.
+What is read here is thrown away: the system keeps it, and the map finds it there.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+
+import numpy as np
+
+from bcclone.feed.order import Order, batches
+from bcclone.feed.source import StoreSource
+
+_WINDOWS_AHEAD = 2
+_SCRATCH_BYTES = 1 << 18
+_READS_AT_ONCE = 256
+_GAP_FRAMES = 16  # read over, rather than begin a new stretch
+
+
+class ReadAhead:
+    """A thread that reads what the samples of an order need, in windows of so many samples.
+
+    Where it fails, the map will fail too, or not: nothing is lost, so it only stops.
+    """
+
+    def __init__(self, source: StoreSource, order: Order, window: int) -> None:
+        self._source, self._order, self._window = source, order, window
+        self._room, self._ready = threading.Semaphore(_WINDOWS_AHEAD), threading.Semaphore(0)
+        self._stop = threading.Event()
+        self._waited = 0
+
+    @contextmanager
+    def running(self) -> Iterator["ReadAhead"]:
+        """Read while the block lasts."""
+        thread = threading.Thread(target=self._read_all, name="bcclone-read-ahead", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            self._room.release()
+            thread.join()
+
+    def wait_for(self, end: int) -> None:
+        """Wait until what the samples before `end` need has been read; ask in rising order."""
+        while self._waited * self._window < end:
+            if self._waited:
+                self._room.release()
+            self._ready.acquire()
+            self._waited += 1
+
+    def _read_all(self) -> None:
+        with contextlib.suppress(OSError), self._ready_in_the_end(), FileIO(self._source.path) as file:
+            scratch = memoryview(bytearray(_SCRATCH_BYTES))
+            for window in batches(self._order, self._window):
+                self._room.acquire()
+                for first, last in stretches(self._source.columns.frame[window]):
+                    if self._stop.is_set():
+                        return
+                    _read(file, *self._source.bytes_of(first, last), scratch)
+                self._ready.release()
+
+    @contextmanager
+    def _ready_in_the_end(self) -> Iterator[None]:
+        """Let nobody wait for a thread that has ended."""
+        try:
+            yield
+        finally:
+            self._ready.release(len(self._order) // self._window + 1)
+
+
+def stretches(frames: Order) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last frame of each stretch without large gaps that the frames lie in."""
+    numbers = np.unique(frames).astype(np.int64)
+    ends = np.flatnonzero(np.diff(numbers) > _GAP_FRAMES)
+    yield from zip(numbers[np.append(0, ends + 1)].tolist(), numbers[np.append(ends, -1)].tolist(), strict=True)
+
+
+def _read(file: FileIO, start: int, size: int, scratch: memoryview) -> None:
+    """Read bytes to nowhere, in as few calls as can be: each has to wait for the interpreter lock afterwards."""
+    end = start + size
+    while start < end:
+        if hasattr(os, "preadv"):
+            count = min(-(-(end - start) // len(scratch)), _READS_AT_ONCE)
+            read = os.preadv(file.fileno(), [scratch] * count, start)
+        else:
+            file.seek(start)
+            read = file.readinto(scratch) or 0
+        if not read:
+            return
+        start += read

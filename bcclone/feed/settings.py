@@ -1,0 +1,50 @@
+"""What a feed is told; nothing is loaded in here, so that --help answers at once."""
+
+from dataclasses import dataclass
+
+STRATEGIES = {
+    "files": "reads and decodes the images of a recording for each batch; needs no store",
+    "memory": "all frames in memory, shuffled",
+    "hdf5": "the store in order, not shuffled",
+    "hdf5-chunks": "chunks of the store in random order, shuffled within, read ahead: for stores larger than memory",
+    "hdf5-shuffle": "a true shuffle over the memory-mapped store",
+    "queue": "a loader process that sends batches through a pipe into a bounded queue, shuffled",
+    "workers": "loader processes that write into shared memory, shuffled",
+    "sequence": "a Keras PyDataset with its workers, shuffled at the end of each epoch",
+    "tf-data": "a tf.data pipeline, shuffled",
+    "device": "the frames live on the device that trains and are gathered there, shuffled",
+}
+
+
+@dataclass(frozen=True)
+class FeedSettings:
+    """Which strategy feeds the network, and its own settings; what a strategy has no use for, it leaves alone.
+
+    chunk_size: samples that `hdf5-chunks` shuffles together; workers: processes or threads that fetch, 0 for what
+    suits the strategy; max_queue_size: batches that are fetched ahead, 0 likewise; multiprocessing: `sequence` works
+    with processes instead of threads; start_method: of processes, "spawn", "fork" or "forkserver".
+    """
+
+    feed: str = "hdf5-shuffle"
+    chunk_size: int = 4096
+    workers: int = 0
+    max_queue_size: int = 0
+    multiprocessing: bool = False
+    start_method: str = "spawn"
+
+    def __post_init__(self) -> None:
+        if self.feed not in STRATEGIES:
+            raise ValueError(f"feed {self.feed!r}, expected one of {', '.join(STRATEGIES)}")
+        if self.chunk_size < 1:
+            raise ValueError(f"chunk size {self.chunk_size}, expected 1 or more samples")
+        if not 0 <= self.workers <= 256:
+            raise ValueError(f"workers {self.workers}, expected 1 to 256, or 0 for what suits the feed")
+        if not 0 <= self.max_queue_size <= 4096:
+            raise ValueError(f"max queue size {self.max_queue_size}, expected 1 to 4096, or 0 for what suits the feed")
+
+    @property
+    def ordering(self) -> tuple[str, int]:
+        """Return what decides the order of the samples: feeds that agree in it give the same batches."""
+        if self.feed == "hdf5-chunks":
+            return "chunks", self.chunk_size
+        return ("in order" if self.feed == "hdf5" else "shuffled"), 0

@@ -1,0 +1,14 @@
+"""files: the images of a recording, read and decoded for each batch, shuffled; where there is no store."""
+
+from bcclone.feed.feed import Feed
+from bcclone.feed.settings import FeedSettings
+from bcclone.feed.source import FileSource
+from bcclone.feed.workers.threads import ThreadFetcher
+from bcclone.file_samples import FileSamples
+
+
+def make_feed(samples: FileSamples, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
+    """Return the feed of the training samples."""
+    source = FileSource.of(samples, threads=settings.workers)
+    fetcher = ThreadFetcher(source, batch_size, settings.max_queue_size)
+    return Feed.shuffled(len(source), seed, fetcher)

@@ -1,0 +1,14 @@
+"""memory: all frames in memory, shuffled."""
+
+from bcclone.feed.feed import Feed
+from bcclone.feed.settings import FeedSettings
+from bcclone.feed.source import MemorySource
+from bcclone.feed.workers.threads import ThreadFetcher
+from bcclone.store import Store
+
+
+def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
+    """Return the feed of the training samples; raises UserError when their frames do not fit into memory."""
+    source = MemorySource.of(store)
+    fetcher = ThreadFetcher(source, batch_size, settings.max_queue_size)
+    return Feed.shuffled(len(source), seed, fetcher)

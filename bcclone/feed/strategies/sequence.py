@@ -1,0 +1,144 @@
+"""sequence: a Keras PyDataset, shuffled at the end of each epoch; it can be given to model.fit, too.
+
+Keras's own queue waits for ever when a worker process is killed; the workers here are those of concurrent.futures,
+which tell.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.feed.batch import Batch
+from bcclone.feed.feed import Feed
+from bcclone.feed.order import Order, shuffled
+from bcclone.feed.settings import FeedSettings
+from bcclone.feed.source import Source, StoreSource
+from bcclone.feed.workers.loader import LoaderError, become_worker, interrupts_kept_from_children
+from bcclone.images import Image
+from bcclone.store import Store
+
+Arrays = tuple[Image, npt.NDArray[np.float32]]
+
+_WORKERS = 6
+_QUEUE_SIZE = 32
+
+
+def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
+    """Return the feed of the training samples."""
+    source = StoreSource.of(store)
+    dataset = SampleDataset(
+        source,
+        partial(shuffled, len(source), seed),
+        batch_size,
+        workers=settings.workers or _WORKERS,
+        use_multiprocessing=settings.multiprocessing,
+        max_queue_size=settings.max_queue_size or _QUEUE_SIZE,
+    )
+    return DatasetFeed(dataset, settings.start_method)
+
+
+class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
+    """The batches of an epoch by their number. order: epoch -> positions; the remaining options are Keras's."""
+
+    def __init__(self, source: Source, order: Callable[[int], Order], batch_size: int, **options: int) -> None:
+        super().__init__(**options)
+        self.source, self._order, self._batch_size = source, order, batch_size
+        self.begin(1)
+
+    def begin(self, epoch: int, start: int = 0) -> None:
+        """Take the order of this epoch, from the sample `start` on."""
+        self._epoch, self._positions = epoch, self._order(epoch)[start:]
+
+    def positions(self, number: int) -> Order:
+        """Return which samples are in a batch, counted from 0."""
+        return self._positions[number * self._batch_size : (number + 1) * self._batch_size]
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return -(-len(self._positions) // self._batch_size)
+
+    def __getitem__(self, number: int) -> Arrays:
+        return _read(self.source, self.positions(number))
+
+    def on_epoch_end(self) -> None:
+        """Shuffle for the next epoch; Keras calls it."""
+        self.begin(self._epoch + 1)
+
+
+class DatasetFeed(Feed):
+    """A PyDataset with as many workers, and as many batches under way, as it asks for."""
+
+    def __init__(self, dataset: SampleDataset, start_method: str) -> None:
+        self._dataset = dataset
+        self._pool: Executor
+        if dataset.use_multiprocessing:
+            context = get_context(start_method)
+            self._pool = ProcessPoolExecutor(dataset.workers, context, _begin_worker, (dataset.source,))
+            self._read: Callable[[Order], Arrays] = _read_in_worker
+            with interrupts_kept_from_children():  # the first request starts the processes
+                self._pool.submit(_nothing).result()
+        else:
+            self._pool = ThreadPoolExecutor(dataset.workers, "bcclone-dataset")
+            self._read = partial(_read, dataset.source)
+
+    def __len__(self) -> int:
+        """Return the number of samples in an epoch."""
+        return len(self._dataset.source)
+
+    @contextmanager
+    def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
+        """Give the batches of an epoch."""
+        self._dataset.begin(number, start)
+        pending: deque[Future[Arrays]] = deque()
+        try:
+            yield self._batches(pending)
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def _batches(self, pending: deque[Future[Arrays]]) -> Iterator[Batch]:
+        numbers = iter(range(len(self._dataset)))
+        try:
+            while True:
+                while len(pending) < self._dataset.max_queue_size and (number := next(numbers, None)) is not None:
+                    pending.append(self._pool.submit(self._read, self._dataset.positions(number)))
+                if not pending:
+                    return
+                yield Batch(*pending.popleft().result())
+        except BrokenProcessPool:
+            raise LoaderError.died("a loader process was killed") from None
+
+    def close(self) -> None:
+        """End the workers."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+_worker = threading.local()  # of a loader process: the source that it reads
+
+
+def _begin_worker(source: Source) -> None:
+    become_worker()
+    _worker.source = source
+
+
+def _read_in_worker(positions: Order) -> Arrays:
+    return _read(_worker.source, positions)
+
+
+def _read(source: Source, positions: Order) -> Arrays:
+    images = np.empty((len(positions), *source.shape), np.uint8)
+    source.fill(positions, images)
+    return images, source.columns.steering_of(positions)
+
+
+def _nothing() -> None:
+    pass

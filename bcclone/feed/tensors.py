@@ -1,0 +1,48 @@
+"""Frames as a tensor -> batches that TensorFlow gathers and flips itself."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from bcclone.errors import UserError
+from bcclone.feed.source import MemorySource
+
+
+class TensorSource:
+    """The samples of one side of the split on a device. device: TensorFlow's name for it, for example "GPU:0"."""
+
+    def __init__(self, source: MemorySource, device: str) -> None:
+        self.device = device
+        columns = source.columns
+        try:
+            with tf.device(device):
+                self._frames = tf.constant(source.frames)
+                self._frame = tf.constant(columns.frame.astype("int64"))
+                self._flipped = tf.constant(columns.flipped)
+                self._steering = tf.constant(columns.steering[:, None])
+        except tf.errors.ResourceExhaustedError:
+            raise UserError(
+                f"{source.frames.nbytes / 1e9:.1f} GB of frames do not fit on {device}; take --feed hdf5-shuffle"
+            ) from None
+        self._flip = _flip_by_selection if "GPU" in device else _flip_by_stitching
+
+    def gather(self, positions: Any) -> tuple[Any, Any]:
+        """Return images, uint8 (positions, height, width, 3), and steering, float32 (positions, 1).
+
+        positions: int64 tensor; to be called within a tf.function.
+        """
+        images = self._flip(self._frames, tf.gather(self._frame, positions), tf.gather(self._flipped, positions))
+        return images, tf.gather(self._steering, positions)
+
+
+def _flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:
+    """Gather plain and mirrored images apart and put them together; five times faster on a CPU than selection."""
+    places = tf.dynamic_partition(tf.range(tf.size(frame)), tf.cast(flipped, tf.int32), 2)
+    plain, mirrored = (tf.gather(frames, tf.gather(frame, place)) for place in places)
+    return tf.dynamic_stitch(places, [plain, tf.reverse(mirrored, [2])])
+
+
+def _flip_by_selection(frames: Any, frame: Any, flipped: Any) -> Any:
+    """Mirror all and select, which a GPU does in one kernel."""
+    images = tf.gather(frames, frame)
+    return tf.where(flipped[:, tf.newaxis, tf.newaxis, tf.newaxis], tf.reverse(images, [2]), images)

@@ -1,0 +1,183 @@
+"""A process that fills batches: its two ends, and what becomes of its errors and of its death."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from typing import Any, Self
+
+import cv2
+import numpy as np
+
+from bcclone.errors import UserError
+from bcclone.feed.order import Order
+from bcclone.feed.source import Source
+from bcclone.images import Image
+
+_DONE = b""
+_PATIENCE_SECONDS = 2.0
+
+
+class LoaderError(UserError):
+    """A loader process ended without having been told to."""
+
+    @classmethod
+    def died(cls, what: str) -> Self:
+        """Say what happened and how to go on."""
+        return cls(
+            f"{what}; when memory ran out, take fewer --workers or another --feed; "
+            "go on with the same command and --resume"
+        )
+
+
+class Slots:
+    """Places in shared memory, one batch each. The memory has no name, so that none is left whatever happens."""
+
+    def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, int, int]) -> None:
+        self.count, self.shape = count, shape
+        self._bytes = batch_size * int(np.prod(shape))
+        self._memory = context.RawArray("B", count * self._bytes)
+
+    def memory(self, slot: int) -> memoryview:
+        """Return the bytes of a slot."""
+        return memoryview(self._memory).cast("B")[slot * self._bytes : (slot + 1) * self._bytes]
+
+    def images(self, slot: int, count: int) -> Image:
+        """Return a slot as uint8 (count, height, width, 3)."""
+        shape = (count, *self.shape)
+        return np.frombuffer(self.memory(slot), np.uint8, int(np.prod(shape))).reshape(shape)
+
+
+class Loader:
+    """The trainer's end of a loader process. slots: where it writes; None: it sends the images back.
+
+    Requests are answered in their order.
+    """
+
+    def __init__(self, context: Any, source: Source, slots: Slots | None) -> None:
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(source, theirs, slots), name="bcclone-loader", daemon=True)
+        with interrupts_kept_from_children():
+            self.process.start()
+        theirs.close()
+
+    def ask(self, positions: Order, slot: int = 0) -> None:
+        """Ask for the images at these positions."""
+        try:
+            self.connection.send_bytes(np.append(np.uint32(slot), positions).astype(np.uint32).data)
+        except OSError:
+            raise self._death() from None
+
+    def wait(self, others: Sequence["Loader"] = ()) -> None:
+        """Wait for the answer to the oldest request.
+
+        Raises what the process raised, or LoaderError when it, or one of the others, has died.
+        """
+        if not self.connection.poll():
+            wait([self.connection, *(loader.process.sentinel for loader in {self, *others})])
+        dead = [loader for loader in {self, *others} if not loader.process.is_alive()]
+        if dead and not self.connection.poll():
+            raise dead[0]._death()
+        answer = self._receive()
+        if answer != _DONE:
+            error, trace = pickle.loads(answer)  # noqa: S301 what our own child sent over our own pipe
+            raise error from RuntimeError(f"in a loader process:\n{trace}")
+
+    def receive_images(self, images: Image) -> None:
+        """Put the images that were asked for into uint8 (count, height, width, 3); after wait(), without slots."""
+        try:
+            self.connection.recv_bytes_into(images.reshape(-1).data)
+        except (EOFError, OSError):
+            raise self._death() from None
+
+    def _receive(self) -> bytes:
+        try:
+            answer: bytes = self.connection.recv_bytes()
+        except (EOFError, OSError):
+            raise self._death() from None
+        return answer
+
+    def _death(self) -> LoaderError:
+        self.process.join(_PATIENCE_SECONDS)
+        code = self.process.exitcode
+        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        return LoaderError.died(f"loader process {self.process.pid} {how}")
+
+    def close(self) -> None:
+        """End the process."""
+        self.connection.close()
+        self.process.join(_PATIENCE_SECONDS)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+@contextmanager
+def interrupts_kept_from_children() -> Iterator[None]:
+    """Ctrl-C goes to every process of a terminal; a child is ended by its parent, in order and without a word."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def become_worker() -> None:
+    """Make this process one that its parent ends, alive or dead, and that leaves the other cores alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+
+
+def _serve(source: Source, connection: Connection, slots: Slots | None) -> None:
+    """Be a loader process: answer requests until the trainer closes its end or is gone."""
+    become_worker()
+    images = np.empty((0, *source.shape), np.uint8)
+    while True:
+        try:
+            slot, positions = _read_request(connection.recv_bytes())
+            if slots:
+                images = slots.images(slot, len(positions))
+            elif len(images) != len(positions):
+                images = np.empty((len(positions), *source.shape), np.uint8)
+            answer = _fill(source, positions, images)
+            connection.send_bytes(answer)
+            if not slots and answer == _DONE:
+                connection.send_bytes(images.reshape(-1).data)
+        except (EOFError, OSError):  # the trainer has closed its end
+            return
+
+
+def _read_request(request: bytes) -> tuple[int, Order]:
+    numbers = np.frombuffer(request, np.uint32)
+    return int(numbers[0]), numbers[1:]
+
+
+def _fill(source: Source, positions: Order, images: Image) -> bytes:
+    try:
+        source.fill(positions, images)
+    except Exception as error:  # whatever it is, the trainer must hear of it
+        trace = traceback.format_exc()
+        try:
+            return pickle.dumps((error, trace))
+        except Exception:  # not every exception can be sent
+            return pickle.dumps((RuntimeError(f"{type(error).__name__}: {error}"), trace))
+    return _DONE
+
+
+def _end_with_parent() -> None:
+    """A killed trainer cannot close its end where later children have inherited it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,28 @@
+"""Samples whose images are still the files of their recording: what a store holds, but for the frames."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.images import Preprocessing
+from bcclone.samples import SampleTable
+
+
+@dataclass(frozen=True)
+class FileSamples:
+    """samples: SAMPLE table, whose `frame` is an index into files, the paths of the images."""
+
+    path: Path
+    preprocessing: Preprocessing
+    samples: SampleTable
+    files: Sequence[str]
+    sample_settings: Mapping[str, Any]
+    content_hash: str
+
+    def part(self, validation: bool) -> npt.NDArray[np.int64]:
+        """Return the indices of the training or the validation samples, in the order of the table."""
+        return np.flatnonzero(self.samples["validation"] == validation)
