@@ -1,105 +1,158 @@
-"""Feeds give every sample once, in an order that seed and epoch alone decide, and end when they are left."""
+"""The contract that every feed keeps, whatever fetches for it."""
 
-import subprocess
-import sys
-import threading
-import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bcclone.feed import Batch, Prefetch, StoreSource, batches, sequential, shuffled
+from bcclone.feed.opening import open_feed, open_validation_feed
+from bcclone.feed.order import chunked, sequential, shuffled
+from bcclone.feed.settings import STRATEGIES, FeedSettings
+from bcclone.images import Preprocessing
+from bcclone.preprocess import open_in_place
+from bcclone.samples import SampleSettings
 from bcclone.store import Store
+from bcclone.tensorflow_quietly import load_tensorflow
+
+BATCH, SEED, CHUNK = 64, 3, 100
+FORMS = {name: FeedSettings(name, chunk_size=CHUNK) for name in STRATEGIES} | {
+    "one worker": FeedSettings("workers", workers=1),
+    "three workers": FeedSettings("workers", workers=3),
+    "sequence, processes": FeedSettings("sequence", workers=2, multiprocessing=True),
+}
+STARTED = ("queue", "workers", "sequence, processes")
+ALL = [*FORMS, *(f"{name}, fork" for name in STARTED)]
 
 
-def feed_threads():
-    return [thread for thread in threading.enumerate() if thread.name == "bcclone-feed"]
+def settings_of(form):
+    name = form.removesuffix(", fork")
+    return FORMS[name] if name == form else replace(FORMS[name], start_method="fork")
 
 
-def test_the_order_is_a_permutation_of_seed_and_epoch():
-    first = shuffled(1000, seed=1, epoch=1)
-    assert sorted(first.tolist()) == list(range(1000))
-    assert (first == shuffled(1000, seed=1, epoch=1)).all()
-    for seed, epoch in [(1, 2), (2, 1)]:
-        assert (first != shuffled(1000, seed, epoch)).any()
-
-
-def test_the_shuffle_is_global():
-    order = shuffled(10_000, seed=0, epoch=1).astype(int)
-    assert abs(np.corrcoef(order, np.arange(10_000))[0, 1]) < 0.05
-    assert np.median(abs(np.diff(order))) > 1000
-
-
-def test_batches_cover_the_order_and_the_last_may_be_short():
-    assert [piece.tolist() for piece in batches(sequential(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
-
-
-def test_every_sample_comes_once_and_to_the_bit(simulated_store):
+@pytest.fixture(scope="module")
+def store(simulated_store):
     with Store(simulated_store) as store:
-        source = StoreSource(store, validation=True)
-        samples = store.samples[store.part(validation=True)]
-        assert len(source) == len(samples)
-        order = shuffled(len(source), seed=3, epoch=2)
-        place = 0
-        with Prefetch(source.gather, batches(order, 32)) as feed:
-            for batch in feed:
-                for image, steering in zip(batch.images, batch.steering, strict=True):
-                    sample = samples[order[place]]
-                    frame = store.frames[sample["frame"]]
-                    assert (image == (frame[:, ::-1] if sample["flipped"] else frame)).all()
-                    assert steering[0] == sample["steering"]
-                    place += 1
-        assert place == len(samples)
+        yield store
 
 
-def a_batch(piece):
-    return Batch(np.zeros((len(piece), 2, 2, 3), np.uint8), np.zeros((len(piece), 1), np.float32))
+@pytest.fixture(scope="module")
+def files(simulated_recording):
+    """The same samples as those of the store, without it."""
+    settings = SampleSettings(block_seconds=2.0, previous=1)
+    return open_in_place((str(simulated_recording),), Preprocessing(), settings)[0]
 
 
-def test_what_the_loader_raises_ends_the_feed_with_its_error():
-    def gather(piece):
-        if piece[0] >= 4:
-            raise RuntimeError("the disk is gone")
-        return a_batch(piece)
-
-    with Prefetch(gather, batches(sequential(100), 2)) as feed, pytest.raises(RuntimeError, match="the disk is gone"):
-        list(feed)
-    assert not feed_threads()
+@pytest.fixture(scope="module", params=ALL)
+def form(request):
+    return request.param
 
 
-def test_leaving_early_ends_the_thread():
-    with Prefetch(a_batch, batches(sequential(10_000), 1), depth=2) as feed:
-        next(iter(feed))
-    assert not feed_threads()
+@pytest.fixture(scope="module")
+def feed(form, store, files):
+    if form in ("device", "tf-data"):
+        load_tensorflow()
+    settings = settings_of(form)
+    with open_feed(files if settings.feed == "files" else store, settings, BATCH, SEED) as feed:
+        yield feed
 
 
-def test_fetching_runs_ahead_but_not_without_bound():
-    fetched = []
+@pytest.fixture(scope="module")
+def expected(form, store):
+    """Return a function: epoch -> images and steering as they must come, gathered in the plainest way."""
+    samples = store.samples[~store.samples["validation"]]
+    kind, chunk_size = settings_of(form).ordering
 
-    def gather(piece):
-        fetched.append(piece)
-        return a_batch(piece)
+    def of(epoch):
+        order = {
+            "shuffled": lambda: shuffled(len(samples), SEED, epoch),
+            "chunks": lambda: chunked(len(samples), chunk_size, SEED, epoch),
+            "in order": lambda: sequential(len(samples)),
+        }[kind]()
+        return plain(store, samples[order])
 
-    with Prefetch(gather, batches(sequential(100), 1), depth=3) as feed:
-        next(iter(feed))
-        until = time.monotonic() + 10
-        while len(fetched) < 4:
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        time.sleep(0.2)
-        assert len(fetched) <= 5
+    return of
 
 
-def test_a_feed_that_was_never_left_ends_with_its_process():
-    """Ctrl-C can come between a thread's start and the block; a thread left inside OpenCV would abort Python."""
-    script = """
-import cv2, numpy as np, time
-from bcclone.feed import Prefetch, batches, sequential
-image, flipped = np.zeros((512, 512, 3), np.uint8), np.empty((512, 512, 3), np.uint8)
-feed = Prefetch(lambda piece: cv2.flip(image, 1, dst=flipped), batches(sequential(10**6), 1), depth=10**7)
-feed.__enter__()
-time.sleep(0.05)
-raise SystemExit(3)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (3, "")
+def plain(store, samples):
+    frames = [store.frames[sample["frame"]] for sample in samples]
+    mirrored = [frame[:, ::-1] if flipped else frame for frame, flipped in zip(frames, samples["flipped"], strict=True)]
+    return np.stack(mirrored), samples["steering"][:, np.newaxis]
+
+
+def drain(feed, epoch, start=0):
+    with feed.epoch(epoch, start) as batches:
+        return list(batches)  # all kept: a batch stays what it is while others come
+
+
+def assert_same(batches, expected):
+    images = np.concatenate([np.asarray(batch.images) for batch in batches])
+    steering = np.concatenate([np.asarray(batch.steering) for batch in batches])
+    assert images.dtype == np.uint8
+    assert steering.dtype == np.float32
+    assert (images == expected[0]).all()
+    assert (steering == expected[1]).all()
+
+
+def test_every_training_sample_comes_once_to_the_bit_and_the_last_batch_is_short(feed, expected):
+    batches = drain(feed, 1)
+    assert_same(batches, expected(1))
+    sizes = [len(batch) for batch in batches]
+    assert set(sizes[:-1]) == {BATCH}
+    assert 0 < sizes[-1] == len(feed) % BATCH < BATCH
+
+
+def test_another_epoch_has_the_same_samples_in_another_order(feed, form, expected):
+    assert_same(drain(feed, 2), expected(2))
+    same = (expected(1)[1] == expected(2)[1]).all()
+    assert same == (form == "hdf5")
+
+
+def test_an_epoch_can_be_had_again(feed, expected):
+    assert_same(drain(feed, 1), expected(1))
+
+
+@pytest.mark.parametrize("start", [BATCH, 100])
+def test_from_the_middle_of_an_epoch_it_goes_on_with_the_next_sample(feed, expected, start):
+    images, steering = expected(2)
+    assert_same(drain(feed, 2, start), (images[start:], steering[start:]))
+
+
+def test_an_epoch_that_is_left_early_takes_nothing_from_the_next(feed, expected):
+    for asked in (0, 1, 3):
+        with feed.epoch(1) as batches:
+            for _ in range(asked):
+                next(batches)
+    assert_same(drain(feed, 3), expected(3))
+
+
+def test_an_error_of_the_trainer_passes_and_the_feed_goes_on(feed, expected):
+    def train():
+        with feed.epoch(1) as batches:
+            next(batches)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train()
+    assert_same(drain(feed, 1), expected(1))
+
+
+def test_a_finished_epoch_ends_again_when_it_is_asked_again(feed):
+    with feed.epoch(1) as batches:
+        list(batches)
+        with pytest.raises(StopIteration):
+            next(batches)
+
+
+def test_validation_samples_come_in_order_and_apart(store, files):
+    validation = store.samples[store.samples["validation"]]
+    for data in (store, files):
+        with open_validation_feed(data, 50) as feed:
+            assert len(feed) == len(validation)
+            assert_same(drain(feed, 1), plain(store, validation))
+
+
+def test_the_order_does_not_depend_on_what_fetches():
+    """A run may be resumed with another feed when the order stays."""
+    shuffling = {settings.ordering for name, settings in FORMS.items() if name not in ("hdf5", "hdf5-chunks")}
+    assert shuffling == {("shuffled", 0)}
+    assert len({FeedSettings("hdf5-chunks", chunk_size=size).ordering for size in (1, 2)}) == 2

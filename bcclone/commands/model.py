@@ -121,9 +121,11 @@ def _train(
     settings: TrainSettings,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Train in the folder of the run that is resumed, or in a new one; return it and the result."""
+    from bcclone.feed.opening import check_feed
     from bcclone.tensorflow_quietly import load_tensorflow
 
     feed = _resumed_feed(arguments, folder) if folder else _new_feed(arguments, data)
+    check_feed(data, feed)
     device = load_tensorflow()
     from bcclone.train.loop import prepare, train
 

@@ -24,6 +24,15 @@ def open_feed(data: TrainingData, settings: FeedSettings, batch_size: int, seed:
     Every strategy gives each sample once an epoch; those that shuffle truly give the same batches. Raises UserError
     when the samples are not in a form that the strategy reads, or do not fit where it wants them.
     """
+    check_feed(data, settings)
+    # by name, so that only the strategies of Keras and TensorFlow load them
+    strategy: Any = import_module(f"bcclone.feed.strategies.{settings.feed.replace('-', '_')}")
+    feed: Feed = strategy.make_feed(data, settings, batch_size, seed)
+    return feed
+
+
+def check_feed(data: TrainingData, settings: FeedSettings) -> None:
+    """Raise UserError when the samples are not in a form that the strategy reads."""
     if settings.feed == "files" and isinstance(data, Store):
         raise UserError(f"{data.path}: --feed files reads images; give it the recording that the store was made of")
     if settings.feed != "files" and not isinstance(data, Store):
@@ -31,10 +40,6 @@ def open_feed(data: TrainingData, settings: FeedSettings, batch_size: int, seed:
             f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
             "-o data.h5, or take --feed files"
         )
-    # by name, so that only the strategies of Keras and TensorFlow load them
-    strategy: Any = import_module(f"bcclone.feed.strategies.{settings.feed.replace('-', '_')}")
-    feed: Feed = strategy.make_feed(data, settings, batch_size, seed)
-    return feed
 
 
 def open_validation_feed(data: TrainingData, batch_size: int) -> Feed:

@@ -68,6 +68,9 @@ class Source(Protocol):
     def fill(self, positions: Order, images: Image) -> None:
         """Write the images at these positions, flips applied, into uint8 (positions, height, width, 3)."""
 
+    def close(self) -> None:
+        """Let go of files, memory and threads."""
+
 
 class MemorySource:
     """Frames that are in memory, uint8 (frames, height, width, 3)."""
@@ -102,6 +105,10 @@ class MemorySource:
                 cv2.flip(frames[frame], 1, dst=images[place])
             else:
                 images[place] = frames[frame]
+
+    def close(self) -> None:
+        """Let go of the frames."""
+        self.frames = self.frames[:0].copy()
 
 
 class StoreSource(MemorySource):
@@ -151,6 +158,10 @@ class FileSource:
         sources = zip(self.columns.frame[positions].tolist(), self.columns.flipped[positions].tolist(), strict=True)
         for _ in self._pool.map(self._decode, sources, images):
             pass
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)
 
     def _decode(self, source: tuple[int, bool], image: Image) -> None:
         frame, flipped = source

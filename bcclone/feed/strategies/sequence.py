@@ -4,29 +4,21 @@ Keras's own queue waits for ever when a worker process is killed; the workers he
 which tell.
 """
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
 from bcclone.feed.batch import Batch
 from bcclone.feed.feed import Feed
 from bcclone.feed.order import Order, shuffled
 from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import Source, StoreSource
-from bcclone.feed.workers.loader import LoaderError, become_worker, interrupts_kept_from_children
-from bcclone.images import Image
+from bcclone.feed.workers.pool import Arrays, ReadingPool, read_batch
 from bcclone.store import Store
-
-Arrays = tuple[Image, npt.NDArray[np.float32]]
 
 _WORKERS = 6
 _QUEUE_SIZE = 32
@@ -67,7 +59,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         return -(-len(self._positions) // self._batch_size)
 
     def __getitem__(self, number: int) -> Arrays:
-        return _read(self.source, self.positions(number))
+        return read_batch(self.source, self.positions(number))
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; Keras calls it."""
@@ -79,16 +71,7 @@ class DatasetFeed(Feed):
 
     def __init__(self, dataset: SampleDataset, start_method: str) -> None:
         self._dataset = dataset
-        self._pool: Executor
-        if dataset.use_multiprocessing:
-            context = get_context(start_method)
-            self._pool = ProcessPoolExecutor(dataset.workers, context, _begin_worker, (dataset.source,))
-            self._read: Callable[[Order], Arrays] = _read_in_worker
-            with interrupts_kept_from_children():  # the first request starts the processes
-                self._pool.submit(_nothing).result()
-        else:
-            self._pool = ThreadPoolExecutor(dataset.workers, "bcclone-dataset")
-            self._read = partial(_read, dataset.source)
+        self._pool = ReadingPool(dataset.source, dataset.workers, start_method if dataset.use_multiprocessing else "")
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
@@ -107,38 +90,13 @@ class DatasetFeed(Feed):
 
     def _batches(self, pending: deque[Future[Arrays]]) -> Iterator[Batch]:
         numbers = iter(range(len(self._dataset)))
-        try:
-            while True:
-                while len(pending) < self._dataset.max_queue_size and (number := next(numbers, None)) is not None:
-                    pending.append(self._pool.submit(self._read, self._dataset.positions(number)))
-                if not pending:
-                    return
-                yield Batch(*pending.popleft().result())
-        except BrokenProcessPool:
-            raise LoaderError.died("a loader process was killed") from None
+        while True:
+            while len(pending) < self._dataset.max_queue_size and (number := next(numbers, None)) is not None:
+                pending.append(self._pool.submit(self._dataset.positions(number)))
+            if not pending:
+                return
+            yield Batch(*self._pool.result(pending.popleft()))
 
     def close(self) -> None:
         """End the workers."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-_worker = threading.local()  # of a loader process: the source that it reads
-
-
-def _begin_worker(source: Source) -> None:
-    become_worker()
-    _worker.source = source
-
-
-def _read_in_worker(positions: Order) -> Arrays:
-    return _read(_worker.source, positions)
-
-
-def _read(source: Source, positions: Order) -> Arrays:
-    images = np.empty((len(positions), *source.shape), np.uint8)
-    source.fill(positions, images)
-    return images, source.columns.steering_of(positions)
-
-
-def _nothing() -> None:
-    pass
+        self._pool.close()

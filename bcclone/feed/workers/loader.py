@@ -1,18 +1,19 @@
 """A process that fills batches: its two ends, and what becomes of its errors and of its death."""
 
+import contextlib
 import multiprocessing
 import os
 import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self
 
-import cv2
 import numpy as np
 
 from bcclone.errors import UserError
@@ -20,7 +21,7 @@ from bcclone.feed.order import Order
 from bcclone.feed.source import Source
 from bcclone.images import Image
 
-_DONE = b""
+_DONE = _END = b""
 _PATIENCE_SECONDS = 2.0
 
 
@@ -109,13 +110,19 @@ class Loader:
         how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
         return LoaderError.died(f"loader process {self.process.pid} {how}")
 
-    def close(self) -> None:
-        """End the process."""
-        self.connection.close()
-        self.process.join(_PATIENCE_SECONDS)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
+
+def close_loaders(loaders: Sequence[Loader]) -> None:
+    """End the processes: those that do not end by themselves in time are killed."""
+    for loader in loaders:
+        with contextlib.suppress(OSError):
+            loader.connection.send_bytes(_END)  # a forked process holds our end, too, and would never see it closed
+        loader.connection.close()
+    until = time.monotonic() + _PATIENCE_SECONDS
+    for loader in loaders:
+        loader.process.join(max(until - time.monotonic(), 0.0))
+        if loader.process.is_alive():
+            loader.process.kill()
+            loader.process.join()
 
 
 @contextmanager
@@ -132,11 +139,10 @@ def interrupts_kept_from_children() -> Iterator[None]:
 
 
 def become_worker() -> None:
-    """Make this process one that its parent ends, alive or dead, and that leaves the other cores alone."""
+    """Make this process one that its parent ends, alive or dead."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)
 
 
 def _serve(source: Source, connection: Connection, slots: Slots | None) -> None:
@@ -145,7 +151,10 @@ def _serve(source: Source, connection: Connection, slots: Slots | None) -> None:
     images = np.empty((0, *source.shape), np.uint8)
     while True:
         try:
-            slot, positions = _read_request(connection.recv_bytes())
+            request = connection.recv_bytes()
+            if request == _END:
+                return
+            slot, positions = _read_request(request)
             if slots:
                 images = slots.images(slot, len(positions))
             elif len(images) != len(positions):

@@ -11,7 +11,7 @@ from bcclone.feed.batch import Batch
 from bcclone.feed.buffers import Buffers, lend
 from bcclone.feed.order import Order, batches
 from bcclone.feed.source import Source
-from bcclone.feed.workers.loader import Loader, Slots
+from bcclone.feed.workers.loader import Loader, LoaderError, Slots, close_loaders
 from bcclone.feed.workers.prefetch import Prefetch
 from bcclone.images import Image
 
@@ -30,29 +30,33 @@ class SharedMemoryFetcher:
         self._loaders = [Loader(context, source, self._slots) for _ in range(processes)]
         self._free = deque(range(self._slots.count))
         self._asked: deque[tuple[Loader, int, Order]] = deque()
-        self._end = weakref.finalize(self, _close, self._loaders)
+        self._end = weakref.finalize(self, close_loaders, self._loaders)
 
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
         """Give the batches of these positions."""
         try:
             yield self._batches(order)
-        except Exception:
+            self._forget()
+        except Exception as error:
+            if isinstance(error, LoaderError):
+                self.close()
             self._forget()
             raise
         except BaseException:  # Ctrl-C, perhaps in the middle of an answer
             self.close()
             raise
-        else:
-            self._forget()
 
     def _batches(self, order: Order) -> Iterator[Batch]:
         pieces = enumerate(batches(order, self._batch_size))
         self._ask(pieces)
         while self._asked:
-            loader, slot, positions = self._asked[0]
-            loader.wait(self._loaders)
-            self._asked.popleft()
+            loader, slot, positions = self._asked.popleft()
+            try:
+                loader.wait(self._loaders)
+            except Exception:
+                self._free.append(slot)
+                raise
             yield Batch(self._take(slot, len(positions)), self._source.columns.steering_of(positions))
             self._ask(pieces)
 
@@ -94,7 +98,7 @@ class PipeFetcher:
         self._source, self._batch_size, self._ahead = source, batch_size, ahead
         self._buffers = Buffers(batch_size, source.shape, kept=ahead + 2)
         self._loader = Loader(multiprocessing.get_context(start_method), source, None)
-        self._end = weakref.finalize(self, _close, [self._loader])
+        self._end = weakref.finalize(self, close_loaders, [self._loader])
 
     def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:
         """Return the batches of these positions."""
@@ -125,8 +129,3 @@ class PipeFetcher:
     def close(self) -> None:
         """End the process."""
         self._end()
-
-
-def _close(loaders: list[Loader]) -> None:
-    for loader in loaders:
-        loader.close()

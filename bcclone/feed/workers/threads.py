@@ -33,4 +33,5 @@ class ThreadFetcher:
         return Batch(images, self._source.columns.steering_of(positions))
 
     def close(self) -> None:
-        """There is nothing to end between epochs."""
+        """Close the source."""
+        self._source.close()

@@ -1,0 +1,385 @@
+"""What fetches for a feed ends as it must: with its error, with the epoch, with the trainer, and leaves nothing."""
+
+import gc
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from bcclone.errors import UserError
+from bcclone.feed.batch import Batch
+from bcclone.feed.buffers import Buffers
+from bcclone.feed.feed import Feed
+from bcclone.feed.opening import open_feed, open_validation_feed
+from bcclone.feed.order import sequential
+from bcclone.feed.settings import FeedSettings
+from bcclone.feed.source import Columns, MemorySource
+from bcclone.feed.workers.loader import LoaderError
+from bcclone.feed.workers.prefetch import Prefetch
+from bcclone.feed.workers.processes import PipeFetcher, SharedMemoryFetcher
+from bcclone.feed.workers.threads import ThreadFetcher
+from bcclone.images import Preprocessing
+from bcclone.preprocess import open_in_place
+from bcclone.samples import SampleSettings
+from bcclone.store import Store
+from tests.conftest import ROOT, command, run_script
+
+SHAPE = (8, 8, 3)
+SECONDS_TO_END = 5  # what a user has to wait at most
+started_alike = pytest.mark.parametrize("start_method", ["spawn", "fork"])
+
+
+class Faulty(MemorySource):
+    """A source whose frame 7 cannot be had, or whose process dies of it."""
+
+    def __init__(self, fault):
+        size = 200
+        columns = Columns(np.arange(size, dtype=np.uint32), np.zeros(size, bool), np.zeros(size, np.float32))
+        super().__init__(columns, np.zeros((size, *SHAPE), np.uint8))
+        self.fault = fault
+
+    def fill(self, positions, images):
+        if 150 in positions:
+            if self.fault == "death":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.fault == "stuck":
+                time.sleep(60)
+            if self.fault == "unspeakable":
+                raise Unspeakable(lambda: 0)
+            raise ValueError("frame 150 is spoilt")
+        super().fill(positions, images)
+
+
+class Unspeakable(Exception):
+    """Cannot be pickled."""
+
+
+def fetchers(start_method):
+    return {
+        "thread": lambda source: ThreadFetcher(source, 10),
+        "pipe": lambda source: PipeFetcher(source, 10, 4, start_method),
+        "shared memory": lambda source: SharedMemoryFetcher(source, 10, 2, 8, start_method),
+    }
+
+
+def feed_of(source, fetcher):
+    return Feed(lambda epoch: sequential(len(source)), len(source), fetcher)
+
+
+def count_epoch(feed):
+    """Use up an epoch; return how many samples came, and what ended it."""
+    count, begun = 0, time.monotonic()
+    try:
+        with feed.epoch(1) as batches:
+            for batch in batches:
+                count, begun = count + len(batch), time.monotonic()
+    except Exception as error:
+        assert time.monotonic() - begun < SECONDS_TO_END
+        return count, error
+    return count, None
+
+
+def loaders():
+    """Return the processes that load for this one."""
+    own = psutil.Process().children(recursive=True)
+    return [process for process in own if "resource_tracker" not in " ".join(process.cmdline())]
+
+
+def shared_memory_of(pid):
+    """Return the names of memory that a process shares with its children; multiprocessing begins them with its pid."""
+    memory, temporary = Path("/dev/shm"), Path(tempfile.gettempdir())
+    return [*memory.glob(f"pym-{pid}-*"), *temporary.glob(f"pymp-*/pym-{pid}-*")]
+
+
+def feed_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("bcclone-")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    yield
+    assert not loaders()
+    assert not feed_threads()
+    assert not shared_memory_of(os.getpid())
+
+
+@started_alike
+@pytest.mark.parametrize("kind", ["thread", "pipe", "shared memory"])
+def test_what_a_worker_raises_is_raised_in_the_trainer_and_does_not_end_the_feed(kind, start_method):
+    source = Faulty("error")
+    with feed_of(source, fetchers(start_method)[kind](source)) as feed:
+        for _ in range(2):
+            count, error = count_epoch(feed)
+            assert (count, type(error), str(error)) == (150, ValueError, "frame 150 is spoilt")
+
+
+def test_an_error_that_cannot_be_sent_is_told_in_words():
+    source = Faulty("unspeakable")
+    with feed_of(source, SharedMemoryFetcher(source, 10, 1, 4, "spawn")) as feed:
+        count, error = count_epoch(feed)
+    assert (count, type(error)) == (150, RuntimeError)
+    assert "Unspeakable" in str(error)
+
+
+@started_alike
+@pytest.mark.parametrize("kind", ["pipe", "shared memory"])
+def test_a_worker_that_dies_ends_the_feed_with_a_message(kind, start_method):
+    source = Faulty("death")
+    with feed_of(source, fetchers(start_method)[kind](source)) as feed:
+        count, error = count_epoch(feed)
+    assert (count, type(error)) == (150, LoaderError)
+    assert "killed by signal 9" in str(error)
+    assert "--resume" in str(error)
+
+
+def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
+    source = Faulty("stuck")  # the second process has batch 15 to load, and sleeps
+    with feed_of(source, SharedMemoryFetcher(source, 10, 2, 32, "spawn")) as feed:
+        idle, _ = sorted(multiprocessing.active_children(), key=lambda process: process.pid)
+
+        def train():
+            with feed.epoch(1) as batches:
+                for number, _ in enumerate(batches, 1):
+                    if number == 15:
+                        threading.Timer(0.2, idle.kill).start()
+
+        with pytest.raises(LoaderError, match="killed by signal 9"):
+            train()
+
+
+@started_alike
+def test_a_killed_process_of_the_sequence_ends_it_with_a_message(simulated_store, start_method):
+    settings = FeedSettings("sequence", workers=2, multiprocessing=True, start_method=start_method)
+    with Store(simulated_store) as store, open_feed(store, settings, 16, 0) as feed:
+        loaders()[0].kill()
+        error = None
+        while error is None:
+            _, error = count_epoch(feed)
+    assert type(error) is LoaderError
+    assert "was killed" in str(error)
+
+
+def test_leaving_early_ends_the_thread():
+    source = Faulty("error")
+    with feed_of(source, ThreadFetcher(source, 1)) as feed, feed.epoch(1) as batches:
+        next(batches)
+    assert not feed_threads()
+
+
+def test_fetching_runs_ahead_but_not_without_bound():
+    fetched = []
+
+    def batches():
+        for number in range(100):
+            fetched.append(number)
+            yield Batch(np.zeros((1, *SHAPE), np.uint8), np.zeros((1, 1), np.float32))
+
+    with Prefetch(batches(), ahead=3) as feed:
+        next(feed)
+        until = time.monotonic() + 10
+        while len(fetched) < 4:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert len(fetched) <= 5
+
+
+def test_a_buffer_is_used_again_only_when_nobody_holds_what_lies_in_it():
+    buffers = Buffers(2, SHAPE, kept=4)
+    first = buffers.take(2)
+    address = first.__array_interface__["data"][0]
+    view = first[1]
+    del first
+    gc.collect()
+    assert buffers.take(2).__array_interface__["data"][0] != address
+    del view
+    assert any(buffers.take(1).__array_interface__["data"][0] == address for _ in range(3))
+
+
+def test_who_keeps_all_batches_of_shared_memory_gets_copies_and_not_a_deadlock():
+    source = Faulty("error")
+    source.frames[:] = np.arange(200, dtype=np.uint8)[:, None, None, None]
+    with feed_of(source, SharedMemoryFetcher(source, 10, 2, 6, "spawn")) as feed, feed.epoch(1) as batches:
+        kept = [next(batches) for _ in range(15)]
+        assert [batch.images[0, 0, 0, 0] for batch in kept] == list(range(0, 150, 10))
+
+
+def test_a_feed_that_was_never_left_ends_with_its_process():
+    """Ctrl-C can come between a thread's start and the block; a thread left inside OpenCV would abort Python."""
+    script = """
+import cv2, numpy as np, time
+from bcclone.feed.workers.prefetch import Prefetch
+image, flipped = np.zeros((512, 512, 3), np.uint8), np.empty((512, 512, 3), np.uint8)
+feed = Prefetch((cv2.flip(image, 1, dst=flipped) for _ in range(10**6)), ahead=10**7)
+feed.__enter__()
+time.sleep(0.05)
+raise SystemExit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+KILLED = """
+import sys, time, multiprocessing
+from pathlib import Path
+from bcclone.feed.opening import open_feed
+from bcclone.feed.settings import FeedSettings
+from bcclone.store import Store
+if __name__ == "__main__":
+    name, start_method = sys.argv[2:]
+    settings = FeedSettings(name, workers=2, multiprocessing=True, start_method=start_method)
+    with Store(Path(sys.argv[1])) as store, open_feed(store, settings, 16, 0) as feed, feed.epoch(1) as batches:
+        next(batches)
+        print("ready", flush=True)
+        time.sleep(60)
+"""
+
+
+@started_alike
+@pytest.mark.parametrize("name", ["queue", "workers", "sequence"])
+def test_no_process_outlives_a_killed_trainer(simulated_store, tmp_path, name, start_method):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    trainer = subprocess.Popen(
+        [sys.executable, script, simulated_store, name, start_method],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert trainer.stdout.readline() == "ready\n"
+    children = psutil.Process(trainer.pid).children(recursive=True)
+    assert len(children) >= (1 if name == "queue" else 2)
+    trainer.kill()
+    trainer.communicate()
+    _, alive = psutil.wait_procs(children, timeout=SECONDS_TO_END)
+    assert not alive
+    assert not shared_memory_of(trainer.pid)
+
+
+def training(store, folder, *options, **popen):
+    line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", "--epochs", 500, *options)
+    run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, **popen)
+    for told in run.stderr:
+        if told.startswith("epoch 1: loss"):
+            return run
+    raise AssertionError(run.wait())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--feed", "workers"),
+        *(
+            pytest.param(options, marks=pytest.mark.slow)
+            for options in (
+                ("--feed", "queue"),
+                ("--feed", "sequence", "--multiprocessing", "--workers", 2),
+                ("--feed", "sequence"),
+                ("--feed", "memory"),
+                ("--feed", "hdf5"),
+                ("--feed", "hdf5-chunks"),
+                ("--feed", "tf-data"),
+                ("--feed", "device"),
+            )
+        ),
+    ],
+)
+def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_store, tmp_path, options):
+    """A terminal sends it to every process of the group."""
+    run = training(simulated_store, tmp_path, *options, start_new_session=True)
+    processes = psutil.Process(run.pid).children(recursive=True)
+    os.killpg(run.pid, signal.SIGINT)
+    told = run.communicate(timeout=30)[1]
+    assert run.returncode == 130
+    assert "--resume" in told
+    assert "Traceback" not in told
+    assert not psutil.wait_procs(processes, timeout=SECONDS_TO_END)[1]
+
+
+def test_a_killed_loader_ends_training_with_its_error(simulated_store, tmp_path):
+    run = training(simulated_store, tmp_path, "--feed", "workers")
+    processes = psutil.Process(run.pid).children(recursive=True)
+    loader = next(process for process in processes if "resource_tracker" not in " ".join(process.cmdline()))
+    begun = time.monotonic()
+    loader.kill()
+    told = run.communicate(timeout=30)[1]
+    assert time.monotonic() - begun < SECONDS_TO_END
+    assert run.returncode == 1
+    assert "was killed by signal 9" in told
+    assert "Traceback" not in told
+    assert not psutil.wait_procs(processes, timeout=SECONDS_TO_END)[1]
+
+
+def test_a_spoilt_image_ends_training_from_files_with_its_name(simulated_recording, tmp_path):
+    recording = tmp_path / "lake"
+    shutil.copytree(simulated_recording, recording)
+    log = recording / "driving_log.csv"
+    log.write_text(log.read_text().replace(str(simulated_recording), str(recording)))
+    spoilt = sorted((recording / "IMG").glob("center*"))[3]
+    spoilt.write_bytes(b"no image")
+    samples, _ = open_in_place((str(recording),), Preprocessing(), SampleSettings(validation=0.0))
+    with (
+        open_feed(samples, FeedSettings("files"), 64, 0) as feed,
+        pytest.raises(UserError, match=f"{spoilt.name}.*cannot be used"),
+        feed.epoch(1) as batches,
+    ):
+        list(batches)
+
+
+def test_each_feed_says_what_it_reads(simulated_store, simulated_recording, tmp_path):
+    refused = run_script("model.py", simulated_store, "--feed", "files", "-o", tmp_path / "m.h5", code=1)
+    assert "the recording that the store was made of" in refused.stderr
+    refused = run_script("model.py", simulated_recording, "--feed", "workers", "-o", tmp_path / "m.h5", code=1)
+    assert "preprocess.py" in refused.stderr
+    assert not (tmp_path / "m.h5").exists()
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare to make a folder read-only even for root")
+@pytest.mark.parametrize("name", ["hdf5-shuffle", "hdf5-chunks", "workers", "memory"])
+def test_a_store_on_a_read_only_disk_can_be_read(simulated_store, tmp_path, name):
+    shutil.copy(simulated_store, tmp_path / "data.h5")
+    script = tmp_path / "read.py"
+    script.write_text(KILLED.replace("time.sleep(60)", ""))
+    line = (
+        'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && ! touch "$1/data.h5" 2>/dev/null '
+        '&& exec "$2" "$1/read.py" "$1/data.h5" "$3" spawn'
+    )
+    namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*namespace, 'mount --bind "$1" "$1"', "sh", tmp_path], capture_output=True).returncode:
+        pytest.skip("this system allows no mounts in a namespace")
+    done = subprocess.run(
+        [*namespace, line, "sh", tmp_path, sys.executable, name],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("ready\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("share", [0.3, 0.99])
+def test_a_truncated_store_is_refused_before_training(simulated_store, tmp_path, share):
+    store = tmp_path / "data.h5"
+    content = simulated_store.read_bytes()
+    store.write_bytes(content[: int(len(content) * share)])
+    refused = run_script("model.py", store, "-o", tmp_path / "m.h5", "--feed", "workers", code=1, cwd=tmp_path)
+    assert "not a whole store" in refused.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_feed_without_samples_is_empty(simulated_store):
+    with Store(simulated_store) as store:
+        store.samples = store.samples[:0]
+        with open_validation_feed(store, 8) as feed, feed.epoch(1) as batches:
+            assert list(batches) == []
