@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from bcclone.errors import UserError
+from bcclone.feed.settings import FeedSettings
 from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.samples import SampleSettings
-from bcclone.train.run_folder import RunFolder, Task
+from bcclone.train.run_folder import RunFolder, Task, new_path
 from bcclone.train.settings import TrainSettings
 from tests.conftest import command, run_script
 
@@ -58,7 +59,7 @@ def test_the_result_is_reported_alone_on_standard_output(trained):
     folder, result, told = trained
     assert set(result) == {
         "model", "epochs", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second", "data_wait_share",
-        "seconds",
+        "seconds", "feed",
     }  # fmt: skip
     assert result["model"] == str(folder / "model.h5")
     assert result["epochs"] == 3
@@ -85,15 +86,14 @@ def test_the_run_folder_holds_everything(trained):
 
 
 def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, simulated_store):
-    from bcclone.feed import StoreSource, sequential
+    from bcclone.feed.opening import open_validation_feed
     from bcclone.model_file import load_model_file
     from bcclone.store import Store
 
     folder, result, _ = trained
     file = load_model_file(folder / "model.h5")
-    with Store(simulated_store) as store:
-        source = StoreSource(store, validation=True)
-        batch = source.gather(sequential(len(source)))
+    with Store(simulated_store) as store, open_validation_feed(store, 10_000) as feed, feed.epoch(1) as batches:
+        (batch,) = batches
     errors = file.model.predict(batch.images, verbose=0) - batch.steering
     assert result["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
     assert result["val_mae"] == pytest.approx(float(abs(errors).mean()), rel=1e-3)
@@ -199,7 +199,7 @@ def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tm
 
 
 def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
-    run = RunFolder.create(tmp_path, "a", Task("", "", ""), TrainSettings(), force=True)
+    run = RunFolder.create(tmp_path / "a", Task("", "", ""), TrainSettings(), FeedSettings(), force=True)
     run.best_model.write_text("best")
     assert run.may_overwrite
     (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
@@ -217,7 +217,7 @@ def test_the_newest_unfinished_run_of_the_same_store_and_output_is_resumed(tmp_p
     task, other = Task("data.h5", "hash", "model.h5"), Task("data.h5", "hash", "other.h5")
     assert RunFolder.find(tmp_path, task) is None
     for seed, name in enumerate(("b", "a", "c"), 1):
-        RunFolder.create(tmp_path, name, other if name == "c" else task, TrainSettings(seed=seed))
+        RunFolder.create(tmp_path / name, other if name == "c" else task, TrainSettings(seed=seed), FeedSettings())
     for name, settings in (("empty", ""), ("list", "[]"), ("foreign", "{}"), ("new", '{"task": {}, "settings": {}}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "settings.json").write_text(settings)
@@ -235,7 +235,7 @@ def test_the_newest_unfinished_run_of_the_same_store_and_output_is_resumed(tmp_p
 @pytest.mark.parametrize("name", ["../out", "a/b", "", "."])
 def test_a_run_stays_in_its_place(tmp_path, name):
     with pytest.raises(UserError, match="expected the name of a folder"):
-        RunFolder.create(tmp_path, name, Task("", "", ""), TrainSettings())
+        new_path(tmp_path, name)
 
 
 def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp_path):
@@ -291,8 +291,8 @@ def test_a_disk_that_fills_ends_with_one_line(simulated_store, tmp_path, limit):
 
 def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
     task = Task("data.h5", "hash", "model.h5")
-    paths = {RunFolder.create(tmp_path, None, task, TrainSettings()).path for _ in range(3)}
-    assert len(paths) == 3
+    runs = [RunFolder.create(new_path(tmp_path, None), task, TrainSettings(), FeedSettings()) for _ in range(3)]
+    assert len({run.path for run in runs}) == 3
 
 
 @pytest.mark.parametrize(

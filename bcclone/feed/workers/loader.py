@@ -80,11 +80,10 @@ class Loader:
 
         Raises what the process raised, or LoaderError when it, or one of the others, has died.
         """
-        if not self.connection.poll():
-            wait([self.connection, *(loader.process.sentinel for loader in {self, *others})])
-        dead = [loader for loader in {self, *others} if not loader.process.is_alive()]
-        if dead and not self.connection.poll():
-            raise dead[0]._death()
+        loaders = {loader.process.sentinel: loader for loader in (self, *others)}
+        ready = wait([self.connection, *loaders])
+        if self.connection not in ready:
+            raise loaders[ready[0]]._death()
         answer = self._receive()
         if answer != _DONE:
             error, trace = pickle.loads(answer)  # noqa: S301 what our own child sent over our own pipe
