@@ -133,6 +133,21 @@ def test_a_complete_run_says_so(trained, simulated_store):
     assert "begun with other options" in refused.stderr
 
 
+def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_store):
+    folder, result, told = trained
+    assert "feed: hdf5-shuffle" in told
+    assert result["feed"] == "hdf5-shuffle"
+    refused = train(simulated_store, folder, "--resume", "--epochs", 4, "--feed", "hdf5", code=1)
+    assert "in another order" in refused.stderr
+    assert "complete already" in train(simulated_store, folder, "--resume", "--feed", "workers").stderr
+
+
+def test_recordings_are_trained_on_without_a_store(simulated_recording, tmp_path):
+    done = train(simulated_recording, tmp_path, "--feed", "files", "--epochs", 1)
+    assert json.loads(done.stdout)["feed"] == "files"
+    assert (tmp_path / "model.h5").exists()
+
+
 def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, simulated_store, tmp_path):
     folder, _, _ = trained
     before = (folder / "model.h5").read_bytes()

@@ -77,10 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.resume and folder is None:
             say(f"note: {arguments.runs} holds no run of {data.path} for {arguments.output}; starting afresh")
         _check_output(arguments, folder)
+        feed = _resumed_feed(arguments, folder) if folder else _new_feed(arguments, data)
         settings = _resumed_settings(arguments, folder) if folder else _new_settings(arguments)
         if folder and (done := folder.result):
             return _already_complete(arguments, folder, done)
-        folder, result = _train(arguments, data, folder, task, settings)
+        folder, result = _train(arguments, data, folder, task, settings, feed)
     if arguments.json:
         print_json(result)
     else:
@@ -119,12 +120,12 @@ def _train(
     folder: RunFolder | None,
     task: Task,
     settings: TrainSettings,
+    feed: FeedSettings,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Train in the folder of the run that is resumed, or in a new one; return it and the result."""
     from bcclone.feed.opening import check_feed
     from bcclone.tensorflow_quietly import load_tensorflow
 
-    feed = _resumed_feed(arguments, folder) if folder else _new_feed(arguments, data)
     check_feed(data, feed)
     device = load_tensorflow()
     from bcclone.train.loop import prepare, train
