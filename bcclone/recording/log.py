@@ -24,6 +24,7 @@ from bcclone.recording.row import CAMERAS, Row, RowError, time_of
 
 EPISODE_GAP_MS = 1000
 _LONGEST_LINE = 20_000
+_NUMBER_COLUMNS = COLUMNS.split(",")[3:]
 
 
 class ForeignLog(UserError):
@@ -188,7 +189,7 @@ def _by_time(taken: list[Fields], bad: list[BadRow]) -> list[tuple[int, Fields]]
 
 def _plain_numbers(numbers: tuple[str, ...]) -> Numbers:
     values = []
-    for name, written in zip(COLUMNS.split(",")[3:], numbers[:4], strict=True):
+    for name, written in zip(_NUMBER_COLUMNS, numbers, strict=False):
         number = with_point(written)
         if not NUMBER.fullmatch(number):
             raise RowError(f"{name} is {written!r}, expected a number")
