@@ -133,13 +133,15 @@ def _take_apart(path: Path, lines: list[str]) -> _Taken:
         raise ForeignLog(path, fault)
     for number in range(first + taken.header, len(lines)):
         text = lines[number]
-        if not text.strip() or (not names_an_image(text) and is_known_header(text)):
-            continue  # logs that were joined repeat the header
+        if not text.strip():
+            continue
         try:
             if len(text) > _LONGEST_LINE:
                 raise RowError(f"the line has {len(text)} characters")
             taken.fields.append(take_apart(number + 1, text))
         except RowError as error:
+            if not names_an_image(text) and is_known_header(text):
+                continue  # logs that were joined repeat the header
             taken.bad.append(BadRow(number + 1, str(error)))
     if not taken.fields:
         raise ForeignLog(path, _reason(taken.bad, lines[first]), empty=taken.header and not taken.bad)
