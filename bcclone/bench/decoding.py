@@ -13,6 +13,7 @@ import numpy as np
 import simplejpeg
 
 from bcclone.decode import read_file
+from bcclone.errors import UserError
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 
 _SIDE = 128
@@ -24,7 +25,7 @@ def decode_alone(files: Sequence[str], pool: Executor | None = None) -> float:
     """Return the seconds to decode and resize the files on all cores, with nothing else: the roofline.
 
     The pixels are those of a conversion, and nothing is kept. pool: of warm workers, one a core; threads when
-    there is none.
+    there is none. Raises UserError where an image is not whole.
     """
     if pool is None:
         with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
@@ -41,7 +42,10 @@ def _decode(files: Sequence[str]) -> None:
     frame = np.empty((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
     small = np.empty((_SIDE, _SIDE, 3), np.uint8)
     for path in files:
-        simplejpeg.decode_jpeg(read_file(path), colorspace="RGB", buffer=frame)
+        try:
+            simplejpeg.decode_jpeg(read_file(path), colorspace="RGB", buffer=frame)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: {error}; measure with a recording whose images are all whole") from None
         cv2.resize(frame, (_SIDE, _SIDE), small, interpolation=cv2.INTER_LINEAR)
 
 
@@ -55,7 +59,8 @@ def convert_as_the_source(rows: Sequence[Sequence[str]], store: Path, once: bool
     read = lru_cache(len(rows[0]) * (_PREVIOUS + 1))(_read) if once else _read
     begun = time.perf_counter()
     with h5py.File(store, "w") as file:
-        size = len(rows) * len(rows[0]) * (_PREVIOUS + 1) * 2
+        instants = sum(min(number, _PREVIOUS + 1) for number in range(1, len(rows) + 1))
+        size = instants * len(rows[0]) * 2
         images = file.create_dataset("images", (size, _SIDE, _SIDE, 3), np.uint8)
         count = 0
         for last in range(1, len(rows) + 1):
@@ -67,5 +72,7 @@ def convert_as_the_source(rows: Sequence[Sequence[str]], store: Path, once: bool
 
 
 def _read(path: str) -> Image:
-    frame = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
-    return np.asarray(cv2.resize(frame, (_SIDE, _SIDE)), np.uint8)
+    frame = cv2.imread(path)
+    if frame is None:
+        raise UserError(f"{path}: no image; measure with a recording whose images are all whole")
+    return np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), (_SIDE, _SIDE)), np.uint8)

@@ -17,11 +17,12 @@ import numpy as np
 
 from bcclone.bench import Measure
 from bcclone.bench.decoding import convert_as_the_source, decode_alone
+from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
-from bcclone.preprocess.plan import make_plan
+from bcclone.preprocess.plan import Plan, make_plan
 from bcclone.recording import CAMERAS
-from bcclone.samples import SampleSettings
+from bcclone.samples import NO_FRAME, SampleSettings
 from bcclone.simulator.car import start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.record import RecordingWriter
@@ -47,15 +48,22 @@ def measure_preprocess(recording: Path | None, images: int, turns: int = _TURNS)
             recording = folder / "recording"
             _draw(recording, max(images // len(CAMERAS), 1))
         plan = make_plan((str(recording),), CAMERAS, None)
-        rows = plan.rows[[f"frame_{camera}" for camera in CAMERAS]].to_numpy()[:_SOURCE_ROWS]
-        rates = _rates(str(recording), list(plan.files), [[plan.files[n] for n in row] for row in rows], folder, turns)
+        rates = _rates(str(recording), list(plan.files), _whole_rows(plan)[:_SOURCE_ROWS], folder, turns)
     return _compare({name: float(np.median(of_turns)) for name, of_turns in rates.items()})
+
+
+def _whole_rows(plan: Plan) -> list[list[str]]:
+    numbers = plan.rows[[f"frame_{camera}" for camera in CAMERAS]].to_numpy()
+    whole = numbers[(numbers != NO_FRAME).all(axis=1)].tolist()
+    if not whole:
+        raise UserError(f"{plan.logs[0]}: no row has images of all cameras; measure with another recording")
+    return [[plan.files[number] for number in row] for row in whole]
 
 
 def _rates(
     recording: str, files: Sequence[str], rows: Sequence[Sequence[str]], folder: Path, turns: int
 ) -> dict[str, list[float]]:
-    """Return images a second of each contestant and turn. files: all images; rows: those that the source's way takes."""
+    """Return images a second of each contestant and turn. files: all images; rows: what the source's way takes."""
     taken = sum(map(len, rows))
     settings = PreprocessSettings((recording,), folder / "data.h5", Preprocessing(), SampleSettings())
     pixels = folder / "pixels.h5"

@@ -5,7 +5,6 @@ The dialects and the counts behind these rules: docs/dialects.md.
 
 import csv
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bcclone.recording.row import CAMERAS, RowError
@@ -13,9 +12,6 @@ from bcclone.recording.row import CAMERAS, RowError
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _IMAGE = re.compile(r"\.jpe?g\"? *(?P<separator>[,;\t])(?P<space> ?)", re.IGNORECASE)
-# what nearly every row is: no quotes, no index, all images there, points in the numbers; known at one look
-_PLAIN_IMAGE, _PLAIN_NUMBER = r'(?:[^",;\t]*[/\\])?([^",;\t/\\]*(?i:\.jpe?g))', r'([^",;\s]+)'
-_PLAIN = re.compile("(, ?)".join((_PLAIN_IMAGE, _PLAIN_IMAGE)) + rf"\2{_PLAIN_IMAGE}" + rf"\2{_PLAIN_NUMBER}" * 4)
 _INDEX = re.compile(r"\s*\d*\s*[,;\t]\s*(?=\S*[^\s,;\t])")
 _SEPARATORS = (",", ";", "\t")
 _EMPTY = {mark: re.compile(rf' *(?:"")? *{mark}') for mark in _SEPARATORS}
@@ -24,7 +20,8 @@ _HEADER_WORDS = {
     "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
 }  # fmt: skip
-_LONGEST_NAME = 255  # bytes, of any file system
+LONGEST_NAME = 255  # bytes, of any file system
+LONGEST_LINE = 20_000
 COLUMNS = "center,left,right,steering,throttle,brake,speed"
 
 
@@ -78,10 +75,6 @@ def take_apart(line: int, text: str) -> Fields:
 
     Paths are found by their ending and not by splitting: they hold spaces and commas.
     """
-    plain = _PLAIN.fullmatch(text)
-    if plain:
-        center, separator, left, right, *numbers = plain.groups()
-        return _fields(line, [center.strip(), left.strip(), right.strip()], numbers, separator == ", ")
     found = _IMAGE.search(text)
     if found is None:
         raise RowError("no image path in the first column")
@@ -92,17 +85,12 @@ def take_apart(line: int, text: str) -> Fields:
     for camera in CAMERAS:
         image, rest = _take_image(rest, separator, camera)
         images.append(base_name(image))
+        if len(images[-1].encode()) > LONGEST_NAME:
+            raise RowError(f"the name of the {camera} image has {len(images[-1])} characters")
     spaced = separator == "," and found["space"] == " "
     numbers = _split_numbers(rest, separator, spaced)
     if len(numbers) < 4:
         raise RowError(f"the row ends after {3 + len(numbers)} columns, expected 7: {COLUMNS}")
-    return _fields(line, images, numbers, spaced)
-
-
-def _fields(line: int, images: Sequence[str], numbers: Sequence[str], spaced: bool) -> Fields:
-    for camera, name in zip(CAMERAS, images, strict=True):
-        if len(name.encode()) > _LONGEST_NAME:
-            raise RowError(f"the name of the {camera} image has {len(name)} characters")
     return Fields(line, (images[0], images[1], images[2]), tuple(numbers), spaced)
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 CAMERAS = ("center", "left", "right")
 
 # 25 degrees / 25 degrees comes out of the simulator as 1.0000001 at times
-_STEERING_LIMIT = 1.001
+STEERING_LIMIT = 1.001
 
 _NAME = re.compile(
     r"^(?:(?P<camera>center|left|right)_)?"
@@ -45,23 +45,17 @@ class Row:
     extras: str = ""
 
     def __post_init__(self) -> None:
-        self._check_numbers()
-        for camera in CAMERAS:
-            name = getattr(self, camera)
-            if name.startswith(f"{camera}_"):
-                continue  # nearly all are, and are known to be right without a closer look
-            named = camera_of(name)
-            if named not in (None, camera):
-                raise RowError(f"column {camera} names an image of the {named} camera")
-
-    def _check_numbers(self) -> None:
         for column in ("steering", "throttle", "brake", "speed_mph"):
             if not math.isfinite(getattr(self, column)):
                 raise RowError(f"{column} is not a finite number")
         for column in ("steering", "throttle", "brake"):
             value = getattr(self, column)
-            if abs(value) > _STEERING_LIMIT:
+            if abs(value) > STEERING_LIMIT:
                 raise RowError(f"{column} is {value:g}, expected -1 to 1")
+        for camera in CAMERAS:
+            named = camera_of(getattr(self, camera))
+            if named not in (None, camera):
+                raise RowError(f"column {camera} names an image of the {named} camera")
 
 
 def camera_of(name: str) -> str | None:
