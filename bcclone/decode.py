@@ -3,9 +3,11 @@
 import itertools
 import os
 import threading
+import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,16 +17,25 @@ from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, Preproces
 _FILES_PER_TASK = 32
 _READ_BYTES = 1 << 16  # more than a frame of the simulator has, and little enough to be had at once
 
-Decoded = tuple[Image, Mapping[int, str]]
+
+@dataclass(frozen=True)
+class Decoded:
+    """What some files gave. frames: the whole ones, uint8 (count, height, width, 3); faults: place -> reason.
+
+    checksum: zlib.crc32 of the frames, taken of each while the processor still has it at hand.
+    """
+
+    frames: Image
+    faults: Mapping[int, str]
+    checksum: int
 
 
 def decode_files(files: Sequence[str], preprocessing: Preprocessing, threads: int = 0) -> Iterator[Decoded]:
     """Yield the files' frames some at a time, in the order of `files`.
 
-    Each step gives the whole frames, uint8 (count, height, width, 3), and the faults: place within the step
-    -> reason. The frames are good until the next step, which writes over them. Threads are enough: reading,
-    decoding and resizing all let go of the interpreter lock. At most two tasks a thread are under way, which
-    bounds the memory. threads: 0 for one a core.
+    They are good until the next step, which writes over them. Threads are enough: reading, decoding and resizing
+    all let go of the interpreter lock. At most two tasks a thread are under way, which bounds the memory.
+    threads: 0 for one a core.
     """
     threads = threads or os.cpu_count() or 1
     cv2.setNumThreads(1)  # the cores are busy with whole images
@@ -71,11 +82,12 @@ def _decode(files: Sequence[str], preprocessing: Preprocessing, frames: Image, d
     if not hasattr(desk, "frame"):
         desk.frame = np.empty((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
     faults: dict[int, str] = {}
-    count = 0
+    count = checksum = 0
     for place, path in enumerate(files):
         try:
             preprocessing.apply(read_frame(path, desk.frame), frames[count])
+            checksum = zlib.crc32(frames[count], checksum)
             count += 1
         except BadImage as error:
             faults[place] = str(error)
-    return frames[:count], faults
+    return Decoded(frames[:count], faults, checksum)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bcclone.atomic import EarlyFlush
+from bcclone.checksum import joined
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.recording import CAMERAS
@@ -67,9 +68,12 @@ class StoreWriter:
         self._flush.close()
         self._file.close()
 
-    def append(self, frames: Image) -> None:
-        """Write frames, uint8 (count, height, width, 3), behind those written before."""
-        self._write(np.ascontiguousarray(frames).reshape(-1).data)
+    def append(self, frames: Image, checksum: int | None = None) -> None:
+        """Write frames, uint8 (count, height, width, 3), behind those written before.
+
+        checksum: their zlib.crc32, where it was taken already.
+        """
+        self._write(np.ascontiguousarray(frames).reshape(-1).data, checksum)
         self.count += len(frames)
 
     def append_from(self, store: "Store") -> None:
@@ -85,8 +89,9 @@ class StoreWriter:
                 left -= len(block)
         self.count += len(store.frames)
 
-    def _write(self, data: memoryview) -> None:
-        self._checksum = zlib.crc32(data, self._checksum)
+    def _write(self, data: memoryview, checksum: int | None = None) -> None:
+        own = zlib.crc32(data) if checksum is None else checksum
+        self._checksum = joined(self._checksum, own, len(data))
         while data:  # a disk that is nearly full takes some of it, and refuses when asked to take the rest
             count = self._file.write(data)
             self._flush.wrote(count)
