@@ -1,10 +1,11 @@
 """The lines of a log as nearly all are written -> its columns at once; any other log is left to be read line by line.
 
-Reading line by line is kind to every dialect and says what is wrong with a line, and takes twice as long.
+Reading line by line is kind to every dialect and says what is wrong with a line, and takes several times as long.
 """
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,13 +27,10 @@ def read_plain(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
 
     Plain are three images named after their cameras, and four numbers with points; blank lines do not count.
     """
-    if len(max(lines, key=len)) > LONGEST_LINE:
+    columns = _columns(lines)
+    if columns is None:
         return None
-    found = [(number, _LINE.fullmatch(text)) for number, text in enumerate(lines, 1) if text and not text.isspace()]
-    fields = [(number, *match.groups()) for number, match in found if match is not None]
-    if len(fields) < len(found) or not fields:
-        return None
-    line, center, separator, left, right, *numbers = (list(column) for column in zip(*fields, strict=True))
+    line, center, separator, left, right, *numbers = columns
     if any(len(name.encode()) > LONGEST_NAME for names in (center, left, right) for name in names):
         return None
     table = pd.DataFrame({"line": line, "time_ms": 0, "center": center, "left": left, "right": right})
@@ -48,3 +46,17 @@ def read_plain(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
     table["extras"] = ""
     dialect = Dialect(separator.count(", ") * 2 > len(line), False, False, CAMERAS, 0)
     return dialect, table.sort_values("time_ms", kind="stable", ignore_index=True)
+
+
+def _columns(lines: Sequence[str]) -> tuple[tuple[Any, ...], ...] | None:
+    """Return line numbers and what _LINE's groups hold, or None unless all lines are plain."""
+    if len(max(lines, key=len)) > LONGEST_LINE:
+        return None
+    fields = []
+    for number, text in enumerate(lines, 1):
+        if text and not text.isspace():
+            match = _LINE.fullmatch(text)
+            if match is None:
+                return None
+            fields.append((number, *match.groups()))
+    return tuple(zip(*fields, strict=True)) or None
