@@ -5,12 +5,15 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from bcclone.errors import UserError
 
 _STALE_AFTER_SECONDS = 86_400
+_FLUSHED_BYTES = 1 << 25
 
 
 @contextmanager
@@ -38,6 +41,39 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush(path.parent)
 
 
+class EarlyFlush:
+    """Sends what has been written to a file to the disk while more is written, so that the last flush has little to do.
+
+    `file` is unbuffered, or so large are the pieces written that its buffer plays no part. A disk that fails tells
+    it once only: the OSError comes from wrote() or wait(), and the file is not whole then.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._unsent = file, 0
+        self._pool = ThreadPoolExecutor(1, "flush")  # starts no thread before there is something to do
+        self._sent: Future[None] | None = None
+
+    def wrote(self, count: int) -> None:
+        """Count bytes that were written; once there are many, they are sent off if the disk has taken those before."""
+        self._unsent += count
+        if self._unsent >= _FLUSHED_BYTES and (self._sent is None or self._sent.done()):
+            self.send()
+
+    def send(self) -> None:
+        """Send off all that was written; waits for what was sent before."""
+        self.wait()
+        self._sent, self._unsent = self._pool.submit(_flush_data, self._file.fileno()), 0
+
+    def wait(self) -> None:
+        """Return when the disk has what was sent."""
+        if self._sent is not None:
+            self._sent.result()
+
+    def close(self) -> None:
+        """Wait, and end the thread; to be called before the file is closed. A failure of the disk is not told."""
+        self._pool.shutdown()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 so that a reader sees the old content or the new, and nothing between."""
     with replacing(path) as temporary:
@@ -60,6 +96,10 @@ def check_output(path: Path, force: bool, remedy: str) -> None:
         raise UserError(f"{path}: the folder {folder} does not exist; make it first, or choose another place")
     if not os.access(folder, os.W_OK):
         raise UserError(f"{path}: no permission to write in {folder}; choose another place")
+
+
+def _flush_data(handle: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(handle)
 
 
 def _flush(path: Path) -> None:

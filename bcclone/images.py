@@ -57,16 +57,16 @@ class Preprocessing:
         if not (whole and 0 <= self.crop_top < bottom <= self.frame_height):
             raise ValueError(f"rows {self.crop_top} to {bottom}, expected some of {self.frame_height} rows")
 
-    def apply(self, frame: Image) -> Image:
-        """Return the network's input, uint8 (height, width, 3), for an RGB frame."""
+    def apply(self, frame: Image, into: Image | None = None) -> Image:
+        """Return the network's input, uint8 (height, width, 3), for an RGB frame; `into` takes it where it is given."""
         if frame.shape != (self.frame_height, self.frame_width, 3):
             height, width = frame.shape[:2]
             raise BadImage(f"{width}x{height} pixels, expected {self.frame_width}x{self.frame_height}")
         kept = frame[self.crop_top : self.crop_bottom]
-        prepared = cv2.resize(kept, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+        prepared = cv2.resize(kept, (self.width, self.height), into, interpolation=cv2.INTER_LINEAR)
         conversion = _COLORS[self.color]
         if conversion is not None:
-            prepared = cv2.cvtColor(prepared, conversion)
+            prepared = cv2.cvtColor(prepared, conversion, into)
         return np.asarray(prepared, dtype=np.uint8)
 
     def describe(self) -> str:
@@ -115,8 +115,10 @@ PRESETS = {
 }
 
 
-def decode_jpeg(data: bytes, width: int = FRAME_WIDTH, height: int = FRAME_HEIGHT) -> Image:
-    """Decode a JPEG to RGB uint8 (height, width, 3).
+def decode_jpeg(
+    data: bytes | memoryview, width: int = FRAME_WIDTH, height: int = FRAME_HEIGHT, into: Image | None = None
+) -> Image:
+    """Decode a JPEG to RGB uint8 (height, width, 3); `into` of that shape takes the pixels where it is given.
 
     The size is read from the header and checked first, so that a small file that announces huge dimensions
     costs nothing. Raises BadImage for anything but a whole JPEG of that size.
@@ -125,7 +127,7 @@ def decode_jpeg(data: bytes, width: int = FRAME_WIDTH, height: int = FRAME_HEIGH
         found_height, found_width, _, _ = simplejpeg.decode_jpeg_header(data)
         if (found_width, found_height) != (width, height):
             raise BadImage(f"{found_width}x{found_height} pixels, expected {width}x{height}")
-        return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB"), dtype=np.uint8)
+        return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=into), dtype=np.uint8)
     except ValueError as error:
         if isinstance(error, BadImage):
             raise

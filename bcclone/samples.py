@@ -149,7 +149,10 @@ def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
         mirrored["flipped"] = True
         mirrored["steering"] = -samples["steering"]
         samples = np.concatenate([samples, mirrored])
-    return samples[np.lexsort((samples["flipped"], samples["lag"], samples["camera"], samples["row"]))]
+    place = samples["row"].astype(np.int64)  # one number to order by, several times as fast as four
+    for name, count in (("camera", len(CAMERAS)), ("lag", MAX_PREVIOUS + 1), ("flipped", 2)):
+        place = place * count + samples[name]
+    return samples[np.argsort(place, kind="stable")]
 
 
 def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, lag: int) -> SampleTable:

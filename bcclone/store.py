@@ -13,13 +13,15 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bcclone.atomic import EarlyFlush
+from bcclone.checksum import joined
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.recording import CAMERAS
@@ -53,8 +55,9 @@ class StoreWriter:
         _reserve(path, size)
         self._offset = _lay_out(path, preprocessing, capacity)
         _reserve(path, size)
-        self._file: BinaryIO | None = path.open("r+b")
+        self._file = path.open("r+b", buffering=0)
         self._file.seek(self._offset)
+        self._flush = EarlyFlush(self._file)
 
     def __enter__(self) -> Self:
         return self
@@ -62,13 +65,15 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._flush.close()
+        self._file.close()
 
-    def append(self, frames: Image) -> None:
-        """Write frames, uint8 (count, height, width, 3), behind those written before."""
-        self._write(np.ascontiguousarray(frames).data)
+    def append(self, frames: Image, checksum: int | None = None) -> None:
+        """Write frames, uint8 (count, height, width, 3), behind those written before.
+
+        checksum: their zlib.crc32, where it was taken already.
+        """
+        self._write(np.ascontiguousarray(frames).reshape(-1).data, checksum)
         self.count += len(frames)
 
     def append_from(self, store: "Store") -> None:
@@ -84,10 +89,13 @@ class StoreWriter:
                 left -= len(block)
         self.count += len(store.frames)
 
-    def _write(self, data: memoryview) -> None:
-        assert self._file is not None
-        self._file.write(data)
-        self._checksum = zlib.crc32(data, self._checksum)
+    def _write(self, data: memoryview, checksum: int | None = None) -> None:
+        own = zlib.crc32(data) if checksum is None else checksum
+        self._checksum = joined(self._checksum, own, len(data))
+        while data:  # a disk that is nearly full takes some of it, and refuses when asked to take the rest
+            count = self._file.write(data)
+            self._flush.wrote(count)
+            data = data[count:]
 
     def finish(
         self,
@@ -101,9 +109,7 @@ class StoreWriter:
 
         The store is complete after this.
         """
-        assert self._file is not None
-        self._file.close()
-        self._file = None
+        self._flush.send()
         if self.count < self.capacity:
             self._give_back_room()
         digest = hashlib.sha256(f"{self.preprocessing.digest} {self._checksum:08x}".encode())
@@ -123,6 +129,7 @@ class StoreWriter:
             file.attrs["preprocessing"] = self.preprocessing.to_json()
             file.attrs["preprocessing_hash"] = self.preprocessing.digest
             file.attrs["content_hash"] = digest.hexdigest()
+        self._flush.wait()
 
     def _give_back_room(self) -> None:
         """Make the file one for the frames that came; an HDF5 dataset that lies contiguous cannot shrink.

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bcclone.atomic import replacing, write_text
+from bcclone.atomic import EarlyFlush, replacing, write_text
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -63,3 +63,27 @@ def test_names_of_any_length_and_of_any_letters_can_be_written(tmp_path):
     for name in ("n" * 251 + ".txt", "**[x].txt", "noext", ".hidden"):
         write_text(tmp_path / name, "new")
         assert (tmp_path / name).read_text() == "new"
+
+
+@pytest.fixture
+def unflushable():
+    """A file that takes what is written and cannot be flushed: a pipe."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb"), os.fdopen(writer, "wb", buffering=0) as file:
+        yield file
+
+
+def test_a_disk_that_fails_in_the_middle_is_told_by_what_comes_next(unflushable):
+    flush = EarlyFlush(unflushable)
+    flush.wrote(1 << 30)
+    with pytest.raises(OSError, match="Invalid argument"):
+        flush.wait()
+    flush.close()
+
+
+def test_a_little_that_was_written_is_left_for_the_last_flush(unflushable):
+    flush = EarlyFlush(unflushable)
+    flush.wrote(1000)
+    flush.wait()
+    flush.send()
+    flush.close()

@@ -29,6 +29,20 @@ def test_a_frame_survives_jpeg_as_rgb():
     assert abs(decoded.astype(int) - frame).max() < 8
 
 
+def test_a_frame_can_be_decoded_and_prepared_into_memory_that_is_there():
+    data = encode_jpeg(a_frame())
+    room = np.zeros((160, 320, 3), np.uint8)
+    decoded = decode_jpeg(data, into=room)
+    assert np.shares_memory(decoded, room)
+    assert (room == decode_jpeg(data)).all()
+    for preset in ("nvidia-66x200-yuv", "carnd-128-rgb"):
+        preprocessing = PRESETS[preset]
+        small = np.zeros((2, preprocessing.height, preprocessing.width, 3), np.uint8)
+        preprocessing.apply(decoded, small[1])
+        assert (small[1] == preprocessing.apply(decoded)).all()
+        assert not small[0].any()
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

@@ -11,6 +11,7 @@ import pytest
 from bcclone.errors import UserError
 from bcclone.recording import ForeignLog, ImageIndex, find_logs, read_log
 from bcclone.recording.decimal_comma import resolve
+from bcclone.recording.plain import read_plain
 from bcclone.recording.row import RowError
 from tests.conftest import shared
 
@@ -325,3 +326,28 @@ def test_reading_survives_any_damage(tmp_path):
         except ForeignLog:
             continue
         assert log.rows["steering"].between(-1.001, 1.001).all()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_log_reads_alike_at_once_and_line_by_line(tmp_path, dialect):
+    at_once = read_log(write(tmp_path, DIALECTS[dialect]))
+    by_line = read_log(write(tmp_path, [*DIALECTS[dialect], HEADER]))  # a header at the end makes no log plain
+    assert at_once.dialect == by_line.dialect
+    pd.testing.assert_frame_equal(at_once.rows, by_line.rows)
+
+
+def test_every_shared_log_reads_alike_at_once_and_line_by_line(tmp_path):
+    plain = 0
+    for path in sorted(shared("logs").glob("*.csv")):
+        try:
+            at_once = read_log(path)
+        except ForeignLog:
+            continue
+        copy = tmp_path / path.name
+        copy.write_bytes(path.read_bytes() + f"\n{HEADER}\n".encode())
+        by_line = read_log(copy)
+        assert at_once.dialect == by_line.dialect, path.name
+        assert at_once.bad_rows == by_line.bad_rows, path.name
+        pd.testing.assert_frame_equal(at_once.rows, by_line.rows)
+        plain += read_plain(path.read_text(errors="replace").splitlines()) is not None
+    assert plain > 20

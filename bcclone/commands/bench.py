@@ -2,6 +2,7 @@
 
 drive       how fast the drive server answers, in both its modes, and with pages that watch
 soak        whether it stays as fast and as small for an hour
+preprocess  how fast a recording becomes a store, beside decoding alone and the source design's way
 simulator   how fast it draws and drives, and that a car that sees nothing leaves the road
 """
 
@@ -29,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--recording", type=Path, help="a driving_log.csv whose frames are sent; without it drawn ones"
         )
         add_json(use)
+    preprocess = uses.add_parser("preprocess", help="a recording to a store, decoding alone, the source's way")
+    source = preprocess.add_mutually_exclusive_group()
+    source.add_argument("--frames", type=int, default=12_000, help="camera images to draw for it (12000)")
+    source.add_argument("--recording", type=Path, help="a recording to convert instead: a folder or its log")
+    add_json(preprocess)
     simulator = uses.add_parser("simulator", help="frames a second, closed loop, blind drives")
     simulator.add_argument("--frames", type=int, default=200, help="frames for each rate (200)")
     add_json(simulator)
@@ -36,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; return the exit code, 1 when a bar was missed."""
-    measures = {"drive": _drive, "soak": _soak, "simulator": _simulator}[arguments.use](arguments)
+    uses = {"drive": _drive, "soak": _soak, "preprocess": _preprocess, "simulator": _simulator}
+    measures = uses[arguments.use](arguments)
     if arguments.json:
         print_json({"measures": [measure.to_json() for measure in measures]})
     else:
@@ -60,6 +67,13 @@ def _soak(arguments: argparse.Namespace) -> list[Measure]:
         from bcclone.bench.soak import measure_soak
 
         return measure_soak(model, frames_to_send(arguments.recording), arguments.minutes, say)
+
+
+def _preprocess(arguments: argparse.Namespace) -> list[Measure]:
+    _check(arguments.frames >= 3, f"--frames {arguments.frames}, expected 3 or more")
+    from bcclone.bench.preprocess import measure_preprocess
+
+    return measure_preprocess(arguments.recording, arguments.frames)
 
 
 def _simulator(arguments: argparse.Namespace) -> list[Measure]:

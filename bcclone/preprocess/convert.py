@@ -155,12 +155,12 @@ def _write_frames(plan: Plan, writer: StoreWriter) -> None:
     frame_of = np.full(len(plan.files) + 1, NO_FRAME, np.int64)  # the last is that of NO_FRAME itself
     done = 0
     with Progress("decoding", len(plan.files), "images") as progress:
-        for frames, faults in decode_files(plan.files, writer.preprocessing):
-            size = len(frames) + len(faults)
-            whole = [number for number in range(done, done + size) if number - done not in faults]
+        for decoded in decode_files(plan.files, writer.preprocessing):
+            size = len(decoded.frames) + len(decoded.faults)
+            whole = [number for number in range(done, done + size) if number - done not in decoded.faults]
             frame_of[whole] = writer.count + np.arange(len(whole))
-            writer.append(frames)
-            for place, reason in faults.items():
+            writer.append(decoded.frames, decoded.checksum)
+            for place, reason in decoded.faults.items():
                 plan.skip_file(done + place, reason)
             done += size
             progress.advance(size, f"{len(plan.rows) * done // len(plan.files)}/{len(plan.rows)} rows")

@@ -178,7 +178,7 @@ def _count(plan: Plan, log: Log, rows: int) -> None:
 def _number_files(plan: Plan, index: ImageIndex, folders: list[int], lines_and_names: pd.DataFrame) -> list[int]:
     """Return for each row which of plan.files is its image, or NO_FRAME where it has none."""
     numbers = []
-    for line, name in lines_and_names.itertuples(index=False, name=None):
+    for line, name in zip(*(column.tolist() for _, column in lines_and_names.items()), strict=True):
         plan.images_named += bool(name)
         place = index.folder_of(name)
         if name and place is None:

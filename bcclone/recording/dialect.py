@@ -13,11 +13,15 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _IMAGE = re.compile(r"\.jpe?g\"? *(?P<separator>[,;\t])(?P<space> ?)", re.IGNORECASE)
 _INDEX = re.compile(r"\s*\d*\s*[,;\t]\s*(?=\S*[^\s,;\t])")
+_SEPARATORS = (",", ";", "\t")
+_EMPTY = {mark: re.compile(rf' *(?:"")? *{mark}') for mark in _SEPARATORS}
+_PATH = {mark: re.compile(rf' *"?(?P<path>.*?\.jpe?g)"? *{mark}', re.IGNORECASE) for mark in _SEPARATORS}
 _HEADER_WORDS = {
     "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
 }  # fmt: skip
-_LONGEST_NAME = 255  # bytes, of any file system
+LONGEST_NAME = 255  # bytes, of any file system
+LONGEST_LINE = 20_000
 COLUMNS = "center,left,right,steering,throttle,brake,speed"
 
 
@@ -81,7 +85,7 @@ def take_apart(line: int, text: str) -> Fields:
     for camera in CAMERAS:
         image, rest = _take_image(rest, separator, camera)
         images.append(base_name(image))
-        if len(images[-1].encode()) > _LONGEST_NAME:
+        if len(images[-1].encode()) > LONGEST_NAME:
             raise RowError(f"the name of the {camera} image has {len(images[-1])} characters")
     spaced = separator == "," and found["space"] == " "
     numbers = _split_numbers(rest, separator, spaced)
@@ -92,20 +96,19 @@ def take_apart(line: int, text: str) -> Fields:
 
 def base_name(path: str) -> str:
     """Return what follows the last slash of either kind; nothing in the path is taken for an escape."""
-    return re.split(r"[/\\]", path)[-1].strip()
+    return path.replace("\\", "/").rpartition("/")[2].strip()
 
 
 def with_point(number: str) -> str:
     """Return a number with its decimal comma, if it has one, made a point."""
-    return number.replace(",", ".") if _COMMA_NUMBER.fullmatch(number) else number
+    return number.replace(",", ".") if "," in number and _COMMA_NUMBER.fullmatch(number) else number
 
 
 def _take_image(text: str, separator: str, camera: str) -> tuple[str, str]:
-    mark = re.escape(separator)
-    empty = re.match(rf' *(?:"")? *{mark}', text)
+    empty = _EMPTY[separator].match(text)
     if empty and camera != "center":
         return "", text[empty.end() :]
-    path = re.match(rf' *"?(?P<path>.*?\.jpe?g)"? *{mark}', text, re.IGNORECASE)
+    path = _PATH[separator].match(text)
     if path is None:
         raise RowError(f"no image path for the {camera} camera, expected {COLUMNS}")
     return path["path"], text[path.end() :]

@@ -11,6 +11,7 @@ from bcclone.errors import UserError
 from bcclone.recording.decimal_comma import Numbers, resolve
 from bcclone.recording.dialect import (
     COLUMNS,
+    LONGEST_LINE,
     NUMBER,
     Dialect,
     Fields,
@@ -20,10 +21,11 @@ from bcclone.recording.dialect import (
     take_apart,
     with_point,
 )
+from bcclone.recording.plain import read_plain
 from bcclone.recording.row import CAMERAS, Row, RowError, time_of
 
 EPISODE_GAP_MS = 1000
-_LONGEST_LINE = 20_000
+_NUMBER_COLUMNS = COLUMNS.split(",")[3:]
 
 
 class ForeignLog(UserError):
@@ -72,7 +74,13 @@ def read_log(path: Path) -> Log:
     Raises ForeignLog for an empty file, a git-LFS pointer, and any table that is not the simulator's;
     UserError when the file cannot be read.
     """
-    taken = _take_apart(path, _read_text(path).split("\n"))
+    lines = _read_text(path).split("\n")
+    plain = read_plain(lines)
+    return Log(path, plain[0], _with_episodes(plain[1]), ()) if plain else _read_line_by_line(path, lines)
+
+
+def _read_line_by_line(path: Path, lines: list[str]) -> Log:
+    taken = _take_apart(path, lines)
     bad = taken.bad
     ambiguous = _has_bare_decimal_commas(taken.fields)
     decimal_comma = ambiguous or any(with_point(n) != n for f in taken.fields for n in f.numbers[:4])
@@ -132,13 +140,15 @@ def _take_apart(path: Path, lines: list[str]) -> _Taken:
         raise ForeignLog(path, fault)
     for number in range(first + taken.header, len(lines)):
         text = lines[number]
-        if not text.strip() or (not names_an_image(text) and is_known_header(text)):
-            continue  # logs that were joined repeat the header
+        if not text.strip():
+            continue
         try:
-            if len(text) > _LONGEST_LINE:
+            if len(text) > LONGEST_LINE:
                 raise RowError(f"the line has {len(text)} characters")
             taken.fields.append(take_apart(number + 1, text))
         except RowError as error:
+            if not names_an_image(text) and is_known_header(text):
+                continue  # logs that were joined repeat the header
             taken.bad.append(BadRow(number + 1, str(error)))
     if not taken.fields:
         raise ForeignLog(path, _reason(taken.bad, lines[first]), empty=taken.header and not taken.bad)
@@ -188,7 +198,7 @@ def _by_time(taken: list[Fields], bad: list[BadRow]) -> list[tuple[int, Fields]]
 
 def _plain_numbers(numbers: tuple[str, ...]) -> Numbers:
     values = []
-    for name, written in zip(COLUMNS.split(",")[3:], numbers[:4], strict=True):
+    for name, written in zip(_NUMBER_COLUMNS, numbers, strict=False):
         number = with_point(written)
         if not NUMBER.fullmatch(number):
             raise RowError(f"{name} is {written!r}, expected a number")
@@ -198,6 +208,9 @@ def _plain_numbers(numbers: tuple[str, ...]) -> Numbers:
 
 def _table(rows: list[Row]) -> pd.DataFrame:
     columns = {column.name: [getattr(row, column.name) for row in rows] for column in fields(Row)}
-    table = pd.DataFrame(columns)
+    return _with_episodes(pd.DataFrame(columns))
+
+
+def _with_episodes(table: pd.DataFrame) -> pd.DataFrame:
     table["episode"] = (table["time_ms"].diff() > EPISODE_GAP_MS).cumsum().astype("int64")
     return table

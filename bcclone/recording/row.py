@@ -4,15 +4,16 @@ import datetime
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 CAMERAS = ("center", "left", "right")
 
 # 25 degrees / 25 degrees comes out of the simulator as 1.0000001 at times
-_STEERING_LIMIT = 1.001
+STEERING_LIMIT = 1.001
 
 _NAME = re.compile(
     r"^(?:(?P<camera>center|left|right)_)?"
-    r"(\d{4})_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d{3})(?!\d)",
+    r"(?P<second>\d{4}(?:_\d\d){5})_(?P<milliseconds>\d{3})(?!\d)",
     re.IGNORECASE,
 )
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -49,7 +50,7 @@ class Row:
                 raise RowError(f"{column} is not a finite number")
         for column in ("steering", "throttle", "brake"):
             value = getattr(self, column)
-            if abs(value) > _STEERING_LIMIT:
+            if abs(value) > STEERING_LIMIT:
                 raise RowError(f"{column} is {value:g}, expected -1 to 1")
         for camera in CAMERAS:
             named = camera_of(getattr(self, camera))
@@ -71,9 +72,13 @@ def time_of(name: str) -> int:
     match = _NAME.match(name)
     if match is None:
         raise RowError(f"no time stamp in the image name {name!r}, expected center_yyyy_MM_dd_HH_mm_ss_fff.jpg")
-    year, month, day, hour, minute, second, milliseconds = (int(match[group]) for group in range(2, 9))
     try:
-        moment = datetime.datetime(year, month, day, hour, minute, second)
+        return _seconds_of(match["second"]) * 1000 + int(match["milliseconds"])
     except ValueError as error:
         raise RowError(f"no such time in the image name {name!r}: {error}") from None
-    return round((moment - _EPOCH).total_seconds()) * 1000 + milliseconds
+
+
+@lru_cache(16)  # rows follow each other within a second
+def _seconds_of(text: str) -> int:
+    year, month, day, hour, minute, second = map(int, text.split("_"))
+    return round((datetime.datetime(year, month, day, hour, minute, second) - _EPOCH).total_seconds())

@@ -1,0 +1,114 @@
+"""Recording -> how fast it becomes a store, beside decoding alone on all cores and the source design's way.
+
+They take turns in one run, so that a slow moment of the machine hits them alike; the first turn reads the files into
+the system's cache and does not count.
+"""
+
+import multiprocessing
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.bench import Measure
+from bcclone.bench.decoding import convert_as_the_source, decode_alone
+from bcclone.errors import UserError
+from bcclone.images import Preprocessing
+from bcclone.preprocess import PreprocessSettings, convert
+from bcclone.preprocess.plan import Plan, make_plan
+from bcclone.recording import CAMERAS
+from bcclone.samples import NO_FRAME, SampleSettings
+from bcclone.simulator.car import start_on
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.record import RecordingWriter
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+
+_ROOFLINE_BAR, _SOURCE_BAR = 0.85, 5.0
+_TURNS = 7
+_PLACES = 120  # along the track, drawn once each
+_ROWS_PER_SECOND = 15
+_SOURCE_ROWS = 100  # it takes that much longer
+_CONVERSION, _SOURCE = "conversion to a store", "the source's way"
+
+
+def measure_preprocess(recording: Path | None, images: int, turns: int = _TURNS) -> list[Measure]:
+    """Return the conversion's figures for a recording, or for a drawn one of so many images, three a row.
+
+    All rates are in distinct images a second. What is written lies in the system's temporary folder meanwhile.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if recording is None:
+            recording = folder / "recording"
+            _draw(recording, max(images // len(CAMERAS), 1))
+        plan = make_plan((str(recording),), CAMERAS, None)
+        rates = _rates(str(recording), list(plan.files), _whole_rows(plan)[:_SOURCE_ROWS], folder, turns)
+    return _compare({name: float(np.median(of_turns)) for name, of_turns in rates.items()})
+
+
+def _whole_rows(plan: Plan) -> list[list[str]]:
+    numbers = plan.rows[[f"frame_{camera}" for camera in CAMERAS]].to_numpy()
+    whole = numbers[(numbers != NO_FRAME).all(axis=1)].tolist()
+    if not whole:
+        raise UserError(f"{plan.logs[0]}: no row has images of all cameras; measure with another recording")
+    return [[plan.files[number] for number in row] for row in whole]
+
+
+def _rates(
+    recording: str, files: Sequence[str], rows: Sequence[Sequence[str]], folder: Path, turns: int
+) -> dict[str, list[float]]:
+    """Return images a second of each contestant and turn. files: all images; rows: what the source's way takes."""
+    taken = sum(map(len, rows))
+    settings = PreprocessSettings((recording,), folder / "data.h5", Preprocessing(), SampleSettings())
+    pixels = folder / "pixels.h5"
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as processes:
+        contestants: dict[str, tuple[int, Callable[[], float]]] = {
+            _CONVERSION: (len(files), partial(_convert, settings)),
+            "decode and resize alone, threads": (len(files), partial(decode_alone, files)),
+            "decode and resize alone, processes": (len(files), partial(decode_alone, files, processes)),
+            _SOURCE: (taken, partial(convert_as_the_source, rows, pixels, once=False)),
+            f"{_SOURCE}, each image decoded once": (taken, partial(convert_as_the_source, rows, pixels, once=True)),
+        }
+        rates = defaultdict(list)
+        for number in range(turns + 1):
+            for name, (count, seconds) in contestants.items():
+                rate = count / seconds()
+                if number:
+                    rates[name].append(rate)
+    return rates
+
+
+def _convert(settings: PreprocessSettings) -> float:
+    """Return the seconds from the log to the finished store, which is removed again."""
+    made = convert(settings)
+    made.output.unlink()
+    return made.seconds
+
+
+def _compare(rates: dict[str, float]) -> list[Measure]:
+    roofline = max(rate for name, rate in rates.items() if name.startswith("decode"))
+    once = rates[f"{_SOURCE}, each image decoded once"]
+    return [
+        *(Measure(name, rate, "images/s") for name, rate in rates.items()),
+        Measure("conversion to the faster decoding alone", rates[_CONVERSION] / roofline, "x", _ROOFLINE_BAR),
+        Measure("conversion to the source's way", rates[_CONVERSION] / rates[_SOURCE], "x", _SOURCE_BAR),
+        Measure("conversion to that with each decoded once", rates[_CONVERSION] / once, "x"),
+    ]
+
+
+def _draw(folder: Path, count: int) -> None:
+    """Write a recording of so many rows: the lake track's views in turn, each row with images of its own."""
+    renderer, track = Renderer("lake", Conditions()), load_track("lake")
+    places = np.linspace(0, track.length_m, min(count, _PLACES), endpoint=False)
+    cars = [start_on(track, along_m=along) for along in places]
+    views = [renderer.frames(car) for car in cars]
+    with RecordingWriter(folder) as writer:
+        for number in range(count):
+            place = number % len(cars)
+            writer.write(number / _ROWS_PER_SECOND, cars[place], views[place])

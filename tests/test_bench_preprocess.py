@@ -1,0 +1,50 @@
+"""The benchmark of conversions measures what it says, and leaves nothing behind."""
+
+import tempfile
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.bench.decoding import convert_as_the_source, decode_alone
+from bcclone.bench.preprocess import measure_preprocess
+from bcclone.errors import UserError
+
+
+def images_of_rows(recording, count):
+    lines = (recording / "driving_log.csv").read_text().splitlines()
+    return [line.split(",")[:3] for line in lines[:count]]
+
+
+def test_a_drawn_recording_is_measured_and_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    measures = {measure.name: measure for measure in measure_preprocess(None, images=6, turns=1)}
+    rates = {name: measure.value for name, measure in measures.items() if measure.unit == "images/s"}
+    assert len(rates) == 5
+    assert min(rates.values()) > 0
+    fastest = max(rate for name, rate in rates.items() if name.startswith("decode and resize alone"))
+    roofline = measures["conversion to the faster decoding alone"]
+    assert roofline.value == pytest.approx(rates["conversion to a store"] / fastest)
+    assert (roofline.bar, measures["conversion to the source's way"].bar) == (0.85, 5.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sources_way_stores_every_sample_and_reads_alike_once_or_again(simulated_recording, tmp_path):
+    rows = images_of_rows(simulated_recording, 6)
+    stored = []
+    for once in (True, False):
+        assert convert_as_the_source(rows, tmp_path / "pixels.h5", once) > 0
+        with h5py.File(tmp_path / "pixels.h5") as file:
+            stored.append(file["images"][()])
+    assert (stored[0] == stored[1]).all()
+    assert stored[0].shape == (sum(min(row, 5) for row in range(1, 7)) * 3 * 2, 128, 128, 3)
+    assert (stored[0][3] == stored[0][0][:, ::-1]).all()  # three frames and then their mirror images
+    assert len(np.unique(stored[0][:3], axis=0)) == 3
+
+
+def test_decoding_alone_ends_with_an_error_where_an_image_is_broken(simulated_recording, tmp_path):
+    (files,) = images_of_rows(simulated_recording, 1)
+    assert decode_alone(files) > 0
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(UserError, match="broken.jpg: .*all whole"):
+        decode_alone([*files, str(tmp_path / "broken.jpg")])

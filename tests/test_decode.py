@@ -1,0 +1,41 @@
+"""Image files become frames in order, whatever their size, and a broken one is a fault of its own place."""
+
+import zlib
+
+import numpy as np
+
+from bcclone.decode import decode_files, read_frame
+from bcclone.images import Preprocessing, decode_jpeg, encode_jpeg
+
+PREPROCESSING = Preprocessing(width=16, height=8)
+
+
+def jpeg(shade):
+    return encode_jpeg(np.full((160, 320, 3), shade, np.uint8))
+
+
+def test_frames_come_in_order_with_the_faults_at_their_places(tmp_path):
+    files = [tmp_path / f"{number}.jpg" for number in range(200)]
+    for number, path in enumerate(files):
+        path.write_bytes(jpeg(number) if number != 77 else b"broken")
+    shades, broken, done = [], [], 0
+    for decoded in decode_files([str(path) for path in files], PREPROCESSING, threads=2):
+        shades += decoded.frames[:, 4, 8, 1].tolist()
+        broken += [done + place for place in decoded.faults]
+        done += len(decoded.frames) + len(decoded.faults)
+        assert decoded.checksum == zlib.crc32(decoded.frames.tobytes())
+    assert broken == [77]
+    wanted = [number for number in range(200) if number != 77]
+    assert np.abs(np.array(shades) - wanted).max() <= 1
+
+
+def test_a_file_larger_than_is_read_at_once_is_read_whole(tmp_path):
+    data = jpeg(90)
+    comment = b"\xff\xfe\xff\xff" + bytes(65_533)
+    (tmp_path / "large.jpg").write_bytes(data[:2] + 3 * comment + data[2:])
+    assert (read_frame(str(tmp_path / "large.jpg")) == decode_jpeg(data)).all()
+    (tmp_path / "exact.jpg").write_bytes((data[:2] + comment + data[2:])[: 1 << 16])
+    (decoded,) = decode_files([str(tmp_path / "exact.jpg"), str(tmp_path / "none.jpg")], PREPROCESSING)
+    assert len(decoded.frames) == 0
+    assert "no whole JPEG" in decoded.faults[0]
+    assert "No such file" in decoded.faults[1]
