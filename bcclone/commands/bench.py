@@ -4,6 +4,8 @@ drive       how fast the drive server answers, in both its modes, and with pages
 soak        whether it stays as fast and as small for an hour
 preprocess  how fast a recording becomes a store, beside decoding alone and the source design's way
 simulator   how fast it draws and drives, and that a car that sees nothing leaves the road
+feeds       samples a second of every feed, beside the machine's limits and what one would use instead
+chunks      what --chunk-size buys and costs
 """
 
 import argparse
@@ -13,8 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bcclone.bench import Measure
+from bcclone.commands.bench_feeds import add_feeds, run_chunks, run_feeds
 from bcclone.commands.options import add_json, print_json, say
 from bcclone.errors import UserError
+
+_WITH_TABLES = {"feeds": run_feeds, "chunks": run_chunks}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,10 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     simulator = uses.add_parser("simulator", help="frames a second, closed loop, blind drives")
     simulator.add_argument("--frames", type=int, default=200, help="frames for each rate (200)")
     add_json(simulator)
+    add_feeds(uses)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; return the exit code, 1 when a bar was missed."""
+    if arguments.use in _WITH_TABLES:
+        return _WITH_TABLES[arguments.use](arguments)
     uses = {"drive": _drive, "soak": _soak, "preprocess": _preprocess, "simulator": _simulator}
     measures = uses[arguments.use](arguments)
     if arguments.json:

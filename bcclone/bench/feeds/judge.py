@@ -1,0 +1,79 @@
+"""Figures of the race -> the measures with their bars, the table, and JSON."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bcclone.bench import Measure
+from bcclone.bench.feeds.contestant import ALTERNATIVES, ROOFLINES
+from bcclone.bench.feeds.meter import Figures
+from bcclone.bench.feeds.turns import Results
+from bcclone.feed.settings import STRATEGIES
+
+FASTEST, WITH_PROCESSES = "hdf5-shuffle", "workers"
+_OF_GATHER_PERCENT, _TIMES_JPEG, _TIMES_FASTEST = 50.0, 20.0, 1.0
+
+
+def judge(results: Results) -> list[Measure]:
+    """Return the race's measures, those whose contestants took part."""
+    return list(_judged(results))
+
+
+def _judged(results: Results) -> Iterator[Measure]:
+    there = results.rounds
+    if FASTEST in there and "gather" in there:
+        share = 100 * results.ratio(FASTEST, "gather")
+        yield Measure(f"{FASTEST} to one thread's gather", share, "%", _OF_GATHER_PERCENT)
+    jpeg = [name for name in ALTERNATIVES if name in there and is_jpeg(name)]
+    if FASTEST in there and jpeg:
+        best = max(jpeg, key=lambda name: results.median(name).samples_per_second)
+        yield Measure(f"{FASTEST} to {best}", results.ratio(FASTEST, best), "x", _TIMES_JPEG)
+    if FASTEST in there and WITH_PROCESSES in there:
+        yield Measure(f"{WITH_PROCESSES} to {FASTEST}", results.ratio(WITH_PROCESSES, FASTEST), "x", _TIMES_FASTEST)
+
+
+def is_jpeg(name: str) -> bool:
+    """Return whether an alternative decodes JPEG files."""
+    return name == "python-generator" or name.endswith("-jpeg")
+
+
+def to_json(results: Results) -> dict[str, Any]:
+    """Return `strategies`, `alternatives`, `rooflines` and `skipped` as JSON values; who was skipped has no figures."""
+    return {
+        "strategies": {name: _values(results.median(name)) for name in STRATEGIES if name in results.rounds},
+        "alternatives": {name: _values(results.median(name)) for name in ALTERNATIVES if name in results.rounds},
+        "rooflines": {
+            name: round(results.median(name).samples_per_second, 1) for name in ROOFLINES if name in results.rounds
+        },
+        "skipped": results.skipped,
+    }
+
+
+def _values(figures: Figures) -> dict[str, float]:
+    return {key: round(value, 4) for key, value in asdict(figures).items() if value is not None}
+
+
+def to_rows(results: Results) -> list[str]:
+    """Return the table, a line each: our feeds, the alternatives, the rooflines, and who was skipped."""
+    head = (
+        f"{'':<18}{'samples/s':>11}{'first, s':>10}{'resident, MB':>14}{'own, MB':>9}{'CPU':>6}{'others':>8}{'GPU':>6}"
+    )
+    rows = [head]
+    for names in (STRATEGIES, ALTERNATIVES, ROOFLINES):
+        rows += [_row(name, results.median(name)) for name in names if name in results.rounds] + [""]
+    return rows[:-1] + [f"skipped: {name}: {reason}" for name, reason in results.skipped.items()]
+
+
+def _row(name: str, figures: Figures) -> str:
+    own = "" if figures.anonymous_mb is None else f"{figures.anonymous_mb:.0f}"
+    gpu = "" if figures.gpu_share is None else f"{figures.gpu_share:.0%}"
+    return (
+        f"{name:<18}{figures.samples_per_second:>11,.0f}{figures.first_batch_seconds:>10.3f}"
+        f"{figures.resident_mb:>14.0f}{own:>9}{figures.cpu_share:>6.0%}{figures.others_cpu_share:>8.0%}{gpu:>6}"
+    ).rstrip()
+
+
+def names_in_order() -> Sequence[str]:
+    """Return all contestants; those that are compared with each other are neighbours in time."""
+    first = [name for name in ("gather", FASTEST, WITH_PROCESSES) if name in (*STRATEGIES, *ROOFLINES)]
+    return [*first, *(name for name in (*STRATEGIES, *ALTERNATIVES, *ROOFLINES) if name not in first)]

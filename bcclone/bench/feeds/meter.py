@@ -1,0 +1,149 @@
+"""Batches as they arrive -> samples a second, time to the first, memory and CPU time of all processes involved."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+Taken = Callable[[int], bool]  # told of a batch's size; False: enough
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How long a contestant is watched.
+
+    At first it may run for `warm_samples` or `warm_seconds`, whichever ends sooner; then it is timed for `seconds`.
+    """
+
+    warm_samples: int
+    warm_seconds: float = 4.0
+    seconds: float = 4.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a contestant did in its turn.
+
+    resident_mb: of it and its child processes, above what it was before opening, each shared page counted by its
+    share (PSS); anonymous_mb: without the pages of files, which the system can drop; None where it does not tell.
+    cpu_share: CPU time over the time of all cores; others_cpu_share: what other programs took of it meanwhile, by
+    which a reader sees whether the machine was quiet. gpu_share: None without a GPU that can be asked.
+    """
+
+    samples_per_second: float
+    first_batch_seconds: float
+    resident_mb: float
+    anonymous_mb: float | None
+    cpu_share: float
+    others_cpu_share: float
+    gpu_share: float | None = None
+
+
+class Meter:
+    """Watches this process and its children from its own beginning until the turn is over."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._memory = used_memory()
+        self._begun = time.perf_counter()
+        self._first = 0.0
+        self._samples = 0
+        self._timed_from = 0.0
+        self._timed_until = 0.0
+        self._cpu = self._all_cpu = 0.0
+        self._used: Memory | None = None
+
+    def take(self, size: int) -> bool:
+        """Count a batch; False when the turn is over. Takes a microsecond, but at the ends of the warming and turn."""
+        now = time.perf_counter()
+        self._first = self._first or now - self._begun
+        self._samples += size
+        if not self._timed_from:
+            if self._samples >= self._turn.warm_samples or now - self._begun >= self._turn.warm_seconds:
+                self._samples, self._cpu, self._all_cpu = 0, cpu_seconds(), busy_seconds()
+                self._timed_from = time.perf_counter()
+        elif now - self._timed_from >= self._turn.seconds:
+            self._timed_until = now
+            self._cpu = cpu_seconds() - self._cpu
+            self._all_cpu = busy_seconds() - self._all_cpu
+            self._used = used_memory()
+            return False
+        return True
+
+    def figures(self) -> Figures:
+        """Return what was measured; raises RuntimeError when the contestant ended before its turn was over."""
+        if self._used is None:
+            raise RuntimeError("it ended before its turn was over")
+        seconds = self._timed_until - self._timed_from
+        capacity = seconds * (psutil.cpu_count() or 1)
+        anonymous = None
+        if self._used.anonymous_mb is not None and self._memory.anonymous_mb is not None:
+            anonymous = self._used.anonymous_mb - self._memory.anonymous_mb
+        return Figures(
+            samples_per_second=self._samples / seconds,
+            first_batch_seconds=self._first,
+            resident_mb=self._used.resident_mb - self._memory.resident_mb,
+            anonymous_mb=anonymous,
+            cpu_share=self._cpu / capacity,
+            others_cpu_share=max(self._all_cpu - self._cpu, 0.0) / capacity,
+        )
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What processes use, in MB (10^6 bytes)."""
+
+    resident_mb: float
+    anonymous_mb: float | None
+
+
+def used_memory() -> Memory:
+    """Return the memory of this process and its children."""
+    parts = [_memory_of(process) for process in _family()]
+    anonymous = [part.anonymous_mb for part in parts if part.anonymous_mb is not None]
+    known = len(anonymous) == len(parts)
+    return Memory(sum(part.resident_mb for part in parts), sum(anonymous) if known else None)
+
+
+def _memory_of(process: psutil.Process) -> Memory:
+    """Return a process's share of memory; where the system is not Linux, its resident set."""
+    try:
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # no Linux, or the process has just ended
+        try:
+            return Memory(process.memory_info().rss / 1e6, None)
+        except psutil.Error:
+            return Memory(0.0, 0.0)
+    return Memory(_kilobytes("Pss", rollup) * 1024 / 1e6, _kilobytes("RssAnon", status) * 1024 / 1e6)
+
+
+def _kilobytes(name: str, text: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time so far of this process and its children, those that have ended included."""
+    total = 0.0
+    for process in _family():
+        try:
+            times = process.cpu_times()
+        except psutil.Error:  # it has just ended
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def busy_seconds() -> float:
+    """Return the CPU time so far of all processes of the machine."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+
+
+def _family() -> list[psutil.Process]:
+    this = psutil.Process()
+    return [this, *this.children(recursive=True)]

@@ -1,0 +1,50 @@
+"""Our own feeds as contestants."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from bcclone.bench.feeds.jpeg_samples import RecordingGone
+from bcclone.bench.feeds.race import Race, Taken
+from bcclone.errors import UserError
+from bcclone.feed.opening import TrainingData, open_feed
+from bcclone.feed.settings import FeedSettings
+from bcclone.preprocess import open_in_place
+from bcclone.samples import SampleSettings
+from bcclone.store import Store
+
+
+def deliver(settings: FeedSettings, race: Race, taken: Taken) -> None:
+    """Hand over batches, epoch after epoch, until there are enough."""
+    with _opened(settings, race) as data, open_feed(data, settings, race.batch_size, race.seed) as feed:
+        for epoch in itertools.count(1):
+            with feed.epoch(epoch) as batches:
+                for batch in batches:
+                    _await(batch)
+                    if not taken(len(batch)):
+                        return
+
+
+@contextmanager
+def _opened(settings: FeedSettings, race: Race) -> Iterator[TrainingData]:
+    """Open the store, or, for the feed that reads images, the recordings that it was made of."""
+    with Store(race.store) as store:
+        if settings.feed != "files":
+            yield store
+            return
+        logs = tuple(str(recording["path"]) for recording in store.recordings)
+        made = SampleSettings(**(store.sample_settings | {"cameras": tuple(store.sample_settings["cameras"])}))
+    try:
+        data, _ = open_in_place(logs, store.preprocessing, made)
+    except UserError as error:
+        raise RecordingGone(f"the recording that {race.store} was made of cannot be used: {error}") from None
+    yield data
+
+
+def _await(batch: Any) -> None:
+    """Wait for a batch that is still on its way to a device; its steering arrives behind its images."""
+    if not isinstance(batch.steering, np.ndarray):
+        np.asarray(batch.steering)

@@ -1,0 +1,124 @@
+"""Store -> every figure of `bcclone bench feeds`: the race, training, a cold file, tables in memory, the order."""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bcclone.bench import Measure
+from bcclone.bench.feeds import cold, judge, many_samples, order_cost
+from bcclone.bench.feeds.alone import alone
+from bcclone.bench.feeds.drawn import draw_recording, make_store
+from bcclone.bench.feeds.meter import Turn
+from bcclone.bench.feeds.order_cost import OrderCost
+from bcclone.bench.feeds.race import Race
+from bcclone.bench.feeds.turns import Results, run_race
+from bcclone.store import Store
+
+PARTS = ("training", "cold", "tables", "order")
+_TRAINING_STEPS, _TABLE_SAMPLES, _TABLE_FRAMES = 200, 1_000_000, 300
+
+
+@dataclass(frozen=True)
+class FeedsSettings:
+    """only: contestants and parts to measure, empty for all; rounds: turns of each; seconds: how long one is timed."""
+
+    only: tuple[str, ...] = ()
+    rounds: int = 3
+    seconds: float = 4.0
+
+    def __post_init__(self) -> None:
+        known = (*judge.names_in_order(), *PARTS)
+        if unknown := [name for name in self.only if name not in known]:
+            raise ValueError(f"nothing to measure is called {', '.join(unknown)}, expected some of {', '.join(known)}")
+        if self.rounds < 1:
+            raise ValueError(f"{self.rounds} rounds, expected 1 or more")
+        if not 0 < self.seconds <= 60:
+            raise ValueError(f"{self.seconds:g} s a turn, expected more than 0 and up to 60")
+
+    def wants(self, name: str) -> bool:
+        """Return whether a contestant or a part is to be measured."""
+        return not self.only or name in self.only
+
+
+@dataclass
+class Report:
+    """What was measured. results: of the race; measures: with their bars; orders: what the order costs."""
+
+    results: Results
+    measures: list[Measure] = field(default_factory=list)
+    orders: list[OrderCost] = field(default_factory=list)
+    samples: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return judge.to_json(self.results) | {
+            "samples": self.samples,
+            "cores": os.cpu_count(),
+            "orders": [asdict(cost) for cost in self.orders],
+            "measures": [measure.to_json() for measure in self.measures],
+        }
+
+
+def measure_feeds(store: Path, settings: FeedsSettings, notify: Callable[[str], None]) -> Report:
+    """Measure what is wanted on this store, in fresh processes; `notify` is told how far it is."""
+    with Store(store) as opened:
+        samples = int(opened.part(validation=False).size)
+    race = Race(store, workers=os.cpu_count() or 1)
+    turn = Turn(warm_samples=samples, seconds=settings.seconds)
+    names = [name for name in judge.names_in_order() if settings.wants(name)]
+    results = run_race(names, race, turn, settings.rounds, notify)
+    report = Report(results, judge.judge(results), samples=samples)
+    for part in (part for part in PARTS if settings.wants(part)):
+        notify(f"measuring: {part}")
+        _MEASURE[part](report, store, settings.rounds)
+    return report
+
+
+def _training(report: Report, store: Path, rounds: int) -> None:
+    report.measures += alone(train_in_turns, store, rounds)
+
+
+def train_in_turns(store: Path, rounds: int) -> list[Measure]:
+    """Measure the training in this process, which loads TensorFlow as model.py does."""
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.bench.feeds.training import judge_training, measure_training
+
+    return judge_training(measure_training(store, _TRAINING_STEPS, rounds))
+
+
+def _cold(report: Report, store: Path, rounds: int) -> None:
+    if cold.can_drop_pages():
+        report.measures += cold.judge_cold(cold.measure_cold(store, rounds))
+    else:
+        report.results.skipped["cold"] = "this system does not let a program drop a file from the page cache"
+
+
+def _tables(report: Report, store: Path, rounds: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
+        folder = Path(name)
+        few = make_store(draw_recording(folder / "recording", _TABLE_FRAMES), folder / "few.h5")
+        report.measures += many_samples.measure_tables(folder, few, _TABLE_SAMPLES)
+
+
+def _order(report: Report, store: Path, rounds: int) -> None:
+    report.orders = alone(order_cost.order_costs)
+    report.measures += order_cost.judge_order(report.orders)
+
+
+_MEASURE: dict[str, Callable[[Report, Path, int], None]] = {
+    "training": _training,
+    "cold": _cold,
+    "tables": _tables,
+    "order": _order,
+}
+
+
+def to_rows(report: Report) -> Sequence[str]:
+    """Return the report as lines."""
+    rows = [*judge.to_rows(report.results), "", *order_cost.to_rows(report.orders), ""]
+    return [*rows, *(measure.to_row() for measure in report.measures)]
