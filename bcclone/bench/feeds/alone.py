@@ -1,6 +1,8 @@
 """A function -> its answer, computed in a fresh process of its own."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import ParamSpec, TypeVar, cast
@@ -45,7 +47,16 @@ def alone(function: Callable[Arguments, Answer], *arguments: Arguments.args, **n
 def _answer(
     theirs: Connection, function: Callable[..., object], arguments: tuple[object], named: dict[str, object]
 ) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         theirs.send((function(*arguments, **named), None))
     except Exception as error:  # who waits for the answer must hear of it
         theirs.send((None, error))
+
+
+def _end_with_parent() -> None:
+    """Leave nothing behind that goes on measuring when the one who asked has been killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -14,13 +14,12 @@ from bcclone.bench.feeds.alone import alone
 from bcclone.bench.feeds.meter import used_memory
 from bcclone.feed.opening import open_feed
 from bcclone.feed.settings import FeedSettings
-from bcclone.samples import SAMPLE, SampleSettings, assign_validation, sample_parts
+from bcclone.samples import SAMPLE, SampleSettings, sample_parts
 from bcclone.store import Store, StoreWriter, row_frame, row_table
 
 _FEED, _BAR_MB, _BAR_BYTES = "hdf5-shuffle", 300.0, 32.0
 _BATCH = 64
 _SETTINGS = SampleSettings(validation=0.0)
-_SAMPLES_PER_ROW = 29  # three cameras, five instants, each mirrored: 30, but fewer where an episode begins
 _HOUR_MS = 3_600_000
 
 
@@ -34,13 +33,13 @@ class TableMemory:
 
 
 def write_store(path: Path, source: Path, samples: int) -> int:
-    """Write a store of about so many training samples of the first frames of `source`; return how many there are."""
+    """Write a store of at least so many samples of the frames of `source`, all for training; return how many."""
     with Store(source) as store:
         rows = row_frame(store.rows)
         rows = rows[(rows["frame_center"] >= 0) & (rows["frame_left"] >= 0) & (rows["frame_right"] >= 0)]
-        rows = _repeated(rows, -(-samples // _SAMPLES_PER_ROW))
-        rows["validation"] = assign_validation(rows, _SETTINGS)
-        room = len(rows) * 400 + samples * SAMPLE.itemsize
+        rows = rows.assign(validation=False)
+        rows = _repeated(rows, -(-samples // sum(map(len, sample_parts(rows, _SETTINGS)))))
+        room = len(rows) * 400 + 2 * samples * SAMPLE.itemsize
         with StoreWriter(path, store.preprocessing, len(store.frames), room) as writer:
             writer.append_from(store)
             writer.finish(sample_parts(rows, _SETTINGS), row_table(rows), [], store.recordings, {})
@@ -48,15 +47,14 @@ def write_store(path: Path, source: Path, samples: int) -> int:
         return len(written.samples)
 
 
-def _repeated(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return `count` rows: these again and again, each time later and with episodes of their own."""
-    times = -(-count // len(rows))
+def _repeated(rows: pd.DataFrame, times: int) -> pd.DataFrame:
+    """Return the rows so many times over, each time later and with episodes of their own."""
     episodes = int(rows["episode"].max()) + 1
     parts = [
         rows.assign(time_ms=rows["time_ms"] + number * _HOUR_MS, episode=rows["episode"] + number * episodes)
         for number in range(times)
     ]
-    return pd.concat(parts, ignore_index=True).iloc[:count].copy()
+    return pd.concat(parts, ignore_index=True)
 
 
 def measure_table_memory(path: Path) -> TableMemory:

@@ -23,13 +23,14 @@ def gather(race: Race, taken: Taken) -> None:
     """
     with Store(race.store) as store:
         frames = store.frames.reshape(len(store.frames), -1)
-        batch = np.empty((race.batch_size, frames.shape[1]), np.uint8)
+        size = min(race.batch_size, len(frames))
+        batch = np.empty((size, frames.shape[1]), np.uint8)
         random = np.random.default_rng(race.seed)
         for _ in itertools.count():
             order = random.permutation(len(frames))
-            for start in range(0, len(order) - race.batch_size + 1, race.batch_size):
-                np.take(frames, order[start : start + race.batch_size], axis=0, out=batch, mode="clip")
-                if not taken(race.batch_size):
+            for start in range(0, len(order) - size + 1, size):
+                np.take(frames, order[start : start + size], axis=0, out=batch, mode="clip")
+                if not taken(size):
                     return
 
 
