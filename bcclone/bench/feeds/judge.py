@@ -38,12 +38,19 @@ def is_jpeg(name: str) -> bool:
 
 
 def to_json(results: Results) -> dict[str, Any]:
-    """Return `strategies`, `alternatives`, `rooflines` and `skipped` as JSON values; who was skipped has no figures."""
+    """Return the medians by `strategies`, `alternatives` and `rooflines`, every turn, and who was `skipped`, as JSON.
+
+    Who was skipped has no figures. rounds: name -> [samples a second, share of the CPU that others took] of each turn.
+    """
     return {
         "strategies": {name: _values(results.median(name)) for name in STRATEGIES if name in results.rounds},
         "alternatives": {name: _values(results.median(name)) for name in ALTERNATIVES if name in results.rounds},
         "rooflines": {
             name: round(results.median(name).samples_per_second, 1) for name in ROOFLINES if name in results.rounds
+        },
+        "rounds": {
+            name: [[round(turn.samples_per_second, 1), round(turn.others_cpu_share, 3)] for turn in turns]
+            for name, turns in results.rounds.items()
         },
         "skipped": results.skipped,
     }
