@@ -47,6 +47,7 @@ def alone(function: Callable[Arguments, Answer], *arguments: Arguments.args, **n
 def _answer(
     theirs: Connection, function: Callable[..., object], arguments: tuple[object], named: dict[str, object]
 ) -> None:
+    multiprocessing.set_start_method(None, force=True)  # whoever starts processes in here does it in the usual way
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         theirs.send((function(*arguments, **named), None))

@@ -28,7 +28,8 @@ class Figures:
     """What a contestant did in its turn.
 
     resident_mb: of it and its child processes, above what it was before opening, each shared page counted by its
-    share (PSS); anonymous_mb: without the pages of files, which the system can drop; None where it does not tell.
+    share (PSS); anonymous_mb: without the pages of files, which the system can drop: RssAnon, but that pages which a
+    fork shares count once; None where the system does not tell.
     cpu_share: CPU time over the time of all cores; others_cpu_share: what other programs took of it meanwhile, by
     which a reader sees whether the machine was quiet. gpu_share: None without a GPU that can be asked.
     """
@@ -112,13 +113,12 @@ def _memory_of(process: psutil.Process) -> Memory:
     """Return a process's share of memory; where the system is not Linux, its resident set."""
     try:
         rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
-        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:  # no Linux, or the process has just ended
         try:
             return Memory(process.memory_info().rss / 1e6, None)
         except psutil.Error:
             return Memory(0.0, 0.0)
-    return Memory(_kilobytes("Pss", rollup) * 1024 / 1e6, _kilobytes("RssAnon", status) * 1024 / 1e6)
+    return Memory(_kilobytes("Pss", rollup) * 1024 / 1e6, _kilobytes("Pss_Anon", rollup) * 1024 / 1e6)
 
 
 def _kilobytes(name: str, text: str) -> int:
