@@ -34,7 +34,7 @@ def add_feeds(uses: Any) -> None:
 
 def run_feeds(arguments: argparse.Namespace) -> int:
     """Measure, print and draw; return the exit code, 1 when a bar was missed."""
-    from bcclone.bench.feeds.whole import FeedsSettings, measure_feeds, to_rows
+    from bcclone.bench.feeds.whole import FeedsSettings, measure_feeds, to_text
 
     only = tuple(name.strip() for name in arguments.only.split(",") if name.strip())
     settings = build(FeedsSettings, only, arguments.rounds, arguments.seconds)
@@ -49,7 +49,7 @@ def run_feeds(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(report.to_json())
     else:
-        print("\n".join(to_rows(report)))
+        print(to_text(report))
     return int(any(measure.reached is False for measure in report.measures))
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -33,6 +34,9 @@ def alone(function: Callable[Arguments, Answer], *arguments: Arguments.args, **n
     except EOFError:
         process.join(_END_SECONDS)
         raise UserError(f"{function.__name__}{arguments} broke off with exit code {process.exitcode}") from None
+    except BaseException:  # Ctrl-C, or its own silence: nobody wants the answer any more
+        process.kill()
+        raise
     finally:
         mine.close()
         process.join(_END_SECONDS)
@@ -47,6 +51,7 @@ def alone(function: Callable[Arguments, Answer], *arguments: Arguments.args, **n
 def _answer(
     theirs: Connection, function: Callable[..., object], arguments: tuple[object], named: dict[str, object]
 ) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches who asked, who ends this
     multiprocessing.set_start_method(None, force=True)  # whoever starts processes in here does it in the usual way
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

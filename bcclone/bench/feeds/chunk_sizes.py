@@ -71,7 +71,7 @@ def _gather(race: Race, warm: dict[int, list[float]], cold: dict[int, list[float
         mixed: Quality = quality(drive, chunked(samples, size, race.seed, 1), race.batch_size)
         return ChunkSize(
             chunk_size=size,
-            driving_seconds=size * len(rows) / samples * row_seconds,
+            driving_seconds=min(size, samples) * len(rows) / samples * row_seconds,
             warm=float(np.median(warm[size])),
             cold=float(np.median(cold[size])) if cold[size] else None,
             stretches=mixed.stretches / best.stretches,

@@ -65,10 +65,10 @@ def to_rows(results: Results) -> list[str]:
     head = (
         f"{'':<18}{'samples/s':>11}{'first, s':>10}{'resident, MB':>14}{'own, MB':>9}{'CPU':>6}{'others':>8}{'GPU':>6}"
     )
-    rows = [head]
+    rows = [head] if results.rounds else []
     for names in (STRATEGIES, ALTERNATIVES, ROOFLINES):
-        rows += [_row(name, results.median(name)) for name in names if name in results.rounds] + [""]
-    return rows[:-1] + [f"skipped: {name}: {reason}" for name, reason in results.skipped.items()]
+        rows += [_row(name, results.median(name)) for name in names if name in results.rounds]
+    return rows + [f"skipped: {name}: {reason}" for name, reason in results.skipped.items()]
 
 
 def _row(name: str, figures: Figures) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,8 @@ _MEASURE: dict[str, Callable[[Report, Path, int], None]] = {
 }
 
 
-def to_rows(report: Report) -> Sequence[str]:
-    """Return the report as lines."""
-    rows = [*judge.to_rows(report.results), "", *order_cost.to_rows(report.orders), ""]
-    return [*rows, *(measure.to_row() for measure in report.measures)]
+def to_text(report: Report) -> str:
+    """Return the report as tables."""
+    measures = [measure.to_row() for measure in report.measures]
+    blocks = [judge.to_rows(report.results), order_cost.to_rows(report.orders), measures]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
