@@ -20,8 +20,8 @@ from bcclone.bench.feeds.many_samples import TableMemory, judge_tables, write_st
 from bcclone.bench.feeds.meter import Figures, Meter, Turn
 from bcclone.bench.feeds.race import Race
 from bcclone.bench.feeds.shuffle_quality import Drive, drive_of, quality
-from bcclone.bench.feeds.turns import Results
-from bcclone.bench.feeds.whole import FeedsSettings
+from bcclone.bench.feeds.turns import Results, run_race
+from bcclone.bench.feeds.whole import FeedsSettings, Report
 from bcclone.errors import UserError
 from bcclone.feed.order import chunked, sequential, shuffled
 from bcclone.store import Store
@@ -155,6 +155,15 @@ def test_a_function_alone_gives_its_answer_its_error_and_its_death():
         alone(divmod, 7, 0)
     with pytest.raises(UserError, match="broke off with exit code 3"):
         alone(os._exit, 3)
+
+
+def test_who_breaks_off_is_told_and_not_tried_again(tmp_path):
+    told = []
+    race = run_race(["gather"], Race(tmp_path / "none.h5", workers=1), SHORT, rounds=2, notify=told.append)
+    assert "there is no such store" in race.failed["gather"]
+    assert len(told) == 1
+    assert judge.to_rows(race)[-1].startswith("FAILED: gather: ")
+    assert not Report(race).is_good
 
 
 def test_a_cold_file_is_judged_turn_by_turn():

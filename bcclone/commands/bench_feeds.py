@@ -33,7 +33,7 @@ def add_feeds(uses: Any) -> None:
 
 
 def run_feeds(arguments: argparse.Namespace) -> int:
-    """Measure, print and draw; return the exit code, 1 when a bar was missed."""
+    """Measure, print and draw; return the exit code, 1 when a bar was missed or something failed."""
     from bcclone.bench.feeds.whole import FeedsSettings, measure_feeds, to_text
 
     only = tuple(name.strip() for name in arguments.only.split(",") if name.strip())
@@ -50,7 +50,7 @@ def run_feeds(arguments: argparse.Namespace) -> int:
         print_json(report.to_json())
     else:
         print(to_text(report))
-    return int(any(measure.reached is False for measure in report.measures))
+    return int(not report.is_good)
 
 
 def run_chunks(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,9 @@ def draw_chart(figures: Mapping[str, Any], path: Path) -> None:
     for group, colour in _COLOURS.items():
         mine = [(place, rate) for place, (rate, _, of) in enumerate(bars) if of == group]
         drawn = axes.barh([place for place, _ in mine], [rate for _, rate in mine], color=colour, label=_LABELS[group])
-        axes.bar_label(drawn, [f" {rate:,.0f}" for _, rate in mine], fontsize=8)
+        labels = axes.bar_label(drawn, [f" {rate:,.0f}" for _, rate in mine], fontsize=8)
+        for text in labels:  # readable where a limit's line runs through it
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     for name, (colour, label) in _LIMITS.items():
         if name in figures["rooflines"]:
             axes.axvline(figures["rooflines"][name], color=colour, linestyle="--", label=label)

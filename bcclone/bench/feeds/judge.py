@@ -38,7 +38,7 @@ def is_jpeg(name: str) -> bool:
 
 
 def to_json(results: Results) -> dict[str, Any]:
-    """Return the medians by `strategies`, `alternatives` and `rooflines`, every turn, and who was `skipped`, as JSON.
+    """Return the medians by `strategies`, `alternatives` and `rooflines`, every turn, and who has none and why.
 
     Who was skipped has no figures. rounds: name -> [samples a second, share of the CPU that others took] of each turn.
     """
@@ -53,6 +53,7 @@ def to_json(results: Results) -> dict[str, Any]:
             for name, turns in results.rounds.items()
         },
         "skipped": results.skipped,
+        "failed": results.failed,
     }
 
 
@@ -68,7 +69,8 @@ def to_rows(results: Results) -> list[str]:
     rows = [head] if results.rounds else []
     for names in (STRATEGIES, ALTERNATIVES, ROOFLINES):
         rows += [_row(name, results.median(name)) for name in names if name in results.rounds]
-    return rows + [f"skipped: {name}: {reason}" for name, reason in results.skipped.items()]
+    rows += [f"skipped: {name}: {reason}" for name, reason in results.skipped.items()]
+    return rows + [f"FAILED: {name}: {reason}" for name, reason in results.failed.items()]
 
 
 def _row(name: str, figures: Figures) -> str:

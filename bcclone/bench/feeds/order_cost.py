@@ -13,6 +13,7 @@ from bcclone.feed.order import shuffled
 BAR_SAMPLES, _BAR_SECONDS, _BAR_BYTES = 10_000_000, 1.0, 8.0
 SIZES = tuple(10**power for power in range(4, 10))
 _BYTES_AT_LEAST = 8  # a sample, to be free before it is tried
+_LONGEST_SECONDS, _SLOWER_BEYOND_CACHES = 240.0, 3.0
 _REPEATED_BELOW, _REPEATS = 10**8, 5
 
 
@@ -27,11 +28,12 @@ class OrderCost:
 
 
 def order_costs(most: int = SIZES[-1]) -> list[OrderCost]:
-    """Return the costs of the sizes up to `most`, calculated where memory does not allow to measure."""
+    """Return the costs of the sizes up to `most`, calculated where memory or patience do not allow to measure."""
     costs: list[OrderCost] = []
     for size in (size for size in SIZES if size <= most):
-        if costs and size * _BYTES_AT_LEAST > psutil.virtual_memory().available / 2:
-            growth = size / costs[-1].samples
+        growth = size / costs[-1].samples if costs else 0.0
+        too_large = size * _BYTES_AT_LEAST > psutil.virtual_memory().available / 2
+        if costs and (too_large or costs[-1].seconds * growth * _SLOWER_BEYOND_CACHES > _LONGEST_SECONDS):
             costs.append(OrderCost(size, costs[-1].seconds * growth, costs[-1].bytes_per_sample, measured=False))
         else:
             costs.append(_measure(size))
@@ -39,6 +41,7 @@ def order_costs(most: int = SIZES[-1]) -> list[OrderCost]:
 
 
 def _measure(size: int) -> OrderCost:
+    shuffled(1, 0, 0)  # NumPy loads its generators the first time
     tracemalloc.start()  # counts NumPy's memory; it costs nothing within a shuffle
     seconds = []
     for epoch in range(_REPEATS if size < _REPEATED_BELOW else 1):

@@ -15,6 +15,7 @@ from bcclone.bench.feeds.meter import Turn
 from bcclone.bench.feeds.order_cost import OrderCost
 from bcclone.bench.feeds.race import Race
 from bcclone.bench.feeds.turns import Results, run_race
+from bcclone.errors import UserError
 from bcclone.store import Store
 
 PARTS = ("training", "cold", "tables", "order")
@@ -52,6 +53,11 @@ class Report:
     orders: list[OrderCost] = field(default_factory=list)
     samples: int = 0
 
+    @property
+    def is_good(self) -> bool:
+        """Return whether nothing failed and no bar was missed."""
+        return not self.results.failed and all(measure.reached is not False for measure in self.measures)
+
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
         return judge.to_json(self.results) | {
@@ -73,7 +79,10 @@ def measure_feeds(store: Path, settings: FeedsSettings, notify: Callable[[str], 
     report = Report(results, judge.judge(results), samples=samples)
     for part in (part for part in PARTS if settings.wants(part)):
         notify(f"measuring: {part}")
-        _MEASURE[part](report, store, settings.rounds)
+        try:
+            _MEASURE[part](report, store, settings.rounds)
+        except UserError as error:
+            results.failed[part] = str(error)
     return report
 
 
