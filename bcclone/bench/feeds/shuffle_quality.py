@@ -21,7 +21,10 @@ class Drive:
 
 @dataclass(frozen=True)
 class Quality:
-    """stretches: how many a batch holds, on average; spread: standard deviation of the batches' mean steering."""
+    """stretches: how many a batch holds, on average; spread: standard deviation of the batches' mean |steering|.
+
+    Of the amount and not of the signed steering, which mirrored samples bring to 0 in any batch.
+    """
 
     stretches: float
     spread: float
@@ -39,4 +42,4 @@ def quality(drive: Drive, order: Order, batch_size: int) -> Quality:
     batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
     ranked = np.sort(drive.stretch[batches], axis=1)
     stretches = 1 + (np.diff(ranked, axis=1) != 0).sum(axis=1)
-    return Quality(float(stretches.mean()), float(drive.steering[batches].mean(axis=1).std()))
+    return Quality(float(stretches.mean()), float(np.abs(drive.steering[batches]).mean(axis=1).std()))
