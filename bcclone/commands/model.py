@@ -60,7 +60,7 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
         + "\n".join(f"{name:<13} {text}" for name, text in STRATEGIES.items()),
     )
     feed.add_argument("--feed", choices=STRATEGIES, metavar="NAME", help="one of those (what suits store and memory)")
-    feed.add_argument("--chunk-size", type=int, help="samples that hdf5-chunks shuffles together (4096)")
+    feed.add_argument("--chunk-size", type=int, help="samples that hdf5-chunks shuffles together (16384)")
     feed.add_argument("--workers", type=int, help="processes or threads that fetch (0: what suits the feed)")
     feed.add_argument("--max-queue-size", type=int, help="batches fetched ahead (0: what suits the feed)")
     feed.add_argument(

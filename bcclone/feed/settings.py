@@ -26,7 +26,7 @@ class FeedSettings:
     """
 
     feed: str = "hdf5-shuffle"
-    chunk_size: int = 4096
+    chunk_size: int = 16_384
     workers: int = 0
     max_queue_size: int = 0
     multiprocessing: bool = False

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # a loader process has no use for what these load
     from bcclone.samples import SampleTable
     from bcclone.store import Store
 
+_CACHED_BYTES = 1 << 20  # a core's second cache on most processors of these years
+
 
 class Samples(Protocol):
     """What samples are drawn from, a Store or a recording's image files."""
@@ -97,14 +99,17 @@ class MemorySource:
         return len(self.columns.frame)
 
     def fill(self, positions: Order, images: Image) -> None:
-        """Copy and flip in one step."""
-        frames = self.frames
-        sources = zip(self.columns.frame[positions].tolist(), self.columns.flipped[positions].tolist(), strict=True)
-        for place, (frame, flipped) in enumerate(sources):
-            if flipped:  # straight into the batch: a reversed copy in NumPy is ten times slower
-                cv2.flip(frames[frame], 1, dst=images[place])
-            else:
-                images[place] = frames[frame]
+        """Copy some frames in one call, and flip them in place while the processor's cache still has them.
+
+        Frame by frame, into the batch at once, each copy would wait for the interpreter lock: half as fast.
+        """
+        frame, flipped = self.columns.frame[positions], self.columns.flipped[positions]
+        count = max(_CACHED_BYTES // int(np.prod(self.shape)), 1)
+        for start in range(0, len(frame), count):
+            block = images[start : start + count]
+            np.take(self.frames, frame[start : start + count], axis=0, out=block, mode="clip")
+            for place in np.flatnonzero(flipped[start : start + count]).tolist():
+                cv2.flip(block[place], 1, dst=block[place])
 
     def close(self) -> None:
         """Let go of the frames."""

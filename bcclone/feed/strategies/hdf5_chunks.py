@@ -33,4 +33,4 @@ class ReadAheadFetcher(ThreadFetcher):
             for positions in batches(order, self._batch_size):
                 done += len(positions)
                 reader.wait_for(done)
-                yield self._gather(positions)
+                yield self._reader.read(positions)

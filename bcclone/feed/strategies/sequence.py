@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import keras
 
 from bcclone.feed.batch import Batch
 from bcclone.feed.feed import Feed
 from bcclone.feed.order import Order, shuffled
+from bcclone.feed.reader import Reader
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import Source, StoreSource
-from bcclone.feed.workers.pool import Arrays, ReadingPool, read_batch
+from bcclone.feed.source import StoreSource
+from bcclone.feed.workers.pool import ReadingPool
 from bcclone.store import Store
 
 _WORKERS = 6
@@ -27,13 +29,14 @@ _QUEUE_SIZE = 32
 def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
     """Return the feed of the training samples."""
     source = StoreSource.of(store)
+    queue_size, workers = settings.max_queue_size or _QUEUE_SIZE, settings.workers or _WORKERS
     dataset = SampleDataset(
-        source,
+        Reader(source, batch_size, kept=queue_size + workers),
         partial(shuffled, len(source), seed),
         batch_size,
-        workers=settings.workers or _WORKERS,
+        workers=workers,
         use_multiprocessing=settings.multiprocessing,
-        max_queue_size=settings.max_queue_size or _QUEUE_SIZE,
+        max_queue_size=queue_size,
     )
     return DatasetFeed(dataset, settings.start_method)
 
@@ -41,9 +44,9 @@ def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     """The batches of an epoch by their number. order: epoch -> positions; the remaining options are Keras's."""
 
-    def __init__(self, source: Source, order: Callable[[int], Order], batch_size: int, **options: int) -> None:
+    def __init__(self, reader: Reader, order: Callable[[int], Order], batch_size: int, **options: int) -> None:
         super().__init__(**options)
-        self.source, self._order, self._batch_size = source, order, batch_size
+        self.reader, self._order, self._batch_size = reader, order, batch_size
         self.begin(1)
 
     def begin(self, epoch: int, start: int = 0) -> None:
@@ -58,8 +61,9 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         """Return the number of batches."""
         return -(-len(self._positions) // self._batch_size)
 
-    def __getitem__(self, number: int) -> Arrays:
-        return read_batch(self.source, self.positions(number))
+    def __getitem__(self, number: int) -> tuple[Any, Any]:
+        batch = self.reader.read(self.positions(number))
+        return batch.images, batch.steering
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; Keras calls it."""
@@ -71,31 +75,31 @@ class DatasetFeed(Feed):
 
     def __init__(self, dataset: SampleDataset, start_method: str) -> None:
         self._dataset = dataset
-        self._pool = ReadingPool(dataset.source, dataset.workers, start_method if dataset.use_multiprocessing else "")
+        self._pool = ReadingPool(dataset.reader, dataset.workers, start_method if dataset.use_multiprocessing else "")
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
-        return len(self._dataset.source)
+        return len(self._dataset.reader.source)
 
     @contextmanager
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
         """Give the batches of an epoch."""
         self._dataset.begin(number, start)
-        pending: deque[Future[Arrays]] = deque()
+        pending: deque[Future[Batch]] = deque()
         try:
             yield self._batches(pending)
         finally:
             for future in pending:
                 future.cancel()
 
-    def _batches(self, pending: deque[Future[Arrays]]) -> Iterator[Batch]:
+    def _batches(self, pending: deque[Future[Batch]]) -> Iterator[Batch]:
         numbers = iter(range(len(self._dataset)))
         while True:
             while len(pending) < self._dataset.max_queue_size and (number := next(numbers, None)) is not None:
                 pending.append(self._pool.submit(self._dataset.positions(number)))
             if not pending:
                 return
-            yield Batch(*self._pool.result(pending.popleft()))
+            yield self._pool.result(pending.popleft())
 
     def close(self) -> None:
         """End the workers."""

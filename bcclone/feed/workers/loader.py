@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from bcclone.errors import UserError
+from bcclone.feed.buffers import PAGE, to_middle_of_page
 from bcclone.feed.order import Order
 from bcclone.feed.source import Source
 from bcclone.images import Image
@@ -43,11 +44,13 @@ class Slots:
     def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, int, int]) -> None:
         self.count, self.shape = count, shape
         self._bytes = batch_size * int(np.prod(shape))
-        self._memory = context.RawArray("B", count * self._bytes)
+        self._memory = context.RawArray("B", count * self._bytes + PAGE)
+        self._start = to_middle_of_page(memoryview(self._memory).cast("B"))  # in each process: all map whole pages
 
     def memory(self, slot: int) -> memoryview:
         """Return the bytes of a slot."""
-        return memoryview(self._memory).cast("B")[slot * self._bytes : (slot + 1) * self._bytes]
+        start = self._start + slot * self._bytes
+        return memoryview(self._memory).cast("B")[start : start + self._bytes]
 
     def images(self, slot: int, count: int) -> Image:
         """Return a slot as uint8 (count, height, width, 3)."""

@@ -4,44 +4,38 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from multiprocessing import get_context
 
-import numpy as np
-import numpy.typing as npt
-
+from bcclone.feed.batch import Batch
 from bcclone.feed.order import Order
-from bcclone.feed.source import Source
+from bcclone.feed.reader import Reader
 from bcclone.feed.workers.loader import LoaderError, become_worker, interrupts_kept_from_children
-from bcclone.images import Image
-
-Arrays = tuple[Image, npt.NDArray[np.float32]]  # images and steering, as a Batch has them
 
 
 class ReadingPool:
     """Workers that read batches. start_method: "" for threads, else that of the processes."""
 
-    def __init__(self, source: Source, workers: int, start_method: str) -> None:
+    def __init__(self, reader: Reader, workers: int, start_method: str) -> None:
         self._executor: Executor
-        self._read: Callable[[Order], Arrays]
+        self._read: Callable[[Order], Batch]
         if start_method:
             context = get_context(start_method)
-            self._executor = ProcessPoolExecutor(workers, context, _begin_worker, (source,))
+            self._executor = ProcessPoolExecutor(workers, context, _begin_worker, (reader,))
             self._read = _read_in_worker
             with interrupts_kept_from_children():  # the first request starts them
                 self._executor.submit(_nothing).result()
         else:
             self._executor = ThreadPoolExecutor(workers, "bcclone-pool")
-            self._read = partial(read_batch, source)
+            self._read = reader.read
 
-    def submit(self, positions: Order) -> "Future[Arrays]":
+    def submit(self, positions: Order) -> "Future[Batch]":
         """Ask for the samples at these positions."""
         try:
             return self._executor.submit(self._read, positions)
         except BrokenProcessPool:
             raise _death() from None
 
-    def result(self, future: "Future[Arrays]") -> Arrays:
+    def result(self, future: "Future[Batch]") -> Batch:
         """Wait for what was asked for; raises what the worker raised, or LoaderError when one has died."""
         try:
             return future.result()
@@ -53,27 +47,21 @@ class ReadingPool:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def read_batch(source: Source, positions: Order) -> Arrays:
-    """Return the samples at these positions, in memory of their own."""
-    images = np.empty((len(positions), *source.shape), np.uint8)
-    source.fill(positions, images)
-    return images, source.columns.steering_of(positions)
-
-
 def _death() -> LoaderError:
     return LoaderError.died("a loader process was killed")
 
 
-_this_worker = threading.local()  # of a process: the source that it reads, which is sent only once
+_this_worker = threading.local()  # of a process: its reader, which is sent only once
 
 
-def _begin_worker(source: Source) -> None:
+def _begin_worker(reader: Reader) -> None:
     become_worker()
-    _this_worker.source = source
+    _this_worker.reader = reader
 
 
-def _read_in_worker(positions: Order) -> Arrays:
-    return read_batch(_this_worker.source, positions)
+def _read_in_worker(positions: Order) -> Batch:
+    batch: Batch = _this_worker.reader.read(positions)
+    return batch
 
 
 def _nothing() -> None:

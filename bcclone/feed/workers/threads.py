@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from bcclone.feed.batch import Batch
-from bcclone.feed.buffers import Buffers
 from bcclone.feed.order import Order, batches
+from bcclone.feed.reader import Reader
 from bcclone.feed.source import Source
 from bcclone.feed.workers.prefetch import Prefetch
 
@@ -17,7 +17,7 @@ class ThreadFetcher:
 
     def __init__(self, source: Source, batch_size: int, ahead: int = 0) -> None:
         self._source, self._batch_size, self._ahead = source, batch_size, ahead or _AHEAD
-        self._buffers = Buffers(batch_size, source.shape, kept=self._ahead + 2)
+        self._reader = Reader(source, batch_size, kept=self._ahead + 2)
 
     def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:
         """Return the batches of these positions."""
@@ -25,12 +25,7 @@ class ThreadFetcher:
 
     def _batches(self, order: Order) -> Iterator[Batch]:
         for positions in batches(order, self._batch_size):
-            yield self._gather(positions)
-
-    def _gather(self, positions: Order) -> Batch:
-        images = self._buffers.take(len(positions))
-        self._source.fill(positions, images)
-        return Batch(images, self._source.columns.steering_of(positions))
+            yield self._reader.read(positions)
 
     def close(self) -> None:
         """Close the source."""
