@@ -1,5 +1,6 @@
 """Room for batches that is used again as soon as nobody holds what lies in it."""
 
+import math
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +17,7 @@ def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], obj
 
     TensorFlow takes over an aligned array without copying it, so nobody can say earlier that it is done with.
     """
-    owner = np.frombuffer(memory, np.uint8, int(np.prod(shape)))  # which every array made from it keeps alive
+    owner = np.frombuffer(memory, np.uint8, math.prod(shape))  # which every array made from it keeps alive
     weakref.finalize(owner, give_back).atexit = False
     return owner.reshape(shape)
 
@@ -38,7 +39,7 @@ class Buffers:
     """
 
     def __init__(self, batch_size: int, shape: tuple[int, int, int], kept: int) -> None:
-        self._shape, self._size = shape, batch_size * int(np.prod(shape))
+        self._shape, self._size = shape, batch_size * math.prod(shape)
         self._free: deque[memoryview] = deque(maxlen=kept)
 
     def take(self, count: int) -> Image:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # a loader process has no use for what these load
     from bcclone.samples import SampleTable
     from bcclone.store import Store
 
-_CACHED_BYTES = 1 << 20  # a core's second cache on most processors of these years
+_CACHED_BYTES = 3 << 19  # little more than a core's second cache on most processors of these years
 
 
 class Samples(Protocol):

@@ -10,11 +10,11 @@ from typing import Self
 
 from bcclone.feed.batch import Batch
 
-_Results = queue.Queue[Batch | Exception | None]
+_Result = Batch | Exception | None
 
 
 class Prefetch:
-    """A thread that gets the next batches while the current one is trained on.
+    """A thread that gets the next batches while the current one is trained on, at most `ahead` of them.
 
     The thread ends when its batches are used up, the block is left, or the process ends, also where Ctrl-C came
     before the block was entered or while it was left; what the thread raises is raised here. batches: closed by the
@@ -22,12 +22,15 @@ class Prefetch:
     """
 
     def __init__(self, batches: Iterator[Batch], ahead: int) -> None:
-        self._results: _Results = queue.Queue(ahead)
-        self._stop = threading.Event()
-        work = (batches, self._results, self._stop)
+        # these queues are of C and cost a tenth of queue.Queue; a token is leave to get one batch more
+        self._results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
+        self._tokens: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        for _ in range(ahead):
+            self._tokens.put(True)
+        work = (batches, self._tokens, self._results)
         self._thread = threading.Thread(target=_get_all, args=work, name="bcclone-feed", daemon=True)
         # a daemon thread inside OpenCV when Python shuts down would abort the process
-        weakref.finalize(self, _end, self._thread, self._stop, self._results)
+        weakref.finalize(self, _end, self._thread, self._tokens)
 
     def __enter__(self) -> Iterator[Batch]:
         self._thread.start()
@@ -36,27 +39,29 @@ class Prefetch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _end(self._thread, self._stop, self._results)
+        _end(self._thread, self._tokens)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Batch:
-        item = self._results.get()
-        if isinstance(item, Batch):
-            return item
-        self._results.put(item)  # asked again, it ends again
-        if item is None:
+        result = self._results.get()
+        if isinstance(result, Batch):
+            self._tokens.put(True)
+            return result
+        self._results.put(result)  # asked again, it ends again
+        if result is None:
             raise StopIteration
-        raise item
+        raise result
 
 
-def _get_all(batches: Iterator[Batch], results: _Results, stop: threading.Event) -> None:
+def _get_all(
+    batches: Iterator[Batch], tokens: "queue.SimpleQueue[bool]", results: "queue.SimpleQueue[_Result]"
+) -> None:
     try:
-        for batch in batches:
+        while tokens.get() and (batch := next(batches, None)) is not None:
             results.put(batch)
-            if stop.is_set():
-                break
+            del batch  # or its memory could not be used again
         results.put(None)
     except Exception as error:  # the trainer must hear of it, or it would wait for ever
         results.put(error)
@@ -65,8 +70,10 @@ def _get_all(batches: Iterator[Batch], results: _Results, stop: threading.Event)
             batches.close()
 
 
-def _end(thread: threading.Thread, stop: threading.Event, results: _Results) -> None:
-    stop.set()
-    while thread.is_alive():
-        with contextlib.suppress(queue.Empty):  # it may be waiting for room
-            results.get(timeout=0.05)
+def _end(thread: threading.Thread, tokens: "queue.SimpleQueue[bool]") -> None:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            tokens.get_nowait()
+    tokens.put(False)
+    if thread.ident is not None:
+        thread.join()
