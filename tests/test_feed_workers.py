@@ -95,6 +95,23 @@ def loaders():
     return [process for process in own if "resource_tracker" not in " ".join(process.cmdline())]
 
 
+def running_after(processes, seconds):
+    """Wait until the processes have ended, at most so long; return those that have not. A zombie has ended."""
+    until = time.monotonic() + seconds
+    while alive := [process for process in processes if runs(process)]:
+        if time.monotonic() > until:
+            break
+        time.sleep(0.05)
+    return alive
+
+
+def runs(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def shared_memory_of(pid):
     """Return the names of memory that a process shares with its children; multiprocessing begins them with its pid."""
     memory, temporary = Path("/dev/shm"), Path(tempfile.gettempdir())
@@ -262,8 +279,7 @@ def test_no_process_outlives_a_killed_trainer(simulated_store, tmp_path, name, s
     assert len(children) >= (1 if name == "queue" else 2)
     trainer.kill()
     trainer.communicate()
-    _, alive = psutil.wait_procs(children, timeout=SECONDS_TO_END)
-    assert not alive
+    assert not running_after(children, SECONDS_TO_END)
     assert not shared_memory_of(trainer.pid)
 
 
@@ -300,11 +316,11 @@ def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_stor
     run = training(simulated_store, tmp_path, *options, start_new_session=True)
     processes = psutil.Process(run.pid).children(recursive=True)
     os.killpg(run.pid, signal.SIGINT)
-    told = run.communicate(timeout=30)[1]
+    told = run.communicate(timeout=60)[1]
     assert run.returncode == 130
     assert "--resume" in told
     assert "Traceback" not in told
-    assert not psutil.wait_procs(processes, timeout=SECONDS_TO_END)[1]
+    assert not running_after(processes, 60)
 
 
 def test_a_killed_loader_ends_training_with_its_error(simulated_store, tmp_path):
@@ -313,12 +329,14 @@ def test_a_killed_loader_ends_training_with_its_error(simulated_store, tmp_path)
     loader = next(process for process in processes if "resource_tracker" not in " ".join(process.cmdline()))
     begun = time.monotonic()
     loader.kill()
-    told = run.communicate(timeout=30)[1]
-    assert time.monotonic() - begun < SECONDS_TO_END
+    told = ""
+    while "was killed by signal 9" not in told:
+        told += run.stderr.readline()
+        assert time.monotonic() - begun < SECONDS_TO_END
+    told += run.communicate(timeout=60)[1]
     assert run.returncode == 1
-    assert "was killed by signal 9" in told
     assert "Traceback" not in told
-    assert not psutil.wait_procs(processes, timeout=SECONDS_TO_END)[1]
+    assert not running_after(processes, 60)
 
 
 def test_a_spoilt_image_ends_training_from_files_with_its_name(simulated_recording, tmp_path):

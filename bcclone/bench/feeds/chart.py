@@ -32,6 +32,6 @@ def draw_chart(figures: Mapping[str, Any], path: Path) -> None:
     axes.set_yticks(range(len(bars)), [name for _, name, _ in bars])
     axes.set(xscale="log", xlabel="samples a second (logarithmic)")
     axes.margins(x=0.15)
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="lower right", fontsize=8, framealpha=1.0)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
