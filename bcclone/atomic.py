@@ -80,6 +80,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def file_version(path: Path) -> tuple[int, int]:
+    """Return what is another when a file was written anew."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
 def check_output(path: Path, force: bool, remedy: str) -> None:
     """Raise UserError when `path` is there already and not to be replaced, or cannot be written at all.
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bcclone.atomic import EarlyFlush
+from bcclone.atomic import EarlyFlush, file_version
 from bcclone.checksum import joined
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
@@ -176,6 +176,7 @@ class Store:
             )
         if not os.access(path, os.R_OK):
             raise UserError(f"{path}: no permission to read it")
+        self.version = file_version(path)
         try:
             with h5py.File(path, "r") as file:
                 self._read(file)

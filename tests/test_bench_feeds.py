@@ -103,7 +103,9 @@ def test_a_meter_counts_only_what_comes_behind_the_warming():
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells what memory is shared")
 def test_a_meter_sees_the_memory_that_a_contestant_takes():
     meter = Meter(Turn(warm_samples=1, seconds=0.0))
-    memory = mmap.mmap(-1, 50_000_000)  # new, whatever the process has freed before
+    memory = mmap.mmap(
+        -1, 50_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    )  # new, whatever the process has freed before
     taken = np.frombuffer(memory, np.uint8)
     taken[:] = 1
     while meter.take(1):

@@ -1,13 +1,11 @@
 """What fetches for a feed ends as it must: with its error, with the epoch, with the trainer, and leaves nothing."""
 
 import gc
-import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -22,6 +20,7 @@ from bcclone.feed.buffers import Buffers
 from bcclone.feed.feed import Feed
 from bcclone.feed.opening import open_feed, open_validation_feed
 from bcclone.feed.order import sequential
+from bcclone.feed.reader import Reader
 from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import Columns, MemorySource
 from bcclone.feed.workers.loader import LoaderError
@@ -36,7 +35,7 @@ from tests.conftest import ROOT, command, run_script
 
 SHAPE = (8, 8, 3)
 SECONDS_TO_END = 5  # what a user has to wait at most
-started_alike = pytest.mark.parametrize("start_method", ["spawn", "fork"])
+started_alike = pytest.mark.parametrize("start_method", ["spawn", *(["fork"] if sys.platform == "linux" else [])])
 
 
 class Faulty(MemorySource):
@@ -69,7 +68,25 @@ def fetchers(start_method):
         "thread": lambda source: ThreadFetcher(source, 10),
         "pipe": lambda source: PipeFetcher(source, 10, 4, start_method),
         "shared memory": lambda source: SharedMemoryFetcher(source, 10, 2, 8, start_method),
+        "tf-data": tf_data_fetcher,
     }
+
+
+def tf_data_fetcher(source):
+    from bcclone.feed.strategies.tf_data import PipelineFetcher
+
+    return PipelineFetcher(source, 10, FeedSettings("tf-data"))
+
+
+def dataset_feed(source, start_method):
+    from bcclone.feed.strategies.sequence import DatasetFeed, SampleDataset
+
+    processes = bool(start_method)
+    reader = Reader(source, 10, kept=4)
+    dataset = SampleDataset(
+        reader, lambda epoch: sequential(len(source)), 10, workers=2, use_multiprocessing=processes, max_queue_size=4
+    )
+    return DatasetFeed(dataset, start_method)
 
 
 def feed_of(source, fetcher):
@@ -112,10 +129,9 @@ def runs(process):
         return False
 
 
-def shared_memory_of(pid):
-    """Return the names of memory that a process shares with its children; multiprocessing begins them with its pid."""
-    memory, temporary = Path("/dev/shm"), Path(tempfile.gettempdir())
-    return [*memory.glob(f"pym-{pid}-*"), *temporary.glob(f"pymp-*/pym-{pid}-*")]
+def shared_memory():
+    """Return the named pieces of shared memory that Python's modules make, of any process."""
+    return {path for prefix in ("pym-", "psm_") for path in Path("/dev/shm").glob(f"{prefix}*")}
 
 
 def feed_threads():
@@ -124,17 +140,22 @@ def feed_threads():
 
 @pytest.fixture(autouse=True)
 def nothing_is_left():
+    before = shared_memory()
     yield
     assert not loaders()
     assert not feed_threads()
-    assert not shared_memory_of(os.getpid())
+    assert shared_memory() <= before
 
 
+@pytest.mark.parametrize("kind", ["thread", "pipe", "shared memory", "tf-data", "dataset", "dataset, processes"])
 @started_alike
-@pytest.mark.parametrize("kind", ["thread", "pipe", "shared memory"])
 def test_what_a_worker_raises_is_raised_in_the_trainer_and_does_not_end_the_feed(kind, start_method):
     source = Faulty("error")
-    with feed_of(source, fetchers(start_method)[kind](source)) as feed:
+    if kind.startswith("dataset"):
+        opened = dataset_feed(source, start_method if "processes" in kind else "")
+    else:
+        opened = feed_of(source, fetchers(start_method)[kind](source))
+    with opened as feed:
         for _ in range(2):
             count, error = count_epoch(feed)
             assert (count, type(error), str(error)) == (150, ValueError, "frame 150 is spoilt")
@@ -161,8 +182,9 @@ def test_a_worker_that_dies_ends_the_feed_with_a_message(kind, start_method):
 
 def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
     source = Faulty("stuck")  # the second process has batch 15 to load, and sleeps
-    with feed_of(source, SharedMemoryFetcher(source, 10, 2, 32, "spawn")) as feed:
-        idle, _ = sorted(multiprocessing.active_children(), key=lambda process: process.pid)
+    fetcher = SharedMemoryFetcher(source, 10, 2, 32, "spawn")
+    with feed_of(source, fetcher) as feed:
+        idle = fetcher._loaders[0].process
 
         def train():
             with feed.epoch(1) as batches:
@@ -178,6 +200,7 @@ def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
 def test_a_killed_process_of_the_sequence_ends_it_with_a_message(simulated_store, start_method):
     settings = FeedSettings("sequence", workers=2, multiprocessing=True, start_method=start_method)
     with Store(simulated_store) as store, open_feed(store, settings, 16, 0) as feed:
+        assert count_epoch(feed)[1] is None
         loaders()[0].kill()
         error = None
         while error is None:
@@ -231,6 +254,26 @@ def test_who_keeps_all_batches_of_shared_memory_gets_copies_and_not_a_deadlock()
         assert [batch.images[0, 0, 0, 0] for batch in kept] == list(range(0, 150, 10))
 
 
+def test_any_number_of_slots_may_wait_without_filling_a_pipe():
+    """An answer takes a small message, of which a socket holds some hundred."""
+    size = 2000
+    columns = Columns(np.zeros(size, np.uint32), np.zeros(size, bool), np.zeros(size, np.float32))
+    source = MemorySource(columns, np.zeros((1, *SHAPE), np.uint8))
+    with feed_of(source, SharedMemoryFetcher(source, 1, 1, 1500, "spawn")) as feed:
+        assert count_epoch(feed) == (size, None)
+
+
+def test_a_store_that_is_written_anew_is_not_read_by_a_loader(simulated_store, tmp_path):
+    path = tmp_path / "data.h5"
+    shutil.copy(simulated_store, path)
+    with Store(path) as store:
+        os.utime(path, ns=(1, 1))
+        settings = FeedSettings("workers", workers=1)
+        with open_feed(store, settings, 16, 0) as feed:
+            _, error = count_epoch(feed)
+    assert isinstance(error, UserError)
+
+
 def test_a_feed_that_was_never_left_ends_with_its_process():
     """Ctrl-C can come between a thread's start and the block; a thread left inside OpenCV would abort Python."""
     script = """
@@ -280,7 +323,6 @@ def test_no_process_outlives_a_killed_trainer(simulated_store, tmp_path, name, s
     trainer.kill()
     trainer.communicate()
     assert not running_after(children, SECONDS_TO_END)
-    assert not shared_memory_of(trainer.pid)
 
 
 def training(store, folder, *options, **popen):
@@ -331,7 +373,8 @@ def test_a_killed_loader_ends_training_with_its_error(simulated_store, tmp_path)
     loader.kill()
     told = ""
     while "was killed by signal 9" not in told:
-        told += run.stderr.readline()
+        told += (line := run.stderr.readline())
+        assert line, told
         assert time.monotonic() - begun < SECONDS_TO_END
     told += run.communicate(timeout=60)[1]
     assert run.returncode == 1

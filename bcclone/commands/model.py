@@ -70,6 +70,8 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
+    from bcclone.feed.opening import check_feed
+
     _check_output_name(arguments)
     with _opened(arguments.data) as data:
         task = Task(str(data.path.resolve()), data.content_hash, str(arguments.output.resolve()))
@@ -78,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             say(f"note: {arguments.runs} holds no run of {data.path} for {arguments.output}; starting afresh")
         _check_output(arguments, folder)
         feed = _resumed_feed(arguments, folder) if folder else _new_feed(arguments, data)
+        check_feed(data, feed)
         settings = _resumed_settings(arguments, folder) if folder else _new_settings(arguments)
         if folder and (done := folder.result):
             return _already_complete(arguments, folder, done)
@@ -123,10 +126,8 @@ def _train(
     feed: FeedSettings,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Train in the folder of the run that is resumed, or in a new one; return it and the result."""
-    from bcclone.feed.opening import check_feed
     from bcclone.tensorflow_quietly import load_tensorflow
 
-    check_feed(data, feed)
     device = load_tensorflow()
     from bcclone.train.loop import prepare, train
 

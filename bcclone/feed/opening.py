@@ -14,6 +14,7 @@ from bcclone.memory import available_memory
 from bcclone.store import Store
 
 _SHARE_OF_MEMORY = 0.8  # the network wants some, too
+_COPIES = {"memory": 1, "device": 2}  # of the frames in memory; TensorFlow copies what it is given
 
 TrainingData = Store | FileSamples
 
@@ -32,13 +33,24 @@ def open_feed(data: TrainingData, settings: FeedSettings, batch_size: int, seed:
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
-    """Raise UserError when the samples are not in a form that the strategy reads."""
+    """Raise UserError when the samples are not in a form that the strategy reads, or do not fit into memory."""
     if settings.feed == "files" and isinstance(data, Store):
         raise UserError(f"{data.path}: --feed files reads images; give it the recording that the store was made of")
     if settings.feed != "files" and not isinstance(data, Store):
         raise UserError(
             f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
             "-o data.h5, or take --feed files"
+        )
+    if settings.feed in _COPIES and isinstance(data, Store):
+        _check_memory(data, _COPIES[settings.feed])
+
+
+def _check_memory(store: Store, copies: int) -> None:
+    needed, available = copies * store.frames.nbytes / 1e9, available_memory()
+    if available is not None and needed > _SHARE_OF_MEMORY * available / 1e9:
+        raise UserError(
+            f"{store.path}: its frames take {needed:.1f} GB on their way into memory, and {available / 1e9:.1f} GB are "
+            "available; take --feed hdf5-chunks, which needs little"
         )
 
 

@@ -18,7 +18,7 @@ from bcclone.feed.source import StoreSource
 
 _WINDOWS_AHEAD = 2
 _SCRATCH_BYTES = 1 << 18
-_READS_AT_ONCE = 256
+_READS_AT_ONCE = 32
 _GAP_FRAMES = 16  # read over, rather than begin a new stretch
 
 

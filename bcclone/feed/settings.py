@@ -15,6 +15,8 @@ STRATEGIES = {
     "device": "the frames live on the device that trains and are gathered there, shuffled",
 }
 
+_MOST_WORKERS = 60  # Windows waits for no more than 63 things at once
+
 
 @dataclass(frozen=True)
 class FeedSettings:
@@ -22,7 +24,7 @@ class FeedSettings:
 
     chunk_size: samples that `hdf5-chunks` shuffles together; workers: processes or threads that fetch, 0 for what
     suits the strategy; max_queue_size: batches that are fetched ahead, 0 likewise; multiprocessing: `sequence` works
-    with processes instead of threads; start_method: of processes, "spawn", "fork" or "forkserver".
+    with processes instead of threads; start_method: of processes, "spawn" or "fork".
     """
 
     feed: str = "hdf5-shuffle"
@@ -37,10 +39,12 @@ class FeedSettings:
             raise ValueError(f"feed {self.feed!r}, expected one of {', '.join(STRATEGIES)}")
         if self.chunk_size < 1:
             raise ValueError(f"chunk size {self.chunk_size}, expected 1 or more samples")
-        if not 0 <= self.workers <= 256:
-            raise ValueError(f"workers {self.workers}, expected 1 to 256, or 0 for what suits the feed")
+        if not 0 <= self.workers <= _MOST_WORKERS:
+            raise ValueError(f"workers {self.workers}, expected 1 to {_MOST_WORKERS}, or 0 for what suits the feed")
         if not 0 <= self.max_queue_size <= 4096:
             raise ValueError(f"max queue size {self.max_queue_size}, expected 1 to 4096, or 0 for what suits the feed")
+        if self.start_method not in ("spawn", "fork"):
+            raise ValueError(f"start method {self.start_method!r}, expected spawn or fork")
 
     @property
     def ordering(self) -> tuple[str, int]:

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.atomic import file_version
 from bcclone.decode import read_frame
 from bcclone.errors import UserError
 from bcclone.feed.order import Order
 from bcclone.images import BadImage, Image, Preprocessing
-from bcclone.memory import available_memory
 
 if TYPE_CHECKING:  # a loader process has no use for what these load
     from bcclone.file_samples import FileSamples
@@ -84,15 +84,9 @@ class MemorySource:
 
     @classmethod
     def of(cls, store: "Store") -> "MemorySource":
-        """Read the frames of the training samples; raises UserError when they do not fit into memory."""
+        """Read the frames of the training samples."""
         columns = Columns.of(store)
         used, places = np.unique(columns.frame, return_inverse=True)
-        needed, available = len(used) * store.frames[:1].nbytes, available_memory()
-        if available is not None and needed > available:
-            raise UserError(
-                f"{store.path}: its frames take {needed / 1e9:.1f} GB, and {available / 1e9:.1f} GB of memory are "
-                "available; take --feed hdf5-chunks, which needs little"
-            )
         return MemorySource(replace(columns, frame=places.astype(np.uint32)), np.asarray(store.frames[used]))
 
     def __len__(self) -> int:
@@ -119,15 +113,15 @@ class MemorySource:
 class StoreSource(MemorySource):
     """A store's frames, memory-mapped: the system reads what is asked for, and keeps what it has room for."""
 
-    def __init__(self, columns: Columns, path: Path, offset: int, shape: tuple[int, ...]) -> None:
-        self.path, self.offset = path, offset
-        frames = np.memmap(path, np.uint8, "r", offset, shape) if shape[0] else np.empty(shape, np.uint8)
+    def __init__(self, columns: Columns, frames: Image, path: Path, offset: int, version: tuple[int, int]) -> None:
         super().__init__(columns, frames.view(np.ndarray))  # a memmap's own indexing takes as long as the copy
+        self.path, self.offset, self._version = path, offset, version
 
     @classmethod
     def of(cls, store: "Store", validation: bool = False) -> "StoreSource":
         """Take the training or the validation samples of a store."""
-        return StoreSource(Columns.of(store, validation), store.path, store.frames_offset, store.frames.shape)
+        columns = Columns.of(store, validation)
+        return StoreSource(columns, store.frames, store.path, store.frames_offset, store.version)
 
     def bytes_of(self, first: int, last: int) -> tuple[int, int]:
         """Return where in the file these frames begin, and how many bytes they are."""
@@ -135,7 +129,17 @@ class StoreSource(MemorySource):
         return self.offset + first * frame_bytes, (last - first + 1) * frame_bytes
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.columns, self.path, self.offset, self.frames.shape)
+        return _open_again, (self.columns, self.path, self.offset, self.frames.shape, self._version)
+
+
+def _open_again(
+    columns: Columns, path: Path, offset: int, shape: tuple[int, ...], version: tuple[int, int]
+) -> StoreSource:
+    """Map a store's frames in another process; raises UserError when it is not the same store any more."""
+    if not path.exists() or file_version(path) != version:
+        raise UserError(f"{path}: the store has been written anew, or is gone, since training began")
+    frames = np.memmap(path, np.uint8, "r", offset, shape) if shape[0] else np.empty(shape, np.uint8)
+    return StoreSource(columns, frames, path, offset, version)
 
 
 class FileSource:

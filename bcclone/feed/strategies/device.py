@@ -16,7 +16,7 @@ from bcclone.store import Store
 
 
 def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples; raises UserError when their frames do not fit."""
+    """Return the feed of the training samples; raises UserError when the device has no room for their frames."""
     source = MemorySource.of(store)
     device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
     return Feed.shuffled(len(source), seed, DeviceFetcher(TensorSource(source, device), batch_size))
@@ -40,7 +40,8 @@ class DeviceFetcher:
     def _batches(self, positions: Any, size: int) -> Iterator[Batch]:
         for start in range(0, size, self._batch_size):
             with tf.device(self._source.device):
-                yield Batch(*self._gather(positions[start : start + self._batch_size]))
+                batch = Batch(*self._gather(positions[start : start + self._batch_size]))
+            yield batch  # outside: the network trains where it likes
 
     def _gather_batch(self, positions: Any) -> tuple[Any, Any]:
         return self._source.gather(positions)

@@ -8,7 +8,7 @@ from bcclone.store import Store
 
 
 def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples; raises UserError when their frames do not fit into memory."""
+    """Return the feed of the training samples."""
     source = MemorySource.of(store)
     fetcher = ThreadFetcher(source, batch_size, settings.max_queue_size)
     return Feed.shuffled(len(source), seed, fetcher)

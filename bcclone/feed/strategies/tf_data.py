@@ -32,6 +32,7 @@ class PipelineFetcher:
     def __init__(self, source: Source, batch_size: int, settings: FeedSettings) -> None:
         self._source, self._batch_size = source, batch_size
         self._reader = Reader(source, batch_size, kept=_KEPT)
+        self._error: Exception | None = None
         self._calls = settings.workers or tf.data.AUTOTUNE
         self._ahead = settings.max_queue_size or tf.data.AUTOTUNE
 
@@ -41,14 +42,28 @@ class PipelineFetcher:
         with tf.device("CPU:0"):
             positions = tf.data.Dataset.from_tensor_slices(order).batch(self._batch_size)
             pipeline = positions.map(self._read_in_graph, num_parallel_calls=self._calls).prefetch(self._ahead)
-            yield (Batch(images, steering) for images, steering in pipeline)
+        yield self._batches(pipeline)  # outside: the network trains where it likes
+
+    def _batches(self, pipeline: Any) -> Iterator[Batch]:
+        try:
+            for images, steering in pipeline:
+                yield Batch(images, steering)
+        except tf.errors.OpError:
+            if self._error is None:
+                raise
+            error, self._error = self._error, None
+            raise error from None
 
     def _read_in_graph(self, positions: Any) -> tuple[Any, Any]:
         images, steering = tf.numpy_function(self._read, [positions], (tf.uint8, tf.float32))
         return tf.ensure_shape(images, (None, *self._source.shape)), tf.ensure_shape(steering, (None, 1))
 
     def _read(self, positions: Order) -> tuple[Any, Any]:
-        batch = self._reader.read(positions)
+        try:
+            batch = self._reader.read(positions)
+        except Exception as error:  # TensorFlow makes one of its own of it
+            self._error = error
+            raise
         return batch.images, batch.steering
 
     def close(self) -> None:

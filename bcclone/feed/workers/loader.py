@@ -1,10 +1,12 @@
 """A process that fills batches: its two ends, and what becomes of its errors and of its death."""
 
 import contextlib
+import math
 import multiprocessing
 import os
 import pickle
 import signal
+import struct
 import sys
 import threading
 import time
@@ -24,6 +26,9 @@ from bcclone.images import Image
 
 _DONE = _END = b""
 _PATIENCE_SECONDS = 2.0
+_REQUEST = struct.Struct("II")  # slot, count
+_POSITION_BYTES = 4
+MOST_ASKED = 8
 
 
 class LoaderError(UserError):
@@ -39,13 +44,22 @@ class LoaderError(UserError):
 
 
 class Slots:
-    """Places in shared memory, one batch each. The memory has no name, so that none is left whatever happens."""
+    """Places in shared memory, one batch each: the positions asked for, and their images unless they go by a pipe.
 
-    def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, int, int]) -> None:
-        self.count, self.shape = count, shape
-        self._bytes = batch_size * int(np.prod(shape))
+    The memory has no name, so that none is left whatever happens.
+    """
+
+    def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, int, int], images: bool) -> None:
+        self.count, self.shape, self.has_images = count, shape, images
+        self._batch_size = batch_size
+        self._bytes = batch_size * math.prod(shape) if images else 0
+        self._positions = context.RawArray("I", count * batch_size)
         self._memory = context.RawArray("B", count * self._bytes + PAGE)
         self._start = to_middle_of_page(memoryview(self._memory).cast("B"))  # in each process: all map whole pages
+
+    def positions(self, slot: int, count: int) -> Order:
+        """Return the positions in a slot, uint32 (count,), to be written or read."""
+        return np.frombuffer(self._positions, np.uint32, count, slot * self._batch_size * _POSITION_BYTES)
 
     def memory(self, slot: int) -> memoryview:
         """Return the bytes of a slot."""
@@ -55,26 +69,28 @@ class Slots:
     def images(self, slot: int, count: int) -> Image:
         """Return a slot as uint8 (count, height, width, 3)."""
         shape = (count, *self.shape)
-        return np.frombuffer(self.memory(slot), np.uint8, int(np.prod(shape))).reshape(shape)
+        return np.frombuffer(self.memory(slot), np.uint8, math.prod(shape)).reshape(shape)
 
 
 class Loader:
-    """The trainer's end of a loader process. slots: where it writes; None: it sends the images back.
+    """The trainer's end of a loader process. slots: where it reads what is asked, and writes unless it sends images.
 
-    Requests are answered in their order.
+    Requests are answered in their order. At most MOST_ASKED may be under way, so that no pipe is ever full.
     """
 
-    def __init__(self, context: Any, source: Source, slots: Slots | None) -> None:
+    def __init__(self, context: Any, source: Source, slots: Slots) -> None:
+        self._slots = slots
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(source, theirs, slots), name="bcclone-loader", daemon=True)
         with interrupts_kept_from_children():
             self.process.start()
         theirs.close()
 
-    def ask(self, positions: Order, slot: int = 0) -> None:
+    def ask(self, positions: Order, slot: int) -> None:
         """Ask for the images at these positions."""
+        self._slots.positions(slot, len(positions))[:] = positions
         try:
-            self.connection.send_bytes(np.append(np.uint32(slot), positions).astype(np.uint32).data)
+            self.connection.send_bytes(_REQUEST.pack(slot, len(positions)))
         except OSError:
             raise self._death() from None
 
@@ -109,8 +125,10 @@ class Loader:
     def _death(self) -> LoaderError:
         self.process.join(_PATIENCE_SECONDS)
         code = self.process.exitcode
-        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-        return LoaderError.died(f"loader process {self.process.pid} {how}")
+        if code is not None and code < 0:
+            return LoaderError.died(f"loader process {self.process.pid} was killed by signal {-code}")
+        ended = "does not answer" if code is None else f"ended with exit code {code}"
+        return LoaderError(f"loader process {self.process.pid} {ended}; go on with the same command and --resume")
 
 
 def close_loaders(loaders: Sequence[Loader]) -> None:
@@ -147,7 +165,7 @@ def become_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _serve(source: Source, connection: Connection, slots: Slots | None) -> None:
+def _serve(source: Source, connection: Connection, slots: Slots) -> None:
     """Be a loader process: answer requests until the trainer closes its end or is gone."""
     become_worker()
     images = np.empty((0, *source.shape), np.uint8)
@@ -156,22 +174,17 @@ def _serve(source: Source, connection: Connection, slots: Slots | None) -> None:
             request = connection.recv_bytes()
             if request == _END:
                 return
-            slot, positions = _read_request(request)
-            if slots:
-                images = slots.images(slot, len(positions))
-            elif len(images) != len(positions):
-                images = np.empty((len(positions), *source.shape), np.uint8)
-            answer = _fill(source, positions, images)
+            slot, count = _REQUEST.unpack(request)
+            if slots.has_images:
+                images = slots.images(slot, count)
+            elif len(images) != count:
+                images = np.empty((count, *source.shape), np.uint8)
+            answer = _fill(source, slots.positions(slot, count), images)
             connection.send_bytes(answer)
-            if not slots and answer == _DONE:
+            if not slots.has_images and answer == _DONE:
                 connection.send_bytes(images.reshape(-1).data)
         except (EOFError, OSError):  # the trainer has closed its end
             return
-
-
-def _read_request(request: bytes) -> tuple[int, Order]:
-    numbers = np.frombuffer(request, np.uint32)
-    return int(numbers[0]), numbers[1:]
 
 
 def _fill(source: Source, positions: Order, images: Image) -> bytes:
@@ -180,8 +193,10 @@ def _fill(source: Source, positions: Order, images: Image) -> bytes:
     except Exception as error:  # whatever it is, the trainer must hear of it
         trace = traceback.format_exc()
         try:
-            return pickle.dumps((error, trace))
-        except Exception:  # not every exception can be sent
+            answer = pickle.dumps((error, trace))
+            pickle.loads(answer)  # noqa: S301 our own
+            return answer
+        except Exception:  # not every exception can be sent, or read again
             return pickle.dumps((RuntimeError(f"{type(error).__name__}: {error}"), trace))
     return _DONE
 

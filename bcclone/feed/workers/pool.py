@@ -22,8 +22,6 @@ class ReadingPool:
             context = get_context(start_method)
             self._executor = ProcessPoolExecutor(workers, context, _begin_worker, (reader,))
             self._read = _read_in_worker
-            with interrupts_kept_from_children():  # the first request starts them
-                self._executor.submit(_nothing).result()
         else:
             self._executor = ThreadPoolExecutor(workers, "bcclone-pool")
             self._read = reader.read
@@ -31,7 +29,8 @@ class ReadingPool:
     def submit(self, positions: Order) -> "Future[Batch]":
         """Ask for the samples at these positions."""
         try:
-            return self._executor.submit(self._read, positions)
+            with interrupts_kept_from_children():  # a request may start a process
+                return self._executor.submit(self._read, positions)
         except BrokenProcessPool:
             raise _death() from None
 
@@ -62,7 +61,3 @@ def _begin_worker(reader: Reader) -> None:
 def _read_in_worker(positions: Order) -> Batch:
     batch: Batch = _this_worker.reader.read(positions)
     return batch
-
-
-def _nothing() -> None:
-    pass

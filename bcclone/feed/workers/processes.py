@@ -11,9 +11,11 @@ from bcclone.feed.batch import Batch
 from bcclone.feed.buffers import Buffers, lend
 from bcclone.feed.order import Order, batches
 from bcclone.feed.source import Source
-from bcclone.feed.workers.loader import Loader, LoaderError, Slots, close_loaders
+from bcclone.feed.workers.loader import MOST_ASKED, Loader, LoaderError, Slots, close_loaders
 from bcclone.feed.workers.prefetch import Prefetch
 from bcclone.images import Image
+
+_UNDER_WAY = 2  # batches of a pipe: one is made while another is on its way
 
 
 class SharedMemoryFetcher:
@@ -26,7 +28,7 @@ class SharedMemoryFetcher:
     def __init__(self, source: Source, batch_size: int, processes: int, slots: int, start_method: str) -> None:
         context = multiprocessing.get_context(start_method)
         self._source, self._batch_size = source, batch_size
-        self._slots = Slots(context, max(slots, 2 * processes + 2), batch_size, source.shape)
+        self._slots = Slots(context, max(slots, 2 * processes + 2), batch_size, source.shape, images=True)
         self._loaders = [Loader(context, source, self._slots) for _ in range(processes)]
         self._free = deque(range(self._slots.count))
         self._asked: deque[tuple[Loader, int, Order]] = deque()
@@ -61,8 +63,9 @@ class SharedMemoryFetcher:
             self._ask(pieces)
 
     def _ask(self, pieces: Iterator[tuple[int, Order]]) -> None:
-        """Ask for as many further batches as there are free slots."""
-        while self._free and (piece := next(pieces, None)) is not None:
+        """Ask for as many further batches as there are free slots, within what may be under way."""
+        most = MOST_ASKED * len(self._loaders)
+        while self._free and len(self._asked) < most and (piece := next(pieces, None)) is not None:
             number, positions = piece
             loader, slot = self._loaders[number % len(self._loaders)], self._free.popleft()
             loader.ask(positions, slot)
@@ -87,8 +90,9 @@ class SharedMemoryFetcher:
             self._free.append(slot)
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes and close the source."""
         self._end()
+        self._source.close()
 
 
 class PipeFetcher:
@@ -97,7 +101,8 @@ class PipeFetcher:
     def __init__(self, source: Source, batch_size: int, ahead: int, start_method: str) -> None:
         self._source, self._batch_size, self._ahead = source, batch_size, ahead
         self._buffers = Buffers(batch_size, source.shape, kept=ahead + 2)
-        self._loader = Loader(multiprocessing.get_context(start_method), source, None)
+        context = multiprocessing.get_context(start_method)
+        self._loader = Loader(context, source, Slots(context, _UNDER_WAY, batch_size, source.shape, images=False))
         self._end = weakref.finalize(self, close_loaders, [self._loader])
 
     def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:
@@ -107,10 +112,10 @@ class PipeFetcher:
     def _batches(self, order: Order) -> Iterator[Batch]:
         asked: deque[Order] = deque()
         try:
-            for positions in batches(order, self._batch_size):
-                self._loader.ask(positions)
+            for number, positions in enumerate(batches(order, self._batch_size)):
+                self._loader.ask(positions, number % _UNDER_WAY)
                 asked.append(positions)
-                if len(asked) > 1:  # one is made while another is on its way
+                if len(asked) == _UNDER_WAY:
                     yield self._receive(asked)
             while asked:
                 yield self._receive(asked)
@@ -127,5 +132,6 @@ class PipeFetcher:
         return Batch(images, self._source.columns.steering_of(positions))
 
     def close(self) -> None:
-        """End the process."""
+        """End the process and close the source."""
         self._end()
+        self._source.close()
