@@ -496,17 +496,3 @@ def test_every_shared_log_is_checked_alike(tmp_path):
             assert report["dialect"]["decimal_comma"] == ("decimal-comma" in wanted["dialect"]), name
             assert report["dialect"]["header"] == ("header" in wanted["dialect"]), name
             assert (report["dialect"]["cameras"] == ["center"]) == ("no-sides" in wanted["dialect"]), name
-
-
-def test_flips_in_the_table_are_those_of_the_image(simulated_store):
-    from bcclone.feed import StoreSource, sequential
-
-    with Store(simulated_store) as store:
-        source = StoreSource(store)
-        batch = source.gather(sequential(len(source)))
-        samples = store.samples[store.part(validation=False)]
-        for place in range(0, len(samples), 37):
-            frame = store.frames[samples["frame"][place]]
-            wanted = frame[:, ::-1] if samples["flipped"][place] else frame
-            assert (batch.images[place] == wanted).all()
-            assert batch.steering[place, 0] == samples["steering"][place]
