@@ -17,22 +17,16 @@ import numpy as np
 
 from bcclone.bench import Measure
 from bcclone.bench.decoding import convert_as_the_source, decode_alone
+from bcclone.bench.feeds.drawn import draw_recording
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.preprocess.plan import Plan, make_plan
 from bcclone.recording import CAMERAS
 from bcclone.samples import NO_FRAME, SampleSettings
-from bcclone.simulator.car import start_on
-from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.record import RecordingWriter
-from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import load_track
 
 _ROOFLINE_BAR, _SOURCE_BAR = 0.85, 5.0
 _TURNS = 7
-_PLACES = 120  # along the track, drawn once each
-_ROWS_PER_SECOND = 15
 _SOURCE_ROWS = 100  # it takes that much longer
 _CONVERSION, _SOURCE = "conversion to a store", "the source's way"
 
@@ -46,7 +40,7 @@ def measure_preprocess(recording: Path | None, images: int, turns: int = _TURNS)
         folder = Path(name)
         if recording is None:
             recording = folder / "recording"
-            _draw(recording, max(images // len(CAMERAS), 1))
+            draw_recording(recording, images)
         plan = make_plan((str(recording),), CAMERAS, None)
         rates = _rates(str(recording), list(plan.files), _whole_rows(plan)[:_SOURCE_ROWS], folder, turns)
     return _compare({name: float(np.median(of_turns)) for name, of_turns in rates.items()})
@@ -100,15 +94,3 @@ def _compare(rates: dict[str, float]) -> list[Measure]:
         Measure("conversion to the source's way", rates[_CONVERSION] / rates[_SOURCE], "x", _SOURCE_BAR),
         Measure("conversion to that with each decoded once", rates[_CONVERSION] / once, "x"),
     ]
-
-
-def _draw(folder: Path, count: int) -> None:
-    """Write a recording of so many rows: the lake track's views in turn, each row with images of its own."""
-    renderer, track = Renderer("lake", Conditions()), load_track("lake")
-    places = np.linspace(0, track.length_m, min(count, _PLACES), endpoint=False)
-    cars = [start_on(track, along_m=along) for along in places]
-    views = [renderer.frames(car) for car in cars]
-    with RecordingWriter(folder) as writer:
-        for number in range(count):
-            place = number % len(cars)
-            writer.write(number / _ROWS_PER_SECOND, cars[place], views[place])

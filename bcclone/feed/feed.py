@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from bcclone.feed.batch import Batch
-from bcclone.feed.order import Order, shuffled
+from bcclone.feed.order import Order, sequential, shuffled
 
 
 class Fetcher(Protocol):
@@ -33,6 +33,11 @@ class Feed:
     def shuffled(cls, size: int, seed: int, fetcher: Fetcher) -> "Feed":
         """Return a feed whose every epoch is another permutation of all samples."""
         return cls(partial(shuffled, size, seed), size, fetcher)
+
+    @classmethod
+    def in_order(cls, size: int, fetcher: Fetcher) -> "Feed":
+        """Return a feed whose every epoch has the samples as they lie."""
+        return cls(lambda epoch: sequential(size), size, fetcher)
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""

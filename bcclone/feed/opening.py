@@ -5,7 +5,6 @@ from typing import Any
 
 from bcclone.errors import UserError
 from bcclone.feed.feed import Feed
-from bcclone.feed.order import sequential
 from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import FileSource, Source, StoreSource
 from bcclone.feed.workers.threads import ThreadFetcher
@@ -57,8 +56,7 @@ def _check_memory(store: Store, copies: int) -> None:
 def open_validation_feed(data: TrainingData, batch_size: int) -> Feed:
     """Open the feed of the validation samples, in their order, to be closed."""
     source = _validation_source(data)
-    size = len(source)
-    return Feed(lambda epoch: sequential(size), size, ThreadFetcher(source, batch_size))
+    return Feed.in_order(len(source), ThreadFetcher(source, batch_size))
 
 
 def _validation_source(data: TrainingData) -> Source:

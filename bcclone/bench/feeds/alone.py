@@ -2,13 +2,12 @@
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import ParamSpec, TypeVar, cast
 
 from bcclone.errors import UserError
+from bcclone.feed.workers.child import become_worker
 
 _LONGEST_SECONDS = 600.0
 _END_SECONDS = 20.0
@@ -51,20 +50,11 @@ def alone(function: Callable[Arguments, Answer], *arguments: Arguments.args, **n
 def _answer(
     theirs: Connection, function: Callable[..., object], arguments: tuple[object], named: dict[str, object]
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches who asked, who ends this
     multiprocessing.set_start_method(None, force=True)  # whoever starts processes in here does it in the usual way
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    become_worker()
     try:
         theirs.send((function(*arguments, **named), None))
     except Exception as error:  # who waits for the answer must hear of it
         theirs.send((None, error))
     # Keras's threads end noisily when a fit was ended early; it has been measured, so nobody needs to hear
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
-def _end_with_parent() -> None:
-    """Leave nothing behind that goes on measuring when the one who asked has been killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -28,7 +28,7 @@ class DeviceFetcher:
     def __init__(self, source: TensorSource, batch_size: int) -> None:
         self._source, self._batch_size = source, batch_size
         on_gpu = "GPU" in source.device
-        self._gather = tf.function(self._gather_batch, jit_compile=on_gpu, reduce_retracing=True)
+        self._gather = tf.function(source.gather, jit_compile=on_gpu, reduce_retracing=True)
 
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
@@ -42,9 +42,6 @@ class DeviceFetcher:
             with tf.device(self._source.device):
                 batch = Batch(*self._gather(positions[start : start + self._batch_size]))
             yield batch  # outside: the network trains where it likes
-
-    def _gather_batch(self, positions: Any) -> tuple[Any, Any]:
-        return self._source.gather(positions)
 
     def close(self) -> None:
         """The frames go when the feed does."""

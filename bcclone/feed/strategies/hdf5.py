@@ -1,7 +1,6 @@
 """hdf5: the store in order, through its memory map; not shuffled, as most first attempts have it."""
 
 from bcclone.feed.feed import Feed
-from bcclone.feed.order import sequential
 from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import StoreSource
 from bcclone.feed.workers.threads import ThreadFetcher
@@ -11,5 +10,4 @@ from bcclone.store import Store
 def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
     """Return the feed of the training samples."""
     source = StoreSource.of(store)
-    size = len(source.columns.frame)
-    return Feed(lambda epoch: sequential(size), size, ThreadFetcher(source, batch_size, settings.max_queue_size))
+    return Feed.in_order(len(source), ThreadFetcher(source, batch_size, settings.max_queue_size))

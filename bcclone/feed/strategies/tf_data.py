@@ -1,6 +1,6 @@
 """tf-data: a tf.data pipeline that reads the memory-mapped store, several batches at once, shuffled.
 
-The frames as a constant of the pipeline were tried: a quarter of the speed, and twice the store in memory.
+The frames as a constant of the pipeline were tried: slower by a third to a half, and twice the store in memory.
 """
 
 from collections.abc import Iterator

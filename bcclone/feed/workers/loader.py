@@ -2,17 +2,11 @@
 
 import contextlib
 import math
-import multiprocessing
-import os
 import pickle
-import signal
 import struct
-import sys
-import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self
 
@@ -22,6 +16,7 @@ from bcclone.errors import UserError
 from bcclone.feed.buffers import PAGE, to_middle_of_page
 from bcclone.feed.order import Order
 from bcclone.feed.source import Source
+from bcclone.feed.workers.child import become_worker, interrupts_kept_from_children
 from bcclone.images import Image
 
 _DONE = _END = b""
@@ -145,26 +140,6 @@ def close_loaders(loaders: Sequence[Loader]) -> None:
             loader.process.join()
 
 
-@contextmanager
-def interrupts_kept_from_children() -> Iterator[None]:
-    """Ctrl-C goes to every process of a terminal; a child is ended by its parent, in order and without a word."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def become_worker() -> None:
-    """Make this process one that its parent ends, alive or dead."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
 def _serve(source: Source, connection: Connection, slots: Slots) -> None:
     """Be a loader process: answer requests until the trainer closes its end or is gone."""
     become_worker()
@@ -199,11 +174,3 @@ def _fill(source: Source, positions: Order, images: Image) -> bytes:
         except Exception:  # not every exception can be sent, or read again
             return pickle.dumps((RuntimeError(f"{type(error).__name__}: {error}"), trace))
     return _DONE
-
-
-def _end_with_parent() -> None:
-    """A killed trainer cannot close its end where later children have inherited it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -9,7 +9,8 @@ from multiprocessing import get_context
 from bcclone.feed.batch import Batch
 from bcclone.feed.order import Order
 from bcclone.feed.reader import Reader
-from bcclone.feed.workers.loader import LoaderError, become_worker, interrupts_kept_from_children
+from bcclone.feed.workers.child import become_worker, interrupts_kept_from_children
+from bcclone.feed.workers.loader import LoaderError
 
 
 class ReadingPool:
