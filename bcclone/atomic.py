@@ -80,6 +80,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write `content` so that a reader sees the old content or the new, and nothing between."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def file_version(path: Path) -> tuple[int, int]:
     """Return what is another when a file was written anew."""
     status = path.stat()

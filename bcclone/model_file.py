@@ -16,7 +16,7 @@ import keras
 from keras.src.legacy.saving import legacy_h5_format
 
 from bcclone import network
-from bcclone.atomic import replacing
+from bcclone.atomic import write_bytes
 from bcclone.errors import UserError
 from bcclone.foreign import Refused
 from bcclone.foreign.model import ForeignModel
@@ -38,6 +38,11 @@ class ModelFile:
 
 def save_model(path: Path, model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> None:
     """Write the model to `path` (.h5), the whole of it or nothing."""
+    write_bytes(path, model_content(model, preprocessing, training))
+
+
+def model_content(model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> bytes:
+    """Return what a model file holds."""
     content = io.BytesIO()  # HDF5 does not survive a disk that fills while it closes a file
     with h5py.File(content, "w") as file:
         # what model.save() calls; only this takes an open file
@@ -45,8 +50,7 @@ def save_model(path: Path, model: keras.Model, preprocessing: Preprocessing, tra
         file.attrs[_PREPROCESSING] = preprocessing.to_json()
         file.attrs[_HASH] = preprocessing.digest
         file.attrs[_TRAINING] = json.dumps(training)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.getvalue())
+    return content.getvalue()
 
 
 def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None) -> ModelFile:

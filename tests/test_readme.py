@@ -18,7 +18,7 @@ from bcclone.samples import SAMPLE, SampleSettings
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import ExpertSettings
 from bcclone.store import Store
-from bcclone.train.settings import TrainSettings
+from bcclone.train.settings import TrainSettings, UpkeepSettings
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -72,7 +72,11 @@ def defaults_of(name, settings, without):
 
 DEFAULTS = {
     **defaults_of("preprocess", SampleSettings(), without="flip"),
-    **defaults_of("model", TrainSettings(), without="deterministic"),
+    **{name: value for name, value in defaults_of("model", TrainSettings(), without="").items() if value is not False},
+    **{
+        f"model --{name}": getattr(UpkeepSettings(), name.replace("-", "_"))
+        for name in ("gpu-memory", "checkpoint-minutes", "checkpoint-steps")
+    },
     **defaults_of("evaluate", Conditions(), without=""),
     **defaults_of("simulate", Conditions(), without=""),
     **defaults_of("simulate", ExpertSettings(), without="speed_mph"),

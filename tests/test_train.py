@@ -9,7 +9,6 @@ import subprocess
 import time
 
 import h5py
-import numpy as np
 import pytest
 
 from bcclone.errors import UserError
@@ -17,11 +16,12 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.samples import SampleSettings
-from bcclone.train.run_folder import RunFolder, Task, new_path
+from bcclone.train.run_folder import Plan, RunFolder, Task, new_path
 from bcclone.train.settings import TrainSettings
 from tests.conftest import command, run_script
 
-QUICK = ("--epochs", 3, "--batch-size", 16, "--deterministic")
+PLAN = Plan(TrainSettings(), FeedSettings())
+QUICK = ("--epochs", 3, "--batch-size", 16, "--no-plots")
 
 
 def train(store, folder, *options, code=0):
@@ -72,15 +72,16 @@ def test_the_run_folder_holds_everything(trained):
     folder, result, _ = trained
     run = folder / "runs" / "whole"
     assert {path.name for path in run.iterdir()} == {
-        "settings.json", "history.csv", "history.png", "checkpoint.h5", "best.h5", "result.json",
+        "settings.json", "settings.toml", "environment.json", "history.csv", "checkpoints", "best.h5", "result.json",
+        ".lock",
     }  # fmt: skip
+    assert len(list((run / "checkpoints").iterdir())) == 2
     history = list(csv.DictReader((run / "history.csv").open()))
     assert [row["epoch"] for row in history] == ["1", "2", "3"]
     best = min(history, key=lambda row: float(row["val_loss"]))
     assert int(best["epoch"]) == result["best_epoch"]
     assert float(best["val_loss"]) == result["val_loss"]
     assert float(best["loss"]) == result["loss"]
-    assert (run / "history.png").read_bytes().startswith(b"\x89PNG")
     assert (run / "best.h5").read_bytes() == (folder / "model.h5").read_bytes()
     assert json.loads((run / "settings.json").read_text())["settings"]["batch_size"] == 16
 
@@ -105,23 +106,51 @@ def test_training_learns(trained):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_training_killed_in_its_second_epoch_resumes_to_the_same_weights(trained, simulated_store, tmp_path):
-    line = command("model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", *QUICK)
+def killed_training(store, folder, *options, after):
+    """Train until a checkpoint of step `after` is there, and kill it."""
+    line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", *options)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
-    for told in run.stderr:
-        if told.startswith("epoch 1: loss"):
-            break
-    time.sleep(0.2)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    run.stderr.close()
+    found = wait_for(
+        lambda: [p for p in (folder / "runs").glob("*/checkpoints/*[0-9].h5") if int(p.stem[-9:]) >= after]
+    )
+    run.kill()
+    run.communicate()
+    return found[0].parents[1]
+
+
+def wait_for(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found
+
+
+def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weights(trained, simulated_store, tmp_path):
+    run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=70)
     assert not (tmp_path / "model.h5").exists()
+    epochs_done = len((run / "history.csv").read_text().splitlines()) - 1
     done = train(simulated_store, tmp_path, *QUICK, "--resume")
     assert "resuming" in done.stderr
     assert "epoch 1: loss" not in done.stderr
+    assert 1 <= epochs_done < 3
     folder, result, _ = trained
-    assert json.loads(done.stdout)["val_loss"] == result["val_loss"]
+    for name in ("loss", "val_loss", "val_mae", "best_epoch"):
+        assert json.loads(done.stdout)[name] == result[name]
     assert_same_weights(tmp_path / "model.h5", folder / "model.h5")
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(trained, simulated_store, tmp_path):
+    run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=14)
+    newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
+    newest.write_bytes(newest.read_bytes()[:100_000])
+    done = train(simulated_store, tmp_path, *QUICK, "--resume")
+    assert "going on from the one before it" in done.stderr
+    assert_same_weights(tmp_path / "model.h5", trained[0] / "model.h5")
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(b"nothing")
+    (run / "result.json").unlink()
+    assert "not a whole checkpoint" in train(simulated_store, tmp_path, *QUICK, "--resume", code=1).stderr
 
 
 def test_a_complete_run_says_so(trained, simulated_store):
@@ -214,7 +243,7 @@ def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tm
 
 
 def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
-    run = RunFolder.create(tmp_path / "a", Task("", "", ""), TrainSettings(), FeedSettings(), force=True)
+    run = RunFolder.create(tmp_path / "a", Task("", "", ""), PLAN, force=True)
     run.best_model.write_text("best")
     assert run.may_overwrite
     (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
@@ -232,7 +261,9 @@ def test_the_newest_unfinished_run_of_the_same_store_and_output_is_resumed(tmp_p
     task, other = Task("data.h5", "hash", "model.h5"), Task("data.h5", "hash", "other.h5")
     assert RunFolder.find(tmp_path, task) is None
     for seed, name in enumerate(("b", "a", "c"), 1):
-        RunFolder.create(tmp_path / name, other if name == "c" else task, TrainSettings(seed=seed), FeedSettings())
+        RunFolder.create(
+            tmp_path / name, other if name == "c" else task, Plan(TrainSettings(seed=seed), FeedSettings())
+        )
     for name, settings in (("empty", ""), ("list", "[]"), ("foreign", "{}"), ("new", '{"task": {}, "settings": {}}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "settings.json").write_text(settings)
@@ -290,40 +321,58 @@ def test_resuming_never_writes_over_a_model_of_another_origin(trained, simulated
     assert (copy / "model.h5").exists()
 
 
-@pytest.mark.parametrize("limit", [300_000, 1_500_000], ids=["at the model", "at the checkpoint"])
-def test_a_disk_that_fills_ends_with_one_line(simulated_store, tmp_path, limit):
-    line = command("model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 1)
+def train_on_a_small_disk(store, folder, limit):
+    """Train with files of at most so many bytes."""
+    line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", "--epochs", 1, "--no-plots")
 
     def few_bytes():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     done = subprocess.run(line, capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    assert "Traceback" not in done.stderr
+    assert not list(folder.rglob("*.partial*"))
+    return done
+
+
+def test_a_disk_too_full_for_the_model_ends_with_one_line(simulated_store, tmp_path):
+    done = train_on_a_small_disk(simulated_store, tmp_path, 300_000)
     assert done.returncode == 1, done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
-    assert "Traceback" not in done.stderr
-    assert not list(tmp_path.rglob("*.partial*"))
+
+
+def test_a_disk_too_full_for_a_checkpoint_is_told_and_training_goes_on(simulated_store, tmp_path):
+    done = train_on_a_small_disk(simulated_store, tmp_path, 1_500_000)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written: File too large; training goes on" in done.stderr
+    assert (tmp_path / "model.h5").exists()
 
 
 def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
     task = Task("data.h5", "hash", "model.h5")
-    runs = [RunFolder.create(new_path(tmp_path, None), task, TrainSettings(), FeedSettings()) for _ in range(3)]
+    runs = [RunFolder.create(new_path(tmp_path, None), task, PLAN) for _ in range(3)]
     assert len({run.path for run in runs}) == 3
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"batch_size": 0}, {"epochs": 0}, {"learning_rate": 0.0}, {"patience": -1}, {"seed": -1}, {"seed": 2**32}],
+    [
+        {"batch_size": 0},
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"patience": -1},
+        {"seed": -1},
+        {"seed": 2**32},
+        {"schedule": "step"},
+        {"loss": "l1"},
+        {"warmup": 0.9},
+        {"clip_norm": float("nan")},
+        {"zero_share": 0.0},
+        {"gpus": -1},
+        {"time": -1.0},
+        {"seq_length": 0},
+    ],  # fmt: skip
     ids=str,
 )
 def test_settings_are_checked_at_birth(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)).replace("_", " ")):
         TrainSettings(**wrong)
-
-
-def test_the_picture_shows_both_curves(trained):
-    import cv2
-
-    folder, _, _ = trained
-    picture = cv2.imread(str(folder / "runs" / "whole" / "history.png"))
-    colors = {tuple(color) for color in np.unique(picture.reshape(-1, 3), axis=0).tolist()}
-    assert {(180, 119, 31), (14, 127, 255)} <= colors  # matplotlib's first two, as BGR

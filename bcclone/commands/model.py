@@ -1,32 +1,39 @@
 """Train the network on a store, or on recordings without one.
 
-Each training keeps a folder of its own, runs/NAME/, with its settings, history, checkpoint and best model;
+Each training keeps a folder of its own, runs/NAME/, with its settings, history, checkpoints, best model and pictures;
 the best model is copied from there to -o.
 """
 
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone import atomic
-from bcclone.commands.options import add_json, build, given, print_json, say
+from bcclone.commands.options import add_json, print_json, say
+from bcclone.commands.train_settings import Wanted, add_training_options, resolved
 from bcclone.errors import UserError
-from bcclone.feed.settings import STRATEGIES, FeedSettings
-from bcclone.train.run_folder import RunFolder, Task, new_path
-from bcclone.train.settings import TrainSettings
+from bcclone.train.run_folder import Plan, RunFolder, Task, new_path, settings_beside
+from bcclone.train.settings import UpkeepSettings
 
 if TYPE_CHECKING:
     from bcclone.feed.opening import TrainingData
 
-_FEED_OPTIONS = ("feed", "chunk_size", "workers", "max_queue_size", "multiprocessing")
-_OPTIONS = ("batch_size", "epochs", "learning_rate", "patience", "seed", "deterministic")
+
+@dataclass(frozen=True)
+class _Run:
+    """What is to be trained, and how. folder: of the run that is resumed, None for a new one."""
+
+    task: Task
+    plan: Plan
+    upkeep: UpkeepSettings
+    folder: RunFolder | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options; those that shape training default to None, so that --resume can take the run's."""
+    """Declare the options."""
     parser.add_argument(
         "data",
         nargs="*",
@@ -35,17 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what preprocess.py made (data.h5); or recordings: folders or logs, read with --feed files",
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("model.h5"), help="the model to write (model.h5)")
-    parser.add_argument("--epochs", type=int, help="passes over the training samples (10)")
-    parser.add_argument("--batch-size", type=int, help="samples a step (32)")
-    parser.add_argument("--learning-rate", type=float, help="of the Adam optimizer (0.0003)")
     parser.add_argument(
-        "--patience", type=int, help="stop after so many epochs without a better validation loss (0: never)"
+        "--from", dest="start", type=Path, metavar="MODEL", help="begin with the weights of an earlier model"
     )
-    parser.add_argument("--seed", type=int, help="seed of weights, order and dropout (0)")
-    parser.add_argument(
-        "--deterministic", action="store_true", default=None, help="exactly the same result each time, at some cost"
-    )
-    _add_feed(parser)
+    add_training_options(parser)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run folders lie (runs)")
     parser.add_argument("--name", help="name of the run folder (date and time)")
     parser.add_argument("--resume", action="store_true", help="continue the newest run of this store and output")
@@ -53,38 +53,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def _add_feed(parser: argparse.ArgumentParser) -> None:
-    feed = parser.add_argument_group(
-        "feed",
-        "how the samples reach the network; all but hdf5 and hdf5-chunks give the same batches\n\n"
-        + "\n".join(f"{name:<13} {text}" for name, text in STRATEGIES.items()),
-    )
-    feed.add_argument("--feed", choices=STRATEGIES, metavar="NAME", help="one of those (what suits store and memory)")
-    feed.add_argument("--chunk-size", type=int, help="samples that hdf5-chunks shuffles together (16384)")
-    feed.add_argument("--workers", type=int, help="processes or threads that fetch (0: what suits the feed)")
-    feed.add_argument("--max-queue-size", type=int, help="batches fetched ahead (0: what suits the feed)")
-    feed.add_argument(
-        "--multiprocessing", action="store_true", default=None, help="sequence: processes instead of threads"
-    )
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
     from bcclone.feed.opening import check_feed
 
-    _check_output_name(arguments)
+    _check_names(arguments)
+    wanted = Wanted.of(arguments)
     with _opened(arguments.data) as data:
         task = Task(str(data.path.resolve()), data.content_hash, str(arguments.output.resolve()))
         folder = RunFolder.find(arguments.runs, task, arguments.name) if arguments.resume else None
         if arguments.resume and folder is None:
             say(f"note: {arguments.runs} holds no run of {data.path} for {arguments.output}; starting afresh")
         _check_output(arguments, folder)
-        feed = _resumed_feed(arguments, folder) if folder else _new_feed(arguments, data)
-        check_feed(data, feed)
-        settings = _resumed_settings(arguments, folder) if folder else _new_settings(arguments)
-        if folder and (done := folder.result):
+        plan = _resumed_plan(arguments, wanted, folder) if folder else _new_plan(arguments, wanted, data)
+        check_feed(data, plan.feed)
+        if folder and (done := folder.result) and plan.settings == folder.settings:
             return _already_complete(arguments, folder, done)
-        folder, result = _train(arguments, data, folder, task, settings, feed)
+        folder, result = _train(arguments, data, _Run(task, plan, wanted.upkeep, folder))
     if arguments.json:
         print_json(result)
     else:
@@ -117,75 +102,54 @@ def _opened(paths: list[str]) -> Iterator["TrainingData"]:
     yield samples
 
 
-def _train(
-    arguments: argparse.Namespace,
-    data: "TrainingData",
-    folder: RunFolder | None,
-    task: Task,
-    settings: TrainSettings,
-    feed: FeedSettings,
-) -> tuple[RunFolder, dict[str, Any]]:
+def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tuple[RunFolder, dict[str, Any]]:
     """Train in the folder of the run that is resumed, or in a new one; return it and the result."""
     from bcclone.tensorflow_quietly import load_tensorflow
 
-    device = load_tensorflow()
-    from bcclone.train.loop import prepare, train
+    device = load_tensorflow(gpu_memory=run.upkeep.gpu_memory)
+    from bcclone.train.environment import describe_environment
+    from bcclone.train.loop import Training, train
+    from bcclone.train.prepare import prepare
 
-    trainer = prepare(data, settings)
-    if folder:
-        say(f"resuming {folder.path} on {device}, feed {feed.feed}")
+    plan = run.plan
+    trainer = prepare(data, plan.settings, plan.start)
+    if run.folder:
+        folder = run.folder
+        if plan.settings != folder.settings:
+            folder.extend(plan.settings)
+        say(f"resuming {folder.path} on {device}, feed {plan.feed.feed}")
     else:
-        path = new_path(arguments.runs, arguments.name)
-        folder = RunFolder.create(path, task, settings, feed, arguments.force)
+        folder = RunFolder.create(new_path(arguments.runs, arguments.name), run.task, plan, arguments.force)
         say(f"training on {device}; the run is in {folder.path}")
-    try:
-        return folder, train(trainer, data, feed, folder, arguments.output, say)
-    except KeyboardInterrupt:
-        kept = f"the best model so far is {folder.best_model}; " if folder.best_model.exists() else ""
-        raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
+    with folder.locked():
+        folder.note_environment(describe_environment())
+        folder.write_settings(resolved(plan.settings, plan.feed, run.upkeep))
+        training = Training(data, trainer, folder, plan.settings, plan.feed, run.upkeep, say)
+        try:
+            result = {"model": str(arguments.output)} | train(training)
+        except KeyboardInterrupt:
+            kept = f"the best model so far is {folder.best_model}; " if folder.best_model.exists() else ""
+            raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
+        folder.publish(arguments.output)
+        folder.write_result(result)
+    return folder, result
 
 
-def _new_feed(arguments: argparse.Namespace, data: "TrainingData") -> FeedSettings:
-    """Return the feed that was asked for, or the one that suits the samples, which is said."""
+def _new_plan(arguments: argparse.Namespace, wanted: Wanted, data: "TrainingData") -> Plan:
+    """Return how a new run trains; which feed suits the samples is said where none was asked for."""
     from bcclone.feed.opening import choose_feed
 
-    chosen = given(arguments, *_FEED_OPTIONS)
-    if "feed" not in chosen:
-        chosen["feed"], why = choose_feed(data)
-        say(f"feed: {chosen['feed']} ({why}); choose another with --feed")
-    return build(FeedSettings, **chosen)
+    suits = ""
+    if "feed" not in wanted.values:
+        suits, why = choose_feed(data)
+        say(f"feed: {suits} ({why}); choose another with --feed")
+    return Plan(wanted.new(), wanted.feed(suits), arguments.start)
 
 
-def _resumed_feed(arguments: argparse.Namespace, folder: RunFolder) -> FeedSettings:
-    """Return the run's feed, or another that gives the samples in the same order."""
-    stored = folder.feed
-    wanted: FeedSettings = build(replace, stored, **given(arguments, *_FEED_OPTIONS))
-    if wanted.ordering != stored.ordering:
-        raise UserError(
-            f"{folder.path} was begun with --feed {stored.feed} --chunk-size {stored.chunk_size}; --feed {wanted.feed} "
-            f"--chunk-size {wanted.chunk_size} gives the samples in another order: leave them out to resume the run, "
-            "or leave out --resume"
-        )
-    return wanted
-
-
-def _new_settings(arguments: argparse.Namespace) -> TrainSettings:
-    return build(TrainSettings, **given(arguments, *_OPTIONS))
-
-
-def _resumed_settings(arguments: argparse.Namespace, folder: RunFolder) -> TrainSettings:
-    """Return the run's settings; of the options given anew, only more epochs may differ from them."""
-    stored = folder.settings
-    wanted: TrainSettings = build(replace, stored, **given(arguments, *_OPTIONS))
-    if replace(wanted, epochs=stored.epochs) != stored:
-        raise UserError(
-            f"{folder.path} was begun with other options; leave them out to resume it, or leave out --resume:\n"
-            f"  begun with: {stored}\n  given:      {wanted}"
-        )
-    if wanted.epochs > stored.epochs:
-        folder.extend(wanted.epochs)
-        return wanted
-    return stored
+def _resumed_plan(arguments: argparse.Namespace, wanted: Wanted, folder: RunFolder) -> Plan:
+    if arguments.start and (not folder.start or folder.start.read_bytes() != arguments.start.read_bytes()):
+        raise UserError(f"{folder.path} was not begun --from {arguments.start}; leave that out to resume it")
+    return Plan(wanted.resumed(folder), wanted.resumed_feed(folder), folder.start)
 
 
 def _already_complete(arguments: argparse.Namespace, folder: RunFolder, result: dict[str, Any]) -> int:
@@ -200,11 +164,16 @@ def _already_complete(arguments: argparse.Namespace, folder: RunFolder, result: 
     return 0
 
 
-def _check_output_name(arguments: argparse.Namespace) -> None:
+def _check_names(arguments: argparse.Namespace) -> None:
     if arguments.output.suffix != ".h5":
         raise UserError(f"{arguments.output}: a model's name must end in .h5")
     if arguments.output.resolve() in [Path(path).resolve() for path in arguments.data]:
         raise UserError(f"{arguments.output} is the store itself; name another -o")
+    if arguments.start and not arguments.start.is_file():
+        raise UserError(f"{arguments.start}: there is no such model to begin with")
+    beside = settings_beside(arguments.output)
+    if arguments.settings and arguments.settings.resolve() == beside.resolve():
+        raise UserError(f"{beside} is written beside the model; copy it to another name to train with it, or change -o")
 
 
 def _check_output(arguments: argparse.Namespace, folder: RunFolder | None) -> None:

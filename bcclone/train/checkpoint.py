@@ -1,64 +1,82 @@
-"""The state of a training between two epochs <-> one file, from which it goes on as if never interrupted."""
+"""The state of a training at any step <-> a file from which it goes on as if never interrupted.
+
+A checkpoint holds all that the steps to come depend on: weights, the state of the dropouts' generators, the
+optimizer's moments, the sums of the epoch's losses, how far the training is, and the model file of the best epoch.
+The order of the samples follows from seed and epoch. The last two checkpoints are kept.
+"""
 
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 
-from bcclone.atomic import replacing
+from bcclone.atomic import write_bytes
 from bcclone.errors import UserError
-from bcclone.train.run_folder import EpochFigures
+from bcclone.train.history import Progress
+from bcclone.train.step import Trainer
+
+_KEPT = 2
 
 
-@dataclass
-class Progress:
-    """How far a run is: the epochs that are complete, and the best of them."""
+class Checkpoints:
+    """The checkpoints of one run, in its folder."""
 
-    history: list[EpochFigures] = field(default_factory=list)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
-    @property
-    def epoch(self) -> int:
-        """Count the complete epochs."""
-        return len(self.history)
+    def paths(self) -> list[Path]:
+        """Return the checkpoints that there are, the newest first."""
+        return sorted(self.folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
-    @property
-    def best(self) -> EpochFigures:
-        """Return the epoch of least validation loss; the earlier of equals."""
-        return min(self.history, key=lambda figures: figures.score)
+    def save(self, trainer: Trainer, progress: Progress, best: bytes) -> None:
+        """Write the state; those before the last two go. An OSError leaves all that there were.
 
-    def is_out_of_patience(self, patience: int) -> bool:
-        """Return True when the last `patience` epochs have not bettered the best; patience 0 never ends."""
-        return patience > 0 and self.epoch > 0 and self.epoch - self.best.epoch >= patience
+        best: the model file of the best epoch, empty before the first.
+        """
+        self.folder.mkdir(exist_ok=True)
+        content = io.BytesIO()  # HDF5 does not survive a disk that fills while it closes a file
+        with h5py.File(content, "w") as file:
+            for number, variable in enumerate(trainer.variables):
+                file.create_dataset(f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable))
+            file.create_dataset("best", data=np.frombuffer(best, np.uint8))
+            file.create_dataset("totals", data=trainer.totals.read())
+            file.create_dataset("progress", data=json.dumps(progress.to_json()))
+        write_bytes(self.folder / f"checkpoint-{progress.step:09d}.h5", content.getvalue())
+        for path in self.paths()[_KEPT:]:
+            path.unlink(missing_ok=True)
+
+    def load(self, trainer: Trainer, notify: Callable[[str], None]) -> tuple[Progress, bytes]:
+        """Put the newest whole checkpoint into the trainer; without any, begin at the beginning.
+
+        Raises UserError when none of those that there are is whole and of this network.
+        """
+        paths, faults = self.paths(), []
+        for path in paths:
+            try:
+                return _load(path, trainer)
+            except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+                fault = str(error).partition("\n")[0]
+                faults.append(f"{path}: not a whole checkpoint of this network: {fault}")
+                if len(faults) < len(paths):
+                    notify(f"note: {faults[-1]}; going on from the one before it")
+        if faults:
+            raise UserError(f"{faults[-1]}; train anew without --resume")
+        return Progress(), b""
 
 
-def save_checkpoint(path: Path, variables: Sequence[keras.Variable], progress: Progress) -> None:
-    """Write all that training changes, and the history; the old checkpoint stays until the new is whole."""
-    content = io.BytesIO()  # HDF5 does not survive a disk that fills while it closes a file
-    with h5py.File(content, "w") as file:
-        for number, variable in enumerate(variables):
-            file.create_dataset(f"{number:04d}", data=keras.ops.convert_to_numpy(variable))
-        file.create_dataset("history", data=json.dumps([asdict(figures) for figures in progress.history]))
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.getvalue())
-
-
-def load_checkpoint(path: Path, variables: Sequence[keras.Variable]) -> Progress:
-    """Put a checkpoint into the variables of the same network and return how far the run was.
-
-    Raises UserError when the file does not fit the network.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            history = [EpochFigures(**figures) for figures in json.loads(file["history"].asstr()[()])]
-            values = [file[name][()] for name in sorted(file) if name != "history"]
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: no whole checkpoint: {error}; train anew without --resume") from None
+def _load(path: Path, trainer: Trainer) -> tuple[Progress, bytes]:
+    with h5py.File(path, "r") as file:
+        progress = Progress.from_json(json.loads(file["progress"].asstr()[()]))
+        values = [file["variables"][name][()] for name in sorted(file["variables"])]
+        totals, best = file["totals"][()], file["best"][()].tobytes()
+    variables = trainer.variables
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
-        raise UserError(f"{path}: the checkpoint is of another network; train anew without --resume")
+        raise ValueError("the weights have other shapes")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-    return Progress(history)
+    trainer.totals.write(totals)
+    return progress, best

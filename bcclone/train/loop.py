@@ -1,179 +1,186 @@
-"""Feed + network -> model file, in a run folder that a killed training can be taken up from."""
+"""Feed + network -> the best model, in a run folder that a killed training is taken up from at the step it was at."""
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
-import keras
-import tensorflow as tf
-
 from bcclone.errors import UserError
+from bcclone.feed.batch import Batch
 from bcclone.feed.feed import Feed
 from bcclone.feed.opening import TrainingData, open_feed, open_validation_feed
 from bcclone.feed.settings import FeedSettings
-from bcclone.model_file import save_model
-from bcclone.network import build_network
-from bcclone.plots import plot_history
 from bcclone.progress import Progress as Bar
-from bcclone.train.checkpoint import Progress, load_checkpoint, save_checkpoint
-from bcclone.train.run_folder import EpochFigures, RunFolder
-from bcclone.train.settings import TrainSettings
+from bcclone.train.history import EpochFigures, result_of, told
+from bcclone.train.keeper import Keeper
+from bcclone.train.run_folder import RunFolder
+from bcclone.train.schedule import learning_rate, share_done
+from bcclone.train.settings import TrainSettings, UpkeepSettings
 from bcclone.train.step import Trainer
+from bcclone.train.tensorboard import TensorBoard
 
 _VALIDATION_BATCH = 256
 _STEPS_BETWEEN_FIGURES = 20
 
 
 @dataclass(frozen=True)
-class _Epoch:
-    """What a pass over the training samples measured."""
+class Training:
+    """What a training works with. notify: is told what a person should know."""
 
-    loss: float
-    mae: float
-    seconds: float
-    waited: float
-
-
-def prepare(data: TrainingData, settings: TrainSettings) -> Trainer:
-    """Return the untrained network of the seed; raises UserError where the samples do not suit it."""
-    if not data.part(validation=False).size:
-        raise UserError(f"{data.path}: holds no training samples; make it with more driving or less --validation")
-    keras.utils.set_random_seed(settings.seed)
-    if settings.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    model = build_network(data.preprocessing.height, data.preprocessing.width)
-    return Trainer(model, keras.optimizers.Adam(settings.learning_rate))
+    data: TrainingData
+    trainer: Trainer
+    folder: RunFolder
+    settings: TrainSettings
+    feed: FeedSettings
+    upkeep: UpkeepSettings
+    notify: Callable[[str], None]
 
 
-def train(
-    trainer: Trainer,
-    data: TrainingData,
-    feed_settings: FeedSettings,
-    folder: RunFolder,
-    output: Path,
-    notify: Callable[[str], None],
-) -> dict[str, Any]:
-    """Train, or go on with, the run in `folder`; copy its best model to `output`; return the run's result.
+def train(training: Training) -> dict[str, Any]:
+    """Train, or go on with, the run in the folder; return its result. The folder holds the best model then.
 
-    Raises UserError when the loss is no number any more, or a loader has died; nothing is copied then.
+    Raises UserError when the loss is no number any more, or a loader has died; OSError when the best model cannot
+    be written.
     """
-    begun, settings = time.monotonic(), folder.settings
-    progress = load_checkpoint(folder.checkpoint, trainer.variables) if folder.checkpoint.exists() else Progress()
+    data, settings = training.data, training.settings
+    board: AbstractContextManager[TensorBoard | None] = nullcontext()
+    if training.upkeep.tensorboard:
+        board = TensorBoard(training.folder.path / "tensorboard")
     with (
-        open_feed(data, feed_settings, settings.batch_size, settings.seed) as training,
+        open_feed(data, training.feed, settings.batch_size, settings.seed) as feed,
         open_validation_feed(data, _VALIDATION_BATCH) as validation,
+        board as opened,
     ):
         if not len(validation):
-            notify(f"note: {data.path} holds no validation samples; the best epoch is chosen by the training loss")
-        while progress.epoch < settings.epochs and not progress.is_out_of_patience(settings.patience):
-            progress.history.append(_run_epoch(trainer, progress.epoch + 1, training, validation, settings))
-            _refuse_divergence(progress, folder)
-            folder.write_history(progress.history)
+            training.notify(f"note: {data.path} holds no validation samples; the best epoch is that of least loss")
+        keeper = Keeper(training.trainer, training.folder, training.upkeep, training.notify)
+        course = _Course(training, keeper, feed, validation, opened)
+        course.run()
+    return result_of(keeper.progress) | {"feed": training.feed.feed}
+
+
+class _Course:
+    """A training from where its newest checkpoint is to its end."""
+
+    def __init__(
+        self, training: Training, keeper: Keeper, feed: Feed, validation: Feed, board: TensorBoard | None
+    ) -> None:
+        self._training, self._keeper, self._board = training, keeper, board
+        self._trainer, self._settings, self._progress = training.trainer, training.settings, keeper.progress
+        self._feed, self._validation = feed, validation
+        self._steps_per_epoch = -(-len(feed) // self._settings.batch_size)
+        self._clock = time.monotonic()
+        self._ending = 0.0  # seconds that the end of an epoch takes
+
+    def run(self) -> None:
+        """Train to the end."""
+        progress = self._progress
+        self._keeper.keep()
+        while not self._is_over():
+            self._train_epoch()
+            begun = self._elapsed()
+            progress.complete_epoch(self._epoch_figures())
+            if not progress.history[-1].is_finite:
+                raise self._divergence(progress.epoch)
             if progress.best.epoch == progress.epoch:
-                save_model(folder.best_model, trainer.model, data.preprocessing, _describe(data, settings, progress))
-            save_checkpoint(folder.checkpoint, trainer.variables, progress)
-            notify(_line(progress))
-    plot_history(progress.history, folder.plot)
-    folder.publish(output)
-    result = _result(output, progress, time.monotonic() - begun) | {"feed": feed_settings.feed}
-    folder.write_result(result)
-    return result
+                self._keeper.take_best(self._training.data, self._settings)
+            if self._board:
+                self._board.wrote_epoch(progress.history[-1])
+            self._keeper.keep()
+            self._ending = self._elapsed() - begun
+            self._training.notify(told(progress))
+        self._keeper.write_best()  # an error, by now, is the user's to know
 
+    def _is_over(self) -> bool:
+        settings, done = self._settings, self._progress.epoch
+        if settings.epochs and done >= settings.epochs:
+            return True
+        return bool(done) and (self._progress.is_out_of_patience(settings.patience) or self._time_is_up())
 
-def _refuse_divergence(progress: Progress, folder: RunFolder) -> None:
-    if math.isfinite(progress.history[-1].score) and math.isfinite(progress.history[-1].loss):
-        return
-    kept = f"; the best model before that is {folder.best_model}" if progress.epoch > 1 else ""
-    raise UserError(
-        f"training diverged in epoch {progress.epoch}: its loss is no number; try a smaller --learning-rate{kept}"
-    )
+    def _time_is_up(self) -> bool:
+        """Return True when there is just time left for the end of the epoch."""
+        limit = self._settings.time
+        return bool(limit) and self._elapsed() + self._ending >= limit
 
+    def _elapsed(self) -> float:
+        """Return the seconds of training so far, with those before a resume."""
+        now = time.monotonic()
+        self._progress.elapsed += now - self._clock
+        self._clock = now
+        return self._progress.elapsed
 
-def _run_epoch(
-    trainer: Trainer, number: int, training: Feed, validation: Feed, settings: TrainSettings
-) -> EpochFigures:
-    epoch = _fit(trainer, training, settings, number)
-    val_loss, val_mae = _evaluate(trainer, validation)
-    return EpochFigures(
-        epoch=number,
-        loss=epoch.loss,
-        mae=epoch.mae,
-        val_loss=val_loss,
-        val_mae=val_mae,
-        learning_rate=settings.learning_rate,
-        seconds=epoch.seconds,
-        samples_per_second=len(training) / epoch.seconds,
-        data_wait_share=epoch.waited / epoch.seconds,
-    )
-
-
-def _fit(trainer: Trainer, feed: Feed, settings: TrainSettings, number: int) -> _Epoch:
-    """Train on every sample once, in the order of this epoch."""
-    trainer.totals.reset()
-    figures = ""
-    begun, waited = time.perf_counter(), 0.0
-    label = f"epoch {number}/{settings.epochs}"
-    with feed.epoch(number) as batches, Bar(label, len(feed), "samples") as bar:
-        asked = time.perf_counter()
-        for step, batch in enumerate(batches, 1):
-            waited += time.perf_counter() - asked
-            trainer.train(batch)
-            if step % _STEPS_BETWEEN_FIGURES == 0:  # asking for them waits for the device
-                share = waited / (time.perf_counter() - begun)
-                figures = f"loss {trainer.totals.means()[0]:.4f}, waiting for data {share:.1%}"
-            bar.advance(len(batch), figures)
+    def _train_epoch(self) -> None:
+        """Train on what is left of this epoch, in its order, or until the time is up."""
+        progress, number = self._progress, self._progress.epoch + 1
+        if not progress.samples:
+            self._trainer.totals.reset()
+        label = f"epoch {number}/{self._settings.epochs}" if self._settings.epochs else f"epoch {number}"
+        left = len(self._feed) - progress.samples
+        with self._feed.epoch(number, progress.samples) as batches, Bar(label, left, "samples") as bar:
             asked = time.perf_counter()
-        loss, mae = trainer.totals.means()
-    return _Epoch(loss, mae, time.perf_counter() - begun, waited)
+            for batch in batches:
+                progress.waited += time.perf_counter() - asked
+                bar.advance(len(batch), self._step(batch))
+                progress.seconds += time.perf_counter() - asked
+                if self._time_is_up():
+                    break
+                if self._keeper.is_due(self._elapsed()):
+                    self._keeper.keep()
+                asked = time.perf_counter()
 
+    def _step(self, batch: Batch) -> str:
+        """Take a step and return, now and then, how the epoch goes."""
+        progress, rate = self._progress, self._learning_rate()
+        self._trainer.train(batch, rate)
+        progress.step += 1
+        progress.samples += len(batch)
+        if progress.step % _STEPS_BETWEEN_FIGURES:
+            return ""
+        loss, _ = self._trainer.totals.means()  # asking for it waits for the device
+        if not math.isfinite(loss):
+            raise self._divergence(progress.epoch + 1)
+        if self._board:
+            self._board.wrote_step(progress.step, loss, rate)
+        return f"loss {loss:.4f}, waiting for data {progress.waited / max(progress.seconds, 1e-9):.1%}"
 
-def _evaluate(trainer: Trainer, feed: Feed) -> tuple[float | None, float | None]:
-    """Return mean squared and mean absolute error over all samples of the feed; None, None when it is empty."""
-    if not len(feed):
-        return None, None
-    trainer.totals.reset()
-    with feed.epoch(1) as batches:
-        for batch in batches:
-            trainer.validate(batch)
-    return trainer.totals.means()
+    def _learning_rate(self) -> float:
+        elapsed = self._elapsed() if self._settings.time else 0.0
+        share = share_done(self._settings, self._progress.step, self._steps_per_epoch, elapsed)
+        return learning_rate(self._settings, share)
 
+    def _epoch_figures(self) -> EpochFigures:
+        """Measure the validation samples and return the figures of the epoch."""
+        progress = self._progress
+        loss, mae = self._trainer.totals.means()
+        val_loss, val_mae = self._validated()
+        seconds = max(progress.seconds, 1e-9)
+        return EpochFigures(
+            epoch=progress.epoch + 1,
+            loss=loss,
+            mae=mae,
+            val_loss=val_loss,
+            val_mae=val_mae,
+            learning_rate=self._learning_rate(),
+            seconds=seconds,
+            samples_per_second=progress.samples / seconds,
+            data_wait_share=progress.waited / seconds,
+        )
 
-def _describe(data: TrainingData, settings: TrainSettings, progress: Progress) -> dict[str, Any]:
-    return {
-        "settings": asdict(settings),
-        "samples": dict(data.sample_settings),
-        "store_content_hash": data.content_hash,
-        "epoch": progress.epoch,
-        "val_loss": progress.best.val_loss,
-    }
+    def _validated(self) -> tuple[float | None, float | None]:
+        """Return mean loss and mean absolute error over all validation samples; None, None without any."""
+        if not len(self._validation):
+            return None, None
+        self._trainer.totals.reset()
+        with self._validation.epoch(1) as batches:
+            for batch in batches:
+                self._trainer.validate(batch)
+        return self._trainer.totals.means()
 
-
-def _line(progress: Progress) -> str:
-    last = progress.history[-1]
-    validation = "" if last.val_loss is None else f", val_loss {last.val_loss:.4f}, val_mae {last.val_mae:.4f}"
-    best = " (best)" if progress.best.epoch == last.epoch else ""
-    return (
-        f"epoch {last.epoch}: loss {last.loss:.4f}{validation}{best}, {last.samples_per_second:.0f} samples/s, "
-        f"{last.data_wait_share:.1%} waiting for data"
-    )
-
-
-def _result(output: Path, progress: Progress, seconds: float) -> dict[str, Any]:
-    last, best = progress.history[-1], progress.best
-    trained = sum(figures.seconds for figures in progress.history)
-    samples = sum(figures.samples_per_second * figures.seconds for figures in progress.history)
-    waited = sum(figures.data_wait_share * figures.seconds for figures in progress.history)
-    return {
-        "model": str(output),
-        "epochs": last.epoch,
-        "best_epoch": best.epoch,
-        "loss": best.loss,
-        "val_loss": best.val_loss,
-        "val_mae": best.val_mae,
-        "samples_per_second": round(samples / trained, 1),
-        "data_wait_share": round(waited / trained, 5),
-        "seconds": round(seconds, 3),
-    }
+    def _divergence(self, epoch: int) -> UserError:
+        best = self._training.folder.best_model
+        kept = f"; the best model before that is {best}" if best.exists() else ""
+        return UserError(
+            f"training diverged in epoch {epoch}: its loss is no number; try a smaller --learning-rate{kept}"
+        )

@@ -1,22 +1,24 @@
 """runs/NAME/: everything that one training leaves behind, in a folder that no other training touches."""
 
-import csv
 import datetime
 import glob
 import hashlib
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import filelock
+import tomli_w
 
 from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.train.settings import TrainSettings
 
-_SETTINGS, _RESULT = "settings.json", "result.json"
+_SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
 
 
 @dataclass(frozen=True)
@@ -26,26 +28,6 @@ class Task:
     store: str
     content_hash: str
     output: str
-
-
-@dataclass(frozen=True)
-class EpochFigures:
-    """One row of history.csv. val_loss and val_mae are None without validation samples."""
-
-    epoch: int
-    loss: float
-    mae: float
-    val_loss: float | None
-    val_mae: float | None
-    learning_rate: float
-    seconds: float
-    samples_per_second: float
-    data_wait_share: float
-
-    @property
-    def score(self) -> float:
-        """Return what the best epoch has least of: the validation loss, or the loss where there is none."""
-        return self.loss if self.val_loss is None else self.val_loss
 
 
 def new_path(runs: Path, name: str | None) -> Path:
@@ -65,19 +47,27 @@ def new_path(runs: Path, name: str | None) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How a run trains. start: the model that it begins with, None for an untrained network."""
+
+    settings: TrainSettings
+    feed: FeedSettings
+    start: Path | None = None
+
+
 class RunFolder:
-    """The files of one run: settings, history, checkpoint, best model, plot, result."""
+    """The files of one run: settings, environment, history, checkpoints, best model, plots, result."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoint = path / "checkpoint.h5"
+        self.checkpoints = path / "checkpoints"
         self.best_model = path / "best.h5"
-        self.plot = path / "history.png"
+        self.plots = path / "plots"
+        self._start = path / "start.h5"
 
     @classmethod
-    def create(
-        cls, path: Path, task: Task, settings: TrainSettings, feed: FeedSettings, force: bool = False
-    ) -> "RunFolder":
+    def create(cls, path: Path, task: Task, plan: Plan, force: bool = False) -> "RunFolder":
         """Make the folder of a new run; raises UserError where it exists.
 
         force: the run may write over the output that is there.
@@ -93,8 +83,10 @@ class RunFolder:
             raise UserError(f"{path}: cannot make the run folder: {error.strerror}") from None
         folder = cls(path)
         begun = datetime.datetime.now().isoformat()
-        stored = {"task": asdict(task), "begun": begun, "force": force, "settings": asdict(settings)}
-        folder._store(stored | {"feed": asdict(feed)})
+        if plan.start:  # a copy, since a resume needs it, whatever becomes of the original
+            atomic.write_bytes(folder._start, plan.start.read_bytes())
+        stored = {"task": asdict(task), "begun": begun, "force": force}
+        folder._store(stored | {"settings": asdict(plan.settings), "feed": asdict(plan.feed)})
         return folder
 
     @classmethod
@@ -122,6 +114,23 @@ class RunFolder:
         return FeedSettings(**(self._stored() or {}).get("feed", {}))
 
     @property
+    def start(self) -> Path | None:
+        """Return the model that the run began with, or None for an untrained network."""
+        return self._start if self._start.exists() else None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other trainings out of the run until the block is left; raises UserError while another one is in it."""
+        try:
+            with filelock.FileLock(self.path / ".lock", timeout=0):
+                yield
+        except filelock.Timeout:
+            raise UserError(
+                f"{self.path}: another process is training this run; wait for its end, or begin a new run without "
+                "--resume"
+            ) from None
+
+    @property
     def may_overwrite(self) -> bool:
         """Return True when the run was begun with leave to write over the output, and has not done so yet."""
         stored = self._stored() or {}
@@ -146,18 +155,30 @@ class RunFolder:
         path = self.path / _RESULT
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
-    def extend(self, epochs: int) -> None:
-        """Let the run go on to a later epoch; it is unfinished again."""
+    def extend(self, settings: TrainSettings) -> None:
+        """Let the run go on to a later epoch, or for longer; it is unfinished again."""
         stored = self._stored() or {}
-        stored["settings"]["epochs"] = epochs
+        stored["settings"] = asdict(settings)
         (self.path / _RESULT).unlink(missing_ok=True)
         self._store(stored)
 
+    def note_environment(self, environment: Mapping[str, Any]) -> None:
+        """Write what the run is trained on into environment.json, behind what it was on before a resume."""
+        path = self.path / "environment.json"
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        if dict(environment) not in earlier:
+            atomic.write_text(path, json.dumps([*earlier, environment], indent=2))
+
+    def write_settings(self, values: Mapping[str, Any]) -> None:
+        """Write all settings, by the names of the options, as a file that --settings takes."""
+        atomic.write_text(self.path / _RESOLVED, tomli_w.dumps(values))
+
     def publish(self, output: Path) -> None:
-        """Copy the best model to where the user wants it, and remember that it is this run's."""
+        """Copy the best model to where the user wants it, its settings beside it, and note that it is this run's."""
         content = self.best_model.read_bytes()
-        with atomic.replacing(output) as temporary:
-            temporary.write_bytes(content)
+        atomic.write_bytes(output, content)
+        if (resolved := self.path / _RESOLVED).exists():
+            atomic.write_bytes(settings_beside(output), resolved.read_bytes())
         stored = self._stored() or {}
         stored["published"] = hashlib.sha256(content).hexdigest()
         self._store(stored)
@@ -175,10 +196,11 @@ class RunFolder:
         """Mark the run as complete."""
         atomic.write_text(self.path / _RESULT, json.dumps(result, indent=2))
 
-    def write_history(self, history: Sequence[EpochFigures]) -> None:
+    def write_history(self, table: str) -> None:
         """Write history.csv anew."""
-        text = io.StringIO()
-        table = csv.DictWriter(text, list(EpochFigures.__dataclass_fields__), lineterminator="\n")
-        table.writeheader()
-        table.writerows(asdict(figures) for figures in history)
-        atomic.write_text(self.path / "history.csv", text.getvalue())
+        atomic.write_text(self.path / "history.csv", table)
+
+
+def settings_beside(output: Path) -> Path:
+    """Return where the settings of a model are written: model.settings.toml beside model.h5."""
+    return output.with_suffix(".settings.toml")

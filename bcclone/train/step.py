@@ -3,13 +3,16 @@
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from bcclone.feed.batch import Batch
+from bcclone.train.settings import HUBER_DELTA
 
 
 class Totals:
-    """Squared and absolute errors added up over samples, where the computing is done."""
+    """Losses and absolute errors added up over samples, where the computing is done."""
 
     def __init__(self) -> None:
         self._sums = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
@@ -18,49 +21,133 @@ class Totals:
         """Begin anew."""
         self._sums.assign(tf.zeros(3, tf.float64))
 
-    def add(self, errors: Any) -> None:
-        """Add a batch's errors, float32 (batch, 1)."""
-        errors = tf.cast(errors, tf.float64)
-        count = tf.cast(tf.size(errors), tf.float64)
-        self._sums.assign_add(tf.stack([tf.reduce_sum(errors**2), tf.reduce_sum(tf.abs(errors)), count]))
+    def add(self, sums: Any) -> None:
+        """Add a batch's loss, absolute errors and count, float64 (3,), each summed over its samples."""
+        self._sums.assign_add(sums)
+
+    def read(self) -> npt.NDArray[np.float64]:
+        """Return the sums so far, to be written back."""
+        return np.asarray(self._sums.numpy())
+
+    def write(self, sums: npt.NDArray[np.float64]) -> None:
+        """Go on from what read() gave."""
+        self._sums.assign(sums)
 
     def means(self) -> tuple[float, float]:
-        """Return mean squared and mean absolute error over all samples since reset()."""
-        squared, absolute, count = self._sums.numpy().tolist()
-        return squared / max(count, 1.0), absolute / max(count, 1.0)
+        """Return mean loss and mean absolute error over all samples since reset()."""
+        loss, absolute, count = self.read().tolist()
+        return loss / max(count, 1.0), absolute / max(count, 1.0)
 
 
 class Trainer:
-    """A network and its optimizer, with the steps of training and of validation compiled for any batch size."""
+    """A network and its optimizer, with the steps of training and of validation compiled for any batch size.
 
-    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    strategy: what the network was made under, to share each batch among several devices; None for one. exported: a
+    network of the same weights, computing in 32 bits, where `model` does not.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        loss: str = "mse",
+        strategy: tf.distribute.Strategy | None = None,
+        exported: keras.Model | None = None,
+    ) -> None:
         self.model, self.optimizer, self.totals = model, optimizer, Totals()
-        optimizer.build(model.trainable_variables)
-        height, width = model.input_shape[1:3]
-        signature = [tf.TensorSpec((None, height, width, 3), tf.uint8), tf.TensorSpec((None, 1), tf.float32)]
-        self._train = tf.function(self._train_step, input_signature=signature)
-        self._validate = tf.function(self._validate_step, input_signature=signature)
+        self._strategy, self._loss, self._exported = strategy, loss, exported
+        self._input_dtype = model.inputs[0].dtype  # our networks take uint8, those of others float32
+        shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
+        self._train = tf.function(self._train_step, input_signature=[*shape, tf.TensorSpec((), tf.float32)])
+        self._validate = tf.function(self._validate_step, input_signature=shape)
 
     @property
     def variables(self) -> list[keras.Variable]:
         """Return all that training changes: weights, the state of the dropouts' generators, Adam's moments."""
         return [*self.model.variables, *self.optimizer.variables]
 
-    def train(self, batch: Batch) -> None:
-        """Take one step down the gradient of the mean squared error and add the batch to the totals."""
-        self._train(batch.images, batch.steering)
+    def train(self, batch: Batch, learning_rate: float) -> None:
+        """Take one step down the gradient of the mean loss and add the batch to the totals."""
+        self._train(batch.images, batch.steering, np.float32(learning_rate))
 
     def validate(self, batch: Batch) -> None:
         """Add the batch's errors, without dropout, to the totals."""
         self._validate(batch.images, batch.steering)
 
-    def _train_step(self, images: Any, steering: Any) -> None:
+    def export(self) -> keras.Model:
+        """Return the network as it is to be saved."""
+        if self._exported is None:
+            return self.model
+        self._exported.set_weights(self.model.get_weights())
+        return self._exported
+
+    def _train_step(self, images: Any, steering: Any, learning_rate: Any) -> None:
+        self.optimizer.learning_rate.assign(learning_rate)
+        if self._strategy is None:
+            self.totals.add(self._descend(images, steering, tf.ones_like(steering)))
+        else:
+            self.totals.add(self._descend_together(self._strategy, images, steering))
+
+    def _descend_together(self, strategy: tf.distribute.Strategy, images: Any, steering: Any) -> Any:
+        """Take the step with the devices of the strategy, each on an equal part of the batch.
+
+        A batch that cannot be parted so is filled up with samples of no weight.
+        """
+        count, size = strategy.num_replicas_in_sync, tf.shape(steering)[0]
+        part = -(-size // count)
+        places = tf.range(part * count)
+
+        def split(values: Any) -> Any:
+            def part_of(context: Any) -> Any:
+                first = context.replica_id_in_sync_group * part
+                return tf.gather(values, places[first : first + part] % size)
+
+            return strategy.experimental_distribute_values_from_function(part_of)
+
+        def weights_of(context: Any) -> Any:
+            first = context.replica_id_in_sync_group * part
+            return tf.cast(places[first : first + part, tf.newaxis] < size, tf.float32)
+
+        weights = strategy.experimental_distribute_values_from_function(weights_of)
+        sums = strategy.run(self._descend, (split(images), split(steering), weights, size))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+
+    def _descend(self, images: Any, steering: Any, weights: Any, size: Any = None) -> Any:
+        """Take a step and return the sums of the loss, the absolute errors and the count over these samples.
+
+        weights: float32 (samples, 1), 0 or 1; size: samples of the whole batch, of which these may be a part.
+        """
         with tf.GradientTape() as tape:
-            errors = self.model(images, training=True) - steering
-            loss = tf.reduce_mean(tf.square(errors))
+            errors = self._errors(images, steering, training=True) * weights
+            losses = self._losses(errors)
+            loss = tf.reduce_sum(losses) / tf.cast(tf.size(steering) if size is None else size, tf.float32)
+            loss = self.optimizer.scale_loss(loss)
         variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        self.totals.add(errors)
+        gradients = tape.gradient(loss, variables)
+        if self._strategy is not None:
+            # Keras adds up what the devices have, but after it has shortened it; so each gets a share of the whole
+            whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            gradients = [gradient / self._strategy.num_replicas_in_sync for gradient in whole]
+        self.optimizer.apply(gradients, variables)
+        return _sums(losses, errors, weights)
 
     def _validate_step(self, images: Any, steering: Any) -> None:
-        self.totals.add(self.model(images, training=False) - steering)
+        errors = self._errors(images, steering, training=False)
+        self.totals.add(_sums(self._losses(errors), errors, tf.ones_like(errors)))
+
+    def _errors(self, images: Any, steering: Any, training: bool) -> Any:
+        predicted = self.model(tf.cast(images, self._input_dtype), training=training)
+        return tf.cast(predicted, tf.float32) - steering
+
+    def _losses(self, errors: Any) -> Any:
+        if self._loss == "mse":
+            return tf.square(errors)
+        absolute = tf.abs(errors)
+        if self._loss == "mae":
+            return absolute
+        linear = HUBER_DELTA * (absolute - HUBER_DELTA / 2)
+        return tf.where(absolute <= HUBER_DELTA, tf.square(errors) / 2, linear)
+
+
+def _sums(losses: Any, errors: Any, weights: Any) -> Any:
+    return tf.stack([tf.reduce_sum(tf.cast(part, tf.float64)) for part in (losses, tf.abs(errors), weights)])

@@ -16,12 +16,13 @@ from bcclone.feed.opening import open_feed
 from bcclone.feed.settings import FeedSettings
 from bcclone.network import build_network
 from bcclone.store import Store
-from bcclone.train.loop import prepare
+from bcclone.train.prepare import prepare
 from bcclone.train.settings import TrainSettings
 from bcclone.train.step import Trainer
 
 _WAIT_BAR_PERCENT, _RATE_BAR_PERCENT = 2.0, 95.0
 _WARM_STEPS = 20
+_LEARNING_RATE = TrainSettings().learning_rate
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def measure_training(path: Path, steps: int, rounds: int) -> list[TrainingTurn]:
             first = next(iter(batches))
             images, steering = np.array(first.images), np.array(first.steering)
         model = build_network(store.preprocessing.height, store.preprocessing.width)
-        model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate), loss="mse")
+        model.compile(optimizer=keras.optimizers.Adam(_LEARNING_RATE), loss="mse")
         _train_on_feed(trainer, feed, 1, _WARM_STEPS)
         _train_repeatedly(model, images, steering, _WARM_STEPS)
         turns = []
@@ -62,7 +63,7 @@ def _train_on_feed(trainer: Trainer, feed: Feed, epoch: int, steps: int) -> tupl
     with feed.epoch(epoch) as batches:
         for step, batch in enumerate(batches, 1):
             waited += time.perf_counter() - asked
-            trainer.train(batch)
+            trainer.train(batch, _LEARNING_RATE)
             samples += len(batch)
             if step == steps:
                 break

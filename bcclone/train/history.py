@@ -1,0 +1,116 @@
+"""What each epoch came to, and how far a training is."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class EpochFigures:
+    """One row of history.csv. val_loss and val_mae are None without validation samples; seconds: of its training."""
+
+    epoch: int
+    loss: float
+    mae: float
+    val_loss: float | None
+    val_mae: float | None
+    learning_rate: float
+    seconds: float
+    samples_per_second: float
+    data_wait_share: float
+
+    @property
+    def score(self) -> float:
+        """Return what the best epoch has least of: the validation loss, or the loss where there is none."""
+        return self.loss if self.val_loss is None else self.val_loss
+
+    @property
+    def is_finite(self) -> bool:
+        """Return False when the training has diverged."""
+        return math.isfinite(self.loss) and math.isfinite(self.score)
+
+
+@dataclass
+class Progress:
+    """How far a training is: the epochs that are complete, and the state of the one under way.
+
+    step: steps taken in all; samples: used of this epoch; elapsed: seconds of all the training so far, with
+    validation and writing; seconds, waited: of this epoch's training, and of them waiting for data.
+    """
+
+    history: list[EpochFigures] = field(default_factory=list)
+    step: int = 0
+    samples: int = 0
+    elapsed: float = 0.0
+    seconds: float = 0.0
+    waited: float = 0.0
+
+    @property
+    def epoch(self) -> int:
+        """Count the complete epochs."""
+        return len(self.history)
+
+    @property
+    def best(self) -> EpochFigures:
+        """Return the epoch of least validation loss; the earlier of equals."""
+        return min(self.history, key=lambda figures: figures.score)
+
+    def is_out_of_patience(self, patience: int) -> bool:
+        """Return True when the last `patience` epochs have not bettered the best; patience 0 never ends."""
+        return patience > 0 and self.epoch > 0 and self.epoch - self.best.epoch >= patience
+
+    def complete_epoch(self, figures: EpochFigures) -> None:
+        """Note what the epoch came to, and begin the next."""
+        self.history.append(figures)
+        self.samples, self.seconds, self.waited = 0, 0.0, 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Progress":
+        """Read what to_json() gave; raises TypeError or KeyError for anything else."""
+        history = [EpochFigures(**figures) for figures in stored["history"]]
+        return cls(**{**stored, "history": history})
+
+
+def history_csv(history: Sequence[EpochFigures]) -> str:
+    """Return the table of the epochs."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(EpochFigures.__dataclass_fields__), lineterminator="\n")
+    table.writeheader()
+    table.writerows(asdict(figures) for figures in history)
+    return text.getvalue()
+
+
+def told(progress: Progress) -> str:
+    """Return the last epoch in a line, for people."""
+    last = progress.history[-1]
+    validation = "" if last.val_loss is None else f", val_loss {last.val_loss:.4f}, val_mae {last.val_mae:.4f}"
+    best = " (best)" if progress.best.epoch == last.epoch else ""
+    return (
+        f"epoch {last.epoch}: loss {last.loss:.4f}{validation}{best}, {last.samples_per_second:.0f} samples/s, "
+        f"{last.data_wait_share:.1%} waiting for data"
+    )
+
+
+def result_of(progress: Progress) -> dict[str, Any]:
+    """Return what a training came to, as result.json has it; seconds: of all of it, before and after a resume."""
+    last, best = progress.history[-1], progress.best
+    trained = sum(figures.seconds for figures in progress.history)
+    samples = sum(figures.samples_per_second * figures.seconds for figures in progress.history)
+    waited = sum(figures.data_wait_share * figures.seconds for figures in progress.history)
+    return {
+        "epochs": last.epoch,
+        "best_epoch": best.epoch,
+        "loss": best.loss,
+        "val_loss": best.val_loss,
+        "val_mae": best.val_mae,
+        "samples_per_second": round(samples / trained, 1),
+        "data_wait_share": round(waited / trained, 5),
+        "seconds": round(progress.elapsed, 3),
+    }

@@ -1,0 +1,80 @@
+"""Samples + settings -> the network and its optimizer, ready for the first step."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from bcclone.errors import UserError
+from bcclone.feed.opening import TrainingData
+from bcclone.model_file import load_model_file
+from bcclone.network import build_network
+from bcclone.train.settings import TrainSettings
+from bcclone.train.step import Trainer
+
+
+def prepare(data: TrainingData, settings: TrainSettings, start: Path | None = None) -> Trainer:
+    """Return the untrained network of the seed, or that of the model file `start`.
+
+    Raises UserError where the samples do not suit it, or there are not so many GPUs.
+    """
+    if not data.part(validation=False).size:
+        raise UserError(f"{data.path}: holds no training samples; make it with more driving or less --validation")
+    keras.utils.set_random_seed(settings.seed)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return make_trainer(data, settings, start, _strategy(settings.gpus))
+
+
+def make_trainer(
+    data: TrainingData, settings: TrainSettings, start: Path | None, strategy: tf.distribute.Strategy | None
+) -> Trainer:
+    """Return the network and its optimizer on the devices of the strategy; None for one."""
+    if not settings.mixed_precision:
+        return _make_trainer(data, settings, start, strategy, exported=None)
+    exported = _network(data, settings, start)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        return _make_trainer(data, settings, start, strategy, exported)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _make_trainer(
+    data: TrainingData,
+    settings: TrainSettings,
+    start: Path | None,
+    strategy: tf.distribute.Strategy | None,
+    exported: keras.Model | None,
+) -> Trainer:
+    with (strategy or tf.distribute.get_strategy()).scope():
+        model = _network(data, settings, start)
+        # each device hands Keras its share of the gradient (see step)
+        longest = settings.clip_norm / (strategy.num_replicas_in_sync if strategy else 1)
+        adam = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=longest or None)
+        optimizer = keras.optimizers.LossScaleOptimizer(adam) if exported else adam
+        optimizer.build(model.trainable_variables)
+    return Trainer(model, optimizer, settings.loss, strategy, exported)
+
+
+def _network(data: TrainingData, settings: TrainSettings, start: Path | None) -> keras.Model:
+    made = data.preprocessing
+    if start is None:
+        return build_network(made.height, made.width)
+    file = load_model_file(start)
+    if file.preprocessing != made:
+        raise UserError(
+            f"{start} takes other images than {data.path} holds; make the store anew as the model wants them:\n"
+            f"  the model: {file.preprocessing.describe()}\n  the store: {made.describe()}"
+        )
+    return file.model
+
+
+def _strategy(wanted: int) -> tf.distribute.Strategy | None:
+    """Return what shares batches among so many GPUs, 0 for all; None where there is one device, or none but the CPU."""
+    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+    if wanted > max(len(gpus), 1):
+        raise UserError(f"--gpus {wanted}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full")
+    count = wanted or len(gpus)
+    return tf.distribute.MirroredStrategy(gpus[:count]) if count > 1 else None

@@ -1,0 +1,120 @@
+"""One step: losses, gradients, several devices, 16 bits; in one process of its own, since devices are made once."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+
+TOGETHER = """
+from types import SimpleNamespace
+import numpy as np, keras, tensorflow as tf
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from bcclone.feed.batch import Batch
+from bcclone.images import Preprocessing
+from bcclone.train.prepare import make_trainer
+from bcclone.train.settings import TrainSettings
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+def train(strategy, clip_norm):
+    keras.utils.set_random_seed(0)
+    data = SimpleNamespace(preprocessing=Preprocessing(width=64, height=112))
+    trainer = make_trainer(data, TrainSettings(clip_norm=clip_norm), None, strategy)
+    for layer in trainer.model.layers:  # each device draws its own
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    random = np.random.default_rng(0)
+    for size in (8, 7, 1):
+        images = random.integers(0, 256, (size, 112, 64, 3), dtype=np.uint8)
+        trainer.train(Batch(images, random.random((size, 1), np.float32)), 0.001)
+    moments = [np.array(variable) for variable in trainer.optimizer.variables if "momentum" in variable.path]
+    return np.concatenate([moment.ravel() for moment in moments]), trainer.totals.means()
+
+for clip_norm in (0.0, 0.1):
+    (alone, alone_means), (together, means) = train(None, clip_norm), train(strategy, clip_norm)
+    assert np.allclose(alone, together, rtol=1e-2, atol=1e-4 * abs(alone).max()), abs(alone - together).max()
+    assert np.allclose(alone_means, means, rtol=1e-3), (alone_means, means)
+    print(round(float(np.linalg.norm(alone)), 3) > 0.1)
+"""
+
+
+def test_two_devices_that_share_batches_train_as_one_does():
+    """Also batches of odd size, and of a single sample, of which one device gets none."""
+    done = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout == "True\nFalse\n", done.stderr  # longer without a limit than with it
+
+
+@pytest.fixture(scope="module")
+def tools():
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    import keras
+
+    from bcclone.feed.batch import Batch
+    from bcclone.train.step import Trainer
+
+    return keras, Batch, Trainer
+
+
+def linear_trainer(tools, loss, clip_norm=None, rate=0.1):
+    """steering = weight * mean of the image, from a weight of 0."""
+    keras, _, make = tools
+    model = keras.Sequential(
+        [
+            keras.Input((1, 1, 1), dtype="uint8"),
+            keras.layers.Rescaling(1.0),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
+        ]
+    )
+    optimizer = keras.optimizers.SGD(rate, global_clipnorm=clip_norm)
+    optimizer.build(model.trainable_variables)
+    return make(model, optimizer, loss)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected_loss", "gradient"),
+    [
+        ("mse", (0.25 + 0.0025) / 2, -(2 * 0.5 + 2 * 0.05) / 2),
+        ("mae", (0.5 + 0.05) / 2, -1.0),
+        ("huber", (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
+    ],
+)
+def test_losses_and_their_gradients_are_those_of_their_formulas(tools, loss, expected_loss, gradient):
+    trainer = linear_trainer(tools, loss)
+    batch = tools[1](np.ones((2, 1, 1, 1), np.uint8), np.array([[0.5], [0.05]], np.float32))
+    trainer.validate(batch)
+    assert trainer.totals.means() == pytest.approx((expected_loss, 0.275), rel=1e-5)
+    trainer.train(batch, 0.5)
+    assert trainer.model.get_weights()[0].item() == pytest.approx(-0.5 * gradient, rel=1e-5)
+
+
+def test_a_long_gradient_is_shortened(tools):
+    trainer = linear_trainer(tools, "mse", clip_norm=0.01)
+    trainer.train(tools[1](np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32)), 1.0)
+    assert trainer.model.get_weights()[0].item() == pytest.approx(0.01, rel=1e-4)
+
+
+def test_sixteen_bits_train_a_network_that_is_saved_with_thirty_two(tools, simulated_store):
+    from bcclone.store import Store
+    from bcclone.train.prepare import prepare
+    from bcclone.train.settings import TrainSettings
+
+    with Store(simulated_store) as store:
+        trainer = prepare(store, TrainSettings(mixed_precision=True))
+        frames = np.array(store.frames[:4])
+    assert {layer.compute_dtype for layer in trainer.model.layers if layer.weights} == {"float16"}
+    batch = tools[1](frames, np.full((4, 1), 0.2, np.float32))
+    before = trainer.export().get_weights()
+    for _ in range(3):
+        trainer.train(batch, 1e-3)
+    exported = trainer.export()
+    assert {layer.compute_dtype for layer in exported.layers if layer.weights} == {"float32"}
+    assert any((a != b).any() for a, b in zip(before, exported.get_weights(), strict=True))
+    assert all(np.isfinite(weight).all() for weight in exported.get_weights())
+    assert tools[0].config.dtype_policy().name == "float32"
