@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bcclone.decode import read_frame
-from bcclone.images import encode_jpeg
+from bcclone.images import PRESETS, encode_jpeg
 from bcclone.store import Store
 from tests.conftest import command, run_script, shared
 
@@ -496,3 +496,12 @@ def test_every_shared_log_is_checked_alike(tmp_path):
             assert report["dialect"]["decimal_comma"] == ("decimal-comma" in wanted["dialect"]), name
             assert report["dialect"]["header"] == ("header" in wanted["dialect"]), name
             assert (report["dialect"]["cameras"] == ["center"]) == ("no-sides" in wanted["dialect"]), name
+
+
+def test_images_can_be_prepared_for_an_older_model(recording, tmp_path):
+    convert(recording, "-o", tmp_path / "data.h5", "--preprocess", "nvidia-66x200-yuv")
+    with Store(tmp_path / "data.h5") as store:
+        assert store.preprocessing == PRESETS["nvidia-66x200-yuv"]
+        assert store.frames.shape[1:] == (66, 200, 3)
+    told = convert(recording, "-o", tmp_path / "b.h5", "--preprocess", "carnd-128-rgb", "--size", 64, code=1)
+    assert "leave out --size" in told

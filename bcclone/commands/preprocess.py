@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bcclone.commands.options import add_json, build, given, print_json, say
+from bcclone.commands.options import PRESET_NAMES, add_json, build, given, print_json, say
 from bcclone.errors import UserError
 
 _SAMPLE_OPTIONS = ("cameras", "correction", "previous", "flip", "split", "validation", "block_seconds", "seed")
@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shape.add_argument("--previous", type=int, help="earlier frames paired with each steering (4)")
     shape.add_argument("--no-flip", dest="flip", action="store_false", default=None, help="leave out the mirror images")
     shape.add_argument("--size", type=_size, help="size of the stored images, N or WIDTHxHEIGHT (128)")
+    shape.add_argument(
+        "--preprocess",
+        metavar="NAME",
+        choices=PRESET_NAMES,
+        help="how the images are prepared, for training on from an older model: " + ", ".join(PRESET_NAMES),
+    )
     split = parser.add_argument_group("split into training and validation")
     split.add_argument("--validation", type=float, help="share of the rows kept for validation (0.2)")
     split.add_argument("--block-seconds", type=float, help="length of the blocks of time that are kept together (10)")
@@ -92,14 +98,16 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _shape(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """Return the preprocessing and the sample settings: the defaults, or the store's when adding to one."""
-    from bcclone.images import Preprocessing
+    from bcclone.images import PRESETS, Preprocessing
     from bcclone.preprocess import stored_settings
     from bcclone.samples import SampleSettings
 
     adding = arguments.add and arguments.output.exists()
     base = stored_settings(arguments.output) if adding else (Preprocessing(), SampleSettings())
+    if arguments.size and arguments.preprocess:
+        raise UserError(f"--preprocess {arguments.preprocess} says the size, too; leave out --size")
     size = {"width": arguments.size[0], "height": arguments.size[1]} if arguments.size else {}
-    preprocessing = build(replace, base[0], **size)
+    preprocessing = build(replace, PRESETS.get(arguments.preprocess, base[0]), **size)
     samples = build(replace, base[1], **given(arguments, *_SAMPLE_OPTIONS))
     if adding and (preprocessing, samples) != base:
         raise UserError(

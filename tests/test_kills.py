@@ -1,0 +1,147 @@
+"""kill -9 at random moments: each run ends in the identical result, or in a state that it names and recovers from.
+
+Slow (make test-slow); prints a line a program with -s. 220 kills: 60 of preprocess.py, 60 of model.py, 40 of drive.py,
+60 of video.py, drawn with a fixed seed over the time that each takes uninterrupted.
+"""
+
+import contextlib
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import time
+
+import cv2
+import pytest
+
+from bcclone.decode import read_frame
+from bcclone.recording import read_log
+from bcclone.store import Store
+from tests.conftest import command, run_script
+from tests.drive_server import Still, drive, serving
+from tests.test_preprocess import many_rows
+from tests.test_train import assert_same_weights
+
+pytestmark = pytest.mark.slow
+
+
+def kill_after(line, seconds):
+    """Start a program in a group of its own and kill the group; return True when it had not ended before."""
+    run = subprocess.Popen(
+        [str(part) for part in line], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run.wait(seconds)
+    ended = run.poll() is not None
+    if not ended:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    return not ended
+
+
+def seconds_of(script, *arguments):
+    begun = time.monotonic()
+    run_script(script, *arguments)
+    return time.monotonic() - begun
+
+
+def moments(seed, count, longest):
+    """Return moments spread evenly over the program's time, each at random in its own part of it."""
+    draw = random.Random(seed)
+    return [(number + draw.random()) * longest / count for number in range(count)]
+
+
+def content_of(store):
+    with Store(store) as opened:
+        return opened.content_hash, hashlib.sha256(opened.frames.tobytes()).hexdigest()
+
+
+def only(folder, *names):
+    """Nothing else lies in the folder: no part of anything."""
+    assert {path.name for path in folder.iterdir()} == set(names)
+
+
+def test_preprocess_killed_60_times(simulated_recording, tmp_path):
+    recording = many_rows(simulated_recording, tmp_path / "long", 4000)
+    store = tmp_path / "data.h5"
+    line = command("preprocess.py", recording, "-o", store, "--force")
+    longest = seconds_of("preprocess.py", recording, "-o", store)
+    whole, killed = content_of(store), 0
+    for number, moment in enumerate(moments(1, 60, longest)):
+        if number % 2:
+            store.unlink(missing_ok=True)  # with nothing there, and with an old store there, in turns
+        killed += kill_after(line, moment)
+        assert not store.exists() or content_of(store) == whole
+    run_script("preprocess.py", recording, "-o", store, "--force")
+    assert content_of(store) == whole
+    only(tmp_path, "data.h5", "long")
+    print(f"\npreprocess.py: killed {killed} of 60 times, over {longest:.1f} s")
+    assert killed > 40
+
+
+def test_training_killed_60_times(simulated_store, tmp_path):
+    """Each training is killed five times on its way; twelve of them."""
+    options = ("--epochs", 3, "--batch-size", 16, "--checkpoint-steps", 5, "--no-plots")
+    arguments = (simulated_store, *options, "--runs", tmp_path / "runs")
+    longest = seconds_of("model.py", *arguments, "-o", tmp_path / "whole.h5", "--name", "whole")
+    killed = 0
+    for training in range(12):
+        output = tmp_path / f"{training}.h5"
+        line = (*arguments, "-o", output, "--resume")
+        draw = random.Random(training)
+        for _ in range(5):
+            killed += kill_after(command("model.py", *line), draw.uniform(0.1, 1.0) * longest)
+        told = run_script("model.py", *line).stderr
+        assert any(word in told for word in ("resuming", "complete already", "starting afresh")), told
+        assert_same_weights(output, tmp_path / "whole.h5")
+    assert not list(tmp_path.rglob("*.partial*"))
+    print(f"\nmodel.py: killed {killed} of 60 times, over {longest:.1f} s")
+    assert killed > 40
+
+
+def test_driving_killed_40_times(untrained_model, tmp_path):
+    """The run that is left is a recording of whole frames, to which the next drive adds."""
+    run, frames = tmp_path / "run1", 0
+    draw = random.Random(3)
+    for _ in range(40):
+        with serving(untrained_model, run, "--append") as server:
+            stop = time.monotonic() + draw.uniform(0.0, 0.5)
+            while time.monotonic() < stop:
+                drive(server.port, Still(draw.randrange(1, 30)))
+            server.end(signal.SIGKILL)
+        if not (run / "driving_log.csv").exists() or not (run / "driving_log.csv").read_bytes():
+            continue
+        log = read_log(run / "driving_log.csv")
+        assert len(log.bad_rows) <= 1
+        assert all(read_frame(str(run / name)).shape == (160, 320, 3) for name in log.rows["center"])
+        assert len(log.rows) >= frames
+        frames = len(log.rows)
+    run_script("video.py", run, "-o", tmp_path / "run1.mp4")
+    print(f"\ndrive.py: killed 40 times, {frames} frames recorded")
+    assert frames > 100
+
+
+def test_making_a_clip_killed_60_times(untrained_model, tmp_path):
+    run, clip = tmp_path / "run1", tmp_path / "run1.mp4"
+    with serving(untrained_model, run) as server:
+        drive(server.port, Still(400))
+    longest = seconds_of("video.py", run)
+    count, killed = frames_of(clip), 0
+    for number, moment in enumerate(moments(4, 60, longest)):
+        if number % 2:
+            clip.unlink(missing_ok=True)
+        killed += kill_after(command("video.py", run), moment)
+        assert not clip.exists() or frames_of(clip) == count
+    run_script("video.py", run)
+    assert frames_of(clip) == count
+    only(tmp_path, "run1", "run1.mp4")
+    print(f"\nvideo.py: killed {killed} of 60 times, over {longest:.1f} s")
+    assert killed > 40
+
+
+def frames_of(clip):
+    opened = cv2.VideoCapture(str(clip))
+    count = int(opened.get(cv2.CAP_PROP_FRAME_COUNT))
+    opened.release()
+    return count
