@@ -2,15 +2,15 @@
 
 from bcclone.feed.feed import Feed
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import StoreSource
+from bcclone.feed.source import Columns, StoreSource
 from bcclone.feed.workers.processes import PipeFetcher
 from bcclone.store import Store
 
 _QUEUE_SIZE = 8
 
 
-def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples."""
-    source = StoreSource.of(store)
+def make_feed(store: Store, columns: Columns, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
+    """Return the feed of these samples."""
+    source = StoreSource.of(store, columns)
     fetcher = PipeFetcher(source, batch_size, settings.max_queue_size or _QUEUE_SIZE, settings.start_method)
     return Feed.shuffled(len(source), seed, fetcher)

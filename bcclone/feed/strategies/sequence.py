@@ -18,7 +18,7 @@ from bcclone.feed.feed import Feed
 from bcclone.feed.order import Order, shuffled
 from bcclone.feed.reader import Reader
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import StoreSource
+from bcclone.feed.source import Columns, StoreSource
 from bcclone.feed.workers.pool import ReadingPool
 from bcclone.store import Store
 
@@ -26,9 +26,9 @@ _WORKERS = 6
 _QUEUE_SIZE = 32
 
 
-def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples."""
-    source = StoreSource.of(store)
+def make_feed(store: Store, columns: Columns, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
+    """Return the feed of these samples."""
+    source = StoreSource.of(store, columns)
     queue_size, workers = settings.max_queue_size or _QUEUE_SIZE, settings.workers or _WORKERS
     dataset = SampleDataset(
         Reader(source, batch_size, kept=queue_size + workers),

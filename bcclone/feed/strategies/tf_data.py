@@ -14,15 +14,15 @@ from bcclone.feed.feed import Feed
 from bcclone.feed.order import Order
 from bcclone.feed.reader import Reader
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import Source, StoreSource
+from bcclone.feed.source import Columns, Source, StoreSource
 from bcclone.store import Store
 
 _KEPT = 16
 
 
-def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples."""
-    source = StoreSource.of(store)
+def make_feed(store: Store, columns: Columns, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
+    """Return the feed of these samples."""
+    source = StoreSource.of(store, columns)
     return Feed.shuffled(len(source), seed, PipelineFetcher(source, batch_size, settings))
 
 

@@ -2,7 +2,7 @@
 
 from bcclone.feed.feed import Feed
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import StoreSource
+from bcclone.feed.source import Columns, StoreSource
 from bcclone.feed.workers.processes import SharedMemoryFetcher
 from bcclone.store import Store
 
@@ -10,9 +10,9 @@ _PROCESSES = 2
 _SLOTS_A_PROCESS = 4
 
 
-def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples."""
-    source = StoreSource.of(store)
+def make_feed(store: Store, columns: Columns, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
+    """Return the feed of these samples."""
+    source = StoreSource.of(store, columns)
     processes = settings.workers or _PROCESSES
     slots = settings.max_queue_size or processes * _SLOTS_A_PROCESS
     fetcher = SharedMemoryFetcher(source, batch_size, processes, slots, settings.start_method)
