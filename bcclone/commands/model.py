@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bcclone.feed.opening import TrainingData
 
 _FEED_OPTIONS = ("feed", "chunk_size", "workers", "max_queue_size", "multiprocessing")
-_OPTIONS = ("batch_size", "epochs", "learning_rate", "patience", "seed", "deterministic")
+_OPTIONS = ("batch_size", "epochs", "learning_rate", "patience", "seed", "seq_length", "deterministic")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("model.h5"), help="the model to write (model.h5)")
     parser.add_argument("--epochs", type=int, help="passes over the training samples (10)")
     parser.add_argument("--batch-size", type=int, help="samples a step (32)")
+    parser.add_argument("--seq-length", type=int, metavar="N", help="train on windows of N consecutive frames (1)")
     parser.add_argument("--learning-rate", type=float, help="of the Adam optimizer (0.0003)")
     parser.add_argument(
         "--patience", type=int, help="stop after so many epochs without a better validation loss (0: never)"
@@ -71,6 +72,7 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
     from bcclone.feed.opening import check_feed
+    from bcclone.feed.selection import describe_windows
 
     _check_output_name(arguments)
     with _opened(arguments.data) as data:
@@ -82,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         feed = _resumed_feed(arguments, folder) if folder else _new_feed(arguments, data)
         check_feed(data, feed)
         settings = _resumed_settings(arguments, folder) if folder else _new_settings(arguments)
+        if settings.seq_length > 1:
+            say(f"note: {describe_windows(data, settings.seq_length)}")
         if folder and (done := folder.result):
             return _already_complete(arguments, folder, done)
         folder, result = _train(arguments, data, folder, task, settings, feed)

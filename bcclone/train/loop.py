@@ -23,7 +23,7 @@ from bcclone.train.run_folder import EpochFigures, RunFolder
 from bcclone.train.settings import TrainSettings
 from bcclone.train.step import Trainer
 
-_VALIDATION_BATCH = 256
+_VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = 20
 
 
@@ -44,7 +44,7 @@ def prepare(data: TrainingData, settings: TrainSettings) -> Trainer:
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    model = build_network(data.preprocessing.height, data.preprocessing.width)
+    model = build_network(data.preprocessing.height, data.preprocessing.width, seq_length=settings.seq_length)
     return Trainer(model, keras.optimizers.Adam(settings.learning_rate))
 
 
@@ -63,8 +63,8 @@ def train(
     begun, settings = time.monotonic(), folder.settings
     progress = load_checkpoint(folder.checkpoint, trainer.variables) if folder.checkpoint.exists() else Progress()
     with (
-        open_feed(data, feed_settings, settings.batch_size, settings.seed) as training,
-        open_validation_feed(data, _VALIDATION_BATCH) as validation,
+        open_feed(data, feed_settings, settings.batch_size, settings.seed, settings.seq_length) as training,
+        open_validation_feed(data, _VALIDATION_BATCH // settings.seq_length, settings.seq_length) as validation,
     ):
         if not len(validation):
             notify(f"note: {data.path} holds no validation samples; the best epoch is chosen by the training loss")

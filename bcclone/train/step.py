@@ -36,8 +36,7 @@ class Trainer:
     def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         self.model, self.optimizer, self.totals = model, optimizer, Totals()
         optimizer.build(model.trainable_variables)
-        height, width = model.input_shape[1:3]
-        signature = [tf.TensorSpec((None, height, width, 3), tf.uint8), tf.TensorSpec((None, 1), tf.float32)]
+        signature = [tf.TensorSpec(model.input_shape, tf.uint8), tf.TensorSpec((None, 1), tf.float32)]
         self._train = tf.function(self._train_step, input_signature=signature)
         self._validate = tf.function(self._validate_step, input_signature=signature)
 
