@@ -65,9 +65,13 @@ class Evaluation:
 def evaluate_policy(policy: Steers, settings: EvaluateSettings) -> Evaluation:
     """Let a policy drive in this process; raises UserError when it never steered."""
     driver = Driver(policy, SpeedController(settings.speed_mph))
-    latencies = []
+    latencies, interventions = [], 0
+    driver.forget()
     with _driving(settings) as world:
         while (state := world.look()) is not None:
+            if len(world.score.interventions) > interventions:  # the car has been set back
+                interventions = len(world.score.interventions)
+                driver.forget_frames()
             begun = time.perf_counter()
             control = driver.decide(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg))
             latencies.append((time.perf_counter() - begun) * 1000)

@@ -24,7 +24,7 @@ from bcclone.images import PRESETS, Preprocessing, PreprocessingMismatch
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _NORMALIZE = keras.saving.get_registered_name(network.normalize)
-_LAYERS = {"InputLayer", "Cropping2D", "Lambda", "Conv2D", "Dropout", "Flatten", "Dense"}
+_LAYERS = {"InputLayer", "Permute", "Reshape", "Cropping2D", "Lambda", "Conv2D", "Dropout", "Flatten", "Dense"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class ModelFile:
     model: keras.Model
     preprocessing: Preprocessing
     training: Mapping[str, Any]
+
+    @property
+    def seq_length(self) -> int:
+        """Return how many frames in a row the network takes; 1 for single frames."""
+        shape = self.model.input_shape
+        return int(shape[1]) if len(shape) == 5 else 1
 
 
 def save_model(path: Path, model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> None:
@@ -79,7 +85,8 @@ def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a whole model file: {reason}; train the model anew") from None
     expected = (None, stored.height, stored.width, 3)
-    if model.input_shape != expected:
+    taken = model.input_shape
+    if expected not in (taken, (*taken[:1], *taken[2:])):  # one frame, or a window of them
         raise UserError(f"{path}: the network takes {model.input_shape}, its preprocessing makes {expected}")
     return ModelFile(model, stored, training)
 

@@ -4,6 +4,7 @@ M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving", h
 the authors' own code: https://github.com/mbojarski/VisualBackProp (vis.lua). What lit up the last convolution is
 followed back to the pixels: at every convolution the map so far is multiplied by the average of its feature maps,
 and what both have is scaled up to what the convolution was given. Of a pooling between them it is scaled up alike.
+Networks of windows, whose frames are stacked as channels, are shown by a window filled with the one frame.
 """
 
 from collections.abc import Sequence
@@ -41,11 +42,13 @@ class Saliency:
         """Raises UserError for a network that is no chain of known layers, or has no convolution."""
         self.preprocessing = preprocessing
         shape = (preprocessing.height, preprocessing.width, 3)
-        stages = _stages(_chain(model, shape))
+        frames = _stacked_frames(model)
+        stages = _stages(_chain(model, (frames, *shape))[2:] if frames > 1 else _chain(model, shape))
         dtype = model.inputs[0].dtype
 
         def mask(images: Any) -> Any:
-            return _place_in_frame(_back_through(stages, tf.cast(images, dtype)), preprocessing)
+            stacked = tf.tile(tf.cast(images, dtype), (1, 1, 1, frames))
+            return _place_in_frame(_back_through(stages, stacked), preprocessing)
 
         compiled = tf.function(mask, autograph=False)
         self._mask = compiled.get_concrete_function(tf.TensorSpec((1, *shape), tf.uint8))
@@ -87,7 +90,15 @@ def _label(layer: keras.Layer) -> str:
     return f"layer '{layer.name}' ({type(layer).__name__})"
 
 
-def _chain(model: keras.Model, shape: tuple[int, int, int]) -> list[keras.Layer]:
+def _stacked_frames(model: keras.Model) -> int:
+    """Return how many frames a network of windows makes channels of, as network.py does; 1 for every other network."""
+    kinds = [type(layer) for layer in model.layers[:2]]
+    if kinds == [layers.Permute, layers.Reshape] and model.layers[0].dims == (2, 3, 1, 4):
+        return int(model.inputs[0].shape[1])
+    return 1
+
+
+def _chain(model: keras.Model, shape: tuple[int, ...]) -> list[keras.Layer]:
     """Return the network's layers, each of which takes what the one before it gives; `shape`: what the first takes."""
     if not getattr(model, "inputs", None):
         raise _refusal(f"it is a {type(model).__name__} that does not say what it takes; expected a chain of layers")

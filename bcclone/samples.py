@@ -1,6 +1,7 @@
-"""Rows -> samples: split first, then cameras with corrections, earlier frames and flips.
+"""Rows -> samples: split first, then cameras with corrections, earlier frames and flips; samples -> windows.
 
-A sample is a frame and the steering that it calls for. Frames are stored once and samples point at them.
+A sample is a frame and the steering that it calls for. Frames are stored once and samples point at them. A window is
+a sample with the frames that the same camera took in the rows just before.
 """
 
 from collections.abc import Iterator
@@ -170,3 +171,41 @@ def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, lag: int) -
     samples["steering"] = np.clip(steering, -1.0, 1.0)
     samples["camera"], samples["lag"] = CAMERAS.index(camera), lag
     return samples
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Samples with the frames that led up to them.
+
+    samples: SAMPLE table, each of whose `frame` is the newest of its window; frames: uint32 (samples, seq_length),
+    oldest first; paired: how many samples were left out since they pair an earlier frame with a later steering;
+    incomplete: since rows before them are of another episode or the other side of the split, or lack the image.
+    """
+
+    samples: SampleTable
+    frames: npt.NDArray[np.uint32]
+    paired: int
+    incomplete: int
+
+
+def windows(samples: SampleTable, seq_length: int) -> Windows:
+    """Return the windows of seq_length consecutive rows that end at these samples, in their order.
+
+    samples: those of one side of the split, so that no window reaches into the other. The frames of the rows before
+    are those of the samples of these rows; no other table is needed.
+    """
+    newest = samples[samples["lag"] == 0]
+    row, camera, episode = newest["row"].astype(np.int64), newest["camera"], newest["episode"]
+    count = int(row.max(initial=-1)) + 1
+    frame_of = np.full((count, len(CAMERAS)), NO_FRAME, np.int64)
+    frame_of[row, camera] = newest["frame"]
+    episode_of = np.zeros(count, np.uint32)
+    episode_of[row] = episode
+    frames = np.empty((len(newest), seq_length), np.uint32)
+    whole = row >= seq_length - 1
+    for place in range(seq_length):
+        then = np.maximum(row - (seq_length - 1 - place), 0)
+        frame = frame_of[then, camera]
+        whole &= (frame != NO_FRAME) & (episode_of[then] == episode)
+        frames[:, place] = frame  # NO_FRAME wraps around; such windows are left out
+    return Windows(newest[whole], frames[whole], len(samples) - len(newest), int((~whole).sum()))

@@ -42,6 +42,16 @@ def simulated_store(simulated_recording, tmp_path_factory):
 @pytest.fixture(scope="session")
 def untrained_model(tmp_path_factory):
     """A model file of the right form whose weights are random but for a fixed seed."""
+    return save_untrained(tmp_path_factory.mktemp("models") / "untrained.h5")
+
+
+@pytest.fixture(scope="session")
+def untrained_window_model(tmp_path_factory):
+    """The same for windows of three frames."""
+    return save_untrained(tmp_path_factory.mktemp("models") / "windows.h5", seq_length=3)
+
+
+def save_untrained(path, seq_length=1):
     from bcclone.images import Preprocessing
     from bcclone.tensorflow_quietly import load_tensorflow
 
@@ -52,8 +62,7 @@ def untrained_model(tmp_path_factory):
     from bcclone.network import build_network
 
     keras.utils.set_random_seed(1)
-    path = tmp_path_factory.mktemp("models") / "untrained.h5"
-    save_model(path, build_network(), Preprocessing(), {})
+    save_model(path, build_network(seq_length=seq_length), Preprocessing(), {})
     return path
 
 

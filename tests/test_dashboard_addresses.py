@@ -41,6 +41,9 @@ class Straight:
     def act(self, frame):
         return 0.25
 
+    def forget(self):
+        pass
+
 
 def make_cockpit(mask=None, unavailable="it has no convolution"):
     monitor = Monitor()

@@ -18,6 +18,7 @@ class Steering:
 
     def __init__(self, *answers):
         self.answers = list(answers)
+        self.forgotten = 0
 
     def act(self, frame):
         assert frame.shape == (160, 320, 3)
@@ -25,6 +26,9 @@ class Steering:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def forget(self):
+        self.forgotten += 1
 
 
 def telemetry(jpeg=FRAME, speed_mph=10.0):
@@ -90,8 +94,10 @@ def test_a_long_complaint_of_the_model_is_cut_short():
     assert len(decisions[0].fault) < 300
 
 
-def test_another_car_begins_with_straight_wheels():
-    driver = Driver(Steering(-0.5), SpeedController(25))
+def test_another_car_begins_with_straight_wheels_and_no_frames():
+    policy = Steering(-0.5)
+    driver = Driver(policy, SpeedController(25))
     driver.decide(telemetry())
     driver.forget()
+    assert policy.forgotten == 1
     assert driver.decide(telemetry(b"")).steering == 0.0

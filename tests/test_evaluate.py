@@ -135,11 +135,30 @@ class Broken:
             raise RuntimeError("out of memory")
         return self.answer
 
+    def forget(self):
+        pass
+
 
 @pytest.mark.parametrize("answer", [float("nan"), None])
 def test_a_model_that_never_steers_gets_no_score(answer):
     with pytest.raises(UserError, match="no usable steering for any frame"):
         evaluate_policy(Broken(answer), EvaluateSettings(world=WorldSettings(laps=0.01)))
+
+
+class Forgetful(Blind):
+    """Drives off the road, and counts how often it is told that its frames are of the past."""
+
+    forgotten = 0
+
+    def forget(self):
+        self.forgotten += 1
+
+
+def test_a_car_that_is_set_back_begins_with_new_frames():
+    policy = Forgetful([0.0])
+    score = evaluate_policy(policy, EvaluateSettings(world=WorldSettings(laps=0.14), speed_mph=20)).world.score
+    assert score.interventions
+    assert policy.forgotten == 1 + len(score.interventions)  # and once at the start
 
 
 def test_models_that_others_trained_on_the_unity_program_drive_the_lake():

@@ -7,9 +7,12 @@ from multiprocessing import get_all_start_methods
 import numpy as np
 import pytest
 
+from bcclone.errors import UserError
 from bcclone.feed.opening import open_feed, open_validation_feed
 from bcclone.feed.order import chunked, sequential, shuffled
+from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.settings import STRATEGIES, FeedSettings
+from bcclone.feed.source import StoreSource
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
 from bcclone.samples import SampleSettings
@@ -66,15 +69,15 @@ def expected(form, store):
     samples = store.samples[~store.samples["validation"]]
     kind, chunk_size = settings_of(form).ordering
 
-    def of(epoch):
-        order = {
-            "shuffled": lambda: shuffled(len(samples), SEED, epoch),
-            "chunks": lambda: chunked(len(samples), chunk_size, SEED, epoch),
-            "in order": lambda: sequential(len(samples)),
-        }[kind]()
-        return plain(store, samples[order])
+    return lambda epoch: plain(store, samples[order_of(kind, len(samples), chunk_size, epoch)])
 
-    return of
+
+def order_of(kind, size, chunk_size, epoch):
+    return {
+        "shuffled": lambda: shuffled(size, SEED, epoch),
+        "chunks": lambda: chunked(size, chunk_size, SEED, epoch),
+        "in order": lambda: sequential(size),
+    }[kind]()
 
 
 def plain(store, samples):
@@ -160,3 +163,72 @@ def test_the_order_does_not_depend_on_what_fetches():
     shuffling = {settings.ordering for name, settings in FORMS.items() if name not in ("hdf5", "hdf5-chunks")}
     assert shuffling == {("shuffled", 0)}
     assert len({FeedSettings("hdf5-chunks", chunk_size=size).ordering for size in (1, 2)}) == 2
+
+
+SEQ_LENGTH = 3
+
+
+def plain_windows(store, validation):
+    """Return images and steering of all windows of a side, in the plainest way: from the rows of the store."""
+    images, steering = [], []
+    for sample in store.samples[(store.samples["validation"] == validation) & (store.samples["lag"] == 0)]:
+        last = int(sample["row"])
+        rows = store.rows[max(last - SEQ_LENGTH + 1, 0) : last + 1]
+        camera = ("center", "left", "right")[sample["camera"]]
+        if len(rows) == SEQ_LENGTH and (rows["validation"] == validation).all():  # it is all one episode
+            window = store.frames[rows[f"frame_{camera}"]]
+            images.append(window[:, :, ::-1] if sample["flipped"] else window)
+            steering.append([sample["steering"]])
+    return np.stack(images), np.array(steering, np.float32)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_feed_gives_windows_flipped_as_a_whole_and_goes_on_from_the_middle(name, store, files):
+    if name in ("device", "tf-data"):
+        load_tensorflow()
+    images, steering = plain_windows(store, validation=False)
+    kind, chunk_size = FORMS[name].ordering
+    with open_feed(files if name == "files" else store, FORMS[name], BATCH, SEED, SEQ_LENGTH) as feed:
+        assert len(feed) == len(images)
+        for epoch, start in ((1, 0), (2, 100)):
+            order = order_of(kind, len(images), chunk_size, epoch)[start:]
+            assert_same(drain(feed, epoch, start), (images[order], steering[order]))
+
+
+def test_validation_windows_come_in_order(store, files):
+    for data in (store, files):
+        with open_validation_feed(data, 50, SEQ_LENGTH) as feed:
+            assert_same(drain(feed, 1), plain_windows(store, validation=True))
+
+
+def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
+    load_tensorflow()
+    import tensorflow as tf
+
+    from bcclone.feed.tensors import _flip_by_selection, _flip_by_stitching
+
+    columns = select(store, False, SEQ_LENGTH)
+    some = np.arange(0, len(columns.frame), 7)
+    given = (tf.constant(store.frames), tf.constant(columns.frame[some].astype("int64")), columns.flipped[some])
+    assert (_flip_by_selection(*given).numpy() == _flip_by_stitching(*given).numpy()).all()
+
+
+def test_frames_are_read_ahead_where_they_lie_in_the_file_with_windows_too(store):
+    source = StoreSource.of(store, select(store, False, SEQ_LENGTH))
+    start, size = source.bytes_of(5, 7)
+    with store.path.open("rb") as file:
+        file.seek(start)
+        assert file.read(size) == store.frames[5:8].tobytes()
+
+
+def test_what_windows_leave_out_is_told(store):
+    told = describe_windows(store, SEQ_LENGTH)
+    counts = [len(plain_windows(store, validation)[1]) for validation in (False, True)]
+    newest = (store.samples["lag"] == 0).sum()
+    assert f"{counts[0]} for training, {counts[1]} for validation; {newest - sum(counts)} samples left out" in told
+    assert f"{(store.samples['lag'] > 0).sum()} left out that pair" in told
+
+
+def test_windows_longer_than_the_blocks_of_the_split_are_refused(store):
+    with pytest.raises(UserError, match="no 100 rows of one episode"):
+        describe_windows(store, 100)

@@ -62,3 +62,24 @@ def test_images_that_are_too_small_are_refused(build_network):
     with pytest.raises(UserError, match="too small for the network"):
         build_network(64, 64)
     assert build_network(160, 320).output_shape == (None, 1)
+
+
+def test_a_window_goes_through_the_same_layers_with_its_frames_as_channels(build_network):
+    plain, windowed = build_network(), build_network(seq_length=3)
+    assert windowed.input_shape == (None, 3, 128, 128, 3)
+    assert windowed.count_params() == plain.count_params() + 2 * 3 * 25 * 24
+    assert [layer.name for layer in windowed.layers] == [
+        "frames_last",
+        "stack",
+        *(layer.name for layer in plain.layers),
+    ]
+
+
+def test_a_window_is_stacked_frame_after_frame(build_network):
+    """The first convolution finds each frame's colours together, the newest last."""
+    import keras
+
+    network = build_network(seq_length=3)
+    window = np.random.default_rng(0).integers(0, 256, (2, 3, 128, 128, 3), dtype=np.uint8)
+    stacked = keras.Model(network.inputs, network.get_layer("stack").output)(window)
+    assert (stacked.numpy() == np.concatenate([window[:, 0], window[:, 1], window[:, 2]], axis=-1)).all()

@@ -123,6 +123,9 @@ class Always:
     def act(self, frame):
         return 0.1
 
+    def forget(self):
+        pass
+
 
 DECISION = Decision(TELEMETRY, CONTROL, 0.1, 25.0)
 

@@ -218,6 +218,22 @@ def test_a_frame_of_another_size_is_told(ours):
         ours.mask(np.zeros((66, 200, 3), np.uint8))
 
 
+def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_window_model, saliency):
+    from bcclone.model_file import load_model_file
+    from bcclone.network import build_network
+
+    windowed = load_model_file(untrained_window_model).model
+    single = build_network()  # whose first convolution does to one frame what the other does to three alike
+    for layer in single.layers:
+        if layer.name != "conv1":
+            layer.set_weights(windowed.get_layer(layer.name).get_weights())
+    kernel, bias = windowed.get_layer("conv1").get_weights()
+    single.get_layer("conv1").set_weights([kernel.reshape(5, 5, 3, 3, 24).sum(axis=2), bias])
+    masks = [saliency(model, Preprocessing()).mask(frame_of()) for model in (windowed, single)]
+    assert np.allclose(*masks, atol=1e-4)
+    assert masks[0].max() == 1
+
+
 def test_one_thread_may_look_while_another_drives(untrained_model, saliency):
     from bcclone.model_file import load_model_file
     from bcclone.policy import Policy

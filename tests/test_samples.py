@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bcclone import samples as samples_module
-from bcclone.samples import SampleSettings, assign_validation, sample_parts
+from bcclone.samples import SampleSettings, assign_validation, sample_parts, windows
 
 
 def make_rows(count, episodes=1, interval_ms=100, cameras=3):
@@ -89,6 +89,50 @@ def test_nothing_crosses_an_episode_or_the_split(count, episodes, previous, spli
     validated = set(samples["frame"][samples["validation"]].tolist())
     assert not trained & validated
     assert trained | validated == set(range(3 * count))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    count=st.integers(1, 120),
+    episodes=st.integers(1, 4),
+    previous=st.integers(0, 3),
+    seq_length=st.integers(2, 6),
+    missing=st.integers(0, 119),
+    split=st.sampled_from(["blocks", "random"]),
+)
+def test_a_window_is_the_rows_before_of_one_camera_episode_and_side(
+    count, episodes, previous, seq_length, missing, split
+):
+    rows = make_rows(count, episodes)
+    rows.loc[missing % count, "frame_left"] = -1
+    wanted = SampleSettings(previous=previous, split=split, block_seconds=1.5)
+    rows["validation"] = assign_validation(rows, wanted)
+    episode, side, left = (rows[name].to_numpy() for name in ("episode", "validation", "frame_left"))
+    samples = build_samples(rows, wanted)
+    for validation in (False, True):
+        part = samples[samples["validation"] == validation]
+        found = windows(part, seq_length)
+        expected = [
+            (row, camera, flipped)
+            for row in np.flatnonzero(side == validation).tolist()
+            for camera in range(3)
+            for flipped in (False, True)
+            if row >= seq_length - 1
+            and len(set(episode[row - seq_length + 1 : row + 1])) == 1
+            and (side[row - seq_length + 1 : row + 1] == validation).all()
+            and not (camera == 1 and (left[row - seq_length + 1 : row + 1] == -1).any())
+        ]
+        assert found.samples[["row", "camera", "flipped"]].tolist() == expected
+        before = np.arange(seq_length)[::-1]
+        of_the_camera = (found.samples["row"][:, None] - before) * 3 + found.samples["camera"][:, None]
+        assert (found.frames == of_the_camera).all()
+        assert found.paired == (part["lag"] > 0).sum()
+        assert len(found.samples) + found.paired + found.incomplete == len(part)
+
+
+def test_windows_of_no_samples_are_none():
+    found = windows(np.zeros(0, samples_module.SAMPLE), 3)
+    assert found.frames.shape == (0, 3)
 
 
 @pytest.mark.parametrize("rows_per_part", [1, 2, 7, 30])

@@ -17,8 +17,13 @@ FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 class Always:
     """A policy that always steers the same."""
 
+    forgotten = 0
+
     def act(self, frame):
         return 0.25
+
+    def forget(self):
+        self.forgotten += 1
 
 
 class Clock:
@@ -28,8 +33,8 @@ class Clock:
         return self.seconds
 
 
-def make_seat(**options):
-    return DriverSeat(Driver(Always(), SpeedController(11.0)), **options)
+def make_seat(policy=None, **options):
+    return DriverSeat(Driver(policy or Always(), SpeedController(11.0)), **options)
 
 
 def telemetry(speed="10.0000", jpeg=FRAME):
@@ -175,3 +180,13 @@ def test_nobody_is_woken_where_nobody_drives():
     seat.answer("a", None)
     clock.seconds = 100.0
     assert seat.wake() is None
+
+
+def test_the_frames_before_a_pause_and_those_of_another_car_are_forgotten():
+    clock, policy = Clock(), Always()
+    seat = make_seat(policy, clock=clock)
+    forgotten = []
+    for who, clock.seconds in (("a", 0.0), ("a", 0.9), ("a", 1.8), ("a", 2.9), ("b", 3.0), ("b", 3.1)):
+        seat.answer(who, telemetry())
+        forgotten.append(policy.forgotten)
+    assert np.diff(forgotten).tolist() == [0, 0, 1, 1, 0]

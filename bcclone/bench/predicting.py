@@ -23,7 +23,7 @@ class PredictingPolicy(Policy):
 
     def act(self, frame: Image) -> float:
         """Return the steering for an RGB frame, uint8 (160, 320, 3)."""
-        return float(self.model.predict(self.preprocessing.apply(frame)[None], verbose=0)[0, 0])
+        return float(self.model.predict(self.input_of(frame), verbose=0)[0, 0])
 
 
 def main() -> int:

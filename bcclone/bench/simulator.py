@@ -50,6 +50,9 @@ class Blind:
         """Return the next steering, whatever the frame shows."""
         return next(self._steering)
 
+    def forget(self) -> None:
+        """Play on: nothing is kept of the frames."""
+
 
 def measure_simulator(policy: Steers, frames: int) -> list[Measure]:
     """Return the simulator's figures; policy: a network in this process, for the closed loop."""

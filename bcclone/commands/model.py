@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
     from bcclone.feed.opening import check_feed
+    from bcclone.feed.selection import describe_windows
 
     _check_names(arguments)
     wanted = Wanted.of(arguments)
@@ -67,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         _check_output(arguments, folder)
         plan = _resumed_plan(arguments, wanted, folder) if folder else _new_plan(arguments, wanted, data)
         check_feed(data, plan.feed)
+        if plan.settings.seq_length > 1:
+            say(f"note: {describe_windows(data, plan.settings.seq_length)}")
         if folder and (done := folder.result) and plan.settings == folder.settings:
             return _already_complete(arguments, folder, done)
         folder, result = _train(arguments, data, _Run(task, plan, wanted.upkeep, folder))

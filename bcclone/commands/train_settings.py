@@ -38,7 +38,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--zero-share", type=float, help="largest share of an epoch's samples that go straight on; 1: all there are (1)"
     )
-    add("--seq-length", type=int, help="consecutive frames that the network sees (1)")
+    add("--seq-length", type=int, metavar="N", help="train on windows of N consecutive frames (1)")
     add("--seed", type=int, help="seed of weights, order and dropout (0)")
     _add_flag(parser, "deterministic", "exactly the same result each time on a GPU, too, at some cost")
     device = parser.add_argument_group("device")

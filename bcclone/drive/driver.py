@@ -17,10 +17,13 @@ _DECAY = 0.8  # of the last steering with each answer that no frame decided
 
 
 class Steers(Protocol):
-    """What turns a frame into steering, -1 to 1."""
+    """What turns a frame into steering, -1 to 1; it may keep frames of the drive, and is given only readable ones."""
 
     def act(self, frame: Image) -> float:
         """Return the steering for an RGB frame, uint8 (160, 320, 3)."""
+
+    def forget(self) -> None:
+        """Begin anew: the next frame does not follow on the last one."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ class Driver:
         """Begin anew, as for another car."""
         self._steering = 0.0
         self.controller.forget()
+        self.forget_frames()
+
+    def forget_frames(self) -> None:
+        """Take note that the next frame does not follow on the last one: time has passed, or the car was moved."""
+        self._policy.forget()
 
     def count_fault(self, fault: str) -> None:
         """Count what could not be used, and log the first and then ever fewer."""

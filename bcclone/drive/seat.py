@@ -19,6 +19,8 @@ _WAITING_SECONDS = 0.1
 # Silence until the driver is sent a `manual`, which restarts a car that lost its answers; and until the second and
 # last: one that was only slow gets a third loop by each.
 _SILENCES = (3.0, 30.0)
+# After such a silence the frames before it say nothing of what comes.
+_PAUSE_SECONDS = 1.0
 # Whoever has lost the seat is told so by the answer to its next telemetry, or unasked when none has come by then.
 _TELL_SECONDS = 0.5
 _RELEASED = Control(0.0, 0.0)
@@ -160,6 +162,8 @@ class DriverSeat:
             self._on_manual(None)
             return MANUAL
         if self._autonomous:
+            if self._clock() - self._heard > _PAUSE_SECONDS:
+                self.driver.forget_frames()
             return _steer(self.driver.decide(telemetry), telemetry)
         self._on_manual(telemetry)
         if self._released:

@@ -6,7 +6,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Batch:
-    """images: uint8 (batch, height, width, 3); steering: float32 (batch, 1), -1 left to 1 right.
+    """images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
+    steering: float32 (batch, 1), -1 left to 1 right.
 
     NumPy arrays, or tensors where the frames are gathered by TensorFlow.
     """

@@ -38,12 +38,12 @@ class Buffers:
     New memory for each batch would have to be zeroed by the system page by page, which takes as long as the copy.
     """
 
-    def __init__(self, batch_size: int, shape: tuple[int, int, int], kept: int) -> None:
+    def __init__(self, batch_size: int, shape: tuple[int, ...], kept: int) -> None:
         self._shape, self._size = shape, batch_size * math.prod(shape)
         self._free: deque[memoryview] = deque(maxlen=kept)
 
     def take(self, count: int) -> Image:
-        """Return room for `count` images, uint8 (count, height, width, 3), of any content."""
+        """Return room for `count` samples, uint8 (count, *shape), of any content."""
         try:
             memory = self._free.pop()
         except IndexError:

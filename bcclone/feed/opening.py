@@ -1,12 +1,15 @@
 """Settings and samples -> the feed: which strategy, and whether the samples suit it."""
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from bcclone.errors import UserError
+from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
+from bcclone.feed.selection import select, straight_of
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import FileSource, Source, StoreSource
+from bcclone.feed.source import Columns, FileSource, Source, StoreSource
 from bcclone.feed.workers.threads import ThreadFetcher
 from bcclone.file_samples import FileSamples
 from bcclone.memory import available_memory
@@ -18,16 +21,30 @@ _COPIES = {"memory": 1, "device": 2}  # of the frames in memory; TensorFlow copi
 TrainingData = Store | FileSamples
 
 
-def open_feed(data: TrainingData, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Open the feed of the training samples, to be closed.
+def open_feed(
+    data: TrainingData,
+    settings: FeedSettings,
+    batch_size: int,
+    seed: int,
+    seq_length: int = 1,
+    zero_share: float = 1.0,
+) -> Feed:
+    """Open the feed of the training samples, or of their windows of seq_length frames, to be closed.
 
-    Every strategy gives each sample once an epoch; those that shuffle truly give the same batches. Raises UserError
-    when the samples are not in a form that the strategy reads, or do not fit where it wants them.
+    Every strategy gives each sample once an epoch; those that shuffle truly give the same batches. Of the samples that
+    drive straight on so many are left out of each epoch, others each time, that zero_share of it is of them at most.
+    Raises UserError when the samples are not in a form that the strategy reads, or do not fit where it wants them.
     """
     check_feed(data, settings)
+    columns = select(data, False, seq_length)
+    epochs = Epochs.of(settings, len(columns.frame), seed)
+    if zero_share < 1:
+        epochs = replace(epochs, straight=straight_of(data, False, seq_length), zero_share=zero_share)
+        if not len(epochs):
+            raise UserError(f"{data.path}: all of its steering is 0; without --zero-share it can be trained on")
     # by name, so that only the strategies of Keras and TensorFlow load them
     strategy: Any = import_module(f"bcclone.feed.strategies.{settings.feed.replace('-', '_')}")
-    feed: Feed = strategy.make_feed(data, settings, batch_size, seed)
+    feed: Feed = strategy.make_feed(data, columns, epochs, settings, batch_size)
     return feed
 
 
@@ -53,16 +70,14 @@ def _check_memory(store: Store, copies: int) -> None:
         )
 
 
-def open_validation_feed(data: TrainingData, batch_size: int) -> Feed:
-    """Open the feed of the validation samples, in their order, to be closed."""
-    source = _validation_source(data)
-    return Feed.in_order(len(source), ThreadFetcher(source, batch_size))
+def open_validation_feed(data: TrainingData, batch_size: int, seq_length: int = 1) -> Feed:
+    """Open the feed of the validation samples, or of their windows, in their order, to be closed."""
+    source = _source(data, select(data, True, seq_length))
+    return Feed(Epochs(len(source)), ThreadFetcher(source, batch_size))
 
 
-def _validation_source(data: TrainingData) -> Source:
-    if isinstance(data, Store):
-        return StoreSource.of(data, validation=True)
-    return FileSource.of(data, validation=True)
+def _source(data: TrainingData, columns: Columns) -> Source:
+    return StoreSource.of(data, columns) if isinstance(data, Store) else FileSource.of(data, columns)
 
 
 def choose_feed(data: TrainingData) -> tuple[str, str]:

@@ -1,11 +1,12 @@
 """Positions of samples -> their images, from the store, from memory or from image files."""
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -19,39 +20,27 @@ from bcclone.images import BadImage, Image, Preprocessing
 
 if TYPE_CHECKING:  # a loader process has no use for what these load
     from bcclone.file_samples import FileSamples
-    from bcclone.samples import SampleTable
     from bcclone.store import Store
 
 _CACHED_BYTES = 3 << 19  # little more than a core's second cache on most processors of these years
 
 
-class Samples(Protocol):
-    """What samples are drawn from, a Store or a recording's image files."""
-
-    @property
-    def samples(self) -> "SampleTable":
-        """The table of all samples."""
-
-    def part(self, validation: bool) -> npt.NDArray[np.int64]:
-        """Return the indices of the training or the validation samples."""
-
-
 @dataclass(frozen=True)
 class Columns:
-    """What the samples of one side of the split are, 9 bytes each.
+    """What the samples of one side of the split are, 9 bytes each, and 4 more for each further frame of a window.
 
-    frame: uint32 (samples,), index into the frames; flipped: bool (samples,); steering: float32 (samples,).
+    frame: uint32 (samples,), index into the frames, or (samples, seq_length) for windows, oldest first;
+    flipped: bool (samples,), a window as a whole; steering: float32 (samples,).
     """
 
     frame: npt.NDArray[np.uint32]
     flipped: npt.NDArray[np.bool_]
     steering: npt.NDArray[np.float32]
 
-    @classmethod
-    def of(cls, data: Samples, validation: bool = False) -> Self:
-        """Take the training or the validation samples."""
-        samples = data.samples[data.part(validation)]
-        return cls(samples["frame"].copy(), samples["flipped"].copy(), samples["steering"].copy())
+    def images_at(self, positions: Order) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
+        """Return frame and flip of every image at these positions, window by window: (images,) each."""
+        frame = self.frame[positions]
+        return frame.reshape(-1), self.flipped[positions].repeat(math.prod(frame.shape[1:]))
 
     def steering_of(self, positions: Order) -> npt.NDArray[np.float32]:
         """Return the steering at these positions, float32 (positions, 1)."""
@@ -62,13 +51,13 @@ class Source(Protocol):
     """The samples of one side of the split. It can be sent to another process, which opens its own files."""
 
     columns: Columns
-    shape: tuple[int, int, int]  # of an image
+    shape: tuple[int, ...]  # of a sample: height, width, 3, behind the number of frames where it is a window
 
     def __len__(self) -> int:
         """Return the number of samples."""
 
     def fill(self, positions: Order, images: Image) -> None:
-        """Write the images at these positions, flips applied, into uint8 (positions, height, width, 3)."""
+        """Write the images at these positions, flips applied, into uint8 (positions, *shape), in one piece."""
 
     def close(self) -> None:
         """Let go of files, memory and threads."""
@@ -79,15 +68,14 @@ class MemorySource:
 
     def __init__(self, columns: Columns, frames: Image) -> None:
         self.columns, self.frames = columns, frames
-        height, width, channels = frames.shape[1:]
-        self.shape = height, width, channels
+        self.shape = *columns.frame.shape[1:], *frames.shape[1:]
 
     @classmethod
-    def of(cls, store: "Store") -> "MemorySource":
-        """Read the frames of the training samples."""
-        columns = Columns.of(store)
+    def of(cls, store: "Store", columns: Columns) -> "MemorySource":
+        """Read the frames of these samples."""
         used, places = np.unique(columns.frame, return_inverse=True)
-        return MemorySource(replace(columns, frame=places.astype(np.uint32)), np.asarray(store.frames[used]))
+        numbered = places.reshape(columns.frame.shape).astype(np.uint32)
+        return MemorySource(replace(columns, frame=numbered), np.asarray(store.frames[used]))
 
     def __len__(self) -> int:
         return len(self.columns.frame)
@@ -97,8 +85,9 @@ class MemorySource:
 
         Frame by frame, into the batch at once, each copy would wait for the interpreter lock: half as fast.
         """
-        frame, flipped = self.columns.frame[positions], self.columns.flipped[positions]
-        count = max(_CACHED_BYTES // int(np.prod(self.shape)), 1)
+        frame, flipped = self.columns.images_at(positions)
+        images = images.reshape(-1, *self.frames.shape[1:])
+        count = max(_CACHED_BYTES // math.prod(self.frames.shape[1:]), 1)
         for start in range(0, len(frame), count):
             block = images[start : start + count]
             np.take(self.frames, frame[start : start + count], axis=0, out=block, mode="clip")
@@ -118,14 +107,13 @@ class StoreSource(MemorySource):
         self.path, self.offset, self._version = path, offset, version
 
     @classmethod
-    def of(cls, store: "Store", validation: bool = False) -> "StoreSource":
-        """Take the training or the validation samples of a store."""
-        columns = Columns.of(store, validation)
+    def of(cls, store: "Store", columns: Columns) -> "StoreSource":
+        """Map the frames of a store."""
         return StoreSource(columns, store.frames, store.path, store.frames_offset, store.version)
 
     def bytes_of(self, first: int, last: int) -> tuple[int, int]:
         """Return where in the file these frames begin, and how many bytes they are."""
-        frame_bytes = int(np.prod(self.shape))
+        frame_bytes = math.prod(self.frames.shape[1:])
         return self.offset + first * frame_bytes, (last - first + 1) * frame_bytes
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -147,14 +135,14 @@ class FileSource:
 
     def __init__(self, columns: Columns, files: Sequence[str], preprocessing: Preprocessing, threads: int) -> None:
         self.columns, self.files, self.preprocessing = columns, files, preprocessing
-        self.shape = preprocessing.height, preprocessing.width, 3
+        self.shape = *columns.frame.shape[1:], preprocessing.height, preprocessing.width, 3
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "bcclone-decode")
 
     @classmethod
-    def of(cls, samples: "FileSamples", validation: bool = False, threads: int = 0) -> Self:
-        """Take the training or the validation samples of a recording. threads: 0 for one a core."""
-        return cls(Columns.of(samples, validation), samples.files, samples.preprocessing, threads)
+    def of(cls, samples: "FileSamples", columns: Columns, threads: int = 0) -> "FileSource":
+        """Take these samples of a recording. threads: 0 for one a core."""
+        return FileSource(columns, samples.files, samples.preprocessing, threads)
 
     def __len__(self) -> int:
         return len(self.columns.frame)
@@ -164,8 +152,9 @@ class FileSource:
 
     def fill(self, positions: Order, images: Image) -> None:
         """Decode, prepare and flip; raises UserError for a file that cannot be used."""
-        sources = zip(self.columns.frame[positions].tolist(), self.columns.flipped[positions].tolist(), strict=True)
-        for _ in self._pool.map(self._decode, sources, images):
+        frame, flipped = self.columns.images_at(positions)
+        sources = zip(frame.tolist(), flipped.tolist(), strict=True)
+        for _ in self._pool.map(self._decode, sources, images.reshape(-1, *self.shape[-3:])):
             pass
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ class TensorSource:
         self._flip = _flip_by_selection if "GPU" in device else _flip_by_stitching
 
     def gather(self, positions: Any) -> tuple[Any, Any]:
-        """Return images, uint8 (positions, height, width, 3), and steering, float32 (positions, 1).
+        """Return images, uint8 (positions, height, width, 3), or windows of them, and steering, float32 (positions, 1).
 
         positions: int64 tensor; to be called within a tf.function.
         """
@@ -37,12 +37,13 @@ class TensorSource:
 
 def _flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:
     """Gather plain and mirrored images apart and put them together; five times faster on a CPU than selection."""
-    places = tf.dynamic_partition(tf.range(tf.size(frame)), tf.cast(flipped, tf.int32), 2)
+    places = tf.dynamic_partition(tf.range(tf.size(flipped)), tf.cast(flipped, tf.int32), 2)
     plain, mirrored = (tf.gather(frames, tf.gather(frame, place)) for place in places)
-    return tf.dynamic_stitch(places, [plain, tf.reverse(mirrored, [2])])
+    return tf.dynamic_stitch(places, [plain, tf.reverse(mirrored, [-2])])
 
 
 def _flip_by_selection(frames: Any, frame: Any, flipped: Any) -> Any:
     """Mirror all and select, which a GPU does in one kernel."""
     images = tf.gather(frames, frame)
-    return tf.where(flipped[:, tf.newaxis, tf.newaxis, tf.newaxis], tf.reverse(images, [2]), images)
+    which = tf.reshape(flipped, [-1] + [1] * (len(images.shape) - 1))
+    return tf.where(which, tf.reverse(images, [-2]), images)

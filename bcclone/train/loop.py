@@ -21,7 +21,7 @@ from bcclone.train.settings import TrainSettings, UpkeepSettings
 from bcclone.train.step import Trainer
 from bcclone.train.tensorboard import TensorBoard
 
-_VALIDATION_BATCH = 256
+_VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = 20
 
 
@@ -49,8 +49,10 @@ def train(training: Training) -> dict[str, Any]:
     if training.upkeep.tensorboard:
         board = TensorBoard(training.folder.path / "tensorboard")
     with (
-        open_feed(data, training.feed, settings.batch_size, settings.seed) as feed,
-        open_validation_feed(data, _VALIDATION_BATCH) as validation,
+        open_feed(
+            data, training.feed, settings.batch_size, settings.seed, settings.seq_length, settings.zero_share
+        ) as feed,
+        open_validation_feed(data, _VALIDATION_BATCH // settings.seq_length, settings.seq_length) as validation,
         board as opened,
     ):
         if not len(validation):

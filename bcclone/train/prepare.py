@@ -61,8 +61,12 @@ def _make_trainer(
 def _network(data: TrainingData, settings: TrainSettings, start: Path | None) -> keras.Model:
     made = data.preprocessing
     if start is None:
-        return build_network(made.height, made.width)
+        return build_network(made.height, made.width, seq_length=settings.seq_length)
     file = load_model_file(start)
+    if file.seq_length != settings.seq_length:
+        raise UserError(
+            f"{start} takes {file.seq_length} frames at a time; train on from it with --seq-length {file.seq_length}"
+        )
     if file.preprocessing != made:
         raise UserError(
             f"{start} takes other images than {data.path} holds; make the store anew as the model wants them:\n"

@@ -49,7 +49,7 @@ class TrainSettings:
             ("warmup", 0, 0.5, "0 to 0.5"),
             ("clip_norm", 0, 1e6, "more than 0, or 0 for none"),
             ("patience", 0, 1 << 20, "0 (never stop early) or more"),
-            ("seq_length", 1, 64, "1 (single frames) to 64"),
+            ("seq_length", 1, 20, "1 (single frames) to 20"),
             ("gpus", 0, 64, "1 or more, or 0 for all"),
             ("seed", 0, 2**32 - 1, "0 to 4294967295"),
         ):

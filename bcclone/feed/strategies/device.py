@@ -7,19 +7,20 @@ from typing import Any
 import tensorflow as tf
 
 from bcclone.feed.batch import Batch
+from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
 from bcclone.feed.order import Order
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import MemorySource
+from bcclone.feed.source import Columns, MemorySource
 from bcclone.feed.tensors import TensorSource
 from bcclone.store import Store
 
 
-def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples; raises UserError when the device has no room for their frames."""
-    source = MemorySource.of(store)
+def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return the feed of these samples; raises UserError when the device has no room for their frames."""
+    source = MemorySource.of(store, columns)
     device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-    return Feed.shuffled(len(source), seed, DeviceFetcher(TensorSource(source, device), batch_size))
+    return Feed(epochs, DeviceFetcher(TensorSource(source, device), batch_size))
 
 
 class DeviceFetcher:

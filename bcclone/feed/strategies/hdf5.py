@@ -1,13 +1,14 @@
 """hdf5: the store in order, through its memory map; not shuffled, as most first attempts have it."""
 
+from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import StoreSource
+from bcclone.feed.source import Columns, StoreSource
 from bcclone.feed.workers.threads import ThreadFetcher
 from bcclone.store import Store
 
 
-def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples."""
-    source = StoreSource.of(store)
-    return Feed.in_order(len(source), ThreadFetcher(source, batch_size, settings.max_queue_size))
+def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return the feed of these samples."""
+    source = StoreSource.of(store, columns)
+    return Feed(epochs, ThreadFetcher(source, batch_size, settings.max_queue_size))

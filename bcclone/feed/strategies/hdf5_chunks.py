@@ -1,23 +1,23 @@
 """hdf5-chunks: chunks of the store in random order, shuffled within; read ahead, for what is larger than memory."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from bcclone.feed.batch import Batch
+from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
-from bcclone.feed.order import Order, batches, chunked
+from bcclone.feed.order import Order, batches
 from bcclone.feed.read_ahead import ReadAhead
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import StoreSource
+from bcclone.feed.source import Columns, StoreSource
 from bcclone.feed.workers.threads import ThreadFetcher
 from bcclone.store import Store
 
 
-def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples."""
-    source = StoreSource.of(store)
+def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return the feed of these samples."""
+    source = StoreSource.of(store, columns)
     fetcher = ReadAheadFetcher(source, batch_size, settings.max_queue_size, settings.chunk_size)
-    return Feed(partial(chunked, len(source), settings.chunk_size, seed), len(source), fetcher)
+    return Feed(epochs, fetcher)
 
 
 class ReadAheadFetcher(ThreadFetcher):

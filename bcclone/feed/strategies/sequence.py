@@ -8,17 +8,17 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import keras
 
 from bcclone.feed.batch import Batch
+from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
-from bcclone.feed.order import Order, shuffled
+from bcclone.feed.order import Order
 from bcclone.feed.reader import Reader
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import StoreSource
+from bcclone.feed.source import Columns, StoreSource
 from bcclone.feed.workers.pool import ReadingPool
 from bcclone.store import Store
 
@@ -26,19 +26,19 @@ _WORKERS = 6
 _QUEUE_SIZE = 32
 
 
-def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples."""
-    source = StoreSource.of(store)
+def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return the feed of these samples."""
+    source = StoreSource.of(store, columns)
     queue_size, workers = settings.max_queue_size or _QUEUE_SIZE, settings.workers or _WORKERS
     dataset = SampleDataset(
         Reader(source, batch_size, kept=queue_size + workers),
-        partial(shuffled, len(source), seed),
+        epochs.order,
         batch_size,
         workers=workers,
         use_multiprocessing=settings.multiprocessing,
         max_queue_size=queue_size,
     )
-    return DatasetFeed(dataset, settings.start_method)
+    return DatasetFeed(epochs, dataset, settings.start_method)
 
 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
@@ -73,13 +73,9 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 class DatasetFeed(Feed):
     """A PyDataset with as many workers, and as many batches under way, as it asks for."""
 
-    def __init__(self, dataset: SampleDataset, start_method: str) -> None:
-        self._dataset = dataset
+    def __init__(self, epochs: Epochs, dataset: SampleDataset, start_method: str) -> None:
+        self._epochs, self._dataset = epochs, dataset
         self._pool = ReadingPool(dataset.reader, dataset.workers, start_method if dataset.use_multiprocessing else "")
-
-    def __len__(self) -> int:
-        """Return the number of samples in an epoch."""
-        return len(self._dataset.reader.source)
 
     @contextmanager
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:

@@ -10,20 +10,21 @@ from typing import Any
 import tensorflow as tf
 
 from bcclone.feed.batch import Batch
+from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
 from bcclone.feed.order import Order
 from bcclone.feed.reader import Reader
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import Source, StoreSource
+from bcclone.feed.source import Columns, Source, StoreSource
 from bcclone.store import Store
 
 _KEPT = 16
 
 
-def make_feed(store: Store, settings: FeedSettings, batch_size: int, seed: int) -> Feed:
-    """Return the feed of the training samples."""
-    source = StoreSource.of(store)
-    return Feed.shuffled(len(source), seed, PipelineFetcher(source, batch_size, settings))
+def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return the feed of these samples."""
+    source = StoreSource.of(store, columns)
+    return Feed(epochs, PipelineFetcher(source, batch_size, settings))
 
 
 class PipelineFetcher:

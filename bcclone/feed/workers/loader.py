@@ -44,7 +44,7 @@ class Slots:
     The memory has no name, so that none is left whatever happens.
     """
 
-    def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, int, int], images: bool) -> None:
+    def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, ...], images: bool) -> None:
         self.count, self.shape, self.has_images = count, shape, images
         self._batch_size = batch_size
         self._bytes = batch_size * math.prod(shape) if images else 0
@@ -62,7 +62,7 @@ class Slots:
         return memoryview(self._memory).cast("B")[start : start + self._bytes]
 
     def images(self, slot: int, count: int) -> Image:
-        """Return a slot as uint8 (count, height, width, 3)."""
+        """Return a slot as uint8 (count, *shape)."""
         shape = (count, *self.shape)
         return np.frombuffer(self.memory(slot), np.uint8, math.prod(shape)).reshape(shape)
 
@@ -104,7 +104,7 @@ class Loader:
             raise error from RuntimeError(f"in a loader process:\n{trace}")
 
     def receive_images(self, images: Image) -> None:
-        """Put the images that were asked for into uint8 (count, height, width, 3); after wait(), without slots."""
+        """Put the images that were asked for into uint8 (count, *shape); after wait(), without slots."""
         try:
             self.connection.recv_bytes_into(images.reshape(-1).data)
         except (EOFError, OSError):

@@ -1,0 +1,62 @@
+"""Samples -> those of one side of the split that are fed: single frames, or windows of consecutive ones."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.errors import UserError
+from bcclone.feed.balance import goes_straight
+from bcclone.feed.source import Columns
+from bcclone.samples import SampleTable, windows
+
+
+class Samples(Protocol):
+    """What samples are drawn from, a Store or a recording's image files."""
+
+    @property
+    def sample_settings(self) -> Mapping[str, Any]:
+        """How the samples were made."""
+
+    @property
+    def samples(self) -> SampleTable:
+        """The table of all samples."""
+
+    def part(self, validation: bool) -> npt.NDArray[np.int64]:
+        """Return the indices of the training or the validation samples."""
+
+
+def select(data: Samples, validation: bool = False, seq_length: int = 1) -> Columns:
+    """Return the training or the validation samples. seq_length: frames of a window; 1 for single frames."""
+    samples = data.samples[data.part(validation)]
+    if seq_length == 1:
+        return Columns(samples["frame"].copy(), samples["flipped"].copy(), samples["steering"].copy())
+    found = windows(samples, seq_length)
+    return Columns(found.frames, found.samples["flipped"].copy(), found.samples["steering"].copy())
+
+
+def straight_of(data: Samples, validation: bool = False, seq_length: int = 1) -> npt.NDArray[np.bool_]:
+    """Return which of the selected samples drive straight on, bool (samples,)."""
+    samples = data.samples[data.part(validation)]
+    if seq_length > 1:
+        samples = windows(samples, seq_length).samples
+    return goes_straight(samples, data.sample_settings["correction"])
+
+
+def describe_windows(data: Samples, seq_length: int) -> str:
+    """Return how many windows there are and what is left out, in words; raises UserError where there are none."""
+    sides = [windows(data.samples[data.part(validation)], seq_length) for validation in (False, True)]
+    training, validating = (len(side.samples) for side in sides)
+    if not training:
+        raise UserError(
+            f"no {seq_length} rows of one episode in sequence are all for training; take a smaller --seq-length, or a "
+            "store with --split blocks (a random split tears the rows apart) and all of its images"
+        )
+    told = f"windows of {seq_length} frames: {training} for training, {validating} for validation"
+    paired, incomplete = sum(side.paired for side in sides), sum(side.incomplete for side in sides)
+    if incomplete:
+        told += f"; {incomplete} samples left out, with fewer frames of their episode and side of the split before them"
+    if paired:
+        told += f"; {paired} left out that pair an earlier frame with a later steering (--previous)"
+    return told

@@ -1,0 +1,61 @@
+"""The order of each epoch, and what of it is left out so that driving straight on does not outweigh the rest."""
+
+import numpy as np
+import pytest
+
+from bcclone.feed.balance import allowed, balanced, goes_straight
+from bcclone.feed.epochs import Epochs
+from bcclone.feed.order import shuffled
+from bcclone.feed.settings import FeedSettings
+from bcclone.samples import SAMPLE
+
+
+def table(*rows):
+    """Samples of (camera, flipped, steering)."""
+    samples = np.zeros(len(rows), SAMPLE)
+    for place, (camera, flipped, steering) in enumerate(rows):
+        samples[place]["camera"], samples[place]["flipped"], samples[place]["steering"] = camera, flipped, steering
+    return samples
+
+
+def test_a_sample_goes_straight_when_its_recorded_steering_was_0_whatever_its_camera():
+    samples = table((0, 0, 0.0), (1, 0, 0.1), (2, 0, -0.1), (1, 1, -0.1), (2, 1, 0.1), (0, 0, 0.1), (1, 0, 0.0))
+    assert goes_straight(samples, 0.1).tolist() == [True] * 5 + [False] * 2
+
+
+def test_the_surplus_of_straight_samples_is_left_out_and_another_one_each_epoch():
+    straight = np.arange(1000) % 4 != 0  # 750 of 1,000
+    orders = [balanced(shuffled(1000, 5, epoch), straight, 0.5, 5, epoch) for epoch in (1, 2)]
+    for order in orders:
+        assert len(order) == 500
+        assert len(set(order.tolist())) == 500
+        assert straight[order].sum() == 250
+        assert set(np.flatnonzero(~straight)) <= set(order.tolist())
+    first, second = (set(order[straight[order]].tolist()) for order in orders)
+    assert len(first - second) > 100
+    again = balanced(shuffled(1000, 5, 1), straight, 0.5, 5, 1)
+    assert (again == orders[0]).all()
+    kept = set(orders[0].tolist())
+    assert orders[0].tolist() == [place for place in shuffled(1000, 5, 1).tolist() if place in kept]
+
+
+@pytest.mark.parametrize(
+    ("curved", "straight", "share", "expected"),
+    [(100, 50, 1.0, 50), (100, 50, 0.5, 50), (90, 500, 0.1, 10), (0, 9, 0.5, 0)],
+)
+def test_so_many_straight_samples_are_allowed(curved, straight, share, expected):
+    assert allowed(curved, straight, share) == expected
+
+
+@pytest.mark.parametrize("feed", ["hdf5", "hdf5-chunks", "hdf5-shuffle"])
+def test_every_epoch_is_as_long_as_said_and_follows_from_the_settings_alone(feed):
+    straight = np.arange(1000) % 3 == 0
+    settings = FeedSettings(feed, chunk_size=64)
+    whole = Epochs.of(settings, 1000, 7)
+    assert len(whole) == len(whole.order(1)) == 1000
+    thinned = Epochs(1000, *settings.ordering, 7, straight, 0.1)
+    for epoch in (1, 2):
+        order = thinned.order(epoch)
+        assert len(order) == len(thinned) == 667 - 1 + allowed(666, 334, 0.1) == len(set(order.tolist()))
+        assert (order == thinned.order(epoch)).all()
+        assert [place for place in whole.order(epoch).tolist() if place in set(order.tolist())] == order.tolist()
