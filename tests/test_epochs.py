@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from bcclone.errors import UserError
 from bcclone.feed.balance import allowed, balanced, goes_straight
 from bcclone.feed.epochs import Epochs
+from bcclone.feed.opening import open_feed
 from bcclone.feed.order import shuffled
 from bcclone.feed.settings import FeedSettings
 from bcclone.samples import SAMPLE
+from bcclone.store import Store
 
 
 def table(*rows):
@@ -59,3 +62,21 @@ def test_every_epoch_is_as_long_as_said_and_follows_from_the_settings_alone(feed
         assert len(order) == len(thinned) == 667 - 1 + allowed(666, 334, 0.1) == len(set(order.tolist()))
         assert (order == thinned.order(epoch)).all()
         assert [place for place in whole.order(epoch).tolist() if place in set(order.tolist())] == order.tolist()
+
+
+@pytest.mark.parametrize("strategy", ["hdf5-shuffle", "hdf5-chunks", "sequence"])
+def test_a_feed_gives_what_is_left_of_each_epoch(simulated_store, strategy):
+    with Store(simulated_store) as store:
+        training = np.flatnonzero(~store.samples["validation"])
+        half = training[: len(training) // 2]
+        side = np.array([0.0, 0.1, -0.1])[store.samples["camera"]] * np.where(store.samples["flipped"], -1, 1)
+        store.samples["steering"] = side + 0.01
+        store.samples["steering"][half] = side[half]
+        with open_feed(store, FeedSettings(strategy), 16, 0, zero_share=0.2) as feed, feed.epoch(1) as batches:
+            steering = np.concatenate([np.array(batch.steering)[:, 0] for batch in batches])
+            assert (
+                len(steering) == len(feed) == len(training) - len(half) + allowed(len(training) - len(half), 9999, 0.2)
+            )
+        store.samples["steering"] = side
+        with pytest.raises(UserError, match="all of its steering is 0"):
+            open_feed(store, FeedSettings(strategy), 16, 0, zero_share=0.2)

@@ -7,9 +7,13 @@ import shutil
 import signal
 import subprocess
 import time
+import tomllib
+from importlib.metadata import version as version_of
 
 import h5py
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
@@ -169,6 +173,55 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
     refused = train(simulated_store, folder, "--resume", "--epochs", 4, "--feed", "hdf5", code=1)
     assert "in another order" in refused.stderr
     assert "complete already" in train(simulated_store, folder, "--resume", "--feed", "workers").stderr
+
+
+def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trained, simulated_store, tmp_path):
+    """--from, a settings file, thinned out straight driving, TensorBoard, another loss and pictures in one run."""
+    folder, result, _ = trained
+    (tmp_path / "s.toml").write_text(
+        'loss = "mae"\nzero-share = 0.1\nlearning-rate = 1e-7\nepochs = 2\nplots = false\n'
+    )
+    earlier = tmp_path / "earlier.h5"
+    shutil.copy(folder / "model.h5", earlier)
+    options = ("--from", earlier, "--settings", tmp_path / "s.toml", "--tensorboard", "--name", "fine")
+    done = train(simulated_store, tmp_path, *options, "--epochs", 1)
+    fine, run = json.loads(done.stdout), tmp_path / "runs" / "fine"
+    assert fine["val_mae"] == fine["val_loss"] == pytest.approx(result["val_mae"], rel=1e-3)
+    assert fine["epochs"] == 1
+    assert (run / "start.h5").read_bytes() == earlier.read_bytes()
+    said = tomllib.loads((tmp_path / "model.settings.toml").read_text())
+    assert (said["loss"], said["zero-share"], said["epochs"], said["tensorboard"]) == ("mae", 0.1, 1, True)
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert make_ndarray(events.Tensors("epoch/val_loss")[0].tensor_proto) == pytest.approx(fine["val_loss"])
+    (environment,) = json.loads((run / "environment.json").read_text())
+    assert environment["packages"]["keras"] == version_of("keras")
+    assert environment["command"][0].endswith("model.py")
+    earlier.write_bytes(simulated_store.read_bytes()[:1000])
+    refused = train(simulated_store, tmp_path, *options[:2], "--resume", code=1)
+    assert "was not begun --from" in refused.stderr
+    refused = train(simulated_store, tmp_path, "--from", earlier, "--force", code=1)
+    assert str(earlier) in refused.stderr
+
+
+def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
+    done = train(simulated_store, tmp_path, "--time", "4s", "--no-plots")
+    (*_, last) = csv.DictReader(next(tmp_path.glob("runs/*/history.csv")).open())
+    assert float(last["learning_rate"]) < 0.1 * 3e-4
+    assert json.loads(done.stdout)["seconds"] >= 3
+
+
+def test_two_trainings_of_one_run_are_refused(trained, simulated_store, tmp_path):
+    line = command(
+        "model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 900
+    )
+    run = subprocess.Popen(line, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: list((tmp_path / "runs").glob("*/checkpoints/*[0-9].h5")))
+        refused = train(simulated_store, tmp_path, "--resume", "--no-plots", code=1)
+        assert "another process is training this run" in refused.stderr
+    finally:
+        run.kill()
+        run.wait()
 
 
 def test_recordings_are_trained_on_without_a_store(simulated_recording, tmp_path):
