@@ -241,20 +241,24 @@ def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, sim
     assert (folder / "model.h5").read_bytes() == before
 
 
-def test_ctrl_c_says_what_was_kept_and_how_to_go_on(simulated_store, tmp_path):
-    line = command(
-        "model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500
-    )
-    run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_end_it_keeps_its_step_and_says_what_was_kept_and_how_to_go_on(simulated_store, tmp_path, how):
+    options = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500, "--checkpoint-minutes", 0)
+    run = subprocess.Popen(command("model.py", simulated_store, *options), stderr=subprocess.PIPE, text=True)
     for told in run.stderr:
         if told.startswith("epoch 1: loss"):
             break
-    run.send_signal(signal.SIGINT)
+    time.sleep(0.3)  # into the next epoch
+    run.send_signal(how)
     told = run.communicate(timeout=30)[1]
     assert run.returncode == 130
     assert "best.h5" in told
     assert "--resume" in told
     assert "Traceback" not in told
+    newest = max(tmp_path.glob("runs/*/checkpoints/*[0-9].h5"))
+    with h5py.File(newest) as file:
+        progress = json.loads(file["progress"].asstr()[()])
+    assert progress["samples"] == (progress["step"] - 34 * len(progress["history"])) * 32 > 0
 
 
 def test_without_a_store_it_says_what_to_run_first(tmp_path):

@@ -14,6 +14,7 @@ from bcclone.feed.opening import TrainingData, open_feed, open_validation_feed
 from bcclone.feed.settings import FeedSettings
 from bcclone.progress import Progress as Bar
 from bcclone.train.history import EpochFigures, result_of, told
+from bcclone.train.interrupts import Interrupts
 from bcclone.train.keeper import Keeper
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.schedule import learning_rate, share_done
@@ -42,7 +43,7 @@ def train(training: Training) -> dict[str, Any]:
     """Train, or go on with, the run in the folder; return its result. The folder holds the best model then.
 
     Raises UserError when the loss is no number any more, or a loader has died; OSError when the best model cannot
-    be written.
+    be written; KeyboardInterrupt, with all of it kept, when the process is asked to end.
     """
     data, settings = training.data, training.settings
     board: AbstractContextManager[TensorBoard | None] = nullcontext()
@@ -58,8 +59,8 @@ def train(training: Training) -> dict[str, Any]:
         if not len(validation):
             training.notify(f"note: {data.path} holds no validation samples; the best epoch is that of least loss")
         keeper = Keeper(training.trainer, training.folder, training.upkeep, training.notify)
-        course = _Course(training, keeper, feed, validation, opened)
-        course.run()
+        with Interrupts().heard() as interrupts:
+            _Course(training, keeper, (feed, validation), opened, interrupts).run()
     return result_of(keeper.progress) | {"feed": training.feed.feed}
 
 
@@ -67,12 +68,17 @@ class _Course:
     """A training from where its newest checkpoint is to its end."""
 
     def __init__(
-        self, training: Training, keeper: Keeper, feed: Feed, validation: Feed, board: TensorBoard | None
+        self,
+        training: Training,
+        keeper: Keeper,
+        feeds: tuple[Feed, Feed],
+        board: TensorBoard | None,
+        interrupts: Interrupts,
     ) -> None:
-        self._training, self._keeper, self._board = training, keeper, board
+        self._training, self._keeper, self._board, self._interrupts = training, keeper, board, interrupts
         self._trainer, self._settings, self._progress = training.trainer, training.settings, keeper.progress
-        self._feed, self._validation = feed, validation
-        self._steps_per_epoch = -(-len(feed) // self._settings.batch_size)
+        self._feed, self._validation = feeds
+        self._steps_per_epoch = -(-len(self._feed) // self._settings.batch_size)
         self._clock = time.monotonic()
         self._ending = 0.0  # seconds that the end of an epoch takes
 
@@ -81,6 +87,7 @@ class _Course:
         progress = self._progress
         self._keeper.keep()
         while not self._is_over():
+            self._end_if_asked()
             self._train_epoch()
             begun = self._elapsed()
             progress.complete_epoch(self._epoch_figures())
@@ -94,6 +101,10 @@ class _Course:
             self._ending = self._elapsed() - begun
             self._training.notify(told(progress))
         self._keeper.write_best()  # an error, by now, is the user's to know
+
+    def _end_if_asked(self) -> None:
+        if self._interrupts.asked:
+            raise KeyboardInterrupt
 
     def _is_over(self) -> bool:
         settings, done = self._settings, self._progress.epoch
@@ -128,8 +139,9 @@ class _Course:
                 progress.seconds += time.perf_counter() - asked
                 if self._time_is_up():
                     break
-                if self._keeper.is_due(self._elapsed()):
+                if self._interrupts.asked or self._keeper.is_due(self._elapsed()):
                     self._keeper.keep()
+                self._end_if_asked()
                 asked = time.perf_counter()
 
     def _step(self, batch: Batch) -> str:
