@@ -427,9 +427,27 @@ def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
         {"gpus": -1},
         {"time": -1.0},
         {"seq_length": 0},
+        {"seq_length": 21},
     ],  # fmt: skip
     ids=str,
 )
 def test_settings_are_checked_at_birth(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)).replace("_", " ")):
         TrainSettings(**wrong)
+
+
+def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_path):
+    from bcclone.feed.opening import open_validation_feed
+    from bcclone.model_file import load_model_file
+    from bcclone.store import Store
+
+    done = train(simulated_store, tmp_path, "--seq-length", 3, "--epochs", 1, "--batch-size", 16, "--no-plots")
+    assert "windows of 3 frames" in done.stderr
+    file = load_model_file(tmp_path / "model.h5")
+    assert file.training["settings"]["seq_length"] == 3
+    with Store(simulated_store) as store, open_validation_feed(store, 10_000, 3) as feed, feed.epoch(1) as batches:
+        (batch,) = batches
+    errors = file.model.predict(batch.images, verbose=0) - batch.steering
+    assert json.loads(done.stdout)["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
+    refused = train(simulated_store, tmp_path, "--seq-length", 2, "--epochs", 1, "--resume", code=1)
+    assert "begun with other options" in refused.stderr
