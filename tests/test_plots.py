@@ -204,18 +204,30 @@ def test_an_instants_variants_carry_the_steering_that_training_uses(scenes, stor
     assert np.array_equal(variants[-1].image, variants[0].image[:, ::-1])
 
 
-def test_every_prediction_stands_beside_the_steering_of_its_own_row(subject, scenes, store):
+def test_every_prediction_stands_beside_the_steering_of_its_own_row(subject, store):
     import keras
 
     from bcclone.plots.predictions import predictions
 
     model, rows = subject.file.model, np.flatnonzero(store.rows["validation"])
-    figures = predictions(model, scenes, subject)
+    figures = predictions(subject)
     expected = keras.ops.convert_to_numpy(model(np.asarray(store.frames[store.rows["frame_center"][rows]])))[:, 0]
     assert np.allclose(figures.network, expected, atol=1e-5)
     assert np.allclose(figures.human, store.rows["steering"][rows])
     assert figures.mae == pytest.approx(np.abs(expected - store.rows["steering"][rows]).mean(), abs=1e-5)
     assert -1 <= figures.correlation <= 1
+
+
+def test_a_network_that_diverged_is_told_as_such(subject):
+    import keras
+
+    from bcclone.plots.predictions import predictions
+    from bcclone.plots.subject import NotDrawn
+
+    broken = keras.models.clone_model(subject.file.model)
+    broken.get_layer("steering").bias.assign([float("nan")])
+    with pytest.raises(NotDrawn, match="no number"):
+        predictions(replace(subject, file=replace(subject.file, model=broken)))
 
 
 def test_stretches_end_at_pauses_and_are_drawn_apart():

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from bcclone.images import Image
 from bcclone.plots.figure import BLUE, GRAY, RED, new_figure, save, tidy
-from bcclone.plots.subject import NotDrawn, Positions, Scenes, Subject
+from bcclone.plots.subject import NotDrawn, Positions, Subject
 
 Array = npt.NDArray[np.float64]
 
@@ -67,8 +67,12 @@ def evenly(parts: list[Positions], most: int) -> Positions:
     return np.concatenate([parts[number] for number in np.linspace(0, len(parts) - 1, count).round().astype(int)])
 
 
-def predictions(model: keras.Model, scenes: Scenes, subject: Subject) -> Predictions:
-    """Let the network steer at the validation instants; of very many, at stretches spread evenly over them."""
+def predictions(subject: Subject) -> Predictions:
+    """Let the network steer at the validation instants; of very many, at stretches spread evenly over them.
+
+    Raises NotDrawn where there are none, or the steering is no number.
+    """
+    scenes, model = subject.scenes, subject.file.model
     instants = scenes.instants(validation=True)
     if not len(instants):
         raise NotDrawn("there are no validation samples")
@@ -77,8 +81,10 @@ def predictions(model: keras.Model, scenes: Scenes, subject: Subject) -> Predict
     steering = [
         predict(model, scenes.inputs(chosen[start : start + _BATCH], made)) for start in range(0, len(chosen), _BATCH)
     ]
-    human = scenes.samples["steering"][chosen].astype(np.float64)
-    return Predictions(scenes.seconds(chosen), human, np.concatenate(steering))
+    network = np.concatenate(steering)
+    if not np.isfinite(network).all():
+        raise NotDrawn(f"the network's steering is no number at {int((~np.isfinite(network)).sum())} instants")
+    return Predictions(scenes.seconds(chosen), scenes.samples["steering"][chosen].astype(np.float64), network)
 
 
 def rows_of_stretches(seconds: Array) -> list[list[tuple[float, Positions]]]:
@@ -101,7 +107,7 @@ def rows_of_stretches(seconds: Array) -> list[list[tuple[float, Positions]]]:
 def plot_predictions(subject: Subject, path: Path) -> None:
     """Draw predicted against human steering over time, and one against the other, into a PNG."""
     subject.refuse_windows()
-    figures = predictions(subject.file.model, subject.scenes, subject)
+    figures = predictions(subject)
     rows = rows_of_stretches(figures.seconds)
     shown = sum(len(part) for row in rows for _, part in row)
     title = f"Validation: {len(figures.human):,} instants, mean absolute error {figures.mae:.4f}"
@@ -112,7 +118,7 @@ def plot_predictions(subject: Subject, path: Path) -> None:
         _draw_row(axes, row, figures)
     panels[0].legend(fontsize=8, loc="upper right", ncols=2)
     part = "" if shown == len(figures.human) else f", the first {shown:,} instants"
-    panels[-1].set_xlabel(f"seconds of validation driving{part}; gaps: what lies between was trained on")
+    panels[-1].set_xlabel(f"seconds of validation driving{part}; gaps: training blocks and pauses between")
     _draw_scatter(across.subplots(), figures)
     save(figure, path)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bcclone.plots.figure import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, tidy
 from bcclone.plots.subject import Subject
-from bcclone.vehicle import MPH, SIDE_CAMERA_M, seconds_back, steering_back
+from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, SIDE_CAMERA_M, seconds_back, steering_back
 
 _USUAL_MPH = (10.0, 20.0, 30.0)
 _APART_MPH = 4.0  # nearer curves could not be told apart
@@ -59,9 +59,11 @@ def plot_recovery(subject: Subject, path: Path) -> None:
         axes.plot(_SECONDS, needed, style, color=color, linewidth=2, label=label)
     axes.axhline(correction, color=GRAY, linestyle=":", label=f"correction that the samples carry: {correction:g}")
     axes.set(
-        xlabel="seconds until it is back on its line, if it holds the steering", xlim=(0, _SECONDS[-1]),
-        ylabel="steering (1 is full lock, 25 degrees)", ylim=(0, max(0.5, 1.6 * correction)),
-    )  # fmt: skip
+        xlabel="seconds until it is back on its line, beginning parallel to it and holding the steering",
+        ylabel=f"steering (1 is full lock, {FULL_LOCK_DEGREES:g} degrees)",
+        xlim=(0, _SECONDS[-1]),
+        ylim=(0, max(0.5, 1.6 * correction)),
+    )
     tidy(axes)
     axes.legend(fontsize=9)
     save(figure, path)

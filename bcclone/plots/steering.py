@@ -61,7 +61,6 @@ def plot_steering(subject: Subject, path: Path) -> None:
     if not alike:
         _draw(axes[1], after, f"an epoch, balanced to {share:.0%} straight on")
     axes[0].set_ylabel("samples in a bin of 0.05 (logarithmic)")
-    axes[0].legend(fontsize=9, loc="upper right")
     save(figure, path)
 
 
@@ -76,3 +75,4 @@ def _draw(axes: Axes, figures: SteeringCounts, title: str) -> None:
     axes.set_ylim(bottom=0.5)
     axes.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten would ask for fonts that may be missing
     tidy(axes)
+    axes.legend(fontsize=9, loc="upper right")
