@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 
 from bcclone.commands import plots as command
+from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
 from bcclone.plots.figure import DPI, new_figure, save, show_image
 from bcclone.plots.history import Epoch, best_epoch, plot_history, read_history
@@ -373,6 +374,11 @@ def test_pictures_of_a_model_of_no_run_go_beside_it_and_what_is_missing_is_told(
     told = capsys.readouterr().out
     assert "left out: there is no history" in told
     assert [path.name for path in (tmp_path / "mine-plots").iterdir()] == ["steering.png"]
+
+
+def test_an_output_that_is_a_file_is_refused(untrained_model):
+    with pytest.raises(UserError, match="cannot make that folder"):
+        command.run(command_line(untrained_model, "--output", untrained_model, "--only", "network"))
 
 
 def test_a_store_that_the_model_was_not_trained_on_is_noted(store, capsys):

@@ -18,7 +18,8 @@ _QUIET = (
     layers.Dropout, layers.SpatialDropout2D, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU,
     layers.Lambda, layers.Rescaling, layers.BatchNormalization,
 )  # fmt: skip
-_TALLEST, _STEP = 2.6, 1.35
+_TALLEST, _LONGEST = 3.3, 2.1  # of images, their depth in it, and of vectors
+_STEP = 1.35  # from one stage to the next
 _CHANNEL, _OBLIQUE = 0.05, 0.25  # width of one channel; what is seen of the depth
 
 
@@ -87,9 +88,11 @@ class _Scale:
 
     @classmethod
     def of(cls, stages: Sequence[Stage]) -> "_Scale":
-        pixels = [_positive(stage.shape[-3]) for stage in stages if len(stage.shape) >= 3]
-        units = [_positive(stage.shape[-1]) for stage in stages if len(stage.shape) < 3]
-        return cls(_TALLEST / math.sqrt(max(pixels, default=1)), 0.8 * _TALLEST / math.sqrt(max(units, default=1)))
+        whole = cls(1.0, 1.0)
+        boxes = [(len(stage.shape) >= 3, whole.box(stage)) for stage in stages]
+        tallest = max((height + depth for is_image, (_, height, depth) in boxes if is_image), default=1.0)
+        longest = max((height for is_image, (_, height, _) in boxes if not is_image), default=1.0)
+        return cls(_TALLEST / tallest, _LONGEST / longest)
 
     def box(self, stage: Stage) -> tuple[float, float, float]:
         """Return width, height and depth of a stage's box."""
@@ -118,7 +121,7 @@ def plot_network(subject: Subject, path: Path) -> None:
     scale = _Scale.of(stages)
     for place, stage in enumerate(stages):
         _draw(axes, place * _STEP, stage, scale.box(stage))
-    axes.set(xlim=(-0.65, len(stages) * _STEP - 0.55), ylim=(-1.5, _TALLEST + 0.9), aspect="equal")
+    axes.set(xlim=(-0.65, len(stages) * _STEP - 0.55), ylim=(-1.5, _TALLEST + 0.1), aspect="equal")
     axes.set_axis_off()
     save(figure, path)
 
@@ -137,6 +140,6 @@ def _draw(axes: Axes, middle: float, stage: Stage, box: tuple[float, float, floa
     axes.text(middle, -0.12, stage.name, ha="center", va="top", fontsize=9, fontweight="bold")
     shape = "x".join("?" if extent is None else str(extent) for extent in stage.shape)
     parameters = f"{stage.parameters:,} weights" if stage.parameters else ""
-    lines = [stage.kind if stage.kind.lower() != stage.name else "", shape, stage.detail, parameters]
+    lines = [stage.kind, shape, stage.detail, parameters]
     lines += [f"+ {note}" for note in stage.notes]
     axes.text(middle, -0.36, "\n".join(filter(None, lines)), ha="center", va="top", fontsize=8, linespacing=1.25)

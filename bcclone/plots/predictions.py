@@ -116,7 +116,7 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     panels = beside.subplots(len(rows), 1, sharey=True, squeeze=False)[:, 0]
     for axes, row in zip(panels, rows, strict=True):
         _draw_row(axes, row, figures)
-    panels[0].legend(fontsize=8, loc="upper right", ncols=2)
+    panels[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
     part = "" if shown == len(figures.human) else f", the first {shown:,} instants"
     panels[-1].set_xlabel(f"seconds of validation driving{part}; gaps: training blocks and pauses between")
     _draw_scatter(across.subplots(), figures)

@@ -63,22 +63,24 @@ def plot_variants(grid: Sequence[Sequence[Variant]], path: Path) -> None:
     across = max(len(row) for row in grid)
     figure = new_figure(1.6 * across, 2.1 * len(grid) + 0.4, "Samples: a row is an instant; below each its steering")
     panels = figure.subplots(len(grid), across, squeeze=False)
+    above: list[str] = []
     for row, of_row in zip(grid, panels, strict=True):
-        for axes in of_row:
+        for axes in of_row[len(row) :]:
             axes.set_axis_off()
+        titles = [variant.title for variant in row]
         for variant, axes in zip(row, of_row, strict=False):
-            axes.set_axis_on()
-            _draw(axes, variant)
+            _draw(axes, variant, variant.title if titles != above else "")
+        above = titles
     save(figure, path)
 
 
-def _draw(axes: Axes, variant: Variant) -> None:
+def _draw(axes: Axes, variant: Variant, title: str) -> None:
     height, width = variant.image.shape[:2]
-    show_image(axes, variant.image, variant.title)
+    show_image(axes, variant.image, title)
     below = 1.08 * height
     axes.plot([0, width], [below, below], color=GRAY, linewidth=0.8)
     axes.plot([width / 2] * 2, [1.04 * height, 1.12 * height], color=GRAY, linewidth=0.8)
     axes.barh([below], [variant.steering * width / 2], left=width / 2, height=0.06 * height, color=BLUE)
-    axes.set_xlabel(f"{variant.steering:+.3f}", fontsize=9)
+    axes.set_xlabel(f"{variant.steering + 0.0:+.3f}", fontsize=9)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(1.15 * height, -0.5))
     axes.spines[:].set_visible(False)
