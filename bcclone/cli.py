@@ -20,6 +20,7 @@ COMMANDS = {
     "model": "store -> trained model",
     "drive": "model -> drive server for the simulator",
     "video": "run folder -> clip",
+    "plots": "model, store -> pictures of what was learned, and from what",
     "simulate": "the simulator's side, without the simulator",
     "evaluate": "model -> laps driven and scored",
     "demo": "the whole main job, from recording to a scored lap",

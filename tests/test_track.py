@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from bcclone.simulator.camera import FOCAL_PX, MOUNTS, bonnet, view_of
-from bcclone.simulator.car import MPH, Car
+from bcclone.simulator.camera import FOCAL_PX, bonnet, view_of
+from bcclone.simulator.car import Car
 from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
+from bcclone.vehicle import MOUNTS, MPH
 
 
 @pytest.mark.parametrize(("name", "length_m", "limit_m"), [("lake", 1138.4, 3.65), ("mountain", 1508.8, 3.8)])

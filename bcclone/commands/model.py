@@ -5,8 +5,6 @@ the best model is copied from there to -o.
 """
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bcclone import atomic
 from bcclone.commands.options import add_json, print_json, say
 from bcclone.commands.train_settings import Wanted, add_training_options, resolved
+from bcclone.commands.training_data import opened
 from bcclone.errors import UserError
 from bcclone.train.run_folder import Plan, RunFolder, Task, new_path, settings_beside
 from bcclone.train.settings import UpkeepSettings
@@ -60,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     _check_names(arguments)
     wanted = Wanted.of(arguments)
-    with _opened(arguments.data) as data:
+    with opened(arguments.data) as data:
         task = Task(str(data.path.resolve()), data.content_hash, str(arguments.output.resolve()))
         folder = RunFolder.find(arguments.runs, task, arguments.name) if arguments.resume else None
         if arguments.resume and folder is None:
@@ -83,26 +82,6 @@ def run(arguments: argparse.Namespace) -> int:
             f"next: python drive.py {arguments.output} run1"
         )
     return 0
-
-
-@contextmanager
-def _opened(paths: list[str]) -> Iterator["TrainingData"]:
-    """Open a store, or recordings whose images are read where they are."""
-    from bcclone.images import Preprocessing
-    from bcclone.preprocess import open_in_place
-    from bcclone.samples import SampleSettings
-    from bcclone.store import Store
-
-    if len(paths) == 1 and not Path(paths[0]).is_dir() and Path(paths[0]).suffix != ".csv":
-        with Store(Path(paths[0])) as store:
-            yield store
-        return
-    samples, plan = open_in_place(tuple(paths), Preprocessing(), SampleSettings())
-    for notice in plan.notices:
-        say(f"note: {notice}")
-    for skip in plan.skips:
-        say(f"skipped: {skip.file}, row {skip.row}: {skip.reason}")
-    yield samples
 
 
 def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tuple[RunFolder, dict[str, Any]]:
@@ -135,7 +114,25 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
             raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
         folder.publish(arguments.output)
         folder.write_result(result)
+        if run.upkeep.plots:
+            _draw(folder, data, plan.settings.zero_share)
     return folder, result
+
+
+def _draw(folder: RunFolder, data: "TrainingData", zero_share: float) -> None:
+    """Draw the pictures of the run's model; whatever prevents it, the training is done."""
+    try:
+        from bcclone.model_file import load_model_file
+        from bcclone.plots.history import read_history
+        from bcclone.plots.subject import Subject
+        from bcclone.plots.whole import draw_all
+
+        folder.plots.mkdir(exist_ok=True)
+        history = read_history(folder.path / "history.csv")
+        draw_all(Subject(load_model_file(folder.best_model), data, history, zero_share=zero_share), folder.plots)
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        say(f"note: not all pictures could be drawn: {reason}; try: bcclone plots {folder.best_model} {data.path}")
 
 
 def _new_plan(arguments: argparse.Namespace, wanted: Wanted, data: "TrainingData") -> Plan:

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.car import Car
+from bcclone.vehicle import MOUNTS
 
 Array = npt.NDArray[np.float64]
 
-# Sources: docs/simulator.md. To the right, up and ahead of the car's origin, metres.
-MOUNTS = {"center": (0.0, 1.2, 1.0), "left": (-0.806, 1.2, 0.984), "right": (0.825, 1.2, 0.999)}
+# Source: docs/simulator.md.
 _MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 degrees down, 0.7 to the right
 FOCAL_PX = FRAME_HEIGHT / 2 / math.tan(math.radians(30))  # 60 degrees vertical
 

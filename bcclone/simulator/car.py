@@ -7,18 +7,14 @@ import math
 from dataclasses import dataclass
 
 from bcclone.simulator.track import Track
+from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
 
 STEP_SECONDS = 0.02
-MPH = 1 / 2.23693629  # metres a second
-FULL_LOCK_DEGREES = 25.0
-WHEELBASE_M = 2.87
 
 TOP_SPEED_MPH = 30.0
 FULL_THROTTLE, DRAG, FULL_BRAKE = 5.4, 0.1, 7.3  # m/s2, 1/s, m/s2
 _GRAVITY = 9.81
-_YAW_GAIN = 1.05  # of the kinematic bicycle's
 _MOST_SIDEWAYS = 13.0  # m/s2
-_STEERING_LAG_SECONDS = 0.15
 _PITCH_LAG_SECONDS = 0.3
 _PITCH_REST, _PITCH_THROTTLE, _PITCH_BRAKE = 0.3, 1.55, -1.6  # degrees, nose up
 
@@ -52,8 +48,8 @@ class Car:
         self._change_speed(grade)
         curvature = math.tan(math.radians(self.steering * FULL_LOCK_DEGREES)) / WHEELBASE_M
         most = _MOST_SIDEWAYS / max(self.speed, 1.0)
-        wanted = min(max(_YAW_GAIN * self.speed * curvature, -most), most)
-        self._yaw_rate += (wanted - self._yaw_rate) * STEP_SECONDS / _STEERING_LAG_SECONDS
+        wanted = min(max(YAW_GAIN * self.speed * curvature, -most), most)
+        self._yaw_rate += (wanted - self._yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
         self.heading += self._yaw_rate * STEP_SECONDS
         level = self.speed * STEP_SECONDS / math.hypot(1.0, grade)
         self.x += level * math.sin(self.heading)

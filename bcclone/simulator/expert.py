@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.simulator.car import DRAG, FULL_LOCK_DEGREES, FULL_THROTTLE, MPH, STEP_SECONDS, WHEELBASE_M, Car
+from bcclone.simulator.car import DRAG, FULL_THROTTLE, STEP_SECONDS, Car
 from bcclone.simulator.track import Place, Track
+from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, WHEELBASE_M
 
 STEERINGS = ("smooth", "keyboard")
 

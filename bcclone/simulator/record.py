@@ -13,13 +13,13 @@ from bcclone.errors import UserError
 from bcclone.images import Image, encode_jpeg
 from bcclone.progress import Progress
 from bcclone.recording.inputs import LOG_NAME
-from bcclone.simulator.camera import MOUNTS
-from bcclone.simulator.car import MPH, Car
+from bcclone.simulator.car import Car
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.ride import Ride
 from bcclone.simulator.track import check_laps, load_track
+from bcclone.vehicle import MOUNTS, MPH
 
 _BETWEEN_ROWS_SECONDS = 1 / 15
 _BEGUN = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bcclone.simulator.car import MPH, STEP_SECONDS
+from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.track import Place
+from bcclone.vehicle import MPH
 
 INTERVENTION_SECONDS = 6.0  # what a person's taking over costs, as the PilotNet paper counts it
 _TRACE_STEPS = 5  # of the car, between two points of the driven line

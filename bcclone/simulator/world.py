@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bcclone.images import Image, encode_jpeg
-from bcclone.simulator.car import FULL_LOCK_DEGREES, MPH, STEP_SECONDS
+from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.client import CarState
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.ride import Ride
 from bcclone.simulator.score import Score
 from bcclone.simulator.track import Track, check_laps
+from bcclone.vehicle import FULL_LOCK_DEGREES, MPH
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # of simulated time between two frames
 _LOST_M = 15.0  # farther away the drive is over

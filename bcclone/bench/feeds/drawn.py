@@ -12,7 +12,6 @@ from bcclone.images import Image, Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.progress import Progress
 from bcclone.samples import SampleSettings
-from bcclone.simulator.camera import MOUNTS
 from bcclone.simulator.car import STEP_SECONDS, start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
@@ -20,6 +19,7 @@ from bcclone.simulator.record import RecordingWriter
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.ride import Ride
 from bcclone.simulator.track import Track, load_track
+from bcclone.vehicle import MOUNTS
 
 _PLACES = 64  # around the track at which frames are drawn; the rest are varied from them
 _BRIGHTNESSES = 9

@@ -1,4 +1,4 @@
-"""History, driven line, frames -> picture."""
+"""Driven line, frames on the way -> pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,46 +6,16 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from bcclone.atomic import replacing
 from bcclone.images import Image
+from bcclone.plots.figure import new_figure, save, save_image
 
 Array = npt.NDArray[np.float64]
 
 _VIEWS_ACROSS = 4
 _SET_BACK_M = 2.0  # farther apart than two points of a driven line can be
 _WORST_M = 2.0  # from the centre line: where the colour scale ends
-
-
-class Losses(Protocol):
-    """What a plotted epoch must tell."""
-
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def loss(self) -> float: ...
-    @property
-    def val_loss(self) -> float | None: ...
-
-
-def plot_history(history: Sequence[Losses], path: Path) -> None:
-    """Draw training and validation loss over the epochs into a PNG."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    epochs = [figures.epoch for figures in history]
-    axes.plot(epochs, [figures.loss for figures in history], "o-", label="training (with dropout)")
-    validated = [(figures.epoch, figures.val_loss) for figures in history if figures.val_loss is not None]
-    if validated:
-        axes.plot(*zip(*validated, strict=True), "s-", label="validation")
-    axes.set(xlabel="epoch", ylabel="mean squared error of the steering", ylim=(0, None))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    _save(figure, path)
 
 
 class Spot(Protocol):
@@ -71,7 +41,7 @@ def plot_drive(
 
     edges: x and z of the road's two sides, (points, 2) each, metres.
     """
-    figure = Figure(figsize=(8, 7), layout="constrained")
+    figure = new_figure(8, 7)
     axes = figure.add_subplot()
     left, right = (np.vstack([edge, edge[:1]]) for edge in edges)
     axes.fill(*np.vstack([left, right[::-1]]).T, color="0.85")
@@ -87,7 +57,7 @@ def plot_drive(
     figure.colorbar(line, ax=axes, label="distance from the centre line, m", extend="max")
     axes.set(title=title, xlabel="x, m", ylabel="z, m", aspect="equal")
     axes.legend(loc="best")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_views(views: Sequence[Image], path: Path) -> None:
@@ -95,10 +65,4 @@ def plot_views(views: Sequence[Image], path: Path) -> None:
     empty = [np.zeros_like(views[0])] * (-len(views) % _VIEWS_ACROSS)
     shown = [*views, *empty]
     rows = [np.hstack(shown[start : start + _VIEWS_ACROSS]) for start in range(0, len(shown), _VIEWS_ACROSS)]
-    with replacing(path) as temporary:
-        PIL.Image.fromarray(np.vstack(rows)).save(temporary)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+    save_image(np.vstack(rows), path)

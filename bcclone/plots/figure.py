@@ -1,0 +1,58 @@
+"""The look of every picture, and a figure -> a small PNG."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bcclone.atomic import replacing
+from bcclone.images import Image
+
+DPI = 100
+# M. Okabe and K. Ito, "Color universal design" (2008): told apart by colour-blind eyes, too
+BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "0.45"
+_PALETTE_FROM_BYTES = 150_000  # photographs; below, nothing is to be saved
+
+
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """Return an empty figure; width, height: inches of 100 pixels."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def tidy(axes: Axes) -> None:
+    """Take away what tells nothing: the upper and the right line; add a faint grid."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+
+
+def show_image(axes: Axes, image: Image, title: str = "") -> None:
+    """Show an RGB image, uint8 (height, width, 3), without ticks."""
+    axes.imshow(image, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=9)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, the whole of it or nothing; one with photographs in 256 colours."""
+    content = io.BytesIO()
+    figure.savefig(content, dpi=DPI, format="png")
+    if content.tell() > _PALETTE_FROM_BYTES:
+        with PIL.Image.open(content) as picture:
+            fewer = picture.convert("RGB").quantize(256)
+        content = io.BytesIO()
+        fewer.save(content, "png", optimize=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
+
+
+def save_image(image: Image, path: Path) -> None:
+    """Write an RGB image, uint8 (height, width, 3), as it is."""
+    with replacing(path) as temporary:
+        PIL.Image.fromarray(np.ascontiguousarray(image)).save(temporary)

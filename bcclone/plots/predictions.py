@@ -1,0 +1,144 @@
+"""Network, validation samples -> its steering beside that of the human, over time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from bcclone.images import Image
+from bcclone.plots.figure import BLUE, GRAY, RED, new_figure, save, tidy
+from bcclone.plots.subject import NotDrawn, Positions, Subject
+
+Array = npt.NDArray[np.float64]
+
+MOST_INSTANTS = 3000  # some seconds of computing
+_BATCH = 128
+_PAUSE_SECONDS = 1.0  # a longer one is the end of a stretch
+_GAP_SECONDS = 1.0  # drawn between two stretches
+_ROW_SECONDS, _ROWS = 25.0, 4
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Each of (instants,): when, seconds since 1970; the human's steering and the network's, -1 to 1."""
+
+    seconds: Array
+    human: Array
+    network: Array
+
+    @property
+    def mae(self) -> float:
+        """Return the mean absolute error."""
+        return float(np.abs(self.network - self.human).mean())
+
+    @property
+    def correlation(self) -> float:
+        """Return Pearson's; NaN where one of the two is the same all the time."""
+        if np.ptp(self.network) == 0 or np.ptp(self.human) == 0:
+            return float("nan")
+        return float(np.corrcoef(self.network, self.human)[0, 1])
+
+
+def predict(model: keras.Model, images: Image) -> Array:
+    """Return the network's steering, (images,), for its input images, uint8 (images, height, width, 3)."""
+    dtype = model.inputs[0].dtype
+    parts = [
+        # called as it is: to compile it would take longer than a few batches do
+        keras.ops.convert_to_numpy(model(keras.ops.cast(images[start : start + _BATCH], dtype), training=False))
+        for start in range(0, len(images), _BATCH)
+    ]
+    return np.asarray(np.concatenate(parts).reshape(len(images)), np.float64)
+
+
+def stretches(seconds: Array) -> list[Positions]:
+    """Return the places of instants, in the order of time, that follow each other without a pause."""
+    places = np.arange(len(seconds))
+    steps = np.diff(seconds)
+    return np.split(places, np.flatnonzero((steps > _PAUSE_SECONDS) | (steps < 0)) + 1)
+
+
+def evenly(parts: list[Positions], most: int) -> Positions:
+    """Return whole parts, spread evenly over all of them, that are about `most` places together, one at least."""
+    share = min(1.0, most / max(sum(map(len, parts)), 1))
+    count = max(1, int(share * len(parts)))
+    return np.concatenate([parts[number] for number in np.linspace(0, len(parts) - 1, count).round().astype(int)])
+
+
+def predictions(subject: Subject) -> Predictions:
+    """Let the network steer at the validation instants; of very many, at stretches spread evenly over them.
+
+    Raises NotDrawn where there are none, or the steering is no number.
+    """
+    scenes, model = subject.scenes, subject.file.model
+    instants = scenes.instants(validation=True)
+    if not len(instants):
+        raise NotDrawn("there are no validation samples")
+    chosen = instants[evenly(stretches(scenes.seconds(instants)), MOST_INSTANTS)]
+    made = subject.file.preprocessing
+    steering = [
+        predict(model, scenes.inputs(chosen[start : start + _BATCH], made)) for start in range(0, len(chosen), _BATCH)
+    ]
+    network = np.concatenate(steering)
+    if not np.isfinite(network).all():
+        raise NotDrawn(f"the network's steering is no number at {int((~np.isfinite(network)).sum())} instants")
+    return Predictions(scenes.seconds(chosen), scenes.samples["steering"][chosen].astype(np.float64), network)
+
+
+def rows_of_stretches(seconds: Array) -> list[list[tuple[float, Positions]]]:
+    """Return for each row of the picture its stretches, and how many seconds from the left each begins.
+
+    Only as many stretches as the rows have room for, the first ones.
+    """
+    rows: list[list[tuple[float, Positions]]] = [[]]
+    filled = 0.0
+    for part in stretches(seconds):
+        long = float(seconds[part[-1]] - seconds[part[0]])
+        if rows[-1] and filled + long > _ROW_SECONDS:
+            rows.append([])
+            filled = 0.0
+        rows[-1].append((filled, part))
+        filled += long + _GAP_SECONDS
+    return rows[:_ROWS]
+
+
+def plot_predictions(subject: Subject, path: Path) -> None:
+    """Draw predicted against human steering over time, and one against the other, into a PNG."""
+    subject.refuse_windows()
+    figures = predictions(subject)
+    rows = rows_of_stretches(figures.seconds)
+    shown = sum(len(part) for row in rows for _, part in row)
+    title = f"Validation: {len(figures.human):,} instants, mean absolute error {figures.mae:.4f}"
+    figure = new_figure(11, max(3.8, 1.7 * len(rows) + 0.6), title)
+    beside, across = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
+    panels = beside.subplots(len(rows), 1, sharey=True, squeeze=False)[:, 0]
+    for axes, row in zip(panels, rows, strict=True):
+        _draw_row(axes, row, figures)
+    panels[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
+    part = "" if shown == len(figures.human) else f", the first {shown:,} instants"
+    panels[-1].set_xlabel(f"seconds of validation driving{part}; gaps: training blocks and pauses between")
+    _draw_scatter(across.subplots(), figures)
+    save(figure, path)
+
+
+def _draw_row(axes: Axes, row: list[tuple[float, Positions]], figures: Predictions) -> None:
+    for number, (begin, part) in enumerate(row):
+        seconds = begin + figures.seconds[part] - figures.seconds[part[0]]
+        mark = "." if len(part) == 1 else ""
+        human, network = ("human", "network") if number == 0 else ("", "")
+        axes.plot(seconds, figures.human[part], color=BLUE, marker=mark, linewidth=1.5, label=human)
+        axes.plot(seconds, figures.network[part], "--", color=RED, marker=mark, linewidth=1.3, label=network)
+    axes.set(ylabel="steering", xlim=(-0.3, _ROW_SECONDS + 0.3))
+    tidy(axes)
+
+
+def _draw_scatter(axes: Axes, figures: Predictions) -> None:
+    most = max(float(np.abs([figures.human, figures.network]).max()), 0.05) * 1.05
+    axes.plot([-most, most], [-most, most], color=GRAY, linewidth=1)
+    axes.plot(figures.human, figures.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
+    axes.set(xlabel="human steering", ylabel="network's steering", aspect="equal", xlim=(-most, most))
+    axes.set_ylim(-most, most)
+    axes.set_title(f"correlation {figures.correlation:.3f}", fontsize=9)
+    tidy(axes)

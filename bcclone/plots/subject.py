@@ -1,0 +1,154 @@
+"""What is drawn: a model, the samples it was trained on, its history; and samples -> their frames and times."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.decode import read_frame
+from bcclone.feed.opening import TrainingData
+from bcclone.images import BadImage, Image, Preprocessing
+from bcclone.plots.history import Losses
+from bcclone.recording import CAMERAS
+from bcclone.recording.images_index import ImageIndex
+from bcclone.recording.row import time_of
+from bcclone.samples import SampleTable
+from bcclone.store import Store
+
+if TYPE_CHECKING:  # it loads TensorFlow
+    from bcclone.model_file import ModelFile
+
+Positions = npt.NDArray[np.int64]
+
+
+class NotDrawn(Exception):
+    """A picture that cannot be made of this model and these samples; the text is the reason."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What pictures are made of. zero_share: the most of the samples that may go straight on; 1 leaves none out."""
+
+    file: "ModelFile"
+    data: TrainingData | None = None
+    history: Sequence[Losses] = ()
+    seed: int = 0
+    zero_share: float = 1.0
+
+    @property
+    def correction(self) -> float:
+        """Return the steering that the samples of the side cameras carry for being at the side."""
+        settings: Mapping[str, Any] = self.scenes.data.sample_settings
+        return float(settings["correction"])
+
+    @cached_property
+    def scenes(self) -> "Scenes":
+        """Return the samples; raises NotDrawn where there are none."""
+        if self.data is None or not len(self.data.samples):
+            raise NotDrawn("there are no samples; name the store or the recordings that it was trained on")
+        return Scenes(self.data)
+
+    def refuse_windows(self) -> None:
+        """Raise NotDrawn for a network that takes another thing than single frames."""
+        preprocessing = self.file.preprocessing
+        expected = (None, preprocessing.height, preprocessing.width, 3)
+        if tuple(self.file.model.input_shape) != expected:
+            raise NotDrawn(
+                f"the network takes {self.file.model.input_shape}, this picture shows single frames {expected}"
+            )
+
+
+@dataclass
+class Scenes:
+    """Samples, by their position in the table, with their frames and times; folders of images are listed once."""
+
+    data: TrainingData
+    _indices: dict[int, ImageIndex] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> SampleTable:
+        """Return the table of all samples."""
+        return self.data.samples
+
+    def instants(self, validation: bool) -> Positions:
+        """Return one sample an instant, in their order: of the centre camera, not mirrored, of that moment.
+
+        Of the first camera there is, where no sample is of the centre one.
+        """
+        table = self.samples
+        plain = (table["lag"] == 0) & ~table["flipped"] & (table["validation"] == validation)
+        plain &= table["camera"] == table["camera"].min()
+        found = np.flatnonzero(plain)
+        return found[np.argsort(table["row"][found], kind="stable")]
+
+    def shown_instants(self) -> Positions:
+        """Return the validation instants, or those of training where there are no others."""
+        instants = self.instants(validation=True)
+        return instants if len(instants) else self.instants(validation=False)
+
+    def variant(self, position: int, camera: int, lag: int, flipped: bool) -> int | None:
+        """Return the sample of the same instant that is of this camera, so much earlier, mirrored or not."""
+        table = self.samples
+        alike = (table["row"] == table["row"][position]) & (table["camera"] == camera)
+        found = np.flatnonzero(alike & (table["lag"] == lag) & (table["flipped"] == flipped))
+        return int(found[0]) if len(found) else None
+
+    def seconds(self, positions: Positions) -> npt.NDArray[np.float64]:
+        """Return when each instant was recorded, seconds since 1970."""
+        samples = self.samples[positions]
+        if isinstance(self.data, Store):
+            return np.asarray(self.data.rows["time_ms"][samples["row"]] / 1000.0)
+        names = [Path(self.data.files[frame]).name for frame in samples["frame"].tolist()]
+        return np.array([time_of(name) / 1000.0 for name in names])
+
+    def speeds_mph(self) -> npt.NDArray[np.float64]:
+        """Return the speeds at which the training was recorded, where the samples tell them."""
+        return np.asarray(self.data.rows["speed_mph"], np.float64) if isinstance(self.data, Store) else np.zeros(0)
+
+    def frame(self, position: int) -> Image:
+        """Return a sample's camera frame, RGB uint8 (160, 320, 3), mirrored where the sample is.
+
+        From the recording where it still is, else the store's own, scaled up. Raises NotDrawn where neither is.
+        """
+        sample = self.samples[position]
+        path = self._path(position)
+        try:
+            if path is None:
+                raise BadImage("it is not there any more")
+            frame = read_frame(path)
+        except BadImage as error:
+            frame = self._scaled_up(int(sample["frame"]), error)
+        return np.asarray(cv2.flip(frame, 1), np.uint8) if sample["flipped"] else frame
+
+    def inputs(self, positions: Positions, preprocessing: Preprocessing) -> Image:
+        """Return what a network with this preprocessing is given, uint8 (positions, height, width, 3)."""
+        if isinstance(self.data, Store) and self.data.preprocessing == preprocessing:
+            samples = self.samples[positions]
+            images = np.asarray(self.data.frames[samples["frame"]])
+            images[samples["flipped"]] = images[samples["flipped"], :, ::-1]
+            return images
+        return np.stack([preprocessing.apply(self.frame(position)) for position in positions.tolist()])
+
+    def _path(self, position: int) -> str | None:
+        """Return where the sample's image is, or None where it is not any more."""
+        sample = self.samples[position]
+        if not isinstance(self.data, Store):
+            return str(self.data.files[sample["frame"]])
+        row = self.data.rows[int(sample["row"]) - int(sample["lag"])]
+        number = int(row["recording"])
+        if number not in self._indices:
+            self._indices[number] = ImageIndex(Path(self.data.recordings[number]["path"]))
+        name: str = row[CAMERAS[sample["camera"]]].decode()
+        return self._indices[number].find(name)
+
+    def _scaled_up(self, frame: int, error: BadImage) -> Image:
+        made = self.data.preprocessing
+        if not isinstance(self.data, Store) or made.color != "RGB" or made.crop_top or made.crop_bottom:
+            raise NotDrawn(f"an image cannot be read, and nothing is stored in its place: {error}")
+        size = (made.frame_width, made.frame_height)
+        return np.asarray(cv2.resize(self.data.frames[frame], size, interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -1,0 +1,86 @@
+"""Instants -> the samples that are made of each, with the steering that they carry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bcclone.images import Image
+from bcclone.plots.figure import BLUE, GRAY, new_figure, save, show_image
+from bcclone.plots.subject import NotDrawn, Positions, Scenes, Subject
+from bcclone.recording import CAMERAS
+
+_QUANTILES = (0.02, 0.35, 0.65, 0.98)  # of the steering: a left bend, two that are nearly straight, a right bend
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An image, RGB uint8 (height, width, 3), as the network is shown it, and the steering that goes with it."""
+
+    title: str
+    image: Image
+    steering: float
+
+
+def spread_instants(scenes: Scenes, positions: Positions) -> list[int]:
+    """Return some of the instants, from steering to the left to steering to the right."""
+    ordered = positions[np.argsort(scenes.samples["steering"][positions], kind="stable")]
+    places = np.unique([round(share * (len(ordered) - 1)) for share in _QUANTILES])
+    return [int(ordered[place]) for place in places]
+
+
+def variants_of(scenes: Scenes, position: int) -> list[Variant]:
+    """Return the samples of an instant: each camera, earlier frames, the mirrored one, as far as there are such."""
+    own = int(scenes.samples["camera"][position])
+    most = int(scenes.samples["lag"].max())
+    wanted = [(CAMERAS[camera], camera, 0, False) for camera in range(len(CAMERAS))]
+    wanted += [(f"{CAMERAS[own]},\n{_earlier(lag)}", own, lag, False) for lag in sorted({1, most}) if 0 < lag <= most]
+    wanted += [(f"{CAMERAS[own]}, mirrored", own, 0, True)]
+    found = [(title, scenes.variant(position, camera, lag, flipped)) for title, camera, lag, flipped in wanted]
+    there = [(title, place) for title, place in found if place is not None]
+    images = scenes.inputs(np.array([place for _, place in there]), scenes.data.preprocessing)
+    steering = scenes.samples["steering"]
+    return [Variant(title, image, float(steering[place])) for (title, place), image in zip(there, images, strict=True)]
+
+
+def _earlier(lag: int) -> str:
+    return "1 frame earlier" if lag == 1 else f"{lag} frames earlier"
+
+
+def plot_samples(subject: Subject, path: Path) -> None:
+    """Draw some instants and the samples made of them into a PNG."""
+    scenes = subject.scenes
+    instants = scenes.instants(validation=False)
+    if not len(instants):
+        raise NotDrawn("there are no training samples")
+    plot_variants([variants_of(scenes, position) for position in spread_instants(scenes, instants)], path)
+
+
+def plot_variants(grid: Sequence[Sequence[Variant]], path: Path) -> None:
+    """Draw rows of variants into a PNG, each with its steering below: a bar from the middle, and the number."""
+    across = max(len(row) for row in grid)
+    figure = new_figure(1.6 * across, 2.1 * len(grid) + 0.4, "Samples: a row is an instant; below each its steering")
+    panels = figure.subplots(len(grid), across, squeeze=False)
+    above: list[str] = []
+    for row, of_row in zip(grid, panels, strict=True):
+        for axes in of_row[len(row) :]:
+            axes.set_axis_off()
+        titles = [variant.title for variant in row]
+        for variant, axes in zip(row, of_row, strict=False):
+            _draw(axes, variant, variant.title if titles != above else "")
+        above = titles
+    save(figure, path)
+
+
+def _draw(axes: Axes, variant: Variant, title: str) -> None:
+    height, width = variant.image.shape[:2]
+    show_image(axes, variant.image, title)
+    below = 1.08 * height
+    axes.plot([0, width], [below, below], color=GRAY, linewidth=0.8)
+    axes.plot([width / 2] * 2, [1.04 * height, 1.12 * height], color=GRAY, linewidth=0.8)
+    axes.barh([below], [variant.steering * width / 2], left=width / 2, height=0.06 * height, color=BLUE)
+    axes.set_xlabel(f"{variant.steering + 0.0:+.3f}", fontsize=9)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(1.15 * height, -0.5))
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,402 @@
+"""The numbers behind the pictures, and which pictures a model and its samples give."""
+
+import argparse
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.commands import plots as command
+from bcclone.errors import UserError
+from bcclone.images import PRESETS, Preprocessing
+from bcclone.plots.figure import DPI, new_figure, save, show_image
+from bcclone.plots.history import Epoch, best_epoch, plot_history, read_history
+from bcclone.plots.recovery import returns, typical_speeds
+from bcclone.plots.steering import EDGES, balanced_samples, steering_counts
+from bcclone.preprocess import open_in_place
+from bcclone.samples import SAMPLE, SampleSettings
+from bcclone.simulator.car import STEP_SECONDS, Car
+from bcclone.store import Store
+from bcclone.tensorflow_quietly import load_tensorflow
+from bcclone.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, seconds_back, steering_back
+from tests.conftest import shared
+
+BY_EPOCH = [Epoch(1, 0.5, 0.4, 0.3, 0.2, 1e-3), Epoch(2, 0.2, 0.2, 0.1, 0.1, 1e-3), Epoch(3, 0.1, 0.1, 0.1, 0.2, 1e-3)]
+
+
+@pytest.fixture(scope="module")
+def store(simulated_store):
+    with Store(simulated_store) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def scenes(store):
+    from bcclone.plots.subject import Scenes
+
+    return Scenes(store)
+
+
+@pytest.fixture(scope="module")
+def model_file(untrained_model):
+    from bcclone.model_file import load_model_file
+
+    return load_model_file(untrained_model)
+
+
+@pytest.fixture(scope="module")
+def subject(model_file, store):
+    from bcclone.plots.subject import Subject
+
+    return Subject(model_file, store, BY_EPOCH)
+
+
+@pytest.mark.parametrize("speed_mph", [10, 20, 30])
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 3.0])
+def test_a_driven_car_is_back_on_its_line_after_the_time_that_its_steering_was_for(speed_mph, seconds):
+    car = Car(-SIDE_CAMERA_M, 0.0, 0.0, 0.0, speed=speed_mph * MPH)
+    for _ in range(round(seconds / STEP_SECONDS)):
+        car.control(steering_back(SIDE_CAMERA_M, speed_mph * MPH, seconds), 0.0)
+        car.speed = speed_mph * MPH  # hills and drag are not what is asked
+        car.step()
+    assert car.x == pytest.approx(0.0, abs=0.1)
+
+
+def test_the_time_back_is_the_inverse_of_the_steering_back():
+    assert seconds_back(0.8, 10.0, steering_back(0.8, 10.0, 1.7)) == pytest.approx(1.7, abs=1e-4)
+    assert seconds_back(0.8, 10.0, 0.0) == math.inf
+    assert steering_back(0.8, 0.5, 0.1) == 1.0  # full lock is all there is
+
+
+def test_a_correction_takes_longer_where_the_car_is_slower_and_as_far():
+    slow, fast = returns(0.1, [10, 30])
+    assert slow.seconds > 2 * fast.seconds
+    assert slow.metres == pytest.approx(slow.seconds * 10 * MPH)
+    assert slow.metres < fast.metres < 1.5 * slow.metres  # the lag of the yaw is longer where it is faster
+    assert pytest.approx(np.mean(np.abs([MOUNTS["left"][0], MOUNTS["right"][0]]))) == SIDE_CAMERA_M
+
+
+def test_the_speeds_drawn_are_the_recorded_one_and_others_that_differ_from_it():
+    assert typical_speeds(np.array([0.0, 28.0, 29.0, 29.2])) == [10.0, 20.0, 29.0]
+    assert typical_speeds(np.zeros(5)) == [10.0, 20.0, 30.0]
+
+
+def test_the_best_epoch_is_that_of_least_validation_loss_and_without_one_of_least_loss():
+    assert best_epoch(BY_EPOCH).epoch == 2
+    assert best_epoch([replace(epoch, val_loss=None) for epoch in BY_EPOCH]).epoch == 3
+
+
+def test_a_history_file_is_read_as_it_was_written(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text(
+        "epoch,loss,mae,val_loss,val_mae,learning_rate,seconds\n1,0.5,0.4,0.3,0.2,0.001,7\n2,0.25,0.2,,,0.001,7\n"
+    )
+    assert read_history(path) == [BY_EPOCH[0], Epoch(2, 0.25, 0.2, None, None, 0.001)]
+
+
+def test_the_learning_rate_has_its_own_panel_only_where_it_changes(tmp_path):
+    plot_history(BY_EPOCH, tmp_path / "same.png")
+    plot_history([BY_EPOCH[0], replace(BY_EPOCH[1], learning_rate=1e-4)], tmp_path / "changed.png")
+    with PIL.Image.open(tmp_path / "same.png") as same, PIL.Image.open(tmp_path / "changed.png") as changed:
+        assert changed.height == 1.5 * same.height
+
+
+def table(*steering, camera=0, flipped=False):
+    samples = np.zeros(len(steering), SAMPLE)
+    samples["steering"], samples["camera"], samples["flipped"] = steering, camera, flipped
+    return samples
+
+
+def test_steering_is_counted_by_camera_with_its_correction_and_mirrored_samples_as_recorded():
+    samples = np.concatenate([
+        table(0.0, 0.3), table(0.1, camera=1), table(-0.1, camera=1, flipped=True), table(-0.5, camera=2)
+    ])  # fmt: skip
+    figures = steering_counts(samples, correction=0.1)
+    places = {camera: np.repeat(EDGES[:-1] + 0.025, counts).tolist() for camera, counts in figures.counts.items()}
+    assert places == {
+        "center": pytest.approx([0.0, 0.3]), "left": pytest.approx([0.1, 0.1]), "right": pytest.approx([-0.5])
+    }  # fmt: skip
+    assert figures.straight_share == pytest.approx(3 / 5)
+    assert figures.total == 5
+
+
+def test_balancing_leaves_no_more_than_the_share_of_straight_samples_and_everything_else():
+    samples = table(*[0.0] * 90, *np.linspace(0.1, 0.5, 30))
+    left = steering_counts(balanced_samples(samples, 0.1, 0.25, seed=3), 0.1)
+    assert left.straight_share == 0.25
+    assert left.total == 40
+    assert len(balanced_samples(samples, 0.1, 1.0, seed=3)) == 120
+
+
+def test_the_crop_that_is_shown_is_what_the_networks_own_layer_leaves(model_file, scenes):
+    from bcclone.plots.crop import crop_steps
+
+    steps = crop_steps(model_file.model, model_file.preprocessing, scenes.frame(0))
+    layer = model_file.model.get_layer("crop")
+    assert np.array_equal(steps.kept, np.asarray(layer(steps.prepared[np.newaxis]))[0])
+    assert (steps.first_row, steps.last_row) == (43, 115)
+    assert np.array_equal(steps.prepared, model_file.preprocessing.apply(steps.frame))
+
+
+def test_frames_come_from_the_recording_and_from_the_store_where_it_is_gone(scenes, store, tmp_path):
+    from bcclone.plots.subject import Scenes
+
+    position = int(np.flatnonzero((store.samples["lag"] == 1) & store.samples["flipped"])[0])
+    own = store.frames[store.samples["frame"][position]][:, ::-1]
+    assert np.array_equal(store.preprocessing.apply(scenes.frame(position)[:, ::-1])[:, ::-1], own)
+    moved = [entry | {"path": str(tmp_path / "gone" / "driving_log.csv")} for entry in store.recordings]
+    with Store(store.path) as without:
+        without.recordings = moved
+        frame = Scenes(without).frame(position)
+        assert frame.shape == (160, 320, 3)
+        assert np.abs(store.preprocessing.apply(frame).astype(int) - own).mean() < 10
+
+
+def test_inputs_are_what_the_feed_gives(scenes, store):
+    from bcclone.feed.selection import select
+    from bcclone.feed.source import StoreSource
+
+    part = store.part(validation=True)[:40]
+    expected = np.empty((len(part), 128, 128, 3), np.uint8)
+    StoreSource.of(store, select(store, True)).fill(np.arange(len(part)), expected)
+    assert np.array_equal(scenes.inputs(part, store.preprocessing), expected)
+    nvidia = scenes.inputs(part[:2], PRESETS["nvidia-66x200-yuv"])
+    assert nvidia.shape == (2, 66, 200, 3)
+
+
+def test_instants_are_plain_samples_in_the_order_of_time(scenes, store):
+    chosen = store.samples[scenes.instants(validation=True)]
+    rows = np.flatnonzero(store.rows["validation"])
+    assert chosen["row"].tolist() == rows.tolist()
+    assert not chosen["flipped"].any()
+    assert set(chosen["camera"].tolist()) | set(chosen["lag"].tolist()) == {0}
+    assert np.allclose(scenes.seconds(scenes.instants(validation=True)) * 1000, store.rows["time_ms"][rows])
+
+
+def test_a_recording_without_a_store_gives_the_same_instants(scenes, simulated_recording):
+    from bcclone.plots.subject import Scenes
+
+    settings = SampleSettings(block_seconds=2.0, previous=1)
+    in_place = Scenes(open_in_place((str(simulated_recording),), Preprocessing(), settings)[0])
+    for validation in (True, False):
+        mine, theirs = scenes.instants(validation), in_place.instants(validation)
+        assert np.allclose(scenes.seconds(mine), in_place.seconds(theirs))
+        made = Preprocessing()
+        assert np.array_equal(scenes.inputs(mine[:3], made), in_place.inputs(theirs[:3], made))
+
+
+def test_an_instants_variants_carry_the_steering_that_training_uses(scenes, store):
+    from bcclone.plots.variants import spread_instants, variants_of
+
+    instants = spread_instants(scenes, scenes.instants(validation=False))
+    recorded = store.samples["steering"][instants]
+    assert np.all(np.diff(recorded) >= 0)
+    variants = variants_of(scenes, instants[1])
+    expected = {"center": 0.0, "left": 0.1, "right": -0.1, "center,\n1 frame earlier": 0.0}
+    for variant in variants[:-1]:
+        assert variant.steering == pytest.approx(recorded[1] + expected[variant.title])
+    assert variants[-1].title == "center, mirrored"
+    assert variants[-1].steering == pytest.approx(-recorded[1])
+    assert np.array_equal(variants[-1].image, variants[0].image[:, ::-1])
+
+
+def test_every_prediction_stands_beside_the_steering_of_its_own_row(subject, store):
+    import keras
+
+    from bcclone.plots.predictions import predictions
+
+    model, rows = subject.file.model, np.flatnonzero(store.rows["validation"])
+    figures = predictions(subject)
+    expected = keras.ops.convert_to_numpy(model(np.asarray(store.frames[store.rows["frame_center"][rows]])))[:, 0]
+    assert np.allclose(figures.network, expected, atol=1e-5)
+    assert np.allclose(figures.human, store.rows["steering"][rows])
+    assert figures.mae == pytest.approx(np.abs(expected - store.rows["steering"][rows]).mean(), abs=1e-5)
+    assert -1 <= figures.correlation <= 1
+
+
+def test_a_network_that_diverged_is_told_as_such(subject):
+    import keras
+
+    from bcclone.plots.predictions import predictions
+    from bcclone.plots.subject import NotDrawn
+
+    broken = keras.models.clone_model(subject.file.model)
+    broken.get_layer("steering").bias.assign([float("nan")])
+    with pytest.raises(NotDrawn, match="no number"):
+        predictions(replace(subject, file=replace(subject.file, model=broken)))
+
+
+def test_stretches_end_at_pauses_and_are_drawn_apart():
+    from bcclone.plots.predictions import evenly, rows_of_stretches, stretches
+
+    seconds = np.concatenate([np.arange(0, 10, 0.1), np.arange(40, 50, 0.1), np.arange(20, 30, 0.1)])
+    parts = stretches(seconds)
+    assert [len(part) for part in parts] == [100, 100, 100]
+    (first, second), (third,) = rows_of_stretches(seconds)
+    assert first[0] == third[0] == 0.0
+    assert second[0] == pytest.approx(9.9 + 1.0)
+    assert len(evenly(parts, 1000)) == 300
+    assert np.array_equal(evenly(parts, 210), np.concatenate([parts[0], parts[2]]))
+    assert np.array_equal(evenly(parts, 5), parts[0])
+
+
+def test_the_strip_is_of_one_stretch_half_a_second_apart(scenes):
+    from bcclone.plots.strip import strip_of
+
+    seconds = scenes.seconds(strip_of(scenes, scenes.instants(validation=False)))
+    assert len(seconds) == 6
+    assert np.allclose(np.diff(seconds), 0.5, atol=0.08)
+
+
+def test_activations_are_those_of_every_convolution(model_file, scenes):
+    from bcclone.plots.activations import activations, mosaic
+
+    image = scenes.inputs(np.array([0]), model_file.preprocessing)[0]
+    given = activations(model_file.model, image)
+    assert [(one.name, one.maps.shape) for one in given][::4] == [("conv1", (35, 62, 24)), ("conv5", (2, 9, 64))]
+    values = image[np.newaxis]
+    for name in ("crop", "normalize", "conv1"):
+        values = model_file.model.get_layer(name)(values)
+    assert np.allclose(given[0].maps, np.asarray(values)[0], atol=1e-5)
+    sheet = mosaic(np.dstack([given[0].maps[..., 0], np.full((35, 62), 7.0, np.float32)]))
+    assert (sheet[:35, :62].min(), sheet[:35, :62].max()) == (0.0, 1.0)
+    assert np.isnan(sheet[0, 62])
+    assert sheet[:35, 69 : 69 + 62].max() == 0.0
+
+
+def test_the_diagram_names_every_layer_with_its_weights(model_file):
+    from bcclone.plots.diagram import stages_of
+
+    stages = stages_of(model_file.model)
+    assert sum(stage.parameters for stage in stages) == model_file.model.count_params()
+    assert [stage.name for stage in stages][:3] == ["input", "crop", "conv1"]
+    assert stages[1].notes == ("normalize",)
+    assert stages[2].detail == "5x5, stride 2\nelu"
+    assert stages[2].shape == (35, 62, 24)
+    named = {stage.name for stage in stages} | {"normalize", "dropout1", "dropout2"}
+    assert {layer.name for layer in model_file.model.layers} <= named
+
+
+def test_all_pictures_are_drawn_each_small_and_wide_enough(subject, tmp_path):
+    from bcclone.plots.whole import PICTURES, draw_all
+
+    pictures = draw_all(subject, tmp_path)
+    assert [picture.name for picture in pictures] == list(PICTURES)
+    assert {picture.name: picture.reason for picture in pictures if not picture.path} == {}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in PICTURES}
+    for path in tmp_path.iterdir():
+        assert path.stat().st_size < 500_000
+        with PIL.Image.open(path) as picture:
+            assert picture.width >= 7 * DPI
+
+
+def test_without_samples_and_history_only_the_network_is_drawn_and_every_reason_is_told(subject, tmp_path):
+    from bcclone.plots.whole import draw_all
+
+    pictures = draw_all(replace(subject, data=None, history=()), tmp_path)
+    assert [picture.name for picture in pictures if picture.path] == ["network"]
+    assert all(picture.reason for picture in pictures if not picture.path)
+
+
+def test_a_network_of_windows_of_frames_gets_the_pictures_that_can_be_drawn(subject, tmp_path):
+    import keras
+    from keras import layers
+
+    from bcclone.plots.whole import draw_all
+
+    inner = [layers.TimeDistributed(layers.Conv2D(4, 5, strides=4)), layers.Flatten(), layers.Dense(1)]
+    windows = keras.Sequential([keras.Input((3, 128, 128, 3), dtype="uint8"), *inner])
+    file = replace(subject.file, model=windows)
+    pictures = {picture.name: picture for picture in draw_all(replace(subject, file=file), tmp_path)}
+    skipped = {name for name, picture in pictures.items() if not picture.path}
+    assert skipped == {"crop", "activations", "saliency", "predictions"}
+    assert "(None, 3, 128, 128, 3)" in pictures["crop"].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [("keras-1.2.1_66x200_yuv.h5", "nvidia-66x200-yuv-bgr"), ("keras-2.11.0_66x200_yuv.h5", "nvidia-66x200-yuv")],
+)
+def test_networks_of_others_are_drawn_with_the_frames_that_they_take(name, preset, store, tmp_path):
+    from bcclone.model_file import load_model_file
+    from bcclone.plots.subject import Subject
+    from bcclone.plots.whole import draw_all
+
+    file = load_model_file(shared("legacy_models") / name, preset)
+    drawn = draw_all(Subject(file, store), tmp_path, only=("crop", "network", "activations"))
+    assert all(picture.path for picture in drawn), drawn
+
+
+def test_a_picture_of_photographs_is_written_in_few_colours(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
+    figure = new_figure(8, 4)
+    show_image(figure.subplots(), noise)
+    save(figure, tmp_path / "noise.png")
+    with PIL.Image.open(tmp_path / "noise.png") as picture:
+        assert picture.mode == "P"
+        assert picture.size == (8 * DPI, 4 * DPI)
+
+
+def command_line(*arguments):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def run_folder(untrained_model, tmp_path):
+    folder = tmp_path / "runs" / "first"
+    folder.mkdir(parents=True)
+    shutil.copy(untrained_model, folder / "best.h5")
+    (folder / "history.csv").write_text("epoch,loss,mae,val_loss,val_mae,learning_rate\n1,0.5,0.4,0.3,0.2,0.001\n")
+    return folder
+
+
+def test_pictures_go_into_the_run_that_the_model_came_from(untrained_model, run_folder, capsys):
+    arguments = command_line(untrained_model, "--runs", run_folder.parent, "--only", "history,network", "--json")
+    assert command.run(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["skipped"] == {}
+    assert {Path(path) for path in told["drawn"].values()} == set((run_folder / "plots").iterdir())
+
+
+def test_pictures_of_a_model_of_no_run_go_beside_it_and_what_is_missing_is_told(
+    untrained_model, simulated_store, tmp_path, capsys
+):
+    model = shutil.copy(untrained_model, tmp_path / "mine.h5")
+    only = ("--only", "history,steering", "--zero-share", 0, "--runs", tmp_path)
+    assert command.run(command_line(model, simulated_store, *only)) == 0
+    told = capsys.readouterr().out
+    assert "left out: there is no history" in told
+    assert [path.name for path in (tmp_path / "mine-plots").iterdir()] == ["steering.png"]
+
+
+def test_an_output_that_is_a_file_is_refused(untrained_model):
+    with pytest.raises(UserError, match="cannot make that folder"):
+        command.run(command_line(untrained_model, "--output", untrained_model, "--only", "network"))
+
+
+def test_a_store_that_the_model_was_not_trained_on_is_noted(store, capsys):
+    for content_hash, noted in ((store.content_hash, False), ("another", True)):
+        command._note_other_samples(SimpleNamespace(training={"store_content_hash": content_hash}), store)
+        assert ("is not what the model was trained on" in capsys.readouterr().err) == noted
+
+
+def test_the_names_of_the_command_are_those_of_the_pictures():
+    load_tensorflow()
+    from bcclone.plots.whole import PICTURES
+
+    assert tuple(PICTURES) == command.NAMES
+
+
+@pytest.mark.parametrize("wrong", [("--only", "nothing"), ("--seed", "-1"), ("--zero-share", "1.5")])
+def test_wrong_options_are_refused_as_such(wrong, capsys):
+    with pytest.raises(SystemExit):
+        command_line("model.h5", *wrong)
+    assert wrong[1] in capsys.readouterr().err
