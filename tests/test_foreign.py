@@ -14,9 +14,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from bcclone.commands.options import PRESET_NAMES
 from bcclone.errors import UserError
-from bcclone.foreign import Refused
-from bcclone.foreign.lambda_code import affine_of
 from bcclone.images import PRESETS, Preprocessing
+from bcclone.rebuild import Refused
+from bcclone.rebuild.lambda_code import affine_of
 from tests.conftest import run_script, shared
 
 YUV = "nvidia-66x200-yuv"
