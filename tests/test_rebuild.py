@@ -101,7 +101,7 @@ def made_by_keras():
             keras.Sequential([layers.UpSampling2D(2), layers.Conv2D(4, 3), layers.BatchNormalization()]),
             layers.Permute((2, 1, 3)), layers.Reshape((-1, 4)), layers.GRU(3, return_sequences=True), layers.LSTM(4),
             layers.Reshape((2, 2, 1)), layers.GlobalAveragePooling2D(), layers.GaussianNoise(0.1),
-            layers.Dropout(0.3), layers.Flatten(), layers.Dense(5),
+            layers.Dropout(0.3), layers.Flatten(), layers.Dense(5, layers.ELU(0.3)),
             layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.5), layers.Dense(1),
         ]
     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 from bcclone import network
 from bcclone.rebuild import Refused
 from bcclone.rebuild.arguments import Arguments, Shape, short, whole
-from bcclone.rebuild.lambda_code import affine_of
+from bcclone.rebuild.lambda_code import affine_of, shown
 
 Keywords = dict[str, Any]
 
@@ -57,7 +57,7 @@ def lambda_(arguments: Arguments, shape: Shape) -> Keywords:
     if not isinstance(function, list) or len(function) != 3 or not isinstance(function[0], str):
         raise Refused(f"calls the function {short(function)}, which is not in the file; use a Rescaling layer")
     if function[1] or function[2]:
-        raise Refused("its function uses default or outer values, and is not run; use a Rescaling layer")
+        raise Refused(f"its function uses default or outer values, and is not run: {shown(function[0])}")
     affine = affine_of(function[0])
     return {"scale": affine.scale, "offset": affine.offset}
 

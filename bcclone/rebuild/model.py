@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from bcclone.rebuild.weights import assign_weights
 _MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications a frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; beyond that a network must bring its own
 _RECURRENT = (keras.layers.GRU, keras.layers.LSTM, keras.layers.SimpleRNN)
+_ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # those that bring no weights of their own
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
 
 
@@ -53,7 +55,7 @@ def rebuild(stored: StoredModel) -> Rebuilt:
     notes = [*builder.notes]
     notes += ["channels first: rebuilt with channels last"] if first else []
     notes += ["trained with Theano: kernels turned by half a turn"] if mirrored else []
-    backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow, by the names of its weights")
+    backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not said)")
     kinds = [(leaf.name, leaf.kind, type(builder.made[leaf]).__name__) for leaf in leaves]
     return Rebuilt(model, stored.texts.get("keras_version", "unknown"), backend, tuple(kinds), tuple(notes))
 
@@ -89,8 +91,12 @@ class _Builder:
             if self.channels_first and leaf.kind == "Flatten" and len(self.shape) == 4:
                 self._append_order(leaf)
             name = self._free_name(leaf.name, leaf.kind.lower())
-            layer = rebuild_layer(leaf.kind, leaf.config, self.shape, name, self.channels_first)
+            config, after = _without_activation_layer(leaf.config)
+            layer = rebuild_layer(leaf.kind, config, self.shape, name, self.channels_first)
             self._append(layer)
+            if after is not None:
+                name = self._free_name(f"{leaf.name}_activation", "activation")
+                self._append(rebuild_layer(after["class_name"], after["config"], self.shape, name, self.channels_first))
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             raise Refused(f"{leaf}: {(str(error) or type(error).__name__).partition(chr(10))[0]}") from None
         self.made[leaf] = layer
@@ -134,6 +140,14 @@ class _Builder:
             raise Refused(f"the network takes more than {_MOST_PRODUCTS} multiplications a frame")
         self._layers.append(layer)
         self.shape = output
+
+
+def _without_activation_layer(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """Return a layer's arguments without an activation that is itself a layer, and that one's configuration."""
+    activation = config.get("activation")
+    if not isinstance(activation, dict) or activation.get("class_name") not in _ACTIVATION_LAYERS:
+        return config, None
+    return {**config, "activation": "linear"}, activation
 
 
 def _weights_of(layer: keras.Layer, shape: Shape, extents: list[int]) -> int:

@@ -4,6 +4,7 @@ A Sequential model lists its layers; a Functional one says of each which layer i
 lists in Keras 1 and 2, `__keras_tensor__` in Keras 3. Models within models keep their place, for their weights.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -166,20 +167,15 @@ def _with_arithmetic(item: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the layer; arithmetic with one number as the Rescaling that it is."""
     _, others = _taken(item)
     kind, config = item["class_name"], item["config"]
-    operation = None
-    if kind == "TFOpLambda":
-        operation = _OPERATIONS.get(str(config.get("function")))
-    elif ".ops." in str(item.get("module")):
-        operation = _OPERATIONS.get(str(kind))
-    if operation is None and not others:
+    if not others:
         return item
-    number = others[0] if len(others) == 1 else None
-    if operation is None or type(number) not in (int, float) or (operation == "/" and not number):
+    operation = _OPERATIONS.get(str(config.get("function") if kind == "TFOpLambda" else kind))
+    number = float(others[0]) if len(others) == 1 and type(others[0]) in (int, float) else math.nan
+    if operation is None or not math.isfinite(number) or (operation == "/" and not number):
         raise Refused(f"layer {_name(item)[:60]!r} ({str(kind)[:40]}) is called with {short(others)}, not rebuilt")
-    assert number is not None
     scale = {"/": 1 / number if number else 0, "*": number}.get(operation, 1)
     offset = {"-": -number, "+": number}.get(operation, 0)
-    arguments = {"name": _name(item).replace(".", "_"), "scale": float(scale), "offset": float(offset)}
+    arguments = {"name": _name(item).replace(".", "_"), "scale": scale, "offset": offset}
     return {"class_name": "Rescaling", "name": _name(item), "config": arguments}
 
 
