@@ -23,6 +23,7 @@ COMMANDS = {
     "plots": "model, store -> pictures of what was learned, and from what",
     "simulate": "the simulator's side, without the simulator",
     "evaluate": "model -> laps driven and scored",
+    "import-model": "older Keras model -> model file",
     "demo": "the whole main job, from recording to a scored lap",
     "bench": "measurements, as a table and JSON",
     "doctor": "this machine -> what works, and how to mend what does not",
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="bcclone",
         description="Record driving in the Udacity simulator, train a network on it, and let it drive.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="commands:\n" + "\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items()),
+        epilog="commands:\n" + "\n".join(f"  {name:<14}{text}" for name, text in COMMANDS.items()),
     )
     parser.add_argument("--version", action="version", version=f"bcclone {__version__}")
     parser.add_argument(
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake ends in one message on standard error and not in a traceback."""
-    command = import_module(f"bcclone.commands.{name}")
+    command = import_module(f"bcclone.commands.{name.replace('-', '_')}")
     parser = make_parser(command, prog)
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")

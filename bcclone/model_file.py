@@ -1,7 +1,7 @@
 """A model and how its input is made <-> one .h5 file, in which no code is stored and from which none is run.
 
 The file is Keras's own HDF5 format, weights and JSON configuration, with three more attributes: see
-docs/model-file.md. Files of others, without these attributes, are rebuilt by `foreign`.
+docs/model-file.md. Every file, ours or of others, is read and rebuilt by `rebuild`; Keras's own loading never sees it.
 """
 
 import io
@@ -15,16 +15,15 @@ import h5py
 import keras
 from keras.src.legacy.saving import legacy_h5_format
 
-from bcclone import network
 from bcclone.atomic import write_bytes
 from bcclone.errors import UserError
-from bcclone.foreign import Refused
-from bcclone.foreign.model import ForeignModel
 from bcclone.images import PRESETS, Preprocessing, PreprocessingMismatch
+from bcclone.rebuild import Refused
+from bcclone.rebuild.model import Rebuilt, rebuild
+from bcclone.rebuild.stored import StoredModel, read_stored
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
-_NORMALIZE = keras.saving.get_registered_name(network.normalize)
-_LAYERS = {"InputLayer", "Permute", "Reshape", "Cropping2D", "Lambda", "Conv2D", "Dropout", "Flatten", "Dense"}
+_LONGEST_TEXT = 1 << 20  # bytes of a configuration that lies beside its weights
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,40 @@ class ModelFile:
 
     @property
     def seq_length(self) -> int:
-        """Return how many frames in a row the network takes; 1 for single frames."""
+        """Return how many frames one answer looks at: the second extent of a window, or 1."""
         shape = self.model.input_shape
         return int(shape[1]) if len(shape) == 5 else 1
+
+
+@dataclass(frozen=True)
+class ForeignModel:
+    """A model of others: its network, and what was found in its file."""
+
+    path: Path
+    found: Rebuilt
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Return rows, columns and channels of the network's input; windows of frames have their number before."""
+        shape: tuple[int, ...] = self.found.model.input_shape[1:]
+        return shape
+
+    @property
+    def fitting(self) -> tuple[str, ...]:
+        """Return the names of the presets that make such input."""
+        return tuple(name for name, preset in PRESETS.items() if _makes(preset) == self.input_shape)
+
+    def declared(self, preprocessing: Preprocessing | None) -> ModelFile:
+        """Return the model with its declared preprocessing; raises UserError unless that makes what it takes."""
+        if preprocessing and self.input_shape == _makes(preprocessing):
+            return ModelFile(self.found.model, preprocessing, {})
+        names = [f"--preprocess {name}" for name in self.fitting]
+        advice = f"give the one it was trained with: {' or '.join(names)}" if names else "no preset makes that"
+        takes = f"its network takes {_extents(self.input_shape)}"
+        if preprocessing:
+            made = _extents(_makes(preprocessing))
+            raise UserError(f"{self.path}: {takes}, the given preprocessing makes {made}; {advice}")
+        raise UserError(f"{self.path}: does not say how its input is made of a frame; {takes}; {advice}")
 
 
 def save_model(path: Path, model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> None:
@@ -59,39 +89,62 @@ def model_content(model: keras.Model, preprocessing: Preprocessing, training: Ma
     return content.getvalue()
 
 
+def load_model(path: Path, preprocessing: Preprocessing | str | None = None) -> keras.Model:
+    """Load the network alone, of a file of ours or of others; raises UserError.
+
+    preprocessing: as for load_model_file(); without it a network of others is given as it is, to be fed by whoever
+    knows what it takes.
+    """
+    given = named_preprocessing(preprocessing)
+    loaded = open_model(Path(path), given)
+    if isinstance(loaded, ModelFile):
+        return loaded.model
+    return loaded.declared(given).model if given else loaded.found.model
+
+
 def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None) -> ModelFile:
-    """Load what save_model() wrote, or a Sequential .h5 of others. Raises UserError, saying what is the matter.
+    """Load what save_model() wrote, or a model of others: a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
     preprocessing: how the input is made, or a name of PRESETS; needed for the files of others, which do not say it.
+    Raises UserError, one message saying what is the matter.
     """
-    given = _named(preprocessing)
+    given = named_preprocessing(preprocessing)
+    loaded = open_model(path, given)
+    return loaded if isinstance(loaded, ModelFile) else loaded.declared(given)
+
+
+def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | ForeignModel:
+    """Load a file of ours, or one of others whose preprocessing is yet to be declared; raises UserError.
+
+    given: refused when a file of ours carries another.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; a SavedModel holds code, save the model as .h5 or .keras instead")
     if not path.is_file():
         raise UserError(f"{path}: there is no such model; train one with: python model.py data.h5 -o {path}")
     try:
-        with h5py.File(path, "r") as file:
-            if "model_config" not in file.attrs:
-                raise UserError(f"{path}: not a model file: it holds no Keras model")
-            if _PREPROCESSING not in file.attrs:
-                return _load_foreign(path, file, given)
-            stored = _read_preprocessing(path, file, given)
-            _refuse_code(path, json.loads(file.attrs["model_config"]))
-            training = json.loads(file.attrs.get(_TRAINING, "{}"))
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except UserError:
-        raise
+        stored = read_stored(path)
+        if "model_config" not in stored.texts:
+            stored = StoredModel({**stored.texts, "model_config": _config_beside(path)}, stored.weights)
+        own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
+        found = rebuild(stored)
+        training = json.loads(stored.texts.get(_TRAINING, "{}"))
     except Refused as error:
         raise UserError(f"{path}: {error}") from None
     except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a whole model file: {reason}; train the model anew") from None
-    expected = (None, stored.height, stored.width, 3)
-    taken = model.input_shape
-    if expected not in (taken, (*taken[:1], *taken[2:])):  # one frame, or a window of them
-        raise UserError(f"{path}: the network takes {model.input_shape}, its preprocessing makes {expected}")
-    return ModelFile(model, stored, training)
+        raise UserError(f"{path}: not a whole model file: {reason[:200]}; train the model anew") from None
+    if own is None:
+        return ForeignModel(path, found)
+    loaded = ModelFile(found.model, own, training)
+    expected = (None, *([loaded.seq_length] if loaded.seq_length > 1 else []), *_makes(own))
+    if found.model.input_shape != expected:
+        raise UserError(f"{path}: the network takes {found.model.input_shape}, its preprocessing makes {expected}")
+    return loaded
 
 
-def _named(preprocessing: Preprocessing | str | None) -> Preprocessing | None:
+def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocessing | None:
+    """Return the definition of a name; raises UserError for an unknown one."""
     if not isinstance(preprocessing, str):
         return preprocessing
     if preprocessing not in PRESETS:
@@ -99,33 +152,38 @@ def _named(preprocessing: Preprocessing | str | None) -> Preprocessing | None:
     return PRESETS[preprocessing]
 
 
-def _load_foreign(path: Path, file: h5py.File, given: Preprocessing | None) -> ModelFile:
-    """Load a model of others; `given` must make what its network takes."""
-    foreign = ForeignModel(file)
-    if given and foreign.input_shape == (given.height, given.width, 3):
-        return ModelFile(foreign.load_weights(), given, {})
-    fitting = [
-        f"--preprocess {name}"
-        for name, preset in PRESETS.items()
-        if foreign.input_shape == (preset.height, preset.width, 3)
-    ]
-    advice = f"give the one it was trained with: {' or '.join(fitting)}" if fitting else "no preset makes that"
-    takes = "its network takes rows, columns and channels {}, {}, {}".format(*foreign.input_shape)
-    if given:
-        raise UserError(f"{path}: {takes}, the given preprocessing makes {given.height}, {given.width}, 3; {advice}")
-    raise UserError(f"{path}: does not say how its input is made of a frame; {takes}; {advice}")
+def _makes(preprocessing: Preprocessing) -> tuple[int, int, int]:
+    return preprocessing.height, preprocessing.width, 3
 
 
-def _read_preprocessing(path: Path, file: h5py.File, given: Preprocessing | None) -> Preprocessing:
+def _extents(shape: tuple[int, ...]) -> str:
+    names = "rows, columns and channels" if len(shape) == 3 else "frames, rows, columns and channels"
+    return f"{names} {', '.join(map(str, shape))}"
+
+
+def _config_beside(path: Path) -> str:
+    """Return the configuration in NAME.json beside NAME.h5, as Keras 1's to_json() was kept beside save_weights()."""
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        raise Refused(f"holds weights only; put the network's configuration (model.to_json()) beside it, as {beside}")
+    with beside.open("rb") as file:
+        text = file.read(_LONGEST_TEXT + 1)
+    if len(text) > _LONGEST_TEXT:
+        raise Refused(f"{beside} has more than {_LONGEST_TEXT} bytes")
+    config = json.loads(text)
+    return config if isinstance(config, str) else text.decode()  # many wrote the JSON into JSON
+
+
+def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessing | None) -> Preprocessing:
     try:
-        preprocessing = Preprocessing.from_json(file.attrs[_PREPROCESSING])
+        preprocessing = Preprocessing.from_json(texts[_PREPROCESSING])
     except PreprocessingMismatch as error:
         raise UserError(f"{path}: {error}") from None
-    if file.attrs.get(_HASH) != preprocessing.digest:
+    if texts.get(_HASH) != preprocessing.digest:
         raise UserError(
             f"{path}: its preprocessing does not belong to the hash beside it; the file was changed:\n"
             f"  definition: {preprocessing.to_json()} (hash {preprocessing.digest})\n"
-            f"  hash:       {file.attrs.get(_HASH)}"
+            f"  hash:       {texts.get(_HASH)}"
         )
     if given and given != preprocessing:
         raise UserError(
@@ -133,16 +191,3 @@ def _read_preprocessing(path: Path, file: h5py.File, given: Preprocessing | None
             f"  of the file: {preprocessing.to_json()}\n  given:       {given.to_json()}"
         )
     return preprocessing
-
-
-def _refuse_code(path: Path, config: Mapping[str, Any]) -> None:
-    """Raise UserError unless the configuration names only our layers and our one function."""
-    for layer in config["config"]["layers"]:
-        kind, function = layer["class_name"], layer["config"].get("function")
-        if kind not in _LAYERS:
-            raise UserError(f"{path}: holds a layer of kind {kind}; only models that model.py wrote can be driven")
-        named = isinstance(function, dict) and function.get("config") == _NORMALIZE
-        if kind == "Lambda" and not (named and function["class_name"] == "function"):
-            raise UserError(
-                f"{path}: holds a function of its own, which is never run; only bcclone's normalize is known"
-            )

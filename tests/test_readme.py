@@ -26,7 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def parser_of(name):
-    return make_parser(import_module(f"bcclone.commands.{name}"), name)
+    return make_parser(import_module(f"bcclone.commands.{name.replace('-', '_')}"), name)
 
 
 def actions_of(parser):

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=Path,
         default=Path("model.h5"),
-        help="what model.py wrote, or an older Keras .h5 (model.h5)",
+        help="what model.py wrote, or an older Keras .h5 or .keras (model.h5)",
     )
     parser.add_argument(
         "run_folder", nargs="?", type=Path, metavar="RUN", help="folder to record into; without it nothing is recorded"

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bcclone.foreign import Refused
-from bcclone.foreign.marshal_data import BadMarshal, CodeData, read_code
+from bcclone.rebuild import Refused
+from bcclone.rebuild.marshal_data import BadMarshal, CodeData, read_code
 
 _OPERATIONS_OF_OP = {0: "BINARY_ADD", 5: "BINARY_MULTIPLY", 10: "BINARY_SUBTRACT", 11: "BINARY_TRUE_DIVIDE"}
 _TO_310 = {
@@ -61,17 +61,26 @@ def affine_of(text: str) -> Affine:
     Keras 1 wrote the bytes as text, one character a byte; Keras 2 and later write base64:
     https://github.com/keras-team/keras/blob/2.2.4/keras/utils/generic_utils.py (func_dump, func_load).
     """
-    try:
-        code = read_code(_bytes_of(text))
-        instructions = _instructions_of(code)
-    except BadMarshal as error:
-        raise Refused(f"its byte code cannot be read: {error}; {_REMEDY}") from None
+    code, instructions = _read(text)
     try:
         return _evaluate(code, instructions)
     except (ValueError, TypeError, IndexError, ArithmeticError):
         raise Refused(
             f"it computes more than x * number + number and is not run: {_shown(code, instructions)}; {_REMEDY}"
         ) from None
+
+
+def shown(text: str) -> str:
+    """Return the instructions of such byte code as a person reads them, and what to do; raises Refused."""
+    return f"{_shown(*_read(text))}; {_REMEDY}"
+
+
+def _read(text: str) -> tuple[CodeData, list[Instruction]]:
+    try:
+        code = read_code(_bytes_of(text))
+        return code, _instructions_of(code)
+    except BadMarshal as error:
+        raise Refused(f"its byte code cannot be read: {error}; {_REMEDY}") from None
 
 
 _REMEDY = "retrain with model.py, or save the model with a Rescaling layer in its place"

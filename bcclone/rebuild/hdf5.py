@@ -1,0 +1,147 @@
+"""An open Keras .h5 -> its texts and arrays, sizes compared before anything is read, no link followed out of it."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.rebuild import Refused
+
+Array = npt.NDArray[np.float32]
+
+MOST_NUMBERS = 1 << 26  # of all arrays together
+LONGEST_TEXT = 1 << 20  # bytes
+_MOST_NAMES, _MOST_OBJECTS, _DEEPEST = 4096, 8192, 12
+_OURS = "bcclone_"
+_TEXTS = ("model_config", "keras_version", "backend")
+_NOT_THE_NETWORK = ("optimizer", "seed_generator", "compile_metrics", "metrics", "_keras_api")
+
+
+@dataclass(frozen=True)
+class NamedArray:
+    """One array of weights, by the name that the file gives it."""
+
+    name: str
+    values: Array
+
+
+Weights = dict[str, list[NamedArray]]
+
+
+def read_texts(file: h5py.File) -> dict[str, str]:
+    """Return what the file says of itself: its configuration, who wrote it, and what bcclone noted."""
+    names = list(file.attrs)[:_MOST_NAMES]
+    texts = {name: _text(file, name) for name in names if name in _TEXTS or name.startswith(_OURS)}
+    if "model_weights" in file:
+        group = _child(file, "model_weights")
+        for name in ("keras_version", "backend"):
+            if name not in texts and name in group.attrs:
+                texts[name] = _text(group, name)
+    return texts
+
+
+def read_layers(file: h5py.File) -> Weights:
+    """Return the arrays of each layer, by its name, in the order of the file; raises Refused."""
+    group = _child(file, "model_weights") if file.get("model_weights", getlink=True) is not None else file
+    folders = {name: _child(group, name) for name in _names(group, "layer_names")}
+    found: dict[str, list[tuple[str, h5py.Dataset]]] = {}
+    for name, folder in folders.items():
+        if not isinstance(folder, h5py.Group):
+            raise Refused(f"{name[:60]!r} is no group of weights")
+        found[name] = [(path, _array(path, _child(folder, path))) for path in _names(folder, "weight_names")]
+    return _read(found)
+
+
+def read_folders(file: h5py.File) -> Weights:
+    """Return the arrays of a .keras archive's model.weights.h5, by the folder that `vars` lies in; raises Refused."""
+    found: dict[str, list[tuple[str, h5py.Dataset]]] = {}
+    for path, array in _walk(file, (), [0]):
+        folder, _, number = "/".join(path).rpartition("/vars/")
+        if folder and number.isdecimal():
+            found.setdefault(folder, []).append((number, _array("/".join(path), array)))
+    return _read({folder: sorted(arrays, key=lambda item: int(item[0])) for folder, arrays in found.items()})
+
+
+def _walk(group: h5py.Group, path: tuple[str, ...], count: list[int]) -> Iterator[tuple[tuple[str, ...], h5py.Dataset]]:
+    """Yield the path of every dataset that belongs to the network; count: of all objects so far."""
+    for name in group:
+        count[0] += 1
+        if count[0] > _MOST_OBJECTS or len(path) > _DEEPEST:
+            raise Refused(f"holds more than {_MOST_OBJECTS} groups and arrays, or deeper than {_DEEPEST}")
+        if name.startswith(_NOT_THE_NETWORK):
+            continue
+        child = _child(group, name)
+        if isinstance(child, h5py.Group):
+            yield from _walk(child, (*path, name), count)
+        elif isinstance(child, h5py.Dataset):
+            yield (*path, name), child
+
+
+def _read(found: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weights:
+    """Read the arrays, once it is known that all of them together are not too many."""
+    numbers = sum(math.prod(array.shape) for arrays in found.values() for _, array in arrays)
+    if numbers > MOST_NUMBERS:
+        largest = max((array.shape for arrays in found.values() for _, array in arrays), key=math.prod)
+        raise Refused(
+            f"announces {numbers} weights, an array of the shape {largest} among them; expected at most {MOST_NUMBERS}"
+        )
+    return {name: [NamedArray(path, _values(path, array)) for path, array in found[name]] for name in found}
+
+
+def _values(path: str, array: h5py.Dataset) -> Array:
+    values = np.asarray(array[()], dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise Refused(f"the weights {path[:60]!r} are not all finite numbers")
+    return values
+
+
+def _array(name: str, array: Any) -> h5py.Dataset:
+    if not isinstance(array, h5py.Dataset) or array.dtype.kind != "f":
+        raise Refused(f"{name[:60]!r} is no array of floats")
+    if array.external or array.is_virtual:
+        raise Refused(f"the numbers of {name[:60]!r} lie in another file, which is not read")
+    if array.size is None or (array.size and not array.id.get_storage_size()):
+        raise Refused(f"the numbers of {name[:60]!r} were never written")
+    return array
+
+
+def _child(group: h5py.Group, path: str) -> Any:
+    """Return what lies at `path`, step by step, so that no link leads elsewhere."""
+    found: Any = group
+    for name in path.strip("/").split("/"):
+        link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
+        if link is None:
+            raise Refused(f"has no weights at {path[:60]!r}")
+        if not isinstance(link, h5py.HardLink):
+            raise Refused(f"{path[:60]!r} is a link, which is not followed")
+        found = found[name]
+    return found
+
+
+def _text(holder: h5py.Group, name: str) -> str:
+    """Return a text attribute, stored as bytes or text."""
+    attribute = holder.attrs.get_id(name)
+    is_text = h5py.check_string_dtype(attribute.dtype) is not None
+    if not is_text or attribute.shape != () or attribute.get_storage_size() > LONGEST_TEXT:
+        raise Refused(f"its {name[:40]} is no text of at most {LONGEST_TEXT} bytes")
+    value = holder.attrs[name]
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    if len(text) > LONGEST_TEXT:  # a text of variable length does not tell before it is read
+        raise Refused(f"its {name[:40]} is no text of at most {LONGEST_TEXT} bytes")
+    return text
+
+
+def _names(group: h5py.Group, attribute: str) -> list[str]:
+    if attribute not in group.attrs:
+        raise Refused(f"has no weights: {group.name[:60]!r} lacks its list {attribute}")
+    found = group.attrs.get_id(attribute)
+    if found.shape == (0,):  # Keras writes empty lists as numbers
+        return []
+    is_text = h5py.check_string_dtype(found.dtype) is not None
+    if not is_text or len(found.shape) != 1 or found.shape[0] > _MOST_NAMES:
+        raise Refused(f"the list {attribute} does not hold names, or more than {_MOST_NAMES} of them")
+    return [name.decode() if isinstance(name, bytes) else name for name in group.attrs[attribute]]

@@ -1,0 +1,172 @@
+"""What a file holds -> the network, rebuilt layer by layer of its configuration and its arrays."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from bcclone.rebuild import Refused
+from bcclone.rebuild.arguments import Shape, dtype_of
+from bcclone.rebuild.kinds import rebuild_layer
+from bcclone.rebuild.layout import check_first, check_mirrored, flattens_channels_first, has_channels_first, is_mirrored
+from bcclone.rebuild.stored import StoredModel
+from bcclone.rebuild.tree import Input, Leaf, Nest, read_tree
+from bcclone.rebuild.weights import assign_weights
+
+_MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications a frame
+_SURELY_AFFORDABLE = 1 << 22  # weights; beyond that a network must bring its own
+_RECURRENT = (keras.layers.GRU, keras.layers.LSTM, keras.layers.SimpleRNN)
+_ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # those that bring no weights of their own
+_NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A network, what the file says of its origin, and what became of each of its layers.
+
+    layers: (name, kind in the file, kind now); notes: what was recognised or turned, in words.
+    """
+
+    model: keras.Model
+    keras_version: str
+    backend: str
+    layers: tuple[tuple[str, str, str], ...]
+    notes: tuple[str, ...]
+
+
+def rebuild(stored: StoredModel) -> Rebuilt:
+    """Return the network with its weights; raises Refused, and what json and Keras raise for what is no model."""
+    nest, given = read_tree(json.loads(stored.texts["model_config"]))
+    leaves = list(nest.leaves())
+    first, mirrored = has_channels_first(leaves), is_mirrored(stored)
+    if mirrored:
+        for leaf in leaves:
+            check_mirrored(leaf)
+    budget = max(_SURELY_AFFORDABLE, sum(array.values.size for arrays in stored.weights.values() for array in arrays))
+    builder = _Builder(_turned_input(given, first), first, budget)
+    for leaf in leaves:
+        builder.add(leaf)
+    model = builder.finish(nest, given)
+    assign_weights(nest, builder.made, stored, mirrored, first)
+    notes = [*builder.notes]
+    notes += ["channels first: rebuilt with channels last"] if first else []
+    notes += ["trained with Theano: kernels turned by half a turn"] if mirrored else []
+    backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not said)")
+    kinds = [(leaf.name, leaf.kind, type(builder.made[leaf]).__name__) for leaf in leaves]
+    return Rebuilt(model, stored.texts.get("keras_version", "unknown"), backend, tuple(kinds), tuple(notes))
+
+
+def _turned_input(given: Input, first: bool) -> Shape:
+    if first and len(given.shape) == 3:
+        return (None, *given.shape[1:], given.shape[0])
+    if first:
+        raise Refused(f"its input has the shape {given.shape} with channels first, which is not rebuilt")
+    return (None, *given.shape)
+
+
+class _Builder:
+    """Layers one after the other, each for the shape that the one before it gives; finish() allocates.
+
+    made: the layer that each stored one became.
+    """
+
+    def __init__(self, shape: Shape, channels_first: bool, budget: int) -> None:
+        """budget: how many weights the network may have."""
+        self.start = self.shape = shape
+        self.channels_first, self.budget = channels_first, budget
+        self.made: dict[Leaf, keras.Layer] = {}
+        self.notes: list[str] = []
+        self._layers: list[keras.Layer] = []
+        self._weights = self._products = 0
+
+    def add(self, leaf: Leaf) -> None:
+        """Rebuild one layer; raises Refused with its name."""
+        try:
+            if self.channels_first:
+                check_first(leaf, len(self.shape))
+            if self.channels_first and leaf.kind == "Flatten" and len(self.shape) == 4:
+                self._append_order(leaf)
+            name = self._free_name(leaf.name, leaf.kind.lower())
+            config, after = _without_activation_layer(leaf.config)
+            layer = rebuild_layer(leaf.kind, config, self.shape, name, self.channels_first)
+            self._append(layer)
+            if after is not None:
+                name = self._free_name(f"{leaf.name}_activation", "activation")
+                self._append(rebuild_layer(after["class_name"], after["config"], self.shape, name, self.channels_first))
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+            raise Refused(f"{leaf}: {(str(error) or type(error).__name__).partition(chr(10))[0]}") from None
+        self.made[leaf] = layer
+        if leaf.kind == "Lambda" and isinstance(layer, keras.layers.Rescaling):
+            self.notes.append(f"{leaf} computes x * {layer.scale:.6g} {layer.offset:+.6g}: a Rescaling layer")
+        if (dtype := dtype_of(leaf.config.get("dtype"))) != "float32" and leaf.kind != "InputLayer":
+            self.notes.append(f"{leaf} computed in {dtype}, and computes in float32 here")
+
+    def finish(self, nest: Nest, given: Input) -> keras.Model:
+        """Return the model, its weights as Keras makes them; raises Refused when it does not give one number."""
+        if self.shape != (None, 1):
+            raise Refused(f"the network gives {self.shape[1:]} numbers, expected 1, the steering")
+        name = nest.name if _NAME.fullmatch(nest.name) else "model"
+        return keras.Sequential(
+            [keras.Input(self.start[1:], dtype=given.dtype, name="frame"), *self._layers], name=name
+        )
+
+    def _append_order(self, flatten: Leaf) -> None:
+        """Bring the channels to the front again, where a Flatten put them into a row so."""
+        if flattens_channels_first(flatten.config):
+            self._append(keras.layers.Permute((3, 1, 2), name=self._free_name(f"{flatten.name}_order", "order")))
+
+    def _free_name(self, wanted: str, otherwise: str) -> str:
+        taken = {layer.name for layer in self._layers} | {"frame"}
+        wanted = wanted if _NAME.fullmatch(wanted) else otherwise
+        return wanted if wanted not in taken else f"{wanted}_{len(self._layers)}"
+
+    def _append(self, layer: keras.Layer) -> None:
+        """Take a layer in, once its output and its weights are known to be affordable."""
+        output: Shape = tuple(layer.compute_output_shape(self.shape))
+        extents = [extent or 0 for extent in output[1:]]
+        if not extents or min(extents) < 1 or math.prod(extents) > _LARGEST_OUTPUT:
+            raise Refused(f"makes {output[1:]} of {self.shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers")
+        weights = _weights_of(layer, self.shape, extents)
+        self._weights += weights
+        steps = (self.shape[1] or 1) if isinstance(layer, _RECURRENT) else math.prod(extents[:-1])
+        self._products += weights * steps
+        if self._weights > min(self.budget, _MOST_WEIGHTS):
+            raise Refused(f"the network has more than {min(self.budget, _MOST_WEIGHTS)} weights, and the file less")
+        if self._products > _MOST_PRODUCTS:
+            raise Refused(f"the network takes more than {_MOST_PRODUCTS} multiplications a frame")
+        self._layers.append(layer)
+        self.shape = output
+
+
+def _without_activation_layer(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """Return a layer's arguments without an activation that is itself a layer, and that one's configuration."""
+    activation = config.get("activation")
+    if not isinstance(activation, dict) or activation.get("class_name") not in _ACTIVATION_LAYERS:
+        return config, None
+    return {**config, "activation": "linear"}, activation
+
+
+def _weights_of(layer: keras.Layer, shape: Shape, extents: list[int]) -> int:
+    """Return about how many weights the layer will have for an input of `shape`; biases are not counted."""
+    return int(_count(layer, shape[-1] or 0, extents))
+
+
+def _count(layer: keras.Layer, channels: int, extents: list[int]) -> Any:
+    kinds = keras.layers
+    if isinstance(layer, kinds.SeparableConv2D):
+        return channels * layer.depth_multiplier * (math.prod(layer.kernel_size) + layer.filters)
+    if isinstance(layer, kinds.DepthwiseConv2D):
+        return channels * layer.depth_multiplier * math.prod(layer.kernel_size)
+    if isinstance(layer, kinds.Conv2D | kinds.Conv3D):
+        return math.prod(layer.kernel_size) * channels * layer.filters // layer.groups
+    if isinstance(layer, kinds.Dense):
+        return channels * int(layer.units)
+    if isinstance(layer, _RECURRENT):
+        return 4 * int(layer.units) * (channels + int(layer.units))
+    if isinstance(layer, kinds.PReLU):
+        return math.prod(extents)
+    return 4 * channels if isinstance(layer, kinds.BatchNormalization) else 0

@@ -1,0 +1,103 @@
+"""A model file -> what it says and its arrays, as plain data, read by a process that may crash in our place."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from bcclone.rebuild import Refused
+from bcclone.rebuild.hdf5 import MOST_NUMBERS, NamedArray
+
+_WALL_SECONDS = 60.0  # for a disk that does not answer; the child's processor time is bounded far below
+_LONGEST_HEADER = 1 << 23  # bytes
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """What a file holds: texts by name (model_config, keras_version, ...), and arrays by layer or folder."""
+
+    texts: Mapping[str, str]
+    weights: Mapping[str, list[NamedArray]]
+
+
+class Reading:
+    """The reading of a file, under way in another process, so that this one can do something else meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        root = str(Path(__file__).parents[2])
+        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        # -P: no module of the current folder takes the place of one of ours
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bcclone.rebuild.child", str(path.absolute())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
+        )
+        self._clock = threading.Timer(_WALL_SECONDS, self._process.kill)
+        self._clock.start()
+
+    def result(self) -> StoredModel:
+        """Wait for what was read; raises Refused, for a crash or a hang of the library as well."""
+        try:
+            if self._process.stdout is None:
+                raise Refused("cannot be read: its reader has no output")
+            return _received(self._process.stdout)
+        except (EOFError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, Refused):
+                raise
+            raise Refused(
+                f"its structure is damaged: the process that read it ended with code {self._end()}; "
+                "save the model again, or train it anew"
+            ) from None
+        finally:
+            self._end()
+
+    def _end(self) -> int:
+        """End the process if it still runs; return its exit code."""
+        self._clock.cancel()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        try:
+            return self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+def read_stored(path: Path) -> StoredModel:
+    """Return what the file holds; raises Refused."""
+    return Reading(path).result()
+
+
+def _received(stream: IO[bytes]) -> StoredModel:
+    length = int.from_bytes(_exactly(stream, 8), "little")
+    if length > _LONGEST_HEADER:
+        raise ValueError("a header too long")
+    header = json.loads(_exactly(stream, length))
+    if "refused" in header:
+        raise Refused(header["refused"])
+    shapes = {folder: [(name, tuple(shape)) for name, shape in arrays] for folder, arrays in header["weights"].items()}
+    if sum(math.prod(shape) for arrays in shapes.values() for _, shape in arrays) > MOST_NUMBERS:
+        raise ValueError("too many numbers")
+    weights = {folder: [NamedArray(n, _numbers(stream, s)) for n, s in arrays] for folder, arrays in shapes.items()}
+    return StoredModel(header["texts"], weights)
+
+
+def _numbers(stream: IO[bytes], shape: tuple[int, ...]) -> Any:
+    return np.frombuffer(_exactly(stream, 4 * math.prod(shape)), "<f4").reshape(shape)
+
+
+def _exactly(stream: IO[bytes], count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) != count:
+        raise EOFError
+    return data

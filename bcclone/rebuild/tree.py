@@ -1,0 +1,202 @@
+"""A model's configuration, in the words of Keras 1 to 3 -> its layers, one after the other; graphs are refused.
+
+A Sequential model lists its layers; a Functional one says of each which layer it takes from, in `inbound_nodes`:
+lists in Keras 1 and 2, `__keras_tensor__` in Keras 3. Models within models keep their place, for their weights.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bcclone.rebuild import Refused
+from bcclone.rebuild.arguments import dtype_of, short
+
+_MOST_LAYERS, _DEEPEST = 200, 4
+_CHAINS = {"Sequential"}
+_GRAPHS = {"Model", "Functional"}
+_INPUT_NAMES = ("batch_input_shape", "batch_shape")
+# Arithmetic on a tensor and a number that stands in a graph as a layer: tf.keras, then Keras 3
+_OPERATIONS = {
+    "math.truediv": "/", "math.divide": "/", "math.multiply": "*", "math.subtract": "-", "math.add": "+",
+    "__operators__.add": "+", "TrueDivide": "/", "Divide": "/", "Multiply": "*", "Subtract": "-", "Add": "+",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """One layer as stored. kind: its class; config: its arguments."""
+
+    kind: str
+    name: str
+    config: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"layer {self.name[:60]!r} ({self.kind[:40]})"
+
+
+@dataclass(frozen=True, eq=False)
+class Nest:
+    """A chain of layers: the model itself, or one within it."""
+
+    kind: str
+    name: str
+    nodes: "tuple[Leaf | Nest, ...]"
+
+    def leaves(self) -> Iterator[Leaf]:
+        """Yield all layers that compute something, in order."""
+        for node in self.nodes:
+            if isinstance(node, Nest):
+                yield from node.leaves()
+            elif node.kind != "InputLayer":
+                yield node
+
+
+@dataclass(frozen=True)
+class Input:
+    """What the network takes, as stored: extents without the batch, and a type."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def read_tree(config: Mapping[str, Any]) -> tuple[Nest, Input]:
+    """Return the model's layers and its input; raises Refused, and LookupError, TypeError, ... for what is no model."""
+    nest = _nest(config, 0)
+    count = sum(1 for _ in nest.leaves())
+    if not 0 < count <= _MOST_LAYERS:
+        raise Refused(f"has {count} layers, expected 1 to {_MOST_LAYERS}")
+    return nest, _input(config, nest)
+
+
+def _nest(config: Mapping[str, Any], depth: int) -> Nest:
+    kind, inner = config["class_name"], config["config"]
+    if kind not in _CHAINS | _GRAPHS:
+        raise Refused(f"holds a network of kind {short(kind)}; only Sequential and Functional chains are rebuilt")
+    if depth > _DEEPEST:
+        raise Refused(f"its models lie within models, deeper than {_DEEPEST}")
+    configs = inner if isinstance(inner, list) else inner["layers"]
+    if not isinstance(configs, list) or len(configs) > _MOST_LAYERS:
+        raise Refused(f"does not list its layers, or more than {_MOST_LAYERS}")
+    if kind in _GRAPHS:
+        configs = _in_order(configs, inner)
+    name = inner.get("name", "") if isinstance(inner, dict) else config.get("name", "")
+    return Nest(kind, str(name), tuple(_node(item, depth) for item in configs))
+
+
+def _node(item: Mapping[str, Any], depth: int) -> "Leaf | Nest":
+    kind, config = item["class_name"], item["config"]
+    if kind in _CHAINS | _GRAPHS:
+        return _nest(item, depth + 1)
+    leaf = Leaf(str(kind), str(config.get("name") or item.get("name") or ""), config)
+    if ">" in str(item.get("registered_name") or ""):
+        raise Refused(f"{leaf}: a class of its own, {short(item['registered_name'])}, which is not in the file")
+    return leaf
+
+
+def _in_order(configs: list[Mapping[str, Any]], model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the layers of a graph from its input to its output; raises Refused where it is no chain."""
+    named = {_name(item): item for item in configs}
+    after: dict[str, str] = {}
+    for name, item in named.items():
+        if (before := _parent(item)) is None:
+            continue
+        if before in after:
+            raise Refused(f"the network branches after layer {before[:60]!r}; only chains of layers are rebuilt")
+        after[before] = name
+    place, end = (_only_end(model, which) for which in ("input_layers", "output_layers"))
+    order = [place]
+    while place != end and place in after and len(order) <= len(named):
+        place = after[place]
+        order.append(place)
+    if place != end or len(order) != len(named):
+        raise Refused(f"its layers do not lead from {order[0][:60]!r} to {end[:60]!r} in one chain")
+    return [_with_arithmetic(named[name]) for name in order]
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return str(item.get("name") or item["config"]["name"])
+
+
+def _only_end(model: Mapping[str, Any], which: str) -> str:
+    ends = model[which]
+    ends = [ends] if ends and isinstance(ends[0], str) else ends
+    if len(ends) != 1:
+        raise Refused(f"has {len(ends)} {which.replace('_', ' ')}, expected 1")
+    return str(ends[0][0])
+
+
+def _parent(item: Mapping[str, Any]) -> str | None:
+    """Return the name of the one layer that this one takes from, or None for an input."""
+    tensors, _ = _taken(item)
+    if not tensors and item["class_name"] == "InputLayer":
+        return None
+    if len(tensors) != 1:
+        raise Refused(
+            f"layer {_name(item)[:60]!r} ({str(item['class_name'])[:40]}) takes {len(tensors)} inputs; "
+            "only chains of layers are rebuilt"
+        )
+    return tensors[0]
+
+
+def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
+    """Return the names of the layers that a layer takes from, and what else it is called with."""
+    nodes = item.get("inbound_nodes") or []
+    if len(nodes) > 1:
+        raise Refused(f"layer {_name(item)[:60]!r} is used {len(nodes)} times; only chains of layers are rebuilt")
+    tensors, others = [], []
+    for node in nodes:
+        if isinstance(node, dict):  # Keras 3
+            found = [value for value in node["args"] if isinstance(value, dict)]
+            tensors += [str(value["config"]["keras_history"][0]) for value in found]
+            others += [value for value in node["args"] if not isinstance(value, dict)]
+            keywords = node.get("kwargs") or {}
+        else:
+            calls = [node] if node and isinstance(node[0], str) else node
+            tensors += [str(call[0]) for call in calls]
+            keywords = {key: value for call in calls for key, value in (call[3] if len(call) > 3 else {}).items()}
+        others += [value for key, value in keywords.items() if value is not None and not _no_matter(key, value)]
+    return tensors, others
+
+
+def _no_matter(key: str, value: Any) -> bool:
+    return key == "name" or (key == "training" and value is False)
+
+
+def _with_arithmetic(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the layer; arithmetic with one number as the Rescaling that it is."""
+    _, others = _taken(item)
+    kind, config = item["class_name"], item["config"]
+    if not others:
+        return item
+    operation = _OPERATIONS.get(str(config.get("function") if kind == "TFOpLambda" else kind))
+    number = float(others[0]) if len(others) == 1 and type(others[0]) in (int, float) else math.nan
+    if operation is None or not math.isfinite(number) or (operation == "/" and not number):
+        raise Refused(f"layer {_name(item)[:60]!r} ({str(kind)[:40]}) is called with {short(others)}, not rebuilt")
+    scale = {"/": 1 / number if number else 0, "*": number}.get(operation, 1)
+    offset = {"-": -number, "+": number}.get(operation, 0)
+    arguments = {"name": _name(item).replace(".", "_"), "scale": scale, "offset": offset}
+    return {"class_name": "Rescaling", "name": _name(item), "config": arguments}
+
+
+def _input(config: Mapping[str, Any], nest: Nest) -> Input:
+    """Return what the first layer, or the model as a whole, says of the input; raises Refused."""
+    first: Leaf | Nest = nest
+    while isinstance(first, Nest):
+        first = first.nodes[0]
+    outer = config["config"] if isinstance(config["config"], dict) else {}
+    said = [first.config[name] for name in _INPUT_NAMES if name in first.config]
+    said += [outer["build_input_shape"]] if "build_input_shape" in outer else []
+    said += [config["build_config"]["input_shape"]] if config.get("build_config") else []
+    shape = said[0] if said else None
+    if isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], list):  # as some tf.keras wrote it
+        shape = shape[0]
+    whole = isinstance(shape, list) and all(type(extent) is int for extent in shape[1:])
+    if not isinstance(shape, list) or not whole or len(shape) not in (4, 5):
+        raise Refused(f"its input has the shape {short(shape)}, expected [null, rows, columns, channels]")
+    if not all(0 < extent <= 1024 for extent in shape[1:]):
+        raise Refused(f"its input has the shape {shape}, expected at most 1024 rows, columns and channels")
+    dtype = dtype_of(first.config.get("dtype")) if first.kind == "InputLayer" else "float32"
+    if dtype != "uint8" and "float" not in dtype:
+        raise Refused(f"its input is of type {dtype!r}, expected 'float32' or 'uint8'")
+    return Input(tuple(shape[1:]), "uint8" if dtype == "uint8" else "float32")
