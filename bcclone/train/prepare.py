@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from bcclone.errors import UserError
 from bcclone.feed.opening import TrainingData
-from bcclone.model_file import load_model_file
+from bcclone.model_file import ForeignModel, open_model
 from bcclone.network import build_network
 from bcclone.train.settings import TrainSettings
 from bcclone.train.step import Trainer
@@ -62,7 +62,9 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
     made = data.preprocessing
     if start is None:
         return build_network(made.height, made.width, seq_length=settings.seq_length)
-    file = load_model_file(start)
+    file = open_model(start)
+    if isinstance(file, ForeignModel):
+        raise UserError(f"{start}: an older model; first make one of ours of it: bcclone import-model {start} -o NEW.h5")
     if file.seq_length != settings.seq_length:
         raise UserError(
             f"{start} takes {file.seq_length} frames at a time; train on from it with --seq-length {file.seq_length}"
