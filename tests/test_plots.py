@@ -304,18 +304,21 @@ def test_without_samples_and_history_only_the_network_is_drawn_and_every_reason_
     assert all(picture.reason for picture in pictures if not picture.path)
 
 
-def test_a_network_of_windows_of_frames_gets_the_pictures_that_can_be_drawn(subject, tmp_path):
-    import keras
-    from keras import layers
-
+def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(subject, store, tmp_path):
+    from bcclone.feed.opening import open_validation_feed
+    from bcclone.network import build_network
+    from bcclone.plots.predictions import predictions
     from bcclone.plots.whole import draw_all
 
-    inner = [layers.TimeDistributed(layers.Conv2D(4, 5, strides=4)), layers.Flatten(), layers.Dense(1)]
-    windows = keras.Sequential([keras.Input((3, 128, 128, 3), dtype="uint8"), *inner])
-    file = replace(subject.file, model=windows)
-    pictures = {picture.name: picture for picture in draw_all(replace(subject, file=file), tmp_path)}
-    skipped = {name for name, picture in pictures.items() if not picture.path}
-    assert skipped == {"crop", "activations", "saliency", "predictions"}
+    windows = replace(subject, file=replace(subject.file, model=build_network(seq_length=3)))
+    figures = predictions(windows)
+    with open_validation_feed(store, 1000, 3) as feed, feed.epoch(1) as batches:
+        (batch,) = batches
+    fed = windows.file.model(batch.images, training=False).numpy()[:, 0]
+    assert 0 < len(figures.network) < len(fed)
+    assert all(np.abs(fed - steering).min() < 1e-5 for steering in figures.network)
+    pictures = {picture.name: picture for picture in draw_all(windows, tmp_path)}
+    assert {name for name, picture in pictures.items() if not picture.path} == {"crop", "activations"}
     assert "(None, 3, 128, 128, 3)" in pictures["crop"].reason
 
 

@@ -43,7 +43,7 @@ class Predictions:
 
 
 def predict(model: keras.Model, images: Image) -> Array:
-    """Return the network's steering, (images,), for its input images, uint8 (images, height, width, 3)."""
+    """Return the network's steering, (images,), for its input images, uint8, images or windows of them."""
     dtype = model.inputs[0].dtype
     parts = [
         # called as it is: to compile it would take longer than a few batches do
@@ -76,10 +76,13 @@ def predictions(subject: Subject) -> Predictions:
     instants = scenes.instants(validation=True)
     if not len(instants):
         raise NotDrawn("there are no validation samples")
-    chosen = instants[evenly(stretches(scenes.seconds(instants)), MOST_INSTANTS)]
-    made = subject.file.preprocessing
+    instants = instants[evenly(stretches(scenes.seconds(instants)), MOST_INSTANTS)]
+    windows = scenes.windows(instants, subject.file.seq_length)
+    if not len(windows):
+        raise NotDrawn(f"there are no {subject.file.seq_length} validation frames in a row")
+    chosen = windows[:, -1]
     steering = [
-        predict(model, scenes.inputs(chosen[start : start + _BATCH], made)) for start in range(0, len(chosen), _BATCH)
+        predict(model, subject.inputs(windows[start : start + _BATCH])) for start in range(0, len(windows), _BATCH)
     ]
     network = np.concatenate(steering)
     if not np.isfinite(network).all():
@@ -106,7 +109,6 @@ def rows_of_stretches(seconds: Array) -> list[list[tuple[float, Positions]]]:
 
 def plot_predictions(subject: Subject, path: Path) -> None:
     """Draw predicted against human steering over time, and one against the other, into a PNG."""
-    subject.refuse_windows()
     figures = predictions(subject)
     rows = rows_of_stretches(figures.seconds)
     shown = sum(len(part) for row in rows for _, part in row)

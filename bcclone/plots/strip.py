@@ -6,7 +6,7 @@ import numpy as np
 
 from bcclone.plots.figure import new_figure, save, show_image
 from bcclone.plots.predictions import predict, stretches
-from bcclone.plots.subject import Positions, Scenes, Subject
+from bcclone.plots.subject import NotDrawn, Positions, Scenes, Subject
 from bcclone.saliency import Saliency
 
 _FRAMES = 6
@@ -28,11 +28,13 @@ def strip_of(scenes: Scenes, positions: Positions) -> Positions:
 
 def plot_saliency(subject: Subject, path: Path) -> None:
     """Draw frames and, below, the same with what decided lit up (VisualBackProp) into a PNG."""
-    subject.refuse_windows()
     scenes, file = subject.scenes, subject.file
     saliency = Saliency(file.model, file.preprocessing)
-    chosen = strip_of(scenes, scenes.shown_instants())
-    predicted = predict(file.model, scenes.inputs(chosen, file.preprocessing))
+    windows = scenes.windows(scenes.shown_instants(), file.seq_length)
+    if not len(windows):
+        raise NotDrawn(f"there are no {file.seq_length} frames in a row")
+    chosen = strip_of(scenes, windows[:, -1])
+    predicted = predict(file.model, subject.inputs(windows[np.isin(windows[:, -1], chosen)]))
     seconds = scenes.seconds(chosen) - scenes.seconds(chosen[:1])
     figure = new_figure(2.3 * len(chosen), 3.3, "Frames, and what in them decided the steering (VisualBackProp)")
     axes = figure.subplots(2, len(chosen), squeeze=False)

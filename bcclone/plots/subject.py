@@ -53,6 +53,11 @@ class Subject:
             raise NotDrawn("there are no samples; name the store or the recordings that it was trained on")
         return Scenes(self.data)
 
+    def inputs(self, windows: Positions) -> Image:
+        """Return what the network is given, of windows (windows, seq_length): single images where that is 1."""
+        images = self.scenes.inputs(windows.ravel(), self.file.preprocessing)
+        return images if windows.shape[1] == 1 else images.reshape(*windows.shape, *images.shape[1:])
+
     def refuse_windows(self) -> None:
         """Raise NotDrawn for a network that takes another thing than single frames."""
         preprocessing = self.file.preprocessing
@@ -90,6 +95,15 @@ class Scenes:
         """Return the validation instants, or those of training where there are no others."""
         instants = self.instants(validation=True)
         return instants if len(instants) else self.instants(validation=False)
+
+    def windows(self, instants: Positions, seq_length: int) -> Positions:
+        """Return those of the instants before which there are others enough, with them: (windows, seq_length)."""
+        row = self.samples["row"][instants].astype(np.int64)
+        episode = self.samples["episode"][instants]
+        first = np.arange(max(len(instants) - seq_length + 1, 0))
+        last = first + seq_length - 1
+        whole = (row[last] - row[first] == seq_length - 1) & (episode[last] == episode[first])
+        return np.asarray(instants[first[whole][:, np.newaxis] + np.arange(seq_length)])
 
     def variant(self, position: int, camera: int, lag: int, flipped: bool) -> int | None:
         """Return the sample of the same instant that is of this camera, so much earlier, mirrored or not."""

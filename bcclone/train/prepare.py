@@ -64,7 +64,9 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
         return build_network(made.height, made.width, seq_length=settings.seq_length)
     file = open_model(start)
     if isinstance(file, ForeignModel):
-        raise UserError(f"{start}: an older model; first make one of ours of it: bcclone import-model {start} -o NEW.h5")
+        raise UserError(
+            f"{start}: an older model; first make one of ours of it: bcclone import-model {start} -o NEW.h5"
+        )
     if file.seq_length != settings.seq_length:
         raise UserError(
             f"{start} takes {file.seq_length} frames at a time; train on from it with --seq-length {file.seq_length}"
