@@ -110,6 +110,7 @@ class Preprocessing:
 _NVIDIA = Preprocessing(width=200, height=66, color="YUV", crop_top=60, crop_bottom=135)
 PRESETS = {
     "carnd-128-rgb": Preprocessing(),
+    "carnd-160x320-rgb": Preprocessing(width=FRAME_WIDTH, height=FRAME_HEIGHT),
     "nvidia-66x200-yuv": _NVIDIA,
     "nvidia-66x200-yuv-bgr": replace(_NVIDIA, color="BGR-YUV"),
 }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bcclone.rebuild import Refused
-from bcclone.rebuild.lambda_code import affine_of
+from bcclone.rebuild.lambda_code import affine_of, shown
 from tests.old_models import NORMALIZE, stored
 
 
@@ -71,3 +71,11 @@ def test_byte_code_that_is_cut_short_changed_or_hostile_is_refused():
             data[place] ^= flip
             with suppress(Refused):
                 affine_of(base64.b64encode(data).decode())
+
+
+def test_a_closure_is_shown_as_its_python_names_its_instructions():
+    outer = 3.0
+    said = shown(stored(lambda x: x * outer))
+    assert "RESUME" in said
+    assert "LOAD_DEREF" in said
+    assert "Rescaling" in said

@@ -86,7 +86,8 @@ def test_the_shared_old_models_give_their_recorded_outputs(model_file):
         assert model.count_params() == record["params"]
 
 
-def made_by_keras():
+@pytest.fixture(scope="module")
+def made(untrained_model):
     import keras
     from keras import layers
 
@@ -99,7 +100,7 @@ def made_by_keras():
             layers.Conv2D(6, 3, padding="same", dilation_rate=2, groups=2, use_bias=False),
             layers.SeparableConv2D(5, 3, padding="same"), layers.DepthwiseConv2D(3, padding="same"),
             keras.Sequential([layers.UpSampling2D(2), layers.Conv2D(4, 3), layers.BatchNormalization()]),
-            layers.Permute((2, 1, 3)), layers.Reshape((-1, 4)), layers.GRU(3, return_sequences=True), layers.LSTM(4),
+            layers.Permute((2, 1, 3)), layers.Reshape((6, -1)), layers.GRU(3, return_sequences=True), layers.LSTM(4),
             layers.Reshape((2, 2, 1)), layers.GlobalAveragePooling2D(), layers.GaussianNoise(0.1),
             layers.Dropout(0.3), layers.Flatten(), layers.Dense(5, layers.ELU(0.3)),
             layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.5), layers.Dense(1),
@@ -111,8 +112,7 @@ def made_by_keras():
     return made
 
 
-def test_every_known_layer_means_what_keras_means_by_it_in_both_containers(model_file, tmp_path):
-    made = made_by_keras()
+def test_every_known_layer_means_what_keras_means_by_it_in_both_containers(model_file, made, tmp_path):
     batch = images().astype("float32")
     for name in ("new.h5", "new.keras"):
         made.save(tmp_path / name)
@@ -125,8 +125,7 @@ def test_every_known_layer_means_what_keras_means_by_it_in_both_containers(model
     assert [layer.rate for layer in again.layers if hasattr(layer, "rate")] == [0.3, 0.5]
 
 
-def test_an_archive_of_tensorflow_2_12_is_read_by_its_own_folders(load, tmp_path):
-    made = made_by_keras()
+def test_an_archive_of_tensorflow_2_12_is_read_by_its_own_folders(load, made, tmp_path):
     made.save(tmp_path / "new.keras")
     with zipfile.ZipFile(tmp_path / "new.keras") as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}

@@ -65,6 +65,14 @@ def branching():
     return {"class_name": "Functional", "config": {"name": "model", "layers": [start, *sides, both], **ends}}
 
 
+def number_first():
+    start = layer("InputLayer", "input", batch_shape=[None, 66, 200, 3]) | {"inbound_nodes": []}
+    tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": ["input", 0, 0]}}
+    minus = layer("Subtract", "minus") | {"inbound_nodes": [{"args": [1.0, tensor], "kwargs": {}}]}
+    ends = {"input_layers": [["input", 0, 0]], "output_layers": [["minus", 0, 0]]}
+    return {"class_name": "Functional", "config": {"name": "model", "layers": [start, minus], **ends}}
+
+
 def own_class():
     config = keras2_config()
     config["config"]["layers"][2]["registered_name"] = "mine>Conv2D"
@@ -81,6 +89,7 @@ def mixed():
     ("config", "says"),
     [
         (mixed(), r"layer 'convolution2d_1' \(Convolution2D\) has its channels first and layer 'pool'"),
+        (number_first(), "'minus' computes with a number before its input"),
         (own_class(), r"layer 'conv2d' \(Conv2D\): a class of its own, 'mine>Conv2D'"),
         (branching(), "branches after layer 'input'|takes 2 inputs"),
         (cyclic(), "do not lead from 'one' to 'three'"),

@@ -98,7 +98,9 @@ def _instructions_of(code: CodeData) -> list[Instruction]:
     data = code.code
     names = _TO_310
     if code.layout == "3.11 and later":
-        names = _313 if data[:1] == b"\x95" else _311_AND_312  # each begins with its own RESUME
+        # each has its own RESUME, which stands first but for closures, where COPY_FREE_VARS comes before
+        resumes = data[2:3] if (data[:1], data[2:3]) in ((b"\x95", b"\x97"), (b"\x3e", b"\x95")) else data[:1]
+        names = _313 if resumes == b"\x95" else _311_AND_312
     if code.layout in ("2.7", "3.4 to 3.7") and data[-1:] == b"\x53":  # RETURN_VALUE without an argument: to 3.5
         pairs = _pairs_to_35(data)
     else:

@@ -55,7 +55,10 @@ def lambda_(arguments: Arguments, shape: Shape) -> Keywords:
         stored = function.get("config") or {}
         function = [stored.get(part) for part in ("code", "defaults", "closure")]
     if not isinstance(function, list) or len(function) != 3 or not isinstance(function[0], str):
-        raise Refused(f"calls the function {short(function)}, which is not in the file; use a Rescaling layer")
+        name = function.get("config") if isinstance(function, dict) else function
+        raise Refused(
+            f"calls the function {short(name)}, whose code is not in the file; save it with a Rescaling layer"
+        )
     if function[1] or function[2]:
         raise Refused(f"its function uses default or outer values, and is not run: {shown(function[0])}")
     affine = affine_of(function[0])
@@ -88,8 +91,8 @@ def batch_normalization(arguments: Arguments, shape: Shape) -> Keywords:
 
 
 def elu(arguments: Arguments, shape: Shape) -> Keywords:
-    """ELU."""
-    return {"alpha": arguments.number("alpha")}
+    """ELU; Keras 3.0 to 3.3 did not write alpha, and read 1."""
+    return {"alpha": arguments.number("alpha", default=1)}
 
 
 def leaky_relu(arguments: Arguments, shape: Shape) -> Keywords:

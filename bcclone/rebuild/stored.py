@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -28,57 +29,51 @@ class StoredModel:
     weights: Mapping[str, list[NamedArray]]
 
 
-class Reading:
-    """The reading of a file, under way in another process, so that this one can do something else meanwhile."""
-
-    def __init__(self, path: Path) -> None:
-        root = str(Path(__file__).parents[2])
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        # -P: no module of the current folder takes the place of one of ours
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bcclone.rebuild.child", str(path.absolute())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
-        )
-        self._clock = threading.Timer(_WALL_SECONDS, self._process.kill)
-        self._clock.start()
-
-    def result(self) -> StoredModel:
-        """Wait for what was read; raises Refused, for a crash or a hang of the library as well."""
-        try:
-            if self._process.stdout is None:
-                raise Refused("cannot be read: its reader has no output")
-            return _received(self._process.stdout)
-        except (EOFError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, Refused):
-                raise
-            raise Refused(
-                f"its structure is damaged: the process that read it ended with code {self._end()}; "
-                "save the model again, or train it anew"
-            ) from None
-        finally:
-            self._end()
-
-    def _end(self) -> int:
-        """End the process if it still runs; return its exit code."""
-        self._clock.cancel()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        try:
-            return self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
-
-
 def read_stored(path: Path) -> StoredModel:
-    """Return what the file holds; raises Refused."""
-    return Reading(path).result()
+    """Return what the file holds; raises Refused, for a crash or a hang of the library that reads it as well."""
+    process = _start(path)
+    clock = threading.Timer(_WALL_SECONDS, process.kill)
+    clock.start()
+    try:
+        with process:
+            return _received(process)
+    except (EOFError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, Refused):
+            raise
+        raise Refused(
+            f"its structure is damaged: the process that read it {_ending(process.returncode)}; "
+            "save the model again, or train it anew"
+        ) from None
+    finally:
+        clock.cancel()
 
 
-def _received(stream: IO[bytes]) -> StoredModel:
+def _start(path: Path) -> subprocess.Popen[bytes]:
+    root = str(Path(__file__).parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    # -P: no module of the current folder takes the place of one of ours
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "bcclone.rebuild.child", str(path.absolute())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+def _ending(code: int) -> str:
+    """Return how a process ended, in words."""
+    if code >= 0:
+        return f"ended with code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+    return "took too long" if name in ("SIGPROF", "SIGKILL") else f"was ended by {name}"
+
+
+def _received(process: subprocess.Popen[bytes]) -> StoredModel:
+    """Return what the process hands over; raises EOFError, ValueError, KeyError, TypeError for anything else."""
+    stream = process.stdout
+    if stream is None:
+        raise EOFError
     length = int.from_bytes(_exactly(stream, 8), "little")
     if length > _LONGEST_HEADER:
         raise ValueError("a header too long")

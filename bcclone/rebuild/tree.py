@@ -148,6 +148,8 @@ def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
     for node in nodes:
         if isinstance(node, dict):  # Keras 3
             found = [value for value in node["args"] if isinstance(value, dict)]
+            if node["args"] and not isinstance(node["args"][0], dict):  # 1 - x is not x - 1
+                raise Refused(f"layer {_name(item)[:60]!r} computes with a number before its input, not rebuilt")
             tensors += [str(value["config"]["keras_history"][0]) for value in found]
             others += [value for value in node["args"] if not isinstance(value, dict)]
             keywords = node.get("kwargs") or {}
