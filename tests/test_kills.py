@@ -68,7 +68,7 @@ def test_preprocess_killed_60_times(simulated_recording, tmp_path):
     line = command("preprocess.py", recording, "-o", store, "--force")
     longest = seconds_of("preprocess.py", recording, "-o", store)
     whole, killed = content_of(store), 0
-    for number, moment in enumerate(moments(1, 60, longest)):
+    for number, moment in enumerate(moments(1, 60, 1.1 * longest)):
         if number % 2:
             store.unlink(missing_ok=True)  # with nothing there, and with an old store there, in turns
         killed += kill_after(line, moment)
@@ -128,7 +128,7 @@ def test_making_a_clip_killed_60_times(untrained_model, tmp_path):
         drive(server.port, Still(400))
     longest = seconds_of("video.py", run)
     count, killed = frames_of(clip), 0
-    for number, moment in enumerate(moments(4, 60, longest)):
+    for number, moment in enumerate(moments(4, 60, 1.1 * longest)):
         if number % 2:
             clip.unlink(missing_ok=True)
         killed += kill_after(command("video.py", run), moment)
