@@ -25,13 +25,13 @@ from bcclone.train.settings import TrainSettings
 from tests.conftest import command, run_script
 
 PLAN = Plan(TrainSettings(), FeedSettings())
-QUICK = ("--epochs", 3, "--batch-size", 16, "--no-plots")
+QUICK = ("--epochs", 3, "--batch-size", 16)
 
 
 def train(store, folder, *options, code=0):
-    return run_script(
-        "model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", *options, "--json", code=code
-    )  # fmt: skip
+    """Run model.py without pictures, which take as long as all the rest."""
+    places = ("-o", folder / "model.h5", "--runs", folder / "runs")
+    return run_script("model.py", store, *places, "--no-plots", *options, "--json", code=code)
 
 
 def weights(path):
@@ -204,7 +204,7 @@ def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trai
 
 
 def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
-    done = train(simulated_store, tmp_path, "--time", "4s", "--no-plots")
+    done = train(simulated_store, tmp_path, "--time", "4s")
     (*_, last) = csv.DictReader(next(tmp_path.glob("runs/*/history.csv")).open())
     assert float(last["learning_rate"]) < 0.1 * 3e-4
     assert json.loads(done.stdout)["seconds"] >= 3
@@ -217,7 +217,7 @@ def test_two_trainings_of_one_run_are_refused(trained, simulated_store, tmp_path
     run = subprocess.Popen(line, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: list((tmp_path / "runs").glob("*/checkpoints/*[0-9].h5")))
-        refused = train(simulated_store, tmp_path, "--resume", "--no-plots", code=1)
+        refused = train(simulated_store, tmp_path, "--resume", code=1)
         assert "another process is training this run" in refused.stderr
     finally:
         run.kill()
@@ -441,7 +441,7 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
     from bcclone.model_file import load_model_file
     from bcclone.store import Store
 
-    done = train(simulated_store, tmp_path, "--seq-length", 3, "--epochs", 1, "--batch-size", 16, "--no-plots")
+    done = train(simulated_store, tmp_path, "--seq-length", 3, "--epochs", 1, "--batch-size", 16)
     assert "windows of 3 frames" in done.stderr
     file = load_model_file(tmp_path / "model.h5")
     assert file.training["settings"]["seq_length"] == 3
