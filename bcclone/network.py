@@ -46,7 +46,7 @@ def build_network(height: int = 128, width: int = 128, dropout: float = 0.5, seq
             layers.Dropout(dropout, name="dropout2"),
             layers.Dense(50, activation="elu", name="dense2"),
             layers.Dense(10, activation="elu", name="dense3"),
-            layers.Dense(1, name="steering"),
+            layers.Dense(1, dtype="float32", name="steering"),
         ],
         name="bcclone",
     )

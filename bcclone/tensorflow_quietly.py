@@ -20,7 +20,11 @@ def load_tensorflow(threads: int = 0, gpu_memory: int = 0) -> str:
     with _standard_error_held_back():
         import tensorflow
 
-        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        threading = tensorflow.config.threading
+        if (
+            threading.get_intra_op_parallelism_threads() != threads
+        ):  # once it computes it takes no setting, not the same
+            threading.set_intra_op_parallelism_threads(threads)
         gpus = tensorflow.config.list_physical_devices("GPU")
         for gpu in gpus:  # otherwise TensorFlow takes the whole card
             if gpu_memory:

@@ -21,7 +21,7 @@ from bcclone.store import Store
 from tests.conftest import command, run_script
 from tests.drive_server import Still, drive, serving
 from tests.test_preprocess import many_rows
-from tests.test_train import assert_same_weights
+from tests.test_train import assert_same_weights, state_of
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +97,8 @@ def test_training_killed_60_times(simulated_store, tmp_path):
         told = run_script("model.py", *line).stderr
         assert any(word in told for word in ("resuming", "complete already", "starting afresh")), told
         assert_same_weights(output, tmp_path / "whole.h5")
+        (run,) = [path.parent for path in tmp_path.glob("runs/*/settings.json") if f'"{output}"' in path.read_text()]
+        assert state_of(run) == state_of(tmp_path / "runs" / "whole")
         trainings += 1
     assert not list(tmp_path.rglob("*.partial*"))
     print(f"\nmodel.py: {trainings} trainings killed {killed} times, over {longest:.1f} s")

@@ -63,8 +63,9 @@ def test_the_result_is_reported_alone_on_standard_output(trained):
     folder, result, told = trained
     assert set(result) == {
         "model", "epochs", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second", "data_wait_share",
-        "seconds", "feed",
+        "seconds", "feed", "ended",
     }  # fmt: skip
+    assert result["ended"] == "--epochs 3"
     assert result["model"] == str(folder / "model.h5")
     assert result["epochs"] == 3
     assert 0 <= result["data_wait_share"] < 1
@@ -122,6 +123,15 @@ def killed_training(store, folder, *options, after):
     return found[0].parents[1]
 
 
+def state_of(run):
+    """All that a later step would depend on, of the newest checkpoint; and the history, but for its times."""
+    newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
+    with h5py.File(newest) as file:
+        progress = json.loads(file["progress"].asstr()[()])
+        epochs = [{name: row[name] for name in ("loss", "mae", "val_loss", "val_mae")} for row in progress["history"]]
+        return [file["variables"][name][()].tobytes() for name in sorted(file["variables"])], epochs, progress["step"]
+
+
 def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
     while not (found := condition()):
@@ -142,6 +152,9 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
     for name in ("loss", "val_loss", "val_mae", "best_epoch"):
         assert json.loads(done.stdout)[name] == result[name]
     assert_same_weights(tmp_path / "model.h5", folder / "model.h5")
+    assert state_of(run) == state_of(folder / "runs" / "whole")  # moments of Adam and states of the dropouts, too
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    assert not list(run.rglob("*.partial*"))
 
 
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(trained, simulated_store, tmp_path):
@@ -164,6 +177,8 @@ def test_a_complete_run_says_so(trained, simulated_store):
     assert json.loads(done.stdout) == result
     refused = train(simulated_store, folder, "--resume", "--batch-size", 8, code=1)
     assert "begun with other options" in refused.stderr
+    elsewhere = train(simulated_store, folder, "--resume", "--name", "whole", "-o", folder / "other.h5", code=1)
+    assert "a run of something else" in elsewhere.stderr
 
 
 def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_store):
@@ -206,8 +221,12 @@ def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trai
 def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     done = train(simulated_store, tmp_path, "--time", "4s")
     (*_, last) = csv.DictReader(next(tmp_path.glob("runs/*/history.csv")).open())
-    assert float(last["learning_rate"]) < 0.1 * 3e-4
-    assert json.loads(done.stdout)["seconds"] >= 3
+    assert float(last["learning_rate"]) < 0.1 * 1e-3
+    result = json.loads(done.stdout)
+    assert result["ended"] == "--time 4s"
+    assert 3 <= result["seconds"] < 60
+    longer = train(simulated_store, tmp_path, "--epochs", 1, "--time", 0, "--resume")
+    assert "nothing is left to train: --epochs 1" in longer.stderr
 
 
 def test_two_trainings_of_one_run_are_refused(trained, simulated_store, tmp_path):
@@ -272,12 +291,15 @@ def test_early_stopping_and_training_without_validation(simulated_recording, tmp
     store = tmp_path / "data.h5"
     samples = SampleSettings(validation=0.0, previous=0, flip=False, cameras=("center",))
     convert(PreprocessSettings((str(simulated_recording),), store, Preprocessing(), samples))
-    done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--learning-rate", 0.05)
+    done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--learning-rate", 0.05, "--schedule", "constant")
     result = json.loads(done.stdout)
     assert "no validation samples" in done.stderr
     assert result["val_loss"] is None
     assert result["epochs"] < 60
     assert result["epochs"] == result["best_epoch"] + 1
+    assert result["ended"] == "--patience 1"
+    more = json.loads(train(store, tmp_path, "--patience", 2, "--epochs", result["epochs"] + 1, "--resume").stdout)
+    assert more["epochs"] == result["epochs"] + 1
 
 
 def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tmp_path):
@@ -305,7 +327,10 @@ def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
     assert run.may_overwrite
     (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
     assert run.has_published(tmp_path / "model.h5")
-    run.publish(tmp_path / "model.h5")
+    run.publish(tmp_path / "model.h5", b"best")
+    assert run.may_overwrite  # without settings.toml nothing is noted
+    run.write_settings({})
+    run.publish(tmp_path / "model.h5", b"best")
     assert not run.may_overwrite
     assert run.has_published(tmp_path / "model.h5")
     run.best_model.write_text("better")
@@ -314,13 +339,12 @@ def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
     assert not run.has_published(tmp_path / "model.h5")
 
 
-def test_the_newest_unfinished_run_of_the_same_store_and_output_is_resumed(tmp_path):
+def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
     task, other = Task("data.h5", "hash", "model.h5"), Task("data.h5", "hash", "other.h5")
     assert RunFolder.find(tmp_path, task) is None
     for seed, name in enumerate(("b", "a", "c"), 1):
-        RunFolder.create(
-            tmp_path / name, other if name == "c" else task, Plan(TrainSettings(seed=seed), FeedSettings())
-        )
+        plan = Plan(TrainSettings(seed=seed), FeedSettings())
+        RunFolder.create(tmp_path / name, other if name == "c" else task, plan)
     for name, settings in (("empty", ""), ("list", "[]"), ("foreign", "{}"), ("new", '{"task": {}, "settings": {}}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "settings.json").write_text(settings)
@@ -328,11 +352,21 @@ def test_the_newest_unfinished_run_of_the_same_store_and_output_is_resumed(tmp_p
     assert newest.path.name == "a"
     assert newest.settings == TrainSettings(seed=2)
     newest.write_result({"epochs": 10})
-    assert RunFolder.find(tmp_path, task).path.name == "b"
-    assert RunFolder.find(tmp_path, task, "a").path.name == "a"
-    RunFolder.find(tmp_path, task).write_result({"epochs": 10})
     assert RunFolder.find(tmp_path, task).path.name == "a"
+    assert RunFolder.find(tmp_path, task, "b").path.name == "b"
     assert RunFolder.find(tmp_path, task, "c") is None
+    (newest.path / "result.json").write_text("half of")
+    assert newest.result is None
+
+
+def test_a_run_killed_as_it_began_leaves_its_name_free(tmp_path):
+    task = Task("data.h5", "hash", "model.h5")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "start.h5").write_text("a model")
+    (tmp_path / "x" / ".settings.12-abc.partial.json").write_text("{")
+    RunFolder.create(tmp_path / "x", task, PLAN)
+    with pytest.raises(UserError, match="exists already"):
+        RunFolder.create(tmp_path / "x", task, PLAN)
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", "", "."])
@@ -356,7 +390,8 @@ def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp
 
 
 def test_a_training_that_diverges_says_so_and_publishes_nothing(simulated_store, tmp_path):
-    refused = train(simulated_store, tmp_path, "--learning-rate", 0.999, "--epochs", 30, "--batch-size", 1, code=1)
+    wild = ("--learning-rate", 0.999, "--warmup", 0, "--clip-norm", 0, "--batch-size", 4)
+    refused = train(simulated_store, tmp_path, *wild, code=1)
     assert "diverged" in refused.stderr
     assert "--learning-rate" in refused.stderr
     assert refused.stdout == ""

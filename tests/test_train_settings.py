@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -24,10 +25,8 @@ def wanted(*options, file=None, text=""):
 
 
 def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_path):
-    text = (
-        'epochs = 3\nlearning_rate = 1\nbatch-size = 8\nfeed = "memory"\ncheckpoint-minutes = 2\ndeterministic = true\n'
-    )
-    text = text.replace("learning_rate = 1\n", "learning_rate = 0.01\n")
+    text = "epochs = 3\nlearning_rate = 0.01\nbatch-size = 8\n"
+    text += 'feed = "memory"\ncheckpoint-minutes = 2\ndeterministic = true\n'
     asked = wanted("--batch-size", 64, "--no-deterministic", file=tmp_path / "a.toml", text=text)
     settings = asked.new()
     assert (settings.epochs, settings.learning_rate, settings.batch_size, settings.seed) == (3, 0.01, 64, 0)
@@ -42,8 +41,7 @@ def test_what_a_run_writes_is_a_settings_file_that_gives_the_same(tmp_path):
     feed, upkeep = FeedSettings("workers", workers=3), UpkeepSettings(tensorboard=True)
     folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(settings, feed))
     folder.write_settings(resolved(settings, feed, upkeep))
-    folder.best_model.write_text("model")
-    folder.publish(tmp_path / "model.h5")
+    folder.publish(tmp_path / "model.h5", b"model")
     asked = wanted("--settings", tmp_path / "model.settings.toml")
     assert asked.new() == settings
     assert asked.feed("files") == feed
@@ -63,6 +61,13 @@ def test_what_a_run_writes_is_a_settings_file_that_gives_the_same(tmp_path):
         ('time = "soon"', "expected one such as 90s, 10m"),
         ("[train]\nepochs = 1", "no setting is called 'train'"),
         ("epochs: 3", "not a settings file"),
+        ("a = " + "[" * 9999, "not a settings file"),
+        ("epochs = " + "9" * 400, "epochs 999999"),
+        ("learning-rate = 1" + "0" * 400, "learning-rate: int too large"),
+        ("batch-size = 8\nbatch_size = 16", "there twice"),
+        ("epochs = -1", "a.toml: epochs -1, expected 1 or more"),
+        ("time = true", 'or a text such as "10m"'),
+        ('gpus = "many"', "expected a number or all"),
     ],
 )
 def test_a_wrong_settings_file_is_refused_with_file_key_and_remedy(tmp_path, text, told):
@@ -81,14 +86,20 @@ def test_with_a_time_and_no_epochs_the_time_alone_ends_it():
     assert wanted("--time", "10m", "--epochs", 5).new() == TrainSettings(time=600.0, epochs=5)
 
 
-def test_a_resumed_run_may_grow_but_not_change(tmp_path):
+def test_of_a_resumed_run_only_the_limits_may_change(tmp_path):
     stored = TrainSettings(epochs=5, batch_size=8)
     folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(stored, FeedSettings()))
     assert wanted().resumed(folder) == stored
-    assert wanted("--epochs", 3).resumed(folder) == stored
     assert wanted("--epochs", 9).resumed(folder).epochs == 9
+    assert wanted("--time", "5m", "--patience", 2).resumed(folder) == replace(stored, time=300.0, patience=2)
     with pytest.raises(UserError, match="begun with other options"):
         wanted("--batch-size", 9).resumed(folder)
+    timed = RunFolder.create(
+        tmp_path / "timed", Task("", "", ""), Plan(TrainSettings(epochs=0, time=9.0), FeedSettings())
+    )
+    assert wanted("--time", 0, "--epochs", 3).resumed(timed) == TrainSettings(epochs=3)
+    with pytest.raises(UserError, match="no time is given"):
+        wanted("--time", 0).resumed(timed)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +147,7 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
 
 def test_the_environment_of_a_resume_elsewhere_is_added_to_that_of_the_beginning(tmp_path):
     folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(TrainSettings(), FeedSettings()))
-    for machine in ("a", "a", "b"):
-        folder.note_environment({"machine": machine})
+    (folder.path / "environment.json").write_text("half of")
+    for machine, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
+        folder.note_environment({"machine": machine, "command": command})
     assert [found["machine"] for found in json.loads((folder.path / "environment.json").read_text())] == ["a", "b"]

@@ -14,8 +14,8 @@ from bcclone.commands.options import add_json, print_json, say
 from bcclone.commands.train_settings import Wanted, add_training_options, resolved
 from bcclone.commands.training_data import opened
 from bcclone.errors import UserError
-from bcclone.train.run_folder import Plan, RunFolder, Task, new_path, settings_beside
-from bcclone.train.settings import UpkeepSettings
+from bcclone.train.run_folder import Plan, RunFolder, Task, check_name, new_path, settings_beside
+from bcclone.train.settings import TrainSettings, UpkeepSettings
 
 if TYPE_CHECKING:
     from bcclone.feed.opening import TrainingData
@@ -63,14 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
         task = Task(str(data.path.resolve()), data.content_hash, str(arguments.output.resolve()))
         folder = RunFolder.find(arguments.runs, task, arguments.name) if arguments.resume else None
         if arguments.resume and folder is None:
-            say(f"note: {arguments.runs} holds no run of {data.path} for {arguments.output}; starting afresh")
+            _explain_no_run(arguments, task)
         _check_output(arguments, folder)
         plan = _resumed_plan(arguments, wanted, folder) if folder else _new_plan(arguments, wanted, data)
         check_feed(data, plan.feed)
         if plan.settings.seq_length > 1:
             say(f"note: {describe_windows(data, plan.settings.seq_length)}")
         if folder and (done := folder.result) and plan.settings == folder.settings:
-            return _already_complete(arguments, folder, done)
+            with folder.locked():
+                return _already_complete(arguments, folder, done)
         folder, result = _train(arguments, data, _Run(task, plan, wanted.upkeep, folder))
     if arguments.json:
         print_json(result)
@@ -97,29 +98,33 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
     trainer = prepare(data, plan.settings, plan.start)
     if run.folder:
         folder = run.folder
-        if plan.settings != folder.settings:
-            folder.extend(plan.settings)
         say(f"resuming {folder.path} on {device}, feed {plan.feed.feed}")
     else:
         folder = RunFolder.create(new_path(arguments.runs, arguments.name), run.task, plan, arguments.force)
         say(f"training on {device}; the run is in {folder.path}")
     with folder.locked():
+        if plan.settings != folder.settings:
+            folder.extend(plan.settings)
         folder.note_environment(describe_environment())
         folder.write_settings(resolved(plan.settings, plan.feed, run.upkeep))
         training = Training(data, trainer, folder, plan.settings, plan.feed, run.upkeep, say)
         try:
-            result = {"model": str(arguments.output)} | train(training)
+            trained = train(training)
         except KeyboardInterrupt:
             kept = f"the best model so far is {folder.best_model}; " if folder.best_model.exists() else ""
             raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
-        folder.publish(arguments.output)
-        folder.write_result(result)
+        result = {"model": str(arguments.output), **trained.result}
+        folder.publish(arguments.output, trained.model)
         if run.upkeep.plots:
-            _draw(folder, data, plan.settings.zero_share)
+            _draw(folder, data, plan.settings)
+        try:
+            folder.write_result(result)
+        except OSError as error:
+            say(f"note: {folder.path}: the run's result cannot be written: {error.strerror}")
     return folder, result
 
 
-def _draw(folder: RunFolder, data: "TrainingData", zero_share: float) -> None:
+def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings) -> None:
     """Draw the pictures of the run's model; whatever prevents it, the training is done."""
     try:
         from bcclone.model_file import load_model_file
@@ -129,7 +134,8 @@ def _draw(folder: RunFolder, data: "TrainingData", zero_share: float) -> None:
 
         folder.plots.mkdir(exist_ok=True)
         history = read_history(folder.path / "history.csv")
-        draw_all(Subject(load_model_file(folder.best_model), data, history, zero_share=zero_share), folder.plots)
+        best = load_model_file(folder.best_model)
+        draw_all(Subject(best, data, history, settings.seed, settings.zero_share), folder.plots)
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         say(f"note: not all pictures could be drawn: {reason}; try: bcclone plots {folder.best_model} {data.path}")
@@ -147,17 +153,36 @@ def _new_plan(arguments: argparse.Namespace, wanted: Wanted, data: "TrainingData
 
 
 def _resumed_plan(arguments: argparse.Namespace, wanted: Wanted, folder: RunFolder) -> Plan:
-    if arguments.start and (not folder.start or folder.start.read_bytes() != arguments.start.read_bytes()):
+    if arguments.start and not _begun_from(folder, arguments.start):
         raise UserError(f"{folder.path} was not begun --from {arguments.start}; leave that out to resume it")
     return Plan(wanted.resumed(folder), wanted.resumed_feed(folder), folder.start)
 
 
+def _begun_from(folder: RunFolder, start: Path) -> bool:
+    """Return True when the run began with this model, also where it has written its own over that since."""
+    if folder.start is None:
+        return False
+    return folder.start.read_bytes() == start.read_bytes() or folder.has_published(start)
+
+
+def _explain_no_run(arguments: argparse.Namespace, task: Task) -> None:
+    """Say that a run begins afresh; raises UserError where the one that was named is of something else."""
+    found = RunFolder(arguments.runs / arguments.name).task if arguments.name else None
+    if found:
+        raise UserError(
+            f"{arguments.runs / arguments.name} is a run of something else; resume it with the store, its content and "
+            f"the output that it was begun with:\n  begun with: {found}\n  given:      {task}"
+        )
+    say(f"note: {arguments.runs} holds no run of {task.store}, as it is now, for {arguments.output}; starting afresh")
+
+
 def _already_complete(arguments: argparse.Namespace, folder: RunFolder, result: dict[str, Any]) -> int:
     if not folder.has_published(arguments.output):
-        folder.publish(arguments.output)
+        folder.publish(arguments.output, folder.best_model.read_bytes())
     say(
         f"{folder.path} is complete already: {result['epochs']} epochs, the best is {result['best_epoch']}, in "
-        f"{arguments.output}; train on with more --epochs, or anew without --resume"
+        f"{arguments.output}; it was ended by {result['ended']}: give more of that to train on, or train anew without "
+        "--resume"
     )
     if arguments.json:
         print_json(result)
@@ -165,6 +190,8 @@ def _already_complete(arguments: argparse.Namespace, folder: RunFolder, result: 
 
 
 def _check_names(arguments: argparse.Namespace) -> None:
+    if arguments.name is not None:
+        check_name(arguments.runs, arguments.name)
     if arguments.output.suffix != ".h5":
         raise UserError(f"{arguments.output}: a model's name must end in .h5")
     if arguments.output.resolve() in [Path(path).resolve() for path in arguments.data]:

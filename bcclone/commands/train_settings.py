@@ -17,9 +17,10 @@ from bcclone.train.settings import LOSSES, SCHEDULES, TrainSettings, UpkeepSetti
 _FEED = ("feed", "chunk_size", "workers", "max_queue_size", "multiprocessing")
 _TRAIN = tuple(field.name for field in fields(TrainSettings))
 _UPKEEP = tuple(field.name for field in fields(UpkeepSettings))
-_TYPES = {field.name: field.type for kind in (TrainSettings, UpkeepSettings, FeedSettings) for field in fields(kind)}
+_KINDS = (TrainSettings, UpkeepSettings, FeedSettings)
+_TYPES = {field.name: field.type for kind in _KINDS for field in fields(kind) if field.name != "start_method"}
 _EXPECTED = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
-_MAY_GROW = ("epochs", "time")
+_LIMITS = ("epochs", "time", "patience")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=int, help="passes over the training samples (10); with --time as many as fit")
     add("--time", type=_duration, help="end after so long, for example 10m or 1h30m (0: no limit)")
     add("--batch-size", type=int, help="samples a step (32)")
-    add("--learning-rate", type=float, help="of the Adam optimizer, at its highest (0.0003)")
+    add("--learning-rate", type=float, help="of the Adam optimizer, at its highest (0.001)")
     add("--schedule", choices=SCHEDULES, help="how the learning rate falls (cosine)")
     add("--warmup", type=float, help="share of the training in which it rises before (0.02)")
     add("--clip-norm", type=float, help="longest gradient; longer ones are shortened to it; 0: any (1)")
@@ -78,7 +79,10 @@ def _duration(text: str) -> float:
 
 
 def _gpus(text: str) -> int:
-    return 0 if text == "all" else int(text)
+    try:
+        return 0 if text.lower() == "all" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number or all") from None
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,7 @@ class Wanted:
     def of(cls, arguments: argparse.Namespace) -> "Wanted":
         """Read the options and the settings file; raises UserError for a file that is wrong."""
         stored = _read(arguments.settings) if arguments.settings else {}
-        values = stored | given(arguments, *_FEED, *_TRAIN, *_UPKEEP)
-        if values.get("time") and "epochs" not in values:
-            values["epochs"] = 0
-        return cls(values)
+        return cls(stored | given(arguments, *_FEED, *_TRAIN, *_UPKEEP))
 
     def _of(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {name: self.values[name] for name in names if name in self.values}
@@ -109,8 +110,9 @@ class Wanted:
         return build(FeedSettings, **({"feed": suits} | self._of(_FEED)))
 
     def new(self) -> TrainSettings:
-        """Return the settings of a new run."""
-        return build(TrainSettings, **self._of(_TRAIN))
+        """Return the settings of a new run; with a time and no epochs there are as many as there is time for."""
+        values = self._of(_TRAIN)
+        return build(TrainSettings, **({"epochs": 0} if values.get("time") else {}) | values)
 
     def resumed_feed(self, folder: RunFolder) -> FeedSettings:
         """Return the run's feed, or another that gives the samples in the same order."""
@@ -125,17 +127,15 @@ class Wanted:
         return wanted
 
     def resumed(self, folder: RunFolder) -> TrainSettings:
-        """Return the run's settings; of those asked for anew, only more epochs or more time may differ from them."""
+        """Return the run's settings, with the limits that were asked for anew; nothing else may differ."""
         stored = folder.settings
         wanted: TrainSettings = build(replace, stored, **self._of(_TRAIN))
-        unlike = {name for name, value in asdict(wanted).items() if value != getattr(stored, name)}
-        if unlike - set(_MAY_GROW):
+        if any(value != getattr(stored, name) for name, value in asdict(wanted).items() if name not in _LIMITS):
             raise UserError(
                 f"{folder.path} was begun with other options; leave them out to resume it, or leave out --resume:\n"
                 f"  begun with: {stored}\n  given:      {wanted}"
             )
-        grown = {name: max(getattr(stored, name), getattr(wanted, name)) for name in unlike}
-        return replace(stored, **grown)
+        return wanted
 
 
 def resolved(settings: TrainSettings, feed: FeedSettings, upkeep: UpkeepSettings) -> dict[str, Any]:
@@ -150,27 +150,45 @@ def _read(path: Path) -> dict[str, Any]:
         stored = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path}: cannot read the settings: {error.strerror}") from None
-    except ValueError as error:  # both of TOML and of UTF-8
-        raise UserError(
-            f"{path}: not a settings file: {error}; expected lines such as learning-rate = 0.0003"
-        ) from None
-    return dict(_checked(path, key, value) for key, value in stored.items())
+    except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8
+        raise UserError(f"{path}: not a settings file: {error}; expected lines such as learning-rate = 0.001") from None
+    values: dict[str, Any] = {}
+    for key, value in stored.items():
+        name = _known(path, key)
+        if name in values:
+            raise UserError(f"{path}: {key} is there twice, with dashes and with underscores")
+        values[name] = _checked(path, key, name, value)
+    try:
+        for kind in _KINDS:
+            kind(**{field.name: values[field.name] for field in fields(kind) if field.name in values})
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    return values
 
 
-def _checked(path: Path, key: str, value: Any) -> tuple[str, Any]:
-    """Return the setting's name and its value, of the right type."""
+def _known(path: Path, key: str) -> str:
+    """Return the name of the setting that is meant."""
     name = key.replace("-", "_")
-    if name not in _TYPES or name == "start_method":
+    if name not in _TYPES:
         known = [known.replace("_", "-") for known in (*_TRAIN, *_UPKEEP, *_FEED)]
         near = difflib.get_close_matches(key.replace("_", "-"), known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
         raise UserError(f"{path}: no setting is called {key!r}; {hint}")
-    if name == "time" and isinstance(value, str):
-        return name, build(parse_duration, value)
-    if name == "gpus" and value == "all":
-        return name, 0
-    expected = _TYPES[name]
-    fits = type(value) is expected or (expected is float and type(value) is int)
-    if not fits:
-        raise UserError(f"{path}: {key} is {value!r}, expected {_EXPECTED[expected]}")  # type: ignore[index]
-    return name, value
+    return name
+
+
+def _checked(path: Path, key: str, name: str, value: Any) -> Any:
+    """Return a setting's value, of the right type."""
+    try:
+        if name == "time" and isinstance(value, str):
+            return parse_duration(value)
+        if name == "gpus" and isinstance(value, str):
+            return _gpus(value)
+        if _TYPES[name] is float and type(value) is int:
+            return float(value)
+    except (ValueError, OverflowError, argparse.ArgumentTypeError) as error:
+        raise UserError(f"{path}: {key}: {error}") from None
+    if type(value) is not _TYPES[name]:
+        form = ', or a text such as "10m"' if name == "time" else ""
+        raise UserError(f"{path}: {key} is {str(value)[:60]!r}, expected {_EXPECTED[_TYPES[name]]}{form}")  # type: ignore[index]
+    return value

@@ -45,6 +45,8 @@ class Checkpoints:
             file.create_dataset("best", data=np.frombuffer(best, np.uint8))
             file.create_dataset("totals", data=trainer.totals.read())
             file.create_dataset("progress", data=json.dumps(progress.to_json()))
+        for leftover in self.folder.glob(".checkpoint-*.partial.h5"):  # of killed trainings; this one has the lock
+            leftover.unlink()
         write_bytes(self.folder / f"checkpoint-{progress.step:09d}.h5", content.getvalue())
         for path in self.paths()[_KEPT:]:
             path.unlink(missing_ok=True)

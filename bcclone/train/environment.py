@@ -28,15 +28,15 @@ def describe_environment() -> dict[str, Any]:
             for device in tf.config.list_physical_devices("GPU")
         ],
         "cuda": tf.sysconfig.get_build_info().get("cuda_version"),
-        "packages": dict(sorted((entry.name, entry.version) for entry in metadata.distributions())),
+        "packages": dict(sorted((entry.name, entry.version) for entry in metadata.distributions() if entry.name)),
         "git": git_state(Path(__file__).parent),
     }
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Return commit and changed files of the checkout that a folder lies in; None where there is none, or no git."""
+    """Return commit and changed files of the checkout that holds a folder; None where none does, or there is no git."""
     commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+    if commit is None or not _git(folder, "ls-files"):  # an installed package may lie in somebody's project
         return None
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
     return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}

@@ -48,18 +48,27 @@ class Keeper:
     def keep(self) -> None:
         """Write all that a resume needs; where that fails, what was written before stays, and training goes on."""
         self._step, self._elapsed = self.progress.step, self.progress.elapsed
-        try:
-            self.write_best()
-            self._checkpoints.save(self._trainer, self.progress, self._best)
-            self._folder.write_history(history_csv(self.progress.history))
-        except OSError as error:
-            self._notify(
-                f"note: {error.filename or self._folder.path}: cannot be written: {error.strerror or error}; training "
-                "goes on, and what was written before stays"
-            )
+        for write in (self._write_best, self._write_checkpoint, self._write_history):
+            try:
+                write()
+            except OSError as error:
+                self._notify(
+                    f"note: {error.filename or self._folder.path}: cannot be written: {error.strerror or error}; "
+                    "training goes on, and what was written before stays"
+                )
 
-    def write_best(self) -> None:
-        """Write the model of the best epoch, where it is not in its place yet."""
+    @property
+    def best(self) -> bytes:
+        """Return the model file of the best epoch so far."""
+        return self._best
+
+    def _write_checkpoint(self) -> None:
+        self._checkpoints.save(self._trainer, self.progress, self._best)
+
+    def _write_history(self) -> None:
+        self._folder.write_history(history_csv(self.progress.history))
+
+    def _write_best(self) -> None:
         if not self._best_is_written:
             write_bytes(self._folder.best_model, self._best)
             self._best_is_written = True

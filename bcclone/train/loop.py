@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -39,16 +39,24 @@ class Training:
     notify: Callable[[str], None]
 
 
-def train(training: Training) -> dict[str, Any]:
-    """Train, or go on with, the run in the folder; return its result. The folder holds the best model then.
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to, and the model file of its best epoch."""
 
-    Raises UserError when the loss is no number any more, or a loader has died; OSError when the best model cannot
-    be written; KeyboardInterrupt, with all of it kept, when the process is asked to end.
+    result: Mapping[str, Any]
+    model: bytes
+
+
+def train(training: Training) -> Trained:
+    """Train, or go on with, the run in the folder.
+
+    Raises UserError when the loss is no number any more, or a loader has died; KeyboardInterrupt, with all of it kept,
+    when the process is asked to end. What cannot be written is told, and costs no training.
     """
     data, settings = training.data, training.settings
     board: AbstractContextManager[TensorBoard | None] = nullcontext()
     if training.upkeep.tensorboard:
-        board = TensorBoard(training.folder.path / "tensorboard")
+        board = TensorBoard(training.folder.path / "tensorboard", training.notify)
     with (
         open_feed(
             data, training.feed, settings.batch_size, settings.seed, settings.seq_length, settings.zero_share
@@ -57,11 +65,11 @@ def train(training: Training) -> dict[str, Any]:
         board as opened,
     ):
         if not len(validation):
-            training.notify(f"note: {data.path} holds no validation samples; the best epoch is that of least loss")
+            training.notify("note: there are no validation samples; the best epoch is that of least loss")
         keeper = Keeper(training.trainer, training.folder, training.upkeep, training.notify)
         with Interrupts().heard() as interrupts:
-            _Course(training, keeper, (feed, validation), opened, interrupts).run()
-    return result_of(keeper.progress) | {"feed": training.feed.feed}
+            ended = _Course(training, keeper, (feed, validation), opened, interrupts).run()
+    return Trained(result_of(keeper.progress) | {"feed": training.feed.feed, "ended": ended}, keeper.best)
 
 
 class _Course:
@@ -80,13 +88,16 @@ class _Course:
         self._feed, self._validation = feeds
         self._steps_per_epoch = -(-len(self._feed) // self._settings.batch_size)
         self._clock = time.monotonic()
-        self._ending = 0.0  # seconds that the end of an epoch takes
+        self._ending = 0.0  # seconds that the end of an epoch took
+        self._is_cut = False  # the clock has ended an epoch
 
-    def run(self) -> None:
-        """Train to the end."""
+    def run(self) -> str:
+        """Train to the end, and return what ended it."""
         progress = self._progress
         self._keeper.keep()
-        while not self._is_over():
+        if ended := self._end():
+            self._training.notify(f"note: nothing is left to train: {ended}; give more of that to train on")
+        while not (ended := self._end()):
             self._end_if_asked()
             self._train_epoch()
             begun = self._elapsed()
@@ -95,27 +106,37 @@ class _Course:
                 raise self._divergence(progress.epoch)
             if progress.best.epoch == progress.epoch:
                 self._keeper.take_best(self._training.data, self._settings)
-            if self._board:
-                self._board.wrote_epoch(progress.history[-1])
             self._keeper.keep()
             self._ending = self._elapsed() - begun
+            if self._board:
+                self._board.wrote_epoch(progress.history[-1])
             self._training.notify(told(progress))
-        self._keeper.write_best()  # an error, by now, is the user's to know
+        return ended
 
     def _end_if_asked(self) -> None:
         if self._interrupts.asked:
             raise KeyboardInterrupt
 
-    def _is_over(self) -> bool:
-        settings, done = self._settings, self._progress.epoch
-        if settings.epochs and done >= settings.epochs:
-            return True
-        return bool(done) and (self._progress.is_out_of_patience(settings.patience) or self._time_is_up())
+    def _end(self) -> str:
+        """Return why nothing is left to train, or nothing while there is."""
+        settings, progress = self._settings, self._progress
+        if settings.epochs and progress.epoch >= settings.epochs:
+            return f"--epochs {settings.epochs}"
+        if progress.is_out_of_patience(settings.patience):
+            return f"--patience {settings.patience}"
+        if progress.epoch and (self._is_cut or self._time_is_up()):
+            return f"--time {settings.time:g}s"
+        return ""
 
     def _time_is_up(self) -> bool:
         """Return True when there is just time left for the end of the epoch."""
-        limit = self._settings.time
-        return bool(limit) and self._elapsed() + self._ending >= limit
+        limit, progress = self._settings.time, self._progress
+        if not limit:
+            return False
+        ending = self._ending
+        if not ending and progress.samples:  # validating takes less than half of training's time
+            ending = len(self._validation) * progress.seconds / progress.samples / 2
+        return self._elapsed() + ending >= limit
 
     def _elapsed(self) -> float:
         """Return the seconds of training so far, with those before a resume."""
@@ -137,7 +158,8 @@ class _Course:
                 progress.waited += time.perf_counter() - asked
                 bar.advance(len(batch), self._step(batch))
                 progress.seconds += time.perf_counter() - asked
-                if self._time_is_up():
+                self._is_cut = self._time_is_up()
+                if self._is_cut:
                     break
                 if self._interrupts.asked or self._keeper.is_due(self._elapsed()):
                     self._keeper.keep()

@@ -1,8 +1,10 @@
 """runs/NAME/: everything that one training leaves behind, in a folder that no other training touches."""
 
+import contextlib
 import datetime
 import glob
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,21 +32,27 @@ class Task:
     output: str
 
 
+def check_name(runs: Path, name: str) -> None:
+    """Raise UserError for a name that is none of a folder in `runs`."""
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise UserError(f"--name {name!r}, expected the name of a folder in {runs}")
+
+
 def new_path(runs: Path, name: str | None) -> Path:
-    """Return where a new run is to lie; without a name one of date and time that is free.
+    """Return where a new run is to lie; without a name in a new folder, of date and time.
 
     Raises UserError for a name that is none of a folder.
     """
     if name is not None:
-        if name in ("", ".", "..") or Path(name).name != name:
-            raise UserError(f"--name {name!r}, expected the name of a folder in {runs}")
+        check_name(runs, name)
         return runs / name
     begun = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    path, number = runs / begun, 1
-    while path.exists():
-        number += 1
-        path = runs / f"{begun}~{number}"
-    return path
+    for number in itertools.count(1):
+        path = runs / (begun if number == 1 else f"{begun}~{number}")
+        with contextlib.suppress(FileExistsError):  # another one may begin in the same second
+            path.mkdir(parents=True)
+            return path
+    raise AssertionError("there are always more numbers")
 
 
 @dataclass(frozen=True)
@@ -73,14 +81,15 @@ class RunFolder:
         force: the run may write over the output that is there.
         """
         try:
-            path.mkdir(parents=True)
-        except FileExistsError:
+            path.mkdir(parents=True, exist_ok=True)
+            beginnings = {entry.name for entry in path.iterdir()} - {"start.h5"}
+        except OSError as error:
+            raise UserError(f"{path}: cannot make the run folder: {error.strerror}") from None
+        if any(".partial" not in name for name in beginnings):  # those of a run killed as it began do not count
             raise UserError(
                 f"{path}: this run exists already; choose another --name, or continue it with --resume and the store "
                 "and the output that it was begun with"
-            ) from None
-        except OSError as error:
-            raise UserError(f"{path}: cannot make the run folder: {error.strerror}") from None
+            )
         folder = cls(path)
         begun = datetime.datetime.now().isoformat()
         if plan.start:  # a copy, since a resume needs it, whatever becomes of the original
@@ -91,7 +100,7 @@ class RunFolder:
 
     @classmethod
     def find(cls, runs: Path, task: Task, name: str | None = None) -> "RunFolder | None":
-        """Return the unfinished run of this task that was begun last, else the complete one, else None.
+        """Return the run of this task that was begun last, or None.
 
         With a name only that run counts. Folders that are no runs are passed over.
         """
@@ -100,8 +109,14 @@ class RunFolder:
             run = cls(path.parent)
             stored = run._stored()
             if stored and stored["task"] == asdict(task):
-                found.append((run.result is None, stored["begun"], run))
-        return max(found, key=lambda entry: entry[:2])[2] if found else None
+                found.append((stored["begun"], run))
+        return max(found, key=lambda entry: entry[0])[1] if found else None
+
+    @property
+    def task(self) -> Task | None:
+        """Return what the run is for; None where the folder is no run."""
+        stored = self._stored()
+        return Task(**stored["task"]) if stored else None
 
     @property
     def settings(self) -> TrainSettings:
@@ -152,8 +167,11 @@ class RunFolder:
     @property
     def result(self) -> dict[str, Any] | None:
         """Return what the run came to, or None while it is unfinished."""
-        path = self.path / _RESULT
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        try:
+            result: dict[str, Any] = json.loads((self.path / _RESULT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return result
 
     def extend(self, settings: TrainSettings) -> None:
         """Let the run go on to a later epoch, or for longer; it is unfinished again."""
@@ -163,25 +181,30 @@ class RunFolder:
         self._store(stored)
 
     def note_environment(self, environment: Mapping[str, Any]) -> None:
-        """Write what the run is trained on into environment.json, behind what it was on before a resume."""
-        path = self.path / "environment.json"
-        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        if dict(environment) not in earlier:
+        """Write what the run is trained on into environment.json, behind what it was on before a resume.
+
+        The same machine with another command is noted once.
+        """
+        path, unlike = self.path / "environment.json", dict(environment, command=None)
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            earlier = []
+        if unlike not in [dict(noted, command=None) for noted in earlier]:
             atomic.write_text(path, json.dumps([*earlier, environment], indent=2))
 
     def write_settings(self, values: Mapping[str, Any]) -> None:
         """Write all settings, by the names of the options, as a file that --settings takes."""
         atomic.write_text(self.path / _RESOLVED, tomli_w.dumps(values))
 
-    def publish(self, output: Path) -> None:
-        """Copy the best model to where the user wants it, its settings beside it, and note that it is this run's."""
-        content = self.best_model.read_bytes()
-        atomic.write_bytes(output, content)
-        if (resolved := self.path / _RESOLVED).exists():
-            atomic.write_bytes(settings_beside(output), resolved.read_bytes())
-        stored = self._stored() or {}
-        stored["published"] = hashlib.sha256(content).hexdigest()
-        self._store(stored)
+    def publish(self, output: Path, model: bytes) -> None:
+        """Write the best model to where the user wants it, its settings beside it, and note that it is this run's."""
+        atomic.write_bytes(output, model)
+        with contextlib.suppress(OSError):  # a run folder that is gone must not cost the model
+            atomic.write_bytes(settings_beside(output), (self.path / _RESOLVED).read_bytes())
+            stored = self._stored() or {}
+            stored["published"] = hashlib.sha256(model).hexdigest()
+            self._store(stored)
 
     def has_published(self, output: Path) -> bool:
         """Return True when `output` is what this run put there, now or before it was extended."""

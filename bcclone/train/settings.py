@@ -26,7 +26,7 @@ class TrainSettings:
     batch_size: int = 32
     epochs: int = 10
     time: float = 0.0
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     schedule: str = "cosine"
     warmup: float = 0.02
     clip_norm: float = 1.0
@@ -99,4 +99,4 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 def _check_range(name: str, value: float, least: float, most: float, expected: str) -> None:
     if not least <= value <= most:  # NaN is in no range
-        raise ValueError(f"{name.replace('_', ' ')} {value:g}, expected {expected}")
+        raise ValueError(f"{name.replace('_', ' ')} {str(value)[:60]}, expected {expected}")

@@ -1,5 +1,6 @@
 """Figures of a training -> an event file that TensorBoard shows."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,14 +12,14 @@ from bcclone.train.history import EpochFigures
 
 
 class TensorBoard:
-    """Writes into a folder until it is closed; raises UserError where the package is missing."""
+    """Writes into a folder until it is closed, or cannot be written to; raises UserError without the package."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, notify: Callable[[str], None]) -> None:
         try:
             import tensorboard  # noqa: F401 TensorFlow writes through it
         except ImportError:
             raise UserError("--tensorboard needs a package that is missing: pip install tensorboard") from None
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._writer, self._notify, self._failed = tf.summary.create_file_writer(str(folder)), notify, False
 
     def __enter__(self) -> Self:
         return self
@@ -26,19 +27,31 @@ class TensorBoard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        self._try(self._writer.close)
 
     def wrote_step(self, step: int, loss: float, learning_rate: float) -> None:
         """Note the mean loss of the epoch so far."""
-        with self._writer.as_default(step):
-            tf.summary.scalar("step/loss", loss)
-            tf.summary.scalar("step/learning_rate", learning_rate)
+        self._try(lambda: self._write(step, {"step/loss": loss, "step/learning_rate": learning_rate}))
 
     def wrote_epoch(self, figures: EpochFigures) -> None:
         """Note what an epoch came to."""
-        with self._writer.as_default(figures.epoch):
-            for name in ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share"):
-                value = getattr(figures, name)
+        names = ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share")
+        values = {f"epoch/{name}": getattr(figures, name) for name in names}
+        self._try(lambda: self._write(figures.epoch, values))
+        self._try(self._writer.flush)
+
+    def _write(self, step: int, values: Mapping[str, float | None]) -> None:
+        with self._writer.as_default(step):
+            for name, value in values.items():
                 if value is not None:
-                    tf.summary.scalar(f"epoch/{name}", value)
-        self._writer.flush()
+                    tf.summary.scalar(name, value)
+
+    def _try(self, write: Callable[[], object]) -> None:
+        """Write unless that has failed before; a disk that is full costs no training."""
+        if self._failed:
+            return
+        try:
+            write()
+        except tf.errors.OpError as error:
+            self._failed = True
+            self._notify(f"note: TensorBoard's figures cannot be written any more: {str(error).partition(chr(10))[0]}")
