@@ -134,7 +134,8 @@ class _Course:
         if not limit:
             return False
         ending = self._ending
-        if not ending and progress.samples:  # validating takes less than half of training's time
+        # validating takes less than half of training's time, in which the first step, compiled, outweighs the first few
+        if not ending and progress.step >= _STEPS_BETWEEN_FIGURES and progress.samples:
             ending = len(self._validation) * progress.seconds / progress.samples / 2
         return self._elapsed() + ending >= limit
 
