@@ -17,9 +17,9 @@ import pytest
 from bcclone.errors import UserError
 from bcclone.feed.batch import Batch
 from bcclone.feed.buffers import Buffers
+from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
 from bcclone.feed.opening import open_feed, open_validation_feed
-from bcclone.feed.order import sequential
 from bcclone.feed.reader import Reader
 from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import Columns, MemorySource
@@ -84,13 +84,13 @@ def dataset_feed(source, start_method):
     processes = bool(start_method)
     reader = Reader(source, 10, kept=4)
     dataset = SampleDataset(
-        reader, lambda epoch: sequential(len(source)), 10, workers=2, use_multiprocessing=processes, max_queue_size=4
+        reader, Epochs(len(source)).order, 10, workers=2, use_multiprocessing=processes, max_queue_size=4
     )
-    return DatasetFeed(dataset, start_method)
+    return DatasetFeed(Epochs(len(source)), dataset, start_method)
 
 
 def feed_of(source, fetcher):
-    return Feed(lambda epoch: sequential(len(source)), len(source), fetcher)
+    return Feed(Epochs(len(source)), fetcher)
 
 
 def count_epoch(feed):
