@@ -91,7 +91,7 @@ def test_training_killed_60_times(simulated_store, tmp_path):
         output = tmp_path / f"{trainings}.h5"
         line = (*arguments, "-o", output, "--resume")
         for _ in range(8):
-            if not kill_after(command("model.py", *line), draw.uniform(0.0, 1.0) * longest):
+            if not kill_after(command("model.py", *line), draw.uniform(0.0, 0.7) * longest):
                 break
             killed += 1
         told = run_script("model.py", *line).stderr
