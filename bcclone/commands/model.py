@@ -5,6 +5,7 @@ the best model is copied from there to -o.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from bcclone.train.settings import TrainSettings, UpkeepSettings
 
 if TYPE_CHECKING:
     from bcclone.feed.opening import TrainingData
+    from bcclone.train.history import EpochFigures
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
         result = {"model": str(arguments.output), **trained.result}
         folder.publish(arguments.output, trained.model)
         if run.upkeep.plots:
-            _draw(folder, data, plan.settings)
+            _draw(folder, data, plan.settings, trained.history)
         try:
             folder.write_result(result)
         except OSError as error:
@@ -124,16 +126,14 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
     return folder, result
 
 
-def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings) -> None:
+def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings, history: "Sequence[EpochFigures]") -> None:
     """Draw the pictures of the run's model; whatever prevents it, the training is done."""
     try:
         from bcclone.model_file import load_model_file
-        from bcclone.plots.history import read_history
         from bcclone.plots.subject import Subject
         from bcclone.plots.whole import draw_all
 
         folder.plots.mkdir(exist_ok=True)
-        history = read_history(folder.path / "history.csv")
         best = load_model_file(folder.best_model)
         draw_all(Subject(best, data, history, settings.seed, settings.zero_share), folder.plots)
     except Exception as error:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -41,10 +41,11 @@ class Training:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to, and the model file of its best epoch."""
+    """What a training came to, the model file of its best epoch, and all its epochs."""
 
     result: Mapping[str, Any]
     model: bytes
+    history: Sequence[EpochFigures]
 
 
 def train(training: Training) -> Trained:
@@ -69,7 +70,8 @@ def train(training: Training) -> Trained:
         keeper = Keeper(training.trainer, training.folder, training.upkeep, training.notify)
         with Interrupts().heard() as interrupts:
             ended = _Course(training, keeper, (feed, validation), opened, interrupts).run()
-    return Trained(result_of(keeper.progress) | {"feed": training.feed.feed, "ended": ended}, keeper.best)
+    result = result_of(keeper.progress) | {"feed": training.feed.feed, "ended": ended}
+    return Trained(result, keeper.best, keeper.progress.history)
 
 
 class _Course:
