@@ -9,16 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.images import Preprocessing
-from bcclone.samples import SampleTable
+from bcclone.samples import RowTable, SampleTable
 
 
 @dataclass(frozen=True)
 class FileSamples:
-    """samples: SAMPLE table, whose `frame` is an index into files, the paths of the images."""
+    """samples: SAMPLE table, whose `frame` is an index into files, the paths of the images; rows: the recorded ones."""
 
     path: Path
     preprocessing: Preprocessing
     samples: SampleTable
+    rows: RowTable
     files: Sequence[str]
     sample_settings: Mapping[str, Any]
     content_hash: str

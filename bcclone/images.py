@@ -14,8 +14,9 @@ Image = npt.NDArray[np.uint8]
 
 FRAME_WIDTH, FRAME_HEIGHT = 320, 160
 _SMALLEST, _LARGEST = 8, 1024
-# OpenCV's name for the conversion of an RGB frame; BGR-YUV takes red for blue and blue for red
+# OpenCV's names for the conversion of an RGB frame and back; BGR-YUV takes red for blue and blue for red
 _COLORS = {"RGB": None, "YUV": cv2.COLOR_RGB2YUV, "BGR-YUV": cv2.COLOR_BGR2YUV}
+_BACK = {"RGB": None, "YUV": cv2.COLOR_YUV2RGB, "BGR-YUV": cv2.COLOR_YUV2BGR}
 
 
 class BadImage(ValueError):
@@ -70,6 +71,11 @@ class Preprocessing:
         """Return an RGB image of the result's size in the result's colours: the last step of apply()."""
         conversion = _COLORS[self.color]
         return resized if conversion is None else np.asarray(cv2.cvtColor(resized, conversion, into), dtype=np.uint8)
+
+    def to_rgb(self, prepared: Image) -> Image:
+        """Return a prepared image in RGB, to within rounding."""
+        conversion = _BACK[self.color]
+        return prepared if conversion is None else np.asarray(cv2.cvtColor(prepared, conversion), dtype=np.uint8)
 
     @property
     def pixels(self) -> npt.NDArray[np.float64]:

@@ -4,17 +4,19 @@ A sample is a frame and the steering that it calls for. Frames are stored once a
 a sample with the frames that the same camera took in the rows just before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bcclone.labels import AUTO, Correction, steering_labels
 from bcclone.recording import CAMERAS
 
 SampleTable = npt.NDArray[Any]  # of SAMPLE
+RowTable = npt.NDArray[Any]  # of the columns that store.row_table() gives
 
 SAMPLE = np.dtype(
     [
@@ -31,7 +33,6 @@ SAMPLE = np.dtype(
 MAX_PREVIOUS = 100
 _LONGEST_BLOCK_SECONDS = 1e6
 _ROWS_PER_PART = 10_000
-_SIDE = {"center": 0.0, "left": 1.0, "right": -1.0}
 NO_FRAME = -1
 
 
@@ -39,14 +40,19 @@ NO_FRAME = -1
 class SampleSettings:
     """How rows become samples.
 
-    correction: steering added for the left camera and subtracted for the right; previous: how many earlier
+    correction: steering added for the left camera and subtracted for the right, or "auto": what brings the car back
+    to its line by aiming lookahead_seconds ahead on it; smooth_seconds: standard deviation of what the steering is
+    smoothed by; lead_seconds: how much later the steering is that a frame calls for; previous: how many earlier
     frames are paired with each steering; split: "blocks" of block_seconds of driving, or "random" rows;
     validation: share of the rows that training never sees.
     """
 
     cameras: tuple[str, ...] = CAMERAS
-    correction: float = 0.1
-    previous: int = 4
+    correction: float | str = "auto"
+    lookahead_seconds: float = 0.9
+    smooth_seconds: float = 0.2
+    lead_seconds: float = 0.0
+    previous: int = 0
     flip: bool = True
     split: str = "blocks"
     validation: float = 0.2
@@ -56,8 +62,11 @@ class SampleSettings:
     def __post_init__(self) -> None:
         if not self.cameras or set(self.cameras) - set(CAMERAS) or len(set(self.cameras)) < len(self.cameras):
             raise ValueError(f"cameras {','.join(self.cameras) or 'none'}, expected some of {','.join(CAMERAS)}")
-        if not 0 <= self.correction <= 1:
-            raise ValueError(f"correction {self.correction}, expected 0 to 1")
+        if self.correction != AUTO and not (not isinstance(self.correction, str) and 0 <= self.correction <= 1):
+            raise ValueError(f"correction {self.correction}, expected 0 to 1, or auto")
+        for name, least, most in (("lookahead_seconds", 0.2, 5), ("smooth_seconds", 0, 2), ("lead_seconds", -1, 2)):
+            if not least <= getattr(self, name) <= most:  # NaN is not either
+                raise ValueError(f"{name.replace('_', ' ')} {getattr(self, name)}, expected {least:g} to {most:g}")
         if not 0 <= self.previous <= MAX_PREVIOUS:
             raise ValueError(f"previous {self.previous}, expected 0 to {MAX_PREVIOUS}")
         if self.split not in ("blocks", "random"):
@@ -68,6 +77,17 @@ class SampleSettings:
             raise ValueError(f"block seconds {self.block_seconds}, expected more than 0 and up to a million")
         if self.seed < 0:
             raise ValueError(f"seed {self.seed}, expected 0 or more")
+
+    @property
+    def corrections(self) -> Correction:
+        """Return what is added to the steering where a camera or a car is aside of its line."""
+        return Correction(self.correction, self.lookahead_seconds)
+
+    @classmethod
+    def stored(cls, stored: Mapping[str, Any]) -> Self:
+        """Read the settings that a store was made with; older ones know no smoothing and no lead."""
+        older = {"smooth_seconds": 0.0, "lead_seconds": 0.0}
+        return cls(**(older | dict(stored) | {"cameras": tuple(stored["cameras"])}))
 
 
 def assign_validation(
@@ -127,10 +147,11 @@ def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> npt.NDArray[np.int6
 def sample_parts(rows: pd.DataFrame, settings: SampleSettings) -> Iterator[SampleTable]:
     """Yield the sample table of rows that know their frames, some rows at a time, ordered by row.
 
-    `rows` is ordered by episode and time and has `episode`, `steering`, `validation` and, for each camera,
-    `frame_CAMERA` (index, or NO_FRAME where it is missing). An earlier frame is taken only from the same
+    `rows` is ordered by episode and time and has `episode`, `time_ms`, `steering`, `speed_mph`, `validation` and, for
+    each camera, `frame_CAMERA` (index, or NO_FRAME where it is missing). An earlier frame is taken only from the same
     episode, the same camera and the same side of the split.
     """
+    rows = rows.assign(label=steering_labels(rows, settings.smooth_seconds, settings.lead_seconds))
     for start in range(0, len(rows), _ROWS_PER_PART):
         first = max(start - settings.previous, 0)  # whose frames are the earlier ones of these rows
         part = _expand(rows.iloc[first : start + _ROWS_PER_PART], settings)
@@ -167,7 +188,8 @@ def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, lag: int) -
     samples = np.zeros(len(now), SAMPLE)
     samples["frame"], samples["row"] = frames[then], now
     samples["episode"], samples["validation"] = episode[now], validation[now]
-    steering = rows["steering"].to_numpy()[now] + _SIDE[camera] * settings.correction
+    speed_mph = rows["speed_mph"].to_numpy()[now]
+    steering = rows["label"].to_numpy()[now] + settings.corrections.of_camera(camera, speed_mph)
     samples["steering"] = np.clip(steering, -1.0, 1.0)
     samples["camera"], samples["lag"] = CAMERAS.index(camera), lag
     return samples

@@ -25,9 +25,7 @@ from bcclone.checksum import joined
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.recording import CAMERAS
-from bcclone.samples import SAMPLE, SampleTable
-
-RowTable = npt.NDArray[Any]  # of the columns that row_table() gives
+from bcclone.samples import SAMPLE, RowTable, SampleTable
 
 SCHEMA_VERSION = 1
 _ALIGNMENT = 4096

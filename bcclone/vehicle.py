@@ -12,24 +12,42 @@ YAW_GAIN = 1.05  # of the kinematic bicycle's
 STEERING_LAG_SECONDS = 0.15
 # of the cameras: to the right, up and ahead of the car's origin, metres
 MOUNTS = {"center": (0.0, 1.2, 1.0), "left": (-0.806, 1.2, 0.984), "right": (0.825, 1.2, 0.999)}
+CAMERA_AHEAD_M = 2.6  # of the centre camera, ahead of the rear axle
 SIDE_CAMERA_M = (abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])) / 2  # beside the centre camera, on average
 
 _LONGEST_RETURN_SECONDS = 1000.0
 
 
+def steering_to_line(beside_m: float, turned: float, lookahead_m: float) -> float:
+    """Return the steering, -1 to 1, that aims at the point of a straight line so far ahead.
+
+    beside_m: of the line, to the right; turned: radians, to the right. It drives the arc of curvature 2 x / l^2 through
+    a point at the distance l, x aside (R. C. Coulter, "Implementation of the pure pursuit path tracking algorithm",
+    CMU-RI-TR-92-01, 1992), with the steering of a kinematic bicycle, atan(wheelbase x curvature).
+    """
+    aside = -(beside_m * math.cos(turned) + lookahead_m * math.sin(turned))
+    curvature = 2 * aside / (lookahead_m**2 + beside_m**2)
+    steering = math.degrees(math.atan(WHEELBASE_M * curvature / YAW_GAIN)) / FULL_LOCK_DEGREES
+    return min(max(steering, -1.0), 1.0)
+
+
+def lookahead_of(beside_m: float, steering: float) -> float:
+    """Return how far ahead a car parallel to its line aims that steers so, in metres: steering_to_line() solved for it.
+
+    steering: more than 0; the answer is never shorter than beside_m.
+    """
+    curvature = YAW_GAIN * math.tan(math.radians(steering * FULL_LOCK_DEGREES)) / WHEELBASE_M
+    return math.sqrt(max(2 * beside_m / curvature - beside_m**2, beside_m**2))
+
+
 def steering_back(beside_m: float, speed: float, seconds: float) -> float:
     """Return the steering, 0 to 1, that held for so many seconds brings the car back to a straight line.
 
-    beside_m: how far beside the line it begins, parallel to it; speed: m/s. It drives an arc: of curvature
-    2 y / (D^2 + y^2) through a point D ahead and y aside (R. C. Coulter, "Implementation of the pure pursuit path
-    tracking algorithm", CMU-RI-TR-92-01, 1992), with the steering of a kinematic bicycle, atan(wheelbase x
-    curvature). The car's yaw follows its wheel with a lag, so that D counts as the distance which would take it as
-    far aside without one. It crosses the line at an angle; to end up along it, it has to steer against that.
-    Returns 1 where full lock is not enough.
+    beside_m: how far beside the line it begins, parallel to it; speed: m/s. The car's yaw follows its wheel with a
+    lag, so that the point it aims at lies at the distance which would take it as far aside without one. It crosses the
+    line at an angle; to end up along it, it has to steer against that. Returns 1 where full lock is not enough.
     """
-    ahead = _distance_that_turns(speed, seconds)
-    curvature = 2 * beside_m / (ahead**2 + beside_m**2)
-    return min(math.degrees(math.atan(WHEELBASE_M * curvature / YAW_GAIN)) / FULL_LOCK_DEGREES, 1.0)
+    return -steering_to_line(beside_m, 0.0, _distance_that_turns(speed, seconds))
 
 
 def seconds_back(beside_m: float, speed: float, steering: float) -> float:

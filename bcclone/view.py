@@ -77,15 +77,16 @@ class Warp:
         return np.asarray(rows <= row_of_horizon, np.bool_)
 
 
-def warp_to(beside_m: float, turned: float, ahead_m: float = 0.0) -> Warp:
-    """Return the warp from a camera's frames to those of a camera so far to its right and ahead, turned to the right.
+def warp_to(beside_m: float, turned: float, ahead_m: float = 0.0, nodded: float = 0.0) -> Warp:
+    """Return the warp from a camera's frames to those of a camera so far to its right and ahead, turned and nodded.
 
-    turned: radians, less than a quarter turn. Both look ahead from their car as the simulator's three cameras do.
+    turned, nodded: radians, less than a quarter turn, to the right and down. Both look ahead from their car as the
+    simulator's three cameras do.
     """
     if not abs(turned) < math.pi / 2:
         raise ValueError(f"turned by {math.degrees(turned):g} degrees, expected less than 90")
     to_ray, to_pixel = _camera()
-    rays = _about_down(turned) @ to_ray  # in the axes of the source camera's car
+    rays = _about_down(turned) @ _about_right(-nodded) @ to_ray  # in the axes of the source camera's car
     nearer = np.eye(3)
     nearer[:, 1] += np.array([beside_m, 0.0, ahead_m]) / HEIGHT_M
     return Warp(to_pixel @ nearer @ rays, to_pixel @ rays, rays[1])

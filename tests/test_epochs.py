@@ -8,7 +8,7 @@ from bcclone.feed.balance import allowed, balanced, goes_straight
 from bcclone.feed.epochs import Epochs
 from bcclone.feed.opening import open_feed
 from bcclone.feed.order import shuffled
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.samples import SAMPLE
 from bcclone.store import Store
 
@@ -72,11 +72,14 @@ def test_a_feed_gives_what_is_left_of_each_epoch(simulated_store, strategy):
         side = np.array([0.0, 0.1, -0.1])[store.samples["camera"]] * np.where(store.samples["flipped"], -1, 1)
         store.samples["steering"] = side + 0.01
         store.samples["steering"][half] = side[half]
-        with open_feed(store, FeedSettings(strategy), 16, 0, zero_share=0.2) as feed, feed.epoch(1) as batches:
+        with (
+            open_feed(store, FeedSettings(strategy), DrawSettings(16, zero_share=0.2)) as feed,
+            feed.epoch(1) as batches,
+        ):
             steering = np.concatenate([np.array(batch.steering)[:, 0] for batch in batches])
             assert (
                 len(steering) == len(feed) == len(training) - len(half) + allowed(len(training) - len(half), 9999, 0.2)
             )
         store.samples["steering"] = side
         with pytest.raises(UserError, match="all of its steering is 0"):
-            open_feed(store, FeedSettings(strategy), 16, 0, zero_share=0.2)
+            open_feed(store, FeedSettings(strategy), DrawSettings(16, zero_share=0.2))

@@ -11,7 +11,7 @@ from bcclone.errors import UserError
 from bcclone.feed.opening import open_feed, open_validation_feed
 from bcclone.feed.order import chunked, sequential, shuffled
 from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.settings import STRATEGIES, FeedSettings
+from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
 from bcclone.feed.source import StoreSource
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
@@ -59,7 +59,7 @@ def feed(form, store, files):
     if form in ("device", "tf-data"):
         load_tensorflow()
     settings = settings_of(form)
-    with open_feed(files if settings.feed == "files" else store, settings, BATCH, SEED) as feed:
+    with open_feed(files if settings.feed == "files" else store, settings, DrawSettings(BATCH, SEED)) as feed:
         yield feed
 
 
@@ -188,7 +188,7 @@ def test_every_feed_gives_windows_flipped_as_a_whole_and_goes_on_from_the_middle
         load_tensorflow()
     images, steering = plain_windows(store, validation=False)
     kind, chunk_size = FORMS[name].ordering
-    with open_feed(files if name == "files" else store, FORMS[name], BATCH, SEED, SEQ_LENGTH) as feed:
+    with open_feed(files if name == "files" else store, FORMS[name], DrawSettings(BATCH, SEED, SEQ_LENGTH)) as feed:
         assert len(feed) == len(images)
         for epoch, start in ((1, 0), (2, 100)):
             order = order_of(kind, len(images), chunk_size, epoch)[start:]

@@ -21,7 +21,7 @@ from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
 from bcclone.feed.opening import open_feed, open_validation_feed
 from bcclone.feed.reader import Reader
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.feed.source import Columns, MemorySource
 from bcclone.feed.workers.loader import LoaderError
 from bcclone.feed.workers.prefetch import Prefetch
@@ -199,7 +199,7 @@ def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
 @started_alike
 def test_a_killed_process_of_the_sequence_ends_it_with_a_message(simulated_store, start_method):
     settings = FeedSettings("sequence", workers=2, multiprocessing=True, start_method=start_method)
-    with Store(simulated_store) as store, open_feed(store, settings, 16, 0) as feed:
+    with Store(simulated_store) as store, open_feed(store, settings, DrawSettings(16)) as feed:
         assert count_epoch(feed)[1] is None
         loaders()[0].kill()
         error = None
@@ -269,7 +269,7 @@ def test_a_store_that_is_written_anew_is_not_read_by_a_loader(simulated_store, t
     with Store(path) as store:
         os.utime(path, ns=(1, 1))
         settings = FeedSettings("workers", workers=1)
-        with open_feed(store, settings, 16, 0) as feed:
+        with open_feed(store, settings, DrawSettings(16)) as feed:
             _, error = count_epoch(feed)
     assert isinstance(error, UserError)
 
@@ -298,7 +298,8 @@ from bcclone.store import Store
 if __name__ == "__main__":
     name, start_method = sys.argv[2:]
     settings = FeedSettings(name, workers=2, multiprocessing=True, start_method=start_method)
-    with Store(Path(sys.argv[1])) as store, open_feed(store, settings, 16, 0) as feed, feed.epoch(1) as batches:
+    drawn = DrawSettings(16)
+    with Store(Path(sys.argv[1])) as store, open_feed(store, settings, drawn) as feed, feed.epoch(1) as batches:
         next(batches)
         print("ready", flush=True)
         time.sleep(60)
@@ -391,7 +392,7 @@ def test_a_spoilt_image_ends_training_from_files_with_its_name(simulated_recordi
     spoilt.write_bytes(b"no image")
     samples, _ = open_in_place((str(recording),), Preprocessing(), SampleSettings(validation=0.0))
     with (
-        open_feed(samples, FeedSettings("files"), 64, 0) as feed,
+        open_feed(samples, FeedSettings("files"), DrawSettings(64)) as feed,
         pytest.raises(UserError, match=f"{spoilt.name}.*cannot be used"),
         feed.epoch(1) as batches,
     ):

@@ -12,7 +12,7 @@ from bcclone.samples import SampleSettings, assign_validation, sample_parts, win
 
 def make_rows(count, episodes=1, interval_ms=100, cameras=3):
     """Rows of `episodes` equal takes whose frames are numbered row by row, camera by camera."""
-    rows = pd.DataFrame({"steering": np.linspace(-0.9, 0.9, count)})
+    rows = pd.DataFrame({"steering": np.linspace(-0.9, 0.9, count), "speed_mph": 20.0})
     rows["episode"] = np.arange(count) * episodes // max(count, 1)
     rows["time_ms"] = np.arange(count) * interval_ms + rows["episode"] * 60_000
     for place, camera in enumerate(("center", "left", "right")):
@@ -26,13 +26,13 @@ def build_samples(rows, settings):
 
 
 def test_a_row_with_four_predecessors_three_cameras_and_flips_gives_30_samples():
-    samples = build_samples(make_rows(5), SampleSettings())
+    samples = build_samples(make_rows(5), SampleSettings(previous=4))
     assert (samples["row"] == 4).sum() == 30
     assert [(samples["row"] == row).sum() for row in range(5)] == [6, 12, 18, 24, 30]
 
 
 def test_earlier_frames_carry_the_current_steering():
-    samples = build_samples(make_rows(5), SampleSettings(flip=False, cameras=("center",)))
+    samples = build_samples(make_rows(5), SampleSettings(flip=False, cameras=("center",), previous=4, smooth_seconds=0))
     latest = samples[samples["row"] == 4]
     assert latest["frame"].tolist() == [12, 9, 6, 3, 0]
     assert latest["lag"].tolist() == [0, 1, 2, 3, 4]
@@ -42,10 +42,24 @@ def test_earlier_frames_carry_the_current_steering():
 def test_the_correction_turns_the_side_cameras_back_and_is_clipped():
     rows = make_rows(2)
     rows["steering"] = [0.0, -0.95]
-    samples = build_samples(rows, SampleSettings(previous=0, flip=False, correction=0.1))
+    samples = build_samples(rows, SampleSettings(flip=False, correction=0.1, smooth_seconds=0))
     expected = np.array([0.0, 0.1, -0.1, -0.95, -0.85, -1.0], np.float32)
     assert samples["steering"].tolist() == expected.tolist()
     assert samples["camera"].tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_correction_by_geometry_turns_back_more_where_the_car_is_slower():
+    rows = make_rows(2)
+    rows["steering"], rows["speed_mph"] = 0.0, [15.0, 30.0]
+    samples = build_samples(rows, SampleSettings(flip=False, correction="auto"))
+    left, right = (samples["steering"][samples["camera"] == camera] for camera in (1, 2))
+    assert left[0] > left[1] > 0 > right[1] > right[0]
+
+
+def test_settings_of_a_store_that_knew_no_smoothing_are_read_as_none():
+    stored = {"cameras": ["center"], "correction": 0.1, "previous": 4, "flip": True, "split": "blocks"}
+    read = SampleSettings.stored(stored)
+    assert (read.smooth_seconds, read.lead_seconds, read.correction) == (0.0, 0.0, 0.1)
 
 
 def test_flips_point_at_the_same_frame_with_the_opposite_steering():
@@ -194,6 +208,10 @@ def test_the_random_split_keeps_the_share_of_rows():
         {"cameras": ("left", "left")},
         {"correction": 2.0},
         {"correction": float("nan")},
+        {"correction": "automatic"},
+        {"smooth_seconds": -0.1},
+        {"lead_seconds": float("nan")},
+        {"lookahead_seconds": 0.0},
         {"previous": -1},
         {"split": "thirds"},
         {"validation": 1.0},

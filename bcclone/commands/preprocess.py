@@ -11,7 +11,10 @@ from typing import Any
 from bcclone.commands.options import PRESET_NAMES, add_json, build, given, print_json, say
 from bcclone.errors import UserError
 
-_SAMPLE_OPTIONS = ("cameras", "correction", "previous", "flip", "split", "validation", "block_seconds", "seed")
+_SAMPLE_OPTIONS = (
+    "cameras", "correction", "lookahead_seconds", "smooth_seconds", "lead_seconds", "previous", "flip",
+    "split", "validation", "block_seconds", "seed",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shape = parser.add_argument_group("samples")
     shape.add_argument("--cameras", type=_cameras, help="which cameras to use (center,left,right)")
     shape.add_argument(
-        "--correction", type=float, help="steering added for the left camera, subtracted for the right (0.1)"
+        "--correction",
+        type=_correction,
+        metavar="X",
+        help="steering added for the left camera, subtracted for the right; auto: from geometry and speed (auto)",
     )
-    shape.add_argument("--previous", type=int, help="earlier frames paired with each steering (4)")
+    shape.add_argument(
+        "--lookahead-seconds", type=float, metavar="S", help="how far ahead a car that is aside aims at its line (0.9)"
+    )
+    shape.add_argument(
+        "--smooth-seconds", type=float, metavar="S", help="what the steering is smoothed by: standard deviation (0.2)"
+    )
+    shape.add_argument(
+        "--lead-seconds", type=float, metavar="S", help="how much later the steering is that a frame calls for (0)"
+    )
+    shape.add_argument("--previous", type=int, help="earlier frames paired with each steering (0)")
     shape.add_argument("--no-flip", dest="flip", action="store_false", default=None, help="leave out the mirror images")
     shape.add_argument("--size", type=_size, help="size of the stored images, N or WIDTHxHEIGHT (128)")
     shape.add_argument(
@@ -119,6 +134,15 @@ def _shape(arguments: argparse.Namespace) -> tuple[Any, Any]:
 
 def _cameras(text: str) -> tuple[str, ...]:
     return tuple(camera.strip() for camera in text.split(","))
+
+
+def _correction(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number or auto") from None
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -42,6 +42,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add("--seq-length", type=int, metavar="N", help="train on windows of N consecutive frames (1)")
     add("--seed", type=int, help="seed of weights, order and dropout (0)")
     _add_flag(parser, "deterministic", "exactly the same result each time on a GPU, too, at some cost")
+    _add_augmentation(parser)
     device = parser.add_argument_group("device")
     _add_flag(device, "mixed-precision", "compute in 16 bits where that is safe; for GPUs")
     device.add_argument("--gpus", type=_gpus, metavar="N", help="GPUs that share each batch: a number, or all (1)")
@@ -56,6 +57,22 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_flag(parser: argparse._ActionsContainer, name: str, text: str) -> None:
     parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=text)
+
+
+def _add_augmentation(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("augmentation", "how samples are varied, anew in each epoch; 0 is not at all")
+    _add_flag(group, "augment", "vary the samples at all (on)")
+    for name, unit, text in (
+        ("shift-m", "M", "the camera is moved aside by up to so much, with the steering that brings it back (0.4)"),
+        ("turn-degrees", "DEGREES", "and turned aside: standard deviation (3)"),
+        ("pitch-degrees", "DEGREES", "and nods: standard deviation (0.7)"),
+        ("look", "X", "strength of changes in brightness, contrast, colour and haze (1)"),
+        ("shadows", "SHARE", "of the samples that get shadows (0.3)"),
+        ("blur", "SHARE", "that are unsharp (0.1)"),
+        ("noise", "SHARE", "that have the noise of a bad JPEG (0.1)"),
+        ("patches", "SHARE", "that have something before the lens (0.1)"),
+    ):
+        group.add_argument(f"--{name}", type=float, metavar=unit, help=text)
 
 
 def _add_feed(parser: argparse.ArgumentParser) -> None:

@@ -8,20 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.feed.order import Order
-from bcclone.samples import SampleTable
+from bcclone.samples import RowTable, SampleTable
 
-_SIDE = np.array([0.0, 1.0, -1.0])  # of the cameras center, left, right
 _NEARLY = 1e-6
 
 
-def goes_straight(samples: SampleTable, correction: float) -> npt.NDArray[np.bool_]:
-    """Return which samples are of an instant with a recorded steering of 0, bool (samples,).
-
-    correction: the one that the samples of the side cameras carry.
-    """
-    sign = np.where(samples["flipped"], -1.0, 1.0)
-    recorded = samples["steering"] * sign - _SIDE[samples["camera"]] * correction
-    return np.asarray(np.abs(recorded) < _NEARLY)
+def goes_straight(samples: SampleTable, rows: RowTable) -> npt.NDArray[np.bool_]:
+    """Return which samples are of a row with a recorded steering of 0, bool (samples,)."""
+    return np.asarray(np.abs(rows["steering"][samples["row"]]) < _NEARLY)
 
 
 def balanced(order: Order, straight: npt.NDArray[np.bool_], share: float, seed: int, epoch: int) -> Order:

@@ -4,12 +4,14 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from bcclone.augment.variation import Variation
 from bcclone.errors import UserError
 from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
-from bcclone.feed.selection import select, straight_of
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.selection import instants_of, select, straight_of
+from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.feed.source import Columns, FileSource, Source, StoreSource
+from bcclone.feed.varied import VariedFeed
 from bcclone.feed.workers.threads import ThreadFetcher
 from bcclone.file_samples import FileSamples
 from bcclone.memory import available_memory
@@ -21,31 +23,27 @@ _COPIES = {"memory": 1, "device": 2}  # of the frames in memory; TensorFlow copi
 TrainingData = Store | FileSamples
 
 
-def open_feed(
-    data: TrainingData,
-    settings: FeedSettings,
-    batch_size: int,
-    seed: int,
-    seq_length: int = 1,
-    zero_share: float = 1.0,
-) -> Feed:
-    """Open the feed of the training samples, or of their windows of seq_length frames, to be closed.
+def open_feed(data: TrainingData, settings: FeedSettings, drawn: DrawSettings) -> Feed:
+    """Open the feed of the training samples, or of their windows, to be closed.
 
     Every strategy gives each sample once an epoch; those that shuffle truly give the same batches. Of the samples that
     drive straight on so many are left out of each epoch, others each time, that zero_share of it is of them at most.
     Raises UserError when the samples are not in a form that the strategy reads, or do not fit where it wants them.
     """
     check_feed(data, settings)
-    columns = select(data, False, seq_length)
-    epochs = Epochs.of(settings, len(columns.frame), seed)
-    if zero_share < 1:
-        epochs = replace(epochs, straight=straight_of(data, False, seq_length), zero_share=zero_share)
+    columns = select(data, False, drawn.seq_length)
+    epochs = Epochs.of(settings, len(columns.frame), drawn.seed)
+    if drawn.zero_share < 1:
+        epochs = replace(epochs, straight=straight_of(data, False, drawn.seq_length), zero_share=drawn.zero_share)
         if not len(epochs):
             raise UserError(f"{data.path}: all of its steering is 0; without --zero-share it can be trained on")
     # by name, so that only the strategies of Keras and TensorFlow load them
     strategy: Any = import_module(f"bcclone.feed.strategies.{settings.feed.replace('-', '_')}")
-    feed: Feed = strategy.make_feed(data, columns, epochs, settings, batch_size)
-    return feed
+    feed: Feed = strategy.make_feed(data, columns, epochs, settings, drawn.batch_size)
+    if not drawn.augment.augment:
+        return feed
+    variation = Variation(drawn.augment, data.preprocessing)
+    return VariedFeed(feed, epochs, variation, instants_of(data, False, drawn.seq_length), drawn.batch_size)
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.augment.variation import Instants
 from bcclone.errors import UserError
 from bcclone.feed.balance import goes_straight
 from bcclone.feed.source import Columns
-from bcclone.samples import SampleTable, windows
+from bcclone.samples import RowTable, SampleSettings, SampleTable, windows
 
 
 class Samples(Protocol):
@@ -22,6 +23,10 @@ class Samples(Protocol):
     @property
     def samples(self) -> SampleTable:
         """The table of all samples."""
+
+    @property
+    def rows(self) -> RowTable:
+        """The recorded rows."""
 
     def part(self, validation: bool) -> npt.NDArray[np.int64]:
         """Return the indices of the training or the validation samples."""
@@ -38,10 +43,20 @@ def select(data: Samples, validation: bool = False, seq_length: int = 1) -> Colu
 
 def straight_of(data: Samples, validation: bool = False, seq_length: int = 1) -> npt.NDArray[np.bool_]:
     """Return which of the selected samples drive straight on, bool (samples,)."""
+    return goes_straight(_selected(data, validation, seq_length), data.rows)
+
+
+def instants_of(data: Samples, validation: bool = False, seq_length: int = 1) -> Instants:
+    """Return what varying the selected samples needs to know of them."""
+    samples = _selected(data, validation, seq_length)
+    corrections = SampleSettings.stored(data.sample_settings).corrections
+    lookahead_m = corrections.lookahead_m(data.rows["speed_mph"][samples["row"]])
+    return Instants(samples["flipped"].copy(), lookahead_m.astype(np.float32))
+
+
+def _selected(data: Samples, validation: bool, seq_length: int) -> SampleTable:
     samples = data.samples[data.part(validation)]
-    if seq_length > 1:
-        samples = windows(samples, seq_length).samples
-    return goes_straight(samples, data.sample_settings["correction"])
+    return samples if seq_length == 1 else windows(samples, seq_length).samples
 
 
 def describe_windows(data: Samples, seq_length: int) -> str:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from bcclone.augment.settings import AugmentSettings
+
 STRATEGIES = {
     "files": "reads and decodes the images of a recording for each batch; needs no store",
     "memory": "all frames in memory, shuffled",
@@ -52,3 +54,19 @@ class FeedSettings:
         if self.feed == "hdf5-chunks":
             return "chunks", self.chunk_size
         return ("in order" if self.feed == "hdf5" else "shuffled"), 0
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """What of the samples a feed gives, whichever strategy fetches them.
+
+    batch_size: samples of a batch; seed: of the order and of the variations; seq_length: frames of a window, 1 for
+    single frames; zero_share: how many of an epoch's samples may be of driving straight on, 1 for all there are;
+    augment: how they are varied.
+    """
+
+    batch_size: int
+    seed: int = 0
+    seq_length: int = 1
+    zero_share: float = 1.0
+    augment: AugmentSettings = AugmentSettings(augment=False)

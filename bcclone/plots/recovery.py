@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.labels import Correction
 from bcclone.plots.figure import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, tidy
 from bcclone.plots.subject import Subject
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, SIDE_CAMERA_M, seconds_back, steering_back
@@ -24,14 +25,20 @@ class Return:
     """A correction at a speed: the car is back on its line after so many seconds and metres."""
 
     speed_mph: float
+    correction: float
     seconds: float
     metres: float
 
 
-def returns(correction: float, speeds_mph: Sequence[float]) -> list[Return]:
+def returns(correction: Correction, speeds_mph: Sequence[float]) -> list[Return]:
     """Return when a car that is where a side camera is has come back, at each speed."""
-    times = [(speed, seconds_back(SIDE_CAMERA_M, speed * MPH, correction)) for speed in speeds_mph]
-    return [Return(speed, seconds, seconds * speed * MPH) for speed, seconds in times]
+    speeds = np.array(speeds_mph, float)
+    sides = (correction.of_camera("left", speeds) - correction.of_camera("right", speeds)) / 2
+    found = []
+    for speed, steering in zip(speeds.tolist(), sides.tolist(), strict=True):
+        seconds = seconds_back(SIDE_CAMERA_M, speed * MPH, steering)
+        found.append(Return(speed, steering, seconds, seconds * speed * MPH))
+    return found
 
 
 def typical_speeds(recorded_mph: npt.NDArray[np.float64]) -> list[float]:
@@ -50,19 +57,24 @@ def plot_recovery(subject: Subject, path: Path) -> None:
     figure = new_figure(8, 4.8, title)
     axes = figure.subplots()
     speeds = typical_speeds(subject.scenes.speeds_mph())
-    for back, (color, style) in zip(returns(correction, speeds), _STYLES, strict=False):
+    backs = returns(correction, speeds)
+    for back, (color, style) in zip(backs, _STYLES, strict=False):
         needed = [steering_back(SIDE_CAMERA_M, back.speed_mph * MPH, seconds) for seconds in _SECONDS]
         label = f"{back.speed_mph:g} mph"
         if math.isfinite(back.seconds):
-            label += f": {correction:g} takes {back.seconds:.1f} s, {back.metres:.0f} m"
-            axes.plot([back.seconds], [correction], "o", color=color, zorder=4)
+            label += f": {back.correction:.3g} takes {back.seconds:.1f} s, {back.metres:.0f} m"
+            axes.plot([back.seconds], [back.correction], "o", color=color, zorder=4)
         axes.plot(_SECONDS, needed, style, color=color, linewidth=2, label=label)
-    axes.axhline(correction, color=GRAY, linestyle=":", label=f"correction that the samples carry: {correction:g}")
+    if isinstance(correction.steering, float):
+        label = f"correction that the samples carry: {correction.steering:g}"
+        axes.axhline(correction.steering, color=GRAY, linestyle=":", label=label)
+    else:
+        axes.plot([], [], " ", label=f"correction: auto, aiming {correction.lookahead_seconds:g} s ahead")
     axes.set(
         xlabel="seconds until it is back on its line, beginning parallel to it and holding the steering",
         ylabel=f"steering (1 is full lock, {FULL_LOCK_DEGREES:g} degrees)",
         xlim=(0, _SECONDS[-1]),
-        ylim=(0, max(0.5, 1.6 * correction)),
+        ylim=(0, max(0.5, 1.6 * max(back.correction for back in backs))),
     )
     tidy(axes)
     axes.legend(fontsize=9)

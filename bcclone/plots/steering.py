@@ -11,7 +11,7 @@ from bcclone.feed.balance import balanced, goes_straight
 from bcclone.plots.figure import BLUE, GREEN, RED, new_figure, save, tidy
 from bcclone.plots.subject import NotDrawn, Subject
 from bcclone.recording import CAMERAS
-from bcclone.samples import SampleTable
+from bcclone.samples import RowTable, SampleTable
 
 EDGES = (np.arange(42) - 20.5) / 20  # bins of 0.05, one of them around 0
 _STYLES = {"center": (BLUE, "-"), "left": (GREEN, "--"), "right": (RED, "-.")}
@@ -27,7 +27,7 @@ class SteeringCounts:
     total: int
 
 
-def steering_counts(samples: SampleTable, correction: float) -> SteeringCounts:
+def steering_counts(samples: SampleTable, rows: RowTable) -> SteeringCounts:
     """Count the steering of samples, corrections in it; mirrored ones are counted as recorded."""
     recorded = np.where(samples["flipped"], -samples["steering"], samples["steering"])
     counts = {}
@@ -35,14 +35,14 @@ def steering_counts(samples: SampleTable, correction: float) -> SteeringCounts:
         of_camera = recorded[samples["camera"] == number]
         if len(of_camera):
             counts[camera] = np.histogram(of_camera, EDGES)[0]
-    straight = goes_straight(samples, correction)
+    straight = goes_straight(samples, rows)
     return SteeringCounts(counts, float(straight.mean()) if len(samples) else 0.0, len(samples))
 
 
-def balanced_samples(samples: SampleTable, correction: float, share: float, seed: int) -> SampleTable:
+def balanced_samples(samples: SampleTable, rows: RowTable, share: float, seed: int) -> SampleTable:
     """Return the samples of the first epoch, in their order, of which at most `share` go straight on."""
     order = np.arange(len(samples), dtype=np.uint32)
-    return samples[balanced(order, goes_straight(samples, correction), share, seed, _FIRST_EPOCH)]
+    return samples[balanced(order, goes_straight(samples, rows), share, seed, _FIRST_EPOCH)]
 
 
 def plot_steering(subject: Subject, path: Path) -> None:
@@ -50,9 +50,9 @@ def plot_steering(subject: Subject, path: Path) -> None:
     samples = subject.scenes.samples[subject.scenes.data.part(validation=False)]
     if not len(samples):
         raise NotDrawn("there are no training samples")
-    correction, share = subject.correction, subject.zero_share
-    before = steering_counts(samples, correction)
-    after = steering_counts(balanced_samples(samples, correction, share, subject.seed), correction)
+    rows, share = subject.scenes.data.rows, subject.zero_share
+    before = steering_counts(samples, rows)
+    after = steering_counts(balanced_samples(samples, rows, share, subject.seed), rows)
     alike = after.total == before.total
     why = "all are kept" if share >= 1 else f"no more than {share:.0%} go straight on: nothing is left out"
     figure = new_figure(7 if alike else 11, 4.6, "Steering of the training samples, corrections in it")

@@ -1,10 +1,10 @@
 """What is drawn: a model, the samples it was trained on, its history; and samples -> their frames and times."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,11 +13,12 @@ import numpy.typing as npt
 from bcclone.decode import read_frame
 from bcclone.feed.opening import TrainingData
 from bcclone.images import BadImage, Image, Preprocessing
+from bcclone.labels import Correction
 from bcclone.plots.history import Losses
 from bcclone.recording import CAMERAS
 from bcclone.recording.images_index import ImageIndex
 from bcclone.recording.row import time_of
-from bcclone.samples import SampleTable
+from bcclone.samples import SampleSettings, SampleTable
 from bcclone.store import Store
 
 if TYPE_CHECKING:  # it loads TensorFlow
@@ -41,10 +42,9 @@ class Subject:
     zero_share: float = 1.0
 
     @property
-    def correction(self) -> float:
+    def correction(self) -> Correction:
         """Return the steering that the samples of the side cameras carry for being at the side."""
-        settings: Mapping[str, Any] = self.scenes.data.sample_settings
-        return float(settings["correction"])
+        return SampleSettings.stored(self.scenes.data.sample_settings).corrections
 
     @cached_property
     def scenes(self) -> "Scenes":
@@ -121,8 +121,8 @@ class Scenes:
         return np.array([time_of(name) / 1000.0 for name in names])
 
     def speeds_mph(self) -> npt.NDArray[np.float64]:
-        """Return the speeds at which the training was recorded, where the samples tell them."""
-        return np.asarray(self.data.rows["speed_mph"], np.float64) if isinstance(self.data, Store) else np.zeros(0)
+        """Return the speeds at which the training was recorded."""
+        return np.asarray(self.data.rows["speed_mph"], np.float64)
 
     def frame(self, position: int) -> Image:
         """Return a sample's camera frame, RGB uint8 (160, 320, 3), mirrored where the sample is.

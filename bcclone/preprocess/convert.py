@@ -132,8 +132,7 @@ def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings
 def stored_settings(path: Path) -> tuple[Preprocessing, SampleSettings]:
     """Return how a store was made, so that what is added is made alike."""
     with Store(path) as store:
-        cameras = tuple(store.sample_settings["cameras"])
-        return store.preprocessing, SampleSettings(**(store.sample_settings | {"cameras": cameras}))
+        return store.preprocessing, SampleSettings.stored(store.sample_settings)
 
 
 def _room(plan: Plan, old: Store | None, settings: SampleSettings) -> tuple[int, int]:

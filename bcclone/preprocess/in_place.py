@@ -10,6 +10,7 @@ from bcclone.file_samples import FileSamples
 from bcclone.images import Preprocessing
 from bcclone.preprocess.plan import Plan, make_plan, refuse_many_skips
 from bcclone.samples import SAMPLE, SampleSettings, assign_validation, sample_parts
+from bcclone.store import row_table
 
 
 def open_in_place(
@@ -29,4 +30,5 @@ def open_in_place(
         digest.update(source["sha256"].encode())
     digest.update(samples.tobytes())
     path = Path(plan.logs[0]).parent
-    return FileSamples(path, preprocessing, samples, plan.files, asdict(settings), digest.hexdigest()), plan
+    rows = row_table(plan.rows.drop(columns="extras"))
+    return FileSamples(path, preprocessing, samples, rows, plan.files, asdict(settings), digest.hexdigest()), plan

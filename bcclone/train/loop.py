@@ -59,9 +59,7 @@ def train(training: Training) -> Trained:
     if training.upkeep.tensorboard:
         board = TensorBoard(training.folder.path / "tensorboard", training.notify)
     with (
-        open_feed(
-            data, training.feed, settings.batch_size, settings.seed, settings.seq_length, settings.zero_share
-        ) as feed,
+        open_feed(data, training.feed, settings.drawn) as feed,
         open_validation_feed(data, _VALIDATION_BATCH // settings.seq_length, settings.seq_length) as validation,
         board as opened,
     ):

@@ -3,6 +3,9 @@
 import re
 from dataclasses import dataclass
 
+from bcclone.augment.settings import AugmentSettings
+from bcclone.feed.settings import DrawSettings
+
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
 HUBER_DELTA = 0.1  # errors beyond it count linearly; the usual 1 would make it half of mse for any steering
@@ -10,8 +13,8 @@ _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """What decides the weights that a training ends with, besides the samples and their order.
+class TrainSettings(AugmentSettings):
+    """What decides the weights that a training ends with, besides the samples; how these are varied is part of it.
 
     epochs: passes over the samples, 0 for as many as `time` allows; time: seconds after which training ends, 0 for
     no limit; schedule: how the learning rate falls from `learning_rate` in the course of the training; warmup:
@@ -40,6 +43,7 @@ class TrainSettings:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("loss", self.loss, LOSSES)
         for name, least, most, expected in (
@@ -60,6 +64,11 @@ class TrainSettings:
             raise ValueError(f"zero share {self.zero_share:g}, expected more than 0, up to 1")
         if not self.epochs and not self.time:
             raise ValueError("epochs 0 means as many as the time allows, but no time is given; give --time")
+
+    @property
+    def drawn(self) -> DrawSettings:
+        """Return what a feed gives of the samples."""
+        return DrawSettings(self.batch_size, self.seed, self.seq_length, self.zero_share, self)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from bcclone.bench import Measure
 from bcclone.bench.feeds.alone import alone
 from bcclone.bench.feeds.meter import used_memory
 from bcclone.feed.opening import open_feed
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.samples import SAMPLE, SampleSettings, sample_parts
 from bcclone.store import Store, StoreWriter, row_frame, row_table
 
@@ -60,7 +60,7 @@ def _repeated(rows: pd.DataFrame, times: int) -> pd.DataFrame:
 def measure_table_memory(path: Path) -> TableMemory:
     """Open a store and run an epoch of the feed in this process, which should be a fresh one."""
     before = used_memory()
-    with Store(path) as store, open_feed(store, FeedSettings(feed=_FEED), _BATCH, 0) as feed:
+    with Store(path) as store, open_feed(store, FeedSettings(feed=_FEED), DrawSettings(_BATCH)) as feed:
         samples, most = 0, 0.0
         with feed.epoch(1) as batches:
             for number, batch in enumerate(batches):

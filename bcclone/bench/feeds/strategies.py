@@ -11,7 +11,7 @@ from bcclone.bench.feeds.jpeg_samples import RecordingGone
 from bcclone.bench.feeds.race import Race, Taken
 from bcclone.errors import UserError
 from bcclone.feed.opening import TrainingData, open_feed
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.preprocess import open_in_place
 from bcclone.samples import SampleSettings
 from bcclone.store import Store
@@ -19,7 +19,8 @@ from bcclone.store import Store
 
 def deliver(settings: FeedSettings, race: Race, taken: Taken) -> None:
     """Hand over batches, epoch after epoch, until there are enough."""
-    with _opened(settings, race) as data, open_feed(data, settings, race.batch_size, race.seed) as feed:
+    drawn = DrawSettings(race.batch_size, race.seed)
+    with _opened(settings, race) as data, open_feed(data, settings, drawn) as feed:
         for epoch in itertools.count(1):
             with feed.epoch(epoch) as batches:
                 for batch in batches:
@@ -36,7 +37,7 @@ def _opened(settings: FeedSettings, race: Race) -> Iterator[TrainingData]:
             yield store
             return
         logs = tuple(str(recording["path"]) for recording in store.recordings)
-        made = SampleSettings(**(store.sample_settings | {"cameras": tuple(store.sample_settings["cameras"])}))
+        made = SampleSettings.stored(store.sample_settings)
     try:
         data, _ = open_in_place(logs, store.preprocessing, made)
     except UserError as error:

@@ -4,7 +4,7 @@ Both train in this process, in turns, on networks of their own.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -20,16 +20,20 @@ from bcclone.train.prepare import prepare
 from bcclone.train.settings import TrainSettings
 from bcclone.train.step import Trainer
 
-_WAIT_BAR_PERCENT, _RATE_BAR_PERCENT = 2.0, 95.0
+_WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _VARIED_BAR_PERCENT = 2.0, 95.0, 90.0
 _WARM_STEPS = 20
 _LEARNING_RATE = TrainSettings().learning_rate
 
 
 @dataclass(frozen=True)
 class TrainingTurn:
-    """Samples a second of training on the feed and on one repeated batch; share of the time the feed was awaited."""
+    """Samples a second of training on the feed, on it without varying the samples, and on one repeated batch.
+
+    waited: share of the time the feed was awaited.
+    """
 
     fed: float
+    unvaried: float
     repeated: float
     waited: float
 
@@ -40,7 +44,12 @@ def measure_training(path: Path, steps: int, rounds: int) -> list[TrainingTurn]:
     TensorFlow should have been loaded before. A turn on the feed begins an epoch; the wait for its first batch counts.
     """
     settings = TrainSettings()
-    with Store(path) as store, open_feed(store, FeedSettings(), settings.batch_size, settings.seed) as feed:
+    unvaried = replace(settings, augment=False)
+    with (
+        Store(path) as store,
+        open_feed(store, FeedSettings(), settings.drawn) as feed,
+        open_feed(store, FeedSettings(), unvaried.drawn) as plain,
+    ):
         trainer = prepare(store, settings)
         with feed.epoch(1) as batches:
             first = next(iter(batches))
@@ -52,7 +61,8 @@ def measure_training(path: Path, steps: int, rounds: int) -> list[TrainingTurn]:
         turns = []
         for epoch in range(2, rounds + 2):
             fed, waited = _train_on_feed(trainer, feed, epoch, steps)
-            turns.append(TrainingTurn(fed, _train_repeatedly(model, images, steering, steps), waited))
+            without, _ = _train_on_feed(trainer, plain, epoch, steps)
+            turns.append(TrainingTurn(fed, without, _train_repeatedly(model, images, steering, steps), waited))
         return turns
 
 
@@ -83,14 +93,17 @@ def _train_repeatedly(model: keras.Model, images: np.ndarray, steering: np.ndarr
 def judge_training(turns: list[TrainingTurn]) -> list[Measure]:
     """Return the medians of the turns, and of their ratios."""
     waited = 100 * float(np.median([turn.waited for turn in turns]))
-    share = 100 * float(np.median([turn.fed / turn.repeated for turn in turns]))
+    share = 100 * float(np.median([turn.unvaried / turn.repeated for turn in turns]))
+    varied = 100 * float(np.median([turn.fed / turn.unvaried for turn in turns]))
     return [
         Measure("training on the default feed", float(np.median([turn.fed for turn in turns])), "samples/s"),
+        Measure("the same, samples not varied", float(np.median([turn.unvaried for turn in turns])), "samples/s"),
         Measure(
             "train_on_batch, one batch again and again",
             float(np.median([turn.repeated for turn in turns])),
             "samples/s",
         ),
-        Measure("training to train_on_batch", share, "%", _RATE_BAR_PERCENT),
+        Measure("training on varied samples to the same unvaried", varied, "%", _VARIED_BAR_PERCENT),
+        Measure("training on unvaried samples to train_on_batch", share, "%", _RATE_BAR_PERCENT),
         Measure("training time spent waiting for data", waited, "%", _WAIT_BAR_PERCENT, least=False),
     ]

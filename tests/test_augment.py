@@ -1,0 +1,188 @@
+"""Samples -> varied samples: what moves, what the steering does, and that nothing but the seed decides."""
+
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.augment.settings import AugmentSettings
+from bcclone.augment.variation import Instants, Variation
+from bcclone.augment.viewpoint import Cameras, Viewpoint, draw_viewpoints
+from bcclone.feed.opening import open_feed
+from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
+from bcclone.images import PRESETS, Preprocessing
+from bcclone.labels import Correction
+from bcclone.store import Store
+from bcclone.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
+
+NOTHING = AugmentSettings(True, 0, 0, 0, 0, 0, 0, 0, 0)
+EVERYTHING = AugmentSettings(shadows=1, blur=1, noise=1, patches=1)
+
+
+def pictures(count, seed=0, preprocessing=Preprocessing()):
+    """Smooth pictures, that a warp does not turn into noise."""
+    random = np.random.default_rng(seed)
+    frames = [cv2.resize(random.integers(0, 256, (10, 20, 3), np.uint8), (320, 160)) for _ in range(count)]
+    return np.stack([preprocessing.apply(frame) for frame in frames])
+
+
+def varied(settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=Preprocessing()):
+    count, into = len(images), np.empty_like(images)
+    steering = np.zeros((count, 1), np.float32) if steering is None else steering
+    flipped = np.zeros(count, np.bool_) if flipped is None else flipped
+    instants = Instants(flipped, np.full(count, 12.0, np.float32))
+    return into, Variation(settings, preprocessing).vary(images, steering, instants, seed, into)
+
+
+@pytest.mark.parametrize("viewpoint", [Viewpoint(0.5, 0.0, 0.0), Viewpoint(0.0, 0.05, 0.0), Viewpoint(0.4, 0.05, 0.0)])
+def test_a_camera_to_the_right_or_turned_to_the_right_steers_to_the_left(viewpoint):
+    assert viewpoint.steering_change(12.0) < 0
+    mirrored = Viewpoint(-viewpoint.beside_m, -viewpoint.turned, 0.0)
+    assert mirrored.steering_change(12.0) == pytest.approx(-viewpoint.steering_change(12.0))
+
+
+def test_nodding_changes_no_steering():
+    assert Viewpoint(0.0, 0.0, 0.1).steering_change(12.0) == 0
+
+
+def test_a_camera_where_a_side_camera_is_steers_as_that_one_is_corrected():
+    correction, speed = Correction(), np.array([30.0])
+    viewpoint = Viewpoint(MOUNTS["left"][0], 0.0, 0.0)
+    (ahead,) = correction.lookahead_m(speed)
+    assert viewpoint.steering_change(ahead) == pytest.approx(correction.of_camera("left", speed)[0])
+
+
+@pytest.mark.parametrize(("beside_m", "degrees"), [(1.0, 0.0), (0.0, 8.0), (-1.5, 8.0), (1.0, 8.0)])
+def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_keeps_it_there(beside_m, degrees):
+    axle, heading, ahead, step = beside_m, math.radians(degrees), 12.0, 0.2
+    for _ in range(round(60 / step)):
+        camera = axle + CAMERA_AHEAD_M * math.sin(heading)
+        steering = Viewpoint(camera, heading, 0.0).steering_change(ahead)
+        curvature = YAW_GAIN * math.tan(math.radians(FULL_LOCK_DEGREES * steering)) / WHEELBASE_M
+        heading += curvature * step
+        axle += math.sin(heading) * step
+        assert abs(axle) < abs(beside_m) + 1.5
+    assert abs(axle) < 0.05
+    assert abs(heading) < 0.01
+
+
+def test_a_mirror_image_is_moved_as_its_original_is_to_the_other_side():
+    cameras, (image,) = Cameras(Preprocessing()), pictures(1)
+    mirror = np.ascontiguousarray(image[:, ::-1])
+    plain = cameras.view(image, Viewpoint(-0.4, -0.04, 0.01), flipped=False)
+    other = cameras.view(mirror, Viewpoint(0.4, 0.04, 0.01), flipped=True)
+    assert np.abs(other[:, ::-1].astype(int) - plain).mean() < 0.5
+
+
+def test_a_camera_that_nods_down_sees_the_road_higher_up():
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[90] = 255
+    view = Cameras(Preprocessing()).view(image, Viewpoint(0.0, 0.0, math.radians(2)), flipped=False)
+    row = view[:, 64, 0].astype(float)
+    assert (row * np.arange(128)).sum() / row.sum() < 88
+
+
+def test_viewpoints_stay_within_what_the_cameras_show():
+    found = draw_viewpoints(np.random.default_rng(0), 5000, 0.4, 3.0, 0.7)
+    assert max(abs(viewpoint.beside_m) for viewpoint in found) <= 0.4
+    assert max(abs(viewpoint.turned) for viewpoint in found) <= math.radians(9.001)
+    assert np.degrees(np.std([viewpoint.turned for viewpoint in found])) == pytest.approx(3.0, rel=0.1)
+
+
+def test_nothing_to_vary_leaves_images_and_steering_as_they_are():
+    images, steering = pictures(4), np.array([[0.5], [-1], [0], [0.25]], np.float32)
+    same, kept = varied(NOTHING, images, steering)
+    np.testing.assert_array_equal(same, images)
+    np.testing.assert_array_equal(kept, steering)
+
+
+@pytest.mark.parametrize("name", ["look", "shadows", "blur", "noise", "patches"])
+def test_each_look_changes_the_image_and_not_the_steering(name):
+    images, steering = pictures(4), np.full((4, 1), 0.25, np.float32)
+    changed, kept = varied(replace(NOTHING, **{name: 1.0}), images, steering)
+    assert all((new != old).mean() > 0.01 for new, old in zip(changed, images, strict=True))
+    np.testing.assert_array_equal(kept, steering)
+
+
+@pytest.mark.parametrize(("name", "value"), [("shift_m", 1.0), ("turn_degrees", 4.0)])
+def test_each_movement_changes_image_and_steering(name, value):
+    images, steering = pictures(4), np.zeros((4, 1), np.float32)
+    changed, moved = varied(replace(NOTHING, **{name: value}), images, steering)
+    assert all((new != old).mean() > 0.01 for new, old in zip(changed, images, strict=True))
+    assert (moved != 0).all()
+
+
+def test_steering_stays_within_full_lock():
+    _, steering = varied(AugmentSettings(), pictures(64), np.full((64, 1), 0.99, np.float32))
+    assert steering.max() == 1.0
+
+
+def test_the_frames_of_a_window_are_varied_alike():
+    window = np.repeat(pictures(3)[:, np.newaxis], 2, axis=1)
+    changed, _ = varied(EVERYTHING, window)
+    np.testing.assert_array_equal(changed[:, 0], changed[:, 1])
+    assert (changed[0] != changed[1]).any()
+
+
+def test_images_in_other_colours_change_as_much_as_those_in_rgb():
+    yuv = PRESETS["nvidia-66x200-yuv"]
+    rgb = replace(yuv, color="RGB")
+    settings = replace(NOTHING, look=1.0)
+    in_rgb, _ = varied(settings, pictures(4, preprocessing=rgb), preprocessing=rgb)
+    in_yuv, _ = varied(settings, pictures(4, preprocessing=yuv), preprocessing=yuv)
+    expected = np.stack([yuv.convert_colors(image) for image in in_rgb])
+    assert np.abs(in_yuv.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("shift_m", -0.1), ("turn_degrees", 90), ("look", math.nan), ("shadows", 1.5), ("noise", -1)]
+)
+def test_a_setting_out_of_its_range_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name.replace('_', ' ')} .*, expected 0 to"):
+        AugmentSettings(**{name: value})
+
+
+def batches_of(store, strategy="hdf5-shuffle", epoch=1, start=0, seed=3):
+    drawn = DrawSettings(16, seed, augment=AugmentSettings())
+    with open_feed(store, FeedSettings(strategy, workers=2), drawn) as feed, feed.epoch(epoch, start) as batches:
+        return [(np.array(batch.images), np.array(batch.steering)) for batch in batches]
+
+
+def assert_same(found, expected):
+    for (images, steering), (others, labels) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(images, others)
+        np.testing.assert_array_equal(steering, labels)
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("files", "hdf5", "hdf5-chunks")])
+def test_every_feed_that_shuffles_gives_the_same_variations(simulated_store, strategy):
+    with Store(simulated_store) as store:
+        assert_same(batches_of(store, strategy), batches_of(store))
+
+
+def test_a_resumed_epoch_goes_on_with_the_variations_it_would_have_had(simulated_store):
+    with Store(simulated_store) as store:
+        assert_same(batches_of(store, start=48), batches_of(store)[3:])
+
+
+def test_each_epoch_and_each_seed_varies_a_sample_in_another_way(simulated_store):
+    def looks(**options):
+        found = batches_of(store, **options)
+        return np.sort(np.concatenate([images.reshape(len(images), -1).sum(axis=1) for images, _ in found]))
+
+    with Store(simulated_store) as store:
+        first = looks()
+        assert not np.array_equal(first, looks(epoch=2))
+        assert not np.array_equal(first, looks(seed=4))
+        assert np.array_equal(first, looks())
+
+
+def test_an_error_of_the_feed_below_is_raised_and_its_threads_end(simulated_store):
+    with Store(simulated_store) as store:
+        drawn = DrawSettings(16, augment=AugmentSettings())
+        with open_feed(store, FeedSettings(), drawn) as feed:
+            feed._feed._epochs = replace(feed._epochs, size=10**6)
+            with pytest.raises(Exception, match="out of bounds|index"), feed.epoch(1) as batches:
+                list(batches)
