@@ -43,7 +43,7 @@ class Warp:
         """Return the same warp between what is made of views and frames.
 
         view, frame: (3, 3), what takes pixels (column, row, 1) of a camera frame there: Preprocessing.pixels for
-        prepared images, flip_pixels() @ that for their mirror images, np.eye(3) for the frames themselves.
+        prepared images, flip_pixels() @ that for mirror images, np.eye(3) for the frames themselves.
         """
         back = np.linalg.inv(view)
         return Warp(frame @ self.ground @ back, frame @ self.sky @ back, self.horizon @ back)
@@ -77,18 +77,21 @@ class Warp:
         return np.asarray(rows <= row_of_horizon, np.bool_)
 
 
-def warp_to(beside_m: float, turned: float, ahead_m: float = 0.0, nodded: float = 0.0) -> Warp:
+def warp_to(beside_m: float, turned: float, ahead_m: float = 0.0, nodded: float = 0.0, mirrored: bool = False) -> Warp:
     """Return the warp from a camera's frames to those of a camera so far to its right and ahead, turned and nodded.
 
     turned, nodded: radians, less than a quarter turn, to the right and down. Both look ahead from their car as the
-    simulator's three cameras do.
+    simulator's three cameras do. mirrored: the view is of the mirrored world, from the side that mirrors it; the
+    camera itself is not mirrored, so that it looks a little to the right and leans as it does in the car.
     """
     if not abs(turned) < math.pi / 2:
         raise ValueError(f"turned by {math.degrees(turned):g} degrees, expected less than 90")
     to_ray, to_pixel = _camera()
     rays = _about_down(turned) @ _about_right(-nodded) @ to_ray  # in the axes of the source camera's car
+    side = -1.0 if mirrored else 1.0
+    rays = np.diag([side, 1.0, 1.0]) @ rays
     nearer = np.eye(3)
-    nearer[:, 1] += np.array([beside_m, 0.0, ahead_m]) / HEIGHT_M
+    nearer[:, 1] += np.array([side * beside_m, 0.0, ahead_m]) / HEIGHT_M
     return Warp(to_pixel @ nearer @ rays, to_pixel @ rays, rays[1])
 
 

@@ -17,18 +17,19 @@ from bcclone.labels import Correction
 from bcclone.store import Store
 from bcclone.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
 
+OURS = Preprocessing()
 NOTHING = AugmentSettings(True, 0, 0, 0, 0, 0, 0, 0, 0)
 EVERYTHING = AugmentSettings(shadows=1, blur=1, noise=1, patches=1)
 
 
-def pictures(count, seed=0, preprocessing=Preprocessing()):
+def pictures(count, seed=0, preprocessing=OURS):
     """Smooth pictures, that a warp does not turn into noise."""
     random = np.random.default_rng(seed)
     frames = [cv2.resize(random.integers(0, 256, (10, 20, 3), np.uint8), (320, 160)) for _ in range(count)]
     return np.stack([preprocessing.apply(frame) for frame in frames])
 
 
-def varied(settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=Preprocessing()):
+def varied(settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=OURS):
     count, into = len(images), np.empty_like(images)
     steering = np.zeros((count, 1), np.float32) if steering is None else steering
     flipped = np.zeros(count, np.bool_) if flipped is None else flipped
@@ -68,12 +69,44 @@ def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_
     assert abs(heading) < 0.01
 
 
-def test_a_mirror_image_is_moved_as_its_original_is_to_the_other_side():
-    cameras, (image,) = Cameras(Preprocessing()), pictures(1)
-    mirror = np.ascontiguousarray(image[:, ::-1])
-    plain = cameras.view(image, Viewpoint(-0.4, -0.04, 0.01), flipped=False)
-    other = cameras.view(mirror, Viewpoint(0.4, 0.04, 0.01), flipped=True)
-    assert np.abs(other[:, ::-1].astype(int) - plain).mean() < 0.5
+def straight_road(beside_m=0.0):
+    """A straight road as the camera sees it, which is mounted 0.7 degrees to the right and leans by 1.1 (scene facts)."""
+    focal, height, down = 138.56, 1.278, math.atan2(79.5 - 59.4, 138.56)
+    turned, leans = math.radians(0.723), math.radians(-1.11)
+    sine, cosine = math.sin, math.cos
+    about_down = np.array([[cosine(turned), 0, sine(turned)], [0, 1, 0], [-sine(turned), 0, cosine(turned)]])
+    about_right = np.array([[1, 0, 0], [0, cosine(down), sine(down)], [0, -sine(down), cosine(down)]])
+    about_ahead = np.array([[cosine(leans), -sine(leans), 0], [sine(leans), cosine(leans), 0], [0, 0, 1]])
+    mount = about_down @ about_right @ about_ahead
+    image = np.full((160, 320, 3), 40, np.uint8)
+    for left, right in ((-3.4, -3.0), (3.0, 3.4), (-0.1, 0.1)):
+        corners = np.array([[left, 4], [left, 80], [right, 80], [right, 4]]) - (beside_m, 0)
+        rays = np.array([[x, height, z] for x, z in corners]) @ mount
+        pixels = rays[:, :2] / rays[:, 2:] * focal + (159.5, 79.5)
+        cv2.fillPoly(image, [np.round(pixels * 16).astype(np.int32)], (255, 255, 255), cv2.LINE_AA, 4)
+    return cv2.GaussianBlur(image, (0, 0), 1.5)
+
+
+def difference(first, second):
+    return np.abs(first.astype(int) - second)[62:150, 20:300].mean()
+
+
+@pytest.mark.parametrize("beside_m", [0.0, 0.5])
+def test_a_mirror_image_is_as_the_camera_that_there_is_would_see_the_mirrored_road(beside_m):
+    cameras = Cameras(PRESETS["carnd-160x320-rgb"])
+    mirror = np.ascontiguousarray(straight_road(beside_m)[:, ::-1])
+    expected = straight_road(-beside_m)
+    view = cameras.view(mirror, Viewpoint(0.0, 0.0, 0.0), flipped=True)
+    assert difference(view, expected) < 0.2 * difference(mirror, expected)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_view_from_beside_is_what_a_camera_there_sees_of_plain_and_mirrored_roads(flipped):
+    cameras, frame = Cameras(PRESETS["carnd-160x320-rgb"]), straight_road(0.1)
+    image = np.ascontiguousarray(frame[:, ::-1]) if flipped else frame
+    view = cameras.view(image, Viewpoint(0.5, 0.0, 0.0), flipped)
+    expected = straight_road(0.5 - 0.1 if flipped else 0.5 + 0.1)
+    assert difference(view, expected) < 0.2 * difference(image, expected)
 
 
 def test_a_camera_that_nods_down_sees_the_road_higher_up():

@@ -12,9 +12,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from bcclone.augment.settings import AugmentSettings
 from bcclone.commands import plots as command
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
+from bcclone.labels import Correction
 from bcclone.plots.figure import DPI, new_figure, save, show_image
 from bcclone.plots.history import Epoch, best_epoch, plot_history, read_history
 from bcclone.plots.recovery import returns, typical_speeds
@@ -75,11 +77,17 @@ def test_the_time_back_is_the_inverse_of_the_steering_back():
 
 
 def test_a_correction_takes_longer_where_the_car_is_slower_and_as_far():
-    slow, fast = returns(0.1, [10, 30])
+    slow, fast = returns(Correction(0.1), [10, 30])
     assert slow.seconds > 2 * fast.seconds
     assert slow.metres == pytest.approx(slow.seconds * 10 * MPH)
     assert slow.metres < fast.metres < 1.5 * slow.metres  # the lag of the yaw is longer where it is faster
     assert pytest.approx(np.mean(np.abs([MOUNTS["left"][0], MOUNTS["right"][0]]))) == SIDE_CAMERA_M
+
+
+def test_a_correction_by_geometry_takes_as_long_at_every_speed():
+    slow, fast = returns(Correction("auto", lookahead_seconds=0.8), [20, 30])
+    assert slow.correction > 1.5 * fast.correction
+    assert slow.seconds == pytest.approx(fast.seconds, rel=0.1)
 
 
 def test_the_speeds_drawn_are_the_recorded_one_and_others_that_differ_from_it():
@@ -107,17 +115,22 @@ def test_the_learning_rate_has_its_own_panel_only_where_it_changes(tmp_path):
         assert changed.height == 1.5 * same.height
 
 
-def table(*steering, camera=0, flipped=False):
+def table(*steering, camera=0, flipped=False, row=0):
     samples = np.zeros(len(steering), SAMPLE)
-    samples["steering"], samples["camera"], samples["flipped"] = steering, camera, flipped
+    samples["steering"], samples["camera"], samples["flipped"], samples["row"] = steering, camera, flipped, row
     return samples
+
+
+def recorded(*steering):
+    return np.array([(value,) for value in steering], [("steering", float)])
 
 
 def test_steering_is_counted_by_camera_with_its_correction_and_mirrored_samples_as_recorded():
     samples = np.concatenate([
-        table(0.0, 0.3), table(0.1, camera=1), table(-0.1, camera=1, flipped=True), table(-0.5, camera=2)
+        table(0.0), table(0.3, row=1), table(0.1, camera=1), table(-0.1, camera=1, flipped=True),
+        table(-0.5, camera=2, row=2),
     ])  # fmt: skip
-    figures = steering_counts(samples, correction=0.1)
+    figures = steering_counts(samples, recorded(0.0, 0.3, -0.4))
     places = {camera: np.repeat(EDGES[:-1] + 0.025, counts).tolist() for camera, counts in figures.counts.items()}
     assert places == {
         "center": pytest.approx([0.0, 0.3]), "left": pytest.approx([0.1, 0.1]), "right": pytest.approx([-0.5])
@@ -127,11 +140,12 @@ def test_steering_is_counted_by_camera_with_its_correction_and_mirrored_samples_
 
 
 def test_balancing_leaves_no_more_than_the_share_of_straight_samples_and_everything_else():
-    samples = table(*[0.0] * 90, *np.linspace(0.1, 0.5, 30))
-    left = steering_counts(balanced_samples(samples, 0.1, 0.25, seed=3), 0.1)
+    steering = (*[0.0] * 90, *np.linspace(0.1, 0.5, 30))
+    samples, rows = table(*steering, row=range(120)), recorded(*steering)
+    left = steering_counts(balanced_samples(samples, rows, 0.25, seed=3), rows)
     assert left.straight_share == 0.25
     assert left.total == 40
-    assert len(balanced_samples(samples, 0.1, 1.0, seed=3)) == 120
+    assert len(balanced_samples(samples, rows, 1.0, seed=3)) == 120
 
 
 def test_the_crop_that_is_shown_is_what_the_networks_own_layer_leaves(model_file, scenes):
@@ -198,12 +212,25 @@ def test_an_instants_variants_carry_the_steering_that_training_uses(scenes, stor
     recorded = store.samples["steering"][instants]
     assert np.all(np.diff(recorded) >= 0)
     variants = variants_of(scenes, instants[1])
-    expected = {"center": 0.0, "left": 0.1, "right": -0.1, "center,\n1 frame earlier": 0.0}
+    speed = store.rows["speed_mph"][store.samples["row"][instants[1]]]
+    correction = Correction()
     for variant in variants[:-1]:
-        assert variant.steering == pytest.approx(recorded[1] + expected[variant.title])
+        camera = variant.title.split(",")[0]
+        assert variant.steering == pytest.approx(recorded[1] + correction.of_camera(camera, np.array([speed]))[0])
     assert variants[-1].title == "center, mirrored"
     assert variants[-1].steering == pytest.approx(-recorded[1])
     assert np.array_equal(variants[-1].image, variants[0].image[:, ::-1])
+
+
+def test_variations_are_shown_with_the_steering_that_they_call_for(model_file, store):
+    from bcclone.plots.subject import Subject
+    from bcclone.plots.variants import varied_of
+
+    subject = Subject(model_file, store, augment=AugmentSettings(shift_m=1.0))
+    position = int(subject.scenes.instants(validation=False)[0])
+    variants = varied_of(subject, position)
+    assert len({variant.steering for variant in variants}) == len(variants) == 3
+    assert varied_of(replace(subject, augment=AugmentSettings(augment=False)), position) == []
 
 
 def test_every_prediction_stands_beside_the_steering_of_its_own_row(subject, store):

@@ -72,7 +72,11 @@ def defaults_of(name, settings, without):
 
 DEFAULTS = {
     **defaults_of("preprocess", SampleSettings(), without="flip"),
-    **{name: value for name, value in defaults_of("model", TrainSettings(), without="").items() if value is not False},
+    **{
+        name: value
+        for name, value in defaults_of("model", TrainSettings(), without="").items()
+        if not isinstance(value, bool)
+    },
     **{
         f"model --{name}": getattr(UpkeepSettings(), name.replace("-", "_"))
         for name in ("gpu-memory", "checkpoint-minutes", "checkpoint-steps")

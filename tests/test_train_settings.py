@@ -53,7 +53,7 @@ def test_what_a_run_writes_is_a_settings_file_that_gives_the_same(tmp_path):
     [
         ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean 'learning-rate'"),
         ("batchsize = 1", "did you mean 'batch-size'"),
-        ("zzz = 1", "known are batch-size, epochs"),
+        ("zzz = 1", "known are augment, shift-m"),
         ('epochs = "ten"', "epochs is 'ten', expected a whole number"),
         ("epochs = true", "expected a whole number"),
         ("epochs = 2.0", "expected a whole number"),

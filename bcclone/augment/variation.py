@@ -51,7 +51,7 @@ class Variation:
                 changed[place] += viewpoint.steering_change(float(instants.lookahead_m[place]))
             frames, views = (stack[place].reshape(-1, *images.shape[-3:]) for stack in (images, into))
             for frame, view in zip(frames, views, strict=True):
-                moved = self._cameras.view(frame, viewpoint, flipped) if settings.moves_camera else frame
+                moved = self._cameras.view(frame, viewpoint, flipped) if settings.moves_camera or flipped else frame
                 view[:] = self._changed_look(moved, np.random.default_rng(seeds[place]))
         return changed.clip(-1.0, 1.0)
 

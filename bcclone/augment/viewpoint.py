@@ -55,8 +55,10 @@ class Cameras:
         self._pixels = {False: plain, True: flip_pixels(preprocessing.width) @ plain}
 
     def view(self, image: Image, viewpoint: Viewpoint, flipped: bool) -> Image:
-        """Return the image, uint8 (height, width, 3), as seen from there; flipped: it is a mirror image."""
-        side = -1 if flipped else 1
-        warp = warp_to(side * viewpoint.beside_m, side * viewpoint.turned, nodded=viewpoint.nodded)
-        pixels = self._pixels[flipped]
-        return warp.through(pixels, pixels).apply(image, *self._size)
+        """Return the image, uint8 (height, width, 3), as seen from there; flipped: it is a mirror image.
+
+        The camera sits askew in its car. A mirror image, as it is, would be of one that sits askew the other way, and
+        between the two a network learns to drive beside its line; the view is of the camera that there is.
+        """
+        warp = warp_to(viewpoint.beside_m, viewpoint.turned, nodded=viewpoint.nodded, mirrored=flipped)
+        return warp.through(self._pixels[False], self._pixels[flipped]).apply(image, *self._size)

@@ -135,7 +135,7 @@ def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings, hist
 
         folder.plots.mkdir(exist_ok=True)
         best = load_model_file(folder.best_model)
-        draw_all(Subject(best, data, history, settings.seed, settings.zero_share), folder.plots)
+        draw_all(Subject(best, data, history, settings.seed, settings.zero_share, settings), folder.plots)
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         say(f"note: not all pictures could be drawn: {reason}; try: bcclone plots {folder.best_model} {data.path}")

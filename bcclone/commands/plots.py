@@ -6,9 +6,11 @@ that this model or these samples do not give are left out, and the reason is sai
 
 import argparse
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bcclone.augment.settings import AugmentSettings
 from bcclone.commands.options import add_json, add_preprocess, print_json, say
 from bcclone.commands.training_data import opened
 from bcclone.errors import UserError
@@ -60,7 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         _note_other_samples(file, data)
         _make(folder)
         share = _zero_share(file) if arguments.zero_share is None else arguments.zero_share
-        pictures = draw_all(Subject(file, data, history, arguments.seed, share), folder, arguments.only)
+        subject = Subject(file, data, history, arguments.seed, share, _augment(file))
+        pictures = draw_all(subject, folder, arguments.only)
     _show(pictures, folder, arguments.json)
     return 0
 
@@ -98,6 +101,13 @@ def _zero_share(file: "ModelFile") -> float:
     """Return which share of the samples could go straight on when the model was trained; 1 where it does not say."""
     settings = file.training.get("settings", {})
     return float(settings.get("zero_share", 1.0))
+
+
+def _augment(file: "ModelFile") -> AugmentSettings:
+    """Return how samples were varied when the model was trained; not at all where it does not say."""
+    settings = file.training.get("settings", {})
+    names = [field.name for field in fields(AugmentSettings)]
+    return AugmentSettings(**({"augment": False} | {name: settings[name] for name in names if name in settings}))
 
 
 def _make(folder: Path) -> None:

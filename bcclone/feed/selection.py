@@ -48,7 +48,11 @@ def straight_of(data: Samples, validation: bool = False, seq_length: int = 1) ->
 
 def instants_of(data: Samples, validation: bool = False, seq_length: int = 1) -> Instants:
     """Return what varying the selected samples needs to know of them."""
-    samples = _selected(data, validation, seq_length)
+    return instants_of_samples(data, _selected(data, validation, seq_length))
+
+
+def instants_of_samples(data: Samples, samples: SampleTable) -> Instants:
+    """Return what varying these samples needs to know of them."""
     corrections = SampleSettings.stored(data.sample_settings).corrections
     lookahead_m = corrections.lookahead_m(data.rows["speed_mph"][samples["row"]])
     return Instants(samples["flipped"].copy(), lookahead_m.astype(np.float32))

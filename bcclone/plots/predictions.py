@@ -23,7 +23,7 @@ _ROW_SECONDS, _ROWS = 25.0, 4
 
 @dataclass(frozen=True)
 class Predictions:
-    """Each of (instants,): when, seconds since 1970; the human's steering and the network's, -1 to 1."""
+    """Each of (instants,): when, seconds since 1970; the human's steering as recorded and the network's, -1 to 1."""
 
     seconds: Array
     human: Array
@@ -87,7 +87,8 @@ def predictions(subject: Subject) -> Predictions:
     network = np.concatenate(steering)
     if not np.isfinite(network).all():
         raise NotDrawn(f"the network's steering is no number at {int((~np.isfinite(network)).sum())} instants")
-    return Predictions(scenes.seconds(chosen), scenes.samples["steering"][chosen].astype(np.float64), network)
+    human = scenes.data.rows["steering"][scenes.samples["row"][chosen]]
+    return Predictions(scenes.seconds(chosen), np.asarray(human, np.float64), network)
 
 
 def rows_of_stretches(seconds: Array) -> list[list[tuple[float, Positions]]]:

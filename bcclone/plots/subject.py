@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.augment.settings import AugmentSettings
 from bcclone.decode import read_frame
 from bcclone.feed.opening import TrainingData
 from bcclone.images import BadImage, Image, Preprocessing
@@ -17,7 +18,6 @@ from bcclone.labels import Correction
 from bcclone.plots.history import Losses
 from bcclone.recording import CAMERAS
 from bcclone.recording.images_index import ImageIndex
-from bcclone.recording.row import time_of
 from bcclone.samples import SampleSettings, SampleTable
 from bcclone.store import Store
 
@@ -33,13 +33,17 @@ class NotDrawn(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """What pictures are made of. zero_share: the most of the samples that may go straight on; 1 leaves none out."""
+    """What pictures are made of.
+
+    zero_share: the most of the samples that may go straight on, 1 leaves none out; augment: how samples are varied.
+    """
 
     file: "ModelFile"
     data: TrainingData | None = None
     history: Sequence[Losses] = ()
     seed: int = 0
     zero_share: float = 1.0
+    augment: AugmentSettings = AugmentSettings(augment=False)
 
     @property
     def correction(self) -> Correction:
@@ -114,11 +118,7 @@ class Scenes:
 
     def seconds(self, positions: Positions) -> npt.NDArray[np.float64]:
         """Return when each instant was recorded, seconds since 1970."""
-        samples = self.samples[positions]
-        if isinstance(self.data, Store):
-            return np.asarray(self.data.rows["time_ms"][samples["row"]] / 1000.0)
-        names = [Path(self.data.files[frame]).name for frame in samples["frame"].tolist()]
-        return np.array([time_of(name) / 1000.0 for name in names])
+        return np.asarray(self.data.rows["time_ms"][self.samples["row"][positions]] / 1000.0)
 
     def speeds_mph(self) -> npt.NDArray[np.float64]:
         """Return the speeds at which the training was recorded."""

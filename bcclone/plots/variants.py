@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from bcclone.augment.variation import Variation
+from bcclone.feed.selection import instants_of_samples
 from bcclone.images import Image
 from bcclone.plots.figure import BLUE, GRAY, new_figure, save, show_image
 from bcclone.plots.subject import NotDrawn, Positions, Scenes, Subject
 from bcclone.recording import CAMERAS
 
+_VARIED = 3
 _QUANTILES = (0.02, 0.35, 0.65, 0.98)  # of the steering: a left bend, two that are nearly straight, a right bend
 
 
@@ -45,6 +48,18 @@ def variants_of(scenes: Scenes, position: int) -> list[Variant]:
     return [Variant(title, image, float(steering[place])) for (title, place), image in zip(there, images, strict=True)]
 
 
+def varied_of(subject: Subject, position: int) -> list[Variant]:
+    """Return the sample as on-line augmentation would change it, some times; none where it is off."""
+    if not subject.augment.augment:
+        return []
+    data, sample = subject.scenes.data, subject.scenes.samples[[position] * _VARIED]
+    images = subject.scenes.inputs(np.full(_VARIED, position), data.preprocessing)
+    into, steering = np.empty_like(images), sample["steering"][:, np.newaxis]
+    variation, instants = Variation(subject.augment, data.preprocessing), instants_of_samples(data, sample)
+    changed = variation.vary(images, steering, instants, (subject.seed, position), into)[:, 0]
+    return [Variant("varied", image, float(value)) for image, value in zip(into, changed, strict=True)]
+
+
 def _earlier(lag: int) -> str:
     return "1 frame earlier" if lag == 1 else f"{lag} frames earlier"
 
@@ -55,7 +70,8 @@ def plot_samples(subject: Subject, path: Path) -> None:
     instants = scenes.instants(validation=False)
     if not len(instants):
         raise NotDrawn("there are no training samples")
-    plot_variants([variants_of(scenes, position) for position in spread_instants(scenes, instants)], path)
+    chosen = spread_instants(scenes, instants)
+    plot_variants([variants_of(scenes, position) + varied_of(subject, position) for position in chosen], path)
 
 
 def plot_variants(grid: Sequence[Sequence[Variant]], path: Path) -> None:
