@@ -70,7 +70,7 @@ def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_
 
 
 def straight_road(beside_m=0.0):
-    """A straight road as the camera sees it, which is mounted 0.7 degrees to the right and leans by 1.1 (scene facts)."""
+    """A straight road as the camera sees it, mounted 0.7 degrees to the right and leaning by 1.1 (scene facts)."""
     focal, height, down = 138.56, 1.278, math.atan2(79.5 - 59.4, 138.56)
     turned, leans = math.radians(0.723), math.radians(-1.11)
     sine, cosine = math.sin, math.cos
