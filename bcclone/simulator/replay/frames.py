@@ -24,8 +24,8 @@ class Seen:
     """What the cameras saw in a row.
 
     centre: RGB uint8 (160, 320, 3), None where it cannot be read; cameras: camera -> RGBA uint8 (160, 320, 4), of those
-    that can. A is 255 where the picture shows the world; 0 on the bonnet and along the edge, so that an edge that is
-    repeated is known for what it is.
+    that can. A is 255 where the picture shows the world; 0 on the bonnet and along both sides, so that a side that is
+    repeated beyond its end is known for what it is.
     """
 
     centre: Image | None
@@ -65,5 +65,5 @@ def read_row(paths: Mapping[str, str]) -> Seen:
 def _shows_world(camera: str) -> npt.NDArray[np.uint8]:
     """Return 255 for the pixels of a camera that show the world, 0 for the others, (160, 320)."""
     shows = np.where(bonnet(camera)[0], 0, 255).astype(np.uint8)
-    shows[[0, -1]] = shows[:, [0, -1]] = 0
+    shows[:, [0, -1]] = 0
     return shows

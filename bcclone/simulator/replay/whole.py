@@ -88,7 +88,7 @@ class _Driver:
     def pass_row(self, seen: Seen) -> bool:
         """Drive from one row to the next; return whether the policy said what can be steered."""
         if seen.centre is not None:
-            self._look(seen)
+            self._look(seen, self._views.prepare(seen.centre))
         *said, on_real_frame = self._said
         self.steering.append(on_real_frame if seen.centre is not None else math.nan)
         if not all(map(math.isfinite, self._said)):
@@ -97,14 +97,14 @@ class _Driver:
             ride.advance(steering)
         return True
 
-    def _look(self, seen: Seen) -> None:
+    def _look(self, seen: Seen, centre: Image) -> None:
         """Let each ride, and the one that looks on, see and say; those that have seen the same share one answer."""
-        row, images = len(self.steering), dict[Pose, Image]()
+        row, images = len(self.steering), {Pose(): centre}
         begins = row == 0 or self._human.ends[row - 1]
         places = [*((ride.pose, ride.fresh) for ride in self.rides.values()), (Pose(), begins)]
         for number, (pose, fresh) in enumerate(places):
             if pose not in images:
-                images[pose] = self._views.view(seen, pose)
+                images[pose] = self._views.view(seen, pose, centre)
             before = () if fresh else self._windows[number]
             self._windows[number] = self._policy.window_after(before, images[pose])
         keys = [tuple(map(id, window)) for window in self._windows]

@@ -54,7 +54,7 @@ class Replay:
                 return self._state(ride.row, steering, self._image(ride.row))
             seen = read_row(self.human.images[ride.row])
             if seen.centre is not None:
-                return self._state(ride.row, steering, encode_jpeg(self._views.view(seen, ride.pose)))
+                return self._state(ride.row, steering, encode_jpeg(self._views.view(seen, ride.pose, seen.centre)))
             ride.advance(steering)
         return None
 
