@@ -17,6 +17,7 @@ from bcclone.images import Preprocessing
 from bcclone.samples import SAMPLE, SampleSettings
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import ExpertSettings
+from bcclone.simulator.replay import ReplaySettings
 from bcclone.store import Store
 from bcclone.train.settings import TrainSettings, UpkeepSettings
 from tests.conftest import ROOT
@@ -94,6 +95,8 @@ DEFAULTS = {
     "simulate --speed": ExpertSettings().speed_mph,
     "evaluate --speed": EvaluateSettings().speed_mph,
     "demo --speed": DemoSettings().speed_mph,
+    "replay --limit": ReplaySettings().limit_m,
+    "replay --part": "{:g}:{:g}".format(*ReplaySettings().part),
     "doctor --port": DriveSettings().port,
     "preprocess --cameras": ",".join(SampleSettings().cameras),
     "preprocess --size": Preprocessing().width,
