@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.car import Car
-from bcclone.vehicle import MOUNTS
+from bcclone.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
 
 Array = npt.NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class View:
 def view_of(car: Car, camera: str, shift_m: float = 0.0) -> View:
     """Return what `camera` (center, left or right) of the car looks from, moved `shift_m` to the right."""
     body = _yaw(car.heading) @ _pitch(car.pitch)
-    mount = np.array(MOUNTS[camera]) + (shift_m, 0.0, 0.0)
+    mount = np.array(MOUNTS[camera]) + (shift_m, ORIGIN_ABOVE_ROAD_M, 0.0)
     return View(np.array([car.x, car.y, car.z]) + body @ mount, body @ _MOUNT)
 
 

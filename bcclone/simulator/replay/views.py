@@ -11,10 +11,9 @@ from bcclone.images import Image, Preprocessing
 from bcclone.simulator.camera import bonnet
 from bcclone.simulator.replay.frames import Seen
 from bcclone.simulator.replay.ride import Pose
-from bcclone.vehicle import MOUNTS
+from bcclone.vehicle import CAMERA_AHEAD_M, MOUNTS
 from bcclone.view import warp_to
 
-_AHEAD_OF_AXLE_M = 2.6  # the centre camera, of the rear axle, which is what follows a path
 _KNOWN = 128  # of 255: most of the pixel was seen
 
 
@@ -49,7 +48,7 @@ class Views:
         """Return the network's input, uint8 (height, width, 3), from a pose; centre: that of the centre camera."""
         if pose == Pose():
             return centre
-        beside_m = pose.beside_m + _AHEAD_OF_AXLE_M * math.sin(pose.turned)
+        beside_m = pose.beside_m + CAMERA_AHEAD_M * math.sin(pose.turned)
         nearest, *others = sorted(seen.cameras, key=lambda camera: abs(beside_m - MOUNTS[camera][0]))
         view = self._from(nearest, seen, pose, self._whole)
         lacking = _unknown(view) & ~self._bonnet
@@ -69,8 +68,8 @@ class Views:
     def _from(self, camera: str, seen: Seen, pose: Pose, box: _Box) -> Image:
         """Return a part of the view made of one camera's frame, RGBA uint8 (height, width, 4)."""
         right, _, ahead = MOUNTS[camera]
-        beside_m = pose.beside_m + _AHEAD_OF_AXLE_M * math.sin(pose.turned) - right
-        ahead_m = MOUNTS["center"][2] - ahead - _AHEAD_OF_AXLE_M * (1 - math.cos(pose.turned))
+        beside_m = pose.beside_m + CAMERA_AHEAD_M * math.sin(pose.turned) - right
+        ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.turned))
         corner = np.array([[1.0, 0.0, -box.left], [0.0, 1.0, -box.top], [0.0, 0.0, 1.0]])
         warp = warp_to(beside_m, pose.turned, ahead_m).through(corner @ self._preprocessing.pixels, np.eye(3))
         return warp.apply(seen.cameras[camera], box.width, box.height)
