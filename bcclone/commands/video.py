@@ -17,14 +17,14 @@ from bcclone.errors import UserError
 if TYPE_CHECKING:
     from bcclone.video import ClipSettings, Onlooker
 
-_EACH_ONCE_FPS = 60.0
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="what drive.py recorded, or a recording")
     parser.add_argument(
-        "--fps", type=_fps, help="frames a second, or 'real' for the speed as driven (60; of a GIF or two runs real)"
+        "--fps",
+        type=_fps,
+        help="frames a second, each once; 'real' or 'real:N' for the speed as driven (60; GIF, two runs: real)",
     )
     parser.add_argument(
         "--range", dest="span", type=_span, default=(0.0, math.inf), metavar="A:B", help="from second A to B (all)"
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, help="with --overlay: what this model steers, and which pixels decide")
     add_preprocess(parser)
     parser.add_argument("--side-by-side", type=Path, metavar="RUN2", help="a second run beside it, in step by time")
+    parser.add_argument("--width", type=int, metavar="PIXELS", help="of each run's picture (what suits the clip)")
     parser.add_argument("-o", "--output", type=Path, help="the clip to write, .mp4 or .gif (RUN.mp4)")
     add_json(parser)
 
@@ -65,15 +66,15 @@ def _settings(arguments: argparse.Namespace) -> "ClipSettings":
 
     folder, second = arguments.run_folder, arguments.side_by_side
     output = arguments.output or _beside(folder)
-    fps = arguments.fps
-    if fps is None:
-        fps = math.nan if second or output.suffix == ".gif" else _EACH_ONCE_FPS
+    fps, real_time = arguments.fps or (None, bool(second) or output.suffix == ".gif")
     return build(
         ClipSettings,
         (folder, second) if second else (folder,),
         output,
-        fps=None if math.isnan(fps) else fps,
+        fps=fps,
+        real_time=real_time,
         span=build(Span, *arguments.span),
+        width=arguments.width,
         overlay=arguments.overlay,
     )
 
@@ -99,17 +100,18 @@ def _beside(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.mp4")
 
 
-def _fps(text: str) -> float:
-    """Return frames a second; NaN for the speed as driven."""
+def _fps(text: str) -> tuple[float | None, bool]:
+    """Return the pictures a second, None for what suits, and whether they keep the speed as driven."""
+    real, colon, number = text.rpartition(":") if ":" in text else ("", "", text)
     if text == "real":
-        return math.nan
+        return None, True
     try:
-        fps = float(text)
+        fps = float(number)
     except ValueError:
         fps = 0.0
-    if not 1 <= fps <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 to 1000, or 'real'")
-    return fps
+    if not 1 <= fps <= 1000 or real not in ("", "real") or (colon and not real):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 to 1000, 'real', or 'real:N'")
+    return fps, bool(real)
 
 
 def _span(text: str) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Run folder -> clip: `frames`, `facts` (what is known of them) -> `overlay` -> `lane` -> `encode`; `clip` is the whole.
+"""Run folder -> clip: `frames`, `facts` (what is known of them) -> `overlay` -> `lane` -> `encode`; `clip`: the whole.
 
 TensorFlow is not loaded here: a model that is asked comes from outside, as an `Onlooker`.
 """

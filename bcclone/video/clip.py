@@ -10,13 +10,10 @@ from bcclone.images import Image
 from bcclone.video.encode import encode
 from bcclone.video.facts import Facts, read_facts, time_frames
 from bcclone.video.frames import find_frames
-from bcclone.video.lane import Lane, Onlooker
+from bcclone.video.lane import Lane, Look, Onlooker
 from bcclone.video.overlay import beside, make_overlay
 from bcclone.video.settings import ClipSettings
 from bcclone.video.timeline import at_ticks, each_once, ticks
-
-# pixels, of one run with an overlay: (alone, side by side)
-_WIDTHS = {".mp4": (640, 480), ".gif": (480, 320)}
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ def make_clip(settings: ClipSettings, onlookers: Sequence[Onlooker] = ()) -> Cli
         raise _nothing_within(settings, lanes)
 
     def drawn(numbers: Sequence[int]) -> Iterator[Image | None]:
-        return _drawn(lanes, [[of_lane[number] for number in numbers] for of_lane in places], settings.fps is None)
+        return _drawn(lanes, [[of_lane[number] for number in numbers] for of_lane in places], settings.real_time)
 
     with atomic.replacing(settings.output) as temporary:
         count = encode(temporary, drawn, total, settings)
@@ -58,17 +55,17 @@ def _open_lane(settings: ClipSettings, number: int, onlookers: Sequence[Onlooker
     folder = settings.runs[number]
     frames = find_frames(folder)
     if not settings.overlay:
-        return Lane(frames, Facts(time_frames(frames), ""))
+        return Lane(frames, Facts(time_frames(frames), ""), Look(settings.run_width, settings.is_gif))
     facts = read_facts(frames)
-    width = _WIDTHS[settings.output.suffix][len(settings.runs) - 1]
     onlooker = onlookers[number] if onlookers else None
+    width = settings.run_width or frames.size[0]
     overlay = make_overlay(folder.resolve().name, width, facts, frames.size, onlooker is not None)
-    return Lane(frames, facts, overlay, onlooker)
+    return Lane(frames, facts, Look(width, settings.is_gif, overlay), onlooker)
 
 
 def _places(settings: ClipSettings, lanes: Sequence[Lane]) -> list[list[int]]:
     """Return for each run the frame of each picture of the clip; where it is over, the place behind its last one."""
-    if settings.fps is not None:
+    if not settings.real_time:
         return [each_once(lanes[0].facts.seconds, settings.span).tolist()]
     longest = max(float(lane.facts.seconds[-1]) for lane in lanes)
     moments = ticks(longest, settings.span, settings.rate)

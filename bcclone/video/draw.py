@@ -31,7 +31,7 @@ def text(picture: Image, words: str, at: tuple[int, int], size: int, color: Colo
         alpha = glyphs[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left, None]
         under = picture[rows, columns]
         under[:] = (under.astype(np.uint16) * (255 - alpha) + np.array(color, np.uint16) * alpha + 127) // 255
-    return left + glyphs.shape[1]
+    return left + int(glyphs.shape[1])
 
 
 def text_width(words: str, size: int) -> int:

@@ -16,9 +16,9 @@ from bcclone.video.settings import ClipSettings
 
 # yuv420p is what players know; with the index in front a page can begin to play before all of the file has come
 _H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "21", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
-_PALETTE_COLORS, _PALETTE_PICTURES = 128, 24
-# what did not change is left out; a fixed pattern does not flicker from picture to picture, as scattered errors do
-_DITHER = "paletteuse=dither=bayer:bayer_scale=4:diff_mode=rectangle"
+_PALETTE_COLORS, _PALETTE_PICTURES = 64, 24
+# dots that stand for colours in between would cost more bytes than the colours; what did not change is left out
+_WITH_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
 _GIF_END = b";"
 
 Drawn = Callable[[Sequence[int]], Iterator[Image | None]]
@@ -43,7 +43,7 @@ def encode(path: Path, drawn: Drawn, total: int, settings: ClipSettings) -> int:
         choose = ("-vf", f"palettegen=max_colors={_PALETTE_COLORS}")
         if not _write(palette, drawn(some), 0, settings.rate, choose):
             return 0
-        options = ("-i", str(palette), "-lavfi", _DITHER, "-loop", "0")
+        options = ("-i", str(palette), "-lavfi", _WITH_PALETTE, "-loop", "0")
         count = _write(path, drawn(everything), total, settings.rate, options)
     with path.open("rb") as file:
         file.seek(-1, 2)

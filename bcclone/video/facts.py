@@ -44,21 +44,24 @@ def time_frames(frames: Frames) -> Seconds:
 def read_facts(frames: Frames) -> Facts:
     """Return all that the folder tells of its frames; raises UserError for a table that cannot be read."""
     trace, answers = read_trace(frames.folder), read_answers(frames.folder)
+    names = _base_names(frames)
     log, notes = _read_log(frames)
-    points = [trace.get(name) for name in _base_names(frames)]
-    tracks = {point.track for point in points if point}
-    there = len(tracks) == 1  # of runs on two tracks neither map is right
+    steering, speed_mph = (_column([log.get(name, {}).get(column) for name in names]) for column in _OF_LOG)
+    points = [trace.get(name) for name in names]
     beside, x, z = (
         _column([None if point is None else getattr(point, name) for point in points])
         for name in ("cross_track_m", "x_m", "z_m")
     )
+    tracks = {point.track for point in points if point}
+    there = len(tracks) == 1  # of runs on two tracks neither map is right
     return Facts(
         _seconds(frames, trace),
         "human" if frames.are_of_a_recording else "sent",
-        *(_column([log.get(name, {}).get(column) for name in _base_names(frames)]) for column in _OF_LOG),
-        latency_ms=_column([answers.get(name) for name in _base_names(frames)]),
+        steering,
+        speed_mph,
+        _column([answers.get(name) for name in names]),
         cross_track_m=beside if there else None,
-        track=next(iter(tracks)) if there else None,
+        track=tracks.pop() if there else None,
         places=np.column_stack([x, z]) if there and x is not None and z is not None else None,
         notes=notes,
     )

@@ -23,4 +23,4 @@ def heat(frame: Image, mask: Mask) -> Image:
     opacity = np.take(_OPACITY, level, axis=0)
     gray = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     faint = cv2.addWeighted(frame, _COLOR_KEPT, gray, _GRAY_KEPT, 0)
-    return cv2.convertScaleAbs(faint * (1 - opacity) + np.take(_GLOW, level, axis=0))
+    return np.asarray(faint * (1 - opacity) + np.take(_GLOW, level, axis=0), np.uint8)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from bcclone.errors import UserError
@@ -14,6 +15,7 @@ from bcclone.video.frames import Frames
 from bcclone.video.moment import Mask, Moment
 from bcclone.video.overlay import Overlay, moment_of
 
+_SMOOTHING = (7, 60.0, 5.0)  # pixels across, and how far in brightness and in pixels neighbours count
 _GAP_SECONDS = 1.0  # a longer one ends an episode: the next frame does not follow on the last one
 
 
@@ -33,12 +35,32 @@ class Onlooker(Protocol):
 
 
 @dataclass(frozen=True)
+class Look:
+    """How frames are shown. width: in pixels, None for their own; smooth: without the speckle that a GIF would spend
+    most of its bytes on; overlay: None shows the frames alone."""
+
+    width: int | None = None
+    smooth: bool = False
+    overlay: Overlay | None = None
+
+    def draw(self, frame: Image, moment: Moment) -> Image:
+        """Return the picture of a frame, RGB uint8 (height, width, 3)."""
+        shown = _smoothed(frame) if self.smooth else frame
+        if self.overlay is not None:
+            return self.overlay.draw(shown, moment)
+        if self.width is None:
+            return shown
+        height = round(frame.shape[0] * self.width / frame.shape[1])
+        return np.asarray(cv2.resize(shown, (self.width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+@dataclass(frozen=True)
 class Lane:
-    """A run as it is shown. overlay: None shows its frames alone; onlooker: the model whose opinion is drawn."""
+    """A run as it is shown. onlooker: the model whose opinion is drawn."""
 
     frames: Frames
     facts: Facts
-    overlay: Overlay | None = None
+    look: Look
     onlooker: Onlooker | None = None
 
     @property
@@ -59,7 +81,7 @@ class Lane:
                 picture = self._draw_ended(last)
             elif (frame := self.frames.decode(place)) is not None:
                 last = frame, watch.moment(place, frame)
-                picture = self._draw(*last)
+                picture = self.look.draw(*last)
             elif not hold:
                 picture = None
             for _ in repeats:
@@ -68,15 +90,12 @@ class Lane:
     def blank(self) -> Image:
         """Return the picture of a frame that is not there."""
         width, height = self.frames.size
-        return self._draw(np.zeros((height, width, 3), np.uint8), Moment(0.0))
-
-    def _draw(self, frame: Image, moment: Moment) -> Image:
-        return frame if self.overlay is None else self.overlay.draw(frame, moment)
+        return self.look.draw(np.zeros((height, width, 3), np.uint8), Moment(0.0))
 
     def _draw_ended(self, last: tuple[Image, Moment] | None) -> Image:
         if last is None:
             return self.blank()
-        return self._draw(last[0], replace(last[1], ended=True))
+        return self.look.draw(last[0], replace(last[1], ended=True))
 
 
 class _Watch:
@@ -114,3 +133,7 @@ class _Watch:
             if between < place and (frame := self._frames.decode(between)) is not None:
                 self._onlooker.steer(frame)
         self._seen = place
+
+
+def _smoothed(frame: Image) -> Image:
+    return np.asarray(cv2.bilateralFilter(cv2.medianBlur(frame, 3), *_SMOOTHING), np.uint8)

@@ -1,13 +1,15 @@
 """Frame, moment -> the picture of a clip with all that is known drawn onto it. No files, no state."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from bcclone.errors import UserError
 from bcclone.images import Image
+from bcclone.recording.beside import TRACE
 from bcclone.video.draw import GROUND, WHITE, dim, text, text_width
-from bcclone.video.facts import Facts
+from bcclone.video.facts import Array, Facts
 from bcclone.video.heat import heat
 from bcclone.video.moment import Moment
 from bcclone.video.panel import Panel
@@ -32,7 +34,8 @@ class Overlay:
         lit = frame if moment.mask is None else heat(frame, moment.mask)
         height = round(frame.shape[0] * self.width / frame.shape[1])
         whole = np.empty((height + self.panel.height, self.width, 3), np.uint8)
-        picture = cv2.resize(lit, (self.width, height), dst=whole[:height], interpolation=cv2.INTER_CUBIC)
+        picture = whole[:height]
+        cv2.resize(lit, (self.width, height), dst=picture, interpolation=cv2.INTER_CUBIC)
         if moment.ended:
             dim(picture, _ENDED)
         title = f"{self.name}   {moment.seconds:.1f} s{'   ended' if moment.ended else ''}"
@@ -50,8 +53,13 @@ def make_overlay(name: str, width: int, facts: Facts, size: tuple[int, int], mod
     model: whether a model is asked, too."""
     road_half_m, track_map = None, None
     if facts.track is not None and facts.places is not None:
-        from bcclone.simulator.track import load_track
+        from bcclone.simulator.track import ROADS, load_track
 
+        if facts.track not in ROADS:
+            raise UserError(
+                f"{name}: its {TRACE.name} names the track {facts.track!r}, expected {' or '.join(ROADS)}; mend it, or "
+                f"remove the file, and {TRACE.says} is left out"
+            )
         track = load_track(facts.track)
         road_half_m = track.road.asphalt_half_width_m
         map_size = round(size[1] * width / size[0] * _MAP_SHARE)
@@ -69,12 +77,18 @@ def make_overlay(name: str, width: int, facts: Facts, size: tuple[int, int], mod
 
 def moment_of(facts: Facts, place: int) -> Moment:
     """Return what is known of a frame without a model."""
-    known = {
-        name: float(column[place])
-        for name in ("steering", "speed_mph", "latency_ms", "cross_track_m")
-        if (column := getattr(facts, name)) is not None and np.isfinite(column[place])
-    }
-    return replace(Moment(float(facts.seconds[place]), place), **known)
+
+    def known(column: Array | None) -> float | None:
+        return None if column is None or not np.isfinite(column[place]) else float(column[place])
+
+    return Moment(
+        float(facts.seconds[place]),
+        place,
+        steering=known(facts.steering),
+        speed_mph=known(facts.speed_mph),
+        latency_ms=known(facts.latency_ms),
+        cross_track_m=known(facts.cross_track_m),
+    )
 
 
 def beside(left: Image, right: Image) -> Image:
@@ -83,6 +97,6 @@ def beside(left: Image, right: Image) -> Image:
     gap = np.full((height, 4, 3), GROUND, np.uint8)
 
     def filled(picture: Image) -> Image:
-        return cv2.copyMakeBorder(picture, 0, height - len(picture), 0, 0, cv2.BORDER_CONSTANT, value=GROUND)
+        return np.vstack([picture, np.full((height - len(picture), picture.shape[1], 3), GROUND, np.uint8)])
 
     return np.hstack([filled(left), gap, filled(right)])

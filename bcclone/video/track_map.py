@@ -57,7 +57,7 @@ def make_map(road: Array, places: Array, size: int) -> TrackMap:
     middle = (low + high) / 2
 
     def on_map(points: Array) -> Array:
-        return (points - middle) * (scale, -scale) + size / 2
+        return np.asarray((points - middle) * (scale, -scale) + size / 2)
 
     spots = on_map(places)
     known = np.flatnonzero(np.isfinite(places).all(axis=1))
@@ -77,4 +77,4 @@ def _thinned(frames: Frames, spots: Array) -> Frames:
     """Return the frames of a stretch without those within the same half pixel as the one before them: an hour's drive
     goes round and round, and takes no longer to draw than its pixels."""
     cells = np.rint(spots[frames] * 2)
-    return frames[np.concatenate([[True], (np.diff(cells, axis=0) != 0).any(axis=1)])]
+    return np.asarray(frames[np.concatenate([[True], (np.diff(cells, axis=0) != 0).any(axis=1)])])
