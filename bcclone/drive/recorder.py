@@ -40,14 +40,6 @@ class _Entry:
         return f"{self.taken:%Y_%m_%d_%H_%M_%S}_{self.taken.microsecond // 1000:03d}.jpg"
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """How long the answer to a frame took."""
-
-    entry: _Entry
-    seconds: float
-
-
 class Recorder:
     """Writes a run folder from a thread of its own, so that the disk never keeps the car waiting.
 
@@ -63,9 +55,10 @@ class Recorder:
         self.recorded = self.dropped = 0
         self.failure = ""
         self._on, self._on_failure = True, on_failure
-        self._queue: queue.SimpleQueue[_Entry | _Answer | None] = queue.SimpleQueue()
-        # frames whose answer is on its way, and when each was recorded, by the performance counter
-        self._unanswered: deque[tuple[float, _Entry]] = deque(maxlen=_QUEUE_LENGTH)
+        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        # when a frame was recorded, by the performance counter, and its name; its answer is on its way
+        self._unanswered: deque[tuple[float, str]] = deque(maxlen=_QUEUE_LENGTH)
+        self._answered: deque[tuple[str, float]] = deque()  # and how long those took that have come
         with ExitStack() as files:
             try:
                 self._last = _prepare(folder, append)
@@ -111,32 +104,39 @@ class Recorder:
         now = datetime.datetime.now()
         self._last = max(now.replace(microsecond=now.microsecond // 1000 * 1000), self._last + _MILLISECOND)
         entry = _Entry(self._last, telemetry, control)
-        self._unanswered.append((time.perf_counter(), entry))
+        self._unanswered.append((time.perf_counter(), entry.name))
         self._queue.put(entry)
 
     def answered(self, seconds: float) -> None:
         """Keep how long the answer that has just been sent took; answers come in the order of their frames.
 
-        One to what was not recorded is passed over: its request came before, or its answer went out after, the
-        frame that waits was recorded.
+        A frame that was recorded before the request of this answer came was never answered, and is passed over.
         """
         asked = time.perf_counter() - seconds
         while self._unanswered:
-            recorded, entry = self._unanswered.popleft()
+            recorded, name = self._unanswered.popleft()
             if recorded >= asked:
-                self._queue.put(_Answer(entry, seconds))
+                self._answered.append((name, seconds))
                 return
 
     def _write_all(self) -> None:
         while (entry := self._queue.get()) is not None:
             try:
-                if isinstance(entry, _Answer):
-                    self._answers.append(answer_row(entry.entry.name, entry.seconds))
-                    continue
                 self._write(entry)
                 self.recorded += 1
             except OSError as error:
                 self.dropped += 1
+                self._fail(error)
+            self._write_answers()
+        self._write_answers()
+
+    def _write_answers(self) -> None:
+        """Write how long the answers took that have been sent until now."""
+        while self._answered:
+            name, seconds = self._answered.popleft()
+            try:
+                self._answers.append(answer_row(name, seconds))
+            except OSError as error:
                 self._fail(error)
 
     def _fail(self, error: OSError) -> None:
