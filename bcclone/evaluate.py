@@ -26,6 +26,7 @@ from bcclone.simulator.car import TOP_SPEED_MPH
 from bcclone.simulator.client import UnityClient, connected
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.trace import write_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld, WorldSettings
 
@@ -86,7 +87,7 @@ def evaluate_served(
 ) -> Evaluation:
     """Let a model file drive through a drive server, over the simulator's protocol; raises UserError.
 
-    run_folder: where the server records the drive, if anywhere.
+    run_folder: where the server records the drive, if anywhere; where the car was is written beside the frames.
     """
     options = ["--speed", settings.speed_mph, *(["--preprocess", preprocess] if preprocess else [])]
     with (
@@ -95,6 +96,8 @@ def evaluate_served(
         connected("127.0.0.1", server.port) as connection,
     ):
         report = UnityClient(connection, world).drive()
+    if run_folder is not None:
+        write_trace(run_folder, world.shown)
     return Evaluation(world, report.latencies_ms)
 
 

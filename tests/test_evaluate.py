@@ -7,12 +7,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 
 from bcclone.bench.simulator import Blind, measure_blind_drives
 from bcclone.errors import UserError
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
+from bcclone.recording.beside import read_answers, read_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldSettings
 from tests.conftest import command, run_script, shared
@@ -42,6 +44,13 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
             assert picture.width > 600
     check = json.loads(run_script("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)
     assert check[0]["rows"] > 30
+    trace, answers = read_trace(tmp_path / "run1"), read_answers(tmp_path / "run1")
+    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
+    assert list(trace) == list(answers) == names
+    assert np.allclose(np.diff([point.seconds for point in trace.values()]), 0.04)
+    assert max(abs(point.cross_track_m) for point in trace.values()) <= told["max_abs_cross_track_m"] + 0.001
+    p50 = np.median(list(answers.values()))
+    assert 0 < p50 <= told["request_to_steer_ms"]["p50"] * 1.2  # the server's clock leaves the wire out
 
 
 def test_a_model_is_scored_in_process_the_same_each_time(untrained_model):

@@ -1,6 +1,7 @@
 """A run folder is a recording: whole frames, a valid log, and nothing lost of what was there."""
 
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from bcclone.errors import UserError
 from bcclone.images import encode_jpeg
 from bcclone.protocol import Control, Telemetry
 from bcclone.recording import read_log
+from bcclone.recording.beside import read_answers
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
 TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)
@@ -57,10 +59,39 @@ def test_a_run_is_never_emptied(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "run1").iterdir()} == before
 
 
+def test_how_long_each_answer_took_is_kept_beside_the_frames(tmp_path):
+    """Two requests under way at a time, as the simulator has them; answers come in the order of their frames."""
+    with Recorder(tmp_path / "run1") as recorder:
+        recorder.answered(0.001)  # an answer to what was not recorded
+        for frame in FRAMES[:2]:
+            recorder.record(Telemetry(0.0, 0.0, 1.0, frame), CONTROL)
+        for number, frame in enumerate(FRAMES[2:5]):
+            recorder.answered(0.25 + number)
+            recorder.record(Telemetry(0.0, 0.0, 1.0, frame), CONTROL)
+    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
+    assert len(names) == 5
+    assert read_answers(tmp_path / "run1") == dict(zip(names[:3], (250.0, 1250.0, 2250.0), strict=True))
+
+
+def test_an_answer_that_is_quicker_than_the_frame_is_old_belongs_to_a_later_one(tmp_path):
+    with Recorder(tmp_path / "run1") as recorder:
+        recorder.record(TELEMETRY, CONTROL)  # whose answer never went out
+        time.sleep(0.05)
+        recorder.record(TELEMETRY, CONTROL)
+        recorder.answered(0.02)
+    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
+    assert read_answers(tmp_path / "run1") == {names[1]: 20.0}
+
+
 def test_appending_goes_on_behind_what_is_there(tmp_path):
     record(tmp_path / "run1")
     (tmp_path / "run1" / "driving_log.csv").open("a").write("2026_01_01_00_00_00_000.jpg,,,0.1")  # a killed run's
-    record(tmp_path / "run1", append=True)
+    (tmp_path / "run1" / "answers.csv").open("a").write("2026_01_01_00")
+    with Recorder(tmp_path / "run1", append=True) as recorder:
+        recorder.record(TELEMETRY, CONTROL)
+        recorder.answered(0.5)
+    assert list(read_answers(tmp_path / "run1").values()) == [500.0]
+    record(tmp_path / "run1", append=True, frames=FRAMES[1:])
     log = read_log(tmp_path / "run1" / "driving_log.csv")
     assert (len(log.rows), log.bad_rows) == (50, ())
     assert log.rows["line"].tolist() == list(range(1, 51))

@@ -12,6 +12,7 @@ import pytest
 import simplejpeg
 
 from bcclone.recording import read_log
+from bcclone.recording.beside import read_trace
 from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.record import RecordSettings, record
@@ -47,6 +48,18 @@ def test_fifteen_rows_come_a_second(simulated_recording):
     assert len(log.rows) == 120
     times = log.rows["time_ms"].to_numpy()
     assert (times[-1] - times[0]) / 119 == pytest.approx(1000 / 15, rel=0.02)
+
+
+def test_where_the_car_was_lies_beside_the_log(simulated_recording):
+    log, trace = read_log(simulated_recording / "driving_log.csv"), read_trace(simulated_recording)
+    points = [trace[name] for name in log.rows["center"]]
+    times = log.rows["time_ms"].to_numpy() / 1000
+    assert np.allclose(np.diff(times), np.diff([point.seconds for point in points]), atol=0.002)
+    track = load_track("lake")
+    for point in points[::20]:
+        assert point.track == "lake"
+        place = track.locate(point.x_m, 2.0, point.z_m)
+        assert place.cross_track_m == pytest.approx(point.cross_track_m, abs=0.05)
 
 
 def quick_record(folder, seed, **settings):

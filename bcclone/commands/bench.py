@@ -3,6 +3,7 @@
 drive       how fast the drive server answers, in both its modes, and with pages that watch
 soak        whether it stays as fast and as small for an hour
 preprocess  how fast a recording becomes a store, beside decoding alone and the source design's way
+video       seconds of a run that become a clip in a second, with and without an overlay
 simulator   how fast it draws and drives, and that a car that sees nothing leaves the road
 feeds       samples a second of every feed, beside the machine's limits and what one would use instead
 chunks      what --chunk-size buys and costs
@@ -43,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     simulator = uses.add_parser("simulator", help="frames a second, closed loop, blind drives")
     simulator.add_argument("--frames", type=int, default=200, help="frames for each rate (200)")
     add_json(simulator)
+    video = uses.add_parser("video", help="seconds of a run that become a clip in a second")
+    video.add_argument("--seconds", type=float, default=30.0, help="how long a run to drive for it (30)")
+    video.add_argument("--rounds", type=int, default=3, help="turns of each kind of clip (3)")
+    video.add_argument("--model", type=Path, help="a model file; without it an untrained network, which is as fast")
+    add_json(video)
     add_feeds(uses)
 
 
@@ -50,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure; return the exit code, 1 when a bar was missed."""
     if arguments.use in _WITH_TABLES:
         return _WITH_TABLES[arguments.use](arguments)
-    uses = {"drive": _drive, "soak": _soak, "preprocess": _preprocess, "simulator": _simulator}
+    uses = {"drive": _drive, "soak": _soak, "preprocess": _preprocess, "simulator": _simulator, "video": _video}
     measures = uses[arguments.use](arguments)
     if arguments.json:
         print_json({"measures": [measure.to_json() for measure in measures]})
@@ -91,6 +97,15 @@ def _simulator(arguments: argparse.Namespace) -> list[Measure]:
         from bcclone.policy import load_policy
 
         return measure_simulator(load_policy(model), arguments.frames)
+
+
+def _video(arguments: argparse.Namespace) -> list[Measure]:
+    _check(1 <= arguments.seconds <= 600, f"--seconds {arguments.seconds:g}, expected 1 to 600")
+    _check(arguments.rounds >= 1, f"--rounds {arguments.rounds}, expected 1 or more")
+    with _model(arguments.model) as model:
+        from bcclone.bench.video import measure_video
+
+        return measure_video(model, arguments.seconds, arguments.rounds)
 
 
 def _check(right: bool, text: str) -> None:

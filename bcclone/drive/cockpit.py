@@ -47,6 +47,7 @@ def open_cockpit(
     monitor = Monitor(settings.max_latency_ms, began)
     with ExitStack() as stack:
         recording = stack.enter_context(RecordingSwitch(run_folder, append, monitor.warn))
+        monitor.on_answer = recording.answered
 
         def on_decision(decision: Decision) -> None:
             recording.record(decision)

@@ -45,7 +45,8 @@ class Warned:
 class Monitor:
     """Keeps what happened of late; threads may write and read at the same time.
 
-    max_latency_ms: slower answers are counted, 0: none is. began: when the program began, by the clock; None: now.
+    max_latency_ms: slower answers are counted, 0: none is. on_answer is called with the seconds that each answer took.
+    began: when the program began, by the clock; None: now.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Monitor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_latency_ms = max_latency_ms
+        self.on_answer: Callable[[float], None] = lambda seconds: None
         self._clock, self._began = clock, clock() if began is None else began
         self._lock = threading.Lock()
         self._decision: Decision | None = None
@@ -98,6 +100,7 @@ class Monitor:
     def answered(self, seconds: float) -> None:
         """Take note of how long an answer took, from the whole message to the whole answer."""
         milliseconds = seconds * 1000
+        self.on_answer(seconds)
         with self._lock:
             if self.first_answer_seconds is None:
                 self.first_answer_seconds = round(self.seconds, 2)

@@ -1,13 +1,17 @@
-"""Telemetry and controls -> a run folder that is itself a recording: frames as received, and driving_log.csv."""
+"""Telemetry and controls -> a run folder that is itself a recording: frames as received, and driving_log.csv.
+
+How long each answer took is in answers.csv beside it.
+"""
 
 import datetime
-import errno
 import logging
-import os
 import queue
 import re
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +19,9 @@ from typing import IO, Self
 
 from bcclone.errors import UserError
 from bcclone.protocol import Control, Telemetry
+from bcclone.recording.beside import ANSWERS, answer_row
 from bcclone.recording.inputs import LOG_NAME
+from bcclone.recording.side_table import SideTableWriter, append_whole, end_broken_row
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +34,10 @@ class _Entry:
     taken: datetime.datetime
     telemetry: Telemetry
     control: Control
+
+    @property
+    def name(self) -> str:
+        return f"{self.taken:%Y_%m_%d_%H_%M_%S}_{self.taken.microsecond // 1000:03d}.jpg"
 
 
 class Recorder:
@@ -46,11 +56,17 @@ class Recorder:
         self.failure = ""
         self._on, self._on_failure = True, on_failure
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        try:
-            self._last = _prepare(folder, append)
-            self._log: IO[bytes] = (folder / LOG_NAME).open("ab", buffering=0)
-        except OSError as error:
-            raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
+        # when a frame was recorded, by the performance counter, and its name; its answer is on its way
+        self._unanswered: deque[tuple[float, str]] = deque(maxlen=_QUEUE_LENGTH)
+        self._answered: deque[tuple[str, float]] = deque()  # and how long those took that have come
+        with ExitStack() as files:
+            try:
+                self._last = _prepare(folder, append)
+                self._log: IO[bytes] = files.enter_context((folder / LOG_NAME).open("ab", buffering=0))
+                self._answers = files.enter_context(SideTableWriter(ANSWERS, folder))
+            except OSError as error:
+                raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
+            self._files = files.pop_all()
         self._thread = threading.Thread(target=self._write_all, name="bcclone-recorder", daemon=True)
 
     def __enter__(self) -> Self:
@@ -62,7 +78,7 @@ class Recorder:
     ) -> None:
         self._queue.put(None)
         self._thread.join()
-        self._log.close()
+        self._files.close()
 
     @property
     def on(self) -> bool:
@@ -87,7 +103,21 @@ class Recorder:
             return
         now = datetime.datetime.now()
         self._last = max(now.replace(microsecond=now.microsecond // 1000 * 1000), self._last + _MILLISECOND)
-        self._queue.put(_Entry(self._last, telemetry, control))
+        entry = _Entry(self._last, telemetry, control)
+        self._unanswered.append((time.perf_counter(), entry.name))
+        self._queue.put(entry)
+
+    def answered(self, seconds: float) -> None:
+        """Keep how long the answer that has just been sent took; answers come in the order of their frames.
+
+        A frame that was recorded before the request of this answer came was never answered, and is passed over.
+        """
+        asked = time.perf_counter() - seconds
+        while self._unanswered:
+            recorded, name = self._unanswered.popleft()
+            if recorded >= asked:
+                self._answered.append((name, seconds))
+                return
 
     def _write_all(self) -> None:
         while (entry := self._queue.get()) is not None:
@@ -96,6 +126,17 @@ class Recorder:
                 self.recorded += 1
             except OSError as error:
                 self.dropped += 1
+                self._fail(error)
+            self._write_answers()
+        self._write_answers()
+
+    def _write_answers(self) -> None:
+        """Write how long the answers took that have been sent until now."""
+        while self._answered:
+            name, seconds = self._answered.popleft()
+            try:
+                self._answers.append(answer_row(name, seconds))
+            except OSError as error:
                 self._fail(error)
 
     def _fail(self, error: OSError) -> None:
@@ -107,7 +148,7 @@ class Recorder:
             self._on_failure(f"the recording has ended: {self.failure}")
 
     def _write(self, entry: _Entry) -> None:
-        name = f"{entry.taken:%Y_%m_%d_%H_%M_%S}_{entry.taken.microsecond // 1000:03d}.jpg"
+        name = entry.name
         frame, temporary = self.folder / name, self.folder / f".{name}.partial"
         try:
             temporary.write_bytes(entry.telemetry.jpeg)
@@ -115,19 +156,9 @@ class Recorder:
         finally:
             temporary.unlink(missing_ok=True)
         try:
-            self._append(_row(name, entry.telemetry, entry.control).encode())
+            append_whole(self._log, _row(name, entry.telemetry, entry.control))
         except OSError:
             frame.unlink(missing_ok=True)
-            raise
-
-    def _append(self, row: bytes) -> None:
-        """Add a row to the log, whole or not at all."""
-        end = os.fstat(self._log.fileno()).st_size
-        try:
-            if self._log.write(row) != len(row):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError:
-            os.ftruncate(self._log.fileno(), end)
             raise
 
 
@@ -149,7 +180,7 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
             f"{folder} holds a run already, and is never emptied; record into {other}, or add to it with --append"
         )
     _check_is_run(folder)
-    _end_broken_row(folder / LOG_NAME)
+    end_broken_row(folder / LOG_NAME)
     frames = [name for name in names if name.endswith(".jpg")]
     if not frames:
         return datetime.datetime.min
@@ -167,13 +198,3 @@ def _check_is_run(folder: Path) -> None:
             first = file.readline(1000)
         if first and not re.match(r"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first):
             raise UserError(f"{folder} is a recording, but no run of drive.py; record into another folder")
-
-
-def _end_broken_row(log: Path) -> None:
-    """Cut a row off that a killed run did not finish, so that the next one does not begin in it."""
-    if not log.exists():
-        return
-    with log.open("r+b") as file:
-        data = file.read()
-        if data and not data.endswith(b"\n"):
-            file.truncate(data.rfind(b"\n") + 1)

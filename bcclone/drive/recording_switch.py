@@ -55,6 +55,11 @@ class RecordingSwitch:
         if self.recorder is not None and decision.frame_readable:
             self.recorder.record(decision.telemetry, decision.control)
 
+    def answered(self, seconds: float) -> None:
+        """Keep how long the answer that has just been sent took."""
+        if self.recorder is not None:
+            self.recorder.answered(seconds)
+
     def figures(self) -> dict[str, Any]:
         """Return what the page shows of it, ready for JSON."""
         recorder = self.recorder

@@ -1,8 +1,11 @@
-"""Expert on a track -> driving_log.csv and IMG/, three cameras a row, exactly as the simulator records."""
+"""Expert on a track -> driving_log.csv and IMG/, three cameras a row, exactly as the simulator records.
+
+Where the car was is written beside them, into trace.csv.
+"""
 
 import datetime
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +15,9 @@ import numpy as np
 from bcclone.errors import UserError
 from bcclone.images import Image, encode_jpeg
 from bcclone.progress import Progress
+from bcclone.recording.beside import TRACE, TracePoint
 from bcclone.recording.inputs import LOG_NAME
+from bcclone.recording.side_table import SideTableWriter
 from bcclone.simulator.car import Car
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
@@ -73,8 +78,8 @@ class RecordingWriter:
         if self._file is not None:
             self._file.close()
 
-    def write(self, seconds: float, car: Car, frames: Mapping[str, Image]) -> None:
-        """Append a row with a frame of each camera.
+    def write(self, seconds: float, car: Car, frames: Mapping[str, Image]) -> str:
+        """Append a row with a frame of each camera; return the base name of the centre camera's.
 
         Raises UserError when the disk refuses, and then all rows before it are whole.
         """
@@ -88,6 +93,13 @@ class RecordingWriter:
             names = (str(paths[camera].absolute()) for camera in MOUNTS)
             _write_all(file, (",".join((*names, *map(_single, numbers))) + "\n").encode())
         self.rows += 1
+        return paths["center"].name
+
+    def failed(self, error: OSError) -> UserError:
+        """Return the error that tells why nothing more can be written."""
+        return UserError(
+            f"{self.log.parent}: cannot write: {error.strerror}; the {self.rows} rows recorded so far are whole"
+        )
 
     @contextmanager
     def _undone_on_failure(self, images: list[Path]) -> Iterator[BinaryIO]:
@@ -101,15 +113,13 @@ class RecordingWriter:
             for image in images:
                 image.unlink(missing_ok=True)
             if isinstance(error, OSError):
-                raise UserError(
-                    f"{self.log.parent}: cannot write: {error.strerror}; the {self.rows} rows recorded so far are whole"
-                ) from None
+                raise self.failed(error) from None
             raise
 
 
 def record(folder: Path, settings: RecordSettings) -> Recorded:
     """Let an expert drive and record it; the same settings and folder give the same bytes. Raises UserError."""
-    with RecordingWriter(folder) as writer:
+    with RecordingWriter(folder) as writer, _placing(folder, writer) as place:
         track = load_track(settings.track, settings.reverse)
         renderer = Renderer(settings.track, settings.conditions)
         ride, expert = Ride(track), Expert(track, settings.expert, settings.seed)
@@ -120,11 +130,30 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
                 if ride.seconds >= next_row:
                     next_row += _BETWEEN_ROWS_SECONDS
                     if expert.recording:
-                        writer.write(ride.seconds, ride.car, renderer.frames(ride.car))
+                        place(writer.write(ride.seconds, ride.car, renderer.frames(ride.car)), ride)
                         progress.advance(max(ride.progress_m - progress.done, 0.0), f"{writer.rows} rows")
                 ride.step()
             progress.advance(goal - progress.done, f"{writer.rows} rows")
         return Recorded(writer.log, writer.rows, round(ride.seconds, 2), round(ride.distance_m, 1))
+
+
+@contextmanager
+def _placing(folder: Path, writer: RecordingWriter) -> Iterator[Callable[[str, Ride], None]]:
+    """Yield what notes where the car was at an image; a disk that refuses is told as by the writer."""
+    with ExitStack() as stack:
+        try:
+            table = stack.enter_context(SideTableWriter(TRACE, folder))
+        except OSError as error:
+            raise writer.failed(error) from None
+
+        def place(image: str, ride: Ride) -> None:
+            car, beside = ride.car, ride.place.cross_track_m
+            try:
+                table.append(TracePoint(ride.seconds, ride.track.road.name, car.x, car.z, beside).row(image))
+            except OSError as error:
+                raise writer.failed(error) from None
+
+        yield place
 
 
 @contextmanager

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bcclone.images import Image, encode_jpeg
+from bcclone.recording.beside import TracePoint
 from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.client import CarState
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.ride import Ride
 from bcclone.simulator.score import Score
+from bcclone.simulator.trace import Shown, digest_of
 from bcclone.simulator.track import Track, check_laps
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH
 
@@ -47,7 +49,7 @@ class WorldSettings:
 class SimulatedWorld:
     """A car on a track. `over` says why the drive ended: "" while it goes on, "laps driven" when all went well.
 
-    views: some of the frames, evenly along the way.
+    views: some of the frames, evenly along the way; shown: where the car was at each frame.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class SimulatedWorld:
         self._looked_at = 0.0
         self._caught_up: float | None = None
         self.views: list[Image] = []
+        self.shown: list[Shown] = []
 
     @property
     def laps(self) -> float:
@@ -85,6 +88,8 @@ class SimulatedWorld:
         if self.ride.progress_m >= len(self.views) * self._settings.laps * self.track.length_m / _VIEWS:
             self.views.append(frame)
         jpeg = encode_jpeg(frame)
+        point = TracePoint(self.ride.seconds, self.track.road.name, car.x, car.z, self.ride.place.cross_track_m)
+        self.shown.append(Shown(digest_of(jpeg), point))
         return CarState(car.steering * FULL_LOCK_DEGREES, car.throttle, car.speed / MPH, jpeg)
 
     def steer(self, steering: float, throttle: float) -> None:

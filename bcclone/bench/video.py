@@ -1,0 +1,83 @@
+"""A simulated run -> seconds of footage that become a clip in a second, for each kind of clip.
+
+They take turns in one run, so that a slow moment of the machine hits them alike; the first turn does not count.
+"""
+
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.bench import Measure
+from bcclone.drive.recorder import Recorder
+from bcclone.onlooker import load_onlooker
+from bcclone.progress import Progress
+from bcclone.protocol import Control, Telemetry
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.expert import Expert, ExpertSettings
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.trace import write_trace
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world import FRAME_SECONDS, SimulatedWorld, WorldSettings
+from bcclone.video import ClipSettings, make_clip
+
+_BAR = 1.0  # as fast as it was driven
+_PLAIN, _OVERLAY, _SALIENCY = "MP4", "MP4, overlay", "MP4, overlay and saliency"
+
+
+def measure_video(model: Path, seconds: float, rounds: int) -> list[Measure]:
+    """Return the rates of a run of so many seconds, 25 frames a second; a model's pixels are drawn, too."""
+    with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
+        folder = Path(name)
+        run = record_run(folder / "run", seconds)
+        onlookers = [load_onlooker(model)]
+        rates = defaultdict(list)
+        for number in range(rounds + 1):
+            for clip, settings in _clips(run, folder).items():
+                begun = time.perf_counter()
+                made = make_clip(settings, onlookers if clip == _SALIENCY else ())
+                if number:
+                    rates[clip].append(made.seconds / (time.perf_counter() - begun))
+    barred = (_PLAIN, _OVERLAY, _SALIENCY)
+    return [
+        Measure(clip, float(np.median(of_clip)), "s of run/s", _BAR if clip in barred else None)
+        for clip, of_clip in rates.items()
+    ]
+
+
+def record_run(folder: Path, seconds: float) -> Path:
+    """Let an expert drive on the lake and record it as drive.py does, with its trace; return the folder."""
+    track = load_track("lake")
+    world = SimulatedWorld(Renderer("lake", Conditions()), track, WorldSettings(laps=10))
+    expert = Expert(track, ExpertSettings(recoveries=0), seed=0)
+    frames = round(seconds / FRAME_SECONDS)
+    with Recorder(folder) as recorder, Progress("driving", frames, "frames") as progress:
+        while len(world.shown) < frames and (state := world.look()) is not None:
+            begun = time.perf_counter()
+            control = Control(*expert.control(world.ride.car, world.ride.place))
+            recorder.record(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg), control)
+            recorder.answered(time.perf_counter() - begun)
+            world.steer(control.steering, control.throttle)
+            progress.advance(1)
+    write_trace(folder, world.shown)
+    return folder
+
+
+def _clips(run: Path, folder: Path) -> dict[str, ClipSettings]:
+    """Return what is measured, all in the time in which it was driven."""
+    mp4, gif = folder / "clip.mp4", folder / "clip.gif"
+
+    def of(runs: Sequence[Path], output: Path, overlay: bool) -> ClipSettings:
+        return ClipSettings(tuple(runs), output, real_time=True, overlay=overlay)
+
+    return {
+        _PLAIN: of([run], mp4, overlay=False),
+        _OVERLAY: of([run], mp4, overlay=True),
+        _SALIENCY: of([run], mp4, overlay=True),
+        "MP4, two runs side by side, overlay": of([run, run], mp4, overlay=True),
+        "GIF": of([run], gif, overlay=False),
+        "GIF, overlay": of([run], gif, overlay=True),
+    }

@@ -1,0 +1,10 @@
+"""Run folder -> clip: `frames`, `facts` (what is known of them) -> `overlay` -> `lane` -> `encode`; `clip`: the whole.
+
+TensorFlow is not loaded here: a model that is asked comes from outside, as an `Onlooker`.
+"""
+
+from bcclone.video.clip import Clip, make_clip
+from bcclone.video.lane import Onlooker
+from bcclone.video.settings import ClipSettings, Span
+
+__all__ = ["Clip", "ClipSettings", "Onlooker", "Span", "make_clip"]

@@ -1,0 +1,102 @@
+"""Frame, moment -> the picture of a clip with all that is known drawn onto it. No files, no state."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from bcclone.errors import UserError
+from bcclone.images import Image
+from bcclone.recording.beside import TRACE
+from bcclone.video.draw import GROUND, WHITE, dim, text, text_width
+from bcclone.video.facts import Array, Facts
+from bcclone.video.heat import heat
+from bcclone.video.moment import Moment
+from bcclone.video.panel import Panel
+from bcclone.video.track_map import TrackMap, make_map
+
+_MAP_SHARE = 0.42  # of the frame's height
+_TITLE, _PAD = 14, 8
+_ENDED = 0.45
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """How a run's frames are drawn: enlarged to `width` pixels, a title and a map on them, and the panel below."""
+
+    name: str
+    width: int
+    panel: Panel
+    track_map: TrackMap | None = None
+
+    def draw(self, frame: Image, moment: Moment) -> Image:
+        """Return the picture, RGB uint8 (height, width, 3), for a frame, RGB uint8."""
+        lit = frame if moment.mask is None else heat(frame, moment.mask)
+        height = round(frame.shape[0] * self.width / frame.shape[1])
+        whole = np.empty((height + self.panel.height, self.width, 3), np.uint8)
+        picture = whole[:height]
+        cv2.resize(lit, (self.width, height), dst=picture, interpolation=cv2.INTER_CUBIC)
+        if moment.ended:
+            dim(picture, _ENDED)
+        title = f"{self.name}   {moment.seconds:.1f} s{'   ended' if moment.ended else ''}"
+        dim(picture[_PAD : _PAD + 22, _PAD : _PAD + text_width(title, _TITLE) + 14], 0.35)
+        text(picture, title, (_PAD + 7, _PAD + 16), _TITLE, WHITE)
+        if self.track_map is not None:
+            self.track_map.draw(picture, (self.width - self.track_map.size - _PAD, _PAD), moment.place)
+        if self.panel.height:
+            self.panel.draw(whole[height:], moment)
+        return whole
+
+
+def make_overlay(name: str, width: int, facts: Facts, size: tuple[int, int], model: bool) -> Overlay:
+    """Return the overlay of a run that has room for what its facts know. size: width and height of its frames;
+    model: whether a model is asked, too."""
+    road_half_m, track_map = None, None
+    if facts.track is not None and facts.places is not None:
+        from bcclone.simulator.track import ROADS, load_track
+
+        if facts.track not in ROADS:
+            raise UserError(
+                f"{name}: its {TRACE.name} names the track {facts.track!r}, expected {' or '.join(ROADS)}; mend it, or "
+                f"remove the file, and {TRACE.says} is left out"
+            )
+        track = load_track(facts.track)
+        road_half_m = track.road.asphalt_half_width_m
+        map_size = round(size[1] * width / size[0] * _MAP_SHARE)
+        track_map = make_map(track.line[:, [0, 2]], facts.places, map_size)
+    panel = Panel(
+        width,
+        driver=facts.driver if facts.steering is not None else "",
+        model=model,
+        speed=facts.speed_mph is not None,
+        latency=facts.latency_ms is not None,
+        road_half_m=road_half_m,
+    )
+    return Overlay(name, width, panel, track_map)
+
+
+def moment_of(facts: Facts, place: int) -> Moment:
+    """Return what is known of a frame without a model."""
+
+    def known(column: Array | None) -> float | None:
+        return None if column is None or not np.isfinite(column[place]) else float(column[place])
+
+    return Moment(
+        float(facts.seconds[place]),
+        place,
+        steering=known(facts.steering),
+        speed_mph=known(facts.speed_mph),
+        latency_ms=known(facts.latency_ms),
+        cross_track_m=known(facts.cross_track_m),
+    )
+
+
+def beside(left: Image, right: Image) -> Image:
+    """Return two pictures in one, the lower one filled up below, with a gap between them."""
+    height = max(len(left), len(right))
+    gap = np.full((height, 4, 3), GROUND, np.uint8)
+
+    def filled(picture: Image) -> Image:
+        return np.vstack([picture, np.full((height - len(picture), picture.shape[1], 3), GROUND, np.uint8)])
+
+    return np.hstack([filled(left), gap, filled(right)])
