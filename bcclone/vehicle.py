@@ -13,7 +13,7 @@ STEERING_LAG_SECONDS = 0.15
 # of the cameras: to the right, up and ahead of the car's origin, metres
 MOUNTS = {"center": (0.0, 1.2, 1.0), "left": (-0.806, 1.2, 0.984), "right": (0.825, 1.2, 0.999)}
 CAMERA_AHEAD_M = 2.6  # of the centre camera, ahead of the rear axle, which is what follows a path
-ORIGIN_ABOVE_ROAD_M = 0.078  # so that the cameras are as high as recordings say, 1.278 m: docs/replay.md
+ORIGIN_ABOVE_ROAD_M = 0.045  # so that at full throttle the cameras are as high as in recordings, 1.28 m: docs/replay.md
 SIDE_CAMERA_M = (abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])) / 2  # beside the centre camera, on average
 
 _LONGEST_RETURN_SECONDS = 1000.0

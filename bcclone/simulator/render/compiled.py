@@ -16,6 +16,7 @@ from numba import njit
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _PARTS = {
+    "bcclone": ("view.py",),
     "bcclone.simulator": ("camera.py", "track.py"),
     "bcclone.simulator.scene": ("plants.py", "structures.py", "textures.py", "verge.py"),
     "bcclone.simulator.render": ("cards.py", "faces.py", "raycast.py", "surface.py"),
