@@ -22,6 +22,7 @@ from bcclone.commands.options import (
     given,
     given_conditions,
     given_hardships,
+    make_output_folder,
     print_json,
     say,
 )
@@ -81,10 +82,7 @@ def _check_folders(arguments: argparse.Namespace) -> None:
     if arguments.run and arguments.run.exists():
         raise UserError(f"{arguments.run} is there already; name a new folder for the run")
     if arguments.output is not None:
-        try:
-            arguments.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{arguments.output}: cannot make that folder: {error.strerror}; choose another") from None
+        make_output_folder(arguments.output)
 
 
 def _evaluate_here(arguments: argparse.Namespace, settings: "EvaluateSettings") -> "Evaluation":

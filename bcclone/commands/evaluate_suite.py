@@ -1,14 +1,13 @@
 """Options of `bcclone evaluate --suite`: many drives of one or several models, side by side."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.commands.options import build, given, print_json, say
+from bcclone.commands.options import build, given, make_output_folder, print_json, say
 from bcclone.errors import UserError
 
 if TYPE_CHECKING:
-    from bcclone.suite import Row, SuiteResult
+    from bcclone.suite import Row
 
 # what each row says itself
 _OF_ONE_DRIVE = (
@@ -38,6 +37,8 @@ def refuse_suite_options(arguments: argparse.Namespace) -> None:
 def run_suite_command(arguments: argparse.Namespace) -> int:
     """Drive all rows and show what came of them; return the exit code."""
     _refuse_options_of_one_drive(arguments)
+    if arguments.output is not None:
+        make_output_folder(arguments.output)
     from bcclone.doctor.machine import usable_cores
     from bcclone.suite import SuiteSettings, chosen_rows, run_suite
     from bcclone.suite.table import table_lines
@@ -51,6 +52,11 @@ def run_suite_command(arguments: argparse.Namespace) -> int:
         print_json(result.figures())
     else:
         print("\n".join(table_lines(result)))
+    if arguments.output is not None:
+        from bcclone.suite.pictures import write_suite
+
+        for path in write_suite(arguments.output, result):
+            say(f"wrote {path}")
     return 0
 
 

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bcclone.errors import UserError
@@ -91,6 +92,14 @@ def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Set
         return make(*positional, **values)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def make_output_folder(folder: Path) -> None:
+    """Make the folder that results go into; raises UserError, before anything is driven, where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose another") from None
 
 
 def print_json(value: Any) -> None:

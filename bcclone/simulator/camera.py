@@ -65,8 +65,15 @@ _OUTLINES = {
     "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
     "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
 }  # fmt: skip
+_DRAWN_OUT = 50
 _BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
 _PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
+
+
+def _longer(corners: Array) -> Array:
+    """Return an outline with its first and last edge drawn out, beyond what a camera in its place sees."""
+    before, after = corners[0] - corners[1], corners[-1] - corners[-2]
+    return np.vstack([corners[0] + _DRAWN_OUT * before, corners, corners[-1] + _DRAWN_OUT * after])
 
 
 def bonnet(
@@ -79,7 +86,7 @@ def bonnet(
     columns = np.arange(FRAME_WIDTH) + 0.5 + shift_m * _BONNET_PX_A_METRE
     rows = np.arange(FRAME_HEIGHT)[:, None] + 0.5 - FOCAL_PX * math.tan(math.radians(pitch))
     corners = np.array(_OUTLINES[camera], float)
-    top = np.interp(columns, corners[:, 0], corners[:, 1], left=np.inf, right=np.inf)
+    top = np.interp(columns, *_longer(corners).T)
     depth = rows - top[None, :]
     shade = 1 - 0.006 * np.maximum(depth - 3, 0)[..., None]
     picture = np.where(depth[..., None] < 3, np.array(_RIM), np.array(_PAINT) * shade)

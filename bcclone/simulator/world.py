@@ -30,8 +30,8 @@ _LONGEST_PAUSE_SECONDS = 1.0  # of the wall clock that a world in real time make
 class WorldSettings:
     """laps: how far to drive; start_offset_m, start_turn: how far to the right of the centre line the car begins, and
     how many degrees it is turned to the right there; shove_m, shove_every_m: how far it is pushed aside, right and left
-    in turn, and how often; latency_seconds: from a control to when it takes hold; set_back: an intervention puts the car back on the
-    centre line, otherwise it drives on; real_time: time goes on while nobody looks."""
+    in turn, and how often; latency_seconds: from a control to when it takes hold; set_back: an intervention puts the
+    car back on the centre line, otherwise it drives on; real_time: time goes on while nobody looks."""
 
     laps: float = 1.0
     start_offset_m: float = 0.0

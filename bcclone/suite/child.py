@@ -42,7 +42,7 @@ class Failure:
 
 
 def serve(connection: Connection) -> None:
-    """Drive what is asked for until None is, or the other end is gone; answer with metres, then a Drive or a Failure."""
+    """Drive what is asked for until None is, or nobody is there; answer with metres, then with a Drive or a Failure."""
     become_worker()
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add up in another order each time
     cv2.setNumThreads(1)

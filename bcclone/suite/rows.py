@@ -11,6 +11,7 @@ from bcclone.simulator.world import WorldSettings
 from bcclone.vehicle import MPH
 
 _LAKE_MPH, _MOUNTAIN_MPH = 20.0, 15.0
+_LOW_SUN = Conditions(sun_elevation=12.0, sun_azimuth=0.0)  # of all azimuths the one with most shadows on the road
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ ROWS = (
     ),
     _lake("light-0.5", "half the light", conditions=Conditions(light=0.5)),
     _lake("light-1.5", "half as much light again", conditions=Conditions(light=1.5)),
-    _lake("shadows", "long shadows: the sun 12 degrees high", conditions=Conditions(sun_elevation=12.0)),
+    _lake("shadows", "long shadows: the sun 12 degrees high", conditions=_LOW_SUN),
     _lake("fog", "fog 5 times as thick", conditions=Conditions(fog=5.0)),
     _lake("camera-shift", "camera 0.2 m to the right", conditions=Conditions(camera_shift_m=0.2)),
     _lake("camera-pitch", "camera 1 degree up", conditions=Conditions(camera_pitch=1.0)),

@@ -25,10 +25,10 @@ def table_lines(result: SuiteResult) -> list[str]:
 
 def _cell(result: SuiteResult, row: Row, model: str) -> str:
     mark = _BEST if len(result.models) > 1 and model in result.best(row.name) else ""
-    return f"{drive_text(result.drives[row.name][model])}{mark}"
+    return f"{_drive_text(result.drives[row.name][model])}{mark}"
 
 
-def drive_text(drive: Drive) -> str:
+def _drive_text(drive: Drive) -> str:
     """Return the autonomy, interventions and the distances from the centre line, in columns."""
     figures = drive.figures
     return (
