@@ -41,8 +41,8 @@ def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[Scored]], pat
         means, greatest = ([getattr(score, name) for score in scores] for name in ("mean_m", "greatest_m"))
         beside.hlines(heights, means, greatest, color=colour, linewidth=1, alpha=0.6)
         beside.plot(means, heights, mark, color=colour, markersize=5)
-    autonomy.set(xlabel="autonomy, % (0 and below: at 0)", xlim=(-3, 103), ylim=(len(rows) - 0.5, -0.5))
-    beside.set(xlabel="distance from the centre line, m: mean, and a line to the greatest")
+    autonomy.set(xlabel="autonomy, %\n(what is below 0 is at 0)", xlim=(-3, 103), ylim=(len(rows) - 0.5, -0.5))
+    beside.set(xlabel="distance from the centre line, m\n(a mark: mean; its line: to the greatest)")
     beside.set_xlim(left=0)
     autonomy.set_yticks(places, rows)
     for axes in (autonomy, beside):

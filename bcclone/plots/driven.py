@@ -70,6 +70,8 @@ def plot_drives(title: str, edges: tuple[Array, Array], drives: Mapping[str, Dri
     for axes, (name, drive) in zip(panels.flat, drives.items(), strict=False):
         line = _draw_line(axes, edges, drive.trace, drive.interventions)
         axes.set_title(name, fontsize=9)
+        axes.set(xlabel="x, m", ylabel="z, m")
+        axes.label_outer()
     for axes in panels.flat[len(drives) :]:
         axes.set_axis_off()
     figure.colorbar(line, ax=panels, label=_BESIDE, extend="max")
