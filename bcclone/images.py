@@ -64,10 +64,20 @@ class Preprocessing:
             raise BadImage(f"{width}x{height} pixels, expected {self.frame_width}x{self.frame_height}")
         kept = frame[self.crop_top : self.crop_bottom]
         prepared = cv2.resize(kept, (self.width, self.height), into, interpolation=cv2.INTER_LINEAR)
+        return self.convert_colors(np.asarray(prepared, dtype=np.uint8), into)
+
+    def convert_colors(self, resized: Image, into: Image | None = None) -> Image:
+        """Return an RGB image of the result's size in the result's colours: the last step of apply()."""
         conversion = _COLORS[self.color]
-        if conversion is not None:
-            prepared = cv2.cvtColor(prepared, conversion, into)
-        return np.asarray(prepared, dtype=np.uint8)
+        return resized if conversion is None else np.asarray(cv2.cvtColor(resized, conversion, into), dtype=np.uint8)
+
+    @property
+    def pixels(self) -> npt.NDArray[np.float64]:
+        """Return the (3, 3) that takes (column, row, 1) of the frame to those of the result; 0 is a pixel's centre."""
+        kept = (self.crop_bottom or self.frame_height) - self.crop_top
+        across, down = self.width / self.frame_width, self.height / kept
+        right, below = (across - 1) / 2, (0.5 - self.crop_top) * down - 0.5
+        return np.array([[across, 0.0, right], [0.0, down, below], [0.0, 0.0, 1.0]])
 
     def describe(self) -> str:
         """Return the definition in words, for people: "320x160, rows 60-135 -> 200x66 YUV"."""

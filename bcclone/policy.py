@@ -1,29 +1,31 @@
 """Model file -> steering for one frame, or for the frames that came last."""
 
-from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
 from bcclone.model_file import ModelFile, load_model_file
 
-_DIMENSIONS_OF_WINDOW = 5  # batch, seq_length, height, width, 3
+# the prepared images that a network is given at a time, each uint8 (height, width, 3), the newest one last
+Window = tuple[Image, ...]
 
 
 class Policy:
-    """A model ready to drive: its preprocessing and its network, compiled as one call for one frame or one window.
+    """A model ready to drive: its preprocessing and its network, compiled as one call for one or several windows.
 
     A network of windows gets the last seq_length frames of one drive: whoever drives calls forget() where the next
-    frame does not follow on the last one.
+    frame does not follow on the last one. Who drives several cars keeps the window of each, by window_after().
     """
 
     def __init__(self, file: ModelFile) -> None:
         self.preprocessing, self.model = file.preprocessing, file.model
-        shape = (1, *file.model.input_shape[1:])
-        self.seq_length = shape[1] if len(shape) == _DIMENSIONS_OF_WINDOW else 1
-        self._window: deque[Image] = deque(maxlen=self.seq_length)
+        shape = (None, *file.model.input_shape[1:])
+        self.seq_length = file.seq_length
+        self._window: Window = ()
         dtype = file.model.inputs[0].dtype  # our networks take uint8, those of others float32
         infer = tf.function(lambda images: file.model(tf.cast(images, dtype), training=False))
         self._infer = infer.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
@@ -40,15 +42,24 @@ class Policy:
 
     def forget(self) -> None:
         """Begin anew: the frames so far are of another drive."""
-        self._window.clear()
+        self._window = ()
 
     def input_of(self, frame: Image) -> Image:
         """Return what the network takes now, a batch of one; the frame is the newest of the window."""
-        image = self.preprocessing.apply(frame)
-        if self.seq_length == 1:
-            return image[np.newaxis]
-        self._window.extend([image] * (1 if self._window else self.seq_length))
-        return np.stack(self._window)[np.newaxis]
+        self._window = self.window_after(self._window, self.preprocessing.apply(frame))
+        return self._batch([self._window])
+
+    def window_after(self, window: Window, image: Image) -> Window:
+        """Return the window that follows on another once this prepared image is the newest; it fills an empty one."""
+        return (*window, image)[-self.seq_length :] if window else (image,) * self.seq_length
+
+    def steer(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
+        """Return the steering for each of several windows, in one call."""
+        return np.asarray(self._infer(tf.constant(self._batch(windows))).numpy()[:, 0])
+
+    def _batch(self, windows: Sequence[Window]) -> Image:
+        """Return the network's input: (windows, height, width, 3), or (windows, seq_length, height, width, 3)."""
+        return np.stack([window[0] if self.seq_length == 1 else np.stack(window) for window in windows])
 
 
 def load_policy(path: Path, preprocessing: Preprocessing | str | None = None) -> Policy:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bcclone.simulator.camera import FOCAL_PX, view_of
+from bcclone.simulator.camera import view_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer, compiled
@@ -19,6 +19,7 @@ from bcclone.simulator.render.compiled import SOURCES
 from bcclone.simulator.render.faces import draw_faces
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.track import load_track
+from bcclone.view import FOCAL_PX
 from tests.conftest import ROOT
 
 HASH = """

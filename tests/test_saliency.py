@@ -9,11 +9,12 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, BadImage, Preprocessing
-from bcclone.simulator.camera import FOCAL_PX, view_of
+from bcclone.simulator.camera import view_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
 from bcclone.tensorflow_quietly import load_tensorflow
+from bcclone.view import FOCAL_PX
 from tests.conftest import shared
 
 WHOLE = Preprocessing(width=FRAME_WIDTH, height=FRAME_HEIGHT)

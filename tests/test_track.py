@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from bcclone.simulator.camera import FOCAL_PX, bonnet, view_of
+from bcclone.simulator.camera import bonnet, view_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
 from bcclone.vehicle import MOUNTS, MPH
+from bcclone.view import FOCAL_PX
 
 
 @pytest.mark.parametrize(("name", "length_m", "limit_m"), [("lake", 1138.4, 3.65), ("mountain", 1508.8, 3.8)])

@@ -14,7 +14,6 @@ Array = npt.NDArray[np.float64]
 
 # Source: docs/simulator.md.
 _MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 degrees down, 0.7 to the right
-FOCAL_PX = FRAME_HEIGHT / 2 / math.tan(math.radians(30))  # 60 degrees vertical
 
 
 @dataclass(frozen=True)

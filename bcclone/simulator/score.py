@@ -12,6 +12,14 @@ INTERVENTION_SECONDS = 6.0  # what a person's taking over costs, as the PilotNet
 _TRACE_STEPS = 5  # of the car, between two points of the driven line
 
 
+def autonomy_percent(interventions: int, seconds: float) -> float:
+    """Return (1 - interventions x 6 s / elapsed seconds) x 100: Bojarski and others, 2016, section 7.
+
+    Below 0 where a person would have had to take over more often than every 6 s.
+    """
+    return (1 - interventions * INTERVENTION_SECONDS / max(seconds, STEP_SECONDS)) * 100
+
+
 @dataclass(frozen=True)
 class TracePoint:
     """A point of the driven line: metres, and how far to the right of the centre line."""
@@ -70,11 +78,8 @@ class Score:
 
     @property
     def autonomy_percent(self) -> float:
-        """Return (1 - interventions x 6 s / elapsed seconds) x 100: Bojarski and others, 2016, section 7.
-
-        Below 0 where a person would have had to take over more often than every 6 s.
-        """
-        return (1 - len(self.interventions) * INTERVENTION_SECONDS / max(self.seconds, STEP_SECONDS)) * 100
+        """Return the share of the time that the car drove by itself: autonomy_percent()."""
+        return autonomy_percent(len(self.interventions), self.seconds)
 
     @property
     def first_off_road_m(self) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.simulator.camera import FOCAL_PX, bonnet, view_of
+from bcclone.simulator.camera import bonnet, view_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render.arrays import Eye, air_of, blank_canvas, surface_of
@@ -16,6 +16,7 @@ from bcclone.simulator.render.faces import draw_faces
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.scene import build_scene
 from bcclone.vehicle import MOUNTS
+from bcclone.view import FOCAL_PX
 
 
 class Renderer:

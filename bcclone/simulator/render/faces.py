@@ -3,11 +3,11 @@
 import math
 from typing import Any
 
-from bcclone.simulator.camera import FOCAL_PX
 from bcclone.simulator.render.compiled import SOURCES, compiled, entry
 from bcclone.simulator.render.surface import RGB, Spot, level_of, lit, mountain_road, put, seen_through, texel
 from bcclone.simulator.scene.structures import Material
 from bcclone.simulator.scene.textures import GRAIN
+from bcclone.view import FOCAL_PX
 
 _NEAR_M, _FAR_M = 0.3, 300.0
 _CLOSER_M = 0.02  # than what is there

@@ -6,10 +6,10 @@ Up a column the ground only gets farther away, so each ray begins just before wh
 import math
 from typing import Any, NamedTuple
 
-from bcclone.simulator.camera import FOCAL_PX
 from bcclone.simulator.render.compiled import SOURCES, compiled, entry
 from bcclone.simulator.render.surface import RGB, Spot, level_of, lit, mixed, put, road_color, seen_through, texel
 from bcclone.simulator.scene.textures import GRAIN, ROCK
+from bcclone.view import FOCAL_PX
 
 _NEAR_M, _FAR_M = 0.8, 640.0
 _BACK = 0.975  # of the last depth: a camera that rolls makes columns that lean a little

@@ -1,0 +1,60 @@
+"""Rides through a recording, and what was steered on its own frames -> figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.simulator.replay.human import Human
+from bcclone.simulator.replay.ride import Ride
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """What one driver came to.
+
+    rides: limit in metres -> the ride with it; limit_m: the one that counts; steering: what it steers on the
+    recording's own frames, a row each, NaN where there is none; controls: the same of those it is to be compared with.
+    """
+
+    human: Human
+    rides: Mapping[float, Ride]
+    limit_m: float
+    steering: Array
+    controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)
+
+    @property
+    def ride(self) -> Ride:
+        """Return the ride with the limit that counts."""
+        return self.rides[self.limit_m]
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures by name, ready for JSON; None where steering that never changes has no correlation."""
+        known = np.isfinite(self.steering)
+        human, said = np.array(self.human.steering)[known], self.steering[known]
+        figures: dict[str, Any] = {
+            **self.ride.figures(),
+            "limit_m": self.limit_m,
+            "by_limit": {f"{limit:g}": ride.figures() for limit, ride in self.rides.items()},
+            "rows": len(self.human),
+            "rows_without_frame": sum("center" not in paths for paths in self.human.images),
+            "seconds": round(self.human.total_seconds, 2),
+            "distance_m": round(self.ride.distance_m, 1),
+            "steering_correlation": _correlation(human, said),
+            "steering_correlation_smoothed": _correlation(self.human.smoothed_steering[known], said),
+            "steering_mae": round(float(np.abs(human - said).mean()), 4) if known.any() else None,
+        }
+        if self.controls:
+            figures["controls"] = {name: control.figures() for name, control in self.controls.items()}
+        return figures
+
+
+def _correlation(human: Array, said: Array) -> float | None:
+    """Return Pearson's correlation, None where one of them is always the same."""
+    if len(human) < 2 or np.ptp(human) == 0 or np.ptp(said) == 0:
+        return None
+    return round(float(np.corrcoef(human, said)[0, 1]), 4)

@@ -1,0 +1,113 @@
+"""Models, a recording -> how each would have driven: one pass over the frames, however many rides there are."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.errors import UserError
+from bcclone.images import Image, Preprocessing
+from bcclone.progress import Progress
+from bcclone.simulator.replay.frames import Seen, read_seen
+from bcclone.simulator.replay.human import Human, read_human
+from bcclone.simulator.replay.result import ReplayResult
+from bcclone.simulator.replay.ride import Pose, Ride
+from bcclone.simulator.replay.settings import ReplaySettings
+from bcclone.simulator.replay.views import Views
+
+Window = tuple[Image, ...]
+
+
+class SteersWindows(Protocol):
+    """What turns windows of prepared images into steering: a Policy."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Return how its images are prepared."""
+
+    def window_after(self, window: Window, image: Image) -> Window:
+        """Return the window that follows on another once this image is the newest; an empty one begins anew."""
+
+    def steer(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
+        """Return the steering for each window."""
+
+
+def replay(
+    policies: Mapping[str, SteersWindows], recording: Path, settings: ReplaySettings | None = None
+) -> dict[str, ReplayResult]:
+    """Let policies drive through a recording, given by its log; return what each came to, with the controls beside it.
+
+    Raises UserError for a recording that cannot be used, and a policy that says what is no steering.
+    """
+    settings = settings or ReplaySettings()
+    human = read_human(recording, settings.part)
+    drivers = {name: _Driver(policy, human, settings) for name, policy in policies.items()}
+    with Progress("replaying", len(human), "rows") as progress:
+        for seen in read_seen(human.images):
+            for name, driver in drivers.items():
+                if not driver.pass_row(seen):
+                    raise UserError(f"{name}: no usable steering; is it trained, and its input whole?")
+            progress.advance(1)
+    controls = steer_blindly(human, settings)
+    return {
+        name: ReplayResult(human, driver.rides, settings.limit_m, np.array(driver.steering), controls)
+        for name, driver in drivers.items()
+    }
+
+
+def steer_blindly(human: Human, settings: ReplaySettings) -> dict[str, ReplayResult]:
+    """Return what the human's steering comes to, none at all, and always the human's mean."""
+    recorded = np.array(human.steering)
+    controls = {"human": recorded, "zero": np.zeros(len(human)), "mean": np.full(len(human), recorded.mean())}
+    results = {}
+    for name, steering in controls.items():
+        rides = {limit: Ride(human, limit) for limit in settings.all_limits_m}
+        for ride in rides.values():
+            for value in steering.tolist():
+                ride.advance(value)
+        results[name] = ReplayResult(human, rides, settings.limit_m, steering)
+    return results
+
+
+class _Driver:
+    """One policy in all its rides, and looking on from the human's car.
+
+    steering: what it says there, row by row; NaN where there is no frame, and the rides go on as they steered before.
+    """
+
+    def __init__(self, policy: SteersWindows, human: Human, settings: ReplaySettings) -> None:
+        self._policy, self._human, self._views = policy, human, Views(policy.preprocessing)
+        self.rides = {limit: Ride(human, limit) for limit in settings.all_limits_m}
+        self.steering: list[float] = []
+        self._windows: list[Window] = [()] * (len(self.rides) + 1)
+        self._said = [human.steering[0]] * (len(self.rides) + 1)
+
+    def pass_row(self, seen: Seen) -> bool:
+        """Drive from one row to the next; return whether the policy said what can be steered."""
+        if seen.centre is not None:
+            self._look(seen, self._views.prepare(seen.centre))
+        *said, on_real_frame = self._said
+        self.steering.append(on_real_frame if seen.centre is not None else math.nan)
+        if not all(map(math.isfinite, self._said)):
+            return False
+        for ride, steering in zip(self.rides.values(), said, strict=True):
+            ride.advance(steering)
+        return True
+
+    def _look(self, seen: Seen, centre: Image) -> None:
+        """Let each ride, and the one that looks on, see and say; those that have seen the same share one answer."""
+        row, images = len(self.steering), {Pose(): centre}
+        begins = row == 0 or self._human.ends[row - 1]
+        places = [*((ride.pose, ride.fresh) for ride in self.rides.values()), (Pose(), begins)]
+        for number, (pose, fresh) in enumerate(places):
+            if pose not in images:
+                images[pose] = self._views.view(seen, pose, centre)
+            before = () if fresh else self._windows[number]
+            self._windows[number] = self._policy.window_after(before, images[pose])
+        keys = [tuple(map(id, window)) for window in self._windows]
+        distinct = dict(zip(keys, self._windows, strict=True))
+        answers = dict(zip(distinct, self._policy.steer(list(distinct.values())).tolist(), strict=True))
+        self._said = [answers[key] for key in keys]
