@@ -19,8 +19,8 @@ from bcclone.suite import ROWS, SuiteResult, SuiteSettings, chosen_rows
 from bcclone.suite.child import Task, drive_row
 from bcclone.suite.crew import Crew
 from bcclone.suite.pictures import looks_of, write_suite
-from bcclone.suite.result import Drive
-from bcclone.suite.run import name_models
+from bcclone.suite.result import Drive, best_of
+from bcclone.suite.run import name_models, name_recordings
 from bcclone.suite.table import table_lines
 from tests.conftest import command, run_script
 from tests.old_models import keras1_config, write
@@ -155,7 +155,7 @@ def result(**drives):
 )
 def test_the_best_of_a_row_came_around_then_has_more_autonomy_then_is_nearer_to_the_line(one, other, best):
     compared = result(one=drive(**one), other=drive(**other))
-    assert compared.best("lake-20") == best
+    assert best_of(compared.drives["lake-20"]) == best
     (line,) = [line for line in table_lines(compared) if line.startswith("lake-20")]
     assert line.count("*") == len(best)
 
@@ -177,6 +177,12 @@ def test_models_of_one_name_are_told_apart_by_their_folders(tmp_path):
     assert list(name_models([paths[1], paths[3]])) == [str(paths[1]), str(paths[3])]
     with pytest.raises(UserError, match="named twice"):
         name_models([paths[0], tmp_path / "x" / ".." / "a.h5"])
+
+
+def test_recordings_are_named_by_their_folders():
+    logs = [Path("a/driving_log.csv"), Path("b/driving_log.csv"), Path("c/b/driving_log.csv")]
+    assert [one.name for one in name_recordings(logs[:2])] == ["a", "b"]
+    assert [one.name for one in name_recordings(logs[1:])] == ["b/driving_log.csv", "c/b/driving_log.csv"]
 
 
 def test_rows_that_look_the_same_share_a_picture():

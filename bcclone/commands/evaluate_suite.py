@@ -22,12 +22,13 @@ def add_suite_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("many drives")
     group.add_argument("--suite", action="store_true", help="drive every row of the suite, with each of the models")
     group.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows")
+    group.add_argument("--recordings", nargs="+", metavar="RECORDING", help="drive through these recordings, too")
     group.add_argument("--jobs", type=int, metavar="N", help="processes that drive side by side (one a core)")
 
 
 def refuse_suite_options(arguments: argparse.Namespace) -> None:
     """Refuse what only --suite understands."""
-    for name in ("rows", "jobs"):
+    for name in ("rows", "recordings", "jobs"):
         if getattr(arguments, name) is not None:
             raise UserError(f"--{name} is for many drives; add --suite")
     if len(arguments.models) > 1:
@@ -40,6 +41,7 @@ def run_suite_command(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         make_output_folder(arguments.output)
     from bcclone.doctor.machine import usable_cores
+    from bcclone.recording import find_logs
     from bcclone.suite import SuiteSettings, chosen_rows, run_suite
     from bcclone.suite.table import table_lines
 
@@ -47,7 +49,7 @@ def run_suite_command(arguments: argparse.Namespace) -> int:
     rows: tuple[Row, ...] = build(chosen_rows, tuple(arguments.rows or ()), **values)
     jobs = usable_cores() if arguments.jobs is None else arguments.jobs
     settings = build(SuiteSettings, arguments.preprocess, jobs)
-    result = run_suite(arguments.models, rows, settings)
+    result = run_suite(arguments.models, rows, settings, find_logs(arguments.recordings or []))
     if arguments.json:
         print_json(result.figures())
     else:

@@ -10,6 +10,10 @@ import numpy as np
 from bcclone.images import Image
 from bcclone.plots.figure import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, show_image, tidy
 
+_BESIDE = (
+    "distance from the centre line, m\n"
+    "(a mark: mean; its line: to the greatest;\nof recordings: rms from the human's path)"
+)
 _COLOURS, _MARKS = (BLUE, ORANGE, GREEN, RED, GRAY), "osD^vPX"
 _LOOKS_ACROSS, _TITLE_LETTERS = 4, 42
 _ROW_INCHES, _BAND = 0.3, 0.6  # of a row; of it the share in which the models' marks lie
@@ -42,7 +46,7 @@ def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[Scored]], pat
         beside.hlines(heights, means, greatest, color=colour, linewidth=1, alpha=0.6)
         beside.plot(means, heights, mark, color=colour, markersize=5)
     autonomy.set(xlabel="autonomy, %\n(what is below 0 is at 0)", xlim=(-3, 103), ylim=(len(rows) - 0.5, -0.5))
-    beside.set(xlabel="distance from the centre line, m\n(a mark: mean; its line: to the greatest)")
+    beside.set_xlabel(_BESIDE)
     beside.set_xlim(left=0)
     autonomy.set_yticks(places, rows)
     for axes in (autonomy, beside):

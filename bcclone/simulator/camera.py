@@ -9,6 +9,7 @@ import numpy.typing as npt
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.car import Car
 from bcclone.vehicle import MOUNTS
+from bcclone.view import FOCAL_PX
 
 Array = npt.NDArray[np.float64]
 

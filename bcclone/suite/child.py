@@ -1,5 +1,7 @@
-"""A process that drives rows for the suite: one thread of TensorFlow, on the CPU, so that each drive is the same."""
+"""A process that drives for the suite: one thread of TensorFlow, on the CPU, so that each drive is the same."""
 
+import contextlib
+import io
 import os
 import traceback
 from collections.abc import Callable
@@ -7,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 
@@ -16,21 +19,25 @@ from bcclone.evaluate import drive_policy
 from bcclone.feed.workers.child import become_worker
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.replay import replay
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
-from bcclone.suite.result import Drive
-from bcclone.suite.rows import Row
+from bcclone.suite.result import Drive, Replayed
+from bcclone.suite.rows import Recording, Row
+
+if TYPE_CHECKING:
+    from bcclone.policy import Policy
 
 _TOLD_EVERY_M = 20.0
 
 
 @dataclass(frozen=True)
 class Task:
-    """A row to drive. preprocess: how frames are prepared for a model that does not say it itself."""
+    """A row or a recording to drive. preprocess: how frames are prepared for a model that does not say it itself."""
 
     model: Path
     preprocess: str | None
-    row: Row
+    row: Row | Recording
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Failure:
 
 
 def serve(connection: Connection) -> None:
-    """Drive what is asked for until None is, or nobody is there; answer with metres, then with a Drive or a Failure."""
+    """Drive what is asked for until None is, or nobody is there; answer with metres, then with what it came to."""
     become_worker()
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add up in another order each time
     cv2.setNumThreads(1)
@@ -53,9 +60,12 @@ def serve(connection: Connection) -> None:
         return
 
 
-def _outcome(task: Task, tell: Callable[[float], None]) -> Drive | Failure:
+def _outcome(task: Task, tell: Callable[[float], None]) -> Drive | Replayed | Failure:
     try:
-        return drive_row(_policy(task.model, task.preprocess), task.row, tell)
+        policy = _policy(task.model, task.preprocess)
+        if isinstance(task.row, Row):
+            return drive_row(policy, task.row, tell)
+        return drive_recording(policy, task.row)
     except UserError as error:
         return Failure(str(error))
     except OSError as error:
@@ -81,13 +91,20 @@ def drive_row(policy: Steers, row: Row, tell: Callable[[float], None] = lambda m
     return Drive(figures, tuple(world.score.trace), tuple(world.score.interventions))
 
 
+def drive_recording(policy: "Policy", recording: Recording) -> Replayed:
+    """Let a policy drive through a recording."""
+    with contextlib.redirect_stderr(io.StringIO()):  # its bar; there are others at work, and who asked has one for all
+        done = replay({recording.name: policy}, recording.log)
+    return Replayed(done[recording.name].figures())
+
+
 @lru_cache(maxsize=4)
 def _renderer(track: str, conditions: Conditions) -> Renderer:
     return Renderer(track, conditions)
 
 
 @lru_cache
-def _policy(path: Path, preprocess: str | None) -> Steers:
+def _policy(path: Path, preprocess: str | None) -> "Policy":
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)

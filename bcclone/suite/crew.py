@@ -11,7 +11,9 @@ from typing import Self
 from bcclone.errors import UserError
 from bcclone.feed.workers.child import interrupts_kept_from_children
 from bcclone.suite.child import Failure, Task, serve
-from bcclone.suite.result import Drive
+from bcclone.suite.result import Drive, Replayed
+
+Answer = float | Drive | Replayed
 
 _PATIENCE_SECONDS = 2.0
 
@@ -32,7 +34,7 @@ class Crew:
         for worker in self._workers:
             worker.end()
 
-    def drive(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, float | Drive]]:
+    def drive(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
         """Yield, as it comes, how many metres farther a task is, and what it came to when it is done.
 
         Raises UserError for what could not be driven, and when a process has died.
@@ -45,7 +47,7 @@ class Crew:
                 worker = busy[connection]  # type: ignore[index]  # what was waited for is one of them
                 task, answer = worker.answer()
                 yield task, answer
-                if isinstance(answer, Drive):
+                if not isinstance(answer, float):
                     worker.take_next(waiting)
 
 
@@ -70,17 +72,18 @@ class _Worker:
             if self.task:
                 raise self._death() from None
 
-    def answer(self) -> tuple[Task, float | Drive]:
+    def answer(self) -> tuple[Task, Answer]:
         """Return what the process says of its task; raises UserError when it failed, or is gone."""
         try:
             answer = self.connection.recv()
         except (EOFError, OSError):
             raise self._death() from None
-        assert self.task
         if isinstance(answer, Failure):
             if answer.trace:
                 print(answer.trace, file=sys.stderr)
             raise UserError(answer.reason)
+        if self.task is None:
+            raise RuntimeError(f"an answer that was not asked for: {answer}")
         return self.task, answer
 
     def end(self) -> None:

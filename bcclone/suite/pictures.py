@@ -29,9 +29,8 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     write_text(paths[0], "\n".join(table_lines(result)) + "\n")
     write_text(paths[1], json.dumps(result.figures(), indent=2) + "\n")
     plot_looks(looks_of(result.rows), paths[2])
-    drives = {model: [result.drives[row.name][model] for row in result.rows] for model in result.models}
-    scores = {model: [_scored(drive) for drive in of_model] for model, of_model in drives.items()}
-    plot_scores([row.name for row in result.rows], scores, paths[3])
+    scores = {model: _scores(result, model) for model in result.models}
+    plot_scores([*result.drives, *result.replays], scores, paths[3])
     for row in result.rows:
         track = load_track(row.settings.track, row.settings.reverse)
         named = {f"{model}: {_in_words(drive)}": drive for model, drive in result.drives[row.name].items()}
@@ -66,9 +65,12 @@ def _frame(row: Row) -> Image:
     return Renderer(settings.track, settings.conditions).frame(car)
 
 
-def _scored(drive: Drive) -> Scored:
+def _scores(result: SuiteResult, model: str) -> list[Scored]:
+    drives = [result.drives[row.name][model].figures for row in result.rows]
+    replays = [result.replays[one.name][model].figures for one in result.recordings]
     names = ("autonomy_percent", "mean_abs_cross_track_m", "max_abs_cross_track_m")
-    return Scored(*(drive.figures[name] for name in names))
+    scores = [Scored(*(figures[name] for name in names)) for figures in drives]
+    return scores + [Scored(its["autonomy_percent"], *[its["rms_cross_track_m"]] * 2) for its in replays]
 
 
 def _in_words(drive: Drive) -> str:

@@ -1,7 +1,9 @@
-"""The drives of the suite, as data: each a short name that stays the same, and its settings."""
+"""The drives of the suite, as data: each a short name that stays the same, and its settings; and recordings."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bcclone.errors import UserError
 from bcclone.evaluate import EvaluateSettings
@@ -31,6 +33,21 @@ class Row:
     def seconds(self) -> float:
         """Return about how long it takes in simulated time."""
         return self.length_m / (self.settings.speed_mph * MPH)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording to drive through: its name, and its log."""
+
+    name: str
+    log: Path
+    length_m = 0.0  # how far that is is known only to who has read it, and
+    seconds = math.inf  # how long; it is begun first
+
+    @property
+    def says(self) -> str:
+        """Return what it is, in words."""
+        return "a recording"
 
 
 def _lake(name: str, changes: str, world: WorldSettings | None = None, conditions: Conditions | None = None) -> Row:
