@@ -23,6 +23,7 @@ COMMANDS = {
     "plots": "model, store -> pictures of what was learned, and from what",
     "simulate": "the simulator's side, without the simulator",
     "evaluate": "model -> laps driven and scored",
+    "replay": "models, recording -> driven through it and scored",
     "import-model": "older Keras model -> model file",
     "demo": "the whole main job, from recording to a scored lap",
     "bench": "measurements, as a table and JSON",

@@ -7,7 +7,6 @@ replay RECORDING   send a recording's frames to a drive server and measure its a
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from bcclone.commands.options import (
     add_conditions,
@@ -20,6 +19,7 @@ from bcclone.commands.options import (
     given_hardships,
     print_json,
 )
+from bcclone.commands.wire import add_server, play, show_wire
 from bcclone.errors import UserError
 
 
@@ -42,14 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     replay.add_argument("recording", metavar="RECORDING", help="folder or CSV file")
     replay.add_argument("--frames", type=int, default=0, help="how many to send, round and round (each once)")
     for use in (drive, replay):
-        use.add_argument("--host", default="127.0.0.1", help="where the drive server is (127.0.0.1)")
-        use.add_argument("--port", type=int, default=4567, help="and its port (4567)")
-        use.add_argument(
-            "--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for the server to start (0)"
-        )
-        use.add_argument(
-            "--decimal-comma", action="store_true", help="write numbers as machines with decimal commas do"
-        )
+        add_server(use, port=4567)
     for use in (record, drive):
         add_track(use)
         add_conditions(use)
@@ -97,12 +90,12 @@ def _drive(arguments: argparse.Namespace) -> int:
     goal = round(settings.laps * track.length_m)
     with connected(arguments.host, arguments.port, arguments.wait) as connection, Progress("driving", goal, "m") as bar:
         world = SimulatedWorld(Renderer(track_name, conditions), track, settings, bar.advance)
-        figures = _play(arguments, connection, world)
+        figures = play(connection, world, arguments.decimal_comma)
     driven = world.score.figures() | {"laps": round(world.laps, 3), "ended": world.over}
     if arguments.json:
         print_json(figures | driven)
     else:
-        _show_wire(figures)
+        show_wire(figures)
         print(
             f"{driven['distance_m']:.0f} m in {driven['seconds']:.0f} s, {driven['mean_abs_cross_track_m']:.2f} m from "
             f"the centre line on average, {driven['max_abs_cross_track_m']:.2f} m at most; it ended: {world.over}"
@@ -119,34 +112,9 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise UserError(f"--frames {arguments.frames}, expected 1 or more, or 0 for each once")
     world = Replay(find_logs([arguments.recording])[0], arguments.frames)
     with connected(arguments.host, arguments.port, arguments.wait) as connection:
-        figures = _play(arguments, connection, world)
+        figures = play(connection, world, arguments.decimal_comma)
     if arguments.json:
         print_json(figures)
     else:
-        _show_wire(figures)
+        show_wire(figures)
     return 0
-
-
-def _play(arguments: argparse.Namespace, connection: Any, world: Any) -> dict[str, Any]:
-    """Drive the world by the server's answers and return what the wire measured."""
-    import numpy as np
-
-    from bcclone.simulator.client import UnityClient
-
-    report = UnityClient(connection, world, arguments.decimal_comma).drive()
-    p50, p99 = np.percentile(report.latencies_ms, [50, 99]) if report.latencies_ms else (None, None)
-    return {
-        "telemetries": report.telemetries,
-        "steers": report.steers,
-        "manuals": report.manuals,
-        "lost_loops": report.lost_loops,
-        "request_to_steer_ms": {"p50": p50 and round(float(p50), 3), "p99": p99 and round(float(p99), 3)},
-    }
-
-
-def _show_wire(figures: dict[str, Any]) -> None:
-    latency = figures["request_to_steer_ms"]
-    print(
-        f"{figures['telemetries']} telemetries, {figures['steers']} steers, {figures['manuals']} manuals; "
-        f"request to steer p50 {latency['p50']} ms, p99 {latency['p99']} ms"
-    )

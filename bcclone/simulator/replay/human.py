@@ -44,6 +44,11 @@ class Human:
         return sum(self.seconds)
 
     @property
+    def cameras(self) -> tuple[str, ...]:
+        """Return the cameras of which there are images."""
+        return tuple(camera for camera in CAMERAS if any(camera in paths for paths in self.images))
+
+    @property
     def smoothed_steering(self) -> Array:
         """Return the mean steering of each row and the four on either side, as far as there are."""
         weights = np.ones(_SMOOTHED_ROWS)

@@ -18,13 +18,15 @@ class ReplayResult:
     """What one driver came to.
 
     rides: limit in metres -> the ride with it; limit_m: the one that counts; steering: what it steers on the
-    recording's own frames, a row each, NaN where there is none; controls: the same of those it is to be compared with.
+    recording's own frames, a row each, NaN where that is not known; frames: how many rows it was shown; controls: the
+    same of those it is to be compared with.
     """
 
     human: Human
     rides: Mapping[float, Ride]
     limit_m: float
     steering: Array
+    frames: int
     controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)
 
     @property
@@ -41,7 +43,7 @@ class ReplayResult:
             "limit_m": self.limit_m,
             "by_limit": {f"{limit:g}": ride.figures() for limit, ride in self.rides.items()},
             "rows": len(self.human),
-            "rows_without_frame": sum("center" not in paths for paths in self.human.images),
+            "frames": self.frames,
             "seconds": round(self.human.total_seconds, 2),
             "distance_m": round(self.ride.distance_m, 1),
             "steering_correlation": _correlation(human, said),

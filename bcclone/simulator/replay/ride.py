@@ -21,8 +21,8 @@ class Pose:
 class Ride:
     """A car that another than the human steers through a recording.
 
-    limit_m: how far beside the human's path a person takes over and sets it back. row: the one that it is at; pose: its
-    place there; fresh: what it has seen so far is of another place. interventions: the seconds after which they came;
+    limit_m: how far beside the human's path a person takes over and sets it back. row: the one that it is at; pose:
+    its place there; fresh: what it has seen so far is of another place. interventions: the rows at whose end they came;
     path: metres beside the human's path at the end of each row.
     """
 
@@ -33,7 +33,7 @@ class Ride:
     fresh: bool = True
     seconds: float = 0.0
     distance_m: float = 0.0
-    interventions: list[float] = field(default_factory=list)
+    interventions: list[int] = field(default_factory=list)
     path: list[float] = field(default_factory=list)
     _lagged: float = 0.0
 
@@ -66,7 +66,7 @@ class Ride:
         self.path.append(beside_m)
         self.pose, self.fresh = Pose(beside_m, turned), False
         if abs(beside_m) > self.limit_m or abs(turned) > _LOST_RADIANS:
-            self.interventions.append(self.seconds)
+            self.interventions.append(row)
             self._set_back(steering)
         elif human.ends[row]:  # what lies between was not recorded
             self._set_back(steering)

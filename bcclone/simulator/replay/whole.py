@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.progress import Progress
+from bcclone.simulator.replay.controls import steer_blindly
 from bcclone.simulator.replay.frames import Seen, read_seen
 from bcclone.simulator.replay.human import Human, read_human
 from bcclone.simulator.replay.result import ReplayResult
@@ -52,24 +53,7 @@ def replay(
                     raise UserError(f"{name}: no usable steering; is it trained, and its input whole?")
             progress.advance(1)
     controls = steer_blindly(human, settings)
-    return {
-        name: ReplayResult(human, driver.rides, settings.limit_m, np.array(driver.steering), controls)
-        for name, driver in drivers.items()
-    }
-
-
-def steer_blindly(human: Human, settings: ReplaySettings) -> dict[str, ReplayResult]:
-    """Return what the human's steering comes to, none at all, and always the human's mean."""
-    recorded = np.array(human.steering)
-    controls = {"human": recorded, "zero": np.zeros(len(human)), "mean": np.full(len(human), recorded.mean())}
-    results = {}
-    for name, steering in controls.items():
-        rides = {limit: Ride(human, limit) for limit in settings.all_limits_m}
-        for ride in rides.values():
-            for value in steering.tolist():
-                ride.advance(value)
-        results[name] = ReplayResult(human, rides, settings.limit_m, steering)
-    return results
+    return {name: driver.result(controls) for name, driver in drivers.items()}
 
 
 class _Driver:
@@ -80,6 +64,7 @@ class _Driver:
 
     def __init__(self, policy: SteersWindows, human: Human, settings: ReplaySettings) -> None:
         self._policy, self._human, self._views = policy, human, Views(policy.preprocessing)
+        self._limit_m = settings.limit_m
         self.rides = {limit: Ride(human, limit) for limit in settings.all_limits_m}
         self.steering: list[float] = []
         self._windows: list[Window] = [()] * (len(self.rides) + 1)
@@ -96,6 +81,12 @@ class _Driver:
         for ride, steering in zip(self.rides.values(), said, strict=True):
             ride.advance(steering)
         return True
+
+    def result(self, controls: Mapping[str, ReplayResult]) -> ReplayResult:
+        """Return what has come of it."""
+        steering = np.array(self.steering)
+        frames = int(np.isfinite(steering).sum())
+        return ReplayResult(self._human, self.rides, self._limit_m, steering, frames, controls)
 
     def _look(self, seen: Seen, centre: Image) -> None:
         """Let each ride, and the one that looks on, see and say; those that have seen the same share one answer."""
