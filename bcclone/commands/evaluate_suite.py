@@ -49,7 +49,8 @@ def run_suite_command(arguments: argparse.Namespace) -> int:
     rows: tuple[Row, ...] = build(chosen_rows, tuple(arguments.rows or ()), **values)
     jobs = usable_cores() if arguments.jobs is None else arguments.jobs
     settings = build(SuiteSettings, arguments.preprocess, jobs)
-    result = run_suite(arguments.models, rows, settings, find_logs(arguments.recordings or []))
+    logs = find_logs(arguments.recordings) if arguments.recordings else []
+    result = run_suite(arguments.models, rows, settings, logs)
     if arguments.json:
         print_json(result.figures())
     else:
