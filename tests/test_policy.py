@@ -38,6 +38,14 @@ def test_a_policy_that_forgets_begins_anew(policy):
     assert [policy.act(frame) for frame in FRAMES[:3]] == first
 
 
+def test_several_windows_are_answered_in_one_call_as_each_alone(policy):
+    images = [policy.preprocessing.apply(frame) for frame in FRAMES]
+    begun = policy.window_after((), images[0])
+    later = policy.window_after(policy.window_after(begun, images[1]), images[2])
+    answers = policy.steer([begun, later])
+    assert [float(answer) for answer in answers] == [steering_of(policy, 0, 0, 0), steering_of(policy, 0, 1, 2)]
+
+
 def test_two_policies_do_not_mix_their_frames(policy, untrained_window_model):
     from bcclone.policy import load_policy
 

@@ -17,6 +17,7 @@ from bcclone.images import Preprocessing
 from bcclone.samples import SAMPLE, SampleSettings
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import ExpertSettings
+from bcclone.simulator.replay import ReplaySettings
 from bcclone.simulator.world import WorldSettings
 from bcclone.store import Store
 from bcclone.suite import ROWS
@@ -98,6 +99,8 @@ DEFAULTS = {
         for option in ("start-offset-m", "start-turn", "shove-m", "shove-every-m")
     },
     "evaluate --latency-ms": WorldSettings().latency_seconds * 1000,
+    "replay --limit": ReplaySettings().limit_m,
+    "replay --part": "{:g}:{:g}".format(*ReplaySettings().part),
     "doctor --port": DriveSettings().port,
     "preprocess --cameras": ",".join(SampleSettings().cameras),
     "preprocess --size": Preprocessing().width,

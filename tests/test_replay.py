@@ -138,6 +138,14 @@ def test_a_part_is_those_rows_alone(lap, human):
         read_human(lap, (0.5, 0.5001))
 
 
+def test_the_smoothed_steering_is_the_mean_of_the_rows_around_as_far_as_there_are(lap, human):
+    smoothed = human.smoothed_steering
+    assert smoothed[20] == pytest.approx(np.mean(human.steering[16:25]))
+    assert smoothed[0] == pytest.approx(np.mean(human.steering[:5]))
+    few = read_human(lap, (0.0, 0.02))
+    assert few.smoothed_steering == pytest.approx(np.full(len(few), np.mean(few.steering)))
+
+
 @pytest.mark.parametrize("values", [{"part": (0.5, 0.5)}, {"part": (-1, 1)}, {"limit_m": 0}, {"limits_m": (9.0,)}])
 def test_settings_that_make_no_sense_are_refused(values):
     with pytest.raises(ValueError, match="expected"):
@@ -304,6 +312,14 @@ def test_a_recording_of_the_centre_camera_alone_is_enough_and_that_is_said(lap, 
 )
 def test_a_wrong_command_line_is_told(lap, options, code, told):
     assert told in run_script("replay", lap, *options, code=code).stderr
+
+
+def test_a_name_that_means_several_recordings_is_refused(tmp_path, lap):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(lap, tmp_path / name)
+    said = run_script("replay", tmp_path / "*", "--port", 1, code=1).stderr
+    assert "2 recordings, expected one; name the one" in said
 
 
 def lake():

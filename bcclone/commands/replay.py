@@ -37,11 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Drive and score; return the exit code."""
     if bool(arguments.models) == (arguments.port is not None):
         raise UserError("name models and a recording, or a recording and the --port of a drive server")
-    from bcclone.recording import find_logs
+    from bcclone.recording import find_log
     from bcclone.simulator.replay import ReplaySettings
 
     settings = build(ReplaySettings, **given(arguments, "part", "limit_m"))
-    log = find_logs([arguments.recording])[0]
+    log = find_log(arguments.recording)
     if arguments.output is not None:
         make_output_folder(arguments.output)
     if arguments.port is None:

@@ -104,13 +104,13 @@ def _drive(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from bcclone.recording import find_logs
+    from bcclone.recording import find_log
     from bcclone.simulator.client import connected
     from bcclone.simulator.replay import Replay
 
     if arguments.frames < 0:
         raise UserError(f"--frames {arguments.frames}, expected 1 or more, or 0 for each once")
-    world = Replay(find_logs([arguments.recording])[0], arguments.frames)
+    world = Replay(find_log(arguments.recording), arguments.frames)
     with connected(arguments.host, arguments.port, arguments.wait) as connection:
         figures = play(connection, world, arguments.decimal_comma)
     if arguments.json:

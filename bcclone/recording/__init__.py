@@ -1,8 +1,19 @@
 """driving_log.csv of any dialect -> checked rows, where their images lie, and what is wrong with them."""
 
 from bcclone.recording.images_index import ImageIndex
-from bcclone.recording.inputs import find_logs
+from bcclone.recording.inputs import find_log, find_logs
 from bcclone.recording.log import BadRow, ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS, Row, time_of
 
-__all__ = ["CAMERAS", "BadRow", "ForeignLog", "ImageIndex", "Log", "Row", "find_logs", "read_log", "time_of"]
+__all__ = [
+    "CAMERAS",
+    "BadRow",
+    "ForeignLog",
+    "ImageIndex",
+    "Log",
+    "Row",
+    "find_log",
+    "find_logs",
+    "read_log",
+    "time_of",
+]

@@ -27,6 +27,14 @@ def find_logs(inputs: Sequence[str]) -> list[Path]:
     return list(logs.values())
 
 
+def find_log(name: str) -> Path:
+    """Return the one log of a folder, CSV file or pattern; raises UserError as find_logs() does, and for several."""
+    logs = find_logs([name])
+    if len(logs) > 1:
+        raise UserError(f"{name}: {len(logs)} recordings, expected one; name the one that is meant, such as {logs[0]}")
+    return logs[0]
+
+
 def _expand(name: str) -> list[Path]:
     if Path(name).exists():
         return [Path(name)]

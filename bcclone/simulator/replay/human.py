@@ -51,9 +51,9 @@ class Human:
     @property
     def smoothed_steering(self) -> Array:
         """Return the mean steering of each row and the four on either side, as far as there are."""
-        weights = np.ones(_SMOOTHED_ROWS)
-        counted = np.convolve(np.ones(len(self)), weights, "same")
-        return np.asarray(np.convolve(self.steering, weights, "same")[: len(self)] / counted)
+        ones = np.ones(_SMOOTHED_ROWS)
+        sums, counts = np.convolve(self.steering, ones), np.convolve(np.ones(len(self)), ones)
+        return np.asarray(sums / counts)[_SMOOTHED_ROWS // 2 :][: len(self)]
 
 
 def read_human(log_path: Path, part: tuple[float, float] = (0.0, 1.0)) -> Human:

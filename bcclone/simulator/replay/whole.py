@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.progress import Progress
+from bcclone.recording import find_log
 from bcclone.simulator.replay.controls import steer_blindly
 from bcclone.simulator.replay.frames import Seen, read_seen
 from bcclone.simulator.replay.human import Human, read_human
@@ -39,12 +40,12 @@ class SteersWindows(Protocol):
 def replay(
     policies: Mapping[str, SteersWindows], recording: Path, settings: ReplaySettings | None = None
 ) -> dict[str, ReplayResult]:
-    """Let policies drive through a recording, given by its log; return what each came to, with the controls beside it.
+    """Let policies drive through a recording, its folder or its log; return what each came to, controls beside it.
 
     Raises UserError for a recording that cannot be used, and a policy that says what is no steering.
     """
     settings = settings or ReplaySettings()
-    human = read_human(recording, settings.part)
+    human = read_human(find_log(str(recording)), settings.part)
     drivers = {name: _Driver(policy, human, settings) for name, policy in policies.items()}
     with Progress("replaying", len(human), "rows") as progress:
         for seen in read_seen(human.images):
