@@ -68,8 +68,6 @@ def _outcome(task: Task, tell: Callable[[float], None]) -> Drive | Replayed | Fa
         return drive_recording(policy, task.row)
     except UserError as error:
         return Failure(str(error))
-    except OSError as error:
-        return Failure(str(error), traceback.format_exc())
     except Exception as error:  # whatever it is, who asked must hear of it
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
 
