@@ -53,9 +53,10 @@ class Constant:
     preprocessing, seq_length = Preprocessing(), 1
 
     def __init__(self, steering=0.0):
-        self.steering, self.calls = steering, []
+        self.steering, self.calls, self.begun = steering, [], 0
 
     def window_after(self, window, image):
+        self.begun += not window
         return (image,)
 
     def steer(self, windows):
@@ -225,7 +226,7 @@ def test_rows_without_a_frame_are_driven_as_the_one_before(lap, tmp_path):
     human = read_human(tmp_path / "holes" / "driving_log.csv", (0.0, 0.3))
     Path(human.images[5]["center"]).unlink()
     Path(human.images[6]["center"]).write_bytes(b"broken")
-    result = replay({"right": Constant(0.1)}, tmp_path / "holes" / "driving_log.csv", ReplaySettings(part=(0.0, 0.3)))
+    result = replay({"right": Constant(0.1)}, tmp_path / "holes", ReplaySettings(part=(0.0, 0.3)))
     whole = replay({"right": Constant(0.1)}, lap, ReplaySettings(part=(0.0, 0.3)))
     assert result["right"].figures()["frames"] == len(human) - 2
     assert result["right"].ride.path == whole["right"].ride.path
@@ -298,6 +299,17 @@ def test_a_recording_of_the_centre_camera_alone_is_enough_and_that_is_said(lap, 
     done = run_script("replay", untrained_model, tmp_path / "centre", "--part", "0.3:0.4")
     assert "no images of the side cameras" in done.stderr
     assert "the human" in done.stdout
+
+
+def test_windows_begin_anew_after_a_gap_whose_first_frame_is_missing_too(lap, tmp_path):
+    shutil.copytree(lap.parent, tmp_path / "gap")
+    log = tmp_path / "gap" / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:10] + lines[40:60]))
+    Path(read_human(log).images[10]["center"]).unlink()
+    policy = Constant(0.0)
+    replay({"zero": policy}, log, ReplaySettings(limit_m=5.0, limits_m=()))
+    assert policy.begun == 4  # the ride and who looks on, twice
 
 
 @pytest.mark.parametrize(

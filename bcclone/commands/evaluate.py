@@ -22,7 +22,7 @@ from bcclone.commands.options import (
     given,
     given_conditions,
     given_hardships,
-    make_output_folder,
+    make_folder,
     print_json,
     say,
 )
@@ -82,7 +82,7 @@ def _check_folders(arguments: argparse.Namespace) -> None:
     if arguments.run and arguments.run.exists():
         raise UserError(f"{arguments.run} is there already; name a new folder for the run")
     if arguments.output is not None:
-        make_output_folder(arguments.output)
+        make_folder(arguments.output)
 
 
 def _evaluate_here(arguments: argparse.Namespace, settings: "EvaluateSettings") -> "Evaluation":

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from bcclone.commands.options import build, given, make_output_folder, print_json, say
+from bcclone.commands.options import build, given, make_folder, print_json, say
 from bcclone.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run_suite_command(arguments: argparse.Namespace) -> int:
     """Drive all rows and show what came of them; return the exit code."""
     _refuse_options_of_one_drive(arguments)
     if arguments.output is not None:
-        make_output_folder(arguments.output)
+        make_folder(arguments.output)
     from bcclone.doctor.machine import usable_cores
     from bcclone.recording import find_logs
     from bcclone.suite import SuiteSettings, chosen_rows, run_suite

@@ -94,7 +94,7 @@ def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Set
         raise UserError(str(error)) from None
 
 
-def make_output_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make the folder that results go into; raises UserError, before anything is driven, where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone.commands.options import add_json, add_preprocess, build, given, make_output_folder, print_json, say
+from bcclone.commands.options import add_json, add_preprocess, build, given, make_folder, print_json, say
 from bcclone.commands.wire import add_server, play, show_wire
 from bcclone.errors import UserError
 
@@ -43,12 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
     settings = build(ReplaySettings, **given(arguments, "part", "limit_m"))
     log = find_log(arguments.recording)
     if arguments.output is not None:
-        make_output_folder(arguments.output)
+        make_folder(arguments.output)
     if arguments.port is None:
         results = _replay_models(arguments, log, settings)
         wire: dict[str, Any] = {}
     else:
         results, wire = _replay_served(arguments, log, replace(settings, limits_m=()))
+    _warn(next(iter(results.values())))
     figures = _figures(results) | wire
     if arguments.json:
         print_json(figures)
@@ -105,10 +106,16 @@ def _figures(results: "dict[str, ReplayResult]") -> dict[str, Any]:
     return next(iter(figures.values())) if len(figures) == 1 else {"models": figures}
 
 
+def _warn(result: "ReplayResult") -> None:
+    """Say what the recording lacks."""
+    if result.human.cameras == ("center",):
+        say("there are no images of the side cameras; views are made of the centre one's alone")
+    if lacking := len(result.human) - result.frames:
+        say(f"{lacking} rows have no centre image that can be read; the steering before them is held")
+
+
 def _show(results: "dict[str, ReplayResult]") -> None:
     first = next(iter(results.values()))
-    if first.human.cameras == ("center",):
-        say("there are no images of the side cameras; views are made of the centre one's alone")
     figures = {name: result.figures() for name, result in results.items()}
     figures |= {_CONTROLS[name]: control.figures() for name, control in first.controls.items()}
     one = first.figures()

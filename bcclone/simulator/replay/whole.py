@@ -79,8 +79,12 @@ class _Driver:
         self.steering.append(on_real_frame if seen.centre is not None else math.nan)
         if not all(map(math.isfinite, self._said)):
             return False
-        for ride, steering in zip(self.rides.values(), said, strict=True):
+        for number, (ride, steering) in enumerate(zip(self.rides.values(), said, strict=True)):
             ride.advance(steering)
+            if ride.fresh:
+                self._windows[number] = ()
+        if self._human.ends[len(self.steering) - 1]:
+            self._windows[-1] = ()
         return True
 
     def result(self, controls: Mapping[str, ReplayResult]) -> ReplayResult:
@@ -91,14 +95,11 @@ class _Driver:
 
     def _look(self, seen: Seen, centre: Image) -> None:
         """Let each ride, and the one that looks on, see and say; those that have seen the same share one answer."""
-        row, images = len(self.steering), {Pose(): centre}
-        begins = row == 0 or self._human.ends[row - 1]
-        places = [*((ride.pose, ride.fresh) for ride in self.rides.values()), (Pose(), begins)]
-        for number, (pose, fresh) in enumerate(places):
+        images = {Pose(): centre}
+        for number, pose in enumerate([*(ride.pose for ride in self.rides.values()), Pose()]):
             if pose not in images:
                 images[pose] = self._views.view(seen, pose, centre)
-            before = () if fresh else self._windows[number]
-            self._windows[number] = self._policy.window_after(before, images[pose])
+            self._windows[number] = self._policy.window_after(self._windows[number], images[pose])
         keys = [tuple(map(id, window)) for window in self._windows]
         distinct = dict(zip(keys, self._windows, strict=True))
         answers = dict(zip(distinct, self._policy.steer(list(distinct.values())).tolist(), strict=True))
