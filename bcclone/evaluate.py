@@ -65,18 +65,23 @@ class Evaluation:
 
 def evaluate_policy(policy: Steers, settings: EvaluateSettings) -> Evaluation:
     """Let a policy drive in this process; raises UserError when it never steered."""
-    driver = Driver(policy, SpeedController(settings.speed_mph))
+    with _driving(settings) as world:
+        return drive_policy(policy, world, settings.speed_mph)
+
+
+def drive_policy(policy: Steers, world: SimulatedWorld, speed_mph: float) -> Evaluation:
+    """Let a policy drive in a world until that is over; raises UserError when it never steered."""
+    driver = Driver(policy, SpeedController(speed_mph))
     latencies, interventions = [], 0
     driver.forget()
-    with _driving(settings) as world:
-        while (state := world.look()) is not None:
-            if len(world.score.interventions) > interventions:  # the car has been set back
-                interventions = len(world.score.interventions)
-                driver.forget_frames()
-            begun = time.perf_counter()
-            control = driver.decide(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg))
-            latencies.append((time.perf_counter() - begun) * 1000)
-            world.steer(control.steering, control.throttle)
+    while (state := world.look()) is not None:
+        if len(world.score.interventions) > interventions:  # the car has been set back
+            interventions = len(world.score.interventions)
+            driver.forget_frames()
+        begun = time.perf_counter()
+        control = driver.decide(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg))
+        latencies.append((time.perf_counter() - begun) * 1000)
+        world.steer(control.steering, control.throttle)
     if driver.faults == driver.answered:
         raise UserError("the model gave no usable steering for any frame; is it trained, and its input whole?")
     return Evaluation(world, latencies)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ import PIL.Image
 import pytest
 
 from bcclone.bench.simulator import Blind, measure_blind_drives
+from bcclone.cli import make_parser
+from bcclone.commands.options import given_conditions, given_hardships
 from bcclone.errors import UserError
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.recording.beside import read_answers, read_trace
+from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldSettings
 from tests.conftest import command, run_script, shared
@@ -131,6 +135,16 @@ def test_latency_and_offset_reach_the_world(track):
     assert traces[0][0].cross_track_m == pytest.approx(-2.0, abs=0.1)
     moved = [abs(trace[5].x - trace[0].x) + abs(trace[5].z - trace[0].z) for trace in traces]  # in half a second
     assert moved[1] < 0.01 < 0.2 < moved[0]
+
+
+@pytest.mark.parametrize(("name", "first"), [("evaluate", ["m.h5"]), ("simulate", ["drive"])])
+def test_what_makes_driving_harder_is_read_from_the_command_line(name, first):
+    words = "--latency-ms 200 --start-offset-m 1.5 --start-turn -10 --shove-m 1 --shove-every-m 50 --camera-pitch 1"
+    parser = make_parser(import_module(f"bcclone.commands.{name}"), name)
+    arguments = parser.parse_args([*first, *words.split()])
+    expected = WorldSettings(start_offset_m=1.5, start_turn=-10.0, shove_m=1.0, shove_every_m=50.0, latency_seconds=0.2)
+    assert WorldSettings(**given_hardships(arguments)) == expected
+    assert given_conditions(arguments) == Conditions(camera_pitch=1.0)
 
 
 class Broken:

@@ -18,7 +18,9 @@ from bcclone.samples import SAMPLE, SampleSettings
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import ExpertSettings
 from bcclone.simulator.replay import ReplaySettings
+from bcclone.simulator.world import WorldSettings
 from bcclone.store import Store
+from bcclone.suite import ROWS
 from bcclone.train.settings import TrainSettings, UpkeepSettings
 from tests.conftest import ROOT
 
@@ -95,12 +97,23 @@ DEFAULTS = {
     "simulate --speed": ExpertSettings().speed_mph,
     "evaluate --speed": EvaluateSettings().speed_mph,
     "demo --speed": DemoSettings().speed_mph,
+    **{
+        f"{name} --{option}": getattr(WorldSettings(), option.replace("-", "_"))
+        for name in ("evaluate", "simulate")
+        for option in ("start-offset-m", "start-turn", "shove-m", "shove-every-m")
+    },
+    "evaluate --latency-ms": WorldSettings().latency_seconds * 1000,
     "replay --limit": ReplaySettings().limit_m,
     "replay --part": "{:g}:{:g}".format(*ReplaySettings().part),
     "doctor --port": DriveSettings().port,
     "preprocess --cameras": ",".join(SampleSettings().cameras),
     "preprocess --size": Preprocessing().width,
 }
+
+
+def test_every_row_of_the_suite_is_documented_and_no_other():
+    table = section_of("evaluate").split("| row | what it is |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`([^`]+)`", table)) == {row.name for row in ROWS}
 
 
 @pytest.mark.parametrize("option", DEFAULTS)

@@ -101,6 +101,17 @@ def test_a_car_that_stands_to_the_right_sees_the_line_nearer(lake, unlined):
     assert aside[aside > 160].min() < middle[middle > 160].min() - 25
 
 
+def lowered_by(new, old):
+    """Return by how many rows a picture has to be moved down to be most like another."""
+    rows = len(old)
+
+    def unlike(down):
+        shifted = old[max(-down, 0) : rows - max(down, 0)]
+        return np.abs(new[max(down, 0) : rows + min(down, 0)] - shifted).mean()
+
+    return min(range(-25, 26), key=unlike)
+
+
 @pytest.mark.parametrize(
     ("change", "region", "check"),
     [
@@ -111,6 +122,8 @@ def test_a_car_that_stands_to_the_right_sees_the_line_nearer(lake, unlined):
         ({"sun_azimuth": -60.0}, np.s_[60:130], lambda new, old: np.abs(new - old).mean() > 1),
         ({"sun_elevation": 12.0}, np.s_[40:130], lambda new, old: np.abs(new - old).mean() > 1),
         ({"camera_shift_m": 1.0}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
+        ({"camera_pitch": 1.0}, np.s_[40:110], lambda new, old: lowered_by(new, old) in (2, 3)),
+        ({"camera_pitch": -5.0}, np.s_[40:110], lambda new, old: lowered_by(new, old) in (-12, -13)),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -124,6 +137,20 @@ def test_each_condition_changes_what_it_says(lake, change, region, check):
 def test_conditions_refuse_what_no_world_has(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         Conditions(**change)
+
+
+def test_a_low_sun_throws_shadows_of_trees_and_hills_across_the_road(lake):
+    low = Renderer("lake", Conditions(sun_elevation=12.0, sun_azimuth=0.0))
+    road = np.abs(lake.scene.ground.road.cross_track_m) < 4.65
+    noon, evening = (renderer.scene.light[road] for renderer in (lake, low))
+    assert (noon < 0.7).mean() < 0.02
+    assert (evening < 0.7).mean() > 0.25
+    along = lake.scene.ground.road.along_m[road]
+    shares = [(evening[(along >= metre) & (along < metre + 10)] < 0.7).mean() for metre in range(0, 1130, 10)]
+    assert sum(0.1 < share < 0.9 for share in shares) > 30  # light and shade in turns, not one long shade
+    car = at(lake, 95)
+    lit, shady = (renderer.frame(car).astype(int)[80:130].mean() for renderer in (lake, low))
+    assert shady < 0.85 * lit
 
 
 def test_kerbs_are_red_where_the_figures_say_and_the_bridge_is_paved(lake):

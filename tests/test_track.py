@@ -148,6 +148,24 @@ def test_every_camera_sees_the_bonnet_where_recordings_show_it():
     assert not any(bonnet(camera)[0][:130].any() for camera in MOUNTS)
 
 
+@pytest.mark.parametrize("degrees", [1.0, -1.0])
+def test_a_camera_that_looks_farther_up_sees_the_horizon_lower_and_less_of_the_bonnet(degrees):
+    rows = []
+    for pitch in (0.0, degrees):
+        ahead = view_of(Car(10, 2, 20, 0), "center", pitch=pitch).axes.T @ np.array([0.0, 0.0, 1.0])
+        rows.append(80 - FOCAL_PX * ahead[1] / ahead[2])
+    assert rows[1] - rows[0] == pytest.approx(FOCAL_PX * math.tan(math.radians(degrees)), abs=0.1)  # 2.4 pixels
+    before, after = (bonnet("center", pitch=pitch)[0][:, 160].argmax() for pitch in (0.0, degrees))
+    assert after - before == pytest.approx(2.4 * degrees, abs=1)
+
+
+def test_the_bonnet_stays_whole_where_a_camera_looks_far_down():
+    for camera in MOUNTS:
+        before, after = (bonnet(camera, pitch=pitch)[0].sum(axis=0) for pitch in (0.0, -5.0))
+        assert (np.abs(np.diff(after)) <= np.abs(np.diff(before)).max() + 1).all()  # its outline has no step
+        assert (after >= before).all()
+
+
 def test_the_bridges_are_where_the_figures_say():
     assert LAKE.bridge == (697, 770)
     assert MOUNTAIN.bridge[1] - MOUNTAIN.bridge[0] == 43

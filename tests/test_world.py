@@ -13,6 +13,7 @@ from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.ride import Ride
 from bcclone.simulator.score import Score
+from bcclone.simulator.shoves import Shoves
 from bcclone.simulator.track import Place, load_track
 from bcclone.simulator.world import SimulatedWorld, WorldSettings
 
@@ -128,6 +129,59 @@ def test_the_start_can_be_beside_the_centre_line():
     assert make_world(start_offset_m=1.5).ride.place.cross_track_m == pytest.approx(1.5, abs=0.05)
 
 
+def test_the_car_can_be_turned_at_its_start():
+    ride = make_world(start_turn=10.0).ride
+    assert np.degrees(ride.car.heading - ride.place.heading) == pytest.approx(10.0, abs=0.1)
+    assert ride.place.cross_track_m == pytest.approx(0.0, abs=1e-6)
+
+
+def shoves_of(world):
+    """Return after how many metres the car was suddenly elsewhere beside the centre line, and how far."""
+    expert, found = Expert(world.track, ExpertSettings(20.0, recoveries=0, wander_m=0.0), seed=0), []
+    while not world.over:
+        before = world.ride.place.cross_track_m
+        world.steer(*expert.control(world.ride.car, world.ride.place))
+        world.advance(0.02)
+        if abs(aside := world.ride.place.cross_track_m - before) > 0.4:
+            found.append((world.ride.progress_m, aside))
+    return found
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_shoves_come_every_so_many_metres_from_left_and_right_in_turn_and_a_good_driver_stays_on(reverse):
+    world = make_world(reverse=reverse, laps=0.4, shove_m=1.0, shove_every_m=100.0)
+    shoves = shoves_of(world)
+    assert [round(after) for after, _ in shoves] == [100, 200, 300, 400]
+    for (_, aside), expected in zip(shoves, (1.0, -1.0, 1.0, -1.0), strict=True):
+        assert aside == pytest.approx(expected, abs=0.1)  # and what it drove meanwhile
+    assert world.score.figures()["interventions"] == 0
+    assert world.score.figures()["max_abs_cross_track_m"] > 0.8
+
+
+def test_a_shove_leaves_speed_and_heading_as_they_were_and_moves_across_the_road_only():
+    ride = Ride(load_track("lake"), along_m=300.0)
+    ride.car.speed, before, along = 8.0, ride.car.heading, ride.place.along_m
+    ride.shove(1.0)
+    assert ride.place.cross_track_m == pytest.approx(1.0, abs=0.001)
+    assert (ride.car.speed, ride.car.heading) == (8.0, before)
+    assert ride.place.along_m == pytest.approx(along, abs=0.2)
+    ride.shove(-2.0)
+    assert ride.place.cross_track_m == pytest.approx(-1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("cross_track_m", "first", "second"),
+    [(0.0, 1.0, -1.0), (2.9, 0.45, -1.0), (-2.9, 1.0, -0.45), (3.5, 0.0, -1.0), (9.0, 0.0, -1.0), (-9.0, 1.0, 0.0)],
+)
+def test_a_shove_never_puts_the_car_off_the_road(cross_track_m, first, second):
+    shoves = Shoves(size_m=1.0, every_m=10.0, limit_m=3.65)
+    assert shoves.due(9.9, cross_track_m) == 0.0
+    assert shoves.due(10.1, cross_track_m) == pytest.approx(first)
+    assert shoves.due(10.2, cross_track_m) == 0.0  # once
+    assert shoves.due(20.0, cross_track_m) == pytest.approx(second)
+    assert Shoves(size_m=0.0, every_m=10.0, limit_m=3.65).due(50.0, 0.0) == 0.0
+
+
 def test_a_look_lets_a_frames_time_pass_and_shows_the_car():
     world = make_world()
     world.steer(0.2, 1.0)
@@ -172,7 +226,19 @@ def test_the_same_controls_give_the_same_bytes():
     assert looks[0] == looks[1]
 
 
-@pytest.mark.parametrize("bad", [{"laps": 0}, {"laps": float("nan")}, {"latency_seconds": 9}, {"start_offset_m": 40}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"laps": 0},
+        {"laps": float("nan")},
+        {"latency_seconds": 9},
+        {"start_offset_m": 40},
+        {"start_turn": 91},
+        {"shove_m": -1},
+        {"shove_m": float("nan")},
+        {"shove_every_m": 0},
+    ],
+)
 def test_settings_that_no_drive_has_are_refused(bad):
     with pytest.raises(ValueError, match="expected"):
         WorldSettings(**bad)

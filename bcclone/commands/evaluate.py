@@ -3,20 +3,25 @@
 The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention is a wheel off the asphalt,
 after which the car is set back on the centre line. The model drives through a drive server of its own, over the
 simulator's protocol; with --in-process the wire is left out. Exit code 0 whatever the score is.
+
+With --suite it, or several models side by side, drives in many worlds, in processes on all cores.
 """
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bcclone.commands.evaluate_suite import add_suite_arguments, refuse_suite_options, run_suite_command
 from bcclone.commands.options import (
     add_conditions,
+    add_hardships,
     add_json,
     add_preprocess,
     add_track,
     build,
     given,
     given_conditions,
+    given_hardships,
     make_folder,
     print_json,
     say,
@@ -29,35 +34,37 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
+    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="a model file; with --suite, or several")
     add_preprocess(parser)
     add_track(parser)
     parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (30)")
     parser.add_argument("--laps", type=float, help="how far to drive (1)")
-    parser.add_argument("--latency-ms", type=float, help="from each control to when it takes hold (0)")
-    parser.add_argument("--start-offset-m", type=float, metavar="M", help="start this far to the right (0)")
     parser.add_argument("--in-process", action="store_true", help="drive in this process, without server and wire")
     parser.add_argument("--run", type=Path, metavar="RUN", help="record the drive into this run folder")
     parser.add_argument("--output", type=Path, metavar="DIR", help="write pictures and figures into this folder")
+    add_suite_arguments(parser)
+    add_hardships(parser)
     add_conditions(parser)
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Drive and score; return the exit code."""
+    if arguments.suite:
+        return run_suite_command(arguments)
+    refuse_suite_options(arguments)
     conditions = given_conditions(arguments)
     from bcclone.evaluate import EvaluateSettings, evaluate_served, write_pictures
     from bcclone.simulator.world import WorldSettings
 
-    latency = {} if arguments.latency_ms is None else {"latency_seconds": arguments.latency_ms / 1000}
-    world = build(WorldSettings, **given(arguments, "laps", "start_offset_m"), **latency)
+    world = build(WorldSettings, **given(arguments, "laps"), **given_hardships(arguments))
     values = given(arguments, "track", "reverse", "speed_mph")
     settings = build(EvaluateSettings, world=world, conditions=conditions, **values)
     _check_folders(arguments)
     if arguments.in_process:
         result = _evaluate_here(arguments, settings)
     else:
-        result = evaluate_served(arguments.model, arguments.preprocess, settings, arguments.run)
+        result = evaluate_served(arguments.models[0], arguments.preprocess, settings, arguments.run)
     if arguments.json:
         print_json(result.figures())
     else:
@@ -85,7 +92,7 @@ def _evaluate_here(arguments: argparse.Namespace, settings: "EvaluateSettings") 
     from bcclone.evaluate import evaluate_policy
     from bcclone.policy import load_policy
 
-    return evaluate_policy(load_policy(arguments.model, arguments.preprocess), settings)
+    return evaluate_policy(load_policy(arguments.models[0], arguments.preprocess), settings)
 
 
 def _show(figures: dict[str, Any], settings: "EvaluateSettings") -> None:

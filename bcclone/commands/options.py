@@ -41,6 +41,7 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
         ("line-visibility", "SHARE", "of the lines on the road; 0 is none (1)"),
         ("road-visibility", "SHARE", "of the whole road; 0 paints it over with what lies beside it (1)"),
         ("camera-shift-m", "M", "how far to the right of its place the camera is (0)"),
+        ("camera-pitch", "DEGREES", "how much farther up than in its place the camera looks (0)"),
     ):
         group.add_argument(f"--{name}", type=float, metavar=unit, help=text)
     group.add_argument("--texture-seed", type=int, metavar="N", help="seed of the textures and plants (0)")
@@ -49,6 +50,25 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
 def given_conditions(arguments: argparse.Namespace) -> Conditions:
     """Return the conditions that add_conditions() declared."""
     return build(Conditions, **given(arguments, *(field.name for field in fields(Conditions))))
+
+
+def add_hardships(parser: argparse.ArgumentParser) -> None:
+    """Add what makes driving harder: latency, a bad start, shoves."""
+    group = parser.add_argument_group("what makes driving harder")
+    for name, unit, text in (
+        ("latency-ms", "MS", "from each control to when it takes hold (0)"),
+        ("start-offset-m", "M", "start this far to the right of the centre line (0)"),
+        ("start-turn", "DEGREES", "start turned so much to the right (0)"),
+        ("shove-m", "M", "how far the car is pushed aside, right and left in turn; never off the asphalt (0)"),
+        ("shove-every-m", "M", "and after how many metres each time (100)"),
+    ):
+        group.add_argument(f"--{name}", type=float, metavar=unit, help=text)
+
+
+def given_hardships(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return those of WorldSettings' values that the user gave by the options of add_hardships()."""
+    latency = {} if arguments.latency_ms is None else {"latency_seconds": arguments.latency_ms / 1000}
+    return latency | given(arguments, "start_offset_m", "start_turn", "shove_m", "shove_every_m")
 
 
 def add_preprocess(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +95,7 @@ def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Set
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for what is to be written there, before it is worked for; raises UserError."""
+    """Make the folder that results go into; raises UserError, before anything is driven, where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

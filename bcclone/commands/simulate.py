@@ -8,7 +8,17 @@ replay RECORDING   send a recording's frames to a drive server and measure its a
 import argparse
 from pathlib import Path
 
-from bcclone.commands.options import add_conditions, add_json, add_track, build, given, given_conditions, print_json
+from bcclone.commands.options import (
+    add_conditions,
+    add_hardships,
+    add_json,
+    add_track,
+    build,
+    given,
+    given_conditions,
+    given_hardships,
+    print_json,
+)
 from bcclone.commands.wire import add_server, play, show_wire
 from bcclone.errors import UserError
 
@@ -36,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for use in (record, drive):
         add_track(use)
         add_conditions(use)
+    add_hardships(drive)
     for use in (record, drive, replay):
         add_json(use)
 
@@ -72,7 +83,8 @@ def _drive(arguments: argparse.Namespace) -> int:
     from bcclone.simulator.track import load_track
     from bcclone.simulator.world import SimulatedWorld, WorldSettings
 
-    settings = build(WorldSettings, laps=arguments.laps, set_back=False, real_time=arguments.real_time)
+    values = given_hardships(arguments)
+    settings = build(WorldSettings, laps=arguments.laps, set_back=False, real_time=arguments.real_time, **values)
     track_name = arguments.track or "lake"
     track = load_track(track_name, bool(arguments.reverse))
     goal = round(settings.laps * track.length_m)

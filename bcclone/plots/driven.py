@@ -1,11 +1,12 @@
 """Driven line, frames on the way -> pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from bcclone.images import Image
@@ -13,9 +14,10 @@ from bcclone.plots.figure import new_figure, save, save_image
 
 Array = npt.NDArray[np.float64]
 
-_VIEWS_ACROSS = 4
+_VIEWS_ACROSS, _MAPS_ACROSS = 4, 3
 _SET_BACK_M = 2.0  # farther apart than two points of a driven line can be
 _WORST_M = 2.0  # from the centre line: where the colour scale ends
+_BESIDE = "distance from the centre line, m"
 
 
 class Spot(Protocol):
@@ -34,6 +36,15 @@ class Driven(Spot, Protocol):
     def cross_track_m(self) -> float: ...
 
 
+class Drive(Protocol):
+    """A driven line, and where a person would have had to take over."""
+
+    @property
+    def trace(self) -> Sequence[Driven]: ...
+    @property
+    def interventions(self) -> Sequence[Spot]: ...
+
+
 def plot_drive(
     title: str, edges: tuple[Array, Array], trace: Sequence[Driven], interventions: Sequence[Spot], path: Path
 ) -> None:
@@ -43,6 +54,35 @@ def plot_drive(
     """
     figure = new_figure(8, 7)
     axes = figure.add_subplot()
+    line = _draw_line(axes, edges, trace, interventions)
+    figure.colorbar(line, ax=axes, label=_BESIDE, extend="max")
+    axes.set(title=title, xlabel="x, m", ylabel="z, m")
+    axes.legend(loc="best")
+    save(figure, path)
+
+
+def plot_drives(title: str, edges: tuple[Array, Array], drives: Mapping[str, Drive], path: Path) -> None:
+    """Draw several drives of one track, each on a map of its own, into a PNG; drives: by their titles."""
+    across = min(len(drives), _MAPS_ACROSS)
+    down = -(-len(drives) // across)
+    figure = new_figure(5 * across + 1, 4.6 * down + 0.4, title)
+    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    for axes, (name, drive) in zip(panels.flat, drives.items(), strict=False):
+        line = _draw_line(axes, edges, drive.trace, drive.interventions)
+        axes.set_title(name, fontsize=9)
+        axes.set(xlabel="x, m", ylabel="z, m")
+        axes.label_outer()
+    for axes in panels.flat[len(drives) :]:
+        axes.set_axis_off()
+    figure.colorbar(line, ax=panels, label=_BESIDE, extend="max")
+    panels[0, 0].legend(loc="best", fontsize=8)
+    save(figure, path)
+
+
+def _draw_line(
+    axes: Axes, edges: tuple[Array, Array], trace: Sequence[Driven], interventions: Sequence[Spot]
+) -> LineCollection:
+    """Draw the road and on it the driven line, which is returned."""
     left, right = (np.vstack([edge, edge[:1]]) for edge in edges)
     axes.fill(*np.vstack([left, right[::-1]]).T, color="0.85")
     points = np.array([(point.x, point.z) for point in trace])
@@ -54,10 +94,8 @@ def plot_drive(
     axes.add_collection(line)
     for spots, mark, label in ((interventions, "rx", "intervention"), (trace[:1], "k^", "start")):
         axes.plot([spot.x for spot in spots], [spot.z for spot in spots], mark, label=label, zorder=4)
-    figure.colorbar(line, ax=axes, label="distance from the centre line, m", extend="max")
-    axes.set(title=title, xlabel="x, m", ylabel="z, m", aspect="equal")
-    axes.legend(loc="best")
-    save(figure, path)
+    axes.set_aspect("equal")
+    return line
 
 
 def plot_views(views: Sequence[Image], path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.car import Car
 from bcclone.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
+from bcclone.view import FOCAL_PX
 
 Array = npt.NDArray[np.float64]
 
@@ -24,11 +25,14 @@ class View:
     axes: Array
 
 
-def view_of(car: Car, camera: str, shift_m: float = 0.0) -> View:
-    """Return what `camera` (center, left or right) of the car looks from, moved `shift_m` to the right."""
+def view_of(car: Car, camera: str, shift_m: float = 0.0, pitch: float = 0.0) -> View:
+    """Return what `camera` (center, left or right) of the car looks from.
+
+    shift_m, pitch: how far to the right of its place it is, and how many degrees farther up it looks.
+    """
     body = _yaw(car.heading) @ _pitch(car.pitch)
     mount = np.array(MOUNTS[camera]) + (shift_m, ORIGIN_ABOVE_ROAD_M, 0.0)
-    return View(np.array([car.x, car.y, car.z]) + body @ mount, body @ _MOUNT)
+    return View(np.array([car.x, car.y, car.z]) + body @ mount, body @ _MOUNT @ _pitch(math.radians(pitch)))
 
 
 def _yaw(angle: float) -> Array:
@@ -61,18 +65,28 @@ _OUTLINES = {
     "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
     "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
 }  # fmt: skip
+_DRAWN_OUT = 50
 _BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
 _PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
 
 
-def bonnet(camera: str, shift_m: float = 0.0) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
+def _longer(corners: Array) -> Array:
+    """Return an outline with its first and last edge drawn out, beyond what a camera in its place sees."""
+    before, after = corners[0] - corners[1], corners[-1] - corners[-2]
+    return np.vstack([corners[0] + _DRAWN_OUT * before, corners, corners[-1] + _DRAWN_OUT * after])
+
+
+def bonnet(
+    camera: str, shift_m: float = 0.0, pitch: float = 0.0
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
     """Return where a camera sees the bonnet, (160, 320), and its picture, RGB uint8 (160, 320, 3).
 
-    shift_m: how far to the right of its place the camera is.
+    shift_m, pitch: as for view_of().
     """
-    columns, rows = np.arange(FRAME_WIDTH) + 0.5 + shift_m * _BONNET_PX_A_METRE, np.arange(FRAME_HEIGHT)[:, None] + 0.5
+    columns = np.arange(FRAME_WIDTH) + 0.5 + shift_m * _BONNET_PX_A_METRE
+    rows = np.arange(FRAME_HEIGHT)[:, None] + 0.5 - FOCAL_PX * math.tan(math.radians(pitch))
     corners = np.array(_OUTLINES[camera], float)
-    top = np.interp(columns, corners[:, 0], corners[:, 1], left=FRAME_HEIGHT, right=FRAME_HEIGHT)
+    top = np.interp(columns, *_longer(corners).T)
     depth = rows - top[None, :]
     shade = 1 - 0.006 * np.maximum(depth - 3, 0)[..., None]
     picture = np.where(depth[..., None] < 3, np.array(_RIM), np.array(_PAINT) * shade)

@@ -10,7 +10,8 @@ class Conditions:
 
     light: brightness, 1 is normal; fog: density, 1 is normal, 0 none; sun_elevation, sun_azimuth: degrees,
     the azimuth from +z towards +x; texture_seed: of every generated texture and plant; line_visibility and
-    road_visibility: 1 as they are, 0 painted over with what lies beside; camera_shift_m: to the right.
+    road_visibility: 1 as they are, 0 painted over with what lies beside; camera_shift_m: to the right;
+    camera_pitch: degrees farther up than it is mounted.
     """
 
     light: float = 1.0
@@ -21,6 +22,7 @@ class Conditions:
     line_visibility: float = 1.0
     road_visibility: float = 1.0
     camera_shift_m: float = 0.0
+    camera_pitch: float = 0.0
 
     def __post_init__(self) -> None:
         ranges = {
@@ -31,6 +33,7 @@ class Conditions:
             "line_visibility": (0.0, 1.0),
             "road_visibility": (0.0, 1.0),
             "camera_shift_m": (-3.0, 3.0),
+            "camera_pitch": (-20.0, 20.0),
         }
         for name, (least, most) in ranges.items():
             if not least <= getattr(self, name) <= most:  # NaN is not either

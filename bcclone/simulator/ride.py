@@ -51,6 +51,12 @@ class Ride:
         self.car.set_back(*self.track.point(self.place.along_m))
         self.place = self.track.locate(self.car.x, self.car.y, self.car.z, near_m=self.place.along_m)
 
+    def shove(self, right_m: float) -> None:
+        """Move the car so far to the right of where it is on the road, looking and driving on as before."""
+        car, heading = self.car, self.place.heading
+        car.x, car.z = car.x + right_m * math.cos(heading), car.z - right_m * math.sin(heading)
+        self.place = self.track.locate(car.x, car.y, car.z, near_m=self.place.along_m)
+
     @property
     def _on_road(self) -> bool:
         """Return whether the ground is as high as the road; a bridge's walls hold a car that would fall."""

@@ -13,6 +13,7 @@ from bcclone.simulator.client import CarState
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.ride import Ride
 from bcclone.simulator.score import Score
+from bcclone.simulator.shoves import Shoves
 from bcclone.simulator.trace import Shown, digest_of
 from bcclone.simulator.track import Track, check_laps
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH
@@ -21,19 +22,24 @@ FRAME_SECONDS = 2 * STEP_SECONDS  # of simulated time between two frames
 _LOST_M = 15.0  # farther away the drive is over
 _STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
 _SLOWEST = 1.5  # m/s along the track on average; slower, and the drive is over
-_ALL_DRIVEN = "laps driven"
+ALL_DRIVEN = "laps driven"
+_MOST_SHOVE_M = 5.0
 _VIEWS = 12  # that are kept of a drive, evenly along it
 _LONGEST_PAUSE_SECONDS = 1.0  # of the wall clock that a world in real time makes up for at once
 
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """laps: how far to drive; start_offset_m: to the right of the centre line;
-    latency_seconds: from a control to when it takes hold; set_back: an intervention puts the car back on the
-    centre line, otherwise it drives on; real_time: time goes on while nobody looks."""
+    """laps: how far to drive; start_offset_m, start_turn: how far to the right of the centre line the car begins, and
+    how many degrees it is turned to the right there; shove_m, shove_every_m: how far it is pushed aside, right and left
+    in turn, and how often; latency_seconds: from a control to when it takes hold; set_back: an intervention puts the
+    car back on the centre line, otherwise it drives on; real_time: time goes on while nobody looks."""
 
     laps: float = 1.0
     start_offset_m: float = 0.0
+    start_turn: float = 0.0
+    shove_m: float = 0.0
+    shove_every_m: float = 100.0
     latency_seconds: float = 0.0
     set_back: bool = True
     real_time: bool = False
@@ -44,6 +50,12 @@ class WorldSettings:
             raise ValueError(f"latency {self.latency_seconds * 1000:g} ms, expected 0 to 5000")
         if not -_LOST_M < self.start_offset_m < _LOST_M:
             raise ValueError(f"start offset {self.start_offset_m:g} m, expected less than {_LOST_M:g} to either side")
+        if not -90 <= self.start_turn <= 90:
+            raise ValueError(f"start turn {self.start_turn:g} degrees, expected -90 to 90")
+        if not 0 <= self.shove_m <= _MOST_SHOVE_M:
+            raise ValueError(f"shove {self.shove_m:g} m, expected 0 to {_MOST_SHOVE_M:g}")
+        if not self.shove_every_m >= 1:
+            raise ValueError(f"shove every {self.shove_every_m:g} m, expected 1 or more")
 
 
 class SimulatedWorld:
@@ -61,7 +73,9 @@ class SimulatedWorld:
     ) -> None:
         self._renderer, self.track, self._settings, self._on_progress = renderer, track, settings, on_progress
         self.ride = Ride(track, settings.start_offset_m, ground_height=renderer.scene.ground.height_at)
+        self.ride.car.heading += math.radians(settings.start_turn)
         self.score = Score(track.road.limit_m)
+        self._shoves = Shoves(settings.shove_m, settings.shove_every_m, track.road.limit_m)
         self.over = ""
         self._still_seconds, self._shown_m = 0.0, 0.0
         self._pending: deque[tuple[float, float, float]] = deque()
@@ -113,6 +127,8 @@ class SimulatedWorld:
         while self._pending and self._pending[0][0] <= self.ride.seconds + 1e-9:
             _, steering, throttle = self._pending.popleft()
             car.control(steering, throttle)
+        if aside := self._shoves.due(self.ride.progress_m, self.ride.place.cross_track_m):
+            self.ride.shove(aside)
         self.ride.step()
         off_road = self.score.note(car.x, car.z, self.ride.place, car.speed)
         if off_road and self._settings.set_back:
@@ -125,14 +141,14 @@ class SimulatedWorld:
         self._still_seconds = self._still_seconds + STEP_SECONDS if car.speed < _STUCK_SPEED else 0.0
         goal = self._settings.laps * self.track.length_m
         if self.ride.progress_m >= goal:
-            self.over = _ALL_DRIVEN
+            self.over = ALL_DRIVEN
         elif abs(self.ride.place.cross_track_m) > _LOST_M:
             self.over = f"the car is more than {_LOST_M:.0f} m from the road"
         elif self._still_seconds >= _STUCK_SECONDS:
             self.over = f"the car has stood still for {_STUCK_SECONDS:.0f} s"
         elif self.ride.seconds > goal / _SLOWEST + _STUCK_SECONDS:
             self.over = f"the car has not come around in {self.ride.seconds:.0f} s"
-        if self.over and self.over != _ALL_DRIVEN:
+        if self.over and self.over != ALL_DRIVEN:
             self.score.give_up(car.x, car.z)
 
     def _wait_for_frame(self) -> None:

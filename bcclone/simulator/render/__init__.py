@@ -29,7 +29,7 @@ class Renderer:
 
     def frame(self, car: Car, camera: str = "center") -> Image:
         """Return what a camera of the car, center, left or right, sees; the same for the same car, to the byte."""
-        view = view_of(car, camera, self.conditions.camera_shift_m)
+        view = view_of(car, camera, self.conditions.camera_shift_m, self.conditions.camera_pitch)
         canvas = blank_canvas(FRAME_HEIGHT, FRAME_WIDTH)
         eye = Eye(view.position, view.axes, FOCAL_PX)
         cast(eye, self._surface, self._air, canvas)
@@ -47,6 +47,6 @@ class Renderer:
 
 def _bonnet_pixels(camera: str, conditions: Conditions) -> tuple[npt.NDArray[np.intp], Image]:
     """Return which pixels of a frame show the bonnet, and their colours, uint8 (pixels, 3)."""
-    hidden, paint = bonnet(camera, conditions.camera_shift_m)
+    hidden, paint = bonnet(camera, conditions.camera_shift_m, conditions.camera_pitch)
     lit = np.minimum(paint[hidden] * float(conditions.light), 255).astype(np.uint8)
     return np.flatnonzero(hidden), lit
