@@ -113,11 +113,10 @@ def _steps(settings: DemoSettings) -> list[Step]:
     return [
         _step("record", forward, *record, forward, "--laps", settings.record_laps, "--seed", 0),
         _step("record the other way", back, *record, back, "--laps", back_laps, "--reverse", "--seed", 1),
-        # one frame a sample and more correction: measured in docs/lab-log.md
-        _step("preprocess", store, "preprocess", forward, back, "-o", store, "--previous", 0, "--correction", 0.2),
+        _step("preprocess", store, "preprocess", forward, back, "-o", store),
         _step("train", model, "model", store, "-o", model, "--runs", place / "runs", "--epochs", settings.epochs),
         _step(_DRIVE, drive, "evaluate", model, *way, "--run", run, "--output", drive, beside=(run,)),
-        _step("clip", clip, "video", run, "-o", clip),
+        _step("clip", clip, "video", run, "-o", clip, "--overlay"),
     ]
 
 

@@ -23,6 +23,7 @@ from bcclone.rebuild.model import Rebuilt, rebuild
 from bcclone.rebuild.stored import StoredModel, read_stored
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
+_SHIPPED = Path("models", "lake.h5")  # where a clone has it
 _LONGEST_TEXT = 1 << 20  # bytes of a configuration that lies beside its weights
 
 
@@ -121,7 +122,8 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
     if path.is_dir():
         raise UserError(f"{path}: is a folder; a SavedModel holds code, save the model as .h5 or .keras instead")
     if not path.is_file():
-        raise UserError(f"{path}: there is no such model; train one with: python model.py data.h5 -o {path}")
+        other = f", or take the one that comes with bcclone: {_SHIPPED}" if _SHIPPED.is_file() else ""
+        raise UserError(f"{path}: there is no such model; train one with: python model.py data.h5 -o {path}{other}")
     try:
         stored = read_stored(path)
         if "model_config" not in stored.texts:
