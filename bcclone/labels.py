@@ -31,7 +31,7 @@ class Correction:
     """
 
     steering: float | str = AUTO
-    lookahead_seconds: float = 0.9
+    lookahead_seconds: float = 0.85
 
     def lookahead_m(self, speed_mph: Floats) -> Floats:
         """Return how far ahead on its line a car aims that comes back, at each speed."""

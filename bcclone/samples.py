@@ -49,7 +49,7 @@ class SampleSettings:
 
     cameras: tuple[str, ...] = CAMERAS
     correction: float | str = "auto"
-    lookahead_seconds: float = 0.9
+    lookahead_seconds: float = 0.85
     smooth_seconds: float = 0.2
     lead_seconds: float = 0.0
     previous: int = 0

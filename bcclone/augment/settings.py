@@ -14,8 +14,8 @@ class AugmentSettings:
     """
 
     augment: bool = True
-    shift_m: float = 0.4
-    turn_degrees: float = 3.0
+    shift_m: float = 0.8
+    turn_degrees: float = 5.0
     pitch_degrees: float = 0.7
     look: float = 1.0
     shadows: float = 0.3

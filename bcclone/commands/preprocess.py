@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="steering added for the left camera, subtracted for the right; auto: from geometry and speed (auto)",
     )
     shape.add_argument(
-        "--lookahead-seconds", type=float, metavar="S", help="how far ahead a car that is aside aims at its line (0.9)"
+        "--lookahead-seconds", type=float, metavar="S", help="how far ahead a car that is aside aims at its line (0.85)"
     )
     shape.add_argument(
         "--smooth-seconds", type=float, metavar="S", help="what the steering is smoothed by: standard deviation (0.2)"

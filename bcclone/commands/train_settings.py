@@ -63,8 +63,8 @@ def _add_augmentation(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("augmentation", "how samples are varied, anew in each epoch; 0 is not at all")
     _add_flag(group, "augment", "vary the samples at all (on)")
     for name, unit, text in (
-        ("shift-m", "M", "the camera is moved aside by up to so much, with the steering that brings it back (0.4)"),
-        ("turn-degrees", "DEGREES", "and turned aside: standard deviation (3)"),
+        ("shift-m", "M", "the camera is moved aside by up to so much, with the steering that brings it back (0.8)"),
+        ("turn-degrees", "DEGREES", "and turned aside: standard deviation (5)"),
         ("pitch-degrees", "DEGREES", "and nods: standard deviation (0.7)"),
         ("look", "X", "strength of changes in brightness, contrast, colour and haze (1)"),
         ("shadows", "SHARE", "of the samples that get shadows (0.3)"),
