@@ -13,17 +13,11 @@ from bcclone.samples import SAMPLE
 from bcclone.store import Store
 
 
-def table(*rows):
-    """Samples of (camera, flipped, steering)."""
-    samples = np.zeros(len(rows), SAMPLE)
-    for place, (camera, flipped, steering) in enumerate(rows):
-        samples[place]["camera"], samples[place]["flipped"], samples[place]["steering"] = camera, flipped, steering
-    return samples
-
-
-def test_a_sample_goes_straight_when_its_recorded_steering_was_0_whatever_its_camera():
-    samples = table((0, 0, 0.0), (1, 0, 0.1), (2, 0, -0.1), (1, 1, -0.1), (2, 1, 0.1), (0, 0, 0.1), (1, 0, 0.0))
-    assert goes_straight(samples, 0.1).tolist() == [True] * 5 + [False] * 2
+def test_a_sample_goes_straight_when_the_steering_of_its_row_was_0_whatever_the_sample_carries():
+    rows = np.array([(0.0,), (0.1,), (-0.0,)], [("steering", float)])
+    samples = np.zeros(5, SAMPLE)
+    samples["row"], samples["steering"] = [0, 0, 1, 1, 2], [0.0, 0.25, 0.1, 0.0, -0.25]
+    assert goes_straight(samples, rows).tolist() == [True, True, False, False, True]
 
 
 def test_the_surplus_of_straight_samples_is_left_out_and_another_one_each_epoch():
@@ -67,19 +61,17 @@ def test_every_epoch_is_as_long_as_said_and_follows_from_the_settings_alone(feed
 @pytest.mark.parametrize("strategy", ["hdf5-shuffle", "hdf5-chunks", "sequence"])
 def test_a_feed_gives_what_is_left_of_each_epoch(simulated_store, strategy):
     with Store(simulated_store) as store:
-        training = np.flatnonzero(~store.samples["validation"])
-        half = training[: len(training) // 2]
-        side = np.array([0.0, 0.1, -0.1])[store.samples["camera"]] * np.where(store.samples["flipped"], -1, 1)
-        store.samples["steering"] = side + 0.01
-        store.samples["steering"][half] = side[half]
+        training = store.samples[~store.samples["validation"]]
+        store.rows["steering"] = np.where(np.arange(len(store.rows)) % 2, 0.0, 0.01)
+        straight = int((training["row"] % 2).sum())
+        curved = len(training) - straight
         with (
             open_feed(store, FeedSettings(strategy), DrawSettings(16, zero_share=0.2)) as feed,
             feed.epoch(1) as batches,
         ):
-            steering = np.concatenate([np.array(batch.steering)[:, 0] for batch in batches])
-            assert (
-                len(steering) == len(feed) == len(training) - len(half) + allowed(len(training) - len(half), 9999, 0.2)
-            )
-        store.samples["steering"] = side
+            given = sum(len(batch) for batch in batches)
+        assert straight > allowed(curved, straight, 0.2) > 0
+        assert given == len(feed) == curved + allowed(curved, straight, 0.2)
+        store.rows["steering"] = 0.0
         with pytest.raises(UserError, match="all of its steering is 0"):
             open_feed(store, FeedSettings(strategy), DrawSettings(16, zero_share=0.2))

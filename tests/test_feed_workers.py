@@ -293,7 +293,7 @@ KILLED = """
 import sys, time, multiprocessing
 from pathlib import Path
 from bcclone.feed.opening import open_feed
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.store import Store
 if __name__ == "__main__":
     name, start_method = sys.argv[2:]

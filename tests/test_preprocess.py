@@ -38,7 +38,7 @@ def check(*arguments, code=0):
 
 
 def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_path):
-    made = convert(simulated_recording, "-o", tmp_path / "data.h5", "--block-seconds", 2)
+    made = convert(simulated_recording, "-o", tmp_path / "data.h5", "--block-seconds", 2, "--previous", 4)
     assert made["recordings"] == 1
     assert made["rows"] == 120
     assert made["episodes"] == 1

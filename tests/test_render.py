@@ -92,7 +92,7 @@ def test_the_road_lies_before_the_car_with_a_line_on_each_side(lake, unlined):
     assert (sky[..., 2].mean() - sky[..., 0].mean()) > 40
     columns = line_columns(lake, unlined, row=85)
     inner = columns[columns > 160].min() - columns[columns < 160].max()
-    depth_m = 1.2 * 138.56 / (85.5 - 56.8)  # a car that stands: its horizon is in row 56.8
+    depth_m = 1.245 * 138.56 / (85.5 - 56.8)  # a car that stands: its horizon is in row 56.8
     assert inner / 138.56 * depth_m == pytest.approx(6.8, abs=0.3)
 
 
