@@ -48,7 +48,9 @@ class Faulty(MemorySource):
         self.fault = fault
 
     def fill(self, positions, images):
-        if 150 in positions:
+        if self.fault == "garbage":
+            gc.collect()
+        elif 150 in positions:
             if self.fault == "death":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == "stuck":
@@ -159,6 +161,32 @@ def test_what_a_worker_raises_is_raised_in_the_trainer_and_does_not_end_the_feed
         for _ in range(2):
             count, error = count_epoch(feed)
             assert (count, type(error), str(error)) == (150, ValueError, "frame 150 is spoilt")
+
+
+class Leftover:
+    """Garbage of the trainer that must not be taken away elsewhere: what it would end is not there."""
+
+    def __init__(self):
+        self.itself, self.home = self, os.getpid()
+
+    def __del__(self):
+        if os.getpid() != self.home:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.parametrize("kind", ["pipe", "shared memory", "dataset, processes"])
+def test_a_forked_worker_leaves_the_garbage_of_its_trainer_alone(kind):
+    source = Faulty("garbage")
+    gc.collect()
+    gc.disable()
+    try:
+        Leftover()
+        opened = dataset_feed(source, "fork") if "dataset" in kind else feed_of(source, fetchers("fork")[kind](source))
+        with opened as feed:
+            assert count_epoch(feed) == (200, None)
+    finally:
+        gc.enable()
 
 
 def test_an_error_that_cannot_be_sent_is_told_in_words():

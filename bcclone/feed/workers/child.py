@@ -1,5 +1,6 @@
 """What a process that works for another one does at its begin; nothing is loaded in here that would make it large."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -24,6 +25,7 @@ def interrupts_kept_from_children() -> Iterator[None]:
 
 def become_worker() -> None:
     """Make this process one that its parent ends, alive or dead."""
+    gc.freeze()  # a forked child must not collect what its parent left, such as pipelines that wait for their threads
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
