@@ -190,9 +190,12 @@ def test_the_page_shows_the_drive(page, port):
         assert page.text("dialect") == "Unity simulator"
         assert not page.element("guide").is_displayed()
         seen = set()
-        wait_for(lambda: seen.add(page.pixel(20, 100)) or len(seen) == len(COLORS))
-        for color in COLORS:  # inside the region that the network sees; JPEG is not exact
-            assert any(np.allclose(color, drawn, atol=12) for drawn in seen), seen
+
+        def all_seen():  # inside the region that the network sees; JPEG is not exact
+            seen.add(page.pixel(20, 100))
+            return all(any(np.allclose(color, drawn, atol=12) for drawn in seen) for color in COLORS)
+
+        wait_for(all_seen)
         outside = max(sum(page.pixel(20, 5)) for _ in range(3))
         assert outside < 0.75 * sum(COLORS[0])
         frames = int(page.text("frames"))
