@@ -30,10 +30,17 @@ def add_track(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reverse", action="store_true", default=None, help="drive it the other way round")
 
 
+def add_numbers(group: argparse._ArgumentGroup, *options: tuple[str, str, str]) -> None:
+    """Add options that take a number: (name, unit, help) each; those left out are None."""
+    for name, unit, text in options:
+        group.add_argument(f"--{name}", type=float, metavar=unit, help=text)
+
+
 def add_conditions(parser: argparse.ArgumentParser) -> None:
     """Add how the simulated world looks: the names of Conditions."""
     group = parser.add_argument_group("how the world looks")
-    for name, unit, text in (
+    add_numbers(
+        group,
         ("light", "X", "brightness (1)"),
         ("fog", "X", "density of the fog; 0 is none (1)"),
         ("sun-elevation", "DEGREES", "height of the sun (42.2)"),
@@ -42,8 +49,7 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
         ("road-visibility", "SHARE", "of the whole road; 0 paints it over with what lies beside it (1)"),
         ("camera-shift-m", "M", "how far to the right of its place the camera is (0)"),
         ("camera-pitch", "DEGREES", "how much farther up than in its place the camera looks (0)"),
-    ):
-        group.add_argument(f"--{name}", type=float, metavar=unit, help=text)
+    )
     group.add_argument("--texture-seed", type=int, metavar="N", help="seed of the textures and plants (0)")
 
 
@@ -55,14 +61,14 @@ def given_conditions(arguments: argparse.Namespace) -> Conditions:
 def add_hardships(parser: argparse.ArgumentParser) -> None:
     """Add what makes driving harder: latency, a bad start, shoves."""
     group = parser.add_argument_group("what makes driving harder")
-    for name, unit, text in (
+    add_numbers(
+        group,
         ("latency-ms", "MS", "from each control to when it takes hold (0)"),
         ("start-offset-m", "M", "start this far to the right of the centre line (0)"),
         ("start-turn", "DEGREES", "start turned so much to the right (0)"),
         ("shove-m", "M", "how far the car is pushed aside, right and left in turn; never off the asphalt (0)"),
         ("shove-every-m", "M", "and after how many metres each time (100)"),
-    ):
-        group.add_argument(f"--{name}", type=float, metavar=unit, help=text)
+    )
 
 
 def given_hardships(arguments: argparse.Namespace) -> dict[str, Any]:

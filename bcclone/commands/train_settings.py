@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bcclone.commands.options import build, given
+from bcclone.commands.options import add_numbers, build, given
 from bcclone.errors import UserError
 from bcclone.feed.settings import STRATEGIES, FeedSettings
 from bcclone.train.run_folder import RunFolder
@@ -62,7 +62,8 @@ def _add_flag(parser: argparse._ActionsContainer, name: str, text: str) -> None:
 def _add_augmentation(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("augmentation", "how samples are varied, anew in each epoch; 0 is not at all")
     _add_flag(group, "augment", "vary the samples at all (on)")
-    for name, unit, text in (
+    add_numbers(
+        group,
         ("shift-m", "M", "the camera is moved aside by up to so much, with the steering that brings it back (0.8)"),
         ("turn-degrees", "DEGREES", "and turned aside: standard deviation (5)"),
         ("pitch-degrees", "DEGREES", "and nods: standard deviation (0.7)"),
@@ -71,8 +72,7 @@ def _add_augmentation(parser: argparse.ArgumentParser) -> None:
         ("blur", "SHARE", "that are unsharp (0.1)"),
         ("noise", "SHARE", "that have the noise of a bad JPEG (0.1)"),
         ("patches", "SHARE", "that have something before the lens (0.1)"),
-    ):
-        group.add_argument(f"--{name}", type=float, metavar=unit, help=text)
+    )
 
 
 def _add_feed(parser: argparse.ArgumentParser) -> None:
