@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -140,6 +141,24 @@ def test_ctrl_c_during_driving_keeps_the_last_frames(untrained_model, tmp_path):
             assert server.end(signal.SIGINT) == 0
         assert "Traceback" not in server.said
     assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 30
+
+
+def test_threads_that_tell_do_not_abort_the_end():
+    told = """
+import threading, time
+from contextlib import closing
+from bcclone.commands.drive import _Voice
+def tell(voice):
+    while True:
+        voice.tell("the car has left")
+with closing(_Voice()) as voice:
+    for _ in range(4):
+        threading.Thread(target=tell, args=(voice,), daemon=True).start()
+    time.sleep(0.2)
+"""
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the car has left" in done.stdout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits a process's files as a full disk would")

@@ -119,3 +119,19 @@ def test_sixteen_bits_train_a_network_that_is_saved_with_thirty_two(tools, simul
     assert any((a != b).any() for a, b in zip(before, exported.get_weights(), strict=True))
     assert all(np.isfinite(weight).all() for weight in exported.get_weights())
     assert tools[0].config.dtype_policy().name == "float32"
+
+
+def test_weights_decay_and_biases_do_not(tools, simulated_store):
+    from bcclone.store import Store
+    from bcclone.train.prepare import prepare
+    from bcclone.train.settings import TrainSettings
+
+    with Store(simulated_store) as store:
+        trainer = prepare(store, TrainSettings(weight_decay=0.2))
+    variables = trainer.model.trainable_variables
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    trainer.optimizer.learning_rate.assign(0.5)
+    trainer.optimizer.apply([np.zeros(variable.shape, np.float32) for variable in variables], variables)
+    for variable in variables:
+        assert np.allclose(variable.numpy(), 1.0 if variable.name == "bias" else 0.9), variable.path

@@ -151,3 +151,12 @@ def test_the_environment_of_a_resume_elsewhere_is_added_to_that_of_the_beginning
     for machine, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
         folder.note_environment({"machine": machine, "command": command})
     assert [found["machine"] for found in json.loads((folder.path / "environment.json").read_text())] == ["a", "b"]
+
+
+def test_a_run_from_before_there_was_a_choice_goes_on_as_it_began(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(TrainSettings(seed=4), FeedSettings()))
+    stored = json.loads((folder.path / "settings.json").read_text())
+    for name in ("augment", "weight_decay"):
+        del stored["settings"][name]
+    (folder.path / "settings.json").write_text(json.dumps(stored))
+    assert folder.settings == TrainSettings(seed=4, augment=False, weight_decay=0.0)

@@ -4,6 +4,7 @@ With RUN, the frames and what was answered to them are recorded into that folder
 """
 
 import argparse
+import threading
 import time
 from contextlib import closing, suppress
 from dataclasses import fields
@@ -79,10 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
     with (
         closing(listen(settings.host, settings.port)) as listener,
         open_cockpit(policy, settings, arguments.run_folder, arguments.append, began) as cockpit,
+        closing(_Voice()) as voice,
     ):
         if arguments.end_with_stdin:
             end_with_stdin()
-        serve(cockpit, listener, settings, _tell)
+        serve(cockpit, listener, settings, voice.tell)
     driver = cockpit.seat.driver
     say(f"ended; {driver.answered} frames answered, {driver.faults} faults")
     if summary := cockpit.recording.summary():
@@ -90,10 +92,22 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(text: str) -> None:
-    """Print, unless nobody reads it any more; the car must get its answer all the same."""
-    with suppress(OSError):
-        print(text, flush=True)
+class _Voice:
+    """Prints what any thread tells, until it is closed: Python aborts where it ends while a thread prints."""
+
+    def __init__(self) -> None:
+        self._lock, self._closed = threading.Lock(), False
+
+    def tell(self, text: str) -> None:
+        """Print, unless nobody reads it any more; the car must get its answer all the same."""
+        with self._lock, suppress(OSError):
+            if not self._closed:
+                print(text, flush=True)
+
+    def close(self) -> None:
+        """Wait for who is printing, and print no more."""
+        with self._lock:
+            self._closed = True
 
 
 def _settings(arguments: argparse.Namespace) -> DriveSettings:

@@ -30,10 +30,11 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=int, help="passes over the training samples (10); with --time as many as fit")
     add("--time", type=_duration, help="end after so long, for example 10m or 1h30m (0: no limit)")
     add("--batch-size", type=int, help="samples a step (32)")
-    add("--learning-rate", type=float, help="of the Adam optimizer, at its highest (0.001)")
+    add("--learning-rate", type=float, help="of the AdamW optimizer, at its highest (0.001)")
     add("--schedule", choices=SCHEDULES, help="how the learning rate falls (cosine)")
     add("--warmup", type=float, help="share of the training in which it rises before (0.02)")
     add("--clip-norm", type=float, help="longest gradient; longer ones are shortened to it; 0: any (1)")
+    add("--weight-decay", type=float, help="how strongly weights are drawn to 0 (0.1)")
     add("--loss", choices=LOSSES, help="mean squared, mean absolute, or Huber's, linear beyond 0.1 (mse)")
     add("--patience", type=int, help="stop after so many epochs without a better validation loss (0: never)")
     add(

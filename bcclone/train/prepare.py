@@ -52,7 +52,10 @@ def _make_trainer(
         model = _network(data, settings, start)
         # each device hands Keras its share of the gradient (see step)
         longest = settings.clip_norm / (strategy.num_replicas_in_sync if strategy else 1)
-        adam = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=longest or None)
+        adam = keras.optimizers.AdamW(
+            settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=longest or None
+        )
+        adam.exclude_from_weight_decay(var_names=["bias"])
         optimizer = keras.optimizers.LossScaleOptimizer(adam) if exported else adam
         optimizer.build(model.trainable_variables)
     return Trainer(model, optimizer, settings.loss, strategy, exported)

@@ -21,6 +21,7 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.train.settings import TrainSettings
 
 _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
+_BEFORE = {"augment": False, "weight_decay": 0.0}  # how runs trained that were begun before these could be chosen
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class RunFolder:
     @property
     def settings(self) -> TrainSettings:
         """Return the settings that the run was begun with."""
-        return TrainSettings(**(self._stored() or {})["settings"])
+        return _settings((self._stored() or {})["settings"])
 
     @property
     def feed(self) -> FeedSettings:
@@ -155,7 +156,7 @@ class RunFolder:
         """Return settings.json, or None when it is none of ours."""
         try:
             stored = json.loads((self.path / _SETTINGS).read_text(encoding="utf-8"))
-            TrainSettings(**stored["settings"])
+            _settings(stored["settings"])
             FeedSettings(**stored.get("feed", {}))  # which older runs do not have
             return stored if {"task", "begun"} <= set(stored) else None
         except (OSError, ValueError, TypeError, KeyError):
@@ -227,3 +228,7 @@ class RunFolder:
 def settings_beside(output: Path) -> Path:
     """Return where the settings of a model are written: model.settings.toml beside model.h5."""
     return output.with_suffix(".settings.toml")
+
+
+def _settings(stored: Mapping[str, Any]) -> TrainSettings:
+    return TrainSettings(**_BEFORE | dict(stored))

@@ -19,7 +19,8 @@ class TrainSettings(AugmentSettings):
     epochs: passes over the samples, 0 for as many as `time` allows; time: seconds after which training ends, 0 for
     no limit; schedule: how the learning rate falls from `learning_rate` in the course of the training; warmup:
     share of the training in which it rises to there; clip_norm: the longest gradient, longer ones are shortened to
-    it, 0 for none; patience: epochs without a better validation loss before training stops, 0 for never; zero_share:
+    it, 0 for none; weight_decay: share of each weight, biases left out, that a step takes away for a learning rate of
+    1; patience: epochs without a better validation loss before training stops, 0 for never; zero_share:
     how many of an epoch's samples may be of driving straight on, 1 for all there are; seq_length: frames in a row
     that the network sees, 1 for single frames; mixed_precision: compute in 16 bits where that is safe; gpus: how many
     share each batch, 0 for all; deterministic: the same numbers on every run of the same GPU, at some cost in speed
@@ -33,6 +34,7 @@ class TrainSettings(AugmentSettings):
     schedule: str = "cosine"
     warmup: float = 0.02
     clip_norm: float = 1.0
+    weight_decay: float = 0.1
     loss: str = "mse"
     patience: int = 0
     zero_share: float = 1.0
@@ -52,6 +54,7 @@ class TrainSettings(AugmentSettings):
             ("time", 0, 1e9, "a time such as 10m, or 0 for no limit"),
             ("warmup", 0, 0.5, "0 to 0.5"),
             ("clip_norm", 0, 1e6, "more than 0, or 0 for none"),
+            ("weight_decay", 0, 1, "0 (none) to 1"),
             ("patience", 0, 1 << 20, "0 (never stop early) or more"),
             ("seq_length", 1, 20, "1 (single frames) to 20"),
             ("gpus", 0, 64, "1 or more, or 0 for all"),
