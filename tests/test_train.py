@@ -219,7 +219,7 @@ def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trai
 
 
 def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
-    done = train(simulated_store, tmp_path, "--time", "4s")
+    done = train(simulated_store, tmp_path, "--time", "4s", "--epochs", 0)
     (*_, last) = csv.DictReader(next(tmp_path.glob("runs/*/history.csv")).open())
     assert float(last["learning_rate"]) < 0.1 * 1e-3
     result = json.loads(done.stdout)

@@ -81,9 +81,11 @@ def test_a_settings_file_that_is_not_there_is_told(tmp_path):
         wanted("--settings", tmp_path / "none.toml")
 
 
-def test_with_a_time_and_no_epochs_the_time_alone_ends_it():
-    assert wanted("--time", "10m").new().epochs == 0
-    assert wanted("--time", "10m", "--epochs", 5).new() == TrainSettings(time=600.0, epochs=5)
+def test_a_time_is_a_limit_beside_the_epochs_or_in_their_place():
+    assert wanted("--time", "10m").new() == TrainSettings(time=600.0)
+    assert wanted("--time", "10m", "--epochs", 0).new() == TrainSettings(time=600.0, epochs=0)
+    with pytest.raises(UserError, match="no time is given"):
+        wanted("--epochs", 0).new()
 
 
 def test_of_a_resumed_run_only_the_limits_may_change(tmp_path):

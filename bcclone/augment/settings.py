@@ -17,11 +17,11 @@ class AugmentSettings:
     shift_m: float = 0.8
     turn_degrees: float = 5.0
     pitch_degrees: float = 0.7
-    look: float = 1.0
-    shadows: float = 0.3
-    blur: float = 0.1
-    noise: float = 0.1
-    patches: float = 0.1
+    look: float = 2.0
+    shadows: float = 0.5
+    blur: float = 0.2
+    noise: float = 0.2
+    patches: float = 0.8
 
     def __post_init__(self) -> None:
         for name, most in (("shift_m", 1.5), ("turn_degrees", 10), ("pitch_degrees", 5), ("look", 3)):

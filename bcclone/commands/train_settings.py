@@ -27,7 +27,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Declare what shapes a training; all default to None, so that a settings file, or the run resumed, is heard."""
     add = parser.add_argument
     add("--settings", type=Path, metavar="FILE", help="settings in TOML, which options given here override")
-    add("--epochs", type=int, help="passes over the training samples (10); with --time as many as fit")
+    add("--epochs", type=int, help="passes over the training samples (30); 0: as many as --time allows")
     add("--time", type=_duration, help="end after so long, for example 10m or 1h30m (0: no limit)")
     add("--batch-size", type=int, help="samples a step (32)")
     add("--learning-rate", type=float, help="of the AdamW optimizer, at its highest (0.001)")
@@ -68,11 +68,11 @@ def _add_augmentation(parser: argparse.ArgumentParser) -> None:
         ("shift-m", "M", "the camera is moved aside by up to so much, with the steering that brings it back (0.8)"),
         ("turn-degrees", "DEGREES", "and turned aside: standard deviation (5)"),
         ("pitch-degrees", "DEGREES", "and nods: standard deviation (0.7)"),
-        ("look", "X", "strength of changes in brightness, contrast, colour and haze (1)"),
-        ("shadows", "SHARE", "of the samples that get shadows (0.3)"),
-        ("blur", "SHARE", "that are unsharp (0.1)"),
-        ("noise", "SHARE", "that have the noise of a bad JPEG (0.1)"),
-        ("patches", "SHARE", "that have something before the lens (0.1)"),
+        ("look", "X", "strength of changes in brightness, contrast, colour and haze (2)"),
+        ("shadows", "SHARE", "of the samples that get shadows (0.5)"),
+        ("blur", "SHARE", "that are unsharp (0.2)"),
+        ("noise", "SHARE", "that have the noise of a bad JPEG (0.2)"),
+        ("patches", "SHARE", "that have something before the lens (0.8)"),
     )
 
 
@@ -128,9 +128,8 @@ class Wanted:
         return build(FeedSettings, **({"feed": suits} | self._of(_FEED)))
 
     def new(self) -> TrainSettings:
-        """Return the settings of a new run; with a time and no epochs there are as many as there is time for."""
-        values = self._of(_TRAIN)
-        return build(TrainSettings, **({"epochs": 0} if values.get("time") else {}) | values)
+        """Return the settings of a new run."""
+        return build(TrainSettings, **self._of(_TRAIN))
 
     def resumed_feed(self, folder: RunFolder) -> FeedSettings:
         """Return the run's feed, or another that gives the samples in the same order."""
