@@ -385,7 +385,7 @@ def command_line(*arguments):
 def run_folder(untrained_model, tmp_path):
     folder = tmp_path / "runs" / "first"
     folder.mkdir(parents=True)
-    shutil.copy(untrained_model, folder / "best.h5")
+    shutil.copy(untrained_model, folder / "model.h5")
     (folder / "history.csv").write_text("epoch,loss,mae,val_loss,val_mae,learning_rate\n1,0.5,0.4,0.3,0.2,0.001\n")
     return folder
 

@@ -62,8 +62,8 @@ def trained(simulated_store, tmp_path_factory):
 def test_the_result_is_reported_alone_on_standard_output(trained):
     folder, result, told = trained
     assert set(result) == {
-        "model", "epochs", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second", "data_wait_share",
-        "seconds", "feed", "ended",
+        "model", "epochs", "epoch", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second",
+        "data_wait_share", "seconds", "feed", "ended",
     }  # fmt: skip
     assert result["ended"] == "--epochs 3"
     assert result["model"] == str(folder / "model.h5")
@@ -77,7 +77,7 @@ def test_the_run_folder_holds_everything(trained):
     folder, result, _ = trained
     run = folder / "runs" / "whole"
     assert {path.name for path in run.iterdir()} == {
-        "settings.json", "settings.toml", "environment.json", "history.csv", "checkpoints", "best.h5", "result.json",
+        "settings.json", "settings.toml", "environment.json", "history.csv", "checkpoints", "model.h5", "result.json",
         ".lock",
     }  # fmt: skip
     assert len(list((run / "checkpoints").iterdir())) == 2
@@ -85,9 +85,10 @@ def test_the_run_folder_holds_everything(trained):
     assert [row["epoch"] for row in history] == ["1", "2", "3"]
     best = min(history, key=lambda row: float(row["val_loss"]))
     assert int(best["epoch"]) == result["best_epoch"]
-    assert float(best["val_loss"]) == result["val_loss"]
-    assert float(best["loss"]) == result["loss"]
-    assert (run / "best.h5").read_bytes() == (folder / "model.h5").read_bytes()
+    assert result["epoch"] == 3
+    assert float(history[-1]["val_loss"]) == result["val_loss"]
+    assert float(history[-1]["loss"]) == result["loss"]
+    assert (run / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
     assert json.loads((run / "settings.json").read_text())["settings"]["batch_size"] == 16
 
 
@@ -149,7 +150,7 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
     assert "epoch 1: loss" not in done.stderr
     assert 1 <= epochs_done < 3
     folder, result, _ = trained
-    for name in ("loss", "val_loss", "val_mae", "best_epoch"):
+    for name in ("loss", "val_loss", "val_mae", "epoch", "best_epoch"):
         assert json.loads(done.stdout)[name] == result[name]
     assert_same_weights(tmp_path / "model.h5", folder / "model.h5")
     assert state_of(run) == state_of(folder / "runs" / "whole")  # moments of Adam and states of the dropouts, too
@@ -271,7 +272,7 @@ def test_asked_to_end_it_keeps_its_step_and_says_what_was_kept_and_how_to_go_on(
     run.send_signal(how)
     told = run.communicate(timeout=30)[1]
     assert run.returncode == 130
-    assert "best.h5" in told
+    assert "model.h5" in told
     assert "--resume" in told
     assert "Traceback" not in told
     newest = max(tmp_path.glob("runs/*/checkpoints/*[0-9].h5"))
@@ -291,8 +292,12 @@ def test_early_stopping_and_training_without_validation(simulated_recording, tmp
     store = tmp_path / "data.h5"
     samples = SampleSettings(validation=0.0, previous=0, flip=False, cameras=("center",))
     convert(PreprocessSettings((str(simulated_recording),), store, Preprocessing(), samples))
-    done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--learning-rate", 0.05, "--schedule", "constant")
+    wild = ("--learning-rate", 0.05, "--schedule", "constant")
+    done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--keep", "best", *wild)
     result = json.loads(done.stdout)
+    assert result["epoch"] == result["best_epoch"]
+    with h5py.File(tmp_path / "model.h5") as file:
+        assert json.loads(file.attrs["bcclone_training"])["epoch"] == result["best_epoch"]
     assert "no validation samples" in done.stderr
     assert result["val_loss"] is None
     assert result["epochs"] < 60
@@ -310,9 +315,9 @@ def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tm
     longer = (*QUICK[2:], "--epochs", 12, "--resume")
     line = command("model.py", simulated_store, "-o", copy / "model.h5", "--runs", copy / "runs", *longer)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
-    best = (copy / "runs" / "whole" / "best.h5").read_bytes()
+    best = (copy / "runs" / "whole" / "model.h5").read_bytes()
     for told in run.stderr:
-        if told.startswith("epoch") and (copy / "runs" / "whole" / "best.h5").read_bytes() != best:
+        if told.startswith("epoch") and (copy / "runs" / "whole" / "model.h5").read_bytes() != best:
             break
     run.send_signal(signal.SIGKILL)
     run.wait()
@@ -323,7 +328,7 @@ def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tm
 
 def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
     run = RunFolder.create(tmp_path / "a", Task("", "", ""), PLAN, force=True)
-    run.best_model.write_text("best")
+    run.model.write_text("best")
     assert run.may_overwrite
     (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
     assert run.has_published(tmp_path / "model.h5")
@@ -333,7 +338,7 @@ def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
     run.publish(tmp_path / "model.h5", b"best")
     assert not run.may_overwrite
     assert run.has_published(tmp_path / "model.h5")
-    run.best_model.write_text("better")
+    run.model.write_text("better")
     assert run.has_published(tmp_path / "model.h5")
     (tmp_path / "model.h5").write_text("another's")
     assert not run.has_published(tmp_path / "model.h5")

@@ -158,7 +158,7 @@ def test_the_environment_of_a_resume_elsewhere_is_added_to_that_of_the_beginning
 def test_a_run_from_before_there_was_a_choice_goes_on_as_it_began(tmp_path):
     folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(TrainSettings(seed=4), FeedSettings()))
     stored = json.loads((folder.path / "settings.json").read_text())
-    for name in ("augment", "weight_decay"):
+    for name in ("augment", "weight_decay", "keep"):
         del stored["settings"][name]
     (folder.path / "settings.json").write_text(json.dumps(stored))
-    assert folder.settings == TrainSettings(seed=4, augment=False, weight_decay=0.0)
+    assert folder.settings == TrainSettings(seed=4, augment=False, weight_decay=0.0, keep="best")

@@ -1,7 +1,7 @@
 """Train the network on a store, or on recordings without one.
 
-Each training keeps a folder of its own, runs/NAME/, with its settings, history, checkpoints, best model and pictures;
-the best model is copied from there to -o.
+Each training keeps a folder of its own, runs/NAME/, with its settings, history, checkpoints, model and pictures;
+the model is copied from there to -o.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         val_loss = "none" if result["val_loss"] is None else f"{result['val_loss']:.4f}"
         print(
-            f"{result['model']}: the best of {result['epochs']} epochs is {result['best_epoch']}, val_loss {val_loss}, "
+            f"{result['model']}: epoch {result['epoch']} of {result['epochs']}, val_loss {val_loss}, "
             f"{result['samples_per_second']:.0f} samples/s; the run is in {folder.path}\n"
             f"next: python drive.py {arguments.output} run1"
         )
@@ -113,7 +113,7 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
         try:
             trained = train(training)
         except KeyboardInterrupt:
-            kept = f"the best model so far is {folder.best_model}; " if folder.best_model.exists() else ""
+            kept = f"the model so far is {folder.model}; " if folder.model.exists() else ""
             raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
         result = {"model": str(arguments.output), **trained.result}
         folder.publish(arguments.output, trained.model)
@@ -134,11 +134,11 @@ def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings, hist
         from bcclone.plots.whole import draw_all
 
         folder.plots.mkdir(exist_ok=True)
-        best = load_model_file(folder.best_model)
-        draw_all(Subject(best, data, history, settings.seed, settings.zero_share, settings), folder.plots)
+        file = load_model_file(folder.model)
+        draw_all(Subject(file, data, history, settings.seed, settings.zero_share, settings), folder.plots)
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        say(f"note: not all pictures could be drawn: {reason}; try: bcclone plots {folder.best_model} {data.path}")
+        say(f"note: not all pictures could be drawn: {reason}; try: bcclone plots {folder.model} {data.path}")
 
 
 def _new_plan(arguments: argparse.Namespace, wanted: Wanted, data: "TrainingData") -> Plan:
@@ -178,9 +178,9 @@ def _explain_no_run(arguments: argparse.Namespace, task: Task) -> None:
 
 def _already_complete(arguments: argparse.Namespace, folder: RunFolder, result: dict[str, Any]) -> int:
     if not folder.has_published(arguments.output):
-        folder.publish(arguments.output, folder.best_model.read_bytes())
+        folder.publish(arguments.output, folder.model.read_bytes())
     say(
-        f"{folder.path} is complete already: {result['epochs']} epochs, the best is {result['best_epoch']}, in "
+        f"{folder.path} is complete already: {result['epochs']} epochs, epoch {result['epoch']} is in "
         f"{arguments.output}; it was ended by {result['ended']}: give more of that to train on, or train anew without "
         "--resume"
     )

@@ -69,14 +69,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run_of(model: Path, runs: Path) -> Path | None:
-    """Return the run folder whose best model this is, the newest of several; None where there is none."""
-    if model.name == "best.h5" and (model.parent / "history.csv").is_file():
+    """Return the run folder whose model this is, the newest of several; None where there is none."""
+    if model.name == "model.h5" and (model.parent / "history.csv").is_file():
         return model.parent
     content = model.read_bytes()
-    for best in sorted(runs.glob("*/best.h5"), key=lambda path: path.stat().st_mtime, reverse=True):
-        same_size = best.stat().st_size == len(content)
-        if same_size and (best.parent / "history.csv").is_file() and best.read_bytes() == content:
-            return best.parent
+    for kept in sorted(runs.glob("*/model.h5"), key=lambda path: path.stat().st_mtime, reverse=True):
+        same_size = kept.stat().st_size == len(content)
+        if same_size and (kept.parent / "history.csv").is_file() and kept.read_bytes() == content:
+            return kept.parent
     return None
 
 

@@ -12,7 +12,7 @@ from bcclone.commands.options import add_numbers, build, given
 from bcclone.errors import UserError
 from bcclone.feed.settings import STRATEGIES, FeedSettings
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.settings import LOSSES, SCHEDULES, TrainSettings, UpkeepSettings, parse_duration
+from bcclone.train.settings import KEPT, LOSSES, SCHEDULES, TrainSettings, UpkeepSettings, parse_duration
 
 _FEED = ("feed", "chunk_size", "workers", "max_queue_size", "multiprocessing")
 _TRAIN = tuple(field.name for field in fields(TrainSettings))
@@ -37,6 +37,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add("--weight-decay", type=float, help="how strongly weights are drawn to 0 (0.1)")
     add("--loss", choices=LOSSES, help="mean squared, mean absolute, or Huber's, linear beyond 0.1 (mse)")
     add("--patience", type=int, help="stop after so many epochs without a better validation loss (0: never)")
+    add("--keep", choices=KEPT, help="the model of which epoch: the last, or of least validation loss (last)")
     add(
         "--zero-share", type=float, help="largest share of an epoch's samples that go straight on; 1: all there are (1)"
     )

@@ -1,7 +1,7 @@
 """The state of a training at any step <-> a file from which it goes on as if never interrupted.
 
 A checkpoint holds all that the steps to come depend on: weights, the state of the dropouts' generators, the
-optimizer's moments, the sums of the epoch's losses, how far the training is, and the model file of the best epoch.
+optimizer's moments, the sums of the epoch's losses, how far the training is, and the model file so far.
 The order of the samples follows from seed and epoch. The last two checkpoints are kept.
 """
 
@@ -32,17 +32,17 @@ class Checkpoints:
         """Return the checkpoints that there are, the newest first."""
         return sorted(self.folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
-    def save(self, trainer: Trainer, progress: Progress, best: bytes) -> None:
+    def save(self, trainer: Trainer, progress: Progress, model: bytes) -> None:
         """Write the state; those before the last two go. An OSError leaves all that there were.
 
-        best: the model file of the best epoch, empty before the first.
+        model: the model file so far, empty before the first epoch is complete.
         """
         self.folder.mkdir(exist_ok=True)
         content = io.BytesIO()  # HDF5 does not survive a disk that fills while it closes a file
         with h5py.File(content, "w") as file:
             for number, variable in enumerate(trainer.variables):
                 file.create_dataset(f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable))
-            file.create_dataset("best", data=np.frombuffer(best, np.uint8))
+            file.create_dataset("model", data=np.frombuffer(model, np.uint8))
             file.create_dataset("totals", data=trainer.totals.read())
             file.create_dataset("progress", data=json.dumps(progress.to_json()))
         for leftover in self.folder.glob(".checkpoint-*.partial.h5"):  # of killed trainings; this one has the lock
@@ -74,11 +74,11 @@ def _load(path: Path, trainer: Trainer) -> tuple[Progress, bytes]:
     with h5py.File(path, "r") as file:
         progress = Progress.from_json(json.loads(file["progress"].asstr()[()]))
         values = [file["variables"][name][()] for name in sorted(file["variables"])]
-        totals, best = file["totals"][()], file["best"][()].tobytes()
+        totals, model = file["totals"][()], file["model"][()].tobytes()
     variables = trainer.variables
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
         raise ValueError("the weights have other shapes")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     trainer.totals.write(totals)
-    return progress, best
+    return progress, model

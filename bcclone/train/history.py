@@ -58,6 +58,10 @@ class Progress:
         """Return the epoch of least validation loss; the earlier of equals."""
         return min(self.history, key=lambda figures: figures.score)
 
+    def kept(self, keep: str) -> EpochFigures:
+        """Return the epoch whose model is kept: the "last" or the "best"."""
+        return self.best if keep == "best" else self.history[-1]
+
     def is_out_of_patience(self, patience: int) -> bool:
         """Return True when the last `patience` epochs have not bettered the best; patience 0 never ends."""
         return patience > 0 and self.epoch > 0 and self.epoch - self.best.epoch >= patience
@@ -98,18 +102,19 @@ def told(progress: Progress) -> str:
     )
 
 
-def result_of(progress: Progress) -> dict[str, Any]:
+def result_of(progress: Progress, keep: str) -> dict[str, Any]:
     """Return what a training came to, as result.json has it; seconds: of all of it, before and after a resume."""
-    last, best = progress.history[-1], progress.best
+    kept = progress.kept(keep)
     trained = sum(figures.seconds for figures in progress.history)
     samples = sum(figures.samples_per_second * figures.seconds for figures in progress.history)
     waited = sum(figures.data_wait_share * figures.seconds for figures in progress.history)
     return {
-        "epochs": last.epoch,
-        "best_epoch": best.epoch,
-        "loss": best.loss,
-        "val_loss": best.val_loss,
-        "val_mae": best.val_mae,
+        "epochs": progress.epoch,
+        "epoch": kept.epoch,
+        "best_epoch": progress.best.epoch,
+        "loss": kept.loss,
+        "val_loss": kept.val_loss,
+        "val_mae": kept.val_mae,
         "samples_per_second": round(samples / trained, 1),
         "data_wait_share": round(waited / trained, 5),
         "seconds": round(progress.elapsed, 3),

@@ -22,9 +22,9 @@ class Keeper:
         """Put the trainer into the state of the newest checkpoint; raises UserError when none of them is whole."""
         self._trainer, self._folder, self._upkeep, self._notify = trainer, folder, upkeep, notify
         self._checkpoints = Checkpoints(folder.checkpoints)
-        self.progress, self._best = self._checkpoints.load(trainer, notify)
+        self.progress, self._model = self._checkpoints.load(trainer, notify)
         self._step, self._elapsed = self.progress.step, self.progress.elapsed
-        self._best_is_written = not self._best  # a killed training may have left another than that of the checkpoint
+        self._model_is_written = not self._model  # a killed training may have left another than that of the checkpoint
 
     def is_due(self, elapsed: float) -> bool:
         """Return True when so many steps or minutes have passed since the last checkpoint. elapsed: of the training."""
@@ -32,23 +32,23 @@ class Keeper:
         by_steps = bool(steps) and self.progress.step - self._step >= steps
         return by_steps or bool(minutes) and elapsed - self._elapsed >= minutes * 60
 
-    def take_best(self, data: TrainingData, settings: TrainSettings) -> None:
-        """Take the weights as they are for those of the best epoch."""
-        best = self.progress.best
+    def take_model(self, data: TrainingData, settings: TrainSettings) -> None:
+        """Take the weights as they are, those of the last epoch, for the model."""
+        last = self.progress.history[-1]
         described = {
             "settings": asdict(settings),
             "samples": dict(data.sample_settings),
             "store_content_hash": data.content_hash,
-            "epoch": best.epoch,
-            "val_loss": best.val_loss,
+            "epoch": last.epoch,
+            "val_loss": last.val_loss,
         }
-        self._best = model_content(self._trainer.export(), data.preprocessing, described)
-        self._best_is_written = False
+        self._model = model_content(self._trainer.export(), data.preprocessing, described)
+        self._model_is_written = False
 
     def keep(self) -> None:
         """Write all that a resume needs; where that fails, what was written before stays, and training goes on."""
         self._step, self._elapsed = self.progress.step, self.progress.elapsed
-        for write in (self._write_best, self._write_checkpoint, self._write_history):
+        for write in (self._write_model, self._write_checkpoint, self._write_history):
             try:
                 write()
             except OSError as error:
@@ -58,17 +58,17 @@ class Keeper:
                 )
 
     @property
-    def best(self) -> bytes:
-        """Return the model file of the best epoch so far."""
-        return self._best
+    def model(self) -> bytes:
+        """Return the model file so far, empty before the first epoch is complete."""
+        return self._model
 
     def _write_checkpoint(self) -> None:
-        self._checkpoints.save(self._trainer, self.progress, self._best)
+        self._checkpoints.save(self._trainer, self.progress, self._model)
 
     def _write_history(self) -> None:
         self._folder.write_history(history_csv(self.progress.history))
 
-    def _write_best(self) -> None:
-        if not self._best_is_written:
-            write_bytes(self._folder.best_model, self._best)
-            self._best_is_written = True
+    def _write_model(self) -> None:
+        if not self._model_is_written:
+            write_bytes(self._folder.model, self._model)
+            self._model_is_written = True

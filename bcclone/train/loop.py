@@ -1,4 +1,4 @@
-"""Feed + network -> the best model, in a run folder that a killed training is taken up from at the step it was at."""
+"""Feed + network -> the model, in a run folder that a killed training is taken up from at the step it was at."""
 
 import math
 import time
@@ -41,7 +41,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to, the model file of its best epoch, and all its epochs."""
+    """What a training came to, its model file, and all its epochs."""
 
     result: Mapping[str, Any]
     model: bytes
@@ -68,8 +68,8 @@ def train(training: Training) -> Trained:
         keeper = Keeper(training.trainer, training.folder, training.upkeep, training.notify)
         with Interrupts().heard() as interrupts:
             ended = _Course(training, keeper, (feed, validation), opened, interrupts).run()
-    result = result_of(keeper.progress) | {"feed": training.feed.feed, "ended": ended}
-    return Trained(result, keeper.best, keeper.progress.history)
+    result = result_of(keeper.progress, settings.keep) | {"feed": training.feed.feed, "ended": ended}
+    return Trained(result, keeper.model, keeper.progress.history)
 
 
 class _Course:
@@ -104,8 +104,8 @@ class _Course:
             progress.complete_epoch(self._epoch_figures())
             if not progress.history[-1].is_finite:
                 raise self._divergence(progress.epoch)
-            if progress.best.epoch == progress.epoch:
-                self._keeper.take_best(self._training.data, self._settings)
+            if progress.kept(self._settings.keep).epoch == progress.epoch:
+                self._keeper.take_model(self._training.data, self._settings)
             self._keeper.keep()
             self._ending = self._elapsed() - begun
             if self._board:
@@ -216,8 +216,8 @@ class _Course:
         return self._trainer.totals.means()
 
     def _divergence(self, epoch: int) -> UserError:
-        best = self._training.folder.best_model
-        kept = f"; the best model before that is {best}" if best.exists() else ""
+        model = self._training.folder.model
+        kept = f"; the model before that is {model}" if model.exists() else ""
         return UserError(
             f"training diverged in epoch {epoch}: its loss is no number; try a smaller --learning-rate{kept}"
         )

@@ -21,7 +21,8 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.train.settings import TrainSettings
 
 _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
-_BEFORE = {"augment": False, "weight_decay": 0.0}  # how runs trained that were begun before these could be chosen
+# how runs trained that were begun before these could be chosen
+_BEFORE: Mapping[str, Any] = {"augment": False, "weight_decay": 0.0, "keep": "best"}
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,12 @@ class Plan:
 
 
 class RunFolder:
-    """The files of one run: settings, environment, history, checkpoints, best model, plots, result."""
+    """The files of one run: settings, environment, history, checkpoints, model, plots, result."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
-        self.best_model = path / "best.h5"
+        self.model = path / "model.h5"
         self.plots = path / "plots"
         self._start = path / "start.h5"
 
@@ -199,7 +200,7 @@ class RunFolder:
         atomic.write_text(self.path / _RESOLVED, tomli_w.dumps(values))
 
     def publish(self, output: Path, model: bytes) -> None:
-        """Write the best model to where the user wants it, its settings beside it, and note that it is this run's."""
+        """Write the model to where the user wants it, its settings beside it, and note that it is this run's."""
         atomic.write_bytes(output, model)
         with contextlib.suppress(OSError):  # a run folder that is gone must not cost the model
             atomic.write_bytes(settings_beside(output), (self.path / _RESOLVED).read_bytes())
@@ -212,7 +213,7 @@ class RunFolder:
         if not output.is_file():
             return False
         content = output.read_bytes()
-        if self.best_model.is_file() and content == self.best_model.read_bytes():
+        if self.model.is_file() and content == self.model.read_bytes():
             return True  # killed between the copy and the note of it
         return hashlib.sha256(content).hexdigest() == (self._stored() or {}).get("published")
 
@@ -231,4 +232,4 @@ def settings_beside(output: Path) -> Path:
 
 
 def _settings(stored: Mapping[str, Any]) -> TrainSettings:
-    return TrainSettings(**_BEFORE | dict(stored))
+    return TrainSettings(**{**_BEFORE, **stored})

@@ -8,6 +8,7 @@ from bcclone.feed.settings import DrawSettings
 
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
+KEPT = ("last", "best")
 HUBER_DELTA = 0.1  # errors beyond it count linearly; the usual 1 would make it half of mse for any steering
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -20,11 +21,11 @@ class TrainSettings(AugmentSettings):
     no limit; schedule: how the learning rate falls from `learning_rate` in the course of the training; warmup:
     share of the training in which it rises to there; clip_norm: the longest gradient, longer ones are shortened to
     it, 0 for none; weight_decay: share of each weight, biases left out, that a step takes away for a learning rate of
-    1; patience: epochs without a better validation loss before training stops, 0 for never; zero_share:
-    how many of an epoch's samples may be of driving straight on, 1 for all there are; seq_length: frames in a row
-    that the network sees, 1 for single frames; mixed_precision: compute in 16 bits where that is safe; gpus: how many
-    share each batch, 0 for all; deterministic: the same numbers on every run of the same GPU, at some cost in speed
-    (a CPU gives them anyway).
+    1; patience: epochs without a better validation loss before training stops, 0 for never; keep: the model of
+    which epoch, the "last" or the "best", of least validation loss; zero_share: how many of an epoch's samples may be
+    of driving straight on, 1 for all there are; seq_length: frames in a row that the network sees, 1 for single
+    frames; mixed_precision: compute in 16 bits where that is safe; gpus: how many share each batch, 0 for all;
+    deterministic: the same numbers on every run of the same GPU, at some cost in speed (a CPU gives them anyway).
     """
 
     batch_size: int = 32
@@ -37,6 +38,7 @@ class TrainSettings(AugmentSettings):
     weight_decay: float = 0.1
     loss: str = "mse"
     patience: int = 0
+    keep: str = "last"
     zero_share: float = 1.0
     seq_length: int = 1
     mixed_precision: bool = False
@@ -48,6 +50,7 @@ class TrainSettings(AugmentSettings):
         super().__post_init__()
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("loss", self.loss, LOSSES)
+        _check_choice("keep", self.keep, KEPT)
         for name, least, most, expected in (
             ("batch_size", 1, 1 << 20, "1 or more"),
             ("epochs", 0, 1 << 20, "1 or more, or 0 for as many as --time allows"),
