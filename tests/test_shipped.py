@@ -1,0 +1,35 @@
+"""models/lake.h5, the model that comes with a clone: what it holds, and that it drives."""
+
+from pathlib import Path
+
+import h5py
+import pytest
+
+from bcclone.evaluate import EvaluateSettings, evaluate_policy
+from bcclone.policy import load_policy
+from bcclone.simulator.world import ALL_DRIVEN, WorldSettings
+
+MODEL = Path(__file__).parents[1] / "models" / "lake.h5"
+
+
+def test_it_is_small_and_holds_weights_only():
+    assert MODEL.stat().st_size < 2e6
+    with h5py.File(MODEL) as file:
+        names = []
+        file.visit(names.append)
+        assert not [name for name in names if "optimizer" in name]
+        assert "training_config" not in file.attrs
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        EvaluateSettings("lake", False, 30.0),
+        EvaluateSettings("lake", True, 20.0, WorldSettings(laps=0.4, latency_seconds=0.2)),
+    ],
+    ids=["a lap", "the other way round, with 200 ms latency"],
+)
+def test_it_drives(settings):
+    figures = evaluate_policy(load_policy(MODEL), settings).figures()
+    assert (figures["autonomy_percent"], figures["ended"]) == (100.0, ALL_DRIVEN)
+    assert figures["mean_abs_cross_track_m"] < 0.4
