@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
+import cv2
 import numpy as np
 
 from bcclone.augment.variation import Instants, Variation
@@ -29,6 +30,7 @@ class VariedFeed(Feed):
         self._feed, self._epochs = feed, epochs
         self._variation, self._instants, self._batch_size = variation, instants, batch_size
         self._pool = ThreadPoolExecutor(_THREADS, "bcclone-vary")
+        cv2.setNumThreads(1)  # small images in threads of our own: OpenCV's would take twice the processor's time
         self._buffers: Buffers | None = None
 
     @contextmanager
