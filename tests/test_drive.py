@@ -143,7 +143,7 @@ def test_ctrl_c_during_driving_keeps_the_last_frames(untrained_model, tmp_path):
     assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 30
 
 
-def test_threads_that_tell_do_not_abort_the_end():
+def test_threads_that_tell_are_silent_when_the_drive_has_ended():
     told = """
 import threading, time
 from contextlib import closing
@@ -155,10 +155,13 @@ with closing(_Voice()) as voice:
     for _ in range(4):
         threading.Thread(target=tell, args=(voice,), daemon=True).start()
     time.sleep(0.2)
+print("ended", flush=True)
+time.sleep(0.2)
 """
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "the car has left" in done.stdout
+    assert done.stdout.endswith("left\nended\n")  # nobody prints behind the end
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits a process's files as a full disk would")

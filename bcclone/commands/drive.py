@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Voice:
-    """Prints what any thread tells, until it is closed: Python aborts where it ends while a thread prints."""
+    """Prints what any thread tells, until it is closed: Python may abort where it ends while a thread prints."""
 
     def __init__(self) -> None:
         self._lock, self._closed = threading.Lock(), False

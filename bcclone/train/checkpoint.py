@@ -74,7 +74,8 @@ def _load(path: Path, trainer: Trainer) -> tuple[Progress, bytes]:
     with h5py.File(path, "r") as file:
         progress = Progress.from_json(json.loads(file["progress"].asstr()[()]))
         values = [file["variables"][name][()] for name in sorted(file["variables"])]
-        totals, model = file["totals"][()], file["model"][()].tobytes()
+        totals = file["totals"][()]
+        model = file["model" if "model" in file else "best"][()].tobytes()  # as older runs call it
     variables = trainer.variables
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
         raise ValueError("the weights have other shapes")

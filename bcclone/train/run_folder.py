@@ -173,7 +173,7 @@ class RunFolder:
             result: dict[str, Any] = json.loads((self.path / _RESULT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return result
+        return result if "epoch" in result else None  # an older run ends once more, from its last checkpoint
 
     def extend(self, settings: TrainSettings) -> None:
         """Let the run go on to a later epoch, or for longer; it is unfinished again."""
