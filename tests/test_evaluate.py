@@ -50,7 +50,8 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
     assert check[0]["rows"] > 30
     trace, answers = read_trace(tmp_path / "run1"), read_answers(tmp_path / "run1")
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
-    assert list(trace) == list(answers) == names
+    assert list(trace) == names
+    assert list(answers) in (names, names[:-1])  # the drive may end before its last frame is answered
     assert np.allclose(np.diff([point.seconds for point in trace.values()]), 0.04)
     assert max(abs(point.cross_track_m) for point in trace.values()) <= told["max_abs_cross_track_m"] + 0.001
     p50 = np.median(list(answers.values()))
