@@ -72,10 +72,10 @@ class Preprocessing:
         conversion = _COLORS[self.color]
         return resized if conversion is None else np.asarray(cv2.cvtColor(resized, conversion, into), dtype=np.uint8)
 
-    def to_rgb(self, prepared: Image) -> Image:
-        """Return a prepared image in RGB, to within rounding."""
+    def to_rgb(self, prepared: Image, into: Image | None = None) -> Image:
+        """Return a prepared image in RGB, to within rounding; `into` may be the image itself."""
         conversion = _BACK[self.color]
-        return prepared if conversion is None else np.asarray(cv2.cvtColor(prepared, conversion), dtype=np.uint8)
+        return prepared if conversion is None else np.asarray(cv2.cvtColor(prepared, conversion, into), dtype=np.uint8)
 
     @property
     def pixels(self) -> npt.NDArray[np.float64]:
@@ -130,6 +130,11 @@ PRESETS = {
     "nvidia-66x200-yuv": _NVIDIA,
     "nvidia-66x200-yuv-bgr": replace(_NVIDIA, color="BGR-YUV"),
 }
+
+
+def seen_rows(height: int) -> slice:
+    """Return the rows of an image that the network sees: of 128, all but 43 of sky and 12 of bonnet."""
+    return slice(round(height * 43 / 128), height - round(height * 12 / 128))
 
 
 def decode_jpeg(

@@ -43,10 +43,7 @@ class Correction:
         """Return what is added to the steering for a frame of that camera, at each speed."""
         if not isinstance(self.steering, str):
             return np.full(np.shape(speed_mph), _SIDE[camera] * self.steering)
-        beside_m = MOUNTS[camera][0]
-        speeds, places = np.unique(np.round(speed_mph, 1), return_inverse=True)
-        added = [steering_to_line(beside_m, 0.0, ahead) for ahead in self.lookahead_m(speeds).tolist()]
-        return np.asarray(added, float)[places]
+        return steering_to_line(MOUNTS[camera][0], 0.0, self.lookahead_m(np.round(speed_mph, 1)))
 
 
 def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: float) -> Floats:

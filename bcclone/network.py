@@ -11,9 +11,7 @@ import keras
 from keras import layers
 
 from bcclone.errors import UserError
-
-# Rows cut off a frame of 128 rows; frames of other heights lose the same shares.
-_CROP_TOP, _CROP_BOTTOM, _CROP_OF = 43, 12, 128
+from bcclone.images import seen_rows
 
 
 @keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
@@ -28,13 +26,14 @@ def build_network(height: int = 128, width: int = 128, dropout: float = 0.5, seq
     With a seq_length over 1 it takes windows, (batch, seq_length, height, width, 3), oldest frame first. Raises
     UserError when the images are too small for five convolutions.
     """
-    top, bottom = round(height * _CROP_TOP / _CROP_OF), round(height * _CROP_BOTTOM / _CROP_OF)
-    _check_size(height - top - bottom, width, height)
+    seen = seen_rows(height)
+    rows = seen.stop - seen.start
+    _check_size(rows, width, height)
     return keras.Sequential(
         [
             *_input(height, width, seq_length),
-            layers.Cropping2D(((top, bottom), (0, 0)), name="crop"),
-            layers.Lambda(normalize, output_shape=(height - top - bottom, width, 3 * seq_length), name="normalize"),
+            layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
+            layers.Lambda(normalize, output_shape=(rows, width, 3 * seq_length), name="normalize"),
             layers.Conv2D(24, 5, strides=2, activation="elu", name="conv1"),
             layers.Conv2D(36, 5, strides=2, activation="elu", name="conv2"),
             layers.Conv2D(48, 5, strides=2, activation="elu", name="conv3"),

@@ -5,6 +5,11 @@ Every figure is measured or read from the simulator's public source: docs/simula
 
 import math
 
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
 MPH = 1 / 2.23693629  # metres a second
 FULL_LOCK_DEGREES = 25.0
 WHEELBASE_M = 2.87
@@ -19,17 +24,17 @@ SIDE_CAMERA_M = (abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])) / 2  # beside
 _LONGEST_RETURN_SECONDS = 1000.0
 
 
-def steering_to_line(beside_m: float, turned: float, lookahead_m: float) -> float:
-    """Return the steering, -1 to 1, that aims at the point of a straight line so far ahead.
+def steering_to_line(beside_m: float | Array, turned: float | Array, lookahead_m: float | Array) -> Array:
+    """Return the steering, -1 to 1, that aims at the point of a straight line so far ahead; of arrays, each one's.
 
     beside_m: of the line, to the right; turned: radians, to the right. It drives the arc of curvature 2 x / l^2 through
     a point at the distance l, x aside (R. C. Coulter, "Implementation of the pure pursuit path tracking algorithm",
     CMU-RI-TR-92-01, 1992), with the steering of a kinematic bicycle, atan(wheelbase x curvature).
     """
-    aside = -(beside_m * math.cos(turned) + lookahead_m * math.sin(turned))
+    aside = -(beside_m * np.cos(turned) + lookahead_m * np.sin(turned))
     curvature = 2 * aside / (lookahead_m**2 + beside_m**2)
-    steering = math.degrees(math.atan(WHEELBASE_M * curvature / YAW_GAIN)) / FULL_LOCK_DEGREES
-    return min(max(steering, -1.0), 1.0)
+    steering = np.degrees(np.arctan(WHEELBASE_M * curvature / YAW_GAIN)) / FULL_LOCK_DEGREES
+    return np.asarray(np.clip(steering, -1.0, 1.0))
 
 
 def lookahead_of(beside_m: float, steering: float) -> float:
@@ -48,7 +53,7 @@ def steering_back(beside_m: float, speed: float, seconds: float) -> float:
     lag, so that the point it aims at lies at the distance which would take it as far aside without one. It crosses the
     line at an angle; to end up along it, it has to steer against that. Returns 1 where full lock is not enough.
     """
-    return -steering_to_line(beside_m, 0.0, _distance_that_turns(speed, seconds))
+    return -float(steering_to_line(beside_m, 0.0, _distance_that_turns(speed, seconds)))
 
 
 def seconds_back(beside_m: float, speed: float, steering: float) -> float:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 
 Array = npt.NDArray[np.float64]
+Numbers = float | Array
 
 FOCAL_PX = FRAME_HEIGHT / 2 / math.tan(math.radians(30))  # 60 degrees vertical
 HEIGHT_M = 1.278  # of the cameras above the road
@@ -29,7 +30,7 @@ YAW_DEGREES = 0.723
 
 @dataclass(frozen=True)
 class Warp:
-    """How a frame turns into the view from another place.
+    """How a frame turns into the view from another place; or several frames, along a first axis.
 
     ground, sky: (3, 3), from pixels (column, row, 1) of the view to those of the frame, for what lies on the road and
     for what is far away; horizon: (3,), above 0 for the view's pixels that show ground. 0 is the first pixel's centre.
@@ -39,63 +40,69 @@ class Warp:
     sky: Array
     horizon: Array
 
+    def __getitem__(self, place: int) -> "Warp":
+        """Return one of several."""
+        return Warp(self.ground[place], self.sky[place], self.horizon[place])
+
     def through(self, view: Array, frame: Array) -> "Warp":
         """Return the same warp between what is made of views and frames.
 
         view, frame: (3, 3), what takes pixels (column, row, 1) of a camera frame there: Preprocessing.pixels for
-        prepared images, flip_pixels() @ that for mirror images, np.eye(3) for the frames themselves.
+        prepared images, flip_pixels() @ that for mirror images, np.eye(3) for the frames themselves; for several warps
+        frame may be several, too.
         """
         back = np.linalg.inv(view)
         return Warp(frame @ self.ground @ back, frame @ self.sky @ back, self.horizon @ back)
 
     def apply(self, image: Image, width: int, height: int) -> Image:
         """Return the view, uint8 (height, width, channels), of an image; beyond what it shows its edge is repeated."""
-        if image.shape[2] == 3:  # OpenCV takes little more than half as long for four channels
+        if image.shape[2] == 3:
             view = self.apply(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), np.uint8), width, height)
             return np.asarray(cv2.cvtColor(view, cv2.COLOR_RGBA2RGB), np.uint8)
-        first, last = self._horizon_rows(width, height)
         view = np.empty((height, width, image.shape[2]), np.uint8)
-        if first < height:
-            view[first:] = _warped(image, self.ground, width, slice(first, height))
-        if last > 0:
-            sky = _warped(image, self.sky, width, slice(0, last))
-            view[:first] = sky[:first]
-            above = self._above(width, first, last)
-            np.copyto(view[first:last], sky[first:], where=above[..., np.newaxis])
+        self.draw(image, view)
         return view
 
-    def _horizon_rows(self, width: int, height: int) -> tuple[int, int]:
-        """Return from which row on there is ground, and from which on nothing else; the horizon is not quite level."""
+    def draw(self, image: Image, view: Image) -> None:
+        """Write the view of an image into `view`, of as many channels; OpenCV takes half as long for four as for three.
+
+        image, view: uint8 (height, width, channels).
+        """
+        height, width = view.shape[:2]
         across, down, constant = self.horizon.tolist()
         if down <= 0:
             raise ValueError("a view whose ground is above its sky")
-        ends = (-constant / down, -(constant + across * (width - 1)) / down)
-        return min(max(math.floor(min(ends)), 0), height), min(max(math.ceil(max(ends)) + 1, 0), height)
-
-    def _above(self, width: int, first: int, last: int) -> npt.NDArray[np.bool_]:
-        """Return which pixels of these rows are above the horizon."""
-        across, down, constant = self.horizon.tolist()
-        row_of_horizon = -(constant + across * np.arange(width, dtype=np.float32)) / down
-        rows = np.arange(first, last, dtype=np.float32)[:, np.newaxis]
-        return np.asarray(rows <= row_of_horizon, np.bool_)
+        # it leans by a degree; so near to it, ground and sky move by less than half a pixel from each other
+        horizon = min(max(round(-(across * (width - 1) / 2 + constant) / down), 0), height)
+        _warp(image, self.sky, 0, view[:horizon])
+        _warp(image, self.ground, horizon, view[horizon:])
 
 
-def warp_to(beside_m: float, turned: float, ahead_m: float = 0.0, nodded: float = 0.0, mirrored: bool = False) -> Warp:
+def warp_to(
+    beside_m: Numbers,
+    turned: Numbers,
+    ahead_m: Numbers = 0.0,
+    nodded: Numbers = 0.0,
+    mirrored: bool | npt.NDArray[np.bool_] = False,
+) -> Warp:
     """Return the warp from a camera's frames to those of a camera so far to its right and ahead, turned and nodded.
 
     turned, nodded: radians, less than a quarter turn, to the right and down. Both look ahead from their car as the
     simulator's three cameras do. mirrored: the view is of the mirrored world, from the side that mirrors it; the
-    camera itself is not mirrored, so that it looks a little to the right and leans as it does in the car.
+    camera itself is not mirrored, so that it looks a little to the right and leans as it does in the car. Of arrays,
+    one number for each of several warps.
     """
-    if not abs(turned) < math.pi / 2:
-        raise ValueError(f"turned by {math.degrees(turned):g} degrees, expected less than 90")
+    if not np.all(np.abs(turned) < math.pi / 2):
+        raise ValueError(f"turned by {math.degrees(np.abs(turned).max()):g} degrees, expected less than 90")
+    side = np.where(mirrored, -1.0, 1.0)
+    beside_m, turned, ahead_m, nodded, side = np.broadcast_arrays(beside_m, turned, ahead_m, nodded, side)
     to_ray, to_pixel = _camera()
     rays = _about_down(turned) @ _about_right(-nodded) @ to_ray  # in the axes of the source camera's car
-    side = -1.0 if mirrored else 1.0
-    rays = np.diag([side, 1.0, 1.0]) @ rays
-    nearer = np.eye(3)
-    nearer[:, 1] += np.array([side * beside_m, 0.0, ahead_m]) / HEIGHT_M
-    return Warp(to_pixel @ nearer @ rays, to_pixel @ rays, rays[1])
+    rays[..., 0, :] *= side[..., np.newaxis]
+    nearer = np.broadcast_to(np.eye(3), rays.shape).copy()
+    nearer[..., 0, 1] = side * beside_m / HEIGHT_M
+    nearer[..., 2, 1] = ahead_m / HEIGHT_M
+    return Warp(to_pixel @ nearer @ rays, to_pixel @ rays, rays[..., 1, :])
 
 
 def flip_pixels(width: int) -> Array:
@@ -113,25 +120,36 @@ def _camera() -> tuple[Array, Array]:
     return mount @ np.linalg.inv(pixels), pixels @ mount.T
 
 
-def _about_right(angle: float) -> Array:
-    sine, cosine = math.sin(angle), math.cos(angle)
-    return np.array([[1.0, 0.0, 0.0], [0.0, cosine, -sine], [0.0, sine, cosine]])
+def _about_right(angle: Numbers) -> Array:
+    sine, cosine, none, one = _sine_and_cosine(angle)
+    return _matrix([[one, none, none], [none, cosine, -sine], [none, sine, cosine]])
 
 
-def _about_down(angle: float) -> Array:
-    sine, cosine = math.sin(angle), math.cos(angle)
-    return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
+def _about_down(angle: Numbers) -> Array:
+    sine, cosine, none, one = _sine_and_cosine(angle)
+    return _matrix([[cosine, none, sine], [none, one, none], [-sine, none, cosine]])
 
 
-def _about_ahead(angle: float) -> Array:
-    sine, cosine = math.sin(angle), math.cos(angle)
-    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+def _about_ahead(angle: Numbers) -> Array:
+    sine, cosine, none, one = _sine_and_cosine(angle)
+    return _matrix([[cosine, -sine, none], [sine, cosine, none], [none, none, one]])
 
 
-def _warped(image: Image, pixels: Array, width: int, rows: slice) -> Image:
-    """Return these rows of the image's warp."""
-    below = pixels.copy()
-    below[:, 2] += rows.start * pixels[:, 1]
-    size, flags = (width, rows.stop - rows.start), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpPerspective(image, below, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(warped, np.uint8)
+def _sine_and_cosine(angle: Numbers) -> tuple[Array, Array, Array, Array]:
+    """Return sine, cosine, 0 and 1 for each angle."""
+    return np.sin(angle), np.cos(angle), np.zeros_like(angle, np.float64), np.ones_like(angle, np.float64)
+
+
+def _matrix(rows: list[list[Array]]) -> Array:
+    """Return (..., 3, 3) for nine numbers, or nine arrays of them."""
+    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
+
+
+def _warp(image: Image, pixels: Array, first: int, into: Image) -> None:
+    """Write the rows from `first` on of the image's warp."""
+    height, width = into.shape[:2]
+    if height:
+        below = pixels.copy()
+        below[:, 2] += first * pixels[:, 1]
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        cv2.warpPerspective(image, below, (width, height), into, flags, cv2.BORDER_REPLICATE)

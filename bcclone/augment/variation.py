@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.augment import look
+from bcclone.augment.look import Change, Extent, draw_looks
 from bcclone.augment.settings import AugmentSettings
 from bcclone.augment.viewpoint import Cameras, draw_viewpoints
 from bcclone.images import Image, Preprocessing
+from bcclone.view import Warp
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,11 +32,13 @@ class Instants:
 
 
 class Variation:
-    """Varies samples of one preprocessing."""
+    """Varies samples of one preprocessing; rows: which rows of their images, all or those that the network sees."""
 
-    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing) -> None:
-        self._settings, self._preprocessing = settings, preprocessing
-        self._cameras = Cameras(preprocessing)
+    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, rows: slice = slice(None)) -> None:
+        top, below, _ = rows.indices(preprocessing.height)
+        self._settings, self._preprocessing, self._rows = settings, preprocessing, slice(top, below)
+        self._extent = Extent(top, below - top, preprocessing.width, preprocessing.height)
+        self._cameras = Cameras(preprocessing, top)
 
     def vary(self, images: Image, steering: Floats, instants: Instants, seed: Sequence[int], into: Image) -> Floats:
         """Write varied images into `into` and return the steering that they call for.
@@ -42,30 +46,40 @@ class Variation:
         images, into: uint8 (samples, height, width, 3) or windows of them, whose frames are varied alike; steering:
         float32 (samples, 1), -1 to 1.
         """
-        settings, count = self._settings, len(steering)
-        random = np.random.default_rng(seed)
-        viewpoints = draw_viewpoints(random, count, settings.shift_m, settings.turn_degrees, settings.pitch_degrees)
-        seeds, changed = random.integers(0, 2**63, count), steering.copy()
-        for place, (viewpoint, flipped) in enumerate(zip(viewpoints, instants.flipped.tolist(), strict=True)):
-            if settings.moves_camera:
-                changed[place] += viewpoint.steering_change(float(instants.lookahead_m[place]))
-            frames, views = (stack[place].reshape(-1, *images.shape[-3:]) for stack in (images, into))
-            for frame, view in zip(frames, views, strict=True):
-                moved = self._cameras.view(frame, viewpoint, flipped) if settings.moves_camera or flipped else frame
-                view[:] = self._changed_look(moved, np.random.default_rng(seeds[place]))
-        return changed.clip(-1.0, 1.0)
+        random, count = np.random.default_rng(seed), len(steering)
+        viewpoints = draw_viewpoints(self._settings, count, random)
+        warps, moved = self._cameras.warps(viewpoints, instants.flipped), self._settings.moves_camera | instants.flipped
+        looks = draw_looks(self._settings, self._extent, count, random)
+        room = _Room(self._preprocessing, self._extent.rows)
+        into[:] = images
+        for place, changes in enumerate(looks):
+            warp = warps[place] if moved[place] else None
+            for view in into[place].reshape(-1, *images.shape[-3:]):
+                room.change(view, self._rows, warp, changes)
+        if not self._settings.moves_camera:
+            return steering
+        changed = steering + viewpoints.steering_change(instants.lookahead_m.astype(np.float64))[:, np.newaxis]
+        return changed.clip(-1.0, 1.0).astype(np.float32)
 
-    def _changed_look(self, image: Image, random: np.random.Generator) -> Image:
-        settings = self._settings
-        image = self._preprocessing.to_rgb(image)
-        if settings.look:
-            image = look.change_light(image, settings.look, random)
-        for share, change in (
-            (settings.shadows, look.cast_shadows),
-            (settings.blur, look.blur),
-            (settings.patches, look.cover),
-            (settings.noise, look.compress),
-        ):
-            if random.random() < share:
-                image = change(image, random)
-        return self._preprocessing.convert_colors(image)
+
+class _Room:
+    """Room to change images in; to get new memory for each of them would take as long as the work itself."""
+
+    def __init__(self, preprocessing: Preprocessing, rows: int) -> None:
+        self._preprocessing, width = preprocessing, preprocessing.width
+        self._whole = np.empty((preprocessing.height, width, 4), np.uint8)
+        self._seen = np.empty((rows, width, 4), np.uint8)
+        self._spare = np.empty((rows, width, 3), np.uint8)
+
+    def change(self, image: Image, rows: slice, warp: Warp | None, changes: Sequence[Change]) -> None:
+        """Change these rows of a prepared image in place."""
+        view = image[rows]
+        if warp is not None:
+            cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, self._whole)
+            warp.draw(self._whole, self._seen)
+            cv2.cvtColor(self._seen, cv2.COLOR_RGBA2RGB, view)
+        if changes:
+            self._preprocessing.to_rgb(view, view)
+            for change in changes:
+                change(view, self._spare)
+            self._preprocessing.convert_colors(view, view)

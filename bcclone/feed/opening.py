@@ -14,6 +14,7 @@ from bcclone.feed.source import Columns, FileSource, Source, StoreSource
 from bcclone.feed.varied import VariedFeed
 from bcclone.feed.workers.threads import ThreadFetcher
 from bcclone.file_samples import FileSamples
+from bcclone.images import seen_rows
 from bcclone.memory import available_memory
 from bcclone.store import Store
 
@@ -28,6 +29,7 @@ def open_feed(data: TrainingData, settings: FeedSettings, drawn: DrawSettings) -
 
     Every strategy gives each sample once an epoch; those that shuffle truly give the same batches. Of the samples that
     drive straight on so many are left out of each epoch, others each time, that zero_share of it is of them at most.
+    Samples are varied in those rows that the network sees.
     Raises UserError when the samples are not in a form that the strategy reads, or do not fit where it wants them.
     """
     check_feed(data, settings)
@@ -42,7 +44,7 @@ def open_feed(data: TrainingData, settings: FeedSettings, drawn: DrawSettings) -
     feed: Feed = strategy.make_feed(data, columns, epochs, settings, drawn.batch_size)
     if not drawn.augment.augment:
         return feed
-    variation = Variation(drawn.augment, data.preprocessing)
+    variation = Variation(drawn.augment, data.preprocessing, seen_rows(data.preprocessing.height))
     return VariedFeed(feed, epochs, variation, instants_of(data, False, drawn.seq_length), drawn.batch_size)
 
 

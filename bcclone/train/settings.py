@@ -29,7 +29,7 @@ class TrainSettings(AugmentSettings):
     """
 
     batch_size: int = 32
-    epochs: int = 30
+    epochs: int = 40
     time: float = 0.0
     learning_rate: float = 1e-3
     schedule: str = "cosine"
