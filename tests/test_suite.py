@@ -13,7 +13,7 @@ import pytest
 from bcclone.bench.simulator import Blind
 from bcclone.errors import UserError
 from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.score import Intervention, TracePoint
+from bcclone.simulator.score import DrivenPoint, Intervention
 from bcclone.simulator.world import WorldSettings
 from bcclone.suite import ROWS, SuiteResult, SuiteSettings, chosen_rows
 from bcclone.suite.child import Task, drive_row
@@ -145,7 +145,7 @@ def test_a_drive_of_a_row_is_told_as_it_goes_on():
 
 
 def drive(**changes):
-    return Drive(FIGURES | changes, (TracePoint(0, 0, 0), TracePoint(0, 1, 0)), (Intervention(0, 1, 1.0),))
+    return Drive(FIGURES | changes, (DrivenPoint(0, 0, 0), DrivenPoint(0, 1, 0)), (Intervention(0, 1, 1.0),))
 
 
 def result(**drives):

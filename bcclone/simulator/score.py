@@ -21,7 +21,7 @@ def autonomy_percent(interventions: int, seconds: float) -> float:
 
 
 @dataclass(frozen=True)
-class TracePoint:
+class DrivenPoint:
     """A point of the driven line: metres, and how far to the right of the centre line."""
 
     x: float
@@ -46,7 +46,7 @@ class Score:
     steps: int = 0
     distance_m: float = 0.0
     interventions: list[Intervention] = field(default_factory=list)
-    trace: list[TracePoint] = field(default_factory=list)
+    trace: list[DrivenPoint] = field(default_factory=list)
     _off_road: bool = False
     _cross_tracks: list[float] = field(default_factory=list)
     _steering: list[float] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Score:
     def note(self, x: float, z: float, place: Place, speed: float) -> bool:
         """Take one step of the car into account; return whether it is off the road."""
         if self.steps % _TRACE_STEPS == 0:
-            self.trace.append(TracePoint(x, z, place.cross_track_m))
+            self.trace.append(DrivenPoint(x, z, place.cross_track_m))
         self.steps += 1
         self.distance_m += speed * STEP_SECONDS
         self._cross_tracks.append(abs(place.cross_track_m))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from bcclone.simulator.score import Intervention, TracePoint
+from bcclone.simulator.score import DrivenPoint, Intervention
 from bcclone.simulator.world import ALL_DRIVEN
 from bcclone.suite.rows import Recording, Row
 
@@ -23,7 +23,7 @@ class Drive:
     """A model's drive of a row: its figures, the driven line, and where a person would have had to take over."""
 
     figures: Mapping[str, Any]
-    trace: Sequence[TracePoint]
+    trace: Sequence[DrivenPoint]
     interventions: Sequence[Intervention]
 
     @property
