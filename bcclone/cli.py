@@ -8,8 +8,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from bcclone import __version__
@@ -28,6 +31,17 @@ COMMANDS = {
     "demo": "the whole main job, from recording to a scored lap",
     "bench": "measurements, as a table and JSON",
     "doctor": "this machine -> what works, and how to mend what does not",
+    "completion": "shell -> what completes bcclone's commands and options there",
+}
+OUR_FAULT = 70  # EX_SOFTWARE of sysexits.h
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; make room or choose another place",
+    errno.EDQUOT: "the disk quota is used up; make room or choose another place",
+    errno.EFBIG: "the file is larger than the system allows here; choose another place",
+    errno.EACCES: "no permission; change the permissions or choose another place",
+    errno.EPERM: "no permission; change the permissions or choose another place",
+    errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
+    errno.EROFS: "the file system is read-only; choose another place",
 }
 
 
@@ -51,34 +65,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
-    """Run one command; a user's mistake ends in one message on standard error and not in a traceback."""
+    """Run one command; whatever goes wrong ends in one message on standard error, and with --debug in a traceback."""
     command = import_module(f"bcclone.commands.{name.replace('-', '_')}")
-    parser = make_parser(command, prog)
-    arguments = parser.parse_args(argv)
+    arguments = make_parser(command, prog).parse_args(argv)
+    _prepare_process()
+    try:
+        with _only_errors() if arguments.quiet else nullcontext():
+            code: int = command.run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt as interrupt:
+        print(f"\ninterrupted: {interrupt if str(interrupt) else command.interrupted(arguments)}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if arguments.debug:
+            traceback.print_exc()
+        text, code = _describe(error)
+        print(f"error: {text}", file=sys.stderr)
+    return code
+
+
+def _prepare_process() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show is no reason to end
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a politely killed command cleans up, too
-    try:
-        code: int = command.run(arguments)
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt as interrupt:
-        print(f"\ninterrupted{f': {interrupt}' if str(interrupt) else ''}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        if (text := _describe(error)) is None:
-            raise
-        print(f"error: {text}", file=sys.stderr)
-        return 1
-    return code
+
+
+@contextmanager
+def _only_errors() -> Iterator[None]:
+    """Let nothing be printed on standard error but what is logged as an error, and what cli.run() says."""
+    logging.getLogger().setLevel(logging.ERROR)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+        yield
 
 
 def make_parser(command: ModuleType, prog: str) -> argparse.ArgumentParser:
@@ -90,17 +113,15 @@ def make_parser(command: ModuleType, prog: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _describe(error: OSError) -> str | None:
-    """Say what the machine refused, or None for what no user can mend."""
-    remedies = {
-        errno.ENOSPC: "the disk is full; make room or choose another place",
-        errno.EDQUOT: "the disk quota is used up; make room or choose another place",
-        errno.EFBIG: "the file is larger than the system allows here; choose another place",
-        errno.EACCES: "no permission; change the permissions or choose another place",
-        errno.EPERM: "no permission; change the permissions or choose another place",
-        errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
-        errno.EROFS: "the file system is read-only; choose another place",
-    }
-    if error.errno not in remedies:
-        return None
-    return f"{error.filename}: {remedies[error.errno]}" if error.filename else remedies[error.errno]
+def _describe(error: Exception) -> tuple[str, int]:
+    """Say what went wrong and what to do about it; and the exit code."""
+    if isinstance(error, UserError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        remedy = _REMEDIES[error.errno]
+        return (f"{error.filename}: {remedy}" if error.filename else remedy), 1
+    kind = type(error).__name__
+    return (
+        f"a fault of bcclone's own: {kind}: {error}\nplease run the same command with --debug and report what it says",
+        OUR_FAULT,
+    )

@@ -82,8 +82,8 @@ class DemoResult:
         return bool(self.drive["autonomy_percent"] == _FULL_AUTONOMY and self.drive["ended"] == "laps driven")
 
 
-def run_demo(settings: DemoSettings) -> DemoResult:
-    """Run every step that has not been run; raises UserError when one fails."""
+def run_demo(settings: DemoSettings, quiet: bool = False) -> DemoResult:
+    """Run every step that has not been run; raises UserError when one fails. quiet: the steps print errors only."""
     try:
         settings.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -95,7 +95,7 @@ def run_demo(settings: DemoSettings) -> DemoResult:
         anew = anew or not (notes.finished(step) and step.proof.exists())
         begun = time.monotonic()
         if anew:
-            _run(step, notes)
+            _run(step, notes, quiet)
         else:
             print(f"{step.makes} is there already", file=sys.stderr, flush=True)
         done.append(DoneStep(step, time.monotonic() - begun if anew else 0.0))
@@ -150,7 +150,7 @@ class _Notes:
         return step.name in self._commands
 
 
-def _run(step: Step, notes: _Notes) -> None:
+def _run(step: Step, notes: _Notes, quiet: bool) -> None:
     """Run a step anew; what an earlier demo left of it goes, and nothing else does."""
     for leftover in (step.makes, *step.beside):
         if leftover.exists() and not notes.known(step):
@@ -162,7 +162,8 @@ def _run(step: Step, notes: _Notes) -> None:
     notes.note(step, finished=False)
     shown = f"bcclone {shlex.join(step.command)}"
     print(f"$ {shown}", file=sys.stderr, flush=True)
-    with subprocess.Popen([sys.executable, "-m", "bcclone", *step.command], stdout=sys.stderr) as process:
+    command = [sys.executable, "-m", "bcclone", *step.command, *(["--quiet"] if quiet else [])]
+    with subprocess.Popen(command, stdout=sys.stderr) as process:
         try:
             code = process.wait()
         except KeyboardInterrupt:

@@ -1,12 +1,16 @@
 """The scripts and `bcclone` answer alike, quickly, and tell mistakes without a traceback."""
 
+import signal
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bcclone import __version__
-from bcclone.cli import COMMANDS
+from bcclone.cli import COMMANDS, OUR_FAULT
 from tests.conftest import ROOT, command, run_script
 
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
@@ -91,3 +95,100 @@ def test_a_users_mistake_is_one_line_with_exit_code_1(line, told, tmp_path):
     assert told in said
     assert said.startswith("error: ")
     assert len(said.strip().splitlines()) == 1
+
+
+def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
+    loud = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "loud.h5")
+    quiet = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet")
+    assert loud.stderr
+    assert not quiet.stderr
+    assert quiet.stdout.splitlines()[-1] == f"next: python model.py {tmp_path / 'quiet.h5'}"
+    refused = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1)
+    assert refused.stderr.startswith("error: ")
+
+
+def test_debug_adds_the_traceback_and_changes_nothing_else():
+    plain = run_script("preprocess.py", "nowhere", code=1).stderr
+    debugged = subprocess.run(command("preprocess.py", "nowhere", "--debug"), capture_output=True, text=True)
+    assert debugged.returncode == 1
+    assert debugged.stderr.startswith("Traceback")
+    assert debugged.stderr.endswith(plain)
+
+
+BROKEN = """
+import sys, types
+from bcclone import cli
+from bcclone.commands.options import add_output_options
+broken = types.ModuleType("bcclone.commands.broken", "A command with a fault.")
+broken.add_arguments = add_output_options
+broken.run = lambda arguments: {}["missing"]
+sys.modules[broken.__name__] = broken
+sys.exit(cli.run("broken", "bcclone broken", sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--debug",)])
+def test_a_fault_of_our_own_says_so_and_has_its_own_exit_code(options):
+    done = subprocess.run([sys.executable, "-c", BROKEN, *options], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == OUR_FAULT
+    assert (
+        "error: a fault of bcclone's own: KeyError: 'missing'\nplease run the same command with --debug" in done.stderr
+    )
+    assert ("Traceback" in done.stderr) == bool(options)
+
+
+def interrupted(*line, after, cwd):
+    """Start a command, send Ctrl-C when `after` appears on its standard error, and return what it said last."""
+    with subprocess.Popen(command(*line), cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        told = ""
+        while after not in told:
+            told += run.stderr.readline()
+            assert run.poll() is None, told
+        run.send_signal(signal.SIGINT)
+        told += run.stderr.read()
+    assert run.returncode == 130
+    assert "Traceback" not in told
+    return told.strip().splitlines()[-1]
+
+
+def test_ctrl_c_says_what_is_left(tmp_path):
+    laps = ("simulate", "record", tmp_path / "laps", "--laps", 20)
+    assert interrupted(*laps, after="recording: ", cwd=tmp_path).startswith(
+        f"interrupted: {tmp_path / 'laps'} keeps the"
+    )
+    demo = ("demo", "--folder", tmp_path / "demo", "--record-laps", 20)
+    told = interrupted(*demo, after="recording: ", cwd=tmp_path)
+    assert (
+        told == "interrupted: the steps that were finished are kept; the same command goes on with the one that was not"
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_is_left_of_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = import_module(f"bcclone.commands.{name.replace('-', '_')}")
+    arguments = SimpleNamespace(
+        check=False, run=None, run_folder=Path("run1"), use="record", output=Path("made")
+    )  # fmt: skip
+    assert module.interrupted(arguments)
+    if name in ("preprocess", "model", "video", "import-model"):
+        assert module.interrupted(arguments) == "made was not written"
+        Path("made").touch()
+        assert module.interrupted(arguments) == "made is as it was"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_each_shell_completes_every_command(shell):
+    script = run_script("completion", shell).stdout
+    assert all(name in script for name in COMMANDS)
+    assert "slow-in-corners" in script
+
+
+def test_bash_takes_the_completion_and_completes_with_it(tmp_path):
+    script = tmp_path / "bcclone"
+    script.write_text(run_script("completion", "bash").stdout)
+    ask = (
+        f"source {script}; COMP_WORDS=(bcclone evaluate --in-pr); COMP_CWORD=2; _shtab_bcclone; echo ${{COMPREPLY[@]}}"
+    )
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["--in-process"]

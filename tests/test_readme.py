@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.cli import COMMANDS, make_parser
+from bcclone.cli import COMMANDS, OUR_FAULT, make_parser
 from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
 from bcclone.evaluate import EvaluateSettings
@@ -25,6 +25,7 @@ from bcclone.train.settings import TrainSettings, UpkeepSettings
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
+EVERYWHERE = {"--json", "--quiet", "--debug"}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -58,8 +59,27 @@ def section_of(name):
 def test_every_option_is_documented_and_every_documented_option_exists(name):
     there = options_of(parser_of(name))
     section = section_of(name)
-    assert all(option in section for option in there - {"--json"}), there
+    assert all(option in section for option in there - EVERYWHERE), there
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", section)) <= there
+
+
+def leaves_of(parser):
+    """Return the parsers of a command's uses, or its own."""
+    uses = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return list(uses[0].choices.values()) if uses else [parser]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_means_the_same_everywhere_is_there_everywhere(name):
+    for parser in leaves_of(parser_of(name)):
+        assert options_of(parser) >= EVERYWHERE
+        writes = [action for action in parser._actions if "--output" in action.option_strings]
+        assert all("-o" in action.option_strings for action in writes)
+
+
+def test_the_exit_codes_are_documented():
+    told = README.split("Exit codes:")[1].split("\n\n")[0]
+    assert set(re.findall(r"\b\d+\b", told)) == {"0", "1", "2", "130", str(OUR_FAULT)}
 
 
 def test_no_option_in_the_readme_is_unknown():

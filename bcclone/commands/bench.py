@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bcclone.bench import Measure
 from bcclone.commands.bench_feeds import add_feeds, run_chunks, run_feeds
-from bcclone.commands.options import add_json, print_json, say
+from bcclone.commands.options import add_output_options, print_json, say
 from bcclone.errors import UserError
 
 _WITH_TABLES = {"feeds": run_feeds, "chunks": run_chunks}
@@ -35,20 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         use.add_argument(
             "--recording", type=Path, help="a driving_log.csv whose frames are sent; without it drawn ones"
         )
-        add_json(use)
+        add_output_options(use)
     preprocess = uses.add_parser("preprocess", help="a recording to a store, decoding alone, the source's way")
     source = preprocess.add_mutually_exclusive_group()
     source.add_argument("--frames", type=int, default=12_000, help="camera images to draw for it (12000)")
     source.add_argument("--recording", type=Path, help="a recording to convert instead: a folder or its log")
-    add_json(preprocess)
+    add_output_options(preprocess)
     simulator = uses.add_parser("simulator", help="frames a second, closed loop, blind drives")
     simulator.add_argument("--frames", type=int, default=200, help="frames for each rate (200)")
-    add_json(simulator)
+    add_output_options(simulator)
     video = uses.add_parser("video", help="seconds of a run that become a clip in a second")
     video.add_argument("--seconds", type=float, default=30.0, help="how long a run to drive for it (30)")
     video.add_argument("--rounds", type=int, default=3, help="turns of each kind of clip (3)")
     video.add_argument("--model", type=Path, help="a model file; without it an untrained network, which is as fast")
-    add_json(video)
+    add_output_options(video)
     add_feeds(uses)
 
 
@@ -63,6 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(measure.to_row() for measure in measures))
     return int(any(measure.reached is False for measure in measures))
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return "nothing was kept of the measurement"
 
 
 def _drive(arguments: argparse.Namespace) -> list[Measure]:

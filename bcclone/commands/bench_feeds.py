@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone import atomic
-from bcclone.commands.options import add_json, build, print_json, say
+from bcclone.commands.options import add_output_options, build, print_json, say
 from bcclone.errors import UserError
 
 _LEAST_FRAMES = 60
@@ -29,7 +29,7 @@ def add_feeds(uses: Any) -> None:
         source.add_argument("--frames", type=int, default=40_000, help="distinct frames to draw (40000)")
         use.add_argument("--rounds", type=int, default=rounds, help=f"turns of each ({rounds})")
         use.add_argument("--seconds", type=float, default=4.0, help="how long a turn is timed, behind its warming (4)")
-        add_json(use)
+        add_output_options(use)
 
 
 def run_feeds(arguments: argparse.Namespace) -> int:

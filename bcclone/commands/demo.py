@@ -6,7 +6,7 @@ What an earlier demo has finished in the folder is used again; remove the folder
 import argparse
 from pathlib import Path
 
-from bcclone.commands.options import add_json, build, given, print_json
+from bcclone.commands.options import add_output_options, build, given, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, help="epochs to train (8)")
     parser.add_argument("--laps", type=float, help="how far the model drives (1)")
     parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="how fast it drives (25)")
-    add_json(parser)
+    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.demo import DemoSettings, run_demo, show_result
 
     names = ("folder", "record_laps", "epochs", "laps", "speed_mph")
-    result = run_demo(build(DemoSettings, **given(arguments, *names)))
+    result = run_demo(build(DemoSettings, **given(arguments, *names)), arguments.quiet)
     if arguments.json:
         steps = [
             {"step": done.step.name, "made": str(done.step.makes), "seconds": round(done.seconds, 2)}
@@ -34,3 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n" + "\n".join(show_result(result)))
     return int(not result.on_the_road)
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return "the steps that were finished are kept; the same command goes on with the one that was not"

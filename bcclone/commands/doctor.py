@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.commands.options import add_json, build, print_json
+from bcclone.commands.options import add_output_options, build, print_json
 from bcclone.drive.settings import DriveSettings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     port = DriveSettings().port
     parser.add_argument("--full", action="store_true", help="load TensorFlow, too, and compute on each of its devices")
     parser.add_argument("--port", type=int, default=port, help=f"port that has to be free ({port})")
-    add_json(parser)
+    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,6 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _show(checks)
     return int(not ok)
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return "nothing was changed"
 
 
 def _show(checks: "Sequence[Check]") -> None:

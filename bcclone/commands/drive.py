@@ -4,13 +4,15 @@ With RUN, the frames and what was answered to them are recorded into that folder
 """
 
 import argparse
+import sys
 import threading
 import time
 from contextlib import closing, suppress
 from dataclasses import fields
 from pathlib import Path
+from typing import IO
 
-from bcclone.commands.options import add_preprocess, build, given, say
+from bcclone.commands.options import add_output_options, add_preprocess, build, given, print_json, say
 from bcclone.drive.process import end_with_stdin
 from bcclone.drive.settings import ASYNC_MODES, DriveSettings, is_this_machine
 from bcclone.errors import UserError
@@ -59,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--end-with-stdin", action="store_true", help="end when standard input ends, with the program that started it"
     )
     parser.add_argument("--append", action="store_true", help="add to a run folder that holds a run already")
+    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -80,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     with (
         closing(listen(settings.host, settings.port)) as listener,
         open_cockpit(policy, settings, arguments.run_folder, arguments.append, began) as cockpit,
-        closing(_Voice()) as voice,
+        closing(_Voice(sys.stderr if arguments.json or arguments.quiet else sys.stdout)) as voice,
     ):
         if arguments.end_with_stdin:
             end_with_stdin()
@@ -89,20 +92,29 @@ def run(arguments: argparse.Namespace) -> int:
     say(f"ended; {driver.answered} frames answered, {driver.faults} faults")
     if summary := cockpit.recording.summary():
         say(summary)
+    if arguments.json:
+        recorded = cockpit.recording.figures()
+        names = ("folder", "recorded", "dropped", "failure")
+        print_json({"answered": driver.answered, "faults": driver.faults} | {name: recorded[name] for name in names})
     return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return f"{arguments.run_folder} keeps what was recorded" if arguments.run_folder else "nothing was recorded"
 
 
 class _Voice:
     """Prints what any thread tells, until it is closed: Python may abort where it ends while a thread prints."""
 
-    def __init__(self) -> None:
-        self._lock, self._closed = threading.Lock(), False
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream, self._lock, self._closed = stream, threading.Lock(), False
 
     def tell(self, text: str) -> None:
         """Print, unless nobody reads it any more; the car must get its answer all the same."""
         with self._lock, suppress(OSError):
             if not self._closed:
-                print(text, flush=True)
+                print(text, file=self._stream, flush=True)
 
     def close(self) -> None:
         """Wait for who is printing, and print no more."""

@@ -15,7 +15,7 @@ from bcclone.commands.evaluate_suite import add_suite_arguments, refuse_suite_op
 from bcclone.commands.options import (
     add_conditions,
     add_hardships,
-    add_json,
+    add_output_options,
     add_preprocess,
     add_track,
     build,
@@ -41,11 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--laps", type=float, help="how far to drive (1)")
     parser.add_argument("--in-process", action="store_true", help="drive in this process, without server and wire")
     parser.add_argument("--run", type=Path, metavar="RUN", help="record the drive into this run folder")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write pictures and figures into this folder")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write pictures and figures into this folder")
     add_suite_arguments(parser)
     add_hardships(parser)
     add_conditions(parser)
-    add_json(parser)
+    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -73,6 +73,13 @@ def run(arguments: argparse.Namespace) -> int:
         for path in write_pictures(arguments.output, result, settings):
             say(f"wrote {path}")
     return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    if arguments.run and arguments.run.exists():
+        return f"{arguments.run} keeps what was recorded; there is no score"
+    return "nothing was written"
 
 
 def _check_folders(arguments: argparse.Namespace) -> None:

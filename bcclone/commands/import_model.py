@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone import atomic
-from bcclone.commands.options import add_json, add_preprocess, print_json
+from bcclone.commands.options import add_output_options, add_preprocess, as_before, print_json
 from bcclone.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("model.h5"), help="the model to write (model.h5)")
     add_preprocess(parser)
     parser.add_argument("--force", action="store_true", help="write over an existing model")
-    add_json(parser)
+    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,6 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
         print(f"{output}: written; next: python drive.py {output} run1")
     return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return as_before(arguments.output)
 
 
 def _origin(loaded: "ForeignModel") -> dict[str, Any]:

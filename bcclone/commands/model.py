@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone import atomic
-from bcclone.commands.options import add_json, print_json, say
+from bcclone.commands.options import add_output_options, as_before, print_json, say
 from bcclone.commands.train_settings import Wanted, add_training_options, resolved
 from bcclone.commands.training_data import opened
 from bcclone.errors import UserError
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the run folder (date and time)")
     parser.add_argument("--resume", action="store_true", help="continue the newest run of this store and output")
     parser.add_argument("--force", action="store_true", help="write over an existing model")
-    add_json(parser)
+    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,6 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"next: python drive.py {arguments.output} run1"
         )
     return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return as_before(arguments.output)
 
 
 def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tuple[RunFolder, dict[str, Any]]:

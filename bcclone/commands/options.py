@@ -17,11 +17,14 @@ Settings = TypeVar("Settings")
 PRESET_NAMES = ("carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr")
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add --json, which means the same everywhere."""
-    parser.add_argument(
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add how the command tells what it does, which means the same everywhere; cli.run() reads the last two."""
+    group = parser.add_argument_group("what it prints")
+    group.add_argument(
         "--json", action="store_true", help="print one JSON value on standard output and nothing else there"
     )
+    group.add_argument("--quiet", action="store_true", help="print the result and errors, no progress and no notes")
+    group.add_argument("--debug", action="store_true", help="print the traceback of an error, too")
 
 
 def add_track(parser: argparse.ArgumentParser) -> None:
@@ -116,3 +119,8 @@ def print_json(value: Any) -> None:
 def say(text: str) -> None:
     """Print a notice beside the result, on standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+def as_before(path: Path, what: str = "") -> str:
+    """Say that an interrupted command has left what it would have written as it was."""
+    return f"{path} is as it was" if path.exists() else f"{what or path} was not written"

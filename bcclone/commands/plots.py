@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.augment.settings import AugmentSettings
-from bcclone.commands.options import add_json, add_preprocess, print_json, say
+from bcclone.commands.options import add_output_options, add_preprocess, print_json, say
 from bcclone.commands.training_data import opened
 from bcclone.errors import UserError
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "data", nargs="*", metavar="STORE",
         help="what it was trained on: a store (data.h5, where it is there); or recordings: folders or logs",
     )  # fmt: skip
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where the pictures go (the run's plots/)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="where the pictures go (the run's plots/)")
     parser.add_argument("--only", type=_names, default=(), metavar="NAMES", help=f"some of {','.join(NAMES)} (all)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run folders lie (runs)")
     parser.add_argument("--seed", type=_seed, default=0, help="seed of what balancing leaves out (0)")
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="balance the histogram so that at most this share goes straight on (what the model was trained with)",
     )  # fmt: skip
     add_preprocess(parser)
-    add_json(parser)
+    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,6 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
         pictures = draw_all(subject, folder, arguments.only)
     _show(pictures, folder, arguments.json)
     return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return "the pictures that were finished are kept"
 
 
 def _run_of(model: Path, runs: Path) -> Path | None:

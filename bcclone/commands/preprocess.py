@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bcclone.commands.options import PRESET_NAMES, add_json, build, given, print_json, say
+from bcclone.commands.options import PRESET_NAMES, add_output_options, as_before, build, given, print_json, say
 from bcclone.errors import UserError
 
 _SAMPLE_OPTIONS = (
@@ -58,12 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="write over an existing store")
     parser.add_argument("--add", action="store_true", help="keep what the store holds and add to it")
     parser.add_argument("--check", action="store_true", help="only inspect the recordings and report; write nothing")
-    add_json(parser)
+    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert or check; return the exit code."""
     return _check(arguments) if arguments.check else _convert(arguments)
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return "nothing is written by --check" if arguments.check else as_before(arguments.output)
 
 
 def _convert(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone.commands.options import add_json, add_preprocess, build, given, make_folder, print_json, say
+from bcclone.commands.options import add_output_options, add_preprocess, build, given, make_folder, print_json, say
 from bcclone.commands.wire import add_server, play, show_wire
 from bcclone.errors import UserError
 
@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_preprocess(parser)
     parser.add_argument("--part", type=_part, metavar="FROM:TO", help="shares of its rows to drive through (0:1)")
     parser.add_argument("--limit", dest="limit_m", type=float, metavar="M", help="where a person takes over (2)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write a picture and the figures into this folder")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write a picture and the figures in here")
     add_server(parser, port=None)
-    add_json(parser)
+    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,6 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         _write(arguments.output, results, figures, log)
     return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return "nothing was written"
 
 
 def _part(text: str) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bcclone.commands.options import (
     add_conditions,
     add_hardships,
-    add_json,
+    add_output_options,
     add_track,
     build,
     given,
@@ -48,12 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_conditions(use)
     add_hardships(drive)
     for use in (record, drive, replay):
-        add_json(use)
+        add_output_options(use)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what was asked; return the exit code."""
     return {"record": _record, "drive": _drive, "replay": _replay}[arguments.use](arguments)
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return "nothing was written"
 
 
 def _record(arguments: argparse.Namespace) -> int:

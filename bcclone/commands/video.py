@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone import atomic
-from bcclone.commands.options import add_json, add_preprocess, build, print_json, say
+from bcclone.commands.options import add_output_options, add_preprocess, as_before, build, print_json, say
 from bcclone.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--side-by-side", type=Path, metavar="RUN2", help="a second run beside it, in step by time")
     parser.add_argument("--width", type=int, metavar="PIXELS", help="of each run's picture (what suits the clip)")
     parser.add_argument("-o", "--output", type=Path, help="the clip to write, .mp4 or .gif (RUN.mp4)")
-    add_json(parser)
+    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,6 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{clip.path}: {clip.frames} frames, {clip.seconds:.1f} s, {len(clip.skipped)} skipped")
     return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return as_before(arguments.output or _beside(arguments.run_folder))
 
 
 def _settings(arguments: argparse.Namespace) -> "ClipSettings":

@@ -1,0 +1,62 @@
+"""Print what lets a shell complete commands, options and file names after `bcclone`.
+
+bash: bcclone completion bash > ~/.local/share/bash-completion/completions/bcclone
+zsh: bcclone completion zsh > DIR/_bcclone, DIR being one of $fpath
+tcsh: bcclone completion tcsh, into a file that ~/.tcshrc sources
+"""
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+
+from bcclone.commands.options import add_output_options, print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="which shell")
+    add_output_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the shell's script; return the exit code."""
+    import shtab
+
+    script = shtab.complete(_whole_parser(), arguments.shell)
+    if arguments.json:
+        print_json({"shell": arguments.shell, "script": script})
+    else:
+        print(script)
+    return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return "nothing was written"
+
+
+def _whole_parser() -> argparse.ArgumentParser:
+    """Return one parser with all commands; `bcclone` itself loads only the command that was asked for."""
+    from bcclone.cli import COMMANDS
+
+    parser = argparse.ArgumentParser(prog="bcclone")
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command")
+    for name, text in COMMANDS.items():
+        module = import_module(f"bcclone.commands.{name.replace('-', '_')}")
+        command = commands.add_parser(name, help=text)
+        module.add_arguments(command)
+        _complete_paths(command)
+    return parser
+
+
+def _complete_paths(parser: argparse.ArgumentParser) -> None:
+    """Let file names be completed where one is expected."""
+    import shtab
+
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for use in action.choices.values():
+                _complete_paths(use)
+        elif action.type is Path or action.metavar in ("RECORDING", "STORE"):
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
