@@ -11,7 +11,9 @@ from bcclone.commands.options import add_output_options, build, given, print_jso
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--folder", type=Path, help="where everything is written (demo)")
+    parser.add_argument(
+        "--folder", type=Path, help="where everything is written; what is finished there is used again (demo)"
+    )
     parser.add_argument("--record-laps", type=float, metavar="LAPS", help="to record, and half of it in reverse (2)")
     parser.add_argument("--epochs", type=int, help="epochs to train (8)")
     parser.add_argument("--laps", type=float, help="how far the model drives (1)")

@@ -33,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_preprocess(parser)
     parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (25)")
     parser.add_argument(
-        "--slow-in-corners", action="store_true", default=None, help="the sharper it steers, the slower it drives"
+        "--slow-in-corners",
+        action="store_true",
+        default=None,
+        help="the sharper it steers, the slower it drives: from --speed at a tenth of full lock to --min-speed at half",
     )
     parser.add_argument(
         "--min-speed", dest="min_speed_mph", type=float, metavar="MPH", help="how slow in the sharpest corner (10)"

@@ -39,9 +39,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_track(parser)
     parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (30)")
     parser.add_argument("--laps", type=float, help="how far to drive (1)")
-    parser.add_argument("--in-process", action="store_true", help="drive in this process, without server and wire")
-    parser.add_argument("--run", type=Path, metavar="RUN", help="record the drive into this run folder")
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write pictures and figures into this folder")
+    parser.add_argument(
+        "--in-process",
+        action="store_true",
+        help="drive in this process, without server and wire: faster, and the same each time",
+    )
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="RUN",
+        help="record the drive into this run folder, for video.py, and where the car was",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write pictures and figures into this folder: the map, views along the way",
+    )
     add_suite_arguments(parser)
     add_hardships(parser)
     add_conditions(parser)

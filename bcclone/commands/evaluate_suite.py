@@ -21,9 +21,16 @@ def add_suite_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     group = parser.add_argument_group("many drives")
     group.add_argument("--suite", action="store_true", help="drive every row of the suite, with each of the models")
-    group.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows")
-    group.add_argument("--recordings", nargs="+", metavar="RECORDING", help="drive through these recordings, too")
-    group.add_argument("--jobs", type=int, metavar="N", help="processes that drive side by side (one a core)")
+    group.add_argument("--rows", nargs="+", metavar="NAME", help="with --suite: only rows of these names (all)")
+    group.add_argument(
+        "--recordings",
+        nargs="+",
+        metavar="RECORDING",
+        help="with --suite: drive through these recordings, too, as bcclone replay does",
+    )
+    group.add_argument(
+        "--jobs", type=int, metavar="N", help="with --suite: processes that drive side by side (one a core)"
+    )
 
 
 def refuse_suite_options(arguments: argparse.Namespace) -> None:

@@ -44,7 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("model.h5"), help="the model to write (model.h5)")
     parser.add_argument(
-        "--from", dest="start", type=Path, metavar="MODEL", help="begin with the weights of an earlier model"
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="MODEL",
+        help="begin with the weights of an earlier model, which takes the same images: fine-tuning",
     )
     add_training_options(parser)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run folders lie (runs)")

@@ -29,7 +29,11 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 def add_track(parser: argparse.ArgumentParser) -> None:
     """Add which track to drive, and which way."""
-    parser.add_argument("--track", choices=("lake", "mountain"), help="which track (lake)")
+    parser.add_argument(
+        "--track",
+        choices=("lake", "mountain"),
+        help="which track: 1,138 m around the lake, or 1,509 m and steep (lake)",
+    )
     parser.add_argument("--reverse", action="store_true", default=None, help="drive it the other way round")
 
 
@@ -49,7 +53,11 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
         ("sun-elevation", "DEGREES", "height of the sun (42.2)"),
         ("sun-azimuth", "DEGREES", "where the sun stands, from +z towards +x (89.7)"),
         ("line-visibility", "SHARE", "of the lines on the road; 0 is none (1)"),
-        ("road-visibility", "SHARE", "of the whole road; 0 paints it over with what lies beside it (1)"),
+        (
+            "road-visibility",
+            "SHARE",
+            "of the whole road; at 0, painted over, a model that still scores does not look at the road (1)",
+        ),
         ("camera-shift-m", "M", "how far to the right of its place the camera is (0)"),
         ("camera-pitch", "DEGREES", "how much farther up than in its place the camera looks (0)"),
     )

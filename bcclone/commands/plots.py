@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="where the pictures go (the run's plots/)")
     parser.add_argument("--only", type=_names, default=(), metavar="NAMES", help=f"some of {','.join(NAMES)} (all)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run folders lie (runs)")
-    parser.add_argument("--seed", type=_seed, default=0, help="seed of what balancing leaves out (0)")
+    parser.add_argument("--seed", type=_seed, default=0, help="seed of which samples balancing leaves out (0)")
     parser.add_argument(
         "--zero-share", type=_share, metavar="SHARE",
         help="balance the histogram so that at most this share goes straight on (what the model was trained with)",

@@ -19,7 +19,9 @@ _SAMPLE_OPTIONS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; those that shape samples default to None, so that --add can take the store's."""
-    parser.add_argument("recordings", nargs="+", metavar="RECORDING", help="folder, CSV file or pattern")
+    parser.add_argument(
+        "recordings", nargs="+", metavar="RECORDING", help="folder with a driving_log.csv, CSV file, or pattern"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("data.h5"), help="the store to write (data.h5)")
     shape = parser.add_argument_group("samples")
     shape.add_argument("--cameras", type=_cameras, help="which cameras to use (center,left,right)")
@@ -27,18 +29,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--correction",
         type=_correction,
         metavar="X",
-        help="steering added for the left camera, subtracted for the right; auto: from geometry and speed (auto)",
+        help="steering added for the left camera, subtracted for the right; auto: what brings the car back "
+        "to its line, from the cameras' places and the speed (auto)",
     )
     shape.add_argument(
-        "--lookahead-seconds", type=float, metavar="S", help="how far ahead a car that is aside aims at its line (0.85)"
+        "--lookahead-seconds",
+        type=float,
+        metavar="S",
+        help="how far ahead on its line a car that is aside aims, at its speed: shorter is a stronger "
+        "correction (0.85)",
     )
     shape.add_argument(
-        "--smooth-seconds", type=float, metavar="S", help="what the steering is smoothed by: standard deviation (0.2)"
+        "--smooth-seconds",
+        type=float,
+        metavar="S",
+        help="what the recorded steering is smoothed by, standard deviation: a keyboard's jumps become the bend (0.2)",
     )
     shape.add_argument(
-        "--lead-seconds", type=float, metavar="S", help="how much later the steering is that a frame calls for (0)"
+        "--lead-seconds",
+        type=float,
+        metavar="S",
+        help="how much later the steering is that a frame calls for, to make up for a delay (0)",
     )
-    shape.add_argument("--previous", type=int, help="earlier frames paired with each steering (0)")
+    shape.add_argument(
+        "--previous", type=int, help="earlier frames of the same camera, paired with the current steering (0)"
+    )
     shape.add_argument("--no-flip", dest="flip", action="store_false", default=None, help="leave out the mirror images")
     shape.add_argument("--size", type=_size, help="size of the stored images, N or WIDTHxHEIGHT (128)")
     shape.add_argument(
@@ -48,10 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how the images are prepared, for training on from an older model: " + ", ".join(PRESET_NAMES),
     )
     split = parser.add_argument_group("split into training and validation")
-    split.add_argument("--validation", type=float, help="share of the rows kept for validation (0.2)")
+    split.add_argument("--validation", type=float, help="share of the rows that training never sees (0.2)")
     split.add_argument("--block-seconds", type=float, help="length of the blocks of time that are kept together (10)")
     split.add_argument(
-        "--split", choices=("blocks", "random"), help="blocks of time, or single rows, which leaks (blocks)"
+        "--split",
+        choices=("blocks", "random"),
+        help="blocks of time, or random: single rows, which leaks, for neighbours are near-duplicates (blocks)",
     )
     split.add_argument("--seed", type=int, help="seed of the split (0)")
     parser.add_argument("--allow-skips", action="store_true", help="go on when more than 5 %% cannot be used")

@@ -24,10 +24,20 @@ _CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="model files; none with --port")
-    parser.add_argument("recording", metavar="RECORDING", help="folder or CSV file")
+    parser.add_argument(
+        "recording",
+        metavar="RECORDING",
+        help="folder with a driving_log.csv, or a CSV file; side cameras may be missing",
+    )
     add_preprocess(parser)
-    parser.add_argument("--part", type=_part, metavar="FROM:TO", help="shares of its rows to drive through (0:1)")
-    parser.add_argument("--limit", dest="limit_m", type=float, metavar="M", help="where a person takes over (2)")
+    parser.add_argument("--part", type=_part, metavar="FROM:TO", help="from which to which share of its rows (0:1)")
+    parser.add_argument(
+        "--limit",
+        dest="limit_m",
+        type=float,
+        metavar="M",
+        help="how far beside the human's path a person takes over; 1, 1.5, 2 and 3 m are told beside it (2)",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write a picture and the figures in here")
     add_server(parser, port=None)
     add_output_options(parser)

@@ -29,17 +29,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     record = uses.add_parser("record", help="let an expert drive, and record it")
     record.add_argument("folder", type=Path, metavar="DIR", help="where to record to; must be new or empty")
     record.add_argument("--laps", type=float, help="how far to drive (1)")
-    record.add_argument("--seed", type=int, help="seed of the driver's wandering (0)")
-    record.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed on straights (30)")
-    record.add_argument("--steering", choices=("smooth", "keyboard"), help="as with a mouse, or by keys (smooth)")
-    record.add_argument("--wander-m", type=float, metavar="M", help="how far it strays from the centre line (0.35)")
-    record.add_argument("--recoveries", type=float, metavar="N", help="returns from the roadside, a minute (8)")
-    record.add_argument("--recovery-m", type=float, metavar="M", help="from how far beside the centre line (2.2)")
+    record.add_argument(
+        "--seed", type=int, help="seed of the driver's wandering; the same seed gives the same bytes (0)"
+    )
+    record.add_argument(
+        "--speed", dest="speed_mph", type=float, metavar="MPH", help="speed on straights; it slows for bends (30)"
+    )
+    record.add_argument(
+        "--steering",
+        choices=("smooth", "keyboard"),
+        help="as with a mouse, or by keys: steps of 0.05 while one is held, 0 when it is not (smooth)",
+    )
+    record.add_argument(
+        "--wander-m", type=float, metavar="M", help="how far it strays from the centre line, standard deviation (0.35)"
+    )
+    record.add_argument(
+        "--recoveries",
+        type=float,
+        metavar="N",
+        help="times a minute that it drives aside unrecorded, and records its way back (8)",
+    )
+    record.add_argument(
+        "--recovery-m", type=float, metavar="M", help="from how far beside the centre line, at most (2.2)"
+    )
     drive = uses.add_parser("drive", help="drive by a drive server's answers")
     drive.add_argument("--laps", type=float, default=1.0, help="how far to drive (1)")
     drive.add_argument("--real-time", action="store_true", help="let the world run on while the server thinks")
     replay = uses.add_parser("replay", help="send a recording's frames to a drive server")
-    replay.add_argument("recording", metavar="RECORDING", help="folder or CSV file")
+    replay.add_argument(
+        "recording",
+        metavar="RECORDING",
+        help="folder with a driving_log.csv, or a CSV file; side cameras may be missing",
+    )
     replay.add_argument("--frames", type=int, default=0, help="how many to send, round and round (each once)")
     for use in (drive, replay):
         add_server(use, port=4567)

@@ -27,30 +27,71 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Declare what shapes a training; all default to None, so that a settings file, or the run resumed, is heard."""
     add = parser.add_argument
     add("--settings", type=Path, metavar="FILE", help="settings in TOML, which options given here override")
-    add("--epochs", type=int, help="passes over the training samples (30); 0: as many as --time allows")
-    add("--time", type=_duration, help="end after so long, for example 10m or 1h30m (0: no limit)")
+    add("--epochs", type=int, help="passes over the training samples (40); 0: as many as --time allows")
+    add(
+        "--time",
+        type=_duration,
+        help="end after so long, for example 10m or 1h30m, validation included; the schedule is fitted to it "
+        "(0: no limit)",
+    )
     add("--batch-size", type=int, help="samples a step (32)")
     add("--learning-rate", type=float, help="of the AdamW optimizer, at its highest (0.001)")
-    add("--schedule", choices=SCHEDULES, help="how the learning rate falls (cosine)")
-    add("--warmup", type=float, help="share of the training in which it rises before (0.02)")
+    add(
+        "--schedule",
+        choices=SCHEDULES,
+        help="how the learning rate falls to a hundredth of that, constant: not at all (cosine)",
+    )
+    add("--warmup", type=float, help="share of the training in which it rises to there (0.02)")
     add("--clip-norm", type=float, help="longest gradient; longer ones are shortened to it; 0: any (1)")
-    add("--weight-decay", type=float, help="how strongly weights are drawn to 0 (0.1)")
+    add(
+        "--weight-decay",
+        type=float,
+        help="share of each weight that a step takes away, times the learning rate; biases are left alone (0.1)",
+    )
     add("--loss", choices=LOSSES, help="mean squared, mean absolute, or Huber's, linear beyond 0.1 (mse)")
     add("--patience", type=int, help="stop after so many epochs without a better validation loss (0: never)")
-    add("--keep", choices=KEPT, help="the model of which epoch: the last, or of least validation loss (last)")
     add(
-        "--zero-share", type=float, help="largest share of an epoch's samples that go straight on; 1: all there are (1)"
+        "--keep",
+        choices=KEPT,
+        help="the model of which epoch: the last, or the best, of least validation loss, which goes well "
+        "with --patience (last)",
     )
-    add("--seq-length", type=int, metavar="N", help="train on windows of N consecutive frames (1)")
-    add("--seed", type=int, help="seed of weights, order and dropout (0)")
-    _add_flag(parser, "deterministic", "exactly the same result each time on a GPU, too, at some cost")
+    add(
+        "--zero-share",
+        type=float,
+        help="largest share of an epoch's samples that go straight on, drawn anew for each epoch; 1: all there are (1)",
+    )
+    add(
+        "--seq-length",
+        type=int,
+        metavar="N",
+        help="how many consecutive frames of a camera the network is given, up to 20; drive.py keeps as many "
+        "of the drive (1)",
+    )
+    add("--seed", type=int, help="seed of weights, order, variations and dropout (0)")
+    _add_flag(
+        parser,
+        "deterministic",
+        "exactly the same weights each time on a GPU, too, at some cost; a CPU gives them anyway",
+    )
     _add_augmentation(parser)
     device = parser.add_argument_group("device")
-    _add_flag(device, "mixed-precision", "compute in 16 bits where that is safe; for GPUs")
+    _add_flag(
+        device,
+        "mixed-precision",
+        "compute in 16 bits where that is safe; faster on GPUs with tensor cores, slower on CPUs",
+    )
     device.add_argument("--gpus", type=_gpus, metavar="N", help="GPUs that share each batch: a number, or all (1)")
-    device.add_argument("--gpu-memory", type=int, metavar="MB", help="take no more of each GPU (0: as it needs)")
+    device.add_argument(
+        "--gpu-memory", type=int, metavar="MB", help="take no more of each GPU (0: as much as it comes to need)"
+    )
     upkeep = parser.add_argument_group("what is kept")
-    upkeep.add_argument("--checkpoint-minutes", type=float, metavar="M", help="minutes between checkpoints (1)")
+    upkeep.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        metavar="M",
+        help="minutes between checkpoints; one is written after each epoch, too (1)",
+    )
     upkeep.add_argument("--checkpoint-steps", type=int, metavar="N", help="or steps between them (0: by the clock)")
     _add_flag(upkeep, "tensorboard", "write the figures for TensorBoard into the run folder, too")
     _add_flag(upkeep, "plots", "draw pictures at the end (on)")
@@ -63,7 +104,7 @@ def _add_flag(parser: argparse._ActionsContainer, name: str, text: str) -> None:
 
 def _add_augmentation(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("augmentation", "how samples are varied, anew in each epoch; 0 is not at all")
-    _add_flag(group, "augment", "vary the samples at all (on)")
+    _add_flag(group, "augment", "vary the samples, in another way in each epoch (on)")
     add_numbers(
         group,
         ("shift-m", "M", "the camera is moved aside by up to so much, with the steering that brings it back (0.8)"),

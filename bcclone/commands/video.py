@@ -27,13 +27,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="frames a second, each once; 'real' or 'real:N' for the speed as driven (60; GIF, two runs: real)",
     )
     parser.add_argument(
-        "--range", dest="span", type=_span, default=(0.0, math.inf), metavar="A:B", help="from second A to B (all)"
+        "--range",
+        dest="span",
+        type=_span,
+        default=(0.0, math.inf),
+        metavar="A:B",
+        help="from second A of the drive up to B; 10: and :40 are ranges, too (all)",
     )
     parser.add_argument("--overlay", action="store_true", help="draw what is known of each frame onto it")
     parser.add_argument("--model", type=Path, help="with --overlay: what this model steers, and which pixels decide")
     add_preprocess(parser)
-    parser.add_argument("--side-by-side", type=Path, metavar="RUN2", help="a second run beside it, in step by time")
-    parser.add_argument("--width", type=int, metavar="PIXELS", help="of each run's picture (what suits the clip)")
+    parser.add_argument(
+        "--side-by-side",
+        type=Path,
+        metavar="RUN2",
+        help="a second run beside it, in step by time; the shorter one stays at its end",
+    )
+    parser.add_argument(
+        "--width", type=int, metavar="PIXELS", help="of each run's picture, 160 to 1920 (what suits the clip)"
+    )
     parser.add_argument("-o", "--output", type=Path, help="the clip to write, .mp4 or .gif (RUN.mp4)")
     add_output_options(parser)
 
