@@ -1,7 +1,8 @@
 """A model and how its input is made <-> one .h5 file, in which no code is stored and from which none is run.
 
 The file is Keras's own HDF5 format, weights and JSON configuration, with three more attributes: see
-docs/model-file.md. Every file, ours or of others, is read and rebuilt by `rebuild`; Keras's own loading never sees it.
+docs/reference/model-file.md. Every file, ours or of others, is read and rebuilt by `rebuild`; Keras's own loading never
+sees it.
 """
 
 import io

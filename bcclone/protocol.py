@@ -1,6 +1,6 @@
 """Messages of the simulator <-> Telemetry and Control; no sockets, no files.
 
-The numbered facts behind the rules: docs/protocol.md.
+The numbered facts behind the rules: docs/reference/protocol.md.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Samples and frames -> one HDF5 file, and back. The format is documented in docs/store.md.
+"""Samples and frames -> one HDF5 file, and back. The format is documented in docs/reference/store.md.
 
 The frames lie contiguous and uncompressed, so that they can be memory-mapped and read in any order at the
 speed of memory; the tables are small and are read whole.

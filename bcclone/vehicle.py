@@ -1,6 +1,6 @@
 """The simulator's car in figures, and the steering that brings it back to its line.
 
-Every figure is measured or read from the simulator's public source: docs/simulator.md.
+Every figure is measured or read from the simulator's public source: docs/explanation/simulator.md.
 """
 
 import math
@@ -18,7 +18,8 @@ STEERING_LAG_SECONDS = 0.15
 # of the cameras: to the right, up and ahead of the car's origin, metres
 MOUNTS = {"center": (0.0, 1.2, 1.0), "left": (-0.806, 1.2, 0.984), "right": (0.825, 1.2, 0.999)}
 CAMERA_AHEAD_M = 2.6  # of the centre camera, ahead of the rear axle, which is what follows a path
-ORIGIN_ABOVE_ROAD_M = 0.045  # so that at full throttle the cameras are as high as in recordings, 1.28 m: docs/replay.md
+# so that at full throttle the cameras are as high as in recordings, 1.28 m: docs/explanation/replay.md
+ORIGIN_ABOVE_ROAD_M = 0.045
 SIDE_CAMERA_M = (abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])) / 2  # beside the centre camera, on average
 
 _LONGEST_RETURN_SECONDS = 1000.0

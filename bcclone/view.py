@@ -5,7 +5,7 @@ the ground, which is taken to be flat, and by another for all that is far away (
 Geometry in Computer Vision", 2nd edition, sections 8.4 and 13.1). Right is positive: metres, angles and steering.
 
 The figures were fitted on recordings of the Unity program, by making each camera's frames from another's:
-docs/replay.md.
+docs/explanation/replay.md.
 """
 
 import math

@@ -172,7 +172,7 @@ def test_the_history_is_of_the_last_60_seconds():
 
 
 def test_every_field_of_the_state_is_documented():
-    page = (ROOT / "docs" / "dashboard.md").read_text()
+    page = (ROOT / "docs" / "reference" / "dashboard.md").read_text()
     state = make_client().get("/state").json
     names = set(state) | {name for value in state.values() if isinstance(value, dict) for name in value}
     names |= {"text", "count", "seconds"}  # of a warning

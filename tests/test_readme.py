@@ -185,7 +185,7 @@ def test_the_file_tree_names_every_file_and_room_and_no_other():
 
 
 def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
-    table = (ROOT / "docs" / "design.md").read_text()
+    table = (ROOT / "docs" / "explanation" / "design.md").read_text()
     rooms = {path.name for path in (ROOT / "bcclone").iterdir() if path.name not in ("__pycache__", "py.typed")}
     rooms = {room if room.endswith(".py") else f"{room}/" for room in rooms} - {"__init__.py", "__main__.py"}
     named = set()
@@ -207,7 +207,7 @@ def test_files_that_the_code_refers_to_exist():
 
 
 def test_the_store_is_documented_column_by_column(simulated_store):
-    page = (ROOT / "docs" / "store.md").read_text()
+    page = (ROOT / "docs" / "reference" / "store.md").read_text()
     with Store(simulated_store) as store:
         names = [*SAMPLE.names, *store.rows.dtype.names, *vars(store.preprocessing), *store.recordings[0]]
         for name in names:

@@ -1,6 +1,6 @@
 """drive.py serves the old simulator and modern clients, over real sockets, in both its modes.
 
-The simulator is played by bcclone.simulator.client, written from docs/protocol.md; raw texts are sent through
+The simulator is played by bcclone.simulator.client, written from docs/reference/protocol.md; raw texts are sent through
 its UnitySocket where a test needs them literally.
 """
 

@@ -1,4 +1,4 @@
-"""Tracks and the car: geometry and motion against the figures of docs/simulator.md."""
+"""Tracks and the car: geometry and motion against the figures of docs/explanation/simulator.md."""
 
 import math
 

@@ -1,7 +1,7 @@
 """Frame -> the same road from beside, turned or nodding; and how the steering changes that brings the car back.
 
 Bojarski and others, "End to End Learning for Self-Driving Cars", 2016, section 2: shifts and rotations of the real
-cameras, with the label of a car that returns. The three cameras give the ground truth (docs/replay.md).
+cameras, with the label of a car that returns. The three cameras give the ground truth (docs/explanation/replay.md).
 """
 
 from dataclasses import dataclass

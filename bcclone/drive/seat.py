@@ -1,8 +1,9 @@
 """Messages of several connections -> who drives, and what each is answered. No sockets, no files.
 
 A connection takes the driver's seat with its first valid telemetry; whoever sat there is told `manual`, and gets the
-seat back when the newer one leaves (docs/protocol.md, fact 12: the simulator may leave a connection behind). A `manual`
-that answers nothing makes the simulator go on with one more loop (fact 7), so it is sent only to who is silent.
+seat back when the newer one leaves (docs/reference/protocol.md, fact 12: the simulator may leave a connection behind).
+A `manual` that answers nothing makes the simulator go on with one more loop (fact 7), so it is sent only to who is
+silent.
 """
 
 import threading

@@ -2,7 +2,7 @@
 
 Some machines write decimal commas and separate the columns with bare commas too. Most rows of such a log can
 be read in several ways; what a simulator can have written leaves one, except for about 1 row in 700, where
-the speed of the row before decides (measured on 24,160 rows, docs/dialects.md).
+the speed of the row before decides (measured on 24,160 rows, docs/reference/dialects.md).
 """
 
 import re

@@ -1,6 +1,6 @@
 """One line of text -> image names and numeric fields, whatever separator and decimal mark the writer used.
 
-The dialects and the counts behind these rules: docs/dialects.md.
+The dialects and the counts behind these rules: docs/reference/dialects.md.
 """
 
 import csv

@@ -69,7 +69,7 @@ class Log:
 
 
 def read_log(path: Path) -> Log:
-    """Read a log of any dialect in docs/dialects.md.
+    """Read a log of any dialect in docs/reference/dialects.md.
 
     Raises ForeignLog for an empty file, a git-LFS pointer, and any table that is not the simulator's;
     UserError when the file cannot be read.

@@ -13,7 +13,7 @@ from bcclone.view import FOCAL_PX
 
 Array = npt.NDArray[np.float64]
 
-# Source: docs/simulator.md.
+# Source: docs/explanation/simulator.md.
 _MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 degrees down, 0.7 to the right
 
 

@@ -1,6 +1,6 @@
 """Controls -> motion: the simulator's car as a bicycle model with its limits, in steps of 0.02 s.
 
-Every figure is measured or read from the simulator's public source: docs/simulator.md.
+Every figure is measured or read from the simulator's public source: docs/explanation/simulator.md.
 """
 
 import math

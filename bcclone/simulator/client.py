@@ -1,6 +1,6 @@
 """World -> drive server and back, over the wire exactly as the Unity simulator does it.
 
-Written from the numbered facts in docs/protocol.md and not from the server's code, so that it can test it.
+Written from the numbered facts in docs/reference/protocol.md and not from the server's code, so that it can test it.
 """
 
 import base64

@@ -42,7 +42,7 @@ class Road:
 
 
 LAKE_STYLE, MOUNTAIN_STYLE = 0, 1
-# Sources of the figures: docs/simulator.md.
+# Sources of the figures: docs/explanation/simulator.md.
 LAKE = Road("lake", 4.65, (697.0, 770.0), LAKE_STYLE)
 MOUNTAIN = Road("mountain", 4.8, (1377.0, 1420.0), MOUNTAIN_STYLE)
 ROADS = {road.name: road for road in (LAKE, MOUNTAIN)}

@@ -1,4 +1,4 @@
-"""Text messages <-> the simulator's websocket: RFC 6455 as its client speaks it, written from docs/protocol.md."""
+"""Text messages <-> the simulator's websocket: RFC 6455 as its client speaks it (docs/reference/protocol.md)."""
 
 import base64
 import hashlib

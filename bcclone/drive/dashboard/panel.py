@@ -24,7 +24,7 @@ class Panel:
         self._event, self._number, self._made = b"", 0, 0.0
 
     def state(self) -> dict[str, Any]:
-        """Return all figures, ready for JSON; docs/dashboard.md names them."""
+        """Return all figures, ready for JSON; docs/reference/dashboard.md names them."""
         cockpit = self._cockpit
         seat, viewer = cockpit.seat, cockpit.viewer
         controller = seat.driver.controller

@@ -2,7 +2,7 @@
 
 The simulator says EIO=4 and speaks Engine.IO 3: it never sends CONNECT, and it pings where the server should.
 python-socketio accepts such a socket and then waits for ever, and the car does not move. Between engineio and
-each websocket sits a translator that makes the one look like the other. Facts by number: docs/protocol.md.
+each websocket sits a translator that makes the one look like the other. Facts by number: docs/reference/protocol.md.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""How much a client may ask of the server. The simulator needs a small part of each (docs/protocol.md)."""
+"""How much a client may ask of the server. The simulator needs a small part of each (docs/reference/protocol.md)."""
 
 MESSAGE_BYTES = 1_000_000  # a camera frame is 20,000; also what engineio allows by default
 CONTROL_BYTES = 200  # any packet but an event: a ping, a probe, a CONNECT

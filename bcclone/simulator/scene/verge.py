@@ -9,7 +9,7 @@ from bcclone.simulator.scene.roadmap import Floats
 from bcclone.simulator.track import LAKE, Track
 
 PLAIN, KERB, DIRT = 0, 1, 2
-# From where to where along the lake's track, metres: read by eye from recordings, docs/simulator.md.
+# From where to where along the lake's track, metres: read by eye from recordings, docs/explanation/simulator.md.
 _KERBS_LEFT = ((0, 30), (451, 526), (810, 875), (952, 1007), (1083, 1139))
 _KERBS_RIGHT = ((0, 30), (451, 526), (811, 832), (851, 875), (950, 1007), (1083, 1139))
 _DIRT_RIGHT = ((52, 91), (832, 850))

@@ -1,6 +1,6 @@
 "use strict";
 
-// Server-sent events -> the page. What the fields mean: docs/dashboard.md.
+// Server-sent events -> the page. What the fields mean: docs/reference/dashboard.md.
 
 const HISTORY_SECONDS = 60;
 const RETRY_MS = 1000;
