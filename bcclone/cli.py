@@ -110,7 +110,19 @@ def make_parser(command: ModuleType, prog: str) -> argparse.ArgumentParser:
         prog=prog, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     command.add_arguments(parser)
+    _name_values(parser)
     return parser
+
+
+def _name_values(parser: argparse.ArgumentParser) -> None:
+    """Let --help call values by what they are, and not again by the option's name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for use in action.choices.values():
+                _name_values(use)
+        elif action.option_strings and action.nargs is None and not (action.metavar or action.choices):
+            kinds: dict[object, str] = {int: "N", float: "X", Path: "PATH"}
+            action.metavar = kinds.get(action.type)
 
 
 def _describe(error: Exception) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import runpy
 import shlex
 import subprocess
 from importlib import import_module
@@ -25,6 +26,8 @@ from bcclone.train.settings import TrainSettings, UpkeepSettings
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
+with_tables = runpy.run_path(str(ROOT / "docs" / "cli_tables.py"))["with_tables"]
 EVERYWHERE = {"--json", "--quiet", "--debug"}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -49,18 +52,28 @@ def options_of(parser):
     return {option for option in options if option.startswith("--") and option != "--help"}
 
 
-def section_of(name):
-    title = f"### {name}.py" if (ROOT / f"{name}.py").exists() else f"### bcclone {name}"
-    titles = [title, "### How the simulated world looks"] if name in ("simulate", "evaluate") else [title]
-    return "\n".join(README.split(title + "\n")[1].split("\n### ")[0].split("\n## ")[0] for title in titles)
+def test_the_tables_of_options_are_those_of_the_parsers():
+    assert with_tables(REFERENCE) == REFERENCE, "run: python docs/cli_tables.py"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_is_documented_and_every_documented_option_exists(name):
+def test_every_option_is_in_a_table_and_every_option_told_of_exists(name):
     there = options_of(parser_of(name))
     section = section_of(name)
     assert all(option in section for option in there - EVERYWHERE), there
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", section)) <= there
+
+
+def section_of(name):
+    title = f"## {name}.py" if (ROOT / f"{name}.py").exists() else f"## bcclone {name}"
+    titles = [title, "## How the simulated world looks"] if name in ("simulate", "evaluate") else [title]
+    return "\n".join(REFERENCE.split(title + "\n")[1].split("\n## ")[0] for title in titles)
+
+
+def test_the_readme_names_every_command_and_what_it_does():
+    for name, says in COMMANDS.items():
+        assert f"| [`bcclone {name}`](docs/reference/cli.md#" in README
+        assert f" | {says} |" in README
 
 
 def leaves_of(parser):
@@ -82,9 +95,10 @@ def test_the_exit_codes_are_documented():
     assert set(re.findall(r"\b\d+\b", told)) == {"0", "1", "2", "130", str(OUR_FAULT)}
 
 
-def test_no_option_in_the_readme_is_unknown():
+def test_no_option_told_of_is_unknown():
     known = set().union(*(options_of(parser_of(name)) for name in COMMANDS)) | {"--help"}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+    for page in PAGES:
+        assert set(re.findall(r"(?<=`)--[a-z][a-z-]+", page.read_text())) <= known, page
 
 
 def defaults_of(name, settings, without):
@@ -139,10 +153,8 @@ def test_every_row_of_the_suite_is_documented_and_no_other():
 @pytest.mark.parametrize("option", DEFAULTS)
 def test_documented_defaults_are_the_defaults(option):
     name, flag = option.split()
-    (row,) = [line for line in section_of(name).splitlines() if line.startswith(f"| `{flag}`")]
     value = DEFAULTS[option]
     shown = f"{value:g}" if isinstance(value, float) else str(value)
-    assert row.split("|")[2].strip() == f"`{shown}`"
     helps = [action.help for action in actions_of(parser_of(name)) if flag in action.option_strings]
     assert helps
     assert all(f"({shown}" in help_text for help_text in helps)
