@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help demo test test-slow lint lock clean
+.PHONY: help demo test test-slow lint docs docs-links lock clean
 
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -32,9 +32,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
+docs: $(STAMP)   ## the pages of docs/, into build/docs/
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
+
+docs-links: $(STAMP) ## look whether the links of docs/ to other sites lead somewhere (needs the network)
+	$(BIN)/sphinx-build -q -b linkcheck docs build/links
+
 lock:            ## write constraints.txt anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file constraints.txt
 
 clean:           ## remove the environment and the caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,6 +5,7 @@ import re
 import runpy
 import shlex
 import subprocess
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -210,6 +211,14 @@ def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+def test_every_declared_package_is_justified():
+    page = (ROOT / "docs" / "explanation" / "dependencies.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    for name in {re.match(r"[\w-]+", one)[0] for one in declared}:
+        assert re.search(rf"(?<![\w-]){name}(?![\w-])", page), name
 
 
 def test_files_that_the_code_refers_to_exist():
