@@ -13,7 +13,11 @@ exclude_patterns = ["results"]
 linkcheck_ignore = [r"http://127\.0\.0\.1"]
 
 # pages beside what they are about, shown here, too; what the README says of installing and beginning stays there
-_REPOSITORY = {"models/README": "/repository/models", "writeup_images/README": "/repository/writeup", "README": "/index"}
+_REPOSITORY = {
+    "models/README": "/repository/models",
+    "writeup_images/README": "/repository/writeup",
+    "README": "/index",
+}
 
 
 def setup(app: Any) -> None:

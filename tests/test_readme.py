@@ -1,6 +1,7 @@
 """README and docs/ say what the code does: flags, defaults, commands, file tree, links, formats."""
 
 import argparse
+import json
 import re
 import runpy
 import shlex
@@ -8,6 +9,7 @@ import subprocess
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -89,6 +91,61 @@ def test_what_means_the_same_everywhere_is_there_everywhere(name):
         assert options_of(parser) >= EVERYWHERE
         writes = [action for action in parser._actions if "--output" in action.option_strings]
         assert all("-o" in action.option_strings for action in writes)
+
+
+def results(name):
+    return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
+
+
+def cells_of(label):
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| {label}")]
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+@pytest.mark.parametrize(
+    ("label", "file", "models"),
+    [
+        ("`python model.py`", "suite", ("s0", "s1", "s2")),
+        ("`models/lake.h5` | three", "suite", ("lake",)),
+        ("a Keras 2.11", "suite-others", ("k211",)),
+        ("a Keras 1.2", "suite-others", ("k121",)),
+    ],
+)
+def test_the_readme_tells_how_models_drive_as_the_suite_measured_it(label, file, models):
+    rows = {row["row"]: row["models"] for row in results(file)["rows"]}
+    names = re.findall(r"`([\w.-]+)`", " | ".join(cells_of("model | trained on")))
+    assert len(names) > 4
+    for name, cell in zip(names, cells_of(label)[2:], strict=True):
+        driven = [rows[name][model] for model in models]
+        mean = median(one["mean_abs_cross_track_m"] for one in driven)
+        off = sum(one["interventions"] for one in driven)
+        assert cell == f"{mean:.2f}" + (f" ({off} off the road)" if off else "")
+
+
+def test_the_rows_of_the_lake_are_driven_as_the_readme_says():
+    for file, models in (("suite", ("s0", "s1", "s2", "lake")), ("suite-others", ("k211",))):
+        lake = [row["models"] for row in results(file)["rows"] if not row["row"].startswith("mountain")]
+        assert len(lake) == 18
+        assert all(row[model]["interventions"] == 0 for row in lake for model in models)
+
+
+def test_the_readme_tells_speeds_as_they_were_measured():
+    measured = {name: {m["name"]: m["value"] for m in results(name)["measures"]} for name in ("preprocess", "drive")}
+    feeds = results("feeds")
+    rates = {
+        name: one["samples_per_second"] for part in ("strategies", "alternatives") for name, one in feeds[part].items()
+    }
+    expected = {
+        "recording to training data": (measured["preprocess"]["conversion to a store"],
+                                       measured["preprocess"]["the source's way"]),
+        "samples to the network": (rates["hdf5-shuffle"], rates["pydataset-jpeg"], rates["python-generator"]),
+        "a frame to its steering": (measured["drive"]["request to steer, threading, p50"],
+                                    measured["drive"]["request to steer, model.predict, p50"]),
+    }  # fmt: skip
+    for label, values in expected.items():
+        told = " ".join(cells_of(label)[1:3])
+        for value in values:
+            assert (f"{value:.1f}" if value < 100 else f"{value:,.0f}") in told, (label, value)
 
 
 def test_the_exit_codes_are_documented():
@@ -216,7 +273,10 @@ def test_links_lead_somewhere(page):
 def test_every_declared_package_is_justified():
     page = (ROOT / "docs" / "explanation" / "dependencies.md").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    declared = [
+        *project["dependencies"],
+        *(one for extra in project["optional-dependencies"].values() for one in extra),
+    ]
     for name in {re.match(r"[\w-]+", one)[0] for one in declared}:
         assert re.search(rf"(?<![\w-]){name}(?![\w-])", page), name
 

@@ -11,11 +11,11 @@ from bcclone.recording.row import CAMERAS, RowError
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
-_IMAGE = re.compile(r"\.jpe?g\"? *(?P<separator>[,;\t])(?P<space> ?)", re.IGNORECASE)
-_INDEX = re.compile(r"\s*\d*\s*[,;\t]\s*(?=\S*[^\s,;\t])")
-_SEPARATORS = (",", ";", "\t")
-_EMPTY = {mark: re.compile(rf' *(?:"")? *{mark}') for mark in _SEPARATORS}
-_PATH = {mark: re.compile(rf' *"?(?P<path>.*?\.jpe?g)"? *{mark}', re.IGNORECASE) for mark in _SEPARATORS}
+_SEPARATORS = ",;\t"
+_IMAGE = re.compile(rf"\.jpe?g\"? *(?P<separator>[{_SEPARATORS}])(?P<space> ?)", re.IGNORECASE)
+_INDEX = re.compile(rf"\s*\d*\s*[{_SEPARATORS}]\s*(?=\S*[^\s{_SEPARATORS}])")
+_EMPTY = {mark: re.compile(rf' *(?:"")? *[{mark}]') for mark in _SEPARATORS}
+_PATH = {mark: re.compile(rf' *"?(?P<path>.*?\.jpe?g)"? *[{mark}]', re.IGNORECASE) for mark in _SEPARATORS}
 _HEADER_WORDS = {
     "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
@@ -61,7 +61,7 @@ def is_known_header(text: str) -> bool:
 
 def header_fault(text: str) -> str | None:
     """Return what contradicts our order of columns in a line of column names, or None."""
-    names = [name.strip().strip('"').lower() for name in re.split(r"[,;\t]", text)]
+    names = [name.strip().strip('"').lower() for name in re.split(f"[{_SEPARATORS}]", text)]
     if names and names[0] in ("", "index", "unnamed: 0"):
         names = names[1:]
     for place, name in enumerate(names):
