@@ -16,23 +16,9 @@ from pathlib import Path
 from types import ModuleType
 
 from bcclone import __version__
+from bcclone.commands import COMMANDS
 from bcclone.errors import UserError
 
-COMMANDS = {
-    "preprocess": "recordings -> store",
-    "model": "store -> trained model",
-    "drive": "model -> drive server for the simulator",
-    "video": "run folder -> clip",
-    "plots": "model, store -> pictures of what was learned, and from what",
-    "simulate": "the simulator's side, without the simulator",
-    "evaluate": "model -> laps driven and scored",
-    "replay": "models, recording -> driven through it and scored",
-    "import-model": "older Keras model -> model file",
-    "demo": "the whole main job, from recording to a scored lap",
-    "bench": "measurements, as a table and JSON",
-    "doctor": "this machine -> what works, and how to mend what does not",
-    "completion": "shell -> what completes bcclone's commands and options there",
-}
 OUR_FAULT = 70  # EX_SOFTWARE of sysexits.h
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; make room or choose another place",

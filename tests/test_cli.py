@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from bcclone import __version__
-from bcclone.cli import COMMANDS, OUR_FAULT
+from bcclone.cli import OUR_FAULT
+from bcclone.commands import COMMANDS
 from tests.conftest import ROOT, command, run_script
 
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")

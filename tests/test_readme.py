@@ -13,7 +13,8 @@ from statistics import median
 
 import pytest
 
-from bcclone.cli import COMMANDS, OUR_FAULT, make_parser
+from bcclone.cli import OUR_FAULT, make_parser
+from bcclone.commands import COMMANDS
 from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
 from bcclone.evaluate import EvaluateSettings

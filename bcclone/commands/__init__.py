@@ -1,1 +1,17 @@
 """What a command line says -> settings, one call, and what is printed of the result."""
+
+COMMANDS = {
+    "preprocess": "recordings -> store",
+    "model": "store -> trained model",
+    "drive": "model -> drive server for the simulator",
+    "video": "run folder -> clip",
+    "plots": "model, store -> pictures of what was learned, and from what",
+    "simulate": "the simulator's side, without the simulator",
+    "evaluate": "model -> laps driven and scored",
+    "replay": "models, recording -> driven through it and scored",
+    "import-model": "older Keras model -> model file",
+    "demo": "the whole main job, from recording to a scored lap",
+    "bench": "measurements, as a table and JSON",
+    "doctor": "this machine -> what works, and how to mend what does not",
+    "completion": "shell -> what completes bcclone's commands and options there",
+}

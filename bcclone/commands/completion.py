@@ -9,6 +9,7 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
+from bcclone.commands import COMMANDS
 from bcclone.commands.options import add_output_options, print_json
 
 
@@ -37,8 +38,6 @@ def interrupted(arguments: argparse.Namespace) -> str:
 
 def _whole_parser() -> argparse.ArgumentParser:
     """Return one parser with all commands; `bcclone` itself loads only the command that was asked for."""
-    from bcclone.cli import COMMANDS
-
     parser = argparse.ArgumentParser(prog="bcclone")
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command")
