@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
@@ -118,8 +119,17 @@ def _describe(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         remedy = _REMEDIES[error.errno]
         return (f"{error.filename}: {remedy}" if error.filename else remedy), 1
-    kind = type(error).__name__
-    return (
-        f"a fault of bcclone's own: {kind}: {error}\nplease run the same command with --debug and report what it says",
-        OUR_FAULT,
-    )
+    told = f"a fault of bcclone's own: {type(error).__name__}: {error}\nplease report it"
+    return f"{told}; {_where(error)}", OUR_FAULT
+
+
+def _where(error: Exception) -> str:
+    """Keep the traceback of a fault, which may not come again, and say where."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="bcclone-fault-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            traceback.print_exception(error, file=file)
+    except OSError:
+        return "the same command with --debug says where it is"
+    return f"where it is says {file.name}"

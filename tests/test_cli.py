@@ -1,5 +1,6 @@
 """The scripts and `bcclone` answer alike, quickly, and tell mistakes without a traceback."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -129,13 +130,15 @@ sys.exit(cli.run("broken", "bcclone broken", sys.argv[1:]))
 
 
 @pytest.mark.parametrize("options", [(), ("--debug",)])
-def test_a_fault_of_our_own_says_so_and_has_its_own_exit_code(options):
-    done = subprocess.run([sys.executable, "-c", BROKEN, *options], cwd=ROOT, capture_output=True, text=True)
+def test_a_fault_of_our_own_says_so_and_has_its_own_exit_code(options, tmp_path):
+    line, places = [sys.executable, "-c", BROKEN, *options], os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(line, cwd=ROOT, env=places, capture_output=True, text=True)
     assert done.returncode == OUR_FAULT
-    assert (
-        "error: a fault of bcclone's own: KeyError: 'missing'\nplease run the same command with --debug" in done.stderr
-    )
+    (kept,) = tmp_path.glob("bcclone-fault-*.txt")
+    told = f"error: a fault of bcclone's own: KeyError: 'missing'\nplease report it; where it is says {kept}\n"
+    assert done.stderr.endswith(told)
     assert ("Traceback" in done.stderr) == bool(options)
+    assert kept.read_text().startswith("Traceback")
 
 
 def interrupted(*line, after, cwd):
