@@ -145,13 +145,13 @@ def test_ctrl_c_during_driving_keeps_the_last_frames(untrained_model, tmp_path):
 
 def test_threads_that_tell_are_silent_when_the_drive_has_ended():
     told = """
-import threading, time
+import sys, threading, time
 from contextlib import closing
 from bcclone.commands.drive import _Voice
 def tell(voice):
     while True:
         voice.tell("the car has left")
-with closing(_Voice()) as voice:
+with closing(_Voice(sys.stdout)) as voice:
     for _ in range(4):
         threading.Thread(target=tell, args=(voice,), daemon=True).start()
     time.sleep(0.2)
@@ -211,6 +211,31 @@ def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
     process.communicate(timeout=20)
     assert process.returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_json_is_all_that_a_drive_prints_on_standard_output(untrained_model, tmp_path):
+    line = command("drive.py", untrained_model, tmp_path / "run1", "--port", 0, "--json")
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (found := re.search(r"listening on \S+:(\d+);", process.stderr.readline())):
+            assert process.poll() is None
+        drive(int(found[1]), Still(5))
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    told = json.loads(out)
+    assert told.items() >= {"faults": 0, "folder": str(tmp_path / "run1"), "dropped": 0, "failure": ""}.items()
+    assert told["answered"] >= told["recorded"] >= 4
+
+
+def test_a_quiet_drive_says_nothing(untrained_model):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    line = command("drive.py", untrained_model, "--port", port, "--quiet")
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with connected("127.0.0.1", port, patience_seconds=60) as connection:
+            UnityClient(connection, Still(5)).drive()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 0
 
 
 def test_a_printout_that_nobody_reads_costs_no_answer(untrained_model):

@@ -10,12 +10,15 @@ import time
 from contextlib import closing, suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from bcclone.commands.options import add_output_options, add_preprocess, build, given, print_json, say
 from bcclone.drive.process import end_with_stdin
 from bcclone.drive.settings import ASYNC_MODES, DriveSettings, is_this_machine
 from bcclone.errors import UserError
+
+if TYPE_CHECKING:
+    from bcclone.drive.cockpit import Cockpit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,20 +94,24 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.end_with_stdin:
             end_with_stdin()
         serve(cockpit, listener, settings, voice.tell)
-    driver = cockpit.seat.driver
-    say(f"ended; {driver.answered} frames answered, {driver.faults} faults")
-    if summary := cockpit.recording.summary():
-        say(summary)
-    if arguments.json:
-        recorded = cockpit.recording.figures()
-        names = ("folder", "recorded", "dropped", "failure")
-        print_json({"answered": driver.answered, "faults": driver.faults} | {name: recorded[name] for name in names})
+    _tell_end(cockpit, arguments.json)
     return 0
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Say what is left after Ctrl-C."""
-    return f"{arguments.run_folder} keeps what was recorded" if arguments.run_folder else "nothing was recorded"
+    folder = arguments.run_folder
+    return f"{folder} keeps what was recorded" if folder and folder.exists() else "nothing was recorded"
+
+
+def _tell_end(cockpit: "Cockpit", as_json: bool) -> None:
+    driver, recorded = cockpit.seat.driver, cockpit.recording.figures()
+    say(f"ended; {driver.answered} frames answered, {driver.faults} faults")
+    if summary := cockpit.recording.summary():
+        say(summary)
+    if as_json:
+        names = ("folder", "recorded", "dropped", "failure")
+        print_json({"answered": driver.answered, "faults": driver.faults} | {name: recorded[name] for name in names})
 
 
 class _Voice:
