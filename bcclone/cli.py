@@ -18,6 +18,7 @@ from types import ModuleType
 
 from bcclone import __version__
 from bcclone.commands import COMMANDS
+from bcclone.commands.options import actions_of
 from bcclone.errors import UserError
 
 OUR_FAULT = 70  # EX_SOFTWARE of sysexits.h
@@ -97,19 +98,11 @@ def make_parser(command: ModuleType, prog: str) -> argparse.ArgumentParser:
         prog=prog, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     command.add_arguments(parser)
-    _name_values(parser)
-    return parser
-
-
-def _name_values(parser: argparse.ArgumentParser) -> None:
-    """Let --help call values by what they are, and not again by the option's name."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for use in action.choices.values():
-                _name_values(use)
-        elif action.option_strings and action.nargs is None and not (action.metavar or action.choices):
-            kinds: dict[object, str] = {int: "N", float: "X", Path: "PATH"}
+    kinds: dict[object, str] = {int: "N", float: "X", Path: "PATH"}
+    for action in actions_of(parser):  # --help calls values by what they are, and not again by the option's name
+        if action.option_strings and action.nargs is None and not (action.metavar or action.choices):
             action.metavar = kinds.get(action.type)
+    return parser
 
 
 def _describe(error: Exception) -> tuple[str, int]:

@@ -15,6 +15,7 @@ import pytest
 
 from bcclone.cli import OUR_FAULT, make_parser
 from bcclone.commands import COMMANDS
+from bcclone.commands.options import actions_of
 from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
 from bcclone.evaluate import EvaluateSettings
@@ -38,16 +39,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 def parser_of(name):
     return make_parser(import_module(f"bcclone.commands.{name.replace('-', '_')}"), name)
-
-
-def actions_of(parser):
-    """Return all actions, those of sub-subcommands too."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for use in action.choices.values():
-                yield from actions_of(use)
-        else:
-            yield action
 
 
 def options_of(parser):

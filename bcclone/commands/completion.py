@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bcclone.commands import COMMANDS
-from bcclone.commands.options import add_output_options, print_json
+from bcclone.commands.options import actions_of, add_output_options, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,8 @@ def interrupted(arguments: argparse.Namespace) -> str:
 
 def _whole_parser() -> argparse.ArgumentParser:
     """Return one parser with all commands; `bcclone` itself loads only the command that was asked for."""
+    import shtab
+
     parser = argparse.ArgumentParser(prog="bcclone")
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command")
@@ -45,17 +47,7 @@ def _whole_parser() -> argparse.ArgumentParser:
         module = import_module(f"bcclone.commands.{name.replace('-', '_')}")
         command = commands.add_parser(name, help=text)
         module.add_arguments(command)
-        _complete_paths(command)
+        for action in actions_of(command):
+            if action.type is Path or action.metavar in ("RECORDING", "STORE"):
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
     return parser
-
-
-def _complete_paths(parser: argparse.ArgumentParser) -> None:
-    """Let file names be completed where one is expected."""
-    import shtab
-
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for use in action.choices.values():
-                _complete_paths(use)
-        elif action.type is Path or action.metavar in ("RECORDING", "STORE"):
-            action.complete = shtab.FILE  # type: ignore[attr-defined]

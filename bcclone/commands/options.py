@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,16 @@ Settings = TypeVar("Settings")
 
 # those of images.PRESETS, which would load OpenCV; a test compares
 PRESET_NAMES = ("carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr")
+
+
+def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield what a parser declares, those of a command's uses, too."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for use in action.choices.values():
+                yield from actions_of(use)
+        else:
+            yield action
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
