@@ -12,12 +12,11 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from bcclone import __version__
-from bcclone.commands import COMMANDS
+from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of
 from bcclone.errors import UserError
 
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
     """Run one command; whatever goes wrong ends in one message on standard error, and with --debug in a traceback."""
-    command = import_module(f"bcclone.commands.{name.replace('-', '_')}")
+    command = load_command(name)
     arguments = make_parser(command, prog).parse_args(argv)
     _prepare_process()
     try:

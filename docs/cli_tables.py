@@ -8,10 +8,10 @@ which the table of the command then leaves out.
 
 import argparse
 import re
-from importlib import import_module
 from pathlib import Path
 
 from bcclone.cli import make_parser
+from bcclone.commands import load_command
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 EVERYWHERE = {"help", "json", "quiet", "debug"}
@@ -37,7 +37,7 @@ def table_of(what: str) -> str:
 
 def parser_of(name: str, use: str = "") -> argparse.ArgumentParser:
     """Return the parser of a command, or of one of its uses."""
-    parser = make_parser(import_module(f"bcclone.commands.{name.replace('-', '_')}"), f"bcclone {name}")
+    parser = make_parser(load_command(name), f"bcclone {name}")
     if not use:
         return parser
     (uses,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))

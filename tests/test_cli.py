@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +11,7 @@ import pytest
 
 from bcclone import __version__
 from bcclone.cli import OUR_FAULT
-from bcclone.commands import COMMANDS
+from bcclone.commands import COMMANDS, load_command
 from tests.conftest import ROOT, command, run_script
 
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
@@ -170,7 +169,7 @@ def test_ctrl_c_says_what_is_left(tmp_path):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_says_what_is_left_of_it(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    module = import_module(f"bcclone.commands.{name.replace('-', '_')}")
+    module = load_command(name)
     arguments = SimpleNamespace(
         check=False, run=None, run_folder=Path("run1"), use="record", output=Path("made")
     )  # fmt: skip

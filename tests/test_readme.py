@@ -7,14 +7,13 @@ import runpy
 import shlex
 import subprocess
 import tomllib
-from importlib import import_module
 from pathlib import Path
 from statistics import median
 
 import pytest
 
 from bcclone.cli import OUR_FAULT, make_parser
-from bcclone.commands import COMMANDS
+from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of
 from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
@@ -38,7 +37,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def parser_of(name):
-    return make_parser(import_module(f"bcclone.commands.{name.replace('-', '_')}"), name)
+    return make_parser(load_command(name), name)
 
 
 def options_of(parser):

@@ -1,5 +1,8 @@
 """What a command line says -> settings, one call, and what is printed of the result."""
 
+from importlib import import_module
+from types import ModuleType
+
 COMMANDS = {
     "preprocess": "recordings -> store",
     "model": "store -> trained model",
@@ -15,3 +18,8 @@ COMMANDS = {
     "doctor": "this machine -> what works, and how to mend what does not",
     "completion": "shell -> what completes bcclone's commands and options there",
 }
+
+
+def load_command(name: str) -> ModuleType:
+    """Return the module of one of COMMANDS; it declares add_arguments(), run() and interrupted()."""
+    return import_module(f"{__name__}.{name.replace('-', '_')}")

@@ -6,10 +6,9 @@ tcsh: bcclone completion tcsh, into a file that ~/.tcshrc sources
 """
 
 import argparse
-from importlib import import_module
 from pathlib import Path
 
-from bcclone.commands import COMMANDS
+from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of, add_output_options, print_json
 
 
@@ -44,9 +43,8 @@ def _whole_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command")
     for name, text in COMMANDS.items():
-        module = import_module(f"bcclone.commands.{name.replace('-', '_')}")
         command = commands.add_parser(name, help=text)
-        module.add_arguments(command)
+        load_command(name).add_arguments(command)
         for action in actions_of(command):
             if action.type is Path or action.metavar in ("RECORDING", "STORE"):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]

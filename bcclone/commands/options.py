@@ -139,6 +139,6 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def as_before(path: Path, what: str = "") -> str:
+def as_before(path: Path) -> str:
     """Say that an interrupted command has left what it would have written as it was."""
-    return f"{path} is as it was" if path.exists() else f"{what or path} was not written"
+    return f"{path} is as it was" if path.exists() else f"{path} was not written"
