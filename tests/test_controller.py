@@ -49,6 +49,15 @@ def test_the_sharper_the_corner_the_slower_down_to_the_minimum(steering, mph):
     assert SpeedController(25.0, min_speed_mph=10.0).target_mph(steering) == 25.0
 
 
+def test_ten_miles_an_hour_is_the_least_in_corners_where_nothing_else_is_said():
+    assert SpeedController(25.0, slow_in_corners=True).target_mph(1.0) == 10.0
+
+
+def test_a_car_that_says_no_steering_is_on_a_straight_road():
+    silent, straight = (SpeedController(25.0, slow_in_corners=True) for _ in range(2))
+    assert silent.throttle(20.0) == straight.throttle(20.0, steering=0.0)
+
+
 def test_a_corner_closes_the_throttle_that_a_straight_road_opens():
     straight, corner = (SpeedController(25.0, slow_in_corners=True).throttle(20.0, steering) for steering in (0, 0.5))
     assert straight > 0 > corner
