@@ -30,6 +30,14 @@ def test_standing_for_an_hour_does_not_wind_the_integral_up():
     assert speeds[-1] == pytest.approx(25.0, abs=1.0)
 
 
+@pytest.mark.parametrize(("mph", "most"), [(0.0, 0.5), (60.0, -0.5)])
+def test_the_integral_alone_gives_half_throttle_at_most(mph, most):
+    controller = SpeedController(25.0)
+    for _ in range(1000):
+        controller.throttle(mph)
+    assert controller.throttle(25.0) == pytest.approx(most)
+
+
 def test_the_gains_are_udacitys():
     controller = SpeedController(10.0)
     assert controller.throttle(9.0) == pytest.approx(0.1 * 1 + 0.002 * 1)

@@ -59,6 +59,16 @@ def test_a_correction_by_geometry_turns_back_more_where_the_car_is_slower():
     assert left[0] > left[1] > 0 > right[1] > right[0]
 
 
+def test_a_correction_by_geometry_turns_back_less_where_it_aims_farther_ahead():
+    rows = make_rows(1)
+    rows["steering"] = 0.0
+    near, far = (
+        build_samples(rows, SampleSettings(flip=False, cameras=("left",), lookahead_seconds=seconds))
+        for seconds in (0.85, 1.7)
+    )
+    assert near["steering"][0] > far["steering"][0] > 0
+
+
 def test_a_sample_calls_for_the_steering_that_is_smoothed_and_ahead_as_asked():
     rows = make_rows(50)
     rows["steering"] = np.repeat([0.0, 0.8], 25)
@@ -270,6 +280,7 @@ def test_the_random_split_draws_each_millisecond_as_blocks_of_no_length_do():
         ({"split": "thirds"}, "split 'thirds', expected blocks or random"),
         ({"validation": 1.0}, "validation 1.0, expected 0 or more and less than 1"),
         ({"block_seconds": 0.0}, "block seconds 0.0, expected more than 0 and up to a million"),
+        ({"block_seconds": 1_000_001.0}, "block seconds 1000001.0, expected more than 0 and up to a million"),
         ({"seed": -1}, "seed -1, expected 0 or more"),
     ],
     ids=str,
