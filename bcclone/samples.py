@@ -106,7 +106,7 @@ def assign_validation(
     total, kept = len(rows), 0
     if before is not None and len(before):
         earlier = _blocks(before, settings)
-        side = before["validation"].to_numpy()
+        side = before["validation"].to_numpy(np.bool_)
         validation, undecided = np.isin(blocks, earlier[side]), blocks[~np.isin(blocks, earlier)]
         total, kept = total + len(before), int(side.sum() + validation.sum())
     names, sizes = np.unique(undecided, return_counts=True)

@@ -240,10 +240,11 @@ def test_rows_that_are_added_keep_the_share_and_leave_the_earlier_split_alone():
     assert again.all()
 
 
-def test_rows_of_earlier_blocks_stay_on_their_side_and_count_towards_the_share():
+@pytest.mark.parametrize("written", [np.bool_, np.uint8])  # as our stores have it, and as others might
+def test_rows_of_earlier_blocks_stay_on_their_side_and_count_towards_the_share(written):
     settings = SampleSettings()
     before, added = make_rows(1000), make_rows(1500)  # the first 1000 are of the same ten blocks
-    before["validation"] = np.arange(1000) >= 900
+    before["validation"] = (np.arange(1000) >= 900).astype(written)
     validation = assign_validation(added, settings, before)
     assert validation[:1000].tolist() == before["validation"].tolist()
     assert validation.sum() == 400  # and 100 before: a fifth of 2500
