@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help demo test test-slow lint docs docs-links audit lock clean
+.PHONY: help demo test test-slow coverage mutants lint docs docs-links audit lock clean
 
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -16,6 +16,18 @@ test: lint       ## lint, types, import contract and the fast tests
 
 test-slow: $(STAMP) ## every test, the slow ones too: real recordings, kill tests, long runs
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow" --timeout 1800
+
+mutants: $(STAMP) ## change four modules in hundreds of ways: does a test fail each time? A few minutes
+	rm -rf mutants
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/python tests/mutants.py
+
+# Tests of a full disk fail here: coverage's own file does not fit either. What counts is the report.
+coverage: $(STAMP) ## which branches the tests run, in all processes; at least 90 %
+	mkdir -p build/coverage && rm -f build/coverage/*
+	-$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 lint: $(STAMP)   ## ruff, mypy and import-linter only
 	$(BIN)/ruff check .
@@ -47,4 +59,4 @@ lock:            ## write constraints.txt anew from pyproject.toml (needs uv)
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file constraints.txt
 
 clean:           ## remove the environment and the caches
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
