@@ -7,6 +7,7 @@ project = "bcclone"
 extensions = ["myst_parser", "sphinxcontrib.mermaid"]
 myst_fence_as_directive = ["mermaid"]
 myst_heading_anchors = 4
+html_show_copyright = False
 html_theme = "furo"
 html_title = "bcclone"
 exclude_patterns = ["results"]
