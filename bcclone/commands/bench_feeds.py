@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from bcclone import atomic
 from bcclone.commands.options import add_output_options, build, print_json, say
@@ -15,7 +14,7 @@ from bcclone.errors import UserError
 _LEAST_FRAMES = 60
 
 
-def add_feeds(uses: Any) -> None:
+def add_feeds(uses: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare both."""
     feeds = uses.add_parser("feeds", help="samples a second of every feed, of its limits, and of the alternatives")
     feeds.add_argument(

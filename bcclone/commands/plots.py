@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
+    from bcclone.history import read_history
     from bcclone.model_file import load_model_file
-    from bcclone.plots.history import read_history
     from bcclone.plots.subject import Subject
     from bcclone.plots.whole import draw_all
 
