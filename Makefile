@@ -19,6 +19,7 @@ test-slow: $(STAMP) ## every test, the slow ones too: real recordings, kill test
 
 lint: $(STAMP)   ## ruff, mypy and import-linter only
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

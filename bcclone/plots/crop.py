@@ -29,7 +29,7 @@ class CropSteps:
 
 
 def crop_steps(model: keras.Model, preprocessing: Preprocessing, frame: Image) -> CropSteps:
-    """Take a camera frame through the preprocessing and the cropping before the first convolution."""
+    """Take a frame, (160, 320, 3), through the preprocessing and the cropping before the first convolution."""
     prepared = preprocessing.apply(frame)
     height, width = prepared.shape[:2]
     first, left, last, right = 0, 0, height, width
