@@ -88,14 +88,10 @@ class DemoResult:
 
 
 def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool = False) -> DemoResult:
-    """Run every step that has not been run; raises UserError when one fails.
+    """Run every step that has not been run, in a folder that is there; raises UserError when one fails.
 
     notify: is told what a person should know; quiet: the steps print errors only.
     """
-    try:
-        settings.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{settings.folder}: cannot make that folder: {error.strerror}; choose another") from None
     notes = _Notes(settings.folder / _NOTES)
     steps, done, anew = _steps(settings), [], False
     for number, step in enumerate(steps, start=1):

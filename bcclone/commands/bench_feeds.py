@@ -22,11 +22,11 @@ def add_feeds(uses: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     feeds.add_argument("--chart", type=Path, metavar="PNG", help="draw the samples a second into this picture")
     chunks = uses.add_parser("chunks", help="--chunk-size: speed from warm and cold files, and how well it shuffles")
-    for use, rounds in ((feeds, 3), (chunks, 3)):
+    for use in (feeds, chunks):
         source = use.add_mutually_exclusive_group()
         source.add_argument("--store", type=Path, help="what preprocess.py made; without it a drawn one")
         source.add_argument("--frames", type=int, default=40_000, help="distinct frames to draw (40000)")
-        use.add_argument("--rounds", type=int, default=rounds, help=f"turns of each ({rounds})")
+        use.add_argument("--rounds", type=int, default=3, help="turns of each (3)")
         use.add_argument("--seconds", type=float, default=4.0, help="how long a turn is timed, behind its warming (4)")
         add_output_options(use)
 

@@ -126,12 +126,15 @@ def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Set
         raise UserError(str(error)) from None
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder that results go into; raises UserError, before anything is driven, where that cannot be."""
+def make_folder(folder: Path, choose: str = "another") -> None:
+    """Make the folder that results go into; raises UserError, before any work is done, where that cannot be.
+
+    choose: what a person can choose instead.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose another") from None
+        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose {choose}") from None
 
 
 def print_json(value: Any) -> None:
