@@ -16,8 +16,7 @@ from bcclone.feed.opening import TrainingData
 from bcclone.history import Epoch
 from bcclone.images import BadImage, Image, Preprocessing
 from bcclone.labels import Correction
-from bcclone.recording import CAMERAS
-from bcclone.recording.images_index import ImageIndex
+from bcclone.recording import CAMERAS, ImageIndex
 from bcclone.samples import SampleSettings, SampleTable
 from bcclone.store import Store
 
