@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: help demo test test-slow lint docs docs-links lock clean
+.PHONY: help demo test test-slow lint docs docs-links audit lock clean
 
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -39,8 +39,12 @@ docs: $(STAMP)   ## the pages of docs/, into build/docs/
 docs-links: $(STAMP) ## look whether the links of docs/ to other sites lead somewhere (needs the network)
 	$(BIN)/sphinx-build -q -b linkcheck docs build/links
 
+audit: $(STAMP)  ## look whether what constraints.txt installs has known vulnerabilities (needs pypi.org)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 lock:            ## write constraints.txt anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra dev --extra gpu --extra tensorboard --extra audit --universal --python-version 3.11 \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file constraints.txt
 
 clean:           ## remove the environment and the caches

@@ -1,4 +1,4 @@
-"""The whole main job without the simulator: record, preprocess, train, drive and score a lap, make the clip.
+"""The whole main job without the simulator: record, preprocess, train, drive and score a lap, make the clips.
 
 Runs the same commands as a user would, each as a process of its own. What an earlier demo has finished is used
 again; what it had only begun is done anew.
@@ -25,6 +25,7 @@ from bcclone.train.settings import TrainSettings
 
 _NOTES = "steps.json"
 _FULL_AUTONOMY = 100.0
+_FIRST_PICTURE = "clip of the recording"
 _DRIVE, _FIGURES = "drive and score", "figures.json"
 _END_SECONDS = 30
 
@@ -48,12 +49,16 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class Step:
-    """A command, the file or folder that it makes, and others that it makes beside it."""
+    """A command, the file or folder that it makes, and others that it makes beside it.
+
+    shown_only: no later step is made from it.
+    """
 
     name: str
     makes: Path
     command: tuple[str, ...]
     beside: tuple[Path, ...]
+    shown_only: bool
 
     @property
     def shown(self) -> str:
@@ -86,6 +91,21 @@ class DemoResult:
         """Return whether the model drove all of its way without an intervention."""
         return bool(self.drive["autonomy_percent"] == _FULL_AUTONOMY and self.drive["ended"] == "laps driven")
 
+    @property
+    def seconds_to_first_picture(self) -> float | None:
+        """Return when the first clip could be looked at; None where an earlier demo had made something of it."""
+        return self._seconds_to(_FIRST_PICTURE)
+
+    @property
+    def seconds_to_trained_lap(self) -> float | None:
+        """Return when the trained model had driven its way; None where an earlier demo had made something of it."""
+        return self._seconds_to(_DRIVE)
+
+    def _seconds_to(self, name: str) -> float | None:
+        names = [done.step.name for done in self.steps]
+        taken = [done.seconds for done in self.steps[: names.index(name) + 1]]
+        return sum(taken) if all(taken) else None
+
 
 def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool = False) -> DemoResult:
     """Run every step that has not been run, in a folder that is there; raises UserError when one fails.
@@ -96,15 +116,16 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
     steps, done, anew = _steps(settings), [], False
     for number, step in enumerate(steps, start=1):
         notify(f"\nstep {number} of {len(steps)}, {step.name}:")
-        anew = anew or not (notes.finished(step) and step.proof.exists())
+        missing = anew or not (notes.finished(step) and step.proof.exists())
         begun = time.monotonic()
-        if anew:
+        if missing:
             _clear(step, notes)
             notify(f"$ {step.shown}")
             _run(step, notes, quiet)
         else:
             notify(f"{step.makes} is there already")
-        done.append(DoneStep(step, time.monotonic() - begun if anew else 0.0))
+        anew = anew or (missing and not step.shown_only)
+        done.append(DoneStep(step, time.monotonic() - begun if missing else 0.0))
     (drive,) = (step for step in steps if step.name == _DRIVE)
     figures = json.loads(drive.proof.read_text(encoding="utf-8"))
     return DemoResult(tuple(done), figures)
@@ -113,21 +134,23 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
 def _steps(settings: DemoSettings) -> list[Step]:
     place = settings.folder
     forward, back, store, model = place / "forward", place / "reverse", place / "data.h5", place / "model.h5"
-    drive, run, clip = place / "drive", place / "run1", place / "run1.mp4"
+    drive, run = place / "drive", place / "run1"
+    expert_clip, clip = place / "forward.mp4", place / "run1.mp4"
     way = ("--laps", settings.laps, "--speed", settings.speed_mph)
-    record, back_laps = ("simulate", "record"), settings.record_laps / 2
+    record, look, back_laps = ("simulate", "record"), ("video", "--overlay"), settings.record_laps / 2
     return [
         _step("record", forward, *record, forward, "--laps", settings.record_laps, "--seed", 0),
+        _step(_FIRST_PICTURE, expert_clip, *look, forward, "-o", expert_clip, "--range", "0:30", shown_only=True),
         _step("record the other way", back, *record, back, "--laps", back_laps, "--reverse", "--seed", 1),
         _step("preprocess", store, "preprocess", forward, back, "-o", store),
         _step("train", model, "model", store, "-o", model, "--runs", place / "runs", "--epochs", settings.epochs),
         _step(_DRIVE, drive, "evaluate", model, *way, "--run", run, "--output", drive, beside=(run,)),
-        _step("clip", clip, "video", run, "-o", clip, "--overlay"),
+        _step("clip of the lap", clip, *look, run, "-o", clip, shown_only=True),
     ]
 
 
-def _step(name: str, makes: Path, *command: object, beside: tuple[Path, ...] = ()) -> Step:
-    return Step(name, makes, tuple(map(str, command)), beside)
+def _step(name: str, makes: Path, *command: object, beside: tuple[Path, ...] = (), shown_only: bool = False) -> Step:
+    return Step(name, makes, tuple(map(str, command)), beside, shown_only)
 
 
 class _Notes:
@@ -188,7 +211,9 @@ def show_result(result: DemoResult) -> Sequence[str]:
     lines = [f"{'step':<22}{'seconds':>8}  what it made"]
     lines += [f"{done.step.name:<22}{done.seconds:>8.1f}  {done.step.makes}" for done in result.steps]
     lines.append(f"{'altogether':<22}{sum(done.seconds for done in result.steps):>8.1f}")
-    drive = result.drive
+    picture, lap, drive = result.seconds_to_first_picture, result.seconds_to_trained_lap, result.drive
+    if picture is not None and lap is not None:
+        lines += ["", f"first moving picture after {picture:.0f} s, trained and driven after {lap:.0f} s"]
     end = (
         "It kept to the road all the way." if result.on_the_road else f"It did NOT keep to the road: {drive['ended']}."
     )

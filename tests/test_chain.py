@@ -76,20 +76,26 @@ def demo(folder, *options):
 def test_the_demo_runs_every_step_and_is_used_again(tmp_path):
     first = demo(tmp_path / "demo")
     result = json.loads(first.stdout)
-    names = ["record", "record the other way", "preprocess", "train", "drive and score", "clip"]
+    names = ["record", "clip of the recording", "record the other way"]
+    names += ["preprocess", "train", "drive and score", "clip of the lap"]
     assert [step["step"] for step in result["steps"]] == names
+    seconds = [step["seconds"] for step in result["steps"]]
+    assert result["seconds_to_first_picture"] == pytest.approx(sum(seconds[:2]), abs=0.1)
+    assert result["seconds_to_trained_lap"] == pytest.approx(sum(seconds[:6]), abs=0.1)
     kept = result["drive"]["autonomy_percent"] == 100 and result["drive"]["ended"] == "laps driven"
     assert first.returncode == int(not kept)
     made = ("forward/driving_log.csv", "reverse/driving_log.csv", "data.h5", "model.h5", "run1.mp4", "drive/map.png")
-    for name in made:
+    for name in (*made, "forward.mp4"):
         assert (tmp_path / "demo" / name).exists()
     times = {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made}
+    (tmp_path / "demo" / "forward.mp4").unlink()
     second = demo(tmp_path / "demo")
-    assert second.stderr.count("is there already") == 6
+    assert second.stderr.count("is there already") == 6  # what was only to be looked at is made again, and no more
     assert json.loads(second.stdout)["drive"] == result["drive"]
+    assert json.loads(second.stdout)["seconds_to_trained_lap"] is None
     assert {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made} == times
     third = demo(tmp_path / "demo", "--speed", 15)
-    assert third.stderr.count("is there already") == 4  # another drive and its clip
+    assert third.stderr.count("is there already") == 5  # another drive and its clip
 
 
 def test_the_demo_does_not_take_what_is_not_its_own(tmp_path):

@@ -28,12 +28,12 @@ from bcclone.store import Store
 from bcclone.suite import ROWS
 from bcclone.train.settings import TrainSettings, UpkeepSettings
 from tests.conftest import ROOT
+from tests.shown import PAGES, shown_on
 
 README = (ROOT / "README.md").read_text()
 REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
 with_tables = runpy.run_path(str(ROOT / "docs" / "cli_tables.py"))["with_tables"]
 EVERYWHERE = {"--json", "--quiet", "--debug"}
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def parser_of(name):
@@ -209,19 +209,9 @@ def test_documented_defaults_are_the_defaults(option):
     assert all(f"({shown}" in help_text for help_text in helps)
 
 
-def shown_commands():
-    for page in PAGES:
-        for block in re.findall(r"```\n(.*?)```", page.read_text(), re.DOTALL):
-            for line in block.splitlines():
-                command = line.partition("#")[0].strip()
-                if re.match(r"python (preprocess|model|drive|video)\.py|bcclone ", command):
-                    yield command
-        yield from re.findall(r"`((?:python (?:preprocess|model|drive|video)\.py|bcclone) [^`]+)`", page.read_text())
-
-
 def test_every_shown_command_is_accepted_by_its_parser():
-    commands = list(shown_commands())
-    assert len(commands) > 10
+    commands = {one.text for page in PAGES for one in shown_on(page) if one.ours}
+    assert len(commands) > 50
     for command in commands:
         words = [word for word in shlex.split(command) if word not in ("python", "bcclone")]
         name = words[0].removesuffix(".py")

@@ -1,4 +1,4 @@
-"""Do the whole main job without the simulator: record laps, preprocess, train, drive and score a lap, make the clip.
+"""Do the whole main job without the simulator: record laps, preprocess, train, drive and score a lap, make the clips.
 
 What an earlier demo has finished in the folder is used again; remove the folder to begin afresh.
 """
@@ -33,7 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
             {"step": done.step.name, "made": str(done.step.makes), "seconds": round(done.seconds, 2)}
             for done in result.steps
         ]
-        print_json({"steps": steps, "drive": result.drive})
+        first = {
+            "seconds_to_first_picture": result.seconds_to_first_picture,
+            "seconds_to_trained_lap": result.seconds_to_trained_lap,
+        }
+        print_json({"steps": steps, **first, "drive": result.drive})
     else:
         print("\n" + "\n".join(show_result(result)))
     return int(not result.on_the_road)
