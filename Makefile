@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
+TESTS ?= not slow and not long
 
-.PHONY: help demo test test-slow lint docs docs-links audit lock clean
+.PHONY: help demo test test-slow test-long coverage mutants lint docs docs-links audit lock clean
 
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -12,10 +13,25 @@ demo: $(STAMP)   ## the whole main job without the simulator, into demo/: record
 	$(BIN)/bcclone demo
 
 test: lint       ## lint, types, import contract and the fast tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(TESTS)"
 
-test-slow: $(STAMP) ## every test, the slow ones too: real recordings, kill tests, long runs
+test-slow:       ## the same and the slow tests: laps, whole processes, kills; this is what CI runs
+	@$(MAKE) test TESTS="not long"
+
+test-long: $(STAMP) ## every test: real recordings, hundreds of kills, each command that the pages show; an hour
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow" --timeout 1800
+
+mutants: $(STAMP) ## change four modules in hundreds of ways: does a test fail each time? A few minutes
+	rm -rf mutants
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/python tests/mutants.py
+
+# Tests of a full disk fail here: coverage's own file does not fit either. What counts is the report.
+coverage: $(STAMP) ## which branches the tests run, in all processes; at least 90 %
+	mkdir -p build/coverage && rm -f build/coverage/*
+	-$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile -m "not long"
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 lint: $(STAMP)   ## ruff, mypy and import-linter only
 	$(BIN)/ruff check .
@@ -48,4 +64,4 @@ lock:            ## write constraints.txt anew from pyproject.toml (needs uv)
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file constraints.txt
 
 clean:           ## remove the environment and the caches
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

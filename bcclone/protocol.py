@@ -4,7 +4,6 @@ The numbered facts behind the rules: docs/reference/protocol.md.
 """
 
 import base64
-import binascii
 import math
 import re
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ def parse_telemetry(payload: Any) -> Telemetry | None:
         raise ProtocolError("telemetry without an image")
     try:
         jpeg = base64.b64decode(image, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         jpeg = b""  # a frame like any other that cannot be decoded
     return Telemetry(steering, throttle, speed, jpeg, comma or steering_comma or throttle_comma)
 

@@ -102,14 +102,14 @@ def assign_validation(
     """
     blocks = _blocks(rows, settings)
     validation = np.zeros(len(rows), np.bool_)
-    open_rows = np.ones(len(rows), np.bool_)
+    undecided = blocks
     total, kept = len(rows), 0
     if before is not None and len(before):
         earlier = _blocks(before, settings)
         side = before["validation"].to_numpy(np.bool_)
-        validation, open_rows = np.isin(blocks, earlier[side]), ~np.isin(blocks, earlier)
+        validation, undecided = np.isin(blocks, earlier[side]), blocks[~np.isin(blocks, earlier)]
         total, kept = total + len(before), int(side.sum() + validation.sum())
-    names, sizes = np.unique(blocks[open_rows], return_counts=True)
+    names, sizes = np.unique(undecided, return_counts=True)
     if settings.validation > 0:
         wanted = settings.validation * total - kept
         drawn = _draw(sizes, wanted, np.random.default_rng(settings.seed), both_sides=before is None)
@@ -160,11 +160,7 @@ def sample_parts(rows: pd.DataFrame, settings: SampleSettings) -> Iterator[Sampl
 
 
 def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
-    pairs = [
-        _pair(rows, settings, camera, lag)
-        for camera in settings.cameras
-        for lag in range(min(settings.previous, len(rows) - 1) + 1)
-    ]
+    pairs = [_pair(rows, settings, camera, lag) for camera in settings.cameras for lag in range(settings.previous + 1)]
     samples = np.concatenate(pairs)
     if settings.flip:
         mirrored = samples.copy()

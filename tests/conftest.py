@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -14,6 +15,9 @@ from bcclone.simulator.record import RecordSettings, record
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+
+# `make mutants`: the same inputs each time, and a failure need not be made small
+settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import pytest
 
 from bcclone.drive.wire.websocket import BadHandshake, Websocket
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 LARGEST = 64_000_000  # case 9 sends 16 MB
 

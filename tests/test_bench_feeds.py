@@ -242,6 +242,7 @@ def test_settings_that_cannot_be_are_refused(settings, complaint):
         FeedsSettings(**settings)
 
 
+@pytest.mark.slow
 def test_the_command_gives_strategies_alternatives_and_rooflines(drawn):
     options = ("--store", drawn, "--rounds", 1, "--seconds", 0.1, "--only", "hdf5-shuffle,h5py-fancy,gather", "--json")
     done = subprocess.run(command("bench", "feeds", *options), capture_output=True, text=True, check=False)

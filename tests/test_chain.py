@@ -27,6 +27,7 @@ def run_chain(recordings, folder, preprocess_options, train_options, frames):
     return made, trained, report, clip, world
 
 
+@pytest.mark.slow
 def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path):
     made, trained, report, clip, world = run_chain(
         [simulated_recording], tmp_path, ("--block-seconds", 2, "--previous", 0), ("--epochs", 4), frames=0
@@ -40,7 +41,7 @@ def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path)
     assert len(world.controls) == 119
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("names", "rows", "frames"),
     [
@@ -73,6 +74,7 @@ def demo(folder, *options):
     return done
 
 
+@pytest.mark.slow
 def test_the_demo_runs_every_step_and_is_used_again(tmp_path):
     first = demo(tmp_path / "demo")
     result = json.loads(first.stdout)
@@ -105,7 +107,7 @@ def test_the_demo_does_not_take_what_is_not_its_own(tmp_path):
     assert (tmp_path / "demo" / "forward" / "mine.txt").read_text() == "mine"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
     done = subprocess.run(
         command("demo", "--folder", tmp_path / "demo"), capture_output=True, text=True, timeout=900, check=False
@@ -116,7 +118,7 @@ def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
     assert json.loads(run_script(*line).stdout)["first_off_road_m"] < 150  # it looked at the road
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_simulators_measurements_are_reported():
     done = subprocess.run(command("bench", "simulator", "--frames", 30, "--json"), capture_output=True, check=False)
     measures = json.loads(done.stdout)["measures"]

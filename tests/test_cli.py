@@ -154,6 +154,7 @@ def interrupted(*line, after, cwd):
     return told.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_is_left(tmp_path):
     laps = ("simulate", "record", tmp_path / "laps", "--laps", 20)
     assert interrupted(*laps, after="recording: ", cwd=tmp_path).startswith(

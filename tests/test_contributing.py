@@ -41,6 +41,7 @@ def run(line, folder, **options):
     return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_worked_example_works(name, checkout):
     text = EXAMPLES[name]

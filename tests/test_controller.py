@@ -30,6 +30,14 @@ def test_standing_for_an_hour_does_not_wind_the_integral_up():
     assert speeds[-1] == pytest.approx(25.0, abs=1.0)
 
 
+@pytest.mark.parametrize(("mph", "most"), [(0.0, 0.5), (60.0, -0.5)])
+def test_the_integral_alone_gives_half_throttle_at_most(mph, most):
+    controller = SpeedController(25.0)
+    for _ in range(1000):
+        controller.throttle(mph)
+    assert controller.throttle(25.0) == pytest.approx(most)
+
+
 def test_the_gains_are_udacitys():
     controller = SpeedController(10.0)
     assert controller.throttle(9.0) == pytest.approx(0.1 * 1 + 0.002 * 1)
@@ -47,6 +55,15 @@ def test_the_sharper_the_corner_the_slower_down_to_the_minimum(steering, mph):
     controller = SpeedController(25.0, min_speed_mph=10.0, slow_in_corners=True)
     assert controller.target_mph(steering) == pytest.approx(mph)
     assert SpeedController(25.0, min_speed_mph=10.0).target_mph(steering) == 25.0
+
+
+def test_ten_miles_an_hour_is_the_least_in_corners_where_nothing_else_is_said():
+    assert SpeedController(25.0, slow_in_corners=True).target_mph(1.0) == 10.0
+
+
+def test_a_car_that_says_no_steering_is_on_a_straight_road():
+    silent, straight = (SpeedController(25.0, slow_in_corners=True) for _ in range(2))
+    assert silent.throttle(20.0) == straight.throttle(20.0, steering=0.0)
 
 
 def test_a_corner_closes_the_throttle_that_a_straight_road_opens():

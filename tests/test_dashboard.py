@@ -368,6 +368,7 @@ def test_a_ninth_page_waits_for_a_place(browser, port):
         page.shows("waiting for the simulator")
 
 
+@pytest.mark.slow
 def test_the_page_finds_a_server_that_was_started_again(browser, untrained_model):
     with serving(untrained_model) as server:
         page = Page(browser, server.port).open()

@@ -204,6 +204,7 @@ def read_to_the_end(events):
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ASYNC_MODES)
 def test_the_server_ends_at_once_while_pages_watch_and_a_car_is_connected(untrained_model, mode):
     with serving(untrained_model, "--async-mode", mode) as server:

@@ -10,6 +10,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.timeout(300)
 
 
+@pytest.mark.slow
 def test_the_pages_build_without_a_warning(tmp_path):
     line = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ROOT / "docs", tmp_path / "pages"]
     done = subprocess.run([*line, "-d", tmp_path / "trees"], capture_output=True, text=True)

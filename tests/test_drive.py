@@ -25,6 +25,7 @@ from tests.conftest import command, run_script
 from tests.drive_server import FRAME, Still, drive, events_until, next_event, raw, serving, state_of, telemetry_text
 
 
+@pytest.mark.slow
 def test_the_simulator_reconnects_after_the_server_was_killed(untrained_model):
     with serving(untrained_model) as server:
         place = server.port
@@ -44,6 +45,7 @@ def test_slow_answers_are_counted_against_the_limit(untrained_model):
         assert latency["slow"] in (9, 10)  # the simulator quits with one on its way
 
 
+@pytest.mark.slow
 def test_it_slows_in_corners_if_asked_to(untrained_model, tmp_path):
     from bcclone.policy import load_policy
 
@@ -59,6 +61,7 @@ def test_it_slows_in_corners_if_asked_to(untrained_model, tmp_path):
     assert straight - corner == pytest.approx(slower * 0.102, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_other_machines_are_let_in_only_with_a_token(untrained_model):
     refused = run_script("drive.py", untrained_model, "--host", "0.0.0.0", "--port", 0, code=1)
     assert "--token" in refused.stderr
@@ -69,6 +72,7 @@ def test_other_machines_are_let_in_only_with_a_token(untrained_model):
         assert server.end() == 0
 
 
+@pytest.mark.slow
 def test_the_first_answer_is_shown(untrained_model):
     with serving(untrained_model) as server:
         assert server.process.stdout.readline() == f"watch it drive: http://127.0.0.1:{server.port}/\n"
@@ -77,7 +81,7 @@ def test_the_first_answer_is_shown(untrained_model):
         assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", server.said)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model):
     """Fact 9: it pings every 25 s, and expects no more; in both modes at a time."""
     with (
@@ -103,7 +107,7 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model)
             assert "steer" in events_until(connection, "steer")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_minutes_of_driving_leave_memory_and_times_as_they_were(tmp_path):
     """The bench's hour, shortened; a machine that is busy may miss the bar of the times, never that of the memory."""
     done = subprocess.run(
@@ -114,6 +118,7 @@ def test_two_minutes_of_driving_leave_memory_and_times_as_they_were(tmp_path):
     assert measures["memory at the end to after warming up"]["reached"], done.stdout
 
 
+@pytest.mark.slow
 def test_a_run_is_recorded_as_received_and_answered(untrained_model, simulated_recording, tmp_path):
     run = tmp_path / "run1"
     with serving(untrained_model, run) as server:
@@ -132,6 +137,7 @@ def test_a_run_is_recorded_as_received_and_answered(untrained_model, simulated_r
     assert "--append" in refused.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_driving_keeps_the_last_frames(untrained_model, tmp_path):
     with serving(untrained_model, tmp_path / "run1") as server:
         with raw(server.port) as connection:
@@ -164,6 +170,7 @@ time.sleep(0.2)
     assert done.stdout.endswith("left\nended\n")  # nobody prints behind the end
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="limits a process's files as a full disk would")
 def test_a_disk_that_fills_ends_the_recording_and_not_the_drive(untrained_model, tmp_path):
     import resource
@@ -189,6 +196,7 @@ def test_a_disk_that_fills_ends_the_recording_and_not_the_drive(untrained_model,
     assert sorted(log.rows["center"]) == sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
 
 
+@pytest.mark.slow
 def test_a_kill_during_driving_leaves_a_valid_recording(untrained_model, tmp_path):
     with serving(untrained_model, tmp_path / "run1") as server, raw(server.port) as connection:
         for _ in range(30):
@@ -202,6 +210,7 @@ def test_a_kill_during_driving_leaves_a_valid_recording(untrained_model, tmp_pat
         assert (tmp_path / "run1" / name).read_bytes() == FRAME
 
 
+@pytest.mark.slow
 def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
     line = command("drive.py", untrained_model, "--port", 0)
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path)
@@ -213,6 +222,7 @@ def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_json_is_all_that_a_drive_prints_on_standard_output(untrained_model, tmp_path):
     line = command("drive.py", untrained_model, tmp_path / "run1", "--port", 0, "--json")
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -226,6 +236,7 @@ def test_json_is_all_that_a_drive_prints_on_standard_output(untrained_model, tmp
     assert told["answered"] >= told["recorded"] >= 4
 
 
+@pytest.mark.slow
 def test_a_quiet_drive_says_nothing(untrained_model):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -238,6 +249,7 @@ def test_a_quiet_drive_says_nothing(untrained_model):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_printout_that_nobody_reads_costs_no_answer(untrained_model):
     with serving(untrained_model) as server:
         server.process.stdout.close()
@@ -250,6 +262,7 @@ def test_appending_without_a_folder_is_a_mistake(untrained_model):
     assert "name its folder" in run_script("drive.py", untrained_model, "--append", code=1).stderr
 
 
+@pytest.mark.slow
 def test_a_port_in_use_gets_one_clear_line_and_leaves_no_run_folder(untrained_model, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -258,6 +271,7 @@ def test_a_port_in_use_gets_one_clear_line_and_leaves_no_run_folder(untrained_mo
     assert not (tmp_path / "run1").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's list of listening sockets")
 def test_it_listens_on_this_machine_only_and_ends_with_standard_input(untrained_model):
     with serving(untrained_model, "--end-with-stdin", stdin=subprocess.PIPE) as server:
@@ -267,6 +281,7 @@ def test_it_listens_on_this_machine_only_and_ends_with_standard_input(untrained_
         assert server.process.wait(20) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 @pytest.mark.parametrize("mode", ASYNC_MODES)
 def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path, mode):
@@ -287,6 +302,7 @@ def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path,
     assert len(world.controls) <= rows <= len(world.controls) + 2
 
 
+@pytest.mark.slow
 def test_a_model_of_unknown_preprocessing_is_refused(untrained_model, tmp_path):
     import h5py
 

@@ -33,6 +33,7 @@ LEGACY = {
 }
 
 
+@pytest.mark.slow
 def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path):
     line = ("evaluate", untrained_model, "--laps", 0.03, "--speed", 20, "--output", tmp_path / "out")
     done = run_script(*line, "--run", tmp_path / "run1", "--json")
@@ -58,6 +59,7 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
     assert 0 < p50 <= told["request_to_steer_ms"]["p50"] * 1.2  # the server's clock leaves the wire out
 
 
+@pytest.mark.slow
 def test_a_model_is_scored_in_process_the_same_each_time(untrained_model):
     line = ("evaluate", untrained_model, "--laps", 0.015, "--in-process", "--track", "mountain", "--reverse", "--json")
     first, second = (json.loads(run_script(*line).stdout) for _ in range(2))
@@ -67,6 +69,7 @@ def test_a_model_is_scored_in_process_the_same_each_time(untrained_model):
     assert first == second
 
 
+@pytest.mark.slow
 def test_a_server_that_was_asked_to_ends_with_its_standard_input(untrained_model):
     line = command("drive.py", untrained_model, "--port", 0, "--end-with-stdin")
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
@@ -90,6 +93,7 @@ def wait_for(condition, seconds=40):
     assert condition()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, how):
     line = command("evaluate", untrained_model, "--laps", 3)
@@ -104,6 +108,7 @@ def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, h
     wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_evaluated_is_told(untrained_model, tmp_path):
     foreign = tmp_path / "no_model.h5"
     foreign.write_bytes(b"nothing")
@@ -119,6 +124,7 @@ def test_what_cannot_be_evaluated_is_told(untrained_model, tmp_path):
         assert told in run_script("evaluate", *line, code=1).stderr
 
 
+@pytest.mark.slow
 def test_blind_steering_leaves_the_road_within_150_m():
     measures = measure_blind_drives(load_track("lake"))
     assert len(measures) == 3
@@ -185,6 +191,7 @@ def test_a_car_that_is_set_back_begins_with_new_frames():
     assert policy.forgotten == 1 + len(score.interventions)  # and once at the start
 
 
+@pytest.mark.slow
 def test_models_that_others_trained_on_the_unity_program_drive_the_lake():
     folder = shared("legacy_models")
 
@@ -199,6 +206,7 @@ def test_models_that_others_trained_on_the_unity_program_drive_the_lake():
             assert told["mean_abs_cross_track_m"] < 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEGACY)
 def test_a_trained_model_is_lost_when_the_road_is_painted_over(name):
     model = shared("legacy_models") / name

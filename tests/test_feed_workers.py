@@ -368,7 +368,7 @@ def training(store, folder, *options, **popen):
     [
         ("--feed", "workers"),
         *(
-            pytest.param(options, marks=pytest.mark.slow)
+            pytest.param(options, marks=pytest.mark.long)
             for options in (
                 ("--feed", "queue"),
                 ("--feed", "sequence", "--multiprocessing", "--workers", 2),
@@ -394,6 +394,7 @@ def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_stor
     assert not running_after(processes, 60)
 
 
+@pytest.mark.slow
 def test_a_killed_loader_ends_training_with_its_error(simulated_store, tmp_path):
     run = training(simulated_store, tmp_path, "--feed", "workers")
     processes = psutil.Process(run.pid).children(recursive=True)

@@ -76,6 +76,7 @@ def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model,
     assert says in complaint
 
 
+@pytest.mark.slow
 def test_drive_says_how_frames_are_prepared_and_asks_when_the_model_does_not(old):
     with socket.create_server(("127.0.0.1", 0)) as taken:  # the port is in use, so it ends after loading
         port = taken.getsockname()[1]

@@ -1,6 +1,6 @@
 """kill -9 at random moments: each run ends in the identical result, or in a state that it names and recovers from.
 
-Slow (make test-slow); prints a line a program with -s. 220 kills: 60 of preprocess.py, 60 of model.py, 40 of drive.py,
+Long (make test-long); prints a line a program with -s. 220 kills: 60 of preprocess.py, 60 of model.py, 40 of drive.py,
 60 of video.py, at moments drawn with a fixed seed from the time that each takes uninterrupted.
 """
 
@@ -23,7 +23,7 @@ from tests.drive_server import Still, drive, serving
 from tests.test_preprocess import many_rows
 from tests.test_train import assert_same_weights, state_of
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def kill_after(line, seconds):

@@ -47,7 +47,7 @@ def test_the_wheel_names_its_command_its_licence_and_what_it_needs(wheel):
         assert f"\nProvides-Extra: {extra}\n" in metadata
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_wheel_alone_does_the_whole_main_job(wheel, tmp_path):
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path / "installed", wheel],

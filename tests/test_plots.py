@@ -352,6 +352,25 @@ def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(su
     assert "(None, 3, 128, 128, 3)" in pictures["crop"].reason
 
 
+@pytest.mark.parametrize(("length", "frames"), [(2, [0, 1]), (6, [0, 1, 2, 3, 4, 5]), (11, [0, 2, 4, 6, 8, 10])])
+def test_long_windows_are_shown_by_six_of_their_frames(length, frames):
+    from bcclone.plots.windows import shown_frames
+
+    assert shown_frames(length) == frames
+
+
+def test_the_samples_of_a_network_of_windows_are_frames_in_a_row_from_left_to_right(subject, store):
+    from bcclone.network import build_network
+    from bcclone.plots.windows import shown_windows
+
+    chosen = shown_windows(replace(subject, file=replace(subject.file, model=build_network(seq_length=3))))
+    samples = store.samples[chosen]
+    assert 2 <= len(samples) <= 4
+    assert (np.diff(samples["row"].astype(int), axis=1) == 1).all()
+    assert (np.ptp(samples["episode"], axis=1) == 0).all()
+    assert (np.diff(samples["steering"][:, -1]) >= 0).all()
+
+
 @pytest.mark.parametrize(
     ("name", "preset"),
     [("keras-1.2.1_66x200_yuv.h5", "nvidia-66x200-yuv-bgr"), ("keras-2.11.0_66x200_yuv.h5", "nvidia-66x200-yuv")],

@@ -373,6 +373,7 @@ def wait_for(condition, seconds=30):
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_leaves_the_old_store_or_none(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 1500)
     for old in (None, "precious"):
@@ -406,7 +407,7 @@ def test_ctrl_c_ends_at_once_and_leaves_nothing(recording, tmp_path):
     assert not list(tmp_path.glob("*data*"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_stays_under_500_mb_for_300_000_images(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 100_000)
     line = command("preprocess.py", long, "-o", tmp_path / "data.h5", "--size", 16, "--json")

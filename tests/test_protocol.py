@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import pytest
 
@@ -40,12 +41,17 @@ def test_a_car_driven_by_hand_sends_nothing(nothing):
         ("1\u00a0234,5000", 1234.5, True),
         ("1\u202f234,5000", 1234.5, True),
         ("1'234.5000", 1234.5, False),
+        ("12,345,678.5000", 12345678.5, False),
+        ("123.456,5000", 123456.5, True),
+        ("+0,5000", 0.5, True),
         ("12", 12.0, False),
         ("-0.0000", 0.0, False),
         ("\u22120,5000", -0.5, True),
         ("1e-05", 1e-05, False),
+        ("0" * 36 + "12.5", 12.5, False),
         (12.5, 12.5, False),
         (12, 12.0, False),
+        (10**30 - 1, 1e30, False),
     ],
 )
 def test_numbers_of_every_culture(written, speed, comma):
@@ -53,33 +59,46 @@ def test_numbers_of_every_culture(written, speed, comma):
     assert (parsed.speed_mph, parsed.decimal_comma) == (speed, comma)
 
 
+@pytest.mark.parametrize("name", ["steering_angle", "throttle", "speed"])
+def test_one_number_with_a_decimal_comma_tells_the_machines_culture(name):
+    assert parse_telemetry(telemetry(**{name: "0,5000"})).decimal_comma
+
+
 BAD = {
-    "a list": [1],
-    "a text": "telemetry",
-    "a number": 7,
-    "no speed": {k: v for k, v in telemetry().items() if k != "speed"},
-    "null speed": telemetry(speed=None),
-    "true speed": telemetry(speed=True),
-    "a word": telemetry(speed="fast"),
-    "empty": telemetry(speed=""),
-    "two points": telemetry(speed="1..5"),
-    "NaN": telemetry(speed="NaN"),
-    "infinity": telemetry(speed="Infinity"),
-    "a number NaN": telemetry(speed=float("nan")),
-    "digits without end": telemetry(speed="9" * 100_000),
-    "an endless number": telemetry(speed=10**400),
-    "no image": telemetry(image=None),
-    "image in an object": telemetry(image={}),
+    "a list": ([1], "telemetry is a list, expected an object"),
+    "a text": ("telemetry", "telemetry is a str, expected an object"),
+    "a number": (7, "telemetry is a int, expected an object"),
+    "no speed": (
+        {k: v for k, v in telemetry().items() if k != "speed"},
+        "speed is 'None', expected a number as text",
+    ),
+    "null speed": (telemetry(speed=None), "speed is 'None', expected a number as text"),
+    "true speed": (telemetry(speed=True), "speed is 'True', expected a number as text"),
+    "a long list": (telemetry(throttle=[0] * 1000), f"throttle is '[{'0, ' * 13}', expected a number as text"),
+    "a word": (telemetry(speed="fast"), "speed is 'fast', expected a number"),
+    "empty": (telemetry(speed=""), "speed is '', expected a number"),
+    "marks not between thousands": (telemetry(speed="1234,567.5"), "speed is '1234,567.5', expected a number"),
+    "two points": (telemetry(speed="1..5"), "speed is '1..5', expected a number"),
+    "NaN": (telemetry(speed="NaN"), "speed is not finite"),
+    "infinity": (telemetry(steering_angle="Infinity"), "steering_angle is not finite"),
+    "a number NaN": (telemetry(speed=float("nan")), "speed is not finite"),
+    "too many digits": (telemetry(speed="0" * 37 + "12.5"), "speed has 41 characters, expected a number"),
+    "digits without end": (telemetry(speed="9" * 100_000), "speed has 100000 characters, expected a number"),
+    "too large a number": (telemetry(speed=10**30), "speed is not finite"),
+    "an endless number": (telemetry(speed=10**400), "speed is not finite"),
+    "no image": (telemetry(image=None), "telemetry without an image"),
+    "image in an object": (telemetry(image={}), "telemetry without an image"),
 }
 
 
 @pytest.mark.parametrize("kind", BAD)
 def test_what_is_no_telemetry_is_refused_with_a_reason(kind):
-    with pytest.raises(ProtocolError, match=r"\w"):
-        parse_telemetry(BAD[kind])
+    payload, reason = BAD[kind]
+    with pytest.raises(ProtocolError, match=f"^{re.escape(reason)}$"):
+        parse_telemetry(payload)
 
 
-@pytest.mark.parametrize("image", ["@@@", "/9j/4", ""])
+@pytest.mark.parametrize("image", ["@@@", "/9j@/4A==", "/9j/4", "/9j\xe9", ""])
 def test_an_image_that_is_no_base64_is_a_frame_that_cannot_be_read(image):
     parsed = parse_telemetry(telemetry(image=image))
     assert (parsed.jpeg, parsed.speed_mph) == (b"", 12.5)
@@ -95,6 +114,14 @@ def test_steer_is_two_texts_in_the_machines_culture():
 
 def test_steer_never_holds_an_exponent():
     assert format_steer(Control(1e-9, -1e-9), False) == {"steering_angle": "0.000000", "throttle": "-0.000000"}
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.0])
+def test_full_lock_and_full_throttle_are_in_range(value):
+    assert format_steer(Control(value, value), False) == {
+        "steering_angle": f"{value}00000",
+        "throttle": f"{value}00000",
+    }
 
 
 @pytest.mark.parametrize("value", [1.5, -1.0001, float("nan"), float("inf")])

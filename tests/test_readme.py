@@ -245,7 +245,10 @@ def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
     assert named == rooms
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+LINKING = [*PAGES, *(page for page in ROOT.glob("*.md") if page not in PAGES), *ROOT.glob("*/README.md")]
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert link.startswith("http") or (page.parent / link).exists(), link

@@ -112,6 +112,7 @@ def made(untrained_model):
     return made
 
 
+@pytest.mark.slow
 def test_every_known_layer_means_what_keras_means_by_it_in_both_containers(model_file, made, tmp_path):
     batch = images().astype("float32")
     for name in ("new.h5", "new.keras"):

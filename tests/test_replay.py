@@ -259,6 +259,7 @@ KEYS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_scores_a_model_beside_its_controls(lap, untrained_model, tmp_path):
     line = ("replay", untrained_model, lap.parent, "--part", "0.2:0.6", "--limit", 2.5, "--output", tmp_path / "out")
     told = json.loads(run_script(*line, "--json").stdout)
@@ -274,6 +275,7 @@ def test_the_command_scores_a_model_beside_its_controls(lap, untrained_model, tm
         assert picture.width == 900
 
 
+@pytest.mark.slow
 def test_several_models_are_told_by_name_and_for_people_in_a_table(lap, untrained_model, untrained_window_model):
     line = ("replay", untrained_model, untrained_window_model, lap, "--part", "0.3:0.4")
     told = json.loads(run_script(*line, "--json").stdout)
@@ -282,6 +284,7 @@ def test_several_models_are_told_by_name_and_for_people_in_a_table(lap, untraine
     assert all(f"\n{name} " in table for name in (*told["models"], "the human", "no steering", "mean steering"))
 
 
+@pytest.mark.slow
 def test_a_drive_server_is_scored_over_the_wire(lap, untrained_model):
     with serving(untrained_model) as server:
         line = ("replay", lap, "--port", server.port, "--part", "0.3:0.5", "--decimal-comma", "--wait", 1, "--json")
@@ -291,6 +294,7 @@ def test_a_drive_server_is_scored_over_the_wire(lap, untrained_model):
     assert told["telemetries"] == told["frames"] == told["rows"]
 
 
+@pytest.mark.slow
 def test_a_recording_of_the_centre_camera_alone_is_enough_and_that_is_said(lap, untrained_model, tmp_path):
     shutil.copytree(lap.parent, tmp_path / "centre")
     for camera in ("left", "right"):
@@ -358,6 +362,7 @@ def test_networks_steer_on_made_views_as_on_real_ones(legacy):
     assert np.mean(apart) < 0.05
 
 
+@pytest.mark.slow
 def test_known_drivers_of_a_real_recording_come_to_the_known_scores(legacy):
     results = replay(legacy, lake())
     old, new = (results[name].figures() for name in LEGACY)

@@ -1,5 +1,7 @@
 """Rows become samples after the split, and nothing leaks across it."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bcclone import samples as samples_module
-from bcclone.samples import SampleSettings, assign_validation, sample_parts, windows
+from bcclone.labels import steering_labels
+from bcclone.samples import MAX_PREVIOUS, SampleSettings, assign_validation, sample_parts, windows
 
 
 def make_rows(count, episodes=1, interval_ms=100, cameras=3):
@@ -40,12 +43,12 @@ def test_earlier_frames_carry_the_current_steering():
 
 
 def test_the_correction_turns_the_side_cameras_back_and_is_clipped():
-    rows = make_rows(2)
-    rows["steering"] = [0.0, -0.95]
+    rows = make_rows(3)
+    rows["steering"] = [0.0, -0.95, 0.95]
     samples = build_samples(rows, SampleSettings(flip=False, correction=0.1, smooth_seconds=0))
-    expected = np.array([0.0, 0.1, -0.1, -0.95, -0.85, -1.0], np.float32)
+    expected = np.array([0.0, 0.1, -0.1, -0.95, -0.85, -1.0, 0.95, 1.0, 0.85], np.float32)
     assert samples["steering"].tolist() == expected.tolist()
-    assert samples["camera"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert samples["camera"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2]
 
 
 def test_a_correction_by_geometry_turns_back_more_where_the_car_is_slower():
@@ -54,6 +57,31 @@ def test_a_correction_by_geometry_turns_back_more_where_the_car_is_slower():
     samples = build_samples(rows, SampleSettings(flip=False, correction="auto"))
     left, right = (samples["steering"][samples["camera"] == camera] for camera in (1, 2))
     assert left[0] > left[1] > 0 > right[1] > right[0]
+
+
+def test_a_correction_by_geometry_turns_back_less_where_it_aims_farther_ahead():
+    rows = make_rows(1)
+    rows["steering"] = 0.0
+    near, far = (
+        build_samples(rows, SampleSettings(flip=False, cameras=("left",), lookahead_seconds=seconds))
+        for seconds in (0.85, 1.7)
+    )
+    assert near["steering"][0] > far["steering"][0] > 0
+
+
+def test_a_sample_calls_for_the_steering_that_is_smoothed_and_ahead_as_asked():
+    rows = make_rows(50)
+    rows["steering"] = np.repeat([0.0, 0.8], 25)
+    wanted = SampleSettings(flip=False, cameras=("center",), smooth_seconds=0.3, lead_seconds=0.5)
+    samples = build_samples(rows, wanted)
+    assert samples["steering"].tolist() == steering_labels(rows, 0.3, 0.5).astype(np.float32).tolist()
+
+
+def test_samples_are_ordered_by_row_camera_lag_and_flip_however_many_frames_are_paired():
+    samples = build_samples(make_rows(102), SampleSettings(previous=MAX_PREVIOUS))
+    order = samples[["row", "camera", "lag", "flipped"]].tolist()
+    assert order == sorted(order)
+    assert samples["lag"].max() == MAX_PREVIOUS
 
 
 def test_settings_of_a_store_that_knew_no_smoothing_are_read_as_none():
@@ -149,6 +177,11 @@ def test_windows_of_no_samples_are_none():
     assert found.frames.shape == (0, 3)
 
 
+def test_the_frames_of_windows_are_numbered_as_those_of_samples():
+    samples = build_samples(make_rows(5), SampleSettings())
+    assert windows(samples, 3).frames.dtype == samples["frame"].dtype
+
+
 @pytest.mark.parametrize("rows_per_part", [1, 2, 7, 30])
 def test_the_table_is_the_same_however_many_rows_are_expanded_at_a_time(monkeypatch, rows_per_part):
     rows = make_rows(30, episodes=2)
@@ -161,6 +194,7 @@ def test_the_table_is_the_same_however_many_rows_are_expanded_at_a_time(monkeypa
 def test_validation_is_whole_blocks_of_time_near_the_share_wanted():
     rows = make_rows(1000, episodes=2)  # 100 s: 10 blocks of 100 rows
     validation = assign_validation(rows, SampleSettings())
+    assert validation.dtype == np.bool_
     assert validation.sum() == 200
     assert {int(block.sum()) for block in validation.reshape(10, 100)} == {0, 100}
 
@@ -184,6 +218,16 @@ def test_two_blocks_leave_each_side_one_and_a_single_block_is_trained_on():
     assert assign_validation(make_rows(99), SampleSettings()).sum() == 0
 
 
+def test_of_two_blocks_the_smaller_one_changes_sides_where_a_side_would_have_none():
+    rows = make_rows(150)  # blocks of 100 and of 50
+    assert assign_validation(rows, SampleSettings(validation=0.05)).sum() == 50
+    assert assign_validation(rows, SampleSettings(validation=0.95)).sum() == 100
+
+
+def test_no_validation_wanted_is_none_had():
+    assert not assign_validation(make_rows(1000), SampleSettings(validation=0.0)).any()
+
+
 def test_rows_that_are_added_keep_the_share_and_leave_the_earlier_split_alone():
     settings = SampleSettings()
     before, added = make_rows(1000), make_rows(500)
@@ -196,30 +240,69 @@ def test_rows_that_are_added_keep_the_share_and_leave_the_earlier_split_alone():
     assert again.all()
 
 
+@pytest.mark.parametrize("written", [np.bool_, np.uint8])  # as our stores have it, and as others might
+def test_rows_of_earlier_blocks_stay_on_their_side_and_count_towards_the_share(written):
+    settings = SampleSettings()
+    before, added = make_rows(1000), make_rows(1500)  # the first 1000 are of the same ten blocks
+    before["validation"] = (np.arange(1000) >= 900).astype(written)
+    validation = assign_validation(added, settings, before)
+    assert validation[:1000].tolist() == before["validation"].tolist()
+    assert validation.sum() == 400  # and 100 before: a fifth of 2500
+
+
+def test_an_added_block_that_brings_the_share_no_nearer_is_trained_on():
+    assert assign_validation(make_rows(100), SampleSettings(validation=0.5), before=make_rows(0)).sum() == 0
+
+
 def test_the_random_split_keeps_the_share_of_rows():
     assert assign_validation(make_rows(1000), SampleSettings(split="random")).sum() == 200
 
 
+def test_the_random_split_draws_each_millisecond_as_blocks_of_no_length_do():
+    rows = make_rows(1000, interval_ms=1)
+    drawn = assign_validation(rows, SampleSettings(split="random"))
+    assert (drawn[::2] != drawn[1::2]).any()
+    assert (drawn == assign_validation(rows, SampleSettings(block_seconds=1e-9))).all()
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "reason"),
     [
-        {"cameras": ()},
-        {"cameras": ("front",)},
-        {"cameras": ("left", "left")},
-        {"correction": 2.0},
-        {"correction": float("nan")},
-        {"correction": "automatic"},
-        {"smooth_seconds": -0.1},
-        {"lead_seconds": float("nan")},
-        {"lookahead_seconds": 0.0},
-        {"previous": -1},
-        {"split": "thirds"},
-        {"validation": 1.0},
-        {"block_seconds": 0.0},
-        {"seed": -1},
+        ({"cameras": ()}, "cameras none, expected some of center,left,right"),
+        ({"cameras": ("front",)}, "cameras front, expected some of center,left,right"),
+        ({"cameras": ("left", "left")}, "cameras left,left, expected some of center,left,right"),
+        ({"correction": 2.0}, "correction 2.0, expected 0 to 1, or auto"),
+        ({"correction": float("nan")}, "correction nan, expected 0 to 1, or auto"),
+        ({"correction": "automatic"}, "correction automatic, expected 0 to 1, or auto"),
+        ({"smooth_seconds": -0.1}, "smooth seconds -0.1, expected 0 to 2"),
+        ({"lead_seconds": float("nan")}, "lead seconds nan, expected -1 to 2"),
+        ({"lookahead_seconds": 0.0}, "lookahead seconds 0.0, expected 0.2 to 5"),
+        ({"previous": -1}, "previous -1, expected 0 to 100"),
+        ({"split": "thirds"}, "split 'thirds', expected blocks or random"),
+        ({"validation": 1.0}, "validation 1.0, expected 0 or more and less than 1"),
+        ({"block_seconds": 0.0}, "block seconds 0.0, expected more than 0 and up to a million"),
+        ({"block_seconds": 1_000_001.0}, "block seconds 1000001.0, expected more than 0 and up to a million"),
+        ({"seed": -1}, "seed -1, expected 0 or more"),
     ],
     ids=str,
 )
-def test_settings_are_checked_at_birth(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong)).split("_")[0]):
+def test_settings_are_checked_at_birth(wrong, reason):
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
         SampleSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("correction", 0, 1),
+        ("lookahead_seconds", 0.2, 5),
+        ("smooth_seconds", 0, 2),
+        ("lead_seconds", -1, 2),
+        ("previous", 0, 100),
+        ("validation", 0, 0.999),
+        ("block_seconds", 1e-9, 1e6),
+    ],
+)
+def test_the_ends_of_a_range_are_in_it(name, least, most):
+    for value in (least, most):
+        assert getattr(SampleSettings(**{name: value}), name) == value

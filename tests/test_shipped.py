@@ -21,6 +21,7 @@ def test_it_is_small_and_holds_weights_only():
         assert "training_config" not in file.attrs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -117,7 +117,7 @@ def run(text, place):
     assert done.returncode in ((0, 1) if text.startswith(JUDGING) else (0,)), f"{text}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("text", sorted({text for page in PAGES if page.name not in RECORDS for text in to_run(page)}))
 def test_a_shown_command_does_it(text, place):
@@ -128,7 +128,7 @@ def test_a_shown_command_does_it(text, place):
         run(f"{text} --port {server.port}", place)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("page", ["reference/model-file.md", "reference/store.md", "explanation/replay.md"])
 def test_shown_python_runs(page, place):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)

@@ -147,6 +147,7 @@ def test_no_server_is_told_at_once():
     assert re.search(rf"error: no drive server at 127.0.0.1:{port}: .*refused; start one with", done.stderr)
 
 
+@pytest.mark.slow
 def test_silent_servers_are_told_after_ten_seconds_and_not_waited_for():
     with (
         socket.create_server(("127.0.0.1", 0)) as deaf,
@@ -166,6 +167,7 @@ def test_silent_servers_are_told_after_ten_seconds_and_not_waited_for():
     assert "Traceback" not in "".join(said)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_ends_the_drive(untrained_model):
     with serving(untrained_model) as server:
         driving = subprocess.Popen(
@@ -178,6 +180,7 @@ def test_a_server_that_is_killed_ends_the_drive(untrained_model):
     assert "error: the drive server ended the connection" in said
 
 
+@pytest.mark.slow
 def test_a_drive_reports_what_was_driven(untrained_model):
     with serving(untrained_model) as server:
         done = run_script("simulate", "drive", "--port", server.port, "--laps", 0.02, "--track", "mountain", "--json")

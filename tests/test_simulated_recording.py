@@ -120,6 +120,7 @@ def test_every_pause_of_the_recording_is_an_episode_to_who_reads_it(tmp_path):
     assert min(pauses) * 1000 > EPISODE_GAP_MS + 200
 
 
+@pytest.mark.slow
 def test_the_command_records_and_tells_what_is_next(tmp_path):
     line = ("simulate", "record", tmp_path / "rec", "--laps", 0.02, "--reverse", "--steering", "keyboard")
     done = run_script(*line, "--json")
@@ -158,6 +159,7 @@ def whole_rows(folder):
     return len(log.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [5_000, 21_000], ids=["images", "log"])
 def test_a_disk_that_fills_ends_with_one_line_and_keeps_every_row_whole(tmp_path, limit):
     resource = pytest.importorskip("resource")
@@ -179,6 +181,7 @@ def test_a_disk_that_fills_ends_with_one_line_and_keeps_every_row_whole(tmp_path
         assert whole_rows(tmp_path / "rec") == int(told[1]) > 10
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_recorded(tmp_path):
     line = command("simulate", "record", tmp_path / "rec", "--laps", 5)
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)

@@ -42,6 +42,7 @@ for clip_norm in (0.0, 0.1):
 """
 
 
+@pytest.mark.slow
 def test_two_devices_that_share_batches_train_as_one_does():
     """Also batches of odd size, and of a single sample, of which one device gets none."""
     done = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -230,6 +230,7 @@ def test_what_no_suite_can_do_is_told(untrained_model, line, told):
     assert told in run_script("evaluate", untrained_model, *line, code=1).stderr
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_ends_the_suite_with_its_message(untrained_model, tmp_path):
     damaged = tmp_path / "damaged.h5"
     damaged.write_bytes(b"nothing")
@@ -245,6 +246,7 @@ def workers_of(pid):
     return [child for child, line in lines.items() if b"spawn_main" in line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
     line = command("evaluate", untrained_model, "--suite", "--rows", "lake-15", "mountain", "--jobs", 2)
@@ -260,6 +262,7 @@ def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
         wait_for(lambda worker=worker: not Path(f"/proc/{worker}/exe").exists())
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_told_with_what_it_drove(untrained_model):
     task = Task(untrained_model, None, chosen_rows(["lake-15"])[0])
     with Crew(1) as crew:

@@ -141,6 +141,7 @@ def wait_for(condition, seconds=60):
     return found
 
 
+@pytest.mark.slow
 def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weights(trained, simulated_store, tmp_path):
     run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=70)
     assert not (tmp_path / "model.h5").exists()
@@ -158,6 +159,7 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
     assert not list(run.rglob("*.partial*"))
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(trained, simulated_store, tmp_path):
     run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=14)
     newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
@@ -191,6 +193,7 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
     assert "complete already" in train(simulated_store, folder, "--resume", "--feed", "workers").stderr
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trained, simulated_store, tmp_path):
     """--from, a settings file, thinned out straight driving, TensorBoard, another loss and pictures in one run."""
     folder, result, _ = trained
@@ -219,6 +222,7 @@ def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trai
     assert str(earlier) in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     done = train(simulated_store, tmp_path, "--time", "4s", "--epochs", 0)
     (*_, last) = csv.DictReader(next(tmp_path.glob("runs/*/history.csv")).open())
@@ -230,6 +234,7 @@ def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     assert "nothing is left to train: --epochs 1" in longer.stderr
 
 
+@pytest.mark.slow
 def test_two_trainings_of_one_run_are_refused(trained, simulated_store, tmp_path):
     line = command(
         "model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 900
@@ -261,6 +266,7 @@ def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, sim
     assert (folder / "model.h5").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_end_it_keeps_its_step_and_says_what_was_kept_and_how_to_go_on(simulated_store, tmp_path, how):
     options = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500, "--checkpoint-minutes", 0)
@@ -287,6 +293,7 @@ def test_without_a_store_it_says_what_to_run_first(tmp_path):
     assert "python preprocess.py" in told
 
 
+@pytest.mark.slow
 def test_early_stopping_and_training_without_validation(simulated_recording, tmp_path):
     """With all its driving in training, the training loss decides; patience 1 stops at the first worse epoch."""
     store = tmp_path / "data.h5"
@@ -307,6 +314,7 @@ def test_early_stopping_and_training_without_validation(simulated_recording, tmp
     assert more["epochs"] == result["epochs"] + 1
 
 
+@pytest.mark.slow
 def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tmp_path):
     folder, _, _ = trained
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -326,6 +334,7 @@ def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tm
     train(simulated_store, copy, *QUICK[2:], "--resume", "--patience", 0)
 
 
+@pytest.mark.slow
 def test_a_complete_run_of_before_the_last_epoch_was_kept_is_still_complete(trained, simulated_store, tmp_path):
     folder, result, _ = trained
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -413,6 +422,7 @@ def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_says_so_and_publishes_nothing(simulated_store, tmp_path):
     wild = ("--learning-rate", 0.999, "--warmup", 0, "--clip-norm", 0, "--batch-size", 4)
     refused = train(simulated_store, tmp_path, *wild, code=1)
@@ -450,12 +460,14 @@ def train_on_a_small_disk(store, folder, limit):
     return done
 
 
+@pytest.mark.slow
 def test_a_disk_too_full_for_the_model_ends_with_one_line(simulated_store, tmp_path):
     done = train_on_a_small_disk(simulated_store, tmp_path, 300_000)
     assert done.returncode == 1, done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
 
 
+@pytest.mark.slow
 def test_a_disk_too_full_for_a_checkpoint_is_told_and_training_goes_on(simulated_store, tmp_path):
     done = train_on_a_small_disk(simulated_store, tmp_path, 1_500_000)
     assert done.returncode == 0, done.stderr
@@ -495,6 +507,7 @@ def test_settings_are_checked_at_birth(wrong):
         TrainSettings(**wrong)
 
 
+@pytest.mark.slow
 def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_path):
     from bcclone.feed.opening import open_validation_feed
     from bcclone.model_file import load_model_file

@@ -253,6 +253,7 @@ def test_an_overlay_loads_no_tensorflow_without_a_model(tmp_path):
         assert not imported_by(*line) & {"tensorflow", "keras"}
 
 
+@pytest.mark.slow
 def test_a_recording_shows_what_a_person_and_a_model_steer(simulated_recording, untrained_model, tmp_path):
     """The human's bar is blue, the model's orange, and what decided glows."""
     plain, seen = tmp_path / "plain.mp4", tmp_path / "seen.mp4"
@@ -270,12 +271,14 @@ def orange_pixels(frame):
     return int((np.abs(frame[322:].astype(int) - (230, 159, 0)).max(axis=2) < 40).sum())
 
 
+@pytest.mark.slow
 def test_a_model_of_windows_looks_on_as_well(simulated_recording, untrained_window_model, tmp_path):
     line = ("video.py", simulated_recording, "--overlay", "--model", untrained_window_model, "--range", ":0.5")
     made = json.loads(run_script(*line, "-o", tmp_path / "clip.gif", "--json").stdout)
     assert made["frames"] == 6
 
 
+@pytest.mark.slow
 def test_what_cannot_be_put_together_is_told(tmp_path, untrained_model):
     run = make_run(tmp_path / "run1", 3)
     for line, told, code in (
@@ -295,6 +298,7 @@ def test_what_cannot_be_put_together_is_told(tmp_path, untrained_model):
     assert [path.name for path in tmp_path.iterdir()] == ["run1"]
 
 
+@pytest.mark.slow
 def test_a_model_that_sees_frames_of_another_size_is_told(tmp_path, untrained_model):
     run = make_run(tmp_path / "run1", 2)
     for frame in run.iterdir():

@@ -15,6 +15,7 @@ from bcclone.plots.steering import plot_steering
 from bcclone.plots.strip import plot_saliency
 from bcclone.plots.subject import NotDrawn, Subject
 from bcclone.plots.variants import plot_samples
+from bcclone.plots.windows import plot_windows
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,16 @@ def _plot_history(subject: Subject, path: Path) -> None:
     plot_history(subject.history, path)
 
 
+def _plot_samples(subject: Subject, path: Path) -> None:
+    (plot_samples if subject.file.seq_length == 1 else plot_windows)(subject, path)
+
+
 PICTURES: dict[str, Callable[[Subject, Path], None]] = {
     "history": _plot_history,
     "crop": plot_crop,
     "recovery": plot_recovery,
     "steering": plot_steering,
-    "samples": plot_samples,
+    "samples": _plot_samples,
     "activations": plot_activations,
     "saliency": plot_saliency,
     "predictions": plot_predictions,
