@@ -35,6 +35,7 @@ coverage: $(STAMP) ## which branches the tests run, in all processes; at least 9
 
 lint: $(STAMP)   ## ruff, mypy and import-linter only
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 

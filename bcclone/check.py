@@ -1,7 +1,7 @@
 """Recording -> a report of what is in it and what is wrong with it; nothing is written."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,9 +126,7 @@ def _check_images(log: Log) -> ImageFaults | None:
     seen = _Seen()
     with Progress(f"checking {log.path.name}", len(log.rows), "rows") as progress:
         for row in log.rows[["line", *CAMERAS]].to_dict("records"):
-            for camera in CAMERAS:
-                if name := row[camera]:
-                    _check_image(seen, index.find(name), name, row["line"], camera)
+            _check_row(seen, index, row)
             progress.advance(1)
     frozen = sum(a is not None and a == b for a, b in zip(seen.checksums, seen.checksums[1:], strict=False))
     whole = [checksum for checksum in seen.checksums if checksum is not None]
@@ -140,6 +138,12 @@ def _check_images(log: Log) -> ImageFaults | None:
         duplicates=len(whole) - len(set(whole)) - frozen,
         reasons=tuple(seen.reasons),
     )
+
+
+def _check_row(seen: _Seen, index: ImageIndex, row: Mapping[Any, Any]) -> None:
+    for camera in CAMERAS:
+        if name := row[camera]:
+            _check_image(seen, index.find(name), name, row["line"], camera)
 
 
 def _check_image(seen: _Seen, path: str | None, name: str, line: int, camera: str) -> None:

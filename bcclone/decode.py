@@ -44,17 +44,17 @@ def decode_files(files: Sequence[str], preprocessing: Preprocessing, threads: in
     # memory that is used again and again, since the system clears every page that it hands out
     batches = itertools.cycle(np.empty((2 * threads + 1, _FILES_PER_TASK, *frame), np.uint8))
     desk = threading.local()  # each thread's own frame to decode into
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for start in range(0, len(files), _FILES_PER_TASK):
-                task = files[start : start + _FILES_PER_TASK]
-                pending.append(pool.submit(_decode, task, preprocessing, next(batches), desk))
-                if len(pending) > 2 * threads:
-                    yield pending.popleft().result()
-            while pending:
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for start in range(0, len(files), _FILES_PER_TASK):
+            task = files[start : start + _FILES_PER_TASK]
+            pending.append(pool.submit(_decode, task, preprocessing, next(batches), desk))
+            if len(pending) > 2 * threads:
                 yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def read_file(path: str) -> bytes:

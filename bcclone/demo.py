@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,11 @@ class Step:
     shown_only: bool
 
     @property
+    def shown(self) -> str:
+        """Return the command as a person types it."""
+        return f"bcclone {shlex.join(self.command)}"
+
+    @property
     def proof(self) -> Path:
         """Return a file that is there when the step has been done."""
         return self.makes / _FIGURES if self.name == _DRIVE else self.makes
@@ -102,22 +107,23 @@ class DemoResult:
         return sum(taken) if all(taken) else None
 
 
-def run_demo(settings: DemoSettings, quiet: bool = False) -> DemoResult:
-    """Run every step that has not been run; raises UserError when one fails. quiet: the steps print errors only."""
-    try:
-        settings.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{settings.folder}: cannot make that folder: {error.strerror}; choose another") from None
+def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool = False) -> DemoResult:
+    """Run every step that has not been run, in a folder that is there; raises UserError when one fails.
+
+    notify: is told what a person should know; quiet: the steps print errors only.
+    """
     notes = _Notes(settings.folder / _NOTES)
     steps, done, anew = _steps(settings), [], False
     for number, step in enumerate(steps, start=1):
-        print(f"\nstep {number} of {len(steps)}, {step.name}:", file=sys.stderr, flush=True)
+        notify(f"\nstep {number} of {len(steps)}, {step.name}:")
         missing = anew or not (notes.finished(step) and step.proof.exists())
         begun = time.monotonic()
         if missing:
+            _clear(step, notes)
+            notify(f"$ {step.shown}")
             _run(step, notes, quiet)
         else:
-            print(f"{step.makes} is there already", file=sys.stderr, flush=True)
+            notify(f"{step.makes} is there already")
         anew = anew or (missing and not step.shown_only)
         done.append(DoneStep(step, time.monotonic() - begun if missing else 0.0))
     (drive,) = (step for step in steps if step.name == _DRIVE)
@@ -173,8 +179,8 @@ class _Notes:
         return step.name in self._commands
 
 
-def _run(step: Step, notes: _Notes, quiet: bool) -> None:
-    """Run a step anew; what an earlier demo left of it goes, and nothing else does."""
+def _clear(step: Step, notes: _Notes) -> None:
+    """Remove what an earlier demo left of a step, and nothing else."""
     for leftover in (step.makes, *step.beside):
         if leftover.exists() and not notes.known(step):
             raise UserError(f"{leftover} is there, but not from a demo; choose another folder with --folder")
@@ -183,8 +189,10 @@ def _run(step: Step, notes: _Notes, quiet: bool) -> None:
         else:
             leftover.unlink(missing_ok=True)
     notes.note(step, finished=False)
-    shown = f"bcclone {shlex.join(step.command)}"
-    print(f"$ {shown}", file=sys.stderr, flush=True)
+
+
+def _run(step: Step, notes: _Notes, quiet: bool) -> None:
+    """Run a step anew; raises UserError when it fails."""
     command = [sys.executable, "-m", "bcclone", *step.command, *(["--quiet"] if quiet else [])]
     with subprocess.Popen(command, stdout=sys.stderr) as process:
         try:
@@ -194,7 +202,7 @@ def _run(step: Step, notes: _Notes, quiet: bool) -> None:
             process.wait(_END_SECONDS)
             raise
     if code:
-        raise UserError(f"the demo ends here: `{shown}` failed (exit code {code})")
+        raise UserError(f"the demo ends here: `{step.shown}` failed (exit code {code})")
     notes.note(step, finished=True)
 
 

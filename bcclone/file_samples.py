@@ -14,7 +14,10 @@ from bcclone.samples import RowTable, SampleTable
 
 @dataclass(frozen=True)
 class FileSamples:
-    """samples: SAMPLE table, whose `frame` is an index into files, the paths of the images; rows: the recorded ones."""
+    """samples: SAMPLE table, whose `frame` is an index into files, the paths of the images; rows: the recorded ones.
+
+    content_hash: of all that they are made of. preprocessing: how an image becomes a frame.
+    """
 
     path: Path
     preprocessing: Preprocessing
@@ -24,6 +27,10 @@ class FileSamples:
     sample_settings: Mapping[str, Any]
     content_hash: str
 
+    def __post_init__(self) -> None:
+        if len(self.samples) and self.samples["frame"].max() >= len(self.files):
+            raise ValueError(f"a sample of image {self.samples['frame'].max()}, expected one of {len(self.files)}")
+
     def part(self, validation: bool) -> npt.NDArray[np.int64]:
-        """Return the indices of the training or the validation samples, in the order of the table."""
+        """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
         return np.flatnonzero(self.samples["validation"] == validation)

@@ -59,7 +59,10 @@ class Preprocessing:
             raise ValueError(f"rows {self.crop_top} to {bottom}, expected some of {self.frame_height} rows")
 
     def apply(self, frame: Image, into: Image | None = None) -> Image:
-        """Return the network's input, uint8 (height, width, 3), for an RGB frame; `into` takes it where it is given."""
+        """Return the network's input, uint8 (height, width, 3), for an RGB frame; `into` takes it where it is given.
+
+        Raises BadImage for a frame of another size than frame_width and frame_height.
+        """
         if frame.shape != (self.frame_height, self.frame_width, 3):
             height, width = frame.shape[:2]
             raise BadImage(f"{width}x{height} pixels, expected {self.frame_width}x{self.frame_height}")
@@ -68,12 +71,12 @@ class Preprocessing:
         return self.convert_colors(np.asarray(prepared, dtype=np.uint8), into)
 
     def convert_colors(self, resized: Image, into: Image | None = None) -> Image:
-        """Return an RGB image of the result's size in the result's colours: the last step of apply()."""
+        """Return an RGB image, (height, width, 3), in the result's colours: the last step of apply()."""
         conversion = _COLORS[self.color]
         return resized if conversion is None else np.asarray(cv2.cvtColor(resized, conversion, into), dtype=np.uint8)
 
     def to_rgb(self, prepared: Image, into: Image | None = None) -> Image:
-        """Return a prepared image in RGB, to within rounding; `into` may be the image itself."""
+        """Return a prepared image, (height, width, 3), in RGB, to within rounding; `into` may be the image itself."""
         conversion = _BACK[self.color]
         return prepared if conversion is None else np.asarray(cv2.cvtColor(prepared, conversion, into), dtype=np.uint8)
 
@@ -157,7 +160,7 @@ def decode_jpeg(
 
 
 def encode_jpeg(frame: Image) -> bytes:
-    """Encode an RGB frame as the simulator does: JPEG quality 75, 4:2:0."""
+    """Encode an RGB frame, (height, width, 3), as the simulator does: JPEG quality 75, 4:2:0."""
     data: bytes = simplejpeg.encode_jpeg(
         np.ascontiguousarray(frame), quality=75, colorspace="RGB", colorsubsampling="420"
     )

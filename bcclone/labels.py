@@ -34,13 +34,13 @@ class Correction:
     lookahead_seconds: float = 0.85
 
     def lookahead_m(self, speed_mph: Floats) -> Floats:
-        """Return how far ahead on its line a car aims that comes back, at each speed."""
+        """Return how far ahead on its line a car aims that comes back, (speeds,), at each of (speeds,)."""
         if isinstance(self.steering, str) or not self.steering:
             return np.maximum(np.asarray(speed_mph, float) * MPH * self.lookahead_seconds, _SHORTEST_LOOKAHEAD_M)
         return np.full(np.shape(speed_mph), lookahead_of(SIDE_CAMERA_M, self.steering))
 
     def of_camera(self, camera: str, speed_mph: Floats) -> Floats:
-        """Return what is added to the steering for a frame of that camera, at each speed."""
+        """Return what is added to the steering for a frame of that camera, (speeds,), at each of (speeds,)."""
         if not isinstance(self.steering, str):
             return np.full(np.shape(speed_mph), _SIDE[camera] * self.steering)
         return steering_to_line(MOUNTS[camera][0], 0.0, self.lookahead_m(np.round(speed_mph, 1)))

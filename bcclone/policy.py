@@ -45,16 +45,22 @@ class Policy:
         self._window = ()
 
     def input_of(self, frame: Image) -> Image:
-        """Return what the network takes now, a batch of one; the frame is the newest of the window."""
+        """Return what the network takes now: uint8 (1, height, width, 3), or (1, seq_length, height, width, 3).
+
+        frame: uint8 (160, 320, 3), the newest of the window. Raises BadImage for one of another size.
+        """
         self._window = self.window_after(self._window, self.preprocessing.apply(frame))
         return self._batch([self._window])
 
     def window_after(self, window: Window, image: Image) -> Window:
-        """Return the window that follows on another once this prepared image is the newest; it fills an empty one."""
+        """Return the window that follows on another once this prepared image is the newest; it fills an empty one.
+
+        image: uint8 (height, width, 3).
+        """
         return (*window, image)[-self.seq_length :] if window else (image,) * self.seq_length
 
     def steer(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
-        """Return the steering for each of several windows, in one call."""
+        """Return the steering, (windows,), -1 to 1, for each of several windows, in one call."""
         return np.asarray(self._infer(tf.constant(self._batch(windows))).numpy()[:, 0])
 
     def _batch(self, windows: Sequence[Window]) -> Image:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from types import TracebackType
+from collections.abc import Callable
 from typing import Any, Self
 
 from tqdm import tqdm
@@ -11,13 +11,19 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """Counts to `total` and shows count, rate and time left, with further figures behind them."""
+    """Counts to `total` and shows count, rate and time left, with further figures behind them.
 
-    def __init__(self, label: str, total: int, unit: str, done: int = 0) -> None:
+    done: what was done before; clock: seconds.
+    """
+
+    def __init__(
+        self, label: str, total: int, unit: str, done: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.label, self.total, self.unit = label, total, unit
         self.done: float = done
         self._first = done
-        self._begun = self._shown = time.monotonic()
+        self._clock = clock
+        self._begun = self._shown = clock()
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():
             self._bar = tqdm(
@@ -27,9 +33,7 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
         elif kind is None:
@@ -41,12 +45,12 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(figures, refresh=False)
             self._bar.update(count)
-        elif self.done < self.total and time.monotonic() - self._shown >= _SECONDS_BETWEEN_LINES:
-            self._shown = time.monotonic()
+        elif self.done < self.total and self._clock() - self._shown >= _SECONDS_BETWEEN_LINES:
+            self._shown = self._clock()
             self._print_line(figures)
 
     def _print_line(self, figures: str) -> None:
-        seconds = max(time.monotonic() - self._begun, 1e-9)
+        seconds = max(self._clock() - self._begun, 1e-9)
         rate = (self.done - self._first) / seconds
         left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
         line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{left}"

@@ -214,18 +214,26 @@ def _place_in_frame(mask: Any, preprocessing: Preprocessing) -> Any:
     return _to_at_most_one(tf.pad(kept, [(top, height - bottom), (0, 0)]))
 
 
+def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int, int, int, int]:
+    """Return what the layers before the first convolution leave of the network's input: its first column and row, and
+    those behind its last, in pixels."""
+    first_column, first_row, columns, rows = 0, 0, preprocessing.width, preprocessing.height
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D):
+            break
+        if isinstance(layer, layers.Cropping2D):
+            (above, below), (before, behind) = layer.cropping
+            first_column, first_row = first_column + before, first_row + above
+            columns, rows = columns - behind, rows - below
+    return first_column, first_row, columns, rows
+
+
 def seen_region(model: keras.Model, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
     """Return the part of the frame that the network looks at, as shares of it: left, top, right, bottom.
 
     Its preprocessing may cut rows off, and layers before its first convolution more.
     """
-    edges = np.array([0.0, 0.0, preprocessing.width, preprocessing.height])
-    for layer in model.layers:
-        if isinstance(layer, layers.Conv2D):
-            break
-        if isinstance(layer, layers.Cropping2D):
-            (top, bottom), (left, right) = layer.cropping
-            edges += [left, top, -right, -bottom]
+    edges = np.array(cropped_edges(model, preprocessing))
     left, top, right, bottom = edges / ([preprocessing.width, preprocessing.height] * 2)
     first = preprocessing.crop_top / preprocessing.frame_height
     last = (preprocessing.crop_bottom or preprocessing.frame_height) / preprocessing.frame_height

@@ -26,7 +26,7 @@ _LONGEST_RETURN_SECONDS = 1000.0
 
 
 def steering_to_line(beside_m: float | Array, turned: float | Array, lookahead_m: float | Array) -> Array:
-    """Return the steering, -1 to 1, that aims at the point of a straight line so far ahead; of arrays, each one's.
+    """Return the steering, -1 to 1, that aims at the point of a straight line so far ahead; for (...,), each one's.
 
     beside_m: of the line, to the right; turned: radians, to the right. It drives the arc of curvature 2 x / l^2 through
     a point at the distance l, x aside (R. C. Coulter, "Implementation of the pure pursuit path tracking algorithm",

@@ -66,7 +66,7 @@ class Warp:
     def draw(self, image: Image, view: Image) -> None:
         """Write the view of an image into `view`, of as many channels; OpenCV takes half as long for four as for three.
 
-        image, view: uint8 (height, width, channels).
+        image, view: uint8 (height, width, channels). Raises ValueError where the ground would be above the sky.
         """
         height, width = view.shape[:2]
         across, down, constant = self.horizon.tolist()
@@ -90,7 +90,7 @@ def warp_to(
     turned, nodded: radians, less than a quarter turn, to the right and down. Both look ahead from their car as the
     simulator's three cameras do. mirrored: the view is of the mirrored world, from the side that mirrors it; the
     camera itself is not mirrored, so that it looks a little to the right and leans as it does in the car. Of arrays,
-    one number for each of several warps.
+    (warps,), one number for each of several. Raises ValueError for a camera that looks back.
     """
     if not np.all(np.abs(turned) < math.pi / 2):
         raise ValueError(f"turned by {math.degrees(np.abs(turned).max()):g} degrees, expected less than 90")

@@ -253,3 +253,8 @@ def test_an_error_of_the_feed_below_is_raised_and_its_threads_end(simulated_stor
             feed._feed._epochs = replace(feed._epochs, size=10**6)
             with pytest.raises(Exception, match="out of bounds|index"), feed.epoch(1) as batches:
                 list(batches)
+
+
+def test_instants_that_are_not_of_the_same_samples_are_refused():
+    with pytest.raises(ValueError, match="2 flips for 3 lookaheads"):
+        Instants(np.zeros(2, np.bool_), np.zeros(3, np.float32))

@@ -232,3 +232,11 @@ def test_what_windows_leave_out_is_told(store):
 def test_windows_longer_than_the_blocks_of_the_split_are_refused(store):
     with pytest.raises(UserError, match="no 100 rows of one episode"):
         describe_windows(store, 100)
+
+
+def test_columns_that_are_not_of_the_same_samples_are_refused(files):
+    columns = select(files)
+    with pytest.raises(ValueError, match="expected one of each"):
+        replace(columns, steering=columns.steering[1:])
+    with pytest.raises(ValueError, match="expected one of"):
+        replace(files, files=files.files[:2])

@@ -15,10 +15,11 @@ import pytest
 from bcclone.augment.settings import AugmentSettings
 from bcclone.commands import plots as command
 from bcclone.errors import UserError
+from bcclone.history import Epoch, best_epoch, read_history
 from bcclone.images import PRESETS, Preprocessing
 from bcclone.labels import Correction
 from bcclone.plots.figure import DPI, new_figure, save, show_image
-from bcclone.plots.history import Epoch, best_epoch, plot_history, read_history
+from bcclone.plots.history import plot_history
 from bcclone.plots.recovery import returns, typical_speeds
 from bcclone.plots.steering import EDGES, balanced_samples, steering_counts
 from bcclone.preprocess import open_in_place

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import termios
 
-from bcclone import progress
 from bcclone.progress import Progress
 
 COUNT = """
@@ -26,12 +25,14 @@ def test_elsewhere_it_is_plain_lines(capsys):
     assert line.endswith("/s")
 
 
-def test_a_long_step_says_now_and_then_how_long_it_will_take(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
-    with Progress("counting", 3, "things") as bar:
+def test_a_long_step_says_now_and_then_how_long_it_will_take(capsys):
+    seconds = iter(range(0, 100, 3))
+    with Progress("counting", 3, "things", clock=lambda: float(next(seconds))) as bar:
+        bar.advance(1, "figure 6")
+        assert capsys.readouterr().err == ""
         bar.advance(1, "figure 7")
-        assert " s left, figure 7" in capsys.readouterr().err
-        bar.advance(2)
+        assert capsys.readouterr().err == "counting: 2/3 things, 0/s, 6 s left, figure 7\n"
+        bar.advance(1)
 
 
 def test_on_a_terminal_it_is_a_bar():

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bcclone.commands.train_settings import Wanted, add_training_options, resolved
+from bcclone.commands.train_options import add_training_options
+from bcclone.commands.train_settings import Wanted, resolved
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.train.run_folder import Plan, RunFolder, Task

@@ -26,8 +26,12 @@ class Instants:
     flipped: npt.NDArray[np.bool_]
     lookahead_m: Floats
 
+    def __post_init__(self) -> None:
+        if len(self.flipped) != len(self.lookahead_m):
+            raise ValueError(f"{len(self.flipped)} flips for {len(self.lookahead_m)} lookaheads, expected as many")
+
     def at(self, positions: npt.NDArray[np.uint32]) -> "Instants":
-        """Return those of the samples at these positions."""
+        """Return those of the samples at these positions, uint32 (positions,)."""
         return Instants(self.flipped[positions], self.lookahead_m[positions])
 
 

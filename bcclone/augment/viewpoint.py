@@ -61,7 +61,7 @@ class Cameras:
         self._views = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, -top], [0.0, 0.0, 1.0]]) @ plain
 
     def warps(self, viewpoints: Viewpoints, flipped: npt.NDArray[np.bool_]) -> Warp:
-        """Return the warp of each image to its viewpoint; flipped: whether it is a mirror image.
+        """Return the warp of each image to its viewpoint. flipped: bool (samples,), whether it is a mirror image.
 
         The camera sits askew in its car. A mirror image, as it is, would be of one that sits askew the other way, and
         between the two a network learns to drive beside its line; the view is of the camera that there is.

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.bench import Measure
+from bcclone.bench import Measure, in_turns
 from bcclone.bench.rounds import measure_rounds, telemetry_texts
 from bcclone.drive.process import served
 from bcclone.drive.settings import ASYNC_MODES
@@ -62,7 +61,7 @@ def measure_drive(model: Path, jpegs: Sequence[bytes], rounds: int) -> list[Meas
         contestants["two loops"] = lambda: measure_rounds(modes[default], texts, turn, loops=2)
         contestants["30 a second"] = lambda: measure_rounds(modes[default], texts, max(turn // 4, 1), rate=30.0)
         contestants["model.predict"] = lambda: measure_rounds(predicting, texts, max(turn // _PREDICT_SHARE, 1))
-        times = _take_turns(contestants)
+        times = {name: np.concatenate(turns) for name, turns in in_turns(contestants, _TURNS).items()}
     return [*first, _decision_alone(model, jpegs), *_compare(times, default)]
 
 
@@ -75,17 +74,6 @@ def _decision_alone(model: Path, jpegs: Sequence[bytes]) -> Measure:
         policy.act(decode_jpeg(jpegs[number % len(jpegs)]))
         seconds.append(time.perf_counter() - begun)
     return Measure("a decision without a server, p50", float(np.median(seconds)) * 1000, "ms")
-
-
-def _take_turns(contestants: dict[str, Callable[[], list[float]]]) -> dict[str, np.ndarray]:
-    """Ask one after the other, again and again, after a first time that does not count; return the milliseconds."""
-    times: dict[str, list[float]] = defaultdict(list)
-    for number in range(_TURNS + 1):
-        for name, ask in contestants.items():
-            milliseconds = ask()
-            if number:
-                times[name] += milliseconds
-    return {name: np.array(milliseconds) for name, milliseconds in times.items()}
 
 
 def _compare(times: dict[str, np.ndarray], default: str) -> list[Measure]:

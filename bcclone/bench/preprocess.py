@@ -7,7 +7,6 @@ the system's cache and does not count.
 import multiprocessing
 import os
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.bench import Measure
+from bcclone.bench import Measure, in_turns
 from bcclone.bench.decoding import convert_as_the_source, decode_alone
 from bcclone.bench.feeds.drawn import draw_recording
 from bcclone.errors import UserError
@@ -69,13 +68,8 @@ def _rates(
             _SOURCE: (taken, partial(convert_as_the_source, rows, pixels, once=False)),
             f"{_SOURCE}, each image decoded once": (taken, partial(convert_as_the_source, rows, pixels, once=True)),
         }
-        rates = defaultdict(list)
-        for number in range(turns + 1):
-            for name, (count, seconds) in contestants.items():
-                rate = count / seconds()
-                if number:
-                    rates[name].append(rate)
-    return rates
+        seconds = in_turns({name: take for name, (_, take) in contestants.items()}, turns)
+    return {name: [count / of_turn for of_turn in seconds[name]] for name, (count, _) in contestants.items()}
 
 
 def _convert(settings: PreprocessSettings) -> float:

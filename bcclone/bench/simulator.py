@@ -47,7 +47,7 @@ class Blind:
         self._steering = itertools.cycle(steering)
 
     def act(self, frame: Image) -> float:
-        """Return the next steering, whatever the frame shows."""
+        """Return the next steering, -1 to 1, whatever the frame, uint8 (160, 320, 3), shows."""
         return next(self._steering)
 
     def forget(self) -> None:

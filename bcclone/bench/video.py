@@ -5,15 +5,15 @@ They take turns in one run, so that a slow moment of the machine hits them alike
 
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from bcclone.bench import Measure
+from bcclone.bench import Measure, in_turns
 from bcclone.drive.recorder import Recorder
-from bcclone.onlooker import load_onlooker
+from bcclone.onlooker import ModelOnlooker, load_onlooker
 from bcclone.progress import Progress
 from bcclone.protocol import Control, Telemetry
 from bcclone.simulator.conditions import Conditions
@@ -34,18 +34,23 @@ def measure_video(model: Path, seconds: float, rounds: int) -> list[Measure]:
         folder = Path(name)
         run = record_run(folder / "run", seconds)
         onlookers = [load_onlooker(model)]
-        rates = defaultdict(list)
-        for number in range(rounds + 1):
-            for clip, settings in _clips(run, folder).items():
-                begun = time.perf_counter()
-                made = make_clip(settings, onlookers if clip == _SALIENCY else ())
-                if number:
-                    rates[clip].append(made.seconds / (time.perf_counter() - begun))
+        makers = {
+            clip: partial(_rate, settings, onlookers if clip == _SALIENCY else ())
+            for clip, settings in _clips(run, folder).items()
+        }
+        rates = in_turns(makers, rounds)
     barred = (_PLAIN, _OVERLAY, _SALIENCY)
     return [
         Measure(clip, float(np.median(of_clip)), "s of run/s", _BAR if clip in barred else None)
         for clip, of_clip in rates.items()
     ]
+
+
+def _rate(settings: ClipSettings, onlookers: Sequence[ModelOnlooker]) -> float:
+    """Make a clip; return its seconds in a second."""
+    begun = time.perf_counter()
+    made = make_clip(settings, onlookers)
+    return made.seconds / (time.perf_counter() - begun)
 
 
 def record_run(folder: Path, seconds: float) -> Path:

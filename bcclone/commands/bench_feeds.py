@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from bcclone import atomic
 from bcclone.commands.options import add_output_options, build, print_json, say
@@ -15,7 +14,7 @@ from bcclone.errors import UserError
 _LEAST_FRAMES = 60
 
 
-def add_feeds(uses: Any) -> None:
+def add_feeds(uses: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare both."""
     feeds = uses.add_parser("feeds", help="samples a second of every feed, of its limits, and of the alternatives")
     feeds.add_argument(
@@ -23,11 +22,11 @@ def add_feeds(uses: Any) -> None:
     )
     feeds.add_argument("--chart", type=Path, metavar="PNG", help="draw the samples a second into this picture")
     chunks = uses.add_parser("chunks", help="--chunk-size: speed from warm and cold files, and how well it shuffles")
-    for use, rounds in ((feeds, 3), (chunks, 3)):
+    for use in (feeds, chunks):
         source = use.add_mutually_exclusive_group()
         source.add_argument("--store", type=Path, help="what preprocess.py made; without it a drawn one")
         source.add_argument("--frames", type=int, default=40_000, help="distinct frames to draw (40000)")
-        use.add_argument("--rounds", type=int, default=rounds, help=f"turns of each ({rounds})")
+        use.add_argument("--rounds", type=int, default=3, help="turns of each (3)")
         use.add_argument("--seconds", type=float, default=4.0, help="how long a turn is timed, behind its warming (4)")
         add_output_options(use)
 

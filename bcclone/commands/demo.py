@@ -6,7 +6,7 @@ What an earlier demo has finished in the folder is used again; remove the folder
 import argparse
 from pathlib import Path
 
-from bcclone.commands.options import add_output_options, build, given, print_json
+from bcclone.commands.options import add_output_options, build, given_for, make_folder, print_json, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +25,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo; exit code 1 when the car needed an intervention."""
     from bcclone.demo import DemoSettings, run_demo, show_result
 
-    names = ("folder", "record_laps", "epochs", "laps", "speed_mph")
-    result = run_demo(build(DemoSettings, **given(arguments, *names)), arguments.quiet)
+    settings = build(DemoSettings, **given_for(DemoSettings, arguments))
+    make_folder(settings.folder)
+    result = run_demo(settings, say, arguments.quiet)
     if arguments.json:
         steps = [
             {"step": done.step.name, "made": str(done.step.makes), "seconds": round(done.seconds, 2)}

@@ -8,11 +8,10 @@ import sys
 import threading
 import time
 from contextlib import closing, suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from bcclone.commands.options import add_output_options, add_preprocess, build, given, print_json, say
+from bcclone.commands.options import add_output_options, add_preprocess, build, given_for, print_json, say
 from bcclone.drive.process import end_with_stdin
 from bcclone.drive.settings import ASYNC_MODES, DriveSettings, is_this_machine
 from bcclone.errors import UserError
@@ -34,35 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run_folder", nargs="?", type=Path, metavar="RUN", help="folder to record into; without it nothing is recorded"
     )
     add_preprocess(parser)
-    parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (25)")
-    parser.add_argument(
-        "--slow-in-corners",
-        action="store_true",
-        default=None,
-        help="the sharper it steers, the slower it drives: from --speed at a tenth of full lock to --min-speed at half",
-    )
-    parser.add_argument(
-        "--min-speed", dest="min_speed_mph", type=float, metavar="MPH", help="how slow in the sharpest corner (10)"
-    )
-    parser.add_argument(
-        "--max-latency-ms", type=float, metavar="MS", help="count and show answers that take longer (0: none)"
-    )
-    parser.add_argument("--host", help="address to listen on (127.0.0.1: this machine only)")
-    parser.add_argument("--port", type=int, help="port to listen on (4567, where the simulator connects to)")
-    parser.add_argument(
-        "--token", metavar="TEXT", help="what other machines must know; needed with a --host that lets them in"
-    )
-    parser.add_argument(
-        "--allow-from",
-        action="append",
-        metavar="ADDRESS",
-        help="a machine whose simulator may drive without the token, which it cannot send; may be given again",
-    )
-    parser.add_argument(
-        "--async-mode",
-        choices=ASYNC_MODES,
-        help="how connections are served: a thread each (threading), or all in one by eventlet",
-    )
+    _add_speed(parser)
+    _add_server(parser)
     parser.add_argument(
         "--end-with-stdin", action="store_true", help="end when standard input ends, with the program that started it"
     )
@@ -71,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until Ctrl-C; return the exit code."""
+    """Serve until Ctrl-C; return the exit code. Raises UserError."""
     from bcclone.tensorflow_quietly import load_tensorflow
 
     if arguments.append and not arguments.run_folder:
@@ -104,6 +76,43 @@ def interrupted(arguments: argparse.Namespace) -> str:
     return f"{folder} keeps what was recorded" if folder and folder.exists() else "nothing was recorded"
 
 
+def _add_speed(parser: argparse.ArgumentParser) -> None:
+    """Add how fast it drives, and how fast it should answer."""
+    parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (25)")
+    parser.add_argument(
+        "--slow-in-corners",
+        action="store_true",
+        default=None,
+        help="the sharper it steers, the slower it drives: from --speed at a tenth of full lock to --min-speed at half",
+    )
+    parser.add_argument(
+        "--min-speed", dest="min_speed_mph", type=float, metavar="MPH", help="how slow in the sharpest corner (10)"
+    )
+    parser.add_argument(
+        "--max-latency-ms", type=float, metavar="MS", help="count and show answers that take longer (0: none)"
+    )
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    """Add where it listens, and to whom."""
+    parser.add_argument("--host", help="address to listen on (127.0.0.1: this machine only)")
+    parser.add_argument("--port", type=int, help="port to listen on (4567, where the simulator connects to)")
+    parser.add_argument(
+        "--token", metavar="TEXT", help="what other machines must know; needed with a --host that lets them in"
+    )
+    parser.add_argument(
+        "--allow-from",
+        action="append",
+        metavar="ADDRESS",
+        help="a machine whose simulator may drive without the token, which it cannot send; may be given again",
+    )
+    parser.add_argument(
+        "--async-mode",
+        choices=ASYNC_MODES,
+        help="how connections are served: a thread each (threading), or all in one by eventlet",
+    )
+
+
 def _tell_end(cockpit: "Cockpit", as_json: bool) -> None:
     driver, recorded = cockpit.seat.driver, cockpit.recording.figures()
     say(f"ended; {driver.answered} frames answered, {driver.faults} faults")
@@ -133,8 +142,7 @@ class _Voice:
 
 
 def _settings(arguments: argparse.Namespace) -> DriveSettings:
-    names = [field.name for field in fields(DriveSettings)]
-    values = given(arguments, *names)
+    values = given_for(DriveSettings, arguments)
     if "allow_from" in values:
         values["allow_from"] = tuple(values["allow_from"])
     return build(DriveSettings, **values)

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Import the model; return the exit code."""
+    """Import the model; return the exit code. Raises UserError."""
     old, output = arguments.old, arguments.output
     if output.suffix != ".h5":
         raise UserError(f"{output}: a model's name must end in .h5")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone import atomic
 from bcclone.commands.options import add_output_options, as_before, print_json, say
-from bcclone.commands.train_settings import Wanted, add_training_options, resolved
+from bcclone.commands.train_options import add_training_options
+from bcclone.commands.train_settings import Wanted, resolved
 from bcclone.commands.training_data import opened
 from bcclone.errors import UserError
 from bcclone.train.run_folder import Plan, RunFolder, Task, check_name, new_path, settings_beside
@@ -20,7 +21,8 @@ from bcclone.train.settings import TrainSettings, UpkeepSettings
 
 if TYPE_CHECKING:
     from bcclone.feed.opening import TrainingData
-    from bcclone.train.history import EpochFigures
+    from bcclone.history import EpochFigures
+    from bcclone.train.loop import Trained, Training
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,16 @@ def run(arguments: argparse.Namespace) -> int:
             with folder.locked():
                 return _already_complete(arguments, folder, done)
         folder, result = _train(arguments, data, _Run(task, plan, wanted.upkeep, folder))
+    _tell(arguments, folder, result)
+    return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return as_before(arguments.output)
+
+
+def _tell(arguments: argparse.Namespace, folder: RunFolder, result: dict[str, Any]) -> None:
     if arguments.json:
         print_json(result)
     else:
@@ -88,12 +100,6 @@ def run(arguments: argparse.Namespace) -> int:
             f"{result['samples_per_second']:.0f} samples/s; the run is in {folder.path}\n"
             f"next: python drive.py {arguments.output} run1"
         )
-    return 0
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Say what is left after Ctrl-C."""
-    return as_before(arguments.output)
 
 
 def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tuple[RunFolder, dict[str, Any]]:
@@ -101,8 +107,7 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
     from bcclone.tensorflow_quietly import load_tensorflow
 
     device = load_tensorflow(gpu_memory=run.upkeep.gpu_memory)
-    from bcclone.train.environment import describe_environment
-    from bcclone.train.loop import Training, train
+    from bcclone.train.loop import Training
     from bcclone.train.prepare import prepare
 
     plan = run.plan
@@ -114,16 +119,8 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
         folder = RunFolder.create(new_path(arguments.runs, arguments.name), run.task, plan, arguments.force)
         say(f"training on {device}; the run is in {folder.path}")
     with folder.locked():
-        if plan.settings != folder.settings:
-            folder.extend(plan.settings)
-        folder.note_environment(describe_environment())
-        folder.write_settings(resolved(plan.settings, plan.feed, run.upkeep))
-        training = Training(data, trainer, folder, plan.settings, plan.feed, run.upkeep, say)
-        try:
-            trained = train(training)
-        except KeyboardInterrupt:
-            kept = f"the model so far is {folder.model}; " if folder.model.exists() else ""
-            raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
+        _note_settings(folder, run)
+        trained = _until_its_end(Training(data, trainer, folder, plan.settings, plan.feed, run.upkeep, say))
         result = {"model": str(arguments.output), **trained.result}
         folder.publish(arguments.output, trained.model)
         if run.upkeep.plots:
@@ -133,6 +130,29 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
         except OSError as error:
             say(f"note: {folder.path}: the run's result cannot be written: {error.strerror}")
     return folder, result
+
+
+def _note_settings(folder: RunFolder, run: _Run) -> None:
+    """Write down with what is trained from now on, and where."""
+    from bcclone.train.environment import describe_environment
+
+    plan = run.plan
+    if plan.settings != folder.settings:
+        folder.extend(plan.settings)
+    folder.note_environment(describe_environment())
+    folder.write_settings(resolved(plan.settings, plan.feed, run.upkeep))
+
+
+def _until_its_end(training: "Training") -> "Trained":
+    """Train; who interrupts it is told what there is by then, and how to go on."""
+    from bcclone.train.loop import train
+
+    try:
+        return train(training)
+    except KeyboardInterrupt:
+        model = training.folder.model
+        kept = f"the model so far is {model}; " if model.exists() else ""
+        raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
 
 
 def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings, history: "Sequence[EpochFigures]") -> None:

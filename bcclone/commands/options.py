@@ -76,7 +76,7 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
 
 def given_conditions(arguments: argparse.Namespace) -> Conditions:
     """Return the conditions that add_conditions() declared."""
-    return build(Conditions, **given(arguments, *(field.name for field in fields(Conditions))))
+    return build(Conditions, **given_for(Conditions, arguments))
 
 
 def add_hardships(parser: argparse.ArgumentParser) -> None:
@@ -113,20 +113,28 @@ def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
+def given_for(kind: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return those fields of a settings dataclass that the user gave; each has an option of its name."""
+    return given(arguments, *(field.name for field in fields(kind)))
+
+
 def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Settings:
-    """Return make(...), with the complaint of a settings dataclass turned into a message for the user."""
+    """Return make(...); raises UserError with the complaint of a settings dataclass, which is a ValueError."""
     try:
         return make(*positional, **values)
     except ValueError as error:
         raise UserError(str(error)) from None
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder that results go into; raises UserError, before anything is driven, where that cannot be."""
+def make_folder(folder: Path, choose: str = "another") -> None:
+    """Make the folder that results go into; raises UserError, before any work is done, where that cannot be.
+
+    choose: what a person can choose instead.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose another") from None
+        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose {choose}") from None
 
 
 def print_json(value: Any) -> None:

@@ -6,15 +6,13 @@ RECORDING is a folder with a driving_log.csv, a CSV file, or a pattern such as '
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bcclone.commands.options import PRESET_NAMES, add_output_options, as_before, build, given, print_json, say
+from bcclone.commands.options import PRESET_NAMES, add_output_options, as_before, build, given_for, print_json, say
 from bcclone.errors import UserError
 
-_SAMPLE_OPTIONS = (
-    "cameras", "correction", "lookahead_seconds", "smooth_seconds", "lead_seconds", "previous", "flip",
-    "split", "validation", "block_seconds", "seed",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from bcclone.preprocess import Conversion
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +21,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "recordings", nargs="+", metavar="RECORDING", help="folder with a driving_log.csv, CSV file, or pattern"
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("data.h5"), help="the store to write (data.h5)")
+    _add_samples(parser)
+    _add_split(parser)
+    parser.add_argument("--allow-skips", action="store_true", help="go on when more than 5 %% cannot be used")
+    parser.add_argument("--force", action="store_true", help="write over an existing store")
+    parser.add_argument("--add", action="store_true", help="keep what the store holds and add to it")
+    parser.add_argument("--check", action="store_true", help="only inspect the recordings and report; write nothing")
+    add_output_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert or check; return the exit code."""
+    return _check(arguments) if arguments.check else _convert(arguments)
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return "nothing is written by --check" if arguments.check else as_before(arguments.output)
+
+
+def _add_samples(parser: argparse.ArgumentParser) -> None:
     shape = parser.add_argument_group("samples")
     shape.add_argument("--cameras", type=_cameras, help="which cameras to use (center,left,right)")
+    _add_labels(shape)
+    shape.add_argument(
+        "--previous", type=int, help="earlier frames of the same camera, paired with the current steering (0)"
+    )
+    shape.add_argument("--no-flip", dest="flip", action="store_false", default=None, help="leave out the mirror images")
+    shape.add_argument("--size", type=_size, help="size of the stored images, N or WIDTHxHEIGHT (128)")
+    shape.add_argument(
+        "--preprocess",
+        metavar="NAME",
+        choices=PRESET_NAMES,
+        help="how the images are prepared, for training on from an older model: " + ", ".join(PRESET_NAMES),
+    )
+
+
+def _add_labels(shape: argparse._ArgumentGroup) -> None:
+    """Add what steering a frame calls for, made of that which was recorded."""
     shape.add_argument(
         "--correction",
         type=_correction,
@@ -51,17 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="how much later the steering is that a frame calls for, to make up for a delay (0)",
     )
-    shape.add_argument(
-        "--previous", type=int, help="earlier frames of the same camera, paired with the current steering (0)"
-    )
-    shape.add_argument("--no-flip", dest="flip", action="store_false", default=None, help="leave out the mirror images")
-    shape.add_argument("--size", type=_size, help="size of the stored images, N or WIDTHxHEIGHT (128)")
-    shape.add_argument(
-        "--preprocess",
-        metavar="NAME",
-        choices=PRESET_NAMES,
-        help="how the images are prepared, for training on from an older model: " + ", ".join(PRESET_NAMES),
-    )
+
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
     split = parser.add_argument_group("split into training and validation")
     split.add_argument("--validation", type=float, help="share of the rows that training never sees (0.2)")
     split.add_argument("--block-seconds", type=float, help="length of the blocks of time that are kept together (10)")
@@ -71,25 +97,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="blocks of time, or random: single rows, which leaks, for neighbours are near-duplicates (blocks)",
     )
     split.add_argument("--seed", type=int, help="seed of the split (0)")
-    parser.add_argument("--allow-skips", action="store_true", help="go on when more than 5 %% cannot be used")
-    parser.add_argument("--force", action="store_true", help="write over an existing store")
-    parser.add_argument("--add", action="store_true", help="keep what the store holds and add to it")
-    parser.add_argument("--check", action="store_true", help="only inspect the recordings and report; write nothing")
-    add_output_options(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Convert or check; return the exit code."""
-    return _check(arguments) if arguments.check else _convert(arguments)
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Say what is left after Ctrl-C."""
-    return "nothing is written by --check" if arguments.check else as_before(arguments.output)
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    from bcclone.preprocess import Conversion, PreprocessSettings, convert
+    from bcclone.preprocess import PreprocessSettings, convert
 
     preprocessing, samples = _shape(arguments)
     settings = PreprocessSettings(
@@ -101,12 +112,16 @@ def _convert(arguments: argparse.Namespace) -> int:
         add=arguments.add,
         allow_skips=arguments.allow_skips,
     )
-    made: Conversion = convert(settings)
+    _tell(convert(settings), arguments.json)
+    return 0
+
+
+def _tell(made: "Conversion", as_json: bool) -> None:
     for notice in made.notices:
         say(f"note: {notice}")
     for skip in made.skips:
         say(f"skipped: {skip.file}, row {skip.row}: {skip.reason}")
-    if arguments.json:
+    if as_json:
         print_json({
             "recordings": made.recordings, "rows": made.rows, "episodes": made.episodes, "frames": made.frames,
             "samples": {"train": made.train, "validation": made.validation}, "skipped": len(made.skips),
@@ -119,7 +134,6 @@ def _convert(arguments: argparse.Namespace) -> int:
             f"{len(made.skips)} skipped, {made.seconds:.1f} s\n"
             f"next: python model.py {made.output}"
         )
-    return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -145,7 +159,7 @@ def _shape(arguments: argparse.Namespace) -> tuple[Any, Any]:
         raise UserError(f"--preprocess {arguments.preprocess} says the size, too; leave out --size")
     size = {"width": arguments.size[0], "height": arguments.size[1]} if arguments.size else {}
     preprocessing = build(replace, PRESETS.get(arguments.preprocess, base[0]), **size)
-    samples = build(replace, base[1], **given(arguments, *_SAMPLE_OPTIONS))
+    samples = build(replace, base[1], **given_for(SampleSettings, arguments))
     if adding and (preprocessing, samples) != base:
         raise UserError(
             f"{arguments.output} was made with other options; leave them out to add to it alike, "

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Drive and score; return the exit code."""
+    """Drive and score; return the exit code. Raises UserError."""
     if bool(arguments.models) == (arguments.port is not None):
         raise UserError("name models and a recording, or a recording and the --port of a drive server")
     from bcclone.recording import find_log

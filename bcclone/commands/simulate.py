@@ -16,6 +16,7 @@ from bcclone.commands.options import (
     build,
     given,
     given_conditions,
+    given_for,
     given_hardships,
     print_json,
 )
@@ -26,6 +27,22 @@ from bcclone.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the three uses and their options."""
     uses = parser.add_subparsers(dest="use", required=True, metavar="USE")
+    _add_record(uses)
+    _add_drive(uses)
+    _add_replay(uses)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what was asked; return the exit code."""
+    return {"record": _record, "drive": _drive, "replay": _replay}[arguments.use](arguments)
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Say what is left after Ctrl-C."""
+    return "nothing was written"
+
+
+def _add_record(uses: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     record = uses.add_parser("record", help="let an expert drive, and record it")
     record.add_argument("folder", type=Path, metavar="DIR", help="where to record to; must be new or empty")
     record.add_argument("--laps", type=float, help="how far to drive (1)")
@@ -52,9 +69,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     record.add_argument(
         "--recovery-m", type=float, metavar="M", help="from how far beside the centre line, at most (2.2)"
     )
+    add_track(record)
+    add_conditions(record)
+    add_output_options(record)
+
+
+def _add_drive(uses: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     drive = uses.add_parser("drive", help="drive by a drive server's answers")
     drive.add_argument("--laps", type=float, default=1.0, help="how far to drive (1)")
     drive.add_argument("--real-time", action="store_true", help="let the world run on while the server thinks")
+    add_server(drive, port=4567)
+    add_track(drive)
+    add_conditions(drive)
+    add_hardships(drive)
+    add_output_options(drive)
+
+
+def _add_replay(uses: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     replay = uses.add_parser("replay", help="send a recording's frames to a drive server")
     replay.add_argument(
         "recording",
@@ -62,24 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with a driving_log.csv, or a CSV file; side cameras may be missing",
     )
     replay.add_argument("--frames", type=int, default=0, help="how many to send, round and round (each once)")
-    for use in (drive, replay):
-        add_server(use, port=4567)
-    for use in (record, drive):
-        add_track(use)
-        add_conditions(use)
-    add_hardships(drive)
-    for use in (record, drive, replay):
-        add_output_options(use)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Do what was asked; return the exit code."""
-    return {"record": _record, "drive": _drive, "replay": _replay}[arguments.use](arguments)
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Say what is left after Ctrl-C."""
-    return "nothing was written"
+    add_server(replay, port=4567)
+    add_output_options(replay)
 
 
 def _record(arguments: argparse.Namespace) -> int:
@@ -87,8 +102,7 @@ def _record(arguments: argparse.Namespace) -> int:
     from bcclone.simulator.expert import ExpertSettings
     from bcclone.simulator.record import RecordSettings, record
 
-    names = ("speed_mph", "steering", "wander_m", "recoveries", "recovery_m")
-    expert = build(ExpertSettings, **given(arguments, *names))
+    expert = build(ExpertSettings, **given_for(ExpertSettings, arguments))
     values = given(arguments, "track", "reverse", "laps", "seed")
     done = record(arguments.folder, build(RecordSettings, expert=expert, conditions=conditions, **values))
     if arguments.json:

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the clip; return the exit code."""
+    """Make the clip; return the exit code. Raises UserError."""
     if arguments.model and not arguments.overlay:
         raise UserError("--model is drawn by --overlay; give both")
     if arguments.preprocess and not arguments.model:

@@ -4,7 +4,6 @@ import datetime
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from bcclone.drive.driver import Decision
@@ -30,11 +29,9 @@ class RecordingSwitch:
             self.recorder.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.recorder is not None:
-            self.recorder.__exit__(kind, error, trace)
+            self.recorder.__exit__()
 
     @property
     def on(self) -> bool:

@@ -13,9 +13,10 @@ PAGE = 4096
 
 
 def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], object]) -> Image:
-    """Return an array in `memory`; `give_back` is called when it, its views and tensors made of it are gone.
+    """Return an array in `memory`, uint8 (*shape,).
 
-    TensorFlow takes over an aligned array without copying it, so nobody can say earlier that it is done with.
+    `give_back` is called when it, its views and tensors made of it are gone. TensorFlow takes over an aligned array
+    without copying it, so nobody can say earlier that it is done with.
     """
     owner = np.frombuffer(memory, np.uint8, math.prod(shape))  # which every array made from it keeps alive
     weakref.finalize(owner, give_back).atexit = False

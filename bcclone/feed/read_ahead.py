@@ -59,11 +59,16 @@ class ReadAhead:
             scratch = memoryview(bytearray(_SCRATCH_BYTES))
             for window in batches(self._order, self._window):
                 self._room.acquire()
-                for first, last in stretches(self._source.columns.frame[window]):
-                    if self._stop.is_set():
-                        return
-                    _read(file, *self._source.bytes_of(first, last), scratch)
+                self._read_window(file, window, scratch)
+                if self._stop.is_set():
+                    return
                 self._ready.release()
+
+    def _read_window(self, file: FileIO, window: Order, scratch: memoryview) -> None:
+        for first, last in stretches(self._source.columns.frame[window]):
+            if self._stop.is_set():
+                return
+            _read(file, *self._source.bytes_of(first, last), scratch)
 
     @contextmanager
     def _ready_in_the_end(self) -> Iterator[None]:

@@ -29,7 +29,7 @@ class Samples(Protocol):
         """The recorded rows."""
 
     def part(self, validation: bool) -> npt.NDArray[np.int64]:
-        """Return the indices of the training or the validation samples."""
+        """Return the indices of the training or the validation samples, (samples,)."""
 
 
 def select(data: Samples, validation: bool = False, seq_length: int = 1) -> Columns:

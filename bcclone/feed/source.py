@@ -37,6 +37,11 @@ class Columns:
     flipped: npt.NDArray[np.bool_]
     steering: npt.NDArray[np.float32]
 
+    def __post_init__(self) -> None:
+        if not len(self.frame) == len(self.flipped) == len(self.steering):
+            lengths = f"{len(self.frame)} frames, {len(self.flipped)} flips and {len(self.steering)} steerings"
+            raise ValueError(f"{lengths}, expected one of each for a sample")
+
     def images_at(self, positions: Order) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
         """Return frame and flip of every image at these positions, window by window: (images,) each."""
         frame = self.frame[positions]
@@ -100,7 +105,10 @@ class MemorySource:
 
 
 class StoreSource(MemorySource):
-    """A store's frames, memory-mapped: the system reads what is asked for, and keeps what it has room for."""
+    """A store's frames, memory-mapped: the system reads what is asked for, and keeps what it has room for.
+
+    frames: uint8 (frames, height, width, 3).
+    """
 
     def __init__(self, columns: Columns, frames: Image, path: Path, offset: int, version: tuple[int, int]) -> None:
         super().__init__(columns, frames.view(np.ndarray))  # a memmap's own indexing takes as long as the copy
@@ -151,7 +159,7 @@ class FileSource:
         return type(self), (self.columns, self.files, self.preprocessing, self._threads)
 
     def fill(self, positions: Order, images: Image) -> None:
-        """Decode, prepare and flip; raises UserError for a file that cannot be used."""
+        """Decode, prepare and flip, into uint8 (positions, *shape); raises UserError for a file that cannot be used."""
         frame, flipped = self.columns.images_at(positions)
         sources = zip(frame.tolist(), flipped.tolist(), strict=True)
         for _ in self._pool.map(self._decode, sources, images.reshape(-1, *self.shape[-3:])):

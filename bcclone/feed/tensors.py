@@ -9,7 +9,10 @@ from bcclone.feed.source import MemorySource
 
 
 class TensorSource:
-    """The samples of one side of the split on a device. device: TensorFlow's name for it, for example "GPU:0"."""
+    """The samples of one side of the split on a device. device: TensorFlow's name for it, for example "GPU:0".
+
+    Raises UserError where they do not fit.
+    """
 
     def __init__(self, source: MemorySource, device: str) -> None:
         self.device = device

@@ -5,6 +5,5 @@
 
 from bcclone.plots.compared import Scored, plot_looks, plot_scores
 from bcclone.plots.driven import plot_drive, plot_drives, plot_views
-from bcclone.plots.history import plot_history
 
-__all__ = ["Scored", "plot_drive", "plot_drives", "plot_history", "plot_looks", "plot_scores", "plot_views"]
+__all__ = ["Scored", "plot_drive", "plot_drives", "plot_looks", "plot_scores", "plot_views"]

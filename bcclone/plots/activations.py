@@ -29,7 +29,10 @@ class Activation:
 
 
 def activations(model: keras.Model, image: Image) -> list[Activation]:
-    """Return what every Conv2D of the network gives for an input image, uint8 (height, width, 3)."""
+    """Return what every Conv2D of the network gives for an input image, uint8 (height, width, 3).
+
+    Raises NotDrawn where there is none.
+    """
     found = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
     if not found:
         raise NotDrawn("the network has no convolution (Conv2D)")

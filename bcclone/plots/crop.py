@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-from keras import layers
 from matplotlib.patches import Rectangle
 
 from bcclone.images import Image, Preprocessing
 from bcclone.plots.figure import RED, new_figure, save, show_image
 from bcclone.plots.subject import Subject
-from bcclone.saliency import seen_region
+from bcclone.saliency import cropped_edges, seen_region
 
 
 @dataclass(frozen=True)
@@ -29,16 +28,9 @@ class CropSteps:
 
 
 def crop_steps(model: keras.Model, preprocessing: Preprocessing, frame: Image) -> CropSteps:
-    """Take a camera frame through the preprocessing and the cropping before the first convolution."""
+    """Take a frame, (160, 320, 3), through the preprocessing and the cropping before the first convolution."""
     prepared = preprocessing.apply(frame)
-    height, width = prepared.shape[:2]
-    first, left, last, right = 0, 0, height, width
-    for layer in model.layers:
-        if isinstance(layer, layers.Conv2D):
-            break
-        if isinstance(layer, layers.Cropping2D):
-            (above, below), (before, behind) = layer.cropping
-            first, last, left, right = first + above, last - below, left + before, right - behind
+    left, first, right, last = cropped_edges(model, preprocessing)
     kept = prepared[first:last, left:right]
     return CropSteps(frame, prepared, kept, first, last - 1, seen_region(model, preprocessing))
 

@@ -62,7 +62,10 @@ def plot_drive(
 
 
 def plot_drives(title: str, edges: tuple[Array, Array], drives: Mapping[str, Drive], path: Path) -> None:
-    """Draw several drives of one track, each on a map of its own, into a PNG; drives: by their titles."""
+    """Draw several drives of one track, each on a map of its own, into a PNG; drives: by their titles.
+
+    edges: as for plot_drive(), (points, 2) each.
+    """
     across = min(len(drives), _MAPS_ACROSS)
     down = -(-len(drives) // across)
     figure = new_figure(5 * across + 1, 4.6 * down + 0.4, title)
@@ -99,7 +102,7 @@ def _draw_line(
 
 
 def plot_views(views: Sequence[Image], path: Path) -> None:
-    """Put frames, RGB uint8 of one size, side by side into a PNG, four in a row."""
+    """Put frames, RGB uint8 (height, width, 3) of one size, side by side into a PNG, four in a row."""
     empty = [np.zeros_like(views[0])] * (-len(views) % _VIEWS_ACROSS)
     shown = [*views, *empty]
     rows = [np.hstack(shown[start : start + _VIEWS_ACROSS]) for start in range(0, len(shown), _VIEWS_ACROSS)]

@@ -1,68 +1,16 @@
-"""Epochs -> loss curves; and history.csv -> epochs."""
+"""Epochs -> loss curves."""
 
-import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bcclone.errors import UserError
+from bcclone.history import Epoch, best_epoch
 from bcclone.plots.figure import BLUE, GRAY, RED, new_figure, save, tidy
 
 
-class Losses(Protocol):
-    """What a plotted epoch must tell; the validation's figures are None where there is none."""
-
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def loss(self) -> float: ...
-    @property
-    def mae(self) -> float: ...
-    @property
-    def val_loss(self) -> float | None: ...
-    @property
-    def val_mae(self) -> float | None: ...
-    @property
-    def learning_rate(self) -> float: ...
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A row of a run's history.csv, as far as it is drawn."""
-
-    epoch: int
-    loss: float
-    mae: float
-    val_loss: float | None
-    val_mae: float | None
-    learning_rate: float
-
-
-def read_history(path: Path) -> list[Epoch]:
-    """Read a run's history.csv; raises UserError where it is none."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [_epoch(row) for row in csv.DictReader(file)]
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: not the history of a run: {error}") from None
-
-
-def _epoch(row: dict[str, str]) -> Epoch:
-    validation = [float(row[name]) if row[name] else None for name in ("val_loss", "val_mae")]
-    rate = float(row["learning_rate"])
-    return Epoch(int(row["epoch"]), float(row["loss"]), float(row["mae"]), validation[0], validation[1], rate)
-
-
-def best_epoch(history: Sequence[Losses]) -> Losses:
-    """Return the epoch of least validation loss, or of least loss where there is none; the earlier of equals."""
-    return min(history, key=lambda epoch: epoch.loss if epoch.val_loss is None else epoch.val_loss)
-
-
-def plot_history(history: Sequence[Losses], path: Path) -> None:
+def plot_history(history: Sequence[Epoch], path: Path) -> None:
     """Draw errors of training and validation over the epochs into a PNG, and the learning rate if it changes."""
     rates = [epoch.learning_rate for epoch in history]
     panels = 3 if len(set(rates)) > 1 else 2
@@ -82,7 +30,7 @@ def plot_history(history: Sequence[Losses], path: Path) -> None:
     save(figure, path)
 
 
-def _draw_errors(axes: Axes, history: Sequence[Losses], name: str, label: str) -> None:
+def _draw_errors(axes: Axes, history: Sequence[Epoch], name: str, label: str) -> None:
     axes.plot(
         [epoch.epoch for epoch in history], [getattr(epoch, name) for epoch in history], "o-", color=BLUE,
         label="training (with dropout)",

@@ -54,14 +54,14 @@ def predict(model: keras.Model, images: Image) -> Array:
 
 
 def stretches(seconds: Array) -> list[Positions]:
-    """Return the places of instants, in the order of time, that follow each other without a pause."""
+    """Return the places, (instants,), of those of rising times, (instants,), between which there is no pause."""
     places = np.arange(len(seconds))
     steps = np.diff(seconds)
     return np.split(places, np.flatnonzero((steps > _PAUSE_SECONDS) | (steps < 0)) + 1)
 
 
 def evenly(parts: list[Positions], most: int) -> Positions:
-    """Return whole parts, spread evenly over all of them, that are about `most` places together, one at least."""
+    """Return whole parts in one, (places,), spread evenly, that are about `most` places together, one at least."""
     share = min(1.0, most / max(sum(map(len, parts)), 1))
     count = max(1, int(share * len(parts)))
     return np.concatenate([parts[number] for number in np.linspace(0, len(parts) - 1, count).round().astype(int)])
@@ -92,7 +92,7 @@ def predictions(subject: Subject) -> Predictions:
 
 
 def rows_of_stretches(seconds: Array) -> list[list[tuple[float, Positions]]]:
-    """Return for each row of the picture its stretches, and how many seconds from the left each begins.
+    """Return for each row of the picture its stretches of times, (instants,), and the seconds from the left at each.
 
     Only as many stretches as the rows have room for, the first ones.
     """

@@ -42,7 +42,7 @@ def returns(correction: Correction, speeds_mph: Sequence[float]) -> list[Return]
 
 
 def typical_speeds(recorded_mph: npt.NDArray[np.float64]) -> list[float]:
-    """Return the median speed of the rows and, of 10, 20 and 30 mph, those that are not near it; from slow to fast."""
+    """Return the median speed of (rows,) and, of 10, 20 and 30 mph, those that are not near it; from slow to fast."""
     driven = recorded_mph[recorded_mph >= _LEAST_MPH]
     if not len(driven):
         return list(_USUAL_MPH)

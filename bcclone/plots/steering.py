@@ -20,7 +20,7 @@ _FIRST_EPOCH = 1
 
 @dataclass(frozen=True)
 class SteeringCounts:
-    """How many samples lie in each bin of EDGES, by camera, and which share of all was recorded going straight on."""
+    """How many samples lie in each bin of EDGES, (bins,), by camera; which share of all was recorded going straight."""
 
     counts: dict[str, npt.NDArray[np.int64]]
     straight_share: float
@@ -46,7 +46,10 @@ def balanced_samples(samples: SampleTable, rows: RowTable, share: float, seed: i
 
 
 def plot_steering(subject: Subject, path: Path) -> None:
-    """Draw the histogram of the training samples into a PNG, and beside it that of an epoch after balancing."""
+    """Draw the histogram of the training samples into a PNG, and beside it that of an epoch after balancing.
+
+    Raises NotDrawn where there are none.
+    """
     samples = subject.scenes.samples[subject.scenes.data.part(validation=False)]
     if not len(samples):
         raise NotDrawn("there are no training samples")

@@ -15,7 +15,7 @@ _LONG_SECONDS = _APART_SECONDS * (_FRAMES - 1)
 
 
 def strip_of(scenes: Scenes, positions: Positions) -> Positions:
-    """Return six instants half a second apart, or what there is, of the stretch in which the steering changes most."""
+    """Return six of (instants,), half a second apart, or what there is, of where the steering changes most."""
     seconds = scenes.seconds(positions)
     steering = scenes.samples["steering"][positions]
     best = max(stretches(seconds), key=lambda part: (min(np.ptp(seconds[part]), _LONG_SECONDS), np.ptp(steering[part])))
@@ -27,7 +27,7 @@ def strip_of(scenes: Scenes, positions: Positions) -> Positions:
 
 
 def plot_saliency(subject: Subject, path: Path) -> None:
-    """Draw frames and, below, the same with what decided lit up (VisualBackProp) into a PNG."""
+    """Draw frames and, below, the same with what decided lit up (VisualBackProp) into a PNG; raises NotDrawn."""
     scenes, file = subject.scenes, subject.file
     saliency = Saliency(file.model, file.preprocessing)
     windows = scenes.windows(scenes.shown_instants(), file.seq_length)

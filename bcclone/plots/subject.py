@@ -13,11 +13,10 @@ import numpy.typing as npt
 from bcclone.augment.settings import AugmentSettings
 from bcclone.decode import read_frame
 from bcclone.feed.opening import TrainingData
+from bcclone.history import Epoch
 from bcclone.images import BadImage, Image, Preprocessing
 from bcclone.labels import Correction
-from bcclone.plots.history import Losses
-from bcclone.recording import CAMERAS
-from bcclone.recording.images_index import ImageIndex
+from bcclone.recording import CAMERAS, ImageIndex
 from bcclone.samples import SampleSettings, SampleTable
 from bcclone.store import Store
 
@@ -40,7 +39,7 @@ class Subject:
 
     file: "ModelFile"
     data: TrainingData | None = None
-    history: Sequence[Losses] = ()
+    history: Sequence[Epoch] = ()
     seed: int = 0
     zero_share: float = 1.0
     augment: AugmentSettings = AugmentSettings(augment=False)
@@ -74,7 +73,7 @@ class Subject:
 
 @dataclass
 class Scenes:
-    """Samples, by their position in the table, with their frames and times; folders of images are listed once."""
+    """Samples, by their positions in the table, (samples,), with their frames and times; folders are listed once."""
 
     data: TrainingData
     _indices: dict[int, ImageIndex] = field(default_factory=dict)

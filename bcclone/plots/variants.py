@@ -28,7 +28,7 @@ class Variant:
 
 
 def spread_instants(scenes: Scenes, positions: Positions) -> list[int]:
-    """Return some of the instants, from steering to the left to steering to the right."""
+    """Return some of the instants, (instants,), from steering to the left to steering to the right."""
     ordered = positions[np.argsort(scenes.samples["steering"][positions], kind="stable")]
     places = np.unique([round(share * (len(ordered) - 1)) for share in _QUANTILES])
     return [int(ordered[place]) for place in places]
@@ -65,7 +65,7 @@ def _earlier(lag: int) -> str:
 
 
 def plot_samples(subject: Subject, path: Path) -> None:
-    """Draw some instants and the samples made of them into a PNG."""
+    """Draw some instants and the samples made of them into a PNG; raises NotDrawn where there are none."""
     scenes = subject.scenes
     instants = scenes.instants(validation=False)
     if not len(instants):

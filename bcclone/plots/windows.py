@@ -22,7 +22,10 @@ def shown_frames(seq_length: int) -> list[int]:
 
 
 def shown_windows(subject: Subject) -> Positions:
-    """Return windows from a bend to the left to one to the right: positions of samples (windows, seq_length)."""
+    """Return windows from a bend to the left to one to the right: positions of samples (windows, seq_length).
+
+    Raises NotDrawn where there are none.
+    """
     scenes, length = subject.scenes, subject.file.seq_length
     windows = scenes.windows(scenes.shown_instants(), length)
     if not len(windows):

@@ -2,6 +2,8 @@
 
 The names in Keras 1, and what they are called since Keras 2:
 https://github.com/keras-team/keras/blob/2.2.4/keras/legacy/interfaces.py
+
+What is wrong with an argument, or not known, raises Refused.
 """
 
 import math

@@ -23,7 +23,7 @@ _NOT_THE_NETWORK = ("optimizer", "seed_generator", "compile_metrics", "metrics",
 
 @dataclass(frozen=True)
 class NamedArray:
-    """One array of weights, by the name that the file gives it."""
+    """One array of weights, float32 (...,), by the name that the file gives it."""
 
     name: str
     values: Array

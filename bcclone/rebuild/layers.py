@@ -2,6 +2,7 @@
 
 Every function here takes a layer's arguments and the shape of its input, and returns the arguments that the class
 of the current Keras takes.
+What cannot be rebuilt raises Refused.
 """
 
 import math

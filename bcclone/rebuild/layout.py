@@ -6,7 +6,7 @@ kernels of networks whose channels come first as (filters, channels, rows, colum
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ _KNOWN_FIRST = {
 
 
 def is_mirrored(stored: StoredModel) -> bool:
-    """Return whether Theano wrote the kernels.
+    """Return whether Theano wrote the kernels; raises Refused for a backend that is not known.
 
     Files of Keras 1 do not say it; there the weights' names tell: TensorFlow's variables end in ":0".
     """
@@ -44,17 +44,20 @@ def is_mirrored(stored: StoredModel) -> bool:
 
 def has_channels_first(leaves: Sequence[Leaf]) -> bool:
     """Return whether the layers that know rows and columns have the channels before them; raises Refused for both."""
-    found = {}
-    for leaf in leaves:
-        for name in ("dim_ordering", "data_format"):
-            if leaf.kind != "Flatten" and name in leaf.config:
-                value = leaf.config[name]
-                if not isinstance(value, str | None) or value not in _FIRST | _LAST:
-                    raise Refused(f"{leaf}: {name} is {short(value)}, expected 'channels_last' or 'channels_first'")
-                found[value in _FIRST] = leaf
+    found = {is_first: leaf for leaf in leaves if leaf.kind != "Flatten" for is_first in _orders(leaf)}
     if len(found) == 2:
         raise Refused(f"{found[True]} has its channels first and {found[False]} has them last; expected one of both")
     return True in found
+
+
+def _orders(leaf: Leaf) -> Iterator[bool]:
+    """Yield, for each of its arguments that say it, whether a layer has its channels first."""
+    for name in ("dim_ordering", "data_format"):
+        if name in leaf.config:
+            value = leaf.config[name]
+            if not isinstance(value, str | None) or value not in _FIRST | _LAST:
+                raise Refused(f"{leaf}: {name} is {short(value)}, expected 'channels_last' or 'channels_first'")
+            yield value in _FIRST
 
 
 def check_first(leaf: Leaf, rank: int) -> None:

@@ -2,16 +2,14 @@
 
 from bcclone.recording.images_index import ImageIndex
 from bcclone.recording.inputs import find_log, find_logs
-from bcclone.recording.log import BadRow, ForeignLog, Log, read_log
-from bcclone.recording.row import CAMERAS, Row, time_of
+from bcclone.recording.log import ForeignLog, Log, read_log
+from bcclone.recording.row import CAMERAS, time_of
 
 __all__ = [
     "CAMERAS",
-    "BadRow",
     "ForeignLog",
     "ImageIndex",
     "Log",
-    "Row",
     "find_log",
     "find_logs",
     "read_log",

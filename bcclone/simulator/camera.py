@@ -81,7 +81,7 @@ def bonnet(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
     """Return where a camera sees the bonnet, (160, 320), and its picture, RGB uint8 (160, 320, 3).
 
-    shift_m, pitch: as for view_of().
+    shift_m: metres to the right; pitch: degrees upwards, as for view_of().
     """
     columns = np.arange(FRAME_WIDTH) + 0.5 + shift_m * _BONNET_PX_A_METRE
     rows = np.arange(FRAME_HEIGHT)[:, None] + 0.5 - FOCAL_PX * math.tan(math.radians(pitch))

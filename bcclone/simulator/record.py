@@ -58,7 +58,10 @@ class Recorded:
 
 
 class RecordingWriter:
-    """Writes rows as the simulator does: three images, then their row; a row that fails leaves no trace."""
+    """Writes rows as the simulator does: three images, then their row; a row that fails leaves no trace.
+
+    Raises UserError for a folder that is not empty, or cannot be written to.
+    """
 
     def __init__(self, folder: Path) -> None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -79,7 +82,7 @@ class RecordingWriter:
             self._file.close()
 
     def write(self, seconds: float, car: Car, frames: Mapping[str, Image]) -> str:
-        """Append a row with a frame of each camera; return the base name of the centre camera's.
+        """Append a row with a frame, uint8 (160, 320, 3), of each camera; return the base name of the centre camera's.
 
         Raises UserError when the disk refuses, and then all rows before it are whole.
         """
@@ -123,18 +126,25 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
         track = load_track(settings.track, settings.reverse)
         renderer = Renderer(settings.track, settings.conditions)
         ride, expert = Ride(track), Expert(track, settings.expert, settings.seed)
-        goal, next_row = settings.laps * track.length_m, 0.0
+        goal = settings.laps * track.length_m
         with _told_on_interrupt(folder, writer), Progress("recording", round(goal), "m") as progress:
-            while ride.progress_m < goal:
-                ride.car.control(*expert.control(ride.car, ride.place))
-                if ride.seconds >= next_row:
-                    next_row += _BETWEEN_ROWS_SECONDS
-                    if expert.recording:
-                        place(writer.write(ride.seconds, ride.car, renderer.frames(ride.car)), ride)
-                        progress.advance(max(ride.progress_m - progress.done, 0.0), f"{writer.rows} rows")
-                ride.step()
+            for _ in _rows_due(ride, expert, goal):
+                place(writer.write(ride.seconds, ride.car, renderer.frames(ride.car)), ride)
+                progress.advance(max(ride.progress_m - progress.done, 0.0), f"{writer.rows} rows")
             progress.advance(goal - progress.done, f"{writer.rows} rows")
         return Recorded(writer.log, writer.rows, round(ride.seconds, 2), round(ride.distance_m, 1))
+
+
+def _rows_due(ride: Ride, expert: Expert, goal_m: float) -> Iterator[None]:
+    """Let the expert drive as far as the goal; yield at each moment at which a row is to be recorded."""
+    next_row = 0.0
+    while ride.progress_m < goal_m:
+        ride.car.control(*expert.control(ride.car, ride.place))
+        if ride.seconds >= next_row:
+            next_row += _BETWEEN_ROWS_SECONDS
+            if expert.recording:
+                yield
+        ride.step()
 
 
 @contextmanager

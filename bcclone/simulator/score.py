@@ -52,7 +52,7 @@ class Score:
     _steering: list[float] = field(default_factory=list)
 
     def note(self, x: float, z: float, place: Place, speed: float) -> bool:
-        """Take one step of the car into account; return whether it is off the road."""
+        """Take one step of the car into account, at this speed, m/s; return whether it is off the road."""
         if self.steps % _TRACE_STEPS == 0:
             self.trace.append(DrivenPoint(x, z, place.cross_track_m))
         self.steps += 1

@@ -63,9 +63,10 @@ class Place:
 
 
 class Track:
-    """A closed centre line, one point every half metre (`line`: x, y, z), driven from its first point on.
+    """A closed centre line, one point every half metre, driven from its first point on.
 
-    heading: radians from +z towards +x; grade: metres up for each metre along.
+    line: x, y, z, float64 (points, 3), metres; heading: radians from +z towards +x; grade: metres up for each metre
+    along.
     """
 
     def __init__(self, road: Road, line: Array, length_m: float) -> None:
@@ -142,7 +143,7 @@ def check_laps(laps: float) -> None:
 
 
 def read_figures(name: str, kinds: tuple[str, ...] = ()) -> Array:
-    """Return the numbers of a CSV file in figures/, a row a line; with `kinds`, of the rows that begin with those."""
+    """Return the numbers of a CSV file in figures/, (lines, columns); with `kinds`, of those that begin so."""
     text = (resources.files("bcclone.simulator") / "figures" / name).read_text(encoding="utf-8")
     rows = [row for row in csv.reader(text.splitlines()) if row and not row[0].startswith("#")]
     if kinds:

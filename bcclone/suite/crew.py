@@ -1,17 +1,18 @@
 """Tasks -> drives, by processes: who is free takes the next; one that dies or fails ends them all, and is told."""
 
+import logging
 import multiprocessing
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from types import TracebackType
 from typing import Self
 
 from bcclone.errors import UserError
 from bcclone.feed.workers.child import interrupts_kept_from_children
 from bcclone.suite.child import Failure, Task, serve
 from bcclone.suite.result import Drive, Replayed
+
+logger = logging.getLogger(__name__)
 
 Answer = float | Drive | Replayed
 
@@ -28,9 +29,7 @@ class Crew:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for worker in self._workers:
             worker.end()
 
@@ -80,7 +79,7 @@ class _Worker:
             raise self._death() from None
         if isinstance(answer, Failure):
             if answer.trace:
-                print(answer.trace, file=sys.stderr)
+                logger.error("%s", answer.trace)
             raise UserError(answer.reason)
         if self.task is None:
             raise RuntimeError(f"an answer that was not asked for: {answer}")

@@ -39,7 +39,10 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
 
 
 def looks_of(rows: Sequence[Row]) -> list[tuple[str, Image]]:
-    """Return what rows look like from the same place, with their names; rows that look the same share a picture."""
+    """Return what rows look like from the same place, with their names: RGB uint8 (160, 320, 3).
+
+    Rows that look the same share a picture.
+    """
     names: dict[str, list[str]] = {}
     first: dict[str, Row] = {}
     for row in rows:

@@ -60,7 +60,10 @@ def _drive(tasks: Sequence[Task], jobs: int) -> dict[Task, Drive | Replayed]:
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:
-    """Return the models by the shortest names that tell them apart: without their folders, where that is enough."""
+    """Return the models by the shortest names that tell them apart: without their folders, where that is enough.
+
+    Raises UserError for one that is not there, or is named twice.
+    """
     for path in models:
         if not path.is_file():
             raise UserError(f"{path}: there is no such model; train one with: python model.py data.h5 -o {path}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from bcclone.atomic import write_bytes
 from bcclone.errors import UserError
-from bcclone.train.history import Progress
+from bcclone.train.progress import Progress
 from bcclone.train.step import Trainer
 
 _KEPT = 2

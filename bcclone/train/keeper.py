@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 from bcclone.atomic import write_bytes
 from bcclone.feed.opening import TrainingData
+from bcclone.history import history_csv
 from bcclone.model_file import model_content
 from bcclone.train.checkpoint import Checkpoints
-from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.settings import TrainSettings, UpkeepSettings
 from bcclone.train.step import Trainer

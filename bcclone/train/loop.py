@@ -12,10 +12,11 @@ from bcclone.feed.batch import Batch
 from bcclone.feed.feed import Feed
 from bcclone.feed.opening import TrainingData, open_feed, open_validation_feed
 from bcclone.feed.settings import FeedSettings
+from bcclone.history import EpochFigures
 from bcclone.progress import Progress as Bar
-from bcclone.train.history import EpochFigures, result_of, told
 from bcclone.train.interrupts import Interrupts
 from bcclone.train.keeper import Keeper
+from bcclone.train.progress import result_of, told
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.schedule import learning_rate, share_done
 from bcclone.train.settings import TrainSettings, UpkeepSettings

@@ -26,11 +26,11 @@ class Totals:
         self._sums.assign_add(sums)
 
     def read(self) -> npt.NDArray[np.float64]:
-        """Return the sums so far, to be written back."""
+        """Return the sums so far, float64 (3,), to be written back."""
         return np.asarray(self._sums.numpy())
 
     def write(self, sums: npt.NDArray[np.float64]) -> None:
-        """Go on from what read() gave."""
+        """Go on from what read() gave, float64 (3,)."""
         self._sums.assign(sums)
 
     def means(self) -> tuple[float, float]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import tensorflow as tf
 
 from bcclone.errors import UserError
-from bcclone.train.history import EpochFigures
+from bcclone.history import EpochFigures
 
 
 class TensorBoard:
@@ -24,9 +23,7 @@ class TensorBoard:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._try(self._writer.close)
 
     def wrote_step(self, step: int, loss: float, learning_rate: float) -> None:

@@ -1,4 +1,4 @@
-"""Colours, text and shapes for the parts of an overlay, drawn into RGB pictures in place."""
+"""Colours, text and shapes for the parts of an overlay, drawn in place into pictures, RGB uint8 (height, width, 3)."""
 
 from functools import lru_cache
 

@@ -37,7 +37,7 @@ class Facts:
 
 
 def time_frames(frames: Frames) -> Seconds:
-    """Return when each frame was taken: of a simulated drive by its own clock, which need not be the wall's."""
+    """Return when each frame was taken, (frames,): of a simulated drive by its own clock, not the wall's."""
     return _seconds(frames, read_trace(frames.folder))
 
 

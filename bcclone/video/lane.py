@@ -28,7 +28,7 @@ class Onlooker(Protocol):
         """Return the steering, -1 to 1, for the next frame of a drive, RGB uint8 (height, width, 3)."""
 
     def mask(self, frame: Image) -> Mask:
-        """Return which pixels of a frame decided."""
+        """Return which pixels of a frame, RGB uint8 (height, width, 3), decided: float32 (height, width), 0 to 1."""
 
     def forget(self) -> None:
         """Begin anew: the next frame does not follow on the last one."""
@@ -69,9 +69,9 @@ class Lane:
         return len(self.frames.names)
 
     def pictures(self, places: Sequence[int], hold: bool) -> Iterator[Image | None]:
-        """Yield the picture of each of these frames, which do not go back; one that is repeated is drawn once.
+        """Yield the picture, RGB uint8 (height, width, 3), of each of these frames, which do not go back.
 
-        hold: the one before stands for a frame that is broken, else None does.
+        One that is repeated is drawn once. hold: the one before stands for a frame that is broken, else None does.
         """
         picture: Image | None = None
         watch = _Watch(self.frames, self.facts, self.onlooker)
@@ -88,7 +88,7 @@ class Lane:
                 yield picture
 
     def blank(self) -> Image:
-        """Return the picture of a frame that is not there."""
+        """Return the picture, RGB uint8 (height, width, 3), of a frame that is not there."""
         width, height = self.frames.size
         return self.look.draw(np.zeros((height, width, 3), np.uint8), Moment(0.0))
 

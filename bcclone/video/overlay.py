@@ -49,8 +49,10 @@ class Overlay:
 
 
 def make_overlay(name: str, width: int, facts: Facts, size: tuple[int, int], model: bool) -> Overlay:
-    """Return the overlay of a run that has room for what its facts know. size: width and height of its frames;
-    model: whether a model is asked, too."""
+    """Return the overlay of a run that has room for what its facts know; raises UserError for an unknown track.
+
+    size: width and height of its frames, pixels; model: whether a model is asked, too.
+    """
     road_half_m, track_map = None, None
     if facts.track is not None and facts.places is not None:
         from bcclone.simulator.track import ROADS, load_track
@@ -92,7 +94,7 @@ def moment_of(facts: Facts, place: int) -> Moment:
 
 
 def beside(left: Image, right: Image) -> Image:
-    """Return two pictures in one, the lower one filled up below, with a gap between them."""
+    """Return two pictures, RGB uint8 (height, width, 3), in one, the lower one filled up below, with a gap between."""
     height = max(len(left), len(right))
     gap = np.full((height, 4, 3), GROUND, np.uint8)
 

@@ -1,4 +1,7 @@
-"""When each frame was taken, and what of it a clip shows -> the frame of each of its pictures. Pure functions."""
+"""When each frame was taken, and what of it a clip shows -> the frame of each of its pictures. Pure functions.
+
+Times are seconds, float64 (frames,) or (pictures,); places: int64, the numbers of frames, of the same form.
+"""
 
 import math
 from collections.abc import Sequence

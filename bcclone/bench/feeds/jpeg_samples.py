@@ -1,5 +1,6 @@
 """Store -> its training samples as the JPEG files that it was made of, for those who feed from files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from bcclone.decode import read_frame
 from bcclone.images import Image, Preprocessing
 from bcclone.recording import CAMERAS, ImageIndex
+from bcclone.samples import NO_FRAME, RowTable
 from bcclone.store import Store
 
 
@@ -48,11 +50,16 @@ def _files(store: Store) -> npt.NDArray[np.object_]:
     files = np.empty(len(store.frames), object)
     for number, recording in enumerate(store.recordings):
         index = ImageIndex(Path(recording["path"]))
-        rows = store.rows[store.rows["recording"] == number]
-        for camera in CAMERAS:
-            for frame, name in zip(rows[f"frame_{camera}"].tolist(), rows[camera].tolist(), strict=True):
-                if frame >= 0:
-                    files[frame] = index.find(name.decode())
+        for frame, name in _named_frames(store.rows[store.rows["recording"] == number]):
+            files[frame] = index.find(name)
     if any(file is None for file in files):
         raise RecordingGone(f"the recording {store.recordings[0]['path']} that {store.path} was made of has no images")
     return files
+
+
+def _named_frames(rows: RowTable) -> Iterator[tuple[int, str]]:
+    """Yield the number of each frame of these rows, and its image's name in the log."""
+    for camera in CAMERAS:
+        there = rows[rows[f"frame_{camera}"] != NO_FRAME]
+        for frame, name in zip(there[f"frame_{camera}"].tolist(), there[camera].tolist(), strict=True):
+            yield frame, name.decode()

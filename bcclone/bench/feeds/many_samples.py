@@ -12,6 +12,7 @@ import pandas as pd
 from bcclone.bench import Measure
 from bcclone.bench.feeds.alone import alone
 from bcclone.bench.feeds.meter import used_memory
+from bcclone.feed.feed import Feed
 from bcclone.feed.opening import open_feed
 from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.samples import SAMPLE, SampleSettings, sample_parts
@@ -61,15 +62,21 @@ def measure_table_memory(path: Path) -> TableMemory:
     """Open a store and run an epoch of the feed in this process, which should be a fresh one."""
     before = used_memory()
     with Store(path) as store, open_feed(store, FeedSettings(feed=_FEED), DrawSettings(_BATCH)) as feed:
-        samples, most = 0, 0.0
-        with feed.epoch(1) as batches:
-            for number, batch in enumerate(batches):
-                samples += len(batch.images)
-                if number % 1000 == 0:
-                    most = max(most, used_memory().anonymous_mb or 0.0)
-            most = max(most, used_memory().anonymous_mb or 0.0)
+        samples, most = _run_epoch(feed)
         table = store.samples.nbytes / len(store.samples)
         return TableMemory(samples, most - (before.anonymous_mb or 0.0), table)
+
+
+def _run_epoch(feed: Feed) -> tuple[int, float]:
+    """Return how many samples came, and how many MB this process had of its own at most."""
+    samples, most = 0, 0.0
+    with feed.epoch(1) as batches:
+        for number, batch in enumerate(batches):
+            samples += len(batch.images)
+            if number % 1000 == 0:
+                most = max(most, used_memory().anonymous_mb or 0.0)
+        most = max(most, used_memory().anonymous_mb or 0.0)
+    return samples, most
 
 
 def judge_tables(few: TableMemory, many: TableMemory) -> list[Measure]:

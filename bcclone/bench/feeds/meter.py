@@ -2,13 +2,10 @@
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-
-Taken = Callable[[int], bool]  # told of a batch's size; False: enough
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
 """What every contestant is told; each is a module with `deliver(race, taken)`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.bench.feeds.meter import Taken
-
-__all__ = ["Race", "Taken"]
+Taken = Callable[[int], bool]  # told of a batch's size; False: enough
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 import itertools
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.bench.feeds.jpeg_samples import jpeg_samples
 from bcclone.bench.feeds.race import Race, Taken
@@ -26,13 +28,19 @@ def gather(race: Race, taken: Taken) -> None:
         frames = store.frames.reshape(len(store.frames), -1)
         size = min(race.batch_size, len(frames))
         batch = Buffers(size, store.frames.shape[1:], kept=1).take(size).reshape(size, -1)  # placed as well as ours
-        random = np.random.default_rng(race.seed)
-        for _ in itertools.count():
-            order = random.permutation(len(frames))
-            for start in range(0, len(order) - size + 1, size):
-                np.take(frames, order[start : start + size], axis=0, out=batch, mode="clip")
-                if not taken(size):
-                    return
+        for places in _random_places(len(frames), size, race.seed):
+            np.take(frames, places, axis=0, out=batch, mode="clip")
+            if not taken(size):
+                return
+
+
+def _random_places(count: int, size: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield whole batches of 0 ... count - 1 in random order, again and again: int64 (size,)."""
+    random = np.random.default_rng(seed)
+    while True:
+        order = random.permutation(count)
+        for start in range(0, count - size + 1, size):
+            yield order[start : start + size]
 
 
 def decode(race: Race, taken: Taken) -> None:

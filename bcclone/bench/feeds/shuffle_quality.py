@@ -13,7 +13,7 @@ _STRETCH_MS = 10_000
 
 @dataclass(frozen=True)
 class Drive:
-    """Of each training sample: its steering, float32, and its stretch of driving, int64, ten seconds of a clock."""
+    """Of each training sample, (samples,): its steering, -1 to 1, and the number of its ten seconds of the clock."""
 
     steering: npt.NDArray[np.float32]
     stretch: npt.NDArray[np.int64]

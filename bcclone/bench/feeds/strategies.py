@@ -1,8 +1,8 @@
 """Our own feeds as contestants."""
 
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from bcclone.bench.feeds.jpeg_samples import RecordingGone
 from bcclone.bench.feeds.race import Race, Taken
 from bcclone.errors import UserError
+from bcclone.feed.batch import Batch
+from bcclone.feed.feed import Feed
 from bcclone.feed.opening import TrainingData, open_feed
 from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.preprocess import open_in_place
@@ -20,13 +22,17 @@ from bcclone.store import Store
 def deliver(settings: FeedSettings, race: Race, taken: Taken) -> None:
     """Hand over batches, epoch after epoch, until there are enough."""
     drawn = DrawSettings(race.batch_size, race.seed)
-    with _opened(settings, race) as data, open_feed(data, settings, drawn) as feed:
-        for epoch in itertools.count(1):
-            with feed.epoch(epoch) as batches:
-                for batch in batches:
-                    _await(batch)
-                    if not taken(len(batch)):
-                        return
+    with _opened(settings, race) as data, open_feed(data, settings, drawn) as feed, closing(_batches(feed)) as batches:
+        for batch in batches:
+            _await(batch)
+            if not taken(len(batch)):
+                return
+
+
+def _batches(feed: Feed) -> Generator[Batch]:
+    for epoch in itertools.count(1):
+        with feed.epoch(epoch) as batches:
+            yield from batches
 
 
 @contextmanager

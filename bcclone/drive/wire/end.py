@@ -3,7 +3,6 @@
 import contextlib
 import signal
 import socket
-from types import TracebackType
 from typing import Self
 
 
@@ -23,9 +22,7 @@ class End:
         self._handlers = {which: signal.signal(which, lambda *_: None) for which in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.restore()
         self.socket.close()
         self._telling.close()

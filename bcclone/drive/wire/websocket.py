@@ -98,21 +98,26 @@ class Websocket:
                 self._pieces += 1
                 if self._pieces % _BREATHE_EVERY == 0:
                     self._breathe()
-                if isinstance(event, Message):
-                    if (whole := self._add(event)) is not None:
-                        return whole
-                    if self._length > self._largest:
-                        self.close(CloseReason.MESSAGE_TOO_BIG)
-                        return None
-                elif isinstance(event, CloseConnection):
-                    self._end(event)
+                if isinstance(event, Message) and (whole := self._add(event)) is not None:
+                    return whole
+                if self._ends(event):
                     return None
-                elif isinstance(event, Ping):
-                    self._send(event.response())
             data = self._read()
             if not data:
                 return None
             self._protocol.receive_data(data)
+
+    def _ends(self, event: Any) -> bool:
+        """Answer what asks for an answer; return whether the connection is at its end now."""
+        if isinstance(event, CloseConnection):
+            self._end(event)
+            return True
+        if isinstance(event, Ping):
+            self._send(event.response())
+        if self._length > self._largest:
+            self.close(CloseReason.MESSAGE_TOO_BIG)
+            return True
+        return False
 
     def _end(self, event: CloseConnection) -> None:
         """Answer the other side's goodbye, or say what it did wrong."""

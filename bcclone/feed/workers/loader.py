@@ -82,7 +82,7 @@ class Loader:
         theirs.close()
 
     def ask(self, positions: Order, slot: int) -> None:
-        """Ask for the images at these positions."""
+        """Ask for the images at these positions; raises LoaderError when the process has died."""
         self._slots.positions(slot, len(positions))[:] = positions
         try:
             self.connection.send_bytes(_REQUEST.pack(slot, len(positions)))
@@ -104,7 +104,10 @@ class Loader:
             raise error from RuntimeError(f"in a loader process:\n{trace}")
 
     def receive_images(self, images: Image) -> None:
-        """Put the images that were asked for into uint8 (count, *shape); after wait(), without slots."""
+        """Put the images that were asked for into uint8 (count, *shape); after wait(), without slots.
+
+        Raises LoaderError when the process has died.
+        """
         try:
             self.connection.recv_bytes_into(images.reshape(-1).data)
         except (EOFError, OSError):

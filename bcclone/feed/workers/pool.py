@@ -28,7 +28,7 @@ class ReadingPool:
             self._read = reader.read
 
     def submit(self, positions: Order) -> "Future[Batch]":
-        """Ask for the samples at these positions."""
+        """Ask for the samples at these positions; raises LoaderError when a worker has died."""
         try:
             with interrupts_kept_from_children():  # a request may start a process
                 return self._executor.submit(self._read, positions)

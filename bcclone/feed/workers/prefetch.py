@@ -5,7 +5,6 @@ import queue
 import threading
 import weakref
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Self
 
 from bcclone.feed.batch import Batch
@@ -36,9 +35,7 @@ class Prefetch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _end(self._thread, self._tokens)
 
     def __iter__(self) -> Self:

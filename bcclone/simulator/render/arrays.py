@@ -36,7 +36,8 @@ def blank_canvas(height: int, width: int) -> Canvas:
 
 
 class Paint(NamedTuple):
-    """What the road is drawn with. kinds, border_light: of the verge; style: the track's."""
+    """What the road is drawn with. textures: of make_textures(), (4, texels); kinds, border_light: of the verge,
+    (2, metres); bridge_start, bridge_end: metres along the track; style: the track's."""
 
     textures: Floats
     kinds: npt.NDArray[np.int64]

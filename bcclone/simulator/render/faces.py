@@ -77,7 +77,7 @@ def _face_color(face: Any, along: float, across: float, depth: float, surface: A
 
 
 @compiled(inline=True)
-def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air: Any, canvas: Any) -> None:  # noqa: PLR0913
+def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air: Any, canvas: Any) -> None:
     """Draw one face: where each pixel's ray meets its plane, within its edges."""
     axes, ahead, across = eye.axes, face[3:6], face[6:9]
     rows, columns = canvas.depths.shape

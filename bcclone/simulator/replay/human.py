@@ -50,7 +50,7 @@ class Human:
 
     @property
     def smoothed_steering(self) -> Array:
-        """Return the mean steering of each row and the four on either side, as far as there are."""
+        """Return the mean steering of each row and the four on either side, as far as there are, (rows,)."""
         ones = np.ones(_SMOOTHED_ROWS)
         sums, counts = np.convolve(self.steering, ones), np.convolve(np.ones(len(self)), ones)
         return np.asarray(sums / counts)[_SMOOTHED_ROWS // 2 :][: len(self)]

@@ -18,7 +18,7 @@ class ReplayResult:
     """What one driver came to.
 
     rides: limit in metres -> the ride with it; limit_m: the one that counts; steering: what it steers on the
-    recording's own frames, a row each, NaN where that is not known; frames: how many rows it was shown; controls: the
+    recording's own frames, (rows,), NaN where that is not known; frames: how many rows it was shown; controls: the
     same of those it is to be compared with.
     """
 

@@ -31,10 +31,13 @@ class SteersWindows(Protocol):
         """Return how its images are prepared."""
 
     def window_after(self, window: Window, image: Image) -> Window:
-        """Return the window that follows on another once this image is the newest; an empty one begins anew."""
+        """Return the window that follows on another once this image is the newest; an empty one begins anew.
+
+        image: prepared, uint8 (height, width, 3).
+        """
 
     def steer(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
-        """Return the steering for each window."""
+        """Return the steering, (windows,), -1 to 1, for each window."""
 
 
 def replay(
@@ -49,12 +52,16 @@ def replay(
     drivers = {name: _Driver(policy, human, settings) for name, policy in policies.items()}
     with Progress("replaying", len(human), "rows") as progress:
         for seen in read_seen(human.images):
-            for name, driver in drivers.items():
-                if not driver.pass_row(seen):
-                    raise UserError(f"{name}: no usable steering; is it trained, and its input whole?")
+            _pass_row(drivers, seen)
             progress.advance(1)
     controls = steer_blindly(human, settings)
     return {name: driver.result(controls) for name, driver in drivers.items()}
+
+
+def _pass_row(drivers: Mapping[str, "_Driver"], seen: Seen) -> None:
+    for name, driver in drivers.items():
+        if not driver.pass_row(seen):
+            raise UserError(f"{name}: no usable steering; is it trained, and its input whole?")
 
 
 class _Driver:

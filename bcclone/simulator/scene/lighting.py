@@ -30,7 +30,10 @@ def bake_light(heights_m: Floats, on_road: npt.NDArray[np.bool_], sun: npt.NDArr
 def add_tree_shadows(
     light: Floats, grid: Grid, trees: Iterable[tuple[float, float, float]], sun: npt.NDArray[np.float64]
 ) -> Floats:
-    """Return the light with the shadows of trees in it; trees: x, z and height in metres of each."""
+    """Return the light, float32 (side, side), with the shadows of trees in it.
+
+    trees: x, z and height in metres of each; sun: towards it, (3,), of length 1.
+    """
     shade = np.ones_like(light)
     level = max(math.hypot(sun[0], sun[2]), 1e-6)
     reach = level / sun[1]

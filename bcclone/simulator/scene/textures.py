@@ -16,7 +16,7 @@ _STONES = 32  # in a row of cobbles
 
 
 def make_textures(seed: int) -> Floats:
-    """Return the four textures, float32 (4, texels of all levels), each of mean 0 and deviation about 1."""
+    """Return the four textures, float32 (4, texels), of all levels, each of mean 0 and deviation about 1."""
     asphalt = np.exp(0.5 * tiling_noise(SIZE, seed, _FINE))  # bright grains in a dark ground
     rock = cv2.GaussianBlur(tiling_noise(SIZE, seed + 3, _EVEN), (1, 9), 0)
     return np.stack(

@@ -26,7 +26,7 @@ class Verge:
 
 
 def make_verge(track: Track, sun: npt.NDArray[np.float64]) -> Verge:
-    """Return the verge of both sides of a track."""
+    """Return the verge of both sides of a track. sun: towards it, (3,), of length 1."""
     metres = int(track.length_m) + 1
     kinds = np.zeros((2, metres), np.int64)
     if track.road.name == LAKE.name:

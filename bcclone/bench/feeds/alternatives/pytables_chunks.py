@@ -1,6 +1,5 @@
 """PyTables reading chunks in random order, each shuffled in memory, as the source design did it."""
 
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,6 +7,7 @@ import tables
 
 from bcclone.bench.feeds.race import Race, Taken
 from bcclone.images import Image
+from bcclone.samples import SampleTable
 from bcclone.store import Store
 
 _FRAMES_PER_CHUNK = 1024  # 50 MB of 128x128 frames
@@ -18,17 +18,21 @@ def deliver(race: Race, taken: Taken) -> None:
     with Store(race.store) as store:
         samples = store.samples[store.part(validation=False)]
     samples = samples[np.argsort(samples["frame"], kind="stable")]
-    random = np.random.default_rng(race.seed)
     with tables.open_file(str(race.store), "r") as file:
-        for _ in itertools.count():
-            for chunk in random.permutation(-(-file.root.frames.nrows // _FRAMES_PER_CHUNK)):
-                for images in _batches(file.root.frames, samples, int(chunk) * _FRAMES_PER_CHUNK, race, random):
-                    if not taken(len(images)):
-                        return
+        for images in _generator(file.root.frames, samples, race):
+            if not taken(len(images)):
+                return
+
+
+def _generator(dataset: tables.Array, samples: SampleTable, race: Race) -> Iterator[Image]:
+    random = np.random.default_rng(race.seed)
+    while True:
+        for chunk in random.permutation(-(-dataset.nrows // _FRAMES_PER_CHUNK)):
+            yield from _batches(dataset, samples, int(chunk) * _FRAMES_PER_CHUNK, race, random)
 
 
 def _batches(
-    dataset: tables.Array, samples: np.ndarray, first: int, race: Race, random: np.random.Generator
+    dataset: tables.Array, samples: SampleTable, first: int, race: Race, random: np.random.Generator
 ) -> Iterator[Image]:
     """Yield the batches of the chunk that begins at frame `first`."""
     begin, end = np.searchsorted(samples["frame"], [first, first + _FRAMES_PER_CHUNK])

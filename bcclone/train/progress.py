@@ -1,36 +1,9 @@
-"""What each epoch came to, and how far a training is."""
+"""How far a training is: its epochs so far, and the state of the one under way."""
 
-import csv
-import io
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True)
-class EpochFigures:
-    """One row of history.csv. val_loss and val_mae are None without validation samples; seconds: of its training."""
-
-    epoch: int
-    loss: float
-    mae: float
-    val_loss: float | None
-    val_mae: float | None
-    learning_rate: float
-    seconds: float
-    samples_per_second: float
-    data_wait_share: float
-
-    @property
-    def score(self) -> float:
-        """Return what the best epoch has least of: the validation loss, or the loss where there is none."""
-        return self.loss if self.val_loss is None else self.val_loss
-
-    @property
-    def is_finite(self) -> bool:
-        """Return False when the training has diverged."""
-        return math.isfinite(self.loss) and math.isfinite(self.score)
+from bcclone.history import EpochFigures, best_epoch
 
 
 @dataclass
@@ -56,7 +29,7 @@ class Progress:
     @property
     def best(self) -> EpochFigures:
         """Return the epoch of least validation loss; the earlier of equals."""
-        return min(self.history, key=lambda figures: figures.score)
+        return best_epoch(self.history)
 
     def kept(self, keep: str) -> EpochFigures:
         """Return the epoch whose model is kept: the "last" or the "best"."""
@@ -80,15 +53,6 @@ class Progress:
         """Read what to_json() gave; raises TypeError or KeyError for anything else."""
         history = [EpochFigures(**figures) for figures in stored["history"]]
         return cls(**{**stored, "history": history})
-
-
-def history_csv(history: Sequence[EpochFigures]) -> str:
-    """Return the table of the epochs."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(EpochFigures.__dataclass_fields__), lineterminator="\n")
-    table.writeheader()
-    table.writerows(asdict(figures) for figures in history)
-    return text.getvalue()
 
 
 def told(progress: Progress) -> str:

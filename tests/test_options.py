@@ -1,0 +1,114 @@
+"""Every option arrives: what is given on the command line is what the settings of its name say."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from bcclone.commands import load_command
+from bcclone.commands.options import (
+    actions_of,
+    add_conditions,
+    add_hardships,
+    given_conditions,
+    given_for,
+    given_hardships,
+)
+from bcclone.commands.train_options import add_training_options
+from bcclone.commands.train_settings import Wanted
+from bcclone.demo import DemoSettings
+from bcclone.drive.settings import DriveSettings
+from bcclone.samples import SampleSettings
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.expert import ExpertSettings
+from bcclone.simulator.world import WorldSettings
+
+
+def declared(add):
+    parser = argparse.ArgumentParser()
+    add(parser)
+    return parser
+
+
+def parser_of(command, *uses):
+    """Return the parser of a command, or of one of its uses."""
+    parser = declared(load_command(command).add_arguments)
+    for use in uses:
+        (of_uses,) = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+        parser = of_uses.choices[use]
+    return parser
+
+
+def named(add):
+    return [action for action in actions_of(declared(add)) if action.dest not in ("help", "settings")]
+
+
+def words_for(action):
+    """Return ways to give an option, and the value that is then to arrive."""
+    if isinstance(action, argparse.BooleanOptionalAction):
+        return [([action.option_strings[1]], False), ([action.option_strings[0]], True)]
+    if action.choices:
+        return [([action.option_strings[0], str(choice)], choice) for choice in action.choices]
+    special = {"time": ("90s", 90.0), "sun_elevation": ("20", 20.0)}
+    text, value = special.get(action.dest) or (("0.25", 0.25) if action.type is float else ("2", 2))
+    return [([action.option_strings[0], text], value)]
+
+
+def ids(action):
+    return action.dest
+
+
+@pytest.mark.parametrize("action", named(add_training_options), ids=ids)
+def test_an_option_of_the_training_reaches_its_setting(action):
+    for words, value in words_for(action):
+        wanted = Wanted.of(declared(add_training_options).parse_args(words))
+        settings = (wanted.new(), wanted.upkeep, wanted.feed("hdf5"))
+        found = [getattr(part, action.dest) for part in settings if hasattr(part, action.dest)]
+        assert found == [value]
+
+
+@pytest.mark.parametrize("action", named(add_conditions), ids=ids)
+def test_an_option_of_the_world_reaches_its_setting(action):
+    for words, value in words_for(action):
+        conditions = given_conditions(declared(add_conditions).parse_args(words))
+        assert conditions == Conditions(**{action.dest: value})
+
+
+@pytest.mark.parametrize("action", named(add_hardships), ids=ids)
+def test_an_option_that_makes_driving_harder_reaches_its_setting(action):
+    words = [action.option_strings[0], "2"]
+    settings = WorldSettings(**given_hardships(declared(add_hardships).parse_args(words)))
+    name, value = ("latency_seconds", 0.002) if action.dest == "latency_ms" else (action.dest, 2.0)
+    assert settings == WorldSettings(**{name: value})
+
+
+COMMANDS = [
+    (("preprocess",), SampleSettings, "recording"),
+    (("simulate", "record"), ExpertSettings, "folder"),
+    (("drive",), DriveSettings, None),
+    (("demo",), DemoSettings, None),
+]
+GIVEN = {
+    "cameras": ("left,center", ("left", "center")), "correction": ("0.3", 0.3), "host": ("0.0.0.0", "0.0.0.0"),
+    "token": ("secret", "secret"), "allow_from": ("127.0.0.2", ["127.0.0.2"]), "folder": ("made", Path("made")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "positional", "name"),
+    [(*command, field.name) for command in COMMANDS for field in fields(command[1])],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_every_field_of_a_commands_settings_has_its_option(words, kind, positional, name):
+    parser = parser_of(*words)
+    (action,) = [action for action in parser._actions if action.dest == name and action.option_strings]
+    if action.nargs == 0:
+        ways = [([action.option_strings[0]], action.const)]
+    elif name in GIVEN:
+        ways = [([action.option_strings[0], GIVEN[name][0]], GIVEN[name][1])]
+    else:
+        ways = words_for(action)
+    for given, value in ways:
+        arguments = parser.parse_args([*given, *filter(None, [positional])])
+        assert given_for(kind, arguments)[name] == value
