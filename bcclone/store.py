@@ -82,7 +82,7 @@ class StoreWriter:
             while left > 0:  # not through the memory map, whose pages would count as ours
                 block = source.read(min(left, _COPY_BYTES))
                 if not block:
-                    raise UserError(f"{store.path}: ends in the middle of its frames")
+                    raise UserError(f"{store.path}: was cut short while it was read; make it anew")
                 self._write(memoryview(block))
                 left -= len(block)
         self.count += len(store.frames)
@@ -172,12 +172,12 @@ class Store:
             raise UserError(
                 f"{path}: there is no such store; make one with: python preprocess.py RECORDING... -o {path}"
             )
-        if not os.access(path, os.R_OK):
-            raise UserError(f"{path}: no permission to read it")
         self.version = file_version(path)
         try:
             with h5py.File(path, "r") as file:
                 self._read(file)
+        except PermissionError:
+            raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise UserError(
                 f"{path}: not a whole store: {error}; make one with: python preprocess.py RECORDING... -o data.h5"
@@ -189,7 +189,7 @@ class Store:
             raise ValueError(f"schema version {version}, expected {SCHEMA_VERSION}")
         self.preprocessing = Preprocessing.from_json(file.attrs["preprocessing"])
         if file.attrs["preprocessing_hash"] != self.preprocessing.digest:
-            raise ValueError("the preprocessing and its hash do not belong together")
+            raise ValueError("its preprocessing and the hash of it do not belong together")
         self.content_hash = str(file.attrs["content_hash"])
         self.sample_settings: dict[str, Any] = json.loads(file.attrs["sample_settings"])
         self.recordings: list[dict[str, Any]] = [json.loads(text) for text in file["recordings"].asstr()[()]]
@@ -197,21 +197,21 @@ class Store:
         self.rows: RowTable = file["rows"][()]
         self.extras: list[str] = file["extras"].asstr()[()].tolist()
         if self.samples.dtype != SAMPLE:
-            raise ValueError("the sample table has other columns")
+            raise ValueError("its sample table has other columns")
         self.frames = self._map(file["frames"])
         if len(self.samples) and self.samples["frame"].max() >= len(self.frames):
-            raise ValueError("samples point at frames that are not there")
+            raise ValueError("its samples point at frames that are not there")
 
     def _map(self, dataset: h5py.Dataset) -> Image:
         expected = (self.preprocessing.height, self.preprocessing.width, 3)
         if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
-            raise ValueError(f"frames of shape {dataset.shape[1:]}, expected {expected}")
+            raise ValueError(f"its frames are {dataset.dtype} of shape {dataset.shape[1:]}, expected uint8 of {expected}")
         self.frames_offset = 0
         if len(dataset) == 0:
             return np.zeros(dataset.shape, np.uint8)
         offset = dataset.id.get_offset()
         if offset is None or offset + dataset.nbytes > self.path.stat().st_size:
-            raise ValueError("the frames are not all in the file")
+            raise ValueError("its frames are not all in the file")
         self.frames_offset = int(offset)
         return np.memmap(self.path, np.uint8, "r", offset, dataset.shape)
 

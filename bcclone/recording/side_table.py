@@ -37,7 +37,8 @@ class SideTable:
         except FileNotFoundError:
             return
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read: {error}; without the file {self.says} is left out") from None
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise UserError(f"{path}: cannot be read: {reason}; remove it, and {self.says} is left out") from None
         lines = text[: text.rfind("\n") + 1].splitlines()
         if lines and lines[0] + "\n" != self.header:
             raise self.fault(folder, 1, f"it is {lines[0][:60]!r}, expected {self.header.strip()!r}")
