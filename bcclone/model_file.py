@@ -136,7 +136,9 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
         raise UserError(f"{path}: {error}") from None
     except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a whole model file: {reason[:200]}; train the model anew") from None
+        raise UserError(
+            f"{path}: not a whole model file: {reason[:200]}; save it again, or train the model anew"
+        ) from None
     if own is None:
         return ForeignModel(path, found)
     loaded = ModelFile(found.model, own, training)

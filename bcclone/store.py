@@ -205,7 +205,9 @@ class Store:
     def _map(self, dataset: h5py.Dataset) -> Image:
         expected = (self.preprocessing.height, self.preprocessing.width, 3)
         if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
-            raise ValueError(f"its frames are {dataset.dtype} of shape {dataset.shape[1:]}, expected uint8 of {expected}")
+            raise ValueError(
+                f"its frames are {dataset.dtype} of shape {dataset.shape[1:]}, expected uint8 of {expected}"
+            )
         self.frames_offset = 0
         if len(dataset) == 0:
             return np.zeros(dataset.shape, np.uint8)

@@ -86,7 +86,9 @@ def take_apart(line: int, text: str) -> Fields:
         image, rest = _take_image(rest, separator, camera)
         images.append(base_name(image))
         if len(images[-1].encode()) > LONGEST_NAME:
-            raise RowError(f"the name of the {camera} image has {len(images[-1].encode())} bytes, expected at most {LONGEST_NAME}")
+            raise RowError(
+                f"the name of the {camera} image has {len(images[-1].encode())} bytes, expected at most {LONGEST_NAME}"
+            )
     spaced = separator == "," and found["space"] == " "
     numbers = _split_numbers(rest, separator, spaced)
     if len(numbers) < 4:

@@ -36,11 +36,6 @@ def changed(model, **attributes):
     return load("model.h5")
 
 
-def cut_off(untrained_model):
-    Path("model.h5").write_bytes(untrained_model.read_bytes()[:1000])
-    return load("model.h5")
-
-
 def of_no_model():
     h5py.File("model.h5", "w").close()
     return load("model.h5")
@@ -125,11 +120,14 @@ MESSAGES = [
             lambda: load("."), (".: is",)),
     Message("model_file.py", "…: there is no such model; train one with: python model.py data.h5 -o …",
             lambda: load("m.h5"), ("m.h5: there", "-o m.h5")),
-    Message("model_file.py", "(open_model) …: …", of_no_model, ("model.h5: not a model file: it holds no Keras model",)),
-    Message("model_file.py", "…: not a whole model file: …; train the model anew", cut_off, ("model.h5: ",)),
+    Message("model_file.py", "(open_model) …: …", of_no_model,
+            ("model.h5: not a model file: it holds no Keras model",)),
+    Message("model_file.py", "…: not a whole model file: …; save it again, or train the model anew",
+            lambda untrained_model: changed(untrained_model, training="{"), ("model.h5: ", "property name")),
     Message("model_file.py", "…: the network takes …, its preprocessing makes …", of_other_images,
             ("model.h5: ", "(None, 128, 64, 3)", "(None, 128, 128, 3)")),
-    Message("model_file.py", "no preprocessing is called …; known are …", lambda: load("m.h5", "mine"), ("mine", NAMED)),
+    Message("model_file.py", "no preprocessing is called …; known are …", lambda: load("m.h5", "mine"),
+            ("mine", NAMED)),
     Message("model_file.py", "(_read_preprocessing) …: …",
             lambda untrained_model: changed(untrained_model, preprocessing="{}"),
             ("model.h5: unknown preprocessing", "supported: ")),

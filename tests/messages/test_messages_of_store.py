@@ -125,7 +125,7 @@ MESSAGES = [
     Message("preprocess/plan.py", "…: names no image of the cameras chosen; choose others with --cameras",
             other_camera, ("rec/driving_log.csv: ",)),
     Message("preprocess/plan.py", "…: none of the … images can be used; looked in …", of_no_images,
-            ("rec/driving_log.csv: none of the 3 images", "rec/IMG", "the last: row 3, image 2026_01_01", "is missing")),
+            ("rec/driving_log.csv: none of the 3 images", "rec/IMG", "the last: row 3, image 2026", "is missing")),
     Message("preprocess/plan.py", "… rows and … images cannot be used, more than …; mend the recording, or go on "
             "without them with --allow-skips:\n…", of_many_bad_rows,
             ("3 rows and 0 images", "more than 5%", "rec/driving_log.csv, row 4: steering is 25, expected -1 to 1")),
