@@ -19,7 +19,7 @@ from bcclone.preprocess import open_in_place
 from bcclone.samples import SampleSettings
 from bcclone.store import Store
 from tests.messages.made import IMAGE, make_recording
-from tests.messages.told import Message, run_command
+from tests.messages.told import Message, run_command, tabled
 from tests.test_feed_workers import Faulty, feed_of, fetchers
 from tests.test_store import some_frames, write_store
 
@@ -123,6 +123,6 @@ MESSAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=str)
+@pytest.mark.parametrize("message", tabled(MESSAGES))
 def test_the_message_comes_from_its_place(message, request):
     message.check(request)

@@ -10,7 +10,7 @@ from bcclone.decode import read_frame
 from bcclone.images import Preprocessing, decode_jpeg, encode_jpeg
 from bcclone.video import ClipSettings, make_clip
 from tests import old_models
-from tests.messages.told import Message, run_command
+from tests.messages.told import Message, run_command, tabled
 from tests.video_runs import name_of
 
 WHOLE = Preprocessing(width=320, height=160)
@@ -169,6 +169,6 @@ MESSAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=str)
+@pytest.mark.parametrize("message", tabled(MESSAGES))
 def test_the_message_comes_from_its_place(message, request):
     message.check(request)

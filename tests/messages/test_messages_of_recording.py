@@ -8,7 +8,7 @@ from bcclone.recording import Row, find_log, find_logs, read_log, time_of
 from bcclone.recording.beside import read_answers
 from bcclone.recording.decimal_comma import resolve
 from bcclone.recording.dialect import take_apart
-from tests.messages.told import Message
+from tests.messages.told import Message, tabled
 
 ROW = "center_2019_03_07_20_01_33_184.jpg,left.jpg,right.jpg,0,1,0,30\n"
 LATER_ROW = ROW.replace("184.jpg", "284.jpg")
@@ -121,6 +121,6 @@ MESSAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=str)
+@pytest.mark.parametrize("message", tabled(MESSAGES))
 def test_the_message_comes_from_its_place(message, request):
     message.check(request)

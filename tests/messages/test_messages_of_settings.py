@@ -15,7 +15,7 @@ from bcclone.simulator.expert import ExpertSettings
 from bcclone.simulator.replay.ride import Ride
 from bcclone.train.settings import TrainSettings, UpkeepSettings, parse_duration
 from bcclone.video import ClipSettings
-from tests.messages.told import Message, run_command
+from tests.messages.told import Message, run_command, tabled
 
 
 def told(room, template, *line, tells):
@@ -127,6 +127,6 @@ MESSAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=str)
+@pytest.mark.parametrize("message", tabled(MESSAGES))
 def test_the_message_comes_from_its_place(message, request):
     message.check(request)

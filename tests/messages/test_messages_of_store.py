@@ -11,7 +11,7 @@ from bcclone.atomic import check_output
 from bcclone.samples import SAMPLE
 from bcclone.store import Store, StoreWriter
 from tests.messages.made import DRIVEN, as_anybody, make_recording
-from tests.messages.told import Message, run_command
+from tests.messages.told import Message, run_command, tabled
 from tests.test_store import PREPROCESSING, change, some_frames, write_store
 
 PLACE = Path("data.h5")
@@ -153,6 +153,6 @@ MESSAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=str)
+@pytest.mark.parametrize("message", tabled(MESSAGES))
 def test_the_message_comes_from_its_place(message, request):
     message.check(request)

@@ -1,4 +1,4 @@
-"""train, model.py: settings files, runs that are resumed, models that are trained on, and trainings that cannot go on."""
+"""train, model.py: settings files, runs that are resumed, models to train on, and trainings that cannot go on."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ from bcclone.train.run_folder import Plan, RunFolder
 from bcclone.train.settings import TrainSettings
 from tests import old_models
 from tests.messages.made import make_recording
-from tests.messages.told import Message, run_command
+from tests.messages.told import Message, run_command, tabled
 
 SMALL = ("--epochs", 1, "--feed", "memory", "--no-plots", "--no-augment")
 
@@ -194,6 +194,6 @@ MESSAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=str)
+@pytest.mark.parametrize("message", tabled(MESSAGES))
 def test_the_message_comes_from_its_place(message, request):
     message.check(request)

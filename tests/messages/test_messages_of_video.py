@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.video import ClipSettings
 from bcclone.video.encode import encode
-from tests.messages.told import Message, run_command
+from tests.messages.told import Message, run_command, tabled
 from tests.video_runs import make_known_run, make_run, name_of
 
 
@@ -72,6 +72,6 @@ MESSAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=str)
+@pytest.mark.parametrize("message", tabled(MESSAGES))
 def test_the_message_comes_from_its_place(message, request):
     message.check(request)

@@ -4,10 +4,12 @@ import contextlib
 import inspect
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+import pytest
 
 from bcclone.cli import make_parser
 from bcclone.commands import load_command
@@ -19,7 +21,7 @@ PACKAGE = str(ROOT / "bcclone") + os.sep
 
 @dataclass(frozen=True)
 class Message:
-    """One message. room, template: those of its site; tells: what the user reads of this very case.
+    """One message. room, template: those of its site; tells: what the user reads of this very case; slow: for long.
 
     provoke: makes the mistake in an empty current folder; its parameters are fixtures. It ends with the error, or
     returns what another process said of it.
@@ -29,6 +31,7 @@ class Message:
     template: str
     provoke: Callable[..., Any]
     tells: tuple[str, ...] = ()
+    slow: bool = False
 
     def __str__(self) -> str:
         return f"{self.room}: {self.template}"[:70]
@@ -47,6 +50,11 @@ class Message:
             assert words in said
         for of_ours in ("Traceback", "[Errno", "Error(", "<class", "<function", " object at 0x"):
             assert of_ours not in said
+
+
+def tabled(messages: Sequence[Message]) -> list[Any]:
+    """Return the parameters of a test that checks each of them."""
+    return [pytest.param(one, id=str(one), marks=[pytest.mark.slow] * one.slow) for one in messages]
 
 
 @cache
