@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.augment.settings import AugmentSettings
-from bcclone.commands.options import add_output_options, add_preprocess, print_json, say
+from bcclone.commands.options import add_output_options, add_preprocess, make_folder, print_json, say
 from bcclone.commands.training_data import opened
-from bcclone.errors import UserError
 
 if TYPE_CHECKING:
     from bcclone.feed.opening import TrainingData
@@ -60,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     history = read_history(run_folder / "history.csv") if run_folder else []
     with _opened(arguments.data) as data:
         _note_other_samples(file, data)
-        _make(folder)
+        make_folder(folder)
         share = _zero_share(file) if arguments.zero_share is None else arguments.zero_share
         subject = Subject(file, data, history, arguments.seed, share, _augment(file))
         pictures = draw_all(subject, folder, arguments.only)
@@ -113,13 +112,6 @@ def _augment(file: "ModelFile") -> AugmentSettings:
     settings = file.training.get("settings", {})
     names = [field.name for field in fields(AugmentSettings)]
     return AugmentSettings(**({"augment": False} | {name: settings[name] for name in names if name in settings}))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose another --output") from None
 
 
 def _show(pictures: "list[Picture]", folder: Path, as_json: bool) -> None:

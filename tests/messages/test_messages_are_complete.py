@@ -7,6 +7,11 @@ from importlib import import_module
 import tests.messages
 from tests.messages.sites import find_sites
 
+NOT_PROVOKED = {
+    ("bench/feeds/alone.py", "… gave no answer within … s"): "it is said after ten minutes",
+    ("feed/tensors.py", "… GB of frames do not fit on …; take --feed hdf5-shuffle"): "only a GPU says that it is full",
+}
+
 
 def table():
     names = [module.name for module in pkgutil.iter_modules(tests.messages.__path__)]
@@ -15,7 +20,7 @@ def table():
 
 
 def test_every_message_of_the_code_is_provoked_and_no_other():
-    sites = {(site.room, site.template) for site in find_sites()}
+    sites = {(site.room, site.template) for site in find_sites()} - NOT_PROVOKED.keys()
     assert sites - table() == set(), "these have no provocation"
     assert table() - sites == set(), "these are in the table only"
 

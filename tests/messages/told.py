@@ -2,8 +2,8 @@
 
 import contextlib
 import inspect
-import io
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +13,7 @@ import pytest
 
 from bcclone.cli import make_parser
 from bcclone.commands import load_command
+from bcclone.errors import UserError
 from tests.conftest import ROOT
 from tests.messages.sites import Site, find_sites
 
@@ -64,22 +65,30 @@ def known_sites() -> dict[tuple[str, str], Site]:
 
 
 def run_command(name: str, *line: object) -> int:
-    """Run a command as bcclone.cli does, but let its error out."""
+    """Run a command as bcclone.cli does, but let its error out: one that cli.run() tells without a traceback."""
     command = load_command(name)
-    code: int = command.run(make_parser(command, f"bcclone {name}").parse_args([str(word) for word in line]))
+    try:
+        code: int = command.run(make_parser(command, f"bcclone {name}").parse_args([str(word) for word in line]))
+    except UserError:
+        raise
+    except Exception as error:
+        raise AssertionError("cli.run() would call it a fault of bcclone's own") from error
     return code
 
 
 def _outcome(provoke: Callable[..., Any], arguments: list[Any]) -> tuple[str, list[BaseException]]:
     """Return what the user reads, and the errors that led to it; none when another process said it."""
-    told = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(told):
-            said = provoke(*arguments)
-    except SystemExit as end:
-        return told.getvalue(), list(_chain(end))
-    except Exception as error:
-        return str(error), list(_chain(error))
+    with tempfile.TemporaryFile("w+") as told:  # a real one, which processes can be given, too
+        try:
+            with contextlib.redirect_stderr(told):
+                said = provoke(*arguments)
+        except SystemExit as end:
+            told.seek(0)
+            return told.read(), list(_chain(end))
+        except AssertionError:
+            raise
+        except Exception as error:
+            return str(error), list(_chain(error))
     assert isinstance(said, str), "nothing was refused"
     return said, []
 

@@ -54,5 +54,7 @@ def _files(store: Store) -> npt.NDArray[np.object_]:
                 if frame >= 0:
                     files[frame] = index.find(name.decode())
     if any(file is None for file in files):
-        raise RecordingGone(f"the recording {store.recordings[0]['path']} that {store.path} was made of has no images")
+        raise RecordingGone(
+            f"the recording {store.recordings[0]['path']} that {store.path} was made of has no images; put them back"
+        )
     return files
