@@ -122,8 +122,9 @@ class Preprocessing:
             if set(stored) != set(json.loads(definition.to_json())):
                 raise ValueError("its fields are others")
         except (ValueError, TypeError, RecursionError) as error:
+            reason = error if isinstance(error, ValueError) else "its fields are of another kind, or others"
             raise PreprocessingMismatch(
-                f"unknown preprocessing ({error})\n  stored:    {text}\n  supported: {cls().to_json()}"
+                f"unknown preprocessing ({reason})\n  stored:    {text}\n  supported: {cls().to_json()}"
             ) from None
         return definition
 

@@ -179,8 +179,9 @@ class Store:
         except PermissionError:
             raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
         except (OSError, KeyError, ValueError, TypeError) as error:
+            reason = error.args[0] if isinstance(error, KeyError) else error
             raise UserError(
-                f"{path}: not a whole store: {error}; make one with: python preprocess.py RECORDING... -o data.h5"
+                f"{path}: not a whole store: {reason}; make one with: python preprocess.py RECORDING... -o data.h5"
             ) from None
 
     def _read(self, file: h5py.File) -> None:

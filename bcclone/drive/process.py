@@ -72,7 +72,12 @@ def _port(process: subprocess.Popen[bytes], said: IO[str], start_seconds: float)
             return int(listening[1])
         if ended:
             _, mark, error = output.rpartition("error: ")
-            raise UserError(error.strip() if mark else f"the drive server ended with exit code {process.returncode}")
+            if mark:
+                raise UserError(error.strip())
+            raise UserError(
+                f"the drive server ended with exit code {process.returncode}; start it by itself to see why: python "
+                "drive.py MODEL"
+            )
         time.sleep(_POLL_SECONDS)
     raise UserError(
         f"the drive server does not listen after {start_seconds:g} s; try again on a machine with less to do"

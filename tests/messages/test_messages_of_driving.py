@@ -81,7 +81,7 @@ MESSAGES = [
     Message("drive/server.py", "port … of … is in use, perhaps by another drive.py; end that, or choose another --port "
             "(the simulator itself always connects to 4567)", listen_twice, ("of 127.0.0.1",)),
     Message("drive/server.py", "cannot listen on …:…: …; choose another --host or --port",
-            lambda: listen("192.0.2.1", 4567), ("192.0.2.1:4567: Cannot assign",)),
+            lambda: listen("192.0.2.1", 4567), ("192.0.2.1:4567: Cannot assign requested address; choose",)),
     Message("simulator/record.py", "… is not an empty folder; choose another one to record into",
             lambda: recorded_into(make_recording("rec")), ("rec is",)),
     Message("simulator/record.py", "…: cannot record there: …; choose another folder",

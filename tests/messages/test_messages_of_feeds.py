@@ -106,9 +106,9 @@ MESSAGES = [
             "hdf5-chunks, which needs little", larger_than_memory, ("data.h5: its frames take 3840.0 GB",)),
     Message("feed/opening.py", "…: all of its steering is 0; without --zero-share it can be trained on",
             lambda: open_feed(store("0,0.3,0,12"), FeedSettings(), DrawSettings(1, zero_share=0.1)), ("data.h5: ",)),
-    Message("feed/selection.py", "no … rows of one episode in sequence are all for training; take a smaller "
+    Message("feed/selection.py", "…: no … rows of one episode in sequence are all for training; take a smaller "
             "--seq-length, or a store with --split blocks (a random split tears the rows apart) and all of its images",
-            lambda: describe_windows(store(), 20), ("no 20 rows",)),
+            lambda: describe_windows(store(), 20), ("data.h5: no 20 rows",)),
     Message("feed/source.py", "…: the store has been written anew, or is gone, since training began; train anew",
             written_anew, ("data.h5: ",)),
     Message("feed/source.py", "…: the image cannot be used: …; preprocess.py makes a store that leaves such images "

@@ -114,7 +114,7 @@ MESSAGES = [
     Message("commands/preprocess.py", "--preprocess … says the size, too; leave out --size",
             lambda: preprocess("rec", "--preprocess", "carnd-128-rgb", "--size", 64), ("carnd-128-rgb",)),
     Message("commands/preprocess.py", "… was made with other options; leave them out to add to it alike, or make a new "
-            "store:\n  stored: … …\n  given:  … …", added_otherwise, ("data.h5 was", "width=16", "width=8")),
+            "store:…", added_otherwise, ("data.h5 was", "width: 16, and 8 is given")),
     Message("commands/preprocess.py", "…, expected a number or auto",
             lambda: preprocess("rec", "--correction", "much"), ("--correction: 'much'",)),
     Message("commands/preprocess.py", "…, expected a number of pixels or WIDTHxHEIGHT",

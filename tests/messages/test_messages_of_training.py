@@ -123,11 +123,12 @@ def without_tensorboard(untrained_model, monkeypatch):
 
 
 MESSAGES = [
-    Message("commands/model.py", "…: a model's name must end in .h5", lambda: model("-o", "m.keras"), ("m.keras: ",)),
+    Message("commands/model.py", "…: a model's name must end in .h5; name another -o",
+            lambda: model("-o", "m.keras"), ("m.keras: ",)),
     Message("commands/model.py", "… is the store itself; name another -o", lambda: model("x.h5", "-o", "x.h5"),
             ("x.h5 is",)),
-    Message("commands/model.py", "…: there is no such model to begin with", lambda: model("--from", "no.h5"),
-            ("no.h5: ",)),
+    Message("commands/model.py", "…: there is no such model to begin with; name another, or leave --from out",
+            lambda: model("--from", "no.h5"), ("no.h5: ",)),
     Message("commands/model.py", "… is written beside the model; copy it to another name to train with it, or change "
             "-o", lambda: model("--settings", "model.settings.toml"), ("model.settings.toml is",)),
     Message("commands/model.py", "… is a store; name another -o",
@@ -135,9 +136,8 @@ MESSAGES = [
     Message("commands/model.py", "… was not begun --from …; leave that out to resume it", not_from,
             ("runs/one was", "untrained.h5")),
     Message("commands/model.py", "… is a run of something else; resume it with the store, its content and the output "
-            "that it was begun with:\n  begun with: …\n  given:      …", lambda: resumed(output="other.h5"),
-            ("runs/one is", "other.h5", "model.h5")),
-    Message("commands/train_settings.py", "…: cannot read the settings: …",
+            "that it was begun with:…", lambda: resumed(output="other.h5"), ("runs/one is", "other.h5, and /")),
+    Message("commands/train_settings.py", "…: cannot read the settings: …; name another --settings",
             lambda: model("--settings", "no.toml"), ("no.toml: ", "No such file")),
     Message("commands/train_settings.py", "…: not a settings file: …; expected lines such as learning-rate = 0.001",
             lambda: settings(b"epochs 3"), ("mine.toml: ", "line 1")),
@@ -160,8 +160,7 @@ MESSAGES = [
             "samples in another order: leave them out to resume the run, or leave out --resume",
             lambda: resumed("--feed", "hdf5"), ("runs/one was begun with --feed hdf5-shuffle", "; --feed hdf5 ")),
     Message("commands/train_settings.py", "… was begun with other options; leave them out to resume it, or leave out "
-            "--resume:\n  begun with: …\n  given:      …", lambda: resumed("--batch-size", 5),
-            ("runs/one was", "batch_size=32", "batch_size=5")),
+            "--resume:…", lambda: resumed("--batch-size", 5), ("runs/one was", "  batch size: 32, and 5 is given")),
     Message("train/run_folder.py", "--name …, expected the name of a folder in …",
             lambda: model("--name", "../one"), ("'../one'", "in runs")),
     Message("train/run_folder.py", "…: cannot make the run folder: …; choose other --runs", without_room,

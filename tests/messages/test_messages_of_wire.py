@@ -135,7 +135,8 @@ MESSAGES = [
     Message("drive/process.py", "the drive server does not listen after … s; try again on a machine with less to do",
             lambda: start("import time; time.sleep(1)", 0.1), ("0.1 s",)),
     Message("drive/process.py", "(_port) …", lambda: start("print('error: no such model')"), ("no such model",)),
-    Message("drive/process.py", "(_port) …", lambda: start("raise SystemExit(3)"), ("ended with exit code 3",)),
+    Message("drive/process.py", "the drive server ended with exit code …; start it by itself to see why: python "
+            "drive.py MODEL", lambda: start("raise SystemExit(3)"), ("exit code 3",)),
     Message("drive/recorder.py", "… holds a run already, and is never emptied; record into …, or add to it with "
             "--append", lambda: (record(), record()), ("run holds", "run-2")),
     Message("drive/recorder.py", "…: … is no frame of a run; record into another folder",
