@@ -17,8 +17,6 @@ NOT_FOR_USERS = {
     "rebuild/": "each ends in open_model's message; tests/test_rebuild_refusals.py provokes them",
     "drive/wire/packets.py": "a packet that is refused is logged with its reason; tests/test_packets.py",
     "drive/wire/websocket.py": "a handshake that fails is answered over the wire; tests/test_websocket.py",
-    "drive/dashboard/panel.py": "the answer to a page; tests/test_dashboard.py",
-    "drive/viewer.py": "the answer to a page; tests/test_dashboard.py",
     "doctor/__init__.py": "a check of ours without its advice: a fault of ours",
     "view.py": "a view that no option can ask for: a fault of ours",
 }
@@ -45,14 +43,22 @@ class Site:
 
 
 def find_sites() -> list[Site]:
-    """Return the sites of the whole package; the rooms are paths in it."""
+    """Return the sites of the whole package and of the scripts; the rooms are their paths."""
     package = ROOT / "bcclone"
     sites = []
-    for path in sorted(package.rglob("*.py")):
-        room = path.relative_to(package).as_posix()
+    for path in sorted([*package.rglob("*.py"), *ROOT.glob("*.py")]):
+        room = path.relative_to(package if path.is_relative_to(package) else ROOT).as_posix()
         if not room.startswith(tuple(NOT_FOR_USERS)):
             sites += _sites_of(room, path.read_text())
     return sites
+
+
+def kinds_of_the_code() -> set[str]:
+    """Return the names of the errors that the package makes of its own."""
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "bcclone").rglob("*.py")]
+    kinds = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    ancestors = KINDS | {"Exception", "BaseException", "OSError", "ConnectionError", "RuntimeError"}
+    return {kind.name for kind in kinds if any(getattr(base, "id", "") in ancestors for base in kind.bases)}
 
 
 def _sites_of(room: str, code: str) -> list[Site]:

@@ -5,7 +5,7 @@ from collections import Counter
 from importlib import import_module
 
 import tests.messages
-from tests.messages.sites import find_sites
+from tests.messages.sites import KINDS, find_sites, kinds_of_the_code
 
 NOT_PROVOKED = {
     ("bench/feeds/alone.py", "… gave no answer within … s"): "it is said after ten minutes",
@@ -23,6 +23,10 @@ def test_every_message_of_the_code_is_provoked_and_no_other():
     sites = {(site.room, site.template) for site in find_sites()} - NOT_PROVOKED.keys()
     assert sites - table() == set(), "these have no provocation"
     assert table() - sites == set(), "these are in the table only"
+
+
+def test_every_kind_of_error_is_looked_for():
+    assert kinds_of_the_code() - KINDS == {"BadMarshal", "Refused"}  # of rooms that are not for users
 
 
 def test_no_two_places_of_a_file_say_the_same():

@@ -13,7 +13,7 @@ from bcclone.simulator.record import RecordingWriter
 from bcclone.simulator.replay import read_human, replay
 from bcclone.simulator.track import load_track
 from tests.drive_server import Still
-from tests.messages.made import make_recording
+from tests.messages.made import as_anybody, make_recording
 from tests.messages.told import Message, tabled
 
 
@@ -51,6 +51,23 @@ def listen_twice():
         return listen("127.0.0.1", first.getsockname()[1])
 
 
+def asked(**wanted):
+    """Set what the page of drive.py can set."""
+    from bcclone.drive.dashboard.panel import Panel
+    from tests.test_dashboard_addresses import make_cockpit
+
+    Panel(make_cockpit(), None).set(wanted)
+
+
+def asked_to_record_where_nobody_may():
+    Path().chmod(0o555)
+    try:
+        with as_anybody():
+            asked(recording=True)
+    finally:
+        Path().chmod(0o755)
+
+
 def recorded_into(folder):
     with RecordingWriter(Path(folder)):
         pass
@@ -82,6 +99,14 @@ MESSAGES = [
             "(the simulator itself always connects to 4567)", listen_twice, ("of 127.0.0.1",)),
     Message("drive/server.py", "cannot listen on …:…: …; choose another --host or --port",
             lambda: listen("192.0.2.1", 4567), ("192.0.2.1:4567: Cannot assign requested address; choose",)),
+    Message("drive/dashboard/panel.py", "expected an object with some of …", lambda: asked(),
+            ("saliency, recording, set_speed_mph, autonomous",)),
+    Message("drive/dashboard/panel.py", "… …, expected true or false", lambda: asked(autonomous=1), ("autonomous 1,",)),
+    Message("drive/dashboard/panel.py", "set speed …, expected 0 to … mph", lambda: asked(set_speed_mph=99),
+            ("99, expected 0 to 60 mph",)),
+    Message("drive/dashboard/panel.py", "(_set_recording) …", asked_to_record_where_nobody_may,
+            ("cannot record there: Permission denied; choose another folder",)),
+    Message("drive/viewer.py", "(on) …", lambda: asked(saliency=True), ("it has no convolution",)),
     Message("simulator/record.py", "… is not an empty folder; choose another one to record into",
             lambda: recorded_into(make_recording("rec")), ("rec is",)),
     Message("simulator/record.py", "…: cannot record there: …; choose another folder",
