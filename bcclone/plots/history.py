@@ -49,7 +49,7 @@ def read_history(path: Path) -> list[Epoch]:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 epochs.append(_epoch(row))
-    except (KeyError, ValueError, TypeError) as error:
+    except (csv.Error, KeyError, ValueError, TypeError) as error:
         lacks = f"it has no column {error}" if isinstance(error, KeyError) else "a number is missing, or is none"
         raise UserError(
             f"{path}: row {len(epochs) + 2}: {lacks}; it is not the history of a run: remove it, and it is left out"
