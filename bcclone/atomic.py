@@ -106,7 +106,7 @@ def check_output(path: Path, force: bool, remedy: str) -> None:
         raise UserError(f"{path} exists already; {remedy}")
     if not folder.is_dir():
         raise UserError(f"{path}: the folder {folder} does not exist; make it first, or choose another place")
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise UserError(f"{path}: no permission to write in {folder}; choose another place")
 
 

@@ -163,7 +163,9 @@ class _Notes:
             try:
                 self._commands = dict(json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError):
-                raise UserError(f"{path} is no demo's notes; remove the folder or choose another") from None
+                raise UserError(
+                    f"{path} is no demo's notes; remove the folder, or choose another with --folder"
+                ) from None
 
     def finished(self, step: Step) -> bool:
         """Return whether this very command has been run to its end."""
@@ -202,7 +204,9 @@ def _run(step: Step, notes: _Notes, quiet: bool) -> None:
             process.wait(_END_SECONDS)
             raise
     if code:
-        raise UserError(f"the demo ends here: `{step.shown}` failed (exit code {code})")
+        raise UserError(
+            f"the demo ends here: `{step.shown}` failed (exit code {code}); mend what it says, and run the demo again"
+        )
     notes.note(step, finished=True)
 
 

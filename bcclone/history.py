@@ -62,11 +62,17 @@ def history_csv(history: Sequence[EpochFigures]) -> str:
 
 def read_history(path: Path) -> list[Epoch]:
     """Read how well the epochs of a run went from its history.csv; raises UserError where it is none."""
+    epochs: list[Epoch] = []
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [_epoch(row) for row in csv.DictReader(file)]
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: not the history of a run: {error}") from None
+            for row in csv.DictReader(file):
+                epochs.append(_epoch(row))
+    except (csv.Error, KeyError, ValueError, TypeError) as error:
+        lacks = f"it has no column {error}" if isinstance(error, KeyError) else "a number is missing, or is none"
+        raise UserError(
+            f"{path}: row {len(epochs) + 2}: {lacks}; it is not the history of a run: remove it, and it is left out"
+        ) from None
+    return epochs
 
 
 def _epoch(row: dict[str, str]) -> Epoch:

@@ -22,6 +22,11 @@ _BACK = {"RGB": None, "YUV": cv2.COLOR_YUV2RGB, "BGR-YUV": cv2.COLOR_YUV2BGR}
 class BadImage(ValueError):
     """Bytes that are no usable camera frame; the text is the reason."""
 
+    @classmethod
+    def other_size(cls, width: int, height: int, expected_width: int, expected_height: int) -> Self:
+        """Return the error for an image of another size than is expected."""
+        return cls(f"{width}x{height} pixels, expected {expected_width}x{expected_height}")
+
 
 class PreprocessingMismatch(ValueError):
     """A stored preprocessing definition that this version cannot apply; the text shows both."""
@@ -65,7 +70,7 @@ class Preprocessing:
         """
         if frame.shape != (self.frame_height, self.frame_width, 3):
             height, width = frame.shape[:2]
-            raise BadImage(f"{width}x{height} pixels, expected {self.frame_width}x{self.frame_height}")
+            raise BadImage.other_size(width, height, self.frame_width, self.frame_height)
         kept = frame[self.crop_top : self.crop_bottom]
         prepared = cv2.resize(kept, (self.width, self.height), into, interpolation=cv2.INTER_LINEAR)
         return self.convert_colors(np.asarray(prepared, dtype=np.uint8), into)
@@ -120,8 +125,9 @@ class Preprocessing:
             if set(stored) != set(json.loads(definition.to_json())):
                 raise ValueError("its fields are others")
         except (ValueError, TypeError, RecursionError) as error:
+            reason = error if isinstance(error, ValueError) else "its fields are of another kind, or others"
             raise PreprocessingMismatch(
-                f"unknown preprocessing ({error})\n  stored:    {text}\n  supported: {cls().to_json()}"
+                f"unknown preprocessing ({reason})\n  stored:    {text}\n  supported: {cls().to_json()}"
             ) from None
         return definition
 
@@ -151,7 +157,7 @@ def decode_jpeg(
     try:
         found_height, found_width, _, _ = simplejpeg.decode_jpeg_header(data)
         if (found_width, found_height) != (width, height):
-            raise BadImage(f"{found_width}x{found_height} pixels, expected {width}x{height}")
+            raise BadImage.other_size(found_width, found_height, width, height)
         return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=into), dtype=np.uint8)
     except ValueError as error:
         if isinstance(error, BadImage):

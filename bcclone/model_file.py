@@ -136,13 +136,17 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
         raise UserError(f"{path}: {error}") from None
     except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a whole model file: {reason[:200]}; train the model anew") from None
+        raise UserError(
+            f"{path}: not a whole model file: {reason[:200]}; save it again, or train the model anew"
+        ) from None
     if own is None:
         return ForeignModel(path, found)
     loaded = ModelFile(found.model, own, training)
     expected = (None, *([loaded.seq_length] if loaded.seq_length > 1 else []), *_makes(own))
     if found.model.input_shape != expected:
-        raise UserError(f"{path}: the network takes {found.model.input_shape}, its preprocessing makes {expected}")
+        raise UserError(
+            f"{path}: the network takes {found.model.input_shape}, its preprocessing makes {expected}; train it anew"
+        )
     return loaded
 
 
@@ -181,10 +185,10 @@ def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessi
     try:
         preprocessing = Preprocessing.from_json(texts[_PREPROCESSING])
     except PreprocessingMismatch as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}\n  a newer bcclone may know it; or train the model anew") from None
     if texts.get(_HASH) != preprocessing.digest:
         raise UserError(
-            f"{path}: its preprocessing does not belong to the hash beside it; the file was changed:\n"
+            f"{path}: its preprocessing does not belong to the hash beside it; train the model anew:\n"
             f"  definition: {preprocessing.to_json()} (hash {preprocessing.digest})\n"
             f"  hash:       {texts.get(_HASH)}"
         )

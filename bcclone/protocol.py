@@ -59,7 +59,7 @@ def parse_telemetry(payload: Any) -> Telemetry | None:
     throttle, throttle_comma = _parse_number(payload, "throttle")
     image = payload.get("image")
     if not isinstance(image, str):
-        raise ProtocolError("telemetry without an image")
+        raise ProtocolError("telemetry without an image, expected base64 text")
     try:
         jpeg = base64.b64decode(image, validate=True)
     except ValueError:

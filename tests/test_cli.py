@@ -108,9 +108,10 @@ def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
     assert refused.stderr.startswith("error: ")
 
 
-def test_debug_adds_the_traceback_and_changes_nothing_else():
-    plain = run_script("preprocess.py", "nowhere", code=1).stderr
-    debugged = subprocess.run(command("preprocess.py", "nowhere", "--debug"), capture_output=True, text=True)
+@pytest.mark.parametrize("line", [("preprocess.py", "nowhere"), ("simulate", "replay", "nowhere")])
+def test_debug_adds_the_traceback_and_changes_nothing_else(line):
+    plain = run_script(*line, code=1).stderr
+    debugged = subprocess.run(command(*line, "--debug"), capture_output=True, text=True)
     assert debugged.returncode == 1
     assert debugged.stderr.startswith("Traceback")
     assert debugged.stderr.endswith(plain)

@@ -139,7 +139,7 @@ def test_the_command_records_and_tells_what_is_next(tmp_path):
         (("--laps", 0), "laps 0"),
         (("--speed", 99), "speed"),
         (("--light", -1), "light -1, expected 0 to 4"),
-        (("--recovery-m", "nan"), "recovery_m nan"),
+        (("--recovery-m", "nan"), "recovery m nan"),
         (("--seed", -2), "seed -2"),
     ],
 )

@@ -45,7 +45,8 @@ def _decode(files: Sequence[str]) -> None:
         try:
             simplejpeg.decode_jpeg(read_file(path), colorspace="RGB", buffer=frame)
         except (OSError, ValueError) as error:
-            raise UserError(f"{path}: {error}; measure with a recording whose images are all whole") from None
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"{path}: {reason}; measure with a recording whose images are all whole") from None
         cv2.resize(frame, (_SIDE, _SIDE), small, interpolation=cv2.INTER_LINEAR)
 
 

@@ -19,7 +19,7 @@ from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.replay import Replay
 from bcclone.simulator.track import load_track
-from bcclone.simulator.websocket import ServerGone, UnitySocket, text_frames
+from bcclone.simulator.websocket import UnitySocket, text_frames
 
 _SILENCE_SECONDS = 10.0
 
@@ -70,8 +70,8 @@ def measure_rounds(port: int, texts: Sequence[str], rounds: int, loops: int = 1,
 def _ending_in_words() -> Iterator[None]:
     try:
         yield
-    except ServerGone as error:
-        raise UserError(f"the drive server ended the connection: {error}") from None
+    except OSError as error:  # ServerGone is one
+        raise UserError(f"the drive server ended the connection: {error.strerror or error}; measure again") from None
 
 
 def _paced(rounds: int, rate: float) -> Iterator[int]:
@@ -89,4 +89,6 @@ def _await_steer(connection: UnitySocket) -> None:
             return
         if message == "2":
             connection.send_text("3")
-    raise UserError(f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s")
+    raise UserError(
+        f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; measure again on a machine with less to do"
+    )

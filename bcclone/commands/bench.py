@@ -71,7 +71,7 @@ def interrupted(arguments: argparse.Namespace) -> str:
 
 
 def _drive(arguments: argparse.Namespace) -> list[Measure]:
-    _check(arguments.rounds >= 10, f"--rounds {arguments.rounds}, expected 10 or more")
+    _check("--rounds", arguments.rounds, arguments.rounds >= 10, "10 or more")
     with _model(arguments.model) as model:
         from bcclone.bench.drive import measure_drive
         from bcclone.bench.rounds import frames_to_send
@@ -80,7 +80,7 @@ def _drive(arguments: argparse.Namespace) -> list[Measure]:
 
 
 def _soak(arguments: argparse.Namespace) -> list[Measure]:
-    _check(0 < arguments.minutes < 100_000, f"--minutes {arguments.minutes:g}, expected more than 0")
+    _check("--minutes", arguments.minutes, 0 < arguments.minutes < 100_000, "more than 0, and less than 100000")
     with _model(arguments.model) as model:
         from bcclone.bench.rounds import frames_to_send
         from bcclone.bench.soak import measure_soak
@@ -89,14 +89,14 @@ def _soak(arguments: argparse.Namespace) -> list[Measure]:
 
 
 def _preprocess(arguments: argparse.Namespace) -> list[Measure]:
-    _check(arguments.frames >= 3, f"--frames {arguments.frames}, expected 3 or more")
+    _check("--frames", arguments.frames, arguments.frames >= 3, "3 or more")
     from bcclone.bench.preprocess import measure_preprocess
 
     return measure_preprocess(arguments.recording, arguments.frames)
 
 
 def _simulator(arguments: argparse.Namespace) -> list[Measure]:
-    _check(arguments.frames >= 1, f"--frames {arguments.frames}, expected 1 or more")
+    _check("--frames", arguments.frames, arguments.frames >= 1, "1 or more")
     with _model(None) as model:
         from bcclone.bench.simulator import measure_simulator
         from bcclone.policy import load_policy
@@ -105,17 +105,17 @@ def _simulator(arguments: argparse.Namespace) -> list[Measure]:
 
 
 def _video(arguments: argparse.Namespace) -> list[Measure]:
-    _check(1 <= arguments.seconds <= 600, f"--seconds {arguments.seconds:g}, expected 1 to 600")
-    _check(arguments.rounds >= 1, f"--rounds {arguments.rounds}, expected 1 or more")
+    _check("--seconds", arguments.seconds, 1 <= arguments.seconds <= 600, "1 to 600")
+    _check("--rounds", arguments.rounds, arguments.rounds >= 1, "1 or more")
     with _model(arguments.model) as model:
         from bcclone.bench.video import measure_video
 
         return measure_video(model, arguments.seconds, arguments.rounds)
 
 
-def _check(right: bool, text: str) -> None:
+def _check(option: str, value: float, right: bool, expected: str) -> None:
     if not right:
-        raise UserError(text)
+        raise UserError(f"{option} {value:g}, expected {expected}")
 
 
 @contextmanager

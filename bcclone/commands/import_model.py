@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Import the model; return the exit code. Raises UserError."""
     old, output = arguments.old, arguments.output
     if output.suffix != ".h5":
-        raise UserError(f"{output}: a model's name must end in .h5")
+        raise UserError(f"{output}: a model's name must end in .h5; name another -o")
     if old.exists() and output.exists() and old.samefile(output):
         raise UserError(f"{output} is the model to import; name another -o")
     atomic.check_output(output, arguments.force, "write over it with --force, or name another -o")

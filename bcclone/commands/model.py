@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone import atomic
-from bcclone.commands.options import add_output_options, as_before, print_json, say
+from bcclone.commands.options import add_output_options, as_before, differences, print_json, say
 from bcclone.commands.train_options import add_training_options
 from bcclone.commands.train_settings import Wanted, resolved
 from bcclone.commands.training_data import opened
@@ -200,7 +200,7 @@ def _explain_no_run(arguments: argparse.Namespace, task: Task) -> None:
     if found:
         raise UserError(
             f"{arguments.runs / arguments.name} is a run of something else; resume it with the store, its content and "
-            f"the output that it was begun with:\n  begun with: {found}\n  given:      {task}"
+            f"the output that it was begun with:{differences(found, task)}"
         )
     say(f"note: {arguments.runs} holds no run of {task.store}, as it is now, for {arguments.output}; starting afresh")
 
@@ -222,11 +222,11 @@ def _check_names(arguments: argparse.Namespace) -> None:
     if arguments.name is not None:
         check_name(arguments.runs, arguments.name)
     if arguments.output.suffix != ".h5":
-        raise UserError(f"{arguments.output}: a model's name must end in .h5")
+        raise UserError(f"{arguments.output}: a model's name must end in .h5; name another -o")
     if arguments.output.resolve() in [Path(path).resolve() for path in arguments.data]:
         raise UserError(f"{arguments.output} is the store itself; name another -o")
     if arguments.start and not arguments.start.is_file():
-        raise UserError(f"{arguments.start}: there is no such model to begin with")
+        raise UserError(f"{arguments.start}: there is no such model to begin with; name another, or leave --from out")
     beside = settings_beside(arguments.output)
     if arguments.settings and arguments.settings.resolve() == beside.resolve():
         raise UserError(f"{beside} is written beside the model; copy it to another name to train with it, or change -o")

@@ -8,7 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone.commands.options import PRESET_NAMES, add_output_options, as_before, build, given_for, print_json, say
+from bcclone.commands.options import (
+    PRESET_NAMES,
+    add_output_options,
+    as_before,
+    build,
+    differences,
+    given_for,
+    print_json,
+    say,
+)
 from bcclone.errors import UserError
 
 if TYPE_CHECKING:
@@ -162,8 +171,8 @@ def _shape(arguments: argparse.Namespace) -> tuple[Any, Any]:
     samples = build(replace, base[1], **given_for(SampleSettings, arguments))
     if adding and (preprocessing, samples) != base:
         raise UserError(
-            f"{arguments.output} was made with other options; leave them out to add to it alike, "
-            f"or make a new store:\n  stored: {base[0]} {base[1]}\n  given:  {preprocessing} {samples}"
+            f"{arguments.output} was made with other options; leave them out to add to it alike, or make a new store:"
+            f"{differences(base[0], preprocessing)}{differences(base[1], samples)}"
         )
     return preprocessing, samples
 

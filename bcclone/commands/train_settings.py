@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bcclone.commands.options import build, given
+from bcclone.commands.options import build, differences, given
 from bcclone.commands.train_options import parse_gpus
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
@@ -70,8 +70,8 @@ class Wanted:
         wanted: TrainSettings = build(replace, stored, **self._of(_TRAIN))
         if any(value != getattr(stored, name) for name, value in asdict(wanted).items() if name not in _LIMITS):
             raise UserError(
-                f"{folder.path} was begun with other options; leave them out to resume it, or leave out --resume:\n"
-                f"  begun with: {stored}\n  given:      {wanted}"
+                f"{folder.path} was begun with other options; leave them out to resume it, or leave out --resume:"
+                f"{differences(stored, wanted)}"
             )
         return wanted
 
@@ -87,7 +87,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         stored = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UserError(f"{path}: cannot read the settings: {error.strerror}") from None
+        raise UserError(f"{path}: cannot read the settings: {error.strerror}; name another --settings") from None
     except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8
         raise UserError(f"{path}: not a settings file: {error}; expected lines such as learning-rate = 0.001") from None
     values: dict[str, Any] = {}

@@ -29,17 +29,22 @@ class Served:
 
 
 @contextmanager
-def served(arguments: Sequence[object], program: Sequence[str] = ("-m", "bcclone", "drive")) -> Iterator[Served]:
+def served(
+    arguments: Sequence[object],
+    program: Sequence[str] = ("-m", "bcclone", "drive"),
+    start_seconds: float = _START_SECONDS,
+) -> Iterator[Served]:
     """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.
 
     It ends, too, when this process is killed. What it says at its end goes to standard error. Raises UserError with
-    its own words when it ends before it listens. program: another one that takes the same options.
+    its own words when it ends before it listens. program: another one that takes the same options; start_seconds: how
+    long it may take until it listens.
     """
     command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
     with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=said)
         try:
-            yield Served(_port(process, said), process.pid)
+            yield Served(_port(process, said, start_seconds), process.pid)
         finally:
             _end(process)
             _, _, after = _output(said).partition(_CONNECTED)
@@ -57,9 +62,9 @@ def end_with_stdin() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _port(process: subprocess.Popen[bytes], said: IO[str]) -> int:
+def _port(process: subprocess.Popen[bytes], said: IO[str], start_seconds: float) -> int:
     """Wait until the server listens and return its port."""
-    until = time.monotonic() + _START_SECONDS
+    until = time.monotonic() + start_seconds
     while time.monotonic() < until:
         ended = process.poll() is not None
         output = _output(said)
@@ -67,9 +72,16 @@ def _port(process: subprocess.Popen[bytes], said: IO[str]) -> int:
             return int(listening[1])
         if ended:
             _, mark, error = output.rpartition("error: ")
-            raise UserError(error.strip() if mark else f"the drive server ended with exit code {process.returncode}")
+            if mark:
+                raise UserError(error.strip())
+            raise UserError(
+                f"the drive server ended with exit code {process.returncode}; start it by itself to see why: python "
+                "drive.py MODEL"
+            )
         time.sleep(_POLL_SECONDS)
-    raise UserError(f"the drive server does not listen after {_START_SECONDS:.0f} s")
+    raise UserError(
+        f"the drive server does not listen after {start_seconds:g} s; try again on a machine with less to do"
+    )
 
 
 def _output(said: IO[str]) -> str:

@@ -37,9 +37,8 @@ def listen(host: str, port: int) -> socket.socket:
                 f"port {port} of {host} is in use, perhaps by another drive.py; end that, or choose another --port "
                 "(the simulator itself always connects to 4567)"
             ) from None
-        raise UserError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port"
-        ) from None
+        reason = str(error.strerror or error).partition(" (while")[0]  # Python adds the address
+        raise UserError(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port") from None
 
 
 def _allow_files() -> None:

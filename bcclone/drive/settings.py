@@ -30,9 +30,10 @@ class DriveSettings:
             raise ValueError(f"port {self.port}, expected 0 to 65535")
         for name in ("speed_mph", "min_speed_mph"):
             if not 0 <= getattr(self, name) <= HIGHEST_SPEED_MPH:
-                raise ValueError(f"speed {getattr(self, name):g} mph, expected 0 to {HIGHEST_SPEED_MPH:g}")
+                called = name.removesuffix("_mph").replace("_", " ")
+                raise ValueError(f"{called} {getattr(self, name):g} mph, expected 0 to {HIGHEST_SPEED_MPH:g}")
         if not 0 <= self.max_latency_ms < float("inf"):
-            raise ValueError(f"latency {self.max_latency_ms:g} ms, expected 0 or more")
+            raise ValueError(f"max latency {self.max_latency_ms:g} ms, expected 0 or more")
         for address in self.allow_from:
             _check_address(address)
         if not (self.token or is_this_machine(self.host)):

@@ -1,6 +1,7 @@
 """Samples -> those of one side of the split that are fed: single frames, or windows of consecutive ones."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,10 @@ from bcclone.samples import RowTable, SampleSettings, SampleTable, windows
 
 class Samples(Protocol):
     """What samples are drawn from, a Store or a recording's image files."""
+
+    @property
+    def path(self) -> Path:
+        """Where they lie."""
 
     @property
     def sample_settings(self) -> Mapping[str, Any]:
@@ -69,8 +74,8 @@ def describe_windows(data: Samples, seq_length: int) -> str:
     training, validating = (len(side.samples) for side in sides)
     if not training:
         raise UserError(
-            f"no {seq_length} rows of one episode in sequence are all for training; take a smaller --seq-length, or a "
-            "store with --split blocks (a random split tears the rows apart) and all of its images"
+            f"{data.path}: no {seq_length} rows of one episode in sequence are all for training; take a smaller "
+            "--seq-length, or a store with --split blocks (a random split tears the rows apart) and all of its images"
         )
     told = f"windows of {seq_length} frames: {training} for training, {validating} for validation"
     paired, incomplete = sum(side.paired for side in sides), sum(side.incomplete for side in sides)

@@ -133,7 +133,7 @@ def _open_again(
 ) -> StoreSource:
     """Map a store's frames in another process; raises UserError when it is not the same store any more."""
     if not path.exists() or file_version(path) != version:
-        raise UserError(f"{path}: the store has been written anew, or is gone, since training began")
+        raise UserError(f"{path}: the store has been written anew, or is gone, since training began; train anew")
     frames = np.memmap(path, np.uint8, "r", offset, shape) if shape[0] else np.empty(shape, np.uint8)
     return StoreSource(columns, frames, path, offset, version)
 

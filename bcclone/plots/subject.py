@@ -135,7 +135,7 @@ class Scenes:
                 raise BadImage("it is not there any more")
             frame = read_frame(path)
         except BadImage as error:
-            frame = self._scaled_up(int(sample["frame"]), error)
+            frame = self._scaled_up(int(sample["frame"]), f"{path or 'an image'}: {error}")
         return np.asarray(cv2.flip(frame, 1), np.uint8) if sample["flipped"] else frame
 
     def inputs(self, positions: Positions, preprocessing: Preprocessing) -> Image:
@@ -159,9 +159,9 @@ class Scenes:
         name: str = row[CAMERAS[sample["camera"]]].decode()
         return self._indices[number].find(name)
 
-    def _scaled_up(self, frame: int, error: BadImage) -> Image:
+    def _scaled_up(self, frame: int, fault: str) -> Image:
         made = self.data.preprocessing
         if not isinstance(self.data, Store) or made.color != "RGB" or made.crop_top or made.crop_bottom:
-            raise NotDrawn(f"an image cannot be read, and nothing is stored in its place: {error}")
+            raise NotDrawn(f"{fault}; and nothing is stored in its place")
         size = (made.frame_width, made.frame_height)
         return np.asarray(cv2.resize(self.data.frames[frame], size, interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -66,7 +66,7 @@ def header_fault(text: str) -> str | None:
         names = names[1:]
     for place, name in enumerate(names):
         if name in _HEADER_WORDS and _HEADER_WORDS[name] != place:
-            return f"its header has {name!r} as column {place + 1}, expected as column {_HEADER_WORDS[name] + 1}"
+            return f"{name!r} as column {place + 1}, expected as column {_HEADER_WORDS[name] + 1}"
     return None
 
 
@@ -77,7 +77,7 @@ def take_apart(line: int, text: str) -> Fields:
     """
     found = _IMAGE.search(text)
     if found is None:
-        raise RowError("no image path in the first column")
+        raise RowError(f"no image path in the first column, expected {COLUMNS}")
     separator = found["separator"]
     index = _INDEX.match(text)
     rest = text[index.end() :] if index else text
@@ -86,7 +86,9 @@ def take_apart(line: int, text: str) -> Fields:
         image, rest = _take_image(rest, separator, camera)
         images.append(base_name(image))
         if len(images[-1].encode()) > LONGEST_NAME:
-            raise RowError(f"the name of the {camera} image has {len(images[-1])} characters")
+            raise RowError(
+                f"the name of the {camera} image has {len(images[-1].encode())} bytes, expected at most {LONGEST_NAME}"
+            )
     spaced = separator == "," and found["space"] == " "
     numbers = _split_numbers(rest, separator, spaced)
     if len(numbers) < 4:

@@ -22,7 +22,7 @@ def find_logs(inputs: Sequence[str]) -> list[Path]:
         for path in _expand(name):
             log = _log_in_folder(path) if path.is_dir() else path
             if not log.is_file():
-                raise UserError(f"{log}: neither a folder nor a file")
+                raise UserError(f"{log}: neither a folder nor a file; name a folder with a {LOG_NAME}, or a CSV file")
             logs.setdefault(log.resolve(), log)
     return list(logs.values())
 
@@ -39,10 +39,10 @@ def _expand(name: str) -> list[Path]:
     if Path(name).exists():
         return [Path(name)]
     if not glob.has_magic(name):
-        raise UserError(f"{name}: there is no such file or folder")
+        raise UserError(f"{name}: there is no such file or folder; name a folder with a {LOG_NAME}, or a CSV file")
     found = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207 the pattern may begin at any root
     if not found:
-        raise UserError(f"{name}: nothing matches this pattern")
+        raise UserError(f"{name}: nothing matches this pattern; expected one such as 'recordings/*/'")
     return found
 
 
@@ -57,5 +57,5 @@ def _log_in_folder(folder: Path) -> Path:
         names = ", ".join(table.name for table in tables[:5])
         raise UserError(f"{folder}: several logs and none is {LOG_NAME}: {names}; name the one that is meant")
     inner = sorted(folder.glob(f"*/{LOG_NAME}"))
-    hint = f"; did you mean '{folder}/*/'?" if inner else ""
-    raise UserError(f"{folder}: no {LOG_NAME} in this folder{hint}")
+    hint = f"did you mean '{folder}/*/'?" if inner else "name one that the simulator recorded into"
+    raise UserError(f"{folder}: no {LOG_NAME} in this folder; {hint}")

@@ -110,9 +110,7 @@ def _read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    if not data.strip():
-        raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}", empty=True)
+        raise UserError(f"{path}: cannot be read: {error.strerror}; mend that, or name another") from None
     if data.startswith(b"version https://git-lfs"):
         raise ForeignLog(path, "it is a git-LFS pointer, not the data; fetch it with: git lfs pull")
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
@@ -137,14 +135,14 @@ def _take_apart(path: Path, lines: list[str]) -> _Taken:
     first = next(place for place, text in enumerate(lines) if text.strip())
     taken = _Taken(header=not names_an_image(lines[first]))
     if taken.header and (fault := header_fault(lines[first])):
-        raise ForeignLog(path, fault)
+        raise ForeignLog(path, f"its header has {fault}")
     for number in range(first + taken.header, len(lines)):
         text = lines[number]
         if not text.strip():
             continue
         try:
             if len(text) > LONGEST_LINE:
-                raise RowError(f"the line has {len(text)} characters")
+                raise RowError(f"the line has {len(text)} characters, expected at most {LONGEST_LINE}")
             taken.fields.append(take_apart(number + 1, text))
         except RowError as error:
             if not names_an_image(text) and is_known_header(text):

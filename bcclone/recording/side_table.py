@@ -11,6 +11,8 @@ from typing import IO, Self
 
 from bcclone.errors import UserError
 
+_LONGEST_LINE = 20_000  # csv refuses a field of 131,073
+
 
 @dataclass(frozen=True)
 class SideTable:
@@ -36,11 +38,15 @@ class SideTable:
         except FileNotFoundError:
             return
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read: {error}; without the file {self.says} is left out") from None
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise UserError(f"{path}: cannot be read: {reason}; remove it, and {self.says} is left out") from None
         lines = text[: text.rfind("\n") + 1].splitlines()
         if lines and lines[0] + "\n" != self.header:
             raise self.fault(folder, 1, f"it is {lines[0][:60]!r}, expected {self.header.strip()!r}")
-        for number, cells in enumerate(csv.reader(lines[1:]), start=2):
+        for number, line in enumerate(lines[1:], start=2):
+            if len(line) > _LONGEST_LINE:
+                raise self.fault(folder, number, f"{len(line)} characters, expected at most {_LONGEST_LINE}")
+            cells = next(csv.reader([line]), [])
             if len(cells) != len(self.columns) + 1:
                 raise self.fault(folder, number, f"{len(cells)} cells, expected {len(self.columns) + 1}")
             yield number, cells[0], cells[1:]

@@ -59,11 +59,19 @@ class DriveReport:
 class UnityClient:
     """Drives a world's car by what a server answers, with the simulator's two request and response loops.
 
-    decimal_comma: the machine's culture writes numbers so, and reads them so.
+    decimal_comma: the machine's culture writes numbers so, and reads them so; patience_seconds: how long the server may
+    be silent.
     """
 
-    def __init__(self, connection: UnitySocket, world: World, decimal_comma: bool = False) -> None:
+    def __init__(
+        self,
+        connection: UnitySocket,
+        world: World,
+        decimal_comma: bool = False,
+        patience_seconds: float = SILENCE_SECONDS,
+    ) -> None:
         self._connection, self._world, self._decimal_comma = connection, world, decimal_comma
+        self._patience_seconds = patience_seconds
         self._asked: deque[float] = deque()
         self._over = False
         self.report = DriveReport()
@@ -76,7 +84,9 @@ class UnityClient:
                 self._connection.send_text("2")  # fact 9
                 self._exchange(inbox)
         except (ServerGone, OSError) as error:
-            raise UserError(f"the drive server ended the connection: {error}") from None
+            raise UserError(
+                f"the drive server ended the connection: {error.strerror or error}; what it printed may say why"
+            ) from None
         return self.report
 
     def _exchange(self, inbox: "queue.Queue[_Arrival]") -> None:
@@ -89,8 +99,10 @@ class UnityClient:
                 if self._handle(arrival):
                     heard = time.monotonic()
             now = time.monotonic()
-            if now - heard > SILENCE_SECONDS and not self._over:
-                raise UserError(f"the drive server has not answered for {SILENCE_SECONDS:.0f} s; is it still running?")
+            if now - heard > self._patience_seconds and not self._over:
+                raise UserError(
+                    f"the drive server has not answered for {self._patience_seconds:g} s; is it still running?"
+                )
             if now - pinged > _PING_SECONDS:
                 pinged = now
                 self._connection.send_text("2")
@@ -214,7 +226,9 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.Queue[_Arrival]]":
 def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[UnitySocket]:
     """Connect to a drive server, trying again while it starts; raises UserError when there is none."""
     if not (0 < port <= 65535 and 0 <= patience_seconds < math.inf):
-        raise UserError(f"port {port}, wait {patience_seconds:g} s; expected a port of 1 to 65535 and a time to wait")
+        raise UserError(
+            f"port {port}, wait {patience_seconds:g} s; expected a port of 1 to 65535, and 0 s or more to wait"
+        )
     until = time.monotonic() + patience_seconds
     while True:
         try:
@@ -222,8 +236,9 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
             break
         except (OSError, UnicodeError) as error:  # ServerGone is an OSError
             if time.monotonic() >= until:
+                reason = getattr(error, "strerror", None) or error
                 raise UserError(
-                    f"no drive server at {host}:{port}: {error}; start one with: python drive.py model.h5"
+                    f"no drive server at {host}:{port}: {reason}; start one with: python drive.py model.h5"
                 ) from None
             time.sleep(0.1)
     try:

@@ -37,9 +37,9 @@ class Conditions:
         }
         for name, (least, most) in ranges.items():
             if not least <= getattr(self, name) <= most:  # NaN is not either
-                raise ValueError(f"{name} {getattr(self, name):g}, expected {least:g} to {most:g}")
+                raise ValueError(f"{name.replace('_', ' ')} {getattr(self, name):g}, expected {least:g} to {most:g}")
         if self.texture_seed < 0:
-            raise ValueError(f"texture_seed {self.texture_seed}, expected 0 or more")
+            raise ValueError(f"texture seed {self.texture_seed}, expected 0 or more")
 
     @property
     def sun(self) -> tuple[float, float, float]:

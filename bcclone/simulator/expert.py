@@ -40,11 +40,10 @@ class ExpertSettings:
     def __post_init__(self) -> None:
         if self.steering not in STEERINGS:
             raise ValueError(f"steering {self.steering!r}, expected one of {', '.join(STEERINGS)}")
-        for name, most in (("speed_mph", 30.0), ("wander_m", 2.0), ("recoveries", 30.0), ("recovery_m", 3.0)):
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"{name} {getattr(self, name):g}, expected 0 to {most:g}")
-        if self.speed_mph < 3:
-            raise ValueError(f"speed {self.speed_mph:g} mph, expected 3 to 30")
+        ranges = {"speed_mph": (3, 30), "wander_m": (0, 2), "recoveries": (0, 30), "recovery_m": (0, 3)}
+        for name, (least, most) in ranges.items():
+            if not least <= getattr(self, name) <= most:  # NaN is not either
+                raise ValueError(f"{name.replace('_', ' ')} {getattr(self, name):g}, expected {least} to {most}")
 
 
 class Expert:

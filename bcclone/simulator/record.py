@@ -67,10 +67,9 @@ class RecordingWriter:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not an empty folder; choose another one to record into")
         self.log, self._images, self.rows = folder / LOG_NAME, folder / "IMG", 0
-        self._file: BinaryIO | None = None
         try:
             self._images.mkdir(parents=True)
-            self._file = self.log.open("wb", buffering=0)
+            self._file: BinaryIO = self.log.open("wb", buffering=0)
         except OSError as error:
             raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
 
@@ -78,8 +77,7 @@ class RecordingWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
     def write(self, seconds: float, car: Car, frames: Mapping[str, Image]) -> str:
         """Append a row with a frame, uint8 (160, 320, 3), of each camera; return the base name of the centre camera's.
@@ -101,13 +99,12 @@ class RecordingWriter:
     def failed(self, error: OSError) -> UserError:
         """Return the error that tells why nothing more can be written."""
         return UserError(
-            f"{self.log.parent}: cannot write: {error.strerror}; the {self.rows} rows recorded so far are whole"
+            f"{self.log.parent}: cannot write: {error.strerror}; the {self.rows} rows recorded so far are whole; "
+            "record what is missing into another folder"
         )
 
     @contextmanager
     def _undone_on_failure(self, images: list[Path]) -> Iterator[BinaryIO]:
-        if self._file is None:
-            raise ValueError("the recording is closed")
         end = self._file.tell()
         try:
             yield self._file

@@ -30,7 +30,7 @@ class UnitySocket:
         self._received = self._message = b""
         self._sending = threading.Lock()  # a listening thread answers pings
         try:
-            self._handshake(host, port)
+            self._handshake(host, port, timeout)
         except BaseException:
             self._socket.close()
             raise
@@ -55,7 +55,7 @@ class UnitySocket:
         while self._has_data(until - time.monotonic()):
             opcode, payload, final = self._frame()
             if opcode == _CLOSE:
-                raise ServerGone("the server closed the connection")
+                raise ServerGone("the server said that it ends")
             if opcode == _PING:
                 self.send_frame(_PONG, payload)
             elif opcode in (_CONTINUED, _TEXT):
@@ -79,7 +79,7 @@ class UnitySocket:
         """Close the TCP connection without a word, as a crash does."""
         self._socket.close()
 
-    def _handshake(self, host: str, port: int) -> None:
+    def _handshake(self, host: str, port: int, timeout: float) -> None:
         key = base64.b64encode(os.urandom(16))
         self._socket.sendall(
             b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
@@ -88,10 +88,10 @@ class UnitySocket:
             b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n" % (host.encode(), port, key)
         )
-        until = time.monotonic() + SILENCE_SECONDS
+        until = time.monotonic() + timeout
         while b"\r\n\r\n" not in self._received:
             if time.monotonic() > until:
-                raise ServerGone(f"its handshake takes more than {SILENCE_SECONDS:.0f} s")
+                raise ServerGone(f"its handshake takes more than {timeout:g} s")
             if len(self._received) > 8192:
                 raise ServerGone("the handshake's headers are over 8,192 bytes")
             self._fill()

@@ -1,7 +1,6 @@
 """HDF5 file -> its frames, memory-mapped, and its tables, read whole."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,15 +33,16 @@ class Store:
             raise UserError(
                 f"{path}: there is no such store; make one with: python preprocess.py RECORDING... -o {path}"
             )
-        if not os.access(path, os.R_OK):
-            raise UserError(f"{path}: no permission to read it")
         self.version = file_version(path)
         try:
             with h5py.File(path, "r") as file:
                 self._read(file)
+        except PermissionError:
+            raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
         except (OSError, KeyError, ValueError, TypeError) as error:
+            reason = error.args[0] if isinstance(error, KeyError) else error
             raise UserError(
-                f"{path}: not a whole store: {error}; make one with: python preprocess.py RECORDING... -o data.h5"
+                f"{path}: not a whole store: {reason}; make one with: python preprocess.py RECORDING... -o data.h5"
             ) from None
 
     def _read(self, file: h5py.File) -> None:
@@ -51,7 +51,7 @@ class Store:
             raise ValueError(f"schema version {version}, expected {SCHEMA_VERSION}")
         self.preprocessing = Preprocessing.from_json(file.attrs["preprocessing"])
         if file.attrs["preprocessing_hash"] != self.preprocessing.digest:
-            raise ValueError("the preprocessing and its hash do not belong together")
+            raise ValueError("its preprocessing and the hash of it do not belong together")
         self.content_hash = str(file.attrs["content_hash"])
         self.sample_settings: dict[str, Any] = json.loads(file.attrs["sample_settings"])
         self.recordings: list[dict[str, Any]] = [json.loads(text) for text in file["recordings"].asstr()[()]]
@@ -59,21 +59,23 @@ class Store:
         self.rows: RowTable = file["rows"][()]
         self.extras: list[str] = file["extras"].asstr()[()].tolist()
         if self.samples.dtype != SAMPLE:
-            raise ValueError("the sample table has other columns")
+            raise ValueError("its sample table has other columns")
         self.frames = self._map(file["frames"])
         if len(self.samples) and self.samples["frame"].max() >= len(self.frames):
-            raise ValueError("samples point at frames that are not there")
+            raise ValueError("its samples point at frames that are not there")
 
     def _map(self, dataset: h5py.Dataset) -> Image:
         expected = (self.preprocessing.height, self.preprocessing.width, 3)
         if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
-            raise ValueError(f"frames of shape {dataset.shape[1:]}, expected {expected}")
+            raise ValueError(
+                f"its frames are {dataset.dtype} of shape {dataset.shape[1:]}, expected uint8 of {expected}"
+            )
         self.frames_offset = 0
         if len(dataset) == 0:
             return np.zeros(dataset.shape, np.uint8)
         offset = dataset.id.get_offset()
         if offset is None or offset + dataset.nbytes > self.path.stat().st_size:
-            raise ValueError("the frames are not all in the file")
+            raise ValueError("its frames are not all in the file")
         self.frames_offset = int(offset)
         return np.memmap(self.path, np.uint8, "r", offset, dataset.shape)
 

@@ -72,7 +72,7 @@ class StoreWriter:
             while left > 0:  # not through the memory map, whose pages would count as ours
                 block = source.read(min(left, _COPY_BYTES))
                 if not block:
-                    raise UserError(f"{store.path}: ends in the middle of its frames")
+                    raise UserError(f"{store.path}: was cut short while it was read; make it anew")
                 self._write(memoryview(block))
                 left -= len(block)
         self.count += len(store.frames)

@@ -67,8 +67,9 @@ def name_models(models: Sequence[Path]) -> dict[str, Path]:
     for path in models:
         if not path.is_file():
             raise UserError(f"{path}: there is no such model; train one with: python model.py data.h5 -o {path}")
-    if len({path.resolve() for path in models}) < len(models):
-        raise UserError("a model is named twice; name each once")
+    for number, path in enumerate(models):
+        if path.resolve() in [other.resolve() for other in models[:number]]:
+            raise UserError(f"{path} is named twice; name each model once")
     return _named(models, [[path.stem for path in models], [path.name for path in models]])
 
 

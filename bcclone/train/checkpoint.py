@@ -57,16 +57,18 @@ class Checkpoints:
         Raises UserError when none of those that there are is whole and of this network.
         """
         paths, faults = self.paths(), []
+        cause: Exception | None = None
         for path in paths:
             try:
                 return _load(path, trainer)
             except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
                 fault = str(error).partition("\n")[0]
+                cause = error
                 faults.append(f"{path}: not a whole checkpoint of this network: {fault}")
                 if len(faults) < len(paths):
                     notify(f"note: {faults[-1]}; going on from the one before it")
         if faults:
-            raise UserError(f"{faults[-1]}; train anew without --resume")
+            raise UserError(f"{faults[-1]}; train anew without --resume") from cause
         return Progress(), b""
 
 

@@ -86,7 +86,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             beginnings = {entry.name for entry in path.iterdir()} - {"start.h5"}
         except OSError as error:
-            raise UserError(f"{path}: cannot make the run folder: {error.strerror}") from None
+            raise UserError(f"{path}: cannot make the run folder: {error.strerror}; choose other --runs") from None
         if any(".partial" not in name for name in beginnings):  # those of a run killed as it began do not count
             raise UserError(
                 f"{path}: this run exists already; choose another --name, or continue it with --resume and the store "

@@ -111,7 +111,7 @@ def _check_mp4(path: Path, count: int) -> None:
     import cv2
 
     clip = cv2.VideoCapture(str(path))
-    found = int(clip.get(cv2.CAP_PROP_FRAME_COUNT))
+    found = max(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # -1 of what is no clip
     clip.release()
     if found != count:
         raise UserError(f"the clip came out with {found} of {count} frames; is the disk full?")

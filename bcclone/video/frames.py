@@ -45,7 +45,8 @@ class Frames:
         """Return the error that tells why there is no clip."""
         first = "; the first: " + ": ".join(next(iter(self.skipped.items()))) if self.skipped else ""
         count = len(self.skipped.keys() | set(self.names))
-        return UserError(f"{self.folder}: none of its {count} frames can be shown{first}")
+        expected = "expected JPEG images of a size, with their time in the name"
+        return UserError(f"{self.folder}: none of its {count} frames can be shown, {expected}{first}")
 
 
 def find_frames(folder: Path) -> Frames:

@@ -32,7 +32,9 @@ def alone(function: Callable[Arguments, Answer], *arguments: Arguments.args, **n
         answer, error = mine.recv()
     except EOFError:
         process.join(_END_SECONDS)
-        raise UserError(f"{function.__name__}{arguments} broke off with exit code {process.exitcode}") from None
+        raise UserError(
+            f"{function.__name__}{arguments} broke off with exit code {process.exitcode}; was there memory enough?"
+        ) from None
     except BaseException:  # Ctrl-C, or its own silence: nobody wants the answer any more
         process.kill()
         raise

@@ -53,7 +53,9 @@ def _files(store: Store) -> npt.NDArray[np.object_]:
         for frame, name in _named_frames(store.rows[store.rows["recording"] == number]):
             files[frame] = index.find(name)
     if any(file is None for file in files):
-        raise RecordingGone(f"the recording {store.recordings[0]['path']} that {store.path} was made of has no images")
+        raise RecordingGone(
+            f"the recording {store.recordings[0]['path']} that {store.path} was made of has no images; put them back"
+        )
     return files
 
 

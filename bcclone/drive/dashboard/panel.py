@@ -119,4 +119,4 @@ def _check(name: str, value: Any) -> None:
         if not isinstance(value, bool):
             raise ValueError(f"{name} {value!r}, expected true or false")
     elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HIGHEST_SPEED_MPH:
-        raise ValueError(f"the set speed is 0 to {HIGHEST_SPEED_MPH:g} mph")
+        raise ValueError(f"set speed {value!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")

@@ -66,8 +66,8 @@ def read_human(log_path: Path, part: tuple[float, float] = (0.0, 1.0)) -> Human:
     rows = table.iloc[first:last].to_dict("records")
     images = tuple(_images(index, row) for row in rows)
     if not any("center" in paths for paths in images):
-        missing = f"none of its centre images is in {index.folders[0]} or beside the log"
-        raise UserError(f"{log_path}: {missing if len(rows) else 'that part of it has no rows'}")
+        missing = f"none of its centre images is in {index.folders[0]} or beside the log; put them there"
+        raise UserError(f"{log_path}: {missing if len(rows) else 'that part of it has no rows; take another --part'}")
     times, episodes = ([row[name] for row in rows] for name in ("time_ms", "episode"))
     after = range(1, len(rows))
     ends = (*(episodes[row] != episodes[row - 1] for row in after), True)

@@ -1,0 +1,1 @@
+"""Every message that a user can meet, each provoked for real; sites.py finds them in the code."""

@@ -1,0 +1,35 @@
+"""What provocations are made of: small recordings, and to be somebody without rights."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.images import encode_jpeg
+from tests.video_runs import name_of
+
+IMAGE = encode_jpeg(np.zeros((160, 320, 3), np.uint8))
+DRIVEN = "0.1,0.3,0,12"
+
+
+def make_recording(folder, rows=3, image=IMAGE, driven=DRIVEN, step_ms=100):
+    """Write a recording of the centre camera: its log, and one image for all rows, or none."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [name_of(number * step_ms) for number in range(rows)]
+    (folder / "driving_log.csv").write_text("".join(f"{name},,,{driven}\n" for name in names))
+    for name in names if image is not None else ():
+        (folder / name).write_bytes(image)
+    return folder
+
+
+@contextlib.contextmanager
+def as_anybody():
+    """Be nobody where this is root, whom no permissions hold."""
+    was = os.geteuid()
+    os.seteuid(was or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(was)

@@ -1,0 +1,136 @@
+"""feed: samples that a strategy cannot read, and what fetches and dies of it."""
+
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.augment.variation import Instants
+from bcclone.feed.opening import check_feed, open_feed
+from bcclone.feed.reader import Reader
+from bcclone.feed.selection import describe_windows, select
+from bcclone.feed.settings import DrawSettings, FeedSettings
+from bcclone.feed.source import Columns, FileSource, StoreSource
+from bcclone.feed.workers.pool import ReadingPool
+from bcclone.images import Preprocessing
+from bcclone.preprocess import open_in_place
+from bcclone.samples import SampleSettings
+from bcclone.store import Store
+from tests.messages.made import IMAGE, make_recording
+from tests.messages.told import Message, run_command, tabled
+from tests.test_feed_workers import Faulty, feed_of, fetchers
+from tests.test_store import some_frames, write_store
+
+PLACE = Path("data.h5")
+
+
+class Leaving(Faulty):
+    """A source whose process ends of itself."""
+
+    def fill(self, positions, images):
+        os._exit(3)
+
+
+def files(image=IMAGE):
+    return open_in_place((str(make_recording("rec", image=image)),), Preprocessing(), SampleSettings())[0]
+
+
+def store(driven="0.1,0.3,0,12"):
+    run_command("preprocess", make_recording("rec", driven=driven), "--size", 8)
+    return Store(PLACE)
+
+
+def larger_than_memory():
+    """A store with room for frames that take no room on the disk."""
+    write_store(PLACE, some_frames(3))
+    with h5py.File(PLACE, "r+") as file:
+        del file["frames"]
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        space = h5py.h5s.create_simple((10**10, 8, 16, 3))
+        h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT8, space, plan)
+    try:
+        check_feed(Store(PLACE), FeedSettings("memory"))
+    finally:
+        PLACE.unlink()
+
+
+def written_anew():
+    with store() as opened:
+        sent = pickle.dumps(StoreSource.of(opened, select(opened)))
+    write_store(PLACE, some_frames(10))
+    return pickle.loads(sent)
+
+
+def of_a_bad_image():
+    samples = files(image=b"")
+    with FileSourceOpen(samples) as source:
+        source.fill(np.arange(1), np.empty((1, *source.shape), np.uint8))
+
+
+class FileSourceOpen:
+    """A source of image files that is closed at the end."""
+
+    def __init__(self, samples):
+        self.source = FileSource.of(samples, select(samples), threads=1)
+
+    def __enter__(self):
+        return self.source
+
+    def __exit__(self, *_):
+        self.source.close()
+
+
+def fed(source):
+    with feed_of(source, fetchers("fork")["pipe"](source)) as feed, feed.epoch(1) as batches:
+        list(batches)
+
+
+def pooled():
+    pool = ReadingPool(Reader(Faulty("death"), 10, 4), 1, "fork")
+    try:
+        pool.result(pool.submit(np.arange(150, 160)))
+    finally:
+        pool.close()
+
+
+MESSAGES = [
+    Message("feed/opening.py", "…: --feed files reads images; give it the recording that the store was made of",
+            lambda: check_feed(store(), FeedSettings("files")), ("data.h5: ",)),
+    Message("feed/opening.py", "…: --feed … reads a store; make one with: python preprocess.py … -o data.h5, or take "
+            "--feed files", lambda: check_feed(files(), FeedSettings("hdf5")), ("rec: --feed hdf5 reads",)),
+    Message("feed/opening.py", "…: its frames take … GB on their way into memory, and … GB are available; take --feed "
+            "hdf5-chunks, which needs little", larger_than_memory, ("data.h5: its frames take 3840.0 GB",)),
+    Message("feed/opening.py", "…: all of its steering is 0; without --zero-share it can be trained on",
+            lambda: open_feed(store("0,0.3,0,12"), FeedSettings(), DrawSettings(1, zero_share=0.1)), ("data.h5: ",)),
+    Message("feed/selection.py", "…: no … rows of one episode in sequence are all for training; take a smaller "
+            "--seq-length, or a store with --split blocks (a random split tears the rows apart) and all of its images",
+            lambda: describe_windows(store(), 20), ("data.h5: no 20 rows",)),
+    Message("feed/source.py", "…: the store has been written anew, or is gone, since training began; train anew",
+            written_anew, ("data.h5: ",)),
+    Message("feed/source.py", "…: the image cannot be used: …; preprocess.py makes a store that leaves such images "
+            "out", of_a_bad_image, ("rec/2026_01_01_00_00_00_000.jpg: ", "the file is empty")),
+    Message("feed/source.py", "…, expected one of each for a sample",
+            lambda: Columns(np.zeros(3, np.uint32), np.zeros(2, np.bool_), np.zeros(3, np.float32)), ("3 frames, 2",)),
+    Message("file_samples.py", "a sample of image …, expected one of …", lambda: replace(files(), files=()),
+            ("expected one of 0",)),
+    Message("augment/variation.py", "… flips for … lookaheads, expected as many",
+            lambda: Instants(np.zeros(3, np.bool_), np.ones(2)), ("3 flips for 2",)),
+    Message("feed/workers/loader.py", "loader process … was killed by signal …", lambda: fed(Faulty("death")),
+            ("killed by signal 9; ",)),
+    Message("feed/workers/loader.py", "…; when memory ran out, take fewer --workers or another --feed; go on with the "
+            "same command and --resume", lambda: fed(Faulty("death"))),
+    Message("feed/workers/loader.py", "loader process … …; go on with the same command and --resume",
+            lambda: fed(Leaving("exit")), ("ended with exit code 3",)),
+    Message("feed/workers/pool.py", "a loader process was killed", pooled, ("when memory ran out",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("message", tabled(MESSAGES))
+def test_the_message_comes_from_its_place(message, request):
+    message.check(request)

@@ -1,0 +1,73 @@
+"""What the system refuses, wherever that is: cli.run() tells it in one line, with what to do, and no traceback."""
+
+import errno
+import resource
+import signal
+import subprocess
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+
+import pytest
+
+from bcclone import cli
+from tests.conftest import command
+from tests.messages.made import as_anybody, make_recording
+
+NOT_PROVOKED = {
+    errno.EDQUOT: "there is no quota on this machine",
+    errno.EPERM: "what it comes of differs from file system to file system",
+    errno.EROFS: "it takes a file system that is mounted for reading only",
+}
+
+
+def to_a_full_disk():
+    with suppress(OSError), Path("/dev/full").open("w") as full, redirect_stdout(full):
+        cli.main(["completion", "bash"])
+
+
+def of_a_locked_folder():
+    Path("locked").mkdir(0o000)
+    Path().chmod(0o755)
+    with as_anybody():
+        cli.main(["preprocess", "locked/rec", "--check"])
+
+
+def of_too_long_a_name():
+    cli.main(["preprocess", "rec", "-o", "n" * 300 + ".h5"])
+
+
+def larger_than_allowed():
+    line = command("preprocess.py", make_recording("rec"))
+    done = subprocess.run(
+        line,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)),
+    )
+    return done.stderr
+
+
+TOLD = {
+    errno.ENOSPC: (to_a_full_disk, "error: the disk is full; make room or choose another place\n"),
+    errno.EACCES: (of_a_locked_folder, "error: locked/rec: no permission; change the permissions or choose another"),
+    errno.ENAMETOOLONG: (of_too_long_a_name, "nn.h5: the name is too long for the file system; choose a shorter one\n"),
+    errno.EFBIG: (larger_than_allowed, "the file is larger than the system allows here; choose another place\n"),
+}
+
+
+@pytest.mark.parametrize("number", TOLD, ids=errno.errorcode.get)
+def test_what_the_system_refuses_is_told_with_what_to_do(number, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    provoke, words = TOLD[number]
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        said = provoke() or capsys.readouterr().err
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert words in said
+    assert said.startswith("error: ")
+    assert "Traceback" not in said
+
+
+def test_every_remedy_of_the_command_line_is_provoked():
+    assert cli._REMEDIES.keys() == TOLD.keys() | NOT_PROVOKED.keys()
