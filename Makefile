@@ -24,7 +24,7 @@ test-long: $(STAMP) ## every test: real recordings, hundreds of kills, each comm
 mutants: $(STAMP) ## change four modules in hundreds of ways: does a test fail each time? A few minutes
 	rm -rf mutants
 	$(BIN)/mutmut run --max-children 2
-	$(BIN)/python tests/mutants.py
+	$(BIN)/python tests/repository/mutants.py
 
 # Tests of a full disk fail here: coverage's own file does not fit either. What counts is the report.
 coverage: $(STAMP) ## which branches the tests run, in all processes; at least 90 %

@@ -1,6 +1,7 @@
 """Data that the tests make themselves, and the shared real data where it is."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,12 @@ def simulated_recording(tmp_path_factory):
             Path(image).unlink()
     log.write_text("".join(lines[:120]))
     return folder
+
+
+@pytest.fixture
+def recording(simulated_recording, tmp_path):
+    """A copy of the simulated recording that a test may damage."""
+    return shutil.copytree(simulated_recording, tmp_path / "recording")
 
 
 @pytest.fixture(scope="session")

@@ -13,17 +13,9 @@ from bcclone import __version__
 from bcclone.cli import OUR_FAULT
 from bcclone.commands import COMMANDS, load_command
 from tests.conftest import ROOT, command, run_script
+from tests.processes import imported_by
 
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
-
-
-def imported_by(*line):
-    """Run a command under Python's own record of imports; return the top-level names imported."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *map(str, line[1:])], capture_output=True, text=True, check=True
-    )
-    lines = [text for text in done.stderr.splitlines() if text.startswith("import time:")]
-    return {text.rpartition("|")[2].strip().partition(".")[0] for text in lines}
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, *COMMANDS])

@@ -16,7 +16,7 @@ from bcclone.doctor.accelerator import check_devices, check_driver, judge_device
 from bcclone.doctor.machine import check_cores, check_folder, check_memory, check_port, check_system
 from bcclone.doctor.packages import PYTHONS, check_installation, check_packages, check_python
 from tests.conftest import ROOT, command, run_script
-from tests.test_cli import imported_by
+from tests.processes import imported_by
 
 
 @pytest.fixture

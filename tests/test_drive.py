@@ -22,7 +22,17 @@ from bcclone.recording import read_log
 from bcclone.simulator.client import UnityClient, connected
 from bcclone.simulator.replay import Replay
 from tests.conftest import command, run_script
-from tests.drive_server import FRAME, Still, drive, events_until, next_event, raw, serving, state_of, telemetry_text
+from tests.drive.drive_server import (
+    FRAME,
+    Still,
+    drive,
+    events_until,
+    next_event,
+    raw,
+    serving,
+    state_of,
+    telemetry_text,
+)
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +21,7 @@ from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldSettings
 from tests.conftest import command, run_script, shared
+from tests.processes import children_of, wait_for
 
 KEYS = {
     "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m", "max_abs_cross_track_m",
@@ -76,21 +76,6 @@ def test_a_server_that_was_asked_to_ends_with_its_standard_input(untrained_model
         assert "listening" in server.stdout.readline()
         server.stdin.close()
         assert server.wait(20) == 0
-
-
-def children_of(pid):
-    """Return the processes that a process started, by Linux's own list."""
-    found = Path(f"/proc/{pid}/task/{pid}/children")
-    if not found.exists():
-        pytest.skip("this system does not list a process's children")
-    return [int(child) for child in found.read_text().split()]
-
-
-def wait_for(condition, seconds=40):
-    until = time.monotonic() + seconds
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.1)
-    assert condition()
 
 
 @pytest.mark.slow

@@ -19,9 +19,9 @@ from bcclone.decode import read_frame
 from bcclone.recording import read_log
 from bcclone.store import Store
 from tests.conftest import command, run_script
-from tests.drive_server import Still, drive, serving
-from tests.test_preprocess import many_rows
-from tests.test_train import assert_same_weights, state_of
+from tests.drive.drive_server import Still, drive, serving
+from tests.recordings import many_rows
+from tests.train.test_train import assert_same_weights, state_of
 
 pytestmark = pytest.mark.long
 

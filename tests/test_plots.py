@@ -15,7 +15,7 @@ import pytest
 from bcclone.augment.settings import AugmentSettings
 from bcclone.commands import plots as command
 from bcclone.errors import UserError
-from bcclone.history import Epoch, best_epoch, read_history
+from bcclone.history import Epoch
 from bcclone.images import PRESETS, Preprocessing
 from bcclone.labels import Correction
 from bcclone.plots.figure import DPI, new_figure, save, show_image
@@ -24,7 +24,6 @@ from bcclone.plots.recovery import returns, typical_speeds
 from bcclone.plots.steering import EDGES, balanced_samples, steering_counts
 from bcclone.preprocess import open_in_place
 from bcclone.samples import SAMPLE, SampleSettings
-from bcclone.simulator.car import STEP_SECONDS, Car
 from bcclone.store import Store
 from bcclone.tensorflow_quietly import load_tensorflow
 from bcclone.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, seconds_back, steering_back
@@ -60,17 +59,6 @@ def subject(model_file, store):
     return Subject(model_file, store, BY_EPOCH)
 
 
-@pytest.mark.parametrize("speed_mph", [10, 20, 30])
-@pytest.mark.parametrize("seconds", [1.0, 2.0, 3.0])
-def test_a_driven_car_is_back_on_its_line_after_the_time_that_its_steering_was_for(speed_mph, seconds):
-    car = Car(-SIDE_CAMERA_M, 0.0, 0.0, 0.0, speed=speed_mph * MPH)
-    for _ in range(round(seconds / STEP_SECONDS)):
-        car.control(steering_back(SIDE_CAMERA_M, speed_mph * MPH, seconds), 0.0)
-        car.speed = speed_mph * MPH  # hills and drag are not what is asked
-        car.step()
-    assert car.x == pytest.approx(0.0, abs=0.1)
-
-
 def test_the_time_back_is_the_inverse_of_the_steering_back():
     assert seconds_back(0.8, 10.0, steering_back(0.8, 10.0, 1.7)) == pytest.approx(1.7, abs=1e-4)
     assert seconds_back(0.8, 10.0, 0.0) == math.inf
@@ -94,19 +82,6 @@ def test_a_correction_by_geometry_takes_as_long_at_every_speed():
 def test_the_speeds_drawn_are_the_recorded_one_and_others_that_differ_from_it():
     assert typical_speeds(np.array([0.0, 28.0, 29.0, 29.2])) == [10.0, 20.0, 29.0]
     assert typical_speeds(np.zeros(5)) == [10.0, 20.0, 30.0]
-
-
-def test_the_best_epoch_is_that_of_least_validation_loss_and_without_one_of_least_loss():
-    assert best_epoch(BY_EPOCH).epoch == 2
-    assert best_epoch([replace(epoch, val_loss=None) for epoch in BY_EPOCH]).epoch == 3
-
-
-def test_a_history_file_is_read_as_it_was_written(tmp_path):
-    path = tmp_path / "history.csv"
-    path.write_text(
-        "epoch,loss,mae,val_loss,val_mae,learning_rate,seconds\n1,0.5,0.4,0.3,0.2,0.001,7\n2,0.25,0.2,,,0.001,7\n"
-    )
-    assert read_history(path) == [BY_EPOCH[0], Epoch(2, 0.25, 0.2, None, None, 0.001)]
 
 
 def test_the_learning_rate_has_its_own_panel_only_where_it_changes(tmp_path):

@@ -9,32 +9,19 @@ import subprocess
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bcclone.decode import read_frame
-from bcclone.images import PRESETS, encode_jpeg
+from bcclone.images import PRESETS
 from bcclone.store import Store
-from tests.conftest import command, run_script, shared
-
-
-@pytest.fixture
-def recording(simulated_recording, tmp_path):
-    """A copy of the simulated recording that a test may damage."""
-    return shutil.copytree(simulated_recording, tmp_path / "recording")
-
-
-def images_of(recording, camera="center"):
-    return sorted((recording / "IMG").glob(f"{camera}_*.jpg"))
+from tests.conftest import command, run_script
+from tests.processes import wait_for
+from tests.recordings import images_of, many_rows, spoil
 
 
 def convert(*arguments, code=0):
     done = run_script("preprocess.py", *arguments, "--json", code=code)
     return json.loads(done.stdout) if code == 0 else done.stderr
-
-
-def check(*arguments, code=0):
-    return json.loads(run_script("preprocess.py", *arguments, "--check", "--json", code=code).stdout)
 
 
 def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_path):
@@ -226,16 +213,6 @@ def test_a_foreign_file_is_refused_with_exit_code_2_and_nothing_is_written(simul
     assert [path.name for path in tmp_path.iterdir()] == ["foreign.csv"]
 
 
-def spoil(recording):
-    """Damage four images in four ways; return their names."""
-    center = images_of(recording)
-    center[10].unlink()
-    center[20].write_bytes(center[20].read_bytes()[:2000])
-    center[30].write_bytes(encode_jpeg(np.zeros((80, 160, 3), np.uint8)))
-    center[40].write_bytes(b"")
-    return [center[place].name for place in (10, 20, 30, 40)]
-
-
 def test_images_that_cannot_be_used_are_skipped_counted_and_listed(recording, tmp_path):
     names = spoil(recording)
     store = tmp_path / "data.h5"
@@ -347,32 +324,6 @@ def test_a_disk_that_refuses_leaves_the_old_store_and_nothing_half_written(simul
     assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
 
 
-def many_rows(recording, folder, count):
-    """Make a long recording of hard links to the images of a short one."""
-    images = [images_of(recording, camera) for camera in ("center", "left", "right")]
-    (folder / "IMG").mkdir(parents=True)
-    with (folder / "driving_log.csv").open("w") as log:
-        for number in range(count):
-            seconds, milliseconds = divmod(number * 66, 1000)
-            hours, minutes = divmod(seconds // 60, 60)
-            stamp = (
-                f"2026_01_{1 + hours // 24:02d}_{hours % 24:02d}_{minutes:02d}_{seconds % 60:02d}_{milliseconds:03d}"
-            )
-            sources = [of_camera[number % len(of_camera)] for of_camera in images]  # a file takes 65,000 links
-            names = [f"{source.name.partition('_')[0]}_{stamp}.jpg" for source in sources]
-            for source, name in zip(sources, names, strict=True):
-                os.link(source, folder / "IMG" / name)
-            log.write(",".join(names) + f",{(number % 200 - 100) / 100},0.5,0,20.5\n")
-    return folder
-
-
-def wait_for(condition, seconds=30):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.005)
-
-
 @pytest.mark.slow
 def test_a_run_killed_at_any_moment_leaves_the_old_store_or_none(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 1500)
@@ -421,82 +372,6 @@ def test_memory_stays_under_500_mb_for_300_000_images(recording, tmp_path):
     assert sum(made["samples"].values()) > 2_500_000
     print(f"peak resident memory: {peak:.0f} MB")
     assert peak < 500
-
-
-def test_check_reports_a_sound_recording(simulated_recording):
-    (report,) = check(simulated_recording)
-    assert report["path"] == str(simulated_recording / "driving_log.csv")
-    assert report["foreign"] is False
-    assert report["dialect"] == {
-        "spaced": False, "decimal_comma": False, "header": False, "cameras": ["center", "left", "right"],
-        "extra_columns": 0,
-    }  # fmt: skip
-    assert (report["rows"], report["bad_rows"], report["episodes"]) == (120, [], 1)
-    assert report["steering_sum"] == pytest.approx(
-        sum(float(line.split(",")[3]) for line in (simulated_recording / "driving_log.csv").read_text().splitlines())
-    )
-    assert {key: report["images"][key] for key in ("missing", "corrupt", "orphans")} == {
-        "missing": 0, "corrupt": 0, "orphans": 0,
-    }  # fmt: skip
-
-
-def test_check_counts_what_is_wrong_and_changes_nothing(recording):
-    spoil(recording)
-    center = images_of(recording)
-    shutil.copyfile(center[5], recording / "IMG" / "center_2020_01_01_00_00_00_000.jpg")
-    shutil.copyfile(center[50], center[51])
-    shutil.copyfile(center[60], center[70])
-    before = sorted(path.stat().st_mtime_ns for path in recording.rglob("*"))
-    (report,) = check(recording)
-    images = report["images"]
-    assert (images["missing"], images["corrupt"], images["orphans"]) == (1, 3, 1)
-    assert (images["frozen"], images["duplicates"]) == (1, 1)
-    text = run_script("preprocess.py", recording, "--check").stdout
-    assert "row 11: image" in text
-    assert "exactly zero" in text
-    assert "####" in text
-    assert sorted(path.stat().st_mtime_ns for path in recording.rglob("*")) == before
-
-
-def test_check_takes_a_log_without_images_and_tells_foreign_ones(recording, tmp_path):
-    shutil.rmtree(recording / "IMG")
-    empty = tmp_path / "empty.csv"
-    empty.write_text("")
-    reports = check(recording, empty, code=2)
-    assert [report["foreign"] for report in reports] == [False, True]
-    assert reports[0]["images"] is None
-    assert "empty" in reports[1]["reason"]
-    assert check(recording)[0]["rows"] == 120
-
-
-def test_check_flags_a_last_row_after_a_pause(recording):
-    log = recording / "driving_log.csv"
-    last = log.read_text().splitlines()[-1].rsplit(",", 4)[0]
-    moved = last.replace("_07_", "_08_").rsplit("_", 1)[0] + "_500.jpg"
-    images = [f"{camera}_2026_01_01_00_00_08_500.jpg" for camera in ("center", "left", "right")]
-    assert moved
-    log.write_text(log.read_text() + ",".join(images) + ",0,0,0,3.5\n")
-    (report,) = check(recording)
-    assert "row 121 ends a take after a gap of" in report["suspects"][0]
-
-
-def test_every_shared_log_is_checked_alike(tmp_path):
-    folder = shared("logs")
-    expected = json.loads((folder / "expected.json").read_text())
-    reports = {Path(r["path"]).name: r for r in check(f"{folder}/*.csv", code=2)}
-    assert set(reports) == set(expected)
-    for name, wanted in expected.items():
-        report = reports[name]
-        assert report["foreign"] == wanted["foreign"], name
-        assert report["rows"] == wanted["rows"], name
-        assert len(report["bad_rows"]) == wanted["bad_rows"], name
-        assert report["steering_sum"] == pytest.approx(wanted["steering_sum"] or 0.0, abs=1e-6), name
-        assert report["speed_sum"] == pytest.approx(wanted["speed_sum"] or 0.0, abs=1e-4), name
-        if not wanted["foreign"]:
-            assert report["dialect"]["spaced"] == wanted["dialect"].startswith("spaced"), name
-            assert report["dialect"]["decimal_comma"] == ("decimal-comma" in wanted["dialect"]), name
-            assert report["dialect"]["header"] == ("header" in wanted["dialect"]), name
-            assert (report["dialect"]["cameras"] == ["center"]) == ("no-sides" in wanted["dialect"]), name
 
 
 def test_images_can_be_prepared_for_an_older_model(recording, tmp_path):

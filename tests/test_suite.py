@@ -23,8 +23,8 @@ from bcclone.suite.result import Drive, best_of
 from bcclone.suite.run import name_models, name_recordings
 from bcclone.suite.table import table_lines
 from tests.conftest import ROOT, command, run_script
-from tests.old_models import keras1_config, write
-from tests.test_evaluate import children_of, wait_for
+from tests.processes import children_of, wait_for
+from tests.rebuild.old_models import keras1_config, write
 
 pytestmark = pytest.mark.timeout(600)  # each process loads TensorFlow, on cores that other tests use, too
 

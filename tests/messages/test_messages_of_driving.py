@@ -12,7 +12,7 @@ from bcclone.simulator.car import start_on
 from bcclone.simulator.record import RecordingWriter
 from bcclone.simulator.replay import read_human, replay
 from bcclone.simulator.track import load_track
-from tests.drive_server import Still
+from tests.drive.drive_server import Still
 from tests.messages.made import as_anybody, make_recording
 from tests.messages.told import Message, tabled
 
@@ -54,7 +54,7 @@ def listen_twice():
 def asked(**wanted):
     """Set what the page of drive.py can set."""
     from bcclone.drive.dashboard.panel import Panel
-    from tests.test_dashboard_addresses import make_cockpit
+    from tests.drive.test_dashboard_addresses import make_cockpit
 
     Panel(make_cockpit(), None).set(wanted)
 

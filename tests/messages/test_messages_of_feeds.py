@@ -20,9 +20,9 @@ from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
 from bcclone.samples import SampleSettings
 from bcclone.store import Store
+from tests.feed.test_feed_workers import Faulty, feed_of, fetchers
 from tests.messages.made import IMAGE, make_recording
 from tests.messages.told import Message, run_command, tabled
-from tests.test_feed_workers import Faulty, feed_of, fetchers
 from tests.test_store import some_frames, write_store
 
 PLACE = Path("data.h5")

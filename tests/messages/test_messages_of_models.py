@@ -9,9 +9,9 @@ import pytest
 from bcclone.decode import read_frame
 from bcclone.images import Preprocessing, decode_jpeg, encode_jpeg
 from bcclone.video import ClipSettings, make_clip
-from tests import old_models
 from tests.messages.told import Message, run_command, tabled
-from tests.video_runs import name_of
+from tests.rebuild import old_models
+from tests.video.video_runs import name_of
 
 WHOLE = Preprocessing(width=320, height=160)
 NAMED = "nvidia-66x200-yuv"

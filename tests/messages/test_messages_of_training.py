@@ -12,9 +12,9 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
 from bcclone.train.run_folder import Plan, RunFolder
 from bcclone.train.settings import TrainSettings
-from tests import old_models
 from tests.messages.made import make_recording
 from tests.messages.told import Message, run_command, tabled
+from tests.rebuild import old_models
 
 SMALL = ("--epochs", 1, "--feed", "memory", "--no-plots", "--no-augment")
 

@@ -8,7 +8,7 @@ import pytest
 from bcclone.video import ClipSettings
 from bcclone.video.encode import encode
 from tests.messages.told import Message, run_command, tabled
-from tests.video_runs import make_known_run, make_run, name_of
+from tests.video.video_runs import make_known_run, make_run, name_of
 
 
 def video(*line):

@@ -16,9 +16,9 @@ from bcclone.drive.recorder import Recorder
 from bcclone.protocol import parse_telemetry
 from bcclone.simulator.client import UnityClient, connected
 from bcclone.simulator.websocket import UnitySocket
-from tests.drive_server import Still
+from tests.drive.drive_server import Still
 from tests.messages.told import Message, run_command, tabled
-from tests.test_simulate import GUID, server, steer
+from tests.simulator.test_simulate import GUID, server, steer
 
 TELEMETRY = {"steering_angle": "0.0", "throttle": "0.0", "speed": "0.0", "image": ""}
 

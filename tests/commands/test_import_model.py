@@ -1,0 +1,121 @@
+"""An older model is driven, or becomes a file of ours, once its input is declared."""
+
+import json
+import socket
+
+import numpy as np
+import pytest
+
+from bcclone.cli import run
+from bcclone.commands.options import PRESET_NAMES
+from bcclone.errors import UserError
+from bcclone.images import PRESETS, Preprocessing
+from tests.conftest import run_script
+from tests.rebuild.old_models import INPUT, expected_output, images, keras1_config, write
+
+YUV = "nvidia-66x200-yuv"
+
+
+@pytest.fixture
+def old(tmp_path):
+    return write(tmp_path / "old.h5", keras1_config())
+
+
+@pytest.fixture
+def model_file(untrained_model):
+    import bcclone.model_file
+
+    return bcclone.model_file
+
+
+@pytest.fixture
+def import_model(model_file, capsys):
+    """Run the command in this process, which has TensorFlow already; return exit code, output and complaint."""
+
+    def imported(*line):
+        code = run("import-model", "bcclone import-model", [*map(str, line)])
+        return code, *capsys.readouterr()
+
+    return imported
+
+
+def test_an_imported_model_needs_no_declaration_any_more(import_model, model_file, old, tmp_path):
+    new = tmp_path / "model.h5"
+    code, out, _ = import_model(old, "-o", new, "--preprocess", YUV, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["layers"][0] == {"name": "lambda_1", "kind": "Lambda", "now": "Rescaling"}
+    assert (told["input_shape"], told["preprocessing"]) == ([66, 200, 3], PRESETS[YUV].describe())
+    loaded = model_file.load_model_file(new)
+    assert loaded.preprocessing == PRESETS[YUV]
+    assert loaded.training["imported"]["notes"] == told["notes"]
+    np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
+    for line, says in (((old, "-o", new), "exists already"), ((new, "-o", tmp_path / "x.h5"), "bcclone model already")):
+        code, _, complaint = import_model(*line, "--preprocess", YUV)
+        assert code == 1
+        assert says in complaint
+    assert import_model(old, "-o", new, "--preprocess", YUV, "--force")[0] == 0
+
+
+def test_what_was_found_is_shown_before_the_declaration_is_asked_for(import_model, old, tmp_path):
+    code, out, complaint = import_model(old, "-o", tmp_path / "model.h5")
+    assert code == 1
+    assert "Lambda -> Rescaling" in out
+    assert "its input: 66 x 200 x 3" in out
+    assert "x * 0.00784314 -1" in out
+    assert f"--preprocess {YUV}" in complaint
+    assert not (tmp_path / "model.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "says"), [("model.keras", "must end in .h5"), ("old.h5", "is the model to import; name another -o")]
+)
+def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model, old, output, says):
+    code, _, complaint = import_model(old, "-o", old.with_name(output), "--force")
+    assert code == 1
+    assert says in complaint
+
+
+@pytest.mark.slow
+def test_drive_says_how_frames_are_prepared_and_asks_when_the_model_does_not(old):
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # the port is in use, so it ends after loading
+        port = taken.getsockname()[1]
+        done = run_script("drive.py", old, "--preprocess", YUV, "--port", port, code=1)
+    assert "frames are prepared as" in done.stderr
+    assert "200x66 YUV" in done.stderr
+    assert "in use" in done.stderr
+    assert f"--preprocess {YUV}" in run_script("drive.py", old, code=1).stderr
+    assert "nvidia-66x200-yuv-bgr" in run_script("drive.py", old, "--preprocess", "nvidia", code=2).stderr
+
+
+def test_the_options_offer_all_presets():
+    assert tuple(PRESETS) == PRESET_NAMES
+
+
+def test_the_policy_prepares_the_frame_by_the_preset(tmp_path, untrained_model):
+    from bcclone.policy import load_policy
+
+    path = write(tmp_path / "old.h5", keras1_config())
+    frame = np.random.default_rng(1).integers(0, 256, (160, 320, 3), dtype=np.uint8)
+    swapped = load_policy(path, "nvidia-66x200-yuv-bgr").act(frame)
+    assert swapped == pytest.approx(load_policy(path, PRESETS[YUV]).act(frame[..., ::-1]), abs=1e-5)
+    assert swapped != pytest.approx(load_policy(path, YUV).act(frame), abs=1e-5)
+
+
+def test_without_a_preset_the_error_names_those_that_fit(model_file, tmp_path):
+    path = write(tmp_path / "old.h5", keras1_config())
+    found = model_file.open_model(path)
+    assert found.input_shape == tuple(INPUT[1:])
+    for given, says in ((None, "does not say how its input is made"), (Preprocessing(), "makes rows, .* 128, 128, 3")):
+        with pytest.raises(UserError, match=f"{says}.*--preprocess {YUV} or --preprocess {YUV}-bgr") as refusal:
+            found.declared(given)
+        assert "carnd" not in str(refusal.value)
+    with pytest.raises(UserError, match="no preprocessing is called"):
+        model_file.load_model_file(path, "nvidia")
+
+
+def test_a_model_of_ours_carries_its_own_definition(model_file, untrained_model):
+    load = model_file.load_model_file
+    assert load(untrained_model, "carnd-128-rgb").preprocessing == Preprocessing()
+    with pytest.raises(UserError, match="carries its own definition"):
+        load(untrained_model, YUV)

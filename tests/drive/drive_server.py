@@ -1,0 +1,116 @@
+"""drive.py as a process of its own, and what tests drive it with: the simulator's double, and literal texts."""
+
+import base64
+import json
+import re
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import requests
+
+from bcclone.images import encode_jpeg
+from bcclone.simulator.client import CarState, UnityClient, connected
+from tests.conftest import command
+
+FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8))
+
+
+class Server:
+    """drive.py as a process of its own; `said` is what it printed, once it has ended."""
+
+    def __init__(self, model, *arguments, port=0, **options):
+        line = command("drive.py", model, *arguments, "--port", port)
+        self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+        self.said = ""
+        for text in self.process.stdout:
+            self.said += text
+            if found := re.search(r"listening on \S+:(\d+);", text):
+                self.port = int(found[1])
+                return
+        raise AssertionError(self.said)
+
+    def end(self, how=signal.SIGINT):
+        """Send a signal, wait, and return the exit code."""
+        self.process.send_signal(how)
+        self.said += self.process.communicate(timeout=20)[0]
+        return self.process.returncode
+
+
+@contextmanager
+def serving(model, *arguments, port=0, **options):
+    server = Server(model, *arguments, port=port, **options)
+    try:
+        yield server
+    finally:
+        if server.process.returncode is None:
+            server.end(signal.SIGKILL)
+
+
+class Still:
+    """A world that shows one frame a given number of times, by hand where `manual` says so."""
+
+    def __init__(self, frames, manual=(), jpeg=FRAME):
+        self.left, self.manual, self.jpeg, self.shown, self.controls = frames, manual, jpeg, 0, []
+
+    def look(self):
+        if self.shown == self.left:
+            return None
+        self.shown += 1
+        return CarState(-3.75, 0.3, 12.5, self.jpeg, manual=self.shown in self.manual)
+
+    def steer(self, steering, throttle):
+        self.controls.append((steering, throttle))
+
+
+def drive(port, world, **options):
+    with connected("127.0.0.1", port) as connection:
+        return UnityClient(connection, world, **options).drive()
+
+
+@contextmanager
+def raw(port):
+    """A simulator's socket behind its handshake and the server's OPEN packet."""
+    with connected("127.0.0.1", port) as connection:
+        assert json.loads(connection.receive(5)[1:])["sid"]
+        yield connection
+
+
+def telemetry_text(jpeg=FRAME, speed="12.5000", number="0.3000"):
+    image = base64.b64encode(jpeg).decode()
+    return f'42["telemetry",{{"steering_angle":"{number}","throttle":"{number}","speed":"{speed}","image":"{image}"}}]'
+
+
+def next_event(connection, seconds=5):
+    """Return the next event's name and object; other packets are passed over."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        message = connection.receive(seconds)
+        if message and message.startswith("42"):
+            return json.loads(message[2:])
+    return None
+
+
+def events_until(connection, name, seconds=5):
+    """Return the names of the events up to and with one of that name."""
+    names = []
+    until = time.monotonic() + seconds
+    while not names or names[-1] != name:
+        assert time.monotonic() < until, names
+        if (event := next_event(connection, 0.5)) is not None:
+            names.append(event[0])
+    return names
+
+
+def state_of(port):
+    return requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()
+
+
+def wait_for_state(port, **values):
+    """Wait until the server's state has these values."""
+    until = time.monotonic() + 5
+    while {name: (state := state_of(port))[name] for name in values} != values:
+        assert time.monotonic() < until, state
+        time.sleep(0.05)

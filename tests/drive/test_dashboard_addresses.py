@@ -1,0 +1,237 @@
+"""What the page's addresses answer, refuse and limit; without a browser.
+
+The page in a browser is tested in test_dashboard.py.
+"""
+
+import base64
+import contextlib
+import json
+import re
+import threading
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import requests
+
+from bcclone.drive.cockpit import Cockpit
+from bcclone.drive.controller import SpeedController
+from bcclone.drive.dashboard.page import make_page
+from bcclone.drive.dashboard.panel import Panel
+from bcclone.drive.driver import Driver
+from bcclone.drive.monitor import Monitor
+from bcclone.drive.recording_switch import RecordingSwitch
+from bcclone.drive.seat import DriverSeat
+from bcclone.drive.settings import ASYNC_MODES
+from bcclone.drive.viewer import Viewer
+from bcclone.drive.wire.access import Access
+from bcclone.images import encode_jpeg
+from tests.conftest import ROOT
+from tests.drive.drive_server import next_event, raw, serving, telemetry_text
+
+FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
+TELEMETRY = {"steering_angle": "1.0000", "throttle": "0.2000", "speed": "12.5000"}
+
+
+class Straight:
+    """A policy that steers a little."""
+
+    def act(self, frame):
+        return 0.25
+
+    def forget(self):
+        pass
+
+
+def make_cockpit(mask=None, unavailable="it has no convolution"):
+    monitor = Monitor()
+    seat = DriverSeat(Driver(Straight(), SpeedController(25.0), monitor.decided), monitor.driven_by_hand)
+    viewer = Viewer(monitor, mask, unavailable)
+    return Cockpit(seat, monitor, RecordingSwitch(None), viewer, "320x160 -> 128x128 RGB", (0.0, 0.0, 1.0, 1.0))
+
+
+def make_client(cockpit=None, token="", waits=None):
+    """Return a client of the page's addresses."""
+    service = SimpleNamespace(dialect="Unity simulator", clients=1)
+    panel = Panel(cockpit or make_cockpit(), service)
+    return make_page(panel, Access(token=token), (waits if waits is not None else []).append).test_client()
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("no JSON", "expected an object with some of saliency, recording, set_speed_mph"),
+        ("[1]", "expected an object"),
+        ("{}", "expected an object"),
+        ('{"speed": 1}', "expected an object"),
+        ('{"set_speed_mph": "fast"}', "0 to 60 mph"),
+        ('{"set_speed_mph": true}', "0 to 60 mph"),
+        ('{"set_speed_mph": NaN}', "0 to 60 mph"),
+        ('{"set_speed_mph": -1}', "0 to 60 mph"),
+        ('{"set_speed_mph": 60.1}', "0 to 60 mph"),
+        ('{"autonomous": 1}', "expected true or false"),
+        ('{"recording": "on"}', "expected true or false"),
+        ('{"saliency": null}', "expected true or false"),
+        ('{"saliency": true}', "it has no convolution"),
+        ('{"set_speed_mph": 5, "autonomous": "no"}', "expected true or false"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_with_the_reason_and_changes_nothing(body, reason):
+    client = make_client()
+    before = client.get("/state").json
+    refused = client.post("/control", data=body, content_type="application/json")
+    assert refused.status_code == 400
+    assert reason in refused.json["error"]
+    after = client.get("/state").json
+    for name in ("set_speed_mph", "autonomous", "recording", "saliency"):
+        assert after[name] == before[name]
+
+
+def test_what_is_set_is_in_the_answer():
+    answer = make_client().post("/control", json={"set_speed_mph": 7.5, "autonomous": False})
+    assert answer.status_code == 200
+    assert (answer.json["set_speed_mph"], answer.json["autonomous"]) == (7.5, False)
+
+
+def test_a_page_of_another_site_may_set_nothing():
+    client = make_client()
+    foreign = client.post("/control", json={"autonomous": False}, headers={"Origin": "http://evil.example"})
+    assert foreign.status_code == 403
+    assert client.post("/control", data='{"autonomous": false}', headers={"Origin": "null"}).status_code == 403
+    assert client.get("/state").json["autonomous"] is True
+    own = client.post("/control", json={"autonomous": False}, headers={"Origin": "http://localhost"})
+    assert own.status_code == 200
+
+
+def test_a_long_body_is_refused():
+    body = json.dumps({"set_speed_mph": 5, "more": "x" * 5000})
+    refused = make_client().post("/control", data=body, content_type="application/json")
+    assert refused.status_code in (400, 413)
+
+
+def test_nothing_is_told_without_the_token():
+    client = make_client(token="sesame")
+    for address in ("/state", "/history", "/events"):
+        assert client.get(address).status_code == 401
+    assert client.post("/control", json={"autonomous": False}).status_code == 401
+    asked = client.get("/")
+    assert asked.status_code == 401
+    assert "Token" in asked.text
+
+
+def test_the_token_opens_the_page_and_a_wrong_one_costs_time():
+    waits = []
+    client = make_client(token="sesame", waits=waits)
+    wrong = client.post("/login", data={"token": "simsim"})
+    assert wrong.status_code == 401
+    assert waits == [1.0]
+    assert client.get("/state").status_code == 401
+    right = client.post("/login", data={"token": "sesame"})
+    assert right.status_code == 302
+    cookie = right.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "sesame" not in cookie
+    assert client.get("/state").status_code == 200
+
+
+def test_every_answer_forbids_what_is_not_needed():
+    client = make_client()
+    for address in ("/", "/state", "/static/dashboard.js", "/nowhere"):
+        headers = client.get(address).headers
+        assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_page_names_nothing_elsewhere():
+    client = make_client()
+    for address in ("/", "/static/dashboard.js", "/static/dashboard.css"):
+        assert not re.search(r"""(?:https?:)?//[\w-]+\.\w|\bstyle=|\bon\w+=["']""", client.get(address).text), address
+
+
+def test_the_history_is_of_the_last_60_seconds():
+    seconds = [0.0]
+    monitor = Monitor(clock=lambda: seconds[0])
+    cockpit = make_cockpit()
+    seat = DriverSeat(Driver(Straight(), SpeedController(25.0), monitor.decided))
+    client = make_client(replace(cockpit, seat=seat, monitor=monitor))
+    assert client.get("/history").json == []
+    telemetry = TELEMETRY | {"image": base64.b64encode(FRAME).decode()}
+    for count in range(1000):
+        seconds[0] = 1.0 + count * 0.15
+        seat.answer("car", telemetry)
+        monitor.answered(0.002)
+    moments = client.get("/history").json
+    assert moments[-1]["seconds"] == pytest.approx(seconds[0])
+    assert 59 < moments[-1]["seconds"] - moments[0]["seconds"] <= 60
+    assert (moments[-1]["steering_sent"], moments[-1]["speed_mph"]) == (0.25, 12.5)
+
+
+def test_every_field_of_the_state_is_documented():
+    page = (ROOT / "docs" / "reference" / "dashboard.md").read_text()
+    state = make_client().get("/state").json
+    names = set(state) | {name for value in state.values() if isinstance(value, dict) for name in value}
+    names |= {"text", "count", "seconds"}  # of a warning
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+@pytest.fixture(scope="module")
+def url(untrained_model):
+    with serving(untrained_model) as server:
+        yield f"http://127.0.0.1:{server.port}"
+        assert server.end() == 0
+        assert "Traceback" not in server.said, server.said
+
+
+def test_a_page_gets_ten_events_a_second_at_most(url):
+    count, until = 0, time.monotonic() + 2
+    with requests.get(f"{url}/events", stream=True, timeout=5) as events:
+        assert events.headers["Content-Type"].startswith("text/event-stream")
+        for line in events.iter_lines():
+            count += line.startswith(b"data: ")
+            if time.monotonic() > until:
+                break
+    assert 5 <= count <= 22
+
+
+def read_to_the_end(events):
+    with contextlib.suppress(requests.RequestException):  # that is how it ends
+        for _ in events.iter_lines():
+            pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_the_server_ends_at_once_while_pages_watch_and_a_car_is_connected(untrained_model, mode):
+    with serving(untrained_model, "--async-mode", mode) as server:
+        with requests.get(f"http://127.0.0.1:{server.port}/events", stream=True, timeout=5) as events:
+            threading.Thread(target=read_to_the_end, args=(events,), daemon=True).start()
+            with raw(server.port) as connection:
+                connection.send_text(telemetry_text())
+                assert next_event(connection)[0] == "steer"
+                began = time.monotonic()
+                assert server.end() == 0
+                assert time.monotonic() - began < 10
+        assert "Traceback" not in server.said, server.said
+
+
+def test_eight_pages_watch_and_the_ninth_waits_for_a_place(url):
+    def status():
+        with requests.get(f"{url}/events", stream=True, timeout=5) as events:
+            return events.status_code
+
+    lines = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            events = stack.enter_context(requests.get(f"{url}/events", stream=True, timeout=5))
+            lines.append(events.iter_lines())  # to be kept: without it requests hangs up
+            assert next(lines[-1]).startswith(b"data: ")
+        assert status() == 503
+    until = time.monotonic() + 5
+    while status() != 200:
+        assert time.monotonic() < until
+        time.sleep(0.1)

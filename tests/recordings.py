@@ -1,0 +1,40 @@
+"""Recordings that a test damages or makes longer."""
+
+import os
+
+import numpy as np
+
+from bcclone.images import encode_jpeg
+
+
+def images_of(recording, camera="center"):
+    return sorted((recording / "IMG").glob(f"{camera}_*.jpg"))
+
+
+def spoil(recording):
+    """Damage four images in four ways; return their names."""
+    center = images_of(recording)
+    center[10].unlink()
+    center[20].write_bytes(center[20].read_bytes()[:2000])
+    center[30].write_bytes(encode_jpeg(np.zeros((80, 160, 3), np.uint8)))
+    center[40].write_bytes(b"")
+    return [center[place].name for place in (10, 20, 30, 40)]
+
+
+def many_rows(recording, folder, count):
+    """Make a long recording of hard links to the images of a short one."""
+    images = [images_of(recording, camera) for camera in ("center", "left", "right")]
+    (folder / "IMG").mkdir(parents=True)
+    with (folder / "driving_log.csv").open("w") as log:
+        for number in range(count):
+            seconds, milliseconds = divmod(number * 66, 1000)
+            hours, minutes = divmod(seconds // 60, 60)
+            stamp = (
+                f"2026_01_{1 + hours // 24:02d}_{hours % 24:02d}_{minutes:02d}_{seconds % 60:02d}_{milliseconds:03d}"
+            )
+            sources = [of_camera[number % len(of_camera)] for of_camera in images]  # a file takes 65,000 links
+            names = [f"{source.name.partition('_')[0]}_{stamp}.jpg" for source in sources]
+            for source, name in zip(sources, names, strict=True):
+                os.link(source, folder / "IMG" / name)
+            log.write(",".join(names) + f",{(number % 200 - 100) / 100},0.5,0,20.5\n")
+    return folder

@@ -1,0 +1,290 @@
+"""README and docs/ say what the code does: flags, defaults, commands, file tree, links, formats."""
+
+import argparse
+import json
+import re
+import runpy
+import shlex
+import subprocess
+import tomllib
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from bcclone.cli import OUR_FAULT, make_parser
+from bcclone.commands import COMMANDS, load_command
+from bcclone.commands.options import actions_of
+from bcclone.demo import DemoSettings
+from bcclone.drive.settings import DriveSettings
+from bcclone.evaluate import EvaluateSettings
+from bcclone.images import Preprocessing
+from bcclone.samples import SAMPLE, SampleSettings
+from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.expert import ExpertSettings
+from bcclone.simulator.replay import ReplaySettings
+from bcclone.simulator.world import WorldSettings
+from bcclone.store import Store
+from bcclone.suite import ROWS
+from bcclone.train.settings import TrainSettings, UpkeepSettings
+from tests.conftest import ROOT
+from tests.repository.shown import PAGES, shown_on
+
+README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
+with_tables = runpy.run_path(str(ROOT / "docs" / "cli_tables.py"))["with_tables"]
+EVERYWHERE = {"--json", "--quiet", "--debug"}
+
+
+def parser_of(name):
+    return make_parser(load_command(name), name)
+
+
+def options_of(parser):
+    """Return all long options and metavariables, those of sub-subcommands too."""
+    options = {option for action in actions_of(parser) for option in action.option_strings}
+    return {option for option in options if option.startswith("--") and option != "--help"}
+
+
+def test_the_tables_of_options_are_those_of_the_parsers():
+    assert with_tables(REFERENCE) == REFERENCE, "run: python docs/cli_tables.py"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_in_a_table_and_every_option_told_of_exists(name):
+    there = options_of(parser_of(name))
+    section = section_of(name)
+    assert all(option in section for option in there - EVERYWHERE), there
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", section)) <= there
+
+
+def section_of(name):
+    title = f"## {name}.py" if (ROOT / f"{name}.py").exists() else f"## bcclone {name}"
+    titles = [title, "## How the simulated world looks"] if name in ("simulate", "evaluate") else [title]
+    return "\n".join(REFERENCE.split(title + "\n")[1].split("\n## ")[0] for title in titles)
+
+
+def test_the_readme_names_every_command_and_what_it_does():
+    for name, says in COMMANDS.items():
+        assert f"| [`bcclone {name}`](docs/reference/cli.md#" in README
+        assert f" | {says} |" in README
+
+
+def leaves_of(parser):
+    """Return the parsers of a command's uses, or its own."""
+    uses = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return list(uses[0].choices.values()) if uses else [parser]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_means_the_same_everywhere_is_there_everywhere(name):
+    for parser in leaves_of(parser_of(name)):
+        assert options_of(parser) >= EVERYWHERE
+        writes = [action for action in parser._actions if "--output" in action.option_strings]
+        assert all("-o" in action.option_strings for action in writes)
+
+
+def results(name):
+    return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
+
+
+def cells_of(label):
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| {label}")]
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+@pytest.mark.parametrize(
+    ("label", "file", "models"),
+    [
+        ("`python model.py`", "suite", ("s0", "s1", "s2")),
+        ("`models/lake.h5` | three", "suite", ("lake",)),
+        ("a Keras 2.11", "suite-others", ("k211",)),
+        ("a Keras 1.2", "suite-others", ("k121",)),
+    ],
+)
+def test_the_readme_tells_how_models_drive_as_the_suite_measured_it(label, file, models):
+    rows = {row["row"]: row["models"] for row in results(file)["rows"]}
+    names = re.findall(r"`([\w.-]+)`", " | ".join(cells_of("model | trained on")))
+    assert len(names) > 4
+    for name, cell in zip(names, cells_of(label)[2:], strict=True):
+        driven = [rows[name][model] for model in models]
+        mean = median(one["mean_abs_cross_track_m"] for one in driven)
+        off = sum(one["interventions"] for one in driven)
+        assert cell == f"{mean:.2f}" + (f" ({off} off the road)" if off else "")
+
+
+def test_the_rows_of_the_lake_are_driven_as_the_readme_says():
+    for file, models in (("suite", ("s0", "s1", "s2", "lake")), ("suite-others", ("k211",))):
+        lake = [row["models"] for row in results(file)["rows"] if not row["row"].startswith("mountain")]
+        assert len(lake) == 18
+        assert all(row[model]["interventions"] == 0 for row in lake for model in models)
+
+
+def test_the_readme_tells_speeds_as_they_were_measured():
+    measured = {name: {m["name"]: m["value"] for m in results(name)["measures"]} for name in ("preprocess", "drive")}
+    feeds = results("feeds")
+    rates = {
+        name: one["samples_per_second"] for part in ("strategies", "alternatives") for name, one in feeds[part].items()
+    }
+    expected = {
+        "recording to training data": (measured["preprocess"]["conversion to a store"],
+                                       measured["preprocess"]["the source's way"]),
+        "samples to the network": (rates["hdf5-shuffle"], rates["pydataset-jpeg"], rates["python-generator"]),
+        "a frame to its steering": (measured["drive"]["request to steer, threading, p50"],
+                                    measured["drive"]["request to steer, model.predict, p50"]),
+    }  # fmt: skip
+    for label, values in expected.items():
+        told = " ".join(cells_of(label)[1:3])
+        for value in values:
+            assert (f"{value:.1f}" if value < 100 else f"{value:,.0f}") in told, (label, value)
+
+
+def test_the_exit_codes_are_documented():
+    told = README.split("Exit codes:")[1].split("\n\n")[0]
+    assert set(re.findall(r"\b\d+\b", told)) == {"0", "1", "2", "130", str(OUR_FAULT)}
+
+
+def test_no_option_told_of_is_unknown():
+    known = set().union(*(options_of(parser_of(name)) for name in COMMANDS)) | {"--help"}
+    for page in PAGES:
+        assert set(re.findall(r"(?<=`)--[a-z][a-z-]+", page.read_text())) <= known, page
+
+
+def defaults_of(name, settings, without):
+    """Return `COMMAND --option` -> default for the fields of a settings dataclass."""
+    fields = vars(settings).items()
+    return {f"{name} --{field.replace('_', '-')}": value for field, value in fields if field != without}
+
+
+DEFAULTS = {
+    **defaults_of("preprocess", SampleSettings(), without="flip"),
+    **{
+        name: value
+        for name, value in defaults_of("model", TrainSettings(), without="").items()
+        if not isinstance(value, bool)
+    },
+    **{
+        f"model --{name}": getattr(UpkeepSettings(), name.replace("-", "_"))
+        for name in ("gpu-memory", "checkpoint-minutes", "checkpoint-steps")
+    },
+    **defaults_of("evaluate", Conditions(), without=""),
+    **defaults_of("simulate", Conditions(), without=""),
+    **defaults_of("simulate", ExpertSettings(), without="speed_mph"),
+    **defaults_of("demo", DemoSettings(), without="speed_mph"),
+    "drive --host": DriveSettings().host,
+    "drive --port": DriveSettings().port,
+    "drive --speed": DriveSettings().speed_mph,
+    "drive --min-speed": DriveSettings().min_speed_mph,
+    "drive --max-latency-ms": DriveSettings().max_latency_ms,
+    "drive --async-mode": DriveSettings().async_mode,
+    "simulate --speed": ExpertSettings().speed_mph,
+    "evaluate --speed": EvaluateSettings().speed_mph,
+    "demo --speed": DemoSettings().speed_mph,
+    **{
+        f"{name} --{option}": getattr(WorldSettings(), option.replace("-", "_"))
+        for name in ("evaluate", "simulate")
+        for option in ("start-offset-m", "start-turn", "shove-m", "shove-every-m")
+    },
+    "evaluate --latency-ms": WorldSettings().latency_seconds * 1000,
+    "replay --limit": ReplaySettings().limit_m,
+    "replay --part": "{:g}:{:g}".format(*ReplaySettings().part),
+    "doctor --port": DriveSettings().port,
+    "preprocess --cameras": ",".join(SampleSettings().cameras),
+    "preprocess --size": Preprocessing().width,
+}
+
+
+def test_every_row_of_the_suite_is_documented_and_no_other():
+    table = section_of("evaluate").split("| row | what it is |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`([^`]+)`", table)) == {row.name for row in ROWS}
+
+
+@pytest.mark.parametrize("option", DEFAULTS)
+def test_documented_defaults_are_the_defaults(option):
+    name, flag = option.split()
+    value = DEFAULTS[option]
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    helps = [action.help for action in actions_of(parser_of(name)) if flag in action.option_strings]
+    assert helps
+    assert all(f"({shown}" in help_text for help_text in helps)
+
+
+def test_every_shown_command_is_accepted_by_its_parser():
+    commands = {one.text for page in PAGES for one in shown_on(page) if one.ours}
+    assert len(commands) > 50
+    for command in commands:
+        words = [word for word in shlex.split(command) if word not in ("python", "bcclone")]
+        name = words[0].removesuffix(".py")
+        assert name in COMMANDS
+        if len(words) > 1:  # otherwise it is only mentioned
+            parser_of(name).parse_args([word.replace("RECORDING...", "RECORDING") for word in words[1:]])
+
+
+def test_the_file_tree_names_every_file_and_room_and_no_other():
+    tree = README.split("## What each file is for")[1].split("```")[1]
+    named = set()
+    for line in tree.strip().splitlines():
+        word = line.split()[0].rstrip("/")
+        named.add(f"bcclone/{word}" if line.startswith("  ") else word)
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    there = {path.split("/")[0] for path in tracked} | {
+        "/".join(path.split("/")[:2]) for path in tracked if path.startswith("bcclone/")
+    }
+    quiet = {"README.md", ".gitignore", ".ci", "bcclone/__init__.py", "bcclone/__main__.py", "bcclone/py.typed"}
+    assert there - quiet == named - {".ci/run"}
+    assert (ROOT / ".ci" / "run").exists()
+
+
+def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
+    table = (ROOT / "docs" / "explanation" / "design.md").read_text()
+    rooms = {path.name for path in (ROOT / "bcclone").iterdir() if path.name not in ("__pycache__", "py.typed")}
+    rooms = {room if room.endswith(".py") else f"{room}/" for room in rooms} - {"__init__.py", "__main__.py"}
+    named = set()
+    for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        named.update(re.findall(r"`([^`]+)`", row))
+    assert named == rooms
+
+
+LINKING = [*PAGES, *(page for page in ROOT.glob("*.md") if page not in PAGES), *ROOT.glob("*/README.md")]
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+def test_every_declared_package_is_justified():
+    page = (ROOT / "docs" / "explanation" / "dependencies.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [
+        *project["dependencies"],
+        *(one for extra in project["optional-dependencies"].values() for one in extra),
+    ]
+    for name in {re.match(r"[\w-]+", one)[0] for one in declared}:
+        assert re.search(rf"(?<![\w-]){name}(?![\w-])", page), name
+
+
+def test_files_that_the_code_refers_to_exist():
+    for source in (ROOT / "bcclone").rglob("*.py"):
+        for name in re.findall(r"docs/[\w./-]*\w", source.read_text()):
+            assert list(ROOT.glob(f"{name}*")), f"{source}: {name}"
+
+
+def test_the_store_is_documented_column_by_column(simulated_store):
+    page = (ROOT / "docs" / "reference" / "store.md").read_text()
+    with Store(simulated_store) as store:
+        names = [*SAMPLE.names, *store.rows.dtype.names, *vars(store.preprocessing), *store.recordings[0]]
+        for name in names:
+            assert f"`{name}`" in page, name
+    assert f"({SAMPLE.itemsize} bytes)" in page
+
+
+def test_nothing_in_the_repository_names_a_machine():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in tracked:
+        path = Path(ROOT / name)
+        if path.suffix in (".png", ".h5", ".gif"):
+            continue
+        assert not re.search(r"/(?:work|root)/", path.read_text()), name
+    assert "://" not in (ROOT / "constraints.txt").read_text()

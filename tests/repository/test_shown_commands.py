@@ -1,0 +1,138 @@
+"""Every command that README and docs/ show does what it is shown for; smaller, so that it takes seconds."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT, command
+from tests.drive.drive_server import Server, serving
+from tests.rebuild.old_models import keras1_config, write
+from tests.repository.shown import PAGES, shown_on
+
+RECORDS = {"lab-log.md", *(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))}
+ONLY_NAMED = {  # without what it works on: a name, and no command
+    "bcclone bench", "bcclone completion", "bcclone drive", "bcclone evaluate", "bcclone import-model", "bcclone model",
+    "bcclone plots", "bcclone preprocess", "bcclone replay", "bcclone simulate", "bcclone simulate record DIR",
+    "bcclone video",
+}  # fmt: skip
+MINUTES = ("bcclone bench ", "bcclone demo")  # tests of their own run them smaller: test_bench_*.py, test_chain.py
+SMALLER = {
+    "simulate record": ("--laps", "0.02"),
+    "model": ("--epochs", "1"),
+    "evaluate": ("--laps", "0.02"),
+}
+LISTENING = ("bcclone simulate drive", "bcclone simulate replay", "bcclone replay RECORDING --port")
+JUDGING = ("bcclone doctor",)  # exit code 1 where this machine lacks something
+
+
+def to_run(page):
+    """Return what is to be run of a page, each command once."""
+    commands = dict.fromkeys(one.text for one in shown_on(page) if one.ours and one.why_not is None)
+    return [text for text in commands if text not in ONLY_NAMED and not text.startswith(MINUTES)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_no_test_runs_says_so(page):
+    if page.name not in RECORDS:
+        assert [one.text for one in shown_on(page) if not one.ours and one.why_not is None] == []
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory):
+    """What the pages take for granted: recordings, stores, models, runs, by the names that they give them."""
+    folder = tmp_path_factory.mktemp("things")
+    for line in (
+        ("simulate", "record", "laps", "--laps", "0.25", "--recoveries", "0"),
+        ("preprocess", "laps", "-o", "data.h5", "--cameras", "center"),
+    ):
+        subprocess.run(command(line[0], *line[1:]), cwd=folder, check=True, capture_output=True)
+    for name in ("RECORDING", "back", "lake", "mountain", "lap1", "lap2", "lap3", "run1", "run2"):
+        shutil.copytree(folder / "laps", folder / name)
+    shutil.copy(folder / "data.h5", folder / "mountain.h5")
+    shutil.copy(folder / "data.h5", folder / "laps.h5")
+    shutil.copytree(ROOT / "models", folder / "models")
+    for name in ("model.h5", "other.h5", "older.h5", "mine.h5"):
+        shutil.copy(ROOT / "models" / "lake.h5", folder / name)
+    for name in ("old.h5", "old_model.h5"):
+        write(folder / name, keras1_config())
+    (folder / "settings.toml").write_text("epochs = 20\nzero-share = 0.3\n")
+    return folder
+
+
+@pytest.fixture
+def place(things, tmp_path):
+    """A copy of them, so that no command meets what another one wrote."""
+    copied = shutil.copytree(things, tmp_path / "place", copy_function=copy)
+    yield copied
+    shutil.rmtree(copied)
+
+
+def copy(source, target):
+    """Copy what a command may write into; link an image."""
+    (os.link if source.endswith(".jpg") else shutil.copy)(source, target)
+
+
+def words_of(text):
+    """Return the words of a command, with the things that stand for others in their place."""
+    stand_for = {"RECORDING...": "RECORDING", "MODEL...": "model.h5", "MODEL": "model.h5"}
+    words = [stand_for.get(word, word) for word in shlex.split(text) if word not in ("python", "bcclone")]
+    return [words[0].removesuffix(".py"), *words[1:]]
+
+
+def remove_outputs(words, place):
+    """Remove what the command is to write anew."""
+    outputs = [words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-o", "--output", "--run")]
+    if words[:2] == ["simulate", "record"] or words[0] == "drive":
+        outputs += words[2:3]
+    for output in outputs if "--add" not in words else ():
+        path = place / output
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def smaller(words):
+    """Return options that make the same command shorter."""
+    options = next((SMALLER[name] for name in (" ".join(words[:2]), words[0]) if name in SMALLER), ())
+    return [*options, *(("--rows", "shove") if "--suite" in words and "--rows" not in words else ())]
+
+
+def run(text, place):
+    words = words_of(text)
+    remove_outputs(words, place)
+    if words[0] == "drive":
+        server = Server(*words[1:], cwd=place)
+        assert server.end() == 130
+        return
+    done = subprocess.run(
+        command(*words, *smaller(words)), cwd=place, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode in ((0, 1) if text.startswith(JUDGING) else (0,)), f"{text}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("text", sorted({text for page in PAGES if page.name not in RECORDS for text in to_run(page)}))
+def test_a_shown_command_does_it(text, place):
+    if not text.startswith(LISTENING):
+        run(text, place)
+        return
+    with serving(place / "model.h5") as server:
+        run(f"{text} --port {server.port}", place)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", ["reference/model-file.md", "reference/store.md", "explanation/replay.md"])
+def test_shown_python_runs(page, place):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    assert blocks
+    given = "model, recording = 'model.h5', 'RECORDING'\n"
+    for block in blocks:
+        subprocess.run([sys.executable, "-c", given + block], cwd=place, check=True, timeout=120)

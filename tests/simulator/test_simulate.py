@@ -1,0 +1,192 @@
+"""`bcclone simulate drive` against servers: ours, none, silent ones, and ones that talk nonsense."""
+
+import base64
+import hashlib
+import json
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from bcclone.errors import UserError
+from bcclone.simulator.client import UnityClient, connected
+from bcclone.simulator.replay import Replay
+from tests.conftest import command, run_script
+from tests.drive.drive_server import serving
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+@contextmanager
+def server(*answers, chatter=None):
+    """A server that answers each telemetry with the next of `answers`, the last one for ever; None is silence.
+
+    chatter: what it says once a second besides.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener, list(answers), chatter), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+    thread.join(10)
+
+
+def talk(connection, chatter):
+    with suppress(OSError):
+        while chatter:
+            send(connection, chatter)
+            time.sleep(1)
+
+
+def serve(listener, answers, chatter):
+    try:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as stream:
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += stream.readline()
+            key = re.search(rb"Sec-WebSocket-Key: (\S+)", head)[1]
+            accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
+            connection.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+            )
+            send(connection, '0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":60000}')
+            threading.Thread(target=talk, args=(connection, chatter), daemon=True).start()
+            while True:
+                if receive(stream).startswith(b'42["telemetry"'):
+                    answer = answers.pop(0) if len(answers) > 1 else answers[0]
+                    if answer is not None:
+                        send(connection, answer)
+    except (OSError, struct.error):
+        return
+
+
+def send(connection, text):
+    if isinstance(text, tuple):  # in fragments
+        for number, part in enumerate(text):
+            first = (1 if number == 0 else 0) | (0x80 if number == len(text) - 1 else 0)
+            connection.sendall(bytes([first, len(part)]) + part.encode())
+        return
+    data = text if isinstance(text, bytes) else text.encode()
+    head = bytes([0x81, len(data)]) if len(data) < 126 else b"\x81\x7e" + struct.pack("!H", len(data))
+    connection.sendall(head + data)
+
+
+def receive(stream):
+    """Read a whole message, fragments and all."""
+    message, final = b"", False
+    while not final:
+        first, second = struct.unpack("!BB", stream.read(2))
+        length = struct.unpack("!H", stream.read(2))[0] if second & 0x7F == 126 else second & 0x7F
+        mask, payload = stream.read(4), stream.read(length)
+        message += bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+        final = bool(first & 0x80)
+    return message
+
+
+def steer(steering, throttle="0.1"):
+    return "42" + json.dumps(["steer", {"steering_angle": steering, "throttle": throttle}])
+
+
+def drive(recording, *answers):
+    with server(*answers) as port, connected("127.0.0.1", port) as connection:
+        return UnityClient(connection, Replay(recording / "driving_log.csv", frames=20)).drive()
+
+
+def test_a_server_that_steers_is_driven_by(simulated_recording):
+    report = drive(simulated_recording, steer("0.25"))
+    assert (report.telemetries, report.steers >= 18, report.lost_loops) == (20, True, 0)
+    assert len(report.latencies_ms) == report.steers
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ((steer("NaN"),), "steering_angle nan and throttle 0.1, expected -1 to 1"),
+        ((steer("0.1"), steer("0.1", "Infinity")), "throttle inf, expected -1 to 1"),
+        ((steer("left"),), 'answered {"steering_angle": "left", "throttle": "0.1"}, expected'),
+        ((steer(0.25),), "as texts with a number each"),
+        (('42["steer",{}]',), "expected steering_angle and throttle as texts"),
+        (('42["steer","0.1"]',), "an event that the simulator cannot read"),
+        (("42nonsense",), "a packet that the simulator cannot read: '42nonsense'"),
+        (('42{"a":1}',), "a packet that the simulator cannot read"),
+        (("42[]",), "an event that the simulator cannot read"),
+        ((b"42\xff\xfe",), "a text that is no UTF-8"),
+    ],
+)
+def test_nonsense_ends_the_drive_with_what_was_said(simulated_recording, answers, told):
+    with pytest.raises(UserError, match=re.escape(told)):
+        drive(simulated_recording, *answers)
+
+
+def test_an_answer_in_fragments_is_put_together(simulated_recording):
+    answer = steer("0.25")
+    assert drive(simulated_recording, (answer[:9], answer[9:20], answer[20:])).telemetries == 20
+
+
+def test_one_answer_that_cannot_be_read_costs_one_loop_only(simulated_recording):
+    report = drive(simulated_recording, steer("left"), steer("0.25"))
+    assert (report.lost_loops, report.telemetries) == (1, 20)
+
+
+@pytest.mark.parametrize("options", [("--port", 99999), ("--port", 0), ("--wait", "nan"), ("--host", "a..b")])
+def test_an_address_that_is_none_is_told(options):
+    assert re.search("error: (port|no drive server)", run_script("simulate", "drive", *options, code=1).stderr)
+
+
+def test_no_server_is_told_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    done = run_script("simulate", "drive", "--port", port, code=1)
+    assert re.search(rf"error: no drive server at 127.0.0.1:{port}: .*refused; start one with", done.stderr)
+
+
+@pytest.mark.slow
+def test_silent_servers_are_told_after_ten_seconds_and_not_waited_for():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as deaf,
+        server(steer("0.0"), None) as mute,
+        server(steer("0.0"), None, chatter='42["dashboard",{}]') as chatty,
+    ):
+        drives = [
+            subprocess.Popen(command("simulate", "drive", "--port", port), stderr=subprocess.PIPE, text=True)
+            for port in (deaf.getsockname()[1], mute, chatty)
+        ]
+        said = [process.communicate(timeout=60)[1] for process in drives]
+    assert [process.returncode for process in drives] == [1, 1, 1]
+    assert "no drive server at" in said[0]
+    assert "timed out" in said[0]
+    for words in said[1:]:
+        assert "the drive server has not answered for 10 s; is it still running?" in words
+    assert "Traceback" not in "".join(said)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_ends_the_drive(untrained_model):
+    with serving(untrained_model) as server:
+        driving = subprocess.Popen(
+            command("simulate", "drive", "--port", server.port, "--real-time"), stderr=subprocess.PIPE, text=True
+        )
+        assert any("a car is connected" in line for line in iter(server.process.stdout.readline, ""))
+        server.end(signal.SIGKILL)
+    _, said = driving.communicate(timeout=30)
+    assert driving.returncode == 1
+    assert "error: the drive server ended the connection" in said
+
+
+@pytest.mark.slow
+def test_a_drive_reports_what_was_driven(untrained_model):
+    with serving(untrained_model) as server:
+        done = run_script("simulate", "drive", "--port", server.port, "--laps", 0.02, "--track", "mountain", "--json")
+    told = json.loads(done.stdout)
+    assert told["steers"] > 10
+    assert told["lost_loops"] == told["manuals"] == 0
+    assert told["distance_m"] > 10
+    assert told["ended"] in ("laps driven", "the car is more than 15 m from the road")
+    assert told["request_to_steer_ms"]["p50"] > 0

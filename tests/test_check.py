@@ -1,0 +1,90 @@
+"""What `preprocess.py --check` tells of a recording, and that it changes nothing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_script, shared
+from tests.recordings import images_of, spoil
+
+
+def check(*arguments, code=0):
+    return json.loads(run_script("preprocess.py", *arguments, "--check", "--json", code=code).stdout)
+
+
+def test_check_reports_a_sound_recording(simulated_recording):
+    (report,) = check(simulated_recording)
+    assert report["path"] == str(simulated_recording / "driving_log.csv")
+    assert report["foreign"] is False
+    assert report["dialect"] == {
+        "spaced": False, "decimal_comma": False, "header": False, "cameras": ["center", "left", "right"],
+        "extra_columns": 0,
+    }  # fmt: skip
+    assert (report["rows"], report["bad_rows"], report["episodes"]) == (120, [], 1)
+    assert report["steering_sum"] == pytest.approx(
+        sum(float(line.split(",")[3]) for line in (simulated_recording / "driving_log.csv").read_text().splitlines())
+    )
+    assert {key: report["images"][key] for key in ("missing", "corrupt", "orphans")} == {
+        "missing": 0, "corrupt": 0, "orphans": 0,
+    }  # fmt: skip
+
+
+def test_check_counts_what_is_wrong_and_changes_nothing(recording):
+    spoil(recording)
+    center = images_of(recording)
+    shutil.copyfile(center[5], recording / "IMG" / "center_2020_01_01_00_00_00_000.jpg")
+    shutil.copyfile(center[50], center[51])
+    shutil.copyfile(center[60], center[70])
+    before = sorted(path.stat().st_mtime_ns for path in recording.rglob("*"))
+    (report,) = check(recording)
+    images = report["images"]
+    assert (images["missing"], images["corrupt"], images["orphans"]) == (1, 3, 1)
+    assert (images["frozen"], images["duplicates"]) == (1, 1)
+    text = run_script("preprocess.py", recording, "--check").stdout
+    assert "row 11: image" in text
+    assert "exactly zero" in text
+    assert "####" in text
+    assert sorted(path.stat().st_mtime_ns for path in recording.rglob("*")) == before
+
+
+def test_check_takes_a_log_without_images_and_tells_foreign_ones(recording, tmp_path):
+    shutil.rmtree(recording / "IMG")
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+    reports = check(recording, empty, code=2)
+    assert [report["foreign"] for report in reports] == [False, True]
+    assert reports[0]["images"] is None
+    assert "empty" in reports[1]["reason"]
+    assert check(recording)[0]["rows"] == 120
+
+
+def test_check_flags_a_last_row_after_a_pause(recording):
+    log = recording / "driving_log.csv"
+    last = log.read_text().splitlines()[-1].rsplit(",", 4)[0]
+    moved = last.replace("_07_", "_08_").rsplit("_", 1)[0] + "_500.jpg"
+    images = [f"{camera}_2026_01_01_00_00_08_500.jpg" for camera in ("center", "left", "right")]
+    assert moved
+    log.write_text(log.read_text() + ",".join(images) + ",0,0,0,3.5\n")
+    (report,) = check(recording)
+    assert "row 121 ends a take after a gap of" in report["suspects"][0]
+
+
+def test_every_shared_log_is_checked_alike(tmp_path):
+    folder = shared("logs")
+    expected = json.loads((folder / "expected.json").read_text())
+    reports = {Path(r["path"]).name: r for r in check(f"{folder}/*.csv", code=2)}
+    assert set(reports) == set(expected)
+    for name, wanted in expected.items():
+        report = reports[name]
+        assert report["foreign"] == wanted["foreign"], name
+        assert report["rows"] == wanted["rows"], name
+        assert len(report["bad_rows"]) == wanted["bad_rows"], name
+        assert report["steering_sum"] == pytest.approx(wanted["steering_sum"] or 0.0, abs=1e-6), name
+        assert report["speed_sum"] == pytest.approx(wanted["speed_sum"] or 0.0, abs=1e-4), name
+        if not wanted["foreign"]:
+            assert report["dialect"]["spaced"] == wanted["dialect"].startswith("spaced"), name
+            assert report["dialect"]["decimal_comma"] == ("decimal-comma" in wanted["dialect"]), name
+            assert report["dialect"]["header"] == ("header" in wanted["dialect"]), name
+            assert (report["dialect"]["cameras"] == ["center"]) == ("no-sides" in wanted["dialect"]), name

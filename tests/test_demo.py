@@ -1,0 +1,60 @@
+"""The demo: every step, what is used again, what is not its own, and the lap at its end."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.conftest import command, run_script
+
+
+def demo(folder, *options):
+    line = ("demo", "--folder", folder, "--record-laps", 0.08, "--epochs", 1, "--laps", 0.04, *options, "--json")
+    done = subprocess.run(command(*line), capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr  # after one epoch the car may leave the road; that is told
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.mark.slow
+def test_the_demo_runs_every_step_and_is_used_again(tmp_path):
+    first = demo(tmp_path / "demo")
+    result = json.loads(first.stdout)
+    names = ["record", "clip of the recording", "record the other way"]
+    names += ["preprocess", "train", "drive and score", "clip of the lap"]
+    assert [step["step"] for step in result["steps"]] == names
+    seconds = [step["seconds"] for step in result["steps"]]
+    assert result["seconds_to_first_picture"] == pytest.approx(sum(seconds[:2]), abs=0.1)
+    assert result["seconds_to_trained_lap"] == pytest.approx(sum(seconds[:6]), abs=0.1)
+    kept = result["drive"]["autonomy_percent"] == 100 and result["drive"]["ended"] == "laps driven"
+    assert first.returncode == int(not kept)
+    made = ("forward/driving_log.csv", "reverse/driving_log.csv", "data.h5", "model.h5", "run1.mp4", "drive/map.png")
+    for name in (*made, "forward.mp4"):
+        assert (tmp_path / "demo" / name).exists()
+    times = {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made}
+    (tmp_path / "demo" / "forward.mp4").unlink()
+    second = demo(tmp_path / "demo")
+    assert second.stderr.count("is there already") == 6  # what was only to be looked at is made again, and no more
+    assert json.loads(second.stdout)["drive"] == result["drive"]
+    assert json.loads(second.stdout)["seconds_to_trained_lap"] is None
+    assert {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made} == times
+    third = demo(tmp_path / "demo", "--speed", 15)
+    assert third.stderr.count("is there already") == 5  # another drive and its clip
+
+
+def test_the_demo_does_not_take_what_is_not_its_own(tmp_path):
+    (tmp_path / "demo" / "forward").mkdir(parents=True)
+    (tmp_path / "demo" / "forward" / "mine.txt").write_text("mine")
+    assert "not from a demo" in demo(tmp_path / "demo").stderr
+    assert (tmp_path / "demo" / "forward" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.long
+def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
+    done = subprocess.run(
+        command("demo", "--folder", tmp_path / "demo"), capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "autonomy 100.0 %, 0 interventions in 1.00 laps" in done.stdout
+    line = ("evaluate", tmp_path / "demo" / "model.h5", "--in-process", "--laps", 0.2, "--road-visibility", 0, "--json")
+    assert json.loads(run_script(*line).stdout)["first_off_road_m"] < 150  # it looked at the road

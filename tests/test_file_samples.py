@@ -1,0 +1,17 @@
+"""Samples without a store: which are trained on and which are not."""
+
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.file_samples import FileSamples
+from bcclone.images import Preprocessing
+from bcclone.samples import SAMPLE
+
+
+def test_parts_are_told_in_the_order_of_the_table():
+    samples = np.zeros(5, SAMPLE)
+    samples["validation"] = (0, 1, 0, 0, 1)
+    held = FileSamples(Path("rec"), Preprocessing(), samples, np.zeros(5), ("a.jpg",), {}, "")
+    assert held.part(validation=False).tolist() == [0, 2, 3]
+    assert held.part(validation=True).tolist() == [1, 4]

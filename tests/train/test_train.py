@@ -1,0 +1,518 @@
+"""model.py as a user runs it: what a training leaves, how it is resumed, and what it refuses."""
+
+import csv
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import time
+import tomllib
+from importlib.metadata import version as version_of
+
+import h5py
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from bcclone.errors import UserError
+from bcclone.feed.settings import FeedSettings
+from bcclone.images import Preprocessing
+from bcclone.preprocess import PreprocessSettings, convert
+from bcclone.samples import SampleSettings
+from bcclone.train.run_folder import Plan, RunFolder, Task, new_path
+from bcclone.train.settings import TrainSettings
+from tests.conftest import command, run_script
+from tests.processes import wait_for
+
+PLAN = Plan(TrainSettings(), FeedSettings())
+QUICK = ("--epochs", 3, "--batch-size", 16)
+
+
+def train(store, folder, *options, code=0):
+    """Run model.py without pictures, which take as long as all the rest."""
+    places = ("-o", folder / "model.h5", "--runs", folder / "runs")
+    return run_script("model.py", store, *places, "--no-plots", *options, "--json", code=code)
+
+
+def weights(path):
+    with h5py.File(path) as file:
+        found = {}
+        file["model_weights"].visititems(
+            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
+    return found
+
+
+def assert_same_weights(first, second):
+    one, other = weights(first), weights(second)
+    assert one.keys() == other.keys()
+    assert len(one) == 18
+    for name in one:
+        assert (one[name] == other[name]).all(), name
+
+
+@pytest.fixture(scope="module")
+def trained(simulated_store, tmp_path_factory):
+    """A folder in which an uninterrupted training ran, and what it printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = train(simulated_store, folder, *QUICK, "--name", "whole")
+    return folder, json.loads(done.stdout), done.stderr
+
+
+def test_the_result_is_reported_alone_on_standard_output(trained):
+    folder, result, told = trained
+    assert set(result) == {
+        "model", "epochs", "epoch", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second",
+        "data_wait_share", "seconds", "feed", "ended",
+    }  # fmt: skip
+    assert result["ended"] == "--epochs 3"
+    assert result["model"] == str(folder / "model.h5")
+    assert result["epochs"] == 3
+    assert 0 <= result["data_wait_share"] < 1
+    assert result["samples_per_second"] > 0
+    assert "epoch 3: loss" in told
+
+
+def test_the_run_folder_holds_everything(trained):
+    folder, result, _ = trained
+    run = folder / "runs" / "whole"
+    assert {path.name for path in run.iterdir()} == {
+        "settings.json", "settings.toml", "environment.json", "history.csv", "checkpoints", "model.h5", "result.json",
+        ".lock",
+    }  # fmt: skip
+    assert len(list((run / "checkpoints").iterdir())) == 2
+    history = list(csv.DictReader((run / "history.csv").open()))
+    assert [row["epoch"] for row in history] == ["1", "2", "3"]
+    best = min(history, key=lambda row: float(row["val_loss"]))
+    assert int(best["epoch"]) == result["best_epoch"]
+    assert result["epoch"] == 3
+    assert float(history[-1]["val_loss"]) == result["val_loss"]
+    assert float(history[-1]["loss"]) == result["loss"]
+    assert (run / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
+    assert json.loads((run / "settings.json").read_text())["settings"]["batch_size"] == 16
+
+
+def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, simulated_store):
+    from bcclone.feed.opening import open_validation_feed
+    from bcclone.model_file import load_model_file
+    from bcclone.store import Store
+
+    folder, result, _ = trained
+    file = load_model_file(folder / "model.h5")
+    with Store(simulated_store) as store, open_validation_feed(store, 10_000) as feed, feed.epoch(1) as batches:
+        (batch,) = batches
+    errors = file.model.predict(batch.images, verbose=0) - batch.steering
+    assert result["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
+    assert result["val_mae"] == pytest.approx(float(abs(errors).mean()), rel=1e-3)
+
+
+def test_training_learns(trained):
+    folder, _, _ = trained
+    losses = [float(row["loss"]) for row in csv.DictReader((folder / "runs" / "whole" / "history.csv").open())]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def killed_training(store, folder, *options, after):
+    """Train until a checkpoint of step `after` is there, and kill it."""
+    line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", *options)
+    run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    found = wait_for(
+        lambda: [p for p in (folder / "runs").glob("*/checkpoints/*[0-9].h5") if int(p.stem[-9:]) >= after]
+    )
+    run.kill()
+    run.communicate()
+    return found[0].parents[1]
+
+
+def state_of(run):
+    """All that a later step would depend on, of the newest checkpoint; and the history, but for its times."""
+    newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
+    with h5py.File(newest) as file:
+        progress = json.loads(file["progress"].asstr()[()])
+        epochs = [{name: row[name] for name in ("loss", "mae", "val_loss", "val_mae")} for row in progress["history"]]
+        return [file["variables"][name][()].tobytes() for name in sorted(file["variables"])], epochs, progress["step"]
+
+
+@pytest.mark.slow
+def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weights(trained, simulated_store, tmp_path):
+    run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=70)
+    assert not (tmp_path / "model.h5").exists()
+    epochs_done = len((run / "history.csv").read_text().splitlines()) - 1
+    done = train(simulated_store, tmp_path, *QUICK, "--resume")
+    assert "resuming" in done.stderr
+    assert "epoch 1: loss" not in done.stderr
+    assert 1 <= epochs_done < 3
+    folder, result, _ = trained
+    for name in ("loss", "val_loss", "val_mae", "epoch", "best_epoch"):
+        assert json.loads(done.stdout)[name] == result[name]
+    assert_same_weights(tmp_path / "model.h5", folder / "model.h5")
+    assert state_of(run) == state_of(folder / "runs" / "whole")  # moments of Adam and states of the dropouts, too
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    assert not list(run.rglob("*.partial*"))
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(trained, simulated_store, tmp_path):
+    run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=14)
+    newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
+    newest.write_bytes(newest.read_bytes()[:100_000])
+    done = train(simulated_store, tmp_path, *QUICK, "--resume")
+    assert "going on from the one before it" in done.stderr
+    assert_same_weights(tmp_path / "model.h5", trained[0] / "model.h5")
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(b"nothing")
+    (run / "result.json").unlink()
+    assert "not a whole checkpoint" in train(simulated_store, tmp_path, *QUICK, "--resume", code=1).stderr
+
+
+def test_a_complete_run_says_so(trained, simulated_store):
+    folder, result, _ = trained
+    done = train(simulated_store, folder, *QUICK, "--resume")
+    assert "is complete already" in done.stderr
+    assert json.loads(done.stdout) == result
+    refused = train(simulated_store, folder, "--resume", "--batch-size", 8, code=1)
+    assert "begun with other options" in refused.stderr
+    elsewhere = train(simulated_store, folder, "--resume", "--name", "whole", "-o", folder / "other.h5", code=1)
+    assert "a run of something else" in elsewhere.stderr
+
+
+def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_store):
+    folder, result, told = trained
+    assert "feed: hdf5-shuffle" in told
+    assert result["feed"] == "hdf5-shuffle"
+    refused = train(simulated_store, folder, "--resume", "--epochs", 4, "--feed", "hdf5", code=1)
+    assert "in another order" in refused.stderr
+    assert "complete already" in train(simulated_store, folder, "--resume", "--feed", "workers").stderr
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trained, simulated_store, tmp_path):
+    """--from, a settings file, thinned out straight driving, TensorBoard, another loss and pictures in one run."""
+    folder, result, _ = trained
+    (tmp_path / "s.toml").write_text(
+        'loss = "mae"\nzero-share = 0.1\nlearning-rate = 1e-7\nepochs = 2\nplots = false\n'
+    )
+    earlier = tmp_path / "earlier.h5"
+    shutil.copy(folder / "model.h5", earlier)
+    options = ("--from", earlier, "--settings", tmp_path / "s.toml", "--tensorboard", "--name", "fine")
+    done = train(simulated_store, tmp_path, *options, "--epochs", 1)
+    fine, run = json.loads(done.stdout), tmp_path / "runs" / "fine"
+    assert fine["val_mae"] == fine["val_loss"] == pytest.approx(result["val_mae"], rel=1e-3)
+    assert fine["epochs"] == 1
+    assert (run / "start.h5").read_bytes() == earlier.read_bytes()
+    said = tomllib.loads((tmp_path / "model.settings.toml").read_text())
+    assert (said["loss"], said["zero-share"], said["epochs"], said["tensorboard"]) == ("mae", 0.1, 1, True)
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert make_ndarray(events.Tensors("epoch/val_loss")[0].tensor_proto) == pytest.approx(fine["val_loss"])
+    (environment,) = json.loads((run / "environment.json").read_text())
+    assert environment["packages"]["keras"] == version_of("keras")
+    assert environment["command"][0].endswith("model.py")
+    earlier.write_bytes(simulated_store.read_bytes()[:1000])
+    refused = train(simulated_store, tmp_path, *options[:2], "--resume", code=1)
+    assert "was not begun --from" in refused.stderr
+    refused = train(simulated_store, tmp_path, "--from", earlier, "--force", code=1)
+    assert str(earlier) in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
+    done = train(simulated_store, tmp_path, "--time", "4s", "--epochs", 0)
+    (*_, last) = csv.DictReader(next(tmp_path.glob("runs/*/history.csv")).open())
+    assert float(last["learning_rate"]) < 0.1 * 1e-3
+    result = json.loads(done.stdout)
+    assert result["ended"] == "--time 4s"
+    assert 3 <= result["seconds"] < 60
+    longer = train(simulated_store, tmp_path, "--epochs", 1, "--time", 0, "--resume")
+    assert "nothing is left to train: --epochs 1" in longer.stderr
+
+
+@pytest.mark.slow
+def test_two_trainings_of_one_run_are_refused(trained, simulated_store, tmp_path):
+    line = command(
+        "model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 900
+    )
+    run = subprocess.Popen(line, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: list((tmp_path / "runs").glob("*/checkpoints/*[0-9].h5")))
+        refused = train(simulated_store, tmp_path, "--resume", code=1)
+        assert "another process is training this run" in refused.stderr
+    finally:
+        run.kill()
+        run.wait()
+
+
+def test_recordings_are_trained_on_without_a_store(simulated_recording, tmp_path):
+    done = train(simulated_recording, tmp_path, "--feed", "files", "--epochs", 1)
+    assert json.loads(done.stdout)["feed"] == "files"
+    assert (tmp_path / "model.h5").exists()
+
+
+def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, simulated_store, tmp_path):
+    folder, _, _ = trained
+    before = (folder / "model.h5").read_bytes()
+    assert "--force" in train(simulated_store, folder, code=1).stderr
+    refused = run_script(
+        "model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", folder / "runs", "--name", "whole", code=1
+    )
+    assert "exists already" in refused.stderr
+    assert (folder / "model.h5").read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_end_it_keeps_its_step_and_says_what_was_kept_and_how_to_go_on(simulated_store, tmp_path, how):
+    options = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500, "--checkpoint-minutes", 0)
+    run = subprocess.Popen(command("model.py", simulated_store, *options), stderr=subprocess.PIPE, text=True)
+    for told in run.stderr:
+        if told.startswith("epoch 1: loss"):
+            break
+    time.sleep(0.3)  # into the next epoch
+    run.send_signal(how)
+    told = run.communicate(timeout=30)[1]
+    assert run.returncode == 130
+    assert "model.h5" in told
+    assert "--resume" in told
+    assert "Traceback" not in told
+    newest = max(tmp_path.glob("runs/*/checkpoints/*[0-9].h5"))
+    with h5py.File(newest) as file:
+        progress = json.loads(file["progress"].asstr()[()])
+    assert progress["samples"] == (progress["step"] - 34 * len(progress["history"])) * 32 > 0
+
+
+def test_without_a_store_it_says_what_to_run_first(tmp_path):
+    told = run_script("model.py", code=1, cwd=tmp_path).stderr
+    assert "data.h5" in told
+    assert "python preprocess.py" in told
+
+
+@pytest.mark.slow
+def test_early_stopping_and_training_without_validation(simulated_recording, tmp_path):
+    """With all its driving in training, the training loss decides; patience 1 stops at the first worse epoch."""
+    store = tmp_path / "data.h5"
+    samples = SampleSettings(validation=0.0, previous=0, flip=False, cameras=("center",))
+    convert(PreprocessSettings((str(simulated_recording),), store, Preprocessing(), samples))
+    wild = ("--learning-rate", 0.05, "--schedule", "constant")
+    done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--keep", "best", *wild)
+    result = json.loads(done.stdout)
+    assert result["epoch"] == result["best_epoch"]
+    with h5py.File(tmp_path / "model.h5") as file:
+        assert json.loads(file.attrs["bcclone_training"])["epoch"] == result["best_epoch"]
+    assert "no validation samples" in done.stderr
+    assert result["val_loss"] is None
+    assert result["epochs"] < 60
+    assert result["epochs"] == result["best_epoch"] + 1
+    assert result["ended"] == "--patience 1"
+    more = json.loads(train(store, tmp_path, "--patience", 2, "--epochs", result["epochs"] + 1, "--resume").stdout)
+    assert more["epochs"] == result["epochs"] + 1
+
+
+@pytest.mark.slow
+def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tmp_path):
+    folder, _, _ = trained
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    settings = copy / "runs" / "whole" / "settings.json"
+    settings.write_text(settings.read_text().replace(str(folder), str(copy)))
+    longer = (*QUICK[2:], "--epochs", 12, "--resume")
+    line = command("model.py", simulated_store, "-o", copy / "model.h5", "--runs", copy / "runs", *longer)
+    run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    best = (copy / "runs" / "whole" / "model.h5").read_bytes()
+    for told in run.stderr:
+        if told.startswith("epoch") and (copy / "runs" / "whole" / "model.h5").read_bytes() != best:
+            break
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    run.stderr.close()
+    assert (copy / "model.h5").read_bytes() == best
+    train(simulated_store, copy, *QUICK[2:], "--resume", "--patience", 0)
+
+
+@pytest.mark.slow
+def test_a_complete_run_of_before_the_last_epoch_was_kept_is_still_complete(trained, simulated_store, tmp_path):
+    folder, result, _ = trained
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    run = copy / "runs" / "whole"
+    for path in (run / "settings.json", run / "result.json"):
+        stored = json.loads(path.read_text().replace(str(folder), str(copy)))
+        for names in (stored, stored.get("settings", {})):
+            for name in ("keep", "epoch"):
+                names.pop(name, None)
+        path.write_text(json.dumps(stored))
+    (run / "model.h5").rename(run / "best.h5")
+    for checkpoint in (run / "checkpoints").iterdir():
+        with h5py.File(checkpoint, "r+") as file:
+            file.move("model", "best")
+    again = json.loads(train(simulated_store, copy, *QUICK, "--resume").stdout)
+    assert (again["epochs"], again["epoch"]) == (3, result["best_epoch"])
+    assert (run / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
+
+
+def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
+    run = RunFolder.create(tmp_path / "a", Task("", "", ""), PLAN, force=True)
+    run.model.write_text("best")
+    assert run.may_overwrite
+    (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
+    assert run.has_published(tmp_path / "model.h5")
+    run.publish(tmp_path / "model.h5", b"best")
+    assert run.may_overwrite  # without settings.toml nothing is noted
+    run.write_settings({})
+    run.publish(tmp_path / "model.h5", b"best")
+    assert not run.may_overwrite
+    assert run.has_published(tmp_path / "model.h5")
+    run.model.write_text("better")
+    assert run.has_published(tmp_path / "model.h5")
+    (tmp_path / "model.h5").write_text("another's")
+    assert not run.has_published(tmp_path / "model.h5")
+
+
+def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
+    task, other = Task("data.h5", "hash", "model.h5"), Task("data.h5", "hash", "other.h5")
+    assert RunFolder.find(tmp_path, task) is None
+    for seed, name in enumerate(("b", "a", "c"), 1):
+        plan = Plan(TrainSettings(seed=seed), FeedSettings())
+        RunFolder.create(tmp_path / name, other if name == "c" else task, plan)
+    for name, settings in (("empty", ""), ("list", "[]"), ("foreign", "{}"), ("new", '{"task": {}, "settings": {}}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "settings.json").write_text(settings)
+    newest = RunFolder.find(tmp_path, task)
+    assert newest.path.name == "a"
+    assert newest.settings == TrainSettings(seed=2)
+    newest.write_result({"epochs": 10})
+    assert RunFolder.find(tmp_path, task).path.name == "a"
+    assert RunFolder.find(tmp_path, task, "b").path.name == "b"
+    assert RunFolder.find(tmp_path, task, "c") is None
+    (newest.path / "result.json").write_text("half of")
+    assert newest.result is None
+
+
+def test_a_run_killed_as_it_began_leaves_its_name_free(tmp_path):
+    task = Task("data.h5", "hash", "model.h5")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "start.h5").write_text("a model")
+    (tmp_path / "x" / ".settings.12-abc.partial.json").write_text("{")
+    RunFolder.create(tmp_path / "x", task, PLAN)
+    with pytest.raises(UserError, match="exists already"):
+        RunFolder.create(tmp_path / "x", task, PLAN)
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "", "."])
+def test_a_run_stays_in_its_place(tmp_path, name):
+    with pytest.raises(UserError, match="expected the name of a folder"):
+        new_path(tmp_path, name)
+
+
+def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp_path):
+    store = tmp_path / "data.h5"
+    store.write_bytes(simulated_store.read_bytes())
+    for output, told in [
+        (store, "is the store itself"),
+        (tmp_path / "m.keras", "must end in .h5"),
+        (simulated_store, "is a store"),
+    ]:
+        refused = run_script("model.py", store, "-o", output, "--force", "--runs", tmp_path / "runs", code=1)
+        assert told in refused.stderr
+    assert store.read_bytes() == simulated_store.read_bytes()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_says_so_and_publishes_nothing(simulated_store, tmp_path):
+    wild = ("--learning-rate", 0.999, "--warmup", 0, "--clip-norm", 0, "--batch-size", 4)
+    refused = train(simulated_store, tmp_path, *wild, code=1)
+    assert "diverged" in refused.stderr
+    assert "--learning-rate" in refused.stderr
+    assert refused.stdout == ""
+    assert not (tmp_path / "model.h5").exists()
+
+
+def test_resuming_never_writes_over_a_model_of_another_origin(trained, simulated_store, tmp_path):
+    folder, result, _ = trained
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    settings = copy / "runs" / "whole" / "settings.json"
+    settings.write_text(settings.read_text().replace(str(folder), str(copy)))
+    (copy / "model.h5").write_text("mine")
+    assert "--force" in train(simulated_store, copy, "--resume", code=1).stderr
+    assert (copy / "model.h5").read_text() == "mine"
+    train(simulated_store, copy, "--resume", "--force")
+    assert (copy / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
+    (copy / "model.h5").unlink()
+    assert json.loads(train(simulated_store, copy, "--resume").stdout) == result
+    assert (copy / "model.h5").exists()
+
+
+def train_on_a_small_disk(store, folder, limit):
+    """Train with files of at most so many bytes."""
+    line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", "--epochs", 1, "--no-plots")
+
+    def few_bytes():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run(line, capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    assert "Traceback" not in done.stderr
+    assert not list(folder.rglob("*.partial*"))
+    return done
+
+
+@pytest.mark.slow
+def test_a_disk_too_full_for_the_model_ends_with_one_line(simulated_store, tmp_path):
+    done = train_on_a_small_disk(simulated_store, tmp_path, 300_000)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.slow
+def test_a_disk_too_full_for_a_checkpoint_is_told_and_training_goes_on(simulated_store, tmp_path):
+    done = train_on_a_small_disk(simulated_store, tmp_path, 1_500_000)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written: File too large; training goes on" in done.stderr
+    assert (tmp_path / "model.h5").exists()
+
+
+def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
+    task = Task("data.h5", "hash", "model.h5")
+    runs = [RunFolder.create(new_path(tmp_path, None), task, PLAN) for _ in range(3)]
+    assert len({run.path for run in runs}) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 0},
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"patience": -1},
+        {"seed": -1},
+        {"seed": 2**32},
+        {"schedule": "step"},
+        {"loss": "l1"},
+        {"warmup": 0.9},
+        {"clip_norm": float("nan")},
+        {"zero_share": 0.0},
+        {"gpus": -1},
+        {"time": -1.0},
+        {"seq_length": 0},
+        {"seq_length": 21},
+    ],  # fmt: skip
+    ids=str,
+)
+def test_settings_are_checked_at_birth(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong)).replace("_", " ")):
+        TrainSettings(**wrong)
+
+
+@pytest.mark.slow
+def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_path):
+    from bcclone.feed.opening import open_validation_feed
+    from bcclone.model_file import load_model_file
+    from bcclone.store import Store
+
+    done = train(simulated_store, tmp_path, "--seq-length", 3, "--epochs", 1, "--batch-size", 16)
+    assert "windows of 3 frames" in done.stderr
+    file = load_model_file(tmp_path / "model.h5")
+    assert file.training["settings"]["seq_length"] == 3
+    with Store(simulated_store) as store, open_validation_feed(store, 10_000, 3) as feed, feed.epoch(1) as batches:
+        (batch,) = batches
+    errors = file.model.predict(batch.images, verbose=0) - batch.steering
+    assert json.loads(done.stdout)["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
+    refused = train(simulated_store, tmp_path, "--seq-length", 2, "--epochs", 1, "--resume", code=1)
+    assert "begun with other options" in refused.stderr

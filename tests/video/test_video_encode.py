@@ -1,0 +1,58 @@
+"""Pictures go to the encoder one after the other, and it ends with whatever ends the clip."""
+
+import weakref
+
+import numpy as np
+import psutil
+import pytest
+
+from bcclone.video import ClipSettings
+from bcclone.video.encode import encode
+from tests.video.video_runs import read_frames
+
+
+def settings_of(path):
+    return ClipSettings((path.parent,), path, real_time=True)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
+def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path, name):
+    def drawn(numbers):
+        for number in numbers:
+            if number == 7:
+                raise RuntimeError("no picture")
+            yield np.zeros((160, 320, 3), np.uint8)
+
+    with pytest.raises(RuntimeError, match="no picture"):
+        encode(tmp_path / name, drawn, 100, settings_of(tmp_path / name))
+    assert [child.name() for child in psutil.Process().children() if "ffmpeg" in child.name()] == []
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
+def test_few_pictures_lie_in_memory_however_long_the_clip_is(tmp_path, name):
+    alive, most = set(), 0
+
+    def drawn(numbers):
+        nonlocal most
+        for number in numbers:
+            picture = np.full((32, 64, 3), number % 250, np.uint8)
+            alive.add(number)
+            weakref.finalize(picture, alive.discard, number)
+            most = max(most, len(alive))
+            yield picture
+            del picture
+
+    assert encode(tmp_path / name, drawn, 500, settings_of(tmp_path / name)) == 500
+    assert most <= 4
+
+
+def test_an_odd_size_loses_its_last_row_and_column(tmp_path):
+    path = tmp_path / "clip.mp4"
+    assert encode(path, lambda numbers: (np.zeros((81, 161, 3), np.uint8) for _ in numbers), 3, settings_of(path)) == 3
+    assert read_frames(path)[1][0].shape == (80, 160, 3)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
+def test_no_picture_is_no_clip(tmp_path, name):
+    assert encode(tmp_path / name, lambda numbers: (None for _ in numbers), 3, settings_of(tmp_path / name)) == 0
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,229 @@
+"""What an overlay draws of a moment, and that what is not known is left out."""
+
+import numpy as np
+import pytest
+
+from bcclone.errors import UserError
+from bcclone.recording.beside import ANSWERS, TRACE
+from bcclone.simulator.track import load_track
+from bcclone.video.draw import ORANGE, SKY, WHITE, text, text_width
+from bcclone.video.facts import Facts, read_facts
+from bcclone.video.frames import find_frames
+from bcclone.video.heat import heat
+from bcclone.video.moment import Moment
+from bcclone.video.overlay import make_overlay, moment_of
+from bcclone.video.panel import Panel
+from bcclone.video.track_map import make_map
+from tests.video.video_runs import make_known_run, make_run, name_of
+
+FRAME = np.full((160, 320, 3), 90, np.uint8)
+
+
+def facts_of(folder):
+    return read_facts(find_frames(folder))
+
+
+def drawn(panel, **known):
+    picture = np.empty((panel.height, panel.width, 3), np.uint8)
+    panel.draw(picture, Moment(1.0, **known))
+    return picture
+
+
+def columns_of(picture, color):
+    """Return the columns in which a colour is."""
+    return np.flatnonzero((np.abs(picture.astype(int) - color).max(axis=2) < 3).any(axis=0))
+
+
+@pytest.mark.parametrize("width", [320, 480, 640])
+def test_bars_reach_to_the_side_that_is_steered_to(width):
+    panel = Panel(width, driver="sent", model=True, speed=True)
+    bars = [drawn(panel, steering=value, model_steering=-value) for value in (-0.2, 0.2)]
+    middle = (columns_of(bars[0], SKY)[20:].max() + columns_of(bars[1], SKY)[-1]) // 2  # words are written in blue, too
+    for picture, side in zip(bars, (-1, 1), strict=True):
+        upper, lower = picture[27:41, 70:], picture[48:62, 70:]
+        (white,) = np.unique(columns_of(upper[:2], WHITE) // 4)[:1]
+        for bar, color, towards in ((upper, SKY, side), (lower, ORANGE, -side)):
+            columns = columns_of(bar, color)
+            assert len(columns) > 10
+            assert np.sign(columns.mean() - white * 4) == towards, middle
+
+
+def test_a_bar_is_as_long_as_the_steering_up_to_its_end():
+    panel = Panel(640, driver="sent")
+    lengths = [len(columns_of(drawn(panel, steering=v)[37:51, 80:], SKY)) for v in (0.0, 0.1, 0.2, 0.4, 1.0)]
+    assert lengths[0] == 0
+    assert lengths[2] == pytest.approx(2 * lengths[1], abs=3)
+    assert lengths[3] == lengths[4] == pytest.approx(4 * lengths[1], abs=4)
+
+
+def test_numbers_change_only_what_shows_them():
+    panel = Panel(640, driver="sent", speed=True, latency=True, road_half_m=4.65)
+    known = {"steering": 0.1, "speed_mph": 12.0, "latency_ms": 3.0, "cross_track_m": 0.5}
+    first = drawn(panel, **known)
+    begins = []
+    for name, value in (("speed_mph", 27.0), ("latency_ms", 41.5), ("cross_track_m", -2.0)):
+        changed = np.flatnonzero((drawn(panel, **known | {name: value}) != first).any(axis=(0, 2)))
+        begins.append((changed.min(), changed.max()))
+    assert begins[0][1] < begins[1][0]
+    assert begins[1][1] < begins[2][0]
+
+
+def test_the_car_lies_beside_the_centre_of_the_road_on_its_own_side():
+    panel = Panel(640, road_half_m=4.0)
+    left, right = (columns_of(drawn(panel, cross_track_m=metres)[50:], SKY).mean() for metres in (-2.0, 2.0))
+    middle = columns_of(drawn(panel, cross_track_m=0.0)[50:], SKY).mean()
+    assert left < middle < right
+    assert middle - left == pytest.approx(right - middle, abs=2)
+
+
+def test_a_panel_has_room_only_for_what_is_known():
+    assert Panel(640).height == 0
+    assert Panel(640, speed=True).height == Panel(640, driver="sent", speed=True).height == 74
+    assert Panel(480, driver="sent", speed=True).height == 140
+    for panel in (Panel(640, speed=True), Panel(640, driver="sent"), Panel(320, latency=True, model=True)):
+        assert np.isfinite(drawn(panel)).all()  # nothing known at this moment: labels alone
+
+
+def test_a_run_tells_what_was_sent_and_a_recording_what_a_person_steered(tmp_path, simulated_recording):
+    run = facts_of(make_known_run(tmp_path / "run1", 5))
+    assert (run.driver, run.track) == ("sent", "lake")
+    assert run.steering.tolist() == [0.2] * 5
+    assert run.speed_mph.tolist() == [12.5] * 5
+    assert run.latency_ms.tolist() == [1, 2, 3, 4, 5]
+    assert run.cross_track_m.tolist() == [1.0] * 5
+    recording = facts_of(simulated_recording)
+    assert (recording.driver, recording.track, recording.latency_ms) == ("human", "lake", None)
+    assert len(recording.steering) == 120
+    assert np.abs(recording.cross_track_m).max() < 2
+
+
+def test_what_a_folder_does_not_tell_is_left_out(tmp_path):
+    run = make_known_run(tmp_path / "run1", 5)
+    for name, gone in (
+        (TRACE.name, ("cross_track_m", "places", "track")),
+        (ANSWERS.name, ("latency_ms",)),
+        ("driving_log.csv", ("steering", "speed_mph")),
+    ):
+        (run / name).unlink()
+        facts = facts_of(run)
+        assert all(getattr(facts, column) is None for column in gone)
+    assert "steering and speed are left out" in facts.notes[0]
+    overlay = make_overlay("run1", 640, facts, (320, 160), model=False)
+    assert (overlay.panel.height, overlay.track_map) == (0, None)
+    assert overlay.draw(FRAME, moment_of(facts, 2)).shape == (320, 640, 3)
+
+
+def test_a_frame_without_a_row_is_drawn_without_its_numbers(tmp_path):
+    run = make_known_run(tmp_path / "run1", 5)
+    for name, begin in (("driving_log.csv", 0), (ANSWERS.name, 1), (TRACE.name, 1)):
+        lines = (run / name).read_text().splitlines(keepends=True)
+        del lines[begin + 2]
+        (run / name).write_text("".join(lines))
+    facts = facts_of(run)
+    known, unknown = moment_of(facts, 1), moment_of(facts, 2)
+    assert (known.steering, known.latency_ms, known.cross_track_m) == (0.2, 2.0, 1.0)
+    assert (unknown.steering, unknown.speed_mph, unknown.latency_ms, unknown.cross_track_m) == (None,) * 4
+    overlay = make_overlay("run1", 640, facts, (320, 160), model=False)
+    assert overlay.draw(FRAME, unknown).shape == overlay.draw(FRAME, known).shape == (394, 640, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "told"),
+    [
+        (TRACE.name, "x.jpg,0.1,lake,a,2,3", "trace.csv: row 3: x_m is 'a', expected a number; mend it, or remove"),
+        (TRACE.name, "x.jpg,0.1,lake,nan,2,3", "row 3: x_m is 'nan', expected a number"),
+        (TRACE.name, "x.jpg,0.1,lake", "row 3: 3 cells, expected 6"),
+        (ANSWERS.name, "x.jpg,soon", "answers.csv: row 3: request_to_steer_ms is 'soon'.*the latency is left out"),
+    ],
+)
+def test_a_broken_table_is_told_by_file_and_row(tmp_path, name, row, told):
+    run = make_known_run(tmp_path / "run1", 1)
+    with (run / name).open("a") as table:
+        table.write(row + "\n")
+    with pytest.raises(UserError, match=told):
+        facts_of(run)
+
+
+def test_another_table_of_that_name_and_an_unknown_track_are_told(tmp_path):
+    run = make_known_run(tmp_path / "run1", 3)
+    (run / TRACE.name).write_text((run / TRACE.name).read_text().replace("lake", "moon"))
+    with pytest.raises(UserError, match=r"track 'moon', expected lake or mountain; mend it, or remove the file"):
+        make_overlay("run1", 640, facts_of(run), (320, 160), model=False)
+    (run / TRACE.name).write_text("time,x\n0,1\n")
+    with pytest.raises(UserError, match=r"row 1: it is 'time,x', expected 'image,seconds"):
+        facts_of(run)
+
+
+def test_a_row_that_a_killed_program_left_unfinished_is_passed_over(tmp_path):
+    run = make_known_run(tmp_path / "run1", 3)
+    for name in (TRACE.name, ANSWERS.name):
+        with (run / name).open("a") as table:
+            table.write(name_of(9))
+    assert facts_of(run).latency_ms.tolist() == [1, 2, 3]
+
+
+def test_a_run_that_was_recorded_on_two_tracks_has_no_map(tmp_path):
+    run = make_known_run(tmp_path / "run1", 3)
+    (run / TRACE.name).write_text((run / TRACE.name).read_text().replace("lake", "mountain", 1))
+    assert (facts_of(run).track, facts_of(run).places) == (None, None)
+
+
+def test_the_map_shows_the_line_up_to_now_and_where_the_car_is():
+    track = load_track("lake")
+    places = np.array([track.point(along)[::2][:2] for along in range(0, 900, 2)])
+    shown = make_map(track.line[:, [0, 2]], places, 130)
+    pictures = []
+    for place in (0, 150, 449):
+        picture = np.zeros((130, 130, 3), np.uint8)
+        shown.draw(picture, (0, 0), place)
+        pictures.append(picture)
+    blue = [(np.abs(picture.astype(int) - SKY).max(axis=2) < 40).sum() for picture in pictures]
+    assert blue[0] < blue[1] < blue[2]
+    for picture, place in zip(pictures, (0, 150, 449), strict=True):
+        x, y = shown.spots[place]
+        assert picture[round(y), round(x)].tolist() == list(WHITE)
+
+
+def test_the_driven_line_breaks_where_the_car_was_set_back():
+    track = load_track("lake")
+    there = [track.point(along)[::2][:2] for along in (0, 1, 2, 3, 300, 301, 302)]
+    shown = make_map(track.line[:, [0, 2]], np.array([*there, (np.nan, np.nan)]), 130)
+    assert [frames[0] for frames, _ in shown.stretches] == [0, 4]
+    picture = np.zeros((130, 130, 3), np.uint8)
+    shown.draw(picture, (0, 0), 7)  # where the car is not known: no dot
+    assert not (picture == WHITE).all(axis=2).any()
+
+
+def test_what_decided_glows_and_the_rest_is_paler():
+    mask = np.zeros((160, 320), np.float32)
+    mask[40:60, 100:120] = 1.0
+    frame = np.full((160, 320, 3), (40, 90, 160), np.uint8)
+    seen = heat(frame, mask)
+    assert seen[50, 110, 0] > 180 > seen[50, 110, 2]
+    assert np.ptp(seen[10, 10].astype(int)) < np.ptp(frame[10, 10].astype(int))
+    assert heat(frame, np.full((80, 160), 0.5, np.float32)).shape == frame.shape
+
+
+def test_text_is_cut_off_at_the_edges_and_has_smooth_ones():
+    picture = np.zeros((20, 60, 3), np.uint8)
+    for at in ((-5, 10), (50, 10), (10, 2), (10, 30), (200, 200)):
+        text(picture, "steering", at, 14)
+    assert len(np.unique(picture)) > 20
+    assert text_width("12.5", 14) > text_width("1", 14) > 0
+
+
+def test_the_same_moment_gives_the_same_picture_and_leaves_the_frame_alone(tmp_path):
+    facts = facts_of(make_known_run(tmp_path / "run1", 5))
+    overlay = make_overlay("run1", 640, facts, (320, 160), model=True)
+    frame = FRAME.copy()
+    moment = moment_of(facts, 3)
+    first, second = overlay.draw(frame, moment), overlay.draw(frame, moment)
+    assert (first == second).all()
+    assert (frame == FRAME).all()
+
+
+def test_times_are_by_the_names_where_the_trace_does_not_know_all_frames(tmp_path):
+    run = make_run(tmp_path / "run1", 3)
+    (run / TRACE.name).write_text(f"{TRACE.header}{name_of(0)},5.00,lake,1,2,3\n")
+    assert facts_of(run).seconds.tolist() == pytest.approx([0, 0.1, 0.2])
+    assert isinstance(facts_of(run), Facts)
