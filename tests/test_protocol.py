@@ -86,8 +86,8 @@ BAD = {
     "digits without end": (telemetry(speed="9" * 100_000), "speed has 100000 characters, expected a number"),
     "too large a number": (telemetry(speed=10**30), "speed is not finite"),
     "an endless number": (telemetry(speed=10**400), "speed is not finite"),
-    "no image": (telemetry(image=None), "telemetry without an image"),
-    "image in an object": (telemetry(image={}), "telemetry without an image"),
+    "no image": (telemetry(image=None), "telemetry without an image, expected base64 text"),
+    "image in an object": (telemetry(image={}), "telemetry without an image, expected base64 text"),
 }
 
 

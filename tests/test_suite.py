@@ -92,6 +92,7 @@ def of_two_models(untrained_model, simulated_recording, tmp_path_factory):
     return [json.loads(run_script(*line, *rows, *way, "--json").stdout) for way in ways], folder / "out"
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_however_many_processes_drive(of_two_models):
     (alone, together), _ = of_two_models
     assert alone == together
@@ -104,6 +105,7 @@ def test_figures_are_the_same_however_many_processes_drive(of_two_models):
             assert figures["laps"] > 0
 
 
+@pytest.mark.slow
 def test_recordings_are_driven_through_as_by_replay(of_two_models, untrained_model, simulated_recording):
     (alone, _), _ = of_two_models
     (one,) = alone["recordings"]
@@ -115,12 +117,14 @@ def test_recordings_are_driven_through_as_by_replay(of_two_models, untrained_mod
     assert ours["rms_cross_track_m"] == pytest.approx(by_replay["rms_cross_track_m"], abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_given_preprocessing_is_for_the_models_that_do_not_say_theirs(of_two_models):
     (alone, _), _ = of_two_models  # untrained.h5 carries carnd-128-rgb, and is not refused
     first, second = (alone["rows"][0]["models"][name] for name in ("untrained", "older"))
     assert first != second
 
 
+@pytest.mark.slow
 def test_the_suite_leaves_pictures_table_and_figures(of_two_models):
     (alone, _), folder = of_two_models
     assert json.loads((folder / "figures.json").read_text()) == alone

@@ -21,7 +21,9 @@ def test_it_is_loaded_without_a_word_and_tells_what_it_computes_on():
 
 
 def test_what_it_said_is_shown_where_it_cannot_be_loaded(tmp_path):
-    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'no such processor\\n')\nraise ImportError('gone')\n")
+    (tmp_path / "tensorflow.py").write_text(
+        "import os\nos.write(2, b'no such processor\\n')\nraise ImportError('gone')\n"
+    )
     done = loaded(LOAD, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
     assert "no such processor" in done.stderr
     assert "ImportError: gone" in done.stderr

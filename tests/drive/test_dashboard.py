@@ -381,6 +381,7 @@ def test_the_page_finds_a_server_that_was_started_again(browser, untrained_model
                 wait_for(lambda: page.drawn("plot-speed", "text") > 10)
 
 
+@pytest.mark.slow
 def test_the_page_asks_for_the_token(browser, untrained_model):
     with serving(untrained_model, "--token", "sesame") as server:
         page = Page(browser, server.port).open()

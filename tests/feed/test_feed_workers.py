@@ -363,6 +363,7 @@ def training(store, folder, *options, **popen):
     raise AssertionError(run.wait())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -139,6 +139,16 @@ def test_the_readme_tells_speeds_as_they_were_measured():
             assert (f"{value:.1f}" if value < 100 else f"{value:,.0f}") in told, (label, value)
 
 
+def test_the_readme_tells_how_long_the_first_run_took():
+    first = results("demo")
+    told = re.search(
+        r"(\d+) s to install, then (\d+) s to the\s+first moving picture.*?(\d+) s to the trained", README, re.DOTALL
+    )
+    measured = (first["install_seconds"], first["seconds_to_first_picture"], first["seconds_to_trained_lap"])
+    assert [int(seconds) for seconds in told.groups()] == [round(seconds) for seconds in measured]
+    assert (first["drive"]["autonomy_percent"], first["drive"]["ended"]) == (100.0, "laps driven")
+
+
 def test_the_exit_codes_are_documented():
     told = README.split("Exit codes:")[1].split("\n\n")[0]
     assert set(re.findall(r"\b\d+\b", told)) == {"0", "1", "2", "130", str(OUR_FAULT)}

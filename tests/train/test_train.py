@@ -242,12 +242,14 @@ def test_two_trainings_of_one_run_are_refused(trained, simulated_store, tmp_path
         run.wait()
 
 
+@pytest.mark.slow
 def test_recordings_are_trained_on_without_a_store(simulated_recording, tmp_path):
     done = train(simulated_recording, tmp_path, "--feed", "files", "--epochs", 1)
     assert json.loads(done.stdout)["feed"] == "files"
     assert (tmp_path / "model.h5").exists()
 
 
+@pytest.mark.slow
 def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, simulated_store, tmp_path):
     folder, _, _ = trained
     before = (folder / "model.h5").read_bytes()
