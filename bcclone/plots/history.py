@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bcclone.history import Epoch, best_epoch
 from bcclone.plots.figure import BLUE, GRAY, RED, new_figure, save, tidy
@@ -21,8 +21,9 @@ def plot_history(history: Sequence[Epoch], path: Path) -> None:
     if panels == 3:
         axes[2].step([epoch.epoch for epoch in history], rates, where="mid", color=GRAY)
         axes[2].set(ylabel="learning rate", yscale="log")
-        for axis in (axes[2].yaxis.set_major_formatter, axes[2].yaxis.set_minor_formatter):
-            axis("{x:g}")  # powers of ten would ask for fonts that may be missing
+        axes[2].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[2].yaxis.set_major_formatter("{x:g}")  # powers of ten would ask for fonts that may be missing
+        axes[2].yaxis.set_minor_formatter(NullFormatter())
         tidy(axes[2])
     axes[0].legend(fontsize=9)
     axes[-1].set_xlabel("epoch")

@@ -44,17 +44,17 @@ def plot_windows(subject: Subject, path: Path) -> None:
     figure = new_figure(1.9 * (len(columns) + 1), 2.3 * len(windows) + 0.4, title)
     panels = figure.subplots(len(windows), len(columns) + 1, squeeze=False)
     for axes, window, frames, steering in zip(panels, windows, images, predicted, strict=True):
-        seconds = scenes.seconds(window) - scenes.seconds(window[-1:])
-        _draw_frames(axes, [frames[column] for column in columns], [seconds[column] for column in columns])
+        _draw_frames(axes, [frames[column] for column in columns])
         sample = float(scenes.samples["steering"][window[-1]])
         axes[-2].set_xlabel(f"sample {sample:+.3f}\nnetwork {steering:+.3f}", fontsize=9)
-    panels[0, -1].set_title("change, first to last", fontsize=9)
+    earlier = [f"{subject.file.seq_length - 1 - column} before" for column in columns[:-1]]
+    for axes, heading in zip(panels[0], [*earlier, "newest frame", "change, first to last"], strict=True):
+        axes.set_title(heading, fontsize=9)
     save(figure, path)
 
 
-def _draw_frames(axes: Sequence[Axes], frames: Sequence[Image], seconds: Sequence[float]) -> None:
-    for one, frame, when in zip(axes[:-1], frames, seconds, strict=True):
-        show_image(one, frame, f"{when:.2f} s" if when else "now")
-    show_image(axes[-1], frames[-1])
+def _draw_frames(axes: Sequence[Axes], frames: Sequence[Image]) -> None:
+    for one, frame in zip(axes, [*frames, frames[-1]], strict=True):
+        show_image(one, frame)
     change = np.abs(frames[-1].astype(np.int16) - frames[0]).mean(axis=2)
     axes[-1].imshow(change, cmap="inferno", vmin=0)
