@@ -11,6 +11,7 @@ from hypothesis import Phase, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from bcclone.cli import run
 from bcclone.simulator.expert import ExpertSettings
 from bcclone.simulator.record import RecordSettings, record
 
@@ -89,6 +90,18 @@ def run_script(script, *arguments, code=0, cwd=None):
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done
+
+
+def refusal(capsys, name, *arguments, code=1):
+    """Run a command in this process, which it ends with an exit code, and return what it said."""
+    try:
+        ended = run(name, f"bcclone {name}", [str(argument) for argument in arguments])
+    except SystemExit as wrong:  # argparse's
+        ended = wrong.code
+    said = capsys.readouterr().err
+    assert ended == code, said
+    assert "Traceback" not in said
+    return said
 
 
 def shared(name):

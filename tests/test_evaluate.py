@@ -20,7 +20,7 @@ from bcclone.recording.beside import read_answers, read_trace
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldSettings
-from tests.conftest import command, run_script, shared
+from tests.conftest import command, refusal, run_script, shared
 from tests.processes import children_of, wait_for
 
 KEYS = {
@@ -93,8 +93,7 @@ def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, h
     wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 
 
-@pytest.mark.slow
-def test_what_cannot_be_evaluated_is_told(untrained_model, tmp_path):
+def test_what_cannot_be_evaluated_is_told(untrained_model, tmp_path, capsys):
     foreign = tmp_path / "no_model.h5"
     foreign.write_bytes(b"nothing")
     for line, told in (
@@ -106,7 +105,7 @@ def test_what_cannot_be_evaluated_is_told(untrained_model, tmp_path):
         ((untrained_model, "--in-process", "--run", tmp_path / "run"), "leave --in-process out"),
         ((untrained_model, "--output", foreign), "cannot make that folder"),
     ):
-        assert told in run_script("evaluate", *line, code=1).stderr
+        assert told in refusal(capsys, "evaluate", *line)
 
 
 @pytest.mark.slow

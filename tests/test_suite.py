@@ -22,7 +22,7 @@ from bcclone.suite.pictures import looks_of, write_suite
 from bcclone.suite.result import Drive, best_of
 from bcclone.suite.run import name_models, name_recordings
 from bcclone.suite.table import table_lines
-from tests.conftest import ROOT, command, run_script
+from tests.conftest import ROOT, command, refusal, run_script
 from tests.processes import children_of, wait_for
 from tests.rebuild.old_models import keras1_config, write
 
@@ -230,8 +230,8 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
         (("none.h5",), "only one model can be scored at a time; compare several with --suite"),
     ],
 )
-def test_what_no_suite_can_do_is_told(untrained_model, line, told):
-    assert told in run_script("evaluate", untrained_model, *line, code=1).stderr
+def test_what_no_suite_can_do_is_told(untrained_model, line, told, capsys):
+    assert told in refusal(capsys, "evaluate", untrained_model, *line)
 
 
 @pytest.mark.slow
