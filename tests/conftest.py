@@ -1,6 +1,7 @@
 """Data that the tests make themselves, and the shared real data where it is."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,14 @@ from bcclone.simulator.record import RecordSettings, record
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+
+# ended by signals, on full disks and terminals, by Unix's means: Windows has others
+OF_UNIX = re.compile(
+    r"import (?:pty|resource|termios)\b|SIG(?:INT|KILL|TERM)|drive_server|as_anybody|/dev/|/proc/|os\.fork"
+)
+if sys.platform == "win32":
+    sources = Path(__file__).parent.rglob("test_*.py")
+    collect_ignore = [str(path) for path in sources if OF_UNIX.search(path.read_text(encoding="utf-8"))]
 
 # `make mutants`: the same inputs each time, and a failure need not be made small
 settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
