@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 
-def wait_for(condition, seconds=40):
+def wait_for(condition, seconds=40, every_seconds=0.05):
     """Return what the condition returns once it is true; fail where that takes too long."""
     until = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
+        time.sleep(every_seconds)
     return found
 
 

@@ -333,7 +333,7 @@ def test_a_run_killed_at_any_moment_leaves_the_old_store_or_none(recording, tmp_
             if old:
                 store.write_text(old)
             run = subprocess.Popen(command("preprocess.py", long, "-o", store, "--force"), stderr=subprocess.DEVNULL)
-            wait_for(lambda store=store: list(tmp_path.glob(f".{store.stem}.*.partial.h5")))
+            wait_for(lambda store=store: list(tmp_path.glob(f".{store.stem}.*.partial.h5")), every_seconds=0.005)
             time.sleep(delay)
             run.send_signal(signal.SIGKILL)
             if run.wait() == 0:  # it was faster than the kill
@@ -350,7 +350,7 @@ def test_ctrl_c_ends_at_once_and_leaves_nothing(recording, tmp_path):
     store = tmp_path / "data.h5"
     line = command("preprocess.py", long, "-o", store)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: list(tmp_path.glob(".data.*.partial.h5")))
+    wait_for(lambda: list(tmp_path.glob(".data.*.partial.h5")), every_seconds=0.005)
     run.send_signal(signal.SIGINT)
     _, told = run.communicate(timeout=20)
     assert run.returncode == 130

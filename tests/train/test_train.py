@@ -118,7 +118,8 @@ def killed_training(store, folder, *options, after):
     line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", *options)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     found = wait_for(
-        lambda: [p for p in (folder / "runs").glob("*/checkpoints/*[0-9].h5") if int(p.stem[-9:]) >= after]
+        lambda: [p for p in (folder / "runs").glob("*/checkpoints/*[0-9].h5") if int(p.stem[-9:]) >= after],
+        every_seconds=0.01,
     )
     run.kill()
     run.communicate()

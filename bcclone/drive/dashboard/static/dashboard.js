@@ -74,7 +74,8 @@ async function showFrame(frame, mask) {
     drawnMask = -1;
   } else if (mask.frame !== drawnMask) {
     drawnMask = mask.frame;
-    maskImage = await decode("png", mask.png).catch(() => null);
+    const image = await decode("png", mask.png).catch(() => null);
+    if (drawnMask === mask.frame) maskImage = image; // meanwhile a newer one may have come, or none any more
   }
   drawCamera();
 }
