@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
-TESTS ?= not slow and not long
+TESTS ?=
 
 .PHONY: help demo test test-slow test-long coverage mutants lint docs docs-links audit lock clean
 
@@ -13,7 +13,7 @@ demo: $(STAMP)   ## the whole main job without the simulator, into demo/: record
 	$(BIN)/bcclone demo
 
 test: lint       ## lint, types, import contract and the fast tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(TESTS)"
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(TESTS),-m "$(TESTS)")
 
 test-slow:       ## the same and the slow tests: laps, whole processes, kills; this is what CI runs
 	@$(MAKE) test TESTS="not long"
@@ -56,7 +56,7 @@ docs-links: $(STAMP) ## look whether the links of docs/ to other sites lead some
 	$(BIN)/sphinx-build -q -b linkcheck docs build/links
 
 audit: $(STAMP)  ## look whether what constraints.txt installs has known vulnerabilities (needs pypi.org)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip-audit
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[audit]'
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 lock:            ## write constraints.txt anew from pyproject.toml (needs uv)

@@ -336,9 +336,9 @@ def test_long_windows_are_shown_by_six_of_their_frames(length, frames):
 
 def test_the_samples_of_a_network_of_windows_are_frames_in_a_row_from_left_to_right(subject, store):
     from bcclone.network import build_network
-    from bcclone.plots.windows import shown_windows
+    from bcclone.plots.windows import spread_windows
 
-    chosen = shown_windows(replace(subject, file=replace(subject.file, model=build_network(seq_length=3))))
+    chosen = spread_windows(replace(subject, file=replace(subject.file, model=build_network(seq_length=3))))
     samples = store.samples[chosen]
     assert 2 <= len(samples) <= 4
     assert (np.diff(samples["row"].astype(int), axis=1) == 1).all()

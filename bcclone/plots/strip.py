@@ -6,7 +6,7 @@ import numpy as np
 
 from bcclone.plots.figure import new_figure, save, show_image
 from bcclone.plots.predictions import predict, stretches
-from bcclone.plots.subject import NotDrawn, Positions, Scenes, Subject
+from bcclone.plots.subject import Positions, Scenes, Subject
 from bcclone.saliency import Saliency
 
 _FRAMES = 6
@@ -30,9 +30,7 @@ def plot_saliency(subject: Subject, path: Path) -> None:
     """Draw frames and, below, the same with what decided lit up (VisualBackProp) into a PNG; raises NotDrawn."""
     scenes, file = subject.scenes, subject.file
     saliency = Saliency(file.model, file.preprocessing)
-    windows = scenes.windows(scenes.shown_instants(), file.seq_length)
-    if not len(windows):
-        raise NotDrawn(f"there are no {file.seq_length} frames in a row")
+    windows = subject.shown_windows()
     chosen = strip_of(scenes, windows[:, -1])
     predicted = predict(file.model, subject.inputs(windows[np.isin(windows[:, -1], chosen)]))
     seconds = scenes.seconds(chosen) - scenes.seconds(chosen[:1])

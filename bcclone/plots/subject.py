@@ -61,6 +61,13 @@ class Subject:
         images = self.scenes.inputs(windows.ravel(), self.file.preprocessing)
         return images if windows.shape[1] == 1 else images.reshape(*windows.shape, *images.shape[1:])
 
+    def shown_windows(self) -> Positions:
+        """Return windows of the shown instants, (windows, seq_length); raises NotDrawn where there are none."""
+        windows = self.scenes.windows(self.scenes.shown_instants(), self.file.seq_length)
+        if not len(windows):
+            raise NotDrawn(f"there are no {self.file.seq_length} frames in a row")
+        return windows
+
     def refuse_windows(self) -> None:
         """Raise NotDrawn for a network that takes another thing than single frames."""
         preprocessing = self.file.preprocessing

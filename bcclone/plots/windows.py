@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from bcclone.images import Image
 from bcclone.plots.figure import new_figure, save, show_image
 from bcclone.plots.predictions import predict
-from bcclone.plots.subject import NotDrawn, Positions, Subject
+from bcclone.plots.subject import Positions, Subject
 from bcclone.plots.variants import spread_instants
 
 _MOST_FRAMES = 6
@@ -21,22 +21,18 @@ def shown_frames(seq_length: int) -> list[int]:
     return [int(place) for place in spread.round()]
 
 
-def shown_windows(subject: Subject) -> Positions:
+def spread_windows(subject: Subject) -> Positions:
     """Return windows from a bend to the left to one to the right: positions of samples (windows, seq_length).
 
     Raises NotDrawn where there are none.
     """
-    scenes, length = subject.scenes, subject.file.seq_length
-    windows = scenes.windows(scenes.shown_instants(), length)
-    if not len(windows):
-        raise NotDrawn(f"there are no {length} frames in a row")
-    by_last = {int(window[-1]): window for window in windows}
-    return np.stack([by_last[position] for position in spread_instants(scenes, windows[:, -1])])
+    by_last = {int(window[-1]): window for window in subject.shown_windows()}
+    return np.stack([by_last[position] for position in spread_instants(subject.scenes, np.array(list(by_last)))])
 
 
 def plot_windows(subject: Subject, path: Path) -> None:
     """Draw windows into a PNG, each a row with its newest frame last, and what changed from the first to it."""
-    scenes, windows = subject.scenes, shown_windows(subject)
+    scenes, windows = subject.scenes, spread_windows(subject)
     images = subject.inputs(windows)
     predicted = predict(subject.file.model, images)
     columns = shown_frames(subject.file.seq_length)
