@@ -18,6 +18,16 @@ _SMALLEST, _LARGEST = 8, 1024
 _COLORS = {"RGB": None, "YUV": cv2.COLOR_RGB2YUV, "BGR-YUV": cv2.COLOR_BGR2YUV}
 _BACK = {"RGB": None, "YUV": cv2.COLOR_YUV2RGB, "BGR-YUV": cv2.COLOR_YUV2BGR}
 
+# the same as matrices, (3, 4): what becomes of red, green, blue and 1, all of 0 to 255, and back
+_YUV_MATRIX = np.array([[0.299, 0.587, 0.114, 0], [-0.147, -0.289, 0.436, 128], [0.615, -0.515, -0.1, 128]], np.float32)
+_RGB_MATRIX = np.array([[1, 0, 1.14, -145.92], [1, -0.395, -0.581, 124.928], [1, 2.032, 0, -260.096]], np.float32)
+_SAME_MATRIX = np.eye(3, 4, dtype=np.float32)
+_COLOR_MATRICES = {
+    "RGB": (_SAME_MATRIX, _SAME_MATRIX),
+    "YUV": (_YUV_MATRIX, _RGB_MATRIX),
+    "BGR-YUV": (_YUV_MATRIX[:, [2, 1, 0, 3]], _RGB_MATRIX[::-1]),
+}
+
 
 class BadImage(ValueError):
     """Bytes that are no usable camera frame; the text is the reason."""
@@ -84,6 +94,16 @@ class Preprocessing:
         """Return a prepared image, (height, width, 3), in RGB, to within rounding; `into` may be the image itself."""
         conversion = _BACK[self.color]
         return prepared if conversion is None else np.asarray(cv2.cvtColor(prepared, conversion, into), dtype=np.uint8)
+
+    @property
+    def color_matrix(self) -> npt.NDArray[np.float32]:
+        """Return convert_colors() as a matrix, (3, 4): the result's colours from (red, green, blue, 1)."""
+        return _COLOR_MATRICES[self.color][0]
+
+    @property
+    def rgb_matrix(self) -> npt.NDArray[np.float32]:
+        """Return to_rgb() as a matrix, (3, 4): red, green and blue from (the result's three colours, 1)."""
+        return _COLOR_MATRICES[self.color][1]
 
     @property
     def pixels(self) -> npt.NDArray[np.float64]:

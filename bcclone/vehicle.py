@@ -4,6 +4,7 @@ Every figure is measured or read from the simulator's public source: docs/explan
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,17 +26,18 @@ SIDE_CAMERA_M = (abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])) / 2  # beside
 _LONGEST_RETURN_SECONDS = 1000.0
 
 
-def steering_to_line(beside_m: float | Array, turned: float | Array, lookahead_m: float | Array) -> Array:
+def steering_to_line(beside_m: Any, turned: Any, lookahead_m: Any, xp: Any = np) -> Any:
     """Return the steering, -1 to 1, that aims at the point of a straight line so far ahead; for (...,), each one's.
 
-    beside_m: of the line, to the right; turned: radians, to the right. It drives the arc of curvature 2 x / l^2 through
-    a point at the distance l, x aside (R. C. Coulter, "Implementation of the pure pursuit path tracking algorithm",
-    CMU-RI-TR-92-01, 1992), with the steering of a kinematic bicycle, atan(wheelbase x curvature).
+    beside_m: of the line, to the right; turned: radians, to the right; xp: the array library, NumPy, or keras.ops for
+    tensors. It drives the arc of curvature 2 x / l^2 through a point at the distance l, x aside (R. C. Coulter,
+    "Implementation of the pure pursuit path tracking algorithm", CMU-RI-TR-92-01, 1992), with the steering of a
+    kinematic bicycle, atan(wheelbase x curvature).
     """
-    aside = -(beside_m * np.cos(turned) + lookahead_m * np.sin(turned))
+    aside = -(beside_m * xp.cos(turned) + lookahead_m * xp.sin(turned))
     curvature = 2 * aside / (lookahead_m**2 + beside_m**2)
-    steering = np.degrees(np.arctan(WHEELBASE_M * curvature / YAW_GAIN)) / FULL_LOCK_DEGREES
-    return np.asarray(np.clip(steering, -1.0, 1.0))
+    wheel = xp.arctan(WHEELBASE_M * curvature / YAW_GAIN)
+    return xp.clip(wheel / math.radians(FULL_LOCK_DEGREES), -1.0, 1.0)
 
 
 def lookahead_of(beside_m: float, steering: float) -> float:

@@ -11,6 +11,7 @@ docs/explanation/replay.md.
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,6 @@ import numpy.typing as npt
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 
 Array = npt.NDArray[np.float64]
-Numbers = float | Array
 
 FOCAL_PX = FRAME_HEIGHT / 2 / math.tan(math.radians(30))  # 60 degrees vertical
 HEIGHT_M = 1.278  # of the cameras above the road
@@ -69,40 +69,54 @@ class Warp:
         image, view: uint8 (height, width, channels). Raises ValueError where the ground would be above the sky.
         """
         height, width = view.shape[:2]
-        across, down, constant = self.horizon.tolist()
-        if down <= 0:
+        if self.horizon[1] <= 0:
             raise ValueError("a view whose ground is above its sky")
-        # it leans by a degree; so near to it, ground and sky move by less than half a pixel from each other
-        horizon = min(max(round(-(across * (width - 1) / 2 + constant) / down), 0), height)
+        horizon = int(self.horizon_row(width, height))
         _warp(image, self.sky, 0, view[:horizon])
         _warp(image, self.ground, horizon, view[horizon:])
 
+    def horizon_row(self, width: int, height: int, xp: Any = np) -> Any:
+        """Return the first row of a view of that size that shows ground, float (...,), 0 to its height.
 
-def warp_to(
-    beside_m: Numbers,
-    turned: Numbers,
-    ahead_m: Numbers = 0.0,
-    nodded: Numbers = 0.0,
-    mirrored: bool | npt.NDArray[np.bool_] = False,
-) -> Warp:
-    """Return the warp from a camera's frames to those of a camera so far to its right and ahead, turned and nodded.
+        The horizon is not quite level; so near to it, ground and sky move by less than half a pixel from each other.
+        """
+        across, down, constant = (self.horizon[..., place] for place in range(3))
+        return xp.clip(xp.round(-(across * (width - 1) / 2 + constant) / down), 0, height)
 
-    turned, nodded: radians, less than a quarter turn, to the right and down. Both look ahead from their car as the
-    simulator's three cameras do. mirrored: the view is of the mirrored world, from the side that mirrors it; the
-    camera itself is not mirrored, so that it looks a little to the right and leans as it does in the car. Of arrays,
-    (warps,), one number for each of several. Raises ValueError for a camera that looks back.
+
+@dataclass(frozen=True)
+class CameraMove:
+    """Where a camera is moved to, from where it is: a number each, or arrays or tensors (moves,).
+
+    lateral_offset_m: metres to the right; yaw_rad: radians to the right, less than a quarter turn; pitch_rad: radians
+    down; ahead_m: metres. Both cameras look ahead from their car as the simulator's three do.
     """
-    if not np.all(np.abs(turned) < math.pi / 2):
+
+    lateral_offset_m: Any
+    yaw_rad: Any
+    pitch_rad: Any = 0.0
+    ahead_m: Any = 0.0
+
+
+def warp_to(move: CameraMove, mirrored: bool | npt.NDArray[np.bool_] = False, xp: Any = np) -> Warp:
+    """Return the warp from a camera's frames to those of the moved camera; of several moves, one for each.
+
+    mirrored: the view is of the mirrored world, from the side that mirrors it; the camera itself is not mirrored, so
+    that it looks a little to the right and leans as it does in the car. xp: the array library, NumPy, or keras.ops for
+    tensors. Raises ValueError for a camera that looks back.
+    """
+    beside_m, turned, nodded, ahead_m = move.lateral_offset_m, move.yaw_rad, move.pitch_rad, move.ahead_m
+    if xp is np and not np.all(np.abs(turned) < math.pi / 2):
         raise ValueError(f"turned by {math.degrees(np.abs(turned).max()):g} degrees, expected less than 90")
-    side = np.where(mirrored, -1.0, 1.0)
-    beside_m, turned, ahead_m, nodded, side = np.broadcast_arrays(beside_m, turned, ahead_m, nodded, side)
-    to_ray, to_pixel = _camera()
-    rays = _about_down(turned) @ _about_right(-nodded) @ to_ray  # in the axes of the source camera's car
-    rays[..., 0, :] *= side[..., np.newaxis]
-    nearer = np.broadcast_to(np.eye(3), rays.shape).copy()
-    nearer[..., 0, 1] = side * beside_m / HEIGHT_M
-    nearer[..., 2, 1] = ahead_m / HEIGHT_M
-    return Warp(to_pixel @ nearer @ rays, to_pixel @ rays, rays[..., 1, :])
+    zeros = xp.zeros_like(beside_m + turned + ahead_m + nodded)
+    side = xp.where(mirrored, zeros - 1, zeros + 1)
+    to_ray, to_pixel = (xp.array(matrix, dtype=zeros.dtype) for matrix in _camera())
+    rays = xp.matmul(_about_down_and_right(turned + zeros, -(nodded + zeros), xp), to_ray)  # in the car's axes
+    right, down, ahead = side[..., None] * rays[..., 0, :], rays[..., 1, :], rays[..., 2, :]
+    nearer_right = right + (side * beside_m / HEIGHT_M)[..., None] * down
+    nearer_ahead = ahead + ((ahead_m + zeros) / HEIGHT_M)[..., None] * down
+    ground = xp.matmul(to_pixel, xp.stack([nearer_right, down, nearer_ahead], axis=-2))
+    return Warp(ground, xp.matmul(to_pixel, xp.stack([right, down, ahead], axis=-2)), down)
 
 
 def flip_pixels(width: int) -> Array:
@@ -116,33 +130,26 @@ def _camera() -> tuple[Array, Array]:
     column, row = (FRAME_WIDTH - 1) / 2, (FRAME_HEIGHT - 1) / 2
     pixels = np.array([[FOCAL_PX, 0.0, column], [0.0, FOCAL_PX, row], [0.0, 0.0, 1.0]])
     down = math.atan2(row - VANISHING_ROW, FOCAL_PX)
-    mount = _about_down(math.radians(YAW_DEGREES)) @ _about_right(-down) @ _about_ahead(math.radians(ROLL_DEGREES))
+    turned = _about_down_and_right(np.float64(math.radians(YAW_DEGREES)), np.float64(-down))
+    mount = turned @ _about_ahead(math.radians(ROLL_DEGREES))
     return mount @ np.linalg.inv(pixels), pixels @ mount.T
 
 
-def _about_right(angle: Numbers) -> Array:
-    sine, cosine, none, one = _sine_and_cosine(angle)
-    return _matrix([[one, none, none], [none, cosine, -sine], [none, sine, cosine]])
+def _about_down_and_right(yaw: Any, pitch: Any, xp: Any = np) -> Any:
+    """Return the rotation about the axis down and, before it, about the axis to the right: (..., 3, 3) for (...)."""
+    sine, cosine, none = xp.sin(yaw), xp.cos(yaw), xp.zeros_like(yaw)
+    across, along = xp.sin(pitch), xp.cos(pitch)
+    rows = (
+        (cosine, sine * across, sine * along),
+        (none, along, -across),
+        (-sine, cosine * across, cosine * along),
+    )
+    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def _about_down(angle: Numbers) -> Array:
-    sine, cosine, none, one = _sine_and_cosine(angle)
-    return _matrix([[cosine, none, sine], [none, one, none], [-sine, none, cosine]])
-
-
-def _about_ahead(angle: Numbers) -> Array:
-    sine, cosine, none, one = _sine_and_cosine(angle)
-    return _matrix([[cosine, -sine, none], [sine, cosine, none], [none, none, one]])
-
-
-def _sine_and_cosine(angle: Numbers) -> tuple[Array, Array, Array, Array]:
-    """Return sine, cosine, 0 and 1 for each angle."""
-    return np.sin(angle), np.cos(angle), np.zeros_like(angle, np.float64), np.ones_like(angle, np.float64)
-
-
-def _matrix(rows: list[list[Array]]) -> Array:
-    """Return (..., 3, 3) for nine numbers, or nine arrays of them."""
-    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
+def _about_ahead(angle: float) -> Array:
+    sine, cosine = math.sin(angle), math.cos(angle)
+    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 def _warp(image: Image, pixels: Array, first: int, into: Image) -> None:

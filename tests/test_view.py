@@ -9,7 +9,7 @@ from bcclone.decode import read_frame
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Preprocessing
 from bcclone.recording import ImageIndex, read_log
 from bcclone.vehicle import MOUNTS
-from bcclone.view import flip_pixels, warp_to
+from bcclone.view import CameraMove, flip_pixels, warp_to
 from tests.conftest import shared
 from tests.similarity import structural_similarity
 
@@ -31,32 +31,32 @@ def column_of_stripe(frame, row):
 
 @pytest.mark.parametrize("row", [40, 100])
 def test_a_camera_turned_to_the_right_sees_things_farther_left(row):
-    view = warp_to(0.0, math.radians(5)).apply(stripe(), *WHOLE)
+    view = warp_to(CameraMove(0.0, math.radians(5))).apply(stripe(), *WHOLE)
     assert column_of_stripe(view, row) - 160 == pytest.approx(-12, abs=1)
 
 
 @pytest.mark.parametrize(("row", "moved"), [(40, 0), (100, -13)])
 def test_a_camera_farther_right_sees_the_road_farther_left_and_the_distance_where_it_was(row, moved):
-    view = warp_to(0.4, 0.0).apply(stripe(), *WHOLE)
+    view = warp_to(CameraMove(0.4, 0.0)).apply(stripe(), *WHOLE)
     assert column_of_stripe(view, row) - 160 == pytest.approx(moved, abs=1)
 
 
 def test_a_camera_farther_ahead_sees_the_road_lower_down():
     frame = np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
     frame[95:100] = 255
-    view = warp_to(0.0, 0.0, ahead_m=0.5).apply(frame, *WHOLE)
+    view = warp_to(CameraMove(0.0, 0.0, ahead_m=0.5)).apply(frame, *WHOLE)
     assert np.flatnonzero(view[:, 160, 0] > 127).mean() == pytest.approx(101.5, abs=1)
 
 
 def test_a_camera_that_has_not_moved_sees_the_same():
     frame = np.random.default_rng(0).integers(0, 256, (FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
-    view = warp_to(0.0, 0.0).apply(frame, *WHOLE)
+    view = warp_to(CameraMove(0.0, 0.0)).apply(frame, *WHOLE)
     assert np.abs(view.astype(int) - frame).max() <= 1
 
 
 def test_a_camera_that_looks_back_is_refused():
     with pytest.raises(ValueError, match="turned by 90 degrees, expected less"):
-        warp_to(0.0, math.radians(90))
+        warp_to(CameraMove(0.0, math.radians(90)))
 
 
 def smooth_frame():
@@ -68,7 +68,7 @@ def smooth_frame():
 
 @pytest.mark.parametrize("name", ["carnd-128-rgb", "nvidia-66x200-yuv"])
 def test_prepared_images_are_warped_as_frames_are(name):
-    preprocessing, warp = PRESETS[name], warp_to(0.3, math.radians(-4))
+    preprocessing, warp = PRESETS[name], warp_to(CameraMove(0.3, math.radians(-4)))
     size, pixels = (preprocessing.width, preprocessing.height), preprocessing.pixels
     expected = preprocessing.apply(warp.apply(smooth_frame(), *WHOLE))
     whole = preprocessing.convert_colors(warp.through(pixels, np.eye(3)).apply(smooth_frame(), *size))
@@ -80,7 +80,7 @@ def test_prepared_images_are_warped_as_frames_are(name):
 
 
 def test_mirrored_images_are_warped_as_frames_are():
-    warp, flip = warp_to(0.3, math.radians(-4)), flip_pixels(FRAME_WIDTH)
+    warp, flip = warp_to(CameraMove(0.3, math.radians(-4))), flip_pixels(FRAME_WIDTH)
     mirrored = warp.through(flip, flip).apply(smooth_frame()[:, ::-1], *WHOLE)
     assert np.abs(mirrored[:, ::-1].astype(int) - warp.apply(smooth_frame(), *WHOLE)).max() <= 2
 
@@ -95,7 +95,7 @@ def test_pixels_of_a_definition_are_where_it_puts_them():
 def test_side_views_made_of_the_centre_camera_look_like_the_real_ones(camera):
     log = shared("recordings/lake_linux") / "driving_log.csv"
     index, (right, _, ahead) = ImageIndex(log), MOUNTS[camera]
-    warp = warp_to(right, 0.0, ahead - MOUNTS["center"][2])
+    warp = warp_to(CameraMove(right, 0.0, ahead_m=ahead - MOUNTS["center"][2]))
     rows = read_log(log).rows.iloc[10::50].to_dict("records")
     pairs = [(read_frame(index.find(row["center"])), read_frame(index.find(row[camera]))) for row in rows]
     made = [structural_similarity(warp.apply(centre, *WHOLE), side, ROAD) for centre, side in pairs]

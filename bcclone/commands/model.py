@@ -6,7 +6,7 @@ the model is copied from there to -o.
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,9 +108,10 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
 
     device = load_tensorflow(gpu_memory=run.upkeep.gpu_memory)
     from bcclone.train.loop import Training
-    from bcclone.train.prepare import prepare
+    from bcclone.train.prepare import prepare, with_augmentation_place
 
-    plan = run.plan
+    plan = replace(run.plan, settings=with_augmentation_place(run.plan.settings))
+    run = replace(run, plan=plan)
     trainer = prepare(data, plan.settings, plan.start)
     if run.folder:
         folder = run.folder

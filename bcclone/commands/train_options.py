@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bcclone.commands.options import add_numbers
 from bcclone.feed.settings import STRATEGIES
-from bcclone.train.settings import KEPT, LOSSES, SCHEDULES, parse_duration
+from bcclone.train.settings import AUGMENTED_ON, KEPT, LOSSES, SCHEDULES, parse_duration
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +92,13 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
 
 def _add_augmentation(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("augmentation", "how samples are varied, anew in each epoch; 0 is not at all")
-    _add_flag(group, "augment", "vary the samples, in another way in each epoch (on)")
+    _add_flag(group, "augment", "augment the samples, in another way in each epoch (on)")
+    group.add_argument(
+        "--augment-on",
+        choices=AUGMENTED_ON,
+        help="where: on the cpu, by --workers threads, while the network trains; or on the device that trains, as the "
+        "first part of a step (auto: the device if it is a GPU)",
+    )
     add_numbers(
         group,
         ("shift-m", "M", "the camera is moved aside by up to so much, with the steering that brings it back (0.8)"),
@@ -140,7 +146,12 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
     )
     feed.add_argument("--feed", choices=STRATEGIES, metavar="NAME", help="one of those (what suits store and memory)")
     feed.add_argument("--chunk-size", type=int, help="samples that hdf5-chunks shuffles together (16384)")
-    feed.add_argument("--workers", type=int, help="processes or threads that fetch (0: what suits the feed)")
+    feed.add_argument(
+        "--workers",
+        type=int,
+        help="processes or threads that fetch samples, and threads that augment them (0: what suits the feed; a thread "
+        "a core)",
+    )
     feed.add_argument("--max-queue-size", type=int, help="batches fetched ahead (0: what suits the feed)")
     _add_flag(feed, "multiprocessing", "sequence: processes instead of threads")
 

@@ -66,8 +66,10 @@ class Wanted:
 
     def resumed(self, folder: RunFolder) -> TrainSettings:
         """Return the run's settings, with the limits that were asked for anew; raises UserError for other changes."""
-        stored = folder.settings
-        wanted: TrainSettings = build(replace, stored, **self._of(_TRAIN))
+        stored, values = folder.settings, self._of(_TRAIN)
+        if values.get("augment_on") == "auto":  # as it was chosen when the run began
+            del values["augment_on"]
+        wanted: TrainSettings = build(replace, stored, **values)
         if any(value != getattr(stored, name) for name, value in asdict(wanted).items() if name not in _LIMITS):
             raise UserError(
                 f"{folder.path} was begun with other options; leave them out to resume it, or leave out --resume:"

@@ -1,17 +1,18 @@
 """Settings and samples -> the feed: which strategy, and whether the samples suit it."""
 
+import os
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from bcclone.augment.variation import Variation
 from bcclone.errors import UserError
+from bcclone.feed.augmented import AHEAD, AugmentedFeed, augment_on_cpu, draw_for_device
+from bcclone.feed.buffers import Buffers
 from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
-from bcclone.feed.selection import instants_of, select, straight_of
+from bcclone.feed.selection import augmentation_inputs, select, straight_of
 from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.feed.source import Columns, FileSource, Source, StoreSource
-from bcclone.feed.varied import VariedFeed
 from bcclone.feed.workers.threads import ThreadFetcher
 from bcclone.file_samples import FileSamples
 from bcclone.images import seen_rows
@@ -29,7 +30,7 @@ def open_feed(data: TrainingData, settings: FeedSettings, drawn: DrawSettings) -
 
     Every strategy gives each sample once an epoch; those that shuffle truly give the same batches. Of the samples that
     drive straight on so many are left out of each epoch, others each time, that zero_share of it is of them at most.
-    Samples are varied in those rows that the network sees.
+    Samples are augmented in those rows that the network sees, by drawn.augment_on.
     Raises UserError when the samples are not in a form that the strategy reads, or do not fit where it wants them.
     """
     check_feed(data, settings)
@@ -42,10 +43,21 @@ def open_feed(data: TrainingData, settings: FeedSettings, drawn: DrawSettings) -
     # by name, so that only the strategies of Keras and TensorFlow load them
     strategy: Any = import_module(f"bcclone.feed.strategies.{settings.feed.replace('-', '_')}")
     feed: Feed = strategy.make_feed(data, columns, epochs, settings, drawn.batch_size)
-    if not drawn.augment.augment:
-        return feed
-    variation = Variation(drawn.augment, data.preprocessing, seen_rows(data.preprocessing.height))
-    return VariedFeed(feed, epochs, variation, instants_of(data, False, drawn.seq_length), drawn.batch_size)
+    return _augmented(feed, data, epochs, settings, drawn) if drawn.augment.augment else feed
+
+
+def _augmented(feed: Feed, data: TrainingData, epochs: Epochs, settings: FeedSettings, drawn: DrawSettings) -> Feed:
+    """Return the feed with its samples augmented, or drawn for the training step to augment them."""
+    inputs, work = augmentation_inputs(data, False, drawn.seq_length), draw_for_device
+    if drawn.augment_on == "device":
+        return AugmentedFeed(feed, epochs, inputs, work, threads=1)
+    from bcclone.augment.on_cpu import CpuAugmenter  # loads Numba
+
+    threads, made = settings.workers or os.cpu_count() or 1, data.preprocessing
+    shape = *((drawn.seq_length,) if drawn.seq_length > 1 else ()), made.height, made.width, 3
+    buffers = Buffers(drawn.batch_size, shape, kept=AHEAD * threads + 2)
+    augmenter = CpuAugmenter(drawn.augment, made, seen_rows(made.height))
+    return AugmentedFeed(feed, epochs, inputs, augment_on_cpu(augmenter, buffers), threads)
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.augment.variation import Instants
+from bcclone.augment.draws import AugmentationInputs
 from bcclone.errors import UserError
 from bcclone.feed.balance import goes_straight
 from bcclone.feed.source import Columns
@@ -51,16 +51,16 @@ def straight_of(data: Samples, validation: bool = False, seq_length: int = 1) ->
     return goes_straight(_selected(data, validation, seq_length), data.rows)
 
 
-def instants_of(data: Samples, validation: bool = False, seq_length: int = 1) -> Instants:
-    """Return what varying the selected samples needs to know of them."""
-    return instants_of_samples(data, _selected(data, validation, seq_length))
+def augmentation_inputs(data: Samples, validation: bool = False, seq_length: int = 1) -> AugmentationInputs:
+    """Return what augmenting the selected samples needs to know of them."""
+    return augmentation_inputs_of(data, _selected(data, validation, seq_length))
 
 
-def instants_of_samples(data: Samples, samples: SampleTable) -> Instants:
-    """Return what varying these samples needs to know of them."""
+def augmentation_inputs_of(data: Samples, samples: SampleTable) -> AugmentationInputs:
+    """Return what augmenting these samples needs to know of them."""
     corrections = SampleSettings.stored(data.sample_settings).corrections
     lookahead_m = corrections.lookahead_m(data.rows["speed_mph"][samples["row"]])
-    return Instants(samples["flipped"].copy(), lookahead_m.astype(np.float32))
+    return AugmentationInputs(samples["flipped"].copy(), lookahead_m.astype(np.float32))
 
 
 def _selected(data: Samples, validation: bool, seq_length: int) -> SampleTable:

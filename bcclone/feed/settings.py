@@ -24,9 +24,10 @@ _MOST_WORKERS = 60  # Windows waits for no more than 63 things at once
 class FeedSettings:
     """Which strategy feeds the network, and its own settings; what a strategy has no use for, it leaves alone.
 
-    chunk_size: samples that `hdf5-chunks` shuffles together; workers: processes or threads that fetch, 0 for what
-    suits the strategy; max_queue_size: batches that are fetched ahead, 0 likewise; multiprocessing: `sequence` works
-    with processes instead of threads; start_method: of processes, "spawn" or "fork".
+    chunk_size: samples that `hdf5-chunks` shuffles together; workers: processes or threads that fetch, 0 for what suits
+    the strategy, and threads that augment on the CPU, 0 for one a core; max_queue_size: batches that are fetched ahead,
+    0 for what suits the strategy; multiprocessing: `sequence` works with processes instead of threads; start_method:
+    of processes, "spawn" or "fork".
     """
 
     feed: str = "hdf5-shuffle"
@@ -62,7 +63,8 @@ class DrawSettings:
 
     batch_size: samples of a batch; seed: of the order and of the variations; seq_length: frames of a window, 1 for
     single frames; zero_share: how many of an epoch's samples may be of driving straight on, 1 for all there are;
-    augment: how they are varied.
+    augment: how they are augmented; augment_on: "cpu", by the feed, or "device", by the training step, to which the
+    feed gives the random numbers.
     """
 
     batch_size: int
@@ -70,3 +72,4 @@ class DrawSettings:
     seq_length: int = 1
     zero_share: float = 1.0
     augment: AugmentSettings = AugmentSettings(augment=False)
+    augment_on: str = "cpu"

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from bcclone.augment.variation import Variation
-from bcclone.feed.selection import instants_of_samples
+from bcclone.augment.on_cpu import CpuAugmenter
+from bcclone.feed.selection import augmentation_inputs_of
 from bcclone.images import Image
 from bcclone.plots.figure import BLUE, GRAY, new_figure, save, show_image
 from bcclone.plots.subject import NotDrawn, Positions, Scenes, Subject
@@ -55,8 +55,8 @@ def varied_of(subject: Subject, position: int) -> list[Variant]:
     data, sample = subject.scenes.data, subject.scenes.samples[[position] * _VARIED]
     images = subject.scenes.inputs(np.full(_VARIED, position), data.preprocessing)
     into, steering = np.empty_like(images), sample["steering"][:, np.newaxis]
-    variation, instants = Variation(subject.augment, data.preprocessing), instants_of_samples(data, sample)
-    changed = variation.vary(images, steering, instants, (subject.seed, position), into)[:, 0]
+    augmenter, inputs = CpuAugmenter(subject.augment, data.preprocessing), augmentation_inputs_of(data, sample)
+    changed = augmenter.augment(images, steering, inputs, (subject.seed, position), into)[:, 0]
     return [Variant("varied", image, float(value)) for image, value in zip(into, changed, strict=True)]
 
 

@@ -1,16 +1,19 @@
 """Samples + settings -> the network and its optimizer, ready for the first step."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
+from bcclone.augment.on_device import DeviceAugmenter
 from bcclone.errors import UserError
 from bcclone.feed.opening import TrainingData
+from bcclone.images import seen_rows
 from bcclone.model_file import ForeignModel, open_model
 from bcclone.network import build_network
 from bcclone.train.settings import TrainSettings
-from bcclone.train.step import Trainer
+from bcclone.train.step import StepOptions, Trainer
 
 
 def prepare(data: TrainingData, settings: TrainSettings, start: Path | None = None) -> Trainer:
@@ -58,7 +61,21 @@ def _make_trainer(
         adam.exclude_from_weight_decay(var_names=["bias"])
         optimizer = keras.optimizers.LossScaleOptimizer(adam) if exported else adam
         optimizer.build(model.trainable_variables)
-    return Trainer(model, optimizer, settings.loss, strategy, exported)
+        options = StepOptions(settings.loss, strategy, exported, _augmenter(data, settings))
+    return Trainer(model, optimizer, options)
+
+
+def with_augmentation_place(settings: TrainSettings) -> TrainSettings:
+    """Return the settings with the place of augmentation chosen: the device where it is a GPU, else the processor."""
+    if settings.augment_on != "auto":
+        return settings
+    return replace(settings, augment_on="device" if tf.config.list_logical_devices("GPU") else "cpu")
+
+
+def _augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter | None:
+    if not settings.augment or settings.augment_on != "device":
+        return None
+    return DeviceAugmenter(settings, data.preprocessing, seen_rows(data.preprocessing.height))
 
 
 def _network(data: TrainingData, settings: TrainSettings, start: Path | None) -> keras.Model:

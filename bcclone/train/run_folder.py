@@ -22,7 +22,7 @@ from bcclone.train.settings import TrainSettings
 
 _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
 # how runs trained that were begun before these could be chosen
-_BEFORE: Mapping[str, Any] = {"augment": False, "weight_decay": 0.0, "keep": "best"}
+_BEFORE: Mapping[str, Any] = {"augment": False, "weight_decay": 0.0, "keep": "best", "augment_on": "cpu"}
 
 
 @dataclass(frozen=True)

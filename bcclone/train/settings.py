@@ -9,6 +9,7 @@ from bcclone.feed.settings import DrawSettings
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
 KEPT = ("last", "best")
+AUGMENTED_ON = ("auto", "cpu", "device")
 HUBER_DELTA = 0.1  # errors beyond it count linearly; the usual 1 would make it half of mse for any steering
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -25,7 +26,9 @@ class TrainSettings(AugmentSettings):
     which epoch, the "last" or the "best", of least validation loss; zero_share: how many of an epoch's samples may be
     of driving straight on, 1 for all there are; seq_length: frames in a row that the network sees, 1 for single
     frames; mixed_precision: compute in 16 bits where that is safe; gpus: how many share each batch, 0 for all;
-    deterministic: the same numbers on every run of the same GPU, at some cost in speed (a CPU gives them anyway).
+    deterministic: the same numbers on every run of the same GPU, at some cost in speed (a CPU gives them anyway);
+    augment_on: where samples are augmented, by threads on the "cpu" or by the training step on its "device"; "auto"
+    is the device where that is a GPU.
     """
 
     batch_size: int = 32
@@ -45,12 +48,14 @@ class TrainSettings(AugmentSettings):
     gpus: int = 1
     seed: int = 0
     deterministic: bool = False
+    augment_on: str = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("loss", self.loss, LOSSES)
         _check_choice("keep", self.keep, KEPT)
+        _check_choice("augment_on", self.augment_on, AUGMENTED_ON)
         for name, least, most, expected in (
             ("batch_size", 1, 1 << 20, "1 or more"),
             ("epochs", 0, 1 << 20, "1 or more, or 0 for as many as --time allows"),
@@ -74,7 +79,8 @@ class TrainSettings(AugmentSettings):
     @property
     def drawn(self) -> DrawSettings:
         """Return what a feed gives of the samples."""
-        return DrawSettings(self.batch_size, self.seed, self.seq_length, self.zero_share, self)
+        place = "device" if self.augment_on == "device" else "cpu"
+        return DrawSettings(self.batch_size, self.seed, self.seq_length, self.zero_share, self, place)
 
 
 @dataclass(frozen=True)

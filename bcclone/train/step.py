@@ -1,5 +1,6 @@
 """One batch -> better weights, as one compiled call; what it measures stays on the device until it is asked for."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from bcclone.augment.on_device import DeviceAugmenter
 from bcclone.feed.batch import Batch
 from bcclone.train.settings import HUBER_DELTA
 
@@ -39,26 +41,34 @@ class Totals:
         return loss / max(count, 1.0), absolute / max(count, 1.0)
 
 
-class Trainer:
-    """A network and its optimizer, with the steps of training and of validation compiled for any batch size.
+@dataclass(frozen=True)
+class StepOptions:
+    """How a step is taken.
 
-    strategy: what the network was made under, to share each batch among several devices; None for one. exported: a
-    network of the same weights, computing in 32 bits, where `model` does not.
+    loss: what is minimised; strategy: what the network was made under, to share each batch among several devices; None
+    for one. exported: a network of the same weights, computing in 32 bits, where the trained one does not. augmenter:
+    augments each batch as the first part of a step; None where its feed has done so, or nothing does.
     """
 
+    loss: str = "mse"
+    strategy: tf.distribute.Strategy | None = None
+    exported: keras.Model | None = None
+    augmenter: DeviceAugmenter | None = None
+
+
+class Trainer:
+    """A network and its optimizer, with the steps of training and of validation compiled for any batch size."""
+
     def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        loss: str = "mse",
-        strategy: tf.distribute.Strategy | None = None,
-        exported: keras.Model | None = None,
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, options: StepOptions = StepOptions()
     ) -> None:
         self.model, self.optimizer, self.totals = model, optimizer, Totals()
-        self._strategy, self._loss, self._exported = strategy, loss, exported
+        self._strategy, self._loss, self._exported = options.strategy, options.loss, options.exported
+        self._augmenter = options.augmenter
         self._input_dtype = model.inputs[0].dtype  # our networks take uint8, those of others float32
         shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
-        self._train = tf.function(self._train_step, input_signature=[*shape, tf.TensorSpec((), tf.float32)])
+        samples = shape + (self._augmenter.input_signature if self._augmenter else ())
+        self._train = tf.function(self._train_step, input_signature=[samples, tf.TensorSpec((), tf.float32)])
         self._validate = tf.function(self._validate_step, input_signature=shape)
 
     @property
@@ -68,7 +78,11 @@ class Trainer:
 
     def train(self, batch: Batch, learning_rate: float) -> None:
         """Take one step down the gradient of the mean loss and add the batch to the totals."""
-        self._train(batch.images, batch.steering, np.float32(learning_rate))
+        samples = batch.images, batch.steering
+        if batch.augmentation is not None:
+            inputs, draws = batch.augmentation.inputs, batch.augmentation.draws
+            samples += inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform
+        self._train(samples, np.float32(learning_rate))
 
     def validate(self, batch: Batch) -> None:
         """Add the batch's errors, without dropout, to the totals."""
@@ -81,19 +95,20 @@ class Trainer:
         self._exported.set_weights(self.model.get_weights())
         return self._exported
 
-    def _train_step(self, images: Any, steering: Any, learning_rate: Any) -> None:
+    def _train_step(self, samples: tuple[Any, ...], learning_rate: Any) -> None:
+        """samples: images and steering, and what the augmenter takes besides; (samples, ...) each."""
         self.optimizer.learning_rate.assign(learning_rate)
         if self._strategy is None:
-            self.totals.add(self._descend(images, steering, tf.ones_like(steering)))
+            self.totals.add(self._descend(samples, tf.ones_like(samples[1])))
         else:
-            self.totals.add(self._descend_together(self._strategy, images, steering))
+            self.totals.add(self._descend_together(self._strategy, samples))
 
-    def _descend_together(self, strategy: tf.distribute.Strategy, images: Any, steering: Any) -> Any:
+    def _descend_together(self, strategy: tf.distribute.Strategy, samples: tuple[Any, ...]) -> Any:
         """Take the step with the devices of the strategy, each on an equal part of the batch.
 
         A batch that cannot be parted so is filled up with samples of no weight.
         """
-        count, size = strategy.num_replicas_in_sync, tf.shape(steering)[0]
+        count, size = strategy.num_replicas_in_sync, tf.shape(samples[1])[0]
         part = -(-size // count)
         places = tf.range(part * count)
 
@@ -109,14 +124,15 @@ class Trainer:
             return tf.cast(places[first : first + part, tf.newaxis] < size, tf.float32)
 
         weights = strategy.experimental_distribute_values_from_function(weights_of)
-        sums = strategy.run(self._descend, (split(images), split(steering), weights, size))
+        sums = strategy.run(self._descend, (tuple(split(values) for values in samples), weights, size))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
 
-    def _descend(self, images: Any, steering: Any, weights: Any, size: Any = None) -> Any:
+    def _descend(self, samples: tuple[Any, ...], weights: Any, size: Any = None) -> Any:
         """Take a step and return the sums of the loss, the absolute errors and the count over these samples.
 
         weights: float32 (samples, 1), 0 or 1; size: samples of the whole batch, of which these may be a part.
         """
+        images, steering = self._augmenter(*samples) if self._augmenter else samples
         with tf.GradientTape() as tape:
             errors = self._errors(images, steering, training=True) * weights
             losses = self._losses(errors)

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.augment.variation import Instants
+from bcclone.augment.draws import AugmentationInputs
 from bcclone.feed.opening import check_feed, open_feed
 from bcclone.feed.reader import Reader
 from bcclone.feed.selection import describe_windows, select
@@ -119,8 +119,8 @@ MESSAGES = [
             lambda: Columns(np.zeros(3, np.uint32), np.zeros(2, np.bool_), np.zeros(3, np.float32)), ("3 frames, 2",)),
     Message("file_samples.py", "a sample of image …, expected one of …", lambda: replace(files(), files=()),
             ("expected one of 0",)),
-    Message("augment/variation.py", "… flips for … lookaheads, expected as many",
-            lambda: Instants(np.zeros(3, np.bool_), np.ones(2)), ("3 flips for 2",)),
+    Message("augment/draws.py", "… flips for … lookaheads, expected as many",
+            lambda: AugmentationInputs(np.zeros(3, np.bool_), np.ones(2)), ("3 flips for 2",)),
     Message("feed/workers/loader.py", "loader process … was killed by signal …", lambda: fed(Faulty("death")),
             ("killed by signal 9; ",)),
     Message("feed/workers/loader.py", "…; when memory ran out, take fewer --workers or another --feed; go on with the "

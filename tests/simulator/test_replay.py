@@ -21,7 +21,7 @@ from bcclone.simulator.replay.human import Human
 from bcclone.simulator.replay.ride import Pose, Ride
 from bcclone.simulator.replay.views import Views
 from bcclone.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
-from bcclone.view import warp_to
+from bcclone.view import CameraMove, warp_to
 from tests.conftest import run_script, shared
 from tests.drive.drive_server import serving
 from tests.similarity import structural_similarity
@@ -163,7 +163,7 @@ def test_views_of_the_centre_camera_look_more_like_the_side_ones_than_it_does_it
     made, plain = [], []
     for paths in human.images[20::20]:
         centre, side = read_frame(paths["center"]), read_frame(paths["left"])
-        view = warp_to(MOUNTS["left"][0], 0.0).apply(centre, 320, 160)
+        view = warp_to(CameraMove(MOUNTS["left"][0], 0.0)).apply(centre, 320, 160)
         made.append(structural_similarity(view, side, ROAD))
         plain.append(structural_similarity(centre, side, ROAD))
     assert np.mean(made) > 2 * np.mean(plain)

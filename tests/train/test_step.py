@@ -57,9 +57,9 @@ def tools():
     import keras
 
     from bcclone.feed.batch import Batch
-    from bcclone.train.step import Trainer
+    from bcclone.train.step import StepOptions, Trainer
 
-    return keras, Batch, Trainer
+    return keras, Batch, lambda model, optimizer, loss: Trainer(model, optimizer, StepOptions(loss))
 
 
 def linear_trainer(tools, loss, clip_norm=None, rate=0.1):

@@ -7,13 +7,10 @@ were compiled in; so what Python calls takes `SOURCES` into its closure, which N
 
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from importlib import resources
-from typing import Any, TypeVar
 
-from numba import njit
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from bcclone.compiled import Function
+from bcclone.compiled import compiled as compile_by
 
 _PARTS = {
     "bcclone": ("view.py",),
@@ -28,27 +25,12 @@ def compiled(inline: bool = False) -> Callable[[Function], Function]:
 
     inline: into its callers already before types are known, as what takes many arrays should be.
     """
-    return _compiler({"inline": "always" if inline else "never"})
+    return compile_by(fastmath=True, inline="always" if inline else "never")
 
 
 def entry() -> Callable[[Function], Function]:
     """Compile a function that Python calls, and keep it; other threads run meanwhile."""
-    return _compiler({"cache": True, "nogil": True})
-
-
-def _compiler(options: dict[str, Any]) -> Callable[[Function], Function]:
-    def compile_it(function: Function) -> Function:
-        # No array is made in compiled code, so none needs counting: for each pixel that takes longer than drawing it.
-        # A Numba may lack that option (KeyError), or have nowhere to keep anything: a read-only place (RuntimeError).
-        for without in ((), ("_nrt",), ("_nrt", "cache")):
-            all_options = options | {"fastmath": True, "_nrt": False}
-            kept = {name: value for name, value in all_options.items() if name not in without}
-            with suppress(KeyError, RuntimeError):
-                done: Function = njit(**kept)(function)
-                return done
-        raise RuntimeError(f"Numba cannot compile {function.__name__}")
-
-    return compile_it
+    return compile_by(fastmath=True, cache=True)
 
 
 def _checksum() -> int:

@@ -12,7 +12,7 @@ from bcclone.simulator.camera import bonnet
 from bcclone.simulator.replay.frames import Seen
 from bcclone.simulator.replay.ride import Pose
 from bcclone.vehicle import CAMERA_AHEAD_M, MOUNTS
-from bcclone.view import warp_to
+from bcclone.view import CameraMove, warp_to
 
 _KNOWN = 128  # of 255: most of the pixel was seen
 
@@ -71,7 +71,8 @@ class Views:
         beside_m = pose.beside_m + CAMERA_AHEAD_M * math.sin(pose.turned) - right
         ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.turned))
         corner = np.array([[1.0, 0.0, -box.left], [0.0, 1.0, -box.top], [0.0, 0.0, 1.0]])
-        warp = warp_to(beside_m, pose.turned, ahead_m).through(corner @ self._preprocessing.pixels, np.eye(3))
+        move = CameraMove(beside_m, pose.turned, ahead_m=ahead_m)
+        warp = warp_to(move).through(corner @ self._preprocessing.pixels, np.eye(3))
         return warp.apply(seen.cameras[camera], box.width, box.height)
 
 

@@ -1,4 +1,4 @@
-"""Samples -> varied samples: what moves, what the steering does, and that nothing but the seed decides."""
+"""Samples -> augmented samples: what moves, what the steering does, and that nothing but the seed decides."""
 
 import math
 from dataclasses import replace
@@ -7,15 +7,17 @@ import cv2
 import numpy as np
 import pytest
 
+from bcclone.augment.draws import AugmentationInputs, draw
+from bcclone.augment.on_cpu import CpuAugmenter
 from bcclone.augment.settings import AugmentSettings
-from bcclone.augment.variation import Instants, Variation
-from bcclone.augment.viewpoint import Cameras, Viewpoints, draw_viewpoints
+from bcclone.augment.viewpoint import Cameras, camera_moves, steering_change
 from bcclone.feed.opening import open_feed
 from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
 from bcclone.images import PRESETS, Preprocessing, seen_rows
 from bcclone.labels import Correction
 from bcclone.store import Store
 from bcclone.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
+from bcclone.view import CameraMove
 
 OURS = Preprocessing()
 NOTHING = AugmentSettings(True, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -29,42 +31,44 @@ def pictures(count, seed=0, preprocessing=OURS):
     return np.stack([preprocessing.apply(frame) for frame in frames])
 
 
-def varied(settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=OURS, rows=slice(None)):
+def augmented(settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=OURS, rows=slice(None)):
     count, into = len(images), np.empty_like(images)
     steering = np.zeros((count, 1), np.float32) if steering is None else steering
     flipped = np.zeros(count, np.bool_) if flipped is None else flipped
-    instants = Instants(flipped, np.full(count, 12.0, np.float32))
-    return into, Variation(settings, preprocessing, rows).vary(images, steering, instants, seed, into)
+    inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32))
+    return into, CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, seed, into)
 
 
-def one_viewpoint(beside_m=0.0, turned=0.0, nodded=0.0):
-    return Viewpoints(*(np.array([value]) for value in (beside_m, turned, nodded)))
+def one_move(**moved):
+    values = {"lateral_offset_m": 0.0, "yaw_rad": 0.0, "pitch_rad": 0.0} | moved
+    return CameraMove(**{name: np.array([value]) for name, value in values.items()})
 
 
-def steering_change(beside_m=0.0, turned=0.0, nodded=0.0, lookahead_m=12.0):
-    (change,) = one_viewpoint(beside_m, turned, nodded).steering_change(np.array([lookahead_m]))
+def change_of(beside_m=0.0, yaw_rad=0.0, pitch_rad=0.0, lookahead_m=12.0):
+    move = one_move(lateral_offset_m=beside_m, yaw_rad=yaw_rad, pitch_rad=pitch_rad)
+    (change,) = steering_change(move, np.array([lookahead_m]))
     return change
 
 
 def view_of(preprocessing, image, flipped=False, **moved):
-    warps = Cameras(preprocessing).warps(one_viewpoint(**moved), np.array([flipped]))
+    warps = Cameras(preprocessing).warps(one_move(**moved), np.array([flipped]))
     return warps[0].apply(image, preprocessing.width, preprocessing.height)
 
 
-@pytest.mark.parametrize(("beside_m", "turned"), [(0.5, 0.0), (0.0, 0.05), (0.4, 0.05)])
-def test_a_camera_to_the_right_or_turned_to_the_right_steers_to_the_left(beside_m, turned):
-    assert steering_change(beside_m, turned) < 0
-    assert steering_change(-beside_m, -turned) == pytest.approx(-steering_change(beside_m, turned))
+@pytest.mark.parametrize(("beside_m", "yaw_rad"), [(0.5, 0.0), (0.0, 0.05), (0.4, 0.05)])
+def test_a_camera_to_the_right_or_turned_to_the_right_steers_to_the_left(beside_m, yaw_rad):
+    assert change_of(beside_m, yaw_rad) < 0
+    assert change_of(-beside_m, -yaw_rad) == pytest.approx(-change_of(beside_m, yaw_rad))
 
 
-def test_nodding_changes_no_steering():
-    assert steering_change(nodded=0.1) == 0
+def test_pitch_changes_no_steering():
+    assert change_of(pitch_rad=0.1) == 0
 
 
 def test_a_camera_where_a_side_camera_is_steers_as_that_one_is_corrected():
     correction, speed = Correction(), np.array([30.0])
     (ahead,) = correction.lookahead_m(speed)
-    corrected = steering_change(MOUNTS["left"][0], lookahead_m=ahead)
+    corrected = change_of(MOUNTS["left"][0], lookahead_m=ahead)
     assert corrected == pytest.approx(correction.of_camera("left", speed)[0])
 
 
@@ -73,7 +77,7 @@ def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_
     axle, heading, ahead, step = beside_m, math.radians(degrees), 12.0, 0.2
     for _ in range(round(60 / step)):
         camera = axle + CAMERA_AHEAD_M * math.sin(heading)
-        steering = steering_change(camera, heading, lookahead_m=ahead)
+        steering = change_of(camera, heading, lookahead_m=ahead)
         curvature = YAW_GAIN * math.tan(math.radians(FULL_LOCK_DEGREES * steering)) / WHEELBASE_M
         heading += curvature * step
         axle += math.sin(heading) * step
@@ -116,30 +120,30 @@ def test_a_mirror_image_is_as_the_camera_that_there_is_would_see_the_mirrored_ro
 def test_a_view_from_beside_is_what_a_camera_there_sees_of_plain_and_mirrored_roads(flipped):
     frame = straight_road(0.1)
     image = np.ascontiguousarray(frame[:, ::-1]) if flipped else frame
-    view = view_of(PRESETS["carnd-160x320-rgb"], image, flipped, beside_m=0.5)
+    view = view_of(PRESETS["carnd-160x320-rgb"], image, flipped, lateral_offset_m=0.5)
     expected = straight_road(0.5 - 0.1 if flipped else 0.5 + 0.1)
     assert difference(view, expected) < 0.2 * difference(image, expected)
 
 
-def test_a_camera_that_nods_down_sees_the_road_higher_up():
+def test_a_camera_pitched_down_sees_the_road_higher_up():
     image = np.zeros((128, 128, 3), np.uint8)
     image[90] = 255
-    view = view_of(OURS, image, nodded=math.radians(2))
+    view = view_of(OURS, image, pitch_rad=math.radians(2))
     row = view[:, 64, 0].astype(float)
     assert (row * np.arange(128)).sum() / row.sum() < 88
 
 
 def test_viewpoints_stay_within_what_the_cameras_show():
     settings = replace(NOTHING, shift_m=0.4, turn_degrees=3.0, pitch_degrees=0.7)
-    found = draw_viewpoints(settings, 5000, np.random.default_rng(0))
-    assert np.abs(found.beside_m).max() <= 0.4
-    assert np.abs(found.turned).max() <= math.radians(9.001)
-    assert np.degrees(np.std(found.turned)) == pytest.approx(3.0, rel=0.1)
+    found = camera_moves(draw(5000, (0,)), settings)
+    assert np.abs(found.lateral_offset_m).max() <= 0.4
+    assert np.abs(found.yaw_rad).max() <= math.radians(9.001)
+    assert np.degrees(np.std(found.yaw_rad)) == pytest.approx(3.0, rel=0.1)
 
 
-def test_nothing_to_vary_leaves_images_and_steering_as_they_are():
+def test_no_augmentation_leaves_images_and_steering_as_they_are():
     images, steering = pictures(4), np.array([[0.5], [-1], [0], [0.25]], np.float32)
-    same, kept = varied(NOTHING, images, steering)
+    same, kept = augmented(NOTHING, images, steering)
     np.testing.assert_array_equal(same, images)
     np.testing.assert_array_equal(kept, steering)
 
@@ -147,7 +151,7 @@ def test_nothing_to_vary_leaves_images_and_steering_as_they_are():
 @pytest.mark.parametrize("name", ["look", "shadows", "blur", "noise", "patches"])
 def test_each_look_changes_the_image_and_not_the_steering(name):
     images, steering = pictures(4), np.full((4, 1), 0.25, np.float32)
-    changed, kept = varied(replace(NOTHING, **{name: 1.0}), images, steering)
+    changed, kept = augmented(replace(NOTHING, **{name: 1.0}), images, steering)
     assert all((new != old).mean() > 0.001 for new, old in zip(changed, images, strict=True))  # a patch may be small
     np.testing.assert_array_equal(kept, steering)
 
@@ -155,27 +159,27 @@ def test_each_look_changes_the_image_and_not_the_steering(name):
 @pytest.mark.parametrize(("name", "value"), [("shift_m", 1.0), ("turn_degrees", 4.0)])
 def test_each_movement_changes_image_and_steering(name, value):
     images, steering = pictures(4), np.zeros((4, 1), np.float32)
-    changed, moved = varied(replace(NOTHING, **{name: value}), images, steering)
+    changed, moved = augmented(replace(NOTHING, **{name: value}), images, steering)
     assert all((new != old).mean() > 0.01 for new, old in zip(changed, images, strict=True))
     assert (moved != 0).all()
 
 
 def test_steering_stays_within_full_lock():
-    _, steering = varied(AugmentSettings(), pictures(64), np.full((64, 1), 0.99, np.float32))
+    _, steering = augmented(AugmentSettings(), pictures(64), np.full((64, 1), 0.99, np.float32))
     assert steering.max() == 1.0
 
 
-def test_the_frames_of_a_window_are_varied_alike():
+def test_the_frames_of_a_window_are_augmented_alike():
     window = np.repeat(pictures(3)[:, np.newaxis], 2, axis=1)
-    changed, _ = varied(EVERYTHING, window)
+    changed, _ = augmented(EVERYTHING, window)
     np.testing.assert_array_equal(changed[:, 0], changed[:, 1])
     assert (changed[0] != changed[1]).any()
 
 
 def test_rows_that_the_network_does_not_see_are_left_as_they_are():
     images, rows = pictures(16), seen_rows(128)
-    whole, steering = varied(AugmentSettings(), images)
-    changed, of_rows = varied(AugmentSettings(), images, rows=rows)
+    whole, steering = augmented(AugmentSettings(), images)
+    changed, of_rows = augmented(AugmentSettings(), images, rows=rows)
     for unseen in (slice(0, rows.start), slice(rows.stop, None)):
         np.testing.assert_array_equal(changed[:, unseen], images[:, unseen])
     np.testing.assert_array_equal(of_rows, steering)
@@ -187,8 +191,8 @@ def test_rows_that_the_network_does_not_see_are_left_as_they_are():
 @pytest.mark.parametrize("name", ["shadows", "patches"])
 def test_what_is_drawn_on_some_rows_is_what_is_drawn_there_on_the_whole_image(name):
     images, rows, settings = pictures(16), seen_rows(128), replace(NOTHING, **{name: 1.0})
-    whole, _ = varied(settings, images)
-    changed, _ = varied(settings, images, rows=rows)
+    whole, _ = augmented(settings, images)
+    changed, _ = augmented(settings, images, rows=rows)
     drawn, other = (whole != images)[:, rows].mean(), (changed != whole)[:, rows].mean()
     assert other < 0.1 * drawn  # edges: OpenCV clips to the image before it draws
 
@@ -197,8 +201,8 @@ def test_images_in_other_colours_change_as_much_as_those_in_rgb():
     yuv = PRESETS["nvidia-66x200-yuv"]
     rgb = replace(yuv, color="RGB")
     settings = replace(NOTHING, look=1.0)
-    in_rgb, _ = varied(settings, pictures(4, preprocessing=rgb), preprocessing=rgb)
-    in_yuv, _ = varied(settings, pictures(4, preprocessing=yuv), preprocessing=yuv)
+    in_rgb, _ = augmented(settings, pictures(4, preprocessing=rgb), preprocessing=rgb)
+    in_yuv, _ = augmented(settings, pictures(4, preprocessing=yuv), preprocessing=yuv)
     expected = np.stack([yuv.convert_colors(image) for image in in_rgb])
     assert np.abs(in_yuv.astype(int) - expected).mean() < 3
 
@@ -224,17 +228,17 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("files", "hdf5", "hdf5-chunks")])
-def test_every_feed_that_shuffles_gives_the_same_variations(simulated_store, strategy):
+def test_every_feed_that_shuffles_gives_the_same_augmented_batches(simulated_store, strategy):
     with Store(simulated_store) as store:
         assert_same(batches_of(store, strategy), batches_of(store))
 
 
-def test_a_resumed_epoch_goes_on_with_the_variations_it_would_have_had(simulated_store):
+def test_a_resumed_epoch_goes_on_with_the_batches_it_would_have_had(simulated_store):
     with Store(simulated_store) as store:
         assert_same(batches_of(store, start=48), batches_of(store)[3:])
 
 
-def test_each_epoch_and_each_seed_varies_a_sample_in_another_way(simulated_store):
+def test_each_epoch_and_each_seed_augments_a_sample_in_another_way(simulated_store):
     def looks(**options):
         found = batches_of(store, **options)
         return np.sort(np.concatenate([images.reshape(len(images), -1).sum(axis=1) for images, _ in found]))
@@ -255,6 +259,6 @@ def test_an_error_of_the_feed_below_is_raised_and_its_threads_end(simulated_stor
                 list(batches)
 
 
-def test_instants_that_are_not_of_the_same_samples_are_refused():
+def test_inputs_that_are_not_of_the_same_samples_are_refused():
     with pytest.raises(ValueError, match="2 flips for 3 lookaheads"):
-        Instants(np.zeros(2, np.bool_), np.zeros(3, np.float32))
+        AugmentationInputs(np.zeros(2, np.bool_), np.zeros(3, np.float32))

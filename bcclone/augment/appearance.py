@@ -1,0 +1,150 @@
+"""Draws -> how images look on another day or through another lens; the steering stays.
+
+`xp` is the array library that computes, as in the Python array API standard: NumPy, or keras.ops for tensors.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.augment.draws import PATCHES, SHAPES, Draws
+
+_GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue: ITU-R BT.601
+_IDENTITY = np.eye(3, dtype=np.float32)
+_MIDDLE = 115.0  # about the mean of the simulator's frames
+_FOG_FRACTION, _DESATURATED_FRACTION = 0.2, 0.3
+_HORIZON = 0.33  # of the image's height
+SHORT_BLUR_SIGMA = 1.0  # pixels
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Which rows of a prepared image are changed: those from `top` on of so many columns and rows."""
+
+    top: int
+    rows: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Light:
+    """Another light: a matrix of colors and an offset, then a gamma.
+
+    colors: float32 (samples, 3, 3), from the images' colors to RGB; offset: float32 (samples, 3), added to levels of 0
+    to 255; gamma: float32 (samples,), the exponent of levels of 0 to 1.
+    """
+
+    colors: Any
+    offset: Any
+    gamma: Any
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """Up to SHAPES shadows, or spots of light, in the lower part of an image; pixels of the changed rows.
+
+    factor: float32 (samples,), brightness in the shadow, 1 where there is none; soft: bool (samples,), whether the
+    edges are blurred; present, band: bool (samples, SHAPES), which shapes there are, and which of them are bands, the
+    others being ellipses; ellipse: float32 (samples, SHAPES, 5), center x and y, width, height, angle in degrees;
+    edges: float32 (samples, SHAPES, 4), left and right edge of a band at the horizon, and at the image's lower edge.
+    """
+
+    factor: Any
+    soft: Any
+    present: Any
+    band: Any
+    ellipse: Any
+    edges: Any
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Up to PATCHES rectangles of one color over the image; pixels of the changed rows.
+
+    count: float32 (samples,), how many there are; corners: float32 (samples, PATCHES, 4), whole numbers: left, top,
+    right and bottom, all of them within; colors: float32 (samples, PATCHES, 3), RGB, whole numbers.
+    """
+
+    count: Any
+    corners: Any
+    colors: Any
+
+
+def light_of(draws: Draws, strength: float, to_rgb: npt.NDArray[np.float32], xp: Any = np) -> Light:
+    """Return another brightness, contrast, tint and gamma; and for some images another saturation, or fog.
+
+    to_rgb: float32 (3, 4), what takes the images' own colors to RGB, which is done before.
+    """
+    contrast = xp.exp(0.25 * strength * draws.normals("contrast"))
+    brightness = 25.0 * strength * draws.normals("brightness")
+    tint = xp.exp(0.08 * strength * draws.normals("tint"))
+    is_desaturated = draws.uniforms("desaturate") < _DESATURATED_FRACTION * strength
+    saturation = xp.where(is_desaturated, 1.5 * draws.uniforms("saturation"), 1.0)[:, :, None]
+    fog = xp.where(draws.uniforms("fog") < _FOG_FRACTION * strength, 0.6 * draws.uniforms("fog_density"), 0.0)
+    colors = tint[:, :, None] * (saturation * _IDENTITY + (1.0 - saturation) * _GRAY)
+    offset = tint * _MIDDLE * (1.0 - contrast) + brightness  # each row of a saturation matrix adds up to 1
+    fog_level = 120.0 + 110.0 * draws.uniforms("fog_level")
+    offset = (1.0 - fog) * offset + fog * fog_level
+    gamma = xp.exp(0.25 * strength * draws.normals("gamma"))[:, 0]
+    matrix = xp.matmul(((1.0 - fog) * contrast)[:, :, None] * colors, to_rgb)
+    return Light(matrix[:, :, :3], offset + matrix[:, :, 3], gamma)
+
+
+def shadows_of(draws: Draws, fraction: float, extent: Extent, xp: Any = np) -> Shadows:
+    """Return the shadows of that fraction of the images: of bushes (flat ellipses), and of trunks and walls (bands)."""
+    width, height = float(extent.width), float(extent.height)
+    has_any = draws.uniforms("shadow")[:, 0] < fraction
+    strength = draws.uniforms("shadow_strength")[:, 0]
+    factor = xp.where(draws.uniforms("shadow_dark")[:, 0] < 0.8, 0.3 + 0.5 * strength, 1.1 + 0.4 * strength)
+    count = 1.0 + xp.floor(SHAPES * draws.uniforms("shadow_shapes"))
+    numbers = xp.reshape(draws.uniforms("shape_geometry"), (-1, SHAPES, 5))
+    first, second, third, fourth, fifth = (numbers[:, :, place] for place in range(5))
+    center_y = (0.3 + 0.7 * second) * height - extent.top
+    ellipse = [(-0.15 + 1.3 * first) * width, center_y, (0.08 + 0.87 * third) * width]
+    ellipse += [(0.03 + 0.37 * fourth) * height, 80.0 * fifth - 40.0]
+    far, near = (first * width, second * width), ((2.0 * third - 0.5) * width, (2.0 * fourth - 0.5) * width)
+    edges = [choose(*pair) for pair in (far, near) for choose in (xp.minimum, xp.maximum)]
+    return Shadows(
+        factor=xp.where(has_any, factor, xp.ones_like(factor)),
+        soft=draws.uniforms("shadow_soft")[:, 0] < 0.5,
+        present=(np.arange(SHAPES, dtype=np.float32) < count) & has_any[:, None],
+        band=draws.uniforms("shape") < 0.5,
+        ellipse=xp.stack(ellipse, axis=-1),
+        edges=xp.stack(edges, axis=-1),
+    )
+
+
+def band_rows(extent: Extent) -> tuple[float, float]:
+    """Return where bands begin and end, in rows from the first that is changed: at the horizon, at the lower edge."""
+    return float(int(_HORIZON * extent.height) - extent.top), float(extent.height - extent.top)
+
+
+def blur_sigma_of(draws: Draws, fraction: float, xp: Any = np) -> Any:
+    """Return how far images are out of focus, float32 (samples,): sigma of a Gaussian in pixels, 0 for sharp ones.
+
+    The Gaussian is 3 pixels across, 5 from SHORT_BLUR_SIGMA on: of more OpenCV is half as fast.
+    """
+    sigma = 0.4 + 1.1 * draws.uniforms("blur_sigma")[:, 0]
+    return xp.where(draws.uniforms("blur")[:, 0] < fraction, sigma, xp.zeros_like(sigma))
+
+
+def patches_of(draws: Draws, fraction: float, extent: Extent, xp: Any = np) -> Patches:
+    """Return rectangles over that fraction of the images: something before the lens."""
+    width, height = float(extent.width), float(extent.height)
+    count = 1.0 + xp.floor(PATCHES * draws.uniforms("patch_count")[:, 0])
+    numbers = xp.reshape(draws.uniforms("patch_geometry"), (-1, PATCHES, 4))
+    left, top = 0.95 * width * numbers[:, :, 0], (0.2 + 0.75 * numbers[:, :, 1]) * height
+    right, bottom = left + (0.03 + 0.27 * numbers[:, :, 2]) * width, top + (0.03 + 0.2 * numbers[:, :, 3]) * height
+    corners = [xp.floor(left), xp.floor(top) - extent.top, xp.floor(right), xp.floor(bottom) - extent.top]
+    colors = xp.floor(256.0 * xp.reshape(draws.uniforms("patch_color"), (-1, PATCHES, 3)))
+    has_any = draws.uniforms("patches")[:, 0] < fraction
+    return Patches(xp.where(has_any, count, xp.zeros_like(count)), xp.stack(corners, axis=-1), colors)
+
+
+def jpeg_quality_of(draws: Draws, fraction: float, xp: Any = np) -> Any:
+    """Return the quality, float32 (samples,), of images that are stored as a bad JPEG, a whole number; 0: of others."""
+    quality = 20.0 + xp.floor(60.0 * draws.uniforms("noise_quality")[:, 0])
+    return xp.where(draws.uniforms("noise")[:, 0] < fraction, quality, xp.zeros_like(quality))

@@ -1,0 +1,91 @@
+"""Seed -> the random numbers of a batch, from which all augmentation parameters follow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SHAPES, PATCHES = 4, 3  # the most shadows, and the most patches, of one image
+
+# name -> how many numbers a sample has of it
+_NORMAL = {"yaw": 1, "pitch": 1, "contrast": 1, "brightness": 1, "tint": 3, "gamma": 1}
+_UNIFORM = {
+    "offset": 1,
+    "desaturate": 1,
+    "saturation": 1,
+    "fog": 1,
+    "fog_density": 1,
+    "fog_level": 1,
+    "shadow": 1,
+    "shadow_shapes": 1,
+    "shadow_soft": 1,
+    "shadow_dark": 1,
+    "shadow_strength": 1,
+    "shape": SHAPES,
+    "shape_geometry": SHAPES * 5,
+    "blur": 1,
+    "blur_sigma": 1,
+    "patches": 1,
+    "patch_count": 1,
+    "patch_geometry": PATCHES * 4,
+    "patch_color": PATCHES * 3,
+    "noise": 1,
+    "noise_quality": 1,
+}
+
+
+def _columns(widths: Mapping[str, int]) -> dict[str, slice]:
+    ends = np.cumsum(list(widths.values())).tolist()
+    return {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
+
+
+_NORMAL_COLUMNS, _UNIFORM_COLUMNS = _columns(_NORMAL), _columns(_UNIFORM)
+NORMALS, UNIFORMS = sum(_NORMAL.values()), sum(_UNIFORM.values())  # a sample
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of a batch, NumPy arrays or tensors.
+
+    normal: float32 (samples, NORMALS), standard normal; uniform: float32 (samples, UNIFORMS), 0 to 1.
+    """
+
+    normal: Any
+    uniform: Any
+
+    def normals(self, name: str) -> Any:
+        """Return the normal numbers of this name, float32 (samples, how many there are)."""
+        return self.normal[:, _NORMAL_COLUMNS[name]]
+
+    def uniforms(self, name: str) -> Any:
+        """Return the uniform numbers of this name, float32 (samples, how many there are)."""
+        return self.uniform[:, _UNIFORM_COLUMNS[name]]
+
+
+@dataclass(frozen=True)
+class AugmentationInputs:
+    """What augmentation needs to know of samples, NumPy arrays or tensors, (samples,) each.
+
+    flipped: bool, whether the images are mirror images; lookahead_m: float32, how far ahead on its line a car aims
+    that steers back to it.
+    """
+
+    flipped: Any
+    lookahead_m: Any
+
+    def __post_init__(self) -> None:
+        flips, lookaheads = self.flipped.shape[0], self.lookahead_m.shape[0]
+        if flips != lookaheads:
+            raise ValueError(f"{flips} flips for {lookaheads} lookaheads, expected as many")
+
+    def at(self, positions: npt.NDArray[np.uint32]) -> "AugmentationInputs":
+        """Return those of the samples at these positions, uint32 (positions,)."""
+        return AugmentationInputs(self.flipped[positions], self.lookahead_m[positions])
+
+
+def draw(samples: int, seed: Sequence[int]) -> Draws:
+    """Return the random numbers of so many samples. seed: for example training seed, epoch and place in the epoch."""
+    random = np.random.default_rng(seed)
+    return Draws(random.standard_normal((samples, NORMALS), np.float32), random.random((samples, UNIFORMS), np.float32))

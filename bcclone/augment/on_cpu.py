@@ -1,0 +1,105 @@
+"""Draws -> augmented images on the processor; nothing but the seed decides how."""
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from bcclone.augment.appearance import (
+    Extent,
+    band_rows,
+    blur_sigma_of,
+    jpeg_quality_of,
+    light_of,
+    patches_of,
+    shadows_of,
+)
+from bcclone.augment.draws import AugmentationInputs, Draws, draw
+from bcclone.augment.kernel import Parameters, Scratch, augment_images
+from bcclone.augment.settings import AugmentSettings
+from bcclone.augment.viewpoint import Cameras, camera_moves, steering_change
+from bcclone.images import Image, Preprocessing
+from bcclone.view import CameraMove
+
+Floats = npt.NDArray[np.float32]
+
+_LOG_LEVELS = np.log(np.maximum(np.arange(256, dtype=np.float32), 1e-6) / 255)
+
+
+class CpuAugmenter:
+    """Augments samples of one preprocessing, in any number of threads.
+
+    rows: which rows of their images, all or those that the network sees.
+    """
+
+    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, rows: slice = slice(None)) -> None:
+        top, below, _ = rows.indices(preprocessing.height)
+        self._settings, self._preprocessing = settings, preprocessing
+        self._extent = Extent(top, below - top, preprocessing.width, preprocessing.height)
+        self._cameras = Cameras(preprocessing, top)
+        self._thread = threading.local()
+
+    def augment(
+        self, images: Image, steering: Floats, inputs: AugmentationInputs, seed: Sequence[int], into: Image
+    ) -> Floats:
+        """Write augmented images into `into` and return the steering that they call for, float32 (samples, 1).
+
+        images, into: uint8 (samples, height, width, 3) or windows of them, whose frames are augmented alike; steering:
+        float32 (samples, 1), -1 to 1.
+        """
+        settings, extent, draws = self._settings, self._extent, draw(len(steering), seed)
+        move = camera_moves(draws, settings)
+        if not hasattr(self._thread, "scratch"):
+            self._thread.scratch = Scratch.of(extent.height, extent.width, extent.rows)
+        shape, below = (len(steering), -1, *images.shape[-3:]), extent.top + extent.rows
+        frames, views = images.reshape(shape), into.reshape(shape)
+        for unchanged in (slice(0, extent.top), slice(below, None)):
+            views[:, :, unchanged] = frames[:, :, unchanged]
+        parameters = self._parameters(draws, move, inputs)
+        augment_images(frames, views, extent.top, parameters, self._thread.scratch)
+        if settings.noise:
+            _compress(views[:, :, extent.top : below], jpeg_quality_of(draws, settings.noise))
+        if self._preprocessing.color != "RGB":
+            for view in views[:, :, extent.top : below].reshape(-1, extent.rows, *images.shape[-2:]):
+                self._preprocessing.convert_colors(view, view)
+        if not settings.moves_camera:
+            return steering
+        change = steering_change(move, inputs.lookahead_m)
+        return np.asarray((steering + change[:, np.newaxis]).clip(-1.0, 1.0), np.float32)
+
+    def _parameters(self, draws: Draws, move: CameraMove, inputs: AugmentationInputs) -> Parameters:
+        """Return what is left out, too, in a form that changes nothing."""
+        settings, extent = self._settings, self._extent
+        warp = self._cameras.warps(move, inputs.flipped)
+        light = light_of(draws, settings.look, self._preprocessing.rgb_matrix)
+        shadows = shadows_of(draws, settings.shadows, extent)
+        patches = patches_of(draws, settings.patches, extent)
+        return Parameters(
+            sky=warp.sky,
+            ground=warp.ground,
+            horizon=warp.horizon_row(extent.width, extent.rows),
+            moved=inputs.flipped | settings.moves_camera,
+            matrix=np.concatenate([light.colors, light.offset[:, :, np.newaxis]], axis=2),
+            levels=255 * np.exp(light.gamma[:, np.newaxis] * _LOG_LEVELS),
+            factor=shadows.factor,
+            soft=shadows.soft,
+            present=shadows.present,
+            band=shadows.band,
+            ellipse=shadows.ellipse,
+            edges=shadows.edges,
+            band_rows=band_rows(extent),
+            sigma=blur_sigma_of(draws, settings.blur),
+            patch_count=patches.count,
+            corners=patches.corners,
+            patch_colors=patches.colors,
+        )
+
+
+def _compress(views: Image, quality: Floats) -> None:
+    """Store images, uint8 (samples, frames, rows, width, 3), as JPEGs of this quality, and read them; 0: leave them."""
+    for sample in np.flatnonzero(quality).tolist():
+        for view in views[sample]:
+            data = simplejpeg.encode_jpeg(view, quality=int(quality[sample]), colorsubsampling="420")
+            simplejpeg.decode_jpeg(data, buffer=view)

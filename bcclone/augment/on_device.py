@@ -1,0 +1,197 @@
+"""Draws -> augmented images where the network is trained: tensor operations, all samples of a batch at once.
+
+What each operation does is defined by the parameters (viewpoint, appearance) and by what on_cpu makes of them; a test
+compares the images of both. It is compiled by XLA on a GPU, where single operations would wait for each other.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from bcclone.augment.appearance import (
+    SHORT_BLUR_SIGMA,
+    Extent,
+    Light,
+    Patches,
+    Shadows,
+    band_rows,
+    blur_sigma_of,
+    jpeg_quality_of,
+    light_of,
+    patches_of,
+    shadows_of,
+)
+from bcclone.augment.draws import NORMALS, PATCHES, SHAPES, UNIFORMS, AugmentationInputs, Draws
+from bcclone.augment.jpeg_noise import with_jpeg_noise
+from bcclone.augment.settings import AugmentSettings
+from bcclone.augment.viewpoint import Cameras, camera_moves, steering_change
+from bcclone.images import Preprocessing
+from bcclone.view import CameraMove, Warp
+
+
+class DeviceAugmenter:
+    """Augments batches of one preprocessing within a compiled training step; on_cpu.CpuAugmenter gives the same.
+
+    rows: which rows of the images are changed, all or those that the network sees.
+    """
+
+    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, rows: slice = slice(None)) -> None:
+        top, below, _ = rows.indices(preprocessing.height)
+        self._settings, self._preprocessing = settings, preprocessing
+        self._extent = Extent(top, below - top, preprocessing.width, preprocessing.height)
+        self._cameras = Cameras(preprocessing, top)
+        on_gpu = bool(tf.config.list_logical_devices("GPU"))  # where hundreds of small operations would take their time
+        self._compiled = tf.function(self._augment, jit_compile=on_gpu)
+
+    @property
+    def input_signature(self) -> tuple[tf.TensorSpec, ...]:
+        """Return what a call takes behind images and steering."""
+        shapes = (
+            ((None,), tf.bool),
+            ((None,), tf.float32),
+            ((None, NORMALS), tf.float32),
+            ((None, UNIFORMS), tf.float32),
+        )
+        return tuple(tf.TensorSpec(*shape) for shape in shapes)
+
+    def __call__(self, images: Any, steering: Any, *drawn: Any) -> tuple[Any, Any]:
+        """Return augmented images, of the shape of `images`, and the steering that they call for.
+
+        images: uint8 (samples, height, width, 3), or windows of them, whose frames are augmented alike; steering:
+        float32 (samples, 1), -1 to 1; drawn: the fields of AugmentationInputs, and those of Draws.
+        """
+        augmented: tuple[Any, Any] = self._compiled(images, steering, *drawn)
+        return augmented
+
+    def _augment(self, images: Any, steering: Any, *drawn: Any) -> tuple[Any, Any]:
+        settings, extent = self._settings, self._extent
+        inputs, draws = AugmentationInputs(*drawn[:2]), Draws(*drawn[2:])
+        move = camera_moves(draws, settings, ops)
+        frames = images.shape[1] if len(images.shape) == 5 else 1
+        flat = tf.reshape(images, (-1, *images.shape[-3:]))
+        repeated = CameraMove(
+            *(tf.repeat(one, frames) for one in (move.lateral_offset_m, move.yaw_rad, move.pitch_rad))
+        )
+        warp = self._cameras.warps(repeated, tf.repeat(inputs.flipped, frames), ops)
+        every = Draws(tf.repeat(draws.normal, frames, 0), tf.repeat(draws.uniform, frames, 0))
+        changed = self._changed(_warped(flat, warp, extent), every)
+        whole = tf.concat([flat[:, : extent.top], changed, flat[:, extent.top + extent.rows :]], axis=1)
+        if settings.moves_camera:
+            change = steering_change(move, inputs.lookahead_m, ops)
+            steering = tf.clip_by_value(steering + change[:, None], -1.0, 1.0)
+        return tf.reshape(whole, tf.shape(images)), steering
+
+    def _changed(self, images: Any, draws: Draws) -> Any:
+        """Return views, float32 (images, rows, width, 3), in another light and with all else, as uint8."""
+        settings, extent, made = self._settings, self._extent, self._preprocessing
+        if settings.look or made.color != "RGB":
+            images = _lit(images, light_of(draws, settings.look, made.rgb_matrix, ops))
+        if settings.shadows:
+            images = _shadowed(images, shadows_of(draws, settings.shadows, extent, ops), extent)
+        if settings.blur:
+            images = _blurred(images, blur_sigma_of(draws, settings.blur, ops))
+        if settings.patches:
+            images = _covered(images, patches_of(draws, settings.patches, extent, ops), extent)
+        if settings.noise:
+            images = with_jpeg_noise(images, jpeg_quality_of(draws, settings.noise, ops))
+        if made.color != "RGB":
+            images = images @ made.color_matrix[:, :3].T + made.color_matrix[:, 3]
+        return tf.cast(tf.round(tf.clip_by_value(images, 0.0, 255.0)), tf.uint8)
+
+
+def _warped(images: Any, warp: Warp, extent: Extent) -> Any:
+    """Return the changed rows of the views, float32 (images, rows, width, 3), each pixel from the four around it.
+
+    images: uint8 (images, height, width, 3); beyond them their edge is repeated.
+    """
+    rows, width, height = extent.rows, extent.width, extent.height
+    horizon = warp.horizon_row(width, rows, ops)[:, None, None, None]
+    y, x = np.indices((rows, width), np.float32)
+    pixels = np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
+
+    def places_by(matrix: Any) -> Any:
+        return tf.reshape(tf.matmul(matrix, tf.broadcast_to(pixels, (tf.shape(matrix)[0], *pixels.shape))), shape)
+
+    shape = (-1, 3, rows, width)
+    across = tf.where(y < horizon, places_by(warp.sky), places_by(warp.ground))
+    column = tf.clip_by_value(across[:, 0] / across[:, 2], 0.0, width - 1.0)
+    row = tf.clip_by_value(across[:, 1] / across[:, 2], 0.0, height - 1.0)
+    left, above = tf.minimum(tf.floor(column), width - 2.0), tf.minimum(tf.floor(row), height - 2.0)
+    place = tf.cast(above * width + left, tf.int32)
+    right_part, lower_part = (column - left)[..., None], (row - above)[..., None]
+    flat = tf.reshape(images, (-1, height * width, 3))
+
+    def at(offset: int) -> Any:
+        return tf.cast(tf.gather(flat, place + offset, batch_dims=1), tf.float32)
+
+    upper = at(0) * (1.0 - right_part) + at(1) * right_part
+    lower = at(width) * (1.0 - right_part) + at(width + 1) * right_part
+    return upper * (1.0 - lower_part) + lower * lower_part
+
+
+def _lit(images: Any, light: Light) -> Any:
+    """Return images, float32 (images, rows, width, 3), in another light."""
+    shape = tf.shape(images)
+    flat = tf.reshape(images, (shape[0], -1, 3))
+    changed = tf.matmul(flat, light.colors, transpose_b=True) + light.offset[:, None]
+    levels = tf.clip_by_value(changed / 255.0, 1e-6, 1.0)
+    return tf.reshape(255.0 * tf.pow(levels, light.gamma[:, None, None]), shape)
+
+
+def _shadowed(images: Any, shadows: Shadows, extent: Extent) -> Any:
+    """Return images, float32 (images, rows, width, 3), with shadows."""
+    y, x = np.indices((extent.rows, extent.width), np.float32)
+    far, near = band_rows(extent)
+    downward = ((y - far) / (near - far)).astype(np.float32)
+    shade = tf.zeros_like(images[..., 0])
+    for shape in range(SHAPES):
+        center_x, center_y, across, along, angle = (shadows.ellipse[:, shape, n, None, None] for n in range(5))
+        sine, cosine = tf.sin(angle * (math.pi / 180)), tf.cos(angle * (math.pi / 180))
+        right, down = x - center_x, y - center_y
+        first, second = (right * cosine + down * sine) * 2 / across, (down * cosine - right * sine) * 2 / along
+        left_far, right_far, left_near, right_near = (shadows.edges[:, shape, n, None, None] for n in range(4))
+        after_left = x >= left_far + (left_near - left_far) * downward
+        before_right = x <= right_far + (right_near - right_far) * downward
+        in_band = after_left & before_right & (downward >= 0)
+        inside = tf.where(shadows.band[:, shape, None, None], in_band, first**2 + second**2 <= 1)
+        shade = tf.where(inside & shadows.present[:, shape, None, None], tf.ones_like(shade), shade)
+    soft = _filtered(shade[..., None], tf.fill((tf.shape(images)[0], 5), 0.2))[..., 0]
+    shade = tf.where(shadows.soft[:, None, None], soft, shade)
+    factor = 1.0 + (shadows.factor[:, None, None] - 1.0) * shade
+    return tf.minimum(images * factor[..., None], 255.0)
+
+
+def _blurred(images: Any, sigma: Any) -> Any:
+    """Return images, float32 (images, rows, width, 3), out of focus. sigma: pixels, 0 for those that stay sharp."""
+    distance = np.abs(np.arange(5, dtype=np.float32) - 2)
+    reach = tf.where(sigma > SHORT_BLUR_SIGMA, 2.0, tf.where(sigma > 0, 1.0, 0.0))
+    taps = tf.exp(-0.5 * (distance / tf.maximum(sigma, 0.1)[:, None]) ** 2)
+    taps = tf.where(distance <= reach[:, None], taps, tf.zeros_like(taps))
+    return _filtered(images, taps / tf.reduce_sum(taps, axis=1, keepdims=True))
+
+
+def _filtered(images: Any, taps: Any) -> Any:
+    """Return images, (images, rows, width, channels), weighted along both axes; beyond the edges they are mirrored.
+
+    taps: float32 (images, 5), weights of the two before, the pixel itself, and the two behind.
+    """
+    for axis in (1, 2):
+        size = images.shape[axis]
+        paddings = [[2, 2] if number == axis else [0, 0] for number in range(4)]
+        wide = tf.pad(images, paddings, "REFLECT")
+        shifted = [tf.gather(wide, tf.range(first, first + size), axis=axis) for first in range(5)]
+        images = tf.add_n([taps[:, n, None, None, None] * moved for n, moved in enumerate(shifted)])
+    return images
+
+
+def _covered(images: Any, patches: Patches, extent: Extent) -> Any:
+    """Return images, float32 (images, rows, width, 3), under patches; the later ones lie above."""
+    y, x = np.indices((extent.rows, extent.width), np.float32)
+    for patch in range(PATCHES):
+        left, top, right, bottom = (patches.corners[:, patch, n, None, None] for n in range(4))
+        inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom) & (patch < patches.count)[:, None, None]
+        images = tf.where(inside[..., None], patches.colors[:, patch, None, None], images)
+    return images
