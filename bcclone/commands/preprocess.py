@@ -68,7 +68,7 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
         "--preprocess",
         metavar="NAME",
         choices=PRESET_NAMES,
-        help="how the images are prepared, for training on from an older model: " + ", ".join(PRESET_NAMES),
+        help="how the images are prepared, for training on from an older model, or in grey: " + ", ".join(PRESET_NAMES),
     )
 
 

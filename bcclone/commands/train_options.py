@@ -71,13 +71,14 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 def _add_network(parser: argparse.ArgumentParser) -> None:
     """Add which network is trained, and how many frames it is shown."""
     group = parser.add_argument_group("network", "\n".join(f"{name:<18} {text}" for name, text in NETWORKS.items()))
-    group.add_argument("--network", choices=NETWORKS, metavar="NAME", help="one of those (cnn)")
+    names = ", ".join(NETWORKS)
+    group.add_argument("--network", choices=NETWORKS, metavar="NAME", help=f"which of them: {names} (cnn)")
     group.add_argument(
         "--seq-length",
         type=int,
         metavar="N",
         help="how many consecutive frames of a camera the network is shown at a time, up to 20: stacked as channels, "
-        "or one after the other to gru and lstm (what the store was made for, else 1, and 5 for gru and lstm)",
+        "or one after the other to gru and lstm (1, and 5 for gru and lstm, unless the store was made for another)",
     )
 
 

@@ -217,26 +217,6 @@ def test_layers_that_stand_over_time_become_one_network_of_a_frame(model_file):
     assert [kind for _, kind, _ in found.layers[:2]] == ["TimeDistributed(Rescaling)", "TimeDistributed(Conv2D)"]
 
 
-def test_a_network_that_looks_at_several_frames_at_once_drives_by_windows(untrained_model):
-    import keras
-    from keras import layers
-
-    from bcclone.model_file import ModelFile
-    from bcclone.policy import Policy
-
-    end = [layers.GRU(2, return_sequences=True), layers.Flatten(), layers.Dense(1)]
-    looks_at_three = [layers.Conv3D(1, (3, 30, 30), padding="same", strides=(1, 30, 30)), layers.Reshape((3, -1))]
-    begin = [layers.TimeDistributed(layers.AveragePooling2D(30)), layers.TimeDistributed(layers.Flatten())]
-    for chain in ([*begin, *end], [*looks_at_three, layers.GRU(2), layers.Dense(1)]):
-        model = keras.Sequential([keras.Input((3, 66, 200, 3)), layers.Rescaling(1 / 255), *chain])
-        policy = Policy(ModelFile(model, PRESETS[YUV], {}))
-        frames = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
-        said = [policy.act(frame) for frame in frames]
-        window = np.stack([PRESETS[YUV].apply(frame) for frame in frames[1:]])[np.newaxis].astype("float32")
-        assert not policy.carries_states
-        assert said[-1] == pytest.approx(float(model(window)[0, 0]), abs=1e-5)
-
-
 def test_frames_that_are_no_windows_over_time_are_refused(rebuild):
     inner = layer("Flatten", "flatten")
     config = {"class_name": "Sequential", "config": [
