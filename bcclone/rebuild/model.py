@@ -19,6 +19,7 @@ from bcclone.rebuild.weights import assign_weights
 
 _MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications a frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; beyond that a network must bring its own
+_MOST_FRAMES = 100  # of a window that a TimeDistributed goes through
 _RECURRENT = (keras.layers.GRU, keras.layers.LSTM, keras.layers.SimpleRNN)
 _ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # those that bring no weights of their own
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
@@ -134,6 +135,8 @@ class _Builder:
         """Go on with one frame of a window."""
         if len(self.shape) < 3 or self.shape[1] is None:
             raise Refused(f"is applied to each frame of a window, and is given {self.shape[1:]}")
+        if self.shape[1] > _MOST_FRAMES:  # Keras writes each of them into its graph
+            raise Refused(f"is applied to {self.shape[1]} frames, expected at most {_MOST_FRAMES}")
         self._gathered_name, self._gathered = self._free_name(leaf.over_time, "each_frame"), []
         self._frame_shape, self._frames = (None, *self.shape[2:]), self.shape[1]
         self.shape = self._frame_shape

@@ -225,6 +225,11 @@ def test_frames_that_are_no_windows_over_time_are_refused(rebuild):
     ]}  # fmt: skip
     with pytest.raises(Refused, match="is applied to each frame of a window"):
         rebuild(config, {})
+    config["config"][1:] = [
+        layer("Reshape", "many", target_shape=[200, 66, 1]), layer("TimeDistributed", "each", layer=inner),
+    ]  # fmt: skip
+    with pytest.raises(Refused, match="to 200 frames, expected at most 100"):
+        rebuild(config, {})
     twice = layer("TimeDistributed", "outer", layer=layer("TimeDistributed", "each", layer=inner))
     config["config"][2] = twice
     with pytest.raises(Refused, match="within another TimeDistributed"):
