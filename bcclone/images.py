@@ -14,17 +14,24 @@ Image = npt.NDArray[np.uint8]
 
 FRAME_WIDTH, FRAME_HEIGHT = 320, 160
 _SMALLEST, _LARGEST = 8, 1024
-# OpenCV's names for the conversion of an RGB frame and back; BGR-YUV takes red for blue and blue for red
-_COLORS = {"RGB": None, "YUV": cv2.COLOR_RGB2YUV, "BGR-YUV": cv2.COLOR_BGR2YUV}
-_BACK = {"RGB": None, "YUV": cv2.COLOR_YUV2RGB, "BGR-YUV": cv2.COLOR_YUV2BGR}
+# OpenCV's names for the steps of converting an RGB frame, and back; BGR-YUV takes red for blue and blue for red
+_COLORS = {
+    "RGB": (),
+    "YUV": (cv2.COLOR_RGB2YUV,),
+    "BGR-YUV": (cv2.COLOR_BGR2YUV,),
+    "GRAY": (cv2.COLOR_RGB2GRAY, cv2.COLOR_GRAY2RGB),  # three equal channels, so that all images have three
+}
+_BACK = {"RGB": (), "YUV": (cv2.COLOR_YUV2RGB,), "BGR-YUV": (cv2.COLOR_YUV2BGR,), "GRAY": ()}
 
 # the same as matrices, (3, 4): what becomes of red, green, blue and 1, all of 0 to 255, and back
 _YUV_MATRIX = np.array([[0.299, 0.587, 0.114, 0], [-0.147, -0.289, 0.436, 128], [0.615, -0.515, -0.1, 128]], np.float32)
 _RGB_MATRIX = np.array([[1, 0, 1.14, -145.92], [1, -0.395, -0.581, 124.928], [1, 2.032, 0, -260.096]], np.float32)
 _SAME_MATRIX = np.eye(3, 4, dtype=np.float32)
+_GRAY_MATRIX = np.array([[0.299, 0.587, 0.114, 0]] * 3, np.float32)
 _COLOR_MATRICES = {
     "RGB": (_SAME_MATRIX, _SAME_MATRIX),
     "YUV": (_YUV_MATRIX, _RGB_MATRIX),
+    "GRAY": (_GRAY_MATRIX, _SAME_MATRIX),
     "BGR-YUV": (_YUV_MATRIX[:, [2, 1, 0, 3]], _RGB_MATRIX[::-1]),
 }
 
@@ -46,9 +53,9 @@ class PreprocessingMismatch(ValueError):
 class Preprocessing:
     """How a camera frame becomes the network's input: decoded, rows cut off, resized, colours converted.
 
-    width, height: of the result, in pixels; color: "RGB", "YUV", or "BGR-YUV" (red and blue swapped before YUV);
-    frame_width, frame_height: of the camera frame; crop_top, crop_bottom: the rows of it that are kept, from
-    crop_top up to and without crop_bottom (None: to the last).
+    width, height: of the result, in pixels; color: "RGB", "YUV", "BGR-YUV" (red and blue swapped before YUV), or "GRAY"
+    (three equal channels); frame_width, frame_height: of the camera frame; crop_top, crop_bottom: the rows of it that
+    are kept, from crop_top up to and without crop_bottom (None: to the last).
     """
 
     width: int = 128
@@ -87,13 +94,11 @@ class Preprocessing:
 
     def convert_colors(self, resized: Image, into: Image | None = None) -> Image:
         """Return an RGB image, (height, width, 3), in the result's colours: the last step of apply()."""
-        conversion = _COLORS[self.color]
-        return resized if conversion is None else np.asarray(cv2.cvtColor(resized, conversion, into), dtype=np.uint8)
+        return _converted(resized, _COLORS[self.color], into)
 
     def to_rgb(self, prepared: Image, into: Image | None = None) -> Image:
         """Return a prepared image, (height, width, 3), in RGB, to within rounding; `into` may be the image itself."""
-        conversion = _BACK[self.color]
-        return prepared if conversion is None else np.asarray(cv2.cvtColor(prepared, conversion, into), dtype=np.uint8)
+        return _converted(prepared, _BACK[self.color], into)
 
     @property
     def color_matrix(self) -> npt.NDArray[np.float32]:
@@ -158,7 +163,15 @@ PRESETS = {
     "carnd-160x320-rgb": Preprocessing(width=FRAME_WIDTH, height=FRAME_HEIGHT),
     "nvidia-66x200-yuv": _NVIDIA,
     "nvidia-66x200-yuv-bgr": replace(_NVIDIA, color="BGR-YUV"),
+    "gray-80x120": Preprocessing(width=120, height=80, color="GRAY"),
 }
+
+
+def _converted(image: Image, steps: tuple[int, ...], into: Image | None) -> Image:
+    """Return an image, (height, width, 3), after these conversions; the last one is written into `into`."""
+    for step in steps[:-1]:
+        image = np.asarray(cv2.cvtColor(image, step), np.uint8)
+    return np.asarray(cv2.cvtColor(image, steps[-1], into), dtype=np.uint8) if steps else image
 
 
 def seen_rows(height: int) -> slice:

@@ -38,7 +38,7 @@ class ModelFile:
 
     @property
     def seq_length(self) -> int:
-        """Return how many frames one answer looks at: the second extent of a window, or 1."""
+        """Return how many frames the network was trained on at a time: the second extent of a window, or 1."""
         shape = self.model.input_shape
         return int(shape[1]) if len(shape) == 5 else 1
 
@@ -58,12 +58,12 @@ class ForeignModel:
 
     @property
     def fitting(self) -> tuple[str, ...]:
-        """Return the names of the presets that make such input."""
-        return tuple(name for name, preset in PRESETS.items() if _makes(preset) == self.input_shape)
+        """Return the names of the presets that make such input, or such frames of a window."""
+        return tuple(name for name, preset in PRESETS.items() if _makes(preset) == self.input_shape[-3:])
 
     def declared(self, preprocessing: Preprocessing | None) -> ModelFile:
         """Return the model with its declared preprocessing; raises UserError unless that makes what it takes."""
-        if preprocessing and self.input_shape == _makes(preprocessing):
+        if preprocessing and self.input_shape[-3:] == _makes(preprocessing):
             return ModelFile(self.found.model, preprocessing, {})
         names = [f"--preprocess {name}" for name in self.fitting]
         advice = f"give the one it was trained with: {' or '.join(names)}" if names else "no preset makes that"
@@ -142,7 +142,7 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
     if own is None:
         return ForeignModel(path, found)
     loaded = ModelFile(found.model, own, training)
-    expected = (None, *([loaded.seq_length] if loaded.seq_length > 1 else []), *_makes(own))
+    expected = (*found.model.input_shape[:-3], *_makes(own))  # frames, before those three, may be any number
     if found.model.input_shape != expected:
         raise UserError(
             f"{path}: the network takes {found.model.input_shape}, its preprocessing makes {expected}; train it anew"

@@ -1,10 +1,12 @@
 """Settings -> the network: the Nvidia-like CNN of the source design, in built-in layers, top to bottom.
 
 A 128x128 frame loses 43 rows of sky and 12 of bonnet, is brought to -1..1, and runs through five
-convolutions and four dense layers: 252,219 parameters. A window of frames goes the same way, its frames stacked as
-channels: 1,800 parameters more for each, in the first convolution (decision 0009).
+convolutions and four dense layers: 252,219 parameters. A window of frames is either stacked, its frames as channels of
+one image, or goes through the same layers frame by frame into a GRU or LSTM (decision 0015).
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -14,34 +16,52 @@ from bcclone.errors import UserError
 from bcclone.images import seen_rows
 
 
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution with a square kernel. padding: "valid", or "same" where it leaves rows and columns as they are."""
+
+    filters: int
+    kernel: int
+    stride: int = 1
+    padding: str = "valid"
+
+
+_CONV1, _CONV2, _CONV3 = Convolution(24, 5, 2), Convolution(36, 5, 2), Convolution(48, 5, 2)
+_CONV4 = _CONV5 = Convolution(64, 3)
+
+# what each network sees a frame with; "gru" and "lstm" have the convolutions of "cnn"
+CONVOLUTIONS = {
+    "cnn": (_CONV1, _CONV2, _CONV3, _CONV4, _CONV5),
+    "cnn-no-conv4-5": (_CONV1, _CONV2, _CONV3),
+    "cnn-padded": (_CONV1, _CONV2, _CONV3, replace(_CONV4, padding="same"), replace(_CONV5, padding="same")),
+    "cnn-fewer-strides": (_CONV1, _CONV2, replace(_CONV3, stride=1), _CONV4, _CONV5),
+    "cnn-64": (_CONV1, _CONV2, _CONV4, _CONV5),  # 64x64 comes to the 2x9 maps that 128x128 comes to in "cnn"
+}
+RECURRENT = {"gru": layers.GRU, "lstm": layers.LSTM}
+
+
 @keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
 def normalize(images: Any) -> Any:
     """Return uint8 images as float32 in -1..1: x / 127.5 - 1. Registered, so that no model file holds code."""
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
-def build_network(height: int = 128, width: int = 128, dropout: float = 0.5, seq_length: int = 1) -> keras.Model:
+def build_network(
+    height: int = 128, width: int = 128, dropout: float = 0.5, seq_length: int = 1, network: str = "cnn"
+) -> keras.Model:
     """Return the untrained network: uint8 (batch, height, width, 3) RGB -> steering float32 (batch, 1).
 
-    With a seq_length over 1 it takes windows, (batch, seq_length, height, width, 3), oldest frame first. Raises
-    UserError when the images are too small for five convolutions.
+    With a seq_length over 1 it takes windows, (batch, seq_length, height, width, 3), oldest frame first. network: one
+    of CONVOLUTIONS or RECURRENT. Raises UserError when the images are too small, or a recurrent network has no window.
     """
-    seen = seen_rows(height)
-    rows = seen.stop - seen.start
-    _check_size(rows, width, height)
+    convolutions = CONVOLUTIONS[convolutions_for(height, width, network)]
+    if network in RECURRENT:
+        return _recurrent_network(_Frames(height, width, convolutions, dropout), network, seq_length)
+    frames = _Frames(height, width, convolutions, dropout, stacked=seq_length)
     return keras.Sequential(
         [
             *_input(height, width, seq_length),
-            layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
-            layers.Lambda(normalize, output_shape=(rows, width, 3 * seq_length), name="normalize"),
-            layers.Conv2D(24, 5, strides=2, activation="elu", name="conv1"),
-            layers.Conv2D(36, 5, strides=2, activation="elu", name="conv2"),
-            layers.Conv2D(48, 5, strides=2, activation="elu", name="conv3"),
-            layers.Conv2D(64, 3, activation="elu", name="conv4"),
-            layers.Conv2D(64, 3, activation="elu", name="conv5"),
-            layers.Dropout(dropout, name="dropout1"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(100, activation="elu", name="dense1"),
+            *frames.features(),
             layers.Dropout(dropout, name="dropout2"),
             layers.Dense(50, activation="elu", name="dense2"),
             layers.Dense(10, activation="elu", name="dense3"),
@@ -49,6 +69,59 @@ def build_network(height: int = 128, width: int = 128, dropout: float = 0.5, seq
         ],
         name="bcclone",
     )
+
+
+def _recurrent_network(frames: "_Frames", network: str, seq_length: int) -> keras.Model:
+    """Return a network that sees frame by frame, with a GRU or LSTM in the place of the second dense layer."""
+    if seq_length < 2:
+        raise UserError(f"--network {network} is trained on windows of frames; give a --seq-length of 2 or more")
+    shape = (frames.height, frames.width, 3)
+    each_frame = keras.Sequential([keras.Input(shape, dtype="uint8", name="frame"), *frames.features()], name="cnn")
+    return keras.Sequential(
+        [
+            keras.Input((seq_length, *shape), dtype="uint8", name="window"),
+            layers.TimeDistributed(each_frame, name="each_frame"),
+            layers.Dropout(frames.dropout, name="dropout2"),
+            RECURRENT[network](50, name=network),
+            layers.Dense(10, activation="elu", name="dense3"),
+            layers.Dense(1, dtype="float32", name="steering"),
+        ],
+        name="bcclone",
+    )
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """How a frame, or several stacked as channels, becomes features."""
+
+    height: int
+    width: int
+    convolutions: Sequence[Convolution]
+    dropout: float
+    stacked: int = 1
+
+    def features(self) -> list[keras.Layer]:
+        """Return the layers from the image, (height, width, 3 * stacked), to 100 features."""
+        seen = seen_rows(self.height)
+        shape = (seen.stop - seen.start, self.width, 3 * self.stacked)
+        return [
+            layers.Cropping2D(((seen.start, self.height - seen.stop), (0, 0)), name="crop"),
+            layers.Lambda(normalize, output_shape=shape, name="normalize"),
+            *(
+                layers.Conv2D(
+                    made.filters,
+                    made.kernel,
+                    strides=made.stride,
+                    padding=made.padding,
+                    activation="elu",
+                    name=f"conv{number}",
+                )
+                for number, made in enumerate(self.convolutions, 1)
+            ),
+            layers.Dropout(self.dropout, name="dropout1"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(100, activation="elu", name="dense1"),
+        ]
 
 
 def _input(height: int, width: int, seq_length: int) -> list[Any]:
@@ -62,13 +135,29 @@ def _input(height: int, width: int, seq_length: int) -> list[Any]:
     ]
 
 
-def _check_size(rows: int, columns: int, height: int) -> None:
-    """Refuse images of which the convolutions leave nothing."""
-    for extent in (rows, columns):
-        for kernel, stride in ((5, 2), (5, 2), (5, 2), (3, 1), (3, 1)):
-            extent = (extent - kernel) // stride + 1
-        if extent < 1:
-            raise UserError(
-                f"images of {columns}x{height} are too small for the network: it needs 61 columns and, after the "
-                f"crop, 61 rows; make the store with preprocess.py --size 128"
-            )
+def convolutions_for(height: int, width: int, network: str = "cnn") -> str:
+    """Return which of CONVOLUTIONS a network has for images of this size.
+
+    Images too small for the source's five get those of "cnn-64", unless another variant is asked for. Raises UserError
+    for images that are too small for these, too.
+    """
+    seen = seen_rows(height)
+    least_extent = min(seen.stop - seen.start, width)
+    name = "cnn" if network in RECURRENT else network
+    if name == "cnn" and least_extent < _smallest(CONVOLUTIONS["cnn"]):
+        name = "cnn-64"
+    if least_extent < (needed := _smallest(CONVOLUTIONS[name])):
+        smaller = "" if name == "cnn-64" else ", or train --network cnn-64"
+        raise UserError(
+            f"images of {width}x{height} are too small for the convolutions of {name}: these need {needed} columns "
+            f"and, after the crop, {needed} rows; make the store with a larger preprocess.py --size{smaller}"
+        )
+    return name
+
+
+def _smallest(convolutions: Sequence[Convolution]) -> int:
+    """Return how many rows or columns an image needs so that the convolutions leave one."""
+    extent = 1
+    for made in reversed(convolutions):
+        extent = (extent - 1) * made.stride + (made.kernel if made.padding == "valid" else 1)
+    return extent

@@ -1,5 +1,6 @@
 """Model file -> what it would steer at each frame of somebody's drive, and which pixels decide that."""
 
+import sys
 from pathlib import Path
 
 from bcclone.images import Image
@@ -13,7 +14,7 @@ class ModelOnlooker:
     def __init__(self, policy: Policy) -> None:
         """Raises UserError for a network whose saliency cannot be computed."""
         self._policy, self._saliency = policy, Saliency(policy.model, policy.preprocessing)
-        self.seq_length = policy.seq_length
+        self.seq_length = sys.maxsize if policy.carries_states else policy.seq_length
 
     def steer(self, frame: Image) -> float:
         """Return the steering, -1 to 1, for the next frame, RGB uint8 (160, 320, 3); raises BadImage for another."""

@@ -4,7 +4,8 @@ M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving", h
 the authors' own code: https://github.com/mbojarski/VisualBackProp (vis.lua). What lit up the last convolution is
 followed back to the pixels: at every convolution the map so far is multiplied by the average of its feature maps,
 and what both have is scaled up to what the convolution was given. Of a pooling between them it is scaled up alike.
-Networks of windows, whose frames are stacked as channels, are shown by a window filled with the one frame.
+Networks of windows, whose frames are stacked as channels, are shown by a window filled with the one frame; of those
+that see frame by frame, recurrent ones, the mask is what the layers before the first recurrent one looked at.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from keras import layers
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.network import normalize
+from bcclone.recurrent import frame_layers
 
 Mask = npt.NDArray[np.float32]
 
@@ -43,7 +45,7 @@ class Saliency:
         self.preprocessing = preprocessing
         shape = (preprocessing.height, preprocessing.width, 3)
         frames = _stacked_frames(model)
-        stages = _stages(_chain(model, (frames, *shape))[2:] if frames > 1 else _chain(model, shape))
+        stages = _stages(_chain_of_a_frame(model, shape, frames))
         dtype = model.inputs[0].dtype
 
         def mask(images: Any) -> Any:
@@ -96,6 +98,16 @@ def _stacked_frames(model: keras.Model) -> int:
     if kinds == [layers.Permute, layers.Reshape] and model.layers[0].dims == (2, 3, 1, 4):
         return int(model.inputs[0].shape[1])
     return 1
+
+
+def _chain_of_a_frame(model: keras.Model, shape: tuple[int, ...], stacked: int) -> list[keras.Layer]:
+    """Return the layers from a frame of this shape, or from several of it stacked, to the steering."""
+    if stacked > 1:
+        return _chain(model, (stacked, *shape))[2:]
+    if each_frame := frame_layers(model):
+        _chain(model, (model.inputs[0].shape[1], *shape))
+        return each_frame
+    return _chain(model, shape)
 
 
 def _chain(model: keras.Model, shape: tuple[int, ...]) -> list[keras.Layer]:
@@ -218,7 +230,7 @@ def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int
     """Return what the layers before the first convolution leave of the network's input: its first column and row, and
     those behind its last, in pixels."""
     first_column, first_row, columns, rows = 0, 0, preprocessing.width, preprocessing.height
-    for layer in model.layers:
+    for layer in frame_layers(model) or model.layers:
         if isinstance(layer, layers.Conv2D):
             break
         if isinstance(layer, layers.Cropping2D):

@@ -31,6 +31,7 @@ SAMPLE = np.dtype(
     ]
 )
 MAX_PREVIOUS = 100
+MAX_SEQ_LENGTH = 20
 _LONGEST_BLOCK_SECONDS = 1e6
 _ROWS_PER_PART = 10_000
 NO_FRAME = -1
@@ -43,7 +44,8 @@ class SampleSettings:
     correction: steering added for the left camera and subtracted for the right, or "auto": what brings the car back
     to its line by aiming lookahead_seconds ahead on it; smooth_seconds: standard deviation of what the steering is
     smoothed by; lead_seconds: how much later the steering is that a frame calls for; previous: how many earlier
-    frames are paired with each steering; split: "blocks" of block_seconds of driving, or "random" rows;
+    frames are paired with each steering; seq_length: how many consecutive frames a network is to be shown at a time,
+    which model.py takes as its default; split: "blocks" of block_seconds of driving, or "random" rows;
     validation: share of the rows that training never sees.
     """
 
@@ -53,6 +55,7 @@ class SampleSettings:
     smooth_seconds: float = 0.2
     lead_seconds: float = 0.0
     previous: int = 0
+    seq_length: int = 1
     flip: bool = True
     split: str = "blocks"
     validation: float = 0.2
@@ -64,11 +67,15 @@ class SampleSettings:
             raise ValueError(f"cameras {','.join(self.cameras) or 'none'}, expected some of {','.join(CAMERAS)}")
         if self.correction != AUTO and not (not isinstance(self.correction, str) and 0 <= self.correction <= 1):
             raise ValueError(f"correction {self.correction}, expected 0 to 1, or auto")
-        for name, least, most in (("lookahead_seconds", 0.2, 5), ("smooth_seconds", 0, 2), ("lead_seconds", -1, 2)):
+        for name, least, most in (
+            ("lookahead_seconds", 0.2, 5),
+            ("smooth_seconds", 0, 2),
+            ("lead_seconds", -1, 2),
+            ("previous", 0, MAX_PREVIOUS),
+            ("seq_length", 1, MAX_SEQ_LENGTH),
+        ):
             if not least <= getattr(self, name) <= most:  # NaN is not either
                 raise ValueError(f"{name.replace('_', ' ')} {getattr(self, name)}, expected {least:g} to {most:g}")
-        if not 0 <= self.previous <= MAX_PREVIOUS:
-            raise ValueError(f"previous {self.previous}, expected 0 to {MAX_PREVIOUS}")
         if self.split not in ("blocks", "random"):
             raise ValueError(f"split {self.split!r}, expected blocks or random")
         if not 0 <= self.validation < 1:

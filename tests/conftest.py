@@ -72,7 +72,13 @@ def untrained_window_model(tmp_path_factory):
     return save_untrained(tmp_path_factory.mktemp("models") / "windows.h5", seq_length=3)
 
 
-def save_untrained(path, seq_length=1):
+@pytest.fixture(scope="session", params=["gru", "lstm"])
+def untrained_recurrent_model(request, tmp_path_factory):
+    """The same of each recurrent kind, for windows of three frames."""
+    return save_untrained(tmp_path_factory.mktemp("models") / f"{request.param}.h5", 3, request.param)
+
+
+def save_untrained(path, seq_length=1, network="cnn"):
     from bcclone.images import Preprocessing
     from bcclone.tensorflow_quietly import load_tensorflow
 
@@ -83,7 +89,7 @@ def save_untrained(path, seq_length=1):
     from bcclone.network import build_network
 
     keras.utils.set_random_seed(1)
-    save_model(path, build_network(seq_length=seq_length), Preprocessing(), {})
+    save_model(path, build_network(seq_length=seq_length, network=network), Preprocessing(), {})
     return path
 
 

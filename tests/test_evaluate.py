@@ -175,6 +175,15 @@ def test_a_car_that_is_set_back_begins_with_new_frames():
     assert policy.forgotten == 1 + len(score.interventions)  # and once at the start
 
 
+def test_a_recurrent_model_begins_each_drive_anew(untrained_recurrent_model):
+    from bcclone.policy import load_policy
+
+    policy, settings = load_policy(untrained_recurrent_model), EvaluateSettings(world=WorldSettings(laps=0.01))
+    one, other = (evaluate_policy(policy, settings).world.score.trace for _ in range(2))
+    assert len(one) > 5
+    assert one == other
+
+
 @pytest.mark.slow
 def test_models_that_others_trained_on_the_unity_program_drive_the_lake():
     folder = shared("legacy_models")

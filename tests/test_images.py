@@ -101,6 +101,17 @@ def test_presets_cut_resize_and_convert_in_this_order():
     assert len({preset.digest for preset in PRESETS.values()}) == len(PRESETS)
 
 
+def test_grey_images_have_three_equal_channels_and_are_grey_in_rgb():
+    preprocessing = PRESETS["gray-80x120"]
+    frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8)
+    into = np.zeros((80, 120, 3), np.uint8)
+    prepared = preprocessing.apply(frame, into)
+    resized = cv2.resize(frame, (120, 80), interpolation=cv2.INTER_LINEAR)
+    assert (prepared == cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY)[..., np.newaxis]).all()
+    assert (into == prepared).all()
+    assert (preprocessing.to_rgb(prepared) == prepared).all()
+
+
 @pytest.mark.parametrize("rows", [(-1, None), (60, 60), (60, 161), (1.5, None), (160, None), (0, 99.0)])
 def test_rows_that_a_frame_does_not_have_are_refused(rows):
     with pytest.raises(ValueError, match="expected some of 160 rows"):

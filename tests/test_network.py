@@ -1,5 +1,7 @@
 """The network is the source design's, exactly."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -58,10 +60,83 @@ def test_the_cropped_rows_do_not_matter_and_the_others_do(build_network):
     assert outputs[0] == outputs[1] != outputs[2]
 
 
+def test_the_weights_of_a_seed_are_those_of_every_release(build_network):
+    """Digests taken before there was another network to choose."""
+    import keras
+
+    digests = []
+    for seq_length in (1, 3):
+        keras.utils.set_random_seed(0)
+        weights = build_network(seq_length=seq_length).get_weights()
+        digests.append(hashlib.sha256(b"".join(part.tobytes() for part in weights)).hexdigest()[:16])
+    assert digests == ["44c306f0217a7fb9", "1c45e8456bf8fb3b"]
+
+
+def maps_of(network):
+    return [tuple(layer.output.shape[1:3]) for layer in network.layers if layer.name.startswith("conv")]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "last_maps"),
+    [
+        ("cnn", 252_219, (2, 9)),
+        ("cnn-no-conv4-5", 446_779, (6, 13)),
+        ("cnn-padded", 636_219, (6, 13)),
+        ("cnn-fewer-strides", 1_212_219, (8, 21)),
+        ("cnn-64", 2_006_859, (12, 25)),
+    ],
+)
+def test_variants_differ_from_the_source_in_their_convolutions_alone(build_network, name, parameters, last_maps):
+    plain, variant = build_network(), build_network(network=name)
+    assert variant.count_params() == parameters
+    assert maps_of(variant)[-1] == last_maps
+    others = [layer.name for layer in variant.layers if not layer.name.startswith("conv")]
+    assert others == [layer.name for layer in plain.layers if not layer.name.startswith("conv")]
+
+
+@pytest.mark.parametrize("network", ["cnn", "cnn-64"])
+def test_images_of_64x64_come_to_the_maps_that_128x128_come_to(build_network, network):
+    small = build_network(64, 64, network=network)
+    assert maps_of(small) == [(16, 30), (6, 13), (4, 11), (2, 9)]
+    assert small.output_shape == (None, 1)
+
+
+def test_recurrent_networks_see_small_images_with_the_convolutions_for_them(build_network):
+    from bcclone.recurrent import frame_layers
+
+    network = build_network(64, 64, seq_length=3, network="gru")
+    assert [layer.name for layer in frame_layers(network) if layer.name.startswith("conv")] == [
+        "conv1", "conv2", "conv3", "conv4",
+    ]  # fmt: skip
+
+
 def test_images_that_are_too_small_are_refused(build_network):
-    with pytest.raises(UserError, match="too small for the network"):
-        build_network(64, 64)
+    with pytest.raises(UserError, match="too small for the convolutions of cnn-64: these need 29 columns"):
+        build_network(48, 48)
+    with pytest.raises(UserError, match="too small for the convolutions of cnn-fewer-strides"):
+        build_network(64, 64, network="cnn-fewer-strides")
     assert build_network(160, 320).output_shape == (None, 1)
+
+
+def test_the_names_that_the_command_offers_are_those_of_the_networks(build_network):
+    from bcclone.network import CONVOLUTIONS, RECURRENT
+    from bcclone.train.settings import NETWORKS
+
+    assert [*CONVOLUTIONS, *RECURRENT] == [*NETWORKS]
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])
+def test_a_recurrent_network_shares_the_convolutions_among_the_frames(build_network, name, parameters):
+    short, long = build_network(seq_length=2, network=name), build_network(seq_length=5, network=name)
+    assert short.count_params() == long.count_params() == parameters
+    assert long.input_shape == (None, 5, 128, 128, 3)
+    assert [layer.name for layer in long.layers] == ["each_frame", "dropout2", name, "dense3", "steering"]
+
+
+def test_a_recurrent_network_is_told_frames_in_their_order(build_network):
+    network = build_network(seq_length=3, network="gru")
+    window = np.random.default_rng(0).integers(0, 256, (1, 3, 128, 128, 3), dtype=np.uint8)
+    assert float(network(window)[0, 0]) != float(network(window[:, ::-1])[0, 0])
 
 
 def test_a_window_goes_through_the_same_layers_with_its_frames_as_channels(build_network):

@@ -309,13 +309,15 @@ def test_without_samples_and_history_only_the_network_is_drawn_and_every_reason_
     assert all(picture.reason for picture in pictures if not picture.path)
 
 
-def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(subject, store, tmp_path):
+@pytest.mark.parametrize("network", ["cnn", "gru"])
+def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(subject, store, tmp_path, network):
     from bcclone.feed.opening import open_validation_feed
     from bcclone.network import build_network
     from bcclone.plots.predictions import predictions
     from bcclone.plots.whole import draw_all
 
-    windows = replace(subject, file=replace(subject.file, model=build_network(seq_length=3)))
+    model = build_network(seq_length=3, network=network)
+    windows = replace(subject, file=replace(subject.file, model=model))
     figures = predictions(windows)
     with open_validation_feed(store, 1000, 3) as feed, feed.epoch(1) as batches:
         (batch,) = batches
@@ -323,8 +325,50 @@ def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(su
     assert 0 < len(figures.network) < len(fed)
     assert all(np.abs(fed - steering).min() < 1e-5 for steering in figures.network)
     pictures = {picture.name: picture for picture in draw_all(windows, tmp_path)}
-    assert {name for name, picture in pictures.items() if not picture.path} == {"crop", "activations"}
-    assert "(None, 3, 128, 128, 3)" in pictures["crop"].reason
+    assert all(picture.path for picture in pictures.values()), pictures
+
+
+@pytest.mark.parametrize("network", ["cnn", "gru"])
+def test_activations_of_windows_are_those_of_their_convolutions(subject, network):
+    from bcclone.network import build_network
+    from bcclone.plots.activations import activations
+    from bcclone.recurrent import frame_layers
+
+    model = build_network(seq_length=3, network=network)
+    window = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
+    maps = {activation.name: activation.maps for activation in activations(model, window)}
+    assert [*maps] == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    if network == "gru":  # the newest frame alone
+        values = window[-1:]
+        for layer in frame_layers(model)[:3]:
+            values = layer(values)
+    else:
+        values = window[np.newaxis]
+        for layer in model.layers[:5]:
+            values = layer(values)
+    assert np.allclose(maps["conv1"], values[0], atol=1e-5)
+
+
+def test_the_crop_of_a_recurrent_network_is_that_of_its_frames(model_file, scenes):
+    from bcclone.network import build_network
+    from bcclone.plots.crop import crop_steps
+
+    frame = scenes.frame(int(scenes.shown_instants()[0]))
+    single = crop_steps(build_network(), model_file.preprocessing, frame)
+    recurrent = crop_steps(build_network(seq_length=3, network="lstm"), model_file.preprocessing, frame)
+    assert (single.kept == recurrent.kept).all()
+    assert single.region == recurrent.region
+
+
+def test_the_diagram_shows_the_layers_that_a_recurrent_network_sees_each_frame_with():
+    from bcclone.network import build_network
+    from bcclone.plots.diagram import stages_of
+
+    model = build_network(seq_length=3, network="gru")
+    stages = {stage.name: stage for stage in stages_of(model)}
+    assert stages["conv5"].shape == (3, 2, 9, 64)
+    assert stages["gru"].shape == (50,)
+    assert sum(stage.parameters for stage in stages.values()) == model.count_params()
 
 
 @pytest.mark.parametrize(("length", "frames"), [(2, [0, 1]), (6, [0, 1, 2, 3, 4, 5]), (11, [0, 2, 4, 6, 8, 10])])

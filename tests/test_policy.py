@@ -1,10 +1,13 @@
 """What a policy gives its network: one frame, or the last ones of a drive."""
 
+import base64
+
 import numpy as np
 import pytest
 
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Driver
+from bcclone.drive.seat import DriverSeat
 from bcclone.images import BadImage, Preprocessing, encode_jpeg
 from bcclone.protocol import Telemetry
 
@@ -40,9 +43,10 @@ def test_a_policy_that_forgets_begins_anew(policy):
 
 def test_several_windows_are_answered_in_one_call_as_each_alone(policy):
     images = [policy.preprocessing.apply(frame) for frame in FRAMES]
-    begun = policy.window_after((), images[0])
-    later = policy.window_after(policy.window_after(begun, images[1]), images[2])
-    answers = policy.steer([begun, later])
+    memory = ()
+    for image in images[:2]:
+        _, (memory,) = policy.steer([image], [memory])
+    answers, _ = policy.steer([images[0], images[2]], [(), memory])
     assert [float(answer) for answer in answers] == [steering_of(policy, 0, 0, 0), steering_of(policy, 0, 1, 2)]
 
 
@@ -69,6 +73,88 @@ def test_a_frame_that_cannot_be_read_does_not_get_into_the_window(policy):
     said = [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in jpegs]
     driver.forget()
     assert [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in (jpegs[0], jpegs[2])] == said[::2]
+
+
+@pytest.fixture
+def recurrent(untrained_recurrent_model):
+    from bcclone.policy import load_policy
+
+    return load_policy(untrained_recurrent_model)
+
+
+def drive(policy, *numbers):
+    return [policy.act(FRAMES[number]) for number in numbers]
+
+
+def unrolled(policy, *numbers):
+    """What a network of the same weights says that is shown all of these frames at once, from states of zero."""
+    from bcclone.network import build_network
+
+    kind = policy.model.layers[2].name
+    network = build_network(seq_length=len(numbers), network=kind)
+    network.set_weights(policy.model.get_weights())
+    window = np.stack([Preprocessing().apply(FRAMES[number]) for number in numbers])[np.newaxis]
+    return pytest.approx(float(network(window)[0, 0]), abs=1e-5)
+
+
+def test_a_recurrent_policy_carries_its_state_through_the_whole_drive(recurrent):
+    said = drive(recurrent, 0, 1, 2, 3, 4)
+    standing = (0, 0)  # it begins as a car that has stood for the rest of a window
+    assert said[0] == steering_of(recurrent, 0, 0, 0)
+    assert said[4] == unrolled(recurrent, *standing, 0, 1, 2, 3, 4)
+    assert said[4] != steering_of(recurrent, 2, 3, 4)
+
+
+def test_a_recurrent_policy_that_forgets_begins_anew(recurrent):
+    first = drive(recurrent, 0, 1, 2)
+    assert drive(recurrent, 0, 1, 2) != first
+    recurrent.forget()
+    assert drive(recurrent, 0, 1, 2) == first
+
+
+def test_several_recurrent_drives_are_answered_in_one_call_as_each_alone(recurrent):
+    images, (one, other) = [recurrent.preprocessing.apply(frame) for frame in FRAMES], ((), ())
+    for number in range(2):
+        said, (one, other) = recurrent.steer([images[number], images[number + 3]], [one, other])
+    alone = [drive(recurrent, 0, 1)[-1], (recurrent.forget(), drive(recurrent, 3, 4)[-1])[1]]
+    assert said == pytest.approx(alone, abs=1e-6)
+    said, _ = recurrent.steer([images[0], images[5]], [(), other])  # one of them begins anew
+    assert said == pytest.approx([steering_of(recurrent, 0, 0, 0), recurrent.act(FRAMES[5])], abs=1e-6)
+
+
+def test_states_are_of_a_policy_and_not_of_its_file(recurrent, untrained_recurrent_model):
+    from bcclone.model_file import save_model
+    from bcclone.policy import load_policy
+
+    drive(recurrent, 0, 1, 2)
+    path = untrained_recurrent_model.with_name("driven.h5")
+    save_model(path, recurrent.model, recurrent.preprocessing, {})
+    assert load_policy(path).act(FRAMES[0]) == load_policy(untrained_recurrent_model).act(FRAMES[0])
+
+
+def test_a_frame_that_cannot_be_used_leaves_the_state_as_it_was(recurrent):
+    first = drive(recurrent, 0, 1)
+    recurrent.forget()
+    assert recurrent.act(FRAMES[0]) == first[0]
+    with pytest.raises(BadImage):
+        recurrent.act(FRAMES[3][:80])
+    assert recurrent.act(FRAMES[1]) == first[1]
+
+
+def test_a_driver_forgets_the_state_where_a_drive_begins_anew(recurrent):
+    driver = Driver(recurrent, SpeedController(10.0))
+    seat = DriverSeat(driver)
+    jpegs = [encode_jpeg(frame) for frame in FRAMES]
+
+    def steering(sid, number):
+        payload = {"steering_angle": "0", "throttle": "0", "speed": "10", "image": base64.b64encode(jpegs[number])}
+        payload["image"] = payload["image"].decode()
+        return seat.answer(sid, payload).data["steering_angle"]
+
+    first = [steering("first car", number) for number in (0, 1, 2)]
+    assert [steering("another car", number) for number in (0, 1, 2)] == first
+    driver.forget_frames()  # as where the car is set back
+    assert [steering("another car", number) for number in (0, 1, 2)] == first
 
 
 def test_a_policy_of_single_frames_keeps_none(untrained_model):

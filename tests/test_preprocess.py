@@ -13,6 +13,7 @@ import pytest
 
 from bcclone.decode import read_frame
 from bcclone.images import PRESETS
+from bcclone.samples import SampleSettings
 from bcclone.store import Store
 from tests.conftest import command, run_script
 from tests.processes import wait_for
@@ -381,3 +382,16 @@ def test_images_can_be_prepared_for_an_older_model(recording, tmp_path):
         assert store.frames.shape[1:] == (66, 200, 3)
     told = convert(recording, "-o", tmp_path / "b.h5", "--preprocess", "carnd-128-rgb", "--size", 64, code=1)
     assert "leave out --size" in told
+
+
+def test_the_length_of_windows_is_written_into_the_store_and_older_stores_have_none(recording, tmp_path):
+    store = tmp_path / "data.h5"
+    run_script("preprocess.py", recording, "-o", store, "--seq-length", 7)
+    with Store(store) as opened:
+        assert opened.sample_settings["seq_length"] == 7
+        assert SampleSettings.stored(opened.sample_settings).seq_length == 7
+        older = {name: value for name, value in opened.sample_settings.items() if name != "seq_length"}
+        assert SampleSettings.stored(older).seq_length == 1
+    refused = run_script("preprocess.py", recording, "-o", store, "--add", "--seq-length", 3, code=1)
+    assert "made with other options" in refused.stderr
+    run_script("preprocess.py", recording, "-o", store, "--add")

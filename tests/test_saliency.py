@@ -235,6 +235,18 @@ def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_wi
     assert masks[0].max() == 1
 
 
+def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame(saliency):
+    from bcclone.network import build_network
+    from bcclone.recurrent import frame_layers
+
+    recurrent, single = build_network(seq_length=3, network="gru"), build_network()
+    for layer, own in zip(single.layers, frame_layers(recurrent), strict=False):
+        layer.set_weights(own.get_weights())  # up to the first dense layer, behind which a mask knows no place
+    masks = [saliency(model, Preprocessing()).mask(frame_of()) for model in (recurrent, single)]
+    assert np.allclose(*masks, atol=1e-5)
+    assert masks[0].max() == 1
+
+
 def test_one_thread_may_look_while_another_drives(untrained_model, saliency):
     from bcclone.model_file import load_model_file
     from bcclone.policy import Policy

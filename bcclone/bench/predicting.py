@@ -8,13 +8,15 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+
 from bcclone.drive.cockpit import open_cockpit
 from bcclone.drive.process import end_with_stdin
 from bcclone.drive.server import listen, serve
 from bcclone.drive.settings import DriveSettings
 from bcclone.images import Image
 from bcclone.model_file import load_model_file
-from bcclone.policy import Policy
+from bcclone.policy import Policy, window_after
 from bcclone.tensorflow_quietly import load_tensorflow
 
 
@@ -22,8 +24,10 @@ class PredictingPolicy(Policy):
     """A policy that asks Keras's predict for each frame."""
 
     def act(self, frame: Image) -> float:
-        """Return the steering for an RGB frame, uint8 (160, 320, 3)."""
-        return float(self.model.predict(self.input_of(frame), verbose=0)[0, 0])
+        """Return the steering for an RGB frame, uint8 (160, 320, 3); a recurrent network gets its window each time."""
+        self._memory = window_after(self._memory, self.preprocessing.apply(frame), self.seq_length)
+        given = np.stack(self._memory).reshape(1, *self.model.input_shape[1:])
+        return float(self.model.predict(given, verbose=0)[0, 0])
 
 
 def main() -> int:

@@ -113,6 +113,8 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
     plan = replace(run.plan, settings=with_augmentation_place(run.plan.settings))
     run = replace(run, plan=plan)
     trainer = prepare(data, plan.settings, plan.start)
+    if not plan.start:
+        _note_convolutions(data, plan.settings)
     if run.folder:
         folder = run.folder
         say(f"resuming {folder.path} on {device}, feed {plan.feed.feed}")
@@ -131,6 +133,15 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
         except OSError as error:
             say(f"note: {folder.path}: the run's result cannot be written: {error.strerror}")
     return folder, result
+
+
+def _note_convolutions(data: "TrainingData", settings: TrainSettings) -> None:
+    """Say which convolutions the network has where the images are too small for its own."""
+    from bcclone.network import convolutions_for
+
+    made = data.preprocessing
+    if settings.network != "cnn-64" and convolutions_for(made.height, made.width, settings.network) == "cnn-64":
+        say(f"note: images of {made.width}x{made.height} are too small for conv3; the network has those of cnn-64")
 
 
 def _note_settings(folder: RunFolder, run: _Run) -> None:
@@ -174,12 +185,14 @@ def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings, hist
 def _new_plan(arguments: argparse.Namespace, wanted: Wanted, data: "TrainingData") -> Plan:
     """Return how a new run trains; which feed suits the samples is said where none was asked for."""
     from bcclone.feed.opening import choose_feed
+    from bcclone.samples import SampleSettings
 
     suits = ""
     if "feed" not in wanted.values:
         suits, why = choose_feed(data)
         say(f"feed: {suits} ({why}); choose another with --feed")
-    return Plan(wanted.new(), wanted.feed(suits), arguments.start)
+    seq_length = SampleSettings.stored(data.sample_settings).seq_length
+    return Plan(wanted.new(seq_length), wanted.feed(suits), arguments.start)
 
 
 def _resumed_plan(arguments: argparse.Namespace, wanted: Wanted, folder: RunFolder) -> Plan:

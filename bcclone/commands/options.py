@@ -14,7 +14,7 @@ from bcclone.simulator.conditions import Conditions
 Settings = TypeVar("Settings")
 
 # those of images.PRESETS, which would load OpenCV; a test compares
-PRESET_NAMES = ("carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr")
+PRESET_NAMES = ("carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120")
 
 
 def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

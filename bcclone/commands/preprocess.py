@@ -56,13 +56,19 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
     shape.add_argument(
         "--previous", type=int, help="earlier frames of the same camera, paired with the current steering (0)"
     )
+    shape.add_argument(
+        "--seq-length",
+        type=int,
+        metavar="N",
+        help="how many consecutive frames model.py shows its network at a time, where it is not told otherwise (1)",
+    )
     shape.add_argument("--no-flip", dest="flip", action="store_false", default=None, help="leave out the mirror images")
     shape.add_argument("--size", type=_size, help="size of the stored images, N or WIDTHxHEIGHT (128)")
     shape.add_argument(
         "--preprocess",
         metavar="NAME",
         choices=PRESET_NAMES,
-        help="how the images are prepared, for training on from an older model: " + ", ".join(PRESET_NAMES),
+        help="how the images are prepared, for training on from an older model, or in grey: " + ", ".join(PRESET_NAMES),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bcclone.commands.options import add_numbers
 from bcclone.feed.settings import STRATEGIES
-from bcclone.train.settings import AUGMENTED_ON, KEPT, LOSSES, SCHEDULES, parse_duration
+from bcclone.train.settings import AUGMENTED_ON, KEPT, LOSSES, NETWORKS, SCHEDULES, parse_duration
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     _add_length(parser)
     _add_steps(parser)
     _add_choice(parser)
+    _add_network(parser)
     _add_samples(parser)
     _add_augmentation(parser)
     _add_device(parser)
@@ -67,6 +68,20 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    """Add which network is trained, and how many frames it is shown."""
+    group = parser.add_argument_group("network", "\n".join(f"{name:<18} {text}" for name, text in NETWORKS.items()))
+    names = ", ".join(NETWORKS)
+    group.add_argument("--network", choices=NETWORKS, metavar="NAME", help=f"which of them: {names} (cnn)")
+    group.add_argument(
+        "--seq-length",
+        type=int,
+        metavar="N",
+        help="how many consecutive frames of a camera the network is shown at a time, up to 20: stacked as channels, "
+        "or one after the other to gru and lstm (1, and 5 for gru and lstm, unless the store was made for another)",
+    )
+
+
 def _add_samples(parser: argparse.ArgumentParser) -> None:
     """Add what the network is given, and what is left to chance."""
     add = parser.add_argument
@@ -74,13 +89,6 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
         "--zero-share",
         type=float,
         help="largest share of an epoch's samples that go straight on, drawn anew for each epoch; 1: all there are (1)",
-    )
-    add(
-        "--seq-length",
-        type=int,
-        metavar="N",
-        help="how many consecutive frames of a camera the network is given, up to 20; drive.py keeps as many "
-        "of the drive (1)",
     )
     add("--seed", type=int, help="seed of weights, order, variations and dropout (0)")
     _add_flag(

@@ -13,7 +13,7 @@ from bcclone.commands.train_options import parse_gpus
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.settings import TrainSettings, UpkeepSettings, parse_duration
+from bcclone.train.settings import TrainSettings, UpkeepSettings, default_seq_length, parse_duration
 
 _FEED = ("feed", "chunk_size", "workers", "max_queue_size", "multiprocessing")
 _TRAIN = tuple(field.name for field in fields(TrainSettings))
@@ -48,9 +48,11 @@ class Wanted:
         """Return the feed of a new run. suits: the strategy where none was asked for."""
         return build(FeedSettings, **({"feed": suits} | self._of(_FEED)))
 
-    def new(self) -> TrainSettings:
-        """Return the settings of a new run."""
-        return build(TrainSettings, **self._of(_TRAIN))
+    def new(self, stored_seq_length: int = 1) -> TrainSettings:
+        """Return the settings of a new run. stored_seq_length: what the samples were made for."""
+        values = self._of(_TRAIN)
+        values.setdefault("seq_length", default_seq_length(values.get("network", "cnn"), stored_seq_length))
+        return build(TrainSettings, **values)
 
     def resumed_feed(self, folder: RunFolder) -> FeedSettings:
         """Return the run's feed, or another that gives the samples in the same order; raises UserError."""

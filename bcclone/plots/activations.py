@@ -12,6 +12,7 @@ from keras import layers
 from bcclone.images import Image
 from bcclone.plots.figure import new_figure, save, show_image
 from bcclone.plots.subject import NotDrawn, Subject
+from bcclone.recurrent import frame_layers
 
 Maps = npt.NDArray[np.float32]
 
@@ -29,18 +30,20 @@ class Activation:
 
 
 def activations(model: keras.Model, image: Image) -> list[Activation]:
-    """Return what every Conv2D of the network gives for an input image, uint8 (height, width, 3).
+    """Return what every Conv2D of the network gives for an input, uint8 (height, width, 3) or a window of such frames.
 
-    Raises NotDrawn where there is none.
+    Of a network that sees a window frame by frame: for the newest frame. Raises NotDrawn where there is no Conv2D.
     """
-    found = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
+    each_frame = frame_layers(model)
+    values = keras.ops.cast(image[-1:] if each_frame else image[np.newaxis], model.inputs[0].dtype)
+    found = []
+    for layer in each_frame or model.layers:
+        values = layer(values, training=False)
+        if isinstance(layer, layers.Conv2D):
+            found.append(Activation(layer.name, np.asarray(keras.ops.convert_to_numpy(values)[0], np.float32)))
     if not found:
         raise NotDrawn("the network has no convolution (Conv2D)")
-    probe = keras.Model(model.inputs, [layer.output for layer in found])
-    given = probe(keras.ops.cast(image[np.newaxis], model.inputs[0].dtype), training=False)
-    outputs = given if isinstance(given, list) else [given]
-    made = [np.asarray(keras.ops.convert_to_numpy(output)[0], np.float32) for output in outputs]
-    return [Activation(layer.name, maps) for layer, maps in zip(found, made, strict=True)]
+    return found
 
 
 def mosaic(maps: Maps) -> Maps:
@@ -63,22 +66,22 @@ def mosaic(maps: Maps) -> Maps:
 
 def plot_activations(subject: Subject, path: Path) -> None:
     """Draw a frame and every convolution's maps for it into a PNG."""
-    subject.refuse_windows()
-    scenes, made = subject.scenes, subject.file.preprocessing
-    instants = scenes.shown_instants()
-    turning = instants[np.argmax(np.abs(scenes.samples["steering"][instants]))]
-    image = scenes.inputs(np.array([turning]), made)[0]
+    made, windows = subject.file.preprocessing, subject.shown_windows()
+    turning = np.argmax(np.abs(subject.scenes.samples["steering"][windows[:, -1]]))
+    image = subject.inputs(windows[[turning]])[0]
     given = activations(subject.file.model, image)
     sheets = [mosaic(activation.maps) for activation in given]
     heights = [9.4 * sheet.shape[0] / sheet.shape[1] + 0.3 for sheet in sheets]
     title = "Activations of each convolution, each map in its own range (bright: high)"
     figure = new_figure(10, sum(heights) + 2.4, title)
     axes = figure.subplots(len(sheets) + 1, 1, height_ratios=[1.6, *heights])
-    show_image(axes[0], image, f"network's input, {made.width} x {made.height}")
+    newest = "" if image.ndim == 3 else f", the newest of {len(image)} frames"
+    shown = image if image.ndim == 3 else image[-1]
+    show_image(axes[0], shown, f"network's input, {made.width} x {made.height}{newest}")
     for panel, activation, sheet in zip(axes[1:], given, sheets, strict=True):
         rows, columns, channels = activation.maps.shape
-        shown = f", the first {_MOST_MAPS} of them" if channels > _MOST_MAPS else ""
+        part = f", the first {_MOST_MAPS} of them" if channels > _MOST_MAPS else ""
         panel.imshow(sheet, cmap="viridis", interpolation="nearest")
-        panel.set_title(f"{activation.name}: {channels} maps of {columns} x {rows}{shown}", fontsize=9, loc="left")
+        panel.set_title(f"{activation.name}: {channels} maps of {columns} x {rows}{part}", fontsize=9, loc="left")
         panel.set_axis_off()
     save(figure, path)

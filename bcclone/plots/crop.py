@@ -37,7 +37,6 @@ def crop_steps(model: keras.Model, preprocessing: Preprocessing, frame: Image) -
 
 def plot_crop(subject: Subject, path: Path) -> None:
     """Draw a frame, the network's input and what the crop leaves of it into a PNG."""
-    subject.refuse_windows()
     instants = subject.scenes.shown_instants()
     made = subject.file.preprocessing
     frame = subject.scenes.frame(int(instants[len(instants) // 2]))
@@ -51,7 +50,8 @@ def plot_crop(subject: Subject, path: Path) -> None:
     size = ((right - left) * frame_width, (bottom - top) * frame_height)
     axes[0].add_patch(Rectangle(corner, *size, fill=False, edgecolor=RED, linewidth=2, linestyle="--"))
     axes[0].set_yticks([0, round(top * frame_height), round(bottom * frame_height) - 1, frame_height - 1])
-    show_image(axes[1], steps.prepared, f"network's input: {width} x {height}, {made.color}")
+    each = f"each of {subject.file.seq_length} frames" if subject.file.seq_length > 1 else "network's input"
+    show_image(axes[1], steps.prepared, f"{each}: {width} x {height}, {made.color}")
     for row in (steps.first_row, steps.last_row + 1):
         if 0 < row < height:
             axes[1].axhline(row - 0.5, color=RED, linewidth=2, linestyle="--")

@@ -1,7 +1,7 @@
 """Network -> its layers as boxes to scale, with shapes and parameters."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,10 @@ class Stage:
 
 def stages_of(model: keras.Model) -> list[Stage]:
     """Return the network's input and its layers, in their order."""
-    shape = model.input_shape if isinstance(model.input_shape, tuple) else model.input_shape[0]
-    stages = [Stage("input", "", tuple(shape[1:]), str(model.inputs[0].dtype), 0)]
-    for layer in model.layers:
-        if isinstance(layer, layers.InputLayer):
-            continue
-        shape, parameters = tuple(layer.output.shape[1:]), int(layer.count_params())
+    given = model.input_shape if isinstance(model.input_shape, tuple) else model.input_shape[0]
+    stages = [Stage("input", "", tuple(given[1:]), str(model.inputs[0].dtype), 0)]
+    for layer, shape in _layers_of(model):
+        parameters = int(layer.count_params())
         if isinstance(layer, _QUIET) and shape == stages[-1].shape:
             last = stages[-1]
             notes = (*last.notes, _note(layer))
@@ -53,6 +51,16 @@ def stages_of(model: keras.Model) -> list[Stage]:
         else:
             stages.append(Stage(layer.name, type(layer).__name__, shape, _detail(layer), parameters))
     return stages
+
+
+def _layers_of(model: keras.Model) -> Iterator[tuple[keras.Layer, tuple[int | None, ...]]]:
+    """Yield the layers and the shapes of what they give, those of a network for each frame of a window, too."""
+    for layer in model.layers:
+        shape = tuple(layer.output.shape[1:])
+        if isinstance(layer, layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
+            yield from ((inner, (shape[0], *inner.output.shape[1:])) for inner in layer.layer.layers)
+        elif not isinstance(layer, layers.InputLayer):
+            yield layer, shape
 
 
 def _note(layer: keras.Layer) -> str:

@@ -57,9 +57,9 @@ class Subject:
         return Scenes(self.data)
 
     def inputs(self, windows: Positions) -> Image:
-        """Return what the network is given, of windows (windows, seq_length): single images where that is 1."""
+        """Return what the network is given, of windows (windows, seq_length): single images where it takes these."""
         images = self.scenes.inputs(windows.ravel(), self.file.preprocessing)
-        return images if windows.shape[1] == 1 else images.reshape(*windows.shape, *images.shape[1:])
+        return images.reshape(len(windows), *self.file.model.input_shape[1:])
 
     def shown_windows(self) -> Positions:
         """Return windows of the shown instants, (windows, seq_length); raises NotDrawn where there are none."""
@@ -67,15 +67,6 @@ class Subject:
         if not len(windows):
             raise NotDrawn(f"there are no {self.file.seq_length} frames in a row")
         return windows
-
-    def refuse_windows(self) -> None:
-        """Raise NotDrawn for a network that takes another thing than single frames."""
-        preprocessing = self.file.preprocessing
-        expected = (None, preprocessing.height, preprocessing.width, 3)
-        if tuple(self.file.model.input_shape) != expected:
-            raise NotDrawn(
-                f"the network takes {self.file.model.input_shape}, this picture shows single frames {expected}"
-            )
 
 
 @dataclass

@@ -19,6 +19,7 @@ from bcclone.rebuild.weights import assign_weights
 
 _MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications a frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; beyond that a network must bring its own
+_MOST_FRAMES = 100  # of a window that a TimeDistributed goes through
 _RECURRENT = (keras.layers.GRU, keras.layers.LSTM, keras.layers.SimpleRNN)
 _ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # those that bring no weights of their own
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
@@ -47,17 +48,23 @@ def rebuild(stored: StoredModel) -> Rebuilt:
         for leaf in leaves:
             check_mirrored(leaf)
     budget = max(_SURELY_AFFORDABLE, sum(array.values.size for arrays in stored.weights.values() for array in arrays))
-    builder = _Builder(_turned_input(given, first), first, budget)
+    builder = _Builder(_turned_input(given, first), given.dtype, first, budget)
     for leaf in leaves:
         builder.add(leaf)
-    model = builder.finish(nest, given)
+    model = builder.finish(nest)
     assign_weights(nest, builder.made, stored, mirrored, first)
     notes = [*builder.notes]
     notes += ["channels first: rebuilt with channels last"] if first else []
     notes += ["trained with Theano: kernels turned by half a turn"] if mirrored else []
     backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not said)")
-    kinds = [(leaf.name, leaf.kind, type(builder.made[leaf]).__name__) for leaf in leaves]
+    kinds = [(leaf.name, *_kinds(leaf, builder.made[leaf])) for leaf in leaves]
     return Rebuilt(model, stored.texts.get("keras_version", "unknown"), backend, tuple(kinds), tuple(notes))
+
+
+def _kinds(leaf: Leaf, layer: keras.Layer) -> tuple[str, str]:
+    """Return a layer's kind in the file, and now."""
+    kinds = leaf.kind, type(layer).__name__
+    return (f"TimeDistributed({kinds[0]})", f"TimeDistributed({kinds[1]})") if leaf.over_time else kinds
 
 
 def _turned_input(given: Input, first: bool) -> Shape:
@@ -71,21 +78,31 @@ def _turned_input(given: Input, first: bool) -> Shape:
 class _Builder:
     """Layers one after the other, each for the shape that the one before it gives; finish() allocates.
 
-    made: the layer that each stored one became.
+    Those that a TimeDistributed applies to each frame are gathered, and become one TimeDistributed network: Keras
+    takes half the time for it, since each TimeDistributed of its own puts the frames in order, and back.
+
+    made: the layer that each stored one became; shape: what the next layer takes, of one frame while such layers are
+    gathered.
     """
 
-    def __init__(self, shape: Shape, channels_first: bool, budget: int) -> None:
-        """budget: how many weights the network may have."""
-        self.start = self.shape = shape
-        self.channels_first, self.budget = channels_first, budget
+    def __init__(self, shape: Shape, dtype: str, channels_first: bool, budget: int) -> None:
+        """shape, dtype: of the network's input; budget: how many weights the network may have."""
+        self.start = self.shape = self._frame_shape = shape
+        self.dtype, self.channels_first, self.budget = dtype, channels_first, budget
         self.made: dict[Leaf, keras.Layer] = {}
         self.notes: list[str] = []
         self._layers: list[keras.Layer] = []
+        self._gathered: list[keras.Layer] = []
+        self._gathered_name, self._frames = "", 1
         self._weights = self._products = 0
 
     def add(self, leaf: Leaf) -> None:
         """Rebuild one layer; raises Refused with its name."""
         try:
+            if leaf.over_time and not self._gathered_name:
+                self._begin_frames(leaf)
+            elif self._gathered_name and not leaf.over_time:
+                self._end_frames()
             if self.channels_first:
                 check_first(leaf, len(self.shape))
             if self.channels_first and leaf.kind == "Flatten" and len(self.shape) == 4:
@@ -105,14 +122,34 @@ class _Builder:
         if (dtype := dtype_of(leaf.config.get("dtype"))) != "float32" and leaf.kind != "InputLayer":
             self.notes.append(f"{leaf} computed in {dtype}, and computes in float32 here")
 
-    def finish(self, nest: Nest, given: Input) -> keras.Model:
+    def finish(self, nest: Nest) -> keras.Model:
         """Return the model, its weights as Keras makes them; raises Refused when it does not give one number."""
+        if self._gathered_name:
+            self._end_frames()
         if self.shape != (None, 1):
             raise Refused(f"the network gives {self.shape[1:]} numbers, expected 1, the steering")
         name = nest.name if _NAME.fullmatch(nest.name) else "model"
-        return keras.Sequential(
-            [keras.Input(self.start[1:], dtype=given.dtype, name="frame"), *self._layers], name=name
-        )
+        return keras.Sequential([keras.Input(self.start[1:], dtype=self.dtype, name="frame"), *self._layers], name=name)
+
+    def _begin_frames(self, leaf: Leaf) -> None:
+        """Go on with one frame of a window."""
+        if len(self.shape) < 3 or self.shape[1] is None:
+            raise Refused(f"is applied to each frame of a window, and is given {self.shape[1:]}")
+        if self.shape[1] > _MOST_FRAMES:  # Keras writes each of them into its graph
+            raise Refused(f"is applied to {self.shape[1]} frames, expected at most {_MOST_FRAMES}")
+        self._gathered_name, self._gathered = self._free_name(leaf.over_time, "each_frame"), []
+        self._frame_shape, self._frames = (None, *self.shape[2:]), self.shape[1]
+        self.shape = self._frame_shape
+
+    def _end_frames(self) -> None:
+        """Put what was gathered into one TimeDistributed layer, and go on with windows."""
+        inner = self._gathered
+        dtype = "float32" if self._layers else self.dtype
+        start = keras.Input(self._frame_shape[1:], dtype=dtype, name="frame")
+        network = inner[0] if len(inner) == 1 else keras.Sequential([start, *inner], name="cnn")
+        self._layers.append(keras.layers.TimeDistributed(network, name=self._gathered_name))
+        self.shape = (None, self._frames, *self.shape[1:])
+        self._gathered_name, self._gathered, self._frames = "", [], 1
 
     def _append_order(self, flatten: Leaf) -> None:
         """Bring the channels to the front again, where a Flatten put them into a row so."""
@@ -120,25 +157,26 @@ class _Builder:
             self._append(keras.layers.Permute((3, 1, 2), name=self._free_name(f"{flatten.name}_order", "order")))
 
     def _free_name(self, wanted: str, otherwise: str) -> str:
-        taken = {layer.name for layer in self._layers} | {"frame"}
+        layers = [*self._layers, *self._gathered]
+        taken = {layer.name for layer in layers} | {"frame", self._gathered_name}
         wanted = wanted if _NAME.fullmatch(wanted) else otherwise
-        return wanted if wanted not in taken else f"{wanted}_{len(self._layers)}"
+        return wanted if wanted not in taken else f"{wanted}_{len(layers)}"
 
     def _append(self, layer: keras.Layer) -> None:
         """Take a layer in, once its output and its weights are known to be affordable."""
         output: Shape = tuple(layer.compute_output_shape(self.shape))
         extents = [extent or 0 for extent in output[1:]]
-        if not extents or min(extents) < 1 or math.prod(extents) > _LARGEST_OUTPUT:
+        if not extents or min(extents) < 1 or math.prod(extents) * self._frames > _LARGEST_OUTPUT:
             raise Refused(f"makes {output[1:]} of {self.shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers")
         weights = _weights_of(layer, self.shape, extents)
         self._weights += weights
         steps = (self.shape[1] or 1) if isinstance(layer, _RECURRENT) else math.prod(extents[:-1])
-        self._products += weights * steps
+        self._products += weights * steps * self._frames
         if self._weights > min(self.budget, _MOST_WEIGHTS):
             raise Refused(f"the network has more than {min(self.budget, _MOST_WEIGHTS)} weights, and the file less")
         if self._products > _MOST_PRODUCTS:
             raise Refused(f"the network takes more than {_MOST_PRODUCTS} multiplications a frame")
-        self._layers.append(layer)
+        (self._gathered if self._gathered_name else self._layers).append(layer)
         self.shape = output
 
 

@@ -1,12 +1,13 @@
 """A model's configuration, in the words of Keras 1 to 3 -> its layers, one after the other; graphs are refused.
 
 A Sequential model lists its layers; a Functional one says of each which layer it takes from, in `inbound_nodes`:
-lists in Keras 1 and 2, `__keras_tensor__` in Keras 3. Models within models keep their place, for their weights.
+lists in Keras 1 and 2, `__keras_tensor__` in Keras 3. Models within models keep their place, for their weights. So does
+`TimeDistributed`, which is a model of the one layer, or model, that it applies to each frame of a window.
 """
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bcclone.rebuild import Refused
@@ -15,6 +16,7 @@ from bcclone.rebuild.arguments import dtype_of, short
 _MOST_LAYERS, _DEEPEST = 200, 4
 _CHAINS = {"Sequential"}
 _GRAPHS = {"Model", "Functional"}
+_EACH_FRAME = "TimeDistributed"
 _INPUT_NAMES = ("batch_input_shape", "batch_shape")
 # Arithmetic on a tensor and a number that stands in a graph as a layer: tf.keras, then Keras 3
 _OPERATIONS = {
@@ -25,11 +27,15 @@ _OPERATIONS = {
 
 @dataclass(frozen=True, eq=False)
 class Leaf:
-    """One layer as stored. kind: its class; config: its arguments."""
+    """One layer as stored.
+
+    kind: its class; config: its arguments; over_time: the name of the TimeDistributed around it, "" without one.
+    """
 
     kind: str
     name: str
     config: Mapping[str, Any]
+    over_time: str = ""
 
     def __str__(self) -> str:
         return f"layer {self.name[:60]!r} ({self.kind[:40]})"
@@ -37,11 +43,17 @@ class Leaf:
 
 @dataclass(frozen=True, eq=False)
 class Nest:
-    """A chain of layers: the model itself, or one within it."""
+    """A chain of layers: the model itself, one within it, or what a TimeDistributed applies; config: of the latter."""
 
     kind: str
     name: str
     nodes: "tuple[Leaf | Nest, ...]"
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_over_time(self) -> bool:
+        """Return whether this is a TimeDistributed, whose only node sees one frame at a time."""
+        return self.kind == _EACH_FRAME
 
     def leaves(self) -> Iterator[Leaf]:
         """Yield all layers that compute something, in order."""
@@ -69,7 +81,7 @@ def read_tree(config: Mapping[str, Any]) -> tuple[Nest, Input]:
     return nest, _input(config, nest)
 
 
-def _nest(config: Mapping[str, Any], depth: int) -> Nest:
+def _nest(config: Mapping[str, Any], depth: int, over_time: str = "") -> Nest:
     kind, inner = config["class_name"], config["config"]
     if kind not in _CHAINS | _GRAPHS:
         raise Refused(f"holds a network of kind {short(kind)}; only Sequential and Functional chains are rebuilt")
@@ -81,14 +93,19 @@ def _nest(config: Mapping[str, Any], depth: int) -> Nest:
     if kind in _GRAPHS:
         configs = _in_order(configs, inner)
     name = inner.get("name", "") if isinstance(inner, dict) else config.get("name", "")
-    return Nest(kind, str(name), tuple(_node(item, depth) for item in configs))
+    return Nest(kind, str(name), tuple(_node(item, depth, over_time) for item in configs))
 
 
-def _node(item: Mapping[str, Any], depth: int) -> "Leaf | Nest":
+def _node(item: Mapping[str, Any], depth: int, over_time: str = "") -> "Leaf | Nest":
     kind, config = item["class_name"], item["config"]
     if kind in _CHAINS | _GRAPHS:
-        return _nest(item, depth + 1)
-    leaf = Leaf(str(kind), str(config.get("name") or item.get("name") or ""), config)
+        return _nest(item, depth + 1, over_time)
+    name = str(config.get("name") or item.get("name") or "")
+    leaf = Leaf(str(kind), name, config, over_time)
+    if kind == _EACH_FRAME:
+        if over_time:
+            raise Refused(f"{leaf}: stands within another TimeDistributed, which is not rebuilt")
+        return Nest(_EACH_FRAME, name, (_node(config["layer"], depth, name or "each_frame"),), config)
     if ">" in str(item.get("registered_name") or ""):
         raise Refused(f"{leaf}: a class of its own, {short(item['registered_name'])}, which is not in the file")
     return leaf
@@ -184,7 +201,7 @@ def _with_arithmetic(item: Mapping[str, Any]) -> Mapping[str, Any]:
 def _input(config: Mapping[str, Any], nest: Nest) -> Input:
     """Return what the first layer, or the model as a whole, says of the input; raises Refused."""
     first: Leaf | Nest = nest
-    while isinstance(first, Nest):
+    while isinstance(first, Nest) and not first.is_over_time:
         first = first.nodes[0]
     outer = config["config"] if isinstance(config["config"], dict) else {}
     said = [first.config[name] for name in _INPUT_NAMES if name in first.config]

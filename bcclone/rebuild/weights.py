@@ -42,6 +42,8 @@ def _by_name(nest: Nest, layers: Layers, weights: Weights) -> Iterator[tuple[Lea
         if isinstance(node, Leaf):
             if node in layers:
                 yield node, weights.get(node.name, [])
+        elif node.is_over_time:
+            yield from _split(node, layers, list(weights.get(node.name, [])))
         elif stored := weights.get(node.name) or _unnamed(nest, node, layers, weights):
             yield from _split(node, layers, list(stored))
         else:
@@ -87,6 +89,8 @@ def _by_folder(
         if seen[kind] >= len(same):
             raise Refused(f"has no weights of {node.name[:60]!r} ({node.kind[:40]})")
         folder = start + same[seen[kind]]
+        if isinstance(node, Nest) and node.is_over_time:
+            node, folder = node.nodes[0], f"{folder}/layer"
         if isinstance(node, Nest):
             yield from _by_folder(node, f"{folder}/", layers, weights)
         else:  # recurrent layers keep theirs in a cell

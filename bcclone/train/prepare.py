@@ -81,7 +81,7 @@ def _augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter |
 def _network(data: TrainingData, settings: TrainSettings, start: Path | None) -> keras.Model:
     made = data.preprocessing
     if start is None:
-        return build_network(made.height, made.width, seq_length=settings.seq_length)
+        return build_network(made.height, made.width, seq_length=settings.seq_length, network=settings.network)
     file = open_model(start)
     if isinstance(file, ForeignModel):
         raise UserError(
@@ -91,6 +91,9 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
         raise UserError(
             f"{start} takes {file.seq_length} frames at a time; train on from it with --seq-length {file.seq_length}"
         )
+    trained_as = file.training.get("settings", {}).get("network", settings.network)
+    if trained_as != settings.network:
+        raise UserError(f"{start} is a network of another kind; train on from it with --network {trained_as}")
     if file.preprocessing != made:
         raise UserError(
             f"{start} takes other images than {data.path} holds; make the store anew as the model wants them:\n"

@@ -10,6 +10,18 @@ SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
 KEPT = ("last", "best")
 AUGMENTED_ON = ("auto", "cpu", "device")
+# those of bcclone.network, which loads TensorFlow; a test compares
+NETWORKS = {
+    "cnn": "the source's five convolutions; those of cnn-64 where images are too small for them",
+    "cnn-no-conv4-5": "without the last two convolutions",
+    "cnn-padded": "the last two keep rows and columns (padding same)",
+    "cnn-fewer-strides": "the third convolution moves by one pixel instead of two",
+    "cnn-64": "without the third convolution, for images of 64x64",
+    "gru": "the convolutions of cnn for each frame of a window, then a GRU whose state drive.py carries on",
+    "lstm": "the same with an LSTM",
+}
+_RECURRENT = ("gru", "lstm")
+_RECURRENT_SEQ_LENGTH = 5
 HUBER_DELTA = 0.1  # errors beyond it count linearly; the usual 1 would make it half of mse for any steering
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -24,11 +36,11 @@ class TrainSettings(AugmentSettings):
     it, 0 for none; weight_decay: share of each weight, biases left out, that a step takes away for a learning rate of
     1; patience: epochs without a better validation loss before training stops, 0 for never; keep: the model of
     which epoch, the "last" or the "best", of least validation loss; zero_share: how many of an epoch's samples may be
-    of driving straight on, 1 for all there are; seq_length: frames in a row that the network sees, 1 for single
-    frames; mixed_precision: compute in 16 bits where that is safe; gpus: how many share each batch, 0 for all;
-    deterministic: the same numbers on every run of the same GPU, at some cost in speed (a CPU gives them anyway);
-    augment_on: where samples are augmented, by threads on the "cpu" or by the training step on its "device"; "auto"
-    is the device where that is a GPU.
+    of driving straight on, 1 for all there are; network: one of NETWORKS; seq_length: frames in a row that the network
+    sees, 1 for single frames; mixed_precision: compute in 16 bits where that is safe; gpus: how many share each
+    batch, 0 for all; deterministic: the same numbers on every run of the same GPU, at some cost in speed (a CPU gives
+    them anyway); augment_on: where samples are augmented, by threads on the "cpu" or by the training step on its
+    "device"; "auto" is the device where that is a GPU.
     """
 
     batch_size: int = 32
@@ -43,6 +55,7 @@ class TrainSettings(AugmentSettings):
     patience: int = 0
     keep: str = "last"
     zero_share: float = 1.0
+    network: str = "cnn"
     seq_length: int = 1
     mixed_precision: bool = False
     gpus: int = 1
@@ -56,6 +69,7 @@ class TrainSettings(AugmentSettings):
         _check_choice("loss", self.loss, LOSSES)
         _check_choice("keep", self.keep, KEPT)
         _check_choice("augment_on", self.augment_on, AUGMENTED_ON)
+        _check_choice("network", self.network, tuple(NETWORKS))
         for name, least, most, expected in (
             ("batch_size", 1, 1 << 20, "1 or more"),
             ("epochs", 0, 1 << 20, "1 or more, or 0 for as many as --time allows"),
@@ -81,6 +95,11 @@ class TrainSettings(AugmentSettings):
         """Return what a feed gives of the samples."""
         place = "device" if self.augment_on == "device" else "cpu"
         return DrawSettings(self.batch_size, self.seed, self.seq_length, self.zero_share, self, place)
+
+
+def default_seq_length(network: str, stored: int = 1) -> int:
+    """Return how many frames a network is shown where nobody says it. stored: what the samples were made for."""
+    return _RECURRENT_SEQ_LENGTH if stored == 1 and network in _RECURRENT else stored
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ _GAP_SECONDS = 1.0  # a longer one ends an episode: the next frame does not foll
 
 
 class Onlooker(Protocol):
-    """A model that is asked what it would do. seq_length: how many consecutive frames it looks at."""
+    """A model that is asked what it would do.
+
+    seq_length: how many consecutive frames decide one answer; of a recurrent network all frames of a drive do.
+    """
 
     seq_length: int
 
@@ -120,7 +123,7 @@ class _Watch:
         return replace(moment, model_steering=steering if np.isfinite(steering) else None, mask=mask)
 
     def _catch_up(self, place: int) -> None:
-        """Show a model of windows the frames that the clip passes over."""
+        """Show the model the frames that the clip passes over, as many as decide its answer."""
         if self._onlooker is None:
             return
         begin = max(place - self._onlooker.seq_length + 1, 0) if self._seen is None else self._seen + 1

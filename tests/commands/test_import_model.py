@@ -10,10 +10,11 @@ from bcclone.cli import run
 from bcclone.commands.options import PRESET_NAMES
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
-from tests.conftest import run_script
+from tests.conftest import ROOT, run_script
 from tests.rebuild.old_models import INPUT, expected_output, images, keras1_config, write
 
 YUV = "nvidia-66x200-yuv"
+KEPT = ROOT / "tests" / "rebuild" / "keras2"
 
 
 @pytest.fixture
@@ -65,6 +66,19 @@ def test_what_was_found_is_shown_before_the_declaration_is_asked_for(import_mode
     assert "x * 0.00784314 -1" in out
     assert f"--preprocess {YUV}" in complaint
     assert not (tmp_path / "model.h5").exists()
+
+
+def test_a_recurrent_model_is_told_the_presets_of_its_frames_and_imported(import_model, model_file, tmp_path):
+    old = KEPT / "lstm.keras"
+    _, out, complaint = import_model(old, "-o", tmp_path / "model.h5")
+    assert "its input: 3 x 66 x 200 x 3" in out
+    assert "TimeDistributed(Conv2D)" in out
+    for fits in (YUV, f"{YUV}-bgr"):
+        assert f"--preprocess {fits}" in out
+        assert f"--preprocess {fits}" in complaint
+    assert import_model(old, "-o", tmp_path / "model.h5", "--preprocess", YUV)[0] == 0
+    imported = model_file.load_model_file(tmp_path / "model.h5")
+    assert (imported.seq_length, imported.preprocessing) == (3, PRESETS[YUV])
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,12 @@ def too_small():
     return build_network(32, 40)
 
 
+def recurrent_without_windows(untrained_model):
+    from bcclone.network import build_network
+
+    return build_network(network="lstm")
+
+
 def look_at(make):
     def provoke(untrained_model):
         import keras
@@ -142,8 +148,11 @@ MESSAGES = [
              f"--preprocess {NAMED}")),
     Message("model_file.py", "…: does not say how its input is made of a frame; …; …", lambda: foreign(),
             ("old.h5: ", "takes rows, columns and channels 66, 200, 3", f"--preprocess {NAMED}")),
-    Message("network.py", "images of …x… are too small for the network: it needs 61 columns and, after the crop, 61 "
-            "rows; make the store with preprocess.py --size 128", too_small, ("40x32",)),
+    Message("network.py", "images of …x… are too small for the convolutions of …: these need … columns and, after the "
+            "crop, … rows; make the store with a larger preprocess.py --size…", too_small,
+            ("40x32", "cnn-64: these need 29 columns")),
+    Message("network.py", "--network … is trained on windows of frames; give a --seq-length of 2 or more",
+            recurrent_without_windows, ("--network lstm",)),
     Message("saliency.py", "cannot show what this network looks at: …", look_at(chain(("Flatten", {})))),
     Message("saliency.py", "it has no convolution (Conv2D) but …", look_at(chain(("Flatten", {}))), ("but Flatten",)),
     Message("saliency.py", "it is a … that does not say what it takes; expected a chain of layers",

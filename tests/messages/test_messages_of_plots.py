@@ -88,9 +88,6 @@ def history(text):
 MESSAGES = [
     Message("plots/subject.py", "there are no samples; name the store or the recordings that it was trained on",
             lambda untrained_model: drawn("crop", untrained_model)),
-    Message("plots/subject.py", "the network takes …, this picture shows single frames …",
-            lambda untrained_window_model: subject(untrained_window_model).refuse_windows(),
-            ("takes (None, 3, 128, 128, 3)", "(None, 128, 128, 3)")),
     Message("plots/subject.py", "…; and nothing is stored in its place", frame_that_is_gone,
             ("rec/2026_01_01_00_00_00_000.jpg: cannot be read: No such file",)),
     Message("plots/subject.py", "it is not there any more", frame_that_is_not_kept_in_rgb,

@@ -92,6 +92,14 @@ def from_other_images(untrained_model):
     return prepared(Path("data.h5"), untrained_model)
 
 
+def from_another_kind(untrained_model):
+    from bcclone.model_file import load_model_file, save_model
+
+    file = load_model_file(untrained_model)
+    save_model(Path("padded.h5"), file.model, file.preprocessing, {"settings": {"network": "cnn-padded"}})
+    return prepared(store(), Path("padded.h5"))
+
+
 def from_checkpoint(damage):
     def provoke(untrained_model):
         from bcclone.train.checkpoint import Checkpoints
@@ -176,6 +184,8 @@ MESSAGES = [
     Message("train/prepare.py", "… takes … frames at a time; train on from it with --seq-length …",
             lambda untrained_window_model: prepared(store(), untrained_window_model),
             ("windows.h5 takes 3 frames", "--seq-length 3")),
+    Message("train/prepare.py", "… is a network of another kind; train on from it with --network …", from_another_kind,
+            ("padded.h5 is", "--network cnn-padded")),
     Message("train/prepare.py", "… takes other images than … holds; make the store anew as the model wants them:\n  "
             "the model: …\n  the store: …", from_other_images,
             ("untrained.h5 takes", "data.h5 holds", "model: 320x160 -> 128x128 RGB", "store: 320x160 -> 64x64 RGB")),

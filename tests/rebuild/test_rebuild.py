@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.images import PRESETS
+from bcclone.rebuild import Refused
 from tests.conftest import shared
+from tests.rebuild import recurrent_models
 from tests.rebuild.old_models import (
     arrays,
     expected_output,
@@ -157,6 +160,80 @@ def test_windows_of_frames_keep_their_length(model_file, tmp_path):
     assert loaded.seq_length == 3
     window = np.random.default_rng(0).integers(0, 256, (2, 3, 66, 200, 3), dtype=np.uint8)
     assert (loaded.model(window).numpy() == made(window).numpy()).all()
+
+
+# ---- recurrent networks, which see a window frame by frame
+
+KERAS2 = Path(__file__).parent / "keras2"
+
+
+@pytest.fixture(scope="module")
+def keras3(untrained_model, tmp_path_factory):
+    """A folder of the same networks as the current Keras writes them."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("keras3")
+    names = [f"{name}{suffix}" for name in ("gru", "lstm", "simple_rnn") for suffix in (".h5", ".keras")]
+    recurrent_models.write_models(keras, folder, names)
+    return folder
+
+
+def check_outputs(model_file, folder, version):
+    expected = json.loads((folder / "outputs.json").read_text())
+    assert expected
+    for name, outputs in expected.items():
+        loaded = model_file.open_model(folder / name)
+        assert loaded.found.keras_version.startswith(version)
+        assert loaded.fitting == ("nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr")
+        np.testing.assert_allclose(loaded.found.model(recurrent_models.windows())[:, 0], outputs, atol=1e-5)
+
+
+def test_recurrent_models_that_keras_2_wrote_give_what_they_gave_there(model_file):
+    check_outputs(model_file, KERAS2, "2.15")
+
+
+def test_recurrent_models_that_keras_3_wrote_give_what_they_gave_there(model_file, keras3):
+    check_outputs(model_file, keras3, "3.")
+
+
+@pytest.mark.parametrize("name", recurrent_models.KEPT)
+def test_a_recurrent_model_of_others_drives_frame_by_frame(model_file, load, name, tmp_path):
+    from bcclone.policy import Policy
+
+    policy = Policy(load(KERAS2 / name, YUV))
+    assert policy.carries_states
+    frames = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
+    window = np.stack([PRESETS[YUV].apply(frames[number]) for number in (0, 0, 0)])[np.newaxis].astype("float32")
+    said = [policy.act(frame) for frame in frames]
+    assert said[0] == pytest.approx(float(policy.model(window)[0, 0]), abs=1e-5)
+    assert len(set(said)) == 4
+    model_file.save_model(tmp_path / "ours.h5", policy.model, policy.preprocessing, {})
+    assert [Policy(load(tmp_path / "ours.h5")).act(frames[0])] == said[:1]
+
+
+def test_layers_that_stand_over_time_become_one_network_of_a_frame(model_file):
+    found = model_file.open_model(KERAS2 / "gru.h5").found
+    assert [type(layer).__name__ for layer in found.model.layers] == ["TimeDistributed", "Dropout", "GRU", "Dense"]
+    assert [kind for _, kind, _ in found.layers[:2]] == ["TimeDistributed(Rescaling)", "TimeDistributed(Conv2D)"]
+
+
+def test_frames_that_are_no_windows_over_time_are_refused(rebuild):
+    inner = layer("Flatten", "flatten")
+    config = {"class_name": "Sequential", "config": [
+        layer("Dense", "dense", units=1, activation="linear", use_bias=True, batch_input_shape=[None, 66, 200, 3]),
+        layer("Flatten", "first"), layer("TimeDistributed", "each", layer=inner),
+    ]}  # fmt: skip
+    with pytest.raises(Refused, match="is applied to each frame of a window"):
+        rebuild(config, {})
+    config["config"][1:] = [
+        layer("Reshape", "many", target_shape=[200, 66, 1]), layer("TimeDistributed", "each", layer=inner),
+    ]  # fmt: skip
+    with pytest.raises(Refused, match="to 200 frames, expected at most 100"):
+        rebuild(config, {})
+    twice = layer("TimeDistributed", "outer", layer=layer("TimeDistributed", "each", layer=inner))
+    config["config"][2] = twice
+    with pytest.raises(Refused, match="within another TimeDistributed"):
+        rebuild(config, {})
 
 
 # ---- where channels stand and kernels lie

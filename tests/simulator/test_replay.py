@@ -55,13 +55,10 @@ class Constant:
     def __init__(self, steering=0.0):
         self.steering, self.calls, self.begun = steering, [], 0
 
-    def window_after(self, window, image):
-        self.begun += not window
-        return (image,)
-
-    def steer(self, windows):
-        self.calls.append(len(windows))
-        return np.full(len(windows), self.steering)
+    def steer(self, images, memories):
+        self.begun += memories.count(())
+        self.calls.append(len(images))
+        return np.full(len(images), self.steering), [(image,) for image in images]
 
 
 def straight():
@@ -187,9 +184,17 @@ def test_the_bonnet_stays_where_it_is(human):
 
 
 def test_each_ride_has_a_window_of_its_own(lap, untrained_window_model):
+    check_each_ride_alone(lap, untrained_window_model)
+
+
+def test_each_ride_has_a_recurrent_state_of_its_own(lap, untrained_recurrent_model):
+    check_each_ride_alone(lap, untrained_recurrent_model)
+
+
+def check_each_ride_alone(lap, model):
     from bcclone.policy import load_policy
 
-    policy, settings = load_policy(untrained_window_model), ReplaySettings(part=(0.3, 0.5), limits_m=(1.0, 3.0))
+    policy, settings = load_policy(model), ReplaySettings(part=(0.3, 0.5), limits_m=(1.0, 3.0))
     result = replay({"model": policy}, lap, settings)["model"]
     human = read_human(lap, settings.part)
     expected = [policy.act(read_frame(paths["center"])) for paths in human.images]
@@ -313,7 +318,7 @@ def test_windows_begin_anew_after_a_gap_whose_first_frame_is_missing_too(lap, tm
     Path(read_human(log).images[10]["center"]).unlink()
     policy = Constant(0.0)
     replay({"zero": policy}, log, ReplaySettings(limit_m=5.0, limits_m=()))
-    assert policy.begun == 4  # the ride and who looks on, twice
+    assert policy.begun == 3  # the ride and the one that looks on: together first, each for itself behind the gap
 
 
 @pytest.mark.parametrize(
@@ -358,7 +363,7 @@ def test_networks_steer_on_made_views_as_on_real_ones(legacy):
         for camera in ("left", "right"):
             made = views.view(seen, Pose(MOUNTS[camera][0]), views.prepare(seen.centre))
             real = views.prepare(read_frame(paths[camera]))
-            apart.append(np.ptp(policy.steer([(made,), (real,)])))
+            apart.append(np.ptp(policy.steer([made, real], [(), ()])[0]))
     assert np.mean(apart) < 0.05
 
 

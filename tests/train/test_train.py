@@ -519,3 +519,41 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
     assert json.loads(done.stdout)["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
     refused = train(simulated_store, tmp_path, "--seq-length", 2, "--epochs", 1, "--resume", code=1)
     assert "begun with other options" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_recurrent_network_is_trained_and_resumed_to_the_same_weights(simulated_store, tmp_path):
+    from bcclone.model_file import load_model_file
+    from bcclone.policy import load_policy
+
+    options = ("--network", "gru", "--seq-length", 3, "--epochs", 1, "--batch-size", 32)
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    done = train(simulated_store, tmp_path / "whole", *options)
+    killed_training(simulated_store, tmp_path / "killed", *options, "--checkpoint-steps", 3, after=6)
+    resumed = train(simulated_store, tmp_path / "killed", *options, "--resume")
+    assert "resuming" in resumed.stderr
+    one, other = weights(tmp_path / "whole" / "model.h5"), weights(tmp_path / "killed" / "model.h5")
+    assert one.keys() == other.keys()
+    assert all((one[name] == other[name]).all() for name in one)
+    assert json.loads(resumed.stdout)["val_loss"] == json.loads(done.stdout)["val_loss"]
+    file = load_model_file(tmp_path / "whole" / "model.h5")
+    assert file.training["settings"]["network"] == "gru"
+    assert load_policy(tmp_path / "whole" / "model.h5").carries_states
+    again = train(simulated_store, tmp_path, "--from", tmp_path / "whole" / "model.h5", "--seq-length", 3, code=1)
+    assert "--network gru" in again.stderr
+
+
+@pytest.mark.slow
+def test_windows_that_a_store_was_made_for_are_what_its_models_take(simulated_recording, tmp_path):
+    from bcclone.model_file import load_model_file
+
+    store, quick = tmp_path / "data.h5", ("--epochs", 1, "--batch-size", 32)
+    run_script("preprocess.py", simulated_recording, "-o", store, "--preprocess", "gray-80x120", "--seq-length", 20)
+    done = train(store, tmp_path, *quick)
+    assert "windows of 20 frames" in done.stderr
+    assert "too small for conv3; the network has those of cnn-64" in done.stderr
+    file = load_model_file(tmp_path / "model.h5")
+    assert file.model.input_shape == (None, 20, 80, 120, 3)
+    assert file.training["settings"]["seq_length"] == 20
+    assert "note: windows" not in train(store, tmp_path, *quick, "--seq-length", 1, "--force").stderr

@@ -89,6 +89,22 @@ def test_a_time_is_a_limit_beside_the_epochs_or_in_their_place():
         wanted("--epochs", 0).new()
 
 
+def test_windows_are_as_long_as_asked_for_then_as_the_store_says_then_as_the_network_needs():
+    assert wanted().new().seq_length == 1
+    assert wanted("--network", "gru").new().seq_length == 5
+    assert wanted("--network", "gru").new(stored_seq_length=3).seq_length == 3
+    assert wanted().new(stored_seq_length=20).seq_length == 20
+    assert wanted("--seq-length", 2).new(stored_seq_length=20).seq_length == 2
+
+
+def test_what_a_store_says_of_windows_does_not_change_a_run_that_is_resumed(tmp_path):
+    stored = TrainSettings(seq_length=4)
+    folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(stored, FeedSettings()))
+    assert wanted().resumed(folder).seq_length == 4
+    with pytest.raises(UserError, match="network"):
+        wanted("--network", "gru").resumed(folder)
+
+
 def test_of_a_resumed_run_only_the_limits_may_change(tmp_path):
     stored = TrainSettings(epochs=5, batch_size=8)
     folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(stored, FeedSettings()))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,28 +20,27 @@ from bcclone.simulator.replay.ride import Pose, Ride
 from bcclone.simulator.replay.settings import ReplaySettings
 from bcclone.simulator.replay.views import Views
 
-Window = tuple[Image, ...]
+Memory = tuple[npt.NDArray[Any], ...]  # what a policy keeps of a drive; () is one that has not begun
 
 
-class SteersWindows(Protocol):
-    """What turns windows of prepared images into steering: a Policy."""
+class SteersSeveral(Protocol):
+    """What steers several drives at once: a Policy."""
 
     @property
     def preprocessing(self) -> Preprocessing:
         """Return how its images are prepared."""
 
-    def window_after(self, window: Window, image: Image) -> Window:
-        """Return the window that follows on another once this image is the newest; an empty one begins anew.
+    def steer(
+        self, images: Sequence[Image], memories: Sequence[Memory]
+    ) -> tuple[npt.NDArray[np.float32], list[Memory]]:
+        """Return the steering of each drive, (drives,), -1 to 1, and what to keep of it.
 
-        image: prepared, uint8 (height, width, 3).
+        images: the newest prepared image of each, uint8 (height, width, 3); memories: what was kept of each before.
         """
-
-    def steer(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
-        """Return the steering, (windows,), -1 to 1, for each window."""
 
 
 def replay(
-    policies: Mapping[str, SteersWindows], recording: Path, settings: ReplaySettings | None = None
+    policies: Mapping[str, SteersSeveral], recording: Path, settings: ReplaySettings | None = None
 ) -> dict[str, ReplayResult]:
     """Let policies drive through a recording, its folder or its log; return what each came to, controls beside it.
 
@@ -70,12 +69,12 @@ class _Driver:
     steering: what it says there, row by row; NaN where there is no frame, and the rides go on as they steered before.
     """
 
-    def __init__(self, policy: SteersWindows, human: Human, settings: ReplaySettings) -> None:
+    def __init__(self, policy: SteersSeveral, human: Human, settings: ReplaySettings) -> None:
         self._policy, self._human, self._views = policy, human, Views(policy.preprocessing)
         self._limit_m = settings.limit_m
         self.rides = {limit: Ride(human, limit) for limit in settings.all_limits_m}
         self.steering: list[float] = []
-        self._windows: list[Window] = [()] * (len(self.rides) + 1)
+        self._memories: list[Memory] = [()] * (len(self.rides) + 1)
         self._said = [human.steering[0]] * (len(self.rides) + 1)
 
     def pass_row(self, seen: Seen) -> bool:
@@ -89,9 +88,9 @@ class _Driver:
         for number, (ride, steering) in enumerate(zip(self.rides.values(), said, strict=True)):
             ride.advance(steering)
             if ride.fresh:
-                self._windows[number] = ()
+                self._memories[number] = ()
         if self._human.ends[len(self.steering) - 1]:
-            self._windows[-1] = ()
+            self._memories[-1] = ()
         return True
 
     def result(self, controls: Mapping[str, ReplayResult]) -> ReplayResult:
@@ -102,12 +101,15 @@ class _Driver:
 
     def _look(self, seen: Seen, centre: Image) -> None:
         """Let each ride, and the one that looks on, see and say; those that have seen the same share one answer."""
+        poses = [*(ride.pose for ride in self.rides.values()), Pose()]
         images = {Pose(): centre}
-        for number, pose in enumerate([*(ride.pose for ride in self.rides.values()), Pose()]):
+        for pose in poses:
             if pose not in images:
                 images[pose] = self._views.view(seen, pose, centre)
-            self._windows[number] = self._policy.window_after(self._windows[number], images[pose])
-        keys = [tuple(map(id, window)) for window in self._windows]
-        distinct = dict(zip(keys, self._windows, strict=True))
-        answers = dict(zip(distinct, self._policy.steer(list(distinct.values())).tolist(), strict=True))
-        self._said = [answers[key] for key in keys]
+        given = [(images[pose], memory) for pose, memory in zip(poses, self._memories, strict=True)]
+        keys = [(id(image), *map(id, memory)) for image, memory in given]
+        distinct = dict(zip(keys, given, strict=True))
+        said, kept = self._policy.steer(*map(list, zip(*distinct.values(), strict=True)))
+        answers = dict(zip(distinct, zip(said.tolist(), kept, strict=True), strict=True))
+        self._said = [answers[key][0] for key in keys]
+        self._memories = [answers[key][1] for key in keys]
