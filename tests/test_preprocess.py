@@ -90,6 +90,32 @@ def test_several_recordings_and_patterns_go_into_one_store(recording, tmp_path):
     assert made["frames"] == 540  # the images of the two lie in different places
 
 
+def test_without_a_recording_named_what_is_here_is_taken_and_each_log_named_with_its_rows(recording, tmp_path):
+    (tmp_path / "recordings").mkdir()
+    recording.rename(tmp_path / "recordings" / "lake")
+    log = tmp_path / "recordings" / "lake" / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.unlink()
+    for name, part in (("run1.csv", lines[:70]), ("run2.csv", [*lines[70:], "garbage\n"])):
+        log.with_name(name).write_text("".join(part))
+    done = run_script("preprocess.py", "--json", cwd=tmp_path)
+    made = json.loads(done.stdout)
+    folder = Path("recordings", "lake")
+    read = [{"path": str(folder / f"run{run}.csv"), "rows": rows, "bad_rows": bad}
+            for run, rows, bad in ((1, 70, 0), (2, 50, 1))]  # fmt: skip
+    assert (made["logs"], made["recordings"], made["rows"], made["frames"]) == (read, 2, 120, 360)
+    assert f"taking {folder}" in done.stderr
+    assert "run1.csv: 70 rows" in done.stderr
+    assert len(json.loads(run_script("preprocess.py", "--check", "--json", cwd=tmp_path).stdout)) == 2
+    again = json.loads(run_script("preprocess.py", "--json", "--add", cwd=tmp_path).stdout)
+    assert again["logs"] == read
+
+
+def test_without_a_recording_named_or_here_it_says_what_to_do(tmp_path):
+    done = run_script("preprocess.py", cwd=tmp_path, code=2)
+    assert all(word in done.stderr for word in ("driving_log.csv", "./recordings/", "./data/", "simulate record"))
+
+
 def test_adding_keeps_what_the_store_holds(recording, tmp_path):
     lines = (recording / "driving_log.csv").read_text().splitlines(keepends=True)
     (recording / "first.csv").write_text("".join(lines[:70]))

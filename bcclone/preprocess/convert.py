@@ -1,7 +1,7 @@
 """Plan -> store: every distinct image decoded once on all cores, nothing half-written."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from bcclone.decode import decode_files
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.preprocess.plan import Plan, make_plan, refuse_many_skips
-from bcclone.preprocess.settings import Conversion, PreprocessSettings
+from bcclone.preprocess.settings import Conversion, LogRead, PreprocessSettings
 from bcclone.progress import Progress
 from bcclone.recording import CAMERAS, find_logs
 from bcclone.samples import NO_FRAME, SAMPLE, SampleSettings, SampleTable, assign_validation, sample_parts
@@ -25,17 +25,18 @@ _RECORDING_BYTES = 8192  # a long path and the rest
 _MOST_UTF8_BYTES = 4
 
 
-def convert(settings: PreprocessSettings) -> Conversion:
+def convert(settings: PreprocessSettings, on_log: Callable[[LogRead], None] = lambda log: None) -> Conversion:
     """Convert recordings into a store that takes its name only when it is complete.
 
-    Raises ForeignLog for a file that is no log, UserError for everything else that the user can mend.
+    on_log is called with each log that was read. Raises ForeignLog for a file that is no log, UserError for
+    everything else that the user can mend.
     """
     begun = time.monotonic()
     adding = settings.add and settings.output.exists()
     _check_output(settings, adding)
     with ExitStack() as stack:
         old = stack.enter_context(Store(settings.output)) if adding else None
-        plan = make_plan(settings.inputs, settings.samples.cameras, old)
+        plan = make_plan(settings.inputs, settings.samples.cameras, old, on_log)
         if old and plan.rows.empty:
             rows, frames, samples = row_frame(old.rows), len(old.frames), _Count.of(old.samples)
         else:
@@ -53,6 +54,7 @@ def convert(settings: PreprocessSettings) -> Conversion:
         notices=tuple(plan.notices),
         seconds=time.monotonic() - begun,
         output=settings.output,
+        logs=tuple(plan.logs_read),
     )
 
 
