@@ -40,6 +40,18 @@ def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_pa
         assert len(full_rows) > 80
 
 
+def test_a_random_split_with_earlier_frames_keeps_its_share_and_says_what_it_leaves_out(recording, tmp_path):
+    long = many_rows(recording, tmp_path / "long", 600)
+    options = (long, "-o", tmp_path / "data.h5", "--size", 16, "--previous", 4, "--split", "random", "--json")
+    done = run_script("preprocess.py", *options)
+    made = json.loads(done.stdout)
+    left = sum(made["samples"].values())
+    assert made["samples"]["validation"] / left == pytest.approx(0.2, abs=0.02)
+    assert left + made["torn"] == (600 * 5 - 10) * 6  # the first four rows have fewer frames before them
+    assert f"{made['torn']} of {left + made['torn']} samples are left out" in done.stderr
+    assert "--split blocks" in done.stderr
+
+
 def test_the_stored_frames_are_the_recorded_ones_resized(simulated_recording, simulated_store):
     with Store(simulated_store) as store:
         assert len(store.frames) == 360
@@ -305,7 +317,7 @@ def test_cameras_that_a_log_does_not_name_are_told(recording, tmp_path):
 
 def test_a_share_of_validation_that_blocks_cannot_give_is_told(simulated_recording, tmp_path):
     done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5")
-    assert "0 of 120 rows are for validation" in done.stderr
+    assert "0 of 720 samples are for validation" in done.stderr
     assert "smaller --block-seconds" in done.stderr
     done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5", "--force", "--block-seconds", 1)
     assert "validation" not in done.stderr

@@ -104,7 +104,7 @@ def _add_labels(shape: argparse._ArgumentGroup) -> None:
 
 def _add_split(parser: argparse.ArgumentParser) -> None:
     split = parser.add_argument_group("split into training and validation")
-    split.add_argument("--validation", type=float, help="share of the rows that training never sees (0.2)")
+    split.add_argument("--validation", type=float, help="share of the samples that training never sees (0.2)")
     split.add_argument("--block-seconds", type=float, help="length of the blocks of time that are kept together (10)")
     split.add_argument(
         "--split",
@@ -149,7 +149,8 @@ def _tell(made: "Conversion", as_json: bool) -> None:
         print_json({
             "recordings": made.recordings, "rows": made.rows, "episodes": made.episodes, "frames": made.frames,
             "logs": [asdict(log) for log in made.logs],
-            "samples": {"train": made.train, "validation": made.validation}, "skipped": len(made.skips),
+            "samples": {"train": made.train, "validation": made.validation}, "torn": made.torn,
+            "skipped": len(made.skips),
             "seconds": round(made.seconds, 3), "output": str(made.output),
         })  # fmt: skip
     else:

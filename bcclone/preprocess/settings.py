@@ -43,7 +43,10 @@ class LogRead:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion made; the counts are those of the whole store, logs are those read this time."""
+    """What a conversion made; the counts are those of the whole store, logs are those read this time.
+
+    torn: samples left out because the split puts their frame and their steering on different sides.
+    """
 
     recordings: int
     rows: int
@@ -56,3 +59,4 @@ class Conversion:
     seconds: float
     output: Path
     logs: tuple[LogRead, ...] = ()
+    torn: int = 0
