@@ -4,6 +4,7 @@ A sample is a frame and the steering that it calls for. Frames are stored once a
 a sample with the frames that the same camera took in the rows just before.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -90,7 +91,7 @@ class SampleSettings:
         if self.split == "blocks" or not pairs or not wanted:
             return wanted
         square, linear = pairs * (1 - 2 * wanted), 1 + 2 * wanted * pairs
-        root = (linear**2 + 4 * square * wanted * (1 + pairs)) ** 0.5
+        root = math.sqrt(linear**2 + 4 * square * wanted * (1 + pairs))
         return 2 * wanted * (1 + pairs) / (linear + root)
 
     @property
