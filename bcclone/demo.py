@@ -150,7 +150,12 @@ def _steps(settings: DemoSettings) -> list[Step]:
 
 
 def _step(name: str, makes: Path, *command: object, beside: tuple[Path, ...] = (), shown_only: bool = False) -> Step:
-    return Step(name, makes, tuple(map(str, command)), beside, shown_only)
+    return Step(name, makes, tuple(map(_word, command)), beside, shown_only)
+
+
+def _word(part: object) -> str:
+    """Return a part of a command as it is given; a path that begins with a dash would be taken for an option."""
+    return f"./{part}" if isinstance(part, Path) and str(part).startswith("-") else str(part)
 
 
 class _Notes:

@@ -13,7 +13,8 @@ _SECONDS_BETWEEN_LINES = 5.0
 class Progress:
     """Counts to `total` and shows count, rate and time left, with further figures behind them.
 
-    done: what was done before; clock: seconds.
+    The rate and the time left are measured from the first advance on: what is made ready before that says nothing of
+    the rest. done: what was done before; clock: seconds.
     """
 
     def __init__(
@@ -21,9 +22,9 @@ class Progress:
     ) -> None:
         self.label, self.total, self.unit = label, total, unit
         self.done: float = done
-        self._first = done
         self._clock = clock
-        self._begun = self._shown = clock()
+        self._start = self._begin = (clock(), float(done))  # when, and what was done by then; of all, of the rate
+        self._shown = self._start[0]
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():
             self._bar = tqdm(
@@ -37,11 +38,17 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
         elif kind is None:
+            self._begin = self._start
             self._print_line("")
 
     def advance(self, count: float, figures: str = "") -> None:
         """Count `count` more; `figures` is shown behind the rate."""
         self.done += count
+        if self._begin is self._start:
+            self._begin = self._clock(), self.done
+            self._shown = self._begin[0]
+            if self._bar is not None:
+                self._bar.unpause()
         if self._bar is not None:
             self._bar.set_postfix_str(figures, refresh=False)
             self._bar.update(count)
@@ -50,8 +57,8 @@ class Progress:
             self._print_line(figures)
 
     def _print_line(self, figures: str) -> None:
-        seconds = max(self._clock() - self._begun, 1e-9)
-        rate = (self.done - self._first) / seconds
-        left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
+        begun, done = self._begin
+        rate = (self.done - done) / max(self._clock() - begun, 1e-9)
+        left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and round(self.done) < self.total else ""
         line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{left}"
         print(f"{line}, {figures}" if figures else line, file=sys.stderr, flush=True)

@@ -4,6 +4,7 @@ A sample is a frame and the steering that it calls for. Frames are stored once a
 a sample with the frames that the same camera took in the rows just before.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -46,7 +47,7 @@ class SampleSettings:
     smoothed by; lead_seconds: how much later the steering is that a frame calls for; previous: how many earlier
     frames are paired with each steering; seq_length: how many consecutive frames a network is to be shown at a time,
     which model.py takes as its default; split: "blocks" of block_seconds of driving, or "random" rows;
-    validation: share of the rows that training never sees.
+    validation: share of the samples that training never sees.
     """
 
     cameras: tuple[str, ...] = CAMERAS
@@ -86,6 +87,21 @@ class SampleSettings:
             raise ValueError(f"seed {self.seed}, expected 0 or more")
 
     @property
+    def validation_rows(self) -> float:
+        """Return the share of the rows to keep for validation, so that `validation` is the share of the samples.
+
+        With the random split and earlier frames it is larger. A frame and a later steering make no sample unless their
+        rows are on one side; of a share q of single rows, q^2 of such pairs remain for validation and (1 - q)^2 for
+        training. So q solves (q + k q^2) / (1 + k q^2 + k (1 - q)^2) = validation, with k earlier frames.
+        """
+        wanted, pairs = self.validation, self.previous
+        if self.split == "blocks" or not pairs or not wanted:
+            return wanted
+        square, linear = pairs * (1 - 2 * wanted), 1 + 2 * wanted * pairs
+        root = math.sqrt(linear**2 + 4 * square * wanted * (1 + pairs))
+        return 2 * wanted * (1 + pairs) / (linear + root)
+
+    @property
     def corrections(self) -> Correction:
         """Return what is added to the steering where a camera or a car is aside of its line."""
         return Correction(self.correction, self.lookahead_seconds)
@@ -103,7 +119,7 @@ def assign_validation(
     """Return which rows are kept for validation, bool (rows,).
 
     `rows` has `time_ms`. Whole blocks of time are drawn until their share of the rows is as near as can be to
-    the one wanted; where there are two blocks or more, each side gets one. Blocks are those of the clock, so
+    settings.validation_rows; where there are two blocks or more, each side gets one. Blocks are those of the clock, so
     that rows which were copied, or recorded again into the same log, are on one side. `before` holds the rows
     that were split earlier (with `validation`); a block of theirs stays on its side.
     """
@@ -118,7 +134,7 @@ def assign_validation(
         total, kept = total + len(before), int(side.sum() + validation.sum())
     names, sizes = np.unique(undecided, return_counts=True)
     if settings.validation > 0:
-        wanted = settings.validation * total - kept
+        wanted = settings.validation_rows * total - kept
         drawn = _draw(sizes, wanted, np.random.default_rng(settings.seed), both_sides=before is None)
         validation[np.isin(blocks, names[drawn])] = True
     return validation
@@ -164,6 +180,17 @@ def sample_parts(rows: pd.DataFrame, settings: SampleSettings) -> Iterator[Sampl
         part = _expand(rows.iloc[first : start + _ROWS_PER_PART], settings)
         part["row"] += first
         yield part[part["row"] >= start]
+
+
+def torn_samples(rows: pd.DataFrame, settings: SampleSettings) -> int:
+    """Count the samples left out because the split puts an earlier frame and its later steering on different sides."""
+    episode, validation = rows["episode"].to_numpy(), rows["validation"].to_numpy(np.bool_)
+    torn = 0
+    for lag in range(1, min(settings.previous, len(rows) - 1) + 1):
+        apart = (episode[lag:] == episode[:-lag]) & (validation[lag:] != validation[:-lag])
+        for camera in settings.cameras:
+            torn += int((apart & (rows[f"frame_{camera}"].to_numpy()[:-lag] != NO_FRAME)).sum())
+    return torn * (1 + settings.flip)
 
 
 def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:

@@ -68,7 +68,9 @@ def test_the_whole_chain_on_real_recordings(tmp_path, names, rows, frames):
 
 @pytest.mark.long
 def test_the_simulators_measurements_are_reported():
-    done = subprocess.run(command("bench", "simulator", "--frames", 30, "--json"), capture_output=True, check=False)
+    done = subprocess.run(
+        command("bench", "simulator", "--frames", 30, "--check-bars", "--json"), capture_output=True, check=False
+    )
     measures = json.loads(done.stdout)["measures"]
     assert {measure["bar"] for measure in measures} >= {60, 25, 3, 10, 150}
     assert done.returncode == int(any(measure["reached"] is False for measure in measures))

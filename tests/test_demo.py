@@ -49,6 +49,14 @@ def test_the_demo_does_not_take_what_is_not_its_own(tmp_path):
     assert (tmp_path / "demo" / "forward" / "mine.txt").read_text() == "mine"
 
 
+def test_a_folder_whose_name_begins_with_a_dash_is_a_folder(tmp_path):
+    (tmp_path / "-x").mkdir()
+    (tmp_path / "-x" / "forward.mp4").write_text("mine")  # ends the demo at its second step
+    done = run_script("demo", "--folder=-x", "--record-laps", 0.08, cwd=tmp_path, code=1)
+    assert (tmp_path / "-x" / "forward" / "driving_log.csv").exists()
+    assert "forward.mp4 is there, but not from a demo" in done.stderr
+
+
 @pytest.mark.long
 def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
     done = subprocess.run(

@@ -41,6 +41,18 @@ def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_pa
         assert len(full_rows) > 80
 
 
+def test_a_random_split_with_earlier_frames_keeps_its_share_and_says_what_it_leaves_out(recording, tmp_path):
+    long = many_rows(recording, tmp_path / "long", 600)
+    options = (long, "-o", tmp_path / "data.h5", "--size", 16, "--previous", 4, "--split", "random", "--json")
+    done = run_script("preprocess.py", *options)
+    made = json.loads(done.stdout)
+    left = sum(made["samples"].values())
+    assert made["samples"]["validation"] / left == pytest.approx(0.2, abs=0.02)
+    assert left + made["torn"] == (600 * 5 - 10) * 6  # the first four rows have fewer frames before them
+    assert f"{made['torn']} of {left + made['torn']} samples are left out" in done.stderr
+    assert "--split blocks" in done.stderr
+
+
 def test_the_stored_frames_are_the_recorded_ones_resized(simulated_recording, simulated_store):
     with Store(simulated_store) as store:
         assert len(store.frames) == 360
@@ -89,6 +101,32 @@ def test_several_recordings_and_patterns_go_into_one_store(recording, tmp_path):
     made = convert(f"{tmp_path}/*/", "-o", tmp_path / "data.h5")
     assert (made["recordings"], made["rows"], made["episodes"]) == (2, 180, 2)
     assert made["frames"] == 540  # the images of the two lie in different places
+
+
+def test_without_a_recording_named_what_is_here_is_taken_and_each_log_named_with_its_rows(recording, tmp_path):
+    (tmp_path / "recordings").mkdir()
+    recording.rename(tmp_path / "recordings" / "lake")
+    log = tmp_path / "recordings" / "lake" / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.unlink()
+    for name, part in (("run1.csv", lines[:70]), ("run2.csv", [*lines[70:], "garbage\n"])):
+        log.with_name(name).write_text("".join(part))
+    done = run_script("preprocess.py", "--json", cwd=tmp_path)
+    made = json.loads(done.stdout)
+    folder = Path("recordings", "lake")
+    read = [{"path": str(folder / f"run{run}.csv"), "rows": rows, "bad_rows": bad}
+            for run, rows, bad in ((1, 70, 0), (2, 50, 1))]  # fmt: skip
+    assert (made["logs"], made["recordings"], made["rows"], made["frames"]) == (read, 2, 120, 360)
+    assert f"taking {folder}" in done.stderr
+    assert "run1.csv: 70 rows" in done.stderr
+    assert len(json.loads(run_script("preprocess.py", "--check", "--json", cwd=tmp_path).stdout)) == 2
+    again = json.loads(run_script("preprocess.py", "--json", "--add", cwd=tmp_path).stdout)
+    assert again["logs"] == read
+
+
+def test_without_a_recording_named_or_here_it_says_what_to_do(tmp_path):
+    done = run_script("preprocess.py", cwd=tmp_path, code=2)
+    assert all(word in done.stderr for word in ("driving_log.csv", "./recordings/", "./data/", "simulate record"))
 
 
 def test_adding_keeps_what_the_store_holds(recording, tmp_path):
@@ -280,7 +318,7 @@ def test_cameras_that_a_log_does_not_name_are_told(recording, tmp_path):
 
 def test_a_share_of_validation_that_blocks_cannot_give_is_told(simulated_recording, tmp_path):
     done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5")
-    assert "0 of 120 rows are for validation" in done.stderr
+    assert "0 of 720 samples are for validation" in done.stderr
     assert "smaller --block-seconds" in done.stderr
     done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5", "--force", "--block-seconds", 1)
     assert "validation" not in done.stderr

@@ -26,13 +26,27 @@ def test_elsewhere_it_is_plain_lines(capsys):
 
 
 def test_a_long_step_says_now_and_then_how_long_it_will_take(capsys):
-    seconds = iter(range(0, 100, 3))
-    with Progress("counting", 3, "things", clock=lambda: float(next(seconds))) as bar:
-        bar.advance(1, "figure 6")
+    now = 0.0
+    with Progress("counting", 40, "things", clock=lambda: now) as bar:
+        for number in range(1, 41):
+            now += 1
+            bar.advance(1, f"figure {number}")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "counting: 6/40 things, 1/s, 34 s left, figure 6"
+    assert len(lines) == 8
+    assert lines[-1] == "counting: 40/40 things, 1/s"
+
+
+def test_what_takes_time_before_the_first_step_says_nothing_of_the_time_left(capsys):
+    now = 0.0
+    with Progress("driving", 100, "m", clock=lambda: now) as bar:
+        now = 60.0  # a renderer is built
+        bar.advance(0.01)
         assert capsys.readouterr().err == ""
-        bar.advance(1, "figure 7")
-        assert capsys.readouterr().err == "counting: 2/3 things, 0/s, 6 s left, figure 7\n"
-        bar.advance(1)
+        for _ in range(6):
+            now += 1
+            bar.advance(5)
+        assert capsys.readouterr().err == "driving: 25/100 m, 5/s, 15 s left\n"
 
 
 def test_on_a_terminal_it_is_a_bar():

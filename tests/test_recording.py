@@ -3,13 +3,14 @@
 import json
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.recording import ForeignLog, ImageIndex, find_logs, read_log
+from bcclone.recording import ForeignLog, ImageIndex, default_inputs, find_log, find_logs, read_log
 from bcclone.recording.decimal_comma import resolve
 from bcclone.recording.plain import read_plain
 from bcclone.recording.row import RowError
@@ -304,10 +305,34 @@ def test_inputs_that_are_not_there_are_told(tmp_path):
     for name, told in [("none", "no such file"), ("*.none", "nothing matches"), (".", "no driving_log.csv")]:
         with pytest.raises(UserError, match=told):
             find_logs([str(tmp_path / name)])
-    for name in ("a.csv", "b.csv"):
+
+
+def test_a_folder_without_driving_log_stands_for_all_of_its_logs(tmp_path):
+    for name in ("run2.csv", "run1.csv", "trace.csv", "answers.csv"):
         (tmp_path / name).write_text("x")
-    with pytest.raises(UserError, match="name the one that is meant"):
-        find_logs([str(tmp_path)])
+    assert find_logs([str(tmp_path)]) == [tmp_path / "run1.csv", tmp_path / "run2.csv"]
+    with pytest.raises(UserError, match=r"2 recordings, expected one.*run1\.csv"):
+        find_log(str(tmp_path))
+    log = write(tmp_path, log_lines())
+    assert find_logs([str(tmp_path)]) == [log]
+
+
+def test_where_nothing_is_named_what_is_here_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.csv").write_text("x")  # any CSV file of the current folder may be anything
+    with pytest.raises(UserError, match="no RECORDING named") as nothing:
+        default_inputs()
+    assert nothing.value.exit_code == 2
+    (tmp_path / "data" / "IMG").mkdir(parents=True)
+    write(tmp_path / "data", log_lines())
+    assert default_inputs() == ["data"]
+    for name in ("b", "a", ".cache", "empty"):
+        (tmp_path / "recordings" / name).mkdir(parents=True)
+    for name in ("b", "a", ".cache"):
+        write(tmp_path / "recordings" / name, log_lines())
+    assert default_inputs() == [str(Path("recordings", name)) for name in ("a", "b")]
+    write(tmp_path, log_lines())
+    assert default_inputs() == ["driving_log.csv"]
 
 
 def test_reading_survives_any_damage(tmp_path):

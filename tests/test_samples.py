@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bcclone import samples as samples_module
 from bcclone.labels import steering_labels
-from bcclone.samples import MAX_PREVIOUS, SampleSettings, assign_validation, sample_parts, windows
+from bcclone.samples import MAX_PREVIOUS, SampleSettings, assign_validation, sample_parts, torn_samples, windows
 
 
 def make_rows(count, episodes=1, interval_ms=100, cameras=3):
@@ -256,6 +256,34 @@ def test_an_added_block_that_brings_the_share_no_nearer_is_trained_on():
 
 def test_the_random_split_keeps_the_share_of_rows():
     assert assign_validation(make_rows(1000), SampleSettings(split="random")).sum() == 200
+
+
+@pytest.mark.parametrize("validation", [0.05, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("previous", [1, 4, 20])
+def test_the_random_split_keeps_the_share_of_the_samples_that_remain(previous, validation):
+    wanted = SampleSettings(split="random", previous=previous, validation=validation, flip=False, cameras=("center",))
+    rows = make_rows(5000)
+    rows["validation"] = assign_validation(rows, wanted)
+    samples = build_samples(rows, wanted)
+    assert samples["validation"].mean() == pytest.approx(validation, abs=0.02)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    count=st.integers(1, 120),
+    episodes=st.integers(1, 3),
+    previous=st.integers(0, 6),
+    split=st.sampled_from(["blocks", "random"]),
+    missing=st.integers(0, 119),
+    flip=st.booleans(),
+)
+def test_what_the_split_tears_apart_is_counted(count, episodes, previous, split, missing, flip):
+    rows = make_rows(count, episodes)
+    rows.loc[missing % count, "frame_left"] = -1
+    wanted = SampleSettings(previous=previous, split=split, block_seconds=1.5, flip=flip)
+    unsplit = len(build_samples(rows, wanted))
+    rows["validation"] = assign_validation(rows, wanted)
+    assert torn_samples(rows, wanted) == unsplit - len(build_samples(rows, wanted))
 
 
 def test_the_random_split_draws_each_millisecond_as_blocks_of_no_length_do():

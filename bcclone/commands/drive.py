@@ -1,6 +1,7 @@
 """Let a trained model drive the car in the simulator, which connects to port 4567 in its autonomous mode.
 
-With RUN, the frames and what was answered to them are recorded into that folder.
+With RUN, the frames and what was answered to them are recorded into that folder. Without it the car drives all the same
+and nothing is recorded, until "Record" on the page begins a folder run-DATE_TIME in the current folder.
 """
 
 import argparse
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     policy = load_policy(arguments.model, arguments.preprocess)
     say(f"{arguments.model}: frames are prepared as {policy.preprocessing.describe()}")
+    if not arguments.run_folder:
+        say(f"nothing is recorded; name a folder to record into: python drive.py {arguments.model} run1")
     if not is_this_machine(settings.host):
         say(f"warning: {settings.host} lets every machine in that knows the token; it is sent unencrypted")
     with (

@@ -97,7 +97,8 @@ def _tell(arguments: argparse.Namespace, folder: RunFolder, result: dict[str, An
         val_loss = "none" if result["val_loss"] is None else f"{result['val_loss']:.4f}"
         print(
             f"{result['model']}: epoch {result['epoch']} of {result['epochs']}, val_loss {val_loss}, "
-            f"{result['samples_per_second']:.0f} samples/s; the run is in {folder.path}\n"
+            f"{result['samples']['train']} training and {result['samples']['validation']} validation samples, "
+            f"{result['seconds']:.1f} s, {result['samples_per_second']:.0f} samples/s; the run is in {folder.path}\n"
             f"next: python drive.py {arguments.output} run1"
         )
 
@@ -108,13 +109,14 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
 
     device = load_tensorflow(gpu_memory=run.upkeep.gpu_memory)
     from bcclone.train.loop import Training
-    from bcclone.train.prepare import prepare, with_augmentation_place
+    from bcclone.train.prepare import layer_table, prepare, with_augmentation_place
 
     plan = replace(run.plan, settings=with_augmentation_place(run.plan.settings))
     run = replace(run, plan=plan)
     trainer = prepare(data, plan.settings, plan.start)
     if not plan.start:
         _note_convolutions(data, plan.settings)
+    say(layer_table(trainer.model))
     if run.folder:
         folder = run.folder
         say(f"resuming {folder.path} on {device}, feed {plan.feed.feed}")

@@ -1,10 +1,11 @@
 """Turn recordings of the simulator into one HDF5 store.
 
-RECORDING is a folder with a driving_log.csv, a CSV file, or a pattern such as 'recordings/*/'.
+RECORDING is a folder with a driving_log.csv or other CSV logs, a CSV file, or a pattern such as 'recordings/*/'.
+Without one, it takes driving_log.csv of the current folder, or else the recordings in ./recordings/ or ./data/.
 """
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; those that shape samples default to None, so that --add can take the store's."""
     parser.add_argument(
-        "recordings", nargs="+", metavar="RECORDING", help="folder with a driving_log.csv, CSV file, or pattern"
+        "recordings",
+        nargs="*",
+        metavar="RECORDING",
+        help="folder with a driving_log.csv or other CSV logs, CSV file, or pattern "
+        "(driving_log.csv, or else the recordings in ./recordings/ or ./data/)",
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("data.h5"), help="the store to write (data.h5)")
     _add_samples(parser)
@@ -41,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert or check; return the exit code."""
-    return _check(arguments) if arguments.check else _convert(arguments)
+    inputs = tuple(arguments.recordings) or _found_here()
+    return _check(arguments, inputs) if arguments.check else _convert(arguments, inputs)
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
@@ -104,7 +110,7 @@ def _add_labels(shape: argparse._ArgumentGroup) -> None:
 
 def _add_split(parser: argparse.ArgumentParser) -> None:
     split = parser.add_argument_group("split into training and validation")
-    split.add_argument("--validation", type=float, help="share of the rows that training never sees (0.2)")
+    split.add_argument("--validation", type=float, help="share of the samples that training never sees (0.2)")
     split.add_argument("--block-seconds", type=float, help="length of the blocks of time that are kept together (10)")
     split.add_argument(
         "--split",
@@ -114,12 +120,21 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
     split.add_argument("--seed", type=int, help="seed of the split (0)")
 
 
-def _convert(arguments: argparse.Namespace) -> int:
+def _found_here() -> tuple[str, ...]:
+    """Return the recordings that are here, and say which; raises UserError without any."""
+    from bcclone.recording import default_inputs
+
+    found = default_inputs()
+    say(f"no RECORDING named; taking {', '.join(found)}")
+    return tuple(found)
+
+
+def _convert(arguments: argparse.Namespace, inputs: tuple[str, ...]) -> int:
     from bcclone.preprocess import PreprocessSettings, convert
 
     preprocessing, samples = _shape(arguments)
     settings = PreprocessSettings(
-        tuple(arguments.recordings),
+        inputs,
         arguments.output,
         preprocessing,
         samples,
@@ -127,7 +142,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         add=arguments.add,
         allow_skips=arguments.allow_skips,
     )
-    _tell(convert(settings), arguments.json)
+    _tell(convert(settings, lambda log: say(f"read {log}")), arguments.json)
     return 0
 
 
@@ -139,7 +154,9 @@ def _tell(made: "Conversion", as_json: bool) -> None:
     if as_json:
         print_json({
             "recordings": made.recordings, "rows": made.rows, "episodes": made.episodes, "frames": made.frames,
-            "samples": {"train": made.train, "validation": made.validation}, "skipped": len(made.skips),
+            "logs": [asdict(log) for log in made.logs],
+            "samples": {"train": made.train, "validation": made.validation}, "torn": made.torn,
+            "skipped": len(made.skips),
             "seconds": round(made.seconds, 3), "output": str(made.output),
         })  # fmt: skip
     else:
@@ -151,10 +168,10 @@ def _tell(made: "Conversion", as_json: bool) -> None:
         )
 
 
-def _check(arguments: argparse.Namespace) -> int:
+def _check(arguments: argparse.Namespace, inputs: tuple[str, ...]) -> int:
     from bcclone.check import check
 
-    reports = check(arguments.recordings)
+    reports = check(inputs)
     if arguments.json:
         print_json([report.as_json() for report in reports])
     else:

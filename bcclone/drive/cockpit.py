@@ -54,7 +54,9 @@ def open_cockpit(
             monitor.decided(decision)
 
         controller = SpeedController(settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners)
-        seat = DriverSeat(Driver(policy, controller, on_decision), monitor.driven_by_hand, monitor.warn)
+        seat = DriverSeat(
+            Driver(policy, controller, on_decision), monitor.driven_by_hand, monitor.warn, monitor.car_changed
+        )
         viewer = stack.enter_context(_make_viewer(policy, monitor))
         yield Cockpit(seat, monitor, recording, viewer, policy.preprocessing.describe(), _region(policy))
 

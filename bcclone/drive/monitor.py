@@ -63,6 +63,7 @@ class Monitor:
         self._telemetry: Telemetry | None = None
         self._history: deque[Moment] = deque()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
+        self._latency: float | None = None  # of the last answer to the car that drives
         self._answers: deque[float] = deque(maxlen=1000)
         self._warnings: dict[str, Warned] = {}
         self._percentiles: tuple[float | None, float | None] = (None, None)
@@ -78,7 +79,7 @@ class Monitor:
 
     @property
     def jpeg(self) -> tuple[int, bytes]:
-        """Return the number of the last frame, from 1, and the frame; 0 and b"" before the first."""
+        """Return the number of the last frame, from 1, and the frame; b"" for none of the car that drives."""
         with self._lock:
             return self.frames, self._telemetry.jpeg if self._telemetry else b""
 
@@ -97,6 +98,13 @@ class Monitor:
             if telemetry is not None:
                 self._saw(telemetry)
 
+    def car_changed(self) -> None:
+        """Show nothing of the car that drove until now: it has left, or another one drives."""
+        with self._lock:
+            self._decision = self._telemetry = self._latency = None
+            self.key_held = False
+            self._answers.clear()
+
     def answered(self, seconds: float) -> None:
         """Take note of how long an answer took, from the whole message to the whole answer."""
         milliseconds = seconds * 1000
@@ -105,6 +113,8 @@ class Monitor:
             if self.first_answer_seconds is None:
                 self.first_answer_seconds = round(self.seconds, 2)
             self._latencies.append(milliseconds)
+            if self._telemetry is not None:  # the car may have left meanwhile
+                self._latency = milliseconds
             self._answers.append(self.seconds)
             self._remember(milliseconds)
         if 0 < self.max_latency_ms < milliseconds:
@@ -120,7 +130,7 @@ class Monitor:
                 del self._warnings[next(iter(self._warnings))]
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures of now, ready for JSON."""
+        """Return the figures of now, ready for JSON; those of a car are None while there is none."""
         with self._lock:
             telemetry, decision = self._telemetry, self._decision
             p50, p99 = self._latency_percentiles()
@@ -136,7 +146,7 @@ class Monitor:
                 "throttle": decision.control.throttle if decision else None,
                 "target_speed_mph": decision.set_speed_mph if decision else None,
                 "latency_ms": {
-                    "last": round(self._latencies[-1], 2) if self._latencies else None,
+                    "last": None if self._latency is None else round(self._latency, 2),
                     "p50": p50,
                     "p99": p99,
                     "slow": self.slow,

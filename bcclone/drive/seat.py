@@ -44,7 +44,8 @@ class DriverSeat:
 
     autonomous: False hands the car over to the person at the simulator. on_manual is called with what the driver
     reports meanwhile; with None while a driving key is held, when it reports nothing. on_fault is called with why a
-    telemetry cannot be read; it is answered with `manual`, which leaves the controls as they are.
+    telemetry cannot be read; it is answered with `manual`, which leaves the controls as they are. on_change is called
+    when another connection drives, or none any more.
     """
 
     def __init__(
@@ -52,10 +53,11 @@ class DriverSeat:
         driver: Driver,
         on_manual: Callable[[Telemetry | None], None] = lambda telemetry: None,
         on_fault: Callable[[str], None] = lambda fault: None,
+        on_change: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.driver = driver
-        self._on_manual, self._on_fault, self._clock = on_manual, on_fault, clock
+        self._on_manual, self._on_fault, self._on_change, self._clock = on_manual, on_fault, on_change, clock
         self._order: list[str] = []  # the last one drives
         self._to_tell: dict[str, float] = {}  # connections that lost the seat, and when they are told unasked
         self._lock = threading.Lock()
@@ -153,6 +155,7 @@ class DriverSeat:
 
     def _change(self) -> None:
         self.driver.forget()
+        self._on_change()
         self._released = False
         self._to_tell.pop(self.sid or "", None)
         self._heard, self._woken = self._clock(), 0

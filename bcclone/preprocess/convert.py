@@ -1,7 +1,7 @@
 """Plan -> store: every distinct image decoded once on all cores, nothing half-written."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,34 +14,37 @@ from bcclone.decode import decode_files
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.preprocess.plan import Plan, make_plan, refuse_many_skips
-from bcclone.preprocess.settings import Conversion, PreprocessSettings
+from bcclone.preprocess.settings import Conversion, LogRead, PreprocessSettings
 from bcclone.progress import Progress
 from bcclone.recording import CAMERAS, find_logs
-from bcclone.samples import NO_FRAME, SAMPLE, SampleSettings, SampleTable, assign_validation, sample_parts
+from bcclone.samples import NO_FRAME, SAMPLE, SampleSettings, SampleTable, assign_validation, sample_parts, torn_samples
 from bcclone.store import Store, StoreWriter, root_attributes, row_frame, row_table
 
 _ROW_BYTES = 150  # a row's numbers, and what HDF5 keeps for its further columns
 _RECORDING_BYTES = 8192  # a long path and the rest
 _MOST_UTF8_BYTES = 4
+_TOLD_TORN = 0.05  # of the samples
 
 
-def convert(settings: PreprocessSettings) -> Conversion:
+def convert(settings: PreprocessSettings, on_log: Callable[[LogRead], None] = lambda log: None) -> Conversion:
     """Convert recordings into a store that takes its name only when it is complete.
 
-    Raises ForeignLog for a file that is no log, UserError for everything else that the user can mend.
+    on_log is called with each log that was read. Raises ForeignLog for a file that is no log, UserError for
+    everything else that the user can mend.
     """
     begun = time.monotonic()
     adding = settings.add and settings.output.exists()
     _check_output(settings, adding)
     with ExitStack() as stack:
         old = stack.enter_context(Store(settings.output)) if adding else None
-        plan = make_plan(settings.inputs, settings.samples.cameras, old)
+        plan = make_plan(settings.inputs, settings.samples.cameras, old, on_log)
         if old and plan.rows.empty:
             rows, frames, samples = row_frame(old.rows), len(old.frames), _Count.of(old.samples)
         else:
             temporary = stack.enter_context(atomic.replacing(settings.output))
             rows, frames, samples = _write_store(temporary, settings, plan, old)
-    plan.notices.extend(_off_share(rows, settings.samples))
+    torn = torn_samples(rows, settings.samples)
+    plan.notices.extend([*_off_share(samples, settings.samples), *_torn(samples, torn, settings.samples)])
     return Conversion(
         recordings=rows["recording"].nunique(),
         rows=len(rows),
@@ -53,17 +56,32 @@ def convert(settings: PreprocessSettings) -> Conversion:
         notices=tuple(plan.notices),
         seconds=time.monotonic() - begun,
         output=settings.output,
+        logs=tuple(plan.logs_read),
+        torn=torn,
     )
 
 
-def _off_share(rows: pd.DataFrame, settings: SampleSettings) -> list[str]:
-    """Return a notice when the rows kept for validation are less than half, or more than twice, what was asked."""
-    kept = int(rows["validation"].sum())
-    if settings.validation * len(rows) / 2 <= kept <= 2 * settings.validation * len(rows):
+def _off_share(samples: "_Count", settings: SampleSettings) -> list[str]:
+    """Return a notice when the samples for validation are less than half, or more than twice, what was asked."""
+    total = samples.train + samples.validation
+    if settings.validation * total / 2 <= samples.validation <= 2 * settings.validation * total:
         return []
     return [
-        f"{kept} of {len(rows)} rows are for validation, where {settings.validation:.0%} were asked; the driving comes "
-        f"in too few blocks of {settings.block_seconds:g} s: record more, or choose a smaller --block-seconds"
+        f"{samples.validation} of {total} samples are for validation, where {settings.validation:.0%} were asked; the "
+        f"driving comes in too few blocks of {settings.block_seconds:g} s: record more, or choose a "
+        "smaller --block-seconds"
+    ]
+
+
+def _torn(samples: "_Count", torn: int, settings: SampleSettings) -> list[str]:
+    """Return a notice when the split costs so many samples that one would wonder."""
+    total = samples.train + samples.validation + torn
+    if torn <= _TOLD_TORN * total:
+        return []
+    instead = "--split blocks" if settings.split == "random" else "a longer --block-seconds"
+    return [
+        f"{torn} of {total} samples are left out: the split puts their frame on one side and their steering, up to "
+        f"{settings.previous} rows later, on the other; {instead} leaves out fewer"
     ]
 
 

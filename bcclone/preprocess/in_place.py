@@ -1,6 +1,7 @@
 """Recordings -> samples whose images stay in their files, as a store made by default would hold them."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,19 +10,23 @@ import numpy as np
 from bcclone.file_samples import FileSamples
 from bcclone.images import Preprocessing
 from bcclone.preprocess.plan import Plan, make_plan, refuse_many_skips
+from bcclone.preprocess.settings import LogRead
 from bcclone.samples import SAMPLE, SampleSettings, assign_validation, sample_parts
 from bcclone.store import row_table
 
 
 def open_in_place(
-    inputs: tuple[str, ...], preprocessing: Preprocessing, settings: SampleSettings
+    inputs: tuple[str, ...],
+    preprocessing: Preprocessing,
+    settings: SampleSettings,
+    on_log: Callable[[LogRead], None] = lambda log: None,
 ) -> tuple[FileSamples, Plan]:
     """Return the samples, and the plan with its notices and what is left out.
 
-    No image is opened: one that is damaged shows when it is its turn. Raises UserError, and ForeignLog for a file
-    that is no log.
+    on_log is called with each log that was read. No image is opened: one that is damaged shows when it is its turn.
+    Raises UserError, and ForeignLog for a file that is no log.
     """
-    plan = make_plan(inputs, settings.cameras, None)
+    plan = make_plan(inputs, settings.cameras, None, on_log)
     refuse_many_skips(plan, allowed=False)
     plan.rows["validation"] = assign_validation(plan.rows, settings)
     samples = np.concatenate([np.zeros(0, SAMPLE), *sample_parts(plan.rows, settings)])

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bcclone.errors import UserError
-from bcclone.preprocess.settings import Skip
+from bcclone.preprocess.settings import LogRead, Skip
 from bcclone.recording import CAMERAS, ImageIndex, Log, find_logs, read_log
 from bcclone.samples import NO_FRAME
 from bcclone.store import Store
@@ -68,12 +68,13 @@ class Plan:
     """What is to be done.
 
     rows: those to be stored, with `recording`, `episode` and, for each camera, `frame_CAMERA`: which of `files`
-    is its image, or NO_FRAME; logs: the path of each recording's log; rows_read and images_named count the bad
-    ones too.
+    is its image, or NO_FRAME; logs: the path of each recording's log; logs_read: all logs, those without a new row
+    too; rows_read and images_named count the bad ones too.
     """
 
     rows: pd.DataFrame
     logs: list[str] = field(default_factory=list)
+    logs_read: list[LogRead] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     files: ImageFiles = field(default_factory=ImageFiles)
     skips: list[Skip] = field(default_factory=list)
@@ -92,16 +93,24 @@ class Plan:
         self.skips.append(Skip(log, int(row["line"]), f"image {name} cannot be used: {reason}"))
 
 
-def make_plan(inputs: tuple[str, ...], cameras: tuple[str, ...], old: Store | None) -> Plan:
+def make_plan(
+    inputs: tuple[str, ...],
+    cameras: tuple[str, ...],
+    old: Store | None,
+    on_log: Callable[[LogRead], None] = lambda log: None,
+) -> Plan:
     """Read the logs and number recordings, episodes and images, on from those of the store that is added to.
 
-    Raises ForeignLog for a file that is no log. The plan has no rows when all of them are in the store.
+    on_log is called with each log that was read. Raises ForeignLog for a file that is no log. The plan has no rows
+    when all of them are in the store.
     """
     plan = Plan(pd.DataFrame())
     recording, episode = len(old.recordings) if old else 0, int(old.rows["episode"].max()) + 1 if old else 0
     tables = []
     for path in find_logs(inputs):
         log = read_log(path)
+        plan.logs_read.append(LogRead(str(path), len(log.rows), len(log.bad_rows)))
+        on_log(plan.logs_read[-1])
         index = ImageIndex(path)
         folders = plan.files.open_folders(index.folders)
         rows = _new_rows(plan, log, index, folders, old)

@@ -30,8 +30,23 @@ class Skip:
 
 
 @dataclass(frozen=True)
+class LogRead:
+    """A log that was read. rows: those that can be used, repeated ones too; bad_rows: those that cannot."""
+
+    path: str
+    rows: int
+    bad_rows: int
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.rows} rows" + (f", and {self.bad_rows} bad ones" if self.bad_rows else "")
+
+
+@dataclass(frozen=True)
 class Conversion:
-    """What a conversion made; the counts are those of the whole store."""
+    """What a conversion made; the counts are those of the whole store, logs are those read this time.
+
+    torn: samples left out because the split puts their frame and their steering on different sides.
+    """
 
     recordings: int
     rows: int
@@ -43,3 +58,5 @@ class Conversion:
     notices: tuple[str, ...]
     seconds: float
     output: Path
+    logs: tuple[LogRead, ...] = ()
+    torn: int = 0

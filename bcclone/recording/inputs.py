@@ -5,26 +5,47 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bcclone.errors import UserError
+from bcclone.recording.beside import ANSWERS, TRACE
 
 LOG_NAME = "driving_log.csv"
+_DEFAULT_FOLDERS = ("recordings", "data")
+_NO_LOGS = {ANSWERS.name, TRACE.name}
 
 
 def find_logs(inputs: Sequence[str]) -> list[Path]:
-    """Return the log of each folder, CSV file or pattern, each once, in the order given.
+    """Return the logs of each folder, CSV file or pattern, each once, in the order given.
 
-    Patterns are expanded here too, since not every shell does it. Raises UserError for what is not there,
-    for a folder without a log, and for one with several of which none is driving_log.csv.
+    A folder without a driving_log.csv stands for all of its CSV files. Patterns are expanded here too, since not every
+    shell does it. Raises UserError for what is not there, and for a folder without a log.
     """
     if not inputs:
         raise UserError("no recording named; give folders, CSV files or a pattern such as 'recordings/*/'")
     logs: dict[Path, Path] = {}
     for name in inputs:
         for path in _expand(name):
-            log = _log_in_folder(path) if path.is_dir() else path
-            if not log.is_file():
-                raise UserError(f"{log}: neither a folder nor a file; name a folder with a {LOG_NAME}, or a CSV file")
-            logs.setdefault(log.resolve(), log)
+            for log in _logs_named(path):
+                logs.setdefault(log.resolve(), log)
     return list(logs.values())
+
+
+def default_inputs() -> list[str]:
+    """Return the recordings to read where none is named.
+
+    driving_log.csv of the current folder, else what ./recordings/ holds, else what ./data/ holds: logs, and folders
+    with logs. Raises UserError when there are none.
+    """
+    if Path(LOG_NAME).is_file():
+        return [LOG_NAME]
+    for outer in filter(Path.is_dir, map(Path, _DEFAULT_FOLDERS)):
+        inner = sorted(path for path in outer.iterdir() if path.is_dir() and not path.name.startswith("."))
+        if found := [str(folder) for folder in (outer, *inner) if _logs_in_folder(folder)]:
+            return found
+    raise UserError(
+        f"no RECORDING named, and there is neither a {LOG_NAME} in this folder nor a recording in ./recordings/ or "
+        "./data/; name a folder that the simulator recorded into, or record one: "
+        "bcclone simulate record recordings/lake",
+        exit_code=2,
+    )
 
 
 def find_log(name: str) -> Path:
@@ -46,16 +67,21 @@ def _expand(name: str) -> list[Path]:
     return found
 
 
-def _log_in_folder(folder: Path) -> Path:
+def _logs_named(path: Path) -> list[Path]:
+    if not path.is_dir():
+        if not path.is_file():
+            raise UserError(f"{path}: neither a folder nor a file; name a folder with a {LOG_NAME}, or a CSV file")
+        return [path]
+    if logs := _logs_in_folder(path):
+        return logs
+    inner = sorted(path.glob(f"*/{LOG_NAME}"))
+    hint = f"did you mean '{path}/*/'?" if inner else "name one that the simulator recorded into"
+    raise UserError(f"{path}: no {LOG_NAME} in this folder; {hint}")
+
+
+def _logs_in_folder(folder: Path) -> list[Path]:
+    """Return driving_log.csv, or else all CSV files but the tables that lie beside a log; none where there is none."""
     for candidate in (folder / LOG_NAME, folder / "IMG" / LOG_NAME):
         if candidate.is_file():
-            return candidate
-    tables = sorted(folder.glob("*.csv"))
-    if len(tables) == 1:
-        return tables[0]
-    if tables:
-        names = ", ".join(table.name for table in tables[:5])
-        raise UserError(f"{folder}: several logs and none is {LOG_NAME}: {names}; name the one that is meant")
-    inner = sorted(folder.glob(f"*/{LOG_NAME}"))
-    hint = f"did you mean '{folder}/*/'?" if inner else "name one that the simulator recorded into"
-    raise UserError(f"{folder}: no {LOG_NAME} in this folder; {hint}")
+            return [candidate]
+    return sorted(table for table in folder.glob("*.csv") if table.is_file() and table.name not in _NO_LOGS)

@@ -69,7 +69,11 @@ def train(training: Training) -> Trained:
         keeper = Keeper(training.trainer, training.folder, training.upkeep, training.notify)
         with Interrupts().heard() as interrupts:
             ended = _Course(training, keeper, (feed, validation), opened, interrupts).run()
-    result = result_of(keeper.progress, settings.keep) | {"feed": training.feed.feed, "ended": ended}
+    result = result_of(keeper.progress, settings.keep) | {
+        "samples": {"train": len(feed), "validation": len(validation)},
+        "feed": training.feed.feed,
+        "ended": ended,
+    }
     return Trained(result, keeper.model, keeper.progress.history)
 
 

@@ -109,3 +109,21 @@ def _strategy(wanted: int) -> tf.distribute.Strategy | None:
         raise UserError(f"--gpus {wanted}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full")
     count = wanted or len(gpus)
     return tf.distribute.MirroredStrategy(gpus[:count]) if count > 1 else None
+
+
+def layer_table(model: keras.Model) -> str:
+    """Return the network's layers with their output shapes and numbers of parameters, a line each."""
+    rows = [("layer", "type", "output", "parameters")]
+    rows.append((model.inputs[0].name, "Input", _shape(model.input_shape), ""))
+    for layer in model.layers:
+        if not isinstance(layer, keras.layers.InputLayer):
+            kind, parameters = type(layer).__name__, layer.count_params()
+            rows.append((layer.name, kind, _shape(layer.output.shape), f"{parameters:,}" if parameters else ""))
+    rows.append(("total", "", "", f"{model.count_params():,}"))
+    return "\n".join(
+        f"{name:<20}{kind:<20}{shape:<18}{parameters:>11}".rstrip() for name, kind, shape, parameters in rows
+    )
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return " x ".join(map(str, shape[1:]))

@@ -81,10 +81,10 @@ def _seconds(frames: Frames, trace: Mapping[str, TracePoint]) -> Seconds:
 
 def _read_log(frames: Frames) -> tuple[dict[str, dict[str, float]], tuple[str, ...]]:
     """Return what the log says by the name of the centre image, and a note where it does not say it."""
-    from bcclone.recording import find_logs, read_log
+    from bcclone.recording import find_log, read_log
 
     try:
-        log = read_log(find_logs([str(frames.folder)])[0])
+        log = read_log(find_log(str(frames.folder)))
     except UserError as error:
         return {}, (f"steering and speed are left out: {error}",)
     columns = log.rows[["center", *_OF_LOG]]

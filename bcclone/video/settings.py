@@ -56,8 +56,8 @@ class ClipSettings:
 
     @property
     def rate(self) -> float:
-        """Return the pictures a second of the clip."""
-        return _FPS[self.output.suffix] if self.fps is None else self.fps
+        """Return the pictures a second of the clip, in hundredths, as moviepy's writer takes them."""
+        return _FPS[self.output.suffix] if self.fps is None else round(self.fps, 2)
 
     @property
     def is_gif(self) -> bool:

@@ -245,7 +245,8 @@ def test_settings_that_cannot_be_are_refused(settings, complaint):
 @pytest.mark.slow
 def test_the_command_gives_strategies_alternatives_and_rooflines(drawn):
     options = ("--store", drawn, "--rounds", 1, "--seconds", 0.1, "--only", "hdf5-shuffle,h5py-fancy,gather", "--json")
-    done = subprocess.run(command("bench", "feeds", *options), capture_output=True, text=True, check=False)
+    line = command("bench", "feeds", *options, "--check-bars")
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     told = json.loads(done.stdout)
     assert set(told["strategies"]) == {"hdf5-shuffle"}
     assert set(told["alternatives"]) == {"h5py-fancy"}

@@ -1,5 +1,6 @@
 """The benchmark of conversions measures what it says, and leaves nothing behind."""
 
+import json
 import tempfile
 
 import h5py
@@ -9,6 +10,7 @@ import pytest
 from bcclone.bench.decoding import convert_as_the_source, decode_alone
 from bcclone.bench.preprocess import measure_preprocess
 from bcclone.errors import UserError
+from tests.conftest import run_script
 
 
 def images_of_rows(recording, count):
@@ -48,3 +50,9 @@ def test_decoding_alone_ends_with_an_error_where_an_image_is_broken(simulated_re
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     with pytest.raises(UserError, match="broken.jpg: .*all whole"):
         decode_alone([*files, str(tmp_path / "broken.jpg")])
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--check-bars",), 1)])
+def test_a_missed_bar_is_shown_and_changes_the_exit_code_only_where_bars_are_checked(options, code):
+    done = run_script("bench", "preprocess", "--frames", 3, *options, "--json", code=code)  # too few to be fast
+    assert [one["reached"] for one in json.loads(done.stdout)["measures"]].count(False) == 2

@@ -202,6 +202,9 @@ def test_the_page_shows_the_drive(page, port):
         assert model == sent != "–"
         assert "sent" in page.element("dial").get_attribute("aria-label")
     page.shows("waiting for the simulator")
+    of_the_car = ("speed", "steering-model", "steering-sent", "steering-degrees", "throttle", "latency", "p50", "p99")
+    assert {page.text(name) for name in of_the_car} == {"–"}
+    assert page.element("dial").get_attribute("aria-label").endswith("nothing sent")
 
 
 @pytest.mark.parametrize("way", ["mouse", "slider keys", "keys"])

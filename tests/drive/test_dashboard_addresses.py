@@ -47,7 +47,11 @@ class Straight:
 
 def make_cockpit(mask=None, unavailable="it has no convolution"):
     monitor = Monitor()
-    seat = DriverSeat(Driver(Straight(), SpeedController(25.0), monitor.decided), monitor.driven_by_hand)
+    seat = DriverSeat(
+        Driver(Straight(), SpeedController(25.0), monitor.decided),
+        monitor.driven_by_hand,
+        on_change=monitor.car_changed,
+    )
     viewer = Viewer(monitor, mask, unavailable)
     return Cockpit(seat, monitor, RecordingSwitch(None), viewer, "320x160 -> 128x128 RGB", (0.0, 0.0, 1.0, 1.0))
 

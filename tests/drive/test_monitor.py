@@ -39,6 +39,25 @@ def test_figures_are_those_of_the_last_decision():
     assert monitor.jpeg == (2, b"jpeg")
 
 
+def test_of_a_car_that_has_left_nothing_is_shown_as_if_it_were_now():
+    clock = Clock()
+    monitor = Monitor(clock=clock)
+    monitor.decided(decision())
+    monitor.answered(0.004)
+    monitor.driven_by_hand(None)
+    clock.seconds += 1
+    monitor.car_changed()
+    monitor.answered(0.005)  # its last answer was still under way
+    figures = monitor.figures()
+    of_a_car = ("speed_mph", "steering_degrees", "steering_model", "steering_sent", "throttle", "target_speed_mph")
+    assert {figures[name] for name in of_a_car} == {None}
+    assert (figures["latency_ms"]["last"], monitor.key_held, monitor.jpeg) == (None, False, (1, b""))
+    assert (figures["frames"], figures["latency_ms"]["p50"]) == (1, 4.5)  # these are of the whole drive
+    assert len(monitor.history()) == 1
+    monitor.decided(decision(speed_mph=3.0))
+    assert (monitor.figures()["speed_mph"], monitor.jpeg) == (3.0, (2, b"jpeg"))
+
+
 def test_percentiles_are_of_the_last_answers():
     clock = Clock()
     monitor = Monitor(clock=clock)

@@ -190,3 +190,15 @@ def test_the_frames_before_a_pause_and_those_of_another_car_are_forgotten():
         seat.answer(who, telemetry())
         forgotten.append(policy.forgotten)
     assert np.diff(forgotten).tolist() == [0, 0, 1, 1, 0]
+
+
+def test_each_change_of_the_car_that_drives_is_told():
+    changes = []
+    seat = make_seat(on_change=lambda: changes.append(seat.sid))
+    for sid in ("a", "a", "b", "a"):
+        seat.answer(sid, telemetry())
+    assert changes == ["a", "b"]
+    seat.leave("b")
+    seat.leave("a")
+    seat.leave("a")
+    assert changes == ["a", "b", "a", None]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.recording import find_log, find_logs, read_log, time_of
+from bcclone.recording import default_inputs, find_log, find_logs, read_log, time_of
 from bcclone.recording.beside import read_answers
 from bcclone.recording.decimal_comma import resolve
 from bcclone.recording.dialect import take_apart
@@ -29,12 +29,6 @@ def bad_row(text):
 def row(**values):
     ours = {"center": "", "left": "", "right": "", "steering": 0, "throttle": 0, "brake": 0, "speed_mph": 0}
     return Row(1, 0, **(ours | values))
-
-
-def several_logs():
-    for name in ("a.csv", "b.csv"):
-        Path(name).write_text(ROW)
-    return find_logs(["."])
 
 
 def several_recordings():
@@ -64,8 +58,10 @@ MESSAGES = [
             lambda: find_logs(["nowhere"]), ("nowhere: ",)),
     Message("recording/inputs.py", "…: nothing matches this pattern; expected one such as 'recordings/*/'",
             lambda: find_logs(["none-*"]), ("none-*: ",)),
-    Message("recording/inputs.py", "…: several logs and none is …: …; name the one that is meant",
-            several_logs, ("a.csv, b.csv",)),
+    Message("recording/inputs.py",
+            "no RECORDING named, and there is neither a … in this folder nor a recording in ./recordings/ or ./data/; "
+            "name a folder that the simulator recorded into, or record one: bcclone simulate record recordings/lake",
+            default_inputs, ("driving_log.csv",)),
     Message("recording/inputs.py", "…: … recordings, expected one; name the one that is meant, such as …",
             several_recordings, ("*/: 2 recordings", "one/driving_log.csv")),
     Message("recording/inputs.py", "…: no … in this folder; …", outer_folder, ("rec: ", "did you mean 'rec/*/'?")),

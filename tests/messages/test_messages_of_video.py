@@ -7,6 +7,7 @@ import pytest
 
 from bcclone.video import ClipSettings
 from bcclone.video.encode import encode
+from tests.conftest import run_script
 from tests.messages.told import Message, run_command, tabled
 from tests.video.video_runs import make_known_run, make_run, name_of
 
@@ -30,6 +31,14 @@ def of_no_jpeg():
     Path("run").mkdir()
     Path("run", name_of(0)).write_bytes(b"")
     return video("run")
+
+
+def without_ffmpeg(monkeypatch):
+    make_run(Path("run"), 3)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nonexistent")
+    said = run_script("video.py", "run", code=1).stderr
+    assert not Path("run.mp4").exists()
+    return said
 
 
 def outside_its_time():
@@ -63,6 +72,8 @@ MESSAGES = [
             outside_its_time, ("run: no frame in the range 40:inf, expected some of 0 to 0.2 s",)),
     Message("video/overlay.py", "…: its … names the track …, expected …; mend it, or remove the file, and … is left "
             "out", on_another_track, ("run: its trace.csv names the track 'desert', expected lake or mountain",)),
+    Message("video/encode.py", "there is no ffmpeg that runs: …; bcclone doctor says how to mend it", without_ffmpeg,
+            ("/nonexistent",)),
     Message("video/encode.py", "the encoder failed: …; is the disk full?", lambda: encoded("no/clip.mp4", None),
             ("No such file or directory",)),
     Message("video/encode.py", "the clip came out with … of … frames; is the disk full?",

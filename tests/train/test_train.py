@@ -20,6 +20,7 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.samples import SampleSettings
+from bcclone.store import Store
 from bcclone.train.run_folder import Plan, RunFolder, Task, new_path
 from bcclone.train.settings import TrainSettings
 from tests.conftest import command, run_script
@@ -64,7 +65,7 @@ def test_the_result_is_reported_alone_on_standard_output(trained):
     folder, result, told = trained
     assert set(result) == {
         "model", "epochs", "epoch", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second",
-        "data_wait_share", "seconds", "feed", "ended",
+        "data_wait_share", "seconds", "samples", "feed", "ended",
     }  # fmt: skip
     assert result["ended"] == "--epochs 3"
     assert result["model"] == str(folder / "model.h5")
@@ -72,6 +73,27 @@ def test_the_result_is_reported_alone_on_standard_output(trained):
     assert 0 <= result["data_wait_share"] < 1
     assert result["samples_per_second"] > 0
     assert "epoch 3: loss" in told
+
+
+def test_the_layers_are_told_before_the_training_and_the_samples_at_its_end(trained, simulated_store):
+    _, result, told = trained
+    with Store(simulated_store) as store:
+        sides = {
+            name: int(store.part(validation).size) for name, validation in (("train", False), ("validation", True))
+        }
+    assert result["samples"] == sides
+    table = [line.split() for line in told[: told.index("epoch 1")].splitlines()]
+    assert ["conv1", "Conv2D", "35", "x", "62", "x", "24", "1,824"] in table
+    assert ["total", "252,219"] in table
+
+
+def test_quiet_training_tells_its_result_alone(simulated_store, tmp_path):
+    places = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs")
+    done = run_script("model.py", simulated_store, *places, "--no-plots", "--epochs", 1, "--quiet")
+    with Store(simulated_store) as store:
+        sides = [int(store.part(validation).size) for validation in (False, True)]
+    assert "{} training and {} validation samples".format(*sides) in done.stdout
+    assert "conv1" not in done.stdout + done.stderr
 
 
 def test_the_run_folder_holds_everything(trained):

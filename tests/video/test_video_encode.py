@@ -1,7 +1,9 @@
 """Pictures go to the encoder one after the other, and it ends with whatever ends the clip."""
 
+import tempfile
 import weakref
 
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -44,6 +46,26 @@ def test_few_pictures_lie_in_memory_however_long_the_clip_is(tmp_path, name):
 
     assert encode(tmp_path / name, drawn, 500, settings_of(tmp_path / name)) == 500
     assert most <= 4
+
+
+def test_an_mp4_is_of_the_pixels_that_players_know(tmp_path):
+    path = tmp_path / "clip.mp4"
+    encode(path, lambda numbers: (np.zeros((160, 320, 3), np.uint8) for _ in numbers), 3, settings_of(path))
+    clip = cv2.VideoCapture(str(path))
+    names = [int(clip.get(what)) for what in (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_CODEC_PIXEL_FORMAT)]
+    clip.release()
+    assert [name.to_bytes(4, "little") for name in names] == [b"h264", b"I420"]
+
+
+def test_a_gif_finds_its_colours_wherever_temporary_files_lie(tmp_path, monkeypatch):
+    folder = tmp_path / "it's [here], and; there: \\"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    path = tmp_path / "clip.gif"
+    red = np.full((160, 320, 3), (250, 10, 10), np.uint8)
+    assert encode(path, lambda numbers: (red for _ in numbers), 3, settings_of(path)) == 3
+    assert np.allclose(read_frames(path)[1][0], (250, 10, 10), atol=4)
+    assert list(folder.iterdir()) == []
 
 
 def test_an_odd_size_loses_its_last_row_and_column(tmp_path):

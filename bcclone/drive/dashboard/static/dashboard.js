@@ -64,6 +64,7 @@ function decode(type, base64) {
 }
 
 async function showFrame(frame, mask) {
+  if (!frame.jpeg) cameraImage = null; // the car has left: the next one begins with its own frame
   if (frame.number !== drawnFrame && frame.jpeg) {
     drawnFrame = frame.number;
     // a frame that cannot be decoded is among the warnings
