@@ -104,7 +104,7 @@ def _tell(arguments: argparse.Namespace, folder: RunFolder, result: dict[str, An
 
 def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tuple[RunFolder, dict[str, Any]]:
     """Train in the folder of the run that is resumed, or in a new one; return it and the result."""
-    from bcclone.tensorflow_quietly import load_tensorflow
+    from bcclone.tensorflow_quietly import describe_peak_memory, load_tensorflow
 
     device = load_tensorflow(gpu_memory=run.upkeep.gpu_memory)
     from bcclone.train.loop import Training
@@ -121,6 +121,8 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
     with folder.locked():
         _note_settings(folder, run)
         trained = _until_its_end(Training(data, trainer, folder, plan.settings, plan.feed, run.upkeep, say))
+        if peak := describe_peak_memory():
+            say(f"TensorFlow used {peak} at most")
         result = {"model": str(arguments.output), **trained.result}
         folder.publish(arguments.output, trained.model)
         if run.upkeep.plots:
