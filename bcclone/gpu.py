@@ -8,14 +8,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 _PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")  # WSL2 has it outside the PATH of some shells
 _FORMAT = "--format=csv,noheader,nounits"
 _CARD = ("driver_version", "memory.used", "memory.total", "name", "compute_cap")  # old drivers do not know the last
 _SAMPLE = ("timestamp", "utilization.gpu", "memory.used")
-_ANSWER_SECONDS, _END_SECONDS = 0.8, 5.0
+_ANSWER_SECONDS, _END_SECONDS = 3.0, 5.0  # it takes a second where no driver's service keeps the card awake
 _MEGABYTE = 1.048576  # nvidia-smi counts in MiB
 
 
@@ -112,6 +112,11 @@ class Watch:
     """What was seen while watching; filled when it ends. samples: oldest first."""
 
     samples: list[Busy] = field(default_factory=list)
+
+    def since(self, seconds: float) -> "Watch":
+        """Return what was seen from so many seconds after the beginning on, its times counted from there."""
+        later = [sample for sample in self.samples if sample.seconds >= seconds]
+        return Watch([replace(sample, seconds=sample.seconds - seconds) for sample in later])
 
     @property
     def share(self) -> float | None:

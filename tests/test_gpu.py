@@ -8,7 +8,7 @@ from datetime import datetime
 import psutil
 import pytest
 
-from bcclone.gpu import Busy, Card, find_cards, parse_cards, parse_samples, visible_cards, watched
+from bcclone.gpu import Busy, Card, Watch, find_cards, parse_cards, parse_samples, visible_cards, watched
 
 CARDS = "580.159.03, 612, 143771, NVIDIA H200, 9.0\n470.256.02, 3, 11441, Tesla K80, 3.7\n"
 # as nvidia-smi prints them: a busy card, one that does not tell (MIG), a line that was cut off when it was ended
@@ -61,6 +61,14 @@ def test_samples_are_read_with_their_time_and_what_is_no_sample_is_left_out():
     assert [sample.share for sample in samples] == [0.0, 0.93, None]
     assert samples[1].memory_mb == pytest.approx(1965.0, abs=0.1)
     assert samples[2] == Busy(pytest.approx(0.651), None, None)
+
+
+def test_what_was_seen_before_is_left_out_of_what_was_seen_since():
+    watch = Watch([Busy(0.2, 0.1, 500.0), Busy(1.2, 0.9, 800.0), Busy(1.4, 0.7, 700.0)])
+    later = watch.since(1.0)
+    assert [sample.seconds for sample in later.samples] == pytest.approx([0.2, 0.4])
+    assert later.share == pytest.approx(0.8)
+    assert (later.memory_mb, watch.memory_mb) == (800.0, 800.0)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ read while it does. `python-generator` is how the source design fed its network 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,25 +141,26 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Lo
     load_tensorflow()
     from bcclone.train.prepare import prepare
 
-    settings = TrainSettings(batch_size=batch_size)
+    settings = TrainSettings(batch_size=batch_size, augment=name not in (BEFORE, UNAUGMENTED))
     with Store(store) as data:
         trainer = prepare(data, settings)
     gpus = used_gpus()
-    with _batches_of(name, store, settings) as batches:
-        _train(trainer, batches, steps=_WARM_STEPS)
+    with _batches_of(name, store, settings) as batches, watched() as watch:
+        entered = time.perf_counter()
+        _train(trainer, batches, steps=_WARM_STEPS)  # nvidia-smi needs a second to start, too
         cpu, begun = cpu_seconds(), time.perf_counter()
-        with watched() as watch:
-            samples, waits = _train(trainer, batches, seconds=seconds)
-        elapsed = time.perf_counter() - begun
+        samples, waits = _train(trainer, batches, seconds=seconds)
+        elapsed, cpu = time.perf_counter() - begun, cpu_seconds() - cpu
+    seen = watch.since(begun - entered)
     return Load(
         device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
         samples_per_second=samples / elapsed,
         data_wait_share=sum(until - since for since, until in waits) / elapsed,
-        cpu_share=(cpu_seconds() - cpu) / elapsed / (psutil.cpu_count() or 1),
+        cpu_share=cpu / elapsed / (psutil.cpu_count() or 1),
         waits=tuple(shares_of(waits, elapsed)),
-        gpu=tuple(watch.samples) if gpus else (),
-        gpu_share=watch.share if gpus else None,
-        gpu_memory_mb=watch.memory_mb if gpus else None,
+        gpu=tuple(seen.samples) if gpus else (),
+        gpu_share=seen.share if gpus else None,
+        gpu_memory_mb=seen.memory_mb if gpus else None,
     )
 
 
@@ -170,10 +171,12 @@ def _batches_of(name: str, store: Path, settings: TrainSettings) -> Iterator[Ite
         samples = jpeg_samples(store)
         yield (Batch(images, steering) for images, steering in generate(samples, settings.batch_size, settings.seed))
         return
-    wanted = FeedSettings(feed=name.removesuffix(UNAUGMENTED.removeprefix(AFTER)))
-    drawn = replace(settings, augment=name != UNAUGMENTED).drawn
-    race = Race(store, workers=1)
-    with opened(wanted, race) as data, open_feed(data, wanted, drawn) as feed, closing(endless(feed)) as batches:
+    wanted = FeedSettings(feed=AFTER if name == UNAUGMENTED else name)
+    with (
+        opened(wanted, Race(store, workers=1)) as data,
+        open_feed(data, wanted, settings.drawn) as feed,
+        closing(endless(feed)) as batches,
+    ):
         yield batches
 
 
