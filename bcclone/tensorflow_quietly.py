@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from bcclone.gpu import Card, find_cards, visible_cards
@@ -66,9 +66,12 @@ def describe_peak_memory() -> str:
     """Return how much memory of each GPU TensorFlow has used at most, in words; "" without a GPU."""
     import tensorflow
 
-    names = [device.name.removeprefix("/device:") for device in tensorflow.config.list_logical_devices("GPU")]
-    peaks = {name: tensorflow.config.experimental.get_memory_info(name)["peak"] / 1e9 for name in names}
-    return ", ".join(f"{peak:.2f} GB of {name}" for name, peak in peaks.items())
+    told = []
+    for device in tensorflow.config.list_logical_devices("GPU"):
+        name = device.name.removeprefix("/device:")
+        with suppress(ValueError):  # not every maker's allocator counts
+            told.append(f"{tensorflow.config.experimental.get_memory_info(name)['peak'] / 1e9:.2f} GB of {name}")
+    return ", ".join(told)
 
 
 def memory_of(gpu: Card, number: int, cards: Sequence[Card]) -> tuple[float | None, float | None]:

@@ -121,10 +121,10 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
     with folder.locked():
         _note_settings(folder, run)
         trained = _until_its_end(Training(data, trainer, folder, plan.settings, plan.feed, run.upkeep, say))
-        if peak := describe_peak_memory():
-            say(f"TensorFlow used {peak} at most")
         result = {"model": str(arguments.output), **trained.result}
         folder.publish(arguments.output, trained.model)
+        if peak := describe_peak_memory():
+            say(f"TensorFlow used {peak} at most")
         if run.upkeep.plots:
             _draw(folder, data, plan.settings, trained.history)
         try:
