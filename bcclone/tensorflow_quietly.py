@@ -1,14 +1,17 @@
-"""TensorFlow loaded without its start-up chatter, and what it found to compute on."""
+"""TensorFlow loaded without its start-up chatter, and what it computes on: which GPU, how much of its memory."""
 
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from bcclone.gpu import Card, find_cards, visible_cards
 
 
 def load_tensorflow(threads: int = 0, gpu_memory: int = 0) -> str:
-    """Import TensorFlow and return the device it computes on, for example "CPU" or "GPU (1)".
+    """Import TensorFlow and return what it computes on, as describe_devices() does.
 
     threads: how many of the processor's cores one operation uses; 0: as many as there are. gpu_memory: MB to
     take of each GPU at most; 0: as much as it comes to need.
@@ -32,7 +35,52 @@ def load_tensorflow(threads: int = 0, gpu_memory: int = 0) -> str:
             else:
                 tensorflow.config.experimental.set_memory_growth(gpu, True)
         tensorflow.config.list_logical_devices()
-    return f"GPU ({len(gpus)})" if gpus else "CPU"
+    return describe_devices()
+
+
+def describe_devices() -> str:
+    """Return what the loaded TensorFlow computes on: "CPU", or each GPU with how much of its memory is used by now.
+
+    For example "GPU NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)".
+    """
+    cards = visible_cards(find_cards()) if (gpus := used_gpus()) else []
+    described = []
+    for number, gpu in enumerate(gpus):
+        used_mb, total_mb = memory_of(gpu, number, cards)
+        described.append(replace(gpu, memory_used_mb=used_mb, memory_total_mb=total_mb).describe())
+    return ", ".join(f"GPU {gpu}" for gpu in described) or "CPU"
+
+
+def used_gpus() -> list[Card]:
+    """Return the GPUs that the loaded TensorFlow computes on, without their memory."""
+    import tensorflow
+
+    found = []
+    for device in tensorflow.config.list_physical_devices("GPU"):
+        details = tensorflow.config.experimental.get_device_details(device)
+        found.append(Card(details.get("device_name", device.name), details.get("compute_capability")))
+    return found
+
+
+def describe_peak_memory() -> str:
+    """Return how much memory of each GPU TensorFlow has used at most, in words; "" without a GPU."""
+    import tensorflow
+
+    told = []
+    for device in tensorflow.config.list_logical_devices("GPU"):
+        name = device.name.removeprefix("/device:")
+        with suppress(ValueError):  # not every maker's allocator counts
+            told.append(f"{tensorflow.config.experimental.get_memory_info(name)['peak'] / 1e9:.2f} GB of {name}")
+    return ", ".join(told)
+
+
+def memory_of(gpu: Card, number: int, cards: Sequence[Card]) -> tuple[float | None, float | None]:
+    """Return the used and all memory of TensorFlow's GPU of this number, in MB, from nvidia-smi's cards.
+
+    It is the card of that number, or, where that has another name, the first of its name.
+    """
+    same = [card for card in [*cards[number : number + 1], *cards] if card.name == gpu.name]
+    return (same[0].memory_used_mb, same[0].memory_total_mb) if same else (None, None)
 
 
 @contextmanager

@@ -13,8 +13,10 @@ from packaging.specifiers import SpecifierSet
 
 from bcclone.doctor import Check
 from bcclone.doctor.accelerator import check_devices, check_driver, judge_devices
+from bcclone.doctor.cards import TENSORFLOW_LEAST, capability_of, judge_card
 from bcclone.doctor.machine import check_cores, check_folder, check_memory, check_port, check_system
 from bcclone.doctor.packages import PYTHONS, check_installation, check_packages, check_python
+from bcclone.gpu import Card
 from tests.conftest import ROOT, command, run_script
 from tests.processes import imported_by
 
@@ -196,6 +198,56 @@ def test_the_supported_pythons_are_those_of_pyproject():
 def test_what_is_found_is_judged(check, state, told):
     assert check.state == state
     assert told in check.found + check.advice
+
+
+@pytest.mark.parametrize(
+    ("name", "capability", "cudnn", "state", "told"),
+    [
+        ("NVIDIA H200", (9, 0), "9.28.0.42", "ok", ""),
+        ("NVIDIA GeForce RTX 5090", (12, 0), "9.28.0.42", "ok", ""),
+        ("NVIDIA GeForce GTX 1650", (7, 5), "9.28.0.42", "ok", ""),
+        ("Tesla V100", (7, 0), "9.28.0.42", "failed", '"nvidia-cudnn-cu12==9.10.2.21"'),
+        ("NVIDIA GeForce GTX 1060", (6, 1), "9.11.0.98", "failed", '"nvidia-cudnn-cu12==9.10.2.21"'),
+        ("NVIDIA GeForce GTX 1060", (6, 1), "9.10.2.21", "ok", "with cuDNN 9.10.2.21"),
+        ("NVIDIA GeForce GTX 1060", (6, 1), None, "warning", '"nvidia-cudnn-cu12==9.10.2.21"'),
+        ("NVIDIA GeForce GTX 960M", (5, 0), "9.28.0.42", "warning", '"tensorflow[and-cuda]==2.16.2"'),
+        ("NVIDIA GeForce GTX 980", (5, 2), None, "warning", "python3.12 -m pip"),
+        ("Tesla K80", (3, 7), None, "warning", 'python3.11 -m pip install "tensorflow[and-cuda]==2.14.1"'),
+        ("GeForce GTX 680", (3, 0), None, "warning", "trains on the CPU"),
+        ("GeForce GTX 780 Ti", None, None, "warning", "==2.14.1"),
+        ("GeForce GTX 1080 Ti", None, "9.28.0.42", "failed", "==9.10.2.21"),
+        ("NVIDIA RTX 9999", None, None, "ok", ""),
+    ],
+)
+def test_a_card_is_judged_by_its_compute_capability_or_its_name(name, capability, cudnn, state, told):
+    check = judge_card(Card(name, capability), cudnn)
+    assert check.state == state
+    assert name in check.found
+    assert told in check.found + check.advice
+
+
+@pytest.mark.parametrize(
+    ("name", "capability"),
+    [
+        ("GeForce GT 1030", (6, 1)), ("TITAN Xp", (6, 1)), ("Tesla P100-PCIE-16GB", (6, 0)), ("Tesla P4", (6, 1)),
+        ("GeForce GTX TITAN X", (5, 2)), ("Tesla M60", (5, 2)), ("GeForce GTX 750 Ti", (5, 0)), ("Tesla K40c", (3, 5)),
+        ("GeForce GTX TITAN Black", (3, 5)), ("Tesla K80", (3, 7)), ("Quadro K2000", (3, 0)), ("TITAN V", (7, 0)),
+        ("NVIDIA GeForce GTX 1660", None), ("NVIDIA GeForce RTX 3090", None), ("NVIDIA A100-SXM4-80GB", None),
+        ("Tesla T4", None), ("NVIDIA TITAN RTX", None), ("Quadro RTX 6000", None), ("NVIDIA RTX A4000", None),
+    ],
+)  # fmt: skip
+def test_older_cards_are_known_by_their_names(name, capability):
+    assert capability_of(name) == capability
+
+
+def test_the_oldest_card_is_that_of_the_installed_tensorflow_and_its_cudnn_as_pinned_needs_advice():
+    code = "import tensorflow; print(tensorflow.sysconfig.get_build_info()['cuda_compute_capabilities'][0])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "sm_{}{}".format(*TENSORFLOW_LEAST)
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if ";" not in line)
+    cudnn = pinned["nvidia-cudnn-cu12"]
+    assert judge_card(Card("NVIDIA GeForce GTX 1060", (6, 1)), cudnn).state == "failed"
+    assert f"`nvidia-cudnn-cu12=={cudnn}`" in (ROOT / "README.md").read_text()
 
 
 def test_a_problem_without_advice_is_no_check():

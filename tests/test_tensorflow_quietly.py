@@ -4,6 +4,9 @@ import os
 import subprocess
 import sys
 
+from bcclone.gpu import Card
+from bcclone.tensorflow_quietly import memory_of
+
 LOAD = "from bcclone.tensorflow_quietly import load_tensorflow; print(load_tensorflow(threads=1))"
 
 
@@ -27,3 +30,19 @@ def test_what_it_said_is_shown_where_it_cannot_be_loaded(tmp_path):
     done = loaded(LOAD, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
     assert "no such processor" in done.stderr
     assert "ImportError: gone" in done.stderr
+
+
+def test_a_gpus_memory_is_that_of_its_number_or_else_of_its_name():
+    h200, other = Card("NVIDIA H200", (9, 0), 600.0, 150_000.0), Card("NVIDIA T4", (7, 5), 1.0, 16_000.0)
+    again = Card("NVIDIA H200", (9, 0), 900.0, 150_000.0)
+    seen = [h200, other, again]
+    assert memory_of(Card("NVIDIA H200"), 2, seen) == (900.0, 150_000.0)
+    assert memory_of(Card("NVIDIA T4"), 0, seen) == (1.0, 16_000.0)
+    assert memory_of(Card("NVIDIA L4"), 0, seen) == memory_of(Card("NVIDIA T4"), 5, []) == (None, None)
+
+
+def test_without_a_gpu_no_memory_of_one_is_told():
+    code = (
+        "from bcclone.tensorflow_quietly import *; load_tensorflow(); print(describe_devices(), describe_peak_memory())"
+    )
+    assert loaded(code, CUDA_VISIBLE_DEVICES="-1").stdout.strip() == "CPU"

@@ -21,6 +21,7 @@ from bcclone.bench import Measure
 from bcclone.commands.bench_feeds import add_feeds, run_chunks, run_feeds
 from bcclone.commands.options import add_output_options, print_json, say
 from bcclone.errors import UserError
+from bcclone.gpu import find_cards, visible_cards
 
 _WITH_TABLES = {"feeds": run_feeds, "chunks": run_chunks}
 
@@ -59,12 +60,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; return the exit code: 1 with --check-bars when a bar was missed."""
+    gpus = [card.describe() for card in visible_cards(find_cards())]
+    for gpu in gpus:
+        say(f"GPU of this machine: {gpu}")
     if arguments.use in _WITH_TABLES:
         return _WITH_TABLES[arguments.use](arguments)
     uses = {"drive": _drive, "soak": _soak, "preprocess": _preprocess, "simulator": _simulator, "video": _video}
     measures = uses[arguments.use](arguments)
     if arguments.json:
-        print_json({"measures": [measure.to_json() for measure in measures]})
+        print_json({"gpus": gpus, "measures": [measure.to_json() for measure in measures]})
     else:
         print("\n".join(measure.to_row() for measure in measures))
     return int(arguments.check_bars and any(measure.reached is False for measure in measures))

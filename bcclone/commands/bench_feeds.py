@@ -6,10 +6,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bcclone import atomic
 from bcclone.commands.options import add_output_options, build, print_json, say
 from bcclone.errors import UserError
+from bcclone.gpu import find_cards, visible_cards
+
+if TYPE_CHECKING:
+    from bcclone.bench.feeds.whole import Report
 
 _LEAST_FRAMES = 60
 
@@ -20,7 +25,16 @@ def add_feeds(uses: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     feeds.add_argument(
         "--only", default="", metavar="NAMES", help="some of the contestants and parts, with commas (all)"
     )
-    feeds.add_argument("--chart", type=Path, metavar="PNG", help="draw the samples a second into this picture")
+    feeds.add_argument(
+        "--chart",
+        type=Path,
+        metavar="PNG",
+        help="draw the samples a second into this picture; with --only gpu, how busy the GPU was; with both, a second "
+        "picture beside it, PNG with -gpu behind its name",
+    )
+    feeds.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="samples of a batch where the GPU is watched (32)"
+    )
     chunks = uses.add_parser("chunks", help="--chunk-size: speed from warm and cold files, and how well it shuffles")
     for use in (feeds, chunks):
         source = use.add_mutually_exclusive_group()
@@ -36,20 +50,30 @@ def run_feeds(arguments: argparse.Namespace) -> int:
     from bcclone.bench.feeds.whole import FeedsSettings, measure_feeds, to_text
 
     only = tuple(name.strip() for name in arguments.only.split(",") if name.strip())
-    settings = build(FeedsSettings, only, arguments.rounds, arguments.seconds)
+    settings = build(FeedsSettings, only, arguments.rounds, arguments.seconds, arguments.batch_size)
     if arguments.chart:
         atomic.check_output(arguments.chart, True, "")
     with _store(arguments) as store:
         report = measure_feeds(store, settings, say)
     if arguments.chart:
-        from bcclone.bench.feeds.chart import draw_chart
-
-        draw_chart(report.to_json(), arguments.chart)
+        _draw(report, arguments.chart)
     if arguments.json:
-        print_json(report.to_json())
+        print_json({"gpus": [card.describe() for card in visible_cards(find_cards())]} | report.to_json())
     else:
         print(to_text(report))
     return int(not report.is_good if arguments.check_bars else bool(report.results.failed))
+
+
+def _draw(report: "Report", path: Path) -> None:
+    """Draw what was measured: samples a second, how busy the GPU was, or each into a picture of its own."""
+    from bcclone.bench.feeds.chart import draw_chart
+    from bcclone.bench.feeds.gpu_chart import draw_gpu_chart
+
+    if report.results.rounds or not report.gpu:
+        draw_chart(report.to_json(), path)
+    if report.gpu:
+        beside = path.with_stem(f"{path.stem}-gpu") if report.results.rounds else path
+        draw_gpu_chart(report.gpu.to_json(), beside)
 
 
 def run_chunks(arguments: argparse.Namespace) -> int:

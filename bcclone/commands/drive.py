@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code. Raises UserError."""
-    from bcclone.tensorflow_quietly import load_tensorflow
+    from bcclone.tensorflow_quietly import describe_devices, load_tensorflow
 
     if arguments.append and not arguments.run_folder:
         raise UserError("--append says to add to a run; name its folder: python drive.py MODEL RUN --append")
@@ -59,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     say(f"{arguments.model}: frames are prepared as {policy.preprocessing.describe()}")
     if not arguments.run_folder:
         say(f"nothing is recorded; name a folder to record into: python drive.py {arguments.model} run1")
+    if (device := describe_devices()) != "CPU":
+        say(f"driving on {device}")
     if not is_this_machine(settings.host):
         say(f"warning: {settings.host} lets every machine in that knows the token; it is sent unencrypted")
     with (

@@ -105,7 +105,7 @@ def _tell(arguments: argparse.Namespace, folder: RunFolder, result: dict[str, An
 
 def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tuple[RunFolder, dict[str, Any]]:
     """Train in the folder of the run that is resumed, or in a new one; return it and the result."""
-    from bcclone.tensorflow_quietly import load_tensorflow
+    from bcclone.tensorflow_quietly import describe_peak_memory, load_tensorflow
 
     device = load_tensorflow(gpu_memory=run.upkeep.gpu_memory)
     from bcclone.train.loop import Training
@@ -128,6 +128,8 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
         trained = _until_its_end(Training(data, trainer, folder, plan.settings, plan.feed, run.upkeep, say))
         result = {"model": str(arguments.output), **trained.result}
         folder.publish(arguments.output, trained.model)
+        if peak := describe_peak_memory():
+            say(f"TensorFlow used {peak} at most")
         if run.upkeep.plots:
             _draw(folder, data, plan.settings, trained.history)
         try:

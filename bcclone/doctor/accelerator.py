@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bcclone.doctor import Check
-from bcclone.doctor.look import output_of, read
+from bcclone.doctor.look import read
 from bcclone.doctor.packages import REINSTALL, check_packages
+from bcclone.gpu import find_cards
 
-_SMI_SECONDS, _TENSORFLOW_SECONDS = 0.8, 180.0
+_TENSORFLOW_SECONDS = 180.0
 
 
 def find_driver() -> str | None:
@@ -21,11 +21,8 @@ def find_driver() -> str | None:
     if said := read(Path("/proc/driver/nvidia/version")):
         version = re.search(r"\d+\.\d+(\.\d+)?", said)
         return version[0] if version else "of unknown version"
-    line = ["--query-gpu=driver_version", "--format=csv,noheader"]
-    for program in ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi"):  # WSL2 has it outside the PATH of some shells
-        if shutil.which(program) and (said := output_of([program, *line], _SMI_SECONDS)):
-            return said.splitlines()[0].strip()
-    return None
+    cards = find_cards()
+    return cards[0].driver if cards else None
 
 
 def check_driver(driver: str | None, system: str) -> Check:
@@ -62,7 +59,10 @@ def check_devices(driver: str | None) -> Check:
 
 
 def compute_on_devices() -> dict[str, str]:
-    """Load TensorFlow and multiply on each device it sees; return what went wrong there, "" if nothing, by device."""
+    """Load TensorFlow and compute on each device it sees; return what went wrong there, "" if nothing, by device.
+
+    A product of matrices, and a convolution, which is cuDNN's on a GPU.
+    """
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
@@ -74,7 +74,11 @@ def compute_on_devices() -> dict[str, str]:
             with tensorflow.device(device.name):
                 ones = tensorflow.ones((64, 64))
                 total = float(tensorflow.reduce_sum(tensorflow.matmul(ones, ones)))
+                image, kernel = tensorflow.ones((1, 8, 8, 1)), tensorflow.ones((3, 3, 1, 1))
+                convolved = float(tensorflow.reduce_sum(tensorflow.nn.conv2d(image, kernel, 1, "VALID")))
             fault = "" if total == 64**3 else f"64 x 64 x 64 ones make {total:g}"
+            if convolved != 6 * 6 * 9:
+                fault = f"a convolution of ones makes {convolved:g}"
         except Exception as error:  # of many classes, by device and driver
             fault = f"{type(error).__name__}: {error}"
         faults[device.name.removeprefix("/device:")] = fault

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bcclone.doctor import Check
 from bcclone.doctor.accelerator import check_devices, check_driver, find_driver
+from bcclone.doctor.cards import check_cards, installed_cudnn
 from bcclone.doctor.look import read
 from bcclone.doctor.machine import (
     check_cores,
@@ -17,6 +18,7 @@ from bcclone.doctor.machine import (
 )
 from bcclone.doctor.packages import check_declared_packages, check_python
 from bcclone.doctor.programs import check_ffmpeg, check_test_tools
+from bcclone.gpu import find_cards
 from bcclone.memory import available_memory
 
 _REPORT = "please report this, with the whole output"
@@ -33,6 +35,7 @@ def examine(folder: Path, port: int, full: bool) -> list[Check]:
         ("memory", lambda: [check_memory(available_memory())]),
         ("cores", lambda: [check_cores(usable_cores())]),
         ("accelerator", lambda: [check_devices(find_driver()) if full else check_driver(find_driver(), sys.platform)]),
+        ("GPU", lambda: check_cards(find_cards(), installed_cudnn())),
         ("ffmpeg", lambda: [check_ffmpeg()]),
         ("tools of the tests", check_test_tools),
     )

@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 import tensorflow as tf
 
+from bcclone.tensorflow_quietly import used_gpus
+
 _GIT_SECONDS = 10
 
 
@@ -23,10 +25,7 @@ def describe_environment() -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "gpus": [
-            tf.config.experimental.get_device_details(device).get("device_name", device.name)
-            for device in tf.config.list_physical_devices("GPU")
-        ],
+        "gpus": [gpu.describe() for gpu in used_gpus()],
         "cuda": tf.sysconfig.get_build_info().get("cuda_version"),
         "packages": dict(sorted((entry.name, entry.version) for entry in metadata.distributions() if entry.name)),
         "git": git_state(Path(__file__).parent),

@@ -15,6 +15,7 @@ from bcclone.feed.reader import Reader
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.feed.source import Columns, FileSource, StoreSource
+from bcclone.feed.strategies.sequence import SampleDataset
 from bcclone.feed.workers.pool import ReadingPool
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
@@ -86,6 +87,11 @@ class FileSourceOpen:
         self.source.close()
 
 
+def all_for_training():
+    run_command("preprocess", make_recording("rec"), "--size", 8, "--validation", 0)
+    return SampleDataset.from_store(PLACE, validation=True)
+
+
 def fed(source):
     with feed_of(source, fetchers("fork")["pipe"](source)) as feed, feed.epoch(1) as batches:
         list(batches)
@@ -127,6 +133,10 @@ MESSAGES = [
             "same command and --resume", lambda: fed(Faulty("death"))),
     Message("feed/workers/loader.py", "loader process … …; go on with the same command and --resume",
             lambda: fed(Leaving("exit")), ("ended with exit code 3",)),
+    Message("feed/strategies/sequence.py", "batch size …, expected 1 or more",
+            lambda: SampleDataset.from_store(PLACE, batch_size=0), ("batch size 0",)),
+    Message("feed/strategies/sequence.py", "…: it has no … samples; make a store with some: python preprocess.py "
+            "RECORDING... -o … --validation 0.2", all_for_training, ("data.h5: it has no validation",)),
     Message("feed/workers/pool.py", "a loader process was killed", pooled, ("when memory ran out",)),
 ]  # fmt: skip
 

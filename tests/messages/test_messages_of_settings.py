@@ -117,6 +117,8 @@ MESSAGES = [
     told("bench/feeds/whole.py", "… rounds, expected 1 or more", "bench", "feeds", "--rounds", 0, tells=("0 rounds",)),
     told("bench/feeds/whole.py", "… s a turn, expected more than 0 and up to 60", "bench", "feeds", "--seconds", 61,
          tells=("61 s",)),
+    told("bench/feeds/whole.py", "batches of …, expected 1 to 65536", "bench", "feeds", "--batch-size", 0,
+         tells=("batches of 0",)),
     born("bench/feeds/race.py", "… workers, batches of …, expected 1 or more", Race, ("0 workers",),
          store=Path("data.h5"), workers=0),
     video("range …:…, expected A:B in seconds, 0 or more, with A before B", "--range", "40:10", tells=("40:10",)),

@@ -1,12 +1,10 @@
 """One contestant's turn in this process -> its figures, or the reason why it cannot take part."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from importlib import import_module
 
 from bcclone.bench.feeds import rooflines
-from bcclone.bench.feeds.gpu import gpu_watched
 from bcclone.bench.feeds.jpeg_samples import RecordingGone
 from bcclone.bench.feeds.meter import Figures, Meter, Turn
 from bcclone.bench.feeds.race import Race, Taken
@@ -27,12 +25,11 @@ def take_turn(name: str, race: Race, turn: Turn) -> Figures:
     """Run a contestant in this process and return its figures; raises CannotTakePart."""
     try:
         deliver = _find(name)
-        with gpu_watched() as gpu:
-            meter = Meter(turn)
-            deliver(race, meter.take)
+        meter = Meter(turn)
+        deliver(race, meter.take)
     except RecordingGone as error:
         raise CannotTakePart(str(error)) from None
-    return replace(meter.figures(), gpu_share=gpu.share)
+    return meter.figures()
 
 
 def _find(name: str) -> Callable[[Race, Taken], None]:

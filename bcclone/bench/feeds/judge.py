@@ -63,9 +63,7 @@ def _values(figures: Figures) -> dict[str, float]:
 
 def to_rows(results: Results) -> list[str]:
     """Return the table, a line each: our feeds, the alternatives, the rooflines, and who was skipped."""
-    head = (
-        f"{'':<18}{'samples/s':>11}{'first, s':>10}{'resident, MB':>14}{'own, MB':>9}{'CPU':>6}{'others':>8}{'GPU':>6}"
-    )
+    head = f"{'':<18}{'samples/s':>11}{'first, s':>10}{'resident, MB':>14}{'own, MB':>9}{'CPU':>6}{'others':>8}"
     rows = [head] if results.rounds else []
     for names in (STRATEGIES, ALTERNATIVES, ROOFLINES):
         rows += [_row(name, results.median(name)) for name in names if name in results.rounds]
@@ -75,11 +73,10 @@ def to_rows(results: Results) -> list[str]:
 
 def _row(name: str, figures: Figures) -> str:
     own = "" if figures.anonymous_mb is None else f"{figures.anonymous_mb:.0f}"
-    gpu = "" if figures.gpu_share is None else f"{figures.gpu_share:.0%}"
     return (
         f"{name:<18}{figures.samples_per_second:>11,.0f}{figures.first_batch_seconds:>10.3f}"
-        f"{figures.resident_mb:>14.0f}{own:>9}{figures.cpu_share:>6.0%}{figures.others_cpu_share:>8.0%}{gpu:>6}"
-    ).rstrip()
+        f"{figures.resident_mb:>14.0f}{own:>9}{figures.cpu_share:>6.0%}{figures.others_cpu_share:>8.0%}"
+    )
 
 
 def names_in_order() -> Sequence[str]:

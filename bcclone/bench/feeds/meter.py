@@ -28,7 +28,7 @@ class Figures:
     share (PSS); anonymous_mb: without the pages of files, which the system can drop: RssAnon, but that pages which a
     fork shares count once; None where the system does not tell.
     cpu_share: CPU time over the time of all cores; others_cpu_share: what other programs took of it meanwhile, by
-    which a reader sees whether the machine was quiet. gpu_share: None without a GPU that can be asked.
+    which a reader sees whether the machine was quiet.
     """
 
     samples_per_second: float
@@ -37,7 +37,6 @@ class Figures:
     anonymous_mb: float | None
     cpu_share: float
     others_cpu_share: float
-    gpu_share: float | None = None
 
 
 class Meter:

@@ -22,22 +22,23 @@ from bcclone.store import Store
 def deliver(settings: FeedSettings, race: Race, taken: Taken) -> None:
     """Hand over batches, epoch after epoch, until there are enough."""
     drawn = DrawSettings(race.batch_size, race.seed)
-    with _opened(settings, race) as data, open_feed(data, settings, drawn) as feed, closing(_batches(feed)) as batches:
+    with opened(settings, race) as data, open_feed(data, settings, drawn) as feed, closing(endless(feed)) as batches:
         for batch in batches:
             _await(batch)
             if not taken(len(batch)):
                 return
 
 
-def _batches(feed: Feed) -> Generator[Batch]:
+def endless(feed: Feed) -> Generator[Batch]:
+    """Yield the batches of one epoch after the other."""
     for epoch in itertools.count(1):
         with feed.epoch(epoch) as batches:
             yield from batches
 
 
 @contextmanager
-def _opened(settings: FeedSettings, race: Race) -> Iterator[TrainingData]:
-    """Open the store, or, for the feed that reads images, the recordings that it was made of."""
+def opened(settings: FeedSettings, race: Race) -> Iterator[TrainingData]:
+    """Open the store, or, for the feed that reads images, the recordings that it was made of; raises RecordingGone."""
     with Store(race.store) as store:
         if settings.feed != "files":
             yield store

@@ -1,4 +1,4 @@
-"""Store -> every figure of `bcclone bench feeds`: the race, training, a cold file, tables in memory, the order."""
+"""Store -> every figure of `bcclone bench feeds`: the race, training, a cold file, tables, the order, the GPU."""
 
 import os
 import tempfile
@@ -11,24 +11,29 @@ from bcclone.bench import Measure
 from bcclone.bench.feeds import cold, judge, many_samples, order_cost
 from bcclone.bench.feeds.alone import alone
 from bcclone.bench.feeds.drawn import draw_recording, make_store
+from bcclone.bench.feeds.gpu_load import GpuReport, measure_gpu
 from bcclone.bench.feeds.meter import Turn
 from bcclone.bench.feeds.order_cost import OrderCost
 from bcclone.bench.feeds.race import Race
 from bcclone.bench.feeds.turns import Results, run_race
 from bcclone.errors import UserError
 from bcclone.store import Store
+from bcclone.train.settings import TrainSettings
 
-PARTS = ("training", "cold", "tables", "order")
+PARTS = ("training", "cold", "tables", "order", "gpu")
 _TRAINING_STEPS, _TABLE_SAMPLES, _TABLE_FRAMES = 200, 1_000_000, 300
 
 
 @dataclass(frozen=True)
 class FeedsSettings:
-    """only: contestants and parts to measure, empty for all; rounds: turns of each; seconds: how long one is timed."""
+    """only: contestants and parts to measure, empty for all; rounds: turns of each; seconds: how long one is timed;
+    batch_size: samples of a batch where the GPU is watched.
+    """
 
     only: tuple[str, ...] = ()
     rounds: int = 3
     seconds: float = 4.0
+    batch_size: int = TrainSettings().batch_size
 
     def __post_init__(self) -> None:
         known = (*judge.names_in_order(), *PARTS)
@@ -38,6 +43,8 @@ class FeedsSettings:
             raise ValueError(f"{self.rounds} rounds, expected 1 or more")
         if not 0 < self.seconds <= 60:
             raise ValueError(f"{self.seconds:g} s a turn, expected more than 0 and up to 60")
+        if not 1 <= self.batch_size <= 1 << 16:
+            raise ValueError(f"batches of {self.batch_size}, expected 1 to 65536")
 
     def wants(self, name: str) -> bool:
         """Return whether a contestant or a part is to be measured."""
@@ -46,12 +53,15 @@ class FeedsSettings:
 
 @dataclass
 class Report:
-    """What was measured. results: of the race; measures: with their bars; orders: what the order costs."""
+    """What was measured. results: of the race; measures: with their bars; orders: what the order costs; gpu: how busy
+    it was while training on each feed, None where that was not measured.
+    """
 
     results: Results
     measures: list[Measure] = field(default_factory=list)
     orders: list[OrderCost] = field(default_factory=list)
     samples: int = 0
+    gpu: GpuReport | None = None
 
     @property
     def is_good(self) -> bool:
@@ -65,6 +75,7 @@ class Report:
             "cores": os.cpu_count(),
             "orders": [asdict(cost) for cost in self.orders],
             "measures": [measure.to_json() for measure in self.measures],
+            "gpu": self.gpu.to_json() if self.gpu else None,
         }
 
 
@@ -77,12 +88,15 @@ def measure_feeds(store: Path, settings: FeedsSettings, notify: Callable[[str], 
     names = [name for name in judge.names_in_order() if settings.wants(name)]
     results = run_race(names, race, turn, settings.rounds, notify)
     report = Report(results, judge.judge(results), samples=samples)
-    for part in (part for part in PARTS if settings.wants(part)):
+    for part in (part for part in _MEASURE if settings.wants(part)):
         notify(f"measuring: {part}")
         try:
             _MEASURE[part](report, store, settings.rounds)
         except UserError as error:
             results.failed[part] = str(error)
+    if settings.wants("gpu"):
+        report.gpu = measure_gpu(store, settings.seconds, settings.batch_size, notify)
+        results.failed.update({f"training on {name}": reason for name, reason in report.gpu.failed.items()})
     return report
 
 
@@ -130,5 +144,6 @@ _MEASURE: dict[str, Callable[[Report, Path, int], None]] = {
 def to_text(report: Report) -> str:
     """Return the report as tables."""
     measures = [measure.to_row() for measure in report.measures]
-    blocks = [judge.to_rows(report.results), order_cost.to_rows(report.orders), measures]
+    gpu = report.gpu.to_rows() if report.gpu else []
+    blocks = [judge.to_rows(report.results), order_cost.to_rows(report.orders), measures, gpu]
     return "\n\n".join("\n".join(block) for block in blocks if block)

@@ -1,22 +1,26 @@
-"""sequence: a Keras PyDataset, shuffled at the end of each epoch; it can be given to model.fit, too.
+"""sequence: a Keras PyDataset, shuffled at the end of each epoch; `SampleDataset` can be given to model.fit, too.
 
-Keras's own queue waits for ever when a worker process is killed; the workers here are those of concurrent.futures,
-which tell.
+Keras's own queue waits for ever when a worker process is killed; the workers of the feed are those of
+concurrent.futures, which tell.
 """
 
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import keras
 
+from bcclone.errors import UserError
 from bcclone.feed.batch import Batch
 from bcclone.feed.epochs import Epochs
 from bcclone.feed.feed import Feed
 from bcclone.feed.order import Order
 from bcclone.feed.reader import Reader
+from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import Columns, StoreSource
 from bcclone.feed.workers.pool import ReadingPool
@@ -24,6 +28,7 @@ from bcclone.store import Store
 
 _WORKERS = 6
 _QUEUE_SIZE = 32
+_KERAS_QUEUE_SIZE = 10  # of a PyDataset that is not told
 
 
 def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
@@ -42,12 +47,65 @@ def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSett
 
 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
-    """The batches of an epoch by their number. order: epoch -> positions; the remaining options are Keras's."""
+    """The batches of an epoch, for `model.fit`: uint8 images (batch, height, width, 3), steering float32 (batch, 1).
+
+    Each sample comes once an epoch, and Keras has the dataset shuffled anew when an epoch ends. Training samples come
+    as they are stored, without augmentation. It can be pickled; the copy opens the store again when it is first read.
+
+    order: epoch -> positions; options: those of `keras.utils.PyDataset`.
+    """
 
     def __init__(self, reader: Reader, order: Callable[[int], Order], batch_size: int, **options: int) -> None:
         super().__init__(**options)
-        self.reader, self._order, self._batch_size = reader, order, batch_size
+        self._reader: Reader | bytes = reader
+        self._order, self._batch_size = order, batch_size
         self.begin(1)
+
+    @classmethod
+    def from_store(
+        cls,
+        path: str | Path,
+        batch_size: int = 32,
+        seed: int = 0,
+        validation: bool = False,
+        seq_length: int = 1,
+        **options: int,
+    ) -> Self:
+        """Return the training samples of a store, shuffled, or its validation samples, in order.
+
+        seed: of the shuffle; seq_length: frames of a window, whose images are (batch, seq_length, height, width, 3);
+        options: `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`.
+        Raises UserError when there is no such store, or none of these samples in it.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch size {batch_size}, expected 1 or more")
+        with Store(Path(path)) as store:
+            if seq_length > 1:
+                describe_windows(store, seq_length)
+            columns = select(store, validation, seq_length)
+            if not len(columns.frame):
+                side = "validation" if validation else "training"
+                raise UserError(
+                    f"{path}: it has no {side} samples; make a store with some: python preprocess.py RECORDING... "
+                    f"-o {path} --validation 0.2"
+                )
+            ordering = "in order" if validation else "shuffled"
+            epochs = Epochs(len(columns.frame), ordering, seed=seed)
+            kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
+            return cls(Reader(StoreSource.of(store, columns), batch_size, kept), epochs.order, batch_size, **options)
+
+    @property
+    def reader(self) -> Reader:
+        """What reads the batches; raises UserError when the store is not the same any more."""
+        if isinstance(self._reader, bytes):
+            reader: Reader = pickle.loads(self._reader)  # noqa: S301 our own
+            self._reader = reader
+        return self._reader
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a worker process that failed while it unpickles would be started again by Keras, and again
+        reader = self._reader if isinstance(self._reader, bytes) else pickle.dumps(self._reader)
+        return self.__dict__ | {"_reader": reader}
 
     def begin(self, epoch: int, start: int = 0) -> None:
         """Take the order of this epoch, from the sample `start` on."""
@@ -68,6 +126,16 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; Keras calls it."""
         self.begin(self._epoch + 1)
+
+    def close(self) -> None:
+        """Let go of the store; no batch can be read any more."""
+        self.reader.source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class DatasetFeed(Feed):

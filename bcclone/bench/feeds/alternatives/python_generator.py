@@ -10,12 +10,13 @@ from bcclone.bench.feeds.race import Race, Taken
 
 def deliver(race: Race, taken: Taken) -> None:
     """Hand over batches until there are enough."""
-    for images, _ in _generator(jpeg_samples(race.store), race.batch_size, race.seed):
+    for images, _ in generate(jpeg_samples(race.store), race.batch_size, race.seed):
         if not taken(len(images)):
             return
 
 
-def _generator(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield images, uint8 (batch, height, width, 3), and steering, float32 (batch, 1), epoch after epoch."""
     random = np.random.default_rng(seed)
     while True:
         order = random.permutation(len(samples))

@@ -1,0 +1,226 @@
+"""Each feed -> the training on it: how busy the GPU is over time, and how much of the time is spent waiting for data.
+
+Each feed trains in a fresh process, with the network, step and settings of `model.py` without options; nvidia-smi is
+read while it does. `python-generator` is how the source design fed its network at first: each batch decoded from disk.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from bcclone.bench.feeds.alone import alone
+from bcclone.bench.feeds.alternatives.python_generator import generate
+from bcclone.bench.feeds.jpeg_samples import RecordingGone, jpeg_samples
+from bcclone.bench.feeds.meter import cpu_seconds
+from bcclone.bench.feeds.race import Race
+from bcclone.bench.feeds.strategies import endless, opened
+from bcclone.errors import UserError
+from bcclone.feed.batch import Batch
+from bcclone.feed.opening import open_feed
+from bcclone.feed.settings import STRATEGIES, FeedSettings
+from bcclone.gpu import Busy, watched
+from bcclone.store import Store
+from bcclone.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from bcclone.train.step import Trainer
+
+BEFORE, AFTER = "python-generator", FeedSettings().feed
+UNAUGMENTED = f"{AFTER}-unaugmented"
+FEEDS = (AFTER, BEFORE, UNAUGMENTED, *(name for name in STRATEGIES if name != AFTER))
+_WARM_STEPS = 20
+_BUCKET_SECONDS = 0.5
+_NO_GPU = "TensorFlow has no GPU here: its busy share stays open; waiting for data and processor time are told instead"
+
+
+@dataclass(frozen=True)
+class Load:
+    """The training on one feed.
+
+    device: what TensorFlow computes on; data_wait_share: of the time, in which the step waited for its next batch;
+    waits: (seconds since it began, the same share) of each half second; cpu_share: processor time of this process and
+    its children over the time of all cores; gpu: what nvidia-smi said, empty where TensorFlow has no GPU; gpu_share:
+    the mean share of the time in which the GPU computed, and gpu_memory_mb, the most that was used; None without one.
+    """
+
+    device: str
+    samples_per_second: float
+    data_wait_share: float
+    cpu_share: float
+    waits: tuple[tuple[float, float], ...]
+    gpu: tuple[Busy, ...] = ()
+    gpu_share: float | None = None
+    gpu_memory_mb: float | None = None
+
+
+@dataclass
+class GpuReport:
+    """loads: by the feed's name; skipped: the reason, of those that lack what they need; failed: of those that broke
+    off.
+    """
+
+    batch_size: int
+    seconds: float
+    loads: dict[str, Load] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def device(self) -> str:
+        """Return what was trained on."""
+        return next((load.device for load in self.loads.values()), "unknown")
+
+    @property
+    def has_gpu(self) -> bool:
+        """Return whether TensorFlow trained on a GPU."""
+        return self.device.startswith("GPU")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values; gpu_share is null where there is no GPU."""
+        return {
+            "device": self.device,
+            "batch_size": self.batch_size,
+            "seconds": self.seconds,
+            "feeds": {name: _values(load) for name, load in self.loads.items()},
+            "skipped": self.skipped,
+            "failed": self.failed,
+        }
+
+    def to_rows(self) -> list[str]:
+        """Return the table, a line for each feed, and what its figures are of."""
+        rows = [f"training on {self.device}, batches of {self.batch_size}"]
+        if not self.has_gpu:
+            rows.append(_NO_GPU)
+        rows.append(
+            f"{'':<26}{'samples/s':>11}{'waiting for data':>18}{'CPU':>6}{'GPU busy':>10}{'GPU memory, MB':>16}"
+        )
+        for name, load in self.loads.items():
+            gpu = "open" if load.gpu_share is None else f"{load.gpu_share:.0%}"
+            memory = "" if load.gpu_memory_mb is None else f"{load.gpu_memory_mb:,.0f}"
+            share = f"{load.data_wait_share:>18.1%}{load.cpu_share:>6.0%}"
+            rows.append(f"{name:<26}{load.samples_per_second:>11,.0f}{share}{gpu:>10}{memory:>16}".rstrip())
+        return rows + [f"skipped: {name}: {reason}" for name, reason in self.skipped.items()]
+
+
+def measure_gpu(
+    store: Path,
+    seconds: float,
+    batch_size: int,
+    notify: Callable[[str], None] = lambda text: None,
+    feeds: Sequence[str] = FEEDS,
+) -> GpuReport:
+    """Train on each feed for so many seconds, behind its warming; `notify` is told of each."""
+    report = GpuReport(batch_size, seconds)
+    for name in feeds:
+        try:
+            report.loads[name] = alone(train_watched, name, store, seconds, batch_size)
+        except RecordingGone as reason:
+            report.skipped[name] = str(reason)
+            notify(f"skipped: training on {name}: {reason}")
+        except UserError as error:
+            report.failed[name] = str(error)
+            notify(f"failed: training on {name}: {error}")
+        else:
+            load = report.loads[name]
+            if len(report.loads) == 1 and not report.has_gpu:
+                notify(_NO_GPU)
+            busy = "" if load.gpu_share is None else f", GPU busy {load.gpu_share:.0%}"
+            notify(f"training on {name}: {load.samples_per_second:,.0f} samples/s{busy}")
+    return report
+
+
+def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Load:
+    """Train on a feed in this process, which loads TensorFlow as model.py does; raises RecordingGone, UserError."""
+    from bcclone.tensorflow_quietly import load_tensorflow, used_gpus
+
+    load_tensorflow()
+    from bcclone.train.prepare import prepare
+
+    settings = TrainSettings(batch_size=batch_size, augment=name not in (BEFORE, UNAUGMENTED))
+    with Store(store) as data:
+        trainer = prepare(data, settings)
+    gpus = used_gpus()
+    with _batches_of(name, store, settings) as batches, watched() as watch:
+        entered = time.perf_counter()
+        _train(trainer, batches, steps=_WARM_STEPS)  # nvidia-smi needs a second to start, too
+        cpu, begun = cpu_seconds(), time.perf_counter()
+        samples, waits = _train(trainer, batches, seconds=seconds)
+        elapsed, cpu = time.perf_counter() - begun, cpu_seconds() - cpu
+    seen = watch.since(begun - entered)
+    return Load(
+        device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
+        samples_per_second=samples / elapsed,
+        data_wait_share=sum(until - since for since, until in waits) / elapsed,
+        cpu_share=cpu / elapsed / (psutil.cpu_count() or 1),
+        waits=tuple(shares_of(waits, elapsed)),
+        gpu=tuple(seen.samples) if gpus else (),
+        gpu_share=seen.share if gpus else None,
+        gpu_memory_mb=seen.memory_mb if gpus else None,
+    )
+
+
+@contextmanager
+def _batches_of(name: str, store: Path, settings: TrainSettings) -> Iterator[Iterator[Batch]]:
+    """Yield the batches of a feed, epoch after epoch."""
+    if name == BEFORE:
+        samples = jpeg_samples(store)
+        yield (Batch(images, steering) for images, steering in generate(samples, settings.batch_size, settings.seed))
+        return
+    wanted = FeedSettings(feed=AFTER if name == UNAUGMENTED else name)
+    with (
+        opened(wanted, Race(store, workers=1)) as data,
+        open_feed(data, wanted, settings.drawn) as feed,
+        closing(endless(feed)) as batches,
+    ):
+        yield batches
+
+
+def _train(
+    trainer: "Trainer", batches: Iterator[Batch], steps: int = 0, seconds: float = 0.0
+) -> tuple[int, list[tuple[float, float]]]:
+    """Take so many steps, or as many as fit into the seconds; return the samples, and from when until when it waited.
+
+    The times are in seconds since it began; at the end the device is waited for.
+    """
+    waits: list[tuple[float, float]] = []
+    samples, begun, now = 0, time.perf_counter(), 0.0
+    while (len(waits) < steps) if steps else (now < seconds):
+        asked = time.perf_counter() - begun
+        batch = next(batches)
+        waits.append((asked, time.perf_counter() - begun))
+        trainer.train(batch, TrainSettings().learning_rate)
+        samples += len(batch)
+        now = time.perf_counter() - begun
+    trainer.totals.means()
+    return samples, waits
+
+
+def shares_of(spans: Sequence[tuple[float, float]], seconds: float) -> Iterator[tuple[float, float]]:
+    """Yield the middle of each half second and the share of it that the spans, (since, until), cover."""
+    count = max(round(seconds / _BUCKET_SECONDS), 1)
+    width, covered = seconds / count, [0.0] * count
+    for since, until in spans:
+        for number in range(int(since / width), min(int(until / width) + 1, count)):
+            covered[number] += min(until, (number + 1) * width) - max(since, number * width)
+    for number, part in enumerate(covered):
+        yield (number + 0.5) * width, part / width
+
+
+def _values(load: Load) -> dict[str, Any]:
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else round(value, 4)
+
+    return {
+        "samples_per_second": round(load.samples_per_second, 1),
+        "data_wait_share": rounded(load.data_wait_share),
+        "cpu_share": rounded(load.cpu_share),
+        "gpu_share": rounded(load.gpu_share),
+        "gpu_memory_mb": rounded(load.gpu_memory_mb),
+        "wait_series": [[round(seconds, 3), round(share, 4)] for seconds, share in load.waits],
+        "gpu_series": [[round(one.seconds, 3), rounded(one.share), rounded(one.memory_mb)] for one in load.gpu],
+    }

@@ -1,0 +1,143 @@
+"""SampleDataset in Keras's own model.fit: by threads, by processes; each sample once an epoch, each epoch shuffled."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+
+from bcclone.errors import UserError
+from bcclone.feed import SampleDataset
+from bcclone.feed.order import shuffled
+from bcclone.store import Store
+from tests.conftest import ROOT
+from tests.feed.test_feed import plain
+
+BATCH, SEED = 50, 3
+
+# what model.fit hands to a training step is written down there, epoch by epoch
+FIT = """
+import json, multiprocessing, sys, zlib
+import keras
+import numpy as np
+from bcclone.feed import SampleDataset
+
+class Recorder(keras.Model):
+    def train_step(self, data):
+        images, steering = (np.asarray(part) for part in data)
+        assert images.dtype == np.uint8 and steering.dtype == np.float32
+        came[-1] += [[zlib.crc32(image.tobytes()), float(one[0])] for image, one in zip(images, steering, strict=True)]
+        return {"loss": 0.0}
+
+class Epochs(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        came.append([])
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    store, options, came = sys.argv[1], json.loads(sys.argv[2]), []
+    model = Recorder()
+    model.compile(run_eagerly=True)
+    with SampleDataset.from_store(store, batch_size=50, seed=3, **options) as samples:
+        model.fit(samples, epochs=2, shuffle=False, callbacks=[Epochs()], verbose=0)
+    print(json.dumps(came))
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"workers": 4},
+        {},
+        pytest.param({"workers": 2, "use_multiprocessing": True}, marks=pytest.mark.slow),
+    ],
+    ids=["threads", "the thread of fit", "processes"],
+)
+def test_fit_gets_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(options, simulated_store, tmp_path):
+    (tmp_path / "fit.py").write_text(FIT)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "fit.py", simulated_store, json.dumps(options)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout.splitlines()[-1])
+    # Keras 3.15 calls on_epoch_end() before the first epoch, too
+    begun = next(epoch for epoch in (1, 2) if expected(simulated_store, epoch) == first)
+    assert second == expected(simulated_store, begun + 1)
+    assert first != second
+    assert sorted(first) == sorted(second)
+
+
+def expected(path, epoch):
+    """Return checksum and steering of each training sample in the order of an epoch."""
+    with Store(path) as store:
+        samples = store.samples[~store.samples["validation"]]
+        images, steering = plain(store, samples[shuffled(len(samples), SEED, epoch)])
+    return [[zlib.crc32(image.tobytes()), float(one)] for image, one in zip(images, steering[:, 0], strict=True)]
+
+
+def test_a_network_trains_and_validates_on_it(simulated_store):
+    import keras
+
+    from bcclone.network import build_network
+
+    model = build_network()
+    model.compile(optimizer=keras.optimizers.Adam(1e-4), loss="mse")
+    with (
+        SampleDataset.from_store(simulated_store, batch_size=BATCH, workers=2) as samples,
+        SampleDataset.from_store(simulated_store, batch_size=BATCH, validation=True) as validation,
+    ):
+        history = model.fit(samples, validation_data=validation, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"] + history["val_loss"]).all()
+    assert len(history["val_loss"]) == 2
+
+
+def test_validation_samples_come_in_order_and_windows_as_a_whole(simulated_store):
+    with Store(simulated_store) as store:
+        images, steering = plain(store, store.samples[store.samples["validation"]])
+    with SampleDataset.from_store(simulated_store, batch_size=BATCH, validation=True) as samples:
+        for _ in range(2):
+            came = list(samples)
+            assert (np.concatenate([batch[0] for batch in came]) == images).all()
+            assert (np.concatenate([batch[1] for batch in came]) == steering).all()
+            samples.on_epoch_end()
+    with SampleDataset.from_store(simulated_store, batch_size=4, seq_length=3) as windows:
+        assert windows[0][0].shape == (4, 3, 128, 128, 3)
+
+
+def test_a_copy_in_another_process_gives_the_same_batches(simulated_store):
+    with SampleDataset.from_store(simulated_store, batch_size=BATCH, seed=SEED) as samples:
+        samples.on_epoch_end()
+        with pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(samples)))) as copied:
+            assert len(copied) == len(samples)
+            for number in range(len(samples)):
+                for mine, theirs in zip(samples[number], copied[number], strict=True):
+                    assert (mine == theirs).all()
+
+
+def test_a_store_that_was_written_anew_is_an_error_where_a_batch_is_asked_for(simulated_store, tmp_path):
+    store = tmp_path / "data.h5"
+    store.write_bytes(simulated_store.read_bytes())
+    with SampleDataset.from_store(store) as samples:
+        sent = pickle.dumps(samples)
+    store.write_bytes(simulated_store.read_bytes() + b" ")
+    copied = pickle.loads(sent)
+    with pytest.raises(UserError, match="written anew"):
+        copied[0]
+
+
+def test_bcclone_feed_loads_keras_only_with_sample_dataset():
+    code = (
+        "import sys, bcclone.feed; assert 'keras' not in sys.modules\n"
+        "bcclone.feed.SampleDataset; assert 'keras' in sys.modules\n"
+        "assert not hasattr(bcclone.feed, 'Dataset')"
+    )
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)

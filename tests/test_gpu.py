@@ -1,0 +1,129 @@
+"""nvidia-smi's output -> cards and samples; a foreign program that is missing, old or broken is no card."""
+
+import stat
+import sys
+import time
+from datetime import datetime
+
+import psutil
+import pytest
+
+from bcclone.gpu import Busy, Card, Watch, find_cards, parse_cards, parse_samples, visible_cards, watched
+
+CARDS = "580.159.03, 612, 143771, NVIDIA H200, 9.0\n470.256.02, 3, 11441, Tesla K80, 3.7\n"
+# as nvidia-smi prints them: a busy card, one that does not tell (MIG), a line that was cut off when it was ended
+SAMPLES = """2026/11/21 15:21:08.250, 0, 612
+2026/11/21 15:21:08.451, 93, 1874
+2026/11/21 15:21:08.651, [N/A], [N/A]
+Unable to determine the device handle for GPU0000:01:00.0: Unknown Error
+2026/11/21 15:21:08.851, 97, 18"""
+SMI = """#!{python}
+import sys, time
+from datetime import datetime
+if "{fields}" and any(word in " ".join(sys.argv) for word in "{fields}".split()):
+    sys.exit('Field "compute_cap" is not a valid field to query.')
+if any(one.startswith("--loop-ms") for one in sys.argv):
+    assert "--id=0" in sys.argv
+    while True:
+        print(datetime.now().strftime("%Y/%m/%d %H:%M:%S.%f")[:-3] + ", 80, 1000", flush=True)
+        time.sleep(0.02)
+print("{line}")
+"""
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Return a function that puts a program of that name, written by hand, on the PATH."""
+    if sys.platform == "win32":
+        pytest.skip("a script is no program there")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def put(text=None, line="580.159.03, 612, 143771, NVIDIA H200, 9.0", fields=""):
+        program = tmp_path / "nvidia-smi"
+        program.write_text(text or SMI.format(python=sys.executable, line=line, fields=fields))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+    return put
+
+
+def test_cards_are_read_with_name_capability_and_memory():
+    h200, k80 = parse_cards(CARDS)
+    assert (h200.name, h200.compute_capability, h200.driver) == ("NVIDIA H200", (9, 0), "580.159.03")
+    assert h200.memory_total_mb == pytest.approx(150_755, abs=1)
+    assert k80.describe() == "Tesla K80 (compute capability 3.7, 0.0 of 12.0 GB used)"
+    assert parse_cards("NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.\n") == []
+
+
+def test_samples_are_read_with_their_time_and_what_is_no_sample_is_left_out():
+    samples = parse_samples(SAMPLES, datetime(2026, 11, 21, 15, 21, 8))
+    assert [round(sample.seconds, 3) for sample in samples] == [0.25, 0.451, 0.651]
+    assert [sample.share for sample in samples] == [0.0, 0.93, None]
+    assert samples[1].memory_mb == pytest.approx(1965.0, abs=0.1)
+    assert samples[2] == Busy(pytest.approx(0.651), None, None)
+
+
+def test_what_was_seen_before_is_left_out_of_what_was_seen_since():
+    watch = Watch([Busy(0.2, 0.1, 500.0), Busy(1.2, 0.9, 800.0), Busy(1.4, 0.7, 700.0)])
+    later = watch.since(1.0)
+    assert [sample.seconds for sample in later.samples] == pytest.approx([0.2, 0.4])
+    assert later.share == pytest.approx(0.8)
+    assert (later.memory_mb, watch.memory_mb) == (800.0, 800.0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [(None, "abc"), ("", ""), ("-1", ""), ("1", "b"), ("2,0", "ca"), ("7", ""), ("GPU-8f3c", "abc")],
+)
+def test_cuda_visible_devices_decides_which_cards_a_program_uses(wanted, names):
+    environment = {} if wanted is None else {"CUDA_VISIBLE_DEVICES": wanted}
+    assert "".join(card.name for card in visible_cards([Card("a"), Card("b"), Card("c")], environment)) == names
+
+
+def test_the_program_is_asked_and_an_older_one_without_what_it_does_not_know(nvidia_smi):
+    nvidia_smi()
+    (card,) = find_cards()
+    assert card.compute_capability == (9, 0)
+    nvidia_smi(line="390.157, 10, 2000, GeForce GTX 680", fields="compute_cap")
+    (card,) = find_cards()
+    assert (card.name, card.compute_capability, card.driver) == ("GeForce GTX 680", None, "390.157")
+
+
+@pytest.mark.parametrize(
+    "text", ["#!/bin/sh\nexit 9\n", "#!/bin/sh\necho No devices were found\n", "#!/no/such/program\n"]
+)
+def test_a_program_that_fails_is_no_card_and_stops_nothing(text, nvidia_smi):
+    nvidia_smi(text)
+    assert find_cards() == []
+    with watched() as watch:
+        pass
+    assert watch.samples == []
+    assert watch.share is None
+
+
+def test_without_the_program_there_are_no_cards(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("bcclone.gpu._PROGRAMS", ("nvidia-smi",))
+    assert find_cards() == []
+    with watched() as watch:
+        pass
+    assert (watch.samples, watch.share, watch.memory_mb) == ([], None, None)
+
+
+def test_a_card_is_watched_while_the_block_runs_and_the_program_ended_behind_it(nvidia_smi):
+    nvidia_smi()
+    with watched(every_ms=20) as watch:
+        time.sleep(0.5)
+    assert len(watch.samples) >= 3
+    assert watch.share == pytest.approx(0.8)
+    assert watch.memory_mb == pytest.approx(1048.6, abs=0.1)
+    times = [sample.seconds for sample in watch.samples]
+    assert times == sorted(times)
+    assert 0 <= times[0] <= times[-1] < 2
+    assert not [child for child in psutil.Process().children() if "nvidia-smi" in " ".join(child.cmdline())]
+
+
+def test_an_error_within_the_block_passes(nvidia_smi):
+    nvidia_smi()
+    with pytest.raises(ZeroDivisionError), watched():
+        raise ZeroDivisionError
