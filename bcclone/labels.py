@@ -43,7 +43,7 @@ class Correction:
         """Return what is added to the steering for a frame of that camera, (speeds,), at each of (speeds,)."""
         if not isinstance(self.steering, str):
             return np.full(np.shape(speed_mph), _SIDE[camera] * self.steering)
-        return steering_to_line(MOUNTS[camera][0], 0.0, self.lookahead_m(np.round(speed_mph, 1)))
+        return np.asarray(steering_to_line(MOUNTS[camera][0], 0.0, self.lookahead_m(np.round(speed_mph, 1))))
 
 
 def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: float) -> Floats:

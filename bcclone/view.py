@@ -44,7 +44,7 @@ class Warp:
         """Return one of several."""
         return Warp(self.ground[place], self.sky[place], self.horizon[place])
 
-    def through(self, view: Array, frame: Array) -> "Warp":
+    def through(self, view: Any, frame: Any) -> "Warp":
         """Return the same warp between what is made of views and frames.
 
         view, frame: (3, 3), what takes pixels (column, row, 1) of a camera frame there: Preprocessing.pixels for

@@ -265,7 +265,7 @@ def _blur(view: Any, sigma: Any, blurred: Any) -> None:
     outer = exp(-2 / (sigma * sigma)) if sigma > SHORT_BLUR_SIGMA else 0.0
     inner = exp(-0.5 / (sigma * sigma))
     total = 1 + 2 * inner + 2 * outer
-    center, inner, outer = _FLOAT(1 / total), _FLOAT(inner / total), _FLOAT(outer / total)
+    center, close, wide = _FLOAT(1 / total), _FLOAT(inner / total), _FLOAT(outer / total)
     flat = view.reshape(rows, 3 * width)
     for row in range(rows):
         line = flat[row]
@@ -273,20 +273,20 @@ def _blur(view: Any, sigma: Any, blurred: Any) -> None:
         result = blurred[row, 6:]
         for place in range(3 * width - 12):
             near, far = _INT(second[place]) + _INT(fourth[place]), _INT(first[place]) + _INT(fifth[place])
-            result[place] = center * _FLOAT(_INT(third[place])) + inner * _FLOAT(near) + outer * _FLOAT(far)
+            result[place] = center * _FLOAT(_INT(third[place])) + close * _FLOAT(near) + wide * _FLOAT(far)
         for x in (0, 1, width - 2, width - 1):
             for channel in range(3):
                 near = view[row, _mirrored(x - 1, width), channel] + view[row, _mirrored(x + 1, width), channel]
                 far = view[row, _mirrored(x - 2, width), channel] + view[row, _mirrored(x + 2, width), channel]
                 here = center * _FLOAT(view[row, x, channel])
-                blurred[row, 3 * x + channel] = here + inner * _FLOAT(near) + outer * _FLOAT(far)
+                blurred[row, 3 * x + channel] = here + close * _FLOAT(near) + wide * _FLOAT(far)
     for row in range(rows):
         first, second = blurred[_mirrored(row - 2, rows)], blurred[_mirrored(row - 1, rows)]
         fourth, fifth = blurred[_mirrored(row + 1, rows)], blurred[_mirrored(row + 2, rows)]
         third, line = blurred[row], flat[row]
         for place in range(3 * width):
             near, far = second[place] + fourth[place], first[place] + fifth[place]
-            line[place] = np.uint8(_INT(center * third[place] + inner * near + outer * far + _FLOAT(0.5)))
+            line[place] = np.uint8(_INT(center * third[place] + close * near + wide * far + _FLOAT(0.5)))
 
 
 @_compiled
@@ -296,8 +296,9 @@ def _cover(sample: Any, view: Any, parameters: Any) -> None:
     for patch in range(int(parameters.patch_count[sample])):
         corners, color = parameters.corners[sample, patch], parameters.patch_colors[sample, patch]
         left, right = max(_INT(corners[0]), 0), min(_INT(corners[2]) + 1, width)
+        top, below = max(int(corners[1]), 0), min(int(corners[3]) + 1, rows)
         red, green, blue = np.uint8(color[0]), np.uint8(color[1]), np.uint8(color[2])
-        for row in range(max(_INT(corners[1]), 0), min(_INT(corners[3]) + 1, rows)):
+        for row in range(top, below):
             line = view[row, left:right]
             for x in range(line.shape[0]):
                 line[x, 0], line[x, 1], line[x, 2] = red, green, blue

@@ -78,7 +78,7 @@ class Trainer:
 
     def train(self, batch: Batch, learning_rate: float) -> None:
         """Take one step down the gradient of the mean loss and add the batch to the totals."""
-        samples = batch.images, batch.steering
+        samples: tuple[Any, ...] = batch.images, batch.steering
         if batch.augmentation is not None:
             inputs, draws = batch.augmentation.inputs, batch.augmentation.draws
             samples += inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform
