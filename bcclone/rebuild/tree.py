@@ -212,7 +212,10 @@ def _input(config: Mapping[str, Any], nest: Nest) -> Input:
         shape = shape[0]
     whole = isinstance(shape, list) and all(type(extent) is int for extent in shape[1:])
     if not isinstance(shape, list) or not whole or len(shape) not in (4, 5):
-        raise Refused(f"its input has the shape {short(shape)}, expected [null, rows, columns, channels]")
+        raise Refused(
+            f"its input has the shape {short(shape)}, expected [null, rows, columns, channels], or for windows [null, "
+            "frames, rows, columns, channels], each a number"
+        )
     if not all(0 < extent <= 1024 for extent in shape[1:]):
         raise Refused(f"its input has the shape {shape}, expected at most 1024 rows, columns and channels")
     dtype = dtype_of(first.config.get("dtype")) if first.kind == "InputLayer" else "float32"
