@@ -176,6 +176,26 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
 
 
 @pytest.mark.slow
+def test_a_killed_training_that_augments_in_its_step_resumes_to_the_same_weights(simulated_store, tmp_path):
+    options = (*QUICK, "--augment-on", "device", "--epochs", 2)
+    (tmp_path / "whole").mkdir()
+    result = json.loads(train(simulated_store, tmp_path / "whole", *options).stdout)
+    killed_training(simulated_store, tmp_path, *options, "--checkpoint-steps", 7, after=35)
+    done = json.loads(train(simulated_store, tmp_path, *options, "--resume").stdout)
+    assert (done["loss"], done["val_loss"]) == (result["loss"], result["val_loss"])
+    assert_same_weights(tmp_path / "model.h5", tmp_path / "whole" / "model.h5")
+
+
+def test_where_samples_are_augmented_is_chosen_when_a_run_begins_and_kept(trained, simulated_store):
+    folder, _, _ = trained
+    assert json.loads((folder / "runs" / "whole" / "settings.json").read_text())["settings"]["augment_on"] == "cpu"
+    again = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "auto")
+    assert "is complete already" in again.stderr
+    refused = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "device", code=1)
+    assert "augment_on" in refused.stderr
+
+
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(trained, simulated_store, tmp_path):
     run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=14)
     newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))

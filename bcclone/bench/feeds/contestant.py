@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
+from bcclone.augment.settings import AugmentSettings
 from bcclone.bench.feeds import rooflines
 from bcclone.bench.feeds.jpeg_samples import RecordingGone
 from bcclone.bench.feeds.meter import Figures, Meter, Turn
@@ -11,6 +12,8 @@ from bcclone.bench.feeds.race import Race, Taken
 from bcclone.bench.feeds.strategies import deliver as deliver_by
 from bcclone.feed.settings import STRATEGIES, FeedSettings
 
+AUGMENTED = "hdf5-shuffle-augmented"  # the default training: the feed's samples augmented by a thread a core
+OURS = (*STRATEGIES, AUGMENTED)
 ALTERNATIVES = ("python-generator", "pydataset-jpeg", "tf-data-jpeg", "torch-jpeg", "h5py-fancy", "pytables-chunks")
 ROOFLINES: dict[str, Callable[[Race, Taken], None]] = {"gather": rooflines.gather, "decode": rooflines.decode}
 _OF_TENSORFLOW = ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device")
@@ -40,6 +43,8 @@ def _find(name: str) -> Callable[[Race, Taken], None]:
         load_tensorflow()
     if name in ROOFLINES:
         return ROOFLINES[name]
+    if name == AUGMENTED:
+        return partial(deliver_by, FeedSettings(), augment=AugmentSettings())
     if name in STRATEGIES:
         return partial(deliver_by, FeedSettings(feed=name, workers=_PROCESSES.get(name, 0)))
     try:

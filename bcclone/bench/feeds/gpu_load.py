@@ -139,9 +139,10 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Lo
     from bcclone.tensorflow_quietly import load_tensorflow, used_gpus
 
     load_tensorflow()
-    from bcclone.train.prepare import prepare
+    from bcclone.train.prepare import prepare, with_augmentation_place
 
-    settings = TrainSettings(batch_size=batch_size, augment=name not in (BEFORE, UNAUGMENTED))
+    wanted = TrainSettings(batch_size=batch_size, augment=name not in (BEFORE, UNAUGMENTED))
+    settings = with_augmentation_place(wanted)
     with Store(store) as data:
         trainer = prepare(data, settings)
     gpus = used_gpus()

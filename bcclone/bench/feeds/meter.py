@@ -38,6 +38,11 @@ class Figures:
     cpu_share: float
     others_cpu_share: float
 
+    @property
+    def core_milliseconds(self) -> float:
+        """Return how long one core works for a sample, in milliseconds."""
+        return 1000 * self.cpu_share * (psutil.cpu_count() or 1) / self.samples_per_second
+
 
 class Meter:
     """Watches this process and its children from its own beginning until the turn is over."""

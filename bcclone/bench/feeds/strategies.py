@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.augment.settings import AugmentSettings
 from bcclone.bench.feeds.jpeg_samples import RecordingGone
 from bcclone.bench.feeds.race import Race, Taken
 from bcclone.errors import UserError
@@ -18,10 +19,12 @@ from bcclone.preprocess import open_in_place
 from bcclone.samples import SampleSettings
 from bcclone.store import Store
 
+_PLAIN = AugmentSettings(augment=False)
 
-def deliver(settings: FeedSettings, race: Race, taken: Taken) -> None:
+
+def deliver(settings: FeedSettings, race: Race, taken: Taken, augment: AugmentSettings = _PLAIN) -> None:
     """Hand over batches, epoch after epoch, until there are enough."""
-    drawn = DrawSettings(race.batch_size, race.seed)
+    drawn = DrawSettings(race.batch_size, race.seed, augment=augment)
     with opened(settings, race) as data, open_feed(data, settings, drawn) as feed, closing(endless(feed)) as batches:
         for batch in batches:
             _await(batch)

@@ -1,4 +1,4 @@
-"""Store -> whether training waits for its data: the real step on the default feed, and Keras on one batch in memory.
+"""Store -> whether training waits for its data: the real step on a feed, and Keras on one batch where it trains.
 
 Both train in this process, in turns, on networks of their own.
 """
@@ -6,9 +6,11 @@ Both train in this process, in turns, on networks of their own.
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from bcclone.bench import Measure
 from bcclone.feed.feed import Feed
@@ -16,53 +18,55 @@ from bcclone.feed.opening import open_feed
 from bcclone.feed.settings import FeedSettings
 from bcclone.network import build_network
 from bcclone.store import Store
-from bcclone.train.prepare import prepare
+from bcclone.train.prepare import prepare, with_augmentation_place
 from bcclone.train.settings import TrainSettings
 from bcclone.train.step import Trainer
 
-_WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _VARIED_BAR_PERCENT = 2.0, 95.0, 90.0
+_WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _AUGMENTED_BAR_PERCENT = 2.0, 95.0, 90.0
 _WARM_STEPS = 20
 _LEARNING_RATE = TrainSettings().learning_rate
 
 
 @dataclass(frozen=True)
 class TrainingTurn:
-    """Samples a second of training on the feed, on it without varying the samples, and on one repeated batch.
+    """Samples a second of training on the feed, on it without augmentation, and on one batch that lies where it trains.
 
-    waited: share of the time the feed was awaited.
+    waited: share of the time in which the step waited for its next batch.
     """
 
     fed: float
-    unvaried: float
+    unaugmented: float
     repeated: float
     waited: float
 
 
-def measure_training(path: Path, steps: int, rounds: int) -> list[TrainingTurn]:
+def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed: str) -> list[TrainingTurn]:
     """Take turns of so many steps, `rounds` times, after a short one that does not count.
 
     TensorFlow should have been loaded before. A turn on the feed begins an epoch; the wait for its first batch counts.
+    Samples are augmented on the GPU where there is one, else by threads.
     """
-    settings = TrainSettings()
-    unvaried = replace(settings, augment=False)
+    settings = with_augmentation_place(TrainSettings(batch_size=batch_size))
+    unaugmented = replace(settings, augment=False)
     with (
         Store(path) as store,
-        open_feed(store, FeedSettings(), settings.drawn) as feed,
-        open_feed(store, FeedSettings(), unvaried.drawn) as plain,
+        open_feed(store, FeedSettings(feed), settings.drawn) as augmented,
+        open_feed(store, FeedSettings(feed), unaugmented.drawn) as plain,
     ):
-        trainer = prepare(store, settings)
-        with feed.epoch(1) as batches:
+        trainers = prepare(store, settings), prepare(store, unaugmented)
+        with plain.epoch(1) as batches:
             first = next(iter(batches))
-            images, steering = np.array(first.images), np.array(first.steering)
+            batch = tf.constant(np.array(first.images)), tf.constant(np.array(first.steering))
         model = build_network(store.preprocessing.height, store.preprocessing.width)
         model.compile(optimizer=keras.optimizers.Adam(_LEARNING_RATE), loss="mse")
-        _train_on_feed(trainer, feed, 1, _WARM_STEPS)
-        _train_repeatedly(model, images, steering, _WARM_STEPS)
+        for trainer, warmed in zip(trainers, (augmented, plain), strict=True):
+            _train_on_feed(trainer, warmed, 1, _WARM_STEPS)
+        _train_repeatedly(model, batch, _WARM_STEPS)
         turns = []
         for epoch in range(2, rounds + 2):
-            fed, waited = _train_on_feed(trainer, feed, epoch, steps)
-            without, _ = _train_on_feed(trainer, plain, epoch, steps)
-            turns.append(TrainingTurn(fed, without, _train_repeatedly(model, images, steering, steps), waited))
+            fed, waited = _train_on_feed(trainers[0], augmented, epoch, steps)
+            without, _ = _train_on_feed(trainers[1], plain, epoch, steps)
+            turns.append(TrainingTurn(fed, without, _train_repeatedly(model, batch, steps), waited))
         return turns
 
 
@@ -83,27 +87,36 @@ def _train_on_feed(trainer: Trainer, feed: Feed, epoch: int, steps: int) -> tupl
     return samples / seconds, waited / seconds
 
 
-def _train_repeatedly(model: keras.Model, images: np.ndarray, steering: np.ndarray, steps: int) -> float:
+def _train_repeatedly(model: keras.Model, batch: tuple[Any, Any], steps: int) -> float:
     begun = time.perf_counter()
     for _ in range(steps):
-        model.train_on_batch(images, steering)
-    return steps * len(images) / (time.perf_counter() - begun)
+        model.train_on_batch(*batch)
+    return steps * int(batch[1].shape[0]) / (time.perf_counter() - begun)
 
 
-def judge_training(turns: list[TrainingTurn]) -> list[Measure]:
-    """Return the medians of the turns, and of their ratios."""
-    waited = 100 * float(np.median([turn.waited for turn in turns]))
-    share = 100 * float(np.median([turn.unvaried / turn.repeated for turn in turns]))
-    varied = 100 * float(np.median([turn.fed / turn.unvaried for turn in turns]))
+def judge_training(turns: list[TrainingTurn], told: str) -> list[Measure]:
+    """Return the medians of the turns, and of their ratios. told: on what was trained, for example "batches of 32"."""
+
+    def rate(name: str, rates: list[float]) -> Measure:
+        return Measure(f"{name}, {told}", float(np.median(rates)), "samples/s")
+
+    def percent(name: str, shares: list[float], bar: float, least: bool = True) -> Measure:
+        return Measure(f"{name}, {told}", 100 * float(np.median(shares)), "%", bar, least)
+
     return [
-        Measure("training on the default feed", float(np.median([turn.fed for turn in turns])), "samples/s"),
-        Measure("the same, samples not varied", float(np.median([turn.unvaried for turn in turns])), "samples/s"),
-        Measure(
-            "train_on_batch, one batch again and again",
-            float(np.median([turn.repeated for turn in turns])),
-            "samples/s",
+        rate("training with augmentation", [turn.fed for turn in turns]),
+        rate("training without augmentation", [turn.unaugmented for turn in turns]),
+        rate("train_on_batch on one batch", [turn.repeated for turn in turns]),
+        percent(
+            "with augmentation to without", [turn.fed / turn.unaugmented for turn in turns], _AUGMENTED_BAR_PERCENT
         ),
-        Measure("training on varied samples to the same unvaried", varied, "%", _VARIED_BAR_PERCENT),
-        Measure("training on unvaried samples to train_on_batch", share, "%", _RATE_BAR_PERCENT),
-        Measure("training time spent waiting for data", waited, "%", _WAIT_BAR_PERCENT, least=False),
+        percent(
+            "with augmentation to train_on_batch", [turn.fed / turn.repeated for turn in turns], _AUGMENTED_BAR_PERCENT
+        ),
+        percent(
+            "without augmentation to train_on_batch",
+            [turn.unaugmented / turn.repeated for turn in turns],
+            _RATE_BAR_PERCENT,
+        ),
+        percent("waiting for data", [turn.waited for turn in turns], _WAIT_BAR_PERCENT, least=False),
     ]

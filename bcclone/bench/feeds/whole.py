@@ -17,11 +17,13 @@ from bcclone.bench.feeds.order_cost import OrderCost
 from bcclone.bench.feeds.race import Race
 from bcclone.bench.feeds.turns import Results, run_race
 from bcclone.errors import UserError
+from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
 from bcclone.train.settings import TrainSettings
 
 PARTS = ("training", "cold", "tables", "order", "gpu")
 _TRAINING_STEPS, _TABLE_SAMPLES, _TABLE_FRAMES = 200, 1_000_000, 300
+_GPU_BATCHES = 256, 1024
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,17 @@ def train_in_turns(store: Path, rounds: int) -> list[Measure]:
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
+    import tensorflow as tf
+
     from bcclone.bench.feeds.training import judge_training, measure_training
 
-    return judge_training(measure_training(store, _TRAINING_STEPS, rounds))
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    feed, sizes = ("device", _GPU_BATCHES) if on_gpu else (FeedSettings().feed, (TrainSettings().batch_size,))
+    measures: list[Measure] = []
+    for size in sizes:
+        turns = measure_training(store, _TRAINING_STEPS, rounds, size, feed)
+        measures += judge_training(turns, f"{feed}, batches of {size}")
+    return measures
 
 
 def _cold(report: Report, store: Path, rounds: int) -> None:
