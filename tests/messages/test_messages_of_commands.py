@@ -8,9 +8,14 @@ from bcclone.demo import DemoSettings, run_demo
 from tests.messages.told import Message, run_command, tabled
 
 
-def demo(folder="demo"):
-    Path(folder).mkdir(exist_ok=True)
-    return run_demo(DemoSettings(folder=Path(folder)), print)
+def demo():
+    Path("demo").mkdir(exist_ok=True)
+    return run_demo(DemoSettings(), print)
+
+
+def demo_of_failing_commands():
+    Path("bcclone.py").write_text("raise SystemExit(3)")  # what `python -m bcclone` runs in this folder
+    return demo()
 
 
 def demo_beside(name):
@@ -61,7 +66,7 @@ MESSAGES = [
     Message("demo.py", "… is there, but not from a demo; choose another folder with --folder",
             lambda: demo_beside("forward"), ("demo/forward is",)),
     Message("demo.py", "the demo ends here: `…` failed (exit code …); mend what it says, and run the demo again",
-            lambda: demo("-x"), ("`bcclone simulate record -x/forward", "(exit code 2)")),
+            demo_of_failing_commands, ("`bcclone simulate record demo/forward", "(exit code 3)")),
 ]  # fmt: skip
 
 
