@@ -101,7 +101,7 @@ class CameraMove:
 def warp_to(move: CameraMove, mirrored: bool | npt.NDArray[np.bool_] = False, xp: Any = np) -> Warp:
     """Return the warp from a camera's frames to those of the moved camera; of several moves, one for each.
 
-    mirrored: the view is of the mirrored world, from the side that mirrors it; the camera itself is not mirrored, so
+    mirrored: bool, (moves,) of several; the view is of the mirrored world, the camera itself is not mirrored, so
     that it looks a little to the right and leans as it does in the car. xp: the array library, NumPy, or keras.ops for
     tensors. Raises ValueError for a camera that looks back.
     """

@@ -157,8 +157,8 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
     feed.add_argument(
         "--workers",
         type=int,
-        help="processes or threads that fetch samples, and threads that augment them (0: what suits the feed; a thread "
-        "a core)",
+        help="processes or threads that fetch samples, and threads that augment them (0: what suits the feed; a "
+        "thread for every two cores)",
     )
     feed.add_argument("--max-queue-size", type=int, help="batches fetched ahead (0: what suits the feed)")
     _add_flag(feed, "multiprocessing", "sequence: processes instead of threads")

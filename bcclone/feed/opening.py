@@ -53,7 +53,8 @@ def _augmented(feed: Feed, data: TrainingData, epochs: Epochs, settings: FeedSet
         return AugmentedFeed(feed, epochs, inputs, work, threads=1)
     from bcclone.augment.on_cpu import CpuAugmenter  # loads Numba
 
-    threads, made = settings.workers or os.cpu_count() or 1, data.preprocessing
+    # a network that is trained on the processor needs the other half: with a thread a core it is slower (training.md)
+    threads, made = settings.workers or max((os.cpu_count() or 1) // 2, 1), data.preprocessing
     shape = *((drawn.seq_length,) if drawn.seq_length > 1 else ()), made.height, made.width, 3
     buffers = Buffers(drawn.batch_size, shape, kept=AHEAD * threads + 2)
     augmenter = CpuAugmenter(drawn.augment, made, seen_rows(made.height))

@@ -25,7 +25,7 @@ class FeedSettings:
     """Which strategy feeds the network, and its own settings; what a strategy has no use for, it leaves alone.
 
     chunk_size: samples that `hdf5-chunks` shuffles together; workers: processes or threads that fetch, 0 for what suits
-    the strategy, and threads that augment on the CPU, 0 for one a core; max_queue_size: batches that are fetched ahead,
+    the strategy, and threads that augment on the CPU, 0 for half the cores; max_queue_size: batches that are fetched ahead,
     0 for what suits the strategy; multiprocessing: `sequence` works with processes instead of threads; start_method:
     of processes, "spawn" or "fork".
     """

@@ -1,5 +1,6 @@
 """One contestant's turn in this process -> its figures, or the reason why it cannot take part."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -44,7 +45,7 @@ def _find(name: str) -> Callable[[Race, Taken], None]:
     if name in ROOFLINES:
         return ROOFLINES[name]
     if name == AUGMENTED:
-        return partial(deliver_by, FeedSettings(), augment=AugmentSettings())
+        return partial(deliver_by, FeedSettings(workers=os.cpu_count() or 1), augment=AugmentSettings())
     if name in STRATEGIES:
         return partial(deliver_by, FeedSettings(feed=name, workers=_PROCESSES.get(name, 0)))
     try:
