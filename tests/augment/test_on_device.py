@@ -99,6 +99,22 @@ def test_the_frames_of_a_window_are_augmented_alike(device):
 
 
 @pytest.mark.slow
+def test_it_is_compiled_by_xla_as_on_a_gpu(device):
+    """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that it cannot know."""
+    import tensorflow as tf
+
+    augmenter, images, draws = device(AugmentSettings(), OURS), pictures(8), draw(8, (0, 1, 0))
+    drawn = np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), draws.normal, draws.uniform
+    signature = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
+    inner = tf.function(augmenter._augment, jit_compile=True)
+    step = tf.function(lambda *samples: inner(*samples), input_signature=[*signature, *augmenter.input_signature])
+    steering = np.zeros((8, 1), np.float32)
+    (compiled, labels), (plain, expected) = step(images, steering, *drawn), augmenter(images, steering, *drawn)
+    assert np.abs(compiled.numpy().astype(int) - plain.numpy()).max() <= 2
+    np.testing.assert_allclose(labels, expected, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_ten_thousand_draws_have_the_same_statistics(device):
     """Of seeds that differ, so that the distributions are compared, and not the draws."""
     small = Preprocessing(width=64, height=64)

@@ -192,7 +192,7 @@ def test_where_samples_are_augmented_is_chosen_when_a_run_begins_and_kept(traine
     again = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "auto")
     assert "is complete already" in again.stderr
     refused = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "device", code=1)
-    assert "augment_on" in refused.stderr
+    assert "augment on: cpu, and device is given" in refused.stderr
 
 
 @pytest.mark.slow
