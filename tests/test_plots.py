@@ -202,13 +202,13 @@ def test_an_instants_variants_carry_the_steering_that_training_uses(scenes, stor
 
 def test_variations_are_shown_with_the_steering_that_they_call_for(model_file, store):
     from bcclone.plots.subject import Subject
-    from bcclone.plots.variants import varied_of
+    from bcclone.plots.variants import augmented_of
 
     subject = Subject(model_file, store, augment=AugmentSettings(shift_m=1.0))
     position = int(subject.scenes.instants(validation=False)[0])
-    variants = varied_of(subject, position)
+    variants = augmented_of(subject, position)
     assert len({variant.steering for variant in variants}) == len(variants) == 3
-    assert varied_of(replace(subject, augment=AugmentSettings(augment=False)), position) == []
+    assert augmented_of(replace(subject, augment=AugmentSettings(augment=False)), position) == []
 
 
 def test_every_prediction_stands_beside_the_steering_of_its_own_row(subject, store):

@@ -1,13 +1,13 @@
-"""How much samples are varied while they are trained on; nothing is loaded in here, so that --help answers at once."""
+"""How samples are augmented while a network is trained on them; loads nothing, so that --help answers at once."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How much; every other value is a spread or a share, of which 0 leaves that variation out.
+    """How strongly samples are augmented; of every value but the first, 0 leaves that way out.
 
-    augment: whether samples are varied at all; shift_m: how far the camera is moved aside at most, each distance as
+    augment: whether samples are augmented at all; shift_m: how far the camera is moved aside at most, each distance as
     likely; turn_degrees, pitch_degrees: standard deviation of turning it aside and of nodding; look: strength of
     changes in brightness, contrast, colour and haze, 1 is a usual day's; shadows, blur, noise, patches: share of the
     samples that get shadows, are unsharp, are stored as a bad JPEG, or have something before the lens.

@@ -108,7 +108,7 @@ def _zero_share(file: "ModelFile") -> float:
 
 
 def _augment(file: "ModelFile") -> AugmentSettings:
-    """Return how samples were varied when the model was trained; not at all where it does not say."""
+    """Return how samples were augmented when the model was trained; not at all where it does not say."""
     settings = file.training.get("settings", {})
     names = [field.name for field in fields(AugmentSettings)]
     return AugmentSettings(**({"augment": False} | {name: settings[name] for name in names if name in settings}))

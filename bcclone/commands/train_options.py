@@ -90,7 +90,7 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="largest share of an epoch's samples that go straight on, drawn anew for each epoch; 1: all there are (1)",
     )
-    add("--seed", type=int, help="seed of weights, order, variations and dropout (0)")
+    add("--seed", type=int, help="seed of weights, order, augmentation and dropout (0)")
     _add_flag(
         parser,
         "deterministic",
@@ -99,7 +99,9 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_augmentation(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("augmentation", "how samples are varied, anew in each epoch; 0 is not at all")
+    group = parser.add_argument_group(
+        "augmentation", "how samples are augmented, anew in each epoch; 0 leaves a way out"
+    )
     _add_flag(group, "augment", "augment the samples, in another way in each epoch (on)")
     group.add_argument(
         "--augment-on",

@@ -25,9 +25,9 @@ class FeedSettings:
     """Which strategy feeds the network, and its own settings; what a strategy has no use for, it leaves alone.
 
     chunk_size: samples that `hdf5-chunks` shuffles together; workers: processes or threads that fetch, 0 for what suits
-    the strategy, and threads that augment on the CPU, 0 for half the cores; max_queue_size: batches that are fetched ahead,
-    0 for what suits the strategy; multiprocessing: `sequence` works with processes instead of threads; start_method:
-    of processes, "spawn" or "fork".
+    the strategy, and threads that augment on the CPU, 0 for half the cores; max_queue_size: batches that are fetched
+    ahead, 0 for what suits the strategy; multiprocessing: `sequence` works with processes instead of threads;
+    start_method: of processes, "spawn" or "fork".
     """
 
     feed: str = "hdf5-shuffle"
@@ -61,7 +61,7 @@ class FeedSettings:
 class DrawSettings:
     """What of the samples a feed gives, whichever strategy fetches them.
 
-    batch_size: samples of a batch; seed: of the order and of the variations; seq_length: frames of a window, 1 for
+    batch_size: samples of a batch; seed: of the order and of augmentation; seq_length: frames of a window, 1 for
     single frames; zero_share: how many of an epoch's samples may be of driving straight on, 1 for all there are;
     augment: how they are augmented; augment_on: "cpu", by the feed, or "device", by the training step, to which the
     feed gives the random numbers.

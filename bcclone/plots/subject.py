@@ -34,7 +34,7 @@ class NotDrawn(Exception):
 class Subject:
     """What pictures are made of.
 
-    zero_share: the most of the samples that may go straight on, 1 leaves none out; augment: how samples are varied.
+    zero_share: the most of the samples that may go straight on, 1 leaves none out; augment: how samples are augmented.
     """
 
     file: "ModelFile"

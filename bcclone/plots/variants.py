@@ -14,7 +14,7 @@ from bcclone.plots.figure import BLUE, GRAY, new_figure, save, show_image
 from bcclone.plots.subject import NotDrawn, Positions, Scenes, Subject
 from bcclone.recording import CAMERAS
 
-_VARIED = 3
+_AUGMENTED = 3
 _QUANTILES = (0.02, 0.35, 0.65, 0.98)  # of the steering: a left bend, two that are nearly straight, a right bend
 
 
@@ -48,16 +48,16 @@ def variants_of(scenes: Scenes, position: int) -> list[Variant]:
     return [Variant(title, image, float(steering[place])) for (title, place), image in zip(there, images, strict=True)]
 
 
-def varied_of(subject: Subject, position: int) -> list[Variant]:
+def augmented_of(subject: Subject, position: int) -> list[Variant]:
     """Return the sample as on-line augmentation would change it, some times; none where it is off."""
     if not subject.augment.augment:
         return []
-    data, sample = subject.scenes.data, subject.scenes.samples[[position] * _VARIED]
-    images = subject.scenes.inputs(np.full(_VARIED, position), data.preprocessing)
+    data, sample = subject.scenes.data, subject.scenes.samples[[position] * _AUGMENTED]
+    images = subject.scenes.inputs(np.full(_AUGMENTED, position), data.preprocessing)
     into, steering = np.empty_like(images), sample["steering"][:, np.newaxis]
     augmenter, inputs = CpuAugmenter(subject.augment, data.preprocessing), augmentation_inputs_of(data, sample)
     changed = augmenter.augment(images, steering, inputs, (subject.seed, position), into)[:, 0]
-    return [Variant("varied", image, float(value)) for image, value in zip(into, changed, strict=True)]
+    return [Variant("augmented", image, float(value)) for image, value in zip(into, changed, strict=True)]
 
 
 def _earlier(lag: int) -> str:
@@ -71,7 +71,7 @@ def plot_samples(subject: Subject, path: Path) -> None:
     if not len(instants):
         raise NotDrawn("there are no training samples")
     chosen = spread_instants(scenes, instants)
-    plot_variants([variants_of(scenes, position) + varied_of(subject, position) for position in chosen], path)
+    plot_variants([variants_of(scenes, position) + augmented_of(subject, position) for position in chosen], path)
 
 
 def plot_variants(grid: Sequence[Sequence[Variant]], path: Path) -> None:

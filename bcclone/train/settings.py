@@ -28,7 +28,7 @@ _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\
 
 @dataclass(frozen=True)
 class TrainSettings(AugmentSettings):
-    """What decides the weights that a training ends with, besides the samples; how these are varied is part of it.
+    """What decides the weights that a training ends with, besides the samples; how these are augmented is part of it.
 
     epochs: passes over the samples, 0 for as many as `time` allows; time: seconds after which training ends, 0 for
     no limit; schedule: how the learning rate falls from `learning_rate` in the course of the training; warmup:
