@@ -3,12 +3,11 @@
 Nothing is allocated here and Python's lock is not held, so that threads do not wait for each other.
 """
 
-from math import ceil, cos, exp, floor, radians, sin, sqrt
+from math import ceil, cos, floor, radians, sin, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bcclone.augment.appearance import SHORT_BLUR_SIGMA
 from bcclone.compiled import compiled
 
 _FULL_SHADE = 25  # a soft edge is a mean over 5x5 pixels
@@ -22,7 +21,7 @@ class Parameters(NamedTuple):
     sky, ground: float32 (3, 3), from pixels (column, row, 1) of the view to those of the image, above and from the
     row `horizon` on; moved: bool, whether they are applied at all; matrix: float32 (3, 4), from the image's colors to
     those in another light; levels: float32 (256,), what becomes of each level then; the others as in Shadows and
-    Patches, of (samples, 0, ...) where there are none; sigma: as blur_sigma_of() returns it.
+    Patches, of (samples, 0, ...) where there are none; taps: as blur_taps_of() returns them.
     """
 
     sky: Any
@@ -38,7 +37,7 @@ class Parameters(NamedTuple):
     ellipse: Any
     edges: Any
     band_rows: tuple[float, float]
-    sigma: Any
+    taps: Any
     patch_count: Any
     corners: Any
     patch_colors: Any
@@ -89,8 +88,8 @@ def augment_images(images: Any, into: Any, top: int, parameters: Parameters, scr
         for frame in range(images.shape[1]):
             image, view = images[sample, frame], into[sample, frame]
             _draw_view(sample, image, view[top : top + rows], top, is_shaded, parameters, scratch)
-            if parameters.sigma[sample] > 0:
-                _blur(view[top : top + rows], parameters.sigma[sample], scratch.blurred)
+            if parameters.taps[sample, 1] > 0:
+                _blur(view[top : top + rows], parameters.taps[sample], scratch.blurred)
             _cover(sample, view[top : top + rows], parameters)
 
 
@@ -259,13 +258,10 @@ def _mirrored(place: int, size: int) -> int:
 
 
 @_compiled
-def _blur(view: Any, sigma: Any, blurred: Any) -> None:
-    """Blur an image in place by a Gaussian along rows, then along columns; beyond the edges it is mirrored."""
+def _blur(view: Any, taps: Any, blurred: Any) -> None:
+    """Blur an image in place, along rows, then along columns; beyond the edges it is mirrored."""
     rows, width = view.shape[0], view.shape[1]
-    outer = exp(-2 / (sigma * sigma)) if sigma > SHORT_BLUR_SIGMA else 0.0
-    inner = exp(-0.5 / (sigma * sigma))
-    total = 1 + 2 * inner + 2 * outer
-    center, close, wide = _FLOAT(1 / total), _FLOAT(inner / total), _FLOAT(outer / total)
+    center, close, wide = taps[0], taps[1], taps[2]
     flat = view.reshape(rows, 3 * width)
     for row in range(rows):
         line = flat[row]

@@ -10,7 +10,7 @@ import simplejpeg
 from bcclone.augment.appearance import (
     Extent,
     band_rows,
-    blur_sigma_of,
+    blur_taps_of,
     jpeg_quality_of,
     light_of,
     patches_of,
@@ -90,7 +90,7 @@ class CpuAugmenter:
             ellipse=shadows.ellipse,
             edges=shadows.edges,
             band_rows=band_rows(extent),
-            sigma=blur_sigma_of(draws, settings.blur),
+            taps=blur_taps_of(draws, settings.blur),
             patch_count=patches.count,
             corners=patches.corners,
             patch_colors=patches.colors,

@@ -12,13 +12,12 @@ import tensorflow as tf
 from keras import ops
 
 from bcclone.augment.appearance import (
-    SHORT_BLUR_SIGMA,
     Extent,
     Light,
     Patches,
     Shadows,
     band_rows,
-    blur_sigma_of,
+    blur_taps_of,
     jpeg_quality_of,
     light_of,
     patches_of,
@@ -92,7 +91,8 @@ class DeviceAugmenter:
         if settings.shadows:
             images = _shadowed(images, shadows_of(draws, settings.shadows, extent, ops), extent)
         if settings.blur:
-            images = _blurred(images, blur_sigma_of(draws, settings.blur, ops))
+            taps = blur_taps_of(draws, settings.blur, ops)
+            images = _filtered(images, tf.gather(taps, [2, 1, 0, 1, 2], axis=1))
         if settings.patches:
             images = _covered(images, patches_of(draws, settings.patches, extent, ops), extent)
         if settings.noise:
@@ -162,15 +162,6 @@ def _shadowed(images: Any, shadows: Shadows, extent: Extent) -> Any:
     shade = tf.where(shadows.soft[:, None, None], soft, shade)
     factor = 1.0 + (shadows.factor[:, None, None] - 1.0) * shade
     return tf.minimum(images * factor[..., None], 255.0)
-
-
-def _blurred(images: Any, sigma: Any) -> Any:
-    """Return images, float32 (images, rows, width, 3), out of focus. sigma: pixels, 0 for those that stay sharp."""
-    distance = np.abs(np.arange(5, dtype=np.float32) - 2)
-    reach = tf.where(sigma > SHORT_BLUR_SIGMA, 2.0, tf.where(sigma > 0, 1.0, 0.0))
-    taps = tf.exp(-0.5 * (distance / tf.maximum(sigma, 0.1)[:, None]) ** 2)
-    taps = tf.where(distance <= reach[:, None], taps, tf.zeros_like(taps))
-    return _filtered(images, taps / tf.reduce_sum(taps, axis=1, keepdims=True))
 
 
 def _filtered(images: Any, taps: Any) -> Any:
