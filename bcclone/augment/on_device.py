@@ -113,9 +113,8 @@ def _warped(images: Any, warp: Warp, extent: Extent) -> Any:
     pixels = np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
 
     def places_by(matrix: Any) -> Any:
-        return tf.reshape(tf.matmul(matrix, tf.broadcast_to(pixels, (tf.shape(matrix)[0], *pixels.shape))), shape)
+        return tf.reshape(tf.einsum("nij,jp->nip", matrix, pixels), (-1, 3, rows, width))
 
-    shape = (-1, 3, rows, width)
     across = tf.where(y < horizon, places_by(warp.sky), places_by(warp.ground))
     column = tf.clip_by_value(across[:, 0] / across[:, 2], 0.0, width - 1.0)
     row = tf.clip_by_value(across[:, 1] / across[:, 2], 0.0, height - 1.0)
