@@ -24,6 +24,8 @@ from bcclone.plots.recovery import returns, typical_speeds
 from bcclone.plots.steering import EDGES, balanced_samples, steering_counts
 from bcclone.preprocess import open_in_place
 from bcclone.samples import SAMPLE, SampleSettings
+from bcclone.simulator.expert import ExpertSettings
+from bcclone.simulator.record import RecordSettings, record
 from bcclone.store import Store
 from bcclone.tensorflow_quietly import load_tensorflow
 from bcclone.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, seconds_back, steering_back
@@ -82,6 +84,47 @@ def test_a_correction_by_geometry_takes_as_long_at_every_speed():
 def test_the_speeds_drawn_are_the_recorded_one_and_others_that_differ_from_it():
     assert typical_speeds(np.array([0.0, 28.0, 29.0, 29.2])) == [10.0, 20.0, 29.0]
     assert typical_speeds(np.zeros(5)) == [10.0, 20.0, 30.0]
+
+
+def test_a_recovery_begins_beside_the_middle_after_a_pause_and_ends_in_it():
+    from bcclone.plots.recovery_frames import find_recoveries
+
+    back = np.array([-2.0, -1.6, -0.9, -0.2, 0.1])
+    along, slow = np.array([0.1, 1.5, 0.1]), np.array([1.8, 1.7, 1.6])
+    seconds = np.concatenate([np.arange(3) * 0.1, 5 + np.arange(5) * 0.5, 20 + np.arange(3) * 0.1])
+    offset_m = np.concatenate([along, back, slow])
+    (found,) = find_recoveries(seconds, offset_m)
+    assert offset_m[found].tolist() == [-2.0, -0.9, -0.2]
+    assert find_recoveries(seconds * 3, offset_m) == []  # it takes too long
+
+
+@pytest.fixture(scope="module")
+def recoveries(tmp_path_factory):
+    """Ten seconds of simulated driving, two recoveries in them, as samples without a store."""
+    folder = tmp_path_factory.mktemp("recoveries") / "lake"
+    record(folder, RecordSettings(laps=0.12, expert=ExpertSettings(recoveries=30)))
+    return folder, open_in_place((str(folder),), Preprocessing(), SampleSettings(block_seconds=2.0))[0]
+
+
+def test_the_three_frames_of_a_recovery_come_nearer_to_the_middle(recoveries, model_file, tmp_path):
+    from bcclone.plots.recovery_frames import find_recoveries, place_samples, plot_recovery_frames
+    from bcclone.plots.subject import Scenes, Subject
+
+    folder, samples = recoveries
+    placed = place_samples(Scenes(samples))
+    trace = [line.split(",") for line in (folder / "trace.csv").read_text().splitlines()[1:]]
+    assert np.allclose(placed.offset_m, [float(cells[-1]) for cells in trace], atol=1e-3)
+    found = find_recoveries(placed.seconds, placed.offset_m)
+    assert len(found) >= 1
+    for recovery in found:
+        beside = np.abs(placed.offset_m[recovery])
+        assert beside[0] >= 1.0
+        assert (np.diff(beside) < 0).all()
+        steering = samples.rows["steering"][samples.samples["row"][placed.positions[recovery[0]]]]
+        assert np.sign(steering) == -np.sign(placed.offset_m[recovery[0]])
+    plot_recovery_frames(Subject(model_file, samples), tmp_path / "recovery.png")
+    with PIL.Image.open(tmp_path / "recovery.png") as picture:
+        assert picture.width > 2 * picture.height
 
 
 def test_the_learning_rate_has_its_own_panel_only_where_it_changes(tmp_path):
@@ -293,8 +336,9 @@ def test_all_pictures_are_drawn_each_small_and_wide_enough(subject, tmp_path):
 
     pictures = draw_all(subject, tmp_path)
     assert [picture.name for picture in pictures] == list(PICTURES)
-    assert {picture.name: picture.reason for picture in pictures if not picture.path} == {}
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in PICTURES}
+    left_out = {picture.name: picture.reason for picture in pictures if not picture.path}
+    assert left_out == {"recovery-frames": "there is no recovery from 1 m and more beside the middle"}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in PICTURES if name not in left_out}
     for path in tmp_path.iterdir():
         assert path.stat().st_size < 500_000
         with PIL.Image.open(path) as picture:
@@ -324,7 +368,7 @@ def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(su
     fed = windows.file.model(batch.images, training=False).numpy()[:, 0]
     assert 0 < len(figures.network) < len(fed)
     assert all(np.abs(fed - steering).min() < 1e-5 for steering in figures.network)
-    pictures = {picture.name: picture for picture in draw_all(windows, tmp_path)}
+    pictures = {picture.name: picture for picture in draw_all(windows, tmp_path) if picture.name != "recovery-frames"}
     assert all(picture.path for picture in pictures.values()), pictures
 
 

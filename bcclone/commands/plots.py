@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from bcclone.plots.whole import Picture
 
 # those of plots.whole.PICTURES, which would load matplotlib; a test compares
-NAMES = ("history", "crop", "recovery", "steering", "samples", "activations", "saliency", "predictions", "network")
+NAMES = (
+    "history", "crop", "recovery", "recovery-frames", "steering", "samples", "activations", "saliency", "predictions",
+    "network",
+)  # fmt: skip
 _STORE = "data.h5"
 
 

@@ -127,7 +127,7 @@ class Scenes:
         From the recording where it still is, else the store's own, scaled up. Raises NotDrawn where neither is.
         """
         sample = self.samples[position]
-        path = self._path(position)
+        path = self.image_path(position)
         try:
             if path is None:
                 raise BadImage("it is not there any more")
@@ -145,8 +145,8 @@ class Scenes:
             return images
         return np.stack([preprocessing.apply(self.frame(position)) for position in positions.tolist()])
 
-    def _path(self, position: int) -> str | None:
-        """Return where the sample's image is, or None where it is not any more."""
+    def image_path(self, position: int) -> str | None:
+        """Return the path of the sample's image, or None where the file is gone."""
         sample = self.samples[position]
         if not isinstance(self.data, Store):
             return str(self.data.files[sample["frame"]])

@@ -11,6 +11,7 @@ from bcclone.plots.diagram import plot_network
 from bcclone.plots.history import plot_history
 from bcclone.plots.predictions import plot_predictions
 from bcclone.plots.recovery import plot_recovery
+from bcclone.plots.recovery_frames import plot_recovery_frames
 from bcclone.plots.steering import plot_steering
 from bcclone.plots.strip import plot_saliency
 from bcclone.plots.subject import NotDrawn, Subject
@@ -58,6 +59,7 @@ PICTURES: dict[str, Callable[[Subject, Path], None]] = {
     "history": _plot_history,
     "crop": plot_crop,
     "recovery": plot_recovery,
+    "recovery-frames": plot_recovery_frames,
     "steering": plot_steering,
     "samples": _plot_samples,
     "activations": plot_activations,

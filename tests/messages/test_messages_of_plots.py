@@ -78,6 +78,14 @@ def frame_that_is_not_kept_in_rgb(untrained_model):
     return subject(untrained_model, data).scenes.frame(0)
 
 
+def recovery_of_none(untrained_model):
+    data = store()
+    names = sorted(path.name for path in Path("rec").glob("*.jpg"))
+    rows = "".join(f"{name},{number}.0,lake,0.0,0.0,0.1\n" for number, name in enumerate(names))
+    Path("rec/trace.csv").write_text("image,seconds,track,x_m,z_m,cross_track_m\n" + rows)
+    return drawn("recovery-frames", untrained_model, data)
+
+
 def history(text):
     from bcclone.history import read_history
 
@@ -106,6 +114,11 @@ MESSAGES = [
             ("no 3 validation",)),
     Message("plots/predictions.py", "the network's steering is no number at … instants", predicted_by_a_broken_one,
             ("at 3 instants",)),
+    Message("plots/recovery_frames.py",
+            "where the car was is not known: only `bcclone simulate record` writes a trace.csv",
+            lambda untrained_model: drawn("recovery-frames", untrained_model, store())),
+    Message("plots/recovery_frames.py", "there is no recovery from … m and more beside the middle",
+            recovery_of_none, ("from 1 m and more",)),
     Message("plots/steering.py", "there are no training samples",
             lambda untrained_model: drawn("steering", untrained_model, store(validation=True))),
     Message("plots/variants.py", "there are no training samples",
