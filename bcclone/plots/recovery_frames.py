@@ -1,4 +1,4 @@
-"""Samples of a simulated recording -> three frames of a recovery: beside the middle, half way back, and in the middle."""
+"""Samples of a simulated recording -> three frames of a recovery: where it begins, half way back, in the middle."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from bcclone.recording.beside import TracePoint, read_trace
 
 Array = npt.NDArray[np.float64]
 
-_BESIDE_M, _MIDDLE_M = 1.0, 0.3  # a recovery begins farther from the centre line than the one, and ends within the other
+_BESIDE_M, _MIDDLE_M = 1.0, 0.3  # from the centre line: where a recovery begins, at least, and where it ends
 _LONGEST_SECONDS = 4.0
 
 
@@ -21,7 +21,7 @@ _LONGEST_SECONDS = 4.0
 class Placed:
     """Samples of the centre camera in the order of time, each of (instants,).
 
-    positions: in the table of samples; seconds: when each was recorded; offset_m: metres to the right of the centre line.
+    positions: in the table of samples; seconds: since 1970; offset_m: metres to the right of the centre line.
     """
 
     positions: Positions
