@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bcclone.plots.figure import BLUE, RED, new_figure, save, tidy
+from bcclone.plots.figure import BLUE, GREEN, RED, new_figure, save, tidy
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PAGE = ROOT / "docs" / "results", ROOT / "writeup_images" / "README.md"
@@ -131,9 +131,9 @@ def draw(models: Models, path: Path) -> None:
     for axes, label in zip(figure.subplots(2, 4, sharey=True).flat, list(MEASURES)[3:-1], strict=True):
         for model in models.values():
             row = model["rows"].get(label.partition(":")[0], {"interventions": 0})
-            colour, mark = (RED, "x") if row["interventions"] else (BLUE, "o")
-            height = there.index(model["network"]) + 0.22 * (model["seed"] - 1)
-            axes.plot(_value(model, label), height, mark, color=colour, markersize=5)
+            place = there.index(model["network"])
+            colour, mark = (RED, "x") if row["interventions"] else ((BLUE, GREEN)[place % 2], "o")
+            axes.plot(_value(model, label), place + 0.22 * (model["seed"] - 1), mark, color=colour, markersize=5)
         axes.set_title(label.replace(": ", ":\n"), fontsize=9)
         axes.set_yticks(range(len(there)), [NETWORKS[name][0] for name in there], fontsize=9)
         axes.set(xlim=(0, 1.08 * axes.get_xlim()[1]), ylim=(len(there) - 0.5, -0.5))
