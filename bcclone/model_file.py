@@ -16,7 +16,7 @@ import h5py
 import keras
 from keras.src.legacy.saving import legacy_h5_format
 
-from bcclone.atomic import write_bytes
+from bcclone.atomic import replacing
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing, PreprocessingMismatch
 from bcclone.rebuild import Refused
@@ -24,6 +24,7 @@ from bcclone.rebuild.model import Rebuilt, rebuild
 from bcclone.rebuild.stored import StoredModel, read_stored
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
+_DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
 _SHIPPED = Path("models", "lake.h5")  # where a clone has it
 _LONGEST_TEXT = 1 << 20  # bytes of a configuration that lies beside its weights
 
@@ -74,9 +75,25 @@ class ForeignModel:
         raise UserError(f"{self.path}: does not say how its input is made of a frame; {takes}; {advice}")
 
 
-def save_model(path: Path, model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> None:
-    """Write the model to `path` (.h5), the whole of it or nothing."""
-    write_bytes(path, model_content(model, preprocessing, training))
+def save_model(
+    path: Path | str, model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any] | None = None
+) -> None:
+    """Write the model to `path` (.h5), the whole of it or nothing.
+
+    training: what is noted of how it was trained. Raises UserError for a network that could not be loaded again, which
+    has layers of a kind that is not rebuilt, branches, or several outputs.
+    """
+    try:
+        content = model_content(model, preprocessing, training or {})
+    except TypeError as error:  # a layer without a configuration
+        raise UserError(f"{path}: Keras cannot write this network: {error}; see {_DRIVABLE}") from None
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(content)
+        try:
+            load_model_file(temporary)
+        except UserError as error:
+            reason = str(error).removeprefix(f"{temporary}: ")
+            raise UserError(f"{path}: this network could not be loaded again: {reason}; see {_DRIVABLE}") from None
 
 
 def model_content(model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> bytes:

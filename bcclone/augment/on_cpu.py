@@ -40,6 +40,10 @@ class CpuAugmenter:
         self._extent = Extent(top, below - top, preprocessing.width, preprocessing.height)
         self._cameras = Cameras(preprocessing, top)
         self._thread = threading.local()
+        nothing = np.empty((0, preprocessing.height, preprocessing.width, 3), np.uint8)
+        no_inputs = AugmentationInputs(np.empty(0, np.bool_), np.empty(0, np.float32))
+        # it is compiled here, seconds the first time ever, and not while a network waits for its first batch
+        self.augment(nothing, np.empty((0, 1), np.float32), no_inputs, (0,), nothing)
 
     def augment(
         self, images: Image, steering: Floats, inputs: AugmentationInputs, seed: Sequence[int], into: Image
@@ -53,7 +57,8 @@ class CpuAugmenter:
         move = camera_moves(draws, settings)
         if not hasattr(self._thread, "scratch"):
             self._thread.scratch = Scratch.of(extent.height, extent.width, extent.rows)
-        shape, below = (len(steering), -1, *images.shape[-3:]), extent.top + extent.rows
+        count, below = images.shape[1] if images.ndim == 5 else 1, extent.top + extent.rows
+        shape = len(steering), count, *images.shape[-3:]
         frames, views = images.reshape(shape), into.reshape(shape)
         for unchanged in (slice(0, extent.top), slice(below, None)):
             views[:, :, unchanged] = frames[:, :, unchanged]

@@ -122,7 +122,7 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
         say(f"resuming {folder.path} on {device}, feed {plan.feed.feed}")
     else:
         folder = RunFolder.create(new_path(arguments.runs, arguments.name), run.task, plan, arguments.force)
-        say(f"training on {device}; the run is in {folder.path}")
+        say(f"training on {device}{_augmented(plan.settings)}; the run is in {folder.path}")
     with folder.locked():
         _note_settings(folder, run)
         trained = _until_its_end(Training(data, trainer, folder, plan.settings, plan.feed, run.upkeep, say))
@@ -137,6 +137,13 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
         except OSError as error:
             say(f"note: {folder.path}: the run's result cannot be written: {error.strerror}")
     return folder, result
+
+
+def _augmented(settings: TrainSettings) -> str:
+    """Return where samples are augmented, as a part of a sentence."""
+    if not settings.augment:
+        return ", without augmentation"
+    return ", which augments the samples, too" if settings.augment_on == "device" else ", augmenting on the CPU"
 
 
 def _note_convolutions(data: "TrainingData", settings: TrainSettings) -> None:

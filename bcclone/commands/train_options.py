@@ -100,7 +100,7 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
 
 def _add_augmentation(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "augmentation", "how samples are augmented, anew in each epoch; 0 leaves a way out"
+        "augmentation", "how samples are augmented, anew in each epoch; 0 turns a kind off"
     )
     _add_flag(group, "augment", "augment the samples, in another way in each epoch (on)")
     group.add_argument(
@@ -111,14 +111,14 @@ def _add_augmentation(parser: argparse.ArgumentParser) -> None:
     )
     add_numbers(
         group,
-        ("shift-m", "M", "the camera is moved aside by up to so much, with the steering that brings it back (0.8)"),
-        ("turn-degrees", "DEGREES", "and turned aside: standard deviation (5)"),
-        ("pitch-degrees", "DEGREES", "and nods: standard deviation (0.7)"),
+        ("shift-m", "M", "largest sideways shift of the camera, with the steering that brings it back (0.8)"),
+        ("turn-degrees", "DEGREES", "random yaw of the camera, standard deviation, likewise (5)"),
+        ("pitch-degrees", "DEGREES", "random pitch of the camera, standard deviation (0.7)"),
         ("look", "X", "strength of changes in brightness, contrast, colour and haze (2)"),
-        ("shadows", "SHARE", "of the samples that get shadows (0.5)"),
-        ("blur", "SHARE", "that are unsharp (0.2)"),
-        ("noise", "SHARE", "that have the noise of a bad JPEG (0.2)"),
-        ("patches", "SHARE", "that have something before the lens (0.8)"),
+        ("shadows", "SHARE", "share of samples that get shadows (0.5)"),
+        ("blur", "SHARE", "share of samples that are blurred (0.2)"),
+        ("noise", "SHARE", "share of samples that get the noise of a bad JPEG (0.2)"),
+        ("patches", "SHARE", "share of samples that get something in front of the lens (0.8)"),
     )
 
 
@@ -159,8 +159,8 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
     feed.add_argument(
         "--workers",
         type=int,
-        help="processes or threads that fetch samples, and threads that augment them (0: what suits the feed; a "
-        "thread for every two cores)",
+        help="threads that augment on the CPU (0: one for every two cores); and, in the feeds files, workers, sequence "
+        "and tf-data, processes or threads that fetch (0: what suits the feed)",
     )
     feed.add_argument("--max-queue-size", type=int, help="batches fetched ahead (0: what suits the feed)")
     _add_flag(feed, "multiprocessing", "sequence: processes instead of threads")

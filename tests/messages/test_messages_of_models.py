@@ -42,11 +42,29 @@ def of_no_model():
 
 
 def of_other_images():
-    from bcclone.model_file import save_model
+    from bcclone.model_file import model_content
     from bcclone.network import build_network
 
-    save_model(Path("model.h5"), build_network(128, 64), Preprocessing(), {})
+    Path("model.h5").write_bytes(model_content(build_network(128, 64), Preprocessing(), {}))
     return load("model.h5")
+
+
+def saved(*layers):
+    """Return what saves a network of these layers of its own, made by functions of keras."""
+
+    def provoke(untrained_model):
+        import keras
+
+        from bcclone.model_file import save_model
+
+        images = keras.Input((128, 128, 3), dtype="uint8")
+        found = keras.layers.Rescaling(1 / 255)(images)
+        for layer in layers:
+            found = layer(keras)(found)
+        steering = keras.layers.Dense(1)(keras.layers.Flatten()(found))
+        save_model("mine.h5", keras.Model(images, steering), Preprocessing())
+
+    return provoke
 
 
 def too_small():
@@ -132,6 +150,10 @@ MESSAGES = [
             lambda untrained_model: changed(untrained_model, training="{"), ("model.h5: ", "property name")),
     Message("model_file.py", "…: the network takes …, its preprocessing makes …; train it anew", of_other_images,
             ("model.h5: ", "(None, 128, 64, 3)", "(None, 128, 128, 3)")),
+    Message("model_file.py", "…: Keras cannot write this network: …; see …",
+            saved(lambda keras: keras.layers.RandomBrightness(0.1)), ("mine.h5: ", "model-file.md")),
+    Message("model_file.py", "…: this network could not be loaded again: …; see …",
+            saved(lambda keras: keras.layers.LayerNormalization()), ("mine.h5: ", "model-file.md")),
     Message("model_file.py", "no preprocessing is called …; known are …", lambda: load("m.h5", "mine"),
             ("mine", NAMED)),
     Message("model_file.py", "…: …\n  a newer bcclone may know it; or train the model anew",
