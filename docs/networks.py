@@ -1,6 +1,6 @@
 """Results of the comparison of networks, and of the feeds -> the tables and the picture of the write-up about them.
 
-    python docs/networks.py collect FOLDER   # the results of each model -> docs/results/networks.json
+    python docs/networks.py collect FOLDER   # the results of more models -> docs/results/networks.json
     python docs/networks.py draw             # that and feeds.json -> networks.png and README.md in writeup_images/
 
 FOLDER holds the --json of model, replay and evaluate as NAME.train.json, .replay.json, .replay-mountain.json and
@@ -145,7 +145,9 @@ def draw(models: Models, path: Path) -> None:
 if __name__ == "__main__":
     file, arguments = RESULTS / "networks.json", sys.argv[1:]
     if arguments[:1] == ["collect"] and len(arguments) == 2:
-        file.write_text(json.dumps(collect(Path(arguments[1])), indent=1) + "\n", encoding="utf-8")
+        found, before = collect(Path(arguments[1])), json.loads(file.read_text())["models"] if file.exists() else {}
+        found["models"] = before | found["models"]
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     elif arguments == ["draw"]:
         networks, feeds = json.loads(file.read_text())["models"], json.loads((RESULTS / "feeds.json").read_text())
         draw(networks, PAGE.parent / "networks.png")
