@@ -52,10 +52,10 @@ def test_the_json_has_the_series_and_null_where_nothing_was_measured():
     assert without["skipped"] == {"files": "gone"}
 
 
-def test_the_table_says_where_there_is_no_gpu_and_leaves_its_share_open():
+def test_the_table_says_where_there_is_no_gpu_and_gives_no_share():
     without, with_gpu = (GpuReport(32, 1.0, {AFTER: load}).to_rows() for load in (ON_CPU, ON_GPU))
     assert any("no GPU" in row for row in without)
-    assert without[-1].split()[-1] == "open"
+    assert without[-1].split()[-1] == "-"
     assert not any("no GPU" in row for row in with_gpu)
     assert with_gpu[-1].split()[-2:] == ["95%", "2,100"]
 

@@ -32,13 +32,16 @@ def draw_gpu_chart(figures: Mapping[str, Any], path: Path) -> None:
             axes.plot(seconds, shares, color=colour, linewidth=2.5, label=f"{label} ({what})")
         else:
             axes.plot(seconds, shares, linewidth=0.9, alpha=0.6, label=label)
-    share = "GPU busy" if has_gpu else "not waiting for data"
+    share = "in which the GPU computed" if has_gpu else "not spent waiting for data"
     title = figures["device"] if has_gpu else "No GPU on this machine: its busy share is not measured"
-    axes.set(xlabel="seconds of training", ylabel=f"share of the time, {share}", ylim=(-0.02, 1.02))
-    figure.suptitle(f"{title}; batches of {figures['batch_size']}", fontsize=10)
+    axes.set(xlabel="seconds of training", ylabel=f"share of the time {share}", ylim=(-0.02, 1.02))
+    axes.set_title(f"{title}; batches of {figures['batch_size']}", fontsize=10, loc="left", wrap=True)
     axes.yaxis.set_major_formatter("{x:.0%}")
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside right upper", fontsize=8, title="mean")
+    lines = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+    in_order = [label for name in feeds for label in lines if label.startswith(f"{name}:")]  # as in the table
+    axes.legend(
+        [lines[label] for label in in_order], in_order, loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8
+    )
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
 

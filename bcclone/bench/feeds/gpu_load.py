@@ -35,7 +35,7 @@ UNAUGMENTED = f"{AFTER}-unaugmented"
 FEEDS = (AFTER, BEFORE, UNAUGMENTED, *(name for name in STRATEGIES if name != AFTER))
 _WARM_STEPS = 20
 _BUCKET_SECONDS = 0.5
-_NO_GPU = "TensorFlow has no GPU here: its busy share stays open; waiting for data and processor time are told instead"
+_NO_GPU = "TensorFlow has no GPU here, so GPU busy cannot be measured; see waiting for data and processor time instead"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class GpuReport:
             f"{'':<26}{'samples/s':>11}{'waiting for data':>18}{'CPU':>6}{'GPU busy':>10}{'GPU memory, MB':>16}"
         )
         for name, load in self.loads.items():
-            gpu = "open" if load.gpu_share is None else f"{load.gpu_share:.0%}"
+            gpu = "-" if load.gpu_share is None else f"{load.gpu_share:.0%}"
             memory = "" if load.gpu_memory_mb is None else f"{load.gpu_memory_mb:,.0f}"
             share = f"{load.data_wait_share:>18.1%}{load.cpu_share:>6.0%}"
             rows.append(f"{name:<26}{load.samples_per_second:>11,.0f}{share}{gpu:>10}{memory:>16}".rstrip())
