@@ -48,12 +48,12 @@ def open_feed(data: TrainingData, settings: FeedSettings, drawn: DrawSettings) -
 
 def _augmented(feed: Feed, data: TrainingData, epochs: Epochs, settings: FeedSettings, drawn: DrawSettings) -> Feed:
     """Return the feed with its samples augmented, or drawn for the training step to augment them."""
-    inputs, work = augmentation_inputs(data, False, drawn.seq_length), draw_for_device
+    inputs = augmentation_inputs(data, False, drawn.seq_length)
     if drawn.augment_on == "device":
-        return AugmentedFeed(feed, epochs, inputs, work, threads=1)
+        return AugmentedFeed(feed, epochs, inputs, draw_for_device, threads=1)
     from bcclone.augment.on_cpu import CpuAugmenter  # loads Numba
 
-    # a network that is trained on the processor needs the other half: with a thread a core it is slower (training.md)
+    # a network that is trained on the processor needs the other half: with a thread a core it is slower (decision 0016)
     threads, made = settings.workers or max((os.cpu_count() or 1) // 2, 1), data.preprocessing
     shape = *((drawn.seq_length,) if drawn.seq_length > 1 else ()), made.height, made.width, 3
     buffers = Buffers(drawn.batch_size, shape, kept=AHEAD * threads + 2)

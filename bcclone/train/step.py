@@ -96,7 +96,7 @@ class Trainer:
         return self._exported
 
     def _train_step(self, samples: tuple[Any, ...], learning_rate: Any) -> None:
-        """samples: images and steering, and what the augmenter takes besides; (samples, ...) each."""
+        """Take a step. samples: images, steering, and what the augmenter takes besides; (samples, ...) each."""
         self.optimizer.learning_rate.assign(learning_rate)
         if self._strategy is None:
             self.totals.add(self._descend(samples, tf.ones_like(samples[1])))
