@@ -1,11 +1,11 @@
-"""Results of the comparison of networks, and of the feeds -> the tables and the picture of the write-up about them.
+"""Results of the comparison of networks -> docs/results/networks.json, and the picture of the write-up about them.
 
     python docs/networks.py collect FOLDER   # the results of more models -> docs/results/networks.json
-    python docs/networks.py draw             # that and feeds.json -> networks.png and README.md in writeup_images/
+    python docs/networks.py draw             # that -> writeup_images/networks.png
 
 FOLDER holds the --json of model, replay and evaluate as NAME.train.json, .replay.json, .replay-mountain.json and
 .suite.json, and the log NAME.train.log; NAME is one of NETWORKS and a seed: gru3-1. Other models are left out.
-A table of the page stands between `<!-- table: NAME -->` and `<!-- end -->`.
+The tables about them are written by docs/result_tables.py.
 """
 
 import json
@@ -20,7 +20,7 @@ from typing import Any
 from bcclone.plots.figure import BLUE, GREEN, RED, new_figure, save, tidy
 
 ROOT = Path(__file__).parent.parent
-RESULTS, PAGE = ROOT / "docs" / "results", ROOT / "writeup_images" / "README.md"
+RESULTS, PICTURE = ROOT / "docs" / "results" / "networks.json", ROOT / "writeup_images" / "networks.png"
 _LAKE = "python preprocess.py lake_linux -o data.h5"
 NETWORKS = {  # the name of its results: (what it is called, how its store was made, its options of model.py)
     "single": ("single frames", _LAKE, ""),
@@ -48,7 +48,6 @@ MEASURES = {  # label: (keys of a model's figures, format)
     **{f"{row}: m from the middle": (["rows", row, "mean_abs_cross_track_m"], "{:.2f}") for row in ROWS},
     "interventions in these drives": (["interventions"], "{:g}"),
 }
-_TABLE = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n(?:.*?\n)??<!-- end -->\n", re.DOTALL)
 Models = Mapping[str, Mapping[str, Any]]
 
 
@@ -84,35 +83,13 @@ def _figures(name: str, results: list[Any], log: str) -> dict[str, Any]:
     }
 
 
-def with_tables(page: str, models: Models, feeds: Mapping[str, Any]) -> str:
-    """Return the page with every table written anew."""
-    tables = {name: compare(models, networks) for name, networks in COMPARED.items()} | {"feeds": compare_feeds(feeds)}
-    return _TABLE.sub(lambda found: f"<!-- table: {found['name']} -->\n{tables[found['name']]}<!-- end -->\n", page)
-
-
-def compare(models: Models, networks: list[str]) -> str:
+def compare(models: Models, networks: list[str]) -> list[list[str]]:
     """Return a table with a column for each network that has results: the median of its seeds, least and greatest."""
     there = {name: of for name in networks if (of := [one for one in models.values() if one["network"] == name])}
     rows = [["", *(NETWORKS[name][0] for name in there)], ["seeds", *(str(len(of)) for of in there.values())]]
     rows += [[label, *(_cell([_value(one, label) for one in of], form) for of in there.values())]
              for label, (_, form) in MEASURES.items()]  # fmt: skip
-    return _table(rows)
-
-
-def compare_feeds(feeds: Mapping[str, Any]) -> str:
-    """Return a table of the feeds, ours in bold, the fastest first."""
-    rows = [["feed", "samples/s", "of one thread copying", "first batch, s", "own memory, MB"]]
-    every = {name: one for group in ("strategies", "alternatives") for name, one in feeds[group].items()}
-    for name, one in sorted(every.items(), key=lambda item: -item[1]["samples_per_second"]):
-        rate, bold = one["samples_per_second"], "**" if name in feeds["strategies"] else ""
-        rows.append([f"{bold}`{name}`{bold}", f"{rate:,.0f}", f"{rate / feeds['rooflines']['gather']:.0%}",
-                     f"{one['first_batch_seconds']:.2f}", f"{one['anonymous_mb']:,.0f}"])  # fmt: skip
-    return _table(rows)
-
-
-def _table(rows: list[list[str]]) -> str:
-    head, *lines = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join(["", head, "|---" * len(rows[0]) + "|", *lines, "", ""])
+    return rows
 
 
 def _value(model: Mapping[str, Any], label: str) -> Any:
@@ -143,14 +120,12 @@ def draw(models: Models, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    file, arguments = RESULTS / "networks.json", sys.argv[1:]
+    arguments = sys.argv[1:]
     if arguments[:1] == ["collect"] and len(arguments) == 2:
-        found, before = collect(Path(arguments[1])), json.loads(file.read_text())["models"] if file.exists() else {}
+        found, before = collect(Path(arguments[1])), json.loads(RESULTS.read_text())["models"]
         found["models"] = before | found["models"]
-        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     elif arguments == ["draw"]:
-        networks, feeds = json.loads(file.read_text())["models"], json.loads((RESULTS / "feeds.json").read_text())
-        draw(networks, PAGE.parent / "networks.png")
-        PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), networks, feeds), encoding="utf-8")
+        draw(json.loads(RESULTS.read_text())["models"], PICTURE)
     else:
         sys.exit(__doc__)

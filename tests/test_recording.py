@@ -301,6 +301,15 @@ def test_inputs_are_folders_files_and_patterns_each_once(tmp_path):
     assert find_logs([str(tmp_path)]) == [other]  # the only table in the folder
 
 
+def test_a_folder_of_recordings_stands_for_them(tmp_path):
+    logs = []
+    for name in ("b", "a", ".cache"):
+        (tmp_path / name).mkdir()
+        logs.append(write(tmp_path / name, log_lines()))
+    (tmp_path / "empty.csv").write_text("")
+    assert find_logs([str(tmp_path)]) == [logs[1], logs[0]]
+
+
 def test_inputs_that_are_not_there_are_told(tmp_path):
     for name, told in [("none", "no such file"), ("*.none", "nothing matches"), (".", "no driving_log.csv")]:
         with pytest.raises(UserError, match=told):

@@ -126,6 +126,11 @@ def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Set
         raise UserError(str(error)) from None
 
 
+def number_of(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def differences(stored: Any, given: Any) -> str:
     """Return in what two settings of a kind differ, a line each; both are dataclasses."""
     pairs = [(field.name, getattr(stored, field.name), getattr(given, field.name)) for field in fields(stored)]

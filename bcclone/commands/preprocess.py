@@ -16,6 +16,7 @@ from bcclone.commands.options import (
     build,
     differences,
     given_for,
+    number_of,
     print_json,
     say,
 )
@@ -161,7 +162,8 @@ def _tell(made: "Conversion", as_json: bool) -> None:
         })  # fmt: skip
     else:
         print(
-            f"{made.output}: {made.recordings} recordings, {made.rows} rows in {made.episodes} episodes, "
+            f"{made.output}: {number_of(made.recordings, 'recording')}, {made.rows} rows in "
+            f"{number_of(made.episodes, 'episode')}, "
             f"{made.frames} frames, {made.train} training and {made.validation} validation samples, "
             f"{len(made.skips)} skipped, {made.seconds:.1f} s\n"
             f"next: python model.py {made.output}"

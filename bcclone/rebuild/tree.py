@@ -164,11 +164,11 @@ def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
     tensors, others = [], []
     for node in nodes:
         if isinstance(node, dict):  # Keras 3
-            found = [value for value in node["args"] if isinstance(value, dict)]
-            if node["args"] and not isinstance(node["args"][0], dict):  # 1 - x is not x - 1
+            given = [value for several in node["args"] for value in (several if _are_tensors(several) else [several])]
+            if given and not isinstance(given[0], dict):  # 1 - x is not x - 1
                 raise Refused(f"layer {_name(item)[:60]!r} computes with a number before its input, not rebuilt")
-            tensors += [str(value["config"]["keras_history"][0]) for value in found]
-            others += [value for value in node["args"] if not isinstance(value, dict)]
+            tensors += [str(value["config"]["keras_history"][0]) for value in given if isinstance(value, dict)]
+            others += [value for value in given if not isinstance(value, dict)]
             keywords = node.get("kwargs") or {}
         else:
             calls = [node] if node and isinstance(node[0], str) else node
@@ -176,6 +176,11 @@ def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
             keywords = {key: value for call in calls for key, value in (call[3] if len(call) > 3 else {}).items()}
         others += [value for key, value in keywords.items() if value is not None and not _no_matter(key, value)]
     return tensors, others
+
+
+def _are_tensors(value: Any) -> bool:
+    """Return whether an argument lists tensors, as those of Add and Concatenate do."""
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
 def _no_matter(key: str, value: Any) -> bool:

@@ -15,8 +15,9 @@ _NO_LOGS = {ANSWERS.name, TRACE.name}
 def find_logs(inputs: Sequence[str]) -> list[Path]:
     """Return the logs of each folder, CSV file or pattern, each once, in the order given.
 
-    A folder without a driving_log.csv stands for all of its CSV files. Patterns are expanded here too, since not every
-    shell does it. Raises UserError for what is not there, and for a folder without a log.
+    A folder without a driving_log.csv stands for all of its CSV files, or else for the recordings in it. Patterns are
+    expanded here too, since not every shell does it. Raises UserError for what is not there, and for a folder without a
+    log.
     """
     if not inputs:
         raise UserError("no recording named; give folders, CSV files or a pattern such as 'recordings/*/'")
@@ -37,8 +38,7 @@ def default_inputs() -> list[str]:
     if Path(LOG_NAME).is_file():
         return [LOG_NAME]
     for outer in filter(Path.is_dir, map(Path, _DEFAULT_FOLDERS)):
-        inner = sorted(path for path in outer.iterdir() if path.is_dir() and not path.name.startswith("."))
-        if found := [str(folder) for folder in (outer, *inner) if _logs_in_folder(folder)]:
+        if found := [str(folder) for folder in (outer, *_inner_folders(outer)) if _logs_in_folder(folder)]:
             return found
     raise UserError(
         f"no RECORDING named, and there is neither a {LOG_NAME} in this folder nor a recording in ./recordings/ or "
@@ -72,16 +72,21 @@ def _logs_named(path: Path) -> list[Path]:
         if not path.is_file():
             raise UserError(f"{path}: neither a folder nor a file; name a folder with a {LOG_NAME}, or a CSV file")
         return [path]
-    if logs := _logs_in_folder(path):
+    if logs := _logs_in_folder(path) or [log for folder in _inner_folders(path) for log in _logs_in_folder(folder)]:
         return logs
-    inner = sorted(path.glob(f"*/{LOG_NAME}"))
-    hint = f"did you mean '{path}/*/'?" if inner else "name one that the simulator recorded into"
-    raise UserError(f"{path}: no {LOG_NAME} in this folder; {hint}")
+    raise UserError(
+        f"{path}: no {LOG_NAME} in this folder, nor in those in it; name one that the simulator recorded into"
+    )
+
+
+def _inner_folders(outer: Path) -> list[Path]:
+    return sorted(path for path in outer.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _logs_in_folder(folder: Path) -> list[Path]:
-    """Return driving_log.csv, or else all CSV files but the tables that lie beside a log; none where there is none."""
+    """Return driving_log.csv, or else all CSV files that are not empty and not the tables beside a log."""
     for candidate in (folder / LOG_NAME, folder / "IMG" / LOG_NAME):
         if candidate.is_file():
             return [candidate]
-    return sorted(table for table in folder.glob("*.csv") if table.is_file() and table.name not in _NO_LOGS)
+    tables = (table for table in folder.glob("*.csv") if table.is_file() and table.name not in _NO_LOGS)
+    return sorted(table for table in tables if table.stat().st_size)

@@ -38,9 +38,9 @@ def several_recordings():
     return find_log("*/")
 
 
-def outer_folder():
-    Path("rec/first").mkdir(parents=True)
-    Path("rec/first/driving_log.csv").write_text(ROW)
+def folder_of_images():
+    Path("rec/IMG").mkdir(parents=True)
+    Path("rec/IMG/center_1.jpg").write_bytes(b"")
     return find_logs(["rec"])
 
 
@@ -64,9 +64,9 @@ MESSAGES = [
             default_inputs, ("driving_log.csv",)),
     Message("recording/inputs.py", "…: … recordings, expected one; name the one that is meant, such as …",
             several_recordings, ("*/: 2 recordings", "one/driving_log.csv")),
-    Message("recording/inputs.py", "…: no … in this folder; …", outer_folder, ("rec: ", "did you mean 'rec/*/'?")),
-    Message("recording/inputs.py", "…: no … in this folder; …",
-            lambda: find_logs(["."]), ("name one that the simulator recorded into",)),
+    Message("recording/inputs.py",
+            "…: no … in this folder, nor in those in it; name one that the simulator recorded into",
+            folder_of_images, ("rec: ", "driving_log.csv")),
     Message("recording/log.py", "…: cannot be read: …; mend that, or name another",
             lambda: read_log(Path()), ("Is a directory",)),
     Message("recording/log.py", "the file is empty, expected rows of …", lambda: log(" \n"),

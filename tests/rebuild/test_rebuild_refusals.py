@@ -73,6 +73,16 @@ def number_first():
     return {"class_name": "Functional", "config": {"name": "model", "layers": [start, minus], **ends}}
 
 
+def skip_connection():
+    start = layer("InputLayer", "input", batch_shape=[None, 66, 200, 3]) | {"inbound_nodes": []}
+    tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": ["input", 0, 0]}}
+    dense = layer("Dense", "dense", units=1) | {"inbound_nodes": [{"args": [tensor], "kwargs": {}}]}
+    other = {"class_name": "__keras_tensor__", "config": {"keras_history": ["dense", 0, 0]}}
+    add = layer("Add", "add") | {"inbound_nodes": [{"args": [[tensor, other]], "kwargs": {}}]}
+    ends = {"input_layers": [["input", 0, 0]], "output_layers": [["add", 0, 0]]}
+    return {"class_name": "Functional", "config": {"name": "model", "layers": [start, dense, add], **ends}}
+
+
 def own_class():
     config = keras2_config()
     config["config"]["layers"][2]["registered_name"] = "mine>Conv2D"
@@ -90,6 +100,7 @@ def mixed():
     [
         (mixed(), r"layer 'convolution2d_1' \(Convolution2D\) has its channels first and layer 'pool'"),
         (number_first(), "'minus' computes with a number before its input"),
+        (skip_connection(), r"'add' \(Add\) takes 2 inputs; only chains"),
         (own_class(), r"layer 'conv2d' \(Conv2D\): a class of its own, 'mine>Conv2D'"),
         (branching(), "branches after layer 'input'|takes 2 inputs"),
         (cyclic(), "do not lead from 'one' to 'three'"),

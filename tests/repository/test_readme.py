@@ -3,14 +3,14 @@
 import argparse
 import json
 import re
-import runpy
 import shlex
 import subprocess
 import tomllib
 from pathlib import Path
-from statistics import median
 
+import cli_tables
 import pytest
+import result_tables
 
 from bcclone.cli import OUR_FAULT, make_parser
 from bcclone.commands import COMMANDS, load_command
@@ -32,7 +32,6 @@ from tests.repository.shown import PAGES, shown_on
 
 README = (ROOT / "README.md").read_text()
 REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
-with_tables = runpy.run_path(str(ROOT / "docs" / "cli_tables.py"))["with_tables"]
 EVERYWHERE = {"--json", "--quiet", "--debug"}
 
 
@@ -47,7 +46,7 @@ def options_of(parser):
 
 
 def test_the_tables_of_options_are_those_of_the_parsers():
-    assert with_tables(REFERENCE) == REFERENCE, "run: python docs/cli_tables.py"
+    assert cli_tables.with_tables(REFERENCE) == REFERENCE, "run: python docs/cli_tables.py"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -88,29 +87,18 @@ def results(name):
     return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
 
 
-def cells_of(label):
-    (row,) = [line for line in README.splitlines() if line.startswith(f"| {label}")]
-    return [cell.strip() for cell in row.strip("|").split("|")]
+@pytest.mark.parametrize("page", result_tables.PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_tables_of_figures_are_those_of_the_results(page):
+    text = page.read_text()
+    assert "<!-- table: " in text
+    assert result_tables.with_tables(text) == text, "run: python docs/result_tables.py"
 
 
-@pytest.mark.parametrize(
-    ("label", "file", "models"),
-    [
-        ("`python model.py`", "suite", ("s0", "s1", "s2")),
-        ("`models/lake.h5` | three", "suite", ("lake",)),
-        ("a Keras 2.11", "suite-others", ("k211",)),
-        ("a Keras 1.2", "suite-others", ("k121",)),
-    ],
-)
-def test_the_readme_tells_how_models_drive_as_the_suite_measured_it(label, file, models):
-    rows = {row["row"]: row["models"] for row in results(file)["rows"]}
-    names = re.findall(r"`([\w.-]+)`", " | ".join(cells_of("model | trained on")))
-    assert len(names) > 4
-    for name, cell in zip(names, cells_of(label)[2:], strict=True):
-        driven = [rows[name][model] for model in models]
-        mean = median(one["mean_abs_cross_track_m"] for one in driven)
-        off = sum(one["interventions"] for one in driven)
-        assert cell == f"{mean:.2f}" + (f" ({off} off the road)" if off else "")
+def test_a_table_names_who_left_the_road():
+    (row,) = [row for row in result_tables.models() if row[0].startswith("a Keras 1.2")]
+    off = {row["row"]: row["models"]["k121"]["interventions"] for row in results("suite-others")["rows"]}
+    assert off["shadows"]
+    assert row[2 + result_tables.SUITE_ROWS.index("shadows")].endswith(f" ({off['shadows']} off the road)")
 
 
 def test_the_rows_of_the_lake_are_driven_as_the_readme_says():
@@ -118,25 +106,6 @@ def test_the_rows_of_the_lake_are_driven_as_the_readme_says():
         lake = [row["models"] for row in results(file)["rows"] if not row["row"].startswith("mountain")]
         assert len(lake) == 18
         assert all(row[model]["interventions"] == 0 for row in lake for model in models)
-
-
-def test_the_readme_tells_speeds_as_they_were_measured():
-    measured = {name: {m["name"]: m["value"] for m in results(name)["measures"]} for name in ("preprocess", "drive")}
-    feeds = results("feeds")
-    rates = {
-        name: one["samples_per_second"] for part in ("strategies", "alternatives") for name, one in feeds[part].items()
-    }
-    expected = {
-        "recording to training data": (measured["preprocess"]["conversion to a store"],
-                                       measured["preprocess"]["the source's way"]),
-        "samples to the network": (rates["hdf5-shuffle"], rates["pydataset-jpeg"], rates["python-generator"]),
-        "a frame to its steering": (measured["drive"]["request to steer, threading, p50"],
-                                    measured["drive"]["request to steer, model.predict, p50"]),
-    }  # fmt: skip
-    for label, values in expected.items():
-        told = " ".join(cells_of(label)[1:3])
-        for value in values:
-            assert (f"{value:.1f}" if value < 100 else f"{value:,.0f}") in told, (label, value)
 
 
 def test_the_readme_tells_how_long_the_first_run_took():

@@ -2,10 +2,9 @@
 
 import json
 import re
-import runpy
 import shlex
-from statistics import median
 
+import networks
 import PIL.Image
 import pytest
 
@@ -16,7 +15,6 @@ from tests.repository.shown import shown_on
 
 FOLDER = ROOT / "writeup_images"
 PAGE = (FOLDER / "README.md").read_text()
-networks = runpy.run_path(str(ROOT / "docs" / "networks.py"))
 
 
 def results(name):
@@ -33,7 +31,7 @@ def write_results(folder, name, off=0, val_loss=0.01, parameters="1,234"):
     replay = {"interventions": 2, "rms_cross_track_m": 0.5, "steering_correlation": 0.3}
     replay |= {"steering_correlation_smoothed": 0.4, "by_limit": {}}
     drive = {"autonomy_percent": 90.0, "interventions": off, "mean_abs_cross_track_m": 0.2, "ended": "laps driven"}
-    suite = {"rows": [{"row": row, "models": {name: drive}} for row in networks["ROWS"]]}
+    suite = {"rows": [{"row": row, "models": {name: drive}} for row in networks.ROWS]}
     train = {"epochs": 7, "seconds": 80.4, "val_loss": val_loss, "samples": {"train": 10, "validation": 2}, "feed": "x"}
     for part, content in (("train", train), ("replay", replay), ("replay-mountain", replay), ("suite", suite)):
         (folder / f"{name}.{part}.json").write_text(json.dumps(content))
@@ -49,7 +47,7 @@ def made_up(tmp_path):
     write_results(tmp_path, "no-conv4-5-0")
     write_results(tmp_path, "lstm3-0")
     (tmp_path / "lstm3-0.suite.json").write_text("")
-    return networks["collect"](tmp_path)["models"]
+    return networks.collect(tmp_path)["models"]
 
 
 def test_models_are_collected_with_their_figures_and_commands_and_unfinished_ones_left_out(made_up):
@@ -63,15 +61,14 @@ def test_models_are_collected_with_their_figures_and_commands_and_unfinished_one
 
 
 def test_networks_are_compared_by_the_median_of_their_seeds_with_the_range(made_up):
-    table = networks["compare"](made_up, ["single", "lstm3", "gru3"])
-    rows = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in table.splitlines() if line}
-    assert [cell.strip() for cell in rows["seeds"]] == ["3", "1"]
-    assert [cell.strip() for cell in rows["validation loss"]] == ["0.0200 (0.0100 to 0.0300)", "0.0100"]
-    assert [cell.strip() for cell in rows["interventions in these drives"]] == ["0", "12"]
+    rows = {label: cells for label, *cells in networks.compare(made_up, ["single", "lstm3", "gru3"])}
+    assert rows["seeds"] == ["3", "1"]
+    assert rows["validation loss"] == ["0.0200 (0.0100 to 0.0300)", "0.0100"]
+    assert rows["interventions in these drives"] == ["0", "12"]
 
 
 def test_the_comparison_is_drawn(made_up, tmp_path):
-    networks["draw"](made_up, tmp_path / "networks.png")
+    networks.draw(made_up, tmp_path / "networks.png")
     with PIL.Image.open(tmp_path / "networks.png") as picture:
         assert picture.width > picture.height
 
@@ -86,11 +83,6 @@ def parse(text):
     name = words[0].removesuffix(".py")
     if len(words) > 1:  # otherwise the command is only mentioned
         make_parser(load_command(name), name).parse_args(words[1:])
-
-
-def test_the_tables_are_those_of_the_results():
-    written = networks["with_tables"](PAGE, results("networks")["models"], results("feeds"))
-    assert written == PAGE, "run: python docs/networks.py draw"
 
 
 def test_every_command_of_the_page_is_accepted_by_its_parser():
@@ -119,19 +111,6 @@ def test_the_layer_table_is_that_of_the_network(untrained_model):
         shape = "x".join(map(str, layers[-1].output.shape[1:]))
         assert row[1].replace(",", "").split()[-1] == shape
     assert f"{model.count_params():,} parameters" in " ".join(PAGE.split())
-
-
-def test_the_results_are_those_of_the_suite():
-    columns = (("suite", ("s0", "s1", "s2")), ("suite", ("lake",)), ("suite-others", ("k211",)),
-               ("suite-others", ("k121",)))  # fmt: skip
-    rows = cells_under("row of the suite")
-    assert len(rows) == 6
-    for name, *cells in rows:
-        for cell, (file, models) in zip(cells, columns, strict=True):
-            (row,) = [row["models"] for row in results(file)["rows"] if f"`{row['row']}`" == name]
-            off = sum(row[model]["interventions"] for model in models)
-            mean = median(row[model]["mean_abs_cross_track_m"] for model in models)
-            assert cell == f"{mean:.2f}" + (f" ({off})" if off else "")
 
 
 def test_the_losses_of_the_chart_are_those_of_the_page_on_training():

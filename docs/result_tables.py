@@ -1,0 +1,168 @@
+"""Write the tables of figures in README.md, docs/ and writeup_images/ anew from docs/results/*.json.
+
+    python docs/result_tables.py
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; the text around it is written by hand.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from networks import COMPARED, compare
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "docs" / "explanation" / "feeding.md", ROOT / "writeup_images" / "README.md"]
+MODELS = {  # label: (what it was trained on, its results, its names there)
+    "`python model.py`, three seeds, median": (
+        "105 s of keyboard driving, one real recording", "suite", ("s0", "s1", "s2")),
+    "`models/lake.h5`": ("three simulated laps", "suite", ("lake",)),
+    "a Keras 2.11 model of others": ("their own recordings", "suite-others", ("k211",)),
+    "a Keras 1.2 model of others": ("their own recordings", "suite-others", ("k121",)),
+}  # fmt: skip
+SUITE_ROWS = ("lake-30", "lake-reverse-30", "latency-200", "shadows", "no-lines", "shove")
+_TABLE = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n(?:.*?\n)??<!-- end -->\n", re.DOTALL)
+
+
+def results(name: str) -> Any:
+    """Return the content of docs/results/NAME.json."""
+    return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def with_tables(page: str) -> str:
+    """Return the page with every table written anew."""
+    return _TABLE.sub(lambda found: f"<!-- table: {found['name']} -->\n{table(found['name'])}<!-- end -->\n", page)
+
+
+def table(name: str) -> str:
+    """Return a table in Markdown, with blank lines around it."""
+    rows = TABLES[name]() if name in TABLES else compare(results("networks")["models"], COMPARED[name])
+    head, *lines = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join(["", head, "|---" * len(rows[0]) + "|", *lines, "", ""])
+
+
+def models() -> list[list[str]]:
+    """Return how far from the middle each model drives in rows of the suite, in metres."""
+    rows = [["model", "trained on", *(f"`{name}`" for name in SUITE_ROWS)]]
+    for label, (trained_on, file, names) in MODELS.items():
+        driven = {row["row"]: [row["models"][name] for name in names] for row in results(file)["rows"]}
+        rows.append([label, trained_on, *(_distance(driven[row]) for row in SUITE_ROWS)])
+    return rows
+
+
+def drives() -> list[list[str]]:
+    """Return the same with a line for each row of the suite."""
+    head, *columns = [[label, *cells] for label, _, *cells in models()]
+    return [list(row) for row in zip(["row of the suite", *head[1:]], *columns, strict=True)]
+
+
+def _distance(drives: Sequence[Mapping[str, Any]]) -> str:
+    distance = median(drive["mean_abs_cross_track_m"] for drive in drives)
+    off = sum(drive["interventions"] for drive in drives)
+    return f"{distance:.2f}" + (f" ({off} off the road)" if off else "")
+
+
+def speeds() -> list[list[str]]:
+    """Return our speeds beside the usual way's."""
+    feeds = results("feeds")
+    ours, others = feeds["strategies"], feeds["alternatives"]
+    preprocess, drive = ({m["name"]: m["value"] for m in results(name)["measures"]} for name in ("preprocess", "drive"))
+    decoded_again = preprocess["the source's way"]
+    return [
+        ["what", "here", "the usual way", "command"],
+        [
+            "recording to training data, images a second",
+            f"{preprocess['conversion to a store']:,.0f}",
+            f"{decoded_again:,.0f}: the source design's, each sample decoded and stored again",
+            "`bcclone bench preprocess`",
+        ],
+        [
+            "samples to the network, samples a second",
+            f"{_rate(ours['hdf5-shuffle'])}; augmented, as `model.py` trains by default: "
+            f"{_rate(ours['hdf5-shuffle-augmented'])}",
+            f"{_rate(others['pydataset-jpeg'])}: Keras's `PyDataset` over JPEGs; "
+            f"{_rate(others['python-generator'])}: a Python generator; both without augmentation",
+            "`bcclone bench feeds`",
+        ],
+        [
+            "a frame to its steering, ms, over the simulator's wire",
+            f"{drive['request to steer, threading, p50']:.1f}",
+            f"{drive['request to steer, model.predict, p50']:.1f}: `model.predict` in the same server",
+            "`bcclone bench drive`",
+        ],
+    ]
+
+
+def _rate(figures: Mapping[str, float]) -> str:
+    return f"{figures['samples_per_second']:,.0f}"
+
+
+def feeds() -> list[list[str]]:
+    """Return the feeds, ours in bold, the fastest first, below the rooflines."""
+    found = results("feeds")
+    gather, decode = found["rooflines"]["gather"], found["rooflines"]["decode"]
+    rows = [["feed", "samples/s", "of one thread copying", "first batch, s", "own memory, MB", "CPU"]]
+    rows.append(["*one thread copying frames*", f"{gather:,.0f}", "100%", "", "", ""])
+    rows.append(["*all cores decoding JPEG*", f"{decode:,.0f}", f"{decode / gather:.0%}", "", "", ""])
+    every = {name: one for group in ("strategies", "alternatives") for name, one in found[group].items()}
+    for name, one in sorted(every.items(), key=lambda item: -item[1]["samples_per_second"]):
+        rows.append(
+            [
+                f"**`{name}`**" if name in found["strategies"] else f"`{name}`",
+                _rate(one),
+                f"{one['samples_per_second'] / gather:.0%}",
+                f"{one['first_batch_seconds']:.2f}",
+                f"{one['anonymous_mb']:,.0f}",
+                f"{one['cpu_share']:.0%}",
+            ]
+        )
+    return rows
+
+
+def bars() -> list[list[str]]:
+    """Return every measure of the feeds that has a bar, the missed ones too."""
+    rows = [["measure", "bar", "measured", ""]]
+    for one in results("feeds")["measures"]:
+        if one["bar"] is not None:
+            limit = f"at {'least' if one['least'] else 'most'} {one['bar']:g} {one['unit']}"
+            verdict = "reached" if one["reached"] else "**missed**"
+            rows.append([one["name"], limit, f"{one['value']:.3g} {one['unit']}", verdict])
+    return rows
+
+
+def orders() -> list[list[str]]:
+    """Return what an order of so many samples costs; only what was measured."""
+    rows = [["samples", "seconds", "bytes a sample"]]
+    for one in results("feeds")["orders"]:
+        if one["measured"]:
+            rows.append([f"{one['samples']:,}", f"{one['seconds']:.2g}", f"{one['bytes_per_sample']:.2f}"])
+    return rows
+
+
+def chunks() -> list[list[str]]:
+    """Return the sizes of chunks, how fast they are read and how well they shuffle."""
+    rows = [["chunk, samples", "of driving, s", "warm", "cold", "stretches", "spread"]]
+    for one in results("chunks")["chunks"]:
+        rates = [f"{one[key]:,.0f}" for key in ("warm", "cold")]
+        shuffled = [f"{one['stretches']:.0%}", f"{one['spread']:.2f}"]
+        rows.append([f"{one['chunk_size']:,}", f"{one['driving_seconds']:.1f}", *rates, *shuffled])
+    return rows
+
+
+TABLES: dict[str, Callable[[], list[list[str]]]] = {
+    "models": models,
+    "drives": drives,
+    "speeds": speeds,
+    "feeds": feeds,
+    "bars": bars,
+    "orders": orders,
+    "chunks": chunks,
+}
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
