@@ -1,8 +1,10 @@
 """tf-data: a tf.data pipeline that reads the memory-mapped store, several batches at once, shuffled.
 
-The frames as a constant of the pipeline were tried: slower by a third to a half, and twice the store in memory.
+The frames as a constant of the pipeline were tried: slower by a third to a half, and twice the store in memory. So was
+AUTOTUNE: the thread that tunes a pipeline sleeps ever longer, and the next epoch's first batch waited for it to wake.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +20,7 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import Columns, Source, StoreSource
 from bcclone.store import Store
 
-_KEPT = 16
+_KEPT, _AHEAD = 16, 4
 
 
 def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
@@ -28,21 +30,24 @@ def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSett
 
 
 class PipelineFetcher:
-    """Batches by tf.data, in their order; 0 workers or queue places: tf.data finds how many."""
+    """Batches by tf.data, in their order. Where the settings leave it open, it reads one a core and keeps four ahead."""
 
     def __init__(self, source: Source, batch_size: int, settings: FeedSettings) -> None:
         self._source, self._batch_size = source, batch_size
         self._reader = Reader(source, batch_size, kept=_KEPT)
         self._error: Exception | None = None
-        self._calls = settings.workers or tf.data.AUTOTUNE
-        self._ahead = settings.max_queue_size or tf.data.AUTOTUNE
+        self._calls = settings.workers or os.cpu_count() or 1
+        self._ahead = settings.max_queue_size or _AHEAD
 
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
         """Give the batches of these positions."""
+        options = tf.data.Options()
+        options.autotune.enabled = False
         with tf.device("CPU:0"):
             positions = tf.data.Dataset.from_tensor_slices(order).batch(self._batch_size)
             pipeline = positions.map(self._read_in_graph, num_parallel_calls=self._calls).prefetch(self._ahead)
+            pipeline = pipeline.with_options(options)
         yield self._batches(pipeline)  # outside: the network trains where it likes
 
     def _batches(self, pipeline: Any) -> Iterator[Batch]:
