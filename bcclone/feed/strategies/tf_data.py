@@ -30,7 +30,7 @@ def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSett
 
 
 class PipelineFetcher:
-    """Batches by tf.data, in their order. Where the settings leave it open, it reads one a core and keeps four ahead."""
+    """Batches by tf.data, in their order. By default it reads one batch a core and keeps four ahead."""
 
     def __init__(self, source: Source, batch_size: int, settings: FeedSettings) -> None:
         self._source, self._batch_size = source, batch_size
