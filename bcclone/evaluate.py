@@ -23,11 +23,11 @@ from bcclone.plots import plot_drive, plot_views
 from bcclone.progress import Progress
 from bcclone.protocol import Telemetry
 from bcclone.simulator.car import TOP_SPEED_MPH
-from bcclone.simulator.client import UnityClient, connected
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.trace import write_trace
 from bcclone.simulator.track import load_track
+from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.world import SimulatedWorld, WorldSettings
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bcclone.recording import read_log
-from bcclone.simulator.replay import Replay
+from bcclone.replay import Replay
 from tests.conftest import command, run_script, shared
 from tests.drive.drive_server import drive, serving
 

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from bcclone.checksum import joined
+from bcclone.store.writer import joined
 
 
 @pytest.mark.parametrize("lengths", [(0, 0), (0, 9), (9, 0), (1, 1), (100_000, 3), (7, 49_152), (49_152, 1_572_864)])

@@ -19,8 +19,8 @@ from bcclone.drive.settings import ASYNC_MODES
 from bcclone.errors import UserError
 from bcclone.images import decode_jpeg, encode_jpeg
 from bcclone.recording import read_log
-from bcclone.simulator.client import UnityClient, connected
-from bcclone.simulator.replay import Replay
+from bcclone.replay import Replay
+from bcclone.simulator.unity_client import UnityClient, connected
 from tests.conftest import command, run_script
 from tests.drive.drive_server import (
     FRAME,

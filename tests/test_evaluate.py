@@ -16,7 +16,7 @@ from bcclone.cli import make_parser
 from bcclone.commands.options import given_conditions, given_hardships
 from bcclone.errors import UserError
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
-from bcclone.recording.beside import read_answers, read_trace
+from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldSettings

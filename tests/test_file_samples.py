@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.file_samples import FileSamples
 from bcclone.images import Preprocessing
 from bcclone.samples import SAMPLE
+from bcclone.store.image_samples import FileSamples
 
 
 def test_parts_are_told_in_the_order_of_the_table():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bcclone.images import BadImage
-from bcclone.onlooker import load_onlooker
+from bcclone.policy import load_onlooker
 
 FRAMES = np.random.default_rng(2).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
 

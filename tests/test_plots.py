@@ -18,10 +18,9 @@ from bcclone.errors import UserError
 from bcclone.history import Epoch
 from bcclone.images import PRESETS, Preprocessing
 from bcclone.labels import Correction
-from bcclone.plots.figure import DPI, new_figure, save, show_image
 from bcclone.plots.history import plot_history
-from bcclone.plots.recovery import returns, typical_speeds
-from bcclone.plots.steering import EDGES, balanced_samples, steering_counts
+from bcclone.plots.steering import EDGES, balanced_samples, returns, steering_counts, typical_speeds
+from bcclone.plots.style import DPI, new_figure, save, show_image
 from bcclone.preprocess import open_in_place
 from bcclone.samples import SAMPLE, SampleSettings
 from bcclone.simulator.expert import ExpertSettings
@@ -225,7 +224,7 @@ def test_a_recording_without_a_store_gives_the_same_instants(scenes, simulated_r
 
 
 def test_an_instants_variants_carry_the_steering_that_training_uses(scenes, store):
-    from bcclone.plots.variants import spread_instants, variants_of
+    from bcclone.plots.samples import spread_instants, variants_of
 
     instants = spread_instants(scenes, scenes.instants(validation=False))
     recorded = store.samples["steering"][instants]
@@ -244,8 +243,8 @@ def test_an_instants_variants_carry_the_steering_that_training_uses(scenes, stor
 
 
 def test_variations_are_shown_with_the_steering_that_they_call_for(model_file, store):
+    from bcclone.plots.samples import augmented_of
     from bcclone.plots.subject import Subject
-    from bcclone.plots.variants import augmented_of
 
     subject = Subject(model_file, store, augment=AugmentSettings(shift_m=1.0))
     position = int(subject.scenes.instants(validation=False)[0])
@@ -295,7 +294,7 @@ def test_stretches_end_at_pauses_and_are_drawn_apart():
 
 
 def test_the_strip_is_of_one_stretch_half_a_second_apart(scenes):
-    from bcclone.plots.strip import strip_of
+    from bcclone.plots.predictions import strip_of
 
     seconds = scenes.seconds(strip_of(scenes, scenes.instants(validation=False)))
     assert len(seconds) == 6
@@ -332,7 +331,7 @@ def test_the_diagram_names_every_layer_with_its_weights(model_file):
 
 
 def test_all_pictures_are_drawn_each_small_and_wide_enough(subject, tmp_path):
-    from bcclone.plots.whole import PICTURES, draw_all
+    from bcclone.plots.draw_all import PICTURES, draw_all
 
     pictures = draw_all(subject, tmp_path)
     assert [picture.name for picture in pictures] == list(PICTURES)
@@ -346,7 +345,7 @@ def test_all_pictures_are_drawn_each_small_and_wide_enough(subject, tmp_path):
 
 
 def test_without_samples_and_history_only_the_network_is_drawn_and_every_reason_is_told(subject, tmp_path):
-    from bcclone.plots.whole import draw_all
+    from bcclone.plots.draw_all import draw_all
 
     pictures = draw_all(replace(subject, data=None, history=()), tmp_path)
     assert [picture.name for picture in pictures if picture.path] == ["network"]
@@ -355,10 +354,10 @@ def test_without_samples_and_history_only_the_network_is_drawn_and_every_reason_
 
 @pytest.mark.parametrize("network", ["cnn", "gru"])
 def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(subject, store, tmp_path, network):
-    from bcclone.feed.opening import open_validation_feed
+    from bcclone.feed.open import open_validation_feed
     from bcclone.network import build_network
+    from bcclone.plots.draw_all import draw_all
     from bcclone.plots.predictions import predictions
-    from bcclone.plots.whole import draw_all
 
     model = build_network(seq_length=3, network=network)
     windows = replace(subject, file=replace(subject.file, model=model))
@@ -417,14 +416,14 @@ def test_the_diagram_shows_the_layers_that_a_recurrent_network_sees_each_frame_w
 
 @pytest.mark.parametrize(("length", "frames"), [(2, [0, 1]), (6, [0, 1, 2, 3, 4, 5]), (11, [0, 2, 4, 6, 8, 10])])
 def test_long_windows_are_shown_by_six_of_their_frames(length, frames):
-    from bcclone.plots.windows import shown_frames
+    from bcclone.plots.samples import shown_frames
 
     assert shown_frames(length) == frames
 
 
 def test_the_samples_of_a_network_of_windows_are_frames_in_a_row_from_left_to_right(subject, store):
     from bcclone.network import build_network
-    from bcclone.plots.windows import spread_windows
+    from bcclone.plots.samples import spread_windows
 
     chosen = spread_windows(replace(subject, file=replace(subject.file, model=build_network(seq_length=3))))
     samples = store.samples[chosen]
@@ -440,8 +439,8 @@ def test_the_samples_of_a_network_of_windows_are_frames_in_a_row_from_left_to_ri
 )
 def test_networks_of_others_are_drawn_with_the_frames_that_they_take(name, preset, store, tmp_path):
     from bcclone.model_file import load_model_file
+    from bcclone.plots.draw_all import draw_all
     from bcclone.plots.subject import Subject
-    from bcclone.plots.whole import draw_all
 
     file = load_model_file(shared("legacy_models") / name, preset)
     drawn = draw_all(Subject(file, store), tmp_path, only=("crop", "network", "activations"))
@@ -505,7 +504,7 @@ def test_a_store_that_the_model_was_not_trained_on_is_noted(store, capsys):
 
 def test_the_names_of_the_command_are_those_of_the_pictures():
     load_tensorflow()
-    from bcclone.plots.whole import PICTURES
+    from bcclone.plots.draw_all import PICTURES
 
     assert tuple(PICTURES) == command.NAMES
 

@@ -11,7 +11,7 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.recording import ForeignLog, ImageIndex, default_inputs, find_log, find_logs, read_log
-from bcclone.recording.decimal_comma import resolve
+from bcclone.recording.dialect import resolve
 from bcclone.recording.plain import read_plain
 from bcclone.recording.row import RowError
 from tests.conftest import shared

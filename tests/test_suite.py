@@ -16,12 +16,10 @@ from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.score import DrivenPoint, Intervention
 from bcclone.simulator.world import WorldSettings
 from bcclone.suite import ROWS, SuiteResult, SuiteSettings, chosen_rows
-from bcclone.suite.child import Task, drive_row
-from bcclone.suite.crew import Crew
-from bcclone.suite.pictures import looks_of, write_suite
-from bcclone.suite.result import Drive, best_of
-from bcclone.suite.run import name_models, name_recordings
-from bcclone.suite.table import table_lines
+from bcclone.suite.report import looks_of, table_lines, write_suite
+from bcclone.suite.run import Crew, name_models, name_recordings
+from bcclone.suite.scenarios import Drive, best_of
+from bcclone.suite.worker import Task, drive_row
 from tests.conftest import ROOT, command, refusal, run_script
 from tests.processes import children_of, wait_for
 from tests.rebuild.old_models import keras1_config, write

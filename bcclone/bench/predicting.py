@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.drive.cockpit import open_cockpit
 from bcclone.drive.process import end_with_stdin
 from bcclone.drive.server import listen, serve
+from bcclone.drive.session import open_cockpit
 from bcclone.drive.settings import DriveSettings
 from bcclone.images import Image
 from bcclone.model_file import load_model_file

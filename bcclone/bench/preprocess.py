@@ -16,7 +16,7 @@ import numpy as np
 
 from bcclone.bench import Measure, in_turns
 from bcclone.bench.decoding import convert_as_the_source, decode_alone
-from bcclone.bench.feeds.drawn import draw_recording
+from bcclone.bench.feeds.synthetic import draw_recording
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert

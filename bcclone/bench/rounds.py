@@ -13,13 +13,13 @@ import numpy as np
 
 from bcclone.errors import UserError
 from bcclone.images import encode_jpeg
+from bcclone.replay import Replay
 from bcclone.simulator.car import start_on
-from bcclone.simulator.client import connected
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.replay import Replay
 from bcclone.simulator.track import load_track
-from bcclone.simulator.websocket import UnitySocket, text_frames
+from bcclone.simulator.unity_client import connected
+from bcclone.simulator.unity_websocket import UnitySocket, text_frames
 
 _SILENCE_SECONDS = 10.0
 

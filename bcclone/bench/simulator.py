@@ -15,11 +15,10 @@ from bcclone.bench import Measure
 from bcclone.drive.driver import Steers
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.images import Image, encode_jpeg
-from bcclone.simulator.car import start_on
+from bcclone.simulator.car import Ride, start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.ride import Ride
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import WorldSettings
 from bcclone.vehicle import MOUNTS

@@ -13,7 +13,7 @@ import numpy as np
 
 from bcclone.bench import Measure, in_turns
 from bcclone.drive.recorder import Recorder
-from bcclone.onlooker import ModelOnlooker, load_onlooker
+from bcclone.policy import ModelOnlooker, load_onlooker
 from bcclone.progress import Progress
 from bcclone.protocol import Control, Telemetry
 from bcclone.simulator.conditions import Conditions

@@ -18,7 +18,7 @@ from bcclone.drive.settings import ASYNC_MODES, DriveSettings, is_this_machine
 from bcclone.errors import UserError
 
 if TYPE_CHECKING:
-    from bcclone.drive.cockpit import Cockpit
+    from bcclone.drive.session import Cockpit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--append says to add to a run; name its folder: python drive.py MODEL RUN --append")
     began, settings = time.monotonic(), _settings(arguments)
     load_tensorflow(threads=1)  # one frame at a time: a fifth faster than on two, and the other core is the simulator's
-    from bcclone.drive.cockpit import open_cockpit
     from bcclone.drive.server import listen, serve
+    from bcclone.drive.session import open_cockpit
     from bcclone.policy import load_policy
 
     policy = load_policy(arguments.model, arguments.preprocess)

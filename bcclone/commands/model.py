@@ -20,7 +20,7 @@ from bcclone.train.run_folder import Plan, RunFolder, Task, check_name, new_path
 from bcclone.train.settings import TrainSettings, UpkeepSettings
 
 if TYPE_CHECKING:
-    from bcclone.feed.opening import TrainingData
+    from bcclone.feed.open import TrainingData
     from bcclone.history import EpochFigures
     from bcclone.train.loop import Trained, Training
 
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
-    from bcclone.feed.opening import check_feed
+    from bcclone.feed.open import check_feed
     from bcclone.feed.selection import describe_windows
 
     _check_names(arguments)
@@ -109,7 +109,7 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
 
     device = load_tensorflow(gpu_memory=run.upkeep.gpu_memory)
     from bcclone.train.loop import Training
-    from bcclone.train.prepare import layer_table, prepare, with_augmentation_place
+    from bcclone.train.trainer import layer_table, prepare, with_augmentation_place
 
     plan = replace(run.plan, settings=with_augmentation_place(run.plan.settings))
     run = replace(run, plan=plan)
@@ -182,8 +182,8 @@ def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings, hist
     """Draw the pictures of the run's model; whatever prevents it, the training is done."""
     try:
         from bcclone.model_file import load_model_file
+        from bcclone.plots.draw_all import draw_all
         from bcclone.plots.subject import Subject
-        from bcclone.plots.whole import draw_all
 
         folder.plots.mkdir(exist_ok=True)
         file = load_model_file(folder.model)
@@ -195,7 +195,7 @@ def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings, hist
 
 def _new_plan(arguments: argparse.Namespace, wanted: Wanted, data: "TrainingData") -> Plan:
     """Return how a new run trains; which feed suits the samples is said where none was asked for."""
-    from bcclone.feed.opening import choose_feed
+    from bcclone.feed.open import choose_feed
     from bcclone.samples import SampleSettings
 
     suits = ""

@@ -15,9 +15,9 @@ from bcclone.commands.options import add_output_options, add_preprocess, make_fo
 from bcclone.commands.training_data import opened
 
 if TYPE_CHECKING:
-    from bcclone.feed.opening import TrainingData
+    from bcclone.feed.open import TrainingData
     from bcclone.model_file import ModelFile
-    from bcclone.plots.whole import Picture
+    from bcclone.plots.draw_all import Picture
 
 # those of plots.whole.PICTURES, which would load matplotlib; a test compares
 NAMES = (
@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     load_tensorflow()
     from bcclone.history import read_history
     from bcclone.model_file import load_model_file
+    from bcclone.plots.draw_all import draw_all
     from bcclone.plots.subject import Subject
-    from bcclone.plots.whole import draw_all
 
     file = load_model_file(arguments.model, arguments.preprocess)
     run_folder = _run_of(arguments.model, arguments.runs)

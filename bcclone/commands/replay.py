@@ -11,12 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone.commands.options import add_output_options, add_preprocess, build, given, make_folder, print_json, say
-from bcclone.commands.wire import add_server, play, show_wire
+from bcclone.commands.options import (
+    add_output_options,
+    add_preprocess,
+    add_server,
+    build,
+    given,
+    make_folder,
+    play,
+    print_json,
+    say,
+    show_wire,
+)
 from bcclone.errors import UserError
 
 if TYPE_CHECKING:
-    from bcclone.simulator.replay import ReplayResult, ReplaySettings
+    from bcclone.replay import ReplayResult, ReplaySettings
 
 _CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering"}
 
@@ -48,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if bool(arguments.models) == (arguments.port is not None):
         raise UserError("name models and a recording, or a recording and the --port of a drive server")
     from bcclone.recording import find_log
-    from bcclone.simulator.replay import ReplaySettings
+    from bcclone.replay import ReplaySettings
 
     settings = build(ReplaySettings, **given(arguments, "part", "limit_m"))
     log = find_log(arguments.recording)
@@ -92,7 +102,7 @@ def _replay_models(arguments: argparse.Namespace, log: Path, settings: "ReplaySe
 
     load_tensorflow()
     from bcclone.policy import load_policy
-    from bcclone.simulator.replay import replay
+    from bcclone.replay import replay
 
     policies = {str(path): load_policy(path, arguments.preprocess) for path in arguments.models}
     return replay(policies, log, settings)
@@ -102,8 +112,8 @@ def _replay_served(
     arguments: argparse.Namespace, log: Path, settings: "ReplaySettings"
 ) -> "tuple[dict[str, ReplayResult], dict[str, Any]]":
     from bcclone.progress import Progress
-    from bcclone.simulator.client import connected
-    from bcclone.simulator.replay import ReplayDrive, read_human
+    from bcclone.replay import ReplayDrive, read_human
+    from bcclone.simulator.unity_client import connected
 
     human = read_human(log, settings.part)
     with (
@@ -163,7 +173,7 @@ def _write(folder: Path, results: "dict[str, ReplayResult]", figures: dict[str, 
     import numpy as np
 
     from bcclone.atomic import write_text
-    from bcclone.plots.strayed import plot_strayed
+    from bcclone.plots.drives import plot_strayed
 
     first = next(iter(results.values()))
     drivers = {**results, _CONTROLS["zero"]: first.controls["zero"]}

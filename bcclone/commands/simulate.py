@@ -12,15 +12,17 @@ from bcclone.commands.options import (
     add_conditions,
     add_hardships,
     add_output_options,
+    add_server,
     add_track,
     build,
     given,
     given_conditions,
     given_for,
     given_hardships,
+    play,
     print_json,
+    show_wire,
 )
-from bcclone.commands.wire import add_server, play, show_wire
 from bcclone.errors import UserError
 
 
@@ -118,9 +120,9 @@ def _record(arguments: argparse.Namespace) -> int:
 def _drive(arguments: argparse.Namespace) -> int:
     conditions = given_conditions(arguments)
     from bcclone.progress import Progress
-    from bcclone.simulator.client import connected
     from bcclone.simulator.render import Renderer
     from bcclone.simulator.track import load_track
+    from bcclone.simulator.unity_client import connected
     from bcclone.simulator.world import SimulatedWorld, WorldSettings
 
     values = given_hardships(arguments)
@@ -145,8 +147,8 @@ def _drive(arguments: argparse.Namespace) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     from bcclone.recording import find_log
-    from bcclone.simulator.client import connected
-    from bcclone.simulator.replay import Replay
+    from bcclone.replay import Replay
+    from bcclone.simulator.unity_client import connected
 
     if arguments.frames < 0:
         raise UserError(f"--frames {arguments.frames}, expected 1 or more, or 0 for each once")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bcclone.commands.options import say
 
 if TYPE_CHECKING:
-    from bcclone.feed.opening import TrainingData
+    from bcclone.feed.open import TrainingData
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def _onlookers(arguments: argparse.Namespace, count: int) -> "Sequence[Onlooker]
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as drive.py does; the encoder has the other cores
-    from bcclone.onlooker import load_onlooker
+    from bcclone.policy import load_onlooker
 
     return [load_onlooker(arguments.model, arguments.preprocess) for _ in range(count)]
 

@@ -1,7 +1,28 @@
 """This machine -> what of it bcclone can use, as checks; nothing is changed or downloaded, and nothing printed."""
 
+import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+
+def read(path: Path) -> str:
+    """Return the text of a file, "" where it is not there: /proc is only on Linux."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def output_of(line: Sequence[str], seconds: float) -> str:
+    """Return what a program prints, "" when it cannot be started, fails, or takes too long."""
+    try:
+        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode(errors="replace")
+
 
 State = Literal["ok", "warning", "failed"]
 

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bcclone.doctor import Check
-from bcclone.doctor.look import read
+from bcclone.doctor import Check, read
 from bcclone.doctor.packages import REINSTALL, check_packages
 from bcclone.gpu import find_cards
 

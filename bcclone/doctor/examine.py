@@ -4,20 +4,20 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bcclone.doctor import Check
+from bcclone.doctor import Check, read
 from bcclone.doctor.accelerator import check_devices, check_driver, find_driver
 from bcclone.doctor.cards import check_cards, installed_cudnn
-from bcclone.doctor.look import read
 from bcclone.doctor.machine import (
     check_cores,
+    check_ffmpeg,
     check_folder,
     check_memory,
     check_port,
     check_system,
+    check_test_tools,
     usable_cores,
 )
 from bcclone.doctor.packages import check_declared_packages, check_python
-from bcclone.doctor.programs import check_ffmpeg, check_test_tools
 from bcclone.gpu import find_cards
 from bcclone.memory import available_memory
 

@@ -7,8 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.doctor import Check
-from bcclone.doctor.look import read
+from bcclone.doctor import Check, read
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

@@ -18,9 +18,8 @@ from typing import IO, Self
 
 from bcclone.errors import UserError
 from bcclone.protocol import Control, Telemetry
-from bcclone.recording.beside import ANSWERS, answer_row
-from bcclone.recording.inputs import LOG_NAME
-from bcclone.recording.side_table import SideTableWriter, append_whole, end_broken_row
+from bcclone.recording.files import LOG_NAME
+from bcclone.recording.run_tables import ANSWERS, SideTableWriter, answer_row, append_whole, end_broken_row
 
 logger = logging.getLogger(__name__)
 

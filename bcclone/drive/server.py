@@ -9,17 +9,16 @@ from typing import Any
 
 import socketio
 
-from bcclone.drive.cockpit import Cockpit
-from bcclone.drive.dashboard.page import make_page
-from bcclone.drive.dashboard.panel import Panel
+from bcclone.drive.dashboard.app import make_page
+from bcclone.drive.dashboard.state import Panel
+from bcclone.drive.session import Cockpit
 from bcclone.drive.settings import DriveSettings
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.access import Access, WSGIApp, guarded
-from bcclone.drive.wire.connections import Connections
-from bcclone.drive.wire.end import End
+from bcclone.drive.wire.access import Access, Connections, WSGIApp, guarded
 from bcclone.drive.wire.engine import make_socketio_server
 from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
+from bcclone.interrupts import End
 
 logger = logging.getLogger(__name__)
 

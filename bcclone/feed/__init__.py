@@ -2,7 +2,7 @@
 
 A strategy combines the three; all of them are opened, counted, iterated and closed alike:
 
-    from bcclone.feed.opening import open_feed
+    from bcclone.feed.open import open_feed
     from bcclone.feed.settings import FeedSettings
 
     with open_feed(store, FeedSettings("hdf5-shuffle"), DrawSettings(batch_size=32, seed=0)) as feed:
@@ -21,7 +21,7 @@ A strategy combines the three; all of them are opened, counted, iterated and clo
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bcclone.feed.strategies.sequence import SampleDataset
+    from bcclone.feed.keras_sequence import SampleDataset
 
 __all__ = ["SampleDataset"]
 
@@ -30,6 +30,6 @@ def __getattr__(name: str) -> Any:
     """Load Keras with SampleDataset, and not before; raises AttributeError for any other name."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bcclone.feed.strategies.sequence import SampleDataset
+    from bcclone.feed.keras_sequence import SampleDataset
 
     return SampleDataset

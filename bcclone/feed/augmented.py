@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcclone.augment.draws import AugmentationInputs, draw
-from bcclone.feed.batch import Augmentation, Batch
 from bcclone.feed.buffers import Buffers
-from bcclone.feed.epochs import Epochs
-from bcclone.feed.feed import Feed
+from bcclone.feed.feed import Augmentation, Batch, Feed
+from bcclone.feed.order import Epochs
 
 if TYPE_CHECKING:  # it loads Numba
     from bcclone.augment.on_cpu import CpuAugmenter

@@ -2,11 +2,35 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol, Self
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
-from bcclone.feed.batch import Batch
-from bcclone.feed.epochs import Epochs
-from bcclone.feed.order import Order
+from bcclone.augment.draws import AugmentationInputs, Draws
+from bcclone.feed.order import Epochs, Order
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What decides how the samples of a batch are augmented."""
+
+    inputs: AugmentationInputs
+    draws: Draws
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
+    steering: float32 (batch, 1), -1 left to 1 right; augmentation: where the training step is to augment them.
+
+    NumPy arrays, or tensors where the frames are gathered by TensorFlow.
+    """
+
+    images: Any
+    steering: Any
+    augmentation: Augmentation | None = None
+
+    def __len__(self) -> int:
+        return int(self.steering.shape[0])
 
 
 class Fetcher(Protocol):

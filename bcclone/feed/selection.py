@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bcclone.augment.draws import AugmentationInputs
 from bcclone.errors import UserError
-from bcclone.feed.balance import goes_straight
+from bcclone.feed.order import goes_straight
 from bcclone.feed.source import Columns
 from bcclone.samples import RowTable, SampleSettings, SampleTable, windows
 

@@ -19,8 +19,10 @@ from bcclone.feed.order import Order
 from bcclone.images import BadImage, Image, Preprocessing
 
 if TYPE_CHECKING:  # a loader process has no use for what these load
-    from bcclone.file_samples import FileSamples
     from bcclone.store import Store
+    from bcclone.store.image_samples import FileSamples
+from bcclone.feed.buffers import Buffers
+from bcclone.feed.feed import Batch
 
 _CACHED_BYTES = 3 << 19  # little more than a core's second cache on most processors of these years
 
@@ -179,3 +181,23 @@ class FileSource:
                 "images out"
             ) from None
         image[:] = cv2.flip(prepared, 1) if flipped else prepared
+
+
+class Reader:
+    """Reads batches of a source, in any number of threads; another process gets one with buffers of its own.
+
+    kept: how many batches are held at a time, as a rule.
+    """
+
+    def __init__(self, source: Source, batch_size: int, kept: int) -> None:
+        self.source, self._batch_size, self._kept = source, batch_size, kept
+        self._buffers = Buffers(batch_size, source.shape, kept)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.source, self._batch_size, self._kept)
+
+    def read(self, positions: Order) -> Batch:
+        """Return the samples at these positions."""
+        images = self._buffers.take(len(positions))
+        self.source.fill(positions, images)
+        return Batch(images, self.source.columns.steering_of(positions))

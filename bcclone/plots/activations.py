@@ -10,7 +10,7 @@ import numpy.typing as npt
 from keras import layers
 
 from bcclone.images import Image
-from bcclone.plots.figure import new_figure, save, show_image
+from bcclone.plots.style import new_figure, save, show_image
 from bcclone.plots.subject import NotDrawn, Subject
 from bcclone.recurrent import frame_layers
 

@@ -7,7 +7,7 @@ import keras
 from matplotlib.patches import Rectangle
 
 from bcclone.images import Image, Preprocessing
-from bcclone.plots.figure import RED, new_figure, save, show_image
+from bcclone.plots.style import RED, new_figure, save, show_image
 from bcclone.plots.subject import Subject
 from bcclone.saliency import cropped_edges, seen_region
 

@@ -11,7 +11,7 @@ from keras import layers
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 
-from bcclone.plots.figure import BLUE, GREEN, ORANGE, new_figure, save
+from bcclone.plots.style import BLUE, GREEN, ORANGE, new_figure, save
 from bcclone.plots.subject import Subject
 
 _QUIET = (

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bcclone.history import Epoch, best_epoch
-from bcclone.plots.figure import BLUE, GRAY, RED, new_figure, save, tidy
+from bcclone.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
 
 
 def plot_history(history: Sequence[Epoch], path: Path) -> None:

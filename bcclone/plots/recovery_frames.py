@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.plots.figure import new_figure, save, show_image
 from bcclone.plots.predictions import stretches
+from bcclone.plots.style import new_figure, save, show_image
 from bcclone.plots.subject import NotDrawn, Positions, Scenes, Subject
-from bcclone.recording.beside import TracePoint, read_trace
+from bcclone.recording.run_tables import TracePoint, read_trace
 
 Array = npt.NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.decode import read_frame
-from bcclone.feed.opening import TrainingData
+from bcclone.feed.open import TrainingData
 from bcclone.history import Epoch
 from bcclone.images import BadImage, Image, Preprocessing
 from bcclone.labels import Correction

@@ -1,5 +1,6 @@
 """Plan -> store: every distinct image decoded once on all cores, nothing half-written."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -19,6 +20,32 @@ from bcclone.progress import Progress
 from bcclone.recording import CAMERAS, find_logs
 from bcclone.samples import NO_FRAME, SAMPLE, SampleSettings, SampleTable, assign_validation, sample_parts, torn_samples
 from bcclone.store import Store, StoreWriter, root_attributes, row_frame, row_table
+from bcclone.store.image_samples import FileSamples
+
+
+def open_in_place(
+    inputs: tuple[str, ...],
+    preprocessing: Preprocessing,
+    settings: SampleSettings,
+    on_log: Callable[[LogRead], None] = lambda log: None,
+) -> tuple[FileSamples, Plan]:
+    """Return the samples, and the plan with its notices and what is left out.
+
+    on_log is called with each log that was read. No image is opened: one that is damaged shows when it is its turn.
+    Raises UserError, and ForeignLog for a file that is no log.
+    """
+    plan = make_plan(inputs, settings.cameras, None, on_log)
+    refuse_many_skips(plan, allowed=False)
+    plan.rows["validation"] = assign_validation(plan.rows, settings)
+    samples = np.concatenate([np.zeros(0, SAMPLE), *sample_parts(plan.rows, settings)])
+    digest = hashlib.sha256(preprocessing.digest.encode())
+    for source in plan.sources:
+        digest.update(source["sha256"].encode())
+    digest.update(samples.tobytes())
+    path = Path(plan.logs[0]).parent
+    rows = row_table(plan.rows.drop(columns="extras"))
+    return FileSamples(path, preprocessing, samples, rows, plan.files, asdict(settings), digest.hexdigest()), plan
+
 
 _ROW_BYTES = 150  # a row's numbers, and what HDF5 keeps for its further columns
 _RECORDING_BYTES = 8192  # a long path and the rest

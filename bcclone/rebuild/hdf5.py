@@ -1,9 +1,12 @@
 """An open Keras .h5 -> its texts and arrays, sizes compared before anything is read, no link followed out of it."""
 
+import io
+import json
 import math
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -145,3 +148,33 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
     if not is_text or len(found.shape) != 1 or found.shape[0] > _MOST_NAMES:
         raise Refused(f"the list {attribute} does not hold names, or more than {_MOST_NAMES} of them")
     return [name.decode() if isinstance(name, bytes) else name for name in group.attrs[attribute]]
+
+
+_MOST_MEMBERS = 1000
+_LARGEST_WEIGHTS = 8 * MOST_NUMBERS  # bytes; twice a network's, since the optimizer may lie beside it
+
+
+def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
+    """Return the texts and arrays of an open archive; raises Refused, and what zipfile, json and h5py raise."""
+    with zipfile.ZipFile(file) as archive:
+        members = {item.filename: item for item in archive.infolist()}
+        if len(members) > _MOST_MEMBERS:
+            raise Refused(f"holds {len(members)} files, expected at most {_MOST_MEMBERS}")
+        if missing := {"metadata.json", "config.json", "model.weights.h5"} - set(members):
+            raise Refused(f"is no whole .keras archive: it lacks {', '.join(sorted(missing))}")
+        metadata = json.loads(_member(archive, members["metadata.json"], LONGEST_TEXT))
+        texts = {
+            "model_config": _member(archive, members["config.json"], LONGEST_TEXT).decode(),
+            "keras_version": str(metadata.get("keras_version"))[:40],
+        }
+        weights = _member(archive, members["model.weights.h5"], _LARGEST_WEIGHTS)
+    with h5py.File(io.BytesIO(weights), "r") as stored:
+        return texts, read_folders(stored)
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
+    """Return a part's content; what it announces is compared first, and no more than that is unpacked."""
+    if member.file_size > most:
+        raise Refused(f"its {member.filename} unpacks to {member.file_size} bytes, expected at most {most}")
+    with archive.open(member) as stream:
+        return stream.read(most)

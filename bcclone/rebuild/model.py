@@ -12,10 +12,16 @@ import keras
 from bcclone.rebuild import Refused
 from bcclone.rebuild.arguments import Shape, dtype_of
 from bcclone.rebuild.kinds import rebuild_layer
-from bcclone.rebuild.layout import check_first, check_mirrored, flattens_channels_first, has_channels_first, is_mirrored
 from bcclone.rebuild.stored import StoredModel
 from bcclone.rebuild.tree import Input, Leaf, Nest, read_tree
-from bcclone.rebuild.weights import assign_weights
+from bcclone.rebuild.weights import (
+    assign_weights,
+    check_first,
+    check_mirrored,
+    flattens_channels_first,
+    has_channels_first,
+    is_mirrored,
+)
 
 _MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications a frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; beyond that a network must bring its own

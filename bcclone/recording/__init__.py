@@ -1,7 +1,6 @@
 """driving_log.csv of any dialect -> checked rows, where their images lie, and what is wrong with them."""
 
-from bcclone.recording.images_index import ImageIndex
-from bcclone.recording.inputs import default_inputs, find_log, find_logs
+from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS, time_of
 

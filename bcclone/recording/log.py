@@ -8,16 +8,17 @@ from pathlib import Path
 import pandas as pd
 
 from bcclone.errors import UserError
-from bcclone.recording.decimal_comma import Numbers, resolve
 from bcclone.recording.dialect import (
     COLUMNS,
     LONGEST_LINE,
     NUMBER,
     Dialect,
     Fields,
+    Numbers,
     header_fault,
     is_known_header,
     names_an_image,
+    resolve,
     take_apart,
     with_point,
 )

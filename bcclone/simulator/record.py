@@ -15,14 +15,12 @@ import numpy as np
 from bcclone.errors import UserError
 from bcclone.images import Image, encode_jpeg
 from bcclone.progress import Progress
-from bcclone.recording.beside import TRACE, TracePoint
-from bcclone.recording.inputs import LOG_NAME
-from bcclone.recording.side_table import SideTableWriter
-from bcclone.simulator.car import Car
+from bcclone.recording.files import LOG_NAME
+from bcclone.recording.run_tables import TRACE, SideTableWriter, TracePoint
+from bcclone.simulator.car import Car, Ride
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.ride import Ride
 from bcclone.simulator.track import check_laps, load_track
 from bcclone.vehicle import MOUNTS, MPH
 

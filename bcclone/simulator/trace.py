@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.atomic import write_text
-from bcclone.recording.beside import TRACE, TracePoint
+from bcclone.recording.run_tables import TRACE, TracePoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bcclone.images import Image, encode_jpeg
-from bcclone.recording.beside import TracePoint
-from bcclone.simulator.car import STEP_SECONDS
-from bcclone.simulator.client import CarState
+from bcclone.recording.run_tables import TracePoint
+from bcclone.simulator.car import STEP_SECONDS, Ride
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.ride import Ride
 from bcclone.simulator.score import Score
-from bcclone.simulator.shoves import Shoves
 from bcclone.simulator.trace import Shown, digest_of
 from bcclone.simulator.track import Track, check_laps
+from bcclone.simulator.unity_client import CarState
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH
+
+_SPARE_M = 0.3  # that a push leaves to the edge of the road
+
+
+@dataclass
+class Shoves:
+    """Pushes of size_m each time the car has come every_m farther, to the right and to the left in turn.
+
+    limit_m: how far from the centre line is off the road. A push is shortened so that it leaves the wheels on the
+    asphalt, and is none where the car is at the edge or beyond it already: leaving the road is always the driver's
+    doing. size_m 0: there are none.
+    """
+
+    size_m: float
+    every_m: float
+    limit_m: float
+    given: int = 0
+
+    def due(self, progress_m: float, cross_track_m: float) -> float:
+        """Return how far to the right (negative: to the left) the car is pushed now; 0 when it is not."""
+        if self.size_m == 0 or progress_m < (self.given + 1) * self.every_m:
+            return 0.0
+        side = 1 if self.given % 2 == 0 else -1
+        self.given += 1
+        room = max(self.limit_m - _SPARE_M - side * cross_track_m, 0.0)
+        return side * min(self.size_m, room)
+
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # of simulated time between two frames
 _LOST_M = 15.0  # farther away the drive is over

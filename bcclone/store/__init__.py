@@ -4,8 +4,7 @@ The frames lie contiguous and uncompressed, so that they can be memory-mapped an
 speed of memory; the tables are small and are read whole.
 """
 
-from bcclone.store.reader import Store, root_attributes
-from bcclone.store.rows import row_frame, row_table
+from bcclone.store.reader import Store, root_attributes, row_frame, row_table
 from bcclone.store.writer import StoreWriter
 
 __all__ = ["Store", "StoreWriter", "root_attributes", "row_frame", "row_table"]

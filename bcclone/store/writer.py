@@ -7,6 +7,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,11 +15,41 @@ import h5py
 import numpy as np
 
 from bcclone.atomic import EarlyFlush
-from bcclone.checksum import joined
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.samples import SAMPLE, RowTable, SampleTable
 from bcclone.store.reader import SCHEMA_VERSION, Store
+
+_POLYNOMIAL = 0xEDB88320  # of zlib.crc32
+_ONE, _X = 1 << 31, 1 << 30
+
+
+def joined(first: int, second: int, length: int) -> int:
+    """Return zlib.crc32 of two pieces one behind the other, from their own; length: bytes of the second."""
+    return _multiply(first, _shift(length)) ^ second
+
+
+@lru_cache(64)  # nearly all pieces are of one length
+def _shift(length: int) -> int:
+    """Return x^(8 length), by squaring."""
+    power, square, bits = _ONE, _X, 8 * length
+    while bits:
+        if bits & 1:
+            power = _multiply(power, square)
+        square = _multiply(square, square)
+        bits >>= 1
+    return power
+
+
+def _multiply(one: int, other: int) -> int:
+    product = 0
+    while one:
+        if one & _ONE:
+            product ^= other
+        one = (one << 1) & 0xFFFFFFFF
+        other = (other >> 1) ^ (_POLYNOMIAL if other & 1 else 0)
+    return product
+
 
 _ALIGNMENT = 4096
 _COPY_BYTES = 1 << 24

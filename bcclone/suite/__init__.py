@@ -4,8 +4,7 @@
 `table` and `pictures` show it.
 """
 
-from bcclone.suite.result import SuiteResult
-from bcclone.suite.rows import ROWS, Row, chosen_rows
 from bcclone.suite.run import SuiteSettings, run_suite
+from bcclone.suite.scenarios import ROWS, Row, SuiteResult, chosen_rows
 
 __all__ = ["ROWS", "Row", "SuiteResult", "SuiteSettings", "chosen_rows", "run_suite"]

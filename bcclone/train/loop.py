@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from bcclone.errors import UserError
-from bcclone.feed.batch import Batch
-from bcclone.feed.feed import Feed
-from bcclone.feed.opening import TrainingData, open_feed, open_validation_feed
+from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.open import TrainingData, open_feed, open_validation_feed
 from bcclone.feed.settings import FeedSettings
 from bcclone.history import EpochFigures
+from bcclone.interrupts import Interrupts
 from bcclone.progress import Progress as Bar
-from bcclone.train.interrupts import Interrupts
-from bcclone.train.keeper import Keeper
-from bcclone.train.progress import result_of, told
+from bcclone.train.checkpoint import Keeper
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.schedule import learning_rate, share_done
 from bcclone.train.settings import TrainSettings, UpkeepSettings
-from bcclone.train.step import Trainer
+from bcclone.train.state import learning_rate, result_of, share_done, told
 from bcclone.train.tensorboard import TensorBoard
+from bcclone.train.trainer import Trainer
 
 _VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = 20

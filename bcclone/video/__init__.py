@@ -3,8 +3,7 @@
 TensorFlow is not loaded here: a model that is asked comes from outside, as an `Onlooker`.
 """
 
-from bcclone.video.clip import make_clip
-from bcclone.video.lane import Onlooker
+from bcclone.video.clip import Onlooker, make_clip
 from bcclone.video.settings import ClipSettings, Span
 
 __all__ = ["ClipSettings", "Onlooker", "Span", "make_clip"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from bcclone.images import Image
 from bcclone.video.draw import FAINT, GROUND, ORANGE, RAIL, SKY, WHITE, Color, box, dot, right_text, text
-from bcclone.video.moment import Moment
+from bcclone.video.run_data import Moment
 
 _WIDE = 560  # pixels: from there on all parts lie in one row
 _ROW, _STEERING_ROW = 74, 66

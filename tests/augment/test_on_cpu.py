@@ -11,7 +11,7 @@ from bcclone.augment.draws import AugmentationInputs, draw
 from bcclone.augment.on_cpu import CpuAugmenter
 from bcclone.augment.settings import AugmentSettings
 from bcclone.augment.viewpoint import Cameras, camera_moves, steering_change
-from bcclone.feed.opening import open_feed
+from bcclone.feed.open import open_feed
 from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
 from bcclone.images import PRESETS, Preprocessing, seen_rows
 from bcclone.labels import Correction

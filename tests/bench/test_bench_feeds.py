@@ -10,19 +10,16 @@ import numpy as np
 import pytest
 
 from bcclone.bench.feeds import judge, order_cost
-from bcclone.bench.feeds.alone import alone
-from bcclone.bench.feeds.chart import draw_chart
-from bcclone.bench.feeds.chunk_sizes import ChunkSize, to_json, to_rows
+from bcclone.bench.feeds.chunk_sizes import ChunkSize, Drive, drive_of, quality, to_json, to_rows
 from bcclone.bench.feeds.cold import Cold, drop_pages, judge_cold, read_through
-from bcclone.bench.feeds.contestant import CannotTakePart, take_turn
-from bcclone.bench.feeds.drawn import draw_recording, make_store
-from bcclone.bench.feeds.jpeg_samples import jpeg_samples
+from bcclone.bench.feeds.fresh_process import alone
 from bcclone.bench.feeds.many_samples import TableMemory, judge_tables, write_store
-from bcclone.bench.feeds.meter import Figures, Meter, Turn
-from bcclone.bench.feeds.race import Race
-from bcclone.bench.feeds.shuffle_quality import Drive, drive_of, quality
-from bcclone.bench.feeds.turns import Results, run_race
-from bcclone.bench.feeds.whole import FeedsSettings, Report
+from bcclone.bench.feeds.meter import Figures, Meter, Race, Turn
+from bcclone.bench.feeds.report import draw_chart
+from bcclone.bench.feeds.rooflines import jpeg_samples
+from bcclone.bench.feeds.run import FeedsSettings, Report
+from bcclone.bench.feeds.synthetic import draw_recording, make_store
+from bcclone.bench.feeds.turns import CannotTakePart, Results, run_race, take_turn
 from bcclone.errors import UserError
 from bcclone.feed.order import chunked, sequential, shuffled
 from bcclone.store import Store

@@ -4,7 +4,7 @@ import tempfile
 
 from bcclone.bench.video import measure_video, record_run
 from bcclone.recording import read_log
-from bcclone.recording.beside import read_answers, read_trace
+from bcclone.recording.run_tables import read_answers, read_trace
 from tests.conftest import run_script
 
 

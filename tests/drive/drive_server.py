@@ -12,7 +12,7 @@ import numpy as np
 import requests
 
 from bcclone.images import encode_jpeg
-from bcclone.simulator.client import CarState, UnityClient, connected
+from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.conftest import command
 
 FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8))

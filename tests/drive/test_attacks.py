@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from bcclone.drive.settings import ASYNC_MODES
-from bcclone.simulator.client import connected
+from bcclone.simulator.unity_client import connected
 from tests.drive.drive_server import FRAME, serving, telemetry_text
 
 LONGEST_GAP_SECONDS = 2.0

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.connections import Connections
+from bcclone.drive.wire.access import Connections
 
 
 class Clock:

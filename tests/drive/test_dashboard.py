@@ -15,7 +15,7 @@ import requests
 
 from bcclone.images import encode_jpeg
 from bcclone.recording import read_log
-from bcclone.simulator.client import CarState, UnityClient, connected
+from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.drive.drive_server import next_event, raw, serving, telemetry_text
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")

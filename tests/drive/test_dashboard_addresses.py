@@ -16,16 +16,15 @@ import numpy as np
 import pytest
 import requests
 
-from bcclone.drive.cockpit import Cockpit
+from bcclone.drive.arbiter import DriverSeat
 from bcclone.drive.controller import SpeedController
-from bcclone.drive.dashboard.page import make_page
-from bcclone.drive.dashboard.panel import Panel
+from bcclone.drive.dashboard.app import make_page
+from bcclone.drive.dashboard.state import Panel
 from bcclone.drive.driver import Driver
-from bcclone.drive.monitor import Monitor
-from bcclone.drive.recording_switch import RecordingSwitch
-from bcclone.drive.seat import DriverSeat
+from bcclone.drive.saliency_thread import Viewer
+from bcclone.drive.session import Cockpit, RecordingSwitch
 from bcclone.drive.settings import ASYNC_MODES
-from bcclone.drive.viewer import Viewer
+from bcclone.drive.stats import Monitor
 from bcclone.drive.wire.access import Access
 from bcclone.images import encode_jpeg
 from tests.conftest import ROOT

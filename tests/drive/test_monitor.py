@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bcclone.drive.driver import Decision
-from bcclone.drive.monitor import Monitor
+from bcclone.drive.stats import Monitor
 from bcclone.protocol import Control, Telemetry
 
 

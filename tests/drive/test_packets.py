@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.packets import TelemetryPacket
+from bcclone.drive.wire.socketio_dialects import TelemetryPacket
 from bcclone.protocol import ProtocolError
 
 

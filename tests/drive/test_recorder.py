@@ -9,12 +9,12 @@ import pytest
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.recording_switch import RecordingSwitch
+from bcclone.drive.session import RecordingSwitch
 from bcclone.errors import UserError
 from bcclone.images import encode_jpeg
 from bcclone.protocol import Control, Telemetry
 from bcclone.recording import read_log
-from bcclone.recording.beside import read_answers
+from bcclone.recording.run_tables import read_answers
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
 TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)

@@ -5,9 +5,9 @@ import base64
 import numpy as np
 import pytest
 
+from bcclone.drive.arbiter import MANUAL, DriverSeat
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Driver
-from bcclone.drive.seat import MANUAL, DriverSeat
 from bcclone.images import encode_jpeg
 from bcclone.protocol import ProtocolError
 

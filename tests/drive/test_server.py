@@ -1,7 +1,7 @@
 """drive.py serves the old simulator and modern clients, over real sockets, in both its modes.
 
-The simulator is played by bcclone.simulator.client, written from docs/reference/protocol.md; raw texts are sent through
-its UnitySocket where a test needs them literally.
+bcclone.simulator.unity_client plays the simulator, as docs/reference/protocol.md describes it; raw texts are sent
+through its UnitySocket where a test needs them literally.
 """
 
 import base64
@@ -19,7 +19,7 @@ import socketio
 from bcclone.drive.settings import ASYNC_MODES
 from bcclone.errors import UserError
 from bcclone.images import decode_jpeg, encode_jpeg
-from bcclone.simulator.client import ServerGone, UnityClient, connected
+from bcclone.simulator.unity_client import ServerGone, UnityClient, connected
 from tests.drive.drive_server import (
     FRAME,
     Still,

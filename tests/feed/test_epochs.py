@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.feed.balance import allowed, balanced, goes_straight
-from bcclone.feed.epochs import Epochs
-from bcclone.feed.opening import open_feed
-from bcclone.feed.order import shuffled
+from bcclone.feed.open import open_feed
+from bcclone.feed.order import Epochs, allowed, balanced, goes_straight, shuffled
 from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.samples import SAMPLE
 from bcclone.store import Store

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.feed.opening import open_feed, open_validation_feed
+from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import chunked, sequential, shuffled
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
@@ -205,7 +205,7 @@ def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
     load_tensorflow()
     import tensorflow as tf
 
-    from bcclone.feed.tensors import _flip_by_selection, _flip_by_stitching
+    from bcclone.feed.device import _flip_by_selection, _flip_by_stitching
 
     columns = select(store, False, SEQ_LENGTH)
     some = np.arange(0, len(columns.frame), 7)

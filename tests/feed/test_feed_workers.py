@@ -15,18 +15,15 @@ import psutil
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.feed.batch import Batch
 from bcclone.feed.buffers import Buffers
-from bcclone.feed.epochs import Epochs
-from bcclone.feed.feed import Feed
-from bcclone.feed.opening import open_feed, open_validation_feed
-from bcclone.feed.reader import Reader
+from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.loader_process import LoaderError
+from bcclone.feed.open import open_feed, open_validation_feed
+from bcclone.feed.order import Epochs
+from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.settings import DrawSettings, FeedSettings
-from bcclone.feed.source import Columns, MemorySource
-from bcclone.feed.workers.loader import LoaderError
-from bcclone.feed.workers.prefetch import Prefetch
-from bcclone.feed.workers.processes import PipeFetcher, SharedMemoryFetcher
-from bcclone.feed.workers.threads import ThreadFetcher
+from bcclone.feed.source import Columns, MemorySource, Reader
+from bcclone.feed.threads import Prefetch, ThreadFetcher
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
 from bcclone.samples import SampleSettings
@@ -75,13 +72,13 @@ def fetchers(start_method):
 
 
 def tf_data_fetcher(source):
-    from bcclone.feed.strategies.tf_data import PipelineFetcher
+    from bcclone.feed.tf_data import PipelineFetcher
 
     return PipelineFetcher(source, 10, FeedSettings("tf-data"))
 
 
 def dataset_feed(source, start_method):
-    from bcclone.feed.strategies.sequence import DatasetFeed, SampleDataset
+    from bcclone.feed.keras_sequence import DatasetFeed, SampleDataset
 
     processes = bool(start_method)
     reader = Reader(source, 10, kept=4)
@@ -306,7 +303,7 @@ def test_a_feed_that_was_never_left_ends_with_its_process():
     """Ctrl-C can come between a thread's start and the block; a thread left inside OpenCV would abort Python."""
     script = """
 import cv2, numpy as np, time
-from bcclone.feed.workers.prefetch import Prefetch
+from bcclone.feed.threads import Prefetch
 image, flipped = np.zeros((512, 512, 3), np.uint8), np.empty((512, 512, 3), np.uint8)
 feed = Prefetch((cv2.flip(image, 1, dst=flipped) for _ in range(10**6)), ahead=10**7)
 feed.__enter__()
@@ -320,7 +317,7 @@ raise SystemExit(3)
 KILLED = """
 import sys, time, multiprocessing
 from pathlib import Path
-from bcclone.feed.opening import open_feed
+from bcclone.feed.open import open_feed
 from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.store import Store
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ KINDS = {
 _MAKERS = KINDS | {"cls", "died"}  # where such an error is returned
 NOT_FOR_USERS = {
     "rebuild/": "each ends in open_model's message; tests/rebuild/test_rebuild_refusals.py provokes them",
-    "drive/wire/packets.py": "a packet that is refused is logged with its reason; tests/drive/test_packets.py",
+    "drive/wire/socketio_dialects.py": "a packet that is refused is logged with its reason; tests/drive/test_packets.py",
     "drive/wire/websocket.py": "a handshake that fails is answered over the wire; tests/simulator/test_websocket.py",
     "doctor/__init__.py": "a check of ours without its advice: a fault of ours",
     "view.py": "a view that no option can ask for: a fault of ours",

@@ -8,8 +8,8 @@ import tests.messages
 from tests.messages.sites import KINDS, find_sites, kinds_of_the_code
 
 NOT_PROVOKED = {
-    ("bench/feeds/alone.py", "… gave no answer within … s"): "it is said after ten minutes",
-    ("feed/tensors.py", "… GB of frames do not fit on …; take --feed hdf5-shuffle"): "only a GPU says that it is full",
+    ("bench/feeds/fresh_process.py", "… gave no answer within … s"): "it is said after ten minutes",
+    ("feed/device.py", "… GB of frames do not fit on …; take --feed hdf5-shuffle"): "only a GPU says that it is full",
 }
 
 

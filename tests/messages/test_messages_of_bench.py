@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from bcclone.bench.decoding import convert_as_the_source, decode_alone
-from bcclone.bench.feeds.alone import alone
-from bcclone.bench.feeds.contestant import take_turn
-from bcclone.bench.feeds.meter import Turn
-from bcclone.bench.feeds.race import Race
+from bcclone.bench.feeds.fresh_process import alone
+from bcclone.bench.feeds.meter import Race, Turn
+from bcclone.bench.feeds.turns import take_turn
 from bcclone.bench.preprocess import measure_preprocess
 from tests.messages.made import make_recording
 from tests.messages.told import Message, run_command, tabled
@@ -47,7 +46,7 @@ MESSAGES = [
             ("--seconds 601, expected 1 to 600",)),
     Message("commands/bench.py", "… …, expected …", lambda: run_command("bench", "video", "--rounds", 0),
             ("--rounds 0, expected 1 or more",)),
-    Message("commands/bench_feeds.py", "--frames …, expected … or more",
+    Message("commands/bench.py", "--frames …, expected … or more",
             lambda: run_command("bench", "chunks", "--frames", 9), ("--frames 9, expected 60",)),
     Message("bench/preprocess.py", "…: no row has images of all cameras; measure with another recording",
             lambda: measure_preprocess(make_recording("rec"), 3), ("rec/driving_log.csv: ",)),
@@ -55,14 +54,14 @@ MESSAGES = [
             lambda: decode_alone(["nowhere.jpg"]), ("nowhere.jpg: No such file",)),
     Message("bench/decoding.py", "…: no image; measure with a recording whose images are all whole", of_no_image,
             ("image.jpg: ",)),
-    Message("bench/feeds/alone.py", "… broke off with exit code …; was there memory enough?",
+    Message("bench/feeds/fresh_process.py", "… broke off with exit code …; was there memory enough?",
             lambda: alone(os._exit, 3), ("_exit(3,)", "exit code 3")),
-    Message("bench/feeds/contestant.py", "(take_turn) …", lambda: take_part("python-generator", moved=True),
+    Message("bench/feeds/turns.py", "(take_turn) …", lambda: take_part("python-generator", moved=True),
             ("the recording",)),
-    Message("bench/feeds/contestant.py", "… is not installed; pip install '.[bench]'", without_tables, ("tables is",)),
-    Message("bench/feeds/jpeg_samples.py", "the recording … that … was made of has no images; put them back",
+    Message("bench/feeds/turns.py", "… is not installed; pip install '.[bench]'", without_tables, ("tables is",)),
+    Message("bench/feeds/rooflines.py", "the recording … that … was made of has no images; put them back",
             lambda: take_part("python-generator", moved=True), ("rec/driving_log.csv that data.h5 was",)),
-    Message("bench/feeds/strategies.py", "the recording that … was made of cannot be used: …",
+    Message("bench/feeds/turns.py", "the recording that … was made of cannot be used: …",
             lambda: take_part("files", moved=True), ("data.h5", "rec/driving_log.csv: there is no such file")),
 ]  # fmt: skip
 

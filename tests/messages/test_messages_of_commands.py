@@ -35,13 +35,13 @@ MESSAGES = [
             lambda: evaluate("--in-process", "--run", "run")),
     Message("commands/evaluate.py", "… is there already; name a new folder for the run",
             lambda: Path("run").mkdir() or evaluate("--run", "run"), ("run is",)),
-    Message("commands/evaluate_suite.py", "--… is for many drives; add --suite", lambda: evaluate("--jobs", 2),
+    Message("commands/evaluate.py", "--… is for many drives; add --suite", lambda: evaluate("--jobs", 2),
             ("--jobs is",)),
-    Message("commands/evaluate_suite.py", "only one model can be scored at a time; compare several with --suite",
+    Message("commands/evaluate.py", "only one model can be scored at a time; compare several with --suite",
             lambda: evaluate("n.h5")),
-    Message("commands/evaluate_suite.py", "… is for a single drive: the rows of the suite say it themselves; leave it "
+    Message("commands/evaluate.py", "… is for a single drive: the rows of the suite say it themselves; leave it "
             "out", lambda: evaluate("--suite", "--camera-pitch", 1), ("--camera-pitch is",)),
-    Message("suite/rows.py", "no row of the suite is called …; there are …",
+    Message("suite/scenarios.py", "no row of the suite is called …; there are …",
             lambda: evaluate("--suite", "--rows", "lake-99"), ("called lake-99; there are lake-15, lake-30",)),
     Message("suite/run.py", "…: there is no such model; train one with: python model.py data.h5 -o …",
             lambda: evaluate("--suite"), ("m.h5: ", "-o m.h5")),

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bcclone.replay import read_human, replay
 from bcclone.simulator.car import start_on
 from bcclone.simulator.record import RecordingWriter
-from bcclone.simulator.replay import read_human, replay
 from bcclone.simulator.track import load_track
 from tests.drive.drive_server import Still
 from tests.messages.made import as_anybody, make_recording
@@ -53,7 +53,7 @@ def listen_twice():
 
 def asked(**wanted):
     """Set what the page of drive.py can set."""
-    from bcclone.drive.dashboard.panel import Panel
+    from bcclone.drive.dashboard.state import Panel
     from tests.drive.test_dashboard_addresses import make_cockpit
 
     Panel(make_cockpit(), None).set(wanted)
@@ -82,9 +82,9 @@ def recorded_where_there_was_a_folder():
 
 def driven(model, *, dies=False):
     """Let a process of the suite drive."""
-    from bcclone.suite.child import Task
-    from bcclone.suite.crew import Crew
-    from bcclone.suite.rows import chosen_rows
+    from bcclone.suite.run import Crew
+    from bcclone.suite.scenarios import chosen_rows
+    from bcclone.suite.worker import Task
 
     with Crew(1) as crew:
         answers = crew.drive([Task(Path(model), None, chosen_rows(["lake-15"])[0])])
@@ -99,14 +99,14 @@ MESSAGES = [
             "(the simulator itself always connects to 4567)", listen_twice, ("of 127.0.0.1",)),
     Message("drive/server.py", "cannot listen on …:…: …; choose another --host or --port",
             lambda: listen("192.0.2.1", 4567), ("192.0.2.1:4567: Cannot assign requested address; choose",)),
-    Message("drive/dashboard/panel.py", "expected an object with some of …", lambda: asked(),
+    Message("drive/dashboard/state.py", "expected an object with some of …", lambda: asked(),
             ("saliency, recording, set_speed_mph, autonomous",)),
-    Message("drive/dashboard/panel.py", "… …, expected true or false", lambda: asked(autonomous=1), ("autonomous 1,",)),
-    Message("drive/dashboard/panel.py", "set speed …, expected 0 to … mph", lambda: asked(set_speed_mph=99),
+    Message("drive/dashboard/state.py", "… …, expected true or false", lambda: asked(autonomous=1), ("autonomous 1,",)),
+    Message("drive/dashboard/state.py", "set speed …, expected 0 to … mph", lambda: asked(set_speed_mph=99),
             ("99, expected 0 to 60 mph",)),
-    Message("drive/dashboard/panel.py", "(_set_recording) …", asked_to_record_where_nobody_may,
+    Message("drive/dashboard/state.py", "(_set_recording) …", asked_to_record_where_nobody_may,
             ("cannot record there: Permission denied; choose another folder",)),
-    Message("drive/viewer.py", "(on) …", lambda: asked(saliency=True), ("it has no convolution",)),
+    Message("drive/saliency_thread.py", "(on) …", lambda: asked(saliency=True), ("it has no convolution",)),
     Message("simulator/record.py", "… is not an empty folder; choose another one to record into",
             lambda: recorded_into(make_recording("rec")), ("rec is",)),
     Message("simulator/record.py", "…: cannot record there: …; choose another folder",
@@ -114,19 +114,19 @@ MESSAGES = [
     Message("simulator/record.py", "…: cannot write: …; the … rows recorded so far are whole; record what is missing "
             "into another folder", recorded_where_there_was_a_folder,
             ("rec: cannot write: No such file", "the 0 rows")),
-    Message("simulator/replay/human.py", "(read_human) …: …",
+    Message("replay/human.py", "(read_human) …: …",
             lambda: read_human(make_recording("rec", image=None) / "driving_log.csv"),
             ("rec/driving_log.csv: none of its centre images is in rec/IMG", "put them there")),
-    Message("simulator/replay/human.py", "(read_human) …: …",
+    Message("replay/human.py", "(read_human) …: …",
             lambda: read_human(make_recording("rec") / "driving_log.csv", (0.0, 0.1)),
             ("rec/driving_log.csv: that part of it has no rows; take another --part",)),
-    Message("simulator/replay/whole.py", "…: no usable steering; is it trained, and its input whole?",
+    Message("replay/run.py", "…: no usable steering; is it trained, and its input whole?",
             lambda broken_policy: replay({"m.h5": broken_policy}, make_recording("rec")), ("m.h5: ",)),
     Message("evaluate.py", "the model gave no usable steering for any frame; is it trained, and its input whole?",
             evaluated),
-    Message("suite/crew.py", "process …, …, …; when memory ran out, take fewer --jobs",
+    Message("suite/run.py", "process …, …, …; when memory ran out, take fewer --jobs",
             lambda: driven("m.h5", dies=True), ("driving lake-15 with m.h5", "was killed by signal 9")),
-    Message("suite/crew.py", "(answer) …", lambda: driven("m.h5"), ("m.h5: there is no such model",), slow=True),
+    Message("suite/run.py", "(answer) …", lambda: driven("m.h5"), ("m.h5: there is no such model",), slow=True),
 ]  # fmt: skip
 
 

@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from bcclone.augment.draws import AugmentationInputs
-from bcclone.feed.opening import check_feed, open_feed
-from bcclone.feed.reader import Reader
+from bcclone.feed.keras_sequence import ReadingPool, SampleDataset
+from bcclone.feed.open import check_feed, open_feed
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.settings import DrawSettings, FeedSettings
-from bcclone.feed.source import Columns, FileSource, StoreSource
-from bcclone.feed.strategies.sequence import SampleDataset
-from bcclone.feed.workers.pool import ReadingPool
+from bcclone.feed.source import Columns, FileSource, Reader, StoreSource
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
 from bcclone.samples import SampleSettings
@@ -106,13 +104,13 @@ def pooled():
 
 
 MESSAGES = [
-    Message("feed/opening.py", "…: --feed files reads images; give it the recording that the store was made of",
+    Message("feed/open.py", "…: --feed files reads images; give it the recording that the store was made of",
             lambda: check_feed(store(), FeedSettings("files")), ("data.h5: ",)),
-    Message("feed/opening.py", "…: --feed … reads a store; make one with: python preprocess.py … -o data.h5, or take "
+    Message("feed/open.py", "…: --feed … reads a store; make one with: python preprocess.py … -o data.h5, or take "
             "--feed files", lambda: check_feed(files(), FeedSettings("hdf5")), ("rec: --feed hdf5 reads",)),
-    Message("feed/opening.py", "…: its frames take … GB on their way into memory, and … GB are available; take --feed "
+    Message("feed/open.py", "…: its frames take … GB on their way into memory, and … GB are available; take --feed "
             "hdf5-chunks, which needs little", larger_than_memory, ("data.h5: its frames take 3840.0 GB",)),
-    Message("feed/opening.py", "…: all of its steering is 0; without --zero-share it can be trained on",
+    Message("feed/open.py", "…: all of its steering is 0; without --zero-share it can be trained on",
             lambda: open_feed(store("0,0.3,0,12"), FeedSettings(), DrawSettings(1, zero_share=0.1)), ("data.h5: ",)),
     Message("feed/selection.py", "…: no … rows of one episode in sequence are all for training; take a smaller "
             "--seq-length, or a store with --split blocks (a random split tears the rows apart) and all of its images",
@@ -127,17 +125,17 @@ MESSAGES = [
             ("expected one of 0",)),
     Message("augment/draws.py", "… flips for … lookaheads, expected as many",
             lambda: AugmentationInputs(np.zeros(3, np.bool_), np.ones(2)), ("3 flips for 2",)),
-    Message("feed/workers/loader.py", "loader process … was killed by signal …", lambda: fed(Faulty("death")),
+    Message("feed/loader_process.py", "loader process … was killed by signal …", lambda: fed(Faulty("death")),
             ("killed by signal 9; ",)),
-    Message("feed/workers/loader.py", "…; when memory ran out, take fewer --workers or another --feed; go on with the "
+    Message("feed/loader_process.py", "…; when memory ran out, take fewer --workers or another --feed; go on with the "
             "same command and --resume", lambda: fed(Faulty("death"))),
-    Message("feed/workers/loader.py", "loader process … …; go on with the same command and --resume",
+    Message("feed/loader_process.py", "loader process … …; go on with the same command and --resume",
             lambda: fed(Leaving("exit")), ("ended with exit code 3",)),
-    Message("feed/strategies/sequence.py", "batch size …, expected 1 or more",
+    Message("feed/keras_sequence.py", "batch size …, expected 1 or more",
             lambda: SampleDataset.from_store(PLACE, batch_size=0), ("batch size 0",)),
-    Message("feed/strategies/sequence.py", "…: it has no … samples; make a store with some: python preprocess.py "
+    Message("feed/keras_sequence.py", "…: it has no … samples; make a store with some: python preprocess.py "
             "RECORDING... -o … --validation 0.2", all_for_training, ("data.h5: it has no validation",)),
-    Message("feed/workers/pool.py", "a loader process was killed", pooled, ("when memory ran out",)),
+    Message("feed/keras_sequence.py", "a loader process was killed", pooled, ("when memory ran out",)),
 ]  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def onto_itself():
 def watched(untrained_model):
     Path("run").mkdir()
     Path("run", name_of(0)).write_bytes(encode_jpeg(np.zeros((50, 100, 3), np.uint8)))
-    from bcclone.onlooker import load_onlooker
+    from bcclone.policy import load_onlooker
 
     return make_clip(ClipSettings((Path("run"),), Path("clip.mp4"), overlay=True), [load_onlooker(untrained_model)])
 
@@ -195,7 +195,7 @@ MESSAGES = [
     Message("commands/import_model.py", "… is the model to import; name another -o", onto_itself, ("old.h5 is",)),
     Message("commands/import_model.py", "…: is a bcclone model already; copy the file, there is nothing to import",
             lambda untrained_model: imported(untrained_model), ("untrained.h5: ",)),
-    Message("video/lane.py", "…: the model cannot look at these frames: …; leave --model out", watched,
+    Message("video/clip.py", "…: the model cannot look at these frames: …; leave --model out", watched,
             ("run: ", "100x50 pixels, expected 320x160")),
 ]  # fmt: skip
 

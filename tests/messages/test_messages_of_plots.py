@@ -35,7 +35,7 @@ def subject(model, data=None):
 
 
 def drawn(name, model, data=None):
-    from bcclone.plots.whole import PICTURES
+    from bcclone.plots.draw_all import PICTURES
 
     return PICTURES[name](subject(model, data), Path("picture.png"))
 
@@ -121,13 +121,13 @@ MESSAGES = [
             recovery_of_none, ("from 1 m and more",)),
     Message("plots/steering.py", "there are no training samples",
             lambda untrained_model: drawn("steering", untrained_model, store(validation=True))),
-    Message("plots/variants.py", "there are no training samples",
+    Message("plots/samples.py", "there are no training samples",
             lambda untrained_model: drawn("samples", untrained_model, store(validation=True))),
     Message("plots/subject.py", "there are no … frames in a row",
             lambda untrained_window_model: drawn("saliency", untrained_window_model, store(rows=2)), ("no 3 frames",)),
     Message("plots/subject.py", "there are no … frames in a row",
             lambda untrained_window_model: drawn("samples", untrained_window_model, store(rows=2)), ("no 3 frames",)),
-    Message("plots/whole.py", "there is no history: no run folder is known to hold this model",
+    Message("plots/draw_all.py", "there is no history: no run folder is known to hold this model",
             lambda untrained_model: drawn("history", untrained_model)),
 ]  # fmt: skip
 

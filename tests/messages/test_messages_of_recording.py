@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from bcclone.recording import default_inputs, find_log, find_logs, read_log, time_of
-from bcclone.recording.beside import read_answers
-from bcclone.recording.decimal_comma import resolve
-from bcclone.recording.dialect import take_apart
+from bcclone.recording.dialect import resolve, take_apart
 from bcclone.recording.row import Row
+from bcclone.recording.run_tables import read_answers
 from tests.messages.told import Message, tabled
 
 ROW = "center_2019_03_07_20_01_33_184.jpg,left.jpg,right.jpg,0,1,0,30\n"
@@ -50,21 +49,21 @@ def answers(text):
 
 
 MESSAGES = [
-    Message("recording/inputs.py", "no recording named; give folders, CSV files or a pattern such as 'recordings/*/'",
+    Message("recording/files.py", "no recording named; give folders, CSV files or a pattern such as 'recordings/*/'",
             lambda: find_logs([])),
-    Message("recording/inputs.py", "…: neither a folder nor a file; name a folder with a …, or a CSV file",
+    Message("recording/files.py", "…: neither a folder nor a file; name a folder with a …, or a CSV file",
             lambda: find_logs(["/dev/null"]), ("/dev/null: ", "driving_log.csv")),
-    Message("recording/inputs.py", "…: there is no such file or folder; name a folder with a …, or a CSV file",
+    Message("recording/files.py", "…: there is no such file or folder; name a folder with a …, or a CSV file",
             lambda: find_logs(["nowhere"]), ("nowhere: ",)),
-    Message("recording/inputs.py", "…: nothing matches this pattern; expected one such as 'recordings/*/'",
+    Message("recording/files.py", "…: nothing matches this pattern; expected one such as 'recordings/*/'",
             lambda: find_logs(["none-*"]), ("none-*: ",)),
-    Message("recording/inputs.py",
+    Message("recording/files.py",
             "no RECORDING named, and there is neither a … in this folder nor a recording in ./recordings/ or ./data/; "
             "name a folder that the simulator recorded into, or record one: bcclone simulate record recordings/lake",
             default_inputs, ("driving_log.csv",)),
-    Message("recording/inputs.py", "…: … recordings, expected one; name the one that is meant, such as …",
+    Message("recording/files.py", "…: … recordings, expected one; name the one that is meant, such as …",
             several_recordings, ("*/: 2 recordings", "one/driving_log.csv")),
-    Message("recording/inputs.py",
+    Message("recording/files.py",
             "…: no … in this folder, nor in those in it; name one that the simulator recorded into",
             folder_of_images, ("rec: ", "driving_log.csv")),
     Message("recording/log.py", "…: cannot be read: …; mend that, or name another",
@@ -93,9 +92,9 @@ MESSAGES = [
             lambda: take_apart(1, "a" * 300 + ROW), ("the center image has 334 bytes, expected at most 255",)),
     Message("recording/dialect.py", "the row ends after … columns, expected 7: …",
             lambda: take_apart(1, "a.jpg,b.jpg,c.jpg,0,0"), ("after 5 columns",)),
-    Message("recording/decimal_comma.py", "decimal commas: no possible reading of …",
+    Message("recording/dialect.py", "decimal commas: no possible reading of …",
             lambda: resolve(["9", "9", "9", "9", "9"], 0), ("9,9,9,9,9",)),
-    Message("recording/decimal_comma.py", "decimal commas: more than one reading of …",
+    Message("recording/dialect.py", "decimal commas: more than one reading of …",
             lambda: resolve(["0", "1", "0", "0", "5"], 2.75), ("0,1,0,0,5",)),
     Message("recording/row.py", "… is not a finite number", lambda: row(steering=float("nan")), ("steering",)),
     Message("recording/row.py", "… is …, expected -1 to 1", lambda: row(brake=3), ("brake is 3",)),
@@ -105,18 +104,18 @@ MESSAGES = [
             lambda: time_of("a.jpg"), ("'a.jpg'",)),
     Message("recording/row.py", "no such time in the image name …: …",
             lambda: time_of("2019_13_07_20_01_33_184.jpg"), ("month",)),
-    Message("recording/side_table.py", "…: cannot be read: …; remove it, and … is left out",
+    Message("recording/run_tables.py", "…: cannot be read: …; remove it, and … is left out",
             lambda: answers(b"\xff\n"), ("answers.csv: ", "no UTF-8 text", "the latency is left out")),
-    Message("recording/side_table.py", "it is …, expected …", lambda: answers(b"image,ms\n"),
+    Message("recording/run_tables.py", "it is …, expected …", lambda: answers(b"image,ms\n"),
             ("answers.csv: row 1: it is 'image,ms', expected 'image,request_to_steer_ms'",)),
-    Message("recording/side_table.py", "… characters, expected at most …",
+    Message("recording/run_tables.py", "… characters, expected at most …",
             lambda: answers(b"image,request_to_steer_ms\n" + b"x" * 200_000 + b"\n"),
             ("answers.csv: row 2: 200000 characters, expected at most 20000",)),
-    Message("recording/side_table.py", "… cells, expected …", lambda: answers(b"image,request_to_steer_ms\na.jpg\n"),
+    Message("recording/run_tables.py", "… cells, expected …", lambda: answers(b"image,request_to_steer_ms\na.jpg\n"),
             ("answers.csv: row 2: 1 cells, expected 2",)),
-    Message("recording/side_table.py", "… is …, expected a number",
+    Message("recording/run_tables.py", "… is …, expected a number",
             lambda: answers(b"image,request_to_steer_ms\na.jpg,slow\n"), ("row 2: request_to_steer_ms is 'slow'",)),
-    Message("recording/side_table.py", "…: row …: …; mend it, or remove the file, and … is left out",
+    Message("recording/run_tables.py", "…: row …: …; mend it, or remove the file, and … is left out",
             lambda: answers(b"image\n"), ("answers.csv: row 1: ", "mend it, or remove the file")),
 ]  # fmt: skip
 

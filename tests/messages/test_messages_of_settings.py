@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from bcclone.augment.settings import AugmentSettings
-from bcclone.bench.feeds.race import Race
+from bcclone.bench.feeds.meter import Race
 from bcclone.feed.settings import FeedSettings
 from bcclone.images import Preprocessing
 from bcclone.protocol import Control
+from bcclone.replay.rollout import Ride
 from bcclone.samples import SampleSettings
 from bcclone.simulator.expert import ExpertSettings
-from bcclone.simulator.replay.ride import Ride
 from bcclone.train.settings import TrainSettings, UpkeepSettings, parse_duration
 from bcclone.video import ClipSettings
 from tests.messages.told import Message, run_command, tabled
@@ -106,20 +106,20 @@ MESSAGES = [
     world("shove every … m, expected 1 or more", "--shove-every-m", 0, tells=("0 m",)),
     told("evaluate.py", "speed … mph, expected more than 0 and up to …", "evaluate", "m.h5", "--speed", 99,
          tells=("99 mph, expected more than 0 and up to 30",)),
-    told("simulator/replay/settings.py", "part …:…, expected two shares of the rows such as 0.8:1", "replay", "m.h5",
+    told("replay/result.py", "part …:…, expected two shares of the rows such as 0.8:1", "replay", "m.h5",
          "rec", "--part", "1:0", tells=("part 1:0",)),
-    told("simulator/replay/settings.py", "limit … m, expected more than 0 and up to …", "replay", "m.h5", "rec",
+    told("replay/result.py", "limit … m, expected more than 0 and up to …", "replay", "m.h5", "rec",
          "--limit", 9, tells=("9 m", "up to 5")),
-    born("simulator/replay/ride.py", "limit … m, expected more than 0", Ride, ("0 m",), human=None, limit_m=0),
+    born("replay/rollout.py", "limit … m, expected more than 0", Ride, ("0 m",), human=None, limit_m=0),
     told("suite/run.py", "jobs …, expected 1 to …", "evaluate", "m.h5", "--suite", "--jobs", 0, tells=("jobs 0",)),
-    told("bench/feeds/whole.py", "nothing to measure is called …, expected some of …", "bench", "feeds", "--only", "x",
+    told("bench/feeds/run.py", "nothing to measure is called …, expected some of …", "bench", "feeds", "--only", "x",
          tells=("called x,", "cold")),
-    told("bench/feeds/whole.py", "… rounds, expected 1 or more", "bench", "feeds", "--rounds", 0, tells=("0 rounds",)),
-    told("bench/feeds/whole.py", "… s a turn, expected more than 0 and up to 60", "bench", "feeds", "--seconds", 61,
+    told("bench/feeds/run.py", "… rounds, expected 1 or more", "bench", "feeds", "--rounds", 0, tells=("0 rounds",)),
+    told("bench/feeds/run.py", "… s a turn, expected more than 0 and up to 60", "bench", "feeds", "--seconds", 61,
          tells=("61 s",)),
-    told("bench/feeds/whole.py", "batches of …, expected 1 to 65536", "bench", "feeds", "--batch-size", 0,
+    told("bench/feeds/run.py", "batches of …, expected 1 to 65536", "bench", "feeds", "--batch-size", 0,
          tells=("batches of 0",)),
-    born("bench/feeds/race.py", "… workers, batches of …, expected 1 or more", Race, ("0 workers",),
+    born("bench/feeds/turns.py", "… workers, batches of …, expected 1 or more", Race, ("0 workers",),
          store=Path("data.h5"), workers=0),
     video("range …:…, expected A:B in seconds, 0 or more, with A before B", "--range", "40:10", tells=("40:10",)),
     video("…: a clip's name must end in … or …", "-o", "clip.avi", tells=("clip.avi: ", ".mp4 or .gif")),

@@ -67,7 +67,7 @@ def in_use():
 
 
 def prepared(samples, start=None, **values):
-    from bcclone.train.prepare import prepare
+    from bcclone.train.trainer import prepare
 
     with Store(samples) as data:
         return prepare(data, TrainSettings(**values), start)
@@ -103,7 +103,7 @@ def from_another_kind(untrained_model):
 def from_checkpoint(damage):
     def provoke(untrained_model):
         from bcclone.train.checkpoint import Checkpoints
-        from bcclone.train.progress import Progress
+        from bcclone.train.state import Progress
 
         trainer, kept = prepared(store()), Checkpoints(Path("kept"))
         kept.save(trainer, Progress(), b"")
@@ -177,19 +177,19 @@ MESSAGES = [
             "and the store and the output that it was begun with", existing_run, ("runs/one: ",)),
     Message("train/run_folder.py", "…: another process is training this run; wait for its end, or begin a new run "
             "without --resume", in_use, ("runs/one: ",)),
-    Message("train/prepare.py", "…: holds no training samples; make it with more driving or less --validation",
+    Message("train/trainer.py", "…: holds no training samples; make it with more driving or less --validation",
             of_no_training_samples, ("data.h5: ",)),
-    Message("train/prepare.py", "…: an older model; first make one of ours of it: bcclone import-model … -o NEW.h5",
+    Message("train/trainer.py", "…: an older model; first make one of ours of it: bcclone import-model … -o NEW.h5",
             from_an_older_model, ("old.h5: ", "import-model old.h5")),
-    Message("train/prepare.py", "… takes … frames at a time; train on from it with --seq-length …",
+    Message("train/trainer.py", "… takes … frames at a time; train on from it with --seq-length …",
             lambda untrained_window_model: prepared(store(), untrained_window_model),
             ("windows.h5 takes 3 frames", "--seq-length 3")),
-    Message("train/prepare.py", "… is a network of another kind; train on from it with --network …", from_another_kind,
+    Message("train/trainer.py", "… is a network of another kind; train on from it with --network …", from_another_kind,
             ("padded.h5 is", "--network cnn-padded")),
-    Message("train/prepare.py", "… takes other images than … holds; make the store anew as the model wants them:\n  "
+    Message("train/trainer.py", "… takes other images than … holds; make the store anew as the model wants them:\n  "
             "the model: …\n  the store: …", from_other_images,
             ("untrained.h5 takes", "data.h5 holds", "model: 320x160 -> 128x128 RGB", "store: 320x160 -> 64x64 RGB")),
-    Message("train/prepare.py", "--gpus …, but TensorFlow sees …; see bcclone doctor --full",
+    Message("train/trainer.py", "--gpus …, but TensorFlow sees …; see bcclone doctor --full",
             lambda untrained_model: prepared(store(), gpus=64), ("--gpus 64, but",)),
     Message("train/checkpoint.py", "the weights have other shapes",
             from_checkpoint(lambda file: file["variables"].__delitem__("0000")),

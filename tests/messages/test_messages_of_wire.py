@@ -14,8 +14,8 @@ from bcclone.bench.rounds import measure_rounds
 from bcclone.drive.process import served
 from bcclone.drive.recorder import Recorder
 from bcclone.protocol import parse_telemetry
-from bcclone.simulator.client import UnityClient, connected
-from bcclone.simulator.websocket import UnitySocket
+from bcclone.simulator.unity_client import UnityClient, connected
+from bcclone.simulator.unity_websocket import UnitySocket
 from tests.drive.drive_server import Still
 from tests.messages.told import Message, run_command, tabled
 from tests.simulator.test_simulate import GUID, server, steer
@@ -92,35 +92,35 @@ def record_beside(name):
 
 
 MESSAGES = [
-    Message("simulator/client.py", "port …, wait … s; expected a port of 1 to 65535, and 0 s or more to wait",
+    Message("simulator/unity_client.py", "port …, wait … s; expected a port of 1 to 65535, and 0 s or more to wait",
             lambda: run_command("simulate", "drive", "--port", 99999), ("port 99999, wait 0 s",)),
-    Message("simulator/client.py", "no drive server at …:…: …; start one with: python drive.py model.h5",
+    Message("simulator/unity_client.py", "no drive server at …:…: …; start one with: python drive.py model.h5",
             lambda: run_command("simulate", "drive", "--port", 1), ("127.0.0.1:1: Connection refused",)),
-    Message("simulator/client.py", "the drive server ended the connection: …; what it printed may say why",
+    Message("simulator/unity_client.py", "the drive server ended the connection: …; what it printed may say why",
             lambda: drive(b"42\xff"), ("a text that is no UTF-8",)),
-    Message("simulator/client.py", "the drive server has not answered for … s; is it still running?",
+    Message("simulator/unity_client.py", "the drive server has not answered for … s; is it still running?",
             lambda: drive(steer("0.0"), None, patience_seconds=0.5), ("for 0.5 s",)),
-    Message("simulator/client.py", "an event that the simulator cannot read: …", lambda: drive("42[]"), ("[]",)),
-    Message("simulator/client.py", "a packet that the simulator cannot read: …", lambda: drive("42what"),
+    Message("simulator/unity_client.py", "an event that the simulator cannot read: …", lambda: drive("42[]"), ("[]",)),
+    Message("simulator/unity_client.py", "a packet that the simulator cannot read: …", lambda: drive("42what"),
             ("'42what'",)),
-    Message("simulator/client.py", "the drive server answered …, expected steering_angle and throttle as texts with a "
+    Message("simulator/unity_client.py", "the drive server answered …, expected steering_angle and throttle as texts with a "
             "number each; the simulator cannot read that, and the car stands still", lambda: drive(steer("left")),
             ('{"steering_angle": "left",',)),
-    Message("simulator/client.py", "the drive server answered steering_angle … and throttle …, expected -1 to 1; is "
+    Message("simulator/unity_client.py", "the drive server answered steering_angle … and throttle …, expected -1 to 1; is "
             "its model trained, and its input whole?", lambda: drive(steer("NaN")), ("steering_angle nan",)),
-    Message("simulator/websocket.py", "a text that is no UTF-8: …", lambda: drive(b"42\xff"), (r"b'42\xff'",)),
-    Message("simulator/websocket.py", "the server said that it ends",
+    Message("simulator/unity_websocket.py", "a text that is no UTF-8: …", lambda: drive(b"42\xff"), (r"b'42\xff'",)),
+    Message("simulator/unity_websocket.py", "the server said that it ends",
             lambda: connect(HEAD + b"\r\n" + b"\x88\x00")),
-    Message("simulator/websocket.py", "the server closed the connection", lambda: connect(HEAD)),
-    Message("simulator/websocket.py", "its handshake takes more than … s",
+    Message("simulator/unity_websocket.py", "the server closed the connection", lambda: connect(HEAD)),
+    Message("simulator/unity_websocket.py", "its handshake takes more than … s",
             lambda: connect(*[b"x"] * 8, timeout=0.5), ("0.5 s",)),
-    Message("simulator/websocket.py", "the handshake's headers are over 8,192 bytes",
+    Message("simulator/unity_websocket.py", "the handshake's headers are over 8,192 bytes",
             lambda: connect(b"x" * 9000, b"x")),
-    Message("simulator/websocket.py", "no websocket there: …", lambda: connect(b"HTTP/1.1 404 Not Found\r\n\r\n"),
+    Message("simulator/unity_websocket.py", "no websocket there: …", lambda: connect(b"HTTP/1.1 404 Not Found\r\n\r\n"),
             ("HTTP/1.1 404 Not Found",)),
-    Message("simulator/websocket.py", "the server answers with …, which nobody asked for",
+    Message("simulator/unity_websocket.py", "the server answers with …, which nobody asked for",
             lambda: connect(HEAD + b"Sec-WebSocket-Protocol: chat\r\n\r\n"), ("sec-websocket-protocol",)),
-    Message("simulator/websocket.py", "a message of … bytes; the simulator expects a few hundred",
+    Message("simulator/unity_websocket.py", "a message of … bytes; the simulator expects a few hundred",
             lambda: connect(HEAD + b"\r\n" + b"\x81\x7f\0\0\0\0\0\x98\x96\x80"), ("10000000 bytes",)),
     Message("bench/rounds.py", "the drive server ended the connection: …; measure again", rounds_with_one_who_leaves),
     Message("bench/rounds.py", "the drive server has not answered for … s; measure again on a machine with less to do",

@@ -19,10 +19,10 @@ from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
 from bcclone.evaluate import EvaluateSettings
 from bcclone.images import Preprocessing
+from bcclone.replay import ReplaySettings
 from bcclone.samples import SAMPLE, SampleSettings
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import ExpertSettings
-from bcclone.simulator.replay import ReplaySettings
 from bcclone.simulator.world import WorldSettings
 from bcclone.store import Store
 from bcclone.suite import ROWS

@@ -12,14 +12,13 @@ import pytest
 from bcclone.decode import read_frame
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
+from bcclone.replay import ReplayDrive, ReplaySettings, read_human, replay
+from bcclone.replay.human import Human
+from bcclone.replay.rollout import Pose, Ride
+from bcclone.replay.run import steer_blindly
+from bcclone.replay.views import Seen, Views, read_row
 from bcclone.simulator.expert import ExpertSettings
 from bcclone.simulator.record import RecordSettings, record
-from bcclone.simulator.replay import ReplayDrive, ReplaySettings, read_human, replay
-from bcclone.simulator.replay.controls import steer_blindly
-from bcclone.simulator.replay.frames import Seen, read_row
-from bcclone.simulator.replay.human import Human
-from bcclone.simulator.replay.ride import Pose, Ride
-from bcclone.simulator.replay.views import Views
 from bcclone.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.view import CameraMove, warp_to
 from tests.conftest import run_script, shared

@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.simulator.client import UnityClient, connected
-from bcclone.simulator.replay import Replay
+from bcclone.replay import Replay
+from bcclone.simulator.unity_client import UnityClient, connected
 from tests.conftest import command, run_script
 from tests.drive.drive_server import serving
 

@@ -12,11 +12,11 @@ import pytest
 import simplejpeg
 
 from bcclone.recording import read_log
-from bcclone.recording.beside import read_trace
 from bcclone.recording.log import EPISODE_GAP_MS
+from bcclone.recording.run_tables import read_trace
+from bcclone.simulator.car import Ride
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.record import RecordSettings, record
-from bcclone.simulator.ride import Ride
 from bcclone.simulator.track import load_track
 from tests.conftest import command, run_script
 

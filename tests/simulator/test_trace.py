@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.recording.beside import TracePoint, read_trace
+from bcclone.recording.run_tables import TracePoint, read_trace
 from bcclone.simulator.trace import Shown, digest_of, write_trace
 from tests.video.video_runs import name_of
 

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from bcclone.images import decode_jpeg
+from bcclone.simulator.car import Ride
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.ride import Ride
 from bcclone.simulator.score import Score
-from bcclone.simulator.shoves import Shoves
 from bcclone.simulator.track import Place, load_track
-from bcclone.simulator.world import SimulatedWorld, WorldSettings
+from bcclone.simulator.world import Shoves, SimulatedWorld, WorldSettings
 
 
 def make_world(track="lake", reverse=False, **settings):

@@ -14,9 +14,9 @@ import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from bcclone.augment.draws import AugmentationInputs, draw
-from bcclone.feed.batch import Augmentation, Batch
+from bcclone.feed.feed import Augmentation, Batch
 from bcclone.images import Preprocessing
-from bcclone.train.prepare import make_trainer
+from bcclone.train.trainer import make_trainer
 from bcclone.train.settings import TrainSettings
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -61,8 +61,8 @@ def tools():
     load_tensorflow()
     import keras
 
-    from bcclone.feed.batch import Batch
-    from bcclone.train.step import StepOptions, Trainer
+    from bcclone.feed.feed import Batch
+    from bcclone.train.trainer import StepOptions, Trainer
 
     return keras, Batch, lambda model, optimizer, loss: Trainer(model, optimizer, StepOptions(loss))
 
@@ -108,8 +108,8 @@ def test_a_long_gradient_is_shortened(tools):
 
 def test_sixteen_bits_train_a_network_that_is_saved_with_thirty_two(tools, simulated_store):
     from bcclone.store import Store
-    from bcclone.train.prepare import prepare
     from bcclone.train.settings import TrainSettings
+    from bcclone.train.trainer import prepare
 
     with Store(simulated_store) as store:
         trainer = prepare(store, TrainSettings(mixed_precision=True))
@@ -129,8 +129,8 @@ def test_sixteen_bits_train_a_network_that_is_saved_with_thirty_two(tools, simul
 
 def test_weights_decay_and_biases_do_not(tools, simulated_store):
     from bcclone.store import Store
-    from bcclone.train.prepare import prepare
     from bcclone.train.settings import TrainSettings
+    from bcclone.train.trainer import prepare
 
     with Store(simulated_store) as store:
         trainer = prepare(store, TrainSettings(weight_decay=0.2))

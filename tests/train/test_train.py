@@ -116,7 +116,7 @@ def test_the_run_folder_holds_everything(trained):
 
 
 def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, simulated_store):
-    from bcclone.feed.opening import open_validation_feed
+    from bcclone.feed.open import open_validation_feed
     from bcclone.model_file import load_model_file
     from bcclone.store import Store
 
@@ -547,7 +547,7 @@ def test_settings_are_checked_at_birth(wrong):
 
 @pytest.mark.slow
 def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_path):
-    from bcclone.feed.opening import open_validation_feed
+    from bcclone.feed.open import open_validation_feed
     from bcclone.model_file import load_model_file
     from bcclone.store import Store
 

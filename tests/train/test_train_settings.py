@@ -12,8 +12,8 @@ from bcclone.commands.train_settings import Wanted, resolved
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.train.run_folder import Plan, RunFolder, Task
-from bcclone.train.schedule import learning_rate, share_done
 from bcclone.train.settings import TrainSettings, UpkeepSettings, parse_duration
+from bcclone.train.state import learning_rate, share_done
 
 
 def wanted(*options, file=None, text=""):

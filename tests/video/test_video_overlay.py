@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.recording.beside import ANSWERS, TRACE
+from bcclone.recording.run_tables import ANSWERS, TRACE
 from bcclone.simulator.track import load_track
-from bcclone.video.draw import ORANGE, SKY, WHITE, text, text_width
-from bcclone.video.facts import Facts, read_facts
+from bcclone.video.draw import ORANGE, SKY, WHITE, heat, text, text_width
 from bcclone.video.frames import find_frames
-from bcclone.video.heat import heat
-from bcclone.video.moment import Moment
-from bcclone.video.overlay import make_overlay, moment_of
+from bcclone.video.overlay import make_map, make_overlay, moment_of
 from bcclone.video.panel import Panel
-from bcclone.video.track_map import make_map
+from bcclone.video.run_data import Facts, Moment, read_facts
 from tests.video.video_runs import make_known_run, make_run, name_of
 
 FRAME = np.full((160, 320, 3), 90, np.uint8)

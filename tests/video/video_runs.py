@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 
 from bcclone.images import encode_jpeg
-from bcclone.recording.beside import ANSWERS, TRACE, TracePoint, answer_row
+from bcclone.recording.run_tables import ANSWERS, TRACE, TracePoint, answer_row
 from bcclone.simulator.track import load_track
 
 BEGUN = datetime.datetime(2026, 1, 1)

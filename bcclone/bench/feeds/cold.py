@@ -13,8 +13,8 @@ import numpy as np
 import psutil
 
 from bcclone.bench import Measure
-from bcclone.bench.feeds.alone import alone
-from bcclone.feed.opening import open_feed
+from bcclone.bench.feeds.fresh_process import alone
+from bcclone.feed.open import open_feed
 from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.store import Store
 

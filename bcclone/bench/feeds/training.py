@@ -14,13 +14,12 @@ import tensorflow as tf
 
 from bcclone.bench import Measure
 from bcclone.feed.feed import Feed
-from bcclone.feed.opening import open_feed
+from bcclone.feed.open import open_feed
 from bcclone.feed.settings import FeedSettings
 from bcclone.network import build_network
 from bcclone.store import Store
-from bcclone.train.prepare import prepare, with_augmentation_place
 from bcclone.train.settings import TrainSettings
-from bcclone.train.step import Trainer
+from bcclone.train.trainer import Trainer, prepare, with_augmentation_place
 
 _WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _AUGMENTED_BAR_PERCENT = 2.0, 95.0, 90.0
 _WARM_STEPS = 20

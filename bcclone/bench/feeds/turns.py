@@ -1,16 +1,115 @@
 """Contestants' names -> their figures: rounds through all of them, each turn in a fresh process."""
 
+import itertools
+import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
-from bcclone.bench.feeds.alone import alone
-from bcclone.bench.feeds.contestant import CannotTakePart, take_turn
-from bcclone.bench.feeds.meter import Figures, Turn
-from bcclone.bench.feeds.race import Race
+from bcclone.augment.settings import AugmentSettings
+from bcclone.bench.feeds import rooflines
+from bcclone.bench.feeds.fresh_process import alone
+from bcclone.bench.feeds.meter import Figures, Meter, Race, Taken, Turn
+from bcclone.bench.feeds.other_loaders import OTHER_LOADERS
+from bcclone.bench.feeds.rooflines import RecordingGone
 from bcclone.errors import UserError
+from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.open import TrainingData, open_feed
+from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
+from bcclone.preprocess import open_in_place
+from bcclone.samples import SampleSettings
+from bcclone.store import Store
+
+_PLAIN = AugmentSettings(augment=False)
+
+
+def deliver(settings: FeedSettings, race: Race, taken: Taken, augment: AugmentSettings = _PLAIN) -> None:
+    """Hand over batches, epoch after epoch, until there are enough."""
+    drawn = DrawSettings(race.batch_size, race.seed, augment=augment)
+    with opened(settings, race) as data, open_feed(data, settings, drawn) as feed, closing(endless(feed)) as batches:
+        for batch in batches:
+            _await(batch)
+            if not taken(len(batch)):
+                return
+
+
+def endless(feed: Feed) -> Generator[Batch]:
+    """Yield the batches of one epoch after the other."""
+    for epoch in itertools.count(1):
+        with feed.epoch(epoch) as batches:
+            yield from batches
+
+
+@contextmanager
+def opened(settings: FeedSettings, race: Race) -> Iterator[TrainingData]:
+    """Open the store, or, for the feed that reads images, the recordings that it was made of; raises RecordingGone."""
+    with Store(race.store) as store:
+        if settings.feed != "files":
+            yield store
+            return
+        logs = tuple(str(recording["path"]) for recording in store.recordings)
+        made = SampleSettings.stored(store.sample_settings)
+    try:
+        data, _ = open_in_place(logs, store.preprocessing, made)
+    except UserError as error:
+        raise RecordingGone(f"the recording that {race.store} was made of cannot be used: {error}") from None
+    yield data
+
+
+def _await(batch: Any) -> None:
+    """Wait for a batch that is still on its way to a device; its steering arrives behind its images."""
+    if not isinstance(batch.steering, np.ndarray):
+        np.asarray(batch.steering)
+
+
+AUGMENTED = "hdf5-shuffle-augmented"  # the default training: the feed's samples augmented by a thread a core
+OURS = (*STRATEGIES, AUGMENTED)
+ALTERNATIVES = tuple(OTHER_LOADERS)
+ROOFLINES: dict[str, Callable[[Race, Taken], None]] = {"gather": rooflines.gather, "decode": rooflines.decode}
+_PACKAGES = {"torch-jpeg": ("bcclone.bench.feeds.torch_dataset",), "pytables-chunks": ("tables",)}
+_OF_TENSORFLOW = ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device")
+_PROCESSES = {"workers": 2}  # of the others each chooses for itself
+
+
+class CannotTakePart(Exception):
+    """This machine or this store lacks what a contestant needs; the text says what."""
+
+
+def take_turn(name: str, race: Race, turn: Turn) -> Figures:
+    """Run a contestant in this process and return its figures; raises CannotTakePart, for a missing package, too."""
+    try:
+        contestant = _find(name)
+        meter = Meter(turn)
+        contestant(race, meter.take)
+    except RecordingGone as error:
+        raise CannotTakePart(str(error)) from None
+    return meter.figures()
+
+
+def _find(name: str) -> Callable[[Race, Taken], None]:
+    """Return what a contestant delivers its batches by, with its packages loaded; raises CannotTakePart without one."""
+    if name in _OF_TENSORFLOW:
+        from bcclone.tensorflow_quietly import load_tensorflow
+
+        load_tensorflow()
+    if name in ROOFLINES:
+        return ROOFLINES[name]
+    if name == AUGMENTED:
+        return partial(deliver, FeedSettings(workers=os.cpu_count() or 1), augment=AugmentSettings())
+    if name in STRATEGIES:
+        return partial(deliver, FeedSettings(feed=name, workers=_PROCESSES.get(name, 0)))
+    for package in _PACKAGES.get(name, ()):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise CannotTakePart(f"{error.name} is not installed; pip install '.[bench]'") from None
+    return OTHER_LOADERS[name]
 
 
 @dataclass

@@ -14,10 +14,9 @@ from engineio.exceptions import SocketIsClosedError
 from engineio.packet import PING, Packet
 
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.connections import peer_of
-from bcclone.drive.wire.dialect import Translator
+from bcclone.drive.wire.access import peer_of
 from bcclone.drive.wire.log import wire_logger
-from bcclone.drive.wire.packets import TelemetryPacket
+from bcclone.drive.wire.socketio_dialects import TelemetryPacket, Translator
 from bcclone.drive.wire.websocket import TAKEN, BadHandshake, Websocket
 
 _EIO3 = "bcclone.eio3"

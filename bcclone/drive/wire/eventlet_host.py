@@ -5,11 +5,10 @@ import warnings
 from typing import Any
 
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.access import WSGIApp
-from bcclone.drive.wire.connections import Connections
-from bcclone.drive.wire.end import End
+from bcclone.drive.wire.access import Connections, WSGIApp
 from bcclone.drive.wire.log import Quiet
 from bcclone.drive.wire.websocket import leaving_taken_sockets
+from bcclone.interrupts import End
 
 with warnings.catch_warnings():  # that it is maintained and no more; the decision says why it is offered
     warnings.simplefilter("ignore")

@@ -8,11 +8,11 @@ from typing import Any
 import socketio
 from engineio.exceptions import SocketIsClosedError
 
-from bcclone.drive.monitor import Monitor
-from bcclone.drive.seat import MANUAL, DriverSeat, Reply
-from bcclone.drive.wire.connections import Connections, Peer
+from bcclone.drive.arbiter import MANUAL, DriverSeat, Reply
+from bcclone.drive.stats import Monitor
+from bcclone.drive.wire.access import Connections, Peer
 from bcclone.drive.wire.engine import TranslatingEngine
-from bcclone.drive.wire.packets import TELEMETRY
+from bcclone.drive.wire.socketio_dialects import TELEMETRY
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,10 @@ from typing import Any
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.access import WSGIApp
-from bcclone.drive.wire.connections import Connections
-from bcclone.drive.wire.end import End
+from bcclone.drive.wire.access import Connections, WSGIApp
 from bcclone.drive.wire.log import Quiet
 from bcclone.drive.wire.websocket import leaving_taken_sockets
+from bcclone.interrupts import End
 
 _SOCKET = "bcclone.socket"
 # A thread that computes for a page or writes a frame gives way to the driver's after this, and not after Python's 5 ms.

@@ -15,7 +15,7 @@ from bcclone.compiled import compiled as compile_by
 _PARTS = {
     "bcclone": ("view.py",),
     "bcclone.simulator": ("camera.py", "track.py"),
-    "bcclone.simulator.scene": ("plants.py", "structures.py", "textures.py", "verge.py"),
+    "bcclone.simulator.scene": ("plants.py", "structures.py", "textures.py", "shoulders.py"),
     "bcclone.simulator.render": ("cards.py", "faces.py", "raycast.py", "surface.py"),
 }
 

@@ -11,9 +11,9 @@ from bcclone.simulator.scene.ground import Ground, make_ground
 from bcclone.simulator.scene.lighting import add_tree_shadows, bake_light
 from bcclone.simulator.scene.plants import Cards, Pictures, draw_cards, place_cards
 from bcclone.simulator.scene.roadmap import Floats
+from bcclone.simulator.scene.shoulders import Verge, make_verge
 from bcclone.simulator.scene.structures import Faces, build_structures
 from bcclone.simulator.scene.textures import make_textures
-from bcclone.simulator.scene.verge import Verge, make_verge
 from bcclone.simulator.track import LEVEL_M, Track, load_track
 
 

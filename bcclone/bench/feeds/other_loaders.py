@@ -1,0 +1,207 @@
+"""What a user would use instead of our feeds: JPEG files or the store, each loader as its own documentation advises.
+
+Each function takes the benchmark's settings and a callback: it loads batch after batch, epoch after epoch, calls
+`taken` with the size of each, and ends when that returns False. It raises ImportError where its package is missing.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from bcclone.bench.feeds.meter import Race, Taken
+from bcclone.bench.feeds.rooflines import JpegSamples, jpeg_samples
+from bcclone.images import Image
+from bcclone.samples import SampleTable
+from bcclone.store import Store
+
+_FRAMES_PER_CHUNK = 1024  # 50 MB of 128x128 frames
+_ENDLESS = 1_000_000
+
+
+def python_generator(race: Race, taken: Taken) -> None:
+    """Load by a plain Python generator over JPEG files, as most behavioral-cloning projects have it."""
+    for images, _ in generate(jpeg_samples(race.store), race.batch_size, race.seed):
+        if not taken(len(images)):
+            return
+
+
+def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield images, uint8 (batch, height, width, 3), and steering, float32 (batch, 1), epoch after epoch."""
+    random = np.random.default_rng(seed)
+    while True:
+        order = random.permutation(len(samples))
+        for start in range(0, len(order), batch_size):
+            indices = order[start : start + batch_size]
+            images = [samples.image(index) for index in indices]
+            yield np.array(images), samples.steering[indices][:, np.newaxis]
+
+
+def pydataset_jpeg(race: Race, taken: Taken) -> None:
+    """Load by keras.utils.PyDataset over JPEG files with workers, fed to a model by fit().
+
+    The model's training step does nothing, so that only the loading is measured; what arrives in it are tensors, as in
+    every fit(). Its workers are threads: processes, which its documentation asks for where Python computes, are half as
+    fast here, since the decoder releases the interpreter lock and batches need not be sent.
+    """
+    import keras
+
+    class JpegBatches(keras.utils.PyDataset):  # type: ignore[misc]
+        """Batches of decoded images, shuffled again after each epoch."""
+
+        def __init__(self, samples: JpegSamples, **workers: Any) -> None:
+            super().__init__(**workers)
+            self._samples, self._random = samples, np.random.default_rng(race.seed)
+            self._order = self._random.permutation(len(samples))
+
+        def __len__(self) -> int:
+            return -(-len(self._samples) // race.batch_size)
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            indices = self._order[index * race.batch_size : (index + 1) * race.batch_size]
+            images = np.array([self._samples.image(one) for one in indices])
+            return images, self._samples.steering[indices][:, np.newaxis]
+
+        def on_epoch_end(self) -> None:
+            self._order = self._random.permutation(len(self._samples))
+
+    class Idle(keras.Model):  # type: ignore[misc]
+        """A model that takes its batches and learns nothing."""
+
+        def train_step(self, data: Any) -> dict[str, Any]:
+            return {"size": keras.ops.shape(data[0])[0]}
+
+    class Counter(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            if not taken(int((logs or {})["size"])):
+                self.model.stop_training = True
+
+    batches = JpegBatches(jpeg_samples(race.store), workers=race.workers, max_queue_size=10)
+    model = Idle()
+    model.compile()
+    model.fit(batches, epochs=_ENDLESS, callbacks=[Counter()], verbose=0)
+
+
+def tf_data_jpeg(race: Race, taken: Taken) -> None:
+    """Load by tf.data over JPEG files, as its guide advises: shuffled, mapped in parallel, batched, prefetched."""
+    import tensorflow as tf
+
+    samples = jpeg_samples(race.store)
+    size = (samples.preprocessing.height, samples.preprocessing.width)
+
+    def load(path: Any, steering: Any, flipped: Any) -> tuple[Any, Any]:
+        frame = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_FAST")
+        image = tf.cast(tf.image.resize(frame, size), tf.uint8)
+        return tf.cond(flipped, lambda: tf.reverse(image, [1]), lambda: image), steering[tf.newaxis]
+
+    paths = tf.constant(samples.files.tolist())
+    order = tf.data.Dataset.from_tensor_slices((paths, samples.steering, samples.flipped))
+    order = order.shuffle(len(samples), seed=race.seed, reshuffle_each_iteration=True)
+    loaded = order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False)
+    _deliver(loaded.batch(race.batch_size).prefetch(tf.data.AUTOTUNE), taken)
+
+
+def torch_jpeg(race: Race, taken: Taken) -> None:
+    """Load by PyTorch's DataLoader over JPEG files with persistent workers, decoding and resizing by torchvision."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    from bcclone.bench.feeds.torch_dataset import JpegDataset
+
+    loader = DataLoader(
+        JpegDataset(jpeg_samples(race.store)),
+        batch_size=race.batch_size,
+        shuffle=True,
+        num_workers=race.workers,
+        persistent_workers=True,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator().manual_seed(race.seed),
+    )
+    _deliver(loader, taken)
+
+
+def _deliver(loader: Any, taken: Taken) -> None:
+    """Pass on the sizes of the batches of one epoch after the other until there are enough."""
+    for _ in itertools.count():
+        for images, _steering in loader:
+            if not taken(len(images)):
+                return
+
+
+def h5py_fancy(race: Race, taken: Taken) -> None:
+    """Load by h5py's fancy indexing of the store, as most loaders have it: sorted indices, each once, as h5py needs."""
+    samples = _training_samples(race)
+    with h5py.File(race.store, "r") as file:
+        _deliver_images(_fancy_batches(file["frames"], samples, race), taken)
+
+
+def _fancy_batches(dataset: h5py.Dataset, samples: SampleTable, race: Race) -> Iterator[Image]:
+    random = np.random.default_rng(race.seed)
+    while True:
+        order = random.permutation(len(samples))
+        for start in range(0, len(order), race.batch_size):
+            batch = samples[order[start : start + race.batch_size]]
+            yield _read(dataset, batch["frame"], batch["flipped"])
+
+
+def _deliver_images(batches: Iterator[Image], taken: Taken) -> None:
+    for images in batches:
+        if not taken(len(images)):
+            return
+
+
+def _training_samples(race: Race) -> SampleTable:
+    with Store(race.store) as store:
+        return store.samples[store.part(validation=False)]
+
+
+def _read(dataset: h5py.Dataset, frames: np.ndarray, flipped: np.ndarray) -> Image:
+    distinct, places = np.unique(frames, return_inverse=True)
+    images = dataset[distinct][places]
+    images[flipped] = images[flipped, :, ::-1]
+    return np.asarray(images, np.uint8)
+
+
+def pytables_chunks(race: Race, taken: Taken) -> None:
+    """Load by PyTables, chunks in random order, each shuffled in memory, as the source design did; no true shuffle."""
+    import tables
+
+    samples = _training_samples(race)
+    samples = samples[np.argsort(samples["frame"], kind="stable")]
+    with tables.open_file(str(race.store), "r") as file:
+        _deliver_images(_chunk_batches(file.root.frames, samples, race), taken)
+
+
+def _chunk_batches(dataset: Any, samples: SampleTable, race: Race) -> Iterator[Image]:
+    random = np.random.default_rng(race.seed)
+    while True:
+        for chunk in random.permutation(-(-dataset.nrows // _FRAMES_PER_CHUNK)):
+            yield from _batches_of_chunk(dataset, samples, int(chunk) * _FRAMES_PER_CHUNK, race, random)
+
+
+def _batches_of_chunk(
+    dataset: Any, samples: SampleTable, first: int, race: Race, random: np.random.Generator
+) -> Iterator[Image]:
+    """Yield the batches of the chunk that begins at frame `first`; the last one is shorter."""
+    begin, end = np.searchsorted(samples["frame"], [first, first + _FRAMES_PER_CHUNK])
+    if begin == end:
+        return
+    frames = dataset[first : first + _FRAMES_PER_CHUNK]
+    shuffled = random.permutation(samples[begin:end])
+    for start in range(0, len(shuffled), race.batch_size):
+        batch = shuffled[start : start + race.batch_size]
+        images = frames[batch["frame"] - first]
+        images[batch["flipped"]] = images[batch["flipped"], :, ::-1]
+        yield images
+
+
+OTHER_LOADERS: dict[str, Callable[[Race, Taken], None]] = {
+    "python-generator": python_generator,
+    "pydataset-jpeg": pydataset_jpeg,
+    "tf-data-jpeg": tf_data_jpeg,
+    "torch-jpeg": torch_jpeg,
+    "h5py-fancy": h5py_fancy,
+    "pytables-chunks": pytables_chunks,
+}

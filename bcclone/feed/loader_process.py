@@ -1,0 +1,179 @@
+"""A process that fills batches: its two ends, and what becomes of its errors and of its death."""
+
+import contextlib
+import math
+import pickle
+import struct
+import time
+import traceback
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any, Self
+
+import numpy as np
+
+from bcclone.child_process import become_worker, interrupts_kept_from_children
+from bcclone.errors import UserError
+from bcclone.feed.buffers import PAGE, to_middle_of_page
+from bcclone.feed.order import Order
+from bcclone.feed.source import Source
+from bcclone.images import Image
+
+_DONE = _END = b""
+_PATIENCE_SECONDS = 2.0
+_REQUEST = struct.Struct("II")  # slot, count
+_POSITION_BYTES = 4
+MOST_ASKED = 8
+
+
+class LoaderError(UserError):
+    """A loader process ended without having been told to."""
+
+    @classmethod
+    def died(cls, what: str) -> Self:
+        """Say what happened and how to go on."""
+        return cls(
+            f"{what}; when memory ran out, take fewer --workers or another --feed; "
+            "go on with the same command and --resume"
+        )
+
+
+class Slots:
+    """Places in shared memory, one batch each: the positions asked for, and their images unless they go by a pipe.
+
+    The memory has no name, so that none is left whatever happens.
+    """
+
+    def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, ...], images: bool) -> None:
+        self.count, self.shape, self.has_images = count, shape, images
+        self._batch_size = batch_size
+        self._bytes = batch_size * math.prod(shape) if images else 0
+        self._positions = context.RawArray("I", count * batch_size)
+        self._memory = context.RawArray("B", count * self._bytes + PAGE)
+        self._start = to_middle_of_page(memoryview(self._memory).cast("B"))  # in each process: all map whole pages
+
+    def positions(self, slot: int, count: int) -> Order:
+        """Return the positions in a slot, uint32 (count,), to be written or read."""
+        return np.frombuffer(self._positions, np.uint32, count, slot * self._batch_size * _POSITION_BYTES)
+
+    def memory(self, slot: int) -> memoryview:
+        """Return the bytes of a slot."""
+        start = self._start + slot * self._bytes
+        return memoryview(self._memory).cast("B")[start : start + self._bytes]
+
+    def images(self, slot: int, count: int) -> Image:
+        """Return a slot as uint8 (count, *shape)."""
+        shape = (count, *self.shape)
+        return np.frombuffer(self.memory(slot), np.uint8, math.prod(shape)).reshape(shape)
+
+
+class Loader:
+    """The trainer's end of a loader process. slots: where it reads what is asked, and writes unless it sends images.
+
+    Requests are answered in their order. At most MOST_ASKED may be under way, so that no pipe is ever full.
+    """
+
+    def __init__(self, context: Any, source: Source, slots: Slots) -> None:
+        self._slots = slots
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(source, theirs, slots), name="bcclone-loader", daemon=True)
+        with interrupts_kept_from_children():
+            self.process.start()
+        theirs.close()
+
+    def ask(self, positions: Order, slot: int) -> None:
+        """Ask for the images at these positions; raises LoaderError when the process has died."""
+        self._slots.positions(slot, len(positions))[:] = positions
+        try:
+            self.connection.send_bytes(_REQUEST.pack(slot, len(positions)))
+        except OSError:
+            raise self._death() from None
+
+    def wait(self, others: Sequence["Loader"] = ()) -> None:
+        """Wait for the answer to the oldest request.
+
+        Raises what the process raised, or LoaderError when it, or one of the others, has died.
+        """
+        loaders = {loader.process.sentinel: loader for loader in (self, *others)}
+        ready = wait([self.connection, *loaders])
+        if self.connection not in ready:
+            raise loaders[ready[0]]._death()
+        answer = self._receive()
+        if answer != _DONE:
+            error, trace = pickle.loads(answer)  # noqa: S301 what our own child sent over our own pipe
+            raise error from RuntimeError(f"in a loader process:\n{trace}")
+
+    def receive_images(self, images: Image) -> None:
+        """Put the images that were asked for into uint8 (count, *shape); after wait(), without slots.
+
+        Raises LoaderError when the process has died.
+        """
+        try:
+            self.connection.recv_bytes_into(images.reshape(-1).data)
+        except (EOFError, OSError):
+            raise self._death() from None
+
+    def _receive(self) -> bytes:
+        try:
+            answer: bytes = self.connection.recv_bytes()
+        except (EOFError, OSError):
+            raise self._death() from None
+        return answer
+
+    def _death(self) -> LoaderError:
+        self.process.join(_PATIENCE_SECONDS)
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return LoaderError.died(f"loader process {self.process.pid} was killed by signal {-code}")
+        ended = "does not answer" if code is None else f"ended with exit code {code}"
+        return LoaderError(f"loader process {self.process.pid} {ended}; go on with the same command and --resume")
+
+
+def close_loaders(loaders: Sequence[Loader]) -> None:
+    """End the processes: those that do not end by themselves in time are killed."""
+    for loader in loaders:
+        with contextlib.suppress(OSError):
+            loader.connection.send_bytes(_END)  # a forked process holds our end, too, and would never see it closed
+        loader.connection.close()
+    until = time.monotonic() + _PATIENCE_SECONDS
+    for loader in loaders:
+        loader.process.join(max(until - time.monotonic(), 0.0))
+        if loader.process.is_alive():
+            loader.process.kill()
+            loader.process.join()
+
+
+def _serve(source: Source, connection: Connection, slots: Slots) -> None:
+    """Be a loader process: answer requests until the trainer closes its end or is gone."""
+    become_worker()
+    images = np.empty((0, *source.shape), np.uint8)
+    while True:
+        try:
+            request = connection.recv_bytes()
+            if request == _END:
+                return
+            slot, count = _REQUEST.unpack(request)
+            if slots.has_images:
+                images = slots.images(slot, count)
+            elif len(images) != count:
+                images = np.empty((count, *source.shape), np.uint8)
+            answer = _fill(source, slots.positions(slot, count), images)
+            connection.send_bytes(answer)
+            if not slots.has_images and answer == _DONE:
+                connection.send_bytes(images.reshape(-1).data)
+        except (EOFError, OSError):  # the trainer has closed its end
+            return
+
+
+def _fill(source: Source, positions: Order, images: Image) -> bytes:
+    try:
+        source.fill(positions, images)
+    except Exception as error:  # whatever it is, the trainer must hear of it
+        trace = traceback.format_exc()
+        try:
+            answer = pickle.dumps((error, trace))
+            pickle.loads(answer)  # noqa: S301 our own
+            return answer
+        except Exception:  # not every exception can be sent, or read again
+            return pickle.dumps((RuntimeError(f"{type(error).__name__}: {error}"), trace))
+    return _DONE

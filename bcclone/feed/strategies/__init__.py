@@ -1,1 +1,0 @@
-"""One strategy a file: an order, a source and workers put together. Which there are: bcclone.feed.settings."""

@@ -1,0 +1,66 @@
+"""A trained model and its samples -> every picture that they give, into a folder."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.errors import UserError
+from bcclone.plots.activations import plot_activations
+from bcclone.plots.crop import plot_crop
+from bcclone.plots.diagram import plot_network
+from bcclone.plots.history import plot_history
+from bcclone.plots.predictions import plot_predictions, plot_saliency
+from bcclone.plots.recovery_frames import plot_recovery_frames
+from bcclone.plots.samples import plot_samples, plot_windows
+from bcclone.plots.steering import plot_recovery, plot_steering
+from bcclone.plots.subject import NotDrawn, Subject
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture by its name: where it was written, or why it was not (then `path` is None)."""
+
+    name: str
+    path: Path | None
+    reason: str = ""
+
+
+def draw_all(subject: Subject, folder: Path, only: Collection[str] = ()) -> list[Picture]:
+    """Draw every picture, or only those named, into a folder that is there; return what came of each.
+
+    One that this model or these samples do not give is left out, with the reason; pictures of the same names are
+    replaced.
+    """
+    return [_draw(name, subject, folder / f"{name}.png") for name in PICTURES if not only or name in only]
+
+
+def _draw(name: str, subject: Subject, path: Path) -> Picture:
+    try:
+        PICTURES[name](subject, path)
+    except (NotDrawn, UserError) as error:
+        return Picture(name, None, str(error))
+    return Picture(name, path)
+
+
+def _plot_history(subject: Subject, path: Path) -> None:
+    if not subject.history:
+        raise NotDrawn("there is no history: no run folder is known to hold this model")
+    plot_history(subject.history, path)
+
+
+def _plot_samples(subject: Subject, path: Path) -> None:
+    (plot_samples if subject.file.seq_length == 1 else plot_windows)(subject, path)
+
+
+PICTURES: dict[str, Callable[[Subject, Path], None]] = {
+    "history": _plot_history,
+    "crop": plot_crop,
+    "recovery": plot_recovery,
+    "recovery-frames": plot_recovery_frames,
+    "steering": plot_steering,
+    "samples": _plot_samples,
+    "activations": plot_activations,
+    "saliency": plot_saliency,
+    "predictions": plot_predictions,
+    "network": plot_network,
+}
