@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from bcclone import __version__
 from bcclone.commands import COMMANDS, load_command
@@ -93,15 +94,22 @@ def _only_errors() -> Iterator[None]:
 
 def make_parser(command: ModuleType, prog: str) -> argparse.ArgumentParser:
     """Return the parser of a command module: its docstring is the description."""
-    parser = argparse.ArgumentParser(
-        prog=prog, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog=prog, description=command.__doc__, formatter_class=_HelpFormatter)
     command.add_arguments(parser)
     kinds: dict[object, str] = {int: "N", float: "X", Path: "PATH"}
     for action in actions_of(parser):  # --help calls values by what they are, and not again by the option's name
         if action.option_strings and action.nargs is None and not (action.metavar or action.choices):
             action.metavar = kinds.get(action.type)
     return parser
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help whose first line names what a command takes, and leaves the options to the lists below it."""
+
+    def _format_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None) -> str:
+        named = [action for action in actions if not action.option_strings]
+        text = super()._format_usage(usage, named, [], prefix)
+        return text.replace(self._prog, f"{self._prog} [options]", 1) if len(named) < len(actions) - 1 else text
 
 
 def _describe(error: Exception) -> tuple[str, int]:

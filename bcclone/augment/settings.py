@@ -2,39 +2,74 @@
 
 from dataclasses import dataclass
 
+from bcclone.settings import check_settings, setting
+
+_GROUP = "augmentation"
+
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How strongly samples are augmented; of every value but the first, 0 leaves that way out.
+    """How strongly samples are augmented; of every value but the first, 0 turns that kind off."""
 
-    augment: whether samples are augmented at all; shift_m: how far the camera is moved aside at most, each distance as
-    likely; turn_degrees, pitch_degrees: standard deviation of turning it aside and of nodding; look: strength of
-    changes in brightness, contrast, colour and haze, 1 is a usual day's; shadows, blur, noise, patches: share of the
-    samples that get shadows, are unsharp, are stored as a bad JPEG, or have something before the lens.
-    """
-
-    augment: bool = True
-    shift_m: float = 0.8
-    turn_degrees: float = 5.0
-    pitch_degrees: float = 0.7
-    look: float = 2.0
-    shadows: float = 0.5
-    blur: float = 0.2
-    noise: float = 0.2
-    patches: float = 0.8
+    augment: bool = setting(True, "augment the samples, differently in each epoch", group=_GROUP)
+    shift_m: float = setting(
+        0.8,
+        "largest sideways shift of the camera, in metres, with the steering that brings the car back",
+        unit="M",
+        minimum=0,
+        maximum=1.5,
+        group=_GROUP,
+    )
+    turn_degrees: float = setting(
+        5.0,
+        "standard deviation of a random yaw of the camera, in degrees, with the steering that brings the car back",
+        unit="DEGREES",
+        minimum=0,
+        maximum=10,
+        group=_GROUP,
+    )
+    pitch_degrees: float = setting(
+        0.7,
+        "standard deviation of a random pitch of the camera, in degrees",
+        unit="DEGREES",
+        minimum=0,
+        maximum=5,
+        group=_GROUP,
+    )
+    look: float = setting(
+        2.0,
+        "strength of changes in brightness, contrast, colour and haze; 1 is a usual day's",
+        minimum=0,
+        maximum=3,
+        group=_GROUP,
+    )
+    shadows: float = setting(
+        0.5, "fraction of samples that get shadows", unit="FRACTION", minimum=0, maximum=1, group=_GROUP
+    )
+    blur: float = setting(
+        0.2, "fraction of samples that are blurred", unit="FRACTION", minimum=0, maximum=1, group=_GROUP
+    )
+    noise: float = setting(
+        0.2,
+        "fraction of samples that get the noise of strong JPEG compression",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        group=_GROUP,
+    )
+    patches: float = setting(
+        0.8,
+        "fraction of samples in which patches cover a part of the image",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        group=_GROUP,
+    )
 
     def __post_init__(self) -> None:
-        for name, most in (("shift_m", 1.5), ("turn_degrees", 10), ("pitch_degrees", 5), ("look", 3)):
-            _check(name, getattr(self, name), most)
-        for name in ("shadows", "blur", "noise", "patches"):
-            _check(name, getattr(self, name), 1)
+        check_settings(self)
 
     @property
     def moves_camera(self) -> bool:
-        """Return whether views are made from other places."""
+        """Return whether views are made from other positions."""
         return bool(self.shift_m or self.turn_degrees or self.pitch_degrees)
-
-
-def _check(name: str, value: float, most: float) -> None:
-    if not 0 <= value <= most:  # NaN is not either
-        raise ValueError(f"{name.replace('_', ' ')} {value:g}, expected 0 to {most:g}")

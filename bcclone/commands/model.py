@@ -17,7 +17,7 @@ from bcclone.commands.train_settings import Wanted, resolved
 from bcclone.commands.training_data import opened
 from bcclone.errors import UserError
 from bcclone.train.run_folder import Plan, RunFolder, Task, check_name, new_path, settings_beside
-from bcclone.train.settings import TrainSettings, UpkeepSettings
+from bcclone.train.settings import CheckpointSettings, TrainSettings
 
 if TYPE_CHECKING:
     from bcclone.feed.open import TrainingData
@@ -31,7 +31,7 @@ class _Run:
 
     task: Task
     plan: Plan
-    upkeep: UpkeepSettings
+    checkpointing: CheckpointSettings
     folder: RunFolder | None
 
 
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         if folder and (done := folder.result) and plan.settings == folder.settings:
             with folder.locked():
                 return _already_complete(arguments, folder, done)
-        folder, result = _train(arguments, data, _Run(task, plan, wanted.upkeep, folder))
+        folder, result = _train(arguments, data, _Run(task, plan, wanted.checkpointing, folder))
     _tell(arguments, folder, result)
     return 0
 
@@ -107,7 +107,7 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
     """Train in the folder of the run that is resumed, or in a new one; return it and the result."""
     from bcclone.tensorflow_quietly import describe_peak_memory, load_tensorflow
 
-    device = load_tensorflow(gpu_memory=run.upkeep.gpu_memory)
+    device = load_tensorflow(gpu_memory=run.checkpointing.gpu_memory)
     from bcclone.train.loop import Training
     from bcclone.train.trainer import layer_table, prepare, with_augmentation_place
 
@@ -125,12 +125,12 @@ def _train(arguments: argparse.Namespace, data: "TrainingData", run: _Run) -> tu
         say(f"training on {device}{_augmented(plan.settings)}; the run is in {folder.path}")
     with folder.locked():
         _note_settings(folder, run)
-        trained = _until_its_end(Training(data, trainer, folder, plan.settings, plan.feed, run.upkeep, say))
+        trained = _until_its_end(Training(data, trainer, folder, plan.settings, plan.feed, run.checkpointing, say))
         result = {"model": str(arguments.output), **trained.result}
         folder.publish(arguments.output, trained.model)
         if peak := describe_peak_memory():
             say(f"TensorFlow used {peak} at most")
-        if run.upkeep.plots:
+        if run.checkpointing.plots:
             _draw(folder, data, plan.settings, trained.history)
         try:
             folder.write_result(result)
@@ -163,7 +163,7 @@ def _note_settings(folder: RunFolder, run: _Run) -> None:
     if plan.settings != folder.settings:
         folder.extend(plan.settings)
     folder.note_environment(describe_environment())
-    folder.write_settings(resolved(plan.settings, plan.feed, run.upkeep))
+    folder.write_settings(resolved(plan.settings, plan.feed, run.checkpointing))
 
 
 def _until_its_end(training: "Training") -> "Trained":

@@ -3,12 +3,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bcclone.errors import UserError
+from bcclone.settings import Setting, settings_of
 from bcclone.simulator.conditions import Conditions
 
 
@@ -65,6 +66,80 @@ def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
             yield action
 
 
+_TYPES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, kind: Any, only: Sequence[str] = (), titles: Mapping[str, str] | None = None
+) -> None:
+    """Add an option for each field of a settings dataclass; its group, help and default come from the field.
+
+    An option that the user leaves out is None, so that given_for() returns those that were given. only: names of the
+    fields, all by default; titles: group -> a description that --help shows below the group's heading.
+    """
+    for each, declared in settings_of(kind):
+        if declared.hidden or (only and each.name not in only):
+            continue
+        group = _group(parser, declared.group, titles or {})
+        name = f"--{declared.option or each.name.replace('_', '-')}"
+        if each.type is bool:
+            action = (
+                "store_true" if each.default is False and not declared.negatable else argparse.BooleanOptionalAction
+            )
+            text = _help(each, declared)
+            group.add_argument(name, dest=each.name, action=action, default=None, help=text)
+        else:
+            group.add_argument(
+                name,
+                dest=each.name,
+                type=_parser_of(each, declared),
+                choices=declared.choices or None,
+                metavar=declared.unit or (None if declared.choices else _TYPES.get(each.type, "TEXT")),
+                help=_help(each, declared),
+            )
+
+
+def _group(parser: argparse.ArgumentParser, title: str, titles: Mapping[str, str]) -> argparse._ActionsContainer:
+    """Return the parser's group of this title, made when it is first asked for."""
+    if not title:
+        return parser
+    for group in parser._action_groups:
+        if group.title == title:
+            return group
+    return parser.add_argument_group(title, titles.get(title))
+
+
+def _help(each: Any, declared: Setting) -> str:
+    """Return the help of an option: what it sets, the values it takes, and its default."""
+    notes = [] if declared.choices else [declared.expected.partition(", or 0 for")[0]]
+    notes += [f"0: {declared.zero}"] if declared.zero else []
+    notes += [] if each.default is False else [f"default: {declared.shown or _shown(each.default)}"]
+    shown = "; ".join(note for note in notes if note)
+    return (f"{declared.help} ({shown})" if shown else declared.help).replace("%", "%%")
+
+
+def _shown(value: Any) -> str:
+    if value is True:
+        return "on"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
+
+
+def _parser_of(each: Any, declared: Setting) -> Callable[[str], Any]:
+    """Return what argparse turns the option's text into a value with."""
+    if declared.parse is None:
+        return each.type if each.type in _TYPES else str
+
+    def parse(text: str) -> Any:
+        try:
+            return declared.parse(text)  # type: ignore[misc]
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse
+
+
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add how the command tells what it does, which means the same everywhere; cli.run() reads the last two."""
     group = parser.add_argument_group("what it prints")
@@ -92,24 +167,8 @@ def add_numbers(group: argparse._ArgumentGroup, *options: tuple[str, str, str]) 
 
 
 def add_conditions(parser: argparse.ArgumentParser) -> None:
-    """Add how the simulated world looks: the names of Conditions."""
-    group = parser.add_argument_group("how the world looks")
-    add_numbers(
-        group,
-        ("light", "X", "brightness (1)"),
-        ("fog", "X", "density of the fog; 0 is none (1)"),
-        ("sun-elevation", "DEGREES", "height of the sun (42.2)"),
-        ("sun-azimuth", "DEGREES", "where the sun stands, from +z towards +x (89.7)"),
-        ("line-visibility", "SHARE", "of the lines on the road; 0 is none (1)"),
-        (
-            "road-visibility",
-            "SHARE",
-            "of the whole road; at 0, painted over, a model that still scores does not look at the road (1)",
-        ),
-        ("camera-shift-m", "M", "how far to the right of its place the camera is (0)"),
-        ("camera-pitch", "DEGREES", "how much farther up than in its place the camera looks (0)"),
-    )
-    group.add_argument("--texture-seed", type=int, metavar="N", help="seed of the textures and plants (0)")
+    """Add how the simulated world looks."""
+    add_settings(parser, Conditions)
 
 
 def given_conditions(arguments: argparse.Namespace) -> Conditions:

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.commands.options import build, differences, given
-from bcclone.commands.train_options import parse_gpus
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.settings import TrainSettings, UpkeepSettings, default_seq_length, parse_duration
+from bcclone.train.settings import CheckpointSettings, TrainSettings, default_seq_length, parse_duration, parse_gpus
 
 _FEED = ("feed", "chunk_size", "workers", "max_queue_size", "multiprocessing")
 _TRAIN = tuple(field.name for field in fields(TrainSettings))
-_UPKEEP = tuple(field.name for field in fields(UpkeepSettings))
-_KINDS = (TrainSettings, UpkeepSettings, FeedSettings)
+_CHECKPOINTING = tuple(field.name for field in fields(CheckpointSettings))
+_KINDS = (TrainSettings, CheckpointSettings, FeedSettings)
 _TYPES = {field.name: field.type for kind in _KINDS for field in fields(kind) if field.name != "start_method"}
 _EXPECTED = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
 _LIMITS = ("epochs", "time", "patience")
@@ -34,15 +33,15 @@ class Wanted:
     def of(cls, arguments: argparse.Namespace) -> "Wanted":
         """Read the options and the settings file; raises UserError for a file that is wrong."""
         stored = _read(arguments.settings) if arguments.settings else {}
-        return cls(stored | given(arguments, *_FEED, *_TRAIN, *_UPKEEP))
+        return cls(stored | given(arguments, *_FEED, *_TRAIN, *_CHECKPOINTING))
 
     def _of(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {name: self.values[name] for name in names if name in self.values}
 
     @property
-    def upkeep(self) -> UpkeepSettings:
+    def checkpointing(self) -> CheckpointSettings:
         """Return what is kept of the training; a resume need not keep the same."""
-        return build(UpkeepSettings, **self._of(_UPKEEP))
+        return build(CheckpointSettings, **self._of(_CHECKPOINTING))
 
     def feed(self, suits: str) -> FeedSettings:
         """Return the feed of a new run. suits: the strategy where none was asked for."""
@@ -80,10 +79,10 @@ class Wanted:
         return wanted
 
 
-def resolved(settings: TrainSettings, feed: FeedSettings, upkeep: UpkeepSettings) -> dict[str, Any]:
+def resolved(settings: TrainSettings, feed: FeedSettings, checkpointing: CheckpointSettings) -> dict[str, Any]:
     """Return all settings by the names of their options, as a settings file has them."""
     chosen = {name: getattr(feed, name) for name in _FEED}
-    values = asdict(settings) | chosen | asdict(upkeep)
+    values = asdict(settings) | chosen | asdict(checkpointing)
     return {name.replace("_", "-"): value for name, value in values.items()}
 
 
@@ -112,7 +111,7 @@ def _known(path: Path, key: str) -> str:
     """Return the name of the setting that is meant."""
     name = key.replace("-", "_")
     if name not in _TYPES:
-        known = [known.replace("_", "-") for known in (*_TRAIN, *_UPKEEP, *_FEED)]
+        known = [known.replace("_", "-") for known in (*_TRAIN, *_CHECKPOINTING, *_FEED)]
         near = difflib.get_close_matches(key.replace("_", "-"), known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
         raise UserError(f"{path}: no setting is called {key!r}; {hint}")
@@ -128,7 +127,7 @@ def _checked(path: Path, key: str, name: str, value: Any) -> Any:
             return parse_gpus(value)
         if _TYPES[name] is float and type(value) is int:
             return float(value)
-    except (ValueError, OverflowError, argparse.ArgumentTypeError) as error:
+    except (ValueError, OverflowError) as error:
         raise UserError(f"{path}: {key}: {error}") from None
     if type(value) is not _TYPES[name]:
         form = ', or a text such as "10m"' if name == "time" else ""

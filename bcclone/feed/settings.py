@@ -1,8 +1,9 @@
-"""What a feed is told; nothing is loaded in here, so that --help answers at once."""
+"""Settings of the feeds; loads nothing, so that --help answers at once."""
 
 from dataclasses import dataclass
 
 from bcclone.augment.settings import AugmentSettings
+from bcclone.settings import check_settings, setting
 
 STRATEGIES = {
     "files": "reads and decodes the images of a recording for each batch; needs no store",
@@ -20,34 +21,41 @@ STRATEGIES = {
 _MOST_WORKERS = 60  # Windows waits for no more than 63 things at once
 
 
+_GROUP = "feed"
+
+
 @dataclass(frozen=True)
 class FeedSettings:
-    """Which strategy feeds the network, and its own settings; what a strategy has no use for, it leaves alone.
+    """Which strategy feeds the network, and its own settings; a strategy ignores those that it has no use for."""
 
-    chunk_size: samples that `hdf5-chunks` shuffles together; workers: processes or threads that fetch, 0 for what suits
-    the strategy, and threads that augment on the CPU, 0 for half the cores; max_queue_size: batches that are fetched
-    ahead, 0 for what suits the strategy; multiprocessing: `sequence` works with processes instead of threads;
-    start_method: of processes, "spawn" or "fork".
-    """
-
-    feed: str = "hdf5-shuffle"
-    chunk_size: int = 16_384
-    workers: int = 0
-    max_queue_size: int = 0
-    multiprocessing: bool = False
-    start_method: str = "spawn"
+    feed: str = setting(
+        "hdf5-shuffle",
+        "how the samples reach the network",
+        unit="NAME",
+        choices=tuple(STRATEGIES),
+        shown="what suits the store and the memory",
+        group=_GROUP,
+    )
+    chunk_size: int = setting(16_384, "samples that hdf5-chunks shuffles together", minimum=1, group=_GROUP)
+    workers: int = setting(
+        0,
+        "threads that augment on the CPU; in the feeds files, workers, sequence and tf-data also the processes or "
+        "threads that fetch",
+        minimum=1,
+        maximum=_MOST_WORKERS,
+        zero="what suits the feed, and one augmenting thread for every two cores",
+        group=_GROUP,
+    )
+    max_queue_size: int = setting(
+        0, "batches fetched ahead", minimum=1, maximum=4096, zero="what suits the feed", group=_GROUP
+    )
+    multiprocessing: bool = setting(False, "sequence: use processes instead of threads", negatable=True, group=_GROUP)
+    start_method: str = setting(
+        "spawn", "how processes are started", choices=("spawn", "fork"), hidden=True, group=_GROUP
+    )
 
     def __post_init__(self) -> None:
-        if self.feed not in STRATEGIES:
-            raise ValueError(f"feed {self.feed!r}, expected one of {', '.join(STRATEGIES)}")
-        if self.chunk_size < 1:
-            raise ValueError(f"chunk size {self.chunk_size}, expected 1 or more samples")
-        if not 0 <= self.workers <= _MOST_WORKERS:
-            raise ValueError(f"workers {self.workers}, expected 1 to {_MOST_WORKERS}, or 0 for what suits the feed")
-        if not 0 <= self.max_queue_size <= 4096:
-            raise ValueError(f"max queue size {self.max_queue_size}, expected 1 to 4096, or 0 for what suits the feed")
-        if self.start_method not in ("spawn", "fork"):
-            raise ValueError(f"start method {self.start_method!r}, expected spawn or fork")
+        check_settings(self)
 
     @property
     def ordering(self) -> tuple[str, int]:

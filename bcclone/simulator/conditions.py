@@ -3,43 +3,64 @@
 import math
 from dataclasses import dataclass
 
+from bcclone.settings import check_settings, setting
+
+_GROUP = "how the world looks"
+
 
 @dataclass(frozen=True)
 class Conditions:
-    """What may differ from the world that a model was trained in; the defaults are the simulator's own.
+    """What may differ from the world that a model was trained in; the defaults are those of the Unity simulator."""
 
-    light: brightness, 1 is normal; fog: density, 1 is normal, 0 none; sun_elevation, sun_azimuth: degrees,
-    the azimuth from +z towards +x; texture_seed: of every generated texture and plant; line_visibility and
-    road_visibility: 1 as they are, 0 painted over with what lies beside; camera_shift_m: to the right;
-    camera_pitch: degrees farther up than it is mounted.
-    """
-
-    light: float = 1.0
-    fog: float = 1.0
-    sun_elevation: float = 42.2
-    sun_azimuth: float = 89.7
-    texture_seed: int = 0
-    line_visibility: float = 1.0
-    road_visibility: float = 1.0
-    camera_shift_m: float = 0.0
-    camera_pitch: float = 0.0
+    light: float = setting(1.0, "brightness of the light; 1 is normal", minimum=0, maximum=4, group=_GROUP)
+    fog: float = setting(1.0, "density of the fog; 1 is normal, 0 is none", minimum=0, maximum=20, group=_GROUP)
+    sun_elevation: float = setting(
+        42.2, "height of the sun, in degrees", unit="DEGREES", minimum=10, maximum=90, group=_GROUP
+    )
+    sun_azimuth: float = setting(
+        89.7,
+        "direction of the sun, in degrees from +z towards +x",
+        unit="DEGREES",
+        minimum=-360,
+        maximum=360,
+        group=_GROUP,
+    )
+    texture_seed: int = setting(0, "seed of the generated textures and plants", minimum=0, group=_GROUP)
+    line_visibility: float = setting(
+        1.0,
+        "visibility of the lines on the road; 0 paints them over",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        group=_GROUP,
+    )
+    road_visibility: float = setting(
+        1.0,
+        "visibility of the whole road; at 0 it is painted over, and a model that still drives does not look at it",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        group=_GROUP,
+    )
+    camera_shift_m: float = setting(
+        0.0,
+        "how far the camera is shifted to the right, in metres",
+        unit="M",
+        minimum=-3,
+        maximum=3,
+        group=_GROUP,
+    )
+    camera_pitch: float = setting(
+        0.0,
+        "how far the camera is pitched up, in degrees",
+        unit="DEGREES",
+        minimum=-20,
+        maximum=20,
+        group=_GROUP,
+    )
 
     def __post_init__(self) -> None:
-        ranges = {
-            "light": (0.0, 4.0),
-            "fog": (0.0, 20.0),
-            "sun_elevation": (10.0, 90.0),
-            "sun_azimuth": (-360.0, 360.0),
-            "line_visibility": (0.0, 1.0),
-            "road_visibility": (0.0, 1.0),
-            "camera_shift_m": (-3.0, 3.0),
-            "camera_pitch": (-20.0, 20.0),
-        }
-        for name, (least, most) in ranges.items():
-            if not least <= getattr(self, name) <= most:  # NaN is not either
-                raise ValueError(f"{name.replace('_', ' ')} {getattr(self, name):g}, expected {least:g} to {most:g}")
-        if self.texture_seed < 0:
-            raise ValueError(f"texture seed {self.texture_seed}, expected 0 or more")
+        check_settings(self)
 
     @property
     def sun(self) -> tuple[float, float, float]:

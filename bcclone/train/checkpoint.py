@@ -21,7 +21,7 @@ from bcclone.feed.open import TrainingData
 from bcclone.history import history_csv
 from bcclone.model_file import model_content
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.settings import TrainSettings, UpkeepSettings
+from bcclone.train.settings import CheckpointSettings, TrainSettings
 from bcclone.train.state import Progress
 from bcclone.train.trainer import Trainer
 
@@ -97,10 +97,10 @@ class Keeper:
     """Keeps one training, from the state of its newest checkpoint on."""
 
     def __init__(
-        self, trainer: Trainer, folder: RunFolder, upkeep: UpkeepSettings, notify: Callable[[str], None]
+        self, trainer: Trainer, folder: RunFolder, checkpointing: CheckpointSettings, notify: Callable[[str], None]
     ) -> None:
         """Put the trainer into the state of the newest checkpoint; raises UserError when none of them is whole."""
-        self._trainer, self._folder, self._upkeep, self._notify = trainer, folder, upkeep, notify
+        self._trainer, self._folder, self._checkpointing, self._notify = trainer, folder, checkpointing, notify
         self._checkpoints = Checkpoints(folder.checkpoints)
         self.progress, self._model = self._checkpoints.load(trainer, notify)
         self._step, self._elapsed = self.progress.step, self.progress.elapsed
@@ -108,7 +108,7 @@ class Keeper:
 
     def is_due(self, elapsed: float) -> bool:
         """Return True when so many steps or minutes have passed since the last checkpoint. elapsed: of the training."""
-        steps, minutes = self._upkeep.checkpoint_steps, self._upkeep.checkpoint_minutes
+        steps, minutes = self._checkpointing.checkpoint_steps, self._checkpointing.checkpoint_minutes
         by_steps = bool(steps) and self.progress.step - self._step >= steps
         return by_steps or bool(minutes) and elapsed - self._elapsed >= minutes * 60
 

@@ -16,7 +16,7 @@ from bcclone.interrupts import Interrupts
 from bcclone.progress import Progress as Bar
 from bcclone.train.checkpoint import Keeper
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.settings import TrainSettings, UpkeepSettings
+from bcclone.train.settings import CheckpointSettings, TrainSettings
 from bcclone.train.state import learning_rate, result_of, share_done, told
 from bcclone.train.tensorboard import TensorBoard
 from bcclone.train.trainer import Trainer
@@ -34,7 +34,7 @@ class Training:
     folder: RunFolder
     settings: TrainSettings
     feed: FeedSettings
-    upkeep: UpkeepSettings
+    checkpointing: CheckpointSettings
     notify: Callable[[str], None]
 
 
@@ -55,7 +55,7 @@ def train(training: Training) -> Trained:
     """
     data, settings = training.data, training.settings
     board: AbstractContextManager[TensorBoard | None] = nullcontext()
-    if training.upkeep.tensorboard:
+    if training.checkpointing.tensorboard:
         board = TensorBoard(training.folder.path / "tensorboard", training.notify)
     with (
         open_feed(data, training.feed, settings.drawn) as feed,
@@ -64,7 +64,7 @@ def train(training: Training) -> Trained:
     ):
         if not len(validation):
             training.notify("note: there are no validation samples; the best epoch is that of least loss")
-        keeper = Keeper(training.trainer, training.folder, training.upkeep, training.notify)
+        keeper = Keeper(training.trainer, training.folder, training.checkpointing, training.notify)
         with Interrupts().heard() as interrupts:
             ended = _Course(training, keeper, (feed, validation), opened, interrupts).run()
     result = result_of(keeper.progress, settings.keep) | {

@@ -1,10 +1,11 @@
-"""What a training is told; no TensorFlow in here, so that --help answers at once."""
+"""Settings of a training; loads no TensorFlow, so that --help answers at once."""
 
 import re
 from dataclasses import dataclass
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.feed.settings import DrawSettings
+from bcclone.settings import check_settings, setting
 
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
@@ -26,67 +27,164 @@ HUBER_DELTA = 0.1  # errors beyond it count linearly; the usual 1 would make it 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
+def parse_duration(text: str) -> float:
+    """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError for anything else."""
+    found = _DURATION.fullmatch(text.strip().lower())
+    if not found or not any(found.groups()):
+        raise ValueError(f"time {text!r}, expected one such as 90s, 10m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_gpus(text: str) -> int:
+    """Return the number of GPUs, 0 for all; raises ValueError for anything else."""
+    if text.strip().lower() == "all":
+        return 0
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected a number or all") from None
+
+
+_KEPT_GROUP = "checkpoints and logs"
+_LENGTH, _OPTIMIZER, _NETWORK, _SAMPLES, _DEVICE = "length", "optimizer", "network", "samples", "device"
+
+
 @dataclass(frozen=True)
 class TrainSettings(AugmentSettings):
-    """What decides the weights that a training ends with, besides the samples; how these are augmented is part of it.
+    """What decides the weights of a training besides the samples; how these are augmented is part of it."""
 
-    epochs: passes over the samples, 0 for as many as `time` allows; time: seconds after which training ends, 0 for
-    no limit; schedule: how the learning rate falls from `learning_rate` in the course of the training; warmup:
-    share of the training in which it rises to there; clip_norm: the longest gradient, longer ones are shortened to
-    it, 0 for none; weight_decay: share of each weight, biases left out, that a step takes away for a learning rate of
-    1; patience: epochs without a better validation loss before training stops, 0 for never; keep: the model of
-    which epoch, the "last" or the "best", of least validation loss; zero_share: how many of an epoch's samples may be
-    of driving straight on, 1 for all there are; network: one of NETWORKS; seq_length: frames in a row that the network
-    sees, 1 for single frames; mixed_precision: compute in 16 bits where that is safe; gpus: how many share each
-    batch, 0 for all; deterministic: the same numbers on every run of the same GPU, at some cost in speed (a CPU gives
-    them anyway); augment_on: where samples are augmented, by threads on the "cpu" or by the training step on its
-    "device"; "auto" is the device where that is a GPU.
-    """
-
-    batch_size: int = 32
-    epochs: int = 40
-    time: float = 0.0
-    learning_rate: float = 1e-3
-    schedule: str = "cosine"
-    warmup: float = 0.02
-    clip_norm: float = 1.0
-    weight_decay: float = 0.1
-    loss: str = "mse"
-    patience: int = 0
-    keep: str = "last"
-    zero_share: float = 1.0
-    network: str = "cnn"
-    seq_length: int = 1
-    mixed_precision: bool = False
-    gpus: int = 1
-    seed: int = 0
-    deterministic: bool = False
-    augment_on: str = "auto"
+    batch_size: int = setting(32, "samples in each step", minimum=1, maximum=1 << 20)
+    epochs: int = setting(
+        40,
+        "passes over the training samples",
+        minimum=1,
+        maximum=1 << 20,
+        zero="as many as --time allows",
+    )
+    time: float = setting(
+        0.0,
+        "end after this time, such as 90s, 10m or 1h30m, validation included; the schedule is fitted to it",
+        unit="TIME",
+        minimum=0,
+        maximum=1e9,
+        zero="no limit",
+        parse=parse_duration,
+    )
+    learning_rate: float = setting(
+        1e-3,
+        "highest learning rate of the AdamW optimizer",
+        minimum=0,
+        maximum=1,
+        above_minimum=True,
+        below_maximum=True,
+    )
+    schedule: str = setting(
+        "cosine",
+        "how the learning rate falls to a hundredth of its highest value; constant: not at all",
+        choices=SCHEDULES,
+        group=_OPTIMIZER,
+    )
+    warmup: float = setting(
+        0.02,
+        "fraction of the training in which the learning rate rises to its highest value",
+        unit="FRACTION",
+        minimum=0,
+        maximum=0.5,
+        group=_OPTIMIZER,
+    )
+    clip_norm: float = setting(
+        1.0,
+        "largest norm of the gradient; longer gradients are shortened to it",
+        minimum=0,
+        maximum=1e6,
+        zero="no clipping",
+        group=_OPTIMIZER,
+    )
+    weight_decay: float = setting(
+        0.1,
+        "fraction of each weight, biases excepted, that a step subtracts, times the learning rate",
+        minimum=0,
+        maximum=1,
+        group=_OPTIMIZER,
+    )
+    loss: str = setting(
+        "mse",
+        "loss: mean squared error, mean absolute error, or Huber's, which is linear beyond 0.1",
+        choices=LOSSES,
+        group=_OPTIMIZER,
+    )
+    patience: int = setting(
+        0,
+        "stop after this many epochs without a better validation loss",
+        minimum=0,
+        maximum=1 << 20,
+        zero="never",
+        group=_LENGTH,
+    )
+    keep: str = setting(
+        "last",
+        "which epoch's model to keep: the last, or the best, with the smallest validation loss",
+        choices=KEPT,
+        group=_LENGTH,
+    )
+    zero_share: float = setting(
+        1.0,
+        "largest fraction of an epoch's samples with zero steering, drawn anew for each epoch; 1 keeps all",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        above_minimum=True,
+        group=_SAMPLES,
+    )
+    network: str = setting("cnn", "which network to train", unit="NAME", choices=tuple(NETWORKS), group=_NETWORK)
+    seq_length: int = setting(
+        1,
+        "consecutive frames of a camera that the network sees at a time: stacked as channels, or one after the other "
+        "by gru and lstm",
+        minimum=1,
+        maximum=20,
+        shown="that of the store, else 1, or 5 for gru and lstm",
+        group=_NETWORK,
+    )
+    mixed_precision: bool = setting(
+        False,
+        "compute in 16 bits where that is safe; faster on GPUs with tensor cores, slower on CPUs",
+        negatable=True,
+        group=_DEVICE,
+    )
+    gpus: int = setting(
+        1,
+        "number of GPUs that divide each batch among them, or all",
+        minimum=1,
+        maximum=64,
+        zero="all",
+        parse=parse_gpus,
+        group=_DEVICE,
+    )
+    seed: int = setting(
+        0,
+        "seed of the initial weights, the order of the samples, augmentation and dropout",
+        minimum=0,
+        maximum=2**32 - 1,
+        group=_SAMPLES,
+    )
+    deterministic: bool = setting(
+        False,
+        "get exactly the same weights on every run on a GPU, at some cost in speed; a CPU always does",
+        negatable=True,
+        group=_DEVICE,
+    )
+    augment_on: str = setting(
+        "auto",
+        "where samples are augmented: on the cpu by --workers threads while the network trains, or on the device that "
+        "trains, as the first part of a step; auto: the device if it is a GPU",
+        choices=AUGMENTED_ON,
+        group="augmentation",
+    )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_choice("schedule", self.schedule, SCHEDULES)
-        _check_choice("loss", self.loss, LOSSES)
-        _check_choice("keep", self.keep, KEPT)
-        _check_choice("augment_on", self.augment_on, AUGMENTED_ON)
-        _check_choice("network", self.network, tuple(NETWORKS))
-        for name, least, most, expected in (
-            ("batch_size", 1, 1 << 20, "1 or more"),
-            ("epochs", 0, 1 << 20, "1 or more, or 0 for as many as --time allows"),
-            ("time", 0, 1e9, "a time such as 10m, or 0 for no limit"),
-            ("warmup", 0, 0.5, "0 to 0.5"),
-            ("clip_norm", 0, 1e6, "more than 0, or 0 for none"),
-            ("weight_decay", 0, 1, "0 (none) to 1"),
-            ("patience", 0, 1 << 20, "0 (never stop early) or more"),
-            ("seq_length", 1, 20, "1 (single frames) to 20"),
-            ("gpus", 0, 64, "1 or more, or 0 for all"),
-            ("seed", 0, 2**32 - 1, "0 to 4294967295"),
-        ):
-            _check_range(name, getattr(self, name), least, most, expected)
-        if not 0 < self.learning_rate < 1:
-            raise ValueError(f"learning rate {self.learning_rate:g}, expected more than 0 and less than 1")
-        if not 0 < self.zero_share <= 1:
-            raise ValueError(f"zero share {self.zero_share:g}, expected more than 0, up to 1")
+        check_settings(self)
         if not self.epochs and not self.time:
             raise ValueError("epochs 0 means as many as the time allows, but no time is given; give --time")
 
@@ -103,40 +201,39 @@ def default_seq_length(network: str, stored: int = 1) -> int:
 
 
 @dataclass(frozen=True)
-class UpkeepSettings:
-    """What is kept of a training while it runs, and what it may take; the weights do not depend on it.
+class CheckpointSettings:
+    """What a training keeps while it runs, and the memory it may use; the weights do not depend on it."""
 
-    checkpoint_minutes, checkpoint_steps: how often its state is written, besides after each epoch, 0 for not by that
-    measure; gpu_memory: MB that it may take of each GPU, 0 for as much as it comes to need; tensorboard: write its
-    figures for TensorBoard, too; plots: draw pictures at the end.
-    """
-
-    checkpoint_minutes: float = 1.0
-    checkpoint_steps: int = 0
-    gpu_memory: int = 0
-    tensorboard: bool = False
-    plots: bool = True
+    checkpoint_minutes: float = setting(
+        1.0,
+        "minutes between checkpoints; one is also written after each epoch",
+        unit="MINUTES",
+        minimum=0,
+        maximum=1e6,
+        zero="no checkpoints by time",
+        group=_KEPT_GROUP,
+    )
+    checkpoint_steps: int = setting(
+        0,
+        "steps between checkpoints",
+        minimum=1,
+        maximum=1 << 40,
+        zero="no checkpoints by steps",
+        group=_KEPT_GROUP,
+    )
+    gpu_memory: int = setting(
+        0,
+        "limit of the memory used on each GPU, in MB",
+        unit="MB",
+        minimum=1,
+        maximum=1 << 30,
+        zero="as much as needed",
+        group=_DEVICE,
+    )
+    tensorboard: bool = setting(
+        False, "also log the training for TensorBoard in the run folder", negatable=True, group=_KEPT_GROUP
+    )
+    plots: bool = setting(True, "draw pictures of the model at the end", group=_KEPT_GROUP)
 
     def __post_init__(self) -> None:
-        _check_range("checkpoint_minutes", self.checkpoint_minutes, 0, 1e6, "more than 0, or 0 for not by the clock")
-        _check_range("checkpoint_steps", self.checkpoint_steps, 0, 1 << 40, "1 or more, or 0 for not by steps")
-        _check_range("gpu_memory", self.gpu_memory, 0, 1 << 30, "MB, or 0 for as much as needed")
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError for anything else."""
-    found = _DURATION.fullmatch(text.strip().lower())
-    if not found or not any(found.groups()):
-        raise ValueError(f"time {text!r}, expected one such as 90s, 10m or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return hours * 3600 + minutes * 60 + seconds
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} {value!r}, expected one of {', '.join(choices)}")
-
-
-def _check_range(name: str, value: float, least: float, most: float, expected: str) -> None:
-    if not least <= value <= most:  # NaN is in no range
-        raise ValueError(f"{name.replace('_', ' ')} {str(value)[:60]}, expected {expected}")
+        check_settings(self)

@@ -63,7 +63,7 @@ def ids(action):
 def test_an_option_of_the_training_reaches_its_setting(action):
     for words, value in words_for(action):
         wanted = Wanted.of(declared(add_training_options).parse_args(words))
-        settings = (wanted.new(), wanted.upkeep, wanted.feed("hdf5"))
+        settings = (wanted.new(), wanted.checkpointing, wanted.feed("hdf5"))
         found = [getattr(part, action.dest) for part in settings if hasattr(part, action.dest)]
         assert found == [value]
 

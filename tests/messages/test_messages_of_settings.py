@@ -13,7 +13,7 @@ from bcclone.protocol import Control
 from bcclone.replay.rollout import Ride
 from bcclone.samples import SampleSettings
 from bcclone.simulator.expert import ExpertSettings
-from bcclone.train.settings import TrainSettings, UpkeepSettings, parse_duration
+from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
 from bcclone.video import ClipSettings
 from tests.messages.told import Message, run_command, tabled
 
@@ -81,7 +81,7 @@ MESSAGES = [
          loss="much"),
     born("train/settings.py", "… …, expected …", TrainSettings, ("seq length 21, expected 1 (single frames) to 20",),
          seq_length=21),
-    born("train/settings.py", "… …, expected …", UpkeepSettings, ("gpu memory -1, expected MB, or 0",), gpu_memory=-1),
+    born("train/settings.py", "… …, expected …", CheckpointSettings, ("gpu memory -1, expected MB, or 0",), gpu_memory=-1),
     drive("port …, expected 0 to 65535", "--port", 70000, tells=("port 70000",)),
     drive("… … mph, expected 0 to …", "--min-speed", 99, tells=("min speed 99 mph, expected 0 to 60",)),
     drive("max latency … ms, expected 0 or more", "--max-latency-ms", -1, tells=("-1 ms",)),

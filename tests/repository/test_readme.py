@@ -26,7 +26,7 @@ from bcclone.simulator.expert import ExpertSettings
 from bcclone.simulator.world import WorldSettings
 from bcclone.store import Store
 from bcclone.suite import ROWS
-from bcclone.train.settings import TrainSettings, UpkeepSettings
+from bcclone.train.settings import CheckpointSettings, TrainSettings
 from tests.conftest import ROOT
 from tests.repository.shown import PAGES, shown_on
 
@@ -143,7 +143,7 @@ DEFAULTS = {
         if not isinstance(value, bool)
     },
     **{
-        f"model --{name}": getattr(UpkeepSettings(), name.replace("-", "_"))
+        f"model --{name}": getattr(CheckpointSettings(), name.replace("-", "_"))
         for name in ("gpu-memory", "checkpoint-minutes", "checkpoint-steps")
     },
     **defaults_of("evaluate", Conditions(), without=""),

@@ -12,7 +12,7 @@ from bcclone.commands.train_settings import Wanted, resolved
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.train.run_folder import Plan, RunFolder, Task
-from bcclone.train.settings import TrainSettings, UpkeepSettings, parse_duration
+from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
 from bcclone.train.state import learning_rate, share_done
 
 
@@ -34,19 +34,19 @@ def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_pat
     assert not settings.deterministic
     assert asked.feed("hdf5").feed == "memory"
     assert wanted().feed("hdf5").feed == "hdf5"
-    assert asked.upkeep == UpkeepSettings(checkpoint_minutes=2)
+    assert asked.checkpointing == CheckpointSettings(checkpoint_minutes=2)
 
 
 def test_what_a_run_writes_is_a_settings_file_that_gives_the_same(tmp_path):
     settings = TrainSettings(epochs=4, time=90.0, loss="huber", clip_norm=0.5)
-    feed, upkeep = FeedSettings("workers", workers=3), UpkeepSettings(tensorboard=True)
+    feed, checkpointing = FeedSettings("workers", workers=3), CheckpointSettings(tensorboard=True)
     folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(settings, feed))
-    folder.write_settings(resolved(settings, feed, upkeep))
+    folder.write_settings(resolved(settings, feed, checkpointing))
     folder.publish(tmp_path / "model.h5", b"model")
     asked = wanted("--settings", tmp_path / "model.settings.toml")
     assert asked.new() == settings
     assert asked.feed("files") == feed
-    assert asked.upkeep == upkeep
+    assert asked.checkpointing == checkpointing
 
 
 @pytest.mark.parametrize(

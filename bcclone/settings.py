@@ -1,0 +1,93 @@
+"""Declare a setting once, in its dataclass field: default, help, unit and range; options, checks and docs follow.
+
+A settings dataclass is frozen, its fields are made by setting(), and its __post_init__ calls check_settings(). The
+command line makes an option of each field (bcclone.commands.options.add_settings), the settings file of a training
+takes the same names, and docs/reference/cli.md is written from the parsers.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+_KEY = "setting"
+_UNBOUNDED = 100_000  # a maximum from here on only keeps numbers sane, and is not worth a word
+_LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of one setting besides its name, type and default.
+
+    help: what it sets, a phrase that stands alone; unit: "M", "SECONDS", "MPH": names the value in --help;
+    minimum, maximum: the range, which a maximum needs a minimum for; above_minimum, below_maximum: whether the ends
+    themselves are outside of it; zero: what 0 means, where that is more than a number, such as "no limit"; choices: the
+    texts it may be; option: the option's name, where it is not the field's; shown: the default as --help shows it;
+    parse: text of the command line -> value, raises ValueError; group: heading under which --help lists it; hidden:
+    without an option; negatable: also offers --no-NAME, for a value that a settings file can set.
+    """
+
+    help: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    above_minimum: bool = False
+    below_maximum: bool = False
+    zero: str = ""
+    choices: tuple[str, ...] = ()
+    option: str = ""
+    shown: str = ""
+    parse: Callable[[str], Any] | None = None
+    group: str = ""
+    hidden: bool = False
+    negatable: bool = False
+
+    @property
+    def expected(self) -> str:
+        """Return what a value should be, in words; "" where anything may be."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        low, high = self.minimum, self.maximum
+        if low is None:
+            return ""
+        if high is None or high >= _UNBOUNDED:
+            words = f"more than {low:g}" if self.above_minimum else f"{low:g} or more"
+        elif self.above_minimum or self.below_maximum:
+            words = f"{'more than ' if self.above_minimum else 'from '}{low:g}"
+            words += f" and less than {high:g}" if self.below_maximum else f", up to {high:g}"
+        else:
+            words = f"{low:g} to {high:g}"
+        return f"{words}, or 0 for {self.zero}" if self.zero else words
+
+    def allows(self, value: Any) -> bool:
+        """Return whether a value is one of the choices or in the range; NaN is in none."""
+        if self.choices:
+            return value in self.choices
+        if self.minimum is None:
+            return True
+        if self.zero and value == 0:
+            return True
+        low, high = self.minimum, self.maximum
+        over = value > low if self.above_minimum else value >= low
+        return over and (high is None or (value < high if self.below_maximum else value <= high))
+
+
+def setting(default: Any, help: str, **values: Any) -> Any:
+    """Return a dataclass field with a default and what Setting says of it. values: the other fields of Setting."""
+    return field(default=default, metadata={_KEY: Setting(help, **values)})
+
+
+def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
+    """Yield each field of a settings dataclass that setting() made, with its Setting."""
+    for each in fields(kind):
+        if _KEY in each.metadata:
+            yield each, each.metadata[_KEY]
+
+
+def check_settings(settings: Any) -> None:
+    """Raise ValueError for the first value that is not what its setting expects."""
+    for each, declared in settings_of(settings):
+        value = getattr(settings, each.name)
+        if not declared.allows(value):
+            shown = f"{value:g}" if isinstance(value, float) else str(value)[:_LONGEST_VALUE]
+            unit = f" {declared.unit.lower()}" if declared.unit in ("MPH", "MS", "M") else ""
+            raise ValueError(f"{each.name.replace('_', ' ')} {shown}{unit}, expected {declared.expected}")
