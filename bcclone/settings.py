@@ -21,9 +21,10 @@ class Setting:
     help: what it sets, a phrase that stands alone; unit: "M", "SECONDS", "MPH": names the value in --help;
     minimum, maximum: the range, which a maximum needs a minimum for; above_minimum, below_maximum: whether the ends
     themselves are outside of it; zero: what 0 means, where that is more than a number, such as "no limit"; choices: the
-    texts it may be; option: the option's name, where it is not the field's; shown: the default as --help shows it;
-    parse: text of the command line -> value, raises ValueError; group: heading under which --help lists it; hidden:
-    without an option; negatable: also offers --no-NAME, for a value that a settings file can set.
+    texts it may be; option: the option's name, where it is not the field's; short: another name of it, such as "-o";
+    shown: the default as --help shows it; parse: text of the command line -> value, raises ValueError; group: heading
+    under which --help lists it; hidden: without an option; negatable: also offers --no-NAME, for a value
+    that a settings file can set.
     """
 
     help: str
@@ -35,6 +36,7 @@ class Setting:
     zero: str = ""
     choices: tuple[str, ...] = ()
     option: str = ""
+    short: str = ""
     shown: str = ""
     parse: Callable[[str], Any] | None = None
     group: str = ""

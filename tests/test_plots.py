@@ -331,9 +331,9 @@ def test_the_diagram_names_every_layer_with_its_weights(model_file):
 
 
 def test_all_pictures_are_drawn_each_small_and_wide_enough(subject, tmp_path):
-    from bcclone.plots.draw_all import PICTURES, draw_all
+    from bcclone.plots.draw_all import PICTURES, draw_pictures
 
-    pictures = draw_all(subject, tmp_path)
+    pictures = draw_pictures(subject, tmp_path)
     assert [picture.name for picture in pictures] == list(PICTURES)
     left_out = {picture.name: picture.reason for picture in pictures if not picture.path}
     assert left_out == {"recovery-frames": "there is no recovery from 1 m and more beside the middle"}
@@ -345,9 +345,9 @@ def test_all_pictures_are_drawn_each_small_and_wide_enough(subject, tmp_path):
 
 
 def test_without_samples_and_history_only_the_network_is_drawn_and_every_reason_is_told(subject, tmp_path):
-    from bcclone.plots.draw_all import draw_all
+    from bcclone.plots.draw_all import draw_pictures
 
-    pictures = draw_all(replace(subject, data=None, history=()), tmp_path)
+    pictures = draw_pictures(replace(subject, data=None, history=()), tmp_path)
     assert [picture.name for picture in pictures if picture.path] == ["network"]
     assert all(picture.reason for picture in pictures if not picture.path)
 
@@ -356,7 +356,7 @@ def test_without_samples_and_history_only_the_network_is_drawn_and_every_reason_
 def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(subject, store, tmp_path, network):
     from bcclone.feed.open import open_validation_feed
     from bcclone.network import build_network
-    from bcclone.plots.draw_all import draw_all
+    from bcclone.plots.draw_all import draw_pictures
     from bcclone.plots.predictions import predictions
 
     model = build_network(seq_length=3, network=network)
@@ -367,7 +367,9 @@ def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(su
     fed = windows.file.model(batch.images, training=False).numpy()[:, 0]
     assert 0 < len(figures.network) < len(fed)
     assert all(np.abs(fed - steering).min() < 1e-5 for steering in figures.network)
-    pictures = {picture.name: picture for picture in draw_all(windows, tmp_path) if picture.name != "recovery-frames"}
+    pictures = {
+        picture.name: picture for picture in draw_pictures(windows, tmp_path) if picture.name != "recovery-frames"
+    }
     assert all(picture.path for picture in pictures.values()), pictures
 
 
@@ -439,11 +441,11 @@ def test_the_samples_of_a_network_of_windows_are_frames_in_a_row_from_left_to_ri
 )
 def test_networks_of_others_are_drawn_with_the_frames_that_they_take(name, preset, store, tmp_path):
     from bcclone.model_file import load_model_file
-    from bcclone.plots.draw_all import draw_all
+    from bcclone.plots.draw_all import draw_pictures
     from bcclone.plots.subject import Subject
 
     file = load_model_file(shared("legacy_models") / name, preset)
-    drawn = draw_all(Subject(file, store), tmp_path, only=("crop", "network", "activations"))
+    drawn = draw_pictures(Subject(file, store), tmp_path, only=("crop", "network", "activations"))
     assert all(picture.path for picture in drawn), drawn
 
 

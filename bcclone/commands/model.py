@@ -182,12 +182,12 @@ def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings, hist
     """Draw the pictures of the run's model; whatever prevents it, the training is done."""
     try:
         from bcclone.model_file import load_model_file
-        from bcclone.plots.draw_all import draw_all
+        from bcclone.plots.draw_all import draw_pictures
         from bcclone.plots.subject import Subject
 
         folder.plots.mkdir(exist_ok=True)
         file = load_model_file(folder.model)
-        draw_all(Subject(file, data, history, settings.seed, settings.zero_share, settings), folder.plots)
+        draw_pictures(Subject(file, data, history, settings.seed, settings.zero_share, settings), folder.plots)
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         say(f"note: not all pictures could be drawn: {reason}; try: bcclone plots {folder.model} {data.path}")

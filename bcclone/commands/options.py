@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args
 
 from bcclone.errors import UserError
 from bcclone.settings import Setting, settings_of
@@ -90,11 +91,11 @@ def add_settings(
             group.add_argument(name, dest=each.name, action=action, default=None, help=text)
         else:
             group.add_argument(
-                name,
+                *filter(None, (declared.short, name)),
                 dest=each.name,
                 type=_parser_of(each, declared),
                 choices=declared.choices or None,
-                metavar=declared.unit or (None if declared.choices else _TYPES.get(each.type, "TEXT")),
+                metavar=declared.unit or (None if declared.choices else _TYPES.get(_type_of(each), "TEXT")),
                 help=_help(each, declared),
             )
 
@@ -126,10 +127,17 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value) or "none"
 
 
+def _type_of(each: Any) -> Any:
+    """Return the type of a field's values; of `Path | None` it is Path."""
+    kinds = [kind for kind in get_args(each.type) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 else each.type
+
+
 def _parser_of(each: Any, declared: Setting) -> Callable[[str], Any]:
     """Return what argparse turns the option's text into a value with."""
     if declared.parse is None:
-        return each.type if each.type in _TYPES else str
+        kind = _type_of(each)
+        return kind if kind in _TYPES else str
 
     def parse(text: str) -> Any:
         try:

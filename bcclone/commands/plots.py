@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     load_tensorflow()
     from bcclone.history import read_history
     from bcclone.model_file import load_model_file
-    from bcclone.plots.draw_all import draw_all
+    from bcclone.plots.draw_all import draw_pictures
     from bcclone.plots.subject import Subject
 
     file = load_model_file(arguments.model, arguments.preprocess)
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         make_folder(folder, "another --output")
         share = _zero_share(file) if arguments.zero_share is None else arguments.zero_share
         subject = Subject(file, data, history, arguments.seed, share, _augment(file))
-        pictures = draw_all(subject, folder, arguments.only)
+        pictures = draw_pictures(subject, folder, arguments.only)
     _show(pictures, folder, arguments.json)
     return 0
 

@@ -173,13 +173,13 @@ def _write(folder: Path, results: "dict[str, ReplayResult]", figures: dict[str, 
     import numpy as np
 
     from bcclone.atomic import write_text
-    from bcclone.plots.drives import plot_strayed
+    from bcclone.plots.drives import plot_deviations
 
     first = next(iter(results.values()))
     drivers = {**results, _CONTROLS["zero"]: first.controls["zero"]}
     rides = {name: result.ride for name, result in drivers.items()}
     title = f"{log.parent.name}: from the human's path, a person takes over at {first.limit_m:g} m"
-    plot_strayed(title, np.cumsum(first.human.seconds), rides, first.limit_m, folder / "strayed.png")
+    plot_deviations(title, np.cumsum(first.human.seconds), rides, first.limit_m, folder / "strayed.png")
     write_text(folder / "figures.json", json.dumps(figures, indent=2) + "\n")
     for name in ("strayed.png", "figures.json"):
         say(f"wrote {folder / name}")

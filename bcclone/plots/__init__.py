@@ -3,6 +3,6 @@
 `whole` draws all that a trained model and its samples give; the others can be called one by one.
 """
 
-from bcclone.plots.drives import Scored, plot_drive, plot_drives, plot_looks, plot_scores, plot_views
+from bcclone.plots.drives import DriveScore, plot_appearances, plot_drive, plot_drives, plot_scores, plot_views
 
-__all__ = ["Scored", "plot_drive", "plot_drives", "plot_looks", "plot_scores", "plot_views"]
+__all__ = ["DriveScore", "plot_drive", "plot_drives", "plot_appearances", "plot_scores", "plot_views"]

@@ -25,7 +25,7 @@ class Picture:
     reason: str = ""
 
 
-def draw_all(subject: Subject, folder: Path, only: Collection[str] = ()) -> list[Picture]:
+def draw_pictures(subject: Subject, folder: Path, only: Collection[str] = ()) -> list[Picture]:
     """Draw every picture, or only those named, into a folder that is there; return what came of each.
 
     One that this model or these samples do not give is left out, with the reason; pictures of the same names are

@@ -1,4 +1,4 @@
-"""Driven line, frames on the way -> pictures."""
+"""DrivenPoint line, frames on the way -> pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _ROW_INCHES, _BAND = 0.3, 0.6  # of a row; of it the share in which the models' 
 
 
 @dataclass(frozen=True)
-class Scored:
+class DriveScore:
     """A drive: autonomy in percent, mean and greatest distance from the centre line in metres."""
 
     autonomy_percent: float
@@ -32,7 +32,7 @@ class Scored:
     greatest_m: float
 
 
-def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[Scored]], path: Path) -> None:
+def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]], path: Path) -> None:
     """Draw each model's autonomy and distance from the centre line, row by row, into a PNG.
 
     rows: names of the drives; models: as many scores each.
@@ -59,7 +59,7 @@ def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[Scored]], pat
     save(figure, path)
 
 
-def plot_looks(looks: Sequence[tuple[str, Image]], path: Path) -> None:
+def plot_appearances(looks: Sequence[tuple[str, Image]], path: Path) -> None:
     """Put frames, RGB uint8 (160, 320, 3), with their titles into a PNG, four in a row."""
     across = min(len(looks), _LOOKS_ACROSS)
     down = -(-len(looks) // across)
@@ -77,7 +77,7 @@ def plot_looks(looks: Sequence[tuple[str, Image]], path: Path) -> None:
 Array = npt.NDArray[np.float64]
 
 
-class Strayed(Protocol):
+class Deviation(Protocol):
     """A ride: metres to the right of the human's path at the end of each row, and the rows after which a person took
     over."""
 
@@ -87,7 +87,7 @@ class Strayed(Protocol):
     def interventions(self) -> Sequence[int]: ...
 
 
-def plot_strayed(title: str, seconds: Array, rides: Mapping[str, Strayed], limit_m: float, path: Path) -> None:
+def plot_deviations(title: str, seconds: Array, rides: Mapping[str, Deviation], limit_m: float, path: Path) -> None:
     """Draw how far each driver strayed over the time driven, one above the other, as a PNG; seconds: (rows,)."""
     figure = new_figure(9, 0.8 + 1.5 * len(rides), title)
     panels = figure.subplots(len(rides), 1, sharex=True, squeeze=False)[:, 0]
@@ -112,7 +112,7 @@ _WORST_M = 2.0  # from the centre line: where the colour scale ends
 _OFF_CENTRE = "distance from the centre line, m"
 
 
-class Spot(Protocol):
+class MapPoint(Protocol):
     """A place on the map, metres."""
 
     @property
@@ -121,24 +121,24 @@ class Spot(Protocol):
     def z(self) -> float: ...
 
 
-class Driven(Spot, Protocol):
+class DrivenPoint(MapPoint, Protocol):
     """A point of a driven line, and how far it is to the right of the centre line."""
 
     @property
     def cross_track_m(self) -> float: ...
 
 
-class Drive(Protocol):
+class DrivenLine(Protocol):
     """A driven line, and where a person would have had to take over."""
 
     @property
-    def trace(self) -> Sequence[Driven]: ...
+    def trace(self) -> Sequence[DrivenPoint]: ...
     @property
-    def interventions(self) -> Sequence[Spot]: ...
+    def interventions(self) -> Sequence[MapPoint]: ...
 
 
 def plot_drive(
-    title: str, edges: tuple[Array, Array], trace: Sequence[Driven], interventions: Sequence[Spot], path: Path
+    title: str, edges: tuple[Array, Array], trace: Sequence[DrivenPoint], interventions: Sequence[MapPoint], path: Path
 ) -> None:
     """Draw a driven line on the track's map, coloured by its distance from the centre line, into a PNG.
 
@@ -153,7 +153,7 @@ def plot_drive(
     save(figure, path)
 
 
-def plot_drives(title: str, edges: tuple[Array, Array], drives: Mapping[str, Drive], path: Path) -> None:
+def plot_drives(title: str, edges: tuple[Array, Array], drives: Mapping[str, DrivenLine], path: Path) -> None:
     """Draw several drives of one track, each on a map of its own, into a PNG; drives: by their titles.
 
     edges: as for plot_drive(), (points, 2) each.
@@ -175,7 +175,7 @@ def plot_drives(title: str, edges: tuple[Array, Array], drives: Mapping[str, Dri
 
 
 def _draw_line(
-    axes: Axes, edges: tuple[Array, Array], trace: Sequence[Driven], interventions: Sequence[Spot]
+    axes: Axes, edges: tuple[Array, Array], trace: Sequence[DrivenPoint], interventions: Sequence[MapPoint]
 ) -> LineCollection:
     """Draw the road and on it the driven line, which is returned."""
     left, right = (np.vstack([edge, edge[:1]]) for edge in edges)

@@ -8,7 +8,7 @@ from typing import Any
 
 from bcclone.atomic import write_text
 from bcclone.images import Image
-from bcclone.plots import Scored, plot_drives, plot_looks, plot_scores
+from bcclone.plots import DriveScore, plot_appearances, plot_drives, plot_scores
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -87,7 +87,7 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     paths = [folder / name for name in ("table.txt", "figures.json", "looks.png", "models.png")]
     write_text(paths[0], "\n".join(table_lines(result)) + "\n")
     write_text(paths[1], json.dumps(result.figures(), indent=2) + "\n")
-    plot_looks(looks_of(result.rows), paths[2])
+    plot_appearances(looks_of(result.rows), paths[2])
     scores = {model: _scores(result, model) for model in result.models}
     plot_scores([*result.drives, *result.replays], scores, paths[3])
     for row in result.rows:
@@ -127,12 +127,12 @@ def _frame(row: Row) -> Image:
     return Renderer(settings.track, settings.conditions).frame(car)
 
 
-def _scores(result: SuiteResult, model: str) -> list[Scored]:
+def _scores(result: SuiteResult, model: str) -> list[DriveScore]:
     drives = [result.drives[row.name][model].figures for row in result.rows]
     replays = [result.replays[one.name][model].figures for one in result.recordings]
     names = ("autonomy_percent", "mean_abs_cross_track_m", "max_abs_cross_track_m")
-    scores = [Scored(*(figures[name] for name in names)) for figures in drives]
-    return scores + [Scored(its["autonomy_percent"], *[its["rms_cross_track_m"]] * 2) for its in replays]
+    scores = [DriveScore(*(figures[name] for name in names)) for figures in drives]
+    return scores + [DriveScore(its["autonomy_percent"], *[its["rms_cross_track_m"]] * 2) for its in replays]
 
 
 def _in_words(drive: Drive) -> str:
