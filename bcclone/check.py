@@ -11,7 +11,7 @@ import pandas as pd
 
 from bcclone.decode import read_frame
 from bcclone.images import BadImage
-from bcclone.progress import Progress
+from bcclone.progress import ProgressBar
 from bcclone.recording import CAMERAS, ForeignLog, ImageIndex, Log, find_logs, read_log
 
 _HISTOGRAM_EDGES = np.array([-1.01, -0.75, -0.5, -0.25, -0.1, -1e-9, 1e-9, 0.1, 0.25, 0.5, 0.75, 1.01])
@@ -124,7 +124,7 @@ def _check_images(log: Log) -> ImageFaults | None:
     if not any(index.find(name) for name in named):
         return None
     seen = _Seen()
-    with Progress(f"checking {log.path.name}", len(log.rows), "rows") as progress:
+    with ProgressBar(f"checking {log.path.name}", len(log.rows), "rows") as progress:
         for row in log.rows[["line", *CAMERAS]].to_dict("records"):
             _check_row(seen, index, row)
             progress.advance(1)

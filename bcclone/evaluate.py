@@ -20,7 +20,7 @@ from bcclone.drive.driver import Driver, Steers
 from bcclone.drive.process import served
 from bcclone.errors import UserError
 from bcclone.plots import plot_drive, plot_views
-from bcclone.progress import Progress
+from bcclone.progress import ProgressBar
 from bcclone.protocol import Telemetry
 from bcclone.simulator.car import TOP_SPEED_MPH
 from bcclone.simulator.conditions import Conditions
@@ -111,7 +111,7 @@ def _driving(settings: EvaluateSettings) -> Iterator[SimulatedWorld]:
     """Yield the world, and show how far its car has come."""
     track = load_track(settings.track, settings.reverse)
     renderer = Renderer(settings.track, settings.conditions)
-    with Progress("driving", round(settings.world.laps * track.length_m), "m") as progress:
+    with ProgressBar("driving", round(settings.world.laps * track.length_m), "m") as progress:
         yield SimulatedWorld(renderer, track, settings.world, progress.advance)
 
 

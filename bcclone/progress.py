@@ -10,7 +10,7 @@ from tqdm import tqdm
 _SECONDS_BETWEEN_LINES = 5.0
 
 
-class Progress:
+class ProgressBar:
     """Counts to `total` and shows count, rate and time left, with further figures behind them.
 
     The rate and the time left are measured from the first advance on: what is made ready before that says nothing of

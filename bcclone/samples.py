@@ -26,12 +26,12 @@ SAMPLE = np.dtype(
         ("episode", np.uint32),
         ("steering", np.float32),  # with the camera's correction and the flip in it
         ("camera", np.uint8),  # 0 center, 1 left, 2 right
-        ("lag", np.uint8),  # how many rows before its steering the frame was taken
+        ("frame_offset", np.uint8),  # how many rows before its steering the frame was taken
         ("flipped", np.bool_),
         ("validation", np.bool_),
     ]
 )
-MAX_PREVIOUS = 100
+MAX_FRAME_OFFSETS = 100
 MAX_SEQ_LENGTH = 20
 _LONGEST_BLOCK_SECONDS = 1e6
 _ROWS_PER_PART = 10_000
@@ -44,9 +44,9 @@ class SampleSettings:
 
     correction: steering added for the left camera and subtracted for the right, or "auto": what brings the car back
     to its line by aiming lookahead_seconds ahead on it; smooth_seconds: standard deviation of what the steering is
-    smoothed by; lead_seconds: how much later the steering is that a frame calls for; previous: how many earlier
-    frames are paired with each steering; seq_length: how many consecutive frames a network is to be shown at a time,
-    which model.py takes as its default; split: "blocks" of block_seconds of driving, or "random" rows;
+    smoothed by; lead_seconds: how much later the steering is that a frame calls for; frame_offsets: how many
+    earlier frames are paired with each steering; seq_length: how many consecutive frames a network is to be shown at
+    a time, which model.py takes as its default; split: "blocks" of block_seconds of driving, or "random" rows;
     validation: share of the samples that training never sees.
     """
 
@@ -55,7 +55,7 @@ class SampleSettings:
     lookahead_seconds: float = 0.85
     smooth_seconds: float = 0.2
     lead_seconds: float = 0.0
-    previous: int = 0
+    frame_offsets: int = 0
     seq_length: int = 1
     flip: bool = True
     split: str = "blocks"
@@ -72,7 +72,7 @@ class SampleSettings:
             ("lookahead_seconds", 0.2, 5),
             ("smooth_seconds", 0, 2),
             ("lead_seconds", -1, 2),
-            ("previous", 0, MAX_PREVIOUS),
+            ("frame_offsets", 0, MAX_FRAME_OFFSETS),
             ("seq_length", 1, MAX_SEQ_LENGTH),
         ):
             if not least <= getattr(self, name) <= most:  # NaN is not either
@@ -94,7 +94,7 @@ class SampleSettings:
         rows are on one side; of a share q of single rows, q^2 of such pairs remain for validation and (1 - q)^2 for
         training. So q solves (q + k q^2) / (1 + k q^2 + k (1 - q)^2) = validation, with k earlier frames.
         """
-        wanted, pairs = self.validation, self.previous
+        wanted, pairs = self.validation, self.frame_offsets
         if self.split == "blocks" or not pairs or not wanted:
             return wanted
         square, linear = pairs * (1 - 2 * wanted), 1 + 2 * wanted * pairs
@@ -108,9 +108,14 @@ class SampleSettings:
 
     @classmethod
     def stored(cls, stored: Mapping[str, Any]) -> Self:
-        """Read the settings that a store was made with; older ones know no smoothing and no lead."""
-        older = {"smooth_seconds": 0.0, "lead_seconds": 0.0}
-        return cls(**(older | dict(stored) | {"cameras": tuple(stored["cameras"])}))
+        """Read the settings that a store was made with, of this version or an older one."""
+        return cls(**(current_names(stored) | {"cameras": tuple(stored["cameras"])}))
+
+
+def current_names(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored sample settings under the names of today, with those that older stores lack."""
+    renamed = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
+    return {"smooth_seconds": 0.0, "lead_seconds": 0.0} | renamed
 
 
 def assign_validation(
@@ -176,7 +181,7 @@ def sample_parts(rows: pd.DataFrame, settings: SampleSettings) -> Iterator[Sampl
     """
     rows = rows.assign(label=steering_labels(rows, settings.smooth_seconds, settings.lead_seconds))
     for start in range(0, len(rows), _ROWS_PER_PART):
-        first = max(start - settings.previous, 0)  # whose frames are the earlier ones of these rows
+        first = max(start - settings.frame_offsets, 0)  # whose frames are the earlier ones of these rows
         part = _expand(rows.iloc[first : start + _ROWS_PER_PART], settings)
         part["row"] += first
         yield part[part["row"] >= start]
@@ -186,7 +191,7 @@ def torn_samples(rows: pd.DataFrame, settings: SampleSettings) -> int:
     """Count the samples left out because the split puts an earlier frame and its later steering on different sides."""
     episode, validation = rows["episode"].to_numpy(), rows["validation"].to_numpy(np.bool_)
     torn = 0
-    for lag in range(1, min(settings.previous, len(rows) - 1) + 1):
+    for lag in range(1, min(settings.frame_offsets, len(rows) - 1) + 1):
         apart = (episode[lag:] == episode[:-lag]) & (validation[lag:] != validation[:-lag])
         for camera in settings.cameras:
             torn += int((apart & (rows[f"frame_{camera}"].to_numpy()[:-lag] != NO_FRAME)).sum())
@@ -194,7 +199,9 @@ def torn_samples(rows: pd.DataFrame, settings: SampleSettings) -> int:
 
 
 def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
-    pairs = [_pair(rows, settings, camera, lag) for camera in settings.cameras for lag in range(settings.previous + 1)]
+    pairs = [
+        _pair(rows, settings, camera, lag) for camera in settings.cameras for lag in range(settings.frame_offsets + 1)
+    ]
     samples = np.concatenate(pairs)
     if settings.flip:
         mirrored = samples.copy()
@@ -202,7 +209,7 @@ def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
         mirrored["steering"] = -samples["steering"]
         samples = np.concatenate([samples, mirrored])
     place = samples["row"].astype(np.int64)  # one number to order by, several times as fast as four
-    for name, count in (("camera", len(CAMERAS)), ("lag", MAX_PREVIOUS + 1), ("flipped", 2)):
+    for name, count in (("camera", len(CAMERAS)), ("frame_offset", MAX_FRAME_OFFSETS + 1), ("flipped", 2)):
         place = place * count + samples[name]
     return samples[np.argsort(place, kind="stable")]
 
@@ -221,7 +228,7 @@ def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, lag: int) -
     speed_mph = rows["speed_mph"].to_numpy()[now]
     steering = rows["label"].to_numpy()[now] + settings.corrections.of_camera(camera, speed_mph)
     samples["steering"] = np.clip(steering, -1.0, 1.0)
-    samples["camera"], samples["lag"] = CAMERAS.index(camera), lag
+    samples["camera"], samples["frame_offset"] = CAMERAS.index(camera), lag
     return samples
 
 
@@ -246,7 +253,7 @@ def windows(samples: SampleTable, seq_length: int) -> Windows:
     samples: those of one side of the split, so that no window reaches into the other. The frames of the rows before
     are those of the samples of these rows; no other table is needed.
     """
-    newest = samples[samples["lag"] == 0]
+    newest = samples[samples["frame_offset"] == 0]
     row, camera, episode = newest["row"].astype(np.int64), newest["camera"], newest["episode"]
     count = int(row.max(initial=-1)) + 1
     frame_of = np.full((count, len(CAMERAS)), NO_FRAME, np.int64)

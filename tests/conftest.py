@@ -56,7 +56,7 @@ def recording(simulated_recording, tmp_path):
 def simulated_store(simulated_recording, tmp_path_factory):
     """The store made of it: blocks of 2 seconds, one earlier frame."""
     store = tmp_path_factory.mktemp("stores") / "data.h5"
-    run_script("preprocess.py", simulated_recording, "-o", store, "--block-seconds", 2, "--previous", 1)
+    run_script("preprocess.py", simulated_recording, "-o", store, "--block-seconds", 2, "--frame-offsets", 1)
     return store
 
 

@@ -30,7 +30,7 @@ def run_chain(recordings, folder, preprocess_options, train_options, frames):
 @pytest.mark.slow
 def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path):
     made, trained, report, clip, world = run_chain(
-        [simulated_recording], tmp_path, ("--block-seconds", 2, "--previous", 0), ("--epochs", 4), frames=0
+        [simulated_recording], tmp_path, ("--block-seconds", 2, "--frame-offsets", 0), ("--epochs", 4), frames=0
     )
     assert made["frames"] == 360
     assert trained["epochs"] == 4

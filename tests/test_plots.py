@@ -179,7 +179,7 @@ def test_the_crop_that_is_shown_is_what_the_networks_own_layer_leaves(model_file
 def test_frames_come_from_the_recording_and_from_the_store_where_it_is_gone(scenes, store, tmp_path):
     from bcclone.plots.subject import Scenes
 
-    position = int(np.flatnonzero((store.samples["lag"] == 1) & store.samples["flipped"])[0])
+    position = int(np.flatnonzero((store.samples["frame_offset"] == 1) & store.samples["flipped"])[0])
     own = store.frames[store.samples["frame"][position]][:, ::-1]
     assert np.array_equal(store.preprocessing.apply(scenes.frame(position)[:, ::-1])[:, ::-1], own)
     moved = [entry | {"path": str(tmp_path / "gone" / "driving_log.csv")} for entry in store.recordings]
@@ -194,7 +194,7 @@ def test_inputs_are_what_the_feed_gives(scenes, store):
     from bcclone.feed.selection import select
     from bcclone.feed.source import StoreSource
 
-    part = store.part(validation=True)[:40]
+    part = store.split_indices(validation=True)[:40]
     expected = np.empty((len(part), 128, 128, 3), np.uint8)
     StoreSource.of(store, select(store, True)).fill(np.arange(len(part)), expected)
     assert np.array_equal(scenes.inputs(part, store.preprocessing), expected)
@@ -207,14 +207,14 @@ def test_instants_are_plain_samples_in_the_order_of_time(scenes, store):
     rows = np.flatnonzero(store.rows["validation"])
     assert chosen["row"].tolist() == rows.tolist()
     assert not chosen["flipped"].any()
-    assert set(chosen["camera"].tolist()) | set(chosen["lag"].tolist()) == {0}
+    assert set(chosen["camera"].tolist()) | set(chosen["frame_offset"].tolist()) == {0}
     assert np.allclose(scenes.seconds(scenes.instants(validation=True)) * 1000, store.rows["time_ms"][rows])
 
 
 def test_a_recording_without_a_store_gives_the_same_instants(scenes, simulated_recording):
     from bcclone.plots.subject import Scenes
 
-    settings = SampleSettings(block_seconds=2.0, previous=1)
+    settings = SampleSettings(block_seconds=2.0, frame_offsets=1)
     in_place = Scenes(open_in_place((str(simulated_recording),), Preprocessing(), settings)[0])
     for validation in (True, False):
         mine, theirs = scenes.instants(validation), in_place.instants(validation)

@@ -26,7 +26,7 @@ def convert(*arguments, code=0):
 
 
 def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_path):
-    made = convert(simulated_recording, "-o", tmp_path / "data.h5", "--block-seconds", 2, "--previous", 4)
+    made = convert(simulated_recording, "-o", tmp_path / "data.h5", "--block-seconds", 2, "--frame-offsets", 4)
     assert made["recordings"] == 1
     assert made["rows"] == 120
     assert made["episodes"] == 1
@@ -43,7 +43,7 @@ def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_pa
 
 def test_a_random_split_with_earlier_frames_keeps_its_share_and_says_what_it_leaves_out(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 600)
-    options = (long, "-o", tmp_path / "data.h5", "--size", 16, "--previous", 4, "--split", "random", "--json")
+    options = (long, "-o", tmp_path / "data.h5", "--size", 16, "--frame-offsets", 4, "--split", "random", "--json")
     done = run_script("preprocess.py", *options)
     made = json.loads(done.stdout)
     left = sum(made["samples"].values())
@@ -86,7 +86,8 @@ def test_no_image_of_a_validation_block_is_trained_on(simulated_store):
 def test_cameras_size_and_flips_can_be_chosen(simulated_recording, tmp_path):
     store = tmp_path / "small.h5"
     made = convert(
-        simulated_recording, "-o", store, "--cameras", "center,left", "--size", "32x16", "--no-flip", "--previous", 0
+        simulated_recording, "-o", store, "--cameras", "center,left", "--size", "32x16", "--no-flip",
+        "--frame-offsets", 0,
     )  # fmt: skip
     assert made["frames"] == 240
     assert sum(made["samples"].values()) == 240
@@ -134,7 +135,7 @@ def test_adding_keeps_what_the_store_holds(recording, tmp_path):
     (recording / "first.csv").write_text("".join(lines[:70]))
     (recording / "driving_log.csv").unlink()
     store = tmp_path / "data.h5"
-    options = ["--block-seconds", 1, "--previous", 2, "--size", 64]
+    options = ["--block-seconds", 1, "--frame-offsets", 2, "--size", 64]
     convert(recording / "first.csv", "-o", store, *options)
     with Store(store) as opened:
         before = (opened.frames.copy(), opened.samples.copy(), opened.rows.copy())
@@ -148,7 +149,7 @@ def test_adding_keeps_what_the_store_holds(recording, tmp_path):
         added = opened.samples[len(before[1]) :]
         assert added["row"].min() == 70
         assert added["frame"].min() == 210
-        assert set(added["lag"]) == {0, 1, 2}
+        assert set(added["frame_offset"]) == {0, 1, 2}
     content = store.read_bytes()
     again = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", "--json")
     assert "holds all of this already" in again.stderr
@@ -163,7 +164,7 @@ def test_a_log_that_has_grown_is_added_from_where_it_ended(recording, tmp_path):
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join(lines[:70]))
     store = tmp_path / "data.h5"
-    convert(recording, "-o", store, "--previous", 0)
+    convert(recording, "-o", store, "--frame-offsets", 0)
     log.write_text("".join(lines))
     done = run_script("preprocess.py", recording, "-o", store, "--add", "--json")
     assert "70 rows are in the store already" in done.stderr
@@ -176,7 +177,7 @@ def test_a_log_that_has_grown_is_added_from_where_it_ended(recording, tmp_path):
 def test_a_copy_of_a_recording_never_lies_on_both_sides_of_the_split(recording, tmp_path):
     shutil.copytree(recording, tmp_path / "copy")
     store = tmp_path / "data.h5"
-    options = ["--block-seconds", 1, "--previous", 0, "--size", 16]
+    options = ["--block-seconds", 1, "--frame-offsets", 0, "--size", 16]
     together = convert(recording, tmp_path / "copy", "-o", store, *options)
     assert (together["recordings"], together["rows"], together["frames"]) == (2, 240, 720)
     convert(recording, "-o", tmp_path / "first.h5", *options)
@@ -255,7 +256,7 @@ def test_a_foreign_file_is_refused_with_exit_code_2_and_nothing_is_written(simul
 def test_images_that_cannot_be_used_are_skipped_counted_and_listed(recording, tmp_path):
     names = spoil(recording)
     store = tmp_path / "data.h5"
-    done = run_script("preprocess.py", recording, "-o", store, "--previous", 0, "--no-flip", "--json")
+    done = run_script("preprocess.py", recording, "-o", store, "--frame-offsets", 0, "--no-flip", "--json")
     made = json.loads(done.stdout)
     assert made["skipped"] == 4
     assert made["frames"] == 356

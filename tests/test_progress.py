@@ -6,18 +6,18 @@ import subprocess
 import sys
 import termios
 
-from bcclone.progress import Progress
+from bcclone.progress import ProgressBar
 
 COUNT = """
-from bcclone.progress import Progress
-with Progress("counting", 3, "things") as bar:
+from bcclone.progress import ProgressBar
+with ProgressBar("counting", 3, "things") as bar:
     for _ in range(3):
         bar.advance(1, "figure 7")
 """
 
 
 def test_elsewhere_it_is_plain_lines(capsys):
-    with Progress("counting", 3, "things") as bar:
+    with ProgressBar("counting", 3, "things") as bar:
         for _ in range(3):
             bar.advance(1)
     (line,) = capsys.readouterr().err.splitlines()
@@ -27,7 +27,7 @@ def test_elsewhere_it_is_plain_lines(capsys):
 
 def test_a_long_step_says_now_and_then_how_long_it_will_take(capsys):
     now = 0.0
-    with Progress("counting", 40, "things", clock=lambda: now) as bar:
+    with ProgressBar("counting", 40, "things", clock=lambda: now) as bar:
         for number in range(1, 41):
             now += 1
             bar.advance(1, f"figure {number}")
@@ -39,7 +39,7 @@ def test_a_long_step_says_now_and_then_how_long_it_will_take(capsys):
 
 def test_what_takes_time_before_the_first_step_says_nothing_of_the_time_left(capsys):
     now = 0.0
-    with Progress("driving", 100, "m", clock=lambda: now) as bar:
+    with ProgressBar("driving", 100, "m", clock=lambda: now) as bar:
         now = 60.0  # a renderer is built
         bar.advance(0.01)
         assert capsys.readouterr().err == ""

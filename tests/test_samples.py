@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bcclone import samples as samples_module
 from bcclone.labels import steering_labels
-from bcclone.samples import MAX_PREVIOUS, SampleSettings, assign_validation, sample_parts, torn_samples, windows
+from bcclone.samples import MAX_FRAME_OFFSETS, SampleSettings, assign_validation, sample_parts, torn_samples, windows
 
 
 def make_rows(count, episodes=1, interval_ms=100, cameras=3):
@@ -29,16 +29,18 @@ def build_samples(rows, settings):
 
 
 def test_a_row_with_four_predecessors_three_cameras_and_flips_gives_30_samples():
-    samples = build_samples(make_rows(5), SampleSettings(previous=4))
+    samples = build_samples(make_rows(5), SampleSettings(frame_offsets=4))
     assert (samples["row"] == 4).sum() == 30
     assert [(samples["row"] == row).sum() for row in range(5)] == [6, 12, 18, 24, 30]
 
 
 def test_earlier_frames_carry_the_current_steering():
-    samples = build_samples(make_rows(5), SampleSettings(flip=False, cameras=("center",), previous=4, smooth_seconds=0))
+    samples = build_samples(
+        make_rows(5), SampleSettings(flip=False, cameras=("center",), frame_offsets=4, smooth_seconds=0)
+    )
     latest = samples[samples["row"] == 4]
     assert latest["frame"].tolist() == [12, 9, 6, 3, 0]
-    assert latest["lag"].tolist() == [0, 1, 2, 3, 4]
+    assert latest["frame_offset"].tolist() == [0, 1, 2, 3, 4]
     assert set(latest["steering"].tolist()) == {np.float32(0.9)}
 
 
@@ -78,10 +80,10 @@ def test_a_sample_calls_for_the_steering_that_is_smoothed_and_ahead_as_asked():
 
 
 def test_samples_are_ordered_by_row_camera_lag_and_flip_however_many_frames_are_paired():
-    samples = build_samples(make_rows(102), SampleSettings(previous=MAX_PREVIOUS))
-    order = samples[["row", "camera", "lag", "flipped"]].tolist()
+    samples = build_samples(make_rows(102), SampleSettings(frame_offsets=MAX_FRAME_OFFSETS))
+    order = samples[["row", "camera", "frame_offset", "flipped"]].tolist()
     assert order == sorted(order)
-    assert samples["lag"].max() == MAX_PREVIOUS
+    assert samples["frame_offset"].max() == MAX_FRAME_OFFSETS
 
 
 def test_settings_of_a_store_that_knew_no_smoothing_are_read_as_none():
@@ -100,31 +102,33 @@ def test_flips_point_at_the_same_frame_with_the_opposite_steering():
 def test_a_missing_image_costs_only_the_samples_that_need_it():
     rows = make_rows(3)
     rows.loc[1, "frame_left"] = -1
-    samples = build_samples(rows, SampleSettings(flip=False, previous=1))
-    assert len(build_samples(make_rows(3), SampleSettings(flip=False, previous=1))) - len(samples) == 2
-    assert not ((samples["camera"] == 1) & (samples["row"] == 1) & (samples["lag"] == 0)).any()
+    samples = build_samples(rows, SampleSettings(flip=False, frame_offsets=1))
+    assert len(build_samples(make_rows(3), SampleSettings(flip=False, frame_offsets=1))) - len(samples) == 2
+    assert not ((samples["camera"] == 1) & (samples["row"] == 1) & (samples["frame_offset"] == 0)).any()
 
 
 def test_a_recording_of_one_camera_gives_samples_of_it():
-    assert len(build_samples(make_rows(4, cameras=1), SampleSettings(previous=0))) == 8
+    assert len(build_samples(make_rows(4, cameras=1), SampleSettings(frame_offsets=0))) == 8
 
 
 @settings(deadline=None, max_examples=60)
 @given(
     count=st.integers(1, 200),
     episodes=st.integers(1, 4),
-    previous=st.integers(0, 6),
+    frame_offsets=st.integers(0, 6),
     split=st.sampled_from(["blocks", "random"]),
     validation=st.floats(0, 0.9),
     seed=st.integers(0, 5),
 )
-def test_nothing_crosses_an_episode_or_the_split(count, episodes, previous, split, validation, seed):
+def test_nothing_crosses_an_episode_or_the_split(count, episodes, frame_offsets, split, validation, seed):
     rows = make_rows(count, episodes)
-    wanted = SampleSettings(previous=previous, split=split, validation=validation, block_seconds=1.5, seed=seed)
+    wanted = SampleSettings(
+        frame_offsets=frame_offsets, split=split, validation=validation, block_seconds=1.5, seed=seed
+    )
     rows["validation"] = assign_validation(rows, wanted)
     samples = build_samples(rows, wanted)
     from_row = samples["frame"] // 3
-    assert (from_row == samples["row"] - samples["lag"]).all()
+    assert (from_row == samples["row"] - samples["frame_offset"]).all()
     assert (rows["episode"].to_numpy()[from_row] == samples["episode"]).all()
     assert (rows["validation"].to_numpy()[from_row] == samples["validation"]).all()
     trained = set(samples["frame"][~samples["validation"]].tolist())
@@ -137,17 +141,17 @@ def test_nothing_crosses_an_episode_or_the_split(count, episodes, previous, spli
 @given(
     count=st.integers(1, 120),
     episodes=st.integers(1, 4),
-    previous=st.integers(0, 3),
+    frame_offsets=st.integers(0, 3),
     seq_length=st.integers(2, 6),
     missing=st.integers(0, 119),
     split=st.sampled_from(["blocks", "random"]),
 )
 def test_a_window_is_the_rows_before_of_one_camera_episode_and_side(
-    count, episodes, previous, seq_length, missing, split
+    count, episodes, frame_offsets, seq_length, missing, split
 ):
     rows = make_rows(count, episodes)
     rows.loc[missing % count, "frame_left"] = -1
-    wanted = SampleSettings(previous=previous, split=split, block_seconds=1.5)
+    wanted = SampleSettings(frame_offsets=frame_offsets, split=split, block_seconds=1.5)
     rows["validation"] = assign_validation(rows, wanted)
     episode, side, left = (rows[name].to_numpy() for name in ("episode", "validation", "frame_left"))
     samples = build_samples(rows, wanted)
@@ -168,7 +172,7 @@ def test_a_window_is_the_rows_before_of_one_camera_episode_and_side(
         before = np.arange(seq_length)[::-1]
         of_the_camera = (found.samples["row"][:, None] - before) * 3 + found.samples["camera"][:, None]
         assert (found.frames == of_the_camera).all()
-        assert found.paired == (part["lag"] > 0).sum()
+        assert found.paired == (part["frame_offset"] > 0).sum()
         assert len(found.samples) + found.paired + found.incomplete == len(part)
 
 
@@ -186,9 +190,9 @@ def test_the_frames_of_windows_are_numbered_as_those_of_samples():
 def test_the_table_is_the_same_however_many_rows_are_expanded_at_a_time(monkeypatch, rows_per_part):
     rows = make_rows(30, episodes=2)
     rows["validation"] = assign_validation(rows, SampleSettings(block_seconds=0.5))
-    whole = build_samples(rows, SampleSettings(previous=3))
+    whole = build_samples(rows, SampleSettings(frame_offsets=3))
     monkeypatch.setattr(samples_module, "_ROWS_PER_PART", rows_per_part)
-    assert (build_samples(rows, SampleSettings(previous=3)) == whole).all()
+    assert (build_samples(rows, SampleSettings(frame_offsets=3)) == whole).all()
 
 
 def test_validation_is_whole_blocks_of_time_near_the_share_wanted():
@@ -259,9 +263,11 @@ def test_the_random_split_keeps_the_share_of_rows():
 
 
 @pytest.mark.parametrize("validation", [0.05, 0.2, 0.5, 0.9])
-@pytest.mark.parametrize("previous", [1, 4, 20])
-def test_the_random_split_keeps_the_share_of_the_samples_that_remain(previous, validation):
-    wanted = SampleSettings(split="random", previous=previous, validation=validation, flip=False, cameras=("center",))
+@pytest.mark.parametrize("frame_offsets", [1, 4, 20])
+def test_the_random_split_keeps_the_share_of_the_samples_that_remain(frame_offsets, validation):
+    wanted = SampleSettings(
+        split="random", frame_offsets=frame_offsets, validation=validation, flip=False, cameras=("center",)
+    )
     rows = make_rows(5000)
     rows["validation"] = assign_validation(rows, wanted)
     samples = build_samples(rows, wanted)
@@ -272,15 +278,15 @@ def test_the_random_split_keeps_the_share_of_the_samples_that_remain(previous, v
 @given(
     count=st.integers(1, 120),
     episodes=st.integers(1, 3),
-    previous=st.integers(0, 6),
+    frame_offsets=st.integers(0, 6),
     split=st.sampled_from(["blocks", "random"]),
     missing=st.integers(0, 119),
     flip=st.booleans(),
 )
-def test_what_the_split_tears_apart_is_counted(count, episodes, previous, split, missing, flip):
+def test_what_the_split_tears_apart_is_counted(count, episodes, frame_offsets, split, missing, flip):
     rows = make_rows(count, episodes)
     rows.loc[missing % count, "frame_left"] = -1
-    wanted = SampleSettings(previous=previous, split=split, block_seconds=1.5, flip=flip)
+    wanted = SampleSettings(frame_offsets=frame_offsets, split=split, block_seconds=1.5, flip=flip)
     unsplit = len(build_samples(rows, wanted))
     rows["validation"] = assign_validation(rows, wanted)
     assert torn_samples(rows, wanted) == unsplit - len(build_samples(rows, wanted))
@@ -305,7 +311,7 @@ def test_the_random_split_draws_each_millisecond_as_blocks_of_no_length_do():
         ({"smooth_seconds": -0.1}, "smooth seconds -0.1, expected 0 to 2"),
         ({"lead_seconds": float("nan")}, "lead seconds nan, expected -1 to 2"),
         ({"lookahead_seconds": 0.0}, "lookahead seconds 0.0, expected 0.2 to 5"),
-        ({"previous": -1}, "previous -1, expected 0 to 100"),
+        ({"frame_offsets": -1}, "frame offsets -1, expected 0 to 100"),
         ({"split": "thirds"}, "split 'thirds', expected blocks or random"),
         ({"validation": 1.0}, "validation 1.0, expected 0 or more and less than 1"),
         ({"block_seconds": 0.0}, "block seconds 0.0, expected more than 0 and up to a million"),
@@ -326,7 +332,7 @@ def test_settings_are_checked_at_birth(wrong, reason):
         ("lookahead_seconds", 0.2, 5),
         ("smooth_seconds", 0, 2),
         ("lead_seconds", -1, 2),
-        ("previous", 0, 100),
+        ("frame_offsets", 0, 100),
         ("validation", 0, 0.999),
         ("block_seconds", 1e-9, 1e6),
     ],

@@ -50,8 +50,8 @@ def test_round_trip(tmp_path, capacity):
         assert store.sample_settings == SETTINGS
         assert row_frame(store.rows)["center"].tolist() == some_rows(10)["center"].tolist()
         assert store.extras == ["a long text" * 99, *[""] * 9]
-        assert store.part(validation=True).tolist() == [0, 4, 8]
-        assert len(store.part(validation=False)) == 7
+        assert store.split_indices(validation=True).tolist() == [0, 4, 8]
+        assert len(store.split_indices(validation=False)) == 7
     assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
 
 
@@ -75,7 +75,7 @@ def test_any_hdf5_reader_can_read_it(tmp_path):
         assert (file["frames"][()] == frames).all()
         assert file["frames"].chunks is None
         assert file["samples"].dtype.names == SAMPLE.names
-        assert file.attrs["schema_version"] == 1
+        assert file.attrs["schema_version"] == 2
 
 
 def test_the_hdf5_in_use_is_not_one_that_crafted_files_corrupt():

@@ -14,7 +14,7 @@ import numpy as np
 from bcclone.bench import Measure, in_turns
 from bcclone.drive.recorder import Recorder
 from bcclone.policy import ModelOnlooker, load_onlooker
-from bcclone.progress import Progress
+from bcclone.progress import ProgressBar
 from bcclone.protocol import Control, Telemetry
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
@@ -59,7 +59,7 @@ def record_run(folder: Path, seconds: float) -> Path:
     world = SimulatedWorld(Renderer("lake", Conditions()), track, WorldSettings(laps=10))
     expert = Expert(track, ExpertSettings(recoveries=0), seed=0)
     frames = round(seconds / FRAME_SECONDS)
-    with Recorder(folder) as recorder, Progress("driving", frames, "frames") as progress:
+    with Recorder(folder) as recorder, ProgressBar("driving", frames, "frames") as progress:
         while len(world.shown) < frames and (state := world.look()) is not None:
             begun = time.perf_counter()
             control = Control(*expert.control(world.ride.car, world.ride.place))

@@ -99,7 +99,7 @@ def run_chunks(arguments: argparse.Namespace) -> int:
     settings = build(FeedsSettings, (), arguments.rounds, arguments.seconds)
     with _store(arguments) as path:
         with Store(path) as store:
-            turn = Turn(warm_samples=int(store.part(validation=False).size), seconds=settings.seconds)
+            turn = Turn(warm_samples=int(store.split_indices(validation=False).size), seconds=settings.seconds)
         sizes = measure_chunk_sizes(Race(path, workers=os.cpu_count() or 1), turn, settings.rounds, say)
     if arguments.json:
         print_json({"chunks": to_json(sizes)})

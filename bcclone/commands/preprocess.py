@@ -61,7 +61,10 @@ def _add_samples(parser: argparse.ArgumentParser) -> None:
     shape.add_argument("--cameras", type=_cameras, help="which cameras to use (center,left,right)")
     _add_labels(shape)
     shape.add_argument(
-        "--previous", type=int, help="earlier frames of the same camera, paired with the current steering (0)"
+        "--frame-offsets",
+        type=int,
+        metavar="N",
+        help="earlier frames of the same camera, paired with the current steering (0)",
     )
     shape.add_argument(
         "--seq-length",

@@ -111,14 +111,14 @@ def _replay_models(arguments: argparse.Namespace, log: Path, settings: "ReplaySe
 def _replay_served(
     arguments: argparse.Namespace, log: Path, settings: "ReplaySettings"
 ) -> "tuple[dict[str, ReplayResult], dict[str, Any]]":
-    from bcclone.progress import Progress
+    from bcclone.progress import ProgressBar
     from bcclone.replay import ReplayDrive, read_human
     from bcclone.simulator.unity_client import connected
 
     human = read_human(log, settings.part)
     with (
         connected(arguments.host, arguments.port, arguments.wait) as connection,
-        Progress("replaying", len(human), "rows") as progress,
+        ProgressBar("replaying", len(human), "rows") as progress,
     ):
         drive = ReplayDrive(human, settings, progress.advance)
         wire = play(connection, drive, arguments.decimal_comma)

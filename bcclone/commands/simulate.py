@@ -119,7 +119,7 @@ def _record(arguments: argparse.Namespace) -> int:
 
 def _drive(arguments: argparse.Namespace) -> int:
     conditions = given_conditions(arguments)
-    from bcclone.progress import Progress
+    from bcclone.progress import ProgressBar
     from bcclone.simulator.render import Renderer
     from bcclone.simulator.track import load_track
     from bcclone.simulator.unity_client import connected
@@ -130,7 +130,10 @@ def _drive(arguments: argparse.Namespace) -> int:
     track_name = arguments.track or "lake"
     track = load_track(track_name, bool(arguments.reverse))
     goal = round(settings.laps * track.length_m)
-    with connected(arguments.host, arguments.port, arguments.wait) as connection, Progress("driving", goal, "m") as bar:
+    with (
+        connected(arguments.host, arguments.port, arguments.wait) as connection,
+        ProgressBar("driving", goal, "m") as bar,
+    ):
         world = SimulatedWorld(Renderer(track_name, conditions), track, settings, bar.advance)
         figures = play(connection, world, arguments.decimal_comma)
     driven = world.score.figures() | {"laps": round(world.laps, 3), "ended": world.over}

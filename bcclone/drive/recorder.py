@@ -19,7 +19,7 @@ from typing import IO, Self
 from bcclone.errors import UserError
 from bcclone.protocol import Control, Telemetry
 from bcclone.recording.files import LOG_NAME
-from bcclone.recording.run_tables import ANSWERS, SideTableWriter, answer_row, append_whole, end_broken_row
+from bcclone.recording.run_tables import ANSWERS, SidecarWriter, answer_row, append_whole, end_broken_row
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Recorder:
             try:
                 self._last = _prepare(folder, append)
                 self._log: IO[bytes] = files.enter_context((folder / LOG_NAME).open("ab", buffering=0))
-                self._answers = files.enter_context(SideTableWriter(ANSWERS, folder))
+                self._answers = files.enter_context(SidecarWriter(ANSWERS, folder))
             except OSError as error:
                 raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
             self._files = files.pop_all()

@@ -17,7 +17,7 @@ from bcclone.feed.threads import ThreadFetcher
 from bcclone.images import seen_rows
 from bcclone.memory import available_memory
 from bcclone.store import Store
-from bcclone.store.image_samples import FileSamples
+from bcclone.store.image_samples import ImageSamples
 
 _SHARE_OF_MEMORY = 0.8  # the network wants some, too
 _COPIES = {"memory": 1, "device": 2}  # of the frames in memory; TensorFlow copies what it is given
@@ -28,7 +28,7 @@ _WITH_TENSORFLOW = {
     "device": "bcclone.feed.device",
 }
 
-TrainingData = Store | FileSamples
+TrainingData = Store | ImageSamples
 
 
 def open_feed(data: TrainingData, settings: FeedSettings, drawn: DrawSettings) -> Feed:

@@ -33,13 +33,13 @@ class Samples(Protocol):
     def rows(self) -> RowTable:
         """The recorded rows."""
 
-    def part(self, validation: bool) -> npt.NDArray[np.int64]:
+    def split_indices(self, validation: bool) -> npt.NDArray[np.int64]:
         """Return the indices of the training or the validation samples, (samples,)."""
 
 
 def select(data: Samples, validation: bool = False, seq_length: int = 1) -> Columns:
     """Return the training or the validation samples. seq_length: frames of a window; 1 for single frames."""
-    samples = data.samples[data.part(validation)]
+    samples = data.samples[data.split_indices(validation)]
     if seq_length == 1:
         return Columns(samples["frame"].copy(), samples["flipped"].copy(), samples["steering"].copy())
     found = windows(samples, seq_length)
@@ -64,13 +64,13 @@ def augmentation_inputs_of(data: Samples, samples: SampleTable) -> AugmentationI
 
 
 def _selected(data: Samples, validation: bool, seq_length: int) -> SampleTable:
-    samples = data.samples[data.part(validation)]
+    samples = data.samples[data.split_indices(validation)]
     return samples if seq_length == 1 else windows(samples, seq_length).samples
 
 
 def describe_windows(data: Samples, seq_length: int) -> str:
     """Return how many windows there are and what is left out, in words; raises UserError where there are none."""
-    sides = [windows(data.samples[data.part(validation)], seq_length) for validation in (False, True)]
+    sides = [windows(data.samples[data.split_indices(validation)], seq_length) for validation in (False, True)]
     training, validating = (len(side.samples) for side in sides)
     if not training:
         raise UserError(
@@ -82,5 +82,5 @@ def describe_windows(data: Samples, seq_length: int) -> str:
     if incomplete:
         told += f"; {incomplete} samples left out, with fewer frames of their episode and side of the split before them"
     if paired:
-        told += f"; {paired} left out that pair an earlier frame with a later steering (--previous)"
+        told += f"; {paired} left out that pair an earlier frame with a later steering (--frame-offsets)"
     return told

@@ -20,7 +20,7 @@ from bcclone.images import BadImage, Image, Preprocessing
 
 if TYPE_CHECKING:  # a loader process has no use for what these load
     from bcclone.store import Store
-    from bcclone.store.image_samples import FileSamples
+    from bcclone.store.image_samples import ImageSamples
 from bcclone.feed.buffers import Buffers
 from bcclone.feed.feed import Batch
 
@@ -150,7 +150,7 @@ class FileSource:
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "bcclone-decode")
 
     @classmethod
-    def of(cls, samples: "FileSamples", columns: Columns, threads: int = 0) -> "FileSource":
+    def of(cls, samples: "ImageSamples", columns: Columns, threads: int = 0) -> "FileSource":
         """Take these samples of a recording. threads: 0 for one a core."""
         return FileSource(columns, samples.files, samples.preprocessing, threads)
 

@@ -13,7 +13,7 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import Columns, FileSource, MemorySource, StoreSource
 from bcclone.feed.threads import ThreadFetcher
 from bcclone.store import Store
-from bcclone.store.image_samples import FileSamples
+from bcclone.store.image_samples import ImageSamples
 
 _QUEUE_SIZE = 8
 _PROCESSES, _SLOTS_A_PROCESS = 2, 4
@@ -57,7 +57,7 @@ def memory(store: Store, columns: Columns, epochs: Epochs, settings: FeedSetting
     return Feed(epochs, ThreadFetcher(source, batch_size, settings.max_queue_size))
 
 
-def files(samples: FileSamples, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
+def files(samples: ImageSamples, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
     """Return a feed that reads and decodes the images of a recording for each batch, where there is no store."""
     source = FileSource.of(samples, columns, threads=settings.workers)
     return Feed(epochs, ThreadFetcher(source, batch_size, settings.max_queue_size))

@@ -38,7 +38,7 @@ def spread_instants(scenes: Scenes, positions: Positions) -> list[int]:
 def variants_of(scenes: Scenes, position: int) -> list[Variant]:
     """Return the samples of an instant: each camera, earlier frames, the mirrored one, as far as there are such."""
     own = int(scenes.samples["camera"][position])
-    most = int(scenes.samples["lag"].max())
+    most = int(scenes.samples["frame_offset"].max())
     wanted = [(CAMERAS[camera], camera, 0, False) for camera in range(len(CAMERAS))]
     wanted += [(f"{CAMERAS[own]},\n{_earlier(lag)}", own, lag, False) for lag in sorted({1, most}) if 0 < lag <= most]
     wanted += [(f"{CAMERAS[own]}, mirrored", own, 0, True)]

@@ -122,7 +122,7 @@ def plot_steering(subject: Subject, path: Path) -> None:
 
     Raises NotDrawn where there are none.
     """
-    samples = subject.scenes.samples[subject.scenes.data.part(validation=False)]
+    samples = subject.scenes.samples[subject.scenes.data.split_indices(validation=False)]
     if not len(samples):
         raise NotDrawn("there are no training samples")
     rows, share = subject.scenes.data.rows, subject.zero_share

@@ -87,7 +87,7 @@ class Scenes:
         Of the first camera there is, where no sample is of the centre one.
         """
         table = self.samples
-        plain = (table["lag"] == 0) & ~table["flipped"] & (table["validation"] == validation)
+        plain = (table["frame_offset"] == 0) & ~table["flipped"] & (table["validation"] == validation)
         plain &= table["camera"] == table["camera"].min()
         found = np.flatnonzero(plain)
         return found[np.argsort(table["row"][found], kind="stable")]
@@ -110,7 +110,7 @@ class Scenes:
         """Return the sample of the same instant that is of this camera, so much earlier, mirrored or not."""
         table = self.samples
         alike = (table["row"] == table["row"][position]) & (table["camera"] == camera)
-        found = np.flatnonzero(alike & (table["lag"] == lag) & (table["flipped"] == flipped))
+        found = np.flatnonzero(alike & (table["frame_offset"] == lag) & (table["flipped"] == flipped))
         return int(found[0]) if len(found) else None
 
     def seconds(self, positions: Positions) -> npt.NDArray[np.float64]:
@@ -150,7 +150,7 @@ class Scenes:
         sample = self.samples[position]
         if not isinstance(self.data, Store):
             return str(self.data.files[sample["frame"]])
-        row = self.data.rows[int(sample["row"]) - int(sample["lag"])]
+        row = self.data.rows[int(sample["row"]) - int(sample["frame_offset"])]
         number = int(row["recording"])
         if number not in self._indices:
             self._indices[number] = ImageIndex(Path(self.data.recordings[number]["path"]))

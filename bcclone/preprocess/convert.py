@@ -16,11 +16,11 @@ from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.preprocess.plan import Plan, make_plan, refuse_many_skips
 from bcclone.preprocess.settings import Conversion, LogRead, PreprocessSettings
-from bcclone.progress import Progress
+from bcclone.progress import ProgressBar
 from bcclone.recording import CAMERAS, find_logs
 from bcclone.samples import NO_FRAME, SAMPLE, SampleSettings, SampleTable, assign_validation, sample_parts, torn_samples
 from bcclone.store import Store, StoreWriter, root_attributes, row_frame, row_table
-from bcclone.store.image_samples import FileSamples
+from bcclone.store.image_samples import ImageSamples
 
 
 def open_in_place(
@@ -28,7 +28,7 @@ def open_in_place(
     preprocessing: Preprocessing,
     settings: SampleSettings,
     on_log: Callable[[LogRead], None] = lambda log: None,
-) -> tuple[FileSamples, Plan]:
+) -> tuple[ImageSamples, Plan]:
     """Return the samples, and the plan with its notices and what is left out.
 
     on_log is called with each log that was read. No image is opened: one that is damaged shows when it is its turn.
@@ -44,7 +44,7 @@ def open_in_place(
     digest.update(samples.tobytes())
     path = Path(plan.logs[0]).parent
     rows = row_table(plan.rows.drop(columns="extras"))
-    return FileSamples(path, preprocessing, samples, rows, plan.files, asdict(settings), digest.hexdigest()), plan
+    return ImageSamples(path, preprocessing, samples, rows, plan.files, asdict(settings), digest.hexdigest()), plan
 
 
 _ROW_BYTES = 150  # a row's numbers, and what HDF5 keeps for its further columns
@@ -108,7 +108,7 @@ def _torn(samples: "_Count", torn: int, settings: SampleSettings) -> list[str]:
     instead = "--split blocks" if settings.split == "random" else "a longer --block-seconds"
     return [
         f"{torn} of {total} samples are left out: the split puts their frame on one side and their steering, up to "
-        f"{settings.previous} rows later, on the other; {instead} leaves out fewer"
+        f"{settings.frame_offsets} rows later, on the other; {instead} leaves out fewer"
     ]
 
 
@@ -183,7 +183,7 @@ def stored_settings(path: Path) -> tuple[Preprocessing, SampleSettings]:
 def _room(plan: Plan, old: Store | None, settings: SampleSettings) -> tuple[int, int]:
     """Return how many frames, and how many bytes of tables, the store can come to at most."""
     frames, rows = len(plan.files), len(plan.rows)
-    samples = rows * len(settings.cameras) * (settings.previous + 1) * (1 + settings.flip)
+    samples = rows * len(settings.cameras) * (settings.frame_offsets + 1) * (1 + settings.flip)
     names = sum(int(plan.rows[camera].str.len().max()) for camera in CAMERAS) * _MOST_UTF8_BYTES
     further = int(plan.rows["extras"].str.len().sum()) * _MOST_UTF8_BYTES
     if old:
@@ -198,7 +198,7 @@ def _write_frames(plan: Plan, writer: StoreWriter) -> None:
     """Decode the files into the store and let the rows point at the frames that came of it."""
     frame_of = np.full(len(plan.files) + 1, NO_FRAME, np.int64)  # the last is that of NO_FRAME itself
     done = 0
-    with Progress("decoding", len(plan.files), "images") as progress:
+    with ProgressBar("decoding", len(plan.files), "images") as progress:
         for decoded in decode_files(plan.files, writer.preprocessing):
             size = len(decoded.frames) + len(decoded.faults)
             whole = [number for number in range(done, done + size) if number - done not in decoded.faults]

@@ -15,12 +15,12 @@ _LONGEST_LINE = 20_000  # csv refuses a field of 131,073
 
 
 @dataclass(frozen=True)
-class SideTable:
-    """A file of rows `image,...`. columns: the names behind `image`; says: what is missing without the file."""
+class Sidecar:
+    """A file of rows `image,...`. columns: the names behind `image`; provides: what is left out without the file."""
 
     name: str
     columns: tuple[str, ...]
-    says: str
+    provides: str
 
     @property
     def header(self) -> str:
@@ -39,7 +39,7 @@ class SideTable:
             return
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-            raise UserError(f"{path}: cannot be read: {reason}; remove it, and {self.says} is left out") from None
+            raise UserError(f"{path}: cannot be read: {reason}; remove it, and {self.provides} is left out") from None
         lines = text[: text.rfind("\n") + 1].splitlines()
         if lines and lines[0] + "\n" != self.header:
             raise self.fault(folder, 1, f"it is {lines[0][:60]!r}, expected {self.header.strip()!r}")
@@ -67,13 +67,13 @@ class SideTable:
     def fault(self, folder: Path, line: int, reason: str) -> UserError:
         """Return the error that tells what is wrong with a row, and what to do."""
         path = folder / self.name
-        return UserError(f"{path}: row {line}: {reason}; mend it, or remove the file, and {self.says} is left out")
+        return UserError(f"{path}: row {line}: {reason}; mend it, or remove the file, and {self.provides} is left out")
 
 
-class SideTableWriter:
+class SidecarWriter:
     """Appends rows to a side table, each whole or not at all; a context manager. Raises OSError where it cannot."""
 
-    def __init__(self, table: SideTable, folder: Path) -> None:
+    def __init__(self, table: Sidecar, folder: Path) -> None:
         path = folder / table.name
         self._file: IO[bytes] = path.open("ab", buffering=0)
         try:
@@ -116,8 +116,8 @@ def end_broken_row(path: Path) -> None:
             file.truncate(data.rfind(b"\n") + 1)
 
 
-TRACE = SideTable("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m"), "the map")
-ANSWERS = SideTable("answers.csv", ("request_to_steer_ms",), "the latency")
+TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m"), "the map")
+ANSWERS = Sidecar("answers.csv", ("request_to_steer_ms",), "the latency")
 
 
 @dataclass(frozen=True, slots=True)

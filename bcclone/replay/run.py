@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
-from bcclone.progress import Progress
+from bcclone.progress import ProgressBar
 from bcclone.recording import find_log
 from bcclone.replay.human import Human, read_human
 from bcclone.replay.result import ReplayResult, ReplaySettings
@@ -61,7 +61,7 @@ def replay(
     settings = settings or ReplaySettings()
     human = read_human(find_log(str(recording)), settings.part)
     drivers = {name: _Driver(policy, human, settings) for name, policy in policies.items()}
-    with Progress("replaying", len(human), "rows") as progress:
+    with ProgressBar("replaying", len(human), "rows") as progress:
         for seen in read_seen(human.images):
             _pass_row(drivers, seen)
             progress.advance(1)

@@ -14,9 +14,9 @@ import numpy as np
 
 from bcclone.errors import UserError
 from bcclone.images import Image, encode_jpeg
-from bcclone.progress import Progress
+from bcclone.progress import ProgressBar
 from bcclone.recording.files import LOG_NAME
-from bcclone.recording.run_tables import TRACE, SideTableWriter, TracePoint
+from bcclone.recording.run_tables import TRACE, SidecarWriter, TracePoint
 from bcclone.simulator.car import Car, Ride
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
@@ -122,7 +122,7 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
         renderer = Renderer(settings.track, settings.conditions)
         ride, expert = Ride(track), Expert(track, settings.expert, settings.seed)
         goal = settings.laps * track.length_m
-        with _told_on_interrupt(folder, writer), Progress("recording", round(goal), "m") as progress:
+        with _told_on_interrupt(folder, writer), ProgressBar("recording", round(goal), "m") as progress:
             for _ in _rows_due(ride, expert, goal):
                 place(writer.write(ride.seconds, ride.car, renderer.frames(ride.car)), ride)
                 progress.advance(max(ride.progress_m - progress.done, 0.0), f"{writer.rows} rows")
@@ -147,7 +147,7 @@ def _placing(folder: Path, writer: RecordingWriter) -> Iterator[Callable[[str, R
     """Yield what notes where the car was at an image; a disk that refuses is told as by the writer."""
     with ExitStack() as stack:
         try:
-            table = stack.enter_context(SideTableWriter(TRACE, folder))
+            table = stack.enter_context(SidecarWriter(TRACE, folder))
         except OSError as error:
             raise writer.failed(error) from None
 

@@ -13,7 +13,7 @@ from bcclone.samples import RowTable, SampleTable
 
 
 @dataclass(frozen=True)
-class FileSamples:
+class ImageSamples:
     """samples: SAMPLE table, whose `frame` is an index into files, the paths of the images; rows: the recorded ones.
 
     content_hash: of all that they are made of. preprocessing: how an image becomes a frame.
@@ -31,6 +31,6 @@ class FileSamples:
         if len(self.samples) and self.samples["frame"].max() >= len(self.files):
             raise ValueError(f"a sample of image {self.samples['frame'].max()}, expected one of {len(self.files)}")
 
-    def part(self, validation: bool) -> npt.NDArray[np.int64]:
+    def split_indices(self, validation: bool) -> npt.NDArray[np.int64]:
         """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
         return np.flatnonzero(self.samples["validation"] == validation)

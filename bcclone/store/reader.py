@@ -13,7 +13,7 @@ from bcclone.atomic import file_version
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.recording import CAMERAS
-from bcclone.samples import SAMPLE, RowTable, SampleTable
+from bcclone.samples import SAMPLE, RowTable, SampleTable, current_names
 
 
 def row_table(rows: pd.DataFrame) -> RowTable:
@@ -39,7 +39,8 @@ def row_frame(table: RowTable) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_LAG_VERSION = 1  # its samples have "lag" for "frame_offset"
 
 
 class Store:
@@ -73,8 +74,8 @@ class Store:
 
     def _read(self, file: h5py.File) -> None:
         version = file.attrs["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"schema version {version}, expected {SCHEMA_VERSION}")
+        if version not in (_LAG_VERSION, SCHEMA_VERSION):
+            raise ValueError(f"schema version {version}, expected {SCHEMA_VERSION} or {_LAG_VERSION}")
         self.preprocessing = Preprocessing.from_json(file.attrs["preprocessing"])
         if file.attrs["preprocessing_hash"] != self.preprocessing.digest:
             raise ValueError("its preprocessing and the hash of it do not belong together")
@@ -82,6 +83,10 @@ class Store:
         self.sample_settings: dict[str, Any] = json.loads(file.attrs["sample_settings"])
         self.recordings: list[dict[str, Any]] = [json.loads(text) for text in file["recordings"].asstr()[()]]
         self.samples: SampleTable = file["samples"][()]
+        if version == _LAG_VERSION:
+            names = self.samples.dtype.names or ()
+            self.samples.dtype.names = tuple("frame_offset" if name == "lag" else name for name in names)
+            self.sample_settings = current_names(self.sample_settings)
         self.rows: RowTable = file["rows"][()]
         self.extras: list[str] = file["extras"].asstr()[()].tolist()
         if self.samples.dtype != SAMPLE:
@@ -115,7 +120,7 @@ class Store:
         """Let go of the file; the frames cannot be read any more."""
         self.frames = np.zeros((0, *self.frames.shape[1:]), np.uint8)
 
-    def part(self, validation: bool) -> npt.NDArray[np.int64]:
+    def split_indices(self, validation: bool) -> npt.NDArray[np.int64]:
         """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
         return np.flatnonzero(self.samples["validation"] == validation)
 

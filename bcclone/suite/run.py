@@ -11,7 +11,7 @@ from typing import Self
 
 from bcclone.child_process import interrupts_kept_from_children
 from bcclone.errors import UserError
-from bcclone.progress import Progress
+from bcclone.progress import ProgressBar
 from bcclone.suite.scenarios import Drive, Recording, Replayed, Row, SuiteResult
 from bcclone.suite.worker import Failure, Task, serve
 
@@ -143,7 +143,7 @@ def _drive(tasks: Sequence[Task], jobs: int) -> dict[Task, Drive | Replayed]:
     done: dict[Task, Drive | Replayed] = {}
     came = dict.fromkeys(tasks, 0.0)
     metres = round(sum(task.row.length_m for task in tasks))
-    with Progress("driving", metres, "m") as progress, Crew(min(jobs, len(tasks))) as crew:
+    with ProgressBar("driving", metres, "m") as progress, Crew(min(jobs, len(tasks))) as crew:
         for task, answer in crew.drive(tasks):
             if isinstance(answer, float):
                 step = answer

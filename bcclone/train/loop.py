@@ -13,7 +13,7 @@ from bcclone.feed.open import TrainingData, open_feed, open_validation_feed
 from bcclone.feed.settings import FeedSettings
 from bcclone.history import EpochFigures
 from bcclone.interrupts import Interrupts
-from bcclone.progress import Progress as Bar
+from bcclone.progress import ProgressBar as Bar
 from bcclone.train.checkpoint import Keeper
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.settings import CheckpointSettings, TrainSettings

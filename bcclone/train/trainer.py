@@ -180,7 +180,7 @@ def prepare(data: TrainingData, settings: TrainSettings, start: Path | None = No
 
     Raises UserError where the samples do not suit it, or there are not so many GPUs.
     """
-    if not data.part(validation=False).size:
+    if not data.split_indices(validation=False).size:
         raise UserError(f"{data.path}: holds no training samples; make it with more driving or less --validation")
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:

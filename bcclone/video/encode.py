@@ -12,7 +12,7 @@ import numpy as np
 
 from bcclone.errors import UserError
 from bcclone.images import Image
-from bcclone.progress import Progress
+from bcclone.progress import ProgressBar
 from bcclone.video.settings import ClipSettings
 
 _PALETTE_COLORS, _PALETTE_PICTURES = 64, 24
@@ -84,7 +84,7 @@ def _shown_progress(first: Image, others: Iterator[Image | None], total: int) ->
     if not total:
         yield from others
         return
-    with Progress("encoding", total, "frames", done=0) as progress:
+    with ProgressBar("encoding", total, "frames", done=0) as progress:
         progress.advance(1)
         for picture in others:
             yield picture

@@ -129,7 +129,7 @@ def make_overlay(name: str, width: int, facts: Facts, size: tuple[int, int], mod
         if facts.track not in ROADS:
             raise UserError(
                 f"{name}: its {TRACE.name} names the track {facts.track!r}, expected {' or '.join(ROADS)}; mend it, or "
-                f"remove the file, and {TRACE.says} is left out"
+                f"remove the file, and {TRACE.provides} is left out"
             )
         track = load_track(facts.track)
         road_half_m = track.road.asphalt_half_width_m

@@ -125,7 +125,7 @@ def test_contestants_deliver_from_the_drawn_store(drawn, name):
 def test_a_sample_by_its_file_is_what_the_store_holds_of_it(drawn):
     by_file = jpeg_samples(drawn)
     with Store(drawn) as store:
-        sample = store.samples[store.part(validation=False)][-1]
+        sample = store.samples[store.split_indices(validation=False)][-1]
         frame = store.frames[sample["frame"]]
         expected = frame[:, ::-1] if sample["flipped"] else frame
         assert (by_file.image(len(by_file) - 1) == expected).all()
@@ -214,7 +214,7 @@ def test_a_batch_of_neighbours_mixes_worse_than_one_of_a_global_shuffle():
 def test_a_store_tells_the_stretches_of_its_driving(drawn):
     with Store(drawn) as store:
         drive = drive_of(store)
-        assert len(drive.stretch) == len(drive.steering) == len(store.part(validation=False))
+        assert len(drive.stretch) == len(drive.steering) == len(store.split_indices(validation=False))
 
 
 def test_the_table_of_chunk_sizes_leaves_out_what_was_not_measured():

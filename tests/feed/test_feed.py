@@ -45,7 +45,7 @@ def store(simulated_store):
 @pytest.fixture(scope="module")
 def files(simulated_recording):
     """The same samples as those of the store, without it."""
-    settings = SampleSettings(block_seconds=2.0, previous=1)
+    settings = SampleSettings(block_seconds=2.0, frame_offsets=1)
     return open_in_place((str(simulated_recording),), Preprocessing(), settings)[0]
 
 
@@ -171,7 +171,7 @@ SEQ_LENGTH = 3
 def plain_windows(store, validation):
     """Return images and steering of all windows of a side, in the plainest way: from the rows of the store."""
     images, steering = [], []
-    for sample in store.samples[(store.samples["validation"] == validation) & (store.samples["lag"] == 0)]:
+    for sample in store.samples[(store.samples["validation"] == validation) & (store.samples["frame_offset"] == 0)]:
         last = int(sample["row"])
         rows = store.rows[max(last - SEQ_LENGTH + 1, 0) : last + 1]
         camera = ("center", "left", "right")[sample["camera"]]
@@ -224,9 +224,9 @@ def test_frames_are_read_ahead_where_they_lie_in_the_file_with_windows_too(store
 def test_what_windows_leave_out_is_told(store):
     told = describe_windows(store, SEQ_LENGTH)
     counts = [len(plain_windows(store, validation)[1]) for validation in (False, True)]
-    newest = (store.samples["lag"] == 0).sum()
+    newest = (store.samples["frame_offset"] == 0).sum()
     assert f"{counts[0]} for training, {counts[1]} for validation; {newest - sum(counts)} samples left out" in told
-    assert f"{(store.samples['lag'] > 0).sum()} left out that pair" in told
+    assert f"{(store.samples['frame_offset'] > 0).sum()} left out that pair" in told
 
 
 def test_windows_longer_than_the_blocks_of_the_split_are_refused(store):

@@ -26,8 +26,12 @@ EQUIVALENT = {
         'place = samples["row"].astype(None)  # one number to order by, several times as fast as four': (
             "float64, exact up to 2 ** 53; the greatest row gives less than 2 ** 42"
         ),
-        'for name, count in (("camera", len(CAMERAS)), ("lag", MAX_PREVIOUS + 2), ("flipped", 2)):': _STILL_APART,
-        'for name, count in (("camera", len(CAMERAS)), ("lag", MAX_PREVIOUS + 1), ("flipped", 3)):': _STILL_APART,
+        'for name, count in (("camera", len(CAMERAS)), ("frame_offset", MAX_FRAME_OFFSETS + 2), ("flipped", 2)):': (
+            _STILL_APART
+        ),
+        'for name, count in (("camera", len(CAMERAS)), ("frame_offset", MAX_FRAME_OFFSETS + 1), ("flipped", 3)):': (
+            _STILL_APART
+        ),
         "return samples[np.argsort(place, kind=None)]": _SAME_ORDER,
         "return samples[np.argsort(place, )]": _SAME_ORDER,
         'return samples[np.argsort(place, kind="STABLE")]': "NumPy reads the first letter, in either case",

@@ -79,7 +79,8 @@ def test_the_layers_are_told_before_the_training_and_the_samples_at_its_end(trai
     _, result, told = trained
     with Store(simulated_store) as store:
         sides = {
-            name: int(store.part(validation).size) for name, validation in (("train", False), ("validation", True))
+            name: int(store.split_indices(validation).size)
+            for name, validation in (("train", False), ("validation", True))
         }
     assert result["samples"] == sides
     table = [line.split() for line in told[: told.index("epoch 1")].splitlines()]
@@ -91,7 +92,7 @@ def test_quiet_training_tells_its_result_alone(simulated_store, tmp_path):
     places = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs")
     done = run_script("model.py", simulated_store, *places, "--no-plots", "--epochs", 1, "--quiet")
     with Store(simulated_store) as store:
-        sides = [int(store.part(validation).size) for validation in (False, True)]
+        sides = [int(store.split_indices(validation).size) for validation in (False, True)]
     assert "{} training and {} validation samples".format(*sides) in done.stdout
     assert "conv1" not in done.stdout + done.stderr
 
@@ -335,7 +336,7 @@ def test_without_a_store_it_says_what_to_run_first(tmp_path):
 def test_early_stopping_and_training_without_validation(simulated_recording, tmp_path):
     """With all its driving in training, the training loss decides; patience 1 stops at the first worse epoch."""
     store = tmp_path / "data.h5"
-    samples = SampleSettings(validation=0.0, previous=0, flip=False, cameras=("center",))
+    samples = SampleSettings(validation=0.0, frame_offsets=0, flip=False, cameras=("center",))
     convert(PreprocessSettings((str(simulated_recording),), store, Preprocessing(), samples))
     wild = ("--learning-rate", 0.05, "--schedule", "constant")
     done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--keep", "best", *wild)

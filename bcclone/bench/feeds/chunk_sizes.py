@@ -38,7 +38,7 @@ class Quality:
 
 def drive_of(store: Store) -> Drive:
     """Return the driving behind a store's training samples."""
-    samples = store.samples[store.part(validation=False)]
+    samples = store.samples[store.split_indices(validation=False)]
     _, stretch = np.unique(store.rows["time_ms"] // _STRETCH_MS, return_inverse=True)
     return Drive(samples["steering"].copy(), stretch[samples["row"]].astype(np.int64))
 
@@ -98,7 +98,7 @@ def _take_turn(chunk_size: int, race: Race, turn: Turn) -> float:
 def _gather(race: Race, warm: dict[int, list[float]], cold: dict[int, list[float]]) -> list[ChunkSize]:
     with Store(race.store) as store:
         drive = drive_of(store)
-        rows = np.unique(store.samples["row"][store.part(validation=False)])
+        rows = np.unique(store.samples["row"][store.split_indices(validation=False)])
         row_seconds = float(np.median(np.diff(store.rows["time_ms"][rows]))) / 1000
     samples = len(drive.steering)
     best = quality(drive, shuffled(samples, race.seed, 1), race.batch_size)

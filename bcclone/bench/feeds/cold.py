@@ -82,7 +82,7 @@ def deliver_epoch(path: Path, settings: FeedSettings, sequential: float = 0.0) -
             for batch in batches:
                 samples += len(batch.images)
         seconds = time.perf_counter() - begun
-        frames = np.unique(store.samples["frame"][store.part(validation=False)])
+        frames = np.unique(store.samples["frame"][store.split_indices(validation=False)])
         size = len(frames) * store.frames[0].nbytes
         share = None if fetched is None else ((_fetched_bytes() or 0) - fetched) / size
         return Cold(sequential, size / seconds, samples / seconds, share)

@@ -154,7 +154,7 @@ def _deliver_images(batches: Iterator[Image], taken: Taken) -> None:
 
 def _training_samples(race: Race) -> SampleTable:
     with Store(race.store) as store:
-        return store.samples[store.part(validation=False)]
+        return store.samples[store.split_indices(validation=False)]
 
 
 def _read(dataset: h5py.Dataset, frames: np.ndarray, flipped: np.ndarray) -> Image:

@@ -45,7 +45,7 @@ class JpegSamples:
 def jpeg_samples(path: Path) -> JpegSamples:
     """Return a store's training samples by their files; raises RecordingGone where a recording is not there."""
     with Store(path) as store:
-        samples = store.samples[store.part(validation=False)]
+        samples = store.samples[store.split_indices(validation=False)]
         files = _files(store)[samples["frame"]]
         return JpegSamples(files, samples["steering"].copy(), samples["flipped"].copy(), store.preprocessing)
 

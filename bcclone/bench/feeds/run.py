@@ -84,7 +84,7 @@ class Report:
 def measure_feeds(store: Path, settings: FeedsSettings, notify: Callable[[str], None]) -> Report:
     """Measure what is wanted on this store, in fresh processes; `notify` is told how far it is."""
     with Store(store) as opened:
-        samples = int(opened.part(validation=False).size)
+        samples = int(opened.split_indices(validation=False).size)
     race = Race(store, workers=os.cpu_count() or 1)
     turn = Turn(warm_samples=samples, seconds=settings.seconds)
     names = [name for name in names_in_order() if settings.wants(name)]

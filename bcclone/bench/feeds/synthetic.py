@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bcclone.images import Image, Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
-from bcclone.progress import Progress
+from bcclone.progress import ProgressBar
 from bcclone.samples import SampleSettings
 from bcclone.simulator.car import STEP_SECONDS, Ride, start_on
 from bcclone.simulator.conditions import Conditions
@@ -36,7 +36,7 @@ def draw_recording(folder: Path, frames: int) -> Path:
     varied = [_variations() for _ in drawn]
     ride, expert = Ride(track), Expert(track, ExpertSettings(recoveries=0), seed=0)
     rows = -(-frames // len(MOUNTS))
-    with RecordingWriter(folder) as writer, Progress("drawing", rows, "rows") as progress:
+    with RecordingWriter(folder) as writer, ProgressBar("drawing", rows, "rows") as progress:
         while writer.rows < rows:
             ride.car.control(*expert.control(ride.car, ride.place))
             if ride.steps % _STEPS_PER_ROW == 0:
@@ -51,7 +51,7 @@ def draw_recording(folder: Path, frames: int) -> Path:
 
 def make_store(recording: Path, path: Path) -> Path:
     """Convert the recording; two samples a frame, as it is and mirrored."""
-    convert(PreprocessSettings((str(recording),), path, Preprocessing(), SampleSettings(previous=0)))
+    convert(PreprocessSettings((str(recording),), path, Preprocessing(), SampleSettings(frame_offsets=0)))
     return path
 
 
