@@ -1,4 +1,4 @@
-"""Write the tables of figures in README.md, docs/ and writeup_images/ anew from docs/results/*.json.
+"""Write the tables of figures in docs/ and writeup_images/ anew from docs/results/*.json.
 
     python docs/result_tables.py
 
@@ -15,7 +15,8 @@ from typing import Any
 from networks import COMPARED, compare
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "docs" / "explanation" / "feeding.md", ROOT / "writeup_images" / "README.md"]
+EXPLANATION = ROOT / "docs" / "explanation"
+PAGES = [EXPLANATION / "comparison.md", EXPLANATION / "feeding.md", ROOT / "writeup_images" / "README.md"]
 MODELS = {  # label: (what it was trained on, its results, its names there)
     "`python model.py`, three seeds, median": (
         "105 s of keyboard driving, one real recording", "suite", ("s0", "s1", "s2")),
