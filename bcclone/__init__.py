@@ -7,6 +7,10 @@ They are imported when they are first used, and load TensorFlow only when they n
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bcclone import drive, evaluate, preprocess, replay, train, video
 
 __all__ = ["drive", "evaluate", "preprocess", "replay", "train", "video"]
 
