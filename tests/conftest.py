@@ -21,7 +21,7 @@ SHARED = ROOT.parent / "shared"
 
 # ended by signals, on full disks and terminals, by Unix's means: Windows has others
 OF_UNIX = re.compile(
-    r"import (?:pty|resource|termios)\b|SIG(?:INT|KILL|TERM)|drive_server|as_anybody|/dev/|/proc/|os\.fork"
+    r"import (?:pty|resource|termios)\b|SIG(?:INT|KILL|TERM)|drive_server|without_privileges|/dev/|/proc/|os\.fork"
 )
 if sys.platform == "win32":
     sources = Path(__file__).parent.rglob("test_*.py")

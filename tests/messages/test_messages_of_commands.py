@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.demo import DemoSettings, run_demo
-from tests.messages.told import Message, run_command, tabled
+from tests.messages.refusals import refusal, run_command
 
 
 def demo():
@@ -28,48 +28,29 @@ def evaluate(*line):
     return run_command("evaluate", "m.h5", *line)
 
 
-MESSAGES = [
-    Message("commands/drive.py", "--append says to add to a run; name its folder: python drive.py MODEL RUN --append",
-            lambda: run_command("drive", "m.h5", "--append")),
-    Message("commands/evaluate.py", "--run records what the drive server sees; leave --in-process out",
-            lambda: evaluate("--in-process", "--run", "run")),
-    Message("commands/evaluate.py", "… is there already; name a new folder for the run",
-            lambda: Path("run").mkdir() or evaluate("--run", "run"), ("run is",)),
-    Message("commands/evaluate.py", "--… is for many drives; add --suite", lambda: evaluate("--jobs", 2),
-            ("--jobs is",)),
-    Message("commands/evaluate.py", "only one model can be scored at a time; compare several with --suite",
-            lambda: evaluate("n.h5")),
-    Message("commands/evaluate.py", "… is for a single drive: the rows of the suite say it themselves; leave it "
-            "out", lambda: evaluate("--suite", "--camera-pitch", 1), ("--camera-pitch is",)),
-    Message("suite/scenarios.py", "no row of the suite is called …; there are …",
-            lambda: evaluate("--suite", "--rows", "lake-99"), ("called lake-99; there are lake-15, lake-30",)),
-    Message("suite/run.py", "…: there is no such model; train one with: python model.py data.h5 -o …",
-            lambda: evaluate("--suite"), ("m.h5: ", "-o m.h5")),
-    Message("suite/run.py", "… is named twice; name each model once",
-            lambda: Path("m.h5").touch() or evaluate("m.h5", "--suite"), ("m.h5 is",)),
-    Message("commands/options.py", "…: cannot make that folder: …; choose …",
-            lambda: evaluate("-o", "/dev/null/pictures"), ("/dev/null/pictures: ", "Not a directory")),
-    Message("commands/plots.py", "…: no such picture; there are …",
-            lambda: run_command("plots", "m.h5", "--only", "crop,cat"), ("--only: cat: ", "history,crop")),
-    Message("commands/plots.py", "…, expected 0 or more", lambda: run_command("plots", "m.h5", "--seed=-1"),
-            ("--seed: '-1'",)),
-    Message("commands/plots.py", "…, expected a share from 0 to 1",
-            lambda: run_command("plots", "m.h5", "--zero-share", "2"), ("--zero-share: '2'",)),
-    Message("commands/replay.py", "name models and a recording, or a recording and the --port of a drive server",
-            lambda: run_command("replay", "rec")),
-    Message("commands/replay.py", "…, expected two shares such as 0.8:1",
-            lambda: run_command("replay", "m.h5", "rec", "--part", "half"), ("--part: 'half'",)),
-    Message("commands/simulate.py", "--frames …, expected 1 or more, or 0 for each once",
-            lambda: run_command("simulate", "replay", "rec", "--frames", -1), ("--frames -1",)),
-    Message("demo.py", "… is no demo's notes; remove the folder, or choose another with --folder",
-            lambda: demo_beside("steps.json"), ("demo/steps.json is",)),
-    Message("demo.py", "… is there, but not from a demo; choose another folder with --folder",
-            lambda: demo_beside("forward"), ("demo/forward is",)),
-    Message("demo.py", "the demo ends here: `…` failed (exit code …); mend what it says, and run the demo again",
-            demo_of_failing_commands, ("`bcclone simulate record demo/forward", "(exit code 3)")),
-]  # fmt: skip
+REFUSALS = [
+    refusal(lambda: run_command("drive", "m.h5", "--append"), "--append", "python drive.py MODEL RUN --append"),
+    refusal(lambda: evaluate("--in-process", "--run", "run"), "--run", "--in-process"),
+    refusal(lambda: Path("run").mkdir() or evaluate("--run", "run"), "run", "new folder"),
+    refusal(lambda: evaluate("--jobs", 2), "--jobs", "--suite"),
+    refusal(lambda: evaluate("n.h5"), "one model", "--suite"),
+    refusal(lambda: evaluate("--suite", "--camera-pitch", 1), "--camera-pitch", "suite"),
+    refusal(lambda: evaluate("--suite", "--rows", "lake-99"), "lake-99", "lake-15, lake-30"),
+    refusal(lambda: evaluate("--suite"), "m.h5", "no such model", "python model.py data.h5 -o m.h5"),
+    refusal(lambda: Path("m.h5").touch() or evaluate("m.h5", "--suite"), "m.h5", "twice"),
+    refusal(lambda: evaluate("-o", "/dev/null/pictures"), "/dev/null/pictures", "Not a directory", "choose another"),
+    refusal(lambda: run_command("plots", "m.h5", "--only", "crop,cat"), "--only", "cat", "history,crop", code=2),
+    refusal(lambda: run_command("plots", "m.h5", "--seed=-1"), "--seed", "-1", "0 or more", code=2),
+    refusal(lambda: run_command("plots", "m.h5", "--zero-share", "2"), "--zero-share", "2", "0 to 1", code=2),
+    refusal(lambda: run_command("replay", "rec"), "models and a recording", "--port"),
+    refusal(lambda: run_command("replay", "m.h5", "rec", "--part", "half"), "--part", "half", "0.8:1", code=2),
+    refusal(lambda: run_command("simulate", "replay", "rec", "--frames", -1), "--frames -1", "0"),
+    refusal(lambda: demo_beside("steps.json"), "demo/steps.json", "--folder"),
+    refusal(lambda: demo_beside("forward"), "demo/forward", "--folder"),
+    refusal(demo_of_failing_commands, "bcclone simulate record demo/forward", "exit code 3", "again"),
+]
 
 
-@pytest.mark.parametrize("message", tabled(MESSAGES))
-def test_the_message_comes_from_its_place(message, request):
-    message.check(request)
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
+    refused.check(request)

@@ -13,8 +13,8 @@ from bcclone.simulator.car import start_on
 from bcclone.simulator.record import RecordingWriter
 from bcclone.simulator.track import load_track
 from tests.drive.drive_server import Still
-from tests.messages.made import as_anybody, make_recording
-from tests.messages.told import Message, tabled
+from tests.messages.refusals import refusal
+from tests.messages.small_recording import make_recording, without_privileges
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +51,24 @@ def listen_twice():
         return listen("127.0.0.1", first.getsockname()[1])
 
 
-def asked(**wanted):
-    """Set what the page of drive.py can set."""
+def dashboard():
+    """Return what sets the options of the dashboard of drive.py."""
     from bcclone.drive.dashboard.state import Panel
     from tests.drive.test_dashboard_addresses import make_cockpit
 
-    Panel(make_cockpit(), None).set(wanted)
+    return Panel(make_cockpit(), None)
+
+
+def asked(**wanted):
+    dashboard().set(wanted)
 
 
 def asked_to_record_where_nobody_may():
+    panel = dashboard()  # imports need privileges here
     Path().chmod(0o555)
     try:
-        with as_anybody():
-            asked(recording=True)
+        with without_privileges():
+            panel.set({"recording": True})
     finally:
         Path().chmod(0o755)
 
@@ -94,42 +99,35 @@ def driven(model, *, dies=False):
         return list(answers)
 
 
-MESSAGES = [
-    Message("drive/server.py", "port … of … is in use, perhaps by another drive.py; end that, or choose another --port "
-            "(the simulator itself always connects to 4567)", listen_twice, ("of 127.0.0.1",)),
-    Message("drive/server.py", "cannot listen on …:…: …; choose another --host or --port",
-            lambda: listen("192.0.2.1", 4567), ("192.0.2.1:4567: Cannot assign requested address; choose",)),
-    Message("drive/dashboard/state.py", "expected an object with some of …", lambda: asked(),
-            ("saliency, recording, set_speed_mph, autonomous",)),
-    Message("drive/dashboard/state.py", "… …, expected true or false", lambda: asked(autonomous=1), ("autonomous 1,",)),
-    Message("drive/dashboard/state.py", "set speed …, expected 0 to … mph", lambda: asked(set_speed_mph=99),
-            ("99, expected 0 to 60 mph",)),
-    Message("drive/dashboard/state.py", "(_set_recording) …", asked_to_record_where_nobody_may,
-            ("cannot record there: Permission denied; choose another folder",)),
-    Message("drive/saliency_thread.py", "(on) …", lambda: asked(saliency=True), ("it has no convolution",)),
-    Message("simulator/record.py", "… is not an empty folder; choose another one to record into",
-            lambda: recorded_into(make_recording("rec")), ("rec is",)),
-    Message("simulator/record.py", "…: cannot record there: …; choose another folder",
-            lambda: recorded_into("/dev/null/rec"), ("/dev/null/rec: ", "Not a directory")),
-    Message("simulator/record.py", "…: cannot write: …; the … rows recorded so far are whole; record what is missing "
-            "into another folder", recorded_where_there_was_a_folder,
-            ("rec: cannot write: No such file", "the 0 rows")),
-    Message("replay/human.py", "(read_human) …: …",
-            lambda: read_human(make_recording("rec", image=None) / "driving_log.csv"),
-            ("rec/driving_log.csv: none of its centre images is in rec/IMG", "put them there")),
-    Message("replay/human.py", "(read_human) …: …",
-            lambda: read_human(make_recording("rec") / "driving_log.csv", (0.0, 0.1)),
-            ("rec/driving_log.csv: that part of it has no rows; take another --part",)),
-    Message("replay/run.py", "…: no usable steering; is it trained, and its input whole?",
-            lambda broken_policy: replay({"m.h5": broken_policy}, make_recording("rec")), ("m.h5: ",)),
-    Message("evaluate.py", "the model gave no usable steering for any frame; is it trained, and its input whole?",
-            evaluated),
-    Message("suite/run.py", "process …, …, …; when memory ran out, take fewer --jobs",
-            lambda: driven("m.h5", dies=True), ("driving lake-15 with m.h5", "was killed by signal 9")),
-    Message("suite/run.py", "(answer) …", lambda: driven("m.h5"), ("m.h5: there is no such model",), slow=True),
-]  # fmt: skip
+REFUSALS = [
+    refusal(listen_twice, "127.0.0.1", "in use", "--port", "4567"),
+    refusal(lambda: listen("192.0.2.1", 4567), "192.0.2.1:4567", "Cannot assign requested address", "--host"),
+    refusal(lambda: asked(), "saliency, recording, set_speed_mph, autonomous", by=(ValueError,)),
+    refusal(lambda: asked(autonomous=1), "autonomous", "expected true or false", by=(ValueError,)),
+    refusal(lambda: asked(set_speed_mph=99), "99", "0 to 60", by=(ValueError,)),
+    refusal(asked_to_record_where_nobody_may, "run-2", "Permission denied", "another folder", by=(ValueError,)),
+    refusal(lambda: asked(saliency=True), "convolution", by=(ValueError,)),
+    refusal(lambda: recorded_into(make_recording("rec")), "rec", "not an empty folder", "another"),
+    refusal(lambda: recorded_into("/dev/null/rec"), "/dev/null/rec", "Not a directory", "another folder"),
+    refusal(recorded_where_there_was_a_folder, "rec", "No such file", "0 rows", "another folder"),
+    refusal(
+        lambda: read_human(make_recording("rec", image=None) / "driving_log.csv"), "rec/driving_log.csv", "rec/IMG"
+    ),
+    refusal(
+        lambda: read_human(make_recording("rec") / "driving_log.csv", (0.0, 0.1)),
+        "rec/driving_log.csv",
+        "no rows",
+        "--part",
+    ),
+    refusal(
+        lambda broken_policy: replay({"m.h5": broken_policy}, make_recording("rec")), "m.h5", "steering", "trained"
+    ),
+    refusal(evaluated, "steering", "trained"),
+    refusal(lambda: driven("m.h5", dies=True), "lake-15", "m.h5", "signal 9", "--jobs"),
+    refusal(lambda: driven("m.h5"), "m.h5", "no such model", "python model.py data.h5 -o m.h5", slow=True),
+]
 
 
-@pytest.mark.parametrize("message", tabled(MESSAGES))
-def test_the_message_comes_from_its_place(message, request):
-    message.check(request)
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
+    refused.check(request)

@@ -20,8 +20,8 @@ from bcclone.preprocess import open_in_place
 from bcclone.samples import SampleSettings
 from bcclone.store import Store
 from tests.feed.test_feed_workers import Faulty, feed_of, fetchers
-from tests.messages.made import IMAGE, make_recording
-from tests.messages.told import Message, run_command, tabled
+from tests.messages.refusals import refusal, run_command
+from tests.messages.small_recording import IMAGE, make_recording
 from tests.test_store import some_frames, write_store
 
 PLACE = Path("data.h5")
@@ -103,42 +103,44 @@ def pooled():
         pool.close()
 
 
-MESSAGES = [
-    Message("feed/open.py", "…: --feed files reads images; give it the recording that the store was made of",
-            lambda: check_feed(store(), FeedSettings("files")), ("data.h5: ",)),
-    Message("feed/open.py", "…: --feed … reads a store; make one with: python preprocess.py … -o data.h5, or take "
-            "--feed files", lambda: check_feed(files(), FeedSettings("hdf5")), ("rec: --feed hdf5 reads",)),
-    Message("feed/open.py", "…: its frames take … GB on their way into memory, and … GB are available; take --feed "
-            "hdf5-chunks, which needs little", larger_than_memory, ("data.h5: its frames take 3840.0 GB",)),
-    Message("feed/open.py", "…: all of its steering is 0; without --zero-share it can be trained on",
-            lambda: open_feed(store("0,0.3,0,12"), FeedSettings(), DrawSettings(1, zero_share=0.1)), ("data.h5: ",)),
-    Message("feed/selection.py", "…: no … rows of one episode in sequence are all for training; take a smaller "
-            "--seq-length, or a store with --split blocks (a random split tears the rows apart) and all of its images",
-            lambda: describe_windows(store(), 20), ("data.h5: no 20 rows",)),
-    Message("feed/source.py", "…: the store has been written anew, or is gone, since training began; train anew",
-            written_anew, ("data.h5: ",)),
-    Message("feed/source.py", "…: the image cannot be used: …; preprocess.py makes a store that leaves such images "
-            "out", of_a_bad_image, ("rec/2026_01_01_00_00_00_000.jpg: ", "the file is empty")),
-    Message("feed/source.py", "…, expected one of each for a sample",
-            lambda: Columns(np.zeros(3, np.uint32), np.zeros(2, np.bool_), np.zeros(3, np.float32)), ("3 frames, 2",)),
-    Message("file_samples.py", "a sample of image …, expected one of …", lambda: replace(files(), files=()),
-            ("expected one of 0",)),
-    Message("augment/draws.py", "… flips for … lookaheads, expected as many",
-            lambda: AugmentationInputs(np.zeros(3, np.bool_), np.ones(2)), ("3 flips for 2",)),
-    Message("feed/loader_process.py", "loader process … was killed by signal …", lambda: fed(Faulty("death")),
-            ("killed by signal 9; ",)),
-    Message("feed/loader_process.py", "…; when memory ran out, take fewer --workers or another --feed; go on with the "
-            "same command and --resume", lambda: fed(Faulty("death"))),
-    Message("feed/loader_process.py", "loader process … …; go on with the same command and --resume",
-            lambda: fed(Leaving("exit")), ("ended with exit code 3",)),
-    Message("feed/keras_sequence.py", "batch size …, expected 1 or more",
-            lambda: SampleDataset.from_store(PLACE, batch_size=0), ("batch size 0",)),
-    Message("feed/keras_sequence.py", "…: it has no … samples; make a store with some: python preprocess.py "
-            "RECORDING... -o … --validation 0.2", all_for_training, ("data.h5: it has no validation",)),
-    Message("feed/keras_sequence.py", "a loader process was killed", pooled, ("when memory ran out",)),
-]  # fmt: skip
+REFUSALS = [
+    refusal(lambda: check_feed(store(), FeedSettings("files")), "data.h5", "--feed files", "recording"),
+    refusal(
+        lambda: check_feed(files(), FeedSettings("hdf5")),
+        "rec",
+        "--feed hdf5",
+        "python preprocess.py rec -o data.h5",
+        "--feed files",
+    ),
+    refusal(larger_than_memory, "data.h5", "3840.0 GB", "--feed hdf5-chunks"),
+    refusal(
+        lambda: open_feed(store("0,0.3,0,12"), FeedSettings(), DrawSettings(1, zero_share=0.1)),
+        "data.h5",
+        "steering",
+        "0",
+        "--zero-share",
+    ),
+    refusal(lambda: describe_windows(store(), 20), "data.h5", "20 rows", "--seq-length", "--split blocks"),
+    refusal(written_anew, "data.h5", "train"),
+    refusal(of_a_bad_image, "rec/2026_01_01_00_00_00_000.jpg", "empty", "preprocess.py"),
+    refusal(
+        lambda: Columns(np.zeros(3, np.uint32), np.zeros(2, np.bool_), np.zeros(3, np.float32)),
+        "3 frames",
+        "2 flips",
+        "3",
+        by=(ValueError,),
+    ),
+    refusal(lambda: replace(files(), files=()), "2", "expected one of 0", by=(ValueError,)),
+    refusal(lambda: AugmentationInputs(np.zeros(3, np.bool_), np.ones(2)), "3 flips", "2", by=(ValueError,)),
+    refusal(lambda: fed(Faulty("death")), "signal 9", "memory", "--workers", "--feed"),
+    refusal(lambda: fed(Faulty("death")), "signal 9", "--resume"),
+    refusal(lambda: fed(Leaving("exit")), "exit code 3", "--resume"),
+    refusal(lambda: SampleDataset.from_store(PLACE, batch_size=0), "batch size 0", "1 or more", by=(ValueError,)),
+    refusal(all_for_training, "data.h5", "validation", "python preprocess.py RECORDING... -o data.h5 --validation 0.2"),
+    refusal(pooled, "killed", "memory", "--workers", "--resume"),
+]
 
 
-@pytest.mark.parametrize("message", tabled(MESSAGES))
-def test_the_message_comes_from_its_place(message, request):
-    message.check(request)
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
+    refused.check(request)

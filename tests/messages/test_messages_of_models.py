@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bcclone.decode import read_frame
-from bcclone.images import Preprocessing, decode_jpeg, encode_jpeg
+from bcclone.images import BadImage, Preprocessing, PreprocessingMismatch, decode_jpeg, encode_jpeg
 from bcclone.video import ClipSettings, make_clip
-from tests.messages.told import Message, run_command, tabled
+from tests.messages.refusals import refusal, run_command
 from tests.rebuild import old_models
 from tests.video.video_runs import name_of
 
@@ -129,77 +129,76 @@ def watched(untrained_model):
     return make_clip(ClipSettings((Path("run"),), Path("clip.mp4"), overlay=True), [load_onlooker(untrained_model)])
 
 
-MESSAGES = [
-    Message("images.py", "…x… pixels, expected …x…",
-            lambda: decode_jpeg(encode_jpeg(np.zeros((50, 100, 3), np.uint8))), ("100x50 pixels, expected 320x160",)),
-    Message("images.py", "no whole JPEG: …", lambda: decode_jpeg(b"no image")),
-    Message("images.py", "the file is empty", lambda: decode_jpeg(b"")),
-    Message("decode.py", "cannot be read: …", lambda: read_frame("nowhere.jpg"), ("No such file",)),
-    Message("images.py", "its fields are others",
-            lambda: Preprocessing.from_json(Preprocessing().to_json().replace(', "width": 128', "")),
-            ("its fields are others",)),
-    Message("images.py", "unknown preprocessing (…)\n  stored:    …\n  supported: …",
-            lambda: Preprocessing.from_json('{"zoom": 2}'), ("others)", '{"zoom": 2}', '"height": 128')),
-    Message("model_file.py", "…: is a folder; a SavedModel holds code, save the model as .h5 or .keras instead",
-            lambda: load("."), (".: is",)),
-    Message("model_file.py", "…: there is no such model; train one with: python model.py data.h5 -o …",
-            lambda: load("m.h5"), ("m.h5: there", "-o m.h5")),
-    Message("model_file.py", "(open_model) …: …", of_no_model,
-            ("model.h5: not a model file: it holds no Keras model",)),
-    Message("model_file.py", "…: not a whole model file: …; save it again, or train the model anew",
-            lambda untrained_model: changed(untrained_model, training="{"), ("model.h5: ", "property name")),
-    Message("model_file.py", "…: the network takes …, its preprocessing makes …; train it anew", of_other_images,
-            ("model.h5: ", "(None, 128, 64, 3)", "(None, 128, 128, 3)")),
-    Message("model_file.py", "…: Keras cannot write this network: …; see …",
-            saved(lambda keras: keras.layers.RandomBrightness(0.1)), ("mine.h5: ", "model-file.md")),
-    Message("model_file.py", "…: this network could not be loaded again: …; see …",
-            saved(lambda keras: keras.layers.LayerNormalization()), ("mine.h5: ", "model-file.md")),
-    Message("model_file.py", "no preprocessing is called …; known are …", lambda: load("m.h5", "mine"),
-            ("mine", NAMED)),
-    Message("model_file.py", "…: …\n  a newer bcclone may know it; or train the model anew",
-            lambda untrained_model: changed(untrained_model, preprocessing="{}"),
-            ("model.h5: unknown preprocessing", "supported: ")),
-    Message("model_file.py", "…: its preprocessing does not belong to the hash beside it; train the model anew:\n  "
-            "definition: … (hash …)\n  hash:       …",
-            lambda untrained_model: changed(untrained_model, preprocessing_hash="0"), ("model.h5: ", "hash:       0")),
-    Message("model_file.py", "…: carries its own definition of preprocessing, and another is given; leave out "
-            "--preprocess\n  of the file: …\n  given:       …", lambda untrained_model: load(untrained_model, NAMED),
-            ("untrained.h5: ", '"width": 128', '"width": 200')),
-    Message("model_file.py", "…: …, the given preprocessing makes …; …", lambda: foreign("carnd-128-rgb"),
-            ("old.h5: its network takes rows, columns and channels 66, 200, 3", f"give the one it was trained with: "
-             f"--preprocess {NAMED}")),
-    Message("model_file.py", "…: does not say how its input is made of a frame; …; …", lambda: foreign(),
-            ("old.h5: ", "takes rows, columns and channels 66, 200, 3", f"--preprocess {NAMED}")),
-    Message("network.py", "images of …x… are too small for the convolutions of …: these need … columns and, after the "
-            "crop, … rows; make the store with a larger preprocess.py --size…", too_small,
-            ("40x32", "cnn-64: these need 29 columns")),
-    Message("network.py", "--network … is trained on windows of frames; give a --seq-length of 2 or more",
-            recurrent_without_windows, ("--network lstm",)),
-    Message("saliency.py", "cannot show what this network looks at: …", look_at(chain(("Flatten", {})))),
-    Message("saliency.py", "it has no convolution (Conv2D) but …", look_at(chain(("Flatten", {}))), ("but Flatten",)),
-    Message("saliency.py", "it is a … that does not say what it takes; expected a chain of layers",
-            look_at(lambda keras: keras.Sequential([keras.layers.Conv2D(1, 3)])), ("a Sequential",)),
-    Message("saliency.py", "it takes …, its preprocessing makes …",
-            look_at(lambda keras: keras.Sequential([keras.Input((15, 18, 3)), keras.layers.Conv2D(1, 3)])),
-            ("(None, 15, 18, 3)", "(None, 160, 320, 3)")),
-    Message("saliency.py", "… takes something else than the layer before it gives; expected a chain",
-            look_at(branched), ("(Conv2D)",)),
-    Message("saliency.py", "it gives something else than its last layer does; expected a chain of layers",
-            look_at(with_side_exit)),
-    Message("saliency.py", "… before its last convolution cannot be followed; known are …",
-            look_at(chain(("UpSampling2D", {}), CONVOLUTION)), ("(UpSampling2D) before", "Conv2D")),
-    Message("saliency.py", "… has its channels first; expected channels last",
-            look_at(chain(("MaxPooling2D", {"data_format": "channels_first"}), CONVOLUTION)), ("(MaxPooling2D)",)),
-    Message("commands/import_model.py", "…: a model's name must end in .h5; name another -o",
-            lambda: imported("old.h5", "-o", "new.keras"), ("new.keras: ",)),
-    Message("commands/import_model.py", "… is the model to import; name another -o", onto_itself, ("old.h5 is",)),
-    Message("commands/import_model.py", "…: is a bcclone model already; copy the file, there is nothing to import",
-            lambda untrained_model: imported(untrained_model), ("untrained.h5: ",)),
-    Message("video/clip.py", "…: the model cannot look at these frames: …; leave --model out", watched,
-            ("run: ", "100x50 pixels, expected 320x160")),
-]  # fmt: skip
+REFUSALS = [
+    refusal(lambda: decode_jpeg(encode_jpeg(np.zeros((50, 100, 3), np.uint8))), "100x50", "320x160", by=(BadImage,)),
+    refusal(lambda: decode_jpeg(b"no image"), "JPEG", by=(BadImage,)),
+    refusal(lambda: decode_jpeg(b""), "empty", by=(BadImage,)),
+    refusal(lambda: read_frame("nowhere.jpg"), "No such file", by=(BadImage,)),
+    refusal(
+        lambda: Preprocessing.from_json(Preprocessing().to_json().replace(', "width": 128', "")),
+        "unknown preprocessing",
+        "fields",
+        "stored",
+        "supported",
+        by=(PreprocessingMismatch,),
+    ),
+    refusal(
+        lambda: Preprocessing.from_json('{"zoom": 2}'),
+        "unknown preprocessing",
+        '{"zoom": 2}',
+        '"height": 128',
+        by=(PreprocessingMismatch,),
+    ),
+    refusal(lambda: load("."), "folder", ".h5 or .keras"),
+    refusal(lambda: load("m.h5"), "m.h5", "no such model", "python model.py data.h5 -o m.h5"),
+    refusal(of_no_model, "model.h5", "no Keras model"),
+    refusal(lambda untrained_model: changed(untrained_model, training="{"), "model.h5", "property name", "train"),
+    refusal(of_other_images, "model.h5", "(None, 128, 64, 3)", "(None, 128, 128, 3)"),
+    refusal(saved(lambda keras: keras.layers.RandomBrightness(0.1)), "mine.h5", "Keras", "model-file.md"),
+    refusal(saved(lambda keras: keras.layers.LayerNormalization()), "mine.h5", "load", "model-file.md"),
+    refusal(lambda: load("m.h5", "mine"), "mine", "nvidia-66x200-yuv"),
+    refusal(
+        lambda untrained_model: changed(untrained_model, preprocessing="{}"),
+        "model.h5",
+        "unknown preprocessing",
+        "supported",
+        "newer bcclone",
+    ),
+    refusal(lambda untrained_model: changed(untrained_model, preprocessing_hash="0"), "model.h5", "hash", "train"),
+    refusal(
+        lambda untrained_model: load(untrained_model, NAMED),
+        "untrained.h5",
+        '"width": 128',
+        '"width": 200',
+        "--preprocess",
+    ),
+    refusal(lambda: foreign("carnd-128-rgb"), "old.h5", "66, 200, 3", "128, 128, 3", "--preprocess nvidia-66x200-yuv"),
+    refusal(lambda: foreign(), "old.h5", "66, 200, 3", "--preprocess nvidia-66x200-yuv"),
+    refusal(too_small, "40x32", "cnn-64", "29", "--size"),
+    refusal(recurrent_without_windows, "--network lstm", "--seq-length"),
+    refusal(look_at(chain(("Flatten", {}))), "convolution"),
+    refusal(look_at(chain(("Flatten", {}))), "convolution", "Flatten"),
+    refusal(look_at(lambda keras: keras.Sequential([keras.layers.Conv2D(1, 3)])), "Sequential", "expected a chain"),
+    refusal(
+        look_at(lambda keras: keras.Sequential([keras.Input((15, 18, 3)), keras.layers.Conv2D(1, 3)])),
+        "(None, 15, 18, 3)",
+        "(None, 160, 320, 3)",
+    ),
+    refusal(look_at(branched), "Conv2D", "expected a chain"),
+    refusal(look_at(with_side_exit), "last layer", "expected a chain"),
+    refusal(look_at(chain(("UpSampling2D", {}), CONVOLUTION)), "UpSampling2D", "Conv2D, MaxPooling2D"),
+    refusal(
+        look_at(chain(("MaxPooling2D", {"data_format": "channels_first"}), CONVOLUTION)),
+        "MaxPooling2D",
+        "channels last",
+    ),
+    refusal(lambda: imported("old.h5", "-o", "new.keras"), "new.keras", ".h5", "-o"),
+    refusal(onto_itself, "old.h5", "-o"),
+    refusal(lambda untrained_model: imported(untrained_model), "untrained.h5", "already"),
+    refusal(watched, "run", "100x50", "320x160", "--model"),
+]
 
 
-@pytest.mark.parametrize("message", tabled(MESSAGES))
-def test_the_message_comes_from_its_place(message, request):
-    message.check(request)
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
+    refused.check(request)

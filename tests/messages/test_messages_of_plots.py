@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from bcclone.images import Preprocessing
+from bcclone.plots.subject import NotDrawn
 from bcclone.preprocess import open_in_place
 from bcclone.samples import SampleSettings
 from bcclone.store import Store
-from tests.messages.made import make_recording
-from tests.messages.told import Message, run_command, tabled
+from tests.messages.refusals import refusal, run_command
+from tests.messages.small_recording import make_recording
 
 
 def store(*options, validation=None, rows=3):
@@ -93,45 +94,57 @@ def history(text):
     return read_history(Path("history.csv"))
 
 
-MESSAGES = [
-    Message("plots/subject.py", "there are no samples; name the store or the recordings that it was trained on",
-            lambda untrained_model: drawn("crop", untrained_model)),
-    Message("plots/subject.py", "…; and nothing is stored in its place", frame_that_is_gone,
-            ("rec/2026_01_01_00_00_00_000.jpg: cannot be read: No such file",)),
-    Message("plots/subject.py", "it is not there any more", frame_that_is_not_kept_in_rgb,
-            ("an image: it is not there any more; and nothing",)),
-    Message("plots/activations.py", "the network has no convolution (Conv2D)", activations_of_none),
-    Message("history.py", "…: row …: …; it is not the history of a run: remove it, and it is left out",
-            lambda untrained_model: history("epoch,loss\n1,0.5\n"),
-            ("history.csv: row 2: it has no column 'val_loss'",)),
-    Message("history.py", "…: row …: …; it is not the history of a run: remove it, and it is left out",
-            lambda untrained_model: history("epoch,loss,mae,val_loss,val_mae,learning_rate\n1,x,0,0,0,0\n"),
-            ("history.csv: row 2: a number is missing, or is none",)),
-    Message("plots/predictions.py", "there are no validation samples",
-            lambda untrained_model: predicted(untrained_model, store())),
-    Message("plots/predictions.py", "there are no … validation frames in a row",
-            lambda untrained_window_model: predicted(untrained_window_model, store(validation=True, rows=2)),
-            ("no 3 validation",)),
-    Message("plots/predictions.py", "the network's steering is no number at … instants", predicted_by_a_broken_one,
-            ("at 3 instants",)),
-    Message("plots/recovery_frames.py",
-            "where the car was is not known: only `bcclone simulate record` writes a trace.csv",
-            lambda untrained_model: drawn("recovery-frames", untrained_model, store())),
-    Message("plots/recovery_frames.py", "there is no recovery from … m and more beside the middle",
-            recovery_of_none, ("from 1 m and more",)),
-    Message("plots/steering.py", "there are no training samples",
-            lambda untrained_model: drawn("steering", untrained_model, store(validation=True))),
-    Message("plots/samples.py", "there are no training samples",
-            lambda untrained_model: drawn("samples", untrained_model, store(validation=True))),
-    Message("plots/subject.py", "there are no … frames in a row",
-            lambda untrained_window_model: drawn("saliency", untrained_window_model, store(rows=2)), ("no 3 frames",)),
-    Message("plots/subject.py", "there are no … frames in a row",
-            lambda untrained_window_model: drawn("samples", untrained_window_model, store(rows=2)), ("no 3 frames",)),
-    Message("plots/draw_all.py", "there is no history: no run folder is known to hold this model",
-            lambda untrained_model: drawn("history", untrained_model)),
-]  # fmt: skip
+REFUSALS = [
+    refusal(lambda untrained_model: drawn("crop", untrained_model), "samples", "store", "recordings", by=(NotDrawn,)),
+    refusal(frame_that_is_gone, "rec/2026_01_01_00_00_00_000.jpg", "No such file", by=(NotDrawn,)),
+    refusal(frame_that_is_not_kept_in_rgb, "image", by=(NotDrawn,)),
+    refusal(activations_of_none, "convolution", by=(NotDrawn,)),
+    refusal(lambda untrained_model: history("epoch,loss\n1,0.5\n"), "history.csv", "row 2", "val_loss", "remove"),
+    refusal(
+        lambda untrained_model: history("epoch,loss,mae,val_loss,val_mae,learning_rate\n1,x,0,0,0,0\n"),
+        "history.csv",
+        "row 2",
+        "number",
+        "remove",
+    ),
+    refusal(lambda untrained_model: predicted(untrained_model, store()), "no validation samples", by=(NotDrawn,)),
+    refusal(
+        lambda untrained_window_model: predicted(untrained_window_model, store(validation=True, rows=2)),
+        "3 validation frames",
+        by=(NotDrawn,),
+    ),
+    refusal(predicted_by_a_broken_one, "steering", "3", by=(NotDrawn,)),
+    refusal(
+        lambda untrained_model: drawn("recovery-frames", untrained_model, store()),
+        "bcclone simulate record",
+        "trace.csv",
+        by=(NotDrawn,),
+    ),
+    refusal(recovery_of_none, "recovery", "1 m", by=(NotDrawn,)),
+    refusal(
+        lambda untrained_model: drawn("steering", untrained_model, store(validation=True)),
+        "no training samples",
+        by=(NotDrawn,),
+    ),
+    refusal(
+        lambda untrained_model: drawn("samples", untrained_model, store(validation=True)),
+        "no training samples",
+        by=(NotDrawn,),
+    ),
+    refusal(
+        lambda untrained_window_model: drawn("saliency", untrained_window_model, store(rows=2)),
+        "3 frames",
+        by=(NotDrawn,),
+    ),
+    refusal(
+        lambda untrained_window_model: drawn("samples", untrained_window_model, store(rows=2)),
+        "3 frames",
+        by=(NotDrawn,),
+    ),
+    refusal(lambda untrained_model: drawn("history", untrained_model), "history", "run folder", by=(NotDrawn,)),
+]
 
 
-@pytest.mark.parametrize("message", tabled(MESSAGES))
-def test_the_message_comes_from_its_place(message, request):
-    message.check(request)
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
+    refused.check(request)

@@ -10,8 +10,8 @@ import pytest
 from bcclone.atomic import check_output
 from bcclone.samples import SAMPLE
 from bcclone.store import Store, StoreWriter
-from tests.messages.made import DRIVEN, as_anybody, make_recording
-from tests.messages.told import Message, run_command, tabled
+from tests.messages.refusals import refusal, run_command
+from tests.messages.small_recording import DRIVEN, make_recording, without_privileges
 from tests.test_store import PREPROCESSING, change, some_frames, write_store
 
 PLACE = Path("data.h5")
@@ -57,12 +57,12 @@ def unreadable():
     write_store(PLACE, some_frames(10))
     PLACE.chmod(0)
     Path().chmod(0o755)
-    with as_anybody():
+    with without_privileges():
         Store(PLACE)
 
 
 def unwritable():
-    with as_anybody():
+    with without_privileges():
         check_output(Path("/data.h5"), False, "")
 
 
@@ -103,59 +103,48 @@ def of_many_bad_rows():
     return preprocess("rec")
 
 
-MESSAGES = [
-    Message("atomic.py", "… is a folder; give the name of a file", lambda: preprocess("rec", "-o", "."), (".",)),
-    Message("atomic.py", "… is no regular file; give the name of a file",
-            lambda: preprocess("rec", "-o", "/dev/null"), ("/dev/null",)),
-    Message("atomic.py", "… exists already; …", existing, ("data.h5 ", "--force", "--add", "name another -o")),
-    Message("atomic.py", "…: the folder … does not exist; make it first, or choose another place",
-            lambda: preprocess("rec", "-o", "no/data.h5"), ("no/data.h5: ", "/no does not exist")),
-    Message("atomic.py", "…: no permission to write in …; choose another place", unwritable, ("/data.h5: ",)),
-    Message("commands/preprocess.py", "--preprocess … says the size, too; leave out --size",
-            lambda: preprocess("rec", "--preprocess", "carnd-128-rgb", "--size", 64), ("carnd-128-rgb",)),
-    Message("commands/preprocess.py", "… was made with other options; leave them out to add to it alike, or make a new "
-            "store:…", added_otherwise, ("data.h5 was", "width: 16, and 8 is given")),
-    Message("commands/preprocess.py", "…, expected a number or auto",
-            lambda: preprocess("rec", "--correction", "much"), ("--correction: 'much'",)),
-    Message("commands/preprocess.py", "…, expected a number of pixels or WIDTHxHEIGHT",
-            lambda: preprocess("rec", "--size", "big"), ("--size: 'big'",)),
-    Message("preprocess/convert.py", "… is one of the recordings; name another -o", over_a_recording,
-            ("rec/driving_log.csv",)),
-    Message("preprocess/convert.py", "… is a model; name another -o", over_a_model, ("data.h5",)),
-    Message("preprocess/plan.py", "…: names no image of the cameras chosen; choose others with --cameras",
-            other_camera, ("rec/driving_log.csv: ",)),
-    Message("preprocess/plan.py", "…: none of the … images can be used; looked in …", of_no_images,
-            ("rec/driving_log.csv: none of the 3 images", "rec/IMG", "the last: row 3, image 2026", "is missing")),
-    Message("preprocess/plan.py", "… rows and … images cannot be used, more than …; mend the recording, or go on "
-            "without them with --allow-skips:\n…", of_many_bad_rows,
-            ("3 rows and 0 images", "more than 5%", "rec/driving_log.csv, row 4: steering is 25, expected -1 to 1")),
-    Message("store/writer.py", "…: the store needs … MB and … MB are free; make room, choose another place, or a "
-            "smaller --size", lambda: StoreWriter(PLACE, PREPROCESSING, 10**13), ("needs 3840000000.3 MB",)),
-    Message("store/reader.py", "…: a folder, expected a store; make one of it with: python preprocess.py … -o data.h5",
-            lambda: Store(Path("/")), ("preprocess.py /",)),
-    Message("store/reader.py", "…: there is no such store; make one with: python preprocess.py RECORDING... -o …",
-            lambda: Store(PLACE), ("data.h5: ", "-o data.h5")),
-    Message("store/reader.py", "…: no permission to read it; change its permissions, or name another", unreadable,
-            ("data.h5: ",)),
-    Message("store/reader.py", "schema version …, expected …",
-            lambda: opened(lambda file: file.attrs.__setitem__("schema_version", 99)),
-            ("data.h5: not a whole store: schema version 99, expected 1; make one with",)),
-    Message("store/reader.py", "its preprocessing and the hash of it do not belong together",
-            lambda: opened(lambda file: file.attrs.__setitem__("preprocessing_hash", "0")), ("data.h5: ",)),
-    Message("store/reader.py", "its sample table has other columns", lambda: opened(without_column), ("data.h5: ",)),
-    Message("store/reader.py", "its samples point at frames that are not there", lambda: opened(dangling),
-            ("data.h5: ",)),
-    Message("store/reader.py", "its frames are … of shape …, expected uint8 of …", lambda: opened(with_other_frames),
-            ("data.h5: ", "(4, 4, 3), expected uint8 of (8, 16, 3)")),
-    Message("store/reader.py", "its frames are not all in the file", lambda: opened(with_frames_elsewhere),
-            ("data.h5: ",)),
-    Message("store/reader.py", "…: not a whole store: …; make one with: python preprocess.py RECORDING... -o data.h5",
-            lambda: opened(lambda file: file.__delitem__("rows")), ("data.h5: ", "rows")),
-    Message("store/writer.py", "…: was cut short while it was read; make it anew", shortened_while_read,
-            ("data.h5: ",)),
-]  # fmt: skip
+REFUSALS = [
+    refusal(lambda: preprocess("rec", "-o", "."), ".", "folder"),
+    refusal(lambda: preprocess("rec", "-o", "/dev/null"), "/dev/null", "regular file"),
+    refusal(existing, "data.h5", "--force", "--add", "-o"),
+    refusal(lambda: preprocess("rec", "-o", "no/data.h5"), "no/data.h5", "no does not exist"),
+    refusal(unwritable, "/data.h5", "permission"),
+    refusal(lambda: preprocess("rec", "--preprocess", "carnd-128-rgb", "--size", 64), "carnd-128-rgb", "--size"),
+    refusal(added_otherwise, "data.h5", "width", "16", "8"),
+    refusal(lambda: preprocess("rec", "--correction", "much"), "--correction", "much", "auto", code=2),
+    refusal(lambda: preprocess("rec", "--size", "big"), "--size", "big", "WIDTHxHEIGHT", code=2),
+    refusal(over_a_recording, "rec/driving_log.csv", "recording", "-o"),
+    refusal(over_a_model, "data.h5", "model", "-o"),
+    refusal(other_camera, "rec/driving_log.csv", "--cameras"),
+    refusal(of_no_images, "rec/driving_log.csv", "3 images", "rec/IMG", "row 3", "image 2026", "missing"),
+    refusal(of_many_bad_rows, "3 rows", "5%", "rec/driving_log.csv, row 4", "25", "-1 to 1", "--allow-skips"),
+    refusal(lambda: StoreWriter(PLACE, PREPROCESSING, 10**13), "3840000000.3 MB", "--size"),
+    refusal(lambda: Store(Path("/")), "folder", "python preprocess.py / -o data.h5"),
+    refusal(lambda: Store(PLACE), "data.h5", "no such store", "python preprocess.py RECORDING... -o data.h5"),
+    refusal(unreadable, "data.h5", "permission"),
+    refusal(
+        lambda: opened(lambda file: file.attrs.__setitem__("schema_version", 99)),
+        "data.h5",
+        "version 99",
+        "expected 1",
+        "python preprocess.py RECORDING... -o data.h5",
+    ),
+    refusal(
+        lambda: opened(lambda file: file.attrs.__setitem__("preprocessing_hash", "0")),
+        "data.h5",
+        "preprocessing",
+        "hash",
+        "python preprocess.py",
+    ),
+    refusal(lambda: opened(without_column), "data.h5", "columns", "python preprocess.py"),
+    refusal(lambda: opened(dangling), "data.h5", "samples", "frames", "python preprocess.py"),
+    refusal(lambda: opened(with_other_frames), "data.h5", "(4, 4, 3)", "expected uint8 of (8, 16, 3)"),
+    refusal(lambda: opened(with_frames_elsewhere), "data.h5", "frames", "python preprocess.py"),
+    refusal(lambda: opened(lambda file: file.__delitem__("rows")), "data.h5", "rows", "python preprocess.py"),
+    refusal(shortened_while_read, "data.h5", "cut short"),
+]
 
 
-@pytest.mark.parametrize("message", tabled(MESSAGES))
-def test_the_message_comes_from_its_place(message, request):
-    message.check(request)
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
+    refused.check(request)

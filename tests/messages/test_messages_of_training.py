@@ -12,8 +12,8 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
 from bcclone.train.run_folder import Plan, RunFolder
 from bcclone.train.settings import TrainSettings
-from tests.messages.made import make_recording
-from tests.messages.told import Message, run_command, tabled
+from tests.messages.refusals import refusal, run_command
+from tests.messages.small_recording import make_recording
 from tests.rebuild import old_models
 
 SMALL = ("--epochs", 1, "--feed", "memory", "--no-plots", "--no-augment")
@@ -130,79 +130,58 @@ def without_tensorboard(untrained_model, monkeypatch):
     return TensorBoard(Path("figures"), print)
 
 
-MESSAGES = [
-    Message("commands/model.py", "…: a model's name must end in .h5; name another -o",
-            lambda: model("-o", "m.keras"), ("m.keras: ",)),
-    Message("commands/model.py", "… is the store itself; name another -o", lambda: model("x.h5", "-o", "x.h5"),
-            ("x.h5 is",)),
-    Message("commands/model.py", "…: there is no such model to begin with; name another, or leave --from out",
-            lambda: model("--from", "no.h5"), ("no.h5: ",)),
-    Message("commands/model.py", "… is written beside the model; copy it to another name to train with it, or change "
-            "-o", lambda: model("--settings", "model.settings.toml"), ("model.settings.toml is",)),
-    Message("commands/model.py", "… is a store; name another -o",
-            lambda: store().rename("other.h5") and store() and model("-o", "other.h5"), ("other.h5 is",)),
-    Message("commands/model.py", "… was not begun --from …; leave that out to resume it", not_from,
-            ("runs/one was", "untrained.h5")),
-    Message("commands/model.py", "… is a run of something else; resume it with the store, its content and the output "
-            "that it was begun with:…", lambda: resumed(output="other.h5"), ("runs/one is", "other.h5, and /")),
-    Message("commands/train_settings.py", "…: cannot read the settings: …; name another --settings",
-            lambda: model("--settings", "no.toml"), ("no.toml: ", "No such file")),
-    Message("commands/train_settings.py", "…: not a settings file: …; expected lines such as learning-rate = 0.001",
-            lambda: settings(b"epochs 3"), ("mine.toml: ", "line 1")),
-    Message("commands/train_settings.py", "…: … is there twice, with dashes and with underscores",
-            lambda: settings(b"batch-size = 8\nbatch_size = 8"), ("mine.toml: batch_size",)),
-    Message("commands/train_settings.py", "(_read) …: …", lambda: settings(b"batch-size = 0"),
-            ("mine.toml: batch size 0, expected 1 or more",)),
-    Message("commands/train_settings.py", "…: no setting is called …; …", lambda: settings(b"epoch = 3"),
-            ("mine.toml: ", "'epoch'", "did you mean 'epochs'?")),
-    Message("commands/train_settings.py", "…: no setting is called …; …", lambda: settings(b"xyz = 3"),
-            ("mine.toml: ", "known are ")),
-    Message("commands/train_settings.py", "(_checked) …: …: …", lambda: settings(b'time = "soon"'),
-            ("mine.toml: time: time 'soon', expected one such as",)),
-    Message("commands/train_settings.py", "…: … is …, expected …", lambda: settings(b'epochs = "3"'),
-            ("mine.toml: epochs is '3', expected a whole number",)),
-    Message("commands/train_options.py", "(_duration) …", lambda: model("--time", "soon"), ("--time: time 'soon'",)),
-    Message("commands/train_options.py", "…, expected a number or all", lambda: model("--gpus", "some"),
-            ("--gpus: 'some'",)),
-    Message("commands/train_settings.py", "… was begun with --feed … --chunk-size …; --feed … --chunk-size … gives the "
-            "samples in another order: leave them out to resume the run, or leave out --resume",
-            lambda: resumed("--feed", "hdf5"), ("runs/one was begun with --feed hdf5-shuffle", "; --feed hdf5 ")),
-    Message("commands/train_settings.py", "… was begun with other options; leave them out to resume it, or leave out "
-            "--resume:…", lambda: resumed("--batch-size", 5), ("runs/one was", "  batch size: 32, and 5 is given")),
-    Message("train/run_folder.py", "--name …, expected the name of a folder in …",
-            lambda: model("--name", "../one"), ("'../one'", "in runs")),
-    Message("train/run_folder.py", "…: cannot make the run folder: …; choose other --runs", without_room,
-            ("runs/one: ", "Not a directory")),
-    Message("train/run_folder.py", "…: this run exists already; choose another --name, or continue it with --resume "
-            "and the store and the output that it was begun with", existing_run, ("runs/one: ",)),
-    Message("train/run_folder.py", "…: another process is training this run; wait for its end, or begin a new run "
-            "without --resume", in_use, ("runs/one: ",)),
-    Message("train/trainer.py", "…: holds no training samples; make it with more driving or less --validation",
-            of_no_training_samples, ("data.h5: ",)),
-    Message("train/trainer.py", "…: an older model; first make one of ours of it: bcclone import-model … -o NEW.h5",
-            from_an_older_model, ("old.h5: ", "import-model old.h5")),
-    Message("train/trainer.py", "… takes … frames at a time; train on from it with --seq-length …",
-            lambda untrained_window_model: prepared(store(), untrained_window_model),
-            ("windows.h5 takes 3 frames", "--seq-length 3")),
-    Message("train/trainer.py", "… is a network of another kind; train on from it with --network …", from_another_kind,
-            ("padded.h5 is", "--network cnn-padded")),
-    Message("train/trainer.py", "… takes other images than … holds; make the store anew as the model wants them:\n  "
-            "the model: …\n  the store: …", from_other_images,
-            ("untrained.h5 takes", "data.h5 holds", "model: 320x160 -> 128x128 RGB", "store: 320x160 -> 64x64 RGB")),
-    Message("train/trainer.py", "--gpus …, but TensorFlow sees …; see bcclone doctor --full",
-            lambda untrained_model: prepared(store(), gpus=64), ("--gpus 64, but",)),
-    Message("train/checkpoint.py", "the weights have other shapes",
-            from_checkpoint(lambda file: file["variables"].__delitem__("0000")),
-            ("kept/checkpoint-000000000.h5: not a whole checkpoint of this network: the weights", "train anew")),
-    Message("train/checkpoint.py", "…; train anew without --resume",
-            from_checkpoint(lambda file: file.__delitem__("progress")), ("kept/checkpoint-000000000.h5: ",)),
-    Message("train/loop.py", "training diverged in epoch …: its loss is no number; try a smaller --learning-rate…",
-            diverged, ("in epoch 1:",)),
-    Message("train/tensorboard.py", "--tensorboard needs a package that is missing: pip install tensorboard",
-            without_tensorboard),
-]  # fmt: skip
+REFUSALS = [
+    refusal(lambda: model("-o", "m.keras"), "m.keras", ".h5", "-o"),
+    refusal(lambda: model("x.h5", "-o", "x.h5"), "x.h5", "store", "-o"),
+    refusal(lambda: model("--from", "no.h5"), "no.h5", "no such model", "--from"),
+    refusal(lambda: model("--settings", "model.settings.toml"), "model.settings.toml", "-o"),
+    refusal(lambda: store().rename("other.h5") and store() and model("-o", "other.h5"), "other.h5", "store", "-o"),
+    refusal(not_from, "runs/one", "--from", "untrained.h5"),
+    refusal(lambda: resumed(output="other.h5"), "runs/one", "other.h5", "model.h5"),
+    refusal(lambda: model("--settings", "no.toml"), "no.toml", "No such file", "--settings"),
+    refusal(lambda: settings(b"epochs 3"), "mine.toml", "line 1", "learning-rate = 0.001"),
+    refusal(lambda: settings(b"batch-size = 8\nbatch_size = 8"), "mine.toml", "batch_size", "twice"),
+    refusal(lambda: settings(b"batch-size = 0"), "mine.toml", "batch size 0", "1 or more"),
+    refusal(lambda: settings(b"epoch = 3"), "mine.toml", "'epoch'", "'epochs'"),
+    refusal(lambda: settings(b"xyz = 3"), "mine.toml", "xyz", "batch-size"),
+    refusal(lambda: settings(b'time = "soon"'), "mine.toml", "soon", "1h30m"),
+    refusal(lambda: settings(b'epochs = "3"'), "mine.toml", "epochs", "'3'", "whole number"),
+    refusal(lambda: model("--time", "soon"), "--time", "soon", "1h30m", code=2),
+    refusal(lambda: model("--gpus", "some"), "--gpus", "some", "all", code=2),
+    refusal(lambda: resumed("--feed", "hdf5"), "runs/one", "--feed hdf5-shuffle", "--feed hdf5 ", "--resume"),
+    refusal(lambda: resumed("--batch-size", 5), "runs/one", "batch size", "32", "5", "--resume"),
+    refusal(lambda: model("--name", "../one"), "--name", "'../one'", "runs"),
+    refusal(without_room, "runs/one", "Not a directory", "--runs"),
+    refusal(existing_run, "runs/one", "exists already", "--name", "--resume"),
+    refusal(in_use, "runs/one", "another process", "--resume"),
+    refusal(of_no_training_samples, "data.h5", "no training samples", "--validation"),
+    refusal(from_an_older_model, "old.h5", "bcclone import-model old.h5"),
+    refusal(
+        lambda untrained_window_model: prepared(store(), untrained_window_model),
+        "windows.h5",
+        "3 frames",
+        "--seq-length 3",
+    ),
+    refusal(from_another_kind, "padded.h5", "--network cnn-padded"),
+    refusal(from_other_images, "untrained.h5", "data.h5", "320x160 -> 128x128 RGB", "320x160 -> 64x64 RGB"),
+    refusal(lambda untrained_model: prepared(store(), gpus=64), "--gpus 64", "0", "bcclone doctor"),
+    refusal(
+        from_checkpoint(lambda file: file["variables"].__delitem__("0000")),
+        "kept/checkpoint-000000000.h5",
+        "shapes",
+        "--resume",
+    ),
+    refusal(
+        from_checkpoint(lambda file: file.__delitem__("progress")),
+        "kept/checkpoint-000000000.h5",
+        "progress",
+        "--resume",
+    ),
+    refusal(diverged, "epoch 1", "--learning-rate"),
+    refusal(without_tensorboard, "--tensorboard", "pip install tensorboard"),
+]
 
 
-@pytest.mark.parametrize("message", tabled(MESSAGES))
-def test_the_message_comes_from_its_place(message, request):
-    message.check(request)
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
+    refused.check(request)

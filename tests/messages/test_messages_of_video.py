@@ -8,7 +8,7 @@ import pytest
 from bcclone.video import ClipSettings
 from bcclone.video.encode import encode
 from tests.conftest import run_script
-from tests.messages.told import Message, run_command, tabled
+from tests.messages.refusals import refusal, run_command
 from tests.video.video_runs import make_known_run, make_run, name_of
 
 
@@ -53,36 +53,24 @@ def on_another_track():
     return video("run", "--overlay")
 
 
-MESSAGES = [
-    Message("commands/video.py", "--model is drawn by --overlay; give both", lambda: video("run", "--model", "m.h5")),
-    Message("commands/video.py", "--preprocess says how a model's input is made; name one with --model",
-            lambda: video("run", "--preprocess", "carnd-128-rgb")),
-    Message("commands/video.py", "… is no run folder; name one, or the clip with -o", lambda: video("/"), ("/ is",)),
-    Message("commands/video.py", "…, expected a number from 1 to 1000, 'real', or 'real:N'",
-            lambda: video("run", "--fps", "fast"), ("--fps: 'fast'",)),
-    Message("commands/video.py", "…, expected A:B in seconds, as 10:40, 10: or :40",
-            lambda: video("run", "--range", "10"), ("--range: '10'",)),
-    Message("video/frames.py", "…: there is no such run folder; record one with: python drive.py model.h5 …",
-            lambda: video("run"), ("run: ", "model.h5 run")),
-    Message("video/frames.py", "…: no frames (*.jpg) in this folder; record some with: python drive.py model.h5 …",
-            lambda: Path("run").mkdir() or video("run"), ("run: ", "model.h5 run")),
-    Message("video/frames.py", "…: none of its … frames can be shown, …", of_no_jpeg,
-            ("run: none of its 1", "expected JPEG images", "the first: 2026_01_01_00_00_00_000.jpg: no JPEG")),
-    Message("video/clip.py", "…: no frame in the range …:…, expected some of 0 to … s; choose another range",
-            outside_its_time, ("run: no frame in the range 40:inf, expected some of 0 to 0.2 s",)),
-    Message("video/overlay.py", "…: its … names the track …, expected …; mend it, or remove the file, and … is left "
-            "out", on_another_track, ("run: its trace.csv names the track 'desert', expected lake or mountain",)),
-    Message("video/encode.py", "there is no ffmpeg that runs: …; bcclone doctor says how to mend it", without_ffmpeg,
-            ("/nonexistent",)),
-    Message("video/encode.py", "the encoder failed: …; is the disk full?", lambda: encoded("no/clip.mp4", None),
-            ("No such file or directory",)),
-    Message("video/encode.py", "the clip came out with … of … frames; is the disk full?",
-            lambda: encoded("clip.mp4", "/dev/null"), ("0 of 5 frames",)),
-    Message("video/encode.py", "the clip came out without its end; is the disk full?",
-            lambda: encoded("clip.gif", "/dev/null")),
-]  # fmt: skip
+REFUSALS = [
+    refusal(lambda: video("run", "--model", "m.h5"), "--model", "--overlay"),
+    refusal(lambda: video("run", "--preprocess", "carnd-128-rgb"), "--preprocess", "--model"),
+    refusal(lambda: video("/"), "/", "run folder", "-o"),
+    refusal(lambda: video("run", "--fps", "fast"), "--fps", "fast", "real:N", code=2),
+    refusal(lambda: video("run", "--range", "10"), "--range", "10", "10:40", code=2),
+    refusal(lambda: video("run"), "run", "no such run folder", "python drive.py model.h5 run"),
+    refusal(lambda: Path("run").mkdir() or video("run"), "run", "*.jpg", "python drive.py model.h5 run"),
+    refusal(of_no_jpeg, "run", "1 frames", "2026_01_01_00_00_00_000.jpg", "JPEG"),
+    refusal(outside_its_time, "run", "40:", "0 to 0.2 s"),
+    refusal(on_another_track, "run", "trace.csv", "desert", "lake or mountain"),
+    refusal(without_ffmpeg, "ffmpeg", "/nonexistent", "bcclone doctor", by=()),
+    refusal(lambda: encoded("no/clip.mp4", None), "No such file or directory"),
+    refusal(lambda: encoded("clip.mp4", "/dev/null"), "0 of 5 frames", "disk"),
+    refusal(lambda: encoded("clip.gif", "/dev/null"), "disk"),
+]
 
 
-@pytest.mark.parametrize("message", tabled(MESSAGES))
-def test_the_message_comes_from_its_place(message, request):
-    message.check(request)
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
+    refused.check(request)

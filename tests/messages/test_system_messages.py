@@ -11,7 +11,7 @@ import pytest
 
 from bcclone import cli
 from tests.conftest import command
-from tests.messages.made import as_anybody, make_recording
+from tests.messages.small_recording import make_recording, without_privileges
 
 NOT_PROVOKED = {
     errno.EDQUOT: "there is no quota on this machine",
@@ -28,7 +28,7 @@ def to_a_full_disk():
 def of_a_locked_folder():
     Path("locked").mkdir(0o000)
     Path().chmod(0o755)
-    with as_anybody():
+    with without_privileges():
         cli.main(["preprocess", "locked/rec", "--check"])
 
 

@@ -1,4 +1,4 @@
-"""What provocations are made of: small recordings, and to be somebody without rights."""
+"""Make a recording of a few rows; run code without root's privileges."""
 
 import contextlib
 import os
@@ -25,8 +25,8 @@ def make_recording(folder, rows=3, image=IMAGE, driven=DRIVEN, step_ms=100):
 
 
 @contextlib.contextmanager
-def as_anybody():
-    """Be nobody where this is root, whom no permissions hold."""
+def without_privileges():
+    """Run a block as an unprivileged user where this is root, who may read and write everything."""
     was = os.geteuid()
     os.seteuid(was or 65534)
     try:

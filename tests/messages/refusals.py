@@ -1,0 +1,84 @@
+"""A user's mistake, made for real -> the error that ends it, which must hold the words the user needs."""
+
+import contextlib
+import inspect
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bcclone.cli import make_parser
+from bcclone.commands import load_command
+from bcclone.errors import UserError
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A mistake and what must be answered.
+
+    provoke: makes the mistake in an empty current folder; its parameters are names of fixtures. It raises the error,
+    or returns the text that another process printed.
+    words: what the user needs from the message: the file, the row, what was expected, the option that helps. Words
+    that a rewritten sentence would keep.
+    by: the classes of error that may refuse it, SystemExit being argparse's; none where provoke returns the text.
+    code: the exit code of a UserError, or of argparse.
+    """
+
+    provoke: Callable[..., Any]
+    words: tuple[str, ...]
+    by: tuple[type[BaseException], ...]
+    code: int
+
+    def check(self, request: Any) -> None:
+        """Make the mistake; fail unless it is refused by this class of error, with these words and this exit code."""
+        request.getfixturevalue("monkeypatch").chdir(request.getfixturevalue("tmp_path"))
+        fixtures = [request.getfixturevalue(name) for name in inspect.signature(self.provoke).parameters]
+        error, text = _outcome(self.provoke, fixtures)
+        assert isinstance(error, self.by or type(None)), f"{error!r} was raised, expected one of {self.by}"
+        if isinstance(error, UserError | SystemExit):
+            assert (error.exit_code if isinstance(error, UserError) else error.code) == self.code, text
+        assert [words for words in self.words if words not in text] == [], text
+        for internal in ("Traceback", "[Errno", "Error(", "<class", "<function", " object at 0x"):
+            assert internal not in text
+
+
+def refusal(
+    provoke: Callable[..., Any],
+    *words: str,
+    by: tuple[type[BaseException], ...] = (UserError, SystemExit),
+    code: int = 1,
+    slow: bool = False,
+) -> Any:
+    """Return the test parameter for a mistake."""
+    return pytest.param(Refusal(provoke, words, by, code), id=" ".join(words)[:70], marks=[pytest.mark.slow] * slow)
+
+
+def run_command(name: str, *line: object) -> int:
+    """Run a command as bcclone.cli does, but let its UserError out; fail on an error that cli.run() calls a fault."""
+    command = load_command(name)
+    try:
+        code: int = command.run(make_parser(command, f"bcclone {name}").parse_args([str(word) for word in line]))
+    except UserError:
+        raise
+    except Exception as error:
+        raise AssertionError("cli.run() would report a fault of bcclone's own") from error
+    return code
+
+
+def _outcome(provoke: Callable[..., Any], fixtures: list[Any]) -> tuple[BaseException | None, str]:
+    """Return the error, if one was raised, and the text that the user reads."""
+    with tempfile.TemporaryFile("w+") as stderr:  # a real file, because child processes may inherit it
+        try:
+            with contextlib.redirect_stderr(stderr):
+                text = provoke(*fixtures)
+        except SystemExit as end:  # argparse printed the message
+            stderr.seek(0)
+            return end, stderr.read()
+        except AssertionError:
+            raise
+        except Exception as error:
+            return error, str(error)
+    assert isinstance(text, str), "nothing was refused"
+    return None, text
