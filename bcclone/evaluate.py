@@ -16,8 +16,8 @@ import numpy as np
 
 from bcclone.atomic import write_text
 from bcclone.drive.controller import SpeedController
-from bcclone.drive.driver import Driver, Steers
-from bcclone.drive.process import served
+from bcclone.drive.driver import Driver, SteeringPolicy
+from bcclone.drive.process import server_process
 from bcclone.errors import UserError
 from bcclone.plots import plot_drive, plot_views
 from bcclone.progress import ProgressBar
@@ -63,13 +63,13 @@ class Evaluation:
         }
 
 
-def evaluate_policy(policy: Steers, settings: EvaluateSettings) -> Evaluation:
+def evaluate_policy(policy: SteeringPolicy, settings: EvaluateSettings) -> Evaluation:
     """Let a policy drive in this process; raises UserError when it never steered."""
     with _driving(settings) as world:
         return drive_policy(policy, world, settings.speed_mph)
 
 
-def drive_policy(policy: Steers, world: SimulatedWorld, speed_mph: float) -> Evaluation:
+def drive_policy(policy: SteeringPolicy, world: SimulatedWorld, speed_mph: float) -> Evaluation:
     """Let a policy drive in a world until that is over; raises UserError when it never steered."""
     driver = Driver(policy, SpeedController(speed_mph))
     latencies, interventions = [], 0
@@ -96,7 +96,7 @@ def evaluate_served(
     """
     options = ["--speed", settings.speed_mph, *(["--preprocess", preprocess] if preprocess else [])]
     with (
-        served([model, *([run_folder] if run_folder else []), *options]) as server,
+        server_process([model, *([run_folder] if run_folder else []), *options]) as server,
         _driving(settings) as world,
         connected("127.0.0.1", server.port) as connection,
     ):

@@ -1,71 +1,91 @@
-"""Ctrl-C and termination -> a wish that training hears between two steps, so that its state is whole when it ends."""
+"""Signals -> a stop flag checked between steps, or a socket that wakes a waiting server."""
 
 import contextlib
 import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
-
-class End:
-    """What the main thread waits for: `socket` becomes readable when the end is asked for.
-
-    Not an exception: that would come up in whatever the server is doing, and engineio swallows it there. Python writes
-    to a socket when a signal comes, which wakes who waits on every system. After `wait` a second Ctrl-C ends the
-    process at once.
-    """
-
-    def __enter__(self) -> Self:
-        self.socket, self._telling = socket.socketpair()
-        self.socket.setblocking(False)
-        self._telling.setblocking(False)
-        self._wakeup = signal.set_wakeup_fd(self._telling.fileno(), warn_on_full_buffer=False)
-        self._handlers = {which: signal.signal(which, lambda *_: None) for which in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.restore()
-        self.socket.close()
-        self._telling.close()
-
-    def ask(self) -> None:
-        """Ask for the end."""
-        with contextlib.suppress(OSError):  # it came, and all is closed
-            self._telling.send(b"0")
-
-    def restore(self) -> None:
-        """Let signals do what they did before."""
-        signal.set_wakeup_fd(self._wakeup)
-        for which, handler in self._handlers.items():
-            signal.signal(which, handler)
-
-
-_HEARD = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_CHECK_SECONDS = 0.5  # how soon the thread that waits for a stop event notices that the server has ended
 
 
 class Interrupts:
-    """Whether this process has been asked to end. Asked a second time it ends at once, by KeyboardInterrupt."""
+    """Whether Ctrl-C or SIGTERM has asked this process to stop; the second time raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     @contextmanager
-    def heard(self) -> Iterator["Interrupts"]:
-        """Listen until the block is left; in another thread than the main one signals stay as they are."""
-        if threading.current_thread() is not threading.main_thread():
+    def listening(self) -> Iterator["Interrupts"]:
+        """Handle the signals within the block; does nothing in a thread other than the main one."""
+        with _handled_by(self._request):
             yield self
-            return
-        before = {number: signal.signal(number, self._hear) for number in _HEARD}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
+
+
+class StopSocket:
+    """A context manager whose `socket` becomes readable on Ctrl-C, on SIGTERM, on request() and when `event` is set.
+
+    A KeyboardInterrupt would be raised anywhere in the server, and engineio swallows it. Python writes to the wake-up
+    socket when a signal arrives, which wakes the waiting thread on every system. Signals are handled in the main
+    thread alone. After restore_signals() a second Ctrl-C ends the process at once.
+    """
+
+    def __init__(self, event: threading.Event | None = None) -> None:
+        self._event, self._closed = event, threading.Event()
+        self._signals = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.socket, self._sender = socket.socketpair()
+        self.socket.setblocking(False)
+        self._sender.setblocking(False)
+        if threading.current_thread() is threading.main_thread():
+            before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+            self._signals.callback(signal.set_wakeup_fd, before)
+            self._signals.enter_context(_handled_by(lambda *_: None))
+        if self._event is not None:
+            threading.Thread(target=self._await, args=(self._event,), name="bcclone-stop", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self.restore_signals()
+        self.socket.close()
+        self._sender.close()
+
+    def request(self) -> None:
+        """Make the socket readable; may be called from any thread."""
+        with contextlib.suppress(OSError):  # closed already, or full of earlier requests
+            self._sender.send(b"0")
+
+    def restore_signals(self) -> None:
+        """Let signals do what they did before."""
+        self._signals.close()
+
+    def _await(self, event: threading.Event) -> None:
+        while not self._closed.is_set():
+            if event.wait(_CHECK_SECONDS):
+                self.request()
+                return
+
+
+@contextmanager
+def _handled_by(handler: Any) -> Iterator[None]:
+    """Handle SIGINT and SIGTERM by a function within the block; other threads than the main one cannot."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

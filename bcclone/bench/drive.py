@@ -17,7 +17,7 @@ import numpy as np
 
 from bcclone.bench import Measure, in_turns
 from bcclone.bench.rounds import measure_rounds, telemetry_texts
-from bcclone.drive.process import served
+from bcclone.drive.process import server_process
 from bcclone.drive.settings import ASYNC_MODES
 from bcclone.images import decode_jpeg
 from bcclone.policy import load_policy
@@ -45,8 +45,8 @@ def measure_drive(model: Path, jpegs: Sequence[bytes], rounds: int) -> list[Meas
     first = _first_frame_seconds(model, texts)
     default = ASYNC_MODES[0]
     with ExitStack() as stack:
-        modes = {mode: stack.enter_context(served([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
-        predicting = stack.enter_context(served([model], _PREDICTING)).port
+        modes = {mode: stack.enter_context(server_process([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
+        predicting = stack.enter_context(server_process([model], _PREDICTING)).port
         turn = max(rounds // _TURNS, 1)
 
         def with_pages(saliency: bool) -> list[float]:
@@ -94,7 +94,7 @@ def _compare(times: dict[str, np.ndarray], default: str) -> list[Measure]:
 
 def _first_frame_seconds(model: Path, texts: Sequence[str]) -> list[Measure]:
     begun = time.perf_counter()
-    with served([model]) as server:
+    with server_process([model]) as server:
         listening = time.perf_counter()
         (first,) = measure_rounds(server.port, texts, 1)
         served_at = time.perf_counter()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bcclone.bench import Measure
-from bcclone.drive.driver import Steers
+from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.images import Image, encode_jpeg
 from bcclone.simulator.car import Ride, start_on
@@ -53,7 +53,7 @@ class Blind:
         """Play on: nothing is kept of the frames."""
 
 
-def measure_simulator(policy: Steers, frames: int) -> list[Measure]:
+def measure_simulator(policy: SteeringPolicy, frames: int) -> list[Measure]:
     """Return the simulator's figures; policy: a network in this process, for the closed loop."""
     renderer, track = Renderer("lake", Conditions()), load_track("lake")
     renderer.frame(start_on(track))
@@ -109,7 +109,7 @@ def _frame_rates(renderer: Renderer, track: Track, frames: int) -> list[Measure]
     ]
 
 
-def _closed_loop(policy: Steers) -> Measure:
+def _closed_loop(policy: SteeringPolicy) -> Measure:
     settings = EvaluateSettings(world=WorldSettings(laps=0.2), speed_mph=20.0)
     begun = time.perf_counter()
     result = evaluate_policy(policy, settings)

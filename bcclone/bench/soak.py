@@ -8,7 +8,7 @@ import numpy as np
 
 from bcclone.bench import Measure
 from bcclone.bench.rounds import measure_rounds, telemetry_texts
-from bcclone.drive.process import served
+from bcclone.drive.process import server_process
 
 _RATE = 30.0
 _PARTS = 12  # of the drive; the first is for warming up
@@ -24,7 +24,7 @@ def measure_soak(
     rounds = max(round(minutes * 60 * _RATE / _PARTS), 1)
     memory: list[float] = []
     p99: list[float] = []
-    with served([model]) as server:
+    with server_process([model]) as server:
         for number in range(_PARTS):
             p99.append(float(np.percentile(measure_rounds(server.port, texts, rounds, rate=_RATE), 99)))
             memory += _memory_mb(server.pid)

@@ -16,8 +16,8 @@ _LONGEST_REASON = 200
 _DECAY = 0.8  # of the last steering with each answer that no frame decided
 
 
-class Steers(Protocol):
-    """What turns a frame into steering, -1 to 1; it may keep frames of the drive, and is given only readable ones."""
+class SteeringPolicy(Protocol):
+    """Turns camera frames into steering; may remember earlier frames of the drive. Unreadable frames are left out."""
 
     def act(self, frame: Image) -> float:
         """Return the steering for an RGB frame, uint8 (160, 320, 3)."""
@@ -45,7 +45,7 @@ class Driver:
 
     def __init__(
         self,
-        policy: Steers,
+        policy: SteeringPolicy,
         controller: SpeedController,
         on_decision: Callable[[Decision], None] = lambda decision: None,
     ) -> None:

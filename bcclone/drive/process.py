@@ -21,7 +21,7 @@ _LISTENING = re.compile(r"listening on \S+:(\d+);")
 
 
 @dataclass(frozen=True)
-class Served:
+class ServerProcess:
     """A running drive server: its port on this machine, and its process."""
 
     port: int
@@ -29,11 +29,11 @@ class Served:
 
 
 @contextmanager
-def served(
+def server_process(
     arguments: Sequence[object],
     program: Sequence[str] = ("-m", "bcclone", "drive"),
     start_seconds: float = _START_SECONDS,
-) -> Iterator[Served]:
+) -> Iterator[ServerProcess]:
     """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.
 
     It ends, too, when this process is killed. What it says at its end goes to standard error. Raises UserError with
@@ -44,7 +44,7 @@ def served(
     with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=said)
         try:
-            yield Served(_port(process, said, start_seconds), process.pid)
+            yield ServerProcess(_port(process, said, start_seconds), process.pid)
         finally:
             _end(process)
             _, _, after = _output(said).partition(_CONNECTED)

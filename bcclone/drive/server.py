@@ -18,7 +18,7 @@ from bcclone.drive.wire.access import Access, Connections, WSGIApp, guarded
 from bcclone.drive.wire.engine import make_socketio_server
 from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
-from bcclone.interrupts import End
+from bcclone.interrupts import StopSocket
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def serve(cockpit: Cockpit, listener: socket.socket, settings: DriveSettings, te
     service = DriveService(server, cockpit.seat, cockpit.monitor, connections, tell)
     access = Access(settings.host, settings.token, settings.allow_from)
     page = make_page(Panel(cockpit, service), access, server.sleep)
-    with End() as end:
+    with StopSocket() as end:
         inner = _noting(socketio.WSGIApp(server, page), connections)
         app = _telling_faults(guarded(inner, access, server.sleep))
         server.start_background_task(service.watch)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from bcclone.child_process import become_worker
-from bcclone.drive.driver import Steers
+from bcclone.drive.driver import SteeringPolicy
 from bcclone.errors import UserError
 from bcclone.evaluate import drive_policy
 from bcclone.replay import replay
@@ -71,7 +71,7 @@ def _outcome(task: Task, tell: Callable[[float], None]) -> Drive | Replayed | Fa
         return Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
-def drive_row(policy: Steers, row: Row, tell: Callable[[float], None] = lambda metres: None) -> Drive:
+def drive_row(policy: SteeringPolicy, row: Row, tell: Callable[[float], None] = lambda metres: None) -> Drive:
     """Let a policy drive a row in this process; tell hears, now and then, how many metres farther it has come."""
     settings, untold = row.settings, [0.0]
 

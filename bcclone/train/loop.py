@@ -65,7 +65,7 @@ def train(training: Training) -> Trained:
         if not len(validation):
             training.notify("note: there are no validation samples; the best epoch is that of least loss")
         keeper = Keeper(training.trainer, training.folder, training.checkpointing, training.notify)
-        with Interrupts().heard() as interrupts:
+        with Interrupts().listening() as interrupts:
             ended = _Course(training, keeper, (feed, validation), opened, interrupts).run()
     result = result_of(keeper.progress, settings.keep) | {
         "samples": {"train": len(feed), "validation": len(validation)},
@@ -117,7 +117,7 @@ class _Course:
         return ended
 
     def _end_if_asked(self) -> None:
-        if self._interrupts.asked:
+        if self._interrupts.requested:
             raise KeyboardInterrupt
 
     def _end(self) -> str:
@@ -165,7 +165,7 @@ class _Course:
                 self._is_cut = self._time_is_up()
                 if self._is_cut:
                     break
-                if self._interrupts.asked or self._keeper.is_due(self._elapsed()):
+                if self._interrupts.requested or self._keeper.is_due(self._elapsed()):
                     self._keeper.keep()
                 self._end_if_asked()
                 asked = time.perf_counter()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.bench.rounds import measure_rounds
-from bcclone.drive.process import served
+from bcclone.drive.process import server_process
 from bcclone.drive.recorder import Recorder
 from bcclone.protocol import ProtocolError, parse_telemetry
 from bcclone.simulator.unity_client import UnityClient, connected
@@ -76,7 +76,7 @@ def parse(**values):
 
 
 def start(code, seconds=20.0):
-    with served([], ("-c", code), seconds):
+    with server_process([], ("-c", code), seconds):
         pass
 
 

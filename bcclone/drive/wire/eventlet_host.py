@@ -8,7 +8,7 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Connections, WSGIApp
 from bcclone.drive.wire.log import Quiet
 from bcclone.drive.wire.websocket import leaving_taken_sockets
-from bcclone.interrupts import End
+from bcclone.interrupts import StopSocket
 
 with warnings.catch_warnings():  # that it is maintained and no more; the decision says why it is offered
     warnings.simplefilter("ignore")
@@ -30,7 +30,7 @@ def make_lock() -> Any:
     return eventlet.semaphore.Semaphore()
 
 
-def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None:
+def run(app: WSGIApp, listener: Any, connections: Connections, end: StopSocket) -> None:
     """Serve what comes to the listening socket, until the end is asked for."""
     requests = eventlet.GreenPool()
     server = eventlet.spawn(
@@ -46,9 +46,9 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None
         minimum_chunk_size=1,  # otherwise the page waits until enough has come together
         environ={"wsgi.errors": Quiet()},
     )
-    server.link(lambda _: end.ask())
+    server.link(lambda _: end.request())
     eventlet.hubs.trampoline(end.socket, read=True)
-    end.restore()
+    end.restore_signals()
     server.kill()
     for request in list(requests.coroutines_running):
         request.kill()  # the server waits for all, and a page's events have no end

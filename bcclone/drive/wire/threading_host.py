@@ -11,7 +11,7 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Connections, WSGIApp
 from bcclone.drive.wire.log import Quiet
 from bcclone.drive.wire.websocket import leaving_taken_sockets
-from bcclone.interrupts import End
+from bcclone.interrupts import StopSocket
 
 _SOCKET = "bcclone.socket"
 # A thread that computes for a page or writes a frame gives way to the driver's after this, and not after Python's 5 ms.
@@ -27,7 +27,7 @@ def socket_of(environ: dict[str, Any]) -> Any:
 make_lock = threading.Lock
 
 
-def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None:
+def run(app: WSGIApp, listener: Any, connections: Connections, end: StopSocket) -> None:
     """Serve what comes to the listening socket, until the end is asked for."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -36,7 +36,7 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None
             thread = threading.Thread(target=_accept, args=(server, end), name="bcclone-server", daemon=True)
             thread.start()
             select.select([end.socket], [], [])
-            end.restore()
+            end.restore_signals()
             server.shutdown()
             thread.join()
             connections.hang_up()
@@ -44,11 +44,11 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: End) -> None
         sys.setswitchinterval(before)
 
 
-def _accept(server: "_Server", end: End) -> None:
+def _accept(server: "_Server", end: StopSocket) -> None:
     try:
         server.serve_forever(_POLL_SECONDS)
     finally:
-        end.ask()
+        end.request()
 
 
 class _Handler(WSGIRequestHandler):
