@@ -1,8 +1,7 @@
 """A feed -> the same batches, augmented ahead of time by threads, or with what the training step augments them by."""
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from bcclone.augment.draws import AugmentationInputs, draw
 from bcclone.feed.buffers import Buffers
 from bcclone.feed.feed import Augmentation, Batch, Feed
 from bcclone.feed.order import Epochs
+from bcclone.prefetch import prefetch_ordered
 
 if TYPE_CHECKING:  # it loads Numba
     from bcclone.augment.on_cpu import CpuAugmenter
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # it loads Numba
 Seed = tuple[int, int, int]
 # batch, augmentation inputs and seed -> the batch that is trained on; called in threads
 Work = Callable[[Batch, AugmentationInputs, Seed], Batch]
+_Task = tuple[Batch, AugmentationInputs, Seed]
 
 AHEAD = 2  # batches for each thread
 
@@ -31,33 +32,28 @@ class AugmentedFeed(Feed):
 
     def __init__(self, feed: Feed, epochs: Epochs, inputs: AugmentationInputs, work: Work, threads: int) -> None:
         self._feed, self._epochs, self._inputs, self._work = feed, epochs, inputs, work
-        self._threads, self._pool = threads, ThreadPoolExecutor(threads, "bcclone-augment")
+        self._ahead, self._pool = AHEAD * threads, ThreadPoolExecutor(threads, "bcclone-augment")
 
     @contextmanager
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
         """Give the batches of an epoch."""
-        pending: deque[Future[Batch]] = deque()
-        with self._feed.epoch(number, start) as batches:
-            try:
-                yield self._batches(batches, number, start, pending)
-            finally:
-                for future in pending:
-                    future.cancel()
-                wait(pending)
+        with (
+            self._feed.epoch(number, start) as batches,
+            prefetch_ordered(self._apply, self._tasks(batches, number, start), self._pool, self._ahead) as augmented,
+        ):
+            yield augmented
 
-    def _batches(
-        self, batches: Iterator[Batch], number: int, start: int, pending: deque[Future[Batch]]
-    ) -> Iterator[Batch]:
-        order, place = self._epochs.order(number), start
-        while True:
-            while len(pending) < AHEAD * self._threads and (batch := next(batches, None)) is not None:
-                inputs = self._inputs.at(order[place : place + len(batch)])
-                pending.append(self._pool.submit(self._work, batch, inputs, (self._epochs.seed, number, place)))
-                place += len(batch)
-                del batch  # or its memory could not be used again
-            if not pending:
-                return
-            yield pending.popleft().result()
+    def _tasks(self, batches: Iterator[Batch], number: int, start: int) -> Iterator[_Task]:
+        order, position = self._epochs.order(number), start
+        while (batch := next(batches, None)) is not None:
+            inputs = self._inputs.at(order[position : position + len(batch)])
+            task = [(batch, inputs, (self._epochs.seed, number, position))]
+            position += len(batch)
+            del batch, inputs  # no reference is kept here, so that the batch's memory can be used again
+            yield task.pop()
+
+    def _apply(self, task: _Task) -> Batch:
+        return self._work(*task)
 
     def close(self) -> None:
         """End the threads and the feed."""

@@ -6,9 +6,8 @@ concurrent.futures, which tell.
 
 import pickle
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -17,7 +16,7 @@ from typing import Any, Self
 
 import keras
 
-from bcclone.child_process import become_worker, interrupts_kept_from_children
+from bcclone.child_process import become_worker
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.loader_process import LoaderError
@@ -25,59 +24,8 @@ from bcclone.feed.order import Epochs, Order
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import Columns, Reader, StoreSource
+from bcclone.prefetch import prefetch_ordered
 from bcclone.store import Store
-
-
-class ReadingPool:
-    """Workers that read batches. start_method: "" for threads, else that of the processes."""
-
-    def __init__(self, reader: Reader, workers: int, start_method: str) -> None:
-        self._executor: Executor
-        self._read: Callable[[Order], Batch]
-        if start_method:
-            context = get_context(start_method)
-            self._executor = ProcessPoolExecutor(workers, context, _begin_worker, (reader,))
-            self._read = _read_in_worker
-        else:
-            self._executor = ThreadPoolExecutor(workers, "bcclone-pool")
-            self._read = reader.read
-
-    def submit(self, positions: Order) -> "Future[Batch]":
-        """Ask for the samples at these positions; raises LoaderError when a worker has died."""
-        try:
-            with interrupts_kept_from_children():  # a request may start a process
-                return self._executor.submit(self._read, positions)
-        except BrokenProcessPool:
-            raise _death() from None
-
-    def result(self, future: "Future[Batch]") -> Batch:
-        """Wait for what was asked for; raises what the worker raised, or LoaderError when one has died."""
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            raise _death() from None
-
-    def close(self) -> None:
-        """End the workers."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _death() -> LoaderError:
-    return LoaderError.died("a loader process was killed")
-
-
-_this_worker = threading.local()  # of a process: its reader, which is sent only once
-
-
-def _begin_worker(reader: Reader) -> None:
-    become_worker()
-    _this_worker.reader = reader
-
-
-def _read_in_worker(positions: Order) -> Batch:
-    batch: Batch = _this_worker.reader.read(positions)
-    return batch
-
 
 _WORKERS = 6
 _QUEUE_SIZE = 32
@@ -192,32 +140,51 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 class DatasetFeed(Feed):
-    """A PyDataset with as many workers, and as many batches under way, as it asks for."""
+    """A PyDataset with as many workers, and as many batches under way, as it asks for.
+
+    start_method: how its processes are started, where the dataset asks for processes rather than threads.
+    """
 
     def __init__(self, epochs: Epochs, dataset: SampleDataset, start_method: str) -> None:
         self._epochs, self._dataset = epochs, dataset
-        self._pool = ReadingPool(dataset.reader, dataset.workers, start_method if dataset.use_multiprocessing else "")
+        self._executor: Executor
+        self._read: Callable[[Order], Batch]
+        if dataset.use_multiprocessing:
+            context = get_context(start_method)
+            self._executor = ProcessPoolExecutor(dataset.workers, context, _begin_worker, (dataset.reader,))
+            self._read = _read_in_worker
+        else:
+            self._executor = ThreadPoolExecutor(dataset.workers, "bcclone-pool")
+            self._read = dataset.reader.read
 
     @contextmanager
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
-        """Give the batches of an epoch."""
+        """Give the batches of an epoch; raises LoaderError when a worker process has died."""
         self._dataset.begin(number, start)
-        pending: deque[Future[Batch]] = deque()
-        try:
-            yield self._batches(pending)
-        finally:
-            for future in pending:
-                future.cancel()
-
-    def _batches(self, pending: deque[Future[Batch]]) -> Iterator[Batch]:
-        numbers = iter(range(len(self._dataset)))
-        while True:
-            while len(pending) < self._dataset.max_queue_size and (number := next(numbers, None)) is not None:
-                pending.append(self._pool.submit(self._dataset.positions(number)))
-            if not pending:
-                return
-            yield self._pool.result(pending.popleft())
+        orders = map(self._dataset.positions, range(len(self._dataset)))
+        with prefetch_ordered(self._read, orders, self._executor, self._dataset.max_queue_size) as batches:
+            yield _checked(batches)
 
     def close(self) -> None:
         """End the workers."""
-        self._pool.close()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _checked(batches: Iterator[Batch]) -> Iterator[Batch]:
+    try:
+        yield from batches
+    except BrokenProcessPool:
+        raise LoaderError.died("a loader process was killed") from None
+
+
+_this_worker = threading.local()  # in a worker process: its reader, which is sent only once
+
+
+def _begin_worker(reader: Reader) -> None:
+    become_worker()
+    _this_worker.reader = reader
+
+
+def _read_in_worker(positions: Order) -> Batch:
+    batch: Batch = _this_worker.reader.read(positions)
+    return batch

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from bcclone.augment.draws import AugmentationInputs
-from bcclone.feed.keras_sequence import ReadingPool, SampleDataset
+from bcclone.feed.keras_sequence import DatasetFeed, SampleDataset
 from bcclone.feed.open import check_feed, open_feed
+from bcclone.feed.order import Epochs
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.feed.source import Columns, FileSource, Reader, StoreSource
@@ -96,11 +97,10 @@ def fed(source):
 
 
 def pooled():
-    pool = ReadingPool(Reader(Faulty("death"), 10, 4), 1, "fork")
-    try:
-        pool.result(pool.submit(np.arange(150, 160)))
-    finally:
-        pool.close()
+    reader = Reader(Faulty("death"), 10, 4)
+    dataset = SampleDataset(reader, Epochs(200).order, 10, workers=1, use_multiprocessing=True)
+    with DatasetFeed(Epochs(200), dataset, "fork") as feed, feed.epoch(1) as batches:
+        list(batches)
 
 
 REFUSALS = [
