@@ -126,7 +126,7 @@ REFUSALS = [
         lambda: opened(lambda file: file.attrs.__setitem__("schema_version", 99)),
         "data.h5",
         "version 99",
-        "expected 1",
+        "expected",
         "python preprocess.py RECORDING... -o data.h5",
     ),
     refusal(
