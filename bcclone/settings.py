@@ -10,21 +10,20 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 _KEY = "setting"
-_UNBOUNDED = 100_000  # a maximum from here on only keeps numbers sane, and is not worth a word
+_UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known of one setting besides its name, type and default.
+    """The description of one setting; its name, type and default are those of the dataclass field.
 
-    help: what it sets, a phrase that stands alone; unit: "M", "SECONDS", "MPH": names the value in --help;
-    minimum, maximum: the range, which a maximum needs a minimum for; above_minimum, below_maximum: whether the ends
-    themselves are outside of it; zero: what 0 means, where that is more than a number, such as "no limit"; choices: the
-    texts it may be; option: the option's name, where it is not the field's; short: another name of it, such as "-o";
-    shown: the default as --help shows it; parse: text of the command line -> value, raises ValueError; group: heading
-    under which --help lists it; hidden: without an option; negatable: also offers --no-NAME, for a value
-    that a settings file can set.
+    help: what it sets, a phrase that stands alone; unit: shown for the value in --help, such as "M" or "SECONDS";
+    minimum, maximum: the range (a maximum needs a minimum); above_minimum, below_maximum: exclude the end itself;
+    zero: the meaning of 0, such as "no limit"; choices: the allowed texts; option: the option's name, if it is not the
+    field's; short: a second name, such as "-o"; shown: the default as --help shows it; parse: converts the text of the
+    command line, raises ValueError; group: the heading in --help; hidden: make no option; negatable: also offer
+    --no-NAME, for a value that a settings file can set.
     """
 
     help: str

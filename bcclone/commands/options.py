@@ -219,8 +219,8 @@ def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def given_for(kind: Any, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return those fields of a settings dataclass that the user gave; each has an option of its name."""
-    return given(arguments, *(field.name for field in fields(kind)))
+    """Return the fields of a settings dataclass that the user gave by options."""
+    return given(arguments, *(field.name for field in fields(kind) if hasattr(arguments, field.name)))
 
 
 def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Settings:
