@@ -81,9 +81,11 @@ def test_a_disk_that_fails_in_the_middle_is_told_by_what_comes_next(unflushable)
     flush.close()
 
 
-def test_a_little_that_was_written_is_left_for_the_last_flush(unflushable):
+def test_a_small_write_is_left_for_the_last_flush(unflushable):
     flush = EarlyFlush(unflushable)
     flush.wrote(1000)
-    flush.wait()
+    flush.wait()  # nothing was sent yet: flushing this file fails
     flush.send()
+    with pytest.raises(OSError, match="Invalid argument"):
+        flush.wait()
     flush.close()

@@ -82,9 +82,14 @@ class Deviation(Protocol):
     over."""
 
     @property
-    def path(self) -> Sequence[float]: ...
+    def path(self) -> Sequence[float]:
+        """Return the deviation at the end of each row, metres, positive to the right."""
+        ...
+
     @property
-    def interventions(self) -> Sequence[int]: ...
+    def interventions(self) -> Sequence[int]:
+        """Return the rows after which a person took over."""
+        ...
 
 
 def plot_deviations(title: str, seconds: Array, rides: Mapping[str, Deviation], limit_m: float, path: Path) -> None:
@@ -116,25 +121,37 @@ class MapPoint(Protocol):
     """A place on the map, metres."""
 
     @property
-    def x(self) -> float: ...
+    def x(self) -> float:
+        """Return the first coordinate, metres."""
+        ...
+
     @property
-    def z(self) -> float: ...
+    def z(self) -> float:
+        """Return the second coordinate, metres."""
+        ...
 
 
 class DrivenPoint(MapPoint, Protocol):
     """A point of a driven line, and how far it is to the right of the centre line."""
 
     @property
-    def cross_track_m(self) -> float: ...
+    def cross_track_m(self) -> float:
+        """Return the distance to the right of the centre line, metres."""
+        ...
 
 
 class DrivenLine(Protocol):
     """A driven line, and where a person would have had to take over."""
 
     @property
-    def trace(self) -> Sequence[DrivenPoint]: ...
+    def trace(self) -> Sequence[DrivenPoint]:
+        """Return the points of the line in driving order."""
+        ...
+
     @property
-    def interventions(self) -> Sequence[MapPoint]: ...
+    def interventions(self) -> Sequence[MapPoint]:
+        """Return where a person would have taken over."""
+        ...
 
 
 def plot_drive(
