@@ -11,7 +11,7 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.recording import ForeignLog, ImageIndex, default_inputs, find_log, find_logs, read_log
-from bcclone.recording.dialect import resolve
+from bcclone.recording.dialect import resolve_decimal_commas
 from bcclone.recording.plain import read_plain
 from bcclone.recording.row import RowError
 from tests.conftest import shared
@@ -214,18 +214,18 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
 
 def test_an_ambiguous_row_is_decided_by_the_speed_before_it():
     pieces = ["0", "1", "0", "3", "5"]  # 0 | 1 | 0 | 3.5, or 0.1 | 0 | 3 ... which no brake is
-    assert resolve(pieces, 3.0) == (0.0, 1.0, 0.0, 3.5)
-    assert resolve(["0", "0", "0", "5", "12", "5"], 12.0) == (0.0, 0.0, 0.5, 12.5)
+    assert resolve_decimal_commas(pieces, 3.0) == (0.0, 1.0, 0.0, 3.5)
+    assert resolve_decimal_commas(["0", "0", "0", "5", "12", "5"], 12.0) == (0.0, 0.0, 0.5, 12.5)
 
 
 def test_a_row_that_stays_ambiguous_or_impossible_is_reported():
     with pytest.raises(RowError, match="no possible reading"):
-        resolve(["7", "7", "7", "7", "7"], 0.0)
+        resolve_decimal_commas(["7", "7", "7", "7", "7"], 0.0)
     pieces = ["0", "1", "0", "0", "5"]  # 0.1 | 0 | 0 | 5, or 0 | 1 | 0 | 0.5
-    assert resolve(pieces, 4.0) == (0.1, 0.0, 0.0, 5.0)
-    assert resolve(pieces, 1.0) == (0.0, 1.0, 0.0, 0.5)
+    assert resolve_decimal_commas(pieces, 4.0) == (0.1, 0.0, 0.0, 5.0)
+    assert resolve_decimal_commas(pieces, 1.0) == (0.0, 1.0, 0.0, 0.5)
     with pytest.raises(RowError, match="more than one reading"):
-        resolve(pieces, 2.75)
+        resolve_decimal_commas(pieces, 2.75)
 
 
 def test_bare_decimal_commas_of_real_logs_are_resolved(tmp_path):

@@ -19,7 +19,7 @@ from typing import IO, Self
 from bcclone.errors import UserError
 from bcclone.protocol import Control, Telemetry
 from bcclone.recording.files import LOG_NAME
-from bcclone.recording.run_tables import ANSWERS, SidecarWriter, answer_row, append_whole, end_broken_row
+from bcclone.recording.run_tables import ANSWERS, SidecarWriter, answer_row, append_line, remove_incomplete_row
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class Recorder:
         finally:
             temporary.unlink(missing_ok=True)
         try:
-            append_whole(self._log, _row(name, entry.telemetry, entry.control))
+            append_line(self._log, _row(name, entry.telemetry, entry.control))
         except OSError:
             frame.unlink(missing_ok=True)
             raise
@@ -176,7 +176,7 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
             f"{folder} holds a run already, and is never emptied; record into {other}, or add to it with --append"
         )
     _check_is_run(folder)
-    end_broken_row(folder / LOG_NAME)
+    remove_incomplete_row(folder / LOG_NAME)
     frames = [name for name in names if name.endswith(".jpg")]
     if not frames:
         return datetime.datetime.min

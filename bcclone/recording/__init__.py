@@ -1,4 +1,4 @@
-"""driving_log.csv of any dialect -> checked rows, where their images lie, and what is wrong with them."""
+"""Read driving logs of any dialect, find their images, and read the sidecar tables next to them."""
 
 from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log

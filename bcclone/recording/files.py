@@ -1,4 +1,4 @@
-"""What the user named -> the log files meant."""
+"""Find the logs that a user named, and the images of a log."""
 
 import glob
 import os
@@ -8,9 +8,57 @@ from pathlib import Path
 from bcclone.errors import UserError
 from bcclone.recording.run_tables import ANSWERS, TRACE
 
+LOG_NAME = "driving_log.csv"
+_DEFAULT_FOLDERS = ("recordings", "data")
+_SIDECAR_NAMES = {ANSWERS.name, TRACE.name}
+
+
+def find_logs(inputs: Sequence[str]) -> list[Path]:
+    """Return the logs of each folder, CSV file or pattern, each once, in the order given.
+
+    A folder without a driving_log.csv stands for all of its CSV files, or else for the recordings in its subfolders.
+    Patterns are expanded here too, because not every shell does it. Raises UserError for an input that does not exist,
+    and for a folder without a log.
+    """
+    if not inputs:
+        raise UserError("no recording named; give folders, CSV files or a pattern such as 'recordings/*/'")
+    logs: dict[Path, Path] = {}
+    for name in inputs:
+        for path in _expand(name):
+            for log in _logs_of(path):
+                logs.setdefault(log.resolve(), log)
+    return list(logs.values())
+
+
+def find_log(name: str) -> Path:
+    """Return the one log of a folder, CSV file or pattern; raises UserError as find_logs() does, and for several."""
+    logs = find_logs([name])
+    if len(logs) > 1:
+        raise UserError(f"{name}: {len(logs)} recordings, expected one; name one of them, such as {logs[0]}")
+    return logs[0]
+
+
+def default_inputs() -> list[str]:
+    """Return the recordings to read when the user names none.
+
+    driving_log.csv of the current folder, else the logs and the folders with logs in ./recordings/, else those in
+    ./data/. Raises UserError if there are none.
+    """
+    if Path(LOG_NAME).is_file():
+        return [LOG_NAME]
+    for outer in filter(Path.is_dir, map(Path, _DEFAULT_FOLDERS)):
+        if found := [str(folder) for folder in (outer, *_subfolders(outer)) if _logs_in_folder(folder)]:
+            return found
+    raise UserError(
+        f"no RECORDING named, and there is neither a {LOG_NAME} in this folder nor a recording in ./recordings/ or "
+        "./data/; name a folder with a recording of the simulator, or record one: "
+        "bcclone simulate record recordings/lake",
+        exit_code=2,
+    )
+
 
 class ImageIndex:
-    """The JPEG files in the places where a log's images can be, by base name; each folder is listed once."""
+    """Finds the JPEG files of a log by base name, in all the usual folders; each folder is listed once."""
 
     def __init__(self, log_path: Path) -> None:
         home = log_path.parent
@@ -28,11 +76,11 @@ class ImageIndex:
         return None if folder is None else str(self.folders[folder] / name)
 
     def folder_of(self, name: str) -> int | None:
-        """Return which of the folders holds the image with this base name, or None."""
+        """Return the index of the folder that holds the image with this base name, or None."""
         return self._folder_of.get(name)
 
     def orphans(self, named: Iterable[str]) -> list[str]:
-        """Return the base names of images that no row names."""
+        """Return the base names of the images that are not among those named."""
         return sorted(self._folder_of.keys() - set(named))
 
 
@@ -41,86 +89,37 @@ def _jpeg_names(folder: Path) -> list[str]:
         return [entry.name for entry in entries if entry.name.lower().endswith((".jpg", ".jpeg"))]
 
 
-LOG_NAME = "driving_log.csv"
-_DEFAULT_FOLDERS = ("recordings", "data")
-_NO_LOGS = {ANSWERS.name, TRACE.name}
-
-
-def find_logs(inputs: Sequence[str]) -> list[Path]:
-    """Return the logs of each folder, CSV file or pattern, each once, in the order given.
-
-    A folder without a driving_log.csv stands for all of its CSV files, or else for the recordings in it. Patterns are
-    expanded here too, since not every shell does it. Raises UserError for what is not there, and for a folder without a
-    log.
-    """
-    if not inputs:
-        raise UserError("no recording named; give folders, CSV files or a pattern such as 'recordings/*/'")
-    logs: dict[Path, Path] = {}
-    for name in inputs:
-        for path in _expand(name):
-            for log in _logs_named(path):
-                logs.setdefault(log.resolve(), log)
-    return list(logs.values())
-
-
-def default_inputs() -> list[str]:
-    """Return the recordings to read where none is named.
-
-    driving_log.csv of the current folder, else what ./recordings/ holds, else what ./data/ holds: logs, and folders
-    with logs. Raises UserError when there are none.
-    """
-    if Path(LOG_NAME).is_file():
-        return [LOG_NAME]
-    for outer in filter(Path.is_dir, map(Path, _DEFAULT_FOLDERS)):
-        if found := [str(folder) for folder in (outer, *_inner_folders(outer)) if _logs_in_folder(folder)]:
-            return found
-    raise UserError(
-        f"no RECORDING named, and there is neither a {LOG_NAME} in this folder nor a recording in ./recordings/ or "
-        "./data/; name a folder that the simulator recorded into, or record one: "
-        "bcclone simulate record recordings/lake",
-        exit_code=2,
-    )
-
-
-def find_log(name: str) -> Path:
-    """Return the one log of a folder, CSV file or pattern; raises UserError as find_logs() does, and for several."""
-    logs = find_logs([name])
-    if len(logs) > 1:
-        raise UserError(f"{name}: {len(logs)} recordings, expected one; name the one that is meant, such as {logs[0]}")
-    return logs[0]
-
-
 def _expand(name: str) -> list[Path]:
     if Path(name).exists():
         return [Path(name)]
     if not glob.has_magic(name):
-        raise UserError(f"{name}: there is no such file or folder; name a folder with a {LOG_NAME}, or a CSV file")
+        raise UserError(f"{name}: no such file or folder; name a folder with a {LOG_NAME}, or a CSV file")
     found = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207 the pattern may begin at any root
     if not found:
         raise UserError(f"{name}: nothing matches this pattern; expected one such as 'recordings/*/'")
     return found
 
 
-def _logs_named(path: Path) -> list[Path]:
+def _logs_of(path: Path) -> list[Path]:
     if not path.is_dir():
         if not path.is_file():
             raise UserError(f"{path}: neither a folder nor a file; name a folder with a {LOG_NAME}, or a CSV file")
         return [path]
-    if logs := _logs_in_folder(path) or [log for folder in _inner_folders(path) for log in _logs_in_folder(folder)]:
+    if logs := _logs_in_folder(path) or [log for folder in _subfolders(path) for log in _logs_in_folder(folder)]:
         return logs
     raise UserError(
-        f"{path}: no {LOG_NAME} in this folder, nor in those in it; name one that the simulator recorded into"
+        f"{path}: no {LOG_NAME} in this folder or its subfolders; name a folder with a recording of the simulator"
     )
 
 
-def _inner_folders(outer: Path) -> list[Path]:
+def _subfolders(outer: Path) -> list[Path]:
     return sorted(path for path in outer.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _logs_in_folder(folder: Path) -> list[Path]:
-    """Return driving_log.csv, or else all CSV files that are not empty and not the tables beside a log."""
+    """Return driving_log.csv, or else all CSV files except empty ones and sidecars."""
     for candidate in (folder / LOG_NAME, folder / "IMG" / LOG_NAME):
         if candidate.is_file():
             return [candidate]
-    tables = (table for table in folder.glob("*.csv") if table.is_file() and table.name not in _NO_LOGS)
+    tables = (table for table in folder.glob("*.csv") if table.is_file() and table.name not in _SIDECAR_NAMES)
     return sorted(table for table in tables if table.stat().st_size)

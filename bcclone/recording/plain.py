@@ -1,7 +1,4 @@
-"""The lines of a log as nearly all are written -> its columns at once; any other log is left to be read line by line.
-
-Reading line by line is kind to every dialect and says what is wrong with a line, and takes several times as long.
-"""
+"""Vectorised parser for standard logs; other logs fall back to line-by-line parsing, which is several times slower."""
 
 import re
 from collections.abc import Sequence
@@ -23,11 +20,12 @@ _NUMBERS = ("steering", "throttle", "brake", "speed_mph")
 
 
 def read_plain(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
-    """Return the dialect and the columns of `Row` in order of time, or None unless every line is plain and right.
+    """Return the dialect and a table with the columns of LogRow in order of time, or None for a log of another form.
 
-    Plain are three images named after their cameras, and four numbers with points; blank lines do not count.
+    In a standard log every line holds three images named after their cameras and four valid numbers with decimal
+    points; blank lines are ignored.
     """
-    columns = _columns(lines)
+    columns = _split_lines(lines)
     if columns is None:
         return None
     line, center, separator, left, right, *numbers = columns
@@ -48,8 +46,8 @@ def read_plain(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
     return dialect, table.sort_values("time_ms", kind="stable", ignore_index=True)
 
 
-def _columns(lines: Sequence[str]) -> tuple[tuple[Any, ...], ...] | None:
-    """Return line numbers and what _LINE's groups hold, or None unless all lines are plain."""
+def _split_lines(lines: Sequence[str]) -> tuple[tuple[Any, ...], ...] | None:
+    """Return the columns: line numbers, then the groups of _LINE; None if a line does not match."""
     if len(max(lines, key=len)) > LONGEST_LINE:
         return None
     fields = []

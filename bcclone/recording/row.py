@@ -1,4 +1,4 @@
-"""One instant of a recording: three image names, what the driver did, and how fast the car was."""
+"""Check one row of a driving log, and read the time and the camera from an image's name."""
 
 import datetime
 import math
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 CAMERAS = ("center", "left", "right")
 
-# 25 degrees / 25 degrees comes out of the simulator as 1.0000001 at times
+# the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001
 STEERING_LIMIT = 1.001
 
 _NAME = re.compile(
@@ -24,13 +24,13 @@ class RowError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LogRow:
     """A checked row of a log.
 
     line: number of the row in its file, from 1; time_ms: milliseconds since 1970 by the recording machine's
     clock, from the image name; center, left, right: base names, "" where the camera was not recorded;
-    steering -1..1 (right is positive, 1 is 25 degrees); throttle, brake 0..1; speed in mph; extras: what
-    followed these columns, as written.
+    steering -1..1 (right is positive, 1 is 25 degrees); throttle, brake 0..1; speed in mph; extras: the text of any
+    further columns, as written.
     """
 
     line: int
@@ -59,7 +59,7 @@ class Row:
 
 
 def camera_of(name: str) -> str | None:
-    """Return the camera that an image's base name says it is from, or None."""
+    """Return the camera that an image's base name begins with, or None."""
     match = _NAME.match(name)
     return match["camera"].lower() if match and match["camera"] else None
 
@@ -67,18 +67,18 @@ def camera_of(name: str) -> str | None:
 def time_of(name: str) -> int:
     """Return the time in an image's base name, in milliseconds since 1970 on the recorder's clock.
 
-    Names are `[camera_]yyyy_MM_dd_HH_mm_ss_fff.jpg`. Raises RowError where there is no such time.
+    Names are `[camera_]yyyy_MM_dd_HH_mm_ss_fff.jpg`. Raises RowError if the name holds no valid time.
     """
     match = _NAME.match(name)
     if match is None:
         raise RowError(f"no time stamp in the image name {name!r}, expected center_yyyy_MM_dd_HH_mm_ss_fff.jpg")
     try:
-        return _seconds_of(match["second"]) * 1000 + int(match["milliseconds"])
+        return _seconds_since_epoch(match["second"]) * 1000 + int(match["milliseconds"])
     except ValueError as error:
         raise RowError(f"no such time in the image name {name!r}: {error}") from None
 
 
-@lru_cache(16)  # rows follow each other within a second
-def _seconds_of(text: str) -> int:
+@lru_cache(16)  # consecutive rows share their second
+def _seconds_since_epoch(text: str) -> int:
     year, month, day, hour, minute, second = map(int, text.split("_"))
     return round((datetime.datetime(year, month, day, hour, minute, second) - _EPOCH).total_seconds())

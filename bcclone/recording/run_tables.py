@@ -1,4 +1,7 @@
-"""A table beside a recording's frames: what a log of the simulator's form has no column for, a row an image."""
+"""Read and write the sidecars of a run: CSV files next to its log, with further values for each image.
+
+trace.csv holds where the simulated car was, answers.csv how long each request to the drive server took.
+"""
 
 import csv
 import errno
@@ -11,12 +14,15 @@ from typing import IO, Self
 
 from bcclone.errors import UserError
 
-_LONGEST_LINE = 20_000  # csv refuses a field of 131,073
+_LONGEST_LINE = 20_000  # the csv module refuses fields of more than 131,072 characters
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A file of rows `image,...`. columns: the names behind `image`; provides: what is left out without the file."""
+    """The form of a CSV file of rows `image,...`.
+
+    columns: the names of the columns after `image`; provides: the feature of a clip that needs the file, for messages.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -28,9 +34,10 @@ class Sidecar:
         return ",".join(("image", *self.columns)) + "\n"
 
     def rows(self, folder: Path) -> Iterator[tuple[int, str, list[str]]]:
-        """Yield line number, image and the other cells of each row; none where there is no such file.
+        """Yield line number, image and the other cells of each row; nothing if there is no such file.
 
-        A last line that a killed program left unfinished is passed over. Raises UserError for any other table.
+        An incomplete last line, which a killed program leaves, is ignored. Raises UserError for a table of another
+        form.
         """
         path = folder / self.name
         try:
@@ -39,16 +46,16 @@ class Sidecar:
             return
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-            raise UserError(f"{path}: cannot be read: {reason}; remove it, and {self.provides} is left out") from None
+            raise UserError(f"{path}: cannot be read: {reason}; remove it to leave out {self.provides}") from None
         lines = text[: text.rfind("\n") + 1].splitlines()
         if lines and lines[0] + "\n" != self.header:
-            raise self.fault(folder, 1, f"it is {lines[0][:60]!r}, expected {self.header.strip()!r}")
+            raise self.error(folder, 1, f"it is {lines[0][:60]!r}, expected {self.header.strip()!r}")
         for number, line in enumerate(lines[1:], start=2):
             if len(line) > _LONGEST_LINE:
-                raise self.fault(folder, number, f"{len(line)} characters, expected at most {_LONGEST_LINE}")
+                raise self.error(folder, number, f"{len(line)} characters, expected at most {_LONGEST_LINE}")
             cells = next(csv.reader([line]), [])
             if len(cells) != len(self.columns) + 1:
-                raise self.fault(folder, number, f"{len(cells)} cells, expected {len(self.columns) + 1}")
+                raise self.error(folder, number, f"{len(cells)} cells, expected {len(self.columns) + 1}")
             yield number, cells[0], cells[1:]
 
     def numbers(self, folder: Path, line: int, columns: Sequence[str], cells: Sequence[str]) -> list[float]:
@@ -60,26 +67,26 @@ class Sidecar:
             except ValueError:
                 value = math.nan
             if not math.isfinite(value):
-                raise self.fault(folder, line, f"{column} is {cell!r}, expected a number")
+                raise self.error(folder, line, f"{column} is {cell!r}, expected a number")
             values.append(value)
         return values
 
-    def fault(self, folder: Path, line: int, reason: str) -> UserError:
-        """Return the error that tells what is wrong with a row, and what to do."""
+    def error(self, folder: Path, line: int, reason: str) -> UserError:
+        """Return the error for a wrong row, with file, row, reason and remedy."""
         path = folder / self.name
-        return UserError(f"{path}: row {line}: {reason}; mend it, or remove the file, and {self.provides} is left out")
+        return UserError(f"{path}: row {line}: {reason}; correct it, or remove the file to leave out {self.provides}")
 
 
 class SidecarWriter:
-    """Appends rows to a side table, each whole or not at all; a context manager. Raises OSError where it cannot."""
+    """Appends complete rows to a sidecar; a context manager. Raises OSError if the file cannot be written."""
 
     def __init__(self, table: Sidecar, folder: Path) -> None:
         path = folder / table.name
         self._file: IO[bytes] = path.open("ab", buffering=0)
         try:
-            end_broken_row(path)
+            remove_incomplete_row(path)
             if path.stat().st_size == 0:
-                append_whole(self._file, table.header)
+                append_line(self._file, table.header)
         except BaseException:
             self._file.close()
             raise
@@ -91,13 +98,13 @@ class SidecarWriter:
         self._file.close()
 
     def append(self, row: str) -> None:
-        """Add a row without its line end."""
-        append_whole(self._file, row + "\n")
+        """Add a row, given without its line end."""
+        append_line(self._file, row + "\n")
 
 
-def append_whole(file: IO[bytes], row: str) -> None:
-    """Add a row to an unbuffered file, whole or not at all; raises OSError when the disk takes less."""
-    data, end = row.encode(), os.fstat(file.fileno()).st_size
+def append_line(file: IO[bytes], line: str) -> None:
+    """Append a line to an unbuffered file, completely or not at all; raises OSError if the disk is full."""
+    data, end = line.encode(), os.fstat(file.fileno()).st_size
     try:
         if file.write(data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -106,8 +113,8 @@ def append_whole(file: IO[bytes], row: str) -> None:
         raise
 
 
-def end_broken_row(path: Path) -> None:
-    """Cut a row off that a killed program did not finish, so that the next one does not begin in it."""
+def remove_incomplete_row(path: Path) -> None:
+    """Remove the incomplete last row that a killed program left, so that the next row starts on its own line."""
     if not path.exists():
         return
     with path.open("r+b") as file:
@@ -122,10 +129,10 @@ ANSWERS = Sidecar("answers.csv", ("request_to_steer_ms",), "the latency")
 
 @dataclass(frozen=True, slots=True)
 class TracePoint:
-    """Where a simulated car was when a frame was taken.
+    """Where a simulated car was when a frame was taken: one row of trace.csv.
 
     seconds: simulated, since the drive began; track: the track's name; x_m, z_m: metres on its map; cross_track_m:
-    to the right of its centre line.
+    metres to the right of its centre line.
     """
 
     seconds: float
@@ -135,26 +142,26 @@ class TracePoint:
     cross_track_m: float
 
     def row(self, image: str) -> str:
-        """Return the row of TRACE for an image's base name."""
+        """Return the row for an image's base name."""
         return f"{image},{self.seconds:.2f},{self.track},{self.x_m:.3f},{self.z_m:.3f},{self.cross_track_m:.4f}"
 
 
 def read_trace(folder: Path) -> dict[str, TracePoint]:
-    """Return the points of a folder's trace by the base name of their image; none without one. Raises UserError."""
+    """Return the points of trace.csv by the base name of their image; none if there is no such file."""
     points = {}
-    for line, image, (seconds, track, *places) in TRACE.rows(folder):
-        numbers = TRACE.numbers(folder, line, ("seconds", "x_m", "z_m", "cross_track_m"), (seconds, *places))
+    for line, image, (seconds, track, *position) in TRACE.rows(folder):
+        numbers = TRACE.numbers(folder, line, ("seconds", "x_m", "z_m", "cross_track_m"), (seconds, *position))
         points[image] = TracePoint(numbers[0], track, *numbers[1:])
     return points
 
 
 def answer_row(image: str, seconds: float) -> str:
-    """Return the row of ANSWERS for an image's base name and how long its answer took."""
+    """Return the row of answers.csv for an image's base name and the time from its request to its answer."""
     return f"{image},{seconds * 1000:.3f}"
 
 
 def read_answers(folder: Path) -> dict[str, float]:
-    """Return the milliseconds from request to steer by the base name of the image; none without the file."""
+    """Return the milliseconds from request to answer by the base name of the image; none if there is no such file."""
     return {
         image: ANSWERS.numbers(folder, line, ANSWERS.columns, cells)[0] for line, image, cells in ANSWERS.rows(folder)
     }

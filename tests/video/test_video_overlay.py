@@ -127,10 +127,10 @@ def test_a_frame_without_a_row_is_drawn_without_its_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("name", "row", "told"),
     [
-        (TRACE.name, "x.jpg,0.1,lake,a,2,3", "trace.csv: row 3: x_m is 'a', expected a number; mend it, or remove"),
+        (TRACE.name, "x.jpg,0.1,lake,a,2,3", "trace.csv: row 3: x_m is 'a', expected a number; correct it, or remove"),
         (TRACE.name, "x.jpg,0.1,lake,nan,2,3", "row 3: x_m is 'nan', expected a number"),
         (TRACE.name, "x.jpg,0.1,lake", "row 3: 3 cells, expected 6"),
-        (ANSWERS.name, "x.jpg,soon", "answers.csv: row 3: request_to_steer_ms is 'soon'.*the latency is left out"),
+        (ANSWERS.name, "x.jpg,soon", "answers.csv: row 3: request_to_steer_ms is 'soon'.*the latency"),
     ],
 )
 def test_a_broken_table_is_told_by_file_and_row(tmp_path, name, row, told):
