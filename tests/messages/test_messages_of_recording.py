@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bcclone.recording import default_inputs, find_log, find_logs, read_log, time_of
-from bcclone.recording.dialect import resolve, take_apart
-from bcclone.recording.row import Row, RowError
+from bcclone.recording.dialect import resolve_decimal_commas, split_line
+from bcclone.recording.row import LogRow, RowError
 from bcclone.recording.run_tables import read_answers
 from tests.messages.refusals import refusal
 
@@ -27,7 +27,7 @@ def bad_row(text):
 
 def row(**values):
     ours = {"center": "", "left": "", "right": "", "steering": 0, "throttle": 0, "brake": 0, "speed_mph": 0}
-    return Row(1, 0, **(ours | values))
+    return LogRow(1, 0, **(ours | values))
 
 
 def several_recordings():
@@ -73,12 +73,14 @@ REFUSALS = [
     refusal(lambda: log(ROW.replace(",30", ",fast")), "driving_log.csv", "row 1", "speed", "fast", code=2),
     refusal(lambda: bad_row(LATER_ROW + "x" * 20_001), "row 3", "20001", "at most 20000", by=()),
     refusal(lambda: bad_row(LATER_ROW.replace(",1,", ",full,")), "row 2", "throttle", "full", "number", by=()),
-    refusal(lambda: take_apart(1, "0,1,0,30"), "image", "expected center,left,right,steering", by=(RowError,)),
-    refusal(lambda: take_apart(1, "a.jpg,b.png,0,0,0,0"), "left", "expected center,left,right", by=(RowError,)),
-    refusal(lambda: take_apart(1, "a" * 300 + ROW), "center", "334 bytes", "at most 255", by=(RowError,)),
-    refusal(lambda: take_apart(1, "a.jpg,b.jpg,c.jpg,0,0"), "5 columns", "expected 7", by=(RowError,)),
-    refusal(lambda: resolve(["9", "9", "9", "9", "9"], 0), "decimal comma", "9,9,9,9,9", by=(RowError,)),
-    refusal(lambda: resolve(["0", "1", "0", "0", "5"], 2.75), "decimal comma", "0,1,0,0,5", by=(RowError,)),
+    refusal(lambda: split_line(1, "0,1,0,30"), "image", "expected center,left,right,steering", by=(RowError,)),
+    refusal(lambda: split_line(1, "a.jpg,b.png,0,0,0,0"), "left", "expected center,left,right", by=(RowError,)),
+    refusal(lambda: split_line(1, "a" * 300 + ROW), "center", "334 bytes", "at most 255", by=(RowError,)),
+    refusal(lambda: split_line(1, "a.jpg,b.jpg,c.jpg,0,0"), "5 columns", "expected 7", by=(RowError,)),
+    refusal(lambda: resolve_decimal_commas(["9", "9", "9", "9", "9"], 0), "decimal comma", "9,9,9,9,9", by=(RowError,)),
+    refusal(
+        lambda: resolve_decimal_commas(["0", "1", "0", "0", "5"], 2.75), "decimal comma", "0,1,0,0,5", by=(RowError,)
+    ),
     refusal(lambda: row(steering=float("nan")), "steering", "finite", by=(RowError,)),
     refusal(lambda: row(brake=3), "brake", "3", "-1 to 1", by=(RowError,)),
     refusal(lambda: row(left="right_2019_03_07_20_01_33_184.jpg"), "left", "right camera", by=(RowError,)),
