@@ -1,6 +1,5 @@
 """Model file -> steering for one frame of a drive, given what is kept of the frames before it."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +12,6 @@ import tensorflow as tf
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
 from bcclone.model_file import ModelFile, load_model_file
 from bcclone.recurrent import Steps, steps_of
-from bcclone.saliency import Mask, Saliency
 
 Steering = npt.NDArray[np.float32]
 # What is kept of a drive: the prepared images of a window, newest last, or the states of a recurrent network. A policy
@@ -137,29 +135,3 @@ def load_policy(path: Path, preprocessing: Preprocessing | str | None = None) ->
     preprocessing: a definition, a name of images.PRESETS, or None for what the file itself says.
     """
     return Policy(load_model_file(path, preprocessing))
-
-
-class ModelOnlooker:
-    """A model that looks on; each network call is compiled once. Its frames are those of one drive, in order."""
-
-    def __init__(self, policy: Policy) -> None:
-        """Raises UserError for a network whose saliency cannot be computed."""
-        self._policy, self._saliency = policy, Saliency(policy.model, policy.preprocessing)
-        self.seq_length = sys.maxsize if policy.carries_states else policy.seq_length
-
-    def steer(self, frame: Image) -> float:
-        """Return the steering, -1 to 1, for the next frame, RGB uint8 (160, 320, 3); raises BadImage for another."""
-        return min(max(self._policy.act(frame), -1.0), 1.0)
-
-    def mask(self, frame: Image) -> Mask:
-        """Return how much each pixel decided: float32 (160, 320), 0 to 1; raises BadImage for another size."""
-        return self._saliency.mask(frame)
-
-    def forget(self) -> None:
-        """Begin anew: the next frame does not follow on the last one."""
-        self._policy.forget()
-
-
-def load_onlooker(path: Path, preprocess: str | None = None) -> ModelOnlooker:
-    """Load a model, or one of others with the name of the preprocessing it needs; raises UserError."""
-    return ModelOnlooker(load_policy(path, preprocess))

@@ -5,7 +5,6 @@ They take turns in one run, so that a slow moment of the machine hits them alike
 
 import tempfile
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import numpy as np
 
 from bcclone.bench import Measure, in_turns
 from bcclone.drive.recorder import Recorder
-from bcclone.policy import ModelOnlooker, load_onlooker
 from bcclone.progress import ProgressBar
 from bcclone.protocol import Control, Telemetry
 from bcclone.simulator.conditions import Conditions
@@ -23,6 +21,7 @@ from bcclone.simulator.trace import write_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import FRAME_SECONDS, SimulatedWorld, WorldSettings
 from bcclone.video import ClipSettings, make_clip
+from bcclone.video.reference_model import ReferenceModel, open_reference_model
 
 _BAR = 1.0  # as fast as it was driven
 _PLAIN, _OVERLAY, _SALIENCY = "MP4", "MP4, overlay", "MP4, overlay and saliency"
@@ -33,9 +32,9 @@ def measure_video(model: Path, seconds: float, rounds: int) -> list[Measure]:
     with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
         folder = Path(name)
         run = record_run(folder / "run", seconds)
-        onlookers = [load_onlooker(model)]
+        reference = open_reference_model(model)
         makers = {
-            clip: partial(_rate, settings, onlookers if clip == _SALIENCY else ())
+            clip: partial(_rate, settings, reference if clip == _SALIENCY else None)
             for clip, settings in _clips(run, folder).items()
         }
         rates = in_turns(makers, rounds)
@@ -46,10 +45,10 @@ def measure_video(model: Path, seconds: float, rounds: int) -> list[Measure]:
     ]
 
 
-def _rate(settings: ClipSettings, onlookers: Sequence[ModelOnlooker]) -> float:
+def _rate(settings: ClipSettings, model: ReferenceModel | None) -> float:
     """Make a clip; return its seconds in a second."""
     begun = time.perf_counter()
-    made = make_clip(settings, onlookers)
+    made = make_clip(settings, model)
     return made.seconds / (time.perf_counter() - begun)
 
 
@@ -75,14 +74,12 @@ def _clips(run: Path, folder: Path) -> dict[str, ClipSettings]:
     """Return what is measured, all in the time in which it was driven."""
     mp4, gif = folder / "clip.mp4", folder / "clip.gif"
 
-    def of(runs: Sequence[Path], output: Path, overlay: bool) -> ClipSettings:
-        return ClipSettings(tuple(runs), output, real_time=True, overlay=overlay)
-
+    clip = partial(ClipSettings, run, real_time=True)
     return {
-        _PLAIN: of([run], mp4, overlay=False),
-        _OVERLAY: of([run], mp4, overlay=True),
-        _SALIENCY: of([run], mp4, overlay=True),
-        "MP4, two runs side by side, overlay": of([run, run], mp4, overlay=True),
-        "GIF": of([run], gif, overlay=False),
-        "GIF, overlay": of([run], gif, overlay=True),
+        _PLAIN: clip(mp4),
+        _OVERLAY: clip(mp4, overlay=True),
+        _SALIENCY: clip(mp4, overlay=True),
+        "MP4, two runs side by side, overlay": clip(mp4, overlay=True, side_by_side=run),
+        "GIF": clip(gif),
+        "GIF, overlay": clip(gif, overlay=True),
     }

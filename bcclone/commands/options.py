@@ -114,7 +114,8 @@ def _help(each: Any, declared: Setting) -> str:
     """Return the help of an option: what it sets, the values it takes, and its default."""
     notes = [] if declared.choices else [declared.expected.partition(", or 0 for")[0]]
     notes += [f"0: {declared.zero}"] if declared.zero else []
-    notes += [] if each.default is False else [f"default: {declared.shown or _shown(each.default)}"]
+    if declared.shown or (each.default is not False and each.default is not None):
+        notes += [f"default: {declared.shown or _shown(each.default)}"]
     shown = "; ".join(note for note in notes if note)
     return (f"{declared.help} ({shown})" if shown else declared.help).replace("%", "%%")
 

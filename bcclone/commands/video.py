@@ -1,127 +1,94 @@
-"""Make a clip of the frames that drive.py recorded into a run folder, or of a recording's centre camera.
+"""Make a clip of a run folder that drive.py recorded, or of the centre camera of a recording.
 
---overlay draws onto each frame what the folder tells of it: the steering of the driver, speed, latency, distance from
-the centre line, the map. With --model the model's own steering is drawn beside it, and which pixels decided.
+--overlay draws what the folder knows of each frame: steering, speed, latency, distance from the centre line and a map.
+With --model it also draws what that model would steer, and which pixels decide it.
 """
 
 import argparse
-import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bcclone import atomic
-from bcclone.commands.options import add_output_options, add_preprocess, as_before, build, print_json, say
+from bcclone.commands.options import (
+    add_output_options,
+    add_preprocess,
+    add_settings,
+    as_before,
+    build,
+    given_for,
+    print_json,
+    say,
+)
 from bcclone.errors import UserError
+from bcclone.video.settings import ClipSettings
 
-if TYPE_CHECKING:
-    from bcclone.video import ClipSettings, Onlooker
+_SHOWN_RUNS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="what drive.py recorded, or a recording")
+    parser.add_argument(
+        "run", type=Path, nargs="?", metavar="RUN", help="folder that drive.py recorded, or a recording"
+    )
     parser.add_argument(
         "--fps",
         type=_fps,
-        help="frames a second, each once; 'real' or 'real:N' for the speed as driven (60; GIF, two runs: real)",
+        dest="pace",
+        metavar="FPS",
+        help="frames a second; a number shows each frame once, real shows the run as fast as it was driven, and real:N "
+        "does so with N frames a second (1 to 1000, in a GIF 50; default: 60; for a GIF or two runs real)",
     )
-    parser.add_argument(
-        "--range",
-        dest="span",
-        type=_span,
-        default=(0.0, math.inf),
-        metavar="A:B",
-        help="from second A of the drive up to B; 10: and :40 are ranges, too (all)",
-    )
-    parser.add_argument("--overlay", action="store_true", help="draw what is known of each frame onto it")
-    parser.add_argument("--model", type=Path, help="with --overlay: what this model steers, and which pixels decide")
+    add_settings(parser, ClipSettings)
     add_preprocess(parser)
-    parser.add_argument(
-        "--side-by-side",
-        type=Path,
-        metavar="RUN2",
-        help="a second run beside it, in step by time; the shorter one stays at its end",
-    )
-    parser.add_argument(
-        "--width", type=int, metavar="PIXELS", help="of each run's picture, 160 to 1920 (what suits the clip)"
-    )
-    parser.add_argument("-o", "--output", type=Path, help="the clip to write, .mp4 or .gif (RUN.mp4)")
     add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the clip; return the exit code. Raises UserError."""
-    if arguments.model and not arguments.overlay:
-        raise UserError("--model is drawn by --overlay; give both")
-    if arguments.preprocess and not arguments.model:
-        raise UserError("--preprocess says how a model's input is made; name one with --model")
+    settings = _settings(arguments)
     from bcclone.video import make_clip
 
-    settings = _settings(arguments)
-    atomic.check_output(settings.output, force=True, remedy="")
-    clip = make_clip(settings, _onlookers(arguments, len(settings.runs)))
-    for note in clip.notes:
+    clip = make_clip(settings)
+    for note in (*clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)):
         say(note)
-    for reason in clip.skipped:
-        say(f"skipped: {reason}")
     if arguments.json:
-        seconds, skipped = round(clip.seconds, 3), len(clip.skipped)
-        print_json({"output": str(clip.path), "frames": clip.frames, "skipped": skipped, "seconds": seconds})
+        print_json(clip.as_json())
     else:
         print(f"{clip.path}: {clip.frames} frames, {clip.seconds:.1f} s, {len(clip.skipped)} skipped")
     return 0
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Say what is left after Ctrl-C."""
-    return as_before(arguments.output or _beside(arguments.run_folder))
+    """Describe what is left after Ctrl-C."""
+    return as_before(_settings(arguments).path)
 
 
-def _settings(arguments: argparse.Namespace) -> "ClipSettings":
-    from bcclone.video import ClipSettings, Span
-
-    folder, second = arguments.run_folder, arguments.side_by_side
-    output = arguments.output or _beside(folder)
-    fps, real_time = arguments.fps or (None, bool(second) or output.suffix == ".gif")
-    return build(
-        ClipSettings,
-        (folder, second) if second else (folder,),
-        output,
-        fps=fps,
-        real_time=real_time,
-        span=build(Span, *arguments.span),
-        width=arguments.width,
-        overlay=arguments.overlay,
-    )
+def _settings(arguments: argparse.Namespace) -> ClipSettings:
+    if arguments.run is None:
+        raise _no_run_named()
+    fps, real_time = arguments.pace or (0.0, None)
+    return build(ClipSettings, fps=fps, real_time=real_time, **given_for(ClipSettings, arguments))
 
 
-def _onlookers(arguments: argparse.Namespace, count: int) -> "Sequence[Onlooker]":
-    """Return the model once for each run: one of windows keeps the frames of its drive."""
-    if not arguments.model:
-        return ()
-    from bcclone.tensorflow_quietly import load_tensorflow
+def _no_run_named() -> UserError:
+    """Return the error of a command line without RUN, which names the runs that are here."""
+    from bcclone.video.frames import find_runs
 
-    load_tensorflow(threads=1)  # as drive.py does; the encoder has the other cores
-    from bcclone.policy import load_onlooker
-
-    return [load_onlooker(arguments.model, arguments.preprocess) for _ in range(count)]
-
-
-def _beside(folder: Path) -> Path:
-    """Return RUN.mp4 for the run folder, also where it is given as `.` or `..`."""
-    if folder.name in ("", ".."):
-        folder = folder.resolve()
-        if not folder.name:
-            raise UserError(f"{folder} is no run folder; name one, or the clip with -o")
-    return folder.with_name(f"{folder.name}.mp4")
+    runs = [path.name for path in find_runs(Path())]
+    if not runs:
+        text = "name the run to show; there is none in this folder: record one with: python drive.py model.h5 run1"
+    else:
+        more = f" and {len(runs) - _SHOWN_RUNS} more" if len(runs) > _SHOWN_RUNS else ""
+        text = (
+            f"name the run to show, such as: python video.py {runs[0]}; "
+            f"in this folder, the newest first: {', '.join(runs[:_SHOWN_RUNS])}{more}"
+        )
+    return UserError(text, exit_code=2)
 
 
-def _fps(text: str) -> tuple[float | None, bool]:
-    """Return the pictures a second, None for what suits, and whether they keep the speed as driven."""
+def _fps(text: str) -> tuple[float, bool]:
+    """Return the frames a second, 0 for what suits the clip, and whether it is in real time."""
     real, colon, number = text.rpartition(":") if ":" in text else ("", "", text)
     if text == "real":
-        return None, True
+        return 0.0, True
     try:
         fps = float(number)
     except ValueError:
@@ -129,15 +96,3 @@ def _fps(text: str) -> tuple[float | None, bool]:
     if not 1 <= fps <= 1000 or real not in ("", "real") or (colon and not real):
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 to 1000, 'real', or 'real:N'")
     return fps, bool(real)
-
-
-def _span(text: str) -> tuple[float, float]:
-    """Return where a range begins and ends; what is left out is the run's own beginning or end."""
-    begin, colon, end = text.partition(":")
-    try:
-        span = float(begin or 0), float(end or "inf")
-    except ValueError:
-        span = math.nan, math.nan
-    if not colon or math.isnan(span[0]) or math.isnan(span[1]):
-        raise argparse.ArgumentTypeError(f"{text!r}, expected A:B in seconds, as 10:40, 10: or :40")
-    return span

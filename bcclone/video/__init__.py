@@ -1,9 +1,19 @@
-"""Run folder -> clip: `frames`, `facts` (what is known of them) -> `overlay` -> `lane` -> `encode`; `clip`: the whole.
+"""Make clips of recorded runs: `make_clip(ClipSettings(Path("run1"), overlay=True))` returns a `Clip`."""
 
-TensorFlow is not loaded here: a model that is asked comes from outside, as an `Onlooker`.
-"""
+from typing import TYPE_CHECKING, Any
 
-from bcclone.video.clip import Onlooker, make_clip
 from bcclone.video.settings import ClipSettings, Span
 
-__all__ = ["ClipSettings", "Onlooker", "Span", "make_clip"]
+if TYPE_CHECKING:
+    from bcclone.video.clip import Clip, make_clip
+
+__all__ = ["Clip", "ClipSettings", "Span", "make_clip"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import OpenCV only for a clip, and not for the settings alone."""
+    if name in ("Clip", "make_clip"):
+        from bcclone.video import clip
+
+        return getattr(clip, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

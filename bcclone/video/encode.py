@@ -1,4 +1,4 @@
-"""Pictures -> an MP4 or a GIF, by moviepy's writer, whose ffmpeg is a process of its own; a few in memory at a time."""
+"""Encode pictures as an MP4 or a GIF with moviepy's writer, which pipes them to ffmpeg one after the other."""
 
 import re
 import tempfile
@@ -16,70 +16,75 @@ from bcclone.progress import ProgressBar
 from bcclone.video.settings import ClipSettings
 
 _PALETTE_COLORS, _PALETTE_PICTURES = 64, 24
-# dots that stand for colours in between would cost more bytes than the colours; what did not change is left out
-_WITH_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
+# dithering would take more bytes than the colours are worth; pixels that did not change are left out
+_USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
 _GIF_END = b";"
 
-Drawn = Callable[[Sequence[int]], Iterator[Image | None]]
+# numbers of pictures -> the pictures, None for one that is left out
+DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
 
 
 @dataclass(frozen=True)
-class _Format:
-    """What ffmpeg makes. codec: its name of the encoder; options: further ones of its command line."""
+class _Codec:
+    """How ffmpeg encodes. name: of its encoder; options: further ones of its command line."""
 
-    codec: str
+    name: str
     options: tuple[str, ...]
 
 
-# with the index in front a page can begin to play before all of the file has come
-_H264 = _Format("libx264", ("-crf", "21", "-movflags", "+faststart"))
-_PALETTE = _Format("png", ("-vf", f"palettegen=max_colors={_PALETTE_COLORS}"))
+# faststart puts the index first, so that a web page can play the clip while it loads
+_H264 = _Codec("libx264", ("-crf", "21", "-movflags", "+faststart"))
+_PALETTE = _Codec("png", ("-vf", f"palettegen=max_colors={_PALETTE_COLORS}"))
 
 
-def encode(path: Path, drawn: Drawn, total: int, settings: ClipSettings) -> int:
-    """Write a clip of pictures, RGB uint8 (height, width, 3), all of one size; return how many there were.
+def encode(path: Path, draw: DrawPictures, total: int, settings: ClipSettings) -> int:
+    """Write a clip and return its number of pictures, 0 if there are none. Raises UserError when ffmpeg fails.
 
-    drawn: yields those of the given numbers, below `total`; None is left out. For a GIF some are drawn twice: its
-    colours are chosen by pictures from all over the clip, since those of all would have to lie in memory. Raises
-    UserError when ffmpeg fails.
+    draw: yields the pictures of the given numbers below `total`, RGB uint8 (height, width, 3), all of one size. For a
+    GIF, some are drawn twice: first to choose its colours by pictures from the whole clip, since all of them would not
+    fit into memory.
     """
-    everything = range(total)
-    if not settings.is_gif:
-        count = _write(path, drawn(everything), total, settings.rate, _H264)
-        if count:
-            _check_mp4(path, count)
-        return count
-    with tempfile.TemporaryDirectory() as folder:
-        palette = Path(folder) / "palette.png"
-        some = np.unique(np.linspace(0, total - 1, min(_PALETTE_PICTURES, total)).round().astype(int)).tolist()
-        if not _write(palette, drawn(some), 0, settings.rate, _PALETTE):
-            return 0
-        colors = f"movie={_escaped(palette)} [colors]; [in] [colors] {_WITH_PALETTE}"
-        made = _Format("gif", ("-vf", colors, "-loop", "0"))
-        count = _write(path, drawn(everything), total, settings.rate, made)
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        if file.read() != _GIF_END:
-            raise UserError("the clip came out without its end; is the disk full?")
+    return (_encode_gif if settings.is_gif else _encode_mp4)(path, draw, total, settings.rate)
+
+
+def _encode_mp4(path: Path, draw: DrawPictures, total: int, rate: float) -> int:
+    count = _write(path, draw(range(total)), total, rate, _H264)
+    if count:
+        _check_mp4(path, count)
     return count
 
 
-def _write(path: Path, pictures: Iterator[Image | None], total: int, rate: float, made: _Format) -> int:
-    """Send the pictures that there are to ffmpeg and return their number. total: of the bar, 0 for none."""
+def _encode_gif(path: Path, draw: DrawPictures, total: int, rate: float) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        palette = Path(folder) / "palette.png"
+        some = np.unique(np.linspace(0, total - 1, min(_PALETTE_PICTURES, total)).round().astype(int)).tolist()
+        if not _write(palette, draw(some), 0, rate, _PALETTE):
+            return 0
+        filters = f"movie={_escaped(palette)} [colors]; [in] [colors] {_USE_PALETTE}"
+        count = _write(path, draw(range(total)), total, rate, _Codec("gif", ("-vf", filters, "-loop", "0")))
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        if file.read() != _GIF_END:
+            raise UserError("the clip is incomplete: its end is missing; is the disk full?")
+    return count
+
+
+def _write(path: Path, pictures: Iterator[Image | None], total: int, rate: float, codec: _Codec) -> int:
+    """Send the pictures to ffmpeg and return their number. total: of the progress bar, 0 for none."""
     first = next((picture for picture in pictures if picture is not None), None)
     if first is None:
         return 0
     height, width = (extent // 2 * 2 for extent in first.shape[:2])  # H.264 halves the colour planes
     count = 0
-    with _encoder(path, (width, height), rate, made) as write:
-        for picture in _shown_progress(first, pictures, total):
+    with _encoder(path, (width, height), rate, codec) as write:
+        for picture in _with_progress(first, pictures, total):
             if picture is not None:
                 write(picture[:height, :width])
                 count += 1
     return count
 
 
-def _shown_progress(first: Image, others: Iterator[Image | None], total: int) -> Iterator[Image | None]:
+def _with_progress(first: Image, others: Iterator[Image | None], total: int) -> Iterator[Image | None]:
     yield first
     if not total:
         yield from others
@@ -92,34 +97,34 @@ def _shown_progress(first: Image, others: Iterator[Image | None], total: int) ->
 
 
 @contextmanager
-def _encoder(path: Path, size: tuple[int, int], rate: float, made: _Format) -> Iterator[Callable[[Image], None]]:
-    """Yield what takes pictures of a size, width and height; ffmpeg ends with the block. Raises UserError."""
-    # a pipe that nobody reads would fill
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        writer = _open_writer(path, size, rate, made, said)
+def _encoder(path: Path, size: tuple[int, int], rate: float, codec: _Codec) -> Iterator[Callable[[Image], None]]:
+    """Yield a function that encodes a picture of this size, width and height; ffmpeg ends with the block."""
+    # a file, since a pipe that nobody reads would fill
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        writer = _open_writer(path, size, rate, codec, log)
         process = writer.proc
 
         def write(picture: Image) -> None:
             try:
                 writer.write_frame(picture)
             except OSError:  # ffmpeg has ended
-                raise _failure(process.wait(), said) from None
+                raise _failure(process.wait(), log) from None
 
         try:
             yield write
             with suppress(BrokenPipeError):
                 writer.close()
             if process.wait():
-                raise _failure(process.returncode, said)
+                raise _failure(process.returncode, log)
         finally:
-            process.kill()  # nothing happens to one that has ended
+            process.kill()  # harmless if it has ended
             process.wait()
             with suppress(BrokenPipeError):
                 process.stdin.close()
 
 
-def _open_writer(path: Path, size: tuple[int, int], rate: float, made: _Format, said: TextIO) -> Any:
-    """Return moviepy's writer, whose ffmpeg writes what goes wrong into a file; raises UserError without ffmpeg."""
+def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: _Codec, log: TextIO) -> Any:
+    """Return moviepy's writer, whose ffmpeg writes its errors into a log; raises UserError without an ffmpeg."""
     try:
         from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
 
@@ -128,34 +133,34 @@ def _open_writer(path: Path, size: tuple[int, int], rate: float, made: _Format, 
             str(path),
             size,
             rate,
-            codec=made.codec,
+            codec=codec.name,
             preset="veryfast",
-            logfile=said,
-            ffmpeg_params=["-hide_banner", "-loglevel", "error", *made.options],
+            logfile=log,
+            ffmpeg_params=["-hide_banner", "-loglevel", "error", *codec.options],
         )
     except (OSError, RuntimeError) as error:  # RuntimeError: imageio-ffmpeg finds none
         reason = re.sub(r"^\[\w+ \d+\] ", "", str(error))  # without its number
-        raise UserError(f"there is no ffmpeg that runs: {reason}; bcclone doctor says how to mend it") from None
+        raise UserError(f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it") from None
 
 
-def _failure(code: int, said: TextIO) -> UserError:
-    said.seek(0)
-    reason = said.read().strip().splitlines() or [f"exit code {code}"]
+def _failure(code: int, log: TextIO) -> UserError:
+    log.seek(0)
+    reason = log.read().strip().splitlines() or [f"exit code {code}"]
     return UserError(f"the encoder failed: {reason[-1]}; is the disk full?")
 
 
 def _escaped(path: Path) -> str:
-    """Return a path as a value in the description of a filter graph, which has two levels of escapes."""
+    """Escape a path for the description of a filter graph, which has two levels of escapes."""
     value = re.sub(r"([\\':])", r"\\\1", path.as_posix())
     return re.sub(r"([\\'\[\],;])", r"\\\1", value)
 
 
 def _check_mp4(path: Path, count: int) -> None:
-    """Raise UserError unless the clip holds that many frames: ffmpeg calls a clip that the disk cut off a success."""
+    """Raise UserError unless the clip holds that many frames: on a full disk, ffmpeg may still report success."""
     import cv2
 
     clip = cv2.VideoCapture(str(path))
-    found = max(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # -1 of what is no clip
+    found = max(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # -1 if the file is not a clip
     clip.release()
     if found != count:
-        raise UserError(f"the clip came out with {found} of {count} frames; is the disk full?")
+        raise UserError(f"the clip is incomplete: {found} of {count} frames were written; is the disk full?")

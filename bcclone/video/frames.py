@@ -1,4 +1,4 @@
-"""Run folder -> its frames in order of time, and why others are left out."""
+"""Find the frames of a run, in the order of time, and choose the one to show at each moment of a clip."""
 
 import math
 from collections import Counter
@@ -7,59 +7,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import simplejpeg
 
+from bcclone.arrays import FloatArray, IndexArray
 from bcclone.errors import UserError
 from bcclone.images import Image
 from bcclone.recording import CAMERAS, time_of
 from bcclone.video.settings import Span
 
-Seconds = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
-
+_MIN_SIZE = 2  # pixels: H.264 halves the colour planes
 _LONGEST_PAUSE_SECONDS = 10.0
-
-
-def seconds_by_name(names: Sequence[str]) -> Seconds:
-    """Return when each frame was taken by the time in its name, since the first; of a pause over 10 s, 10 s."""
-    times = np.array([time_of(Path(name).name) for name in names])
-    return since_first(times / 1000)
-
-
-def since_first(seconds: Seconds) -> Seconds:
-    """Return rising times as seconds since the first; of a pause over 10 s, 10 s."""
-    return np.concatenate([[0.0], np.cumsum(np.minimum(np.diff(seconds), _LONGEST_PAUSE_SECONDS))])
-
-
-def each_once(seconds: Seconds, span: Span) -> Places:
-    """Return the frames that were taken within a span, each once."""
-    return np.flatnonzero((seconds >= span.begin) & (seconds < span.end))
-
-
-def ticks(longest: float, span: Span, rate: float) -> Seconds:
-    """Return the moments of a clip's pictures, `rate` a second, of runs the longest of which takes so many seconds."""
-    if span.begin > longest:
-        return np.empty(0)
-    if span.end > longest:
-        # the last frame is shown, too; the small part is for what a float leaves of a whole number
-        return span.begin + np.arange(math.floor((longest - span.begin) * rate + 1e-6) + 1) / rate
-    return span.begin + np.arange(math.ceil((span.end - span.begin) * rate - 1e-6)) / rate
-
-
-def at_ticks(seconds: Seconds, moments: Seconds) -> Places:
-    """Return the frame to be shown at each moment: the one before stays until the next was taken."""
-    return np.searchsorted(seconds, moments + 1e-6, side="right") - 1
-
-
-_SMALLEST = 2
+_ROUNDING = 1e-6  # a float may be this much below the whole number that is meant
 
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of a folder. names: paths within it, in order of time; size: width and height of all of them.
+    """The frames of a run that can be shown.
 
-    skipped: the names of the others, each with the reason; frames that turn out to be broken are added.
+    names: paths within the folder, in the order of time; size: width and height of all of them; skipped: name -> reason
+    of the other frames. decode() adds frames that turn out to be broken.
     """
 
     folder: Path
@@ -68,50 +34,65 @@ class Frames:
     skipped: dict[str, str] = field(default_factory=dict)
 
     @property
-    def are_of_a_recording(self) -> bool:
-        """Return whether a person drove: the simulator names its recordings' images by their camera."""
+    def is_recording(self) -> bool:
+        """Return whether a person drove: the simulator names the images of its recordings after the camera."""
         return Path(self.names[0]).name.lower().startswith(CAMERAS[0])
 
-    def decode(self, place: int) -> Image | None:
-        """Return a frame, RGB uint8 (height, width, 3), or None for one that is broken, which is then in `skipped`."""
-        name = self.names[place]
+    def decode(self, index: int) -> Image | None:
+        """Return a frame, RGB uint8 (height, width, 3); if it is broken, add it to `skipped` and return None."""
+        name = self.names[index]
         try:
             frame: Image = simplejpeg.decode_jpeg((self.folder / name).read_bytes(), colorspace="RGB")
         except (ValueError, OSError) as error:
-            self.skipped[name] = f"no whole JPEG: {error}"
+            self.skipped[name] = f"incomplete JPEG: {error}"
             return None
         return frame
 
     def nothing_to_show(self) -> UserError:
-        """Return the error that tells why there is no clip."""
+        """Return the error of a run without a single usable frame, with the reason of the first."""
         first = "; the first: " + ": ".join(next(iter(self.skipped.items()))) if self.skipped else ""
         count = len(self.skipped.keys() | set(self.names))
-        expected = "expected JPEG images of a size, with their time in the name"
+        expected = "expected JPEG images of one size, with their time in the name"
         return UserError(f"{self.folder}: none of its {count} frames can be shown, {expected}{first}")
 
 
 def find_frames(folder: Path) -> Frames:
-    """Return the frames of a run, or the centre images of a recording; raises UserError where there are none.
+    """Return the frames of a run, or those of the centre camera of a recording; raises UserError if there are none.
 
-    Frames of another size than most are skipped, and those whose names tell no time.
+    Frames of another size than most, and frames without a time in the name, are skipped.
     """
     names, skipped = _find_names(folder)
     size = _most_common_size(folder, names, skipped)
     frames = Frames(folder, tuple(name for name in names if name not in skipped), size, skipped)
-    if min(size) < _SMALLEST:
+    if min(size) < _MIN_SIZE:
         raise frames.nothing_to_show()
     return frames
 
 
+def find_runs(folder: Path) -> list[Path]:
+    """Return the run folders and recordings directly within a folder, the newest first."""
+    runs = [path for path in folder.iterdir() if path.is_dir() and _timed_images(path)]
+    return sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _timed_images(folder: Path) -> bool:
+    """Return whether the first image of a folder, or of its IMG, has its time in its name."""
+    first = next(folder.glob("*.jpg"), None) or next(folder.glob("IMG/*.jpg"), None)
+    try:
+        return first is not None and time_of(first.name) >= 0
+    except ValueError:
+        return False
+
+
 def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the names of the frames in the order of time, and name -> reason of those that are skipped."""
+    record = f"record one with: python drive.py model.h5 {folder}"
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such run folder; record one with: python drive.py model.h5 {folder}")
+        raise UserError(f"{folder}: there is no such run folder; {record}")
     found = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
     names = [str(path.relative_to(folder)) for path in found if not path.name.startswith(CAMERAS[1:])]
     if not names:
-        raise UserError(
-            f"{folder}: no frames (*.jpg) in this folder; record some with: python drive.py model.h5 {folder}"
-        )
+        raise UserError(f"{folder}: there are no frames (*.jpg) in this folder; name the folder of a run, or {record}")
     skipped, timed = {}, []
     for name in names:
         try:
@@ -129,7 +110,7 @@ def _most_common_size(folder: Path, names: Sequence[str], skipped: dict[str, str
             height, width, _, _ = simplejpeg.decode_jpeg_header((folder / name).read_bytes())
             sizes[name] = (width, height)
         except (ValueError, OSError):
-            skipped[name] = "no JPEG"
+            skipped[name] = "not a JPEG"
     if not sizes:
         return 0, 0
     size: tuple[int, int] = Counter(sizes.values()).most_common(1)[0][0]
@@ -139,3 +120,33 @@ def _most_common_size(folder: Path, names: Sequence[str], skipped: dict[str, str
         if found != size
     )
     return size
+
+
+def seconds_by_name(names: Sequence[str]) -> FloatArray:
+    """Return the seconds from the first frame to each, by the times in their names; pauses count 10 s at most."""
+    times = np.array([time_of(Path(name).name) for name in names])
+    return seconds_since_first(times / 1000)
+
+
+def seconds_since_first(seconds: FloatArray) -> FloatArray:
+    """Return rising times as seconds since the first; pauses count 10 s at most."""
+    return np.concatenate([[0.0], np.cumsum(np.minimum(np.diff(seconds), _LONGEST_PAUSE_SECONDS))])
+
+
+def frames_within(seconds: FloatArray, span: Span) -> IndexArray:
+    """Return the indices of the frames whose time, (frames,), is within a span."""
+    return np.flatnonzero((seconds >= span.begin) & (seconds < span.end))
+
+
+def clip_times(duration: float, span: Span, rate: float) -> FloatArray:
+    """Return the times of a clip's frames, `rate` a second. duration: seconds of the longest run."""
+    if span.begin > duration:
+        return np.empty(0)
+    if span.end > duration:  # the last frame of the run is shown, too
+        return span.begin + np.arange(math.floor((duration - span.begin) * rate + _ROUNDING) + 1) / rate
+    return span.begin + np.arange(math.ceil((span.end - span.begin) * rate - _ROUNDING)) / rate
+
+
+def frames_at(seconds: FloatArray, times: FloatArray) -> IndexArray:
+    """Return the index of the frame to show at each time: the last one taken by then."""
+    return np.searchsorted(seconds, times + _ROUNDING, side="right") - 1

@@ -1,4 +1,4 @@
-"""A moment -> the panel under the frame: steering bars, speed, latency, distance from the centre line."""
+"""Draw the panel below a frame: steering bars, speed, latency and distance from the centre line."""
 
 from dataclasses import dataclass
 
@@ -6,23 +6,24 @@ import numpy as np
 
 from bcclone.images import Image
 from bcclone.video.draw import FAINT, GROUND, ORANGE, RAIL, SKY, WHITE, Color, box, dot, right_text, text
-from bcclone.video.run_data import Moment
+from bcclone.video.run_data import FrameInfo
 
-_WIDE = 560  # pixels: from there on all parts lie in one row
-_ROW, _STEERING_ROW = 74, 66
+_ONE_ROW_WIDTH = 560  # pixels: a panel this wide shows all parts in one row
+_ROW, _STEERING_ROW = 74, 66  # pixels high
 _MARGIN, _SMALL, _LARGE = 12, 13, 24
 _BAR = 14
-_FULL_BAR = 0.4  # steering at which a bar is full: more is rare, and less should be seen
+_FULL_BAR = 0.4  # steering that fills a bar: a car seldom steers more, and small values should be visible
 _LABEL, _NUMBER = 62, 52  # pixels beside a bar
-_SPEED, _LATENCY, _BESIDE = 88, 118, 138  # pixels wide
+_SPEED, _LATENCY, _OFFSET = 88, 118, 138  # pixels wide
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What a panel has room for, the same for all frames of a run.
+    """The parts of a panel, the same for all frames of a run.
 
-    driver: whose steering the upper bar shows, "" for nobody's; model: whether there is a lower bar;
-    road_half_m: half the road's width, for the distance from its centre line; None without one.
+    width: in pixels; driver: label of the upper steering bar, "" for none; model: whether there is a lower bar, for
+    the reference model; speed, latency: whether they are shown; road_half_m: half the width of the road, for the
+    distance from its centre line, None to leave that out.
     """
 
     width: int
@@ -34,21 +35,21 @@ class Panel:
 
     @property
     def height(self) -> int:
-        """Return how many pixels high it is; 0 when there is nothing to show."""
+        """Return the height in pixels; 0 if there is nothing to show."""
         steering, numbers = self._has_steering, self._numbers_width > 0
-        if steering and numbers and self.width < _WIDE:
+        if steering and numbers and self.width < _ONE_ROW_WIDTH:
             return _STEERING_ROW + _ROW
         return _ROW if steering or numbers else 0
 
-    def draw(self, picture: Image, moment: Moment) -> None:
-        """Draw over a picture of the panel's size, RGB uint8 (height, width, 3)."""
+    def draw(self, picture: Image, info: FrameInfo) -> None:
+        """Draw the panel over a picture of its size, RGB uint8 (height, width, 3)."""
         picture[:] = GROUND
-        in_one_row = self.width >= _WIDE or not self._has_steering
+        in_one_row = self.width >= _ONE_ROW_WIDTH or not self._has_steering
         if self._has_steering:
-            self._draw_steering(picture, moment, self.width - (self._numbers_width if in_one_row else 0))
+            self._draw_steering(picture, info, self.width - (self._numbers_width if in_one_row else 0))
         left = self.width - self._numbers_width if in_one_row and self._has_steering else _MARGIN
         if self._numbers_width:
-            self._draw_numbers(picture[-_ROW:], moment, left)
+            self._draw_numbers(picture[-_ROW:], info, left)
 
     @property
     def _has_steering(self) -> bool:
@@ -56,14 +57,14 @@ class Panel:
 
     @property
     def _numbers_width(self) -> int:
-        return self.speed * _SPEED + self.latency * _LATENCY + (self.road_half_m is not None) * _BESIDE
+        return self.speed * _SPEED + self.latency * _LATENCY + (self.road_half_m is not None) * _OFFSET
 
-    def _draw_steering(self, picture: Image, moment: Moment, width: int) -> None:
+    def _draw_steering(self, picture: Image, info: FrameInfo, width: int) -> None:
         bars: list[tuple[str, float | None, Color]] = []
         if self.driver:
-            bars.append((self.driver, moment.steering, SKY))
+            bars.append((self.driver, info.steering, SKY))
         if self.model:
-            bars.append(("model", moment.model_steering, ORANGE))
+            bars.append(("model", info.model_steering, ORANGE))
         left, right = _MARGIN + _LABEL, width - _MARGIN - _NUMBER
         text(picture, "steering", (_MARGIN, 18), _SMALL, FAINT)
         text(picture, "left", (left, 18), _SMALL, FAINT)
@@ -75,18 +76,18 @@ class Panel:
             if value is not None:
                 right_text(picture, f"{value:+.2f}", (width - _MARGIN, top + 12), _SMALL)
 
-    def _draw_numbers(self, picture: Image, moment: Moment, left: int) -> None:
+    def _draw_numbers(self, picture: Image, info: FrameInfo, left: int) -> None:
         if self.speed:
-            _draw_number(picture, left, "speed", _shown(moment.speed_mph, "{:.0f}"), "mph")
+            _draw_number(picture, left, "speed", _shown(info.speed_mph, "{:.0f}"), "mph")
             left += _SPEED
         if self.latency:
-            _draw_number(picture, left, "request to steer", _shown(moment.latency_ms, "{:.1f}"), "ms")
+            _draw_number(picture, left, "request to steer", _shown(info.latency_ms, "{:.1f}"), "ms")
             left += _LATENCY
         if self.road_half_m is not None:
-            self._draw_beside(picture, moment.cross_track_m, left, self.road_half_m)
+            self._draw_offset(picture, info.cross_track_m, left, self.road_half_m)
 
-    def _draw_beside(self, picture: Image, value: float | None, left: int, half_m: float) -> None:
-        """Draw the road from side to side, its centre line, and the car."""
+    def _draw_offset(self, picture: Image, value: float | None, left: int, half_m: float) -> None:
+        """Draw the width of the road, its centre line, and the car."""
         text(picture, "from centre", (left, 18), _SMALL, FAINT)
         if value is not None:
             right = self.width - _MARGIN
@@ -102,13 +103,13 @@ class Panel:
 
 
 def _draw_bar(picture: Image, ends: tuple[int, int], top: int, value: float | None, color: Color) -> None:
-    """Draw a bar from the middle to the side that is steered to."""
+    """Draw a bar from the middle to the side of the steering."""
     left, right = ends
     middle = (left + right) / 2
     box(picture, (left, top), (right, top + _BAR), RAIL)
     if value is not None:
-        share = float(np.clip(value / _FULL_BAR, -1, 1))
-        box(picture, (middle, top), (middle + share * (right - left) / 2, top + _BAR), color)
+        fraction = float(np.clip(value / _FULL_BAR, -1, 1))
+        box(picture, (middle, top), (middle + fraction * (right - left) / 2, top + _BAR), color)
     box(picture, (middle - 1, top - 2), (middle + 1, top + _BAR + 2), WHITE)
 
 

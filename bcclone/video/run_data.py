@@ -1,124 +1,135 @@
-"""Run folder and its frames -> what is known of each: steering, speed, latency, where the car was."""
+"""Read what a run folder recorded for each of its frames: steering, speed, latency, position on the track."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from bcclone.arrays import Float32Array, FloatArray
 from bcclone.errors import UserError
 from bcclone.recording.run_tables import TracePoint, read_answers, read_trace
-from bcclone.video.frames import Frames, Seconds, seconds_by_name, since_first
+from bcclone.video.frames import Frames, seconds_by_name, seconds_since_first
 
-Mask = npt.NDArray[np.float32]
+_LOG_COLUMNS = ("steering", "speed_mph")
 
 
 @dataclass(frozen=True)
-class Moment:
-    """One frame's facts; None where they are not known.
+class FrameInfo:
+    """What an overlay shows of one frame; None where it is not known.
 
-    seconds: of driving since the first frame; steering, model_steering: -1 (left) to 1 (right), of who drove and of
-    the model that is asked; cross_track_m: to the right of the centre line; place: number of the frame, which tells
-    the map how far the driven line has come; mask: which pixels decided, float32 (height, width), 0 to 1.
+    seconds: of driving since the first frame; index: number of the frame, up to which the map draws the driven line;
+    steering, model_steering: -1 (left) to 1 (right), of the driver and of the reference model; cross_track_m: to the
+    right of the centre line; mask: how much each pixel decided, float32 (height, width), 0 to 1; ended: whether the run
+    is over.
     """
 
     seconds: float
-    place: int = 0
+    index: int = 0
     steering: float | None = None
     model_steering: float | None = None
     speed_mph: float | None = None
     latency_ms: float | None = None
     cross_track_m: float | None = None
-    mask: Mask | None = None
+    mask: Float32Array | None = None
     ended: bool = False
 
 
-Array = npt.NDArray[np.float64]
-
-_OF_LOG = ("steering", "speed_mph")
-
-
 @dataclass(frozen=True)
-class Facts:
-    """What is known of a run's frames, one value a frame, NaN where it is not known; None where it never is.
+class RunData:
+    """What is known of a run's frames: arrays (frames,) with NaN for unknown values, None for unknown columns.
 
-    seconds: of driving since the first frame; driver: whose steering it is; track: the name of the map's track;
-    places: x and z on it, metres, (frames, 2). notes: what is left out, and why.
+    seconds: of driving since the first frame; driver: label of the steering, "sent" or "human"; track: name of the
+    track; positions: x and z on its map, (frames, 2), metres; notes: what is left out, and why.
     """
 
-    seconds: Seconds
+    seconds: FloatArray
     driver: str
-    steering: Array | None = None
-    speed_mph: Array | None = None
-    latency_ms: Array | None = None
-    cross_track_m: Array | None = None
+    steering: FloatArray | None = None
+    speed_mph: FloatArray | None = None
+    latency_ms: FloatArray | None = None
+    cross_track_m: FloatArray | None = None
     track: str | None = None
-    places: Array | None = None
+    positions: FloatArray | None = None
     notes: tuple[str, ...] = ()
 
+    def at(self, index: int) -> FrameInfo:
+        """Return what is known of one frame, without a reference model."""
 
-def time_frames(frames: Frames) -> Seconds:
-    """Return when each frame was taken, (frames,): of a simulated drive by its own clock, not the wall's."""
-    return _seconds(frames, read_trace(frames.folder))
+        def known(values: FloatArray | None) -> float | None:
+            return None if values is None or not np.isfinite(values[index]) else float(values[index])
+
+        return FrameInfo(
+            float(self.seconds[index]),
+            index,
+            steering=known(self.steering),
+            speed_mph=known(self.speed_mph),
+            latency_ms=known(self.latency_ms),
+            cross_track_m=known(self.cross_track_m),
+        )
 
 
-def read_facts(frames: Frames) -> Facts:
-    """Return all that the folder tells of its frames; raises UserError for a table that cannot be read."""
+def read_run_data(frames: Frames) -> RunData:
+    """Read the tables of a run folder; raises UserError for a table that cannot be read."""
     trace, answers = read_trace(frames.folder), read_answers(frames.folder)
     names = _base_names(frames)
     log, notes = _read_log(frames)
-    steering, speed_mph = (_column([log.get(name, {}).get(column) for name in names]) for column in _OF_LOG)
+    steering, speed_mph = (_column([log.get(name, {}).get(column) for name in names]) for column in _LOG_COLUMNS)
     points = [trace.get(name) for name in names]
-    beside, x, z = (
+    offset_m, x, z = (
         _column([None if point is None else getattr(point, name) for point in points])
         for name in ("cross_track_m", "x_m", "z_m")
     )
     tracks = {point.track for point in points if point}
-    there = len(tracks) == 1  # of runs on two tracks neither map is right
-    return Facts(
+    on_one_track = len(tracks) == 1  # a run on two tracks fits neither map
+    return RunData(
         _seconds(frames, trace),
-        "human" if frames.are_of_a_recording else "sent",
+        "human" if frames.is_recording else "sent",
         steering,
         speed_mph,
         _column([answers.get(name) for name in names]),
-        cross_track_m=beside if there else None,
-        track=tracks.pop() if there else None,
-        places=np.column_stack([x, z]) if there and x is not None and z is not None else None,
+        cross_track_m=offset_m if on_one_track else None,
+        track=tracks.pop() if on_one_track else None,
+        positions=np.column_stack([x, z]) if on_one_track and x is not None and z is not None else None,
         notes=notes,
     )
+
+
+def read_times(frames: Frames) -> RunData:
+    """Read only the times of the frames, for a clip without an overlay."""
+    return RunData(_seconds(frames, read_trace(frames.folder)), "")
 
 
 def _base_names(frames: Frames) -> list[str]:
     return [Path(name).name for name in frames.names]
 
 
-def _seconds(frames: Frames, trace: Mapping[str, TracePoint]) -> Seconds:
+def _seconds(frames: Frames, trace: Mapping[str, TracePoint]) -> FloatArray:
+    """Return the seconds of driving, (frames,): simulated seconds if the trace has all frames, else by their names."""
     points = [trace.get(name) for name in _base_names(frames)]
     seconds = np.array([np.nan if point is None else point.seconds for point in points])
     if np.isfinite(seconds).all() and (np.diff(seconds) >= 0).all():
-        return since_first(seconds)
+        return seconds_since_first(seconds)
     return seconds_by_name(frames.names)
 
 
 def _read_log(frames: Frames) -> tuple[dict[str, dict[str, float]], tuple[str, ...]]:
-    """Return what the log says by the name of the centre image, and a note where it does not say it."""
+    """Return the values of the log by the name of the centre image, and notes on what could not be read."""
     from bcclone.recording import find_log, read_log
 
     try:
         log = read_log(find_log(str(frames.folder)))
     except UserError as error:
         return {}, (f"steering and speed are left out: {error}",)
-    columns = log.rows[["center", *_OF_LOG]]
-    rows = {name: dict(zip(_OF_LOG, values, strict=True)) for name, *values in columns.itertuples(index=False)}
+    columns = log.rows[["center", *_LOG_COLUMNS]]
+    rows = {name: dict(zip(_LOG_COLUMNS, values, strict=True)) for name, *values in columns.itertuples(index=False)}
     if not log.bad_rows:
         return rows, ()
     first = log.bad_rows[0]
-    told = f"{log.path}: {len(log.bad_rows)} rows are left out; the first, row {first.row}: {first.reason}"
-    return rows, (told,)
+    return rows, (f"{log.path}: {len(log.bad_rows)} rows are left out; the first, row {first.row}: {first.reason}",)
 
 
-def _column(values: list[float | None]) -> Array | None:
-    """Return values as an array, None when there is none of them."""
+def _column(values: Sequence[float | None]) -> FloatArray | None:
+    """Return values as an array, NaN for None; None if no value is known."""
     column = np.array([np.nan if value is None else value for value in values], np.float64)
     return None if np.isnan(column).all() else column

@@ -1,20 +1,22 @@
-"""What a clip is to show, and how; checked at birth."""
+"""Settings of a clip; loads nothing, so that --help answers at once."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from bcclone.settings import check_settings, setting
+
 MP4, GIF = ".mp4", ".gif"
-_FPS = {MP4: 60.0, GIF: 12.0}
-_MOST_FPS = {MP4: 1000.0, GIF: 50.0}  # a GIF counts in hundredths of a second, and viewers take 1 for 10
-# pixels of a run with an overlay: alone, and of each of two
-_WIDTHS = {MP4: (640, 480), GIF: (480, 320)}
-_NARROWEST, _WIDEST = 160, 1920
+_DEFAULT_FPS = {MP4: 60.0, GIF: 12.0}
+_MAX_FPS = {MP4: 1000.0, GIF: 50.0}  # a GIF counts in hundredths of a second, and viewers take 1 for 10
+_DEFAULT_WIDTHS = {MP4: (640, 480), GIF: (480, 320)}  # pixels of a run with an overlay: alone, side by side
+_MIN_WIDTH, _MAX_WIDTH = 160, 1920
+_LAYOUT = "size and layout"
 
 
 @dataclass(frozen=True)
 class Span:
-    """From where to where of a run, in seconds of driving since its first frame; the end is not in it."""
+    """A range of a run, in seconds of driving since its first frame; it does not include its end."""
 
     begin: float = 0.0
     end: float = math.inf
@@ -23,50 +25,115 @@ class Span:
         if not 0 <= self.begin < self.end:
             raise ValueError(f"range {self.begin:g}:{self.end:g}, expected A:B in seconds, 0 or more, with A before B")
 
+    @classmethod
+    def parse(cls, text: str) -> "Span":
+        """Read "10:40", "10:" or ":40"; raises ValueError for anything else."""
+        begin, colon, end = text.partition(":")
+        try:
+            seconds = float(begin or 0), float(end or "inf")
+        except ValueError:
+            seconds = math.nan, math.nan
+        if not colon or math.isnan(seconds[0]) or math.isnan(seconds[1]):
+            raise ValueError(f"{text!r}, expected A:B in seconds, such as 10:40, 10: or :40")
+        return cls(*seconds)
+
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """runs: one folder, or two that are shown side by side; output: the clip to write, .mp4 or .gif.
+    """Which run a clip shows, and how.
 
-    fps: pictures a second, None for what suits the kind of clip; real_time: they show the run as fast as it was
-    driven, else each frame once; width: of each run, in pixels, None for what suits; overlay: draw what is known of
-    each frame onto it.
+    run: folder that drive.py recorded, or a recording; fps: frames a second, 0 for 60 in an MP4 and 12 in a GIF;
+    real_time: show the run as fast as it was driven, instead of each frame once; None: real time for a GIF without
+    fps and for two runs; preprocess: name of the preprocessing of a model whose file does not state it.
     """
 
-    runs: tuple[Path, ...]
-    output: Path
-    fps: float | None = None
-    real_time: bool = False
-    span: Span = Span()
-    width: int | None = None
-    overlay: bool = False
+    run: Path
+    output: Path | None = setting(None, "clip to write, .mp4 or .gif", short="-o", shown="RUN.mp4")
+    fps: float = 0.0
+    real_time: bool | None = None
+    span: Span = setting(
+        Span(),
+        "seconds of the drive to show, from A up to B; 10: and :40 leave one end open",
+        unit="A:B",
+        option="range",
+        shown="all",
+        parse=Span.parse,
+    )
+    overlay: bool = setting(
+        False, "draw steering, speed, latency, distance from the centre line and a map onto each frame"
+    )
+    model: Path | None = setting(
+        None, "with --overlay: also draw what this model would steer, and which pixels decide it", unit="MODEL"
+    )
+    preprocess: str | None = None
+    side_by_side: Path | None = setting(
+        None,
+        "second run, shown beside the first at the same time of driving; the shorter run stops at its last frame",
+        unit="RUN2",
+        group=_LAYOUT,
+    )
+    width: int = setting(
+        0,
+        "width of each run in the clip, in pixels",
+        unit="PIXELS",
+        minimum=_MIN_WIDTH,
+        maximum=_MAX_WIDTH,
+        zero="what suits the clip",
+        shown="that of the frames; with --overlay 640, in a GIF or side by side 480, in both 320",
+        group=_LAYOUT,
+    )
 
     def __post_init__(self) -> None:
-        if self.output.suffix not in _FPS:
-            raise ValueError(f"{self.output}: a clip's name must end in {MP4} or {GIF}")
-        most = _MOST_FPS[self.output.suffix]
-        if not 1 <= self.rate <= most:
-            raise ValueError(f"{self.rate:g} pictures a second, expected 1 to {most:g} in a {self.output.suffix}")
-        if self.width is not None and not _NARROWEST <= self.width <= _WIDEST:
-            raise ValueError(f"width {self.width}, expected {_NARROWEST} to {_WIDEST} pixels")
-        if len(self.runs) not in (1, 2):
-            raise ValueError(f"{len(self.runs)} runs, expected one, or two side by side")
-        if len(self.runs) > 1 and not self.real_time:
-            raise ValueError("two runs are shown in step by time; leave --fps out, or give it as real or real:N")
+        check_settings(self)
+        if self.path.suffix not in _DEFAULT_FPS:
+            raise ValueError(f"{self.path}: a clip's name must end in {MP4} or {GIF}")
+        fastest = _MAX_FPS[self.path.suffix]
+        if not 1 <= self.rate <= fastest:
+            raise ValueError(f"{self.rate:g} frames a second, expected 1 to {fastest:g} in a {self.path.suffix}")
+        if self.side_by_side and not self.in_real_time:
+            raise ValueError("two runs are shown in real time; leave --fps out, or give it as real or real:N")
+        if self.model and not self.overlay:
+            raise ValueError("a model is drawn on the overlay, but --overlay is not given; give --overlay, too")
+        if self.preprocess and not self.model:
+            raise ValueError("--preprocess describes the input of a model, but no model is given; give --model, too")
+
+    @property
+    def path(self) -> Path:
+        """Return the path of the clip; raises ValueError if the run's folder has no name to derive it from."""
+        if self.output is not None:
+            return self.output
+        folder = self.run
+        if folder.name in ("", ".."):
+            folder = folder.resolve()
+            if not folder.name:
+                raise ValueError(f"{folder} is not a run folder; name one, or name the clip with --output")
+        return folder.with_name(f"{folder.name}{MP4}")
+
+    @property
+    def runs(self) -> tuple[Path, ...]:
+        """Return the folders of the runs, from left to right."""
+        return (self.run, self.side_by_side) if self.side_by_side else (self.run,)
 
     @property
     def rate(self) -> float:
-        """Return the pictures a second of the clip, in hundredths, as moviepy's writer takes them."""
-        return _FPS[self.output.suffix] if self.fps is None else round(self.fps, 2)
+        """Return the frames a second of the clip, in hundredths, as moviepy's writer takes them."""
+        return round(self.fps, 2) if self.fps else _DEFAULT_FPS[self.path.suffix]
+
+    @property
+    def in_real_time(self) -> bool:
+        """Return whether the clip is as fast as the drive was; if not, it shows each frame once."""
+        if self.real_time is not None:
+            return self.real_time
+        return bool(self.side_by_side) or (self.is_gif and not self.fps)
 
     @property
     def is_gif(self) -> bool:
         """Return whether the clip is a GIF."""
-        return self.output.suffix == GIF
+        return self.path.suffix == GIF
 
     @property
     def run_width(self) -> int | None:
-        """Return how wide each run is shown, in pixels; None: as wide as its frames are."""
-        if self.width is None and self.overlay:
-            return _WIDTHS[self.output.suffix][len(self.runs) - 1]
-        return self.width
+        """Return the width of each run, in pixels; None for that of its frames."""
+        if not self.width and self.overlay:
+            return _DEFAULT_WIDTHS[self.path.suffix][len(self.runs) - 1]
+        return self.width or None
