@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from bcclone.video.settings import ClipSettings, Span
+from bcclone.video.settings import ClipSettings
 
 if TYPE_CHECKING:
     from bcclone.video.clip import Clip, make_clip
 
-__all__ = ["Clip", "ClipSettings", "Span", "make_clip"]
+__all__ = ["Clip", "ClipSettings", "make_clip"]
 
 
 def __getattr__(name: str) -> Any:

@@ -175,8 +175,9 @@ def _draw(tracks: Sequence[ClipTrack], indices: Sequence[Sequence[int]], hold: b
 
 
 def _nothing_in_range(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> UserError:
+    begin, end = settings.span
     names = " and ".join(str(track.frames.folder) for track in tracks)
     return UserError(
-        f"{names}: no frame in the range {settings.span.begin:g}:{settings.span.end:g}, "
+        f"{names}: no frame in the range {begin:g}:{end:g}, "
         f"expected some of 0 to {_duration(tracks):.1f} s; choose another range"
     )

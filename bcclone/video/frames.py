@@ -13,7 +13,6 @@ from bcclone.arrays import FloatArray, IndexArray
 from bcclone.errors import UserError
 from bcclone.images import Image
 from bcclone.recording import CAMERAS, time_of
-from bcclone.video.settings import Span
 
 _MIN_SIZE = 2  # pixels: H.264 halves the colour planes
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -133,18 +132,19 @@ def seconds_since_first(seconds: FloatArray) -> FloatArray:
     return np.concatenate([[0.0], np.cumsum(np.minimum(np.diff(seconds), _LONGEST_PAUSE_SECONDS))])
 
 
-def frames_within(seconds: FloatArray, span: Span) -> IndexArray:
-    """Return the indices of the frames whose time, (frames,), is within a span."""
-    return np.flatnonzero((seconds >= span.begin) & (seconds < span.end))
+def frames_within(seconds: FloatArray, span: tuple[float, float]) -> IndexArray:
+    """Return the indices of the frames, of times (frames,), from the begin of a span up to its end."""
+    return np.flatnonzero((seconds >= span[0]) & (seconds < span[1]))
 
 
-def clip_times(duration: float, span: Span, rate: float) -> FloatArray:
+def clip_times(duration: float, span: tuple[float, float], rate: float) -> FloatArray:
     """Return the times of a clip's frames, `rate` a second. duration: seconds of the longest run."""
-    if span.begin > duration:
+    begin, end = span
+    if begin > duration:
         return np.empty(0)
-    if span.end > duration:  # the last frame of the run is shown, too
-        return span.begin + np.arange(math.floor((duration - span.begin) * rate + _ROUNDING) + 1) / rate
-    return span.begin + np.arange(math.ceil((span.end - span.begin) * rate - _ROUNDING)) / rate
+    if end > duration:  # the last frame of the run is shown, too
+        return begin + np.arange(math.floor((duration - begin) * rate + _ROUNDING) + 1) / rate
+    return begin + np.arange(math.ceil((end - begin) * rate - _ROUNDING)) / rate
 
 
 def frames_at(seconds: FloatArray, times: FloatArray) -> IndexArray:

@@ -47,9 +47,10 @@ def open_reference_model(path: Path, preprocess: str | None = None) -> Reference
 
     Raises UserError for a file that is no model, and for a network whose saliency cannot be computed.
     """
-    from bcclone.tensorflow_quietly import load_tensorflow
+    if "tensorflow" not in sys.modules:  # a program that uses it already has chosen its threads
+        from bcclone.tensorflow_quietly import load_tensorflow
 
-    load_tensorflow(threads=1)  # it steers frame by frame, and the encoder uses the other cores
+        load_tensorflow(threads=1)  # it steers frame by frame, and the encoder uses the other cores
     from bcclone.policy import load_policy
     from bcclone.saliency import Saliency
 

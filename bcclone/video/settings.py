@@ -14,28 +14,16 @@ _MIN_WIDTH, _MAX_WIDTH = 160, 1920
 _LAYOUT = "size and layout"
 
 
-@dataclass(frozen=True)
-class Span:
-    """A range of a run, in seconds of driving since its first frame; it does not include its end."""
-
-    begin: float = 0.0
-    end: float = math.inf
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.begin < self.end:
-            raise ValueError(f"range {self.begin:g}:{self.end:g}, expected A:B in seconds, 0 or more, with A before B")
-
-    @classmethod
-    def parse(cls, text: str) -> "Span":
-        """Read "10:40", "10:" or ":40"; raises ValueError for anything else."""
-        begin, colon, end = text.partition(":")
-        try:
-            seconds = float(begin or 0), float(end or "inf")
-        except ValueError:
-            seconds = math.nan, math.nan
-        if not colon or math.isnan(seconds[0]) or math.isnan(seconds[1]):
-            raise ValueError(f"{text!r}, expected A:B in seconds, such as 10:40, 10: or :40")
-        return cls(*seconds)
+def parse_range(text: str) -> tuple[float, float]:
+    """Return begin and end of "10:40", "10:" or ":40", in seconds; raises ValueError for anything else."""
+    begin, colon, end = text.partition(":")
+    try:
+        span = float(begin or 0), float(end or "inf")
+    except ValueError:
+        span = math.nan, math.nan
+    if not colon or math.isnan(span[0]) or math.isnan(span[1]):
+        raise ValueError(f"{text!r}, expected A:B in seconds, such as 10:40, 10: or :40")
+    return span
 
 
 @dataclass(frozen=True)
@@ -44,20 +32,21 @@ class ClipSettings:
 
     run: folder that drive.py recorded, or a recording; fps: frames a second, 0 for 60 in an MP4 and 12 in a GIF;
     real_time: show the run as fast as it was driven, instead of each frame once; None: real time for a GIF without
-    fps and for two runs; preprocess: name of the preprocessing of a model whose file does not state it.
+    fps and for two runs; span: begin and end, in seconds of driving since the first frame, the end not included;
+    preprocess: name of the preprocessing of a model whose file does not state it.
     """
 
     run: Path
     output: Path | None = setting(None, "clip to write, .mp4 or .gif", short="-o", shown="RUN.mp4")
     fps: float = 0.0
     real_time: bool | None = None
-    span: Span = setting(
-        Span(),
+    span: tuple[float, float] = setting(
+        (0.0, math.inf),
         "seconds of the drive to show, from A up to B; 10: and :40 leave one end open",
         unit="A:B",
         option="range",
         shown="all",
-        parse=Span.parse,
+        parse=parse_range,
     )
     overlay: bool = setting(
         False, "draw steering, speed, latency, distance from the centre line and a map onto each frame"
@@ -85,6 +74,9 @@ class ClipSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        begin, end = self.span
+        if not 0 <= begin < end:
+            raise ValueError(f"range {begin:g}:{end:g}, expected A:B in seconds, 0 or more, with A before B")
         if self.path.suffix not in _DEFAULT_FPS:
             raise ValueError(f"{self.path}: a clip's name must end in {MP4} or {GIF}")
         fastest = _MAX_FPS[self.path.suffix]
@@ -93,9 +85,9 @@ class ClipSettings:
         if self.side_by_side and not self.in_real_time:
             raise ValueError("two runs are shown in real time; leave --fps out, or give it as real or real:N")
         if self.model and not self.overlay:
-            raise ValueError("a model is drawn on the overlay, but --overlay is not given; give --overlay, too")
+            raise ValueError("--model is drawn on the overlay; give --overlay, too")
         if self.preprocess and not self.model:
-            raise ValueError("--preprocess describes the input of a model, but no model is given; give --model, too")
+            raise ValueError("--preprocess describes the input of a model; give --model, too")
 
     @property
     def path(self) -> Path:
@@ -106,7 +98,7 @@ class ClipSettings:
         if folder.name in ("", ".."):
             folder = folder.resolve()
             if not folder.name:
-                raise ValueError(f"{folder} is not a run folder; name one, or name the clip with --output")
+                raise ValueError(f"{folder} is not a run folder; name one, or name the clip with -o")
         return folder.with_name(f"{folder.name}{MP4}")
 
     @property

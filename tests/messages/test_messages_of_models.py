@@ -124,9 +124,7 @@ def onto_itself():
 def watched(untrained_model):
     Path("run").mkdir()
     Path("run", name_of(0)).write_bytes(encode_jpeg(np.zeros((50, 100, 3), np.uint8)))
-    from bcclone.policy import load_onlooker
-
-    return make_clip(ClipSettings((Path("run"),), Path("clip.mp4"), overlay=True), [load_onlooker(untrained_model)])
+    return make_clip(ClipSettings(Path("run"), Path("clip.mp4"), overlay=True, model=untrained_model))
 
 
 REFUSALS = [

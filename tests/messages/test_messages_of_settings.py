@@ -14,7 +14,6 @@ from bcclone.replay.rollout import Ride
 from bcclone.samples import SampleSettings
 from bcclone.simulator.expert import ExpertSettings
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
-from bcclone.video import ClipSettings
 from tests.messages.refusals import refusal, run_command
 
 
@@ -86,7 +85,6 @@ REFUSALS = [
     command("video run -o clip.avi", "clip.avi", ".mp4", ".gif"),
     command("video run --fps 60 -o clip.gif", "60", "1 to 50", ".gif"),
     command("video run --width 9", "width", "9", "160 to 1920"),
-    value(ClipSettings, {"runs": (), "output": Path("clip.mp4")}, "0 runs", "one", "two"),
     command("video run --side-by-side run2 --fps 20", "--fps", "real:N"),
 ]
 

@@ -24,7 +24,7 @@ def frames(numbers):
 def encoded(name, onto):
     if onto:
         Path(name).symlink_to(onto)
-    return encode(Path(name), frames, 5, ClipSettings((Path("run"),), Path(name)))
+    return encode(Path(name), frames, 5, ClipSettings(Path("run"), Path(name)))
 
 
 def of_no_jpeg():

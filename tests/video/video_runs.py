@@ -1,4 +1,4 @@
-"""Runs and clips for the tests of video.py: written by hand, read frame by frame."""
+"""Make small runs and read clips, for the tests of video.py."""
 
 import datetime
 
@@ -14,12 +14,12 @@ BEGUN = datetime.datetime(2026, 1, 1)
 
 
 def name_of(milliseconds):
-    moment = BEGUN + datetime.timedelta(milliseconds=milliseconds)
-    return f"{moment:%Y_%m_%d_%H_%M_%S}_{moment.microsecond // 1000:03d}.jpg"
+    time = BEGUN + datetime.timedelta(milliseconds=milliseconds)
+    return f"{time:%Y_%m_%d_%H_%M_%S}_{time.microsecond // 1000:03d}.jpg"
 
 
 def make_run(folder, count=20, step_ms=100):
-    """Frames whose brightness rises from 0 by 10."""
+    """Write frames whose brightness rises from 0 by 10."""
     folder.mkdir()
     for number in range(count):
         frame = np.full((160, 320, 3), 10 * number % 250, np.uint8)
@@ -28,7 +28,7 @@ def make_run(folder, count=20, step_ms=100):
 
 
 def make_known_run(folder, count=20, step_ms=100, steering=0.2):
-    """The same with a log, latencies of 1, 2, 3... ms, and a trace along the lake's centre line, 1 m right of it."""
+    """Write a run with a log, latencies of 1, 2, 3... ms, and a trace 1 m to the right of the lake's centre line."""
     make_run(folder, count, step_ms)
     track = load_track("lake")
     log, answers, trace = [], [ANSWERS.header], [TRACE.header]
@@ -56,7 +56,7 @@ def read_frames(path):
 
 
 def read_gif(path):
-    """Return the frames of a GIF, RGB, and how long each stays, in ms."""
+    """Return the frames of a GIF, RGB, and the duration of each, in ms."""
     frames, durations = [], []
     with PIL.Image.open(path) as picture:
         for number in range(picture.n_frames):

@@ -1,4 +1,4 @@
-"""What an overlay draws of a moment, and that what is not known is left out."""
+"""What an overlay draws onto a frame; unknown values are left out."""
 
 import numpy as np
 import pytest
@@ -6,36 +6,36 @@ import pytest
 from bcclone.errors import UserError
 from bcclone.recording.run_tables import ANSWERS, TRACE
 from bcclone.simulator.track import load_track
-from bcclone.video.draw import ORANGE, SKY, WHITE, heat, text, text_width
+from bcclone.video.draw import ORANGE, SKY, WHITE, saliency_overlay, text, text_width
 from bcclone.video.frames import find_frames
-from bcclone.video.overlay import make_map, make_overlay, moment_of
+from bcclone.video.overlay import make_map, make_overlay
 from bcclone.video.panel import Panel
-from bcclone.video.run_data import Facts, Moment, read_facts
+from bcclone.video.run_data import FrameInfo, read_run_data
 from tests.video.video_runs import make_known_run, make_run, name_of
 
 FRAME = np.full((160, 320, 3), 90, np.uint8)
 
 
-def facts_of(folder):
-    return read_facts(find_frames(folder))
+def run_data_of(folder):
+    return read_run_data(find_frames(folder))
 
 
 def drawn(panel, **known):
     picture = np.empty((panel.height, panel.width, 3), np.uint8)
-    panel.draw(picture, Moment(1.0, **known))
+    panel.draw(picture, FrameInfo(1.0, **known))
     return picture
 
 
 def columns_of(picture, color):
-    """Return the columns in which a colour is."""
+    """Return the columns that have a pixel of a colour."""
     return np.flatnonzero((np.abs(picture.astype(int) - color).max(axis=2) < 3).any(axis=0))
 
 
 @pytest.mark.parametrize("width", [320, 480, 640])
-def test_bars_reach_to_the_side_that_is_steered_to(width):
+def test_a_steering_bar_points_to_the_side_of_the_steering(width):
     panel = Panel(width, driver="sent", model=True, speed=True)
     bars = [drawn(panel, steering=value, model_steering=-value) for value in (-0.2, 0.2)]
-    middle = (columns_of(bars[0], SKY)[20:].max() + columns_of(bars[1], SKY)[-1]) // 2  # words are written in blue, too
+    middle = (columns_of(bars[0], SKY)[20:].max() + columns_of(bars[1], SKY)[-1]) // 2  # the label is blue, too
     for picture, side in zip(bars, (-1, 1), strict=True):
         upper, lower = picture[27:41, 70:], picture[48:62, 70:]
         (white,) = np.unique(columns_of(upper[:2], WHITE) // 4)[:1]
@@ -45,7 +45,7 @@ def test_bars_reach_to_the_side_that_is_steered_to(width):
             assert np.sign(columns.mean() - white * 4) == towards, middle
 
 
-def test_a_bar_is_as_long_as_the_steering_up_to_its_end():
+def test_the_length_of_a_bar_is_proportional_to_the_steering_until_it_is_full():
     panel = Panel(640, driver="sent")
     lengths = [len(columns_of(drawn(panel, steering=v)[37:51, 80:], SKY)) for v in (0.0, 0.1, 0.2, 0.4, 1.0)]
     assert lengths[0] == 0
@@ -53,7 +53,7 @@ def test_a_bar_is_as_long_as_the_steering_up_to_its_end():
     assert lengths[3] == lengths[4] == pytest.approx(4 * lengths[1], abs=4)
 
 
-def test_numbers_change_only_what_shows_them():
+def test_each_number_has_an_area_of_its_own():
     panel = Panel(640, driver="sent", speed=True, latency=True, road_half_m=4.65)
     known = {"steering": 0.1, "speed_mph": 12.0, "latency_ms": 3.0, "cross_track_m": 0.5}
     first = drawn(panel, **known)
@@ -65,7 +65,7 @@ def test_numbers_change_only_what_shows_them():
     assert begins[1][1] < begins[2][0]
 
 
-def test_the_car_lies_beside_the_centre_of_the_road_on_its_own_side():
+def test_the_car_is_drawn_on_its_side_of_the_centre_line():
     panel = Panel(640, road_half_m=4.0)
     left, right = (columns_of(drawn(panel, cross_track_m=metres)[50:], SKY).mean() for metres in (-2.0, 2.0))
     middle = columns_of(drawn(panel, cross_track_m=0.0)[50:], SKY).mean()
@@ -73,59 +73,59 @@ def test_the_car_lies_beside_the_centre_of_the_road_on_its_own_side():
     assert middle - left == pytest.approx(right - middle, abs=2)
 
 
-def test_a_panel_has_room_only_for_what_is_known():
+def test_a_panel_has_room_only_for_its_parts():
     assert Panel(640).height == 0
     assert Panel(640, speed=True).height == Panel(640, driver="sent", speed=True).height == 74
     assert Panel(480, driver="sent", speed=True).height == 140
     for panel in (Panel(640, speed=True), Panel(640, driver="sent"), Panel(320, latency=True, model=True)):
-        assert np.isfinite(drawn(panel)).all()  # nothing known at this moment: labels alone
+        assert np.isfinite(drawn(panel)).all()  # nothing is known of this frame: only labels are drawn
 
 
-def test_a_run_tells_what_was_sent_and_a_recording_what_a_person_steered(tmp_path, simulated_recording):
-    run = facts_of(make_known_run(tmp_path / "run1", 5))
+def test_run_data_holds_the_sent_steering_of_a_run_and_the_human_steering_of_a_recording(tmp_path, simulated_recording):
+    run = run_data_of(make_known_run(tmp_path / "run1", 5))
     assert (run.driver, run.track) == ("sent", "lake")
     assert run.steering.tolist() == [0.2] * 5
     assert run.speed_mph.tolist() == [12.5] * 5
     assert run.latency_ms.tolist() == [1, 2, 3, 4, 5]
     assert run.cross_track_m.tolist() == [1.0] * 5
-    recording = facts_of(simulated_recording)
+    recording = run_data_of(simulated_recording)
     assert (recording.driver, recording.track, recording.latency_ms) == ("human", "lake", None)
     assert len(recording.steering) == 120
     assert np.abs(recording.cross_track_m).max() < 2
 
 
-def test_what_a_folder_does_not_tell_is_left_out(tmp_path):
+def test_a_missing_table_leaves_out_its_columns(tmp_path):
     run = make_known_run(tmp_path / "run1", 5)
     for name, gone in (
-        (TRACE.name, ("cross_track_m", "places", "track")),
+        (TRACE.name, ("cross_track_m", "positions", "track")),
         (ANSWERS.name, ("latency_ms",)),
         ("driving_log.csv", ("steering", "speed_mph")),
     ):
         (run / name).unlink()
-        facts = facts_of(run)
-        assert all(getattr(facts, column) is None for column in gone)
-    assert "steering and speed are left out" in facts.notes[0]
-    overlay = make_overlay("run1", 640, facts, (320, 160), model=False)
+        data = run_data_of(run)
+        assert all(getattr(data, column) is None for column in gone)
+    assert "steering and speed are left out" in data.notes[0]
+    overlay = make_overlay("run1", 640, data, (320, 160), with_model=False)
     assert (overlay.panel.height, overlay.track_map) == (0, None)
-    assert overlay.draw(FRAME, moment_of(facts, 2)).shape == (320, 640, 3)
+    assert overlay.draw(FRAME, data.at(2)).shape == (320, 640, 3)
 
 
-def test_a_frame_without_a_row_is_drawn_without_its_numbers(tmp_path):
+def test_a_frame_without_a_row_is_drawn_without_numbers(tmp_path):
     run = make_known_run(tmp_path / "run1", 5)
     for name, begin in (("driving_log.csv", 0), (ANSWERS.name, 1), (TRACE.name, 1)):
         lines = (run / name).read_text().splitlines(keepends=True)
         del lines[begin + 2]
         (run / name).write_text("".join(lines))
-    facts = facts_of(run)
-    known, unknown = moment_of(facts, 1), moment_of(facts, 2)
+    data = run_data_of(run)
+    known, unknown = data.at(1), data.at(2)
     assert (known.steering, known.latency_ms, known.cross_track_m) == (0.2, 2.0, 1.0)
     assert (unknown.steering, unknown.speed_mph, unknown.latency_ms, unknown.cross_track_m) == (None,) * 4
-    overlay = make_overlay("run1", 640, facts, (320, 160), model=False)
+    overlay = make_overlay("run1", 640, data, (320, 160), with_model=False)
     assert overlay.draw(FRAME, unknown).shape == overlay.draw(FRAME, known).shape == (394, 640, 3)
 
 
 @pytest.mark.parametrize(
-    ("name", "row", "told"),
+    ("name", "row", "message"),
     [
         (TRACE.name, "x.jpg,0.1,lake,a,2,3", "trace.csv: row 3: x_m is 'a', expected a number; correct it, or remove"),
         (TRACE.name, "x.jpg,0.1,lake,nan,2,3", "row 3: x_m is 'nan', expected a number"),
@@ -133,51 +133,51 @@ def test_a_frame_without_a_row_is_drawn_without_its_numbers(tmp_path):
         (ANSWERS.name, "x.jpg,soon", "answers.csv: row 3: request_to_steer_ms is 'soon'.*the latency"),
     ],
 )
-def test_a_broken_table_is_told_by_file_and_row(tmp_path, name, row, told):
+def test_a_broken_table_is_reported_by_file_and_row(tmp_path, name, row, message):
     run = make_known_run(tmp_path / "run1", 1)
     with (run / name).open("a") as table:
         table.write(row + "\n")
-    with pytest.raises(UserError, match=told):
-        facts_of(run)
+    with pytest.raises(UserError, match=message):
+        run_data_of(run)
 
 
-def test_another_table_of_that_name_and_an_unknown_track_are_told(tmp_path):
+def test_an_unknown_track_and_a_table_with_other_columns_are_refused(tmp_path):
     run = make_known_run(tmp_path / "run1", 3)
     (run / TRACE.name).write_text((run / TRACE.name).read_text().replace("lake", "moon"))
-    with pytest.raises(UserError, match=r"track 'moon', expected lake or mountain; mend it, or remove the file"):
-        make_overlay("run1", 640, facts_of(run), (320, 160), model=False)
+    with pytest.raises(UserError, match="'moon', expected lake or mountain"):
+        make_overlay("run1", 640, run_data_of(run), (320, 160), with_model=False)
     (run / TRACE.name).write_text("time,x\n0,1\n")
     with pytest.raises(UserError, match=r"row 1: it is 'time,x', expected 'image,seconds"):
-        facts_of(run)
+        run_data_of(run)
 
 
-def test_a_row_that_a_killed_program_left_unfinished_is_passed_over(tmp_path):
+def test_an_unfinished_last_row_is_ignored(tmp_path):
     run = make_known_run(tmp_path / "run1", 3)
     for name in (TRACE.name, ANSWERS.name):
         with (run / name).open("a") as table:
             table.write(name_of(9))
-    assert facts_of(run).latency_ms.tolist() == [1, 2, 3]
+    assert run_data_of(run).latency_ms.tolist() == [1, 2, 3]
 
 
-def test_a_run_that_was_recorded_on_two_tracks_has_no_map(tmp_path):
+def test_a_run_on_two_tracks_has_no_map(tmp_path):
     run = make_known_run(tmp_path / "run1", 3)
     (run / TRACE.name).write_text((run / TRACE.name).read_text().replace("lake", "mountain", 1))
-    assert (facts_of(run).track, facts_of(run).places) == (None, None)
+    assert (run_data_of(run).track, run_data_of(run).positions) == (None, None)
 
 
-def test_the_map_shows_the_line_up_to_now_and_where_the_car_is():
+def test_the_map_shows_the_driven_line_up_to_a_frame_and_the_car_there():
     track = load_track("lake")
-    places = np.array([track.point(along)[::2][:2] for along in range(0, 900, 2)])
-    shown = make_map(track.line[:, [0, 2]], places, 130)
+    positions = np.array([track.point(along)[::2][:2] for along in range(0, 900, 2)])
+    shown = make_map(track.line[:, [0, 2]], positions, 130)
     pictures = []
-    for place in (0, 150, 449):
+    for index in (0, 150, 449):
         picture = np.zeros((130, 130, 3), np.uint8)
-        shown.draw(picture, (0, 0), place)
+        shown.draw(picture, (0, 0), index)
         pictures.append(picture)
     blue = [(np.abs(picture.astype(int) - SKY).max(axis=2) < 40).sum() for picture in pictures]
     assert blue[0] < blue[1] < blue[2]
-    for picture, place in zip(pictures, (0, 150, 449), strict=True):
-        x, y = shown.spots[place]
+    for picture, index in zip(pictures, (0, 150, 449), strict=True):
+        x, y = shown.points[index]
         assert picture[round(y), round(x)].tolist() == list(WHITE)
 
 
@@ -191,17 +191,17 @@ def test_the_driven_line_breaks_where_the_car_was_set_back():
     assert not (picture == WHITE).all(axis=2).any()
 
 
-def test_what_decided_glows_and_the_rest_is_paler():
+def test_saliency_glows_and_the_rest_of_the_frame_is_paler():
     mask = np.zeros((160, 320), np.float32)
     mask[40:60, 100:120] = 1.0
     frame = np.full((160, 320, 3), (40, 90, 160), np.uint8)
-    seen = heat(frame, mask)
+    seen = saliency_overlay(frame, mask)
     assert seen[50, 110, 0] > 180 > seen[50, 110, 2]
     assert np.ptp(seen[10, 10].astype(int)) < np.ptp(frame[10, 10].astype(int))
-    assert heat(frame, np.full((80, 160), 0.5, np.float32)).shape == frame.shape
+    assert saliency_overlay(frame, np.full((80, 160), 0.5, np.float32)).shape == frame.shape
 
 
-def test_text_is_cut_off_at_the_edges_and_has_smooth_ones():
+def test_text_is_antialiased_and_cut_off_at_the_edges_of_the_picture():
     picture = np.zeros((20, 60, 3), np.uint8)
     for at in ((-5, 10), (50, 10), (10, 2), (10, 30), (200, 200)):
         text(picture, "steering", at, 14)
@@ -209,18 +209,16 @@ def test_text_is_cut_off_at_the_edges_and_has_smooth_ones():
     assert text_width("12.5", 14) > text_width("1", 14) > 0
 
 
-def test_the_same_moment_gives_the_same_picture_and_leaves_the_frame_alone(tmp_path):
-    facts = facts_of(make_known_run(tmp_path / "run1", 5))
-    overlay = make_overlay("run1", 640, facts, (320, 160), model=True)
+def test_drawing_is_repeatable_and_does_not_change_the_frame(tmp_path):
+    data = run_data_of(make_known_run(tmp_path / "run1", 5))
+    overlay = make_overlay("run1", 640, data, (320, 160), with_model=True)
     frame = FRAME.copy()
-    moment = moment_of(facts, 3)
-    first, second = overlay.draw(frame, moment), overlay.draw(frame, moment)
+    first, second = overlay.draw(frame, data.at(3)), overlay.draw(frame, data.at(3))
     assert (first == second).all()
     assert (frame == FRAME).all()
 
 
-def test_times_are_by_the_names_where_the_trace_does_not_know_all_frames(tmp_path):
+def test_times_come_from_the_names_unless_the_trace_has_all_frames(tmp_path):
     run = make_run(tmp_path / "run1", 3)
     (run / TRACE.name).write_text(f"{TRACE.header}{name_of(0)},5.00,lake,1,2,3\n")
-    assert facts_of(run).seconds.tolist() == pytest.approx([0, 0.1, 0.2])
-    assert isinstance(facts_of(run), Facts)
+    assert run_data_of(run).seconds.tolist() == pytest.approx([0, 0.1, 0.2])

@@ -1,4 +1,4 @@
-"""Pictures go to the encoder one after the other, and it ends with whatever ends the clip."""
+"""The encoder takes pictures one after the other, and ends when they do, or when drawing one fails."""
 
 import tempfile
 import weakref
@@ -14,27 +14,27 @@ from tests.video.video_runs import read_frames
 
 
 def settings_of(path):
-    return ClipSettings((path.parent,), path, real_time=True)
+    return ClipSettings(path.parent, path, real_time=True)
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
 def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path, name):
-    def drawn(numbers):
+    def draw(numbers):
         for number in numbers:
             if number == 7:
                 raise RuntimeError("no picture")
             yield np.zeros((160, 320, 3), np.uint8)
 
     with pytest.raises(RuntimeError, match="no picture"):
-        encode(tmp_path / name, drawn, 100, settings_of(tmp_path / name))
+        encode(tmp_path / name, draw, 100, settings_of(tmp_path / name))
     assert [child.name() for child in psutil.Process().children() if "ffmpeg" in child.name()] == []
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
-def test_few_pictures_lie_in_memory_however_long_the_clip_is(tmp_path, name):
+def test_only_a_few_pictures_are_in_memory_at_a_time(tmp_path, name):
     alive, most = set(), 0
 
-    def drawn(numbers):
+    def draw(numbers):
         nonlocal most
         for number in numbers:
             picture = np.full((32, 64, 3), number % 250, np.uint8)
@@ -44,11 +44,11 @@ def test_few_pictures_lie_in_memory_however_long_the_clip_is(tmp_path, name):
             yield picture
             del picture
 
-    assert encode(tmp_path / name, drawn, 500, settings_of(tmp_path / name)) == 500
+    assert encode(tmp_path / name, draw, 500, settings_of(tmp_path / name)) == 500
     assert most <= 4
 
 
-def test_an_mp4_is_of_the_pixels_that_players_know(tmp_path):
+def test_an_mp4_has_the_codec_and_pixel_format_that_players_know(tmp_path):
     path = tmp_path / "clip.mp4"
     encode(path, lambda numbers: (np.zeros((160, 320, 3), np.uint8) for _ in numbers), 3, settings_of(path))
     clip = cv2.VideoCapture(str(path))
@@ -57,7 +57,7 @@ def test_an_mp4_is_of_the_pixels_that_players_know(tmp_path):
     assert [name.to_bytes(4, "little") for name in names] == [b"h264", b"I420"]
 
 
-def test_a_gif_finds_its_colours_wherever_temporary_files_lie(tmp_path, monkeypatch):
+def test_a_gif_finds_its_palette_in_a_temporary_folder_with_special_characters(tmp_path, monkeypatch):
     folder = tmp_path / "it's [here], and; there: \\"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -75,6 +75,6 @@ def test_an_odd_size_loses_its_last_row_and_column(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
-def test_no_picture_is_no_clip(tmp_path, name):
+def test_without_pictures_nothing_is_written(tmp_path, name):
     assert encode(tmp_path / name, lambda numbers: (None for _ in numbers), 3, settings_of(tmp_path / name)) == 0
     assert list(tmp_path.iterdir()) == []
