@@ -22,7 +22,8 @@ from bcclone.plots.history import plot_history
 from bcclone.plots.steering import EDGES, balanced_samples, returns, steering_counts, typical_speeds
 from bcclone.plots.style import DPI, new_figure, save, show_image
 from bcclone.preprocess import open_in_place
-from bcclone.samples import SAMPLE, SampleSettings
+from bcclone.sample_settings import SampleSettings
+from bcclone.samples import SAMPLE
 from bcclone.simulator.expert import ExpertSettings
 from bcclone.simulator.record import RecordSettings, record
 from bcclone.store import Store

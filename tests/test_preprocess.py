@@ -13,7 +13,7 @@ import pytest
 
 from bcclone.decode import read_frame
 from bcclone.images import PRESETS
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
 from tests.conftest import command, run_script
 from tests.processes import wait_for

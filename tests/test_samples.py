@@ -1,4 +1,4 @@
-"""Rows become samples after the split, and nothing leaks across it."""
+"""Samples and windows: their content and order, and no leak across the split."""
 
 import re
 
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bcclone import samples as samples_module
 from bcclone.labels import steering_labels
-from bcclone.samples import MAX_FRAME_OFFSETS, SampleSettings, assign_validation, sample_parts, torn_samples, windows
+from bcclone.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
+from bcclone.samples import SAMPLE, assign_validation, count_split_pairs, sample_chunks, windows
 
 
 def make_rows(count, episodes=1, interval_ms=100, cameras=3):
@@ -18,17 +18,17 @@ def make_rows(count, episodes=1, interval_ms=100, cameras=3):
     rows = pd.DataFrame({"steering": np.linspace(-0.9, 0.9, count), "speed_mph": 20.0})
     rows["episode"] = np.arange(count) * episodes // max(count, 1)
     rows["time_ms"] = np.arange(count) * interval_ms + rows["episode"] * 60_000
-    for place, camera in enumerate(("center", "left", "right")):
-        rows[f"frame_{camera}"] = np.arange(count) * 3 + place if place < cameras else -1
+    for index, camera in enumerate(("center", "left", "right")):
+        rows[f"frame_{camera}"] = np.arange(count) * 3 + index if index < cameras else -1
     rows["validation"] = False
     return rows
 
 
 def build_samples(rows, settings):
-    return np.concatenate(list(sample_parts(rows, settings)))
+    return np.concatenate(list(sample_chunks(rows, settings)))
 
 
-def test_a_row_with_four_predecessors_three_cameras_and_flips_gives_30_samples():
+def test_four_frame_offsets_three_cameras_and_flips_give_30_samples_of_a_row():
     samples = build_samples(make_rows(5), SampleSettings(frame_offsets=4))
     assert (samples["row"] == 4).sum() == 30
     assert [(samples["row"] == row).sum() for row in range(5)] == [6, 12, 18, 24, 30]
@@ -44,7 +44,7 @@ def test_earlier_frames_carry_the_current_steering():
     assert set(latest["steering"].tolist()) == {np.float32(0.9)}
 
 
-def test_the_correction_turns_the_side_cameras_back_and_is_clipped():
+def test_the_correction_steers_side_cameras_back_to_the_line_and_is_clipped():
     rows = make_rows(3)
     rows["steering"] = [0.0, -0.95, 0.95]
     samples = build_samples(rows, SampleSettings(flip=False, correction=0.1, smooth_seconds=0))
@@ -53,7 +53,7 @@ def test_the_correction_turns_the_side_cameras_back_and_is_clipped():
     assert samples["camera"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2]
 
 
-def test_a_correction_by_geometry_turns_back_more_where_the_car_is_slower():
+def test_the_auto_correction_is_stronger_at_lower_speed():
     rows = make_rows(2)
     rows["steering"], rows["speed_mph"] = 0.0, [15.0, 30.0]
     samples = build_samples(rows, SampleSettings(flip=False, correction="auto"))
@@ -61,7 +61,7 @@ def test_a_correction_by_geometry_turns_back_more_where_the_car_is_slower():
     assert left[0] > left[1] > 0 > right[1] > right[0]
 
 
-def test_a_correction_by_geometry_turns_back_less_where_it_aims_farther_ahead():
+def test_the_auto_correction_is_weaker_with_a_longer_lookahead():
     rows = make_rows(1)
     rows["steering"] = 0.0
     near, far = (
@@ -71,7 +71,7 @@ def test_a_correction_by_geometry_turns_back_less_where_it_aims_farther_ahead():
     assert near["steering"][0] > far["steering"][0] > 0
 
 
-def test_a_sample_calls_for_the_steering_that_is_smoothed_and_ahead_as_asked():
+def test_the_steering_of_samples_is_smoothed_and_shifted_in_time():
     rows = make_rows(50)
     rows["steering"] = np.repeat([0.0, 0.8], 25)
     wanted = SampleSettings(flip=False, cameras=("center",), smooth_seconds=0.3, lead_seconds=0.5)
@@ -79,27 +79,27 @@ def test_a_sample_calls_for_the_steering_that_is_smoothed_and_ahead_as_asked():
     assert samples["steering"].tolist() == steering_labels(rows, 0.3, 0.5).astype(np.float32).tolist()
 
 
-def test_samples_are_ordered_by_row_camera_lag_and_flip_however_many_frames_are_paired():
+def test_samples_are_ordered_by_row_camera_frame_offset_and_flip():
     samples = build_samples(make_rows(102), SampleSettings(frame_offsets=MAX_FRAME_OFFSETS))
     order = samples[["row", "camera", "frame_offset", "flipped"]].tolist()
     assert order == sorted(order)
     assert samples["frame_offset"].max() == MAX_FRAME_OFFSETS
 
 
-def test_settings_of_a_store_that_knew_no_smoothing_are_read_as_none():
+def test_settings_of_an_older_store_are_read_under_their_present_names_without_smoothing():
     stored = {"cameras": ["center"], "correction": 0.1, "previous": 4, "flip": True, "split": "blocks"}
     read = SampleSettings.stored(stored)
-    assert (read.smooth_seconds, read.lead_seconds, read.correction) == (0.0, 0.0, 0.1)
+    assert (read.smooth_seconds, read.lead_seconds, read.correction, read.frame_offsets) == (0.0, 0.0, 0.1, 4)
 
 
-def test_flips_point_at_the_same_frame_with_the_opposite_steering():
+def test_flips_have_the_same_frame_and_the_opposite_steering():
     samples = build_samples(make_rows(3), SampleSettings())
     plain, flipped = samples[~samples["flipped"]], samples[samples["flipped"]]
     assert plain["frame"].tolist() == flipped["frame"].tolist()
     assert plain["steering"].tolist() == (-flipped["steering"]).tolist()
 
 
-def test_a_missing_image_costs_only_the_samples_that_need_it():
+def test_a_missing_image_removes_only_the_samples_that_need_it():
     rows = make_rows(3)
     rows.loc[1, "frame_left"] = -1
     samples = build_samples(rows, SampleSettings(flip=False, frame_offsets=1))
@@ -107,7 +107,7 @@ def test_a_missing_image_costs_only_the_samples_that_need_it():
     assert not ((samples["camera"] == 1) & (samples["row"] == 1) & (samples["frame_offset"] == 0)).any()
 
 
-def test_a_recording_of_one_camera_gives_samples_of_it():
+def test_a_recording_with_one_camera_gives_samples_of_that_camera():
     assert len(build_samples(make_rows(4, cameras=1), SampleSettings(frame_offsets=0))) == 8
 
 
@@ -120,7 +120,7 @@ def test_a_recording_of_one_camera_gives_samples_of_it():
     validation=st.floats(0, 0.9),
     seed=st.integers(0, 5),
 )
-def test_nothing_crosses_an_episode_or_the_split(count, episodes, frame_offsets, split, validation, seed):
+def test_no_sample_crosses_an_episode_or_the_split(count, episodes, frame_offsets, split, validation, seed):
     rows = make_rows(count, episodes)
     wanted = SampleSettings(
         frame_offsets=frame_offsets, split=split, validation=validation, block_seconds=1.5, seed=seed
@@ -146,7 +146,7 @@ def test_nothing_crosses_an_episode_or_the_split(count, episodes, frame_offsets,
     missing=st.integers(0, 119),
     split=st.sampled_from(["blocks", "random"]),
 )
-def test_a_window_is_the_rows_before_of_one_camera_episode_and_side(
+def test_a_window_holds_consecutive_rows_of_one_camera_episode_and_split(
     count, episodes, frame_offsets, seq_length, missing, split
 ):
     rows = make_rows(count, episodes)
@@ -176,26 +176,26 @@ def test_a_window_is_the_rows_before_of_one_camera_episode_and_side(
         assert len(found.samples) + found.paired + found.incomplete == len(part)
 
 
-def test_windows_of_no_samples_are_none():
-    found = windows(np.zeros(0, samples_module.SAMPLE), 3)
+def test_no_samples_give_no_windows():
+    found = windows(np.zeros(0, SAMPLE), 3)
     assert found.frames.shape == (0, 3)
 
 
-def test_the_frames_of_windows_are_numbered_as_those_of_samples():
+def test_frames_of_windows_and_samples_have_the_same_type():
     samples = build_samples(make_rows(5), SampleSettings())
     assert windows(samples, 3).frames.dtype == samples["frame"].dtype
 
 
-@pytest.mark.parametrize("rows_per_part", [1, 2, 7, 30])
-def test_the_table_is_the_same_however_many_rows_are_expanded_at_a_time(monkeypatch, rows_per_part):
+@pytest.mark.parametrize("rows_per_chunk", [1, 2, 7, 30])
+def test_the_table_does_not_depend_on_the_size_of_the_chunks(rows_per_chunk):
     rows = make_rows(30, episodes=2)
     rows["validation"] = assign_validation(rows, SampleSettings(block_seconds=0.5))
-    whole = build_samples(rows, SampleSettings(frame_offsets=3))
-    monkeypatch.setattr(samples_module, "_ROWS_PER_PART", rows_per_part)
-    assert (build_samples(rows, SampleSettings(frame_offsets=3)) == whole).all()
+    settings = SampleSettings(frame_offsets=3)
+    chunks = sample_chunks(rows, settings, rows_per_chunk)
+    assert (np.concatenate(list(chunks)) == build_samples(rows, settings)).all()
 
 
-def test_validation_is_whole_blocks_of_time_near_the_share_wanted():
+def test_validation_consists_of_complete_blocks_and_is_near_the_requested_fraction():
     rows = make_rows(1000, episodes=2)  # 100 s: 10 blocks of 100 rows
     validation = assign_validation(rows, SampleSettings())
     assert validation.dtype == np.bool_
@@ -203,36 +203,36 @@ def test_validation_is_whole_blocks_of_time_near_the_share_wanted():
     assert {int(block.sum()) for block in validation.reshape(10, 100)} == {0, 100}
 
 
-def test_the_split_depends_on_the_seed_alone():
+def test_the_split_depends_only_on_the_seed():
     rows = make_rows(1000)
     first = assign_validation(rows, SampleSettings(seed=1))
     assert (first == assign_validation(rows, SampleSettings(seed=1))).all()
     assert any((first != assign_validation(rows, SampleSettings(seed=seed))).any() for seed in (2, 3))
 
 
-def test_a_short_recording_is_not_all_kept_for_validation():
+def test_a_short_recording_is_never_all_validation():
     for rows, kept in ((110, 10), (120, 20), (130, 30)):  # blocks of 100 and of the rest
         for seed in range(6):
             assert assign_validation(make_rows(rows), SampleSettings(seed=seed)).sum() == kept
 
 
-def test_two_blocks_leave_each_side_one_and_a_single_block_is_trained_on():
+def test_each_side_gets_one_of_two_blocks_and_a_single_block_is_for_training():
     assert assign_validation(make_rows(200), SampleSettings(validation=0.05)).sum() == 100
     assert assign_validation(make_rows(200), SampleSettings(validation=0.95)).sum() == 100
     assert assign_validation(make_rows(99), SampleSettings()).sum() == 0
 
 
-def test_of_two_blocks_the_smaller_one_changes_sides_where_a_side_would_have_none():
+def test_the_smaller_of_two_blocks_moves_when_a_side_would_be_empty():
     rows = make_rows(150)  # blocks of 100 and of 50
     assert assign_validation(rows, SampleSettings(validation=0.05)).sum() == 50
     assert assign_validation(rows, SampleSettings(validation=0.95)).sum() == 100
 
 
-def test_no_validation_wanted_is_none_had():
+def test_a_validation_fraction_of_zero_keeps_no_rows():
     assert not assign_validation(make_rows(1000), SampleSettings(validation=0.0)).any()
 
 
-def test_rows_that_are_added_keep_the_share_and_leave_the_earlier_split_alone():
+def test_added_rows_keep_the_fraction_and_the_earlier_split():
     settings = SampleSettings()
     before, added = make_rows(1000), make_rows(500)
     added["time_ms"] += 1_000_000
@@ -245,7 +245,7 @@ def test_rows_that_are_added_keep_the_share_and_leave_the_earlier_split_alone():
 
 
 @pytest.mark.parametrize("written", [np.bool_, np.uint8])  # as our stores have it, and as others might
-def test_rows_of_earlier_blocks_stay_on_their_side_and_count_towards_the_share(written):
+def test_added_rows_of_an_earlier_block_join_its_side_and_count_towards_the_fraction(written):
     settings = SampleSettings()
     before, added = make_rows(1000), make_rows(1500)  # the first 1000 are of the same ten blocks
     before["validation"] = (np.arange(1000) >= 900).astype(written)
@@ -254,17 +254,17 @@ def test_rows_of_earlier_blocks_stay_on_their_side_and_count_towards_the_share(w
     assert validation.sum() == 400  # and 100 before: a fifth of 2500
 
 
-def test_an_added_block_that_brings_the_share_no_nearer_is_trained_on():
+def test_an_added_block_that_does_not_improve_the_fraction_is_for_training():
     assert assign_validation(make_rows(100), SampleSettings(validation=0.5), before=make_rows(0)).sum() == 0
 
 
-def test_the_random_split_keeps_the_share_of_rows():
+def test_the_random_split_keeps_the_fraction_of_rows():
     assert assign_validation(make_rows(1000), SampleSettings(split="random")).sum() == 200
 
 
 @pytest.mark.parametrize("validation", [0.05, 0.2, 0.5, 0.9])
 @pytest.mark.parametrize("frame_offsets", [1, 4, 20])
-def test_the_random_split_keeps_the_share_of_the_samples_that_remain(frame_offsets, validation):
+def test_the_random_split_keeps_the_fraction_of_the_remaining_samples(frame_offsets, validation):
     wanted = SampleSettings(
         split="random", frame_offsets=frame_offsets, validation=validation, flip=False, cameras=("center",)
     )
@@ -283,16 +283,16 @@ def test_the_random_split_keeps_the_share_of_the_samples_that_remain(frame_offse
     missing=st.integers(0, 119),
     flip=st.booleans(),
 )
-def test_what_the_split_tears_apart_is_counted(count, episodes, frame_offsets, split, missing, flip):
+def test_samples_lost_to_the_split_are_counted(count, episodes, frame_offsets, split, missing, flip):
     rows = make_rows(count, episodes)
     rows.loc[missing % count, "frame_left"] = -1
     wanted = SampleSettings(frame_offsets=frame_offsets, split=split, block_seconds=1.5, flip=flip)
     unsplit = len(build_samples(rows, wanted))
     rows["validation"] = assign_validation(rows, wanted)
-    assert torn_samples(rows, wanted) == unsplit - len(build_samples(rows, wanted))
+    assert count_split_pairs(rows, wanted) == unsplit - len(build_samples(rows, wanted))
 
 
-def test_the_random_split_draws_each_millisecond_as_blocks_of_no_length_do():
+def test_the_random_split_equals_blocks_of_one_millisecond():
     rows = make_rows(1000, interval_ms=1)
     drawn = assign_validation(rows, SampleSettings(split="random"))
     assert (drawn[::2] != drawn[1::2]).any()
@@ -310,17 +310,17 @@ def test_the_random_split_draws_each_millisecond_as_blocks_of_no_length_do():
         ({"correction": "automatic"}, "correction automatic, expected 0 to 1, or auto"),
         ({"smooth_seconds": -0.1}, "smooth seconds -0.1, expected 0 to 2"),
         ({"lead_seconds": float("nan")}, "lead seconds nan, expected -1 to 2"),
-        ({"lookahead_seconds": 0.0}, "lookahead seconds 0.0, expected 0.2 to 5"),
+        ({"lookahead_seconds": 0.0}, "lookahead seconds 0, expected 0.2 to 5"),
         ({"frame_offsets": -1}, "frame offsets -1, expected 0 to 100"),
-        ({"split": "thirds"}, "split 'thirds', expected blocks or random"),
-        ({"validation": 1.0}, "validation 1.0, expected 0 or more and less than 1"),
-        ({"block_seconds": 0.0}, "block seconds 0.0, expected more than 0 and up to a million"),
-        ({"block_seconds": 1_000_001.0}, "block seconds 1000001.0, expected more than 0 and up to a million"),
+        ({"split": "thirds"}, "split thirds, expected one of blocks, random"),
+        ({"validation": 1.0}, "validation 1, expected from 0 and less than 1"),
+        ({"block_seconds": 0.0}, "block seconds 0, expected more than 0"),
+        ({"block_seconds": 1_000_001.0}, "block seconds 1e+06, expected more than 0"),
         ({"seed": -1}, "seed -1, expected 0 or more"),
     ],
     ids=str,
 )
-def test_settings_are_checked_at_birth(wrong, reason):
+def test_wrong_settings_are_refused_with_the_expected_range(wrong, reason):
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
         SampleSettings(**wrong)
 
@@ -337,6 +337,6 @@ def test_settings_are_checked_at_birth(wrong, reason):
         ("block_seconds", 1e-9, 1e6),
     ],
 )
-def test_the_ends_of_a_range_are_in_it(name, least, most):
+def test_both_ends_of_a_range_are_allowed(name, least, most):
     for value in (least, most):
         assert getattr(SampleSettings(**{name: value}), name) == value

@@ -22,7 +22,8 @@ from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.preprocess.plan import Plan, make_plan
 from bcclone.recording import CAMERAS
-from bcclone.samples import NO_FRAME, SampleSettings
+from bcclone.sample_settings import SampleSettings
+from bcclone.samples import NO_FRAME
 
 _ROOFLINE_BAR, _SOURCE_BAR = 0.85, 5.0
 _TURNS = 7

@@ -196,7 +196,7 @@ def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings, hist
 def _new_plan(arguments: argparse.Namespace, wanted: Wanted, data: "TrainingData") -> Plan:
     """Return how a new run trains; which feed suits the samples is said where none was asked for."""
     from bcclone.feed.open import choose_feed
-    from bcclone.samples import SampleSettings
+    from bcclone.sample_settings import SampleSettings
 
     suits = ""
     if "feed" not in wanted.values:

@@ -188,7 +188,7 @@ def _shape(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """Return the preprocessing and the sample settings: the defaults, or the store's when adding to one."""
     from bcclone.images import PRESETS, Preprocessing
     from bcclone.preprocess import stored_settings
-    from bcclone.samples import SampleSettings
+    from bcclone.sample_settings import SampleSettings
 
     adding = arguments.add and arguments.output.exists()
     base = stored_settings(arguments.output) if adding else (Preprocessing(), SampleSettings())

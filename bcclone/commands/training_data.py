@@ -16,7 +16,7 @@ def opened(paths: Sequence[str]) -> Iterator["TrainingData"]:
     """Open a store, or recordings whose images are read where they are."""
     from bcclone.images import Preprocessing
     from bcclone.preprocess import open_in_place
-    from bcclone.samples import SampleSettings
+    from bcclone.sample_settings import SampleSettings
     from bcclone.store import Store
 
     if len(paths) == 1 and not Path(paths[0]).is_dir() and Path(paths[0]).suffix != ".csv":

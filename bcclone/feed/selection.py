@@ -11,7 +11,9 @@ from bcclone.augment.draws import AugmentationInputs
 from bcclone.errors import UserError
 from bcclone.feed.order import goes_straight
 from bcclone.feed.source import Columns
-from bcclone.samples import RowTable, SampleSettings, SampleTable, windows
+from bcclone.labels import Correction
+from bcclone.sample_settings import SampleSettings
+from bcclone.samples import RowTable, SampleTable, windows
 
 
 class Samples(Protocol):
@@ -58,7 +60,7 @@ def augmentation_inputs(data: Samples, validation: bool = False, seq_length: int
 
 def augmentation_inputs_of(data: Samples, samples: SampleTable) -> AugmentationInputs:
     """Return what augmenting these samples needs to know of them."""
-    corrections = SampleSettings.stored(data.sample_settings).corrections
+    corrections = Correction.of(SampleSettings.stored(data.sample_settings))
     lookahead_m = corrections.lookahead_m(data.rows["speed_mph"][samples["row"]])
     return AugmentationInputs(samples["flipped"].copy(), lookahead_m.astype(np.float32))
 

@@ -17,7 +17,8 @@ from bcclone.history import Epoch
 from bcclone.images import BadImage, Image, Preprocessing
 from bcclone.labels import Correction
 from bcclone.recording import CAMERAS, ImageIndex
-from bcclone.samples import SampleSettings, SampleTable
+from bcclone.sample_settings import SampleSettings
+from bcclone.samples import SampleTable
 from bcclone.store import Store
 
 if TYPE_CHECKING:  # it loads TensorFlow
@@ -47,7 +48,7 @@ class Subject:
     @property
     def correction(self) -> Correction:
         """Return the steering that the samples of the side cameras carry for being at the side."""
-        return SampleSettings.stored(self.scenes.data.sample_settings).corrections
+        return Correction.of(SampleSettings.stored(self.scenes.data.sample_settings))
 
     @cached_property
     def scenes(self) -> "Scenes":

@@ -18,7 +18,8 @@ from bcclone.preprocess.plan import Plan, make_plan, refuse_many_skips
 from bcclone.preprocess.settings import Conversion, LogRead, PreprocessSettings
 from bcclone.progress import ProgressBar
 from bcclone.recording import CAMERAS, find_logs
-from bcclone.samples import NO_FRAME, SAMPLE, SampleSettings, SampleTable, assign_validation, sample_parts, torn_samples
+from bcclone.sample_settings import SampleSettings
+from bcclone.samples import NO_FRAME, SAMPLE, SampleTable, assign_validation, count_split_pairs, sample_chunks
 from bcclone.store import Store, StoreWriter, root_attributes, row_frame, row_table
 from bcclone.store.image_samples import ImageSamples
 
@@ -37,7 +38,7 @@ def open_in_place(
     plan = make_plan(inputs, settings.cameras, None, on_log)
     refuse_many_skips(plan, allowed=False)
     plan.rows["validation"] = assign_validation(plan.rows, settings)
-    samples = np.concatenate([np.zeros(0, SAMPLE), *sample_parts(plan.rows, settings)])
+    samples = np.concatenate([np.zeros(0, SAMPLE), *sample_chunks(plan.rows, settings)])
     digest = hashlib.sha256(preprocessing.digest.encode())
     for source in plan.sources:
         digest.update(source["sha256"].encode())
@@ -70,7 +71,7 @@ def convert(settings: PreprocessSettings, on_log: Callable[[LogRead], None] = la
         else:
             temporary = stack.enter_context(atomic.replacing(settings.output))
             rows, frames, samples = _write_store(temporary, settings, plan, old)
-    torn = torn_samples(rows, settings.samples)
+    torn = count_split_pairs(rows, settings.samples)
     plan.notices.extend([*_off_share(samples, settings.samples), *_torn(samples, torn, settings.samples)])
     return Conversion(
         recordings=rows["recording"].nunique(),
@@ -169,7 +170,7 @@ def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings
     """Yield the samples of the old store and then those of the new rows."""
     if old:
         yield old.samples
-    for part in sample_parts(rows, settings):
+    for part in sample_chunks(rows, settings):
         part["row"] += len(old.rows) if old else 0
         yield part
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.images import Preprocessing
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,15 @@
-"""Read driving logs of any dialect, find their images, and read the sidecar tables next to them."""
+"""Read driving logs of any dialect, find their images, and read the sidecar tables next to them.
+
+The reader of logs needs pandas, which is loaded when it is first used.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
-from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS, time_of
+
+if TYPE_CHECKING:
+    from bcclone.recording.log import ForeignLog, Log, read_log
 
 __all__ = [
     "CAMERAS",
@@ -15,3 +22,11 @@ __all__ = [
     "read_log",
     "time_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bcclone.recording import log
+
+    return getattr(log, name)

@@ -13,7 +13,8 @@ from bcclone.atomic import file_version
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.recording import CAMERAS
-from bcclone.samples import SAMPLE, RowTable, SampleTable, current_names
+from bcclone.sample_settings import current_names
+from bcclone.samples import SAMPLE, RowTable, SampleTable
 
 
 def row_table(rows: pd.DataFrame) -> RowTable:

@@ -19,7 +19,7 @@ from bcclone.commands.train_options import add_training_options
 from bcclone.commands.train_settings import Wanted
 from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import ExpertSettings
 from bcclone.simulator.world import WorldSettings

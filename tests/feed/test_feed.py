@@ -15,7 +15,7 @@ from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
 from bcclone.feed.source import StoreSource
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
 from bcclone.tensorflow_quietly import load_tensorflow
 

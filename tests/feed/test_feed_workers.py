@@ -26,7 +26,7 @@ from bcclone.feed.source import Columns, MemorySource, Reader
 from bcclone.feed.threads import Prefetch, ThreadFetcher
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
 from tests.conftest import ROOT, command, run_script
 

@@ -18,7 +18,7 @@ from bcclone.feed.settings import DrawSettings, FeedSettings
 from bcclone.feed.source import Columns, FileSource, Reader, StoreSource
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
 from tests.feed.test_feed_workers import Faulty, feed_of, fetchers
 from tests.messages.refusals import refusal, run_command

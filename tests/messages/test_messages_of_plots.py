@@ -11,7 +11,7 @@ import pytest
 from bcclone.images import Preprocessing
 from bcclone.plots.subject import NotDrawn
 from bcclone.preprocess import open_in_place
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording

@@ -11,7 +11,7 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.images import Preprocessing
 from bcclone.protocol import Control
 from bcclone.replay.rollout import Ride
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 from bcclone.simulator.expert import ExpertSettings
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
 from tests.messages.refusals import refusal, run_command

@@ -19,7 +19,7 @@ from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
 from bcclone.train.run_folder import Plan, RunFolder, Task, new_path
 from bcclone.train.settings import TrainSettings

@@ -20,7 +20,8 @@ from bcclone.feed.feed import Feed
 from bcclone.feed.open import open_feed
 from bcclone.feed.order import shuffled
 from bcclone.feed.settings import DrawSettings, FeedSettings
-from bcclone.samples import SAMPLE, SampleSettings, sample_parts
+from bcclone.sample_settings import SampleSettings
+from bcclone.samples import SAMPLE, sample_chunks
 from bcclone.store import Store, StoreWriter, row_frame, row_table
 
 BAR_SAMPLES, _BAR_SECONDS, _BAR_BYTES = 10_000_000, 1.0, 8.0
@@ -106,11 +107,11 @@ def write_store(path: Path, source: Path, samples: int) -> int:
         rows = row_frame(store.rows)
         rows = rows[(rows["frame_center"] >= 0) & (rows["frame_left"] >= 0) & (rows["frame_right"] >= 0)]
         rows = rows.assign(validation=False)
-        rows = _repeated(rows, -(-samples // sum(map(len, sample_parts(rows, _SETTINGS)))))
+        rows = _repeated(rows, -(-samples // sum(map(len, sample_chunks(rows, _SETTINGS)))))
         room = len(rows) * 400 + 2 * samples * SAMPLE.itemsize
         with StoreWriter(path, store.preprocessing, len(store.frames), room) as writer:
             writer.append_from(store)
-            writer.finish(sample_parts(rows, _SETTINGS), row_table(rows), [], store.recordings, {})
+            writer.finish(sample_chunks(rows, _SETTINGS), row_table(rows), [], store.recordings, {})
     with Store(path) as written:
         return len(written.samples)
 

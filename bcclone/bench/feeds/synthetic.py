@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bcclone.images import Image, Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.progress import ProgressBar
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 from bcclone.simulator.car import STEP_SECONDS, Ride, start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings

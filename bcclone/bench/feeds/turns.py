@@ -23,7 +23,7 @@ from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.open import TrainingData, open_feed
 from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
 from bcclone.preprocess import open_in_place
-from bcclone.samples import SampleSettings
+from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
 
 _PLAIN = AugmentSettings(augment=False)
