@@ -114,13 +114,15 @@ def test_it_is_compiled_by_xla_as_on_a_gpu(device):
     np.testing.assert_allclose(labels, expected, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_thousands_of_draws_have_the_same_statistics(device):
-    """Of seeds that differ, so that the distributions are compared, and not the draws."""
+@pytest.mark.parametrize(
+    "draws", [pytest.param(4_000, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.long)]
+)
+def test_draws_of_other_seeds_have_the_same_statistics(device, draws):
+    """The seeds differ, so that the distributions are compared, and not the draws."""
     small = Preprocessing(width=64, height=64)
     images, settings = pictures(200, small), AugmentSettings()
     of_cpu, of_device = [], []
-    for batch in range(20):
+    for batch in range(draws // 200):
         by_cpu, _ = both(device, settings, images, small, seed=(0, 1, batch))
         _, by_device = both(device, settings, images, small, seed=(1, 1, batch))
         for found, (changed, steering) in ((of_cpu, by_cpu), (of_device, by_device)):
@@ -128,7 +130,7 @@ def test_thousands_of_draws_have_the_same_statistics(device):
             moments = seen.mean(axis=(1, 2)), seen.std(axis=(1, 2)), np.abs(np.diff(seen, axis=2)).mean(axis=(1, 2))
             found.append(np.concatenate([*moments, steering], axis=1))
     first, second = np.concatenate(of_cpu), np.concatenate(of_device)
-    assert first.shape == (4_000, 10)
+    assert first.shape == (draws, 10)
     for quantile in (0.05, 0.25, 0.5, 0.75, 0.95):
         spread = first.std(axis=0)
         apart = np.abs(np.quantile(first, quantile, axis=0) - np.quantile(second, quantile, axis=0))
