@@ -1,4 +1,4 @@
-"""bcclone doctor names what is missing and how to mend it, quickly and without a traceback."""
+"""bcclone doctor names what is missing and how to fix it, quickly and without a traceback."""
 
 import json
 import os
@@ -12,8 +12,14 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from bcclone.doctor import Check
-from bcclone.doctor.accelerator import check_devices, check_driver, judge_devices
-from bcclone.doctor.cards import TENSORFLOW_LEAST, capability_of, judge_card
+from bcclone.doctor.accelerator import (
+    OLDEST_FOR_TENSORFLOW,
+    capability_of,
+    check_card,
+    check_computed,
+    check_devices,
+    check_driver,
+)
 from bcclone.doctor.machine import check_cores, check_folder, check_memory, check_port, check_system
 from bcclone.doctor.packages import PYTHONS, check_installation, check_packages, check_python
 from bcclone.gpu import Card
@@ -42,43 +48,43 @@ def unwritable_folder(tmp_path):
         tmp_path.chmod(0o555)
         return tmp_path
     if not Path("/proc/self").exists():
-        pytest.skip("root may write everywhere here")
-    return Path("/proc")  # where even root makes no files
+        pytest.skip("root can write everywhere on this system")
+    return Path("/proc")  # in which even root cannot create files
 
 
 def states(checks):
     return {check.name: check.state for check in checks}
 
 
-def test_json_and_table_tell_the_same_checks(free_port):
-    told = json.loads(run_script("doctor", "--json", "--port", free_port).stdout)
-    assert told["ok"] is True
+def test_json_and_table_report_the_same_checks(free_port):
+    report = json.loads(run_script("doctor", "--json", "--port", free_port).stdout)
+    assert report["ok"] is True
     assert {"python", "tensorflow", "port", "folder", "memory", "accelerator", "ffmpeg", "npm"} <= {
-        check["name"] for check in told["checks"]
+        check["name"] for check in report["checks"]
     }
     rows = [line for line in run_script("doctor", "--port", free_port).stdout.splitlines() if line[:1].strip()]
-    for check, row in zip(told["checks"], rows, strict=False):
+    for check, row in zip(report["checks"], rows, strict=False):
         assert list(check) == ["name", "state", "found", "advice"]
         assert row.split()[0] == check["name"].split()[0]
-    assert len(rows) == len(told["checks"]) + 1
+    assert len(rows) == len(report["checks"]) + 1
     assert rows[-1].startswith("nothing failed")
 
 
-def test_a_taken_port_fails_with_what_to_do_below_it(taken_port):
+def test_a_taken_port_fails_with_advice_on_the_next_line(taken_port):
     lines = run_script("doctor", "--port", taken_port, code=1).stdout.splitlines()
-    (place,) = [number for number, line in enumerate(lines) if line.startswith("port ")]
-    assert lines[place].split(None, 2)[1:] == ["FAILED", f"127.0.0.1:{taken_port} is in use"]
-    assert lines[place + 1].lstrip().startswith("-> end the program that listens there")
-    assert "the simulator knows only 4567" in lines[place + 1]
+    (row,) = [number for number, line in enumerate(lines) if line.startswith("port ")]
+    assert lines[row].split(None, 2)[1:] == ["FAILED", f"127.0.0.1:{taken_port} is in use"]
+    assert lines[row + 1].lstrip().startswith("-> stop the program that listens there")
+    assert "4567" in lines[row + 1]
     assert lines[-1].startswith("1 failed")
     assert json.loads(run_script("doctor", "--json", "--port", taken_port, code=1).stdout)["ok"] is False
 
 
-def test_a_free_port_is_free_afterwards_and_another_than_the_simulators_is_a_warning(free_port):
+def test_a_checked_port_stays_free_and_another_than_the_simulators_is_a_warning(free_port):
     assert [check_port(free_port).state for _ in range(2)] == ["warning", "warning"]
 
 
-def test_a_port_that_cannot_be_is_a_mistake():
+def test_a_port_out_of_range_is_refused():
     assert "port 99999, expected 0 to 65535" in run_script("doctor", "--port", 99999, code=1).stderr
 
 
@@ -86,9 +92,9 @@ def test_tensorflow_is_not_loaded(free_port):
     assert not imported_by(*command("doctor", "--port", free_port)) & {"tensorflow", "keras", "numpy"}
 
 
-def test_full_computes_on_the_cpu_at_least(free_port):
-    told = json.loads(run_script("doctor", "--full", "--json", "--port", free_port).stdout)
-    (found,) = [check["found"] for check in told["checks"] if check["name"] == "accelerator"]
+def test_full_computes_at_least_on_the_cpu(free_port):
+    report = json.loads(run_script("doctor", "--full", "--json", "--port", free_port).stdout)
+    (found,) = [check["found"] for check in report["checks"] if check["name"] == "accelerator"]
     assert found.startswith("TensorFlow computes on CPU:0")
 
 
@@ -102,7 +108,7 @@ def test_full_computes_on_the_cpu_at_least(free_port):
         ("raise ImportError('libsomething.so is missing')", "ImportError: libsomething.so is missing"),
     ],
 )
-def test_a_tensorflow_that_breaks_its_process_is_a_finding(code, why, tmp_path, monkeypatch):
+def test_a_tensorflow_that_crashes_is_reported(code, why, tmp_path, monkeypatch):
     (tmp_path / "tensorflow.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
     check = check_devices(None)
@@ -113,32 +119,32 @@ def test_a_tensorflow_that_breaks_its_process_is_a_finding(code, why, tmp_path, 
 
 def test_a_folder_that_cannot_be_written_fails_without_traceback(unwritable_folder, free_port, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    said = run_script("doctor", "--port", free_port, code=1, cwd=unwritable_folder).stdout
-    assert f"{unwritable_folder}: cannot write there: " in said
-    assert "-> change into a folder where you may write" in said
+    output = run_script("doctor", "--port", free_port, code=1, cwd=unwritable_folder).stdout
+    assert f"{unwritable_folder}: cannot write there: " in output
+    assert "-> change into a folder where you may write" in output
 
 
-def test_a_file_is_no_folder_to_write_in(tmp_path):
+def test_a_file_is_not_accepted_as_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
     assert states(check_folder(tmp_path / "file")) == {"folder": "failed"}
 
 
-def test_nothing_is_left_in_the_folder(tmp_path):
+def test_the_check_of_a_folder_leaves_no_file_in_it(tmp_path):
     assert states(check_folder(tmp_path))["folder"] == "ok"
     assert not list(tmp_path.iterdir())
 
 
-def test_without_any_package_and_home_it_says_what_to_install(free_port):
+def test_it_runs_without_any_package_and_advises_what_to_install(free_port):
     line = [sys.executable, "-S", "-m", "bcclone", "doctor", "--port", str(free_port)]
     done = subprocess.run(line, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert not done.stderr
     assert "pip install -c constraints.txt -e ." in done.stdout
-    assert "imageio-ffmpeg finds none" in done.stdout
+    assert "ffmpeg" in done.stdout
     assert "chromium" in done.stdout
 
 
-def test_missing_and_old_packages_fail_with_the_command_that_mends_it():
+def test_missing_and_old_packages_fail_with_the_command_that_installs_them():
     missing, old = check_packages(["no-such-package-anywhere>=1.2", "packaging<2,>=1"])
     assert (missing.state, missing.found) == ("failed", "missing, needs >=1.2")
     assert missing.advice == 'python -m pip install "no-such-package-anywhere>=1.2"'
@@ -147,7 +153,7 @@ def test_missing_and_old_packages_fail_with_the_command_that_mends_it():
     assert old.advice == 'python -m pip install "packaging<2,>=1"'
 
 
-def test_a_package_whose_installation_was_broken_off_fails(tmp_path, monkeypatch):
+def test_a_package_whose_installation_was_interrupted_fails(tmp_path, monkeypatch):
     (tmp_path / "broken-1.dist-info").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     for requirement in ("broken", "broken>=1"):
@@ -156,7 +162,7 @@ def test_a_package_whose_installation_was_broken_off_fails(tmp_path, monkeypatch
         assert check.advice == f'python -m pip install --force-reinstall "{requirement}"'
 
 
-def test_markers_and_extras_count():
+def test_markers_and_extras_are_respected():
     assert not check_packages(["no-such-package-anywhere; python_version < '3'", "nor-this; extra == 'gpu'"])
     assert "pytest" not in states(check_packages(["bcclone"]))
     assert states(check_packages(["bcclone[dev]"]))["pytest"] == "ok"
@@ -177,15 +183,15 @@ def test_the_supported_pythons_are_those_of_pyproject():
 
 
 @pytest.mark.parametrize(
-    ("check", "state", "told"),
+    ("check", "state", "report"),
     [
         (check_driver(None, "darwin"), "ok", "computes on the CPU"),
         (check_driver("570.1", "win32"), "warning", "only in WSL2"),
-        (judge_devices({"CPU:0": ""}, None, "linux"), "ok", "CPU:0"),
-        (judge_devices({"CPU:0": "", "GPU:0": ""}, "570.1", "linux"), "ok", "CPU:0, GPU:0"),
-        (judge_devices({"CPU:0": ""}, "570.1", "linux"), "warning", 'pip install -e ".[gpu]"'),
-        (judge_devices({"CPU:0": "", "GPU:0": "no memory"}, "570.1", "linux"), "failed", "GPU:0: no memory"),
-        (check_memory(None), "warning", "does not tell"),
+        (check_computed({"CPU:0": ""}, None, "linux"), "ok", "CPU:0"),
+        (check_computed({"CPU:0": "", "GPU:0": ""}, "570.1", "linux"), "ok", "CPU:0, GPU:0"),
+        (check_computed({"CPU:0": ""}, "570.1", "linux"), "warning", 'pip install -e ".[gpu]"'),
+        (check_computed({"CPU:0": "", "GPU:0": "no memory"}, "570.1", "linux"), "failed", "GPU:0: no memory"),
+        (check_memory(None), "warning", "does not report"),
         (check_memory(0.3e9), "failed", "0.3 GB"),
         (check_memory(1.5e9), "warning", "1.5 GB"),
         (check_memory(8e9), "ok", "8.0 GB"),
@@ -195,13 +201,13 @@ def test_the_supported_pythons_are_those_of_pyproject():
         (check_system(""), "ok", ""),
     ],
 )
-def test_what_is_found_is_judged(check, state, told):
+def test_each_finding_has_its_state(check, state, report):
     assert check.state == state
-    assert told in check.found + check.advice
+    assert report in check.found + check.advice
 
 
 @pytest.mark.parametrize(
-    ("name", "capability", "cudnn", "state", "told"),
+    ("name", "capability", "cudnn", "state", "report"),
     [
         ("NVIDIA H200", (9, 0), "9.28.0.42", "ok", ""),
         ("NVIDIA GeForce RTX 5090", (12, 0), "9.28.0.42", "ok", ""),
@@ -219,11 +225,11 @@ def test_what_is_found_is_judged(check, state, told):
         ("NVIDIA RTX 9999", None, None, "ok", ""),
     ],
 )
-def test_a_card_is_judged_by_its_compute_capability_or_its_name(name, capability, cudnn, state, told):
-    check = judge_card(Card(name, capability), cudnn)
+def test_a_card_is_checked_by_its_compute_capability_or_its_name(name, capability, cudnn, state, report):
+    check = check_card(Card(name, capability), cudnn)
     assert check.state == state
     assert name in check.found
-    assert told in check.found + check.advice
+    assert report in check.found + check.advice
 
 
 @pytest.mark.parametrize(
@@ -236,21 +242,21 @@ def test_a_card_is_judged_by_its_compute_capability_or_its_name(name, capability
         ("Tesla T4", None), ("NVIDIA TITAN RTX", None), ("Quadro RTX 6000", None), ("NVIDIA RTX A4000", None),
     ],
 )  # fmt: skip
-def test_older_cards_are_known_by_their_names(name, capability):
+def test_the_names_of_older_cards_give_their_compute_capability(name, capability):
     assert capability_of(name) == capability
 
 
-def test_the_oldest_card_is_that_of_the_installed_tensorflow_and_its_cudnn_as_pinned_needs_advice():
+def test_the_oldest_supported_card_fits_the_installed_tensorflow_and_the_pinned_cudnn():
     code = "import tensorflow; print(tensorflow.sysconfig.get_build_info()['cuda_compute_capabilities'][0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "sm_{}{}".format(*TENSORFLOW_LEAST)
+    assert done.stdout.strip() == "sm_{}{}".format(*OLDEST_FOR_TENSORFLOW)
     pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if ";" not in line)
     cudnn = pinned["nvidia-cudnn-cu12"]
-    assert judge_card(Card("NVIDIA GeForce GTX 1060", (6, 1)), cudnn).state == "failed"
-    assert f"`nvidia-cudnn-cu12=={cudnn}`" in (ROOT / "README.md").read_text()
+    assert check_card(Card("NVIDIA GeForce GTX 1060", (6, 1)), cudnn).state == "failed"
+    assert f"`nvidia-cudnn-cu12=={cudnn}`" in (ROOT / "docs/how-to/install.md").read_text()
 
 
-def test_a_problem_without_advice_is_no_check():
+def test_a_failed_check_needs_advice():
     with pytest.raises(ValueError, match="without advice"):
         Check("port", "failed", "in use")
     with pytest.raises(ValueError, match="expected ok, warning or failed"):

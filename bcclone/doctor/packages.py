@@ -1,4 +1,4 @@
-"""What bcclone declares and what is installed -> checks of Python and of the packages."""
+"""Check Python and the installed packages against what bcclone declares."""
 
 import platform
 import sys
@@ -7,14 +7,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.doctor import Check, read
+from bcclone.doctor.check import Check, read_text
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-PYTHONS = ((3, 11), (3, 13))  # as pyproject.toml says it; a test compares
-REINSTALL = "install bcclone anew, in its folder: python -m pip install -c constraints.txt -e ."
-_INSTALL = f"activate the virtual environment where it is installed, or {REINSTALL}"
+PYTHONS = ((3, 11), (3, 13))  # those of pyproject.toml; a test compares
+REINSTALL = "reinstall bcclone, in its folder: python -m pip install -c constraints.txt -e ."
+_INSTALL = f"activate the virtual environment in which it is installed, or {REINSTALL}"
 _FOLDER = Path(__file__).parent.parent.parent
 
 
@@ -24,19 +24,19 @@ def check_python(version: tuple[int, int]) -> Check:
     found = f"{platform.python_version()} ({sys.executable})"
     if PYTHONS[0] <= version <= PYTHONS[1]:
         return Check("python", "ok", found)
-    advice = f"install bcclone into a virtual environment of one of them: python{highest} -m venv .venv"
+    advice = f"install bcclone into a virtual environment with one of them: python{highest} -m venv .venv"
     return Check("python", "failed", f"{found}, needs {lowest} to {highest}", advice)
 
 
 def check_declared_packages() -> Iterator[Check]:
-    """Yield how bcclone is installed, and a check of each package that it declares.
+    """Yield a check of bcclone's own installation, then one of each package that it requires.
 
-    A checkout's pyproject.toml counts more than the installed metadata, which is as old as the last installation.
+    The pyproject.toml of a checkout has precedence over the installed metadata, which may be older.
     """
     try:
         import packaging.requirements  # noqa: F401
     except ImportError:
-        yield Check("packaging", "failed", "missing, so no version can be compared", _INSTALL)
+        yield Check("packaging", "failed", "missing, so versions cannot be compared", _INSTALL)
         return
     try:
         installed = metadata.requires("bcclone") or []
@@ -48,19 +48,19 @@ def check_declared_packages() -> Iterator[Check]:
 
 
 def _requirements_of_checkout(pyproject: Path) -> list[str] | None:
-    """Return what a pyproject.toml of bcclone declares, None without one."""
-    if sys.version_info < PYTHONS[0]:  # it has no tomllib, and check_python() has said enough
+    """Return the requirements in a pyproject.toml of bcclone, None if there is none."""
+    if sys.version_info < PYTHONS[0]:  # it has no tomllib, and check_python() reports it
         return None
     import tomllib
 
-    project = tomllib.loads(read(pyproject)).get("project", {})
+    project = tomllib.loads(read_text(pyproject)).get("project", {})
     return [*project["dependencies"]] if project.get("name") == "bcclone" else None
 
 
 def check_installation(installed: Sequence[str] | None, declared: Sequence[str] | None) -> Check:
-    """Compare the requirements of the installed bcclone with those of its checkout; None where there is none."""
+    """Compare the requirements of the installed bcclone with those of its checkout; None if there is none."""
     if installed is None:
-        return Check("bcclone", "warning", f"runs from {_FOLDER}, is not installed", _INSTALL)
+        return Check("bcclone", "warning", f"runs from {_FOLDER}, but is not installed", _INSTALL)
     found = f"{metadata.version('bcclone')} ({_FOLDER})"
     if declared is None or {*map(str, _needed(installed))} == {*map(str, _needed(declared))}:
         return Check("bcclone", "ok", found)
@@ -68,9 +68,9 @@ def check_installation(installed: Sequence[str] | None, declared: Sequence[str] 
 
 
 def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
-    """Compare the installed packages with requirements as pip writes them; markers and extras count.
+    """Compare the installed packages with requirements in pip's syntax, with markers and extras.
 
-    extra: of the package that requires them; only what it adds is checked.
+    extra: of the package that requires them; only the requirements that it adds are checked.
     """
     checks = []
     for requirement in _needed(requirements, extra):
@@ -82,7 +82,7 @@ def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
 
 
 def _needed(requirements: Sequence[str], extra: str = "") -> "list[Requirement]":
-    """Return the requirements whose marker holds here; with an extra, only those that it adds."""
+    """Return the requirements whose marker is true here; with an extra, only those that it adds."""
     from packaging.requirements import Requirement
 
     every = [Requirement(text) for text in requirements]
@@ -100,7 +100,7 @@ def _check_package(requirement: "Requirement") -> Check:
         found = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
         return Check(requirement.name, "failed", f"missing, needs {requirement.specifier or 'any'}", advice)
-    except KeyError:  # an installation that was broken off; up to Python 3.13 the version is then None
+    except KeyError:  # an interrupted installation; up to Python 3.13 the version is None instead
         found = ""
     if not found:
         advice = f'python -m pip install --force-reinstall "{needs}"'
