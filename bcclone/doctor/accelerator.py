@@ -154,7 +154,7 @@ def installed_cudnn() -> str | None:
 
 
 def check_card(card: Card, cudnn: str | None) -> Check:
-    """Check whether TensorFlow and cuDNN support a card; the advice names versions that do. cudnn: installed version."""
+    """Check whether TensorFlow and cuDNN support a card; the advice names versions that do. cudnn: its version."""
     capability = card.compute_capability or capability_of(card.name)
     if capability is None:
         return Check("GPU", "ok", f"{card.describe()}; the GTX 16, RTX 20 and later work (compute capability 7.5)")
