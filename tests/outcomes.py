@@ -148,8 +148,8 @@ def stores(checkout):
             "gray": ["--preprocess", "gray-80x120", "--seq-length", "3"],
         }.items():
             output = checkout.folder / f"{name}-{kind}.h5"
-            code, told = checkout.json("preprocess.py", source, "-o", output, *options)
-            found[f"{name} {kind}"] = {"code": code, "told": without_times(told), "content": store_outcome(output)}
+            code, result = checkout.json("preprocess.py", source, "-o", output, *options)
+            found[f"{name} {kind}"] = {"code": code, "told": without_times(result), "content": store_outcome(output)}
             if kind != "default":
                 output.unlink()
     return found
@@ -173,7 +173,7 @@ def weights(checkout):
         "chunks": ["--feed", "hdf5-chunks", "--batch-size", "64"],
     }.items():
         model = checkout.folder / f"w-{name}.h5"
-        code, told = checkout.json(
+        code, result = checkout.json(
             "model.py",
             store,
             "-o",
@@ -188,13 +188,13 @@ def weights(checkout):
             f"w-{name}",
             *options,
         )
-        found[name] = {"code": code, "told": without_times(told), "weights": weights_outcome(model)}
+        found[name] = {"code": code, "told": without_times(result), "weights": weights_outcome(model)}
     return found
 
 
 def evaluate(checkout):
     """Return three rows of the suite with models/lake.h5."""
-    code, told = checkout.json(
+    code, result = checkout.json(
         "evaluate",
         checkout.root / "models" / "lake.h5",
         "--suite",
@@ -207,17 +207,17 @@ def evaluate(checkout):
         "--output",
         checkout.folder / "suite",
     )
-    return {"code": code, "told": without_times(told), "keys": keys_of(told)}
+    return {"code": code, "told": without_times(result), "keys": keys_of(result)}
 
 
 def replay(checkout):
     """Return the replays of models/lake.h5 on the recordings."""
     found = {}
     for name in RECORDINGS:
-        code, told = checkout.json(
+        code, result = checkout.json(
             "replay", checkout.root / "models" / "lake.h5", checkout.shared / "recordings" / name
         )
-        found[name] = {"code": code, "told": without_times(told), "keys": keys_of(told)}
+        found[name] = {"code": code, "told": without_times(result), "keys": keys_of(result)}
     return found
 
 
@@ -336,12 +336,10 @@ def commands(checkout):
     found = {}
 
     def keys(label, *words):
-        code, told = checkout.json(*words)
-        found[label] = {"code": code, "keys": keys_of(told)}
+        code, result = checkout.json(*words)
+        found[label] = {"code": code, "keys": keys_of(result)}
 
-    keys("simulate record", "simulate", "record", "laps", "--seconds", "20") if False else keys(
-        "simulate record", "simulate", "record", "laps", "--laps", "0.1"
-    )
+    keys("simulate record", "simulate", "record", "laps", "--laps", "0.1")
     keys("preprocess", "preprocess.py", "laps", "-o", "laps.h5")
     keys("preprocess --check", "preprocess.py", "laps", "--check")
     keys("model", "model.py", "laps.h5", "-o", "small.h5", "--epochs", "1", "--name", "small")
@@ -406,10 +404,10 @@ def _exit_codes(checkout, model):
 
 
 def demo(checkout):
-    code, told = checkout.json(
+    code, result = checkout.json(
         "demo", "--folder", checkout.folder / "demo", "--record-laps", "0.2", "--epochs", "1", "--laps", "0.05"
     )
-    return {"code": code, "keys": keys_of(told)}
+    return {"code": code, "keys": keys_of(result)}
 
 
 def bench(checkout):
@@ -421,8 +419,8 @@ def bench(checkout):
         ["bench", "drive"],
     ):
         try:
-            code, told = checkout.json(*words)
-            found[" ".join(words[:2])] = {"code": code, "keys": keys_of(told)}
+            code, result = checkout.json(*words)
+            found[" ".join(words[:2])] = {"code": code, "keys": keys_of(result)}
         except RuntimeError as error:
             found[" ".join(words[:2])] = str(error)[-300:]
     return found
