@@ -79,7 +79,8 @@ def drive_policy(policy: SteeringPolicy, world: SimulatedWorld, speed_mph: float
             interventions = len(world.score.interventions)
             driver.forget_frames()
         begun = time.perf_counter()
-        control = driver.decide(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg))
+        telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+        control = driver.decide(telemetry).control
         latencies.append((time.perf_counter() - begun) * 1000)
         world.steer(control.steering, control.throttle)
     if driver.faults == driver.answered:

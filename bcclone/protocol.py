@@ -1,6 +1,6 @@
 """Messages of the simulator <-> Telemetry and Control; no sockets, no files.
 
-The numbered facts behind the rules: docs/reference/protocol.md.
+docs/reference/protocol.md lists the facts about the simulator that these rules follow from.
 """
 
 import base64
@@ -11,19 +11,22 @@ from typing import Any
 
 _LONGEST_NUMBER = 40
 _TOO_LARGE = 10**30
-# "N4" of any culture: maybe marks between thousands, then a mark and decimals
+# the format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals
 _GROUPING = r"[.,' \u00a0\u202f]"
 _NUMBER = re.compile(rf"(?P<whole>[-+]?(?:\d+|\d{{1,3}}(?:{_GROUPING}\d{{3}})+))(?:(?P<mark>[.,])(?P<decimals>\d*))?")
 
 
 class ProtocolError(ValueError):
-    """A telemetry message that does not say what it must; the text is the reason."""
+    """A telemetry message with missing or invalid fields; the text is the reason."""
 
 
 @dataclass(frozen=True)
 class Telemetry:
-    """What the car reports. steering_degrees: of its wheels, right is positive; jpeg: its camera frame, b"" when that
-    was no base64; decimal_comma: its machine writes numbers so, and reads them so."""
+    """What the car reports.
+
+    steering_degrees: angle of its wheels, right is positive; jpeg: its camera frame, b"" when that was not valid
+    base64; decimal_comma: whether its machine writes and reads numbers with a decimal comma.
+    """
 
     steering_degrees: float
     throttle: float
@@ -34,21 +37,21 @@ class Telemetry:
 
 @dataclass(frozen=True)
 class Control:
-    """What the car is told. steering: -1 (left) to 1 (right); throttle: -1 (brake) to 1."""
+    """A command for the car. steering: -1 (left) to 1 (right); throttle: -1 (brake) to 1."""
 
     steering: float
     throttle: float
 
     def __post_init__(self) -> None:
         for name in ("steering", "throttle"):
-            if not -1.0 <= getattr(self, name) <= 1.0:  # NaN is not either
+            if not -1.0 <= getattr(self, name) <= 1.0:  # NaN fails, too
                 raise ValueError(f"{name} {getattr(self, name)}, expected -1 to 1")
 
 
 def parse_telemetry(payload: Any) -> Telemetry | None:
-    """Read the object of a telemetry event; None means that the car is driven by hand and sends nothing.
+    """Return the telemetry in the object of a telemetry event; None when the car is driven by hand and sends nothing.
 
-    Raises ProtocolError for anything else that is no telemetry.
+    Raises ProtocolError for anything else.
     """
     if payload is None or payload == {}:
         return None
@@ -63,21 +66,21 @@ def parse_telemetry(payload: Any) -> Telemetry | None:
     try:
         jpeg = base64.b64decode(image, validate=True)
     except ValueError:
-        jpeg = b""  # a frame like any other that cannot be decoded
+        jpeg = b""  # treated like any other frame that cannot be decoded
     return Telemetry(steering, throttle, speed, jpeg, comma or steering_comma or throttle_comma)
 
 
 def format_steer(control: Control, decimal_comma: bool) -> dict[str, str]:
-    """Return the object of a steer event: both numbers as text, in the culture of the car's machine.
+    """Return the object of a steer event: both numbers as text, in the number format of the car's machine.
 
-    Without an exponent, and never a number: the simulator's parser stops the car for either.
+    The numbers are texts without an exponent: the simulator stops the car when it gets JSON numbers or exponents.
     """
     fields = {"steering_angle": f"{control.steering:.6f}", "throttle": f"{control.throttle:.6f}"}
     return {name: text.replace(".", ",") for name, text in fields.items()} if decimal_comma else fields
 
 
 def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
-    """Return a number and whether it was written with a decimal comma."""
+    """Return a field's number, and whether it is written with a decimal comma."""
     value = payload.get(name)
     if isinstance(value, int | float) and not isinstance(value, bool):
         number, comma = float(value) if abs(value) < _TOO_LARGE else math.inf, False

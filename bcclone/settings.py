@@ -23,7 +23,7 @@ class Setting:
     zero: the meaning of 0, such as "no limit"; choices: the allowed texts; option: the option's name, if it is not the
     field's; short: a second name, such as "-o"; shown: the default as --help shows it; parse: converts the text of the
     command line, raises ValueError; group: the heading in --help; hidden: make no option; negatable: also offer
-    --no-NAME, for a value that a settings file can set.
+    --no-NAME, for a value that a settings file can set; repeatable: the option may be given several times, for a tuple.
     """
 
     help: str
@@ -41,6 +41,7 @@ class Setting:
     group: str = ""
     hidden: bool = False
     negatable: bool = False
+    repeatable: bool = False
 
     @property
     def expected(self) -> str:
@@ -91,4 +92,5 @@ def check_settings(settings: Any) -> None:
         if not declared.allows(value):
             shown = f"{value:g}" if isinstance(value, float) else str(value)[:_LONGEST_VALUE]
             unit = f" {declared.unit.lower()}" if declared.unit in ("MPH", "MS", "M") else ""
-            raise ValueError(f"{each.name.replace('_', ' ')} {shown}{unit}, expected {declared.expected}")
+            name = each.name.removesuffix(f"_{declared.unit.lower()}") if unit else each.name
+            raise ValueError(f"{name.replace('_', ' ')} {shown}{unit}, expected {declared.expected}")

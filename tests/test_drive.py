@@ -1,4 +1,4 @@
-"""drive.py as a command: its options, what it records, how it begins and ends."""
+"""drive.py as a command and bcclone.drive as a library: options, recording, start and end."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from bcclone.drive.settings import ASYNC_MODES
 from bcclone.errors import UserError
 from bcclone.images import decode_jpeg, encode_jpeg
 from bcclone.recording import read_log
+from bcclone.recording.run_tables import read_answers
 from bcclone.replay import Replay
 from bcclone.simulator.unity_client import UnityClient, connected
 from tests.conftest import command, run_script
@@ -38,12 +40,12 @@ from tests.drive.drive_server import (
 @pytest.mark.slow
 def test_the_simulator_reconnects_after_the_server_was_killed(untrained_model):
     with serving(untrained_model) as server:
-        place = server.port
-        assert drive(place, Still(10)).steers == 9
+        port = server.port
+        assert drive(port, Still(10)).steers == 9
         server.end(signal.SIGKILL)
         with pytest.raises(UserError, match="start one with: python drive.py"):
-            drive(place, Still(10))
-        with serving(untrained_model, port=place), connected("127.0.0.1", place, 10) as connection:
+            drive(port, Still(10))
+        with serving(untrained_model, port=port), connected("127.0.0.1", port, 10) as connection:
             assert UnityClient(connection, Still(10)).drive().steers == 9
 
 
@@ -56,7 +58,7 @@ def test_slow_answers_are_counted_against_the_limit(untrained_model):
 
 
 @pytest.mark.slow
-def test_it_slows_in_corners_if_asked_to(untrained_model, tmp_path):
+def test_slow_in_corners_lowers_the_speed(untrained_model, tmp_path):
     from bcclone.policy import load_policy
 
     throttles = {}
@@ -72,28 +74,28 @@ def test_it_slows_in_corners_if_asked_to(untrained_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_other_machines_are_let_in_only_with_a_token(untrained_model):
+def test_other_machines_need_a_token(untrained_model):
     refused = run_script("drive.py", untrained_model, "--host", "0.0.0.0", "--port", 0, code=1)
     assert "--token" in refused.stderr
     with serving(untrained_model, "--host", "0.0.0.0", "--token", "let me in") as server:
-        assert "unencrypted" in server.said
+        assert "unencrypted" in server.output
         assert drive(server.port, Still(5)).steers == 4  # the simulator of this machine
         assert requests.get(f"http://127.0.0.1:{server.port}/state", timeout=5).status_code == 401
         assert server.end() == 0
 
 
 @pytest.mark.slow
-def test_the_first_answer_is_shown(untrained_model):
+def test_the_latency_of_the_first_answer_is_printed(untrained_model):
     with serving(untrained_model) as server:
         assert server.process.stdout.readline() == f"watch it drive: http://127.0.0.1:{server.port}/\n"
         drive(server.port, Still(5))
         server.end()
-        assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", server.said)
+        assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", server.output)
 
 
 @pytest.mark.long
 def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model):
-    """Fact 9: it pings every 25 s, and expects no more; in both modes at a time."""
+    """Fact 9: it pings every 25 s and expects no other pings; both modes at the same time."""
     with (
         serving(untrained_model, "--async-mode", ASYNC_MODES[0]) as first,
         serving(untrained_model, "--async-mode", ASYNC_MODES[1]) as second,
@@ -119,7 +121,7 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model)
 
 @pytest.mark.long
 def test_two_minutes_of_driving_leave_memory_and_times_as_they_were(tmp_path):
-    """The bench's hour, shortened; a machine that is busy may miss the bar of the times, never that of the memory."""
+    """The hour of `bench soak`, shortened; a busy machine may miss its target for times, but not for memory."""
     done = subprocess.run(
         command("bench", "soak", "--minutes", 2, "--json"), capture_output=True, text=True, check=False
     )
@@ -135,8 +137,8 @@ def test_a_run_is_recorded_as_received_and_answered(untrained_model, simulated_r
         world = Replay(simulated_recording / "driving_log.csv")
         drive(server.port, world)
         assert server.end() == 0
-        assert "120 frames recorded" in server.said
-        assert f"python video.py {run}" in server.said
+        assert "120 frames recorded" in server.output
+        assert f"python video.py {run}" in server.output
     log = read_log(run / "driving_log.csv")
     assert (len(log.rows), log.bad_rows) == (120, ())
     sent = sorted((simulated_recording / "IMG").glob("center_*"))
@@ -155,29 +157,58 @@ def test_ctrl_c_during_driving_keeps_the_last_frames(untrained_model, tmp_path):
                 connection.send_text(telemetry_text())
                 assert next_event(connection)[0] == "steer", count
             assert server.end(signal.SIGINT) == 0
-        assert "Traceback" not in server.said
+        assert "Traceback" not in server.output
     assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 30
 
 
-def test_threads_that_tell_are_silent_when_the_drive_has_ended():
-    told = """
-import sys, threading, time
+def test_threads_print_nothing_after_the_drive_has_ended():
+    program = """
+import threading, time
 from contextlib import closing
-from bcclone.commands.drive import _Voice
-def tell(voice):
+from bcclone.drive.server import _Notifier
+def repeat(notifier):
     while True:
-        voice.tell("the car has left")
-with closing(_Voice(sys.stdout)) as voice:
+        notifier.notify("the car has left")
+with closing(_Notifier(lambda text: print(text, flush=True))) as notifier:
     for _ in range(4):
-        threading.Thread(target=tell, args=(voice,), daemon=True).start()
+        threading.Thread(target=repeat, args=(notifier,), daemon=True).start()
     time.sleep(0.2)
 print("ended", flush=True)
 time.sleep(0.2)
 """
-    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "the car has left" in done.stdout
-    assert done.stdout.endswith("left\nended\n")  # nobody prints behind the end
+    assert done.stdout.endswith("left\nended\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_a_program_serves_in_a_thread_and_stops_it_by_an_event(untrained_model, tmp_path, mode):
+    from bcclone import drive as room
+
+    lines, listening, stop, results = [], threading.Event(), threading.Event(), []
+
+    def notify(line):
+        lines.append(line)
+        if line.startswith("listening"):
+            listening.set()
+
+    settings = room.DriveSettings(untrained_model, tmp_path / "run1", port=0, async_mode=mode)
+    thread = threading.Thread(target=lambda: results.append(room.serve(settings, notify, stop)))
+    thread.start()
+    assert listening.wait(60), lines
+    port = int(re.search(r"listening on \S+:(\d+);", "\n".join(lines))[1])
+    assert drive(port, Still(10)).steers == 9
+    stop.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    (result,) = results
+    assert (result.faults, result.folder, result.dropped, result.failure) == (0, tmp_path / "run1", 0, "")
+    assert result.answered >= result.recorded >= 9
+    latencies = read_answers(tmp_path / "run1")
+    assert len(latencies) >= 9
+    assert set(latencies) <= {path.name for path in (tmp_path / "run1").glob("*.jpg")}
 
 
 @pytest.mark.slow
@@ -196,9 +227,9 @@ def test_a_disk_that_fills_ends_the_recording_and_not_the_drive(untrained_model,
         state = state_of(server.port)
         assert state["recording"]["failure"] in ("File too large", "No space left on device")
         assert not state["recording"]["on"]
-        assert any("the recording has ended" in warned["text"] for warned in state["warnings"])
+        assert any("the recording has ended" in warning["text"] for warning in state["warnings"])
         assert server.end() == 0
-        assert "driving goes on" in server.said
+        assert "driving goes on" in server.output
     assert len(small) < limit
     log = read_log(tmp_path / "run1" / "driving_log.csv")
     assert log.bad_rows == ()
@@ -224,8 +255,9 @@ def test_a_kill_during_driving_leaves_a_valid_recording(untrained_model, tmp_pat
 def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
     line = command("drive.py", untrained_model, "--port", 0)
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path)
-    place = int(re.search(r":(\d+);", process.stdout.readline())[1])
-    drive(place, Still(5))
+    lines = "".join(process.stdout.readline() for _ in range(3))
+    port = int(re.search(r"listening on \S+:(\d+);", lines)[1])
+    drive(port, Still(5))
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
     assert process.returncode == 0
@@ -241,13 +273,13 @@ def test_json_is_all_that_a_drive_prints_on_standard_output(untrained_model, tmp
         drive(int(found[1]), Still(5))
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)
-    told = json.loads(out)
-    assert told.items() >= {"faults": 0, "folder": str(tmp_path / "run1"), "dropped": 0, "failure": ""}.items()
-    assert told["answered"] >= told["recorded"] >= 4
+    printed = json.loads(out)
+    assert printed.items() >= {"faults": 0, "folder": str(tmp_path / "run1"), "dropped": 0, "failure": ""}.items()
+    assert printed["answered"] >= printed["recorded"] >= 4
 
 
 @pytest.mark.slow
-def test_a_quiet_drive_says_nothing(untrained_model):
+def test_a_quiet_drive_prints_nothing(untrained_model):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     line = command("drive.py", untrained_model, "--port", port, "--quiet")
@@ -260,7 +292,7 @@ def test_a_quiet_drive_says_nothing(untrained_model):
 
 
 @pytest.mark.slow
-def test_a_printout_that_nobody_reads_costs_no_answer(untrained_model):
+def test_a_closed_standard_output_costs_no_answer(untrained_model):
     with serving(untrained_model) as server:
         server.process.stdout.close()
         assert drive(server.port, Still(10)).steers == 9
@@ -268,12 +300,12 @@ def test_a_printout_that_nobody_reads_costs_no_answer(untrained_model):
         server.process.wait(20)
 
 
-def test_appending_without_a_folder_is_a_mistake(untrained_model):
+def test_appending_needs_a_folder(untrained_model):
     assert "name its folder" in run_script("drive.py", untrained_model, "--append", code=1).stderr
 
 
 @pytest.mark.slow
-def test_a_port_in_use_gets_one_clear_line_and_leaves_no_run_folder(untrained_model, tmp_path):
+def test_a_port_in_use_is_reported_and_leaves_no_run_folder(untrained_model, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = run_script("drive.py", untrained_model, tmp_path / "run1", "--port", port, code=1)
@@ -295,7 +327,7 @@ def test_it_listens_on_this_machine_only_and_ends_with_standard_input(untrained_
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 @pytest.mark.parametrize("mode", ASYNC_MODES)
 def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path, mode):
-    """Also with standard input held open, which must not keep the process from ending."""
+    """Also with standard input open, which must not keep the process from ending."""
     options = ("--end-with-stdin", "--async-mode", mode)
     with serving(untrained_model, tmp_path / "run1", *options, stdin=subprocess.PIPE) as server:
         world = Still(100_000)

@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import pytest
 
-from bcclone.drive.arbiter import DriverSeat
+from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Driver
 from bcclone.images import BadImage, Preprocessing, encode_jpeg
@@ -143,13 +143,13 @@ def test_a_frame_that_cannot_be_used_leaves_the_state_as_it_was(recurrent):
 
 def test_a_driver_forgets_the_state_where_a_drive_begins_anew(recurrent):
     driver = Driver(recurrent, SpeedController(10.0))
-    seat = DriverSeat(driver)
+    arbiter = ConnectionArbiter(driver)
     jpegs = [encode_jpeg(frame) for frame in FRAMES]
 
     def steering(sid, number):
         payload = {"steering_angle": "0", "throttle": "0", "speed": "10", "image": base64.b64encode(jpegs[number])}
         payload["image"] = payload["image"].decode()
-        return seat.answer(sid, payload).data["steering_angle"]
+        return arbiter.answer(sid, payload).data["steering_angle"]
 
     first = [steering("first car", number) for number in (0, 1, 2)]
     assert [steering("another car", number) for number in (0, 1, 2)] == first

@@ -45,8 +45,8 @@ def given(*words):
 @pytest.mark.parametrize(
     ("values", "names"),
     [
-        ({"speed_mph": 61.0}, ("speed mph 61", "0 to 60")),
-        ({"speed_mph": math.nan}, ("speed mph nan",)),
+        ({"speed_mph": 61.0}, ("speed 61", "0 to 60")),
+        ({"speed_mph": math.nan}, ("speed nan",)),
         ({"rate": 0.0}, ("rate 0", "more than 0 and less than 1")),
         ({"rate": 1.0}, ("rate 1",)),
         ({"steps": 1}, ("steps 1", "2 or more", "0 for none")),

@@ -5,14 +5,12 @@ python -m bcclone.bench.predicting MODEL --port 0 --end-with-stdin
 
 import argparse
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from bcclone.drive.process import end_with_stdin
-from bcclone.drive.server import listen, serve
-from bcclone.drive.session import open_cockpit
+from bcclone.drive.server import serve_policy
 from bcclone.drive.settings import DriveSettings
 from bcclone.images import Image
 from bcclone.model_file import load_model_file
@@ -38,12 +36,10 @@ def main() -> int:
     parser.add_argument("--end-with-stdin", action="store_true")
     arguments = parser.parse_args()
     load_tensorflow(threads=1)
-    settings = DriveSettings(port=arguments.port)
     policy = PredictingPolicy(load_model_file(arguments.model, None))
-    with closing(listen(settings.host, settings.port)) as listener, open_cockpit(policy, settings) as cockpit:
-        if arguments.end_with_stdin:
-            end_with_stdin()
-        serve(cockpit, listener, settings, lambda text: print(text, flush=True))
+    if arguments.end_with_stdin:
+        end_with_stdin()
+    serve_policy(policy, DriveSettings(port=arguments.port), lambda text: print(text, flush=True))
     return 0
 
 

@@ -62,8 +62,9 @@ def record_run(folder: Path, seconds: float) -> Path:
         while len(world.shown) < frames and (state := world.look()) is not None:
             begun = time.perf_counter()
             control = Control(*expert.control(world.ride.car, world.ride.place))
-            recorder.record(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg), control)
-            recorder.answered(time.perf_counter() - begun)
+            telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+            recorder.record(len(world.shown), telemetry, control)
+            recorder.answered(len(world.shown), time.perf_counter() - begun)
             world.steer(control.steering, control.throttle)
             progress.advance(1)
     write_trace(folder, world.shown)

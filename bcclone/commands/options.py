@@ -93,6 +93,7 @@ def add_settings(
             group.add_argument(
                 *filter(None, (declared.short, name)),
                 dest=each.name,
+                action="append" if declared.repeatable else "store",
                 type=_parser_of(each, declared),
                 choices=declared.choices or None,
                 metavar=declared.unit or (None if declared.choices else _TYPES.get(_type_of(each), "TEXT")),
@@ -220,8 +221,9 @@ def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def given_for(kind: Any, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the fields of a settings dataclass that the user gave by options."""
-    return given(arguments, *(field.name for field in fields(kind) if hasattr(arguments, field.name)))
+    """Return the fields of a settings dataclass that the user gave by options; repeated options give tuples."""
+    values = given(arguments, *(field.name for field in fields(kind) if hasattr(arguments, field.name)))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Settings:

@@ -1,9 +1,8 @@
-"""Messages of several connections -> who drives, and what each is answered. No sockets, no files.
+"""Telemetry of several connections -> which connection drives, and the reply to each. No sockets, no files.
 
-A connection takes the driver's seat with its first valid telemetry; whoever sat there is told `manual`, and gets the
-seat back when the newer one leaves (docs/reference/protocol.md, fact 12: the simulator may leave a connection behind).
-A `manual` that answers nothing makes the simulator go on with one more loop (fact 7), so it is sent only to who is
-silent.
+The newest connection that sends valid telemetry drives. An older one is answered `manual`, and drives again when the
+newer one leaves: the simulator may leave a connection behind (docs/reference/protocol.md, fact 12). A `manual` that
+answers nothing makes the simulator run one more loop (fact 7), so it is sent only to connections that are silent.
 """
 
 import threading
@@ -12,40 +11,45 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bcclone.drive.driver import Driver
+from bcclone.drive.driver import Decision, Driver
 from bcclone.protocol import Control, ProtocolError, Telemetry, format_steer, parse_telemetry
 
-# A car that waits may stand; each of its loops would otherwise cost the driver time at every frame it draws.
+# A waiting car may stand still; answering each of its loops at once would take time from the car that drives.
 _WAITING_SECONDS = 0.1
-# Silence until the driver is sent a `manual`, which restarts a car that lost its answers; and until the second and
-# last: one that was only slow gets a third loop by each.
+# After 3 s without telemetry a `manual` restarts a car that lost its answers; a second and last one follows at 30 s,
+# since each adds a third loop to a car that was only slow.
 _SILENCES = (3.0, 30.0)
-# After such a silence the frames before it say nothing of what comes.
+# After a pause this long, earlier frames are no guide to the next one.
 _PAUSE_SECONDS = 1.0
-# Whoever has lost the seat is told so by the answer to its next telemetry, or unasked when none has come by then.
-_TELL_SECONDS = 0.5
+# A connection that no longer drives gets `manual` as the answer to its next telemetry, or unasked after this time.
+_PENDING_SECONDS = 0.5
 _RELEASED = Control(0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent to a connection: a Socket.IO event and its object, `after` so many seconds."""
+    """A Socket.IO event and its object for a connection.
+
+    after: seconds to wait before it is sent; decision: the decision on the frame that it answers, None when the model
+    decided nothing.
+    """
 
     event: str
     data: dict[str, str] = field(default_factory=dict)
     after: float = 0.0
+    decision: Decision | None = None
 
 
 MANUAL = Reply("manual")
 
 
-class DriverSeat:
-    """Decides for each message of each connection what is answered; every telemetry gets one answer.
+class ConnectionArbiter:
+    """Chooses which connection drives, and gives every telemetry of every connection one reply.
 
-    autonomous: False hands the car over to the person at the simulator. on_manual is called with what the driver
-    reports meanwhile; with None while a driving key is held, when it reports nothing. on_fault is called with why a
-    telemetry cannot be read; it is answered with `manual`, which leaves the controls as they are. on_change is called
-    when another connection drives, or none any more.
+    autonomous: False hands the car over to the person at the simulator. on_manual is called with what the driving
+    connection then reports, and with None while a driving key is held, when it reports nothing. on_fault is called
+    with the reason why a telemetry cannot be read; the reply is `manual`, which leaves the controls as they are.
+    on_change is called when another connection drives, or none any more. wakeups: how often a silent car was woken.
     """
 
     def __init__(
@@ -58,22 +62,22 @@ class DriverSeat:
     ) -> None:
         self.driver = driver
         self._on_manual, self._on_fault, self._on_change, self._clock = on_manual, on_fault, on_change, clock
-        self._order: list[str] = []  # the last one drives
-        self._to_tell: dict[str, float] = {}  # connections that lost the seat, and when they are told unasked
+        self._order: list[str] = []  # oldest first; the last one drives
+        self._pending: dict[str, float] = {}  # connections that lost the car -> when to send `manual` unasked
         self._lock = threading.Lock()
         self._autonomous, self._released = True, False
-        self._heard, self._woken, self._answering = clock(), 0, False
-        self.wakings = 0
+        self._received, self._wakeups_in_silence, self._answering = clock(), 0, False
+        self.wakeups = 0
 
     @property
-    def sid(self) -> str | None:
+    def driving_sid(self) -> str | None:
         """Return the connection that drives, None when there is none."""
         order = self._order
         return order[-1] if order else None
 
     @property
     def waiting(self) -> int:
-        """Return how many cars are connected and do not drive."""
+        """Return the number of connected cars that do not drive."""
         return max(len(self._order) - 1, 0)
 
     @property
@@ -89,11 +93,11 @@ class DriverSeat:
 
     @property
     def silent_seconds(self) -> float:
-        """Return for how long the driver has said nothing."""
-        return 0.0 if self._answering else self._clock() - self._heard
+        """Return the seconds since the driving connection last sent telemetry."""
+        return 0.0 if self._answering else self._clock() - self._received
 
     def answer(self, sid: str, payload: Any) -> Reply:
-        """Return the answer to a connection's telemetry event."""
+        """Return the reply to a connection's telemetry event."""
         fault = ""
         try:
             telemetry = parse_telemetry(payload)
@@ -103,78 +107,81 @@ class DriverSeat:
             self._on_fault(fault)
         with self._lock:
             if telemetry is not None:
-                self._take_seat(sid)
-            if self.sid is None:
+                self._add(sid)
+            if self.driving_sid is None:
                 return MANUAL
-            if sid != self.sid:
-                self._to_tell.pop(sid, None)
+            if sid != self.driving_sid:
+                self._pending.pop(sid, None)
                 return Reply("manual", after=_WAITING_SECONDS)
             self._answering = True
             try:
                 return MANUAL if fault else self._drive(telemetry)
             finally:
                 self._answering = False
-                self._heard, self._woken = self._clock(), 0
+                self._received, self._wakeups_in_silence = self._clock(), 0
 
     def leave(self, sid: str) -> None:
-        """Take a connection that has closed from the list."""
+        """Remove a connection that has closed."""
         with self._lock:
             if sid not in self._order:
                 return
-            drove = sid == self.sid
+            was_driving = sid == self.driving_sid
             self._order.remove(sid)
-            self._to_tell.pop(sid, None)
-            if drove:
+            self._pending.pop(sid, None)
+            if was_driving:
                 self._change()
 
     def wake(self) -> str | None:
-        """Return the driver if it has been silent for so long that a `manual` is to restart it, else None."""
+        """Return the driving connection when it has been silent so long that it needs a `manual`, else None."""
         with self._lock:
-            sid = self.sid
-            if sid is None or self._woken == len(_SILENCES) or self.silent_seconds < _SILENCES[self._woken]:
+            sid, sent = self.driving_sid, self._wakeups_in_silence
+            if sid is None or sent == len(_SILENCES) or self.silent_seconds < _SILENCES[sent]:
                 return None
-            self._woken += 1
-            self.wakings += 1
+            self._wakeups_in_silence += 1
+            self.wakeups += 1
             return sid
 
-    def untold(self) -> list[str]:
-        """Return the connections that are to be sent a `manual`, since they lost the seat and have not asked since."""
+    def pending_manual(self) -> list[str]:
+        """Return the connections that need an unasked `manual`: they no longer drive, and have not sent anything."""
         with self._lock:
-            late = [sid for sid, by in self._to_tell.items() if by <= self._clock()]
-            for sid in late:
-                del self._to_tell[sid]
-            return late
+            due = [sid for sid, at in self._pending.items() if at <= self._clock()]
+            for sid in due:
+                del self._pending[sid]
+            return due
 
-    def _take_seat(self, sid: str) -> None:
+    def _add(self, sid: str) -> None:
+        """Let a connection drive when it is new."""
         if sid in self._order:
             return
-        if self.sid is not None:
-            self._to_tell[self.sid] = self._clock() + _TELL_SECONDS
+        if self.driving_sid is not None:
+            self._pending[self.driving_sid] = self._clock() + _PENDING_SECONDS
         self._order.append(sid)
         self._change()
 
     def _change(self) -> None:
+        """Start anew for the connection that drives now."""
         self.driver.forget()
         self._on_change()
         self._released = False
-        self._to_tell.pop(self.sid or "", None)
-        self._heard, self._woken = self._clock(), 0
+        self._pending.pop(self.driving_sid or "", None)
+        self._received, self._wakeups_in_silence = self._clock(), 0
 
     def _drive(self, telemetry: Telemetry | None) -> Reply:
-        """Answer the driver; None: it reports no values, since a driving key is held."""
+        """Return the reply to the driving connection. telemetry: None while a driving key is held."""
         if telemetry is None:
             self._on_manual(None)
             return MANUAL
         if self._autonomous:
-            if self._clock() - self._heard > _PAUSE_SECONDS:
+            if self._clock() - self._received > _PAUSE_SECONDS:
                 self.driver.forget_frames()
-            return _steer(self.driver.decide(telemetry), telemetry)
+            decision = self.driver.decide(telemetry)
+            return _steer(decision.control, telemetry, decision)
         self._on_manual(telemetry)
         if self._released:
             return MANUAL
-        self._released = True  # otherwise the simulator would go on with the last throttle
+        self._released = True  # otherwise the simulator would keep the last throttle
         return _steer(_RELEASED, telemetry)
 
 
-def _steer(control: Control, telemetry: Telemetry) -> Reply:
-    return Reply("steer", format_steer(control, telemetry.decimal_comma))
+def _steer(control: Control, telemetry: Telemetry, decision: Decision | None = None) -> Reply:
+    return Reply("steer", format_steer(control, telemetry.decimal_comma), decision=decision)

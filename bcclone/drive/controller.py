@@ -1,16 +1,15 @@
-"""Speed, steering -> throttle: the proportional-integral controller of Udacity's drive.py, and slower in corners."""
+"""Speed and steering -> throttle: the proportional-integral controller of Udacity's drive.py, slower in corners."""
 
 _KP, _KI = 0.1, 0.002
-# The integral alone may open the throttle to this, and no further, however long the car stood still.
-_MOST_FROM_INTEGRAL = 0.5
-# of full lock; our models steer straight roads within the first, and no corner of either track asks for the second
+_MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
+# fractions of full lock: on straight roads our models steer less than the first, in all corners less than the second
 _STRAIGHT, _SHARPEST = 0.1, 0.5
 
 
 class SpeedController:
-    """Holds a set speed. Its gains (0.1, 0.002 a telemetry) are those of Udacity's drive.py.
+    """Holds a set speed. Its gains (0.1, and 0.002 per telemetry) are those of Udacity's drive.py.
 
-    slow_in_corners: the sharper the steering, the slower, down to min_speed_mph.
+    slow_in_corners: the sharper the steering, the lower the speed, down to min_speed_mph.
     """
 
     def __init__(self, set_speed_mph: float, min_speed_mph: float = 10.0, slow_in_corners: bool = False) -> None:
@@ -18,14 +17,14 @@ class SpeedController:
         self._integral = 0.0
 
     def throttle(self, speed_mph: float, steering: float = 0.0) -> float:
-        """Return the throttle, -1 (brake) to 1, for the current speed and the steering that is sent along."""
+        """Return the throttle, -1 (brake) to 1, for the current speed and the steering that is sent with it."""
         error = self.target_mph(steering) - speed_mph
-        bound = _MOST_FROM_INTEGRAL / _KI
+        bound = _MAX_INTEGRAL_THROTTLE / _KI
         self._integral = min(max(self._integral + error, -bound), bound)
         return min(max(_KP * error + _KI * self._integral, -1.0), 1.0)
 
     def target_mph(self, steering: float) -> float:
-        """Return the speed that is held at this steering."""
+        """Return the speed to hold at this steering."""
         lowest = min(self.min_speed_mph, self.set_speed_mph)
         if not self.slow_in_corners:
             return self.set_speed_mph
@@ -33,5 +32,5 @@ class SpeedController:
         return self.set_speed_mph - sharpness * (self.set_speed_mph - lowest)
 
     def forget(self) -> None:
-        """Begin anew, as for another car."""
+        """Reset the controller, for another car."""
         self._integral = 0.0

@@ -1,4 +1,4 @@
-"""Telemetry -> decision: what the policy says, or a safe control where it says nothing usable. No sockets, no files."""
+"""Telemetry -> decision: the policy's steering and a controller's throttle, or a safe control. No sockets, no files."""
 
 import logging
 import math
@@ -13,25 +13,29 @@ from bcclone.protocol import Control, Telemetry
 logger = logging.getLogger(__name__)
 
 _LONGEST_REASON = 200
-_DECAY = 0.8  # of the last steering with each answer that no frame decided
+_DECAY = 0.8  # factor on the last steering for each frame without usable steering
 
 
 class SteeringPolicy(Protocol):
     """Turns camera frames into steering; may remember earlier frames of the drive. Unreadable frames are left out."""
 
     def act(self, frame: Image) -> float:
-        """Return the steering for an RGB frame, uint8 (160, 320, 3)."""
+        """Return the steering, -1 to 1, for an RGB frame, uint8 (160, 320, 3)."""
 
     def forget(self) -> None:
-        """Begin anew: the next frame does not follow on the last one."""
+        """Forget the frames so far: the next one does not follow the last one."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A telemetry and the control that answers it. steering: what the model said; None: nothing usable, `fault` says
-    why. set_speed_mph: the speed that the throttle is to hold. frame_readable: the frame is a whole image of its size.
+    """A telemetry and the control that answers it.
+
+    frame: its number, from 1, which identifies it throughout the drive; steering: the model's steering, None when that
+    was not usable, and `fault` is the reason; set_speed_mph: the speed that the throttle is to hold; frame_readable:
+    whether the camera frame could be decoded.
     """
 
+    frame: int
     telemetry: Telemetry
     control: Control
     steering: float | None
@@ -41,7 +45,11 @@ class Decision:
 
 
 class Driver:
-    """Answers telemetry by a policy's steering and a controller's throttle."""
+    """Answers telemetry by a policy's steering and a controller's throttle.
+
+    on_decision is called with each decision, before its control is sent. answered: decisions so far; faults: frames
+    and messages so far that could not be used.
+    """
 
     def __init__(
         self,
@@ -54,10 +62,10 @@ class Driver:
         self._steering = 0.0
         self.answered = self.faults = 0
 
-    def decide(self, telemetry: Telemetry) -> Control:
-        """Return the control for a telemetry.
+    def decide(self, telemetry: Telemetry) -> Decision:
+        """Return the decision on a telemetry.
 
-        Without usable steering it is the last one, decaying to 0, with the throttle closed.
+        Without usable steering, the last steering decays to 0 and the throttle is closed.
         """
         frame, fault = _decode(telemetry.jpeg)
         steering = None
@@ -67,50 +75,51 @@ class Driver:
             self.count_fault(fault)
             control = Control(self._steering * _DECAY, 0.0)
         else:
-            sent = min(max(steering, -1.0), 1.0)
-            control = Control(sent, self.controller.throttle(telemetry.speed_mph, sent))
+            clipped = min(max(steering, -1.0), 1.0)
+            control = Control(clipped, self.controller.throttle(telemetry.speed_mph, clipped))
         self._steering = control.steering
         self.answered += 1
-        held = self.controller.target_mph(control.steering)
-        self._hand_on(Decision(telemetry, control, steering, held, fault, frame is not None))
-        return control
+        set_speed = self.controller.target_mph(control.steering)
+        decision = Decision(self.answered, telemetry, control, steering, set_speed, fault, frame is not None)
+        self._report(decision)
+        return decision
 
     def forget(self) -> None:
-        """Begin anew, as for another car."""
+        """Reset steering, controller and frames, for another car."""
         self._steering = 0.0
         self.controller.forget()
         self.forget_frames()
 
     def forget_frames(self) -> None:
-        """Take note that the next frame does not follow on the last one: time has passed, or the car was moved."""
+        """Forget the frames so far: time has passed, or the car was moved."""
         self._policy.forget()
 
     def count_fault(self, fault: str) -> None:
-        """Count what could not be used, and log the first and then ever fewer."""
+        """Count a frame or message that could not be used; log the first, then fewer and fewer."""
         self.faults += 1
         if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
             logger.warning("fault %d: %s; answered safely", self.faults, fault)
 
     def _infer(self, frame: Image) -> tuple[float | None, str]:
-        """Return the model's steering, or None and why there is none."""
+        """Return the model's steering, or None and the reason."""
         try:
             steering = self._policy.act(frame)
-        except Exception as error:  # whatever inference raises, the car must not be left without an answer
+        except Exception as error:  # the car needs an answer, whatever inference raises
             first, *_ = str(error).splitlines() or [type(error).__name__]
             return None, f"bad inference: {first[:_LONGEST_REASON]}"
         if not math.isfinite(steering):
             return None, f"bad inference: steering is {steering}"
         return steering, ""
 
-    def _hand_on(self, decision: Decision) -> None:
+    def _report(self, decision: Decision) -> None:
         try:
             self._on_decision(decision)
-        except Exception:  # who records or watches must not cost the car its answer
-            logger.exception("a decision could not be handed on")
+        except Exception:  # recording and statistics must not cost the car its answer
+            logger.exception("a decision could not be recorded or counted")
 
 
 def _decode(jpeg: bytes) -> tuple[Image | None, str]:
-    """Return the frame, or None and why there is none."""
+    """Return the frame, or None and the reason."""
     try:
         return decode_jpeg(jpeg), ""
     except BadImage as error:

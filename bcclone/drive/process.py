@@ -1,4 +1,4 @@
-"""Model -> a drive server in a process of its own, as a user starts it, for as long as it is needed; both its ends."""
+"""Arguments -> a drive server in a child process, which ends with the block that started it."""
 
 import os
 import re
@@ -22,7 +22,7 @@ _LISTENING = re.compile(r"listening on \S+:(\d+);")
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """A running drive server: its port on this machine, and its process."""
+    """A running drive server: its port on this machine, and its process id."""
 
     port: int
     pid: int
@@ -30,48 +30,45 @@ class ServerProcess:
 
 @contextmanager
 def server_process(
-    arguments: Sequence[object],
-    program: Sequence[str] = ("-m", "bcclone", "drive"),
-    start_seconds: float = _START_SECONDS,
+    arguments: Sequence[object], program: Sequence[str] = ("-m", "bcclone", "drive")
 ) -> Iterator[ServerProcess]:
     """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.
 
-    It ends, too, when this process is killed. What it says at its end goes to standard error. Raises UserError with
-    its own words when it ends before it listens. program: another one that takes the same options; start_seconds: how
-    long it may take until it listens.
+    It also ends when this process is killed. What it prints after a car has connected goes to standard error. Raises
+    UserError with its error when it ends before it listens. program: another one that takes the same options.
     """
     command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
-    with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as said:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=said)
+    with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
         try:
-            yield ServerProcess(_port(process, said, start_seconds), process.pid)
+            yield ServerProcess(_port(process, output), process.pid)
         finally:
             _end(process)
-            _, _, after = _output(said).partition(_CONNECTED)
+            _, _, after = _read(output).partition(_CONNECTED)
             print(after.strip(), file=sys.stderr, flush=True)
 
 
 def end_with_stdin() -> None:
-    """End this process as on Ctrl-C when whoever holds the other end of standard input is gone."""
+    """End this process as on Ctrl-C when its standard input ends, because the program that started it is gone."""
 
     def wait() -> None:
-        while os.read(0, 65536):  # not by sys.stdin, whose lock would be held when the process ends
+        while os.read(0, 65536):  # sys.stdin would hold its lock when the process ends
             pass
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _port(process: subprocess.Popen[bytes], said: IO[str], start_seconds: float) -> int:
+def _port(process: subprocess.Popen[bytes], output: IO[str]) -> int:
     """Wait until the server listens and return its port."""
-    until = time.monotonic() + start_seconds
+    until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
         ended = process.poll() is not None
-        output = _output(said)
-        if listening := _LISTENING.search(output):
+        text = _read(output)
+        if listening := _LISTENING.search(text):
             return int(listening[1])
         if ended:
-            _, mark, error = output.rpartition("error: ")
+            _, mark, error = text.rpartition("error: ")
             if mark:
                 raise UserError(error.strip())
             raise UserError(
@@ -79,14 +76,12 @@ def _port(process: subprocess.Popen[bytes], said: IO[str], start_seconds: float)
                 "drive.py MODEL"
             )
         time.sleep(_POLL_SECONDS)
-    raise UserError(
-        f"the drive server does not listen after {start_seconds:g} s; try again on a machine with less to do"
-    )
+    raise UserError(f"the drive server does not listen after {_START_SECONDS:g} s; close other programs and try again")
 
 
-def _output(said: IO[str]) -> str:
-    said.seek(0)
-    return said.read()
+def _read(output: IO[str]) -> str:
+    output.seek(0)
+    return output.read()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,6 +1,6 @@
-"""Telemetry and controls -> a run folder that is itself a recording: frames as received, and driving_log.csv.
+"""Frames and controls -> a run folder: the frames as received, driving_log.csv, and answers.csv with the latencies.
 
-How long each answer took is in answers.csv beside it.
+A run folder is a recording like those of the simulator, so that a model can be trained on it.
 """
 
 import datetime
@@ -8,8 +8,7 @@ import logging
 import queue
 import re
 import threading
-import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -39,11 +38,11 @@ class _Entry:
 
 
 class Recorder:
-    """Writes a run folder from a thread of its own, so that the disk never keeps the car waiting.
+    """Writes a run folder from a thread of its own, so that the car never waits for the disk.
 
-    Each frame is there, whole, before its row is; a run that is killed is a valid recording. Frames that the
-    disk cannot take in time are dropped and counted; a disk that takes none, being full or gone, ends the recording
-    and not the drive. Raises UserError when the folder is in use already.
+    Each frame is complete before its row is written, so a killed run is a valid recording. Frames are dropped and
+    counted when the disk is too slow. When it is full or gone, the recording ends and the drive goes on; on_failure is
+    called with the reason. Raises UserError when the folder is in use already.
     """
 
     def __init__(
@@ -54,9 +53,8 @@ class Recorder:
         self.failure = ""
         self._on, self._on_failure = True, on_failure
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        # when a frame was recorded, by the performance counter, and its name; its answer is on its way
-        self._unanswered: deque[tuple[float, str]] = deque(maxlen=_QUEUE_LENGTH)
-        self._answered: deque[tuple[str, float]] = deque()  # and how long those took that have come
+        self._unanswered: OrderedDict[int, str] = OrderedDict()  # number of a frame -> its file name
+        self._latencies: deque[tuple[str, float]] = deque()  # file names and seconds that are to be written
         with ExitStack() as files:
             try:
                 self._last = _prepare(folder, append)
@@ -78,7 +76,7 @@ class Recorder:
 
     @property
     def on(self) -> bool:
-        """Return whether frames are recorded; set it to pause and to go on, also after a failure."""
+        """Return whether frames are recorded; set it to pause or continue, also after a failure."""
         return self._on
 
     @on.setter
@@ -87,10 +85,10 @@ class Recorder:
         if value:
             self.failure = ""
 
-    def record(self, telemetry: Telemetry, control: Control) -> None:
-        """Keep a frame and the control that answered it, if recording is on; returns at once.
+    def record(self, frame: int, telemetry: Telemetry, control: Control) -> None:
+        """Queue a frame and the control that answers it, if recording is on; returns at once.
 
-        Frames are named by the millisecond in which they came; the second of two takes the next free one.
+        frame: its number in the drive. Files are named by the millisecond; a second frame in it takes the next one.
         """
         if not self._on:
             return
@@ -100,20 +98,15 @@ class Recorder:
         now = datetime.datetime.now()
         self._last = max(now.replace(microsecond=now.microsecond // 1000 * 1000), self._last + _MILLISECOND)
         entry = _Entry(self._last, telemetry, control)
-        self._unanswered.append((time.perf_counter(), entry.name))
+        if len(self._unanswered) >= _QUEUE_LENGTH:  # answers by polling have no latency, and those of lost cars
+            self._unanswered.popitem(last=False)
+        self._unanswered[frame] = entry.name
         self._queue.put(entry)
 
-    def answered(self, seconds: float) -> None:
-        """Keep how long the answer that has just been sent took; answers come in the order of their frames.
-
-        A frame that was recorded before the request of this answer came was never answered, and is passed over.
-        """
-        asked = time.perf_counter() - seconds
-        while self._unanswered:
-            recorded, name = self._unanswered.popleft()
-            if recorded >= asked:
-                self._answered.append((name, seconds))
-                return
+    def answered(self, frame: int, seconds: float) -> None:
+        """Keep the latency of the answer to a frame; does nothing when that frame was not recorded."""
+        if name := self._unanswered.pop(frame, None):
+            self._latencies.append((name, seconds))
 
     def _write_all(self) -> None:
         while (entry := self._queue.get()) is not None:
@@ -123,20 +116,20 @@ class Recorder:
             except OSError as error:
                 self.dropped += 1
                 self._fail(error)
-            self._write_answers()
-        self._write_answers()
+            self._write_latencies()
+        self._write_latencies()
 
-    def _write_answers(self) -> None:
-        """Write how long the answers took that have been sent until now."""
-        while self._answered:
-            name, seconds = self._answered.popleft()
+    def _write_latencies(self) -> None:
+        """Write the latencies of the answers that have been sent."""
+        while self._latencies:
+            name, seconds = self._latencies.popleft()
             try:
                 self._answers.append(answer_row(name, seconds))
             except OSError as error:
                 self._fail(error)
 
     def _fail(self, error: OSError) -> None:
-        """End the recording; those frames still in the queue are tried and counted."""
+        """End the recording; frames that are still in the queue are tried and counted."""
         if self._on:
             self._on = False
             self.failure = error.strerror or str(error)
@@ -159,7 +152,7 @@ class Recorder:
 
 
 def _row(name: str, telemetry: Telemetry, control: Control) -> str:
-    """Return a row in the simulator's format, one camera, with the received steering and throttle behind it."""
+    """Return a row in the simulator's format with one camera, followed by the received steering and throttle."""
     throttle, brake = max(control.throttle, 0.0), abs(min(control.throttle, 0.0))
     numbers = (control.steering, throttle, brake, telemetry.speed_mph)
     received = (telemetry.steering_degrees, telemetry.throttle)
@@ -167,13 +160,13 @@ def _row(name: str, telemetry: Telemetry, control: Control) -> str:
 
 
 def _prepare(folder: Path, append: bool) -> datetime.datetime:
-    """Make the run folder and return a time that all its frames lie before."""
+    """Make the run folder; return the time of its last frame."""
     folder.mkdir(parents=True, exist_ok=True)
     names = sorted(path.name for path in folder.iterdir())
     if names and not append:
         other = next(f"{folder}-{n}" for n in range(2, 10_000) if not Path(f"{folder}-{n}").exists())
         raise UserError(
-            f"{folder} holds a run already, and is never emptied; record into {other}, or add to it with --append"
+            f"{folder} holds a run already, which is never overwritten; record into {other}, or add to it with --append"
         )
     _check_is_run(folder)
     remove_incomplete_row(folder / LOG_NAME)
@@ -183,14 +176,14 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
     try:
         return datetime.datetime.strptime(frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f")
     except ValueError:
-        raise UserError(f"{folder}: {frames[-1]} is no frame of a run; record into another folder") from None
+        raise UserError(f"{folder}: {frames[-1]} is not a frame of a run; record into another folder") from None
 
 
 def _check_is_run(folder: Path) -> None:
-    """Refuse to add to something else than a run, for example to the recording of a person's driving."""
+    """Raise UserError when a log in the folder is not that of a run, for example a person's recording."""
     log = folder / LOG_NAME
     if log.exists():
         with log.open(encoding="utf-8", errors="replace") as file:
             first = file.readline(1000)
         if first and not re.match(r"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first):
-            raise UserError(f"{folder} is a recording, but no run of drive.py; record into another folder")
+            raise UserError(f"{folder} is a recording, but not a run of drive.py; record into another folder")

@@ -1,4 +1,4 @@
-"""The newest frame -> a picture of which pixels decided, from a thread of its own, only while somebody wants it."""
+"""The newest frame -> its saliency overlay, computed in a thread of its own, only while it is switched on."""
 
 import logging
 import threading
@@ -8,29 +8,29 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
-from bcclone.drive.stats import Monitor
+from bcclone.drive.stats import DriveStats
 from bcclone.images import BadImage, Image, decode_jpeg
 
 logger = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 0.2
 _COLOR_BGR = (90, 255, 80)
-_STRONGEST = 220  # of 255: the frame shines through
+_MAX_ALPHA = 220  # of 255, so that the frame shows through
 
 
-class Viewer:
-    """Computes masks of the newest frames, off the driving path.
+class SaliencyThread:
+    """Computes the saliency overlays of the newest frames, off the driving path.
 
-    mask: frame uint8 (160, 320, 3) RGB -> float (160, 320), 0..1; None when the network has none, `unavailable`
-    says why.
+    mask: frame uint8 (160, 320, 3) RGB -> float (160, 320), 0..1; None when the network has no saliency, and
+    `unavailable` is the reason.
     """
 
-    def __init__(self, monitor: Monitor, mask: Callable[[Image], Any] | None, unavailable: str = "") -> None:
+    def __init__(self, stats: DriveStats, mask: Callable[[Image], Any] | None, unavailable: str = "") -> None:
         self.unavailable = unavailable
-        self._monitor, self._mask = monitor, mask
+        self._stats, self._mask = stats, mask
         self._png: tuple[int, bytes] = (0, b"")
         self._wanted, self._over = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._compute, name="bcclone-saliency", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="bcclone-saliency", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -43,7 +43,7 @@ class Viewer:
 
     @property
     def on(self) -> bool:
-        """Return whether masks are computed."""
+        """Return whether overlays are computed; setting it raises ValueError when there is no saliency."""
         return self._wanted.is_set()
 
     @on.setter
@@ -58,32 +58,32 @@ class Viewer:
 
     @property
     def png(self) -> tuple[int, bytes]:
-        """Return the newest mask as a PNG with transparency, and the number of its frame; 0 and b"" without one."""
+        """Return the number of a frame and its overlay, a PNG with transparency; 0 and b"" without one."""
         return self._png
 
-    def _compute(self) -> None:
-        done = 0
+    def _run(self) -> None:
+        last = 0
         while self._wanted.wait() and not self._over.is_set():
-            number, jpeg = self._monitor.jpeg
-            if number != done and jpeg:
-                done = number
-                self._show(number, jpeg)
+            number, jpeg = self._stats.jpeg
+            if number != last and jpeg:
+                last = number
+                self._compute(number, jpeg)
             self._over.wait(_EVERY_SECONDS)
 
-    def _show(self, number: int, jpeg: bytes) -> None:
+    def _compute(self, number: int, jpeg: bytes) -> None:
         if self._mask is None:
             return
         try:
             mask = self._mask(decode_jpeg(jpeg))
         except BadImage:
-            return  # the driver has warned of it
-        except Exception as error:  # whatever it is, the car drives on
+            return  # the driver has warned already
+        except Exception as error:  # the car drives on without the overlay
             logger.warning("cannot show which pixels decided: %s", error)
             self.unavailable, self._mask = str(error), None
             self._wanted.clear()
             return
         small = cv2.resize(np.asarray(mask, np.float32), (160, 80), interpolation=cv2.INTER_AREA)
-        picture = np.empty((80, 160, 4), np.uint8)
-        picture[..., :3] = _COLOR_BGR
-        picture[..., 3] = np.clip(small, 0, 1) * _STRONGEST
-        self._png = number, cv2.imencode(".png", picture)[1].tobytes()
+        overlay = np.empty((80, 160, 4), np.uint8)
+        overlay[..., :3] = _COLOR_BGR
+        overlay[..., 3] = np.clip(small, 0, 1) * _MAX_ALPHA
+        self._png = number, cv2.imencode(".png", overlay)[1].tobytes()

@@ -1,32 +1,94 @@
-"""Driver's seat -> a server on a port: Socket.IO for the cars, the page for people, one door for both."""
+"""Settings -> a drive server: opens the model, listens, serves the car and the page until it is stopped."""
 
 import errno
 import logging
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 
 import socketio
 
-from bcclone.drive.dashboard.app import make_page
-from bcclone.drive.dashboard.state import Panel
-from bcclone.drive.session import Cockpit
-from bcclone.drive.settings import DriveSettings
+from bcclone.drive.dashboard.app import make_app
+from bcclone.drive.dashboard.state import Dashboard
+from bcclone.drive.session import open_session
+from bcclone.drive.settings import DriveResult, DriveSettings, is_this_machine
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access, Connections, WSGIApp, guarded
-from bcclone.drive.wire.engine import make_socketio_server
 from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
 from bcclone.interrupts import StopSocket
+
+if TYPE_CHECKING:
+    from bcclone.policy import Policy
 
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 128
 
 
+def serve(
+    settings: DriveSettings, notify: Callable[[str], None] = print, stop: threading.Event | None = None
+) -> DriveResult:
+    """Let a model drive the cars that connect, until Ctrl-C, SIGTERM or `stop`; return what was done.
+
+    notify is called with lines for the user, never by two threads at a time, and not after serve() has returned. stop:
+    an event that any thread may set. Signals are handled when this is called in the main thread. Raises UserError when
+    the model, the address or the run folder cannot be used.
+    """
+    began = time.monotonic()
+    from bcclone.tensorflow_quietly import describe_devices, load_tensorflow
+
+    load_tensorflow(threads=1)  # for single frames a fifth faster than two, and leaves a core to the simulator
+    from bcclone.policy import load_policy
+
+    policy = load_policy(settings.model, settings.preprocess)
+    notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
+    if settings.run_folder is None:
+        notify(f"nothing is recorded; name a folder to record into: python drive.py {settings.model} run1")
+    if (device := describe_devices()) != "CPU":
+        notify(f"driving on {device}")
+    if not is_this_machine(settings.host):
+        notify(f"warning: every machine that knows the token can use {settings.host}; the token is sent unencrypted")
+    return serve_policy(policy, settings, notify, stop, began)
+
+
+def serve_policy(
+    policy: "Policy",
+    settings: DriveSettings,
+    notify: Callable[[str], None] = print,
+    stop: threading.Event | None = None,
+    began: float | None = None,
+) -> DriveResult:
+    """Do as serve() does, with a policy that is open already. began: when the program began, by time.monotonic()."""
+    if settings.async_mode == "eventlet":
+        from bcclone.drive.wire import eventlet_host as host
+    else:
+        from bcclone.drive.wire import threading_host as host  # type: ignore[no-redef]
+    with (
+        closing(listen(settings.host, settings.port)) as listener,
+        open_session(policy, settings, began) as session,
+        closing(_Notifier(notify)) as notifier,
+    ):
+        _allow_files()
+        service = DriveService(session, settings.async_mode, host, notifier.notify)
+        access = Access(settings.host, settings.token, settings.allow_from)
+        page = make_app(Dashboard(session, service), access, service.server.sleep)
+        inner = _marking_requests(socketio.WSGIApp(service.server, page), service.connections)
+        app = _logging_errors(guarded(inner, access, service.server.sleep))
+        with StopSocket(stop) as stop_socket:
+            service.server.start_background_task(service.watch)
+            notifier.notify(_listening(listener))
+            host.run(app, listener, service.connections, stop_socket)
+            service.stop()
+    return session.result()
+
+
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket, to be closed by the caller; raises UserError when the address cannot be had."""
+    """Return a listening socket, which the caller closes; raises UserError when the address cannot be used."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -40,8 +102,29 @@ def listen(host: str, port: int) -> socket.socket:
         raise UserError(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port") from None
 
 
+class _Notifier:
+    """Passes lines of all threads on to the user, one at a time, until it is closed.
+
+    Python may abort when the process ends while a daemon thread prints.
+    """
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify, self._lock, self._closed = notify, threading.Lock(), False
+
+    def notify(self, text: str) -> None:
+        """Pass a line on; an OSError, as of a closed pipe, must not cost the car its answer."""
+        with self._lock, suppress(OSError):
+            if not self._closed:
+                self._notify(text)
+
+    def close(self) -> None:
+        """Wait for the line that is being passed on; drop later ones."""
+        with self._lock:
+            self._closed = True
+
+
 def _allow_files() -> None:
-    """Allow this process as many open files as its limits may need, where the system counts them."""
+    """Raise the limit of open files for this process to what `limits` needs, where the system has one."""
     if sys.platform == "win32":
         return
     import resource
@@ -52,41 +135,20 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def serve(cockpit: Cockpit, listener: socket.socket, settings: DriveSettings, tell: Callable[[str], None]) -> None:
-    """Serve what comes to the listening socket, until Ctrl-C or SIGTERM. tell: says in words what happens."""
-    if settings.async_mode == "eventlet":
-        from bcclone.drive.wire import eventlet_host as host
-    else:
-        from bcclone.drive.wire import threading_host as host  # type: ignore[no-redef]
-    _allow_files()
-    connections = Connections()
-    server = make_socketio_server(settings.async_mode, host.socket_of, host.make_lock)
-    service = DriveService(server, cockpit.seat, cockpit.monitor, connections, tell)
-    access = Access(settings.host, settings.token, settings.allow_from)
-    page = make_page(Panel(cockpit, service), access, server.sleep)
-    with StopSocket() as end:
-        inner = _noting(socketio.WSGIApp(server, page), connections)
-        app = _telling_faults(guarded(inner, access, server.sleep))
-        server.start_background_task(service.watch)
-        tell(_announcement(listener))
-        host.run(app, listener, connections, end)
-        service.stop()
+def _marking_requests(app: WSGIApp, connections: Connections) -> WSGIApp:
+    """Return the app; the connection of each request that has arrived whole is marked as served."""
 
-
-def _noting(app: WSGIApp, connections: Connections) -> WSGIApp:
-    """Return the app, each of whose requests has come whole."""
-
-    def noted(environ: dict[str, Any], start_response: Any) -> Any:
+    def marking(environ: dict[str, Any], start_response: Any) -> Any:
         connections.requested(environ)
         return app(environ, start_response)
 
-    return noted
+    return marking
 
 
-def _telling_faults(app: WSGIApp) -> WSGIApp:
-    """Return the app; what it fails on by our fault is logged, since the hosts keep quiet."""
+def _logging_errors(app: WSGIApp) -> WSGIApp:
+    """Return the app; its own errors are logged, since the hosts print nothing."""
 
-    def told(environ: dict[str, Any], start_response: Any) -> Any:
+    def logging_app(environ: dict[str, Any], start_response: Any) -> Any:
         try:
             return app(environ, start_response)
         except OSError:  # the client has gone
@@ -95,10 +157,10 @@ def _telling_faults(app: WSGIApp) -> WSGIApp:
             logger.exception("the server failed on a request")
             raise
 
-    return told
+    return logging_app
 
 
-def _announcement(listener: socket.socket) -> str:
+def _listening(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return (

@@ -1,4 +1,4 @@
-"""Policy + settings -> all of one drive but the wire: who drives, what is seen of it, and what is kept of it."""
+"""Policy + settings -> the parts of one drive, except for its sockets: arbiter, statistics, recording, saliency."""
 
 import datetime
 import logging
@@ -7,24 +7,108 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
-from bcclone.drive.arbiter import DriverSeat
+from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.saliency_thread import Viewer
-from bcclone.drive.settings import DriveSettings
-from bcclone.drive.stats import Monitor
-from bcclone.policy import Policy
-from bcclone.saliency import Saliency, seen_region
+from bcclone.drive.saliency_thread import SaliencyThread
+from bcclone.drive.settings import DriveResult, DriveSettings
+from bcclone.drive.stats import DriveStats
+
+if TYPE_CHECKING:
+    from bcclone.policy import Policy
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DriveSession:
+    """The parts of a drive that the server and the page share.
+
+    sees: how the network's input is made, in words; region: the part of the frame that the network sees, as fractions
+    (left, top, right, bottom).
+    """
+
+    arbiter: ConnectionArbiter
+    stats: DriveStats
+    recording: "RecordingSwitch"
+    saliency: SaliencyThread
+    sees: str
+    region: tuple[float, float, float, float]
+
+    def answered(self, decision: Decision | None, seconds: float) -> None:
+        """Take the latency of an answer that has been sent. decision: the one it carried, if any."""
+        if decision is not None:
+            self.recording.answered(decision.frame, seconds)
+        self.stats.answered(decision, seconds)
+
+    def result(self) -> DriveResult:
+        """Return what the drive has done so far."""
+        driver, recorded = self.arbiter.driver, self.recording.figures()
+        folder = None if recorded.folder is None else Path(recorded.folder)
+        return DriveResult(
+            driver.answered, driver.faults, folder, recorded.recorded, recorded.dropped, recorded.failure
+        )
+
+
+@contextmanager
+def open_session(policy: "Policy", settings: DriveSettings, began: float | None = None) -> Iterator[DriveSession]:
+    """Yield the parts of a drive, connected; raises UserError when the run folder cannot be used.
+
+    began: when the program began, by time.monotonic(); None: now.
+    """
+    stats = DriveStats(settings.max_latency_ms, began)
+    with ExitStack() as stack:
+        recording = stack.enter_context(RecordingSwitch(settings.run_folder, settings.append, stats.warn))
+
+        def on_decision(decision: Decision) -> None:
+            recording.record(decision)
+            stats.decided(decision)
+
+        controller = SpeedController(settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners)
+        driver = Driver(policy, controller, on_decision)
+        arbiter = ConnectionArbiter(driver, stats.driven_by_hand, stats.warn, stats.car_changed)
+        saliency = stack.enter_context(_make_saliency_thread(policy, stats))
+        yield DriveSession(arbiter, stats, recording, saliency, policy.preprocessing.describe(), _region(policy))
+
+
+def _make_saliency_thread(policy: "Policy", stats: DriveStats) -> SaliencyThread:
+    from bcclone.saliency import Saliency  # loads TensorFlow
+
+    try:
+        return SaliencyThread(stats, Saliency(policy.model, policy.preprocessing).mask)
+    except Exception as error:  # an unusual network drives without the overlay
+        return SaliencyThread(stats, None, str(error) or type(error).__name__)
+
+
+def _region(policy: "Policy") -> tuple[float, float, float, float]:
+    from bcclone.saliency import seen_region
+
+    try:
+        return seen_region(policy.model, policy.preprocessing)
+    except Exception as error:  # as above
+        logger.warning("cannot tell which part of the frame the network sees: %s", error)
+        return 0.0, 0.0, 1.0, 1.0
+
+
+@dataclass(frozen=True)
+class RecordingFigures:
+    """Whether a drive is recorded, into which folder, how many frames, and why the recording failed, or ""."""
+
+    on: bool = False
+    folder: str | None = None
+    recorded: int = 0
+    dropped: int = 0
+    failure: str = ""
 
 
 class RecordingSwitch:
-    """Holds the recorder of a drive, if there is one; on from the start when a folder is named.
+    """Turns the recording of a drive on and off; it is on from the start when a folder is given.
 
     on_failure is called with the reason when the recording ends by itself. Raises UserError when the folder cannot be
-    had.
+    used.
     """
 
     def __init__(
@@ -32,120 +116,41 @@ class RecordingSwitch:
     ) -> None:
         self._on_failure = on_failure
         self._lock = threading.Lock()
-        self.recorder = Recorder(folder, append, on_failure) if folder else None
+        self._recorder = Recorder(folder, append, on_failure) if folder else None
 
     def __enter__(self) -> Self:
-        if self.recorder is not None:
-            self.recorder.__enter__()
+        if self._recorder is not None:
+            self._recorder.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.recorder is not None:
-            self.recorder.__exit__()
-
-    @property
-    def on(self) -> bool:
-        """Return whether frames are recorded."""
-        return self.recorder is not None and self.recorder.on
+        if self._recorder is not None:
+            self._recorder.__exit__()
 
     def turn(self, on: bool) -> None:
-        """Begin or stop; begins a run folder of the date and time where there is none. Raises UserError."""
+        """Start or pause; the first start without a folder makes run-DATE_TIME. Raises UserError."""
         with self._lock:
-            if self.recorder is not None:
-                self.recorder.on = on
+            if self._recorder is not None:
+                self._recorder.on = on
             elif on:
                 folder = Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
-                self.recorder = Recorder(folder, on_failure=self._on_failure).__enter__()
+                self._recorder = Recorder(folder, on_failure=self._on_failure).__enter__()
 
     def record(self, decision: Decision) -> None:
-        """Keep a decision, if recording is on; not one whose frame nobody could read."""
-        if self.recorder is not None and decision.frame_readable:
-            self.recorder.record(decision.telemetry, decision.control)
+        """Record a decision, if recording is on; decisions on unreadable frames are left out."""
+        if self._recorder is not None and decision.frame_readable:
+            self._recorder.record(decision.frame, decision.telemetry, decision.control)
 
-    def answered(self, seconds: float) -> None:
-        """Keep how long the answer that has just been sent took."""
-        if self.recorder is not None:
-            self.recorder.answered(seconds)
+    def answered(self, frame: int, seconds: float) -> None:
+        """Record the latency of the answer to a frame."""
+        if self._recorder is not None:
+            self._recorder.answered(frame, seconds)
 
-    def figures(self) -> dict[str, Any]:
-        """Return what the page shows of it, ready for JSON."""
-        recorder = self.recorder
+    def figures(self) -> RecordingFigures:
+        """Return what has been recorded so far."""
+        recorder = self._recorder
         if recorder is None:
-            return {"on": False, "folder": None, "recorded": 0, "dropped": 0, "failure": ""}
-        return {
-            "on": recorder.on,
-            "folder": str(recorder.folder),
-            "recorded": recorder.recorded,
-            "dropped": recorder.dropped,
-            "failure": recorder.failure,
-        }
-
-    def summary(self) -> str:
-        """Return what came of it, "" when nothing was recorded."""
-        recorder = self.recorder
-        if recorder is None:
-            return ""
-        dropped = f", {recorder.dropped} dropped" if recorder.dropped else ""
-        return (
-            f"{recorder.folder}: {recorder.recorded} frames recorded{dropped}\nnext: python video.py {recorder.folder}"
+            return RecordingFigures()
+        return RecordingFigures(
+            recorder.on, str(recorder.folder), recorder.recorded, recorder.dropped, recorder.failure
         )
-
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Cockpit:
-    """The parts that the server and the page share. sees: how the network's input is made, in words; region: its
-    part of the frame as shares (left, top, right, bottom)."""
-
-    seat: DriverSeat
-    monitor: Monitor
-    recording: RecordingSwitch
-    viewer: Viewer
-    sees: str
-    region: tuple[float, float, float, float]
-
-
-@contextmanager
-def open_cockpit(
-    policy: Policy,
-    settings: DriveSettings,
-    run_folder: Path | None = None,
-    append: bool = False,
-    began: float | None = None,
-) -> Iterator[Cockpit]:
-    """Yield the parts of a drive, put together; raises UserError when the run folder cannot be had.
-
-    began: when the program began, by time.monotonic().
-    """
-    monitor = Monitor(settings.max_latency_ms, began)
-    with ExitStack() as stack:
-        recording = stack.enter_context(RecordingSwitch(run_folder, append, monitor.warn))
-        monitor.on_answer = recording.answered
-
-        def on_decision(decision: Decision) -> None:
-            recording.record(decision)
-            monitor.decided(decision)
-
-        controller = SpeedController(settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners)
-        seat = DriverSeat(
-            Driver(policy, controller, on_decision), monitor.driven_by_hand, monitor.warn, monitor.car_changed
-        )
-        viewer = stack.enter_context(_make_viewer(policy, monitor))
-        yield Cockpit(seat, monitor, recording, viewer, policy.preprocessing.describe(), _region(policy))
-
-
-def _make_viewer(policy: Policy, monitor: Monitor) -> Viewer:
-    try:
-        return Viewer(monitor, Saliency(policy.model, policy.preprocessing).mask)
-    except Exception as error:  # whatever a foreign network has in store for us, the car drives without
-        return Viewer(monitor, None, str(error) or type(error).__name__)
-
-
-def _region(policy: Policy) -> tuple[float, float, float, float]:
-    try:
-        return seen_region(policy.model, policy.preprocessing)
-    except Exception as error:  # as above
-        logger.warning("cannot tell which part of the frame the network sees: %s", error)
-        return 0.0, 0.0, 1.0, 1.0

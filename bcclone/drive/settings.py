@@ -1,50 +1,112 @@
-"""What a drive is told; no TensorFlow and no sockets in here, so that --help answers at once."""
+"""The settings and the result of a drive; without TensorFlow and sockets, so that --help answers at once."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bcclone.settings import check_settings, setting
 
 ASYNC_MODES = ("threading", "eventlet")
 HIGHEST_SPEED_MPH = 60.0
+_SPEED, _SERVER = "speed", "server"
 
 
 @dataclass(frozen=True)
 class DriveSettings:
-    """Where to listen, who may connect, and how fast to drive.
+    """Which model drives, how fast, where the server listens and who may connect.
 
-    min_speed_mph: slow_in_corners goes down to this; max_latency_ms: slower answers are counted, 0: none is;
-    token: what other machines must know, "" for none; allow_from: other machines whose simulator may drive without.
+    model: a model file; run_folder: the folder to record into, None: nothing is recorded until the page asks for it;
+    preprocess: a name of images.PRESETS, for a model file that does not name its preprocessing.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 4567
-    speed_mph: float = 25.0
-    min_speed_mph: float = 10.0
-    slow_in_corners: bool = False
-    max_latency_ms: float = 0.0
-    token: str = ""
-    allow_from: tuple[str, ...] = ()
-    async_mode: str = ASYNC_MODES[0]
+    model: Path = Path("model.h5")
+    run_folder: Path | None = None
+    preprocess: str | None = None
+    append: bool = setting(False, "add to a run folder that holds a run already")
+    speed_mph: float = setting(25.0, "speed to hold", unit="MPH", minimum=0, maximum=HIGHEST_SPEED_MPH, option="speed")
+    slow_in_corners: bool = setting(
+        False,
+        "slow down in corners: from --speed at a tenth of full lock to --min-speed at half",
+        group=_SPEED,
+    )
+    min_speed_mph: float = setting(
+        10.0,
+        "speed in the sharpest corner, with --slow-in-corners",
+        unit="MPH",
+        minimum=0,
+        maximum=HIGHEST_SPEED_MPH,
+        option="min-speed",
+        group=_SPEED,
+    )
+    max_latency_ms: float = setting(
+        0.0,
+        "latency in milliseconds above which answers are counted as slow and a warning is shown",
+        unit="MS",
+        minimum=0,
+        maximum=1e9,
+        zero="no limit",
+        group=_SPEED,
+    )
+    host: str = setting(
+        "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER
+    )
+    port: int = setting(
+        4567, "port to listen on; the simulator always connects to 4567", minimum=0, maximum=65535, group=_SERVER
+    )
+    token: str = setting(
+        "", "secret that other machines must send; required when --host is reachable from them", group=_SERVER
+    )
+    allow_from: tuple[str, ...] = setting(
+        (),
+        "address of a machine whose simulator may drive without the token, which it cannot send; repeatable",
+        unit="ADDRESS",
+        repeatable=True,
+        group=_SERVER,
+    )
+    async_mode: str = setting(
+        ASYNC_MODES[0],
+        "how connections are served: one thread for each (threading), or one thread for all (eventlet)",
+        choices=ASYNC_MODES,
+        group=_SERVER,
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ValueError(f"port {self.port}, expected 0 to 65535")
-        for name in ("speed_mph", "min_speed_mph"):
-            if not 0 <= getattr(self, name) <= HIGHEST_SPEED_MPH:
-                called = name.removesuffix("_mph").replace("_", " ")
-                raise ValueError(f"{called} {getattr(self, name):g} mph, expected 0 to {HIGHEST_SPEED_MPH:g}")
-        if not 0 <= self.max_latency_ms < float("inf"):
-            raise ValueError(f"max latency {self.max_latency_ms:g} ms, expected 0 or more")
+        check_settings(self)
         for address in self.allow_from:
             _check_address(address)
         if not (self.token or is_this_machine(self.host)):
             raise ValueError(
-                f"--host {self.host} lets other machines in; give them something to know by --token TEXT, or listen on "
-                "127.0.0.1"
+                f"--host {self.host} is reachable from other machines; set a secret for them with --token TEXT, or "
+                "listen on 127.0.0.1"
             )
+        if self.append and self.run_folder is None:
+            raise ValueError("--append adds to a run; name its folder: python drive.py MODEL RUN --append")
+
+
+@dataclass(frozen=True)
+class DriveResult:
+    """What a drive did.
+
+    answered: frames that the model answered; faults: frames and messages that could not be used; folder: the run
+    folder, None when nothing was recorded; recorded, dropped: frames written, and frames that the disk could not take;
+    failure: why the recording ended early, or "".
+    """
+
+    answered: int
+    faults: int
+    folder: Path | None
+    recorded: int
+    dropped: int
+    failure: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as an object for JSON."""
+        return asdict(self) | {"folder": None if self.folder is None else str(self.folder)}
 
 
 def is_this_machine(host: str) -> bool:
-    """Return whether an address can be reached, or was taken, by this machine alone."""
+    """Return whether an address is a loopback address, which only this machine reaches."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""drive.py as a process of its own, and what tests drive it with: the simulator's double, and literal texts."""
+"""drive.py as a child process, and clients for it: the Unity client, and sockets that send literal texts."""
 
 import base64
 import json
@@ -19,23 +19,23 @@ FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dty
 
 
 class Server:
-    """drive.py as a process of its own; `said` is what it printed, once it has ended."""
+    """drive.py as a child process. output: what it printed, complete once it has ended."""
 
     def __init__(self, model, *arguments, port=0, **options):
         line = command("drive.py", model, *arguments, "--port", port)
         self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-        self.said = ""
+        self.output = ""
         for text in self.process.stdout:
-            self.said += text
+            self.output += text
             if found := re.search(r"listening on \S+:(\d+);", text):
                 self.port = int(found[1])
                 return
-        raise AssertionError(self.said)
+        raise AssertionError(self.output)
 
     def end(self, how=signal.SIGINT):
         """Send a signal, wait, and return the exit code."""
         self.process.send_signal(how)
-        self.said += self.process.communicate(timeout=20)[0]
+        self.output += self.process.communicate(timeout=20)[0]
         return self.process.returncode
 
 
@@ -50,7 +50,7 @@ def serving(model, *arguments, port=0, **options):
 
 
 class Still:
-    """A world that shows one frame a given number of times, by hand where `manual` says so."""
+    """A world that shows the same frame a number of times. manual: numbers of the frames with a driving key held."""
 
     def __init__(self, frames, manual=(), jpeg=FRAME):
         self.left, self.manual, self.jpeg, self.shown, self.controls = frames, manual, jpeg, 0, []
@@ -72,7 +72,7 @@ def drive(port, world, **options):
 
 @contextmanager
 def raw(port):
-    """A simulator's socket behind its handshake and the server's OPEN packet."""
+    """A simulator's socket, after the handshake and the server's OPEN packet."""
     with connected("127.0.0.1", port) as connection:
         assert json.loads(connection.receive(5)[1:])["sid"]
         yield connection
@@ -84,7 +84,7 @@ def telemetry_text(jpeg=FRAME, speed="12.5000", number="0.3000"):
 
 
 def next_event(connection, seconds=5):
-    """Return the next event's name and object; other packets are passed over."""
+    """Return the name and object of the next event; other packets are skipped."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         message = connection.receive(seconds)
@@ -94,7 +94,7 @@ def next_event(connection, seconds=5):
 
 
 def events_until(connection, name, seconds=5):
-    """Return the names of the events up to and with one of that name."""
+    """Return the names of the next events, up to the first with this name."""
     names = []
     until = time.monotonic() + seconds
     while not names or names[-1] != name:

@@ -110,9 +110,9 @@ def victim(request, untrained_model):
         attacked.car.join(10)
         assert attacked.car.error is None
         assert server.end() == 0
-        assert "Traceback" not in server.said, server.said
-        assert "\x1b" not in server.said, "a client wrote to the terminal"
-        assert len(server.said) < 20_000
+        assert "Traceback" not in server.output, server.output
+        assert "\x1b" not in server.output, "a client wrote to the terminal"
+        assert len(server.output) < 20_000
 
 
 def say(port, *data, seconds=LISTEN_SECONDS):

@@ -28,7 +28,7 @@ def echo(sock):
         lines = request.decode("latin-1").split("\r\n")[1:]
         try:
             websocket = Websocket(
-                sock, [tuple(line.split(": ", 1)) for line in lines if line], threading.Lock(), largest=LARGEST
+                sock, [tuple(line.split(": ", 1)) for line in lines if line], threading.Lock(), max_bytes=LARGEST
             )
             while (message := websocket.wait()) is not None:
                 websocket.send(message)

@@ -1,4 +1,4 @@
-"""Which sockets may stay; with a clock that the tests turn."""
+"""Which connections stay open; with a clock that the tests set."""
 
 import socket
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ def listener():
 
 @contextmanager
 def clients(listener, connections, count):
-    """Yield so many clients' sockets, each accepted."""
+    """Yield the sockets of `count` clients, each accepted."""
     pairs = []
     for _ in range(count):
         client = socket.create_connection(listener.getsockname(), 5)
@@ -52,21 +52,21 @@ def is_closed(client):
         return False
 
 
-def test_who_sends_no_request_in_time_is_hung_up_on(listener):
+def test_a_connection_without_a_request_in_time_is_closed(listener):
     clock = Clock()
-    connections = Connections(clock)
+    connections = Connections(clock=clock)
     with clients(listener, connections, 2) as ((silent, _), (asking, _)):
         connections.requested(environ_of(asking))
         clock.seconds = limits.REQUEST_SECONDS - 0.1
-        connections.sweep()
+        connections.close_late()
         assert not is_closed(silent)
         clock.seconds = limits.REQUEST_SECONDS + 0.1
-        connections.sweep()
+        connections.close_late()
         assert is_closed(silent)
         assert not is_closed(asking)
 
 
-def test_one_too_many_costs_the_oldest_that_still_waits(listener):
+def test_one_connection_too_many_closes_the_oldest_that_still_waits(listener):
     connections = Connections()
     with clients(listener, connections, 3) as ((driving, _), (oldest, _), (second, _)):
         connections.requested(environ_of(driving))
@@ -79,17 +79,17 @@ def test_one_too_many_costs_the_oldest_that_still_waits(listener):
 
 def test_closed_connections_are_forgotten(listener):
     connections = Connections()
-    for _ in range(3):  # more than there is room for
+    for _ in range(3):  # together more than the limit
         with clients(listener, connections, limits.SOCKETS // 2) as pairs:
             connections.requested(environ_of(pairs[0][0]))
             assert not is_closed(pairs[0][0])
             assert not is_closed(pairs[1][0])
 
 
-def test_at_the_end_all_are_hung_up_on(listener):
+def test_at_the_end_all_connections_are_closed(listener):
     connections = Connections()
     with clients(listener, connections, 2) as ((waiting, _), (served, _)):
         connections.requested(environ_of(served))
-        connections.hang_up()
+        connections.close_all()
         assert is_closed(waiting)
         assert is_closed(served)

@@ -1,6 +1,6 @@
-"""The web page of drive.py, as a person at a browser sees and uses it: headless Chromium, a real server and car.
+"""The web page of drive.py, in headless Chromium, with a real server and car.
 
-What its addresses answer is tested without a browser, in test_dashboard_addresses.py.
+test_dashboard_addresses.py tests its addresses without a browser.
 """
 
 import shutil
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
     not (CHROMIUM and CHROMEDRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
 )
 COLORS = [(180, 60, 60), (60, 180, 60), (60, 60, 180)]
-SPEED_MPH = 20.0  # the car's, whatever it is told
+SPEED_MPH = 20.0  # of the car, whatever the throttle
 AS_STARTED = {"set_speed_mph": 25, "autonomous": True, "recording": False, "saliency": False}
 
 
@@ -44,7 +44,7 @@ def frame(color, left):
 
 
 class Rolling:
-    """A world whose frames change, until `over` is set; keeps the throttles that it was told."""
+    """A world with changing frames, until `over` is set; collects the throttles that it receives."""
 
     def __init__(self):
         self.over, self.throttles, self.shown = False, [], 0
@@ -62,7 +62,7 @@ class Rolling:
 
 @contextmanager
 def driving(port):
-    """Let the Unity double drive meanwhile; yield its world and its report, which counts."""
+    """Let the Unity client drive within the block; yield its world and its report."""
     world = Rolling()
     with connected("127.0.0.1", port) as connection:
         client = UnityClient(connection, world)
@@ -99,7 +99,7 @@ def port(untrained_model, folder):
     with serving(untrained_model, cwd=folder) as server:
         yield server.port
         assert server.end() == 0
-        assert "Traceback" not in server.said, server.said
+        assert "Traceback" not in server.output, server.output
 
 
 class Page:
@@ -122,29 +122,29 @@ class Page:
         return self.browser.execute_script(text, *arguments)
 
     def press(self, *keys):
-        """Press keys without aiming at a control."""
+        """Press keys while no control has the focus."""
         self.browser.find_element(By.TAG_NAME, "body").send_keys(*keys)
 
     def pressed(self, name):
         return self.element(name).get_attribute("aria-pressed") == "true"
 
     def shows(self, text):
-        """Wait until the connection is told in these words."""
+        """Wait until the connection line has this text."""
         return wait_for(lambda: self.text("connection-text") == text)
 
     def pixel(self, x, y):
-        """Return the colour of a pixel of the camera image as it is drawn, 0 to 255."""
+        """Return the colour of a pixel of the camera image as drawn, 0 to 255."""
         data = "return [...document.getElementById('frame').getContext('2d').getImageData(...arguments, 1, 1).data]"
         return tuple(self.script(data, x, y)[:3])
 
     def hosts(self):
-        """Return the hosts that the page has asked for anything."""
+        """Return the hosts that the page has loaded anything from."""
         return set(
             self.script("return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).host)")
         )
 
     def drawn(self, plot, color):
-        """Return how many pixels of a plot are of one of the page's colours."""
+        """Return the number of pixels of a plot in one of the page's colours."""
         count = """
             const canvas = document.getElementById(arguments[0]), hex = colors[arguments[1]];
             const wanted = [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
@@ -160,7 +160,7 @@ class Page:
 
 @pytest.fixture
 def page(browser, port):
-    """The page of the shared server, all switches as at its start; no test may leave an error in the console."""
+    """The page of the shared server with its initial controls; no test may leave an error in the console."""
     requests.post(f"http://127.0.0.1:{port}/control", json=AS_STARTED, timeout=5).raise_for_status()
     browser.get_log("browser")
     page = Page(browser, port).open()
@@ -170,7 +170,7 @@ def page(browser, port):
     assert page.hosts() <= {f"127.0.0.1:{port}"}
 
 
-def test_without_a_simulator_the_page_says_so_and_what_to_do(page):
+def test_without_a_simulator_the_page_shows_what_to_do(page):
     page.shows("waiting for the simulator")
     assert "Autonomous mode" in page.text("guide")
     assert "bcclone simulate drive" in page.text("guide")
@@ -208,7 +208,7 @@ def test_the_page_shows_the_drive(page, port):
 
 
 @pytest.mark.parametrize("way", ["mouse", "slider keys", "keys"])
-def test_the_set_speed_is_what_the_car_gets(page, port, way):
+def test_the_car_holds_the_set_speed(page, port, way):
     with driving(port) as (world, _):
         wait_for(lambda: world.throttles and world.throttles[-1] > 0)
         slider = page.element("set-speed")
@@ -231,7 +231,7 @@ def test_the_set_speed_is_what_the_car_gets(page, port, way):
 
 
 @pytest.mark.parametrize("way", ["button", "key"])
-def test_the_car_is_handed_over_and_taken_back(page, port, way):
+def test_the_car_is_handed_over_and_the_model_drives_again(page, port, way):
     toggle = page.element("autonomous").click if way == "button" else lambda: page.press("m")
     with driving(port) as (_, report):
         page.shows("the model drives")
@@ -267,7 +267,7 @@ def test_recording_is_turned_on_and_off(page, port, folder):
     wait_for(lambda: len(read_log(run / "driving_log.csv").rows) == recorded)
 
 
-def test_which_pixels_decided_is_shown_and_hidden(page, port):
+def test_the_saliency_overlay_is_shown_and_hidden(page, port):
     strongest = """
         if (!maskImage) return 0;
         const context = new OffscreenCanvas(maskImage.width, maskImage.height).getContext("2d");
@@ -279,13 +279,13 @@ def test_which_pixels_decided_is_shown_and_hidden(page, port):
         page.element("saliency").click()
         wait_for(lambda: page.script(strongest) > 100)
         assert page.pressed("saliency")
-        assert "Green: which pixels decided" in page.text("sees")
+        assert "Green: the pixels that decided" in page.text("sees")
         page.press("v")
         wait_for(lambda: page.script(strongest) == 0)
         assert not page.pressed("saliency")
 
 
-def test_the_plots_show_what_was_before_the_page_was_opened(page, port):
+def test_the_plots_show_the_time_before_the_page_was_opened(page, port):
     page.browser.get("about:blank")
     with driving(port) as (_, report):
         wait_for(lambda: report.steers > 40)
@@ -297,17 +297,17 @@ def test_the_plots_show_what_was_before_the_page_was_opened(page, port):
         wait_for(lambda plot=plot, color=color: page.drawn(plot, color) > 10)
 
 
-def test_warnings_are_shown_and_told_once(page, port):
+def test_warnings_are_shown_and_announced_once(page, port):
     with raw(port) as connection:
         connection.send_text(telemetry_text(b"no picture"))
         next_event(connection)
         wait_for(lambda: "bad camera frame" in page.text("warnings"))
-        told = page.element("announcement").get_attribute("textContent")
-        assert told.startswith("warning: ")
+        announced = page.element("announcement").get_attribute("textContent")
+        assert announced.startswith("warning: ")
         connection.send_text(telemetry_text(b"no picture"))
         next_event(connection)
         wait_for(lambda: " times)" in page.text("warnings"))
-        assert page.element("announcement").get_attribute("textContent") == told
+        assert page.element("announcement").get_attribute("textContent") == announced
 
 
 def test_every_control_has_a_name_and_a_role(page):
@@ -315,14 +315,14 @@ def test_every_control_has_a_name_and_a_role(page):
     named = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]}
     controls = {
         ("slider", "Set speed"), ("button", "Record"), ("button", "Hand over to manual"),
-        ("button", "Show which pixels decided"),
+        ("button", "Show saliency overlay"),
     }  # fmt: skip
     assert {(role, name) for role, name in named if role in ("slider", "button", "link", "textbox")} == controls
     assert all(name for role, name in named if role in ("image", "region", "heading"))
     assert page.element("set-speed").get_attribute("aria-valuetext") == "25 mph"
 
 
-def test_the_controls_are_reached_by_tab_from_top_to_bottom(page):
+def test_the_tab_key_reaches_the_controls_from_top_to_bottom(page):
     reached = []
     for _ in range(4):
         webdriver.ActionChains(page.browser).send_keys(Keys.TAB).perform()
@@ -330,7 +330,7 @@ def test_the_controls_are_reached_by_tab_from_top_to_bottom(page):
     assert reached == ["set-speed", "recording", "autonomous", "saliency"]
 
 
-def test_a_focused_button_works_by_the_space_bar_and_only_once(page):
+def test_the_space_bar_presses_a_focused_button_once(page):
     page.element("autonomous").send_keys(Keys.SPACE)
     wait_for(lambda: page.pressed("autonomous"))
     time.sleep(0.3)
@@ -348,18 +348,18 @@ def test_nothing_is_cut_off_sideways(page, width):
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_a_ninth_page_waits_for_a_place(browser, port):
+def test_a_ninth_page_waits_until_another_closes(browser, port):
     with ExitStack() as stack:
         browser.get("about:blank")
         url = f"http://127.0.0.1:{port}/events"
         full = []
         while len(full) < 8:  # the page of the test before may not have gone yet
             events = stack.enter_context(requests.get(url, stream=True, timeout=5))
-            lines = events.iter_lines()  # to be kept: without it requests hangs up
+            lines = events.iter_lines()  # keep it: without it, requests closes the connection
             full += [(events, lines)] if events.ok and next(lines) else []
         assert requests.head(url, timeout=5).status_code == 503
         page = Page(browser, port).open()
-        page.shows("too many pages watch: close one")
+        page.shows("too many pages are open: close one")
         full[0][0].close()
         page.shows("waiting for the simulator")
 
@@ -378,7 +378,7 @@ def test_the_page_finds_a_server_that_was_started_again(browser, untrained_model
         with serving(untrained_model, port=server.port):
             page.shows("waiting for the simulator")
             assert page.script("return window.openedOnce")
-            assert page.script("return moments.length") == 0  # they were the other server's
+            assert page.script("return points.length") == 0  # the points were the other server's
             with driving(server.port):
                 page.shows("the model drives")
                 wait_for(lambda: page.drawn("plot-speed", "text") > 10)
@@ -399,5 +399,5 @@ def test_the_page_asks_for_the_token(browser, untrained_model):
         cookie = {entry["name"]: entry["value"] for entry in browser.get_cookies()}
         assert requests.get(f"{page.url}state", cookies=cookie, timeout=5).json()["autonomous"] is False
         browser.delete_all_cookies()
-        page.script("connect()")  # as after a server with another token
+        page.script("connect()")  # as when the server is restarted with another token
         wait_for(lambda: browser.find_elements(By.ID, "token"))

@@ -1,4 +1,4 @@
-"""What the page's addresses answer, refuse and limit; without a browser.
+"""The responses, refusals and limits of the page's addresses, without a browser.
 
 The page in a browser is tested in test_dashboard.py.
 """
@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 import requests
 
-from bcclone.drive.arbiter import DriverSeat
+from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedController
-from bcclone.drive.dashboard.app import make_page
-from bcclone.drive.dashboard.state import Panel
+from bcclone.drive.dashboard.app import make_app
+from bcclone.drive.dashboard.state import Dashboard
 from bcclone.drive.driver import Driver
-from bcclone.drive.saliency_thread import Viewer
-from bcclone.drive.session import Cockpit, RecordingSwitch
+from bcclone.drive.saliency_thread import SaliencyThread
+from bcclone.drive.session import DriveSession, RecordingSwitch
 from bcclone.drive.settings import ASYNC_MODES
-from bcclone.drive.stats import Monitor
+from bcclone.drive.stats import DriveStats
 from bcclone.drive.wire.access import Access
 from bcclone.images import encode_jpeg
 from tests.conftest import ROOT
@@ -35,7 +35,7 @@ TELEMETRY = {"steering_angle": "1.0000", "throttle": "0.2000", "speed": "12.5000
 
 
 class Straight:
-    """A policy that steers a little."""
+    """A policy that always returns the same steering."""
 
     def act(self, frame):
         return 0.25
@@ -44,22 +44,22 @@ class Straight:
         pass
 
 
-def make_cockpit(mask=None, unavailable="it has no convolution"):
-    monitor = Monitor()
-    seat = DriverSeat(
-        Driver(Straight(), SpeedController(25.0), monitor.decided),
-        monitor.driven_by_hand,
-        on_change=monitor.car_changed,
+def make_session(mask=None, unavailable="it has no convolution"):
+    stats = DriveStats()
+    arbiter = ConnectionArbiter(
+        Driver(Straight(), SpeedController(25.0), stats.decided),
+        stats.driven_by_hand,
+        on_change=stats.car_changed,
     )
-    viewer = Viewer(monitor, mask, unavailable)
-    return Cockpit(seat, monitor, RecordingSwitch(None), viewer, "320x160 -> 128x128 RGB", (0.0, 0.0, 1.0, 1.0))
+    saliency = SaliencyThread(stats, mask, unavailable)
+    return DriveSession(arbiter, stats, RecordingSwitch(None), saliency, "320x160 -> 128x128 RGB", (0.0, 0.0, 1.0, 1.0))
 
 
-def make_client(cockpit=None, token="", waits=None):
+def make_client(session=None, token="", waits=None):
     """Return a client of the page's addresses."""
     service = SimpleNamespace(dialect="Unity simulator", clients=1)
-    panel = Panel(cockpit or make_cockpit(), service)
-    return make_page(panel, Access(token=token), (waits if waits is not None else []).append).test_client()
+    dashboard = Dashboard(session or make_session(), service)
+    return make_app(dashboard, Access(token=token), (waits if waits is not None else []).append).test_client()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def make_client(cockpit=None, token="", waits=None):
         ('{"set_speed_mph": 5, "autonomous": "no"}', "expected true or false"),
     ],
 )
-def test_what_cannot_be_set_is_refused_with_the_reason_and_changes_nothing(body, reason):
+def test_an_invalid_control_is_refused_with_the_reason_and_changes_nothing(body, reason):
     client = make_client()
     before = client.get("/state").json
     refused = client.post("/control", data=body, content_type="application/json")
@@ -92,13 +92,13 @@ def test_what_cannot_be_set_is_refused_with_the_reason_and_changes_nothing(body,
         assert after[name] == before[name]
 
 
-def test_what_is_set_is_in_the_answer():
+def test_the_response_has_the_new_controls():
     answer = make_client().post("/control", json={"set_speed_mph": 7.5, "autonomous": False})
     assert answer.status_code == 200
     assert (answer.json["set_speed_mph"], answer.json["autonomous"]) == (7.5, False)
 
 
-def test_a_page_of_another_site_may_set_nothing():
+def test_a_page_of_another_site_may_not_set_controls():
     client = make_client()
     foreign = client.post("/control", json={"autonomous": False}, headers={"Origin": "http://evil.example"})
     assert foreign.status_code == 403
@@ -114,7 +114,7 @@ def test_a_long_body_is_refused():
     assert refused.status_code in (400, 413)
 
 
-def test_nothing_is_told_without_the_token():
+def test_every_address_needs_the_token():
     client = make_client(token="sesame")
     for address in ("/state", "/history", "/events"):
         assert client.get(address).status_code == 401
@@ -124,7 +124,7 @@ def test_nothing_is_told_without_the_token():
     assert "Token" in asked.text
 
 
-def test_the_token_opens_the_page_and_a_wrong_one_costs_time():
+def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     waits = []
     client = make_client(token="sesame", waits=waits)
     wrong = client.post("/login", data={"token": "simsim"})
@@ -140,7 +140,7 @@ def test_the_token_opens_the_page_and_a_wrong_one_costs_time():
     assert client.get("/state").status_code == 200
 
 
-def test_every_answer_forbids_what_is_not_needed():
+def test_every_response_has_security_headers():
     client = make_client()
     for address in ("/", "/state", "/static/dashboard.js", "/nowhere"):
         headers = client.get(address).headers
@@ -150,28 +150,28 @@ def test_every_answer_forbids_what_is_not_needed():
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_page_names_nothing_elsewhere():
+def test_the_page_loads_nothing_from_other_hosts():
     client = make_client()
     for address in ("/", "/static/dashboard.js", "/static/dashboard.css"):
         assert not re.search(r"""(?:https?:)?//[\w-]+\.\w|\bstyle=|\bon\w+=["']""", client.get(address).text), address
 
 
-def test_the_history_is_of_the_last_60_seconds():
+def test_the_history_covers_the_last_60_seconds():
     seconds = [0.0]
-    monitor = Monitor(clock=lambda: seconds[0])
-    cockpit = make_cockpit()
-    seat = DriverSeat(Driver(Straight(), SpeedController(25.0), monitor.decided))
-    client = make_client(replace(cockpit, seat=seat, monitor=monitor))
+    stats = DriveStats(clock=lambda: seconds[0])
+    session = make_session()
+    arbiter = ConnectionArbiter(Driver(Straight(), SpeedController(25.0), stats.decided))
+    client = make_client(replace(session, arbiter=arbiter, stats=stats))
     assert client.get("/history").json == []
     telemetry = TELEMETRY | {"image": base64.b64encode(FRAME).decode()}
     for count in range(1000):
         seconds[0] = 1.0 + count * 0.15
-        seat.answer("car", telemetry)
-        monitor.answered(0.002)
-    moments = client.get("/history").json
-    assert moments[-1]["seconds"] == pytest.approx(seconds[0])
-    assert 59 < moments[-1]["seconds"] - moments[0]["seconds"] <= 60
-    assert (moments[-1]["steering_sent"], moments[-1]["speed_mph"]) == (0.25, 12.5)
+        decision = arbiter.answer("car", telemetry).decision
+        stats.answered(decision, 0.002)
+    points = client.get("/history").json
+    assert points[-1]["seconds"] == pytest.approx(seconds[0])
+    assert 59 < points[-1]["seconds"] - points[0]["seconds"] <= 60
+    assert (points[-1]["steering_sent"], points[-1]["speed_mph"]) == (0.25, 12.5)
 
 
 def test_every_field_of_the_state_is_documented():
@@ -187,10 +187,10 @@ def url(untrained_model):
     with serving(untrained_model) as server:
         yield f"http://127.0.0.1:{server.port}"
         assert server.end() == 0
-        assert "Traceback" not in server.said, server.said
+        assert "Traceback" not in server.output, server.output
 
 
-def test_a_page_gets_ten_events_a_second_at_most(url):
+def test_a_page_gets_at_most_ten_events_a_second(url):
     count, until = 0, time.monotonic() + 2
     with requests.get(f"{url}/events", stream=True, timeout=5) as events:
         assert events.headers["Content-Type"].startswith("text/event-stream")
@@ -202,14 +202,14 @@ def test_a_page_gets_ten_events_a_second_at_most(url):
 
 
 def read_to_the_end(events):
-    with contextlib.suppress(requests.RequestException):  # that is how it ends
+    with contextlib.suppress(requests.RequestException):  # the stream ends this way
         for _ in events.iter_lines():
             pass
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ASYNC_MODES)
-def test_the_server_ends_at_once_while_pages_watch_and_a_car_is_connected(untrained_model, mode):
+def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(untrained_model, mode):
     with serving(untrained_model, "--async-mode", mode) as server:
         with requests.get(f"http://127.0.0.1:{server.port}/events", stream=True, timeout=5) as events:
             threading.Thread(target=read_to_the_end, args=(events,), daemon=True).start()
@@ -219,10 +219,10 @@ def test_the_server_ends_at_once_while_pages_watch_and_a_car_is_connected(untrai
                 began = time.monotonic()
                 assert server.end() == 0
                 assert time.monotonic() - began < 10
-        assert "Traceback" not in server.said, server.said
+        assert "Traceback" not in server.output, server.output
 
 
-def test_eight_pages_watch_and_the_ninth_waits_for_a_place(url):
+def test_eight_pages_may_be_open_and_a_ninth_is_refused(url):
     def status():
         with requests.get(f"{url}/events", stream=True, timeout=5) as events:
             return events.status_code
@@ -231,7 +231,7 @@ def test_eight_pages_watch_and_the_ninth_waits_for_a_place(url):
     with contextlib.ExitStack() as stack:
         for _ in range(8):
             events = stack.enter_context(requests.get(f"{url}/events", stream=True, timeout=5))
-            lines.append(events.iter_lines())  # to be kept: without it requests hangs up
+            lines.append(events.iter_lines())  # keep it: without it, requests closes the connection
             assert next(lines[-1]).startswith(b"data: ")
         assert status() == 503
     until = time.monotonic() + 5

@@ -40,7 +40,7 @@ def port(untrained_model, request):
     with serving(untrained_model, "--async-mode", request.param) as server:
         yield server.port
         assert server.end() == 0
-        assert "Traceback" not in server.said, server.said
+        assert "Traceback" not in server.output, server.output
 
 
 def test_the_simulator_drives_with_two_loops_and_without_ever_sending_connect(port):
@@ -332,7 +332,7 @@ def test_a_car_that_lost_its_answers_is_woken(port):
         connection.send_text(telemetry_text())
         assert next_event(connection)[0] == "steer"
         state = state_of(port)
-        assert state["woken"] >= 1
+        assert state["wakeups"] >= 1
         assert any("wake" in warned["text"] for warned in state["warnings"])
 
 

@@ -52,11 +52,11 @@ def listen_twice():
 
 
 def dashboard():
-    """Return what sets the options of the dashboard of drive.py."""
-    from bcclone.drive.dashboard.state import Panel
-    from tests.drive.test_dashboard_addresses import make_cockpit
+    """Return a dashboard of drive.py, which sets its controls."""
+    from bcclone.drive.dashboard.state import Dashboard
+    from tests.drive.test_dashboard_addresses import make_session
 
-    return Panel(make_cockpit(), None)
+    return Dashboard(make_session(), None)
 
 
 def asked(**wanted):
@@ -64,11 +64,11 @@ def asked(**wanted):
 
 
 def asked_to_record_where_nobody_may():
-    panel = dashboard()  # imports need privileges here
+    page = dashboard()  # imports need privileges here
     Path().chmod(0o555)
     try:
         with without_privileges():
-            panel.set({"recording": True})
+            page.set({"recording": True})
     finally:
         Path().chmod(0o755)
 

@@ -1,1 +1,1 @@
-"""A drive -> the page to watch it on: what is shown and can be set (panel), and its web server (page)."""
+"""The web page of a drive: its state and controls (state), and the addresses that serve it (app)."""

@@ -1,57 +1,95 @@
-"""Cockpit -> what the page shows, as JSON, and what it may set. No web server in here."""
+"""Drive session -> the state that the page shows, and the controls that it sets; without a web server."""
 
 import base64
 import json
 import threading
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from bcclone.drive.session import Cockpit
+from bcclone.drive.session import DriveSession, RecordingFigures
 from bcclone.drive.settings import HIGHEST_SPEED_MPH
+from bcclone.drive.stats import DriveFigures
 from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
 
-EVERY_SECONDS = 0.1  # between two pictures of the page
+EVERY_SECONDS = 0.1  # between two events
 _SILENT_SECONDS = 3.0
 
 
-class Panel:
-    """The figures of a drive and its switches, for any number of pages at the cost of one."""
+@dataclass(frozen=True)
+class SaliencyState:
+    """Whether the saliency overlay is on; unavailable: why it cannot be shown, or ""."""
 
-    def __init__(self, cockpit: Cockpit, service: DriveService) -> None:
-        self._cockpit, self._service = cockpit, service
+    on: bool
+    unavailable: str
+
+
+@dataclass(frozen=True)
+class DashboardState:
+    """The fields that the page shows besides the figures; docs/reference/dashboard.md describes them."""
+
+    figures: DriveFigures
+    connection: str
+    dialect: str
+    clients: int
+    waiting_cars: int
+    answered: int
+    faults: int
+    wakeups: int
+    autonomous: bool
+    set_speed_mph: float
+    min_speed_mph: float
+    slow_in_corners: bool
+    recording: RecordingFigures
+    saliency: SaliencyState
+    sees: str
+    region: tuple[float, float, float, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return one flat object for JSON: the figures, then the other fields."""
+        fields = asdict(self)
+        figures: dict[str, Any] = fields.pop("figures")
+        return figures | fields
+
+
+class Dashboard:
+    """The state and the controls of a drive; any number of pages costs as much as one."""
+
+    def __init__(self, session: DriveSession, service: DriveService) -> None:
+        self._session, self._service = session, service
         self._lock = threading.Lock()
         self._event, self._number, self._made = b"", 0, 0.0
 
-    def state(self) -> dict[str, Any]:
-        """Return all figures, ready for JSON; docs/reference/dashboard.md names them."""
-        cockpit = self._cockpit
-        seat, viewer = cockpit.seat, cockpit.viewer
-        controller = seat.driver.controller
-        return cockpit.monitor.figures() | {
-            "connection": self._connection(),
-            "dialect": self._service.dialect,
-            "clients": self._service.clients,
-            "waiting_cars": seat.waiting,
-            "answered": seat.driver.answered,
-            "faults": seat.driver.faults,
-            "woken": seat.wakings,
-            "autonomous": seat.autonomous,
-            "set_speed_mph": controller.set_speed_mph,
-            "min_speed_mph": controller.min_speed_mph,
-            "slow_in_corners": controller.slow_in_corners,
-            "recording": cockpit.recording.figures(),
-            "saliency": {"on": viewer.on, "unavailable": viewer.unavailable},
-            "sees": cockpit.sees,
-            "region": cockpit.region,
-        }
+    def state(self) -> DashboardState:
+        """Return the current state."""
+        session = self._session
+        arbiter, controller = session.arbiter, session.arbiter.driver.controller
+        return DashboardState(
+            figures=session.stats.figures(),
+            connection=self._connection(),
+            dialect=self._service.dialect,
+            clients=self._service.clients,
+            waiting_cars=arbiter.waiting,
+            answered=arbiter.driver.answered,
+            faults=arbiter.driver.faults,
+            wakeups=arbiter.wakeups,
+            autonomous=arbiter.autonomous,
+            set_speed_mph=controller.set_speed_mph,
+            min_speed_mph=controller.min_speed_mph,
+            slow_in_corners=controller.slow_in_corners,
+            recording=session.recording.figures(),
+            saliency=SaliencyState(session.saliency.on, session.saliency.unavailable),
+            sees=session.sees,
+            region=session.region,
+        )
 
     def history(self) -> list[dict[str, Any]]:
-        """Return the moments of the last 60 seconds, for the plots."""
-        return self._cockpit.monitor.history()
+        """Return the points of the last 60 seconds for the plots, ready for JSON."""
+        return [asdict(point) for point in self._session.stats.history()]
 
     def event(self) -> tuple[int, bytes]:
-        """Return the newest state, with the camera image and the mask, as a server-sent event, and its number."""
+        """Return the newest server-sent event, with camera image and overlay, and its number."""
         with self._lock:
             now = time.monotonic()
             if now - self._made >= EVERY_SECONDS * 0.9:
@@ -60,53 +98,53 @@ class Panel:
             return self._number, self._event
 
     def set(self, changes: Any) -> None:
-        """Do what the page asks for; raises ValueError with the reason when it cannot be done."""
-        switches = {  # those first that may refuse, so that nothing is done by half
+        """Set some controls from a JSON object; raises ValueError with the reason when that is not possible."""
+        setters = {  # those that may fail come first, so that nothing is half done
             "saliency": self._set_saliency,
             "recording": self._set_recording,
             "set_speed_mph": self._set_speed,
             "autonomous": self._set_autonomous,
         }
-        if not isinstance(changes, dict) or not changes or not set(changes) <= set(switches):
-            raise ValueError(f"expected an object with some of {', '.join(switches)}")
+        if not isinstance(changes, dict) or not changes or not set(changes) <= set(setters):
+            raise ValueError(f"expected an object with some of {', '.join(setters)}")
         for name, value in changes.items():
             _check(name, value)
         try:
-            for name, switch in switches.items():
+            for name, setter in setters.items():
                 if name in changes:
-                    switch(changes[name])
+                    setter(changes[name])
         finally:
-            self._made = 0.0  # the next event shows it
+            self._made = 0.0  # so that the next event shows it
 
     def _set_speed(self, value: float) -> None:
-        self._cockpit.seat.driver.controller.set_speed_mph = float(value)
+        self._session.arbiter.driver.controller.set_speed_mph = float(value)
 
     def _set_recording(self, value: bool) -> None:
         try:
-            self._cockpit.recording.turn(value)
+            self._session.recording.turn(value)
         except UserError as error:
             raise ValueError(str(error)) from None
 
     def _set_autonomous(self, value: bool) -> None:
-        self._cockpit.seat.autonomous = value
+        self._session.arbiter.autonomous = value
 
     def _set_saliency(self, value: bool) -> None:
-        self._cockpit.viewer.on = value
+        self._session.saliency.on = value
 
     def _connection(self) -> str:
-        seat = self._cockpit.seat
-        if seat.sid is None:
+        arbiter = self._session.arbiter
+        if arbiter.driving_sid is None:
             return "none"
-        if seat.silent_seconds > _SILENT_SECONDS:
+        if arbiter.silent_seconds > _SILENT_SECONDS:
             return "silent"
-        if not seat.autonomous:
+        if not arbiter.autonomous:
             return "handed over"
-        return "key held" if self._cockpit.monitor.key_held else "driving"
+        return "key held" if self._session.stats.key_held else "driving"
 
     def _make_event(self) -> bytes:
-        number, jpeg = self._cockpit.monitor.jpeg
-        mask_of, mask = self._cockpit.viewer.png
-        data = self.state() | {
+        number, jpeg = self._session.stats.jpeg
+        mask_of, mask = self._session.saliency.png
+        data = self.state().as_json() | {
             "frame": {"number": number, "jpeg": base64.b64encode(jpeg).decode()},
             "mask": {"frame": mask_of, "png": base64.b64encode(mask).decode()},
         }
@@ -114,7 +152,7 @@ class Panel:
 
 
 def _check(name: str, value: Any) -> None:
-    """Raise ValueError for a value that a switch cannot be set to."""
+    """Raise ValueError for a value that a control does not accept."""
     if name != "set_speed_mph":
         if not isinstance(value, bool):
             raise ValueError(f"{name} {value!r}, expected true or false")

@@ -1,1 +1,1 @@
-"""Sockets <-> the driver's seat: websocket and Socket.IO in both dialects, limits, who may come in, and two hosts."""
+"""The sockets of a drive: websocket, both Socket.IO dialects, limits, access control, and two hosts to serve with."""

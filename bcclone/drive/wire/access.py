@@ -1,4 +1,7 @@
-"""Requests -> who may come in: this machine freely, others by the token, and no web page of another site."""
+"""Decide which requests are allowed, by token, host name and origin, and which connections stay open.
+
+This machine has access without a token, other machines with it, and pages of other web sites never.
+"""
 
 import contextlib
 import hmac
@@ -15,102 +18,33 @@ from urllib.parse import parse_qs
 from bcclone.drive.settings import is_this_machine
 from bcclone.drive.wire import limits
 
-Peer = tuple[str, str]  # an address and a port
-
-
-class Connections:
-    """Every open connection of the server, and since when its request is waited for.
-
-    A request must have come within 10 s, however slowly it trickles. Of too many connections the oldest that still
-    waits is hung up on, or else the oldest that is served, so that whoever comes next gets in; favoured returns the
-    driver's peer, which is never hung up on.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._waiting: dict[Peer, tuple[Any, float]] = {}
-        self._served: dict[Peer, Any] = {}
-        self._leaving: list[Any] = []
-        self.favoured: Callable[[], Peer | None] = lambda: None
-
-    def accepted(self, sock: Any, address: Sequence[Any]) -> bool:
-        """Take note of a new connection, and make room for it; False: it is to be closed, since that takes too long."""
-        with self._lock:
-            self._forget_closed()
-            if len(self._waiting) + len(self._served) >= limits.SOCKETS:
-                self._make_room()
-            if len(self._leaving) >= limits.SOCKETS_LEAVING:
-                return False
-            self._waiting[address[0], str(address[1])] = sock, self._clock()
-            return True
-
-    def requested(self, environ: dict[str, Any]) -> None:
-        """Read a request's body, and take note that the whole request has come."""
-        if (length := int(environ.get("CONTENT_LENGTH") or 0)) > 0:
-            environ["wsgi.input"] = io.BytesIO(_body(environ["wsgi.input"], length))
-        peer = peer_of(environ)
-        with self._lock:
-            if peer in self._waiting:
-                self._served[peer], _ = self._waiting.pop(peer)
-
-    def sweep(self) -> None:
-        """Hang up on those whose request has not come in time; to be called every second or so."""
-        with self._lock:
-            self._forget_closed()
-            late = self._clock() - limits.REQUEST_SECONDS
-            for peer in [peer for peer, (_, since) in self._waiting.items() if since < late]:
-                self._hang_up(self._waiting.pop(peer)[0])
-
-    def hang_up(self) -> None:
-        """Hang up on all, at the end."""
-        with self._lock:
-            self._forget_closed()
-            for sock in [*(sock for sock, _ in self._waiting.values()), *self._served.values()]:
-                self._hang_up(sock)
-
-    def _forget_closed(self) -> None:
-        self._waiting = {peer: (sock, since) for peer, (sock, since) in self._waiting.items() if sock.fileno() != -1}
-        self._served = {peer: sock for peer, sock in self._served.items() if sock.fileno() != -1}
-        self._leaving = [sock for sock in self._leaving if sock.fileno() != -1]
-
-    def _make_room(self) -> None:
-        if self._waiting:
-            self._hang_up(self._waiting.pop(next(iter(self._waiting)))[0])
-            return
-        favoured = self.favoured()
-        self._hang_up(self._served.pop(next(peer for peer in self._served if peer != favoured)))
-
-    def _hang_up(self, sock: Any) -> None:
-        self._leaving.append(sock)
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-
-
-def peer_of(environ: dict[str, Any]) -> Peer:
-    """Return the address and the port that a request comes from."""
-    return environ.get("REMOTE_ADDR", ""), str(environ.get("REMOTE_PORT", ""))
-
-
-def _body(stream: Any, length: int) -> bytes:
-    """Return what has come of a body when it is whole, or when its sender is gone or was hung up on."""
-    try:
-        whole: bytes = stream.read(length)
-    except (OSError, ValueError):
-        return b""
-    return whole
-
-
+Peer = tuple[str, str]  # address and port of a client
 WSGIApp = Callable[[dict[str, Any], Any], Any]
 
-WRONG_TOKEN_SECONDS = 1.0  # so that guessing takes long
-_DRIVES = "/socket.io"
+WRONG_TOKEN_SECONDS = 1.0  # delay that makes guessing slow
+_SOCKETIO_PATH = "/socket.io"
 _HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
-_LONGEST_LENGTH = 20  # digits
+_MAX_LENGTH_DIGITS = 20
+
+
+def guarded(app: WSGIApp, access: "Access", sleep: Callable[[float], Any]) -> WSGIApp:
+    """Return the app, which refused requests do not reach. sleep: pauses this request only."""
+
+    def allowed_only(environ: dict[str, Any], start_response: Any) -> Any:
+        refusal = access.refusal(environ)
+        if refusal is None:
+            return app(environ, start_response)
+        status, reason = refusal
+        if status.startswith("401"):
+            sleep(WRONG_TOKEN_SECONDS)
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{reason}\n".encode()]
+
+    return allowed_only
 
 
 class Access:
-    """Decides by a request's headers. token: "" for none; allow_from: machines whose simulator drives without it."""
+    """Decides by a request's headers. token: "" for none; allow_from: machines whose simulator needs no token."""
 
     def __init__(self, host: str = "127.0.0.1", token: str = "", allow_from: tuple[str, ...] = ()) -> None:
         self.token = token
@@ -118,25 +52,25 @@ class Access:
         self._allow_from = {str(ipaddress.ip_address(address)) for address in allow_from}
 
     def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
-        """Return the status and the reason to refuse a request with, or None to let it in.
+        """Return the status and the reason for refusing a request, or None to accept it.
 
-        The page itself asks for the token (dashboard/page.py), since a browser has nothing to send it with at first.
+        The page asks for the token itself (dashboard/app.py): a browser cannot send one with its first request.
         """
         if not self._names_this_server(environ.get("HTTP_HOST", "")):
-            # a page whose name was made to point at this machine would otherwise be taken for ours
+            # DNS rebinding: a foreign page whose name points to this machine would count as ours
             return "403 Forbidden", "this server answers to its address or to localhost, not to other names"
         length = environ.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit()) or "HTTP_TRANSFER_ENCODING" in environ:
             return "400 Bad Request", "a request needs its length as a number"
-        if len(length) > _LONGEST_LENGTH or int(length) > limits.MESSAGE_BYTES:
+        if len(length) > _MAX_LENGTH_DIGITS or int(length) > limits.MESSAGE_BYTES:
             return "413 Content Too Large", f"a request may have {limits.MESSAGE_BYTES} bytes"
-        if environ.get("PATH_INFO", "").startswith(_DRIVES) and not self._may_drive(environ):
+        if environ.get("PATH_INFO", "").startswith(_SOCKETIO_PATH) and not self._may_drive(environ):
             return "401 Unauthorized", "this server asks other machines for its token: add ?token=... to the address"
         return None
 
-    def knows(self, token: str) -> bool:
-        """Return whether a token is the right one; True when none is asked for."""
-        return not self.token or hmac.compare_digest(token.encode(), self.token.encode())
+    def is_token(self, text: str) -> bool:
+        """Return whether a text is the token; True when there is none."""
+        return not self.token or hmac.compare_digest(text.encode(), self.token.encode())
 
     def is_same_origin(self, environ: dict[str, Any]) -> bool:
         """Return whether a request comes from a page of this server, or from no page."""
@@ -144,12 +78,12 @@ class Access:
         return not origin or origin.partition("://")[2] == environ.get("HTTP_HOST")
 
     def _may_drive(self, environ: dict[str, Any]) -> bool:
-        """The simulator cannot send a token, so on this machine it needs none."""
+        """Return whether a simulator may connect; it cannot send a token, so on this machine it needs none."""
         address = environ.get("REMOTE_ADDR", "")
         if not self.token or is_this_machine(address) or address in self._allow_from:
             return True
         offered = parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0]
-        return self.knows(offered)
+        return self.is_token(offered)
 
     def _names_this_server(self, host: str) -> bool:
         name = _HOST.sub(r"\1", host.lower())
@@ -160,17 +94,85 @@ class Access:
         return True
 
 
-def guarded(app: WSGIApp, access: Access, sleep: Callable[[float], Any]) -> WSGIApp:
-    """Return the app behind the door: refused requests never reach it. sleep: lets others run meanwhile."""
+class Connections:
+    """The open connections of the server; closes slow ones, and the oldest when there are too many.
 
-    def door(environ: dict[str, Any], start_response: Any) -> Any:
-        refusal = access.refusal(environ)
-        if refusal is None:
-            return app(environ, start_response)
-        status, reason = refusal
-        if status.startswith("401"):
-            sleep(WRONG_TOKEN_SECONDS)
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{reason}\n".encode()]
+    A request must have arrived within 10 s. When there are too many connections, the oldest that still waits for its
+    request is closed, or else the oldest one of all, so that a new client always gets in. driving_peer returns the
+    peer of the car that drives, which is never closed.
+    """
 
-    return door
+    def __init__(
+        self, driving_peer: Callable[[], Peer | None] = lambda: None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._driving_peer, self._clock = driving_peer, clock
+        self._lock = threading.Lock()
+        self._waiting: dict[Peer, tuple[Any, float]] = {}  # without a whole request yet, and since when
+        self._served: dict[Peer, Any] = {}
+        self._closing: list[Any] = []
+
+    def accepted(self, sock: Any, address: Sequence[Any]) -> bool:
+        """Add a new connection and make room for it; False: there is no room yet, close it."""
+        with self._lock:
+            self._forget_closed()
+            if len(self._waiting) + len(self._served) >= limits.SOCKETS:
+                self._make_room()
+            if len(self._closing) >= limits.SOCKETS_CLOSING:
+                return False
+            self._waiting[address[0], str(address[1])] = sock, self._clock()
+            return True
+
+    def requested(self, environ: dict[str, Any]) -> None:
+        """Read the body of a request, and mark its connection as served."""
+        if (length := int(environ.get("CONTENT_LENGTH") or 0)) > 0:
+            environ["wsgi.input"] = io.BytesIO(_body(environ["wsgi.input"], length))
+        peer = peer_of(environ)
+        with self._lock:
+            if peer in self._waiting:
+                self._served[peer], _ = self._waiting.pop(peer)
+
+    def close_late(self) -> None:
+        """Close the connections whose request has not arrived in time; call this about once a second."""
+        with self._lock:
+            self._forget_closed()
+            late = self._clock() - limits.REQUEST_SECONDS
+            for peer in [peer for peer, (_, since) in self._waiting.items() if since < late]:
+                self._shut_down(self._waiting.pop(peer)[0])
+
+    def close_all(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            self._forget_closed()
+            for sock in [*(sock for sock, _ in self._waiting.values()), *self._served.values()]:
+                self._shut_down(sock)
+
+    def _forget_closed(self) -> None:
+        self._waiting = {peer: (sock, since) for peer, (sock, since) in self._waiting.items() if sock.fileno() != -1}
+        self._served = {peer: sock for peer, sock in self._served.items() if sock.fileno() != -1}
+        self._closing = [sock for sock in self._closing if sock.fileno() != -1]
+
+    def _make_room(self) -> None:
+        if self._waiting:
+            self._shut_down(self._waiting.pop(next(iter(self._waiting)))[0])
+            return
+        driving = self._driving_peer()
+        self._shut_down(self._served.pop(next(peer for peer in self._served if peer != driving)))
+
+    def _shut_down(self, sock: Any) -> None:
+        self._closing.append(sock)
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+
+def peer_of(environ: dict[str, Any]) -> Peer:
+    """Return the address and the port that a request comes from."""
+    return environ.get("REMOTE_ADDR", ""), str(environ.get("REMOTE_PORT", ""))
+
+
+def _body(stream: Any, length: int) -> bytes:
+    """Return the body of a request; less, or nothing, when its connection closed."""
+    try:
+        body: bytes = stream.read(length)
+    except (OSError, ValueError):
+        return b""
+    return body

@@ -1,4 +1,7 @@
-"""A WSGI app on eventlet: one thread for all connections. The only module that knows eventlet (docs/decisions/0007)."""
+"""Serve a WSGI app with eventlet: one thread for all connections.
+
+The only module that imports eventlet, without monkey patching (docs/decisions/0007).
+"""
 
 import contextlib
 import warnings
@@ -6,11 +9,11 @@ from typing import Any
 
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Connections, WSGIApp
-from bcclone.drive.wire.log import Quiet
+from bcclone.drive.wire.limits import NullStream
 from bcclone.drive.wire.websocket import leaving_taken_sockets
 from bcclone.interrupts import StopSocket
 
-with warnings.catch_warnings():  # that it is maintained and no more; the decision says why it is offered
+with warnings.catch_warnings():  # that eventlet is in maintenance mode; the decision explains why it is offered
     warnings.simplefilter("ignore")
     import eventlet
     import eventlet.greenio
@@ -26,12 +29,12 @@ def socket_of(environ: dict[str, Any]) -> Any:
 
 
 def make_lock() -> Any:
-    """Return a lock that lets others run while it waits; Python's own would stop them all."""
+    """Return a lock that lets other greenlets run while it waits; a threading.Lock would block them all."""
     return eventlet.semaphore.Semaphore()
 
 
-def run(app: WSGIApp, listener: Any, connections: Connections, end: StopSocket) -> None:
-    """Serve what comes to the listening socket, until the end is asked for."""
+def run(app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket) -> None:
+    """Serve the listening socket until a stop is requested."""
     requests = eventlet.GreenPool()
     server = eventlet.spawn(
         eventlet.wsgi.server,
@@ -41,23 +44,23 @@ def run(app: WSGIApp, listener: Any, connections: Connections, end: StopSocket) 
         custom_pool=requests,
         log_output=False,
         debug=False,
-        keepalive=False,  # one request a connection, as the other host has it: a second one could come in for ever
+        keepalive=False,  # as under threading_host: a client could send its second request slowly, forever
         socket_timeout=limits.REQUEST_SECONDS,
-        minimum_chunk_size=1,  # otherwise the page waits until enough has come together
-        environ={"wsgi.errors": Quiet()},
+        minimum_chunk_size=1,  # otherwise events wait in a buffer until it is full
+        environ={"wsgi.errors": NullStream()},
     )
-    server.link(lambda _: end.request())
-    eventlet.hubs.trampoline(end.socket, read=True)
-    end.restore_signals()
+    server.link(lambda _: stop.request())
+    eventlet.hubs.trampoline(stop.socket, read=True)
+    stop.restore_signals()
     server.kill()
     for request in list(requests.coroutines_running):
-        request.kill()  # the server waits for all, and a page's events have no end
+        request.kill()  # the server waits for all requests, and event streams do not end
     with contextlib.suppress(GreenletExit):
-        server.wait()  # raises what the server itself ended by, if it did
+        server.wait()  # raises the error that ended the server, if any
 
 
 class _Listener:
-    """A listening socket that tells of each connection."""
+    """A listening socket that adds each accepted socket to the connections."""
 
     def __init__(self, sock: Any, connections: Connections) -> None:
         self._sock, self._connections = sock, connections
@@ -80,7 +83,7 @@ def _leave() -> list[bytes]:
 
 
 class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
-    """Closes what it opened, also of a client that has gone; eventlet leaves that to the garbage collector."""
+    """Closes its files even when the client has gone; eventlet leaves that to the garbage collector."""
 
     def finish(self) -> None:
         """End a connection."""

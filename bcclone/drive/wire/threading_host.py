@@ -1,4 +1,4 @@
-"""A WSGI app on the standard library's server, one thread a connection."""
+"""Serve a WSGI app with the standard library's server: one thread for each connection."""
 
 import select
 import socketserver
@@ -9,12 +9,12 @@ from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Connections, WSGIApp
-from bcclone.drive.wire.log import Quiet
+from bcclone.drive.wire.limits import NullStream
 from bcclone.drive.wire.websocket import leaving_taken_sockets
 from bcclone.interrupts import StopSocket
 
 _SOCKET = "bcclone.socket"
-# A thread that computes for a page or writes a frame gives way to the driver's after this, and not after Python's 5 ms.
+# Threads that serve a page or write a frame yield to the driving thread after this time; Python's default is 5 ms.
 _SWITCH_SECONDS = 0.0005
 _POLL_SECONDS = 0.1
 
@@ -24,37 +24,39 @@ def socket_of(environ: dict[str, Any]) -> Any:
     return environ[_SOCKET]
 
 
-make_lock = threading.Lock
+def make_lock() -> Any:
+    """Return a lock for sending."""
+    return threading.Lock()
 
 
-def run(app: WSGIApp, listener: Any, connections: Connections, end: StopSocket) -> None:
-    """Serve what comes to the listening socket, until the end is asked for."""
+def run(app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket) -> None:
+    """Serve the listening socket until a stop is requested."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         with _Server(app, listener, connections) as server:
-            thread = threading.Thread(target=_accept, args=(server, end), name="bcclone-server", daemon=True)
+            thread = threading.Thread(target=_accept, args=(server, stop), name="bcclone-server", daemon=True)
             thread.start()
-            select.select([end.socket], [], [])
-            end.restore_signals()
+            select.select([stop.socket], [], [])
+            stop.restore_signals()
             server.shutdown()
             thread.join()
-            connections.hang_up()
+            connections.close_all()
     finally:
         sys.setswitchinterval(before)
 
 
-def _accept(server: "_Server", end: StopSocket) -> None:
+def _accept(server: "_Server", stop: StopSocket) -> None:
     try:
         server.serve_forever(_POLL_SECONDS)
     finally:
-        end.request()
+        stop.request()
 
 
 class _Handler(WSGIRequestHandler):
-    """Hands the app the socket, and says nothing about what clients do.
+    """Adds the socket to the app's environ, and prints nothing about clients.
 
-    Responses are in HTTP/1.0: the end of the connection is the end of the body, also of one without end.
+    Responses are HTTP/1.0, so that the end of the connection ends the body, which also suits event streams.
     """
 
     timeout = limits.REQUEST_SECONDS
@@ -68,18 +70,18 @@ class _Handler(WSGIRequestHandler):
             self.raw_requestline = self.rfile.readline(65537)
             if not self.raw_requestline or len(self.raw_requestline) > 65536 or not self.parse_request():
                 return
-            wsgi: Any = ServerHandler(self.rfile, self.wfile, Quiet(), self.get_environ(), multithread=True)  # type: ignore[arg-type]
+            wsgi: Any = ServerHandler(self.rfile, self.wfile, NullStream(), self.get_environ(), multithread=True)  # type: ignore[arg-type]
             wsgi.request_handler = self
             wsgi.run(self.server.get_app())  # type: ignore[attr-defined]
-        except (OSError, ValueError):  # gone, or too slow, or no HTTP
+        except (OSError, ValueError):  # the client has gone, is too slow, or does not speak HTTP
             return
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        """Print nothing."""
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """One thread a connection; they end with the process."""
+    """A server with one thread for each connection; the threads end with the process."""
 
     daemon_threads = True
     block_on_close = False
@@ -101,8 +103,8 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         return sock, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about what a client did; what the app does wrong is logged where it does it."""
+        """Print nothing about a client's faults; faults of the app are logged in server.py."""
 
 
 def _leave() -> list[bytes]:
-    raise ConnectionAbortedError  # which the server takes for a client that has gone
+    raise ConnectionAbortedError  # the server treats this like a client that has gone

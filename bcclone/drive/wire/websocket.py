@@ -1,4 +1,4 @@
-"""A socket <-> text messages: the server's side of a websocket, the same under every server (docs/decisions/0007)."""
+"""A socket <-> text messages: the server side of a websocket, the same under both hosts (docs/decisions/0007)."""
 
 import contextlib
 import socket
@@ -14,13 +14,13 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from bcclone.drive.wire import limits
 
-TAKEN = "bcclone.websocket"  # in a request's environ: its socket carries a websocket, and no response follows
-_LARGEST_READ = 65_536
-_BREATHE_EVERY = 64  # pieces of which none ends a message: under eventlet they keep all others waiting
+TAKEN = "bcclone.websocket"  # in a request's environ: its socket became a websocket, so no response follows
+_READ_BYTES = 65_536
+_YIELD_EVERY = 64  # fragments and control frames; under eventlet they would block all other connections
 
 
 def leaving_taken_sockets(app: Callable[..., Any], leave: Callable[[], list[bytes]]) -> Callable[..., Any]:
-    """Return the WSGI app; `leave` ends the response of a request whose socket carried a websocket."""
+    """Return the WSGI app, with `leave` as the end of the response when the socket became a websocket."""
 
     def leaving(environ: dict[str, Any], start_response: Any) -> Any:
         response = app(environ, start_response)
@@ -30,16 +30,16 @@ def leaving_taken_sockets(app: Callable[..., Any], leave: Callable[[], list[byte
 
 
 class BadHandshake(Exception):
-    """A request that asks for no websocket that we know; the text says why."""
+    """A request that is not a valid websocket handshake; the text is the reason."""
 
 
 class Websocket:
-    """A websocket of the server, as engineio wants it: wait(), send(), close().
+    """The server side of a websocket as engineio expects it: wait(), send(), close(). Raises BadHandshake.
 
-    It offers no extension: the simulator rejects them, and a compressed message may be a bomb. What comes is only
-    read while somebody waits for it. Raises BadHandshake. The socket belongs to the caller; close() ends its traffic.
-    lock: held while something is sent, answers and the pongs of who reads; it must wait as the server waits. breathe:
-    lets others run, in the midst of a client's endless pings or crumbs of a message. largest: bytes of a message.
+    It offers no extensions: the simulator rejects them, and a compressed message may be a bomb. Data is read only
+    while wait() runs. The socket belongs to the caller; close() shuts its traffic down.
+    lock: held while sending, including pongs; it must wait in the way of the host. yield_to_others: called during
+    floods of small frames, to let other connections run. max_bytes: limit of a message.
     """
 
     def __init__(
@@ -47,25 +47,25 @@ class Websocket:
         sock: Any,
         headers: list[tuple[str, str]],
         lock: AbstractContextManager[Any],
-        breathe: Callable[[], Any] = lambda: None,
-        largest: int = limits.MESSAGE_BYTES,
+        yield_to_others: Callable[[], Any] = lambda: None,
+        max_bytes: int = limits.MESSAGE_BYTES,
     ) -> None:
-        self._socket, self._sending, self._breathe, self._largest = sock, lock, breathe, largest
-        self._pieces = 0
-        self._parts: list[str | bytes] = []
+        self._socket, self._lock, self._yield, self._max_bytes = sock, lock, yield_to_others, max_bytes
+        self._events = 0
+        self._fragments: list[str | bytes] = []
         self._length = 0
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._handshake(headers)
         sock.settimeout(limits.SILENT_SECONDS)
-        # an answer must not wait for the client to acknowledge the one before, which takes it 40 ms
+        # otherwise an answer waits until the client has acknowledged the one before, which takes 40 ms
         with contextlib.suppress(OSError):  # closed meanwhile
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def wait(self) -> str | bytes | None:
-        """Return the next message; None at the end of the connection, whoever ended it and why."""
+        """Return the next message; None at the end of the connection, whatever the reason."""
         try:
             return self._next_message()
-        except (OSError, ValueError, LocalProtocolError):  # timeouts and resets; closed meanwhile from this side
+        except (OSError, ValueError, LocalProtocolError):  # timeout, reset, or closed by this side
             return None
 
     def send(self, message: str | bytes) -> None:
@@ -76,7 +76,7 @@ class Websocket:
             raise ConnectionResetError("the websocket is closed") from None
 
     def close(self, reason: CloseReason = CloseReason.NORMAL_CLOSURE, text: str = "") -> None:
-        """Say goodbye, and end the traffic both ways, so that who waits returns."""
+        """Send a close frame and shut the traffic down both ways, so that wait() returns."""
         with contextlib.suppress(OSError, LocalProtocolError):
             if self._protocol.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
                 self._send(CloseConnection(code=reason, reason=text))
@@ -95,11 +95,11 @@ class Websocket:
     def _next_message(self) -> str | bytes | None:
         while True:
             for event in self._protocol.events():
-                self._pieces += 1
-                if self._pieces % _BREATHE_EVERY == 0:
-                    self._breathe()
-                if isinstance(event, Message) and (whole := self._add(event)) is not None:
-                    return whole
+                self._events += 1
+                if self._events % _YIELD_EVERY == 0:
+                    self._yield()
+                if isinstance(event, Message) and (message := self._add(event)) is not None:
+                    return message
                 if self._ends(event):
                     return None
             data = self._read()
@@ -108,48 +108,48 @@ class Websocket:
             self._protocol.receive_data(data)
 
     def _ends(self, event: Any) -> bool:
-        """Answer what asks for an answer; return whether the connection is at its end now."""
+        """Answer pings and close frames; return whether the connection has ended."""
         if isinstance(event, CloseConnection):
             self._end(event)
             return True
         if isinstance(event, Ping):
             self._send(event.response())
-        if self._length > self._largest:
+        if self._length > self._max_bytes:
             self.close(CloseReason.MESSAGE_TOO_BIG)
             return True
         return False
 
     def _end(self, event: CloseConnection) -> None:
-        """Answer the other side's goodbye, or say what it did wrong."""
+        """Answer the client's close frame, or send the reason when it broke the protocol."""
         if self._protocol.state is ConnectionState.REMOTE_CLOSING:
             self._send(event.response())
         self.close(CloseReason(event.code) if event.code in set(CloseReason) else CloseReason.PROTOCOL_ERROR)
 
     def _add(self, event: Any) -> str | bytes | None:
-        """Add a piece; return the message when it is whole."""
-        if event.data:  # empty ones would never come to a length that ends them
-            self._parts.append(event.data)
+        """Add a fragment; return the message when it is complete."""
+        if event.data:  # empty fragments would never reach the limit
+            self._fragments.append(event.data)
         self._length += len(event.data)
-        if not event.message_finished or self._length > self._largest:
+        if not event.message_finished or self._length > self._max_bytes:
             return None
-        parts, self._parts, self._length = self._parts, [], 0
-        return "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)  # type: ignore[arg-type]
+        fragments, self._fragments, self._length = self._fragments, [], 0
+        return "".join(fragments) if isinstance(event, TextMessage) else b"".join(fragments)  # type: ignore[arg-type]
 
     def _read(self) -> bytes:
-        """Take all that has come at once."""
-        data: bytes = self._socket.recv(_LARGEST_READ)
+        """Return all data that has arrived."""
+        data: bytes = self._socket.recv(_READ_BYTES)
         self._acknowledge_at_once()
         return data
 
     def _send(self, event: Any) -> None:
-        with self._sending:
+        with self._lock:
             self._socket.sendall(self._protocol.send(event))
         self._acknowledge_at_once()
 
     def _acknowledge_at_once(self) -> None:
-        """Have what comes next acknowledged at once; to be asked for anew after each receive and send.
+        """Ask the system to acknowledge the next data at once; it forgets this after each receive and send.
 
-        The simulator's many small writes wait 44 ms for each other unless each is acknowledged (fact 2).
+        Otherwise the simulator's many small writes wait 44 ms for each other's acknowledgement (fact 2).
         """
         if hasattr(socket, "TCP_QUICKACK"):  # Linux
             with contextlib.suppress(OSError):  # closed meanwhile

@@ -1,10 +1,10 @@
 "use strict";
 
-// Server-sent events -> the page. What the fields mean: docs/reference/dashboard.md.
+// Shows the server-sent events. docs/reference/dashboard.md describes the fields.
 
 const HISTORY_SECONDS = 60;
 const RETRY_MS = 1000;
-const SETTLED_MS = 500; // until the slider follows the server again
+const SETTLED_MS = 500; // after a change here, until the slider follows the server again
 const CONNECTION = {
   "none": "waiting for the simulator",
   "driving": "the model drives",
@@ -12,20 +12,20 @@ const CONNECTION = {
   "key held": "a driving key is held",
   "silent": "the simulator is silent: is it paused?",
   "lost": "drive.py does not answer",
-  "full": "too many pages watch: close one",
+  "full": "too many pages are open: close one",
 };
 const GONE = ["lost", "full"];
 const element = (id) => document.getElementById(id);
 let colors = readColors();
 
 let state = null;
-let moments = [];
+let points = []; // the history that the plots show
 let drawnFrame = -1;
 let drawnMask = -1;
 let cameraImage = null;
 let maskImage = null;
 let touched = -Infinity; // when the set speed was last changed here
-let warned = [];
+let shownWarnings = [];
 
 function readColors() {
   const style = getComputedStyle(document.documentElement);
@@ -64,10 +64,10 @@ function decode(type, base64) {
 }
 
 async function showFrame(frame, mask) {
-  if (!frame.jpeg) cameraImage = null; // the car has left: the next one begins with its own frame
+  if (!frame.jpeg) cameraImage = null; // the car has left
   if (frame.number !== drawnFrame && frame.jpeg) {
     drawnFrame = frame.number;
-    // a frame that cannot be decoded is among the warnings
+    // the warnings tell of a frame that cannot be decoded
     cameraImage = await decode("jpeg", frame.jpeg).catch(() => cameraImage);
   }
   if (!mask.png) {
@@ -76,7 +76,7 @@ async function showFrame(frame, mask) {
   } else if (mask.frame !== drawnMask) {
     drawnMask = mask.frame;
     const image = await decode("png", mask.png).catch(() => null);
-    if (drawnMask === mask.frame) maskImage = image; // meanwhile a newer one may have come, or none any more
+    if (drawnMask === mask.frame) maskImage = image; // unless it has been replaced or switched off meanwhile
   }
   drawCamera();
 }
@@ -140,7 +140,7 @@ function drawDial() {
 
 // -- the plots
 
-// lines: each [name of the moments' field, colour, width].
+// lines: [field of the history, colour, width] each.
 function drawPlot(id, lines, low, high) {
   const { context, width, height } = wipe(element(id));
   const margin = 34, foot = 20, newest = state.seconds;
@@ -166,12 +166,12 @@ function drawPlot(id, lines, low, high) {
     context.lineWidth = lineWidth;
     context.beginPath();
     let last = null;
-    for (const moment of moments) {
-      const value = moment[name];
+    for (const point of points) {
+      const value = point[name];
       if (value === null) { last = null; continue; }
-      if (last === null || moment.seconds - last > 1) context.moveTo(x(moment.seconds), y(value));
-      else context.lineTo(x(moment.seconds), y(value));
-      last = moment.seconds;
+      if (last === null || point.seconds - last > 1) context.moveTo(x(point.seconds), y(value));
+      else context.lineTo(x(point.seconds), y(value));
+      last = point.seconds;
     }
     context.stroke();
   }
@@ -182,8 +182,8 @@ function roundUp(value) {
 }
 
 function drawPlots() {
-  const highest = (...names) => Math.max(1, ...moments.flatMap((moment) => names.map((name) => moment[name])));
-  const widest = Math.max(.2, ...moments.flatMap((m) => [Math.abs(m.steering_model), Math.abs(m.steering_sent)]));
+  const highest = (...names) => Math.max(1, ...points.flatMap((point) => names.map((name) => point[name])));
+  const widest = Math.max(.2, ...points.flatMap((p) => [Math.abs(p.steering_model), Math.abs(p.steering_sent)]));
   const reach = [.2, .5, 1].find((step) => step >= widest) || 1;
   drawPlot("plot-steering", [["steering_sent", colors.sent, 4], ["steering_model", colors.model, 1.5]], -reach, reach);
   const fastest = roundUp(highest("speed_mph", "set_speed_mph"));
@@ -194,16 +194,16 @@ function drawPlots() {
 
 function remember() {
   if (state.steering_sent !== null && state.connection === "driving") {
-    moments.push({
+    points.push({
       seconds: state.seconds, speed_mph: state.speed_mph, set_speed_mph: state.target_speed_mph,
       steering_model: state.steering_model, steering_sent: state.steering_sent, throttle: state.throttle,
       latency_ms: state.latency_ms.last || 0,
     });
   }
-  moments = moments.filter((moment) => moment.seconds > state.seconds - HISTORY_SECONDS);
+  points = points.filter((point) => point.seconds > state.seconds - HISTORY_SECONDS);
 }
 
-// -- figures and words
+// -- figures and texts
 
 function showFigures() {
   const latency = state.latency_ms;
@@ -243,12 +243,12 @@ function showControls() {
   element("saliency").setAttribute("aria-pressed", String(state.saliency.on));
   element("saliency").disabled = state.saliency.unavailable !== "";
   const missing = state.saliency.unavailable;
-  write("saliency-text", missing && `which pixels decided cannot be shown: ${missing}`);
+  write("saliency-text", missing && `the saliency overlay is not available: ${missing}`);
   const dropped = recording.dropped ? `, ${recording.dropped} dropped` : "";
   const failure = recording.failure ? `; ended: ${recording.failure}` : "";
   const recorded = `${recording.folder}: ${recording.recorded} frames recorded${dropped}${failure}`;
   write("recording-text", recording.folder ? recorded : "nothing is recorded");
-  const green = state.saliency.on ? " Green: which pixels decided." : "";
+  const green = state.saliency.on ? " Green: the pixels that decided." : "";
   write("sees", `Framed: what the network sees.${green} Input: ${state.sees.replace("->", "→")}.`);
 }
 
@@ -264,10 +264,10 @@ function showWarnings() {
     const count = w.count > 1 ? ` (${w.count} times)` : "";
     return `${w.text}${count}, ${Math.max(0, Math.round(state.seconds - w.seconds))} s ago`;
   });
-  const unheard = state.warnings.map((w) => w.text).filter((text) => !warned.includes(text));
-  // a screen reader is told this, and not the list: it would read out every count
-  if (unheard.length) write("announcement", `warning: ${unheard.join("; ")}`);
-  warned = state.warnings.map((w) => w.text);
+  const news = state.warnings.map((w) => w.text).filter((text) => !shownWarnings.includes(text));
+  // announced to screen readers in place of the list, of which they would read every new count
+  if (news.length) write("announcement", `warning: ${news.join("; ")}`);
+  shownWarnings = state.warnings.map((w) => w.text);
   element("no-warnings").hidden = texts.length > 0;
   while (list.children.length > texts.length) list.lastChild.remove();
   while (list.children.length < texts.length) list.append(document.createElement("li"));
@@ -290,7 +290,7 @@ function show() {
 
 let sending = Promise.resolve();
 
-// one after the other, so that the last one holds
+// one at a time, so that the last change wins
 function set(changes) {
   sending = sending.then(() => send(changes));
 }
@@ -350,7 +350,7 @@ let retry = 0;
 function connect() {
   clearTimeout(retry);
   if (events) events.close();
-  if (document.hidden) return; // a page that nobody sees asks for nothing
+  if (document.hidden) return; // a hidden page requests nothing
   events = new EventSource("events");
   events.onopen = begin;
   events.onmessage = (message) => {
@@ -367,19 +367,19 @@ function connect() {
   };
 }
 
-// What was before the page was opened, or is of a server that has been started anew since.
+// Fetches the history before the page was opened; also after the server was restarted.
 async function begin() {
-  moments = [];
+  points = [];
   drawnFrame = drawnMask = -1;
   write("refusal", "");
-  const history = await fetch("history").then((response) => response.json()).catch(() => []);
-  const last = history.length ? history.at(-1).seconds : -1;
-  moments = history.concat(moments.filter((moment) => moment.seconds > last));
+  const fetched = await fetch("history").then((response) => response.json()).catch(() => []);
+  const last = fetched.length ? fetched.at(-1).seconds : -1;
+  points = fetched.concat(points.filter((point) => point.seconds > last));
 }
 
 async function explain() {
   const status = await fetch("events", { method: "HEAD" }).then((response) => response.status).catch(() => 0);
-  if (status === 401) location.reload(); // it asks for the token
+  if (status === 401) location.reload(); // shows the login form
   if (status === 503) showConnection("full");
 }
 

@@ -1,4 +1,4 @@
-"""What clients may say: texts of Socket.IO, literally."""
+"""Which Socket.IO packets of clients are read, as literal texts."""
 
 import json
 
@@ -24,7 +24,7 @@ def decoded(text):
         ('2 [ "telemetry" , {"a": 1}, 2]', None, ["telemetry", {"a": 1}, 2]),
     ],
 )
-def test_telemetry_gets_through(text, identity, data):
+def test_telemetry_is_read(text, identity, data):
     kind, namespace, packet_id, found = decoded(text)
     assert (kind, namespace or "/", packet_id, found) == (2, "/", identity, data)
 
@@ -61,7 +61,7 @@ def test_other_events_are_ignored(text):
         '2["telemetry",{}]]',
     ],
 )
-def test_unreadable_telemetry_says_so_as_its_object(text):
+def test_unreadable_telemetry_has_an_error_as_its_object(text):
     kind, namespace, _, (name, problem) = decoded(text)
     assert (kind, namespace, name) == (2, "/", "telemetry")
     assert isinstance(problem, ProtocolError)

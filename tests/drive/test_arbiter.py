@@ -1,0 +1,205 @@
+"""Which of several connections drives, and the reply to each; without sockets, with a clock that the tests set."""
+
+import base64
+
+import numpy as np
+import pytest
+
+from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
+from bcclone.drive.controller import SpeedController
+from bcclone.drive.driver import Driver
+from bcclone.images import encode_jpeg
+from bcclone.protocol import ProtocolError
+
+FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
+
+
+class Always:
+    """A policy that always returns the same steering."""
+
+    forgotten = 0
+
+    def act(self, frame):
+        return 0.25
+
+    def forget(self):
+        self.forgotten += 1
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def make_arbiter(policy=None, **options):
+    return ConnectionArbiter(Driver(policy or Always(), SpeedController(11.0)), **options)
+
+
+def telemetry(speed="10.0000", jpeg=FRAME):
+    image = base64.b64encode(jpeg).decode()
+    return {"steering_angle": "0.0000", "throttle": "0.0000", "speed": speed, "image": image}
+
+
+def test_telemetry_is_answered_with_steer():
+    reply = make_arbiter().answer("a", telemetry())
+    assert reply.event == "steer"
+    assert reply.data == {"steering_angle": "0.250000", "throttle": "0.102000"}
+    assert (reply.decision.frame, reply.decision.steering) == (1, 0.25)
+
+
+def test_decimal_commas_are_answered_with_decimal_commas():
+    reply = make_arbiter().answer("a", telemetry(speed="10,0000"))
+    assert reply.data == {"steering_angle": "0,250000", "throttle": "0,102000"}
+
+
+@pytest.mark.parametrize(
+    "payload", [None, {}, [], 7, "x", {"speed": "1"}, telemetry(speed="NaN"), ProtocolError("no JSON")]
+)
+def test_other_messages_are_answered_with_manual_and_do_not_drive(payload):
+    arbiter = make_arbiter()
+    assert arbiter.answer("a", payload) == MANUAL
+    assert arbiter.driving_sid is None
+    assert arbiter.driver.faults == (payload not in (None, {}))
+
+
+def test_unreadable_telemetry_is_reported_and_is_not_a_held_key():
+    faults, by_hand = [], []
+    arbiter = make_arbiter(on_fault=faults.append, on_manual=by_hand.append)
+    arbiter.answer("a", telemetry())
+    assert arbiter.answer("a", telemetry(speed="NaN")) == MANUAL
+    assert (faults, by_hand) == (["bad telemetry: speed is not finite"], [])
+
+
+def test_the_newest_connection_drives():
+    arbiter = make_arbiter()
+    arbiter.answer("a", telemetry())
+    assert arbiter.answer("b", telemetry()).event == "steer"
+    assert (arbiter.driving_sid, arbiter.waiting) == ("b", 1)
+    assert arbiter.answer("b", telemetry()).event == "steer"
+
+
+def test_the_older_connection_is_answered_manual_after_a_pause():
+    clock = Clock()
+    arbiter = make_arbiter(clock=clock)
+    arbiter.answer("a", telemetry())
+    arbiter.answer("b", telemetry())
+    reply = arbiter.answer("a", telemetry())
+    assert (reply.event, arbiter.driving_sid) == ("manual", "b")
+    assert reply.after > 0
+    assert arbiter.driver.answered == 2
+    clock.seconds = 10.0
+    assert arbiter.pending_manual() == []  # another manual would start another loop
+
+
+def test_an_older_connection_that_sends_nothing_gets_one_manual():
+    clock = Clock()
+    arbiter = make_arbiter(clock=clock)
+    arbiter.answer("a", telemetry())
+    arbiter.answer("b", telemetry())
+    assert arbiter.pending_manual() == []
+    clock.seconds = 0.5
+    assert arbiter.pending_manual() == ["a"]
+    assert arbiter.pending_manual() == []
+
+
+def test_a_connection_that_drives_again_or_has_left_gets_no_manual():
+    clock = Clock()
+    arbiter = make_arbiter(clock=clock)
+    for sid in "abc":
+        arbiter.answer(sid, telemetry())
+    arbiter.leave("a")
+    arbiter.leave("c")
+    clock.seconds = 1.0
+    assert arbiter.pending_manual() == []
+
+
+def test_the_older_connection_drives_again_when_the_newer_one_leaves():
+    arbiter = make_arbiter()
+    for sid in "abc":
+        arbiter.answer(sid, telemetry())
+    arbiter.leave("b")  # a waiting connection
+    assert arbiter.driving_sid == "c"
+    arbiter.leave("c")
+    assert arbiter.answer("a", telemetry()).event == "steer"
+    arbiter.leave("a")
+    assert arbiter.driving_sid is None
+    arbiter.leave("a")
+
+
+def test_another_car_does_not_inherit_the_steering():
+    arbiter = make_arbiter()
+    arbiter.answer("a", telemetry())
+    reply = arbiter.answer("b", telemetry(jpeg=b"broken"))
+    assert float(reply.data["steering_angle"]) == 0.0
+
+
+def test_handing_over_closes_the_throttle_once_and_then_sends_manual():
+    seen = []
+    arbiter = make_arbiter(on_manual=seen.append)
+    arbiter.answer("a", telemetry())
+    arbiter.autonomous = False
+    first = arbiter.answer("a", telemetry())
+    assert (first.event, float(first.data["throttle"]), float(first.data["steering_angle"])) == ("steer", 0.0, 0.0)
+    assert [arbiter.answer("a", telemetry()), arbiter.answer("a", None)] == [MANUAL, MANUAL]
+    assert [telemetry and telemetry.jpeg for telemetry in seen] == [FRAME, FRAME, None]
+    arbiter.autonomous = True
+    assert arbiter.answer("a", telemetry()).event == "steer"
+    assert arbiter.driver.answered == 2
+
+
+def test_a_silent_car_is_woken_twice_and_no_more():
+    clock = Clock()
+    arbiter = make_arbiter(clock=clock)
+    arbiter.answer("a", telemetry())
+    woken = {}
+    for clock.seconds in np.arange(0, 200, 0.5):
+        if (sid := arbiter.wake()) is not None:
+            woken[float(clock.seconds)] = sid
+    assert woken == {3.0: "a", 30.0: "a"}
+    assert arbiter.wakeups == 2
+
+
+def test_a_car_that_sends_again_can_be_woken_again():
+    clock = Clock()
+    arbiter = make_arbiter(clock=clock)
+    arbiter.answer("a", telemetry())
+    clock.seconds = 3.0
+    assert arbiter.wake() == "a"
+    clock.seconds = 4.0
+    arbiter.answer("a", telemetry())
+    clock.seconds = 6.9
+    assert arbiter.wake() is None
+    clock.seconds = 7.0
+    assert arbiter.wake() == "a"
+
+
+def test_without_a_driving_connection_nothing_is_woken():
+    clock = Clock()
+    arbiter = make_arbiter(clock=clock)
+    arbiter.answer("a", None)
+    clock.seconds = 100.0
+    assert arbiter.wake() is None
+
+
+def test_the_frames_before_a_pause_and_those_of_another_car_are_forgotten():
+    clock, policy = Clock(), Always()
+    arbiter = make_arbiter(policy, clock=clock)
+    forgotten = []
+    for sid, clock.seconds in (("a", 0.0), ("a", 0.9), ("a", 1.8), ("a", 2.9), ("b", 3.0), ("b", 3.1)):
+        arbiter.answer(sid, telemetry())
+        forgotten.append(policy.forgotten)
+    assert np.diff(forgotten).tolist() == [0, 0, 1, 1, 0]
+
+
+def test_each_change_of_the_driving_connection_is_reported():
+    changes = []
+    arbiter = make_arbiter(on_change=lambda: changes.append(arbiter.driving_sid))
+    for sid in ("a", "a", "b", "a"):
+        arbiter.answer(sid, telemetry())
+    assert changes == ["a", "b"]
+    arbiter.leave("b")
+    arbiter.leave("a")
+    arbiter.leave("a")
+    assert changes == ["a", "b", "a", None]
