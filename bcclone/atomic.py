@@ -1,4 +1,4 @@
-"""A path to write -> the whole file or the old one, never half of it."""
+"""Write files atomically: a path holds the complete new file or the old one, never a part."""
 
 import os
 import sys
@@ -18,12 +18,12 @@ _FLUSHED_BYTES = 1 << 25
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the place of `path` when the block ends without an error.
+    """Yield a temporary path in the same folder, which replaces `path` when the block ends without an error.
 
-    The temporary name keeps the suffix, since Keras and ffmpeg choose the format by it. What a killed run
-    left behind is removed by the next one that writes the same path. An OSError names `path`.
+    The temporary name keeps the suffix, because Keras and ffmpeg choose the format by it. Temporary files of killed
+    processes are removed when the same path is written again. An OSError names `path`.
     """
-    path = path.resolve()  # a link stays, and what it points to is replaced
+    path = path.resolve()  # a link stays, and its target is replaced
     _remove_leftovers(path)
     token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     temporary = path.with_name(f"{_head(path)}{token}.partial{path.suffix}")
@@ -42,72 +42,72 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 class EarlyFlush:
-    """Sends what has been written to a file to the disk while more is written, so that the last flush has little to do.
+    """Flushes a file to disk while more is written, so that the last flush is short.
 
-    `file` is unbuffered, or so large are the pieces written that its buffer plays no part. A disk that fails tells
-    it once only: the OSError comes from wrote() or wait(), and the file is not whole then.
+    `file` must be unbuffered, or written in parts larger than its buffer. A failing disk reports its error once: the
+    OSError is raised by wrote() or wait(), and the file is then incomplete.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._unsent = file, 0
-        self._pool = ThreadPoolExecutor(1, "flush")  # starts no thread before there is something to do
-        self._sent: Future[None] | None = None
+        self._file, self._unflushed = file, 0
+        self._pool = ThreadPoolExecutor(1, "flush")  # starts its thread with the first task
+        self._flushing: Future[None] | None = None
 
     def wrote(self, count: int) -> None:
-        """Count bytes that were written; once there are many, they are sent off if the disk has taken those before."""
-        self._unsent += count
-        if self._unsent >= _FLUSHED_BYTES and (self._sent is None or self._sent.done()):
-            self.send()
+        """Count bytes written; many of them start a flush, unless the last one has not ended."""
+        self._unflushed += count
+        if self._unflushed >= _FLUSHED_BYTES and (self._flushing is None or self._flushing.done()):
+            self.start()
 
-    def send(self) -> None:
-        """Send off all that was written; waits for what was sent before."""
+    def start(self) -> None:
+        """Start to flush everything written, after waiting for the last flush."""
         self.wait()
-        self._sent, self._unsent = self._pool.submit(_flush_data, self._file.fileno()), 0
+        self._flushing, self._unflushed = self._pool.submit(_flush_data, self._file.fileno()), 0
 
     def wait(self) -> None:
-        """Return when the disk has what was sent."""
-        if self._sent is not None:
-            self._sent.result()
+        """Wait for the flush that was started last."""
+        if self._flushing is not None:
+            self._flushing.result()
 
     def close(self) -> None:
-        """Wait, and end the thread; to be called before the file is closed. A failure of the disk is not told."""
+        """Wait, and end the thread; call it before the file is closed. Does not raise errors of the disk."""
         self._pool.shutdown()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 so that a reader sees the old content or the new, and nothing between."""
+    """Write `text` as UTF-8; a reader sees the old content or the new, never a part."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write `content` so that a reader sees the old content or the new, and nothing between."""
+    """Write `content`; a reader sees the old content or the new, never a part."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def file_version(path: Path) -> tuple[int, int]:
-    """Return what is another when a file was written anew."""
+    """Return the size and modification time of a file, which differ after it was written again."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
 
 def check_output(path: Path, force: bool, remedy: str) -> None:
-    """Raise UserError when `path` is there already and not to be replaced, or cannot be written at all.
+    """Raise UserError if `path` exists and may not be replaced, or cannot be written; call it before long work.
 
-    So nobody learns it after an hour's work. `remedy` says what to do about an existing file.
+    force: replace an existing file; remedy: what the user can do about an existing file, for the message.
     """
     folder = path.absolute().parent
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file")
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no regular file; give the name of a file")
+        raise UserError(f"{path} is not a regular file; give the name of a file")
     if path.exists() and not force:
         raise UserError(f"{path} exists already; {remedy}")
     if not folder.is_dir():
-        raise UserError(f"{path}: the folder {folder} does not exist; make it first, or choose another place")
+        raise UserError(f"{path}: the folder {folder} does not exist; make it first, or choose another folder")
     if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise UserError(f"{path}: no permission to write in {folder}; choose another place")
+        raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
 
 
 def _flush_data(handle: int) -> None:
@@ -123,7 +123,7 @@ def _flush(path: Path) -> None:
 
 
 def _head(path: Path) -> str:
-    """Return what the temporary names of a path begin with; short enough for any file system."""
+    """Return the prefix of a path's temporary names, short enough for any file system."""
     return f".{path.stem[:100]}."
 
 
@@ -136,7 +136,7 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _may_be_in_use(leftover: Path, pid: int) -> bool:
-    if sys.platform == "win32":  # signal 0 would end the process there
+    if sys.platform == "win32":  # there, signal 0 would end the process
         return time.time() - leftover.stat().st_mtime < _STALE_AFTER_SECONDS
     try:
         os.kill(pid, 0)

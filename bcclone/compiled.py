@@ -1,4 +1,4 @@
-"""Function -> compiled function, kept between runs where that is possible."""
+"""Compile functions with Numba, and cache the result on disk where that is possible."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,14 +10,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(**options: Any) -> Callable[[Function], Function]:
-    """Compile a function by Numba with these options of its njit; other threads run while it does.
+    """Compile a function with Numba's njit and these options; it releases the interpreter lock.
 
-    Neither arrays are made in compiled code nor references to them counted: for each pixel that takes longer than the
-    pixel itself.
+    The compiled code may not create arrays, and does not count references to them, because per pixel that would take
+    longer than the pixel itself.
     """
 
-    def compile_it(function: Function) -> Function:
-        # a Numba may lack that option (KeyError), or have nowhere to keep anything: a read-only place (RuntimeError)
+    def compile_function(function: Function) -> Function:
+        # KeyError: this Numba lacks the option _nrt; RuntimeError: no folder to cache in, such as a read-only one
         for without in ((), ("_nrt",), ("_nrt", "cache")):
             every = {"nogil": True, "_nrt": False} | options
             with suppress(KeyError, RuntimeError):
@@ -25,4 +25,4 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
                 return done
         raise RuntimeError(f"Numba cannot compile {function.__name__}")
 
-    return compile_it
+    return compile_function

@@ -1,4 +1,4 @@
-"""How much memory programs can still have here."""
+"""Measure how much memory is available to new programs."""
 
 import re
 from pathlib import Path
@@ -7,13 +7,13 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_memory(cgroup: Path = _CGROUP) -> float | None:
-    """Return the bytes that programs can still have, within the limit of a container; None where nothing tells.
+    """Return the available bytes, within the limit of a container; None if they cannot be measured.
 
-    cgroup: where Linux tells of a container (version 2).
+    cgroup: folder in which Linux describes the container (cgroup version 2).
     """
     sizes = []
     try:
-        import psutil  # not at the top: `bcclone doctor` works where packages are missing
+        import psutil  # not at the top, because `bcclone doctor` must work without packages
 
         sizes.append(psutil.virtual_memory().available)
     except ImportError:
@@ -21,7 +21,7 @@ def available_memory(cgroup: Path = _CGROUP) -> float | None:
     limit, used = _read(cgroup / "memory.max").strip(), _read(cgroup / "memory.current").strip()
     if limit.isdecimal() and used.isdecimal():
         files = re.search(r"^inactive_file (\d+)$", _read(cgroup / "memory.stat"), re.MULTILINE)
-        sizes.append(int(limit) - int(used) + (int(files[1]) if files else 0))  # what is kept of files can go
+        sizes.append(int(limit) - int(used) + (int(files[1]) if files else 0))  # cached files can be evicted
     return min(sizes, default=None)
 
 

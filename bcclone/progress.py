@@ -1,4 +1,4 @@
-"""How far a long step is: a bar on a terminal, a plain line now and then elsewhere; always on standard error."""
+"""Show progress on standard error: a bar on a terminal, otherwise a line every few seconds."""
 
 import sys
 import time
@@ -11,10 +11,10 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class ProgressBar:
-    """Counts to `total` and shows count, rate and time left, with further figures behind them.
+    """Counts to `total` and shows count, rate and time left, followed by further figures.
 
-    The rate and the time left are measured from the first advance on: what is made ready before that says nothing of
-    the rest. done: what was done before; clock: seconds.
+    Rate and time left are measured from the first advance on, so that preparations do not count. done: count at the
+    start; clock: returns seconds.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class ProgressBar:
         self.label, self.total, self.unit = label, total, unit
         self.done: float = done
         self._clock = clock
-        self._start = self._begin = (clock(), float(done))  # when, and what was done by then; of all, of the rate
+        self._start = self._begin = (clock(), float(done))  # (time, count) at the start of all, and of the rate
         self._shown = self._start[0]
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():
@@ -42,7 +42,7 @@ class ProgressBar:
             self._print_line("")
 
     def advance(self, count: float, figures: str = "") -> None:
-        """Count `count` more; `figures` is shown behind the rate."""
+        """Advance by `count`; `figures` is shown after the rate."""
         self.done += count
         if self._begin is self._start:
             self._begin = self._clock(), self.done

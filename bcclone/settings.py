@@ -94,3 +94,13 @@ def check_settings(settings: Any) -> None:
             unit = f" {declared.unit.lower()}" if declared.unit in ("MPH", "MS", "M") else ""
             name = each.name.removesuffix(f"_{declared.unit.lower()}") if unit else each.name
             raise ValueError(f"{name.replace('_', ' ')} {shown}{unit}, expected {declared.expected}")
+
+
+def differences(stored: Any, given: Any) -> str:
+    """Return a line for each field in which two settings dataclasses of one kind differ; "" for equal ones."""
+    lines = []
+    for each in fields(stored):
+        there, here = getattr(stored, each.name), getattr(given, each.name)
+        if there != here:
+            lines.append(f"\n  {each.name.replace('_', ' ')}: {there}, but {here} is given")
+    return "".join(lines)

@@ -85,7 +85,7 @@ def test_a_small_write_is_left_for_the_last_flush(unflushable):
     flush = EarlyFlush(unflushable)
     flush.wrote(1000)
     flush.wait()  # nothing was sent yet: flushing this file fails
-    flush.send()
+    flush.start()
     with pytest.raises(OSError, match="Invalid argument"):
         flush.wait()
     flush.close()

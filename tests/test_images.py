@@ -47,9 +47,9 @@ def test_a_frame_can_be_decoded_and_prepared_into_memory_that_is_there():
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"not a picture" * 50, "no whole JPEG"),
-        (encode_jpeg(a_frame())[:3000], "no whole JPEG"),
-        (encode_jpeg(a_frame())[:-2], "no whole JPEG"),
+        (b"not a picture" * 50, "not a complete JPEG"),
+        (encode_jpeg(a_frame())[:3000], "not a complete JPEG"),
+        (encode_jpeg(a_frame())[:-2], "not a complete JPEG"),
         (encode_jpeg(a_frame()[:80]), "320x80 pixels, expected 320x160"),
     ],
     ids=["empty", "garbage", "truncated", "without its end", "other size"],

@@ -103,7 +103,7 @@ def recoveries(tmp_path_factory):
     """Ten seconds of simulated driving, two recoveries in them, as samples without a store."""
     folder = tmp_path_factory.mktemp("recoveries") / "lake"
     record(folder, RecordSettings(laps=0.12, expert=ExpertSettings(recoveries=30)))
-    return folder, open_in_place((str(folder),), Preprocessing(), SampleSettings(block_seconds=2.0))[0]
+    return folder, open_in_place((str(folder),), Preprocessing(), SampleSettings(block_seconds=2.0))
 
 
 def test_the_three_frames_of_a_recovery_come_nearer_to_the_middle(recoveries, model_file, tmp_path):
@@ -216,7 +216,7 @@ def test_a_recording_without_a_store_gives_the_same_instants(scenes, simulated_r
     from bcclone.plots.subject import Scenes
 
     settings = SampleSettings(block_seconds=2.0, frame_offsets=1)
-    in_place = Scenes(open_in_place((str(simulated_recording),), Preprocessing(), settings)[0])
+    in_place = Scenes(open_in_place((str(simulated_recording),), Preprocessing(), settings))
     for validation in (True, False):
         mine, theirs = scenes.instants(validation), in_place.instants(validation)
         assert np.allclose(scenes.seconds(mine), in_place.seconds(theirs))

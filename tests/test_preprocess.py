@@ -208,7 +208,7 @@ def test_a_recording_or_a_model_is_never_written_over(recording, untrained_model
     assert "is a model" in convert(recording, "-o", model, "--force", code=1)
     assert model.read_bytes() == untrained_model.read_bytes()
     os.mkfifo(tmp_path / "pipe")
-    assert "no regular file" in convert(recording, "-o", tmp_path / "pipe", "--force", code=1)
+    assert "regular file" in convert(recording, "-o", tmp_path / "pipe", "--force", code=1)
 
 
 def test_logs_that_share_their_images_use_each_row_once(recording, tmp_path):
@@ -261,7 +261,7 @@ def test_images_that_cannot_be_used_are_skipped_counted_and_listed(recording, tm
     assert made["skipped"] == 4
     assert made["frames"] == 356
     assert sum(made["samples"].values()) == 356
-    for row, name, reason in zip((11, 21, 31, 41), names, ("missing", "no whole JPEG", "160x80", "empty"), strict=True):
+    for row, name, reason in zip((11, 21, 31, 41), names, ("missing", "complete JPEG", "160x80", "empty"), strict=True):
         line = next(line for line in done.stderr.splitlines() if name in line)
         assert f"row {row}:" in line
         assert "driving_log.csv" in line

@@ -1,4 +1,6 @@
-"""A store gives back what was put into it, or says what is wrong with it."""
+"""A store returns what was written to it, and refuses a damaged or foreign file with the reason."""
+
+import json
 
 import h5py
 import numpy as np
@@ -9,6 +11,7 @@ from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.samples import SAMPLE
 from bcclone.store import Store, StoreWriter, row_frame, row_table
+from bcclone.store.image_samples import ImageSamples
 
 PREPROCESSING = Preprocessing(width=16, height=8)
 RECORDINGS = [{"path": "a"}]
@@ -24,10 +27,15 @@ def some_rows(count):
     return pd.DataFrame({"line": range(count), "center": names, "left": "", "right": "", "steering": 0.5})
 
 
-def write_store(path, frames, capacity=None):
-    samples = np.zeros(len(frames), SAMPLE)
-    samples["frame"] = np.arange(len(frames))
+def some_samples(count):
+    samples = np.zeros(count, SAMPLE)
+    samples["frame"] = np.arange(count)
     samples["validation"][::4] = True
+    return samples
+
+
+def write_store(path, frames, capacity=None):
+    samples = some_samples(len(frames))
     with StoreWriter(path, PREPROCESSING, capacity or len(frames)) as writer:
         writer.append(frames[:3])
         writer.append(frames[3:])
@@ -38,7 +46,28 @@ def write_store(path, frames, capacity=None):
     return samples
 
 
-@pytest.mark.parametrize("capacity", [10, 17], ids=["all frames came", "some frames were left out"])
+def write_version_1(path, frames, samples, settings):
+    """Write a store as bcclone did before the schema version was 2; its hash stands for what was hashed then."""
+    old_samples = np.zeros(len(samples), [("lag" if n == "frame_offset" else n, SAMPLE[n]) for n in SAMPLE.names])
+    for new, old in zip(SAMPLE.names, old_samples.dtype.names, strict=True):
+        old_samples[old] = samples[new]
+    with h5py.File(path, "w") as file:
+        file["frames"] = frames
+        file["samples"] = old_samples
+        file["rows"] = row_table(some_rows(len(frames)))
+        file.create_dataset("extras", (0,), h5py.string_dtype())
+        file.create_dataset("recordings", data=[json.dumps(one) for one in RECORDINGS], dtype=h5py.string_dtype())
+        file.attrs["sample_settings"] = json.dumps(settings)
+        file.attrs["schema_version"] = 1
+        file.attrs["preprocessing"] = (
+            '{"color": "RGB", "frame_height": 160, "frame_width": 320, "height": 8, "interpolation": "linear", '
+            '"width": 16}'
+        )
+        file.attrs["preprocessing_hash"] = PREPROCESSING.digest
+        file.attrs["content_hash"] = "0" * 64
+
+
+@pytest.mark.parametrize("capacity", [10, 17], ids=["capacity filled", "capacity not filled"])
 def test_round_trip(tmp_path, capacity):
     frames = some_frames(10)
     samples = write_store(tmp_path / "data.h5", frames, capacity)
@@ -55,20 +84,32 @@ def test_round_trip(tmp_path, capacity):
     assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
 
 
-def test_frames_that_did_not_come_cost_no_room_and_no_copy(tmp_path):
+def test_a_store_of_version_1_opens_with_the_present_names_and_its_own_hash(tmp_path):
+    samples = some_samples(10)
+    samples["frame_offset"][5:] = 2
+    write_version_1(tmp_path / "old.h5", some_frames(10), samples, {"cameras": ["center"], "previous": 2, "seed": 3})
+    with Store(tmp_path / "old.h5") as store:
+        assert (store.frames == some_frames(10)).all()
+        assert (store.samples == samples).all()
+        assert store.content_hash == "0" * 64
+        assert (store.sample_settings["frame_offsets"], store.sample_settings["seed"]) == (2, 3)
+        assert "previous" not in store.sample_settings
+
+
+def test_unused_capacity_leaves_no_trace_in_the_file(tmp_path):
     write_store(tmp_path / "all.h5", some_frames(10))
     write_store(tmp_path / "fewer.h5", some_frames(10), capacity=10_000)
     assert (tmp_path / "fewer.h5").read_bytes() == (tmp_path / "all.h5").read_bytes()
 
 
-def test_the_frames_are_mapped_and_not_read(tmp_path):
+def test_frames_are_memory_mapped_and_read_only(tmp_path):
     write_store(tmp_path / "data.h5", some_frames(10))
     with Store(tmp_path / "data.h5") as store:
         assert isinstance(store.frames, np.memmap)
         assert not store.frames.flags.writeable
 
 
-def test_any_hdf5_reader_can_read_it(tmp_path):
+def test_any_hdf5_library_can_read_a_store(tmp_path):
     frames = some_frames(10)
     write_store(tmp_path / "data.h5", frames)
     with h5py.File(tmp_path / "data.h5") as file:
@@ -78,11 +119,11 @@ def test_any_hdf5_reader_can_read_it(tmp_path):
         assert file.attrs["schema_version"] == 2
 
 
-def test_the_hdf5_in_use_is_not_one_that_crafted_files_corrupt():
+def test_the_hdf5_library_is_not_one_that_crafted_files_corrupt():
     assert h5py.version.hdf5_version_tuple[:3] >= (1, 14, 5)
 
 
-def test_the_sample_table_costs_at_most_32_bytes_a_sample():
+def test_a_sample_takes_at_most_32_bytes():
     assert SAMPLE.itemsize <= 32
 
 
@@ -91,7 +132,7 @@ def test_a_truncated_store_is_refused(tmp_path, keep):
     path = tmp_path / "data.h5"
     write_store(path, some_frames(10))
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UserError, match="not a whole store"):
+    with pytest.raises(UserError, match="not a complete store"):
         Store(path)
 
 
@@ -101,32 +142,32 @@ def change(path, edit):
 
 
 DAMAGE = {
-    "newer schema": (lambda file: file.attrs.__setitem__("schema_version", 99), "schema version 99, expected 1"),
-    "other preprocessing": (lambda file: file.attrs.__setitem__("preprocessing_hash", "0"), "do not belong together"),
+    "newer schema": (lambda file: file.attrs.__setitem__("schema_version", 99), "schema version 99, expected 1 or 2"),
+    "other preprocessing": (lambda file: file.attrs.__setitem__("preprocessing_hash", "0"), "does not match"),
     "no samples": (lambda file: file.__delitem__("samples"), "samples"),
     "dangling samples": (
         lambda file: file["samples"].__setitem__(0, np.array([(99,) + (0,) * 7], SAMPLE)[0]),
-        "not there",
+        "refer to frames",
     ),
 }
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_store_that_does_not_fit_is_refused_with_the_reason(tmp_path, kind):
-    edit, told = DAMAGE[kind]
+def test_an_inconsistent_store_is_refused_with_the_reason(tmp_path, kind):
+    edit, reason = DAMAGE[kind]
     path = tmp_path / "data.h5"
     write_store(path, some_frames(10))
     change(path, edit)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=reason):
         Store(path)
 
 
-def test_a_missing_store_says_what_to_run_first(tmp_path):
+def test_the_error_for_a_missing_store_names_the_command_that_makes_one(tmp_path):
     with pytest.raises(UserError, match="python preprocess.py RECORDING"):
         Store(tmp_path / "data.h5")
 
 
-def test_the_same_content_has_the_same_hash_and_other_content_another(tmp_path):
+def test_the_content_hash_depends_only_on_the_content(tmp_path):
     hashes = []
     changed = some_frames(10)
     changed[7, 3, 3, 1] ^= 1
@@ -138,6 +179,20 @@ def test_the_same_content_has_the_same_hash_and_other_content_another(tmp_path):
     assert len(set(hashes)) == 3
 
 
-def test_a_store_too_large_for_the_disk_is_refused_at_once(tmp_path):
-    with pytest.raises(UserError, match="MB are free"):
-        StoreWriter(tmp_path / "data.h5", PREPROCESSING, 10**13)
+def test_the_content_hash_does_not_depend_on_how_frames_were_appended(tmp_path):
+    frames = some_frames(10)
+    write_store(tmp_path / "parts.h5", frames)
+    with Store(tmp_path / "parts.h5") as parts, StoreWriter(tmp_path / "copy.h5", PREPROCESSING, 10) as writer:
+        writer.append_from(parts)
+        writer.finish([parts.samples], parts.rows, parts.extras, RECORDINGS, SETTINGS)
+        content_hash = parts.content_hash
+    with Store(tmp_path / "copy.h5") as copy:
+        assert copy.content_hash == content_hash
+
+
+def test_samples_of_image_files_are_split_in_the_order_of_the_table(tmp_path):
+    samples = np.zeros(5, SAMPLE)
+    samples["validation"] = (0, 1, 0, 0, 1)
+    in_place = ImageSamples(tmp_path, PREPROCESSING, samples, np.zeros(5), ("a.jpg",), {}, "")
+    assert in_place.split_indices(validation=False).tolist() == [0, 2, 3]
+    assert in_place.split_indices(validation=True).tolist() == [1, 4]

@@ -18,11 +18,9 @@ from bcclone.bench import Measure, in_turns
 from bcclone.bench.decoding import convert_as_the_source, decode_alone
 from bcclone.bench.feeds.synthetic import draw_recording
 from bcclone.errors import UserError
-from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
-from bcclone.preprocess.plan import Plan, make_plan
+from bcclone.preprocess.plan import ConversionPlan, make_plan
 from bcclone.recording import CAMERAS
-from bcclone.sample_settings import SampleSettings
 from bcclone.samples import NO_FRAME
 
 _ROOFLINE_BAR, _SOURCE_BAR = 0.85, 5.0
@@ -46,7 +44,7 @@ def measure_preprocess(recording: Path | None, images: int, turns: int = _TURNS)
     return _compare({name: float(np.median(of_turns)) for name, of_turns in rates.items()})
 
 
-def _whole_rows(plan: Plan) -> list[list[str]]:
+def _whole_rows(plan: ConversionPlan) -> list[list[str]]:
     numbers = plan.rows[[f"frame_{camera}" for camera in CAMERAS]].to_numpy()
     whole = numbers[(numbers != NO_FRAME).all(axis=1)].tolist()
     if not whole:
@@ -59,7 +57,7 @@ def _rates(
 ) -> dict[str, list[float]]:
     """Return images a second of each contestant and turn. files: all images; rows: what the source's way takes."""
     taken = sum(map(len, rows))
-    settings = PreprocessSettings((recording,), folder / "data.h5", Preprocessing(), SampleSettings())
+    settings = PreprocessSettings((recording,), folder / "data.h5")
     pixels = folder / "pixels.h5"
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as processes:
         contestants: dict[str, tuple[int, Callable[[], float]]] = {

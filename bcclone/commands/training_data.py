@@ -23,9 +23,4 @@ def opened(paths: Sequence[str]) -> Iterator["TrainingData"]:
         with Store(Path(paths[0])) as store:
             yield store
         return
-    samples, plan = open_in_place(tuple(paths), Preprocessing(), SampleSettings(), lambda log: say(f"read {log}"))
-    for notice in plan.notices:
-        say(f"note: {notice}")
-    for skip in plan.skips:
-        say(f"skipped: {skip.file}, row {skip.row}: {skip.reason}")
-    yield samples
+    yield open_in_place(tuple(paths), Preprocessing(), SampleSettings(), say)

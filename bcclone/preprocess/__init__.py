@@ -1,9 +1,35 @@
-"""Recordings -> store: settings, plan (which rows and images), convert (decode, sample, write).
+"""Convert recordings of the simulator into a store, or read their samples in place.
 
-Or, with in_place, the samples without a store.
+    from bcclone import preprocess
+
+    made = preprocess.convert(preprocess.PreprocessSettings(("recordings/lake",), Path("data.h5")), print)
+
+The settings are light; the conversion loads OpenCV, HDF5 and pandas when it is first used.
 """
 
-from bcclone.preprocess.convert import convert, open_in_place, stored_settings
-from bcclone.preprocess.settings import Conversion, LogRead, PreprocessSettings
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Conversion", "LogRead", "PreprocessSettings", "convert", "open_in_place", "stored_settings"]
+from bcclone.preprocess.settings import Conversion, LogRead, PreprocessSettings, Skip
+from bcclone.sample_settings import SampleSettings
+
+if TYPE_CHECKING:
+    from bcclone.preprocess.conversion import convert, open_in_place, stored_settings
+
+__all__ = [
+    "Conversion",
+    "LogRead",
+    "PreprocessSettings",
+    "SampleSettings",
+    "Skip",
+    "convert",
+    "open_in_place",
+    "stored_settings",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bcclone.preprocess import conversion
+
+    return getattr(conversion, name)

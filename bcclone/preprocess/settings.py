@@ -1,37 +1,56 @@
-"""What a conversion is told, and what it came to."""
+"""Settings and result of a conversion; loads no images library, so that --help is fast."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from bcclone.images import Preprocessing
 from bcclone.sample_settings import SampleSettings
+from bcclone.settings import check_settings, setting
+
+if TYPE_CHECKING:
+    from bcclone.images import Preprocessing
 
 
 @dataclass(frozen=True)
 class PreprocessSettings:
-    """What to convert, into what, and how much may be wrong with it."""
+    """Which recordings to convert, and into which store.
+
+    inputs: folders, CSV files or patterns, see recording.find_logs(); preprocessing, samples: None for the defaults, or
+    for those of the store that is added to.
+    """
 
     inputs: tuple[str, ...]
-    output: Path
-    preprocessing: Preprocessing
-    samples: SampleSettings
-    force: bool = False
-    add: bool = False
-    allow_skips: bool = False
+    output: Path = setting(Path("data.h5"), "store to write", unit="PATH", short="-o")
+    preprocessing: "Preprocessing | None" = None
+    samples: SampleSettings | None = None
+    force: bool = setting(False, "overwrite an existing store")
+    add: bool = setting(False, "add the recordings to an existing store, whose settings are used again")
+    allow_skips: bool = setting(False, "go on if more than 5 % of the rows or images cannot be used")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def adding(self) -> bool:
+        """Return True if there is a store to add to."""
+        return self.add and self.output.exists()
 
 
 @dataclass(frozen=True)
 class Skip:
-    """Something that was left out. row: its number in the file, from 1."""
+    """A row or image that was left out. row: its number in the file, from 1."""
 
     file: str
     row: int
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.file}, row {self.row}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class LogRead:
-    """A log that was read. rows: those that can be used, repeated ones too; bad_rows: those that cannot."""
+    """A log that was read. rows: number of usable rows, repeated ones included; bad_rows: number of the others."""
 
     path: str
     rows: int
@@ -43,9 +62,11 @@ class LogRead:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion made; the counts are those of the whole store, logs are those read this time.
+    """The result of a conversion.
 
-    torn: samples left out because the split puts their frame and their steering on different sides.
+    recordings, rows, episodes, frames, train, validation: counts of the whole store, the last two of its samples;
+    logs: those read this time; skips: what was left out of them; notices: warnings; split_pairs: number of samples left
+    out because the split puts their frame on one side and their steering on the other.
     """
 
     recordings: int
@@ -54,9 +75,24 @@ class Conversion:
     frames: int
     train: int
     validation: int
+    split_pairs: int
     skips: tuple[Skip, ...]
     notices: tuple[str, ...]
+    logs: tuple[LogRead, ...]
     seconds: float
     output: Path
-    logs: tuple[LogRead, ...] = ()
-    torn: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result with the keys of --json."""
+        return {
+            "recordings": self.recordings,
+            "rows": self.rows,
+            "episodes": self.episodes,
+            "frames": self.frames,
+            "logs": [asdict(log) for log in self.logs],
+            "samples": {"train": self.train, "validation": self.validation},
+            "torn": self.split_pairs,
+            "skipped": len(self.skips),
+            "seconds": round(self.seconds, 3),
+            "output": str(self.output),
+        }

@@ -1,7 +1,7 @@
-"""Samples and frames -> one HDF5 file, and back. The format is documented in docs/reference/store.md.
+"""Write samples and their frames to one HDF5 file, and read them back. Format: docs/reference/store.md.
 
-The frames lie contiguous and uncompressed, so that they can be memory-mapped and read in any order at the
-speed of memory; the tables are small and are read whole.
+The frames are contiguous and uncompressed, so they can be memory-mapped and read in any order at the speed of memory.
+The tables are small and are loaded completely.
 """
 
 from bcclone.store.reader import Store, root_attributes, row_frame, row_table

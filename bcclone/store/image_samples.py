@@ -1,4 +1,4 @@
-"""Samples whose images are still the files of their recording: what a store holds, but for the frames."""
+"""Samples of a recording whose images are read in place, without a store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bcclone.arrays import IndexArray
 from bcclone.images import Preprocessing
 from bcclone.samples import RowTable, SampleTable
 
 
 @dataclass(frozen=True)
 class ImageSamples:
-    """samples: SAMPLE table, whose `frame` is an index into files, the paths of the images; rows: the recorded ones.
+    """The tables of a store, with image files instead of frames.
 
-    content_hash: of all that they are made of. preprocessing: how an image becomes a frame.
+    samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files: paths of the images;
+    preprocessing: how an image becomes a frame; content_hash: hash of all of this.
     """
 
     path: Path
@@ -31,6 +32,6 @@ class ImageSamples:
         if len(self.samples) and self.samples["frame"].max() >= len(self.files):
             raise ValueError(f"a sample of image {self.samples['frame'].max()}, expected one of {len(self.files)}")
 
-    def split_indices(self, validation: bool) -> npt.NDArray[np.int64]:
+    def split_indices(self, validation: bool) -> IndexArray:
         """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
         return np.flatnonzero(self.samples["validation"] == validation)

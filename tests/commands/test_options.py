@@ -105,7 +105,8 @@ def test_every_field_of_a_commands_settings_has_its_option(words, kind, position
     parser = parser_of(*words)
     (action,) = [action for action in parser._actions if action.dest == name and action.option_strings]
     if action.nargs == 0:
-        ways = [([action.option_strings[0]], action.const)]
+        negatable = isinstance(action, argparse.BooleanOptionalAction)
+        ways = [([action.option_strings[0]], True if negatable else action.const)]
     elif name in GIVEN:
         ways = [([action.option_strings[0], GIVEN[name][0]], GIVEN[name][1])]
     else:

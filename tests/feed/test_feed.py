@@ -46,7 +46,7 @@ def store(simulated_store):
 def files(simulated_recording):
     """The same samples as those of the store, without it."""
     settings = SampleSettings(block_seconds=2.0, frame_offsets=1)
-    return open_in_place((str(simulated_recording),), Preprocessing(), settings)[0]
+    return open_in_place((str(simulated_recording),), Preprocessing(), settings)
 
 
 @pytest.fixture(scope="module", params=ALL)

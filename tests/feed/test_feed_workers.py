@@ -417,7 +417,7 @@ def test_a_spoilt_image_ends_training_from_files_with_its_name(simulated_recordi
     log.write_text(log.read_text().replace(str(simulated_recording), str(recording)))
     spoilt = sorted((recording / "IMG").glob("center*"))[3]
     spoilt.write_bytes(b"no image")
-    samples, _ = open_in_place((str(recording),), Preprocessing(), SampleSettings(validation=0.0))
+    samples = open_in_place((str(recording),), Preprocessing(), SampleSettings(validation=0.0))
     with (
         open_feed(samples, FeedSettings("files"), DrawSettings(64)) as feed,
         pytest.raises(UserError, match=f"{spoilt.name}.*cannot be used"),

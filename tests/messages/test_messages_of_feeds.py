@@ -36,7 +36,7 @@ class Leaving(Faulty):
 
 
 def files(image=IMAGE):
-    return open_in_place((str(make_recording("rec", image=image)),), Preprocessing(), SampleSettings())[0]
+    return open_in_place((str(make_recording("rec", image=image)),), Preprocessing(), SampleSettings())
 
 
 def store(driven="0.1,0.3,0,12"):

@@ -68,7 +68,7 @@ def activations_of_none(untrained_model):
 
 
 def frame_that_is_gone(untrained_model):
-    samples, _ = open_in_place((str(make_recording("rec")),), Preprocessing(), SampleSettings())
+    samples = open_in_place((str(make_recording("rec")),), Preprocessing(), SampleSettings())
     shutil.rmtree("rec")
     return subject(untrained_model, samples).scenes.frame(0)
 

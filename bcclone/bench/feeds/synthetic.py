@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.images import Image, Preprocessing
+from bcclone.images import Image
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.progress import ProgressBar
-from bcclone.sample_settings import SampleSettings
 from bcclone.simulator.car import STEP_SECONDS, Ride, start_on
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import Expert, ExpertSettings
@@ -51,7 +50,7 @@ def draw_recording(folder: Path, frames: int) -> Path:
 
 def make_store(recording: Path, path: Path) -> Path:
     """Convert the recording; two samples a frame, as it is and mirrored."""
-    convert(PreprocessSettings((str(recording),), path, Preprocessing(), SampleSettings(frame_offsets=0)))
+    convert(PreprocessSettings((str(recording),), path))
     return path
 
 

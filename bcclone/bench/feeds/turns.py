@@ -56,7 +56,7 @@ def opened(settings: FeedSettings, race: Race) -> Iterator[TrainingData]:
         logs = tuple(str(recording["path"]) for recording in store.recordings)
         made = SampleSettings.stored(store.sample_settings)
     try:
-        data, _ = open_in_place(logs, store.preprocessing, made)
+        data = open_in_place(logs, store.preprocessing, made)
     except UserError as error:
         raise RecordingGone(f"the recording that {race.store} was made of cannot be used: {error}") from None
     yield data
