@@ -19,7 +19,7 @@ from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.process import server_process
 from bcclone.errors import UserError
-from bcclone.plots import plot_drive, plot_views
+from bcclone.plots.drives import plot_drive, plot_views
 from bcclone.progress import ProgressBar
 from bcclone.protocol import Telemetry
 from bcclone.simulator.car import TOP_SPEED_MPH

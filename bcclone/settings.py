@@ -89,6 +89,8 @@ def check_settings(settings: Any) -> None:
     """Raise ValueError for the first value that is not what its setting expects."""
     for each, declared in settings_of(settings):
         value = getattr(settings, each.name)
+        if value is None and each.default is None:
+            continue
         if not declared.allows(value):
             shown = f"{value:g}" if isinstance(value, float) else str(value)[:_LONGEST_VALUE]
             unit = f" {declared.unit.lower()}" if declared.unit in ("MPH", "MS", "M") else ""

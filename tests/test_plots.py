@@ -1,4 +1,4 @@
-"""The numbers behind the pictures, and which pictures a model and its samples give."""
+"""The numbers behind the pictures, and which pictures can be drawn of a model and its samples."""
 
 import argparse
 import json
@@ -6,7 +6,6 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
@@ -18,7 +17,9 @@ from bcclone.errors import UserError
 from bcclone.history import Epoch
 from bcclone.images import PRESETS, Preprocessing
 from bcclone.labels import Correction
+from bcclone.plots import PlotSettings, draw_all
 from bcclone.plots.history import plot_history
+from bcclone.plots.run import PICTURE_NAMES
 from bcclone.plots.steering import EDGES, balanced_samples, returns, steering_counts, typical_speeds
 from bcclone.plots.style import DPI, new_figure, save, show_image
 from bcclone.preprocess import open_in_place
@@ -41,10 +42,10 @@ def store(simulated_store):
 
 
 @pytest.fixture(scope="module")
-def scenes(store):
-    from bcclone.plots.subject import Scenes
+def sample_frames(store):
+    from bcclone.plots.subject import SampleFrames
 
-    return Scenes(store)
+    return SampleFrames(store)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_the_time_back_is_the_inverse_of_the_steering_back():
     assert steering_back(0.8, 0.5, 0.1) == 1.0  # full lock is all there is
 
 
-def test_a_correction_takes_longer_where_the_car_is_slower_and_as_far():
+def test_a_correction_takes_longer_at_a_lower_speed_over_a_similar_distance():
     slow, fast = returns(Correction(0.1), [10, 30])
     assert slow.seconds > 2 * fast.seconds
     assert slow.metres == pytest.approx(slow.seconds * 10 * MPH)
@@ -81,12 +82,12 @@ def test_a_correction_by_geometry_takes_as_long_at_every_speed():
     assert slow.seconds == pytest.approx(fast.seconds, rel=0.1)
 
 
-def test_the_speeds_drawn_are_the_recorded_one_and_others_that_differ_from_it():
+def test_the_shown_speeds_are_the_recorded_median_and_usual_ones_that_differ_from_it():
     assert typical_speeds(np.array([0.0, 28.0, 29.0, 29.2])) == [10.0, 20.0, 29.0]
     assert typical_speeds(np.zeros(5)) == [10.0, 20.0, 30.0]
 
 
-def test_a_recovery_begins_beside_the_middle_after_a_pause_and_ends_in_it():
+def test_a_recovery_begins_off_centre_after_a_pause_and_ends_on_the_centre_line():
     from bcclone.plots.recovery_frames import find_recoveries
 
     back = np.array([-2.0, -1.6, -0.9, -0.2, 0.1])
@@ -106,28 +107,28 @@ def recoveries(tmp_path_factory):
     return folder, open_in_place((str(folder),), Preprocessing(), SampleSettings(block_seconds=2.0))
 
 
-def test_the_three_frames_of_a_recovery_come_nearer_to_the_middle(recoveries, model_file, tmp_path):
-    from bcclone.plots.recovery_frames import find_recoveries, place_samples, plot_recovery_frames
-    from bcclone.plots.subject import Scenes, Subject
+def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, model_file, tmp_path):
+    from bcclone.plots.recovery_frames import find_recoveries, locate_samples, plot_recovery_frames
+    from bcclone.plots.subject import SampleFrames, Subject
 
     folder, samples = recoveries
-    placed = place_samples(Scenes(samples))
+    located = locate_samples(SampleFrames(samples))
     trace = [line.split(",") for line in (folder / "trace.csv").read_text().splitlines()[1:]]
-    assert np.allclose(placed.offset_m, [float(cells[-1]) for cells in trace], atol=1e-3)
-    found = find_recoveries(placed.seconds, placed.offset_m)
+    assert np.allclose(located.offset_m, [float(cells[-1]) for cells in trace], atol=1e-3)
+    found = find_recoveries(located.seconds, located.offset_m)
     assert len(found) >= 1
     for recovery in found:
-        beside = np.abs(placed.offset_m[recovery])
-        assert beside[0] >= 1.0
-        assert (np.diff(beside) < 0).all()
-        steering = samples.rows["steering"][samples.samples["row"][placed.positions[recovery[0]]]]
-        assert np.sign(steering) == -np.sign(placed.offset_m[recovery[0]])
+        distance_m = np.abs(located.offset_m[recovery])
+        assert distance_m[0] >= 1.0
+        assert (np.diff(distance_m) < 0).all()
+        steering = samples.rows["steering"][samples.samples["row"][located.indices[recovery[0]]]]
+        assert np.sign(steering) == -np.sign(located.offset_m[recovery[0]])
     plot_recovery_frames(Subject(model_file, samples), tmp_path / "recovery.png")
     with PIL.Image.open(tmp_path / "recovery.png") as picture:
         assert picture.width > 2 * picture.height
 
 
-def test_the_learning_rate_has_its_own_panel_only_where_it_changes(tmp_path):
+def test_the_learning_rate_is_drawn_only_if_it_changes(tmp_path):
     plot_history(BY_EPOCH, tmp_path / "same.png")
     plot_history([BY_EPOCH[0], replace(BY_EPOCH[1], learning_rate=1e-4)], tmp_path / "changed.png")
     with PIL.Image.open(tmp_path / "same.png") as same, PIL.Image.open(tmp_path / "changed.png") as changed:
@@ -144,7 +145,7 @@ def recorded(*steering):
     return np.array([(value,) for value in steering], [("steering", float)])
 
 
-def test_steering_is_counted_by_camera_with_its_correction_and_mirrored_samples_as_recorded():
+def test_steering_is_counted_by_camera_and_flipped_samples_count_with_the_recorded_sign():
     samples = np.concatenate([
         table(0.0), table(0.3, row=1), table(0.1, camera=1), table(-0.1, camera=1, flipped=True),
         table(-0.5, camera=2, row=2),
@@ -154,107 +155,109 @@ def test_steering_is_counted_by_camera_with_its_correction_and_mirrored_samples_
     assert places == {
         "center": pytest.approx([0.0, 0.3]), "left": pytest.approx([0.1, 0.1]), "right": pytest.approx([-0.5])
     }  # fmt: skip
-    assert figures.straight_share == pytest.approx(3 / 5)
+    assert figures.zero_fraction == pytest.approx(3 / 5)
     assert figures.total == 5
 
 
-def test_balancing_leaves_no_more_than_the_share_of_straight_samples_and_everything_else():
+def test_balancing_limits_the_fraction_of_samples_with_zero_steering_and_keeps_the_others():
     steering = (*[0.0] * 90, *np.linspace(0.1, 0.5, 30))
     samples, rows = table(*steering, row=range(120)), recorded(*steering)
     left = steering_counts(balanced_samples(samples, rows, 0.25, seed=3), rows)
-    assert left.straight_share == 0.25
+    assert left.zero_fraction == 0.25
     assert left.total == 40
     assert len(balanced_samples(samples, rows, 1.0, seed=3)) == 120
 
 
-def test_the_crop_that_is_shown_is_what_the_networks_own_layer_leaves(model_file, scenes):
+def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file, sample_frames):
     from bcclone.plots.crop import crop_steps
 
-    steps = crop_steps(model_file.model, model_file.preprocessing, scenes.frame(0))
+    steps = crop_steps(model_file.model, model_file.preprocessing, sample_frames.frame(0))
     layer = model_file.model.get_layer("crop")
     assert np.array_equal(steps.kept, np.asarray(layer(steps.prepared[np.newaxis]))[0])
     assert (steps.first_row, steps.last_row) == (43, 115)
     assert np.array_equal(steps.prepared, model_file.preprocessing.apply(steps.frame))
 
 
-def test_frames_come_from_the_recording_and_from_the_store_where_it_is_gone(scenes, store, tmp_path):
-    from bcclone.plots.subject import Scenes
+def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(sample_frames, store, tmp_path):
+    from bcclone.plots.subject import SampleFrames
 
     position = int(np.flatnonzero((store.samples["frame_offset"] == 1) & store.samples["flipped"])[0])
     own = store.frames[store.samples["frame"][position]][:, ::-1]
-    assert np.array_equal(store.preprocessing.apply(scenes.frame(position)[:, ::-1])[:, ::-1], own)
+    assert np.array_equal(store.preprocessing.apply(sample_frames.frame(position)[:, ::-1])[:, ::-1], own)
     moved = [entry | {"path": str(tmp_path / "gone" / "driving_log.csv")} for entry in store.recordings]
     with Store(store.path) as without:
         without.recordings = moved
-        frame = Scenes(without).frame(position)
+        frame = SampleFrames(without).frame(position)
         assert frame.shape == (160, 320, 3)
         assert np.abs(store.preprocessing.apply(frame).astype(int) - own).mean() < 10
 
 
-def test_inputs_are_what_the_feed_gives(scenes, store):
+def test_inputs_are_those_of_the_feed(sample_frames, store):
     from bcclone.feed.selection import select
     from bcclone.feed.source import StoreSource
 
     part = store.split_indices(validation=True)[:40]
     expected = np.empty((len(part), 128, 128, 3), np.uint8)
     StoreSource.of(store, select(store, True)).fill(np.arange(len(part)), expected)
-    assert np.array_equal(scenes.inputs(part, store.preprocessing), expected)
-    nvidia = scenes.inputs(part[:2], PRESETS["nvidia-66x200-yuv"])
+    assert np.array_equal(sample_frames.inputs(part, store.preprocessing), expected)
+    nvidia = sample_frames.inputs(part[:2], PRESETS["nvidia-66x200-yuv"])
     assert nvidia.shape == (2, 66, 200, 3)
 
 
-def test_instants_are_plain_samples_in_the_order_of_time(scenes, store):
-    chosen = store.samples[scenes.instants(validation=True)]
+def test_one_sample_per_row_is_of_the_centre_camera_in_the_order_of_time(sample_frames, store):
+    chosen = store.samples[sample_frames.one_per_row(validation=True)]
     rows = np.flatnonzero(store.rows["validation"])
     assert chosen["row"].tolist() == rows.tolist()
     assert not chosen["flipped"].any()
     assert set(chosen["camera"].tolist()) | set(chosen["frame_offset"].tolist()) == {0}
-    assert np.allclose(scenes.seconds(scenes.instants(validation=True)) * 1000, store.rows["time_ms"][rows])
+    assert np.allclose(
+        sample_frames.seconds(sample_frames.one_per_row(validation=True)) * 1000, store.rows["time_ms"][rows]
+    )
 
 
-def test_a_recording_without_a_store_gives_the_same_instants(scenes, simulated_recording):
-    from bcclone.plots.subject import Scenes
+def test_a_recording_without_a_store_gives_the_same_samples(sample_frames, simulated_recording):
+    from bcclone.plots.subject import SampleFrames
 
     settings = SampleSettings(block_seconds=2.0, frame_offsets=1)
-    in_place = Scenes(open_in_place((str(simulated_recording),), Preprocessing(), settings))
+    in_place = SampleFrames(open_in_place((str(simulated_recording),), Preprocessing(), settings))
     for validation in (True, False):
-        mine, theirs = scenes.instants(validation), in_place.instants(validation)
-        assert np.allclose(scenes.seconds(mine), in_place.seconds(theirs))
+        mine, theirs = sample_frames.one_per_row(validation), in_place.one_per_row(validation)
+        assert np.allclose(sample_frames.seconds(mine), in_place.seconds(theirs))
         made = Preprocessing()
-        assert np.array_equal(scenes.inputs(mine[:3], made), in_place.inputs(theirs[:3], made))
+        assert np.array_equal(sample_frames.inputs(mine[:3], made), in_place.inputs(theirs[:3], made))
 
 
-def test_an_instants_variants_carry_the_steering_that_training_uses(scenes, store):
-    from bcclone.plots.samples import spread_instants, variants_of
+def test_the_samples_of_a_row_have_the_steering_that_training_uses(sample_frames, store):
+    from bcclone.plots.samples import samples_of_row, spread_by_steering
 
-    instants = spread_instants(scenes, scenes.instants(validation=False))
-    recorded = store.samples["steering"][instants]
+    chosen = spread_by_steering(sample_frames, sample_frames.one_per_row(validation=False))
+    recorded = store.samples["steering"][chosen]
     assert np.all(np.diff(recorded) >= 0)
-    variants = variants_of(scenes, instants[1])
-    speed = store.rows["speed_mph"][store.samples["row"][instants[1]]]
+    shown = samples_of_row(sample_frames, chosen[1])
+    speed = store.rows["speed_mph"][store.samples["row"][chosen[1]]]
     correction = Correction()
-    for variant in variants[:-1]:
-        camera = variant.title.split(",")[0]
-        assert variant.steering == pytest.approx(
+    for sample in shown[:-1]:
+        camera = sample.title.split(",")[0]
+        assert sample.steering == pytest.approx(
             recorded[1] + correction.of_camera(camera, np.array([speed]))[0], abs=1e-6
         )
-    assert variants[-1].title == "center, mirrored"
-    assert variants[-1].steering == pytest.approx(-recorded[1])
-    assert np.array_equal(variants[-1].image, variants[0].image[:, ::-1])
+    assert shown[-1].title == "center, mirrored"
+    assert shown[-1].steering == pytest.approx(-recorded[1])
+    assert np.array_equal(shown[-1].image, shown[0].image[:, ::-1])
 
 
-def test_variations_are_shown_with_the_steering_that_they_call_for(model_file, store):
-    from bcclone.plots.samples import augmented_of
+def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
+    from bcclone.plots.samples import augmented_samples
     from bcclone.plots.subject import Subject
 
     subject = Subject(model_file, store, augment=AugmentSettings(shift_m=1.0))
-    position = int(subject.scenes.instants(validation=False)[0])
-    variants = augmented_of(subject, position)
-    assert len({variant.steering for variant in variants}) == len(variants) == 3
-    assert augmented_of(replace(subject, augment=AugmentSettings(augment=False)), position) == []
+    position = int(subject.frames.one_per_row(validation=False)[0])
+    shown = augmented_samples(subject, position)
+    assert len({sample.steering for sample in shown}) == len(shown) == 3
+    assert augmented_samples(replace(subject, augment=AugmentSettings(augment=False)), position) == []
 
 
-def test_every_prediction_stands_beside_the_steering_of_its_own_row(subject, store):
+def test_each_prediction_is_compared_with_the_steering_of_its_own_row(subject, store):
     import keras
 
     from bcclone.plots.predictions import predictions
@@ -268,7 +271,7 @@ def test_every_prediction_stands_beside_the_steering_of_its_own_row(subject, sto
     assert -1 <= figures.correlation <= 1
 
 
-def test_a_network_that_diverged_is_told_as_such(subject):
+def test_a_network_that_diverged_is_not_drawn(subject):
     import keras
 
     from bcclone.plots.predictions import predictions
@@ -276,36 +279,36 @@ def test_a_network_that_diverged_is_told_as_such(subject):
 
     broken = keras.models.clone_model(subject.file.model)
     broken.get_layer("steering").bias.assign([float("nan")])
-    with pytest.raises(NotDrawn, match="no number"):
+    with pytest.raises(NotDrawn, match="not finite"):
         predictions(replace(subject, file=replace(subject.file, model=broken)))
 
 
-def test_stretches_end_at_pauses_and_are_drawn_apart():
-    from bcclone.plots.predictions import evenly, rows_of_stretches, stretches
+def test_stretches_end_at_pauses_and_are_drawn_with_gaps():
+    from bcclone.plots.predictions import lines_of_stretches, spread_evenly, stretches
 
     seconds = np.concatenate([np.arange(0, 10, 0.1), np.arange(40, 50, 0.1), np.arange(20, 30, 0.1)])
     parts = stretches(seconds)
     assert [len(part) for part in parts] == [100, 100, 100]
-    (first, second), (third,) = rows_of_stretches(seconds)
+    (first, second), (third,) = lines_of_stretches(seconds)
     assert first[0] == third[0] == 0.0
     assert second[0] == pytest.approx(9.9 + 1.0)
-    assert len(evenly(parts, 1000)) == 300
-    assert np.array_equal(evenly(parts, 210), np.concatenate([parts[0], parts[2]]))
-    assert np.array_equal(evenly(parts, 5), parts[0])
+    assert len(spread_evenly(parts, 1000)) == 300
+    assert np.array_equal(spread_evenly(parts, 210), np.concatenate([parts[0], parts[2]]))
+    assert np.array_equal(spread_evenly(parts, 5), parts[0])
 
 
-def test_the_strip_is_of_one_stretch_half_a_second_apart(scenes):
+def test_the_frames_of_a_strip_are_half_a_second_apart(sample_frames):
     from bcclone.plots.predictions import strip_of
 
-    seconds = scenes.seconds(strip_of(scenes, scenes.instants(validation=False)))
+    seconds = sample_frames.seconds(strip_of(sample_frames, sample_frames.one_per_row(validation=False)))
     assert len(seconds) == 6
     assert np.allclose(np.diff(seconds), 0.5, atol=0.08)
 
 
-def test_activations_are_those_of_every_convolution(model_file, scenes):
+def test_activations_are_the_outputs_of_every_convolution(model_file, sample_frames):
     from bcclone.plots.activations import activations, mosaic
 
-    image = scenes.inputs(np.array([0]), model_file.preprocessing)[0]
+    image = sample_frames.inputs(np.array([0]), model_file.preprocessing)[0]
     given = activations(model_file.model, image)
     assert [(one.name, one.maps.shape) for one in given][::4] == [("conv1", (35, 62, 24)), ("conv5", (2, 9, 64))]
     values = image[np.newaxis]
@@ -331,13 +334,13 @@ def test_the_diagram_names_every_layer_with_its_weights(model_file):
     assert {layer.name for layer in model_file.model.layers} <= named
 
 
-def test_all_pictures_are_drawn_each_small_and_wide_enough(subject, tmp_path):
-    from bcclone.plots.draw_all import PICTURES, draw_pictures
+def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_path):
+    from bcclone.plots.pictures import PICTURES, draw_pictures
 
     pictures = draw_pictures(subject, tmp_path)
     assert [picture.name for picture in pictures] == list(PICTURES)
     left_out = {picture.name: picture.reason for picture in pictures if not picture.path}
-    assert left_out == {"recovery-frames": "there is no recovery from 1 m and more beside the middle"}
+    assert left_out == {"recovery-frames": "there is no recovery from 1 m or more beside the centre line"}
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in PICTURES if name not in left_out}
     for path in tmp_path.iterdir():
         assert path.stat().st_size < 500_000
@@ -345,8 +348,8 @@ def test_all_pictures_are_drawn_each_small_and_wide_enough(subject, tmp_path):
             assert picture.width >= 7 * DPI
 
 
-def test_without_samples_and_history_only_the_network_is_drawn_and_every_reason_is_told(subject, tmp_path):
-    from bcclone.plots.draw_all import draw_pictures
+def test_without_samples_and_history_only_the_network_is_drawn_and_the_others_have_a_reason(subject, tmp_path):
+    from bcclone.plots.pictures import draw_pictures
 
     pictures = draw_pictures(replace(subject, data=None, history=()), tmp_path)
     assert [picture.name for picture in pictures if picture.path] == ["network"]
@@ -354,10 +357,10 @@ def test_without_samples_and_history_only_the_network_is_drawn_and_every_reason_
 
 
 @pytest.mark.parametrize("network", ["cnn", "gru"])
-def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(subject, store, tmp_path, network):
+def test_a_network_of_windows_gets_the_windows_of_its_feed(subject, store, tmp_path, network):
     from bcclone.feed.open import open_validation_feed
     from bcclone.network import build_network
-    from bcclone.plots.draw_all import draw_pictures
+    from bcclone.plots.pictures import draw_pictures
     from bcclone.plots.predictions import predictions
 
     model = build_network(seq_length=3, network=network)
@@ -375,7 +378,7 @@ def test_a_network_of_windows_is_shown_with_the_frames_that_its_feed_gives_it(su
 
 
 @pytest.mark.parametrize("network", ["cnn", "gru"])
-def test_activations_of_windows_are_those_of_their_convolutions(subject, network):
+def test_activations_of_a_window_are_the_outputs_of_the_convolutions(subject, network):
     from bcclone.network import build_network
     from bcclone.plots.activations import activations
     from bcclone.recurrent import frame_layers
@@ -395,18 +398,18 @@ def test_activations_of_windows_are_those_of_their_convolutions(subject, network
     assert np.allclose(maps["conv1"], values[0], atol=1e-5)
 
 
-def test_the_crop_of_a_recurrent_network_is_that_of_its_frames(model_file, scenes):
+def test_the_crop_of_a_recurrent_network_is_that_of_its_frames(model_file, sample_frames):
     from bcclone.network import build_network
     from bcclone.plots.crop import crop_steps
 
-    frame = scenes.frame(int(scenes.shown_instants()[0]))
+    frame = sample_frames.frame(int(sample_frames.shown_samples()[0]))
     single = crop_steps(build_network(), model_file.preprocessing, frame)
     recurrent = crop_steps(build_network(seq_length=3, network="lstm"), model_file.preprocessing, frame)
     assert (single.kept == recurrent.kept).all()
     assert single.region == recurrent.region
 
 
-def test_the_diagram_shows_the_layers_that_a_recurrent_network_sees_each_frame_with():
+def test_the_diagram_shows_the_layers_inside_a_recurrent_network():
     from bcclone.network import build_network
     from bcclone.plots.diagram import stages_of
 
@@ -418,13 +421,13 @@ def test_the_diagram_shows_the_layers_that_a_recurrent_network_sees_each_frame_w
 
 
 @pytest.mark.parametrize(("length", "frames"), [(2, [0, 1]), (6, [0, 1, 2, 3, 4, 5]), (11, [0, 2, 4, 6, 8, 10])])
-def test_long_windows_are_shown_by_six_of_their_frames(length, frames):
+def test_six_frames_of_a_long_window_are_shown(length, frames):
     from bcclone.plots.samples import shown_frames
 
     assert shown_frames(length) == frames
 
 
-def test_the_samples_of_a_network_of_windows_are_frames_in_a_row_from_left_to_right(subject, store):
+def test_shown_windows_are_consecutive_rows_ordered_by_steering(subject, store):
     from bcclone.network import build_network
     from bcclone.plots.samples import spread_windows
 
@@ -440,9 +443,9 @@ def test_the_samples_of_a_network_of_windows_are_frames_in_a_row_from_left_to_ri
     ("name", "preset"),
     [("keras-1.2.1_66x200_yuv.h5", "nvidia-66x200-yuv-bgr"), ("keras-2.11.0_66x200_yuv.h5", "nvidia-66x200-yuv")],
 )
-def test_networks_of_others_are_drawn_with_the_frames_that_they_take(name, preset, store, tmp_path):
+def test_imported_networks_are_drawn_with_their_own_preprocessing(name, preset, store, tmp_path):
     from bcclone.model_file import load_model_file
-    from bcclone.plots.draw_all import draw_pictures
+    from bcclone.plots.pictures import draw_pictures
     from bcclone.plots.subject import Subject
 
     file = load_model_file(shared("legacy_models") / name, preset)
@@ -450,7 +453,7 @@ def test_networks_of_others_are_drawn_with_the_frames_that_they_take(name, prese
     assert all(picture.path for picture in drawn), drawn
 
 
-def test_a_picture_of_photographs_is_written_in_few_colours(tmp_path):
+def test_a_picture_with_photographs_has_256_colours(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
     figure = new_figure(8, 4)
     show_image(figure.subplots(), noise)
@@ -475,45 +478,49 @@ def run_folder(untrained_model, tmp_path):
     return folder
 
 
-def test_pictures_go_into_the_run_that_the_model_came_from(untrained_model, run_folder, capsys):
+def test_pictures_go_into_the_run_folder_of_the_model(untrained_model, run_folder, capsys):
     arguments = command_line(untrained_model, "--runs", run_folder.parent, "--only", "history,network", "--json")
     assert command.run(arguments) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["skipped"] == {}
-    assert {Path(path) for path in told["drawn"].values()} == set((run_folder / "plots").iterdir())
+    result = json.loads(capsys.readouterr().out)
+    assert result["skipped"] == {}
+    assert {Path(path) for path in result["drawn"].values()} == set((run_folder / "plots").iterdir())
 
 
-def test_pictures_of_a_model_of_no_run_go_beside_it_and_what_is_missing_is_told(
-    untrained_model, simulated_store, tmp_path, capsys
-):
+def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(untrained_model, simulated_store, tmp_path, capsys):
     model = shutil.copy(untrained_model, tmp_path / "mine.h5")
     only = ("--only", "history,steering", "--zero-share", 0, "--runs", tmp_path)
     assert command.run(command_line(model, simulated_store, *only)) == 0
-    told = capsys.readouterr().out
-    assert "left out: there is no history" in told
+    assert "left out: there is no history" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "mine-plots").iterdir()] == ["steering.png"]
 
 
-def test_an_output_that_is_a_file_is_refused(untrained_model):
+def test_an_output_folder_that_is_a_file_is_refused(untrained_model):
     with pytest.raises(UserError, match="cannot make that folder"):
         command.run(command_line(untrained_model, "--output", untrained_model, "--only", "network"))
 
 
-def test_a_store_that_the_model_was_not_trained_on_is_noted(store, capsys):
-    for content_hash, noted in ((store.content_hash, False), ("another", True)):
-        command._note_other_samples(SimpleNamespace(training={"store_content_hash": content_hash}), store)
-        assert ("is not what the model was trained on" in capsys.readouterr().err) == noted
+@pytest.mark.parametrize("content_hash", ["same", "another"])
+def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, tmp_path, content_hash):
+    from bcclone.model_file import save_model
+
+    trained_on = store.content_hash if content_hash == "same" else "another"
+    model = tmp_path / "model.h5"
+    save_model(model, model_file.model, model_file.preprocessing, {"store_content_hash": trained_on})
+    result = draw_all(PlotSettings(model, tmp_path / "plots", only=("network",), runs=tmp_path), store)
+    assert len(result.notes) == (0 if content_hash == "same" else 1)
 
 
-def test_the_names_of_the_command_are_those_of_the_pictures():
+def test_the_settings_name_all_pictures():
     load_tensorflow()
-    from bcclone.plots.draw_all import PICTURES
+    from bcclone.plots.pictures import PICTURES
 
-    assert tuple(PICTURES) == command.NAMES
+    assert tuple(PICTURES) == PICTURE_NAMES
 
 
-@pytest.mark.parametrize("wrong", [("--only", "nothing"), ("--seed", "-1"), ("--zero-share", "1.5")])
-def test_wrong_options_are_refused_as_such(wrong, capsys):
-    with pytest.raises(SystemExit):
-        command_line("model.h5", *wrong)
-    assert wrong[1] in capsys.readouterr().err
+@pytest.mark.parametrize(("option", "value"), [("--only", "nothing"), ("--seed", "-1"), ("--zero-share", "1.5")])
+def test_wrong_options_are_refused_by_name(option, value, capsys):
+    with pytest.raises((SystemExit, UserError)) as error:
+        command.run(command_line("model.h5", option, value))
+    message = f"{error.value}{capsys.readouterr().err}"
+    assert option.lstrip("-").replace("-", " ") in message
+    assert value in message

@@ -182,7 +182,7 @@ def _draw(folder: RunFolder, data: "TrainingData", settings: TrainSettings, hist
     """Draw the pictures of the run's model; whatever prevents it, the training is done."""
     try:
         from bcclone.model_file import load_model_file
-        from bcclone.plots.draw_all import draw_pictures
+        from bcclone.plots.pictures import draw_pictures
         from bcclone.plots.subject import Subject
 
         folder.plots.mkdir(exist_ok=True)

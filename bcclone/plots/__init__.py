@@ -1,8 +1,8 @@
-"""History, model, samples, driven line -> pictures, one file each; matplotlib loads only here.
+"""Draw pictures of a model, its training and its drives: `draw_all(PlotSettings(Path("model.h5")))`.
 
-`whole` draws all that a trained model and its samples give; the others can be called one by one.
+Each picture has a function of its own in the modules of this package, which load matplotlib.
 """
 
-from bcclone.plots.drives import DriveScore, plot_appearances, plot_drive, plot_drives, plot_scores, plot_views
+from bcclone.plots.run import PlotResult, PlotSettings, draw_all
 
-__all__ = ["DriveScore", "plot_drive", "plot_drives", "plot_appearances", "plot_scores", "plot_views"]
+__all__ = ["PlotResult", "PlotSettings", "draw_all"]

@@ -1,4 +1,4 @@
-"""Network, frame -> what each convolution makes of it."""
+"""Draw the feature maps of each convolution for one frame."""
 
 import math
 from dataclasses import dataclass
@@ -6,33 +6,31 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from keras import layers
 
+from bcclone.arrays import Float32Array
 from bcclone.images import Image
 from bcclone.plots.style import new_figure, save, show_image
 from bcclone.plots.subject import NotDrawn, Subject
 from bcclone.recurrent import frame_layers
 
-Maps = npt.NDArray[np.float32]
-
-_ACROSS = 16
+_ACROSS = 16  # maps in a row
 _MOST_MAPS = 64
-_GAP = 0.12  # of a map's width, between two
+_GAP = 0.12  # between two maps, as a fraction of their width
 
 
 @dataclass(frozen=True)
 class Activation:
-    """What a convolution gave: float32 (rows, columns, channels)."""
+    """The output of a convolution, float32 (rows, columns, channels)."""
 
     name: str
-    maps: Maps
+    maps: Float32Array
 
 
 def activations(model: keras.Model, image: Image) -> list[Activation]:
-    """Return what every Conv2D of the network gives for an input, uint8 (height, width, 3) or a window of such frames.
+    """Return the output of every Conv2D for an input, uint8 (height, width, 3), or a window of such frames.
 
-    Of a network that sees a window frame by frame: for the newest frame. Raises NotDrawn where there is no Conv2D.
+    A network that takes a window frame by frame is shown the newest frame. Raises NotDrawn if there is no Conv2D.
     """
     each_frame = frame_layers(model)
     values = keras.ops.cast(image[-1:] if each_frame else image[np.newaxis], model.inputs[0].dtype)
@@ -46,10 +44,10 @@ def activations(model: keras.Model, image: Image) -> list[Activation]:
     return found
 
 
-def mosaic(maps: Maps) -> Maps:
-    """Lay maps (rows, columns, channels) side by side, each brought to 0..1 of its own range; NaN between them.
+def mosaic(maps: Float32Array) -> Float32Array:
+    """Put maps, (rows, columns, channels), next to each other, each scaled to 0..1, with NaN between them.
 
-    A map that is the same everywhere is 0.
+    A constant map becomes 0.
     """
     maps = maps[..., :_MOST_MAPS]
     rows, columns, count = maps.shape
@@ -65,10 +63,10 @@ def mosaic(maps: Maps) -> Maps:
 
 
 def plot_activations(subject: Subject, path: Path) -> None:
-    """Draw a frame and every convolution's maps for it into a PNG."""
+    """Draw the frame of the strongest steering, and every convolution's maps for it, into a PNG."""
     made, windows = subject.file.preprocessing, subject.shown_windows()
-    turning = np.argmax(np.abs(subject.scenes.samples["steering"][windows[:, -1]]))
-    image = subject.inputs(windows[[turning]])[0]
+    strongest = np.argmax(np.abs(subject.frames.table["steering"][windows[:, -1]]))
+    image = subject.inputs(windows[[strongest]])[0]
     given = activations(subject.file.model, image)
     sheets = [mosaic(activation.maps) for activation in given]
     heights = [9.4 * sheet.shape[0] / sheet.shape[1] + 0.3 for sheet in sheets]
@@ -78,10 +76,10 @@ def plot_activations(subject: Subject, path: Path) -> None:
     newest = "" if image.ndim == 3 else f", the newest of {len(image)} frames"
     shown = image if image.ndim == 3 else image[-1]
     show_image(axes[0], shown, f"network's input, {made.width} x {made.height}{newest}")
-    for panel, activation, sheet in zip(axes[1:], given, sheets, strict=True):
+    for below, activation, sheet in zip(axes[1:], given, sheets, strict=True):
         rows, columns, channels = activation.maps.shape
         part = f", the first {_MOST_MAPS} of them" if channels > _MOST_MAPS else ""
-        panel.imshow(sheet, cmap="viridis", interpolation="nearest")
-        panel.set_title(f"{activation.name}: {channels} maps of {columns} x {rows}{part}", fontsize=9, loc="left")
-        panel.set_axis_off()
+        below.imshow(sheet, cmap="viridis", interpolation="nearest")
+        below.set_title(f"{activation.name}: {channels} maps of {columns} x {rows}{part}", fontsize=9, loc="left")
+        below.set_axis_off()
     save(figure, path)

@@ -1,4 +1,4 @@
-"""Frame -> what of it reaches the first convolution, step by step."""
+"""Show which part of a frame reaches the first convolution."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from bcclone.saliency import cropped_edges, seen_region
 
 @dataclass(frozen=True)
 class CropSteps:
-    """A camera frame (160, 320, 3), the network's input, and what its cropping layers leave: rows first to last.
+    """A camera frame (160, 320, 3), the network's input, and what remains of it after the cropping layers.
 
-    region: what is left as shares of the frame: left, top, right, bottom.
+    first_row, last_row: of the input that remain; region: the rest of the frame as fractions of its size: left, top,
+    right, bottom.
     """
 
     frame: Image
@@ -28,7 +29,7 @@ class CropSteps:
 
 
 def crop_steps(model: keras.Model, preprocessing: Preprocessing, frame: Image) -> CropSteps:
-    """Take a frame, (160, 320, 3), through the preprocessing and the cropping before the first convolution."""
+    """Apply the preprocessing to a frame, (160, 320, 3), and the cropping before the first convolution."""
     prepared = preprocessing.apply(frame)
     left, first, right, last = cropped_edges(model, preprocessing)
     kept = prepared[first:last, left:right]
@@ -36,10 +37,10 @@ def crop_steps(model: keras.Model, preprocessing: Preprocessing, frame: Image) -
 
 
 def plot_crop(subject: Subject, path: Path) -> None:
-    """Draw a frame, the network's input and what the crop leaves of it into a PNG."""
-    instants = subject.scenes.shown_instants()
+    """Draw a frame, the network's input, and the cropped input into a PNG."""
+    samples = subject.frames.shown_samples()
     made = subject.file.preprocessing
-    frame = subject.scenes.frame(int(instants[len(instants) // 2]))
+    frame = subject.frames.frame(int(samples[len(samples) // 2]))
     steps = crop_steps(subject.file.model, made, frame)
     figure = new_figure(10, 3.0, "What the crop leaves of a frame")
     axes = figure.subplots(1, 3, width_ratios=[2, 1, 1])

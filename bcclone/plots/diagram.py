@@ -1,4 +1,4 @@
-"""Network -> its layers as boxes to scale, with shapes and parameters."""
+"""Draw the layers of a network as boxes to scale, with their shapes and parameters."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,20 +14,23 @@ from matplotlib.patches import Polygon
 from bcclone.plots.style import BLUE, GREEN, ORANGE, new_figure, save
 from bcclone.plots.subject import Subject
 
-_QUIET = (
+# layers that are only noted at the box before them, unless they change the shape
+_SHAPELESS = (
     layers.Dropout, layers.SpatialDropout2D, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU,
     layers.Lambda, layers.Rescaling, layers.BatchNormalization,
 )  # fmt: skip
-_TALLEST, _LONGEST = 3.3, 2.1  # of images, their depth in it, and of vectors
-_STEP = 1.35  # from one stage to the next
-_CHANNEL, _OBLIQUE = 0.05, 0.25  # width of one channel; what is seen of the depth
+# units of the picture
+_TALLEST, _LONGEST = 3.3, 2.1  # highest box of an image, its depth included, and of a vector
+_STEP = 1.35  # between the middles of two boxes
+_CHANNEL, _OBLIQUE = 0.05, 0.25  # width of one channel; foreshortening of the depth
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A layer, and the ones behind it that leave the shape as it is: their names are in `notes`.
+    """A layer with a box of its own.
 
-    shape: of the output, without the batch; detail: kernel and strides, what is cut off, or the activation.
+    shape: of the output, without the batch; detail: kernel and strides, cropped rows, or the activation; notes: the
+    layers after it that do not change the shape.
     """
 
     name: str
@@ -39,12 +42,12 @@ class Stage:
 
 
 def stages_of(model: keras.Model) -> list[Stage]:
-    """Return the network's input and its layers, in their order."""
+    """Return the network's input and its layers in order."""
     given = model.input_shape if isinstance(model.input_shape, tuple) else model.input_shape[0]
     stages = [Stage("input", "", tuple(given[1:]), str(model.inputs[0].dtype), 0)]
     for layer, shape in _layers_of(model):
         parameters = int(layer.count_params())
-        if isinstance(layer, _QUIET) and shape == stages[-1].shape:
+        if isinstance(layer, _SHAPELESS) and shape == stages[-1].shape:
             last = stages[-1]
             notes = (*last.notes, _note(layer))
             stages[-1] = Stage(last.name, last.kind, shape, last.detail, last.parameters + parameters, notes)
@@ -54,7 +57,7 @@ def stages_of(model: keras.Model) -> list[Stage]:
 
 
 def _layers_of(model: keras.Model) -> Iterator[tuple[keras.Layer, tuple[int | None, ...]]]:
-    """Yield the layers and the shapes of what they give, those of a network for each frame of a window, too."""
+    """Yield each layer and the shape of its output, also those of a network inside TimeDistributed."""
     for layer in model.layers:
         shape = tuple(layer.output.shape[1:])
         if isinstance(layer, layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
@@ -68,8 +71,8 @@ def _note(layer: keras.Layer) -> str:
 
 
 def _detail(layer: keras.Layer) -> str:
-    """Return what a person wants to know of a layer, in a line or two."""
-    inner: Any = getattr(layer, "layer", layer)  # a wrapper's own, such as TimeDistributed's
+    """Describe the kernel, the cropping and the activation of a layer, a line each."""
+    inner: Any = getattr(layer, "layer", layer)  # of a wrapper such as TimeDistributed
     words = []
     if hasattr(inner, "kernel_size"):
         words.append(f"{_by(inner.kernel_size)}, stride {inner.strides[0]}")
@@ -89,15 +92,15 @@ def _by(extents: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class _Scale:
-    """How many units of the picture the square root of a row or column, and that of a unit of a vector, is."""
+    """Units of the picture for the square root of an image's rows or columns, and of a vector's length."""
 
     pixel: float
     unit: float
 
     @classmethod
     def of(cls, stages: Sequence[Stage]) -> "_Scale":
-        whole = cls(1.0, 1.0)
-        boxes = [(len(stage.shape) >= 3, whole.box(stage)) for stage in stages]
+        unscaled = cls(1.0, 1.0)
+        boxes = [(len(stage.shape) >= 3, unscaled.box(stage)) for stage in stages]
         tallest = max((height + depth for is_image, (_, height, depth) in boxes if is_image), default=1.0)
         longest = max((height for is_image, (_, height, _) in boxes if not is_image), default=1.0)
         return cls(_TALLEST / tallest, _LONGEST / longest)
@@ -115,7 +118,7 @@ def _positive(extent: int | None) -> int:
 
 
 def plot_network(subject: Subject, path: Path) -> None:
-    """Draw the network of a model into a PNG."""
+    """Draw the layers of a model into a PNG."""
     model = subject.file.model
     stages = stages_of(model)
     figure = new_figure(max(8.0, 1.1 * len(stages)), 4.9)
@@ -127,15 +130,15 @@ def plot_network(subject: Subject, path: Path) -> None:
     )
     axes = figure.subplots()
     scale = _Scale.of(stages)
-    for place, stage in enumerate(stages):
-        _draw(axes, place * _STEP, stage, scale.box(stage))
+    for number, stage in enumerate(stages):
+        _draw(axes, number * _STEP, stage, scale.box(stage))
     axes.set(xlim=(-0.65, len(stages) * _STEP - 0.55), ylim=(-1.5, _TALLEST + 0.1), aspect="equal")
     axes.set_axis_off()
     save(figure, path)
 
 
 def _draw(axes: Axes, middle: float, stage: Stage, box: tuple[float, float, float]) -> None:
-    """Draw a stage's box in oblique projection, standing on a common floor, and what is to be said of it below."""
+    """Draw a stage's box in oblique projection, and its description below."""
     width, height, depth = box
     left, right, floor = middle - (width + depth) / 2, middle + (width - depth) / 2, 0.0
     color = ORANGE if stage.kind == "" else BLUE if len(stage.shape) >= 3 else GREEN

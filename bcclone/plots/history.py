@@ -1,4 +1,4 @@
-"""Epochs -> loss curves."""
+"""Draw the loss curves of a training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,18 +11,18 @@ from bcclone.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
 
 
 def plot_history(history: Sequence[Epoch], path: Path) -> None:
-    """Draw errors of training and validation over the epochs into a PNG, and the learning rate if it changes."""
+    """Draw the training and validation errors over the epochs into a PNG, and the learning rate if it changes."""
     rates = [epoch.learning_rate for epoch in history]
-    panels = 3 if len(set(rates)) > 1 else 2
-    figure = new_figure(7, 2.6 * panels)
-    axes = figure.subplots(panels, sharex=True)
+    count = 3 if len(set(rates)) > 1 else 2
+    figure = new_figure(7, 2.6 * count)
+    axes = figure.subplots(count, sharex=True)
     _draw_errors(axes[0], history, "loss", "loss\nof the steering")
     _draw_errors(axes[1], history, "mae", "mean absolute error\nof the steering")
-    if panels == 3:
+    if count == 3:
         axes[2].step([epoch.epoch for epoch in history], rates, where="mid", color=GRAY)
         axes[2].set(ylabel="learning rate", yscale="log")
         axes[2].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes[2].yaxis.set_major_formatter("{x:g}")  # powers of ten would ask for fonts that may be missing
+        axes[2].yaxis.set_major_formatter("{x:g}")  # powers of ten need fonts that may be missing
         axes[2].yaxis.set_minor_formatter(NullFormatter())
         tidy(axes[2])
     axes[0].legend(fontsize=9)

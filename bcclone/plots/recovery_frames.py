@@ -1,60 +1,58 @@
-"""Samples of a simulated recording -> three frames of a recovery: where it begins, half way back, in the middle."""
+"""Draw three frames of a recovery in a simulated recording: its start, half-way back, on the centre line."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from bcclone.arrays import FloatArray, IndexArray
 from bcclone.plots.predictions import stretches
 from bcclone.plots.style import new_figure, save, show_image
-from bcclone.plots.subject import NotDrawn, Positions, Scenes, Subject
+from bcclone.plots.subject import NotDrawn, SampleFrames, Subject
 from bcclone.recording.run_tables import TracePoint, read_trace
 
-Array = npt.NDArray[np.float64]
-
-_BESIDE_M, _MIDDLE_M = 1.0, 0.3  # from the centre line: where a recovery begins, at least, and where it ends
+_START_M, _END_M = 1.0, 0.3  # distance from the centre line: at least this at the start, at most that at the end
 _LONGEST_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Samples of the centre camera in the order of time, each of (instants,).
+class LocatedSamples:
+    """Samples of the centre camera in the order of time, (samples,) each.
 
-    positions: in the table of samples; seconds: since 1970; offset_m: metres to the right of the centre line.
+    indices: in the table of samples; seconds: since 1970; offset_m: metres to the right of the centre line.
     """
 
-    positions: Positions
-    seconds: Array
-    offset_m: Array
+    indices: IndexArray
+    seconds: FloatArray
+    offset_m: FloatArray
 
 
-def find_recoveries(seconds: Array, offset_m: Array) -> list[Positions]:
-    """Return three indices for each recovery, (3,): its first frame, half way back, and the first frame in the middle.
+def find_recoveries(seconds: FloatArray, offset_m: FloatArray) -> list[IndexArray]:
+    """Return three indices of each recovery, (3,): its first frame, half-way back, and the first on the centre line.
 
-    Recoveries begin after a pause of the recording. seconds, offset_m: (instants,), as in Placed.
+    Recoveries begin after a pause of the recording. seconds, offset_m: (samples,), as in LocatedSamples.
     """
     found = []
     for stretch in stretches(seconds):
-        beside = np.abs(offset_m[stretch])
+        distance_m = np.abs(offset_m[stretch])
         soon = seconds[stretch] - seconds[stretch[0]] <= _LONGEST_SECONDS
-        half = np.flatnonzero(soon & (beside <= beside[0] / 2))
-        middle = np.flatnonzero(soon & (beside <= _MIDDLE_M))
-        if beside[0] >= _BESIDE_M and len(middle):
+        half = np.flatnonzero(soon & (distance_m <= distance_m[0] / 2))
+        middle = np.flatnonzero(soon & (distance_m <= _END_M))
+        if distance_m[0] >= _START_M and len(middle):
             found.append(stretch[[0, half[0], middle[0]]])
     return found
 
 
-def place_samples(scenes: Scenes) -> Placed:
-    """Return the instants whose place on the track is in the trace.csv of their recording.
+def locate_samples(frames: SampleFrames) -> LocatedSamples:
+    """Return the samples whose position on the track is in the trace.csv of their recording.
 
-    Raises NotDrawn where there is no trace, and UserError for a trace that cannot be read.
+    Raises NotDrawn if there is no trace, and UserError for a trace that cannot be read.
     """
-    instants = np.concatenate([scenes.instants(validation) for validation in (False, True)])
-    instants = instants[np.argsort(scenes.samples["row"][instants], kind="stable")]
+    samples = np.concatenate([frames.one_per_row(validation) for validation in (False, True)])
+    samples = samples[np.argsort(frames.table["row"][samples], kind="stable")]
     traces: dict[Path, dict[str, TracePoint]] = {}
-    offsets = np.full(len(instants), np.nan)
-    for place, path in enumerate(map(scenes.image_path, instants.tolist())):
+    offsets = np.full(len(samples), np.nan)
+    for number, path in enumerate(map(frames.image_path, samples.tolist())):
         if path is None:
             continue
         image = Path(path)
@@ -62,27 +60,27 @@ def place_samples(scenes: Scenes) -> Placed:
         if folder not in traces:
             traces[folder] = read_trace(folder)
         if image.name in traces[folder]:
-            offsets[place] = traces[folder][image.name].cross_track_m
+            offsets[number] = traces[folder][image.name].cross_track_m
     known = np.isfinite(offsets)
     if not known.any():
-        raise NotDrawn("where the car was is not known: only `bcclone simulate record` writes a trace.csv")
-    return Placed(instants[known], scenes.seconds(instants[known]), offsets[known])
+        raise NotDrawn("the positions of the car are not known: only `bcclone simulate record` writes a trace.csv")
+    return LocatedSamples(samples[known], frames.seconds(samples[known]), offsets[known])
 
 
 def plot_recovery_frames(subject: Subject, path: Path) -> None:
-    """Draw the recovery that begins farthest from the middle into a PNG; raises NotDrawn where there is none."""
-    placed = place_samples(subject.scenes)
-    recoveries = find_recoveries(placed.seconds, placed.offset_m)
+    """Draw the recovery that begins farthest from the centre line into a PNG; raises NotDrawn if there is none."""
+    located = locate_samples(subject.frames)
+    recoveries = find_recoveries(located.seconds, located.offset_m)
     if not recoveries:
-        raise NotDrawn(f"there is no recovery from {_BESIDE_M:g} m and more beside the middle")
-    chosen = max(recoveries, key=lambda recovery: abs(placed.offset_m[recovery[0]]))
-    row = subject.scenes.samples["row"][placed.positions]
-    steering = subject.scenes.data.rows["steering"][row]
+        raise NotDrawn(f"there is no recovery from {_START_M:g} m or more beside the centre line")
+    chosen = max(recoveries, key=lambda recovery: abs(located.offset_m[recovery[0]]))
+    row = subject.frames.table["row"][located.indices]
+    steering = subject.frames.data.rows["steering"][row]
     figure = new_figure(10, 2.5, "A recovery: the car begins beside the middle, and is recorded on its way back")
-    for axes, place in zip(figure.subplots(1, len(chosen)), chosen.tolist(), strict=True):
-        after = placed.seconds[place] - placed.seconds[chosen[0]]
-        show_image(axes, subject.scenes.frame(int(placed.positions[place])), f"{after:.1f} s")
-        axes.set_xlabel(f"{_describe(placed.offset_m[place])}\nsteering {steering[place]:+.2f}", fontsize=9)
+    for axes, number in zip(figure.subplots(1, len(chosen)), chosen.tolist(), strict=True):
+        after = located.seconds[number] - located.seconds[chosen[0]]
+        show_image(axes, subject.frames.frame(int(located.indices[number])), f"{after:.1f} s")
+        axes.set_xlabel(f"{_describe(located.offset_m[number])}\nsteering {steering[number]:+.2f}", fontsize=9)
     save(figure, path)
 
 

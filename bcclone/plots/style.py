@@ -1,4 +1,4 @@
-"""The look of every picture, and a figure -> a small PNG."""
+"""Give all pictures the same style, and write them as small PNGs."""
 
 import io
 from pathlib import Path
@@ -12,13 +12,13 @@ from bcclone.atomic import replacing
 from bcclone.images import Image
 
 DPI = 100
-# M. Okabe and K. Ito, "Color universal design" (2008): told apart by colour-blind eyes, too
+# M. Okabe and K. Ito, "Color universal design" (2008): safe for colour-blind viewers
 BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "0.45"
-_PALETTE_FROM_BYTES = 150_000  # photographs; below, nothing is to be saved
+_PALETTE_FROM_BYTES = 150_000  # a PNG this large holds photographs, which 256 colours make smaller
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
-    """Return an empty figure; width, height: inches of 100 pixels."""
+    """Return an empty figure. width, height: in inches of 100 pixels."""
     figure = Figure(figsize=(width, height), layout="constrained")
     if title:
         figure.suptitle(title, fontsize=11)
@@ -26,7 +26,7 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
 
 
 def tidy(axes: Axes) -> None:
-    """Take away what tells nothing: the upper and the right line; add a faint grid."""
+    """Hide the upper and right border, and add a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
 
@@ -40,7 +40,7 @@ def show_image(axes: Axes, image: Image, title: str = "") -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG, the whole of it or nothing; one with photographs in 256 colours."""
+    """Write a figure as a PNG atomically; one with photographs gets 256 colours."""
     content = io.BytesIO()
     figure.savefig(content, dpi=DPI, format="png")
     if content.tell() > _PALETTE_FROM_BYTES:
@@ -53,6 +53,6 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def save_image(image: Image, path: Path) -> None:
-    """Write an RGB image, uint8 (height, width, 3), as it is."""
+    """Write an RGB image, uint8 (height, width, 3), unchanged."""
     with replacing(path) as temporary:
         PIL.Image.fromarray(np.ascontiguousarray(image)).save(temporary)

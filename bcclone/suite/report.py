@@ -8,7 +8,7 @@ from typing import Any
 
 from bcclone.atomic import write_text
 from bcclone.images import Image
-from bcclone.plots import DriveScore, plot_appearances, plot_drives, plot_scores
+from bcclone.plots.drives import DriveScore, plot_appearances, plot_drives, plot_scores
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track

@@ -36,7 +36,7 @@ def subject(model, data=None):
 
 
 def drawn(name, model, data=None):
-    from bcclone.plots.draw_all import PICTURES
+    from bcclone.plots.pictures import PICTURES
 
     return PICTURES[name](subject(model, data), Path("picture.png"))
 
@@ -70,13 +70,13 @@ def activations_of_none(untrained_model):
 def frame_that_is_gone(untrained_model):
     samples = open_in_place((str(make_recording("rec")),), Preprocessing(), SampleSettings())
     shutil.rmtree("rec")
-    return subject(untrained_model, samples).scenes.frame(0)
+    return subject(untrained_model, samples).frames.frame(0)
 
 
 def frame_that_is_not_kept_in_rgb(untrained_model):
     data = store("--preprocess", "nvidia-66x200-yuv")
     shutil.rmtree("rec")
-    return subject(untrained_model, data).scenes.frame(0)
+    return subject(untrained_model, data).frames.frame(0)
 
 
 def recovery_of_none(untrained_model):

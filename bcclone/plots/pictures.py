@@ -1,4 +1,4 @@
-"""A trained model and its samples -> every picture that they give, into a folder."""
+"""All pictures of a trained model and its samples, by name."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from bcclone.plots.subject import NotDrawn, Subject
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture by its name: where it was written, or why it was not (then `path` is None)."""
+    """A picture by its name: the path of its file, or None and the reason why it was not drawn."""
 
     name: str
     path: Path | None
@@ -26,11 +26,7 @@ class Picture:
 
 
 def draw_pictures(subject: Subject, folder: Path, only: Collection[str] = ()) -> list[Picture]:
-    """Draw every picture, or only those named, into a folder that is there; return what came of each.
-
-    One that this model or these samples do not give is left out, with the reason; pictures of the same names are
-    replaced.
-    """
+    """Draw all pictures, or only the named ones, into an existing folder; files of the same names are replaced."""
     return [_draw(name, subject, folder / f"{name}.png") for name in PICTURES if not only or name in only]
 
 
