@@ -1,4 +1,4 @@
-"""What each epoch of a training came to <-> history.csv of its run folder."""
+"""Read and write history.csv, the errors of each epoch of a training."""
 
 import csv
 import io
@@ -13,8 +13,10 @@ from bcclone.errors import UserError
 
 @dataclass(frozen=True)
 class Epoch:
-    """How well an epoch went: errors of the steering, -1 to 1, over all samples; val_loss and val_mae are None without
-    validation samples."""
+    """The errors of one epoch, of steering from -1 to 1, over all samples.
+
+    val_loss, val_mae: None without validation samples.
+    """
 
     epoch: int
     loss: float
@@ -25,34 +27,37 @@ class Epoch:
 
     @property
     def score(self) -> float:
-        """Return what the best epoch has least of: the validation loss, or the loss where there is none."""
+        """Return the number that is smallest in the best epoch: the validation loss, or without one the loss."""
         return self.loss if self.val_loss is None else self.val_loss
 
     @property
     def is_finite(self) -> bool:
-        """Return False when the training has diverged."""
+        """Return whether the losses are finite; they are not once the training has diverged."""
         return math.isfinite(self.loss) and math.isfinite(self.score)
 
 
 @dataclass(frozen=True)
 class EpochFigures(Epoch):
-    """One row of history.csv: how well an epoch went, and how fast. seconds: of its training."""
+    """One row of history.csv: the errors of an epoch and its speed.
+
+    seconds: of training, without validation; data_wait_share: fraction of them spent waiting for data.
+    """
 
     seconds: float
     samples_per_second: float
     data_wait_share: float
 
 
-_Some = TypeVar("_Some", bound=Epoch)
+_AnyEpoch = TypeVar("_AnyEpoch", bound=Epoch)
 
 
-def best_epoch(history: Sequence[_Some]) -> _Some:
-    """Return the epoch of least validation loss, or of least loss where there is none; the earlier of equals."""
+def best_epoch(history: Sequence[_AnyEpoch]) -> _AnyEpoch:
+    """Return the epoch with the smallest score, the first of equal ones."""
     return min(history, key=lambda epoch: epoch.score)
 
 
 def history_csv(history: Sequence[EpochFigures]) -> str:
-    """Return the table of the epochs."""
+    """Return the content of history.csv."""
     text = io.StringIO()
     table = csv.DictWriter(text, [field.name for field in fields(EpochFigures)], lineterminator="\n")
     table.writeheader()
@@ -61,16 +66,17 @@ def history_csv(history: Sequence[EpochFigures]) -> str:
 
 
 def read_history(path: Path) -> list[Epoch]:
-    """Read how well the epochs of a run went from its history.csv; raises UserError where it is none."""
+    """Read a history.csv; raises UserError if it is not one."""
     epochs: list[Epoch] = []
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 epochs.append(_epoch(row))
     except (csv.Error, KeyError, ValueError, TypeError) as error:
-        lacks = f"it has no column {error}" if isinstance(error, KeyError) else "a number is missing, or is none"
+        reason = f"there is no column {error}" if isinstance(error, KeyError) else "a number is missing or invalid"
         raise UserError(
-            f"{path}: row {len(epochs) + 2}: {lacks}; it is not the history of a run: remove it, and it is left out"
+            f"{path}: row {len(epochs) + 2}: {reason}, expected the history of a run; "
+            "remove the file to go on without it"
         ) from None
     return epochs
 

@@ -1,8 +1,8 @@
-"""Print what lets a shell complete commands, options and file names after `bcclone`.
+"""Print a script with which a shell completes commands, options and file names of `bcclone`.
 
 bash: bcclone completion bash > ~/.local/share/bash-completion/completions/bcclone
-zsh: bcclone completion zsh > DIR/_bcclone, DIR being one of $fpath
-tcsh: bcclone completion tcsh, into a file that ~/.tcshrc sources
+zsh: bcclone completion zsh > DIR/_bcclone, where DIR is a folder of $fpath
+tcsh: bcclone completion tcsh > FILE, where ~/.tcshrc sources FILE
 """
 
 import argparse
@@ -14,7 +14,7 @@ from bcclone.commands.options import actions_of, add_output_options, print_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="which shell")
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="shell to complete in")
     add_output_options(parser)
 
 
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the shell's script; return the exit code."""
     import shtab
 
-    script = shtab.complete(_whole_parser(), arguments.shell)
+    script = shtab.complete(_full_parser(), arguments.shell)
     if arguments.json:
         print_json({"shell": arguments.shell, "script": script})
     else:
@@ -31,12 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Say what is left after Ctrl-C."""
+    """Describe what is left after Ctrl-C."""
     return "nothing was written"
 
 
-def _whole_parser() -> argparse.ArgumentParser:
-    """Return one parser with all commands; `bcclone` itself loads only the command that was asked for."""
+def _full_parser() -> argparse.ArgumentParser:
+    """Return one parser with all commands; `bcclone` itself loads only the one that it runs."""
     import shtab
 
     parser = argparse.ArgumentParser(prog="bcclone")
