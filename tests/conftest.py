@@ -1,10 +1,15 @@
 """Data that the tests make themselves, and the shared real data where it is."""
 
+import io
+import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import warnings
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -99,9 +104,42 @@ def command(script, *arguments):
     return [sys.executable, *map(str, head), *map(str, arguments)]
 
 
-def run_script(script, *arguments, code=0, cwd=None):
-    """Run a script to its end; its exit code must be `code`, and no traceback may show."""
+def run_process(script, *arguments, code=0, cwd=None):
+    """Run a command in a process of its own; its exit code must be `code`, and no traceback may show."""
     done = subprocess.run(command(script, *arguments), capture_output=True, text=True, cwd=cwd, check=False)
+    return _checked(done, code)
+
+
+def run_script(script, *arguments, code=0, cwd=None):
+    """Do the same in this process, which takes a fraction of the time: nothing is imported again."""
+    name, prog = script.removesuffix(".py"), f"python {script}" if script.endswith(".py") else f"bcclone {script}"
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with _as_in_a_new_process(stderr), redirect_stdout(stdout), redirect_stderr(stderr), chdir(cwd or "."):
+        try:
+            ended = run(name, prog, [str(argument) for argument in arguments])
+        except SystemExit as wrong:  # argparse's
+            ended = wrong.code
+    return _checked(subprocess.CompletedProcess(arguments, ended, stdout.getvalue(), stderr.getvalue()), code)
+
+
+@contextmanager
+def _as_in_a_new_process(stderr):
+    """Let warnings be printed, which pytest would collect, and keep what cli.run() changes from other tests."""
+    root, handler, on_sigterm = logging.getLogger(), logging.StreamHandler(stderr), signal.getsignal(signal.SIGTERM)
+    level, filters = root.level, warnings.filters[:]
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        warnings.filters[:] = filters
+        signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def _checked(done, code):
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done

@@ -8,21 +8,21 @@ import pytest
 
 from bcclone.recording import read_log
 from bcclone.replay import Replay
-from tests.conftest import command, run_script, shared
+from tests.conftest import command, run_process, shared
 from tests.drive.drive_server import drive, serving
 
 
 def run_chain(recordings, folder, preprocess_options, train_options, frames):
     """Run all four as a user would; return what each reported."""
     store, model, run = folder / "data.h5", folder / "model.h5", folder / "run1"
-    made = json.loads(run_script("preprocess.py", *recordings, "-o", store, *preprocess_options, "--json").stdout)
+    made = json.loads(run_process("preprocess.py", *recordings, "-o", store, *preprocess_options, "--json").stdout)
     line = ("model.py", store, "-o", model, "--runs", folder / "runs", *train_options, "--json")
-    trained = json.loads(run_script(*line).stdout)
+    trained = json.loads(run_process(*line).stdout)
     world = Replay(recordings[0] / "driving_log.csv", frames)
     with serving(model, run) as server:
         report = drive(server.port, world)
         assert server.end() == 0
-    clip = json.loads(run_script("video.py", run, "--json").stdout)
+    clip = json.loads(run_process("video.py", run, "--json").stdout)
     assert (folder / "run1.mp4").stat().st_size > 1000
     return made, trained, report, clip, world
 
@@ -36,7 +36,7 @@ def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path)
     assert trained["epochs"] == 4
     assert report.steers == 119
     assert clip["frames"] == 120
-    again = json.loads(run_script("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)
+    again = json.loads(run_process("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)
     assert (again[0]["rows"], again[0]["images"]["corrupt"]) == (120, 0)
     assert len(world.controls) == 119
 

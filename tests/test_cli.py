@@ -12,7 +12,7 @@ import pytest
 from bcclone import __version__
 from bcclone.cli import OUR_FAULT
 from bcclone.commands import COMMANDS, load_command
-from tests.conftest import ROOT, command, run_script
+from tests.conftest import ROOT, command, run_process
 from tests.processes import imported_by
 
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
@@ -35,8 +35,8 @@ def test_preprocess_and_video_never_load_tensorflow(simulated_recording, tmp_pat
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_and_its_subcommand_have_the_same_options(script):
     name = script.removesuffix(".py")
-    by_script = run_script(script, "--help").stdout
-    by_name = run_script(name, "--help").stdout
+    by_script = run_process(script, "--help").stdout
+    by_name = run_process(name, "--help").stdout
     assert by_script.partition("\n\n")[2] == by_name.partition("\n\n")[2]
     assert f"python {script}" in by_script
 
@@ -49,10 +49,10 @@ def test_the_scripts_are_docstring_and_one_call(script):
 
 
 def test_bcclone_lists_its_commands_and_its_version():
-    listed = run_script("--help").stdout
+    listed = run_process("--help").stdout
     for name in COMMANDS:
         assert f"  {name}" in listed
-    assert __version__ in run_script("--version").stdout
+    assert __version__ in run_process("--version").stdout
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_bcclone_lists_its_commands_and_its_version():
     ],
 )
 def test_a_wrong_command_line_is_told_with_exit_code_2(line, told):
-    assert told in run_script(*line, code=2).stderr
+    assert told in run_process(*line, code=2).stderr
 
 
 @pytest.mark.parametrize(
@@ -84,25 +84,25 @@ def test_a_wrong_command_line_is_told_with_exit_code_2(line, told):
     ],
 )
 def test_a_users_mistake_is_one_line_with_exit_code_1(line, told, tmp_path):
-    said = run_script(*line, code=1, cwd=tmp_path).stderr
+    said = run_process(*line, code=1, cwd=tmp_path).stderr
     assert told in said
     assert said.startswith("error: ")
     assert len(said.strip().splitlines()) == 1
 
 
 def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
-    loud = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "loud.h5")
-    quiet = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet")
+    loud = run_process("preprocess.py", simulated_recording, "-o", tmp_path / "loud.h5")
+    quiet = run_process("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet")
     assert loud.stderr
     assert not quiet.stderr
     assert quiet.stdout.splitlines()[-1] == f"next: python model.py {tmp_path / 'quiet.h5'}"
-    refused = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1)
+    refused = run_process("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1)
     assert refused.stderr.startswith("error: ")
 
 
 @pytest.mark.parametrize("line", [("preprocess.py", "nowhere"), ("simulate", "replay", "nowhere")])
 def test_debug_adds_the_traceback_and_changes_nothing_else(line):
-    plain = run_script(*line, code=1).stderr
+    plain = run_process(*line, code=1).stderr
     debugged = subprocess.run(command(*line, "--debug"), capture_output=True, text=True)
     assert debugged.returncode == 1
     assert debugged.stderr.startswith("Traceback")
@@ -176,14 +176,14 @@ def test_every_command_says_what_is_left_of_it(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_each_shell_completes_every_command(shell):
-    script = run_script("completion", shell).stdout
+    script = run_process("completion", shell).stdout
     assert all(name in script for name in COMMANDS)
     assert "slow-in-corners" in script
 
 
 def test_bash_takes_the_completion_and_completes_with_it(tmp_path):
     script = tmp_path / "bcclone"
-    script.write_text(run_script("completion", "bash").stdout)
+    script.write_text(run_process("completion", "bash").stdout)
     ask = (
         f"source {script}; COMP_WORDS=(bcclone evaluate --in-pr); COMP_CWORD=2; _shtab_bcclone; echo ${{COMPREPLY[@]}}"
     )

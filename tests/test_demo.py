@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.conftest import command, run_script
+from tests.conftest import command, run_process
 
 
 def demo(folder, *options):
@@ -52,7 +52,7 @@ def test_the_demo_does_not_take_what_is_not_its_own(tmp_path):
 def test_a_folder_whose_name_begins_with_a_dash_is_a_folder(tmp_path):
     (tmp_path / "-x").mkdir()
     (tmp_path / "-x" / "forward.mp4").write_text("mine")  # ends the demo at its second step
-    done = run_script("demo", "--folder=-x", "--record-laps", 0.08, cwd=tmp_path, code=1)
+    done = run_process("demo", "--folder=-x", "--record-laps", 0.08, cwd=tmp_path, code=1)
     assert (tmp_path / "-x" / "forward" / "driving_log.csv").exists()
     assert "forward.mp4 is there, but not from a demo" in done.stderr
 
@@ -65,4 +65,4 @@ def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "autonomy 100.0 %, 0 interventions in 1.00 laps" in done.stdout
     line = ("evaluate", tmp_path / "demo" / "model.h5", "--in-process", "--laps", 0.2, "--road-visibility", 0, "--json")
-    assert json.loads(run_script(*line).stdout)["first_off_road_m"] < 150  # it looked at the road
+    assert json.loads(run_process(*line).stdout)["first_off_road_m"] < 150  # it looked at the road

@@ -23,7 +23,7 @@ from bcclone.recording import read_log
 from bcclone.recording.run_tables import read_answers
 from bcclone.replay import Replay
 from bcclone.simulator.unity_client import UnityClient, connected
-from tests.conftest import command, run_script
+from tests.conftest import command, run_process
 from tests.drive.drive_server import (
     FRAME,
     Still,
@@ -75,7 +75,7 @@ def test_slow_in_corners_lowers_the_speed(untrained_model, tmp_path):
 
 @pytest.mark.slow
 def test_other_machines_need_a_token(untrained_model):
-    refused = run_script("drive.py", untrained_model, "--host", "0.0.0.0", "--port", 0, code=1)
+    refused = run_process("drive.py", untrained_model, "--host", "0.0.0.0", "--port", 0, code=1)
     assert "--token" in refused.stderr
     with serving(untrained_model, "--host", "0.0.0.0", "--token", "let me in") as server:
         assert "unencrypted" in server.output
@@ -145,7 +145,7 @@ def test_a_run_is_recorded_as_received_and_answered(untrained_model, simulated_r
     frames = sorted(run.glob("*.jpg"))
     assert [frame.read_bytes() for frame in frames] == [image.read_bytes() for image in sent]
     assert log.rows["steering"].tolist()[:119] == pytest.approx([steering for steering, _ in world.controls], abs=1e-6)
-    refused = run_script("drive.py", untrained_model, run, "--port", 0, code=1)
+    refused = run_process("drive.py", untrained_model, run, "--port", 0, code=1)
     assert "--append" in refused.stderr
 
 
@@ -301,14 +301,14 @@ def test_a_closed_standard_output_costs_no_answer(untrained_model):
 
 
 def test_appending_needs_a_folder(untrained_model):
-    assert "name its folder" in run_script("drive.py", untrained_model, "--append", code=1).stderr
+    assert "name its folder" in run_process("drive.py", untrained_model, "--append", code=1).stderr
 
 
 @pytest.mark.slow
 def test_a_port_in_use_is_reported_and_leaves_no_run_folder(untrained_model, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = run_script("drive.py", untrained_model, tmp_path / "run1", "--port", port, code=1)
+        refused = run_process("drive.py", untrained_model, tmp_path / "run1", "--port", port, code=1)
     assert f"port {port} of 127.0.0.1 is in use" in refused.stderr
     assert not (tmp_path / "run1").exists()
 
@@ -352,6 +352,6 @@ def test_a_model_of_unknown_preprocessing_is_refused(untrained_model, tmp_path):
     path.write_bytes(untrained_model.read_bytes())
     with h5py.File(path, "r+") as file:
         file.attrs["bcclone_preprocessing"] = file.attrs["bcclone_preprocessing"].replace("RGB", "HSV")
-    refused = run_script("drive.py", path, "--port", 0, code=1)
+    refused = run_process("drive.py", path, "--port", 0, code=1)
     assert "HSV" in refused.stderr
     assert "RGB" in refused.stderr

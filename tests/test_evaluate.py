@@ -20,7 +20,7 @@ from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldSettings
-from tests.conftest import command, refusal, run_script, shared
+from tests.conftest import command, refusal, run_process, run_script, shared
 from tests.processes import children_of, wait_for
 
 KEYS = {
@@ -191,7 +191,7 @@ def test_models_that_others_trained_on_the_unity_program_drive_the_lake():
     def evaluate(name):
         way = ("--in-process",) if "1.2.1" in name else ()  # one of them over the wire
         line = ("evaluate", folder / name, "--preprocess", LEGACY[name], "--speed", 20, *way, "--json")
-        return json.loads(run_script(*line).stdout)
+        return json.loads(run_process(*line).stdout)
 
     with ThreadPoolExecutor(2) as pool:
         for told in pool.map(evaluate, LEGACY):

@@ -18,7 +18,7 @@ import pytest
 from bcclone.decode import read_frame
 from bcclone.recording import read_log
 from bcclone.store import Store
-from tests.conftest import command, run_script
+from tests.conftest import command, run_process
 from tests.drive.drive_server import Still, drive, serving
 from tests.recordings import many_rows
 from tests.train.test_train import assert_same_weights, state_of
@@ -42,7 +42,7 @@ def kill_after(line, seconds):
 
 def seconds_of(script, *arguments):
     begun = time.monotonic()
-    run_script(script, *arguments)
+    run_process(script, *arguments)
     return time.monotonic() - begun
 
 
@@ -73,7 +73,7 @@ def test_preprocess_killed_60_times(simulated_recording, tmp_path):
             store.unlink(missing_ok=True)  # with nothing there, and with an old store there, in turns
         killed += kill_after(line, moment)
         assert not store.exists() or content_of(store) == whole
-    run_script("preprocess.py", recording, "-o", store, "--force")
+    run_process("preprocess.py", recording, "-o", store, "--force")
     assert content_of(store) == whole
     only(tmp_path, "data.h5", "long")
     print(f"\npreprocess.py: killed {killed} of 60 times, over {longest:.1f} s")
@@ -94,7 +94,7 @@ def test_training_killed_60_times(simulated_store, tmp_path):
             if not kill_after(command("model.py", *line), draw.uniform(0.0, 0.7) * longest):
                 break
             killed += 1
-        told = run_script("model.py", *line).stderr
+        told = run_process("model.py", *line).stderr
         assert any(word in told for word in ("resuming", "complete already", "starting afresh")), told
         assert_same_weights(output, tmp_path / "whole.h5")
         (run,) = [path.parent for path in tmp_path.glob("runs/*/settings.json") if f'"{output}"' in path.read_text()]
@@ -121,7 +121,7 @@ def test_driving_killed_40_times(untrained_model, tmp_path):
         assert all(read_frame(str(run / name)).shape == (160, 320, 3) for name in log.rows["center"])
         assert len(log.rows) >= frames
         frames = len(log.rows)
-    run_script("video.py", run, "-o", tmp_path / "run1.mp4")
+    run_process("video.py", run, "-o", tmp_path / "run1.mp4")
     print(f"\ndrive.py: killed 40 times, {frames} frames recorded")
     assert frames > 100
 
@@ -137,7 +137,7 @@ def test_making_a_clip_killed_60_times(untrained_model, tmp_path):
             clip.unlink(missing_ok=True)
         killed += kill_after(command("video.py", run), moment)
         assert not clip.exists() or frames_of(clip) == count
-    run_script("video.py", run)
+    run_process("video.py", run)
     assert frames_of(clip) == count
     only(tmp_path, "run1", "run1.mp4")
     print(f"\nvideo.py: killed {killed} of 60 times, over {longest:.1f} s")

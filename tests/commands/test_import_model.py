@@ -10,7 +10,7 @@ from bcclone.cli import run
 from bcclone.commands.options import PRESET_NAMES
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
-from tests.conftest import ROOT, run_script
+from tests.conftest import ROOT, run_process
 from tests.rebuild.old_models import INPUT, expected_output, images, keras1_config, write
 
 YUV = "nvidia-66x200-yuv"
@@ -94,12 +94,12 @@ def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model,
 def test_drive_says_how_frames_are_prepared_and_asks_when_the_model_does_not(old):
     with socket.create_server(("127.0.0.1", 0)) as taken:  # the port is in use, so it ends after loading
         port = taken.getsockname()[1]
-        done = run_script("drive.py", old, "--preprocess", YUV, "--port", port, code=1)
+        done = run_process("drive.py", old, "--preprocess", YUV, "--port", port, code=1)
     assert "frames are prepared as" in done.stderr
     assert "200x66 YUV" in done.stderr
     assert "in use" in done.stderr
-    assert f"--preprocess {YUV}" in run_script("drive.py", old, code=1).stderr
-    assert "nvidia-66x200-yuv-bgr" in run_script("drive.py", old, "--preprocess", "nvidia", code=2).stderr
+    assert f"--preprocess {YUV}" in run_process("drive.py", old, code=1).stderr
+    assert "nvidia-66x200-yuv-bgr" in run_process("drive.py", old, "--preprocess", "nvidia", code=2).stderr
 
 
 def test_the_options_offer_all_presets():

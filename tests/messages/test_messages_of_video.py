@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.video import ClipSettings
 from bcclone.video.encode import encode
-from tests.conftest import run_script
+from tests.conftest import run_process
 from tests.messages.refusals import refusal, run_command
 from tests.video.video_runs import make_known_run, make_run, name_of
 
@@ -36,7 +36,7 @@ def of_no_jpeg():
 def without_ffmpeg(monkeypatch):
     make_run(Path("run"), 3)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nonexistent")
-    said = run_script("video.py", "run", code=1).stderr
+    said = run_process("video.py", "run", code=1).stderr
     assert not Path("run.mp4").exists()
     return said
 
