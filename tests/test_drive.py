@@ -120,7 +120,7 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model)
 
 
 @pytest.mark.long
-def test_two_minutes_of_driving_leave_memory_and_times_as_they_were(tmp_path):
+def test_two_minutes_of_driving_need_no_more_memory(tmp_path):
     """The hour of `bench soak`, shortened; a busy machine may miss its target for times, but not for memory."""
     done = subprocess.run(
         command("bench", "soak", "--minutes", 2, "--json"), capture_output=True, text=True, check=False
@@ -131,7 +131,7 @@ def test_two_minutes_of_driving_leave_memory_and_times_as_they_were(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_is_recorded_as_received_and_answered(untrained_model, simulated_recording, tmp_path):
+def test_a_run_records_the_frames_received_and_the_controls_sent(untrained_model, simulated_recording, tmp_path):
     run = tmp_path / "run1"
     with serving(untrained_model, run) as server:
         world = Replay(simulated_recording / "driving_log.csv")
@@ -213,7 +213,7 @@ def test_a_program_serves_in_a_thread_and_stops_it_by_an_event(untrained_model, 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="limits a process's files as a full disk would")
-def test_a_disk_that_fills_ends_the_recording_and_not_the_drive(untrained_model, tmp_path):
+def test_a_full_disk_ends_the_recording_and_not_the_drive(untrained_model, tmp_path):
     import resource
 
     small = encode_jpeg(np.zeros((160, 320, 3), np.uint8))
@@ -265,7 +265,7 @@ def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_json_is_all_that_a_drive_prints_on_standard_output(untrained_model, tmp_path):
+def test_json_is_the_only_standard_output(untrained_model, tmp_path):
     line = command("drive.py", untrained_model, tmp_path / "run1", "--port", 0, "--json")
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not (found := re.search(r"listening on \S+:(\d+);", process.stderr.readline())):
@@ -315,7 +315,7 @@ def test_a_port_in_use_is_reported_and_leaves_no_run_folder(untrained_model, tmp
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's list of listening sockets")
-def test_it_listens_on_this_machine_only_and_ends_with_standard_input(untrained_model):
+def test_it_listens_on_the_loopback_address_and_ends_with_standard_input(untrained_model):
     with serving(untrained_model, "--end-with-stdin", stdin=subprocess.PIPE) as server:
         listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
         assert re.findall(rf" (\S+):{server.port:04X} \S+ 0A ", listening) == ["0100007F"]

@@ -1,4 +1,4 @@
-"""The wire's texts, literally."""
+"""Telemetry and steer events, as literal texts."""
 
 import base64
 import json
@@ -18,17 +18,17 @@ def telemetry(**changes):
     return json.loads(text.replace("IMAGE", IMAGE)) | changes
 
 
-def test_telemetry_of_a_machine_with_decimal_points():
+def test_telemetry_with_decimal_points_is_read():
     assert parse_telemetry(telemetry()) == Telemetry(-3.75, 0.3, 12.5, JPEG, decimal_comma=False)
 
 
-def test_telemetry_of_a_machine_with_decimal_commas():
+def test_telemetry_with_decimal_commas_is_read():
     parsed = parse_telemetry(telemetry(steering_angle="-3,7500", throttle="0,3000", speed="12,5000"))
     assert parsed == Telemetry(-3.75, 0.3, 12.5, JPEG, decimal_comma=True)
 
 
 @pytest.mark.parametrize("nothing", [None, {}])
-def test_a_car_driven_by_hand_sends_nothing(nothing):
+def test_an_empty_telemetry_means_driving_by_hand(nothing):
     assert parse_telemetry(nothing) is None
 
 
@@ -54,13 +54,13 @@ def test_a_car_driven_by_hand_sends_nothing(nothing):
         (10**30 - 1, 1e30, False),
     ],
 )
-def test_numbers_of_every_culture(written, speed, comma):
+def test_numbers_of_every_culture_are_read(written, speed, comma):
     parsed = parse_telemetry(telemetry(speed=written))
     assert (parsed.speed_mph, parsed.decimal_comma) == (speed, comma)
 
 
 @pytest.mark.parametrize("name", ["steering_angle", "throttle", "speed"])
-def test_one_number_with_a_decimal_comma_tells_the_machines_culture(name):
+def test_one_number_with_a_decimal_comma_is_enough(name):
     assert parse_telemetry(telemetry(**{name: "0,5000"})).decimal_comma
 
 
@@ -92,19 +92,19 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_what_is_no_telemetry_is_refused_with_a_reason(kind):
+def test_invalid_telemetry_is_refused_with_a_reason(kind):
     payload, reason = BAD[kind]
     with pytest.raises(ProtocolError, match=f"^{re.escape(reason)}$"):
         parse_telemetry(payload)
 
 
 @pytest.mark.parametrize("image", ["@@@", "/9j@/4A==", "/9j/4", "/9j\xe9", ""])
-def test_an_image_that_is_no_base64_is_a_frame_that_cannot_be_read(image):
+def test_an_image_with_invalid_base64_is_an_unreadable_frame(image):
     parsed = parse_telemetry(telemetry(image=image))
     assert (parsed.jpeg, parsed.speed_mph) == (b"", 12.5)
 
 
-def test_steer_is_two_texts_in_the_machines_culture():
+def test_a_steer_event_is_two_texts_in_the_machines_culture():
     control = Control(steering=0.125, throttle=-0.3)
     assert json.dumps(format_steer(control, decimal_comma=False)) == (
         '{"steering_angle": "0.125000", "throttle": "-0.300000"}'
@@ -112,7 +112,7 @@ def test_steer_is_two_texts_in_the_machines_culture():
     assert format_steer(control, decimal_comma=True) == {"steering_angle": "0,125000", "throttle": "-0,300000"}
 
 
-def test_steer_never_holds_an_exponent():
+def test_a_steer_event_has_no_exponent():
     assert format_steer(Control(1e-9, -1e-9), False) == {"steering_angle": "0.000000", "throttle": "-0.000000"}
 
 

@@ -28,6 +28,7 @@ class SaliencyThread:
     def __init__(self, stats: DriveStats, mask: Callable[[Image], Any] | None, unavailable: str = "") -> None:
         self.unavailable = unavailable
         self._stats, self._mask = stats, mask
+        self._lock = threading.Lock()
         self._png: tuple[int, bytes] = (0, b"")
         self._wanted, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="bcclone-saliency", daemon=True)
@@ -50,11 +51,12 @@ class SaliencyThread:
     def on(self, value: bool) -> None:
         if value and self._mask is None:
             raise ValueError(self.unavailable)
-        self._png = (0, b"")
-        if value:
-            self._wanted.set()
-        else:
-            self._wanted.clear()
+        with self._lock:
+            self._png = (0, b"")
+            if value:
+                self._wanted.set()
+            else:
+                self._wanted.clear()
 
     @property
     def png(self) -> tuple[int, bytes]:
@@ -86,4 +88,7 @@ class SaliencyThread:
         overlay = np.empty((80, 160, 4), np.uint8)
         overlay[..., :3] = _COLOR_BGR
         overlay[..., 3] = np.clip(small, 0, 1) * _MAX_ALPHA
-        self._png = number, cv2.imencode(".png", overlay)[1].tobytes()
+        png = cv2.imencode(".png", overlay)[1].tobytes()
+        with self._lock:
+            if self._wanted.is_set() and not self._over.is_set():  # not switched off meanwhile
+                self._png = number, png

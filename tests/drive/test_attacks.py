@@ -1,7 +1,7 @@
-"""Whatever else comes to the port, the car that drives gets every answer, and the server stays as it was.
+"""Hostile clients cost the driving car no answer, and the server no memory, threads or files.
 
-One server for each mode bears all attacks, while a car drives without a pause. Most attacks are a line of what is
-sent; the car is a raw UnitySocket, which sends its next frame only when the last one was answered.
+One server for each async mode gets all attacks while a car drives without a pause. Most attacks are one line: the bytes
+to send. The car is a UnitySocket, which sends its next frame only when the last one was answered.
 """
 
 import base64
@@ -35,7 +35,7 @@ PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\xff\xff\x00\x00\xff\xff\x08\
 
 
 class Car(threading.Thread):
-    """Drives until told to stop. answers: how many came; gap: the longest wait for one of late; error: why it ended."""
+    """Drives until `over` is set. answers: number received; gap: longest recent wait for one; error: why it ended."""
 
     def __init__(self, port):
         super().__init__(daemon=True)
@@ -65,7 +65,7 @@ class Car(threading.Thread):
 
 
 class Victim:
-    """A server that is attacked, and the car that it drives."""
+    """A server under attack, and the car that it drives."""
 
     def __init__(self, server):
         self.port, self.process = server.port, server.process
@@ -75,7 +75,7 @@ class Victim:
         self.before = self.usage()
 
     def usage(self):
-        """Return the server's memory in MB, its threads and its files."""
+        """Return the server's memory in MB, and its numbers of threads and open files."""
         folder = Path(f"/proc/{self.process.pid}")
         status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
         return int(status["VmRSS"].split()[0]) // 1024, int(status["Threads"]), len(list((folder / "fd").iterdir()))
@@ -93,12 +93,12 @@ def wait_for(condition, seconds=20.0):
 
 @pytest.fixture(scope="module", params=ASYNC_MODES)
 def victim(request, untrained_model):
-    """A server under attack; after all attacks it must be as it was before."""
+    """A server under attack; after all attacks its memory, threads and files must be as before."""
     with serving(untrained_model, "--async-mode", request.param) as server, ExitStack() as stack:
         attacked = Victim(server)
         slow = [stack.enter_context(trickling(server.port, start)) for start in TRICKLES]
         yield attacked
-        assert wait_for(lambda: not any(thread.is_alive() for thread in slow)), "a slow request is never hung up on"
+        assert wait_for(lambda: not any(thread.is_alive() for thread in slow)), "a slow request is never closed"
         assert wait_for(lambda: attacked.state()["clients"] == 1), attacked.state()
         assert attacked.state()["autonomous"] is True, "another site's page handed the car over"
         assert attacked.state()["set_speed_mph"] == 25, "another site's page set the speed"
@@ -115,25 +115,25 @@ def victim(request, untrained_model):
         assert len(server.output) < 20_000
 
 
-def say(port, *data, seconds=LISTEN_SECONDS):
-    """Send bytes and return what comes back within the time."""
+def exchange(port, *data, seconds=LISTEN_SECONDS):
+    """Send bytes and return what arrives within the time."""
     received = b""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as plain:
         plain.settimeout(2.0)
-        for number, piece in enumerate(data):
-            plain.sendall(piece)
-            if number == 0 and piece.startswith(UPGRADE[:40]):
-                # what is sent before it has opened is no part of the websocket
+        for number, part in enumerate(data):
+            plain.sendall(part)
+            if number == 0 and part.startswith(UPGRADE[:40]):
+                # bytes sent before the handshake's end are not part of the websocket
                 while b'"upgrades"' not in received and (come := plain.recv(65536)):
                     received += come
         plain.settimeout(seconds)
-        while piece := plain.recv(65536):
-            received += piece
+        while part := plain.recv(65536):
+            received += part
     return received
 
 
 def frame(payload=b"", first=0x81, length=None, masked=True):
-    """Return a websocket frame with a mask of zeros; length: what it says instead of its length."""
+    """Return a websocket frame with a mask of zeros. length: the length to claim instead of the true one."""
     length = len(payload) if length is None else length
     bit = 0x80 if masked else 0
     if length < 126:
@@ -146,7 +146,7 @@ def frame(payload=b"", first=0x81, length=None, masked=True):
 
 
 def frames(*data):
-    return lambda port: say(port, UPGRADE % b"", *data)
+    return lambda port: exchange(port, UPGRADE % b"", *data)
 
 
 def texts(*messages):
@@ -154,11 +154,11 @@ def texts(*messages):
 
 
 def http(*data):
-    return lambda port: say(port, *data)
+    return lambda port: exchange(port, *data)
 
 
 def polled(*bodies):
-    """Return the attack of posting to a session, and never asking for what it is sent."""
+    """Return the attack of posting to a session without fetching its answers."""
 
     def attack(port):
         with polling_session(port) as sid:
@@ -170,8 +170,8 @@ def polled(*bodies):
 
 @contextmanager
 def polling_session(port):
-    """Open a session by polling and yield its sid; an attacker who does not close it has it for 85 s."""
-    answer = say(port, b"GET /socket.io/?EIO=4&transport=polling HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n", seconds=6)
+    """Open a session by polling and yield its sid; the server would keep it for 85 s unless it is closed."""
+    answer = exchange(port, b"GET /socket.io/?EIO=4&transport=polling HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n", seconds=6)
     sid = json.loads(answer.partition(b"\r\n\r\n0")[2])["sid"].encode()
     yield sid
     post(port, sid, b"1")
@@ -179,16 +179,16 @@ def polling_session(port):
 
 def post(port, sid, body):
     head = POST % b"/socket.io/?EIO=4&transport=polling&sid=%s" % sid
-    say(port, head + b"Content-Length: %d\r\n\r\n" % len(body), body)
+    exchange(port, head + b"Content-Length: %d\r\n\r\n" % len(body), body)
 
 
 def posted(path, body, headers=b""):
     return http(POST % path + headers + b"Content-Length: %d\r\n\r\n" % len(body), body)
 
 
-def telemetry(**fields):
-    whole = {"steering_angle": "0", "throttle": "0", "speed": "1", "image": base64.b64encode(FRAME).decode()}
-    return texts("42" + json.dumps(["telemetry", whole | fields]))
+def telemetry(**changes):
+    fields = {"steering_angle": "0", "throttle": "0", "speed": "1", "image": base64.b64encode(FRAME).decode()}
+    return texts("42" + json.dumps(["telemetry", fields | changes]))
 
 
 def with_image(data):
@@ -205,20 +205,20 @@ def many_connections(port, first=b"", count=200):
 
 
 def many_polls(port):
-    """Ask 200 times at once for what a session is sent."""
+    """Fetch the answers of one session 200 times at once."""
     with polling_session(port) as sid:
         poll = b"GET /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % sid
         many_connections(port, poll)
 
 
 def many_upgrades(port):
-    """Upgrade one session 200 times, and never say what follows."""
+    """Upgrade one session 200 times, and send nothing afterwards."""
     with polling_session(port) as sid:
         many_connections(port, UPGRADE % b"&sid=" + sid)
 
 
 def reconnects(port):
-    """Come and go as fast as it goes, half of them without waiting for the answer."""
+    """Connect and disconnect as fast as possible, every other time without waiting for the response."""
     for number in range(60):
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as plain:
             plain.sendall(UPGRADE % b"")
@@ -228,7 +228,7 @@ def reconnects(port):
 
 
 def resets(port):
-    """Hang up with a reset in the middle of a message."""
+    """Reset the connection in the middle of a message."""
     for _ in range(10):
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as plain:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -237,7 +237,7 @@ def resets(port):
 
 
 def deaf(message):
-    """Return the attack of sending a message for a second without reading one answer."""
+    """Return the attack of sending a message for a second without reading any answer."""
 
     def attack(port):
         with socket.socket() as plain, suppress(OSError):
@@ -255,7 +255,7 @@ def deaf(message):
 
 
 def flood(data, seconds=0.8):
-    """Return the attack of sending the same over and over, and reading what comes."""
+    """Return the attack of sending the same data over and over, while reading the answers."""
 
     def attack(port):
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as plain:
@@ -281,13 +281,13 @@ TRICKLES = {
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nX: ": "a header",
     b"GET /state HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + b"GET /state HTTP/1.1\r\nX: ": "a second request",
     POST % b"/control" + b"Content-Length: 900\r\n\r\n": "a body",
-    POST % b"/" + b"Content-Length: 900000\r\n\r\n": "a body that nobody reads",
+    POST % b"/" + b"Content-Length: 900000\r\n\r\n": "a body that the app does not read",
 }
 
 
 @contextmanager
 def trickling(port, start):
-    """A thread that sends one byte after the other until it is hung up on; all that comes back is read."""
+    """A thread that sends single bytes until its connection is closed, while reading the answers."""
     over = threading.Event()
 
     def trickle():
@@ -441,7 +441,7 @@ CONNECTIONS = {
     "a deaf client that sends telemetry": deaf('42["telemetry"]'),
     "a deaf client that asks for acknowledgement": deaf('421["telemetry"]'),
     "half a message, then a reset": resets,
-    "50 pages that nobody reads": lambda port: many_connections(
+    "50 pages that do not read": lambda port: many_connections(
         port, b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 50
     ),
     "200 half-open connections": many_connections,
@@ -453,13 +453,13 @@ CONNECTIONS = {
 ATTACKS = WEBSOCKET | ENGINE_IO | SOCKET_IO | TELEMETRY | HTTP | CONNECTIONS
 
 
-def test_what_attacks_say_over_a_websocket_arrives(victim):
-    assert b"3" in say(victim.port, UPGRADE % b"", frame(b"2"))[-3:]
+def test_the_frames_of_attacks_arrive(victim):
+    assert b"3" in exchange(victim.port, UPGRADE % b"", frame(b"2"))[-3:]
 
 
 def test_a_page_of_another_site_gets_no_websocket(victim):
     foreign = UPGRADE.replace(b"\r\n\r\n", b"\r\nOrigin: http://evil.example\r\n\r\n") % b""
-    assert b" 400 " in say(victim.port, foreign).splitlines()[0]
+    assert b" 400 " in exchange(victim.port, foreign).splitlines()[0]
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)

@@ -1,4 +1,4 @@
-"""The server's websocket against Autobahn's fuzzing client, some 300 cases of RFC 6455.
+"""The server's websocket against Autobahn's fuzzing client, about 300 cases of RFC 6455.
 
 Autobahn's `wstest` needs Python 2.7: `python2.7 -m virtualenv v; v/bin/pip install autobahntestsuite==0.8.2`, and its
 bin/ on the PATH. Cases 12 and 13 are about compression, which this server does not offer.
@@ -20,7 +20,7 @@ LARGEST = 64_000_000  # case 9 sends 16 MB
 
 
 def echo(sock):
-    """Answer each message with itself, until the connection ends."""
+    """Echo each message until the connection ends."""
     with sock:
         request = b""
         while b"\r\n\r\n" not in request:
@@ -46,10 +46,10 @@ def accept(listener):
         threading.Thread(target=echo, args=(sock,), daemon=True).start()
 
 
-def test_every_case_is_passed(tmp_path):
+def test_every_case_passes(tmp_path):
     wstest = shutil.which("wstest")
     if wstest is None:
-        pytest.skip("needs Autobahn's wstest on the PATH; the head of this file tells how to get it")
+        pytest.skip("needs Autobahn's wstest on the PATH; see the head of this file")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=accept, args=(listener,), daemon=True).start()
         spec = {

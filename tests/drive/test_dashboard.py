@@ -390,7 +390,7 @@ def test_the_page_asks_for_the_token(browser, untrained_model):
         page = Page(browser, server.port).open()
         assert requests.get(f"{page.url}state", timeout=5).status_code == 401
         page.element("token").send_keys("simsim", Keys.ENTER)
-        wait_for(lambda: "That is not the token." in page.browser.page_source)
+        wait_for(lambda: "This is not the token." in page.browser.page_source)
         page.element("token").send_keys("sesame", Keys.ENTER)
         wait_for(lambda: browser.find_elements(By.ID, "connection-text"))
         page.shows("waiting for the simulator")

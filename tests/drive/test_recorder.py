@@ -42,7 +42,7 @@ def test_a_run_is_a_recording_of_one_camera(tmp_path):
     assert set(log.rows["extras"]) == {"-2.5000,0.7000"}
 
 
-def test_the_frames_are_the_bytes_received_under_names_of_their_own(tmp_path):
+def test_the_frames_are_the_received_bytes_under_unique_names(tmp_path):
     """25 frames arrive in far less than 25 ms; each takes the next free millisecond."""
     record(tmp_path / "run1")
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))

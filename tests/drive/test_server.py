@@ -1,7 +1,7 @@
-"""drive.py serves the old simulator and modern clients, over real sockets, in both its modes.
+"""drive.py serves the Unity simulator and current clients, over real sockets, in both async modes.
 
-bcclone.simulator.unity_client plays the simulator, as docs/reference/protocol.md describes it; raw texts are sent
-through its UnitySocket where a test needs them literally.
+The simulator is bcclone.simulator.unity_client, written from docs/reference/protocol.md; its UnitySocket sends literal
+texts.
 """
 
 import base64
@@ -36,24 +36,24 @@ from tests.drive.drive_server import (
 
 @pytest.fixture(scope="module", params=ASYNC_MODES)
 def port(untrained_model, request):
-    """The port of a server that the tests of this module share; it must end without a traceback."""
+    """The port of a server that the tests of this module share; it must print no traceback."""
     with serving(untrained_model, "--async-mode", request.param) as server:
         yield server.port
         assert server.end() == 0
         assert "Traceback" not in server.output, server.output
 
 
-def test_the_simulator_drives_with_two_loops_and_without_ever_sending_connect(port):
+def test_the_simulator_drives_with_two_loops_and_without_a_connect(port):
     world = Still(60)
     report = drive(port, world)
     assert report.telemetries == 60
     assert report.steers == 59  # the simulator quits with one on its way
     assert report.lost_loops == report.manuals == 0
     assert report.pongs == 1
-    assert len(base64.b64encode(FRAME)) > 10 * 1016  # so each came in more than ten fragments
+    assert len(base64.b64encode(FRAME)) > 10 * 1016  # so each has more than ten fragments
 
 
-def test_the_answer_is_the_models_and_the_controllers(port, untrained_model):
+def test_the_answer_has_the_models_steering_and_the_controllers_throttle(port, untrained_model):
     from bcclone.policy import load_policy
 
     world = Still(6)
@@ -64,7 +64,7 @@ def test_the_answer_is_the_models_and_the_controllers(port, untrained_model):
     assert {control[1] for control in world.controls} == {1.0}  # 12.5 of 25 mph
 
 
-def test_steer_is_literally_two_texts(port):
+def test_a_steer_event_has_two_texts(port):
     with raw(port) as connection:
         connection.send_text(telemetry_text())
         until = time.monotonic() + 5
@@ -86,7 +86,7 @@ def test_decimal_commas_are_answered_with_decimal_commas(port):
     assert re.fullmatch(r"-?0,\d{6}", fields["steering_angle"])
 
 
-def test_from_autonomous_to_manual_and_back_no_loop_is_lost(port):
+def test_no_loop_is_lost_between_autonomous_and_manual_driving(port):
     world = Still(60, manual=range(20, 40))
     report = drive(port, world)
     assert report.manuals == 20
@@ -95,7 +95,7 @@ def test_from_autonomous_to_manual_and_back_no_loop_is_lost(port):
 
 
 @pytest.mark.parametrize("nothing", ['42["telemetry",null]', '42["telemetry",{}]', '42["telemetry"]'])
-def test_manual_mode_in_every_form_is_answered_with_manual(port, nothing):
+def test_every_form_of_manual_mode_is_answered_with_manual(port, nothing):
     with raw(port) as connection:
         connection.send_text(nothing)
         assert next_event(connection) == ["manual", {}]
@@ -140,11 +140,11 @@ def test_a_bad_message_gets_a_safe_answer_and_the_car_drives_on(port, text):
         assert next_event(connection)[0] == "steer"
 
 
-NOT_OURS = ['42["connect",{}]', '42["disconnect",{}]', '42["other",{}]', "40", "41 nonsense", "6"]
+OTHER_EVENTS = ['42["connect",{}]', '42["disconnect",{}]', '42["other",{}]', "40", "41 nonsense", "6"]
 
 
-@pytest.mark.parametrize("text", NOT_OURS)
-def test_events_that_are_none_of_ours_are_not_answered_and_harm_nothing(port, text):
+@pytest.mark.parametrize("text", OTHER_EVENTS)
+def test_other_events_are_not_answered(port, text):
     with raw(port) as connection:
         connection.send_text(text)
         assert next_event(connection, 0.3) is None
@@ -152,7 +152,7 @@ def test_events_that_are_none_of_ours_are_not_answered_and_harm_nothing(port, te
 
 
 @pytest.mark.parametrize("text", ["hello", "", "9", "42{", "42[", "4" + "2" * 50])
-def test_text_that_is_no_packet_ends_that_connection_and_no_other(port, text):
+def test_a_text_that_is_not_a_packet_ends_only_its_connection(port, text):
     with raw(port) as bystander:
         with raw(port) as connection:
             connection.send_text(text)
@@ -165,7 +165,7 @@ def test_text_that_is_no_packet_ends_that_connection_and_no_other(port, text):
         assert next_event(bystander)[0] == "steer"
 
 
-def test_a_message_in_endless_fragments_ends_its_connection_and_no_other(port):
+def test_a_message_of_endless_fragments_ends_only_its_connection(port):
     with raw(port) as connection:
         connection.send_frame(1, b"42[", final=False)
 
@@ -182,12 +182,12 @@ def test_a_message_in_endless_fragments_ends_its_connection_and_no_other(port):
 def test_the_simulator_reconnects_after_its_connection_drops(port):
     with raw(port) as connection:
         connection.send_text(telemetry_text())
-        assert next_event(connection)[0] == "steer"  # it was the driver before the other came
+        assert next_event(connection)[0] == "steer"  # it drives until the other one connects
         connection.send_frame(1, b"42[", final=False)  # in the middle of a message
     assert drive(port, Still(10)).steers == 9
 
 
-def test_a_silent_or_closing_server_is_told(port):
+def test_a_server_that_closes_the_connection_is_reported(port):
     class Gone(Still):
         def look(self):
             raise ServerGone("gone")
@@ -225,7 +225,7 @@ def test_a_current_client_drives_by_polling_and_upgrade(port):
 
 
 def test_an_engine_io_3_client_is_served(port):
-    """Socket.IO 2 clients say EIO=3, wait for a bare 40, and know no ping from the server."""
+    """Socket.IO 2 clients request EIO=3, wait for a 40 without an object, and expect no ping from the server."""
     with socket.create_connection(("127.0.0.1", port), 5) as plain:
         plain.sendall(
             b"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
@@ -239,7 +239,7 @@ def test_an_engine_io_3_client_is_served(port):
     assert b" 101 " in received
 
 
-def test_the_state_counts(port):
+def test_the_state_counts_answers(port):
     before = requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()
     drive(port, Still(10))
     after = requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()
@@ -251,7 +251,7 @@ def test_the_newer_connection_drives_and_the_older_gets_the_car_back(port):
         older.send_text(telemetry_text())
         assert next_event(older)[0] == "steer"
         with raw(port) as newer:
-            newer.send_text('42["telemetry",null]')  # a held key is no claim
+            newer.send_text('42["telemetry",null]')  # a held key does not make it drive
             assert events_until(newer, "manual") == ["manual"]
             older.send_text(telemetry_text())
             assert next_event(older)[0] == "steer"
@@ -259,7 +259,7 @@ def test_the_newer_connection_drives_and_the_older_gets_the_car_back(port):
             assert events_until(newer, "steer") == ["steer"]
             older.send_text(telemetry_text())
             assert next_event(older) == ["manual", {}]
-            assert next_event(older, 1.5) is None  # a second one would make the simulator go on with one loop more
+            assert next_event(older, 1.5) is None  # a second one would start another loop
             newer.send_text(telemetry_text())
             assert next_event(newer)[0] == "steer"
             wait_for_state(port, waiting_cars=1)
@@ -268,7 +268,7 @@ def test_the_newer_connection_drives_and_the_older_gets_the_car_back(port):
         assert next_event(older)[0] == "steer"
 
 
-def test_an_older_connection_that_says_nothing_is_told_that_it_has_lost_the_car(port):
+def test_an_older_connection_that_sends_nothing_gets_a_manual(port):
     with raw(port) as older, raw(port) as newer:
         for connection in (older, newer):
             connection.send_text(telemetry_text())
@@ -276,21 +276,21 @@ def test_an_older_connection_that_says_nothing_is_told_that_it_has_lost_the_car(
         assert next_event(older) == ["manual", {}]
 
 
-def test_one_client_that_never_reads_does_not_keep_the_others_waiting(port):
+def test_a_client_that_never_reads_does_not_block_the_others(port):
     with raw(port) as deaf:
         deaf.send_text(telemetry_text())
         assert next_event(deaf)[0] == "steer"
         deaf._socket.settimeout(0.5)
         with suppress(TimeoutError):
             for _ in range(1_000_000):
-                deaf.send_frame(9, bytes(125))  # whose pongs fill what the system holds for it
-        time.sleep(3.5)  # until it is sent a message to wake it
+                deaf.send_frame(9, bytes(125))  # its pongs fill the system's buffers
+        time.sleep(3.5)  # until the server wakes it
         with raw(port) as connection:
             connection.send_text(telemetry_text())
             assert next_event(connection)[0] == "steer"
 
 
-def test_other_events_do_not_count_as_waiting_for_an_answer(port):
+def test_other_events_do_not_affect_the_latency(port):
     with raw(port) as connection:
         connection.send_text(telemetry_text())
         assert next_event(connection)[0] == "steer"
@@ -301,7 +301,7 @@ def test_other_events_do_not_count_as_waiting_for_an_answer(port):
         assert state_of(port)["latency_ms"]["last"] < 900
 
 
-def test_a_speed_that_is_none_is_told_and_is_no_held_key(port):
+def test_an_invalid_speed_is_a_warning_and_not_a_held_key(port):
     with raw(port) as connection:
         connection.send_text(telemetry_text())
         assert next_event(connection)[0] == "steer"
@@ -309,10 +309,10 @@ def test_a_speed_that_is_none_is_told_and_is_no_held_key(port):
         assert next_event(connection) == ["manual", {}]
         state = state_of(port)
         assert state["connection"] == "driving"
-        assert any("speed is not finite" in warned["text"] for warned in state["warnings"])
+        assert any("speed is not finite" in warning["text"] for warning in state["warnings"])
 
 
-def test_two_cars_at_a_time_lose_no_loop_between_them(port):
+def test_two_cars_at_a_time_lose_no_loop(port):
     with connected("127.0.0.1", port) as first, raw(port) as second:
         second.send_text(telemetry_text())
         assert next_event(second)[0] == "steer"
@@ -322,21 +322,21 @@ def test_two_cars_at_a_time_lose_no_loop_between_them(port):
     assert report.steers >= 30
 
 
-def test_a_car_that_lost_its_answers_is_woken(port):
+def test_a_silent_car_is_woken(port):
     with raw(port) as connection:
         connection.send_text(telemetry_text())
         assert next_event(connection)[0] == "steer"
-        begun = time.monotonic()  # and no telemetry follows
+        begun = time.monotonic()  # no telemetry follows
         assert events_until(connection, "manual", seconds=8) == ["manual"]
         assert time.monotonic() - begun > 2.5
         connection.send_text(telemetry_text())
         assert next_event(connection)[0] == "steer"
         state = state_of(port)
         assert state["wakeups"] >= 1
-        assert any("wake" in warned["text"] for warned in state["warnings"])
+        assert any("wake" in warning["text"] for warning in state["warnings"])
 
 
-def test_telemetry_that_is_no_json_is_answered_too(port):
+def test_telemetry_with_invalid_json_is_answered(port):
     with raw(port) as connection:
         connection.send_text(telemetry_text())
         assert next_event(connection)[0] == "steer"
@@ -347,12 +347,12 @@ def test_telemetry_that_is_no_json_is_answered_too(port):
         assert next_event(connection)[0] == "steer"
 
 
-def test_a_client_that_has_left_is_forgotten(port):
+def test_a_client_that_has_left_is_removed(port):
     drive(port, Still(5))
     wait_for_state(port, clients=0, connection="none", dialect="")
 
 
-def test_the_state_says_what_the_client_speaks(port):
+def test_the_state_has_the_dialect_of_the_client(port):
     with raw(port) as connection:
         connection.send_text(telemetry_text())
         next_event(connection)

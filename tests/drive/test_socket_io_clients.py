@@ -1,4 +1,4 @@
-"""The real JavaScript clients of Socket.IO 2, 3 and 4 drive against drive.py."""
+"""drive.py serves the JavaScript clients of Socket.IO 2, 3 and 4."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ UNREACHABLE = r"ENOTFOUND|EAI_AGAIN|ECONN(REFUSED|RESET|ABORTED)|E(NET|HOST)UNRE
 
 @pytest.fixture(scope="module")
 def clients(tmp_path_factory):
-    """A copy of the folder of the clients, with what npm installs beside it."""
+    """A copy of the clients' folder, with the packages that npm installs."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             pytest.skip(f"needs the JavaScript clients of Socket.IO: {program} is not installed")
@@ -41,14 +41,14 @@ def clients(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=ASYNC_MODES)
 def port(clients, untrained_model, request):
-    """The port of a server that the clients share; it must end by itself."""
+    """The port of a server that the clients share."""
     with serving(untrained_model, "--async-mode", request.param) as server:
         yield server.port
         assert server.end() == 0
 
 
 def clients_of(port):
-    """Return how many clients the server thinks are connected."""
+    """Return the number of clients in the server's state."""
     return requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()["clients"]
 
 
@@ -63,7 +63,7 @@ def drive(clients, *arguments):
     [(2, []), (3, []), (4, []), (3, ["polling"]), (4, ["polling"])],
     ids=["2 websocket", "3 websocket", "4 websocket", "3 polling and upgrade", "4 polling and upgrade"],
 )
-def test_every_telemetry_is_answered_and_the_car_forgotten(clients, port, version, polling):
+def test_every_telemetry_is_answered_and_the_client_is_removed(clients, port, version, polling):
     done = drive(clients, version, f"http://127.0.0.1:{port}", ROUNDS, *polling)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout) == {"steers": ROUNDS, "manuals": 1}
@@ -73,5 +73,5 @@ def test_every_telemetry_is_answered_and_the_car_forgotten(clients, port, versio
         time.sleep(0.05)
 
 
-def test_the_lock_names_no_host():
+def test_the_lock_file_names_no_registry():
     assert "://" not in (CLIENTS / "package-lock.json").read_text()

@@ -54,7 +54,7 @@ class DriveService:
         while not self._stopped:
             self.server.sleep(_WATCH_SECONDS)
             try:
-                self._look_after_all()
+                self._check_connections()
             except Exception:  # the next round must take place all the same
                 logger.exception("the watch failed; it goes on")
 
@@ -62,7 +62,7 @@ class DriveService:
         """Let watch() return."""
         self._stopped = True
 
-    def _look_after_all(self) -> None:
+    def _check_connections(self) -> None:
         self.connections.close_late()
         self._engine.ping()
         if (silent := self._arbiter.wake()) is not None:
