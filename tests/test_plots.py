@@ -169,7 +169,7 @@ def test_balancing_limits_the_fraction_of_samples_with_zero_steering_and_keeps_t
 
 
 def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file, sample_frames):
-    from bcclone.plots.crop import crop_steps
+    from bcclone.plots.activations import crop_steps
 
     steps = crop_steps(model_file.model, model_file.preprocessing, sample_frames.frame(0))
     layer = model_file.model.get_layer("crop")
@@ -400,7 +400,7 @@ def test_activations_of_a_window_are_the_outputs_of_the_convolutions(subject, ne
 
 def test_the_crop_of_a_recurrent_network_is_that_of_its_frames(model_file, sample_frames):
     from bcclone.network import build_network
-    from bcclone.plots.crop import crop_steps
+    from bcclone.plots.activations import crop_steps
 
     frame = sample_frames.frame(int(sample_frames.shown_samples()[0]))
     single = crop_steps(build_network(), model_file.preprocessing, frame)

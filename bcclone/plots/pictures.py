@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.errors import UserError
-from bcclone.plots.activations import plot_activations
-from bcclone.plots.crop import plot_crop
+from bcclone.plots.activations import plot_activations, plot_crop
 from bcclone.plots.diagram import plot_network
 from bcclone.plots.history import plot_history
 from bcclone.plots.predictions import plot_predictions, plot_saliency
