@@ -19,9 +19,9 @@ from keras.src.legacy.saving import legacy_h5_format
 from bcclone.atomic import replacing
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing, PreprocessingMismatch
-from bcclone.rebuild import Refused
-from bcclone.rebuild.model import Rebuilt, rebuild
-from bcclone.rebuild.stored import StoredModel, read_stored
+from bcclone.model_import import Refused
+from bcclone.model_import.model import Rebuilt, rebuild
+from bcclone.model_import.stored import StoredModel, read_stored
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"

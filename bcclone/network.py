@@ -161,3 +161,27 @@ def _smallest(convolutions: Sequence[Convolution]) -> int:
     for made in reversed(convolutions):
         extent = (extent - 1) * made.stride + (made.kernel if made.padding == "valid" else 1)
     return extent
+
+
+def layer_table(model: keras.Model) -> str:
+    """Return a table of the network's layers with their output shapes and numbers of parameters."""
+    rows = [("layer", "type", "output", "parameters")]
+    rows.append((model.inputs[0].name, "Input", _shape(model.input_shape), ""))
+    for layer in model.layers:
+        if not isinstance(layer, keras.layers.InputLayer):
+            rows.append(_row(layer, layer.name))
+        if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
+            rows += [_row(each, f"  {each.name}") for each in layer.layer.layers]
+    rows.append(("total", "", "", f"{model.count_params():,}"))
+    return "\n".join(
+        f"{name:<20}{kind:<20}{shape:<18}{parameters:>11}".rstrip() for name, kind, shape, parameters in rows
+    )
+
+
+def _row(layer: keras.Layer, name: str) -> tuple[str, str, str, str]:
+    parameters = layer.count_params()
+    return name, type(layer).__name__, _shape(layer.output.shape), f"{parameters:,}" if parameters else ""
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return " x ".join(map(str, shape[1:]))

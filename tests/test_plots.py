@@ -198,7 +198,7 @@ def test_inputs_are_those_of_the_feed(sample_frames, store):
 
     part = store.split_indices(validation=True)[:40]
     expected = np.empty((len(part), 128, 128, 3), np.uint8)
-    StoreSource.of(store, select(store, True)).fill(np.arange(len(part)), expected)
+    StoreSource.of(store, select(store, True).arrays).fill(np.arange(len(part)), expected)
     assert np.array_equal(sample_frames.inputs(part, store.preprocessing), expected)
     nvidia = sample_frames.inputs(part[:2], PRESETS["nvidia-66x200-yuv"])
     assert nvidia.shape == (2, 66, 200, 3)
@@ -359,6 +359,7 @@ def test_without_samples_and_history_only_the_network_is_drawn_and_the_others_ha
 @pytest.mark.parametrize("network", ["cnn", "gru"])
 def test_a_network_of_windows_gets_the_windows_of_its_feed(subject, store, tmp_path, network):
     from bcclone.feed.open import open_validation_feed
+    from bcclone.feed.selection import select
     from bcclone.network import build_network
     from bcclone.plots.pictures import draw_pictures
     from bcclone.plots.predictions import predictions
@@ -366,7 +367,7 @@ def test_a_network_of_windows_gets_the_windows_of_its_feed(subject, store, tmp_p
     model = build_network(seq_length=3, network=network)
     windows = replace(subject, file=replace(subject.file, model=model))
     figures = predictions(windows)
-    with open_validation_feed(store, 1000, 3) as feed, feed.epoch(1) as batches:
+    with open_validation_feed(select(store, True, 3), 1000) as feed, feed.epoch(1) as batches:
         (batch,) = batches
     fed = windows.file.model(batch.images, training=False).numpy()[:, 0]
     assert 0 < len(figures.network) < len(fed)
@@ -488,7 +489,7 @@ def test_pictures_go_into_the_run_folder_of_the_model(untrained_model, run_folde
 
 def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(untrained_model, simulated_store, tmp_path, capsys):
     model = shutil.copy(untrained_model, tmp_path / "mine.h5")
-    only = ("--only", "history,steering", "--zero-share", 0, "--runs", tmp_path)
+    only = ("--only", "history,steering", "--zero-fraction", 0, "--runs", tmp_path)
     assert command.run(command_line(model, simulated_store, *only)) == 0
     assert "left out: there is no history" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "mine-plots").iterdir()] == ["steering.png"]
@@ -517,7 +518,7 @@ def test_the_settings_name_all_pictures():
     assert tuple(PICTURES) == PICTURE_NAMES
 
 
-@pytest.mark.parametrize(("option", "value"), [("--only", "nothing"), ("--seed", "-1"), ("--zero-share", "1.5")])
+@pytest.mark.parametrize(("option", "value"), [("--only", "nothing"), ("--seed", "-1"), ("--zero-fraction", "1.5")])
 def test_wrong_options_are_refused_by_name(option, value, capsys):
     with pytest.raises((SystemExit, UserError)) as error:
         command.run(command_line("model.h5", option, value))

@@ -21,8 +21,8 @@ from bcclone.suite.run import Crew, name_models, name_recordings
 from bcclone.suite.scenarios import Drive, best_of
 from bcclone.suite.worker import Task, drive_row
 from tests.conftest import ROOT, command, refusal, run_script
+from tests.model_import.old_models import keras1_config, write
 from tests.processes import children_of, wait_for
-from tests.rebuild.old_models import keras1_config, write
 
 pytestmark = pytest.mark.timeout(600)  # each process loads TensorFlow, on cores that other tests use, too
 

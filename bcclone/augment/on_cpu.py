@@ -78,7 +78,7 @@ class CpuAugmenter:
         """Return what is left out, too, in a form that changes nothing."""
         settings, extent = self._settings, self._extent
         warp = self._cameras.warps(move, inputs.flipped)
-        light = light_of(draws, settings.look, self._preprocessing.rgb_matrix)
+        light = light_of(draws, settings.appearance, self._preprocessing.rgb_matrix)
         shadows = shadows_of(draws, settings.shadows, extent)
         patches = patches_of(draws, settings.patches, extent)
         return Parameters(

@@ -86,8 +86,8 @@ class DeviceAugmenter:
     def _changed(self, images: Any, draws: Draws) -> Any:
         """Return views, float32 (images, rows, width, 3), in another light and with all else, as uint8."""
         settings, extent, made = self._settings, self._extent, self._preprocessing
-        if settings.look or made.color != "RGB":
-            images = _lit(images, light_of(draws, settings.look, made.rgb_matrix, ops))
+        if settings.appearance or made.color != "RGB":
+            images = _lit(images, light_of(draws, settings.appearance, made.rgb_matrix, ops))
         if settings.shadows:
             images = _shadowed(images, shadows_of(draws, settings.shadows, extent, ops), extent)
         if settings.blur:

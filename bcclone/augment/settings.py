@@ -1,15 +1,16 @@
-"""How samples are augmented while a network is trained on them; loads nothing, so that --help answers at once."""
+"""Settings of the augmentation of training samples; importing this loads no large package."""
 
 from dataclasses import dataclass
 
 from bcclone.settings import check_settings, setting
 
 _GROUP = "augmentation"
+AUGMENT_ON = ("auto", "cpu", "device")
 
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How strongly samples are augmented; of every value but the first, 0 turns that kind off."""
+    """How strongly samples are augmented, and where; a strength or fraction of 0 turns that kind off."""
 
     augment: bool = setting(True, "augment the samples, differently in each epoch", group=_GROUP)
     shift_m: float = setting(
@@ -36,9 +37,9 @@ class AugmentSettings:
         maximum=5,
         group=_GROUP,
     )
-    look: float = setting(
+    appearance: float = setting(
         2.0,
-        "strength of changes in brightness, contrast, colour and haze; 1 is a usual day's",
+        "strength of random changes in brightness, contrast, colour and haze; 1 is an ordinary day's",
         minimum=0,
         maximum=3,
         group=_GROUP,
@@ -66,10 +67,18 @@ class AugmentSettings:
         group=_GROUP,
     )
 
+    augment_on: str = setting(
+        "auto",
+        "where samples are augmented: on the cpu by --workers threads while the network trains, or on the device that "
+        "trains, as the first part of a step; auto: the device if it is a GPU",
+        choices=AUGMENT_ON,
+        group=_GROUP,
+    )
+
     def __post_init__(self) -> None:
         check_settings(self)
 
     @property
     def moves_camera(self) -> bool:
-        """Return whether views are made from other positions."""
+        """Return whether the camera is moved at all."""
         return bool(self.shift_m or self.turn_degrees or self.pitch_degrees)

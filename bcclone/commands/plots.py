@@ -18,11 +18,10 @@ from bcclone.commands.options import (
     print_json,
     say,
 )
-from bcclone.commands.training_data import opened
 from bcclone.plots import PlotSettings, draw_all
 
 if TYPE_CHECKING:
-    from bcclone.feed.open import TrainingData
+    from bcclone.feed.selection import TrainingData
 
 _STORE = "data.h5"
 
@@ -63,4 +62,6 @@ def _open_data(paths: list[str]) -> "AbstractContextManager[TrainingData | None]
     """Open the given data, or data.h5 if it exists, or nothing."""
     if not paths and not Path(_STORE).is_file():
         return nullcontext()
-    return opened(paths or [_STORE])
+    from bcclone.train.runner import open_samples
+
+    return open_samples(paths or [_STORE], say)

@@ -1,16 +1,18 @@
-"""Store or recording -> batches: an order (which sample is next), a source (where it is), workers (who fetches it).
+"""Feed batches of samples to a network, from a store or from the images of a recording.
 
-A strategy combines the three; all of them are opened, counted, iterated and closed alike:
+A feed combines an order (which sample comes next), a source (where its images are) and a fetcher (a thread or
+processes). All feeds are opened, counted, iterated and closed alike:
 
     from bcclone.feed.open import open_feed
-    from bcclone.feed.settings import FeedSettings
+    from bcclone.feed.selection import select
+    from bcclone.feed.settings import FeedSettings, SamplingSettings
 
-    with open_feed(store, FeedSettings("hdf5-shuffle"), DrawSettings(batch_size=32, seed=0)) as feed:
+    with open_feed(select(store), FeedSettings("hdf5-shuffle"), SamplingSettings(batch_size=32, seed=0)) as feed:
         for number in range(1, epochs + 1):
             with feed.epoch(number) as batches:
                 for batch in batches: ...
 
-`SampleDataset` is what Keras's own model.fit takes; asking for it loads Keras:
+`SampleDataset` is a Keras dataset for model.fit; importing it loads Keras:
 
     from bcclone.feed import SampleDataset
 
@@ -27,7 +29,7 @@ __all__ = ["SampleDataset"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load Keras with SampleDataset, and not before; raises AttributeError for any other name."""
+    """Load Keras only with SampleDataset; raises AttributeError for any other name."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from bcclone.feed.keras_sequence import SampleDataset

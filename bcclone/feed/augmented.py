@@ -1,4 +1,4 @@
-"""A feed -> the same batches, augmented ahead of time by threads, or with what the training step augments them by."""
+"""Augment the batches of a feed in threads, or add the random numbers by which the training step augments them."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,28 +10,30 @@ import numpy as np
 from bcclone.augment.draws import AugmentationInputs, draw
 from bcclone.feed.buffers import Buffers
 from bcclone.feed.feed import Augmentation, Batch, Feed
-from bcclone.feed.order import Epochs
+from bcclone.feed.order import EpochOrder
 from bcclone.prefetch import prefetch_ordered
 
 if TYPE_CHECKING:  # it loads Numba
     from bcclone.augment.on_cpu import CpuAugmenter
 
 Seed = tuple[int, int, int]
-# batch, augmentation inputs and seed -> the batch that is trained on; called in threads
+# batch, augmentation inputs, seed -> augmented batch; called in threads
 Work = Callable[[Batch, AugmentationInputs, Seed], Batch]
 _Task = tuple[Batch, AugmentationInputs, Seed]
 
-AHEAD = 2  # batches for each thread
+AHEAD = 2  # batches per thread
 
 
 class AugmentedFeed(Feed):
-    """Does some work on the batches of any feed; seed, epoch and place decide the result, so that a resume is exact.
+    """Apply `work` to the batches of a feed; its seed is (seed, epoch, first sample), so that a resume is exact.
 
-    epochs: the orders of the feed; inputs: of its samples, by position; threads: how many do it.
+    epoch_order: that of the feed; inputs: augmentation inputs of its samples, by position; threads: number of workers.
     """
 
-    def __init__(self, feed: Feed, epochs: Epochs, inputs: AugmentationInputs, work: Work, threads: int) -> None:
-        self._feed, self._epochs, self._inputs, self._work = feed, epochs, inputs, work
+    def __init__(
+        self, feed: Feed, epoch_order: EpochOrder, inputs: AugmentationInputs, work: Work, threads: int
+    ) -> None:
+        self._feed, self._epoch_order, self._inputs, self._work = feed, epoch_order, inputs, work
         self._ahead, self._pool = AHEAD * threads, ThreadPoolExecutor(threads, "bcclone-augment")
 
     @contextmanager
@@ -44,10 +46,10 @@ class AugmentedFeed(Feed):
             yield augmented
 
     def _tasks(self, batches: Iterator[Batch], number: int, start: int) -> Iterator[_Task]:
-        order, position = self._epochs.order(number), start
+        order, position = self._epoch_order.order(number), start
         while (batch := next(batches, None)) is not None:
             inputs = self._inputs.at(order[position : position + len(batch)])
-            task = [(batch, inputs, (self._epochs.seed, number, position))]
+            task = [(batch, inputs, (self._epoch_order.seed, number, position))]
             position += len(batch)
             del batch, inputs  # no reference is kept here, so that the batch's memory can be used again
             yield task.pop()
@@ -56,13 +58,13 @@ class AugmentedFeed(Feed):
         return self._work(*task)
 
     def close(self) -> None:
-        """End the threads and the feed."""
+        """Stop the threads and close the feed."""
         self._pool.shutdown(cancel_futures=True)
         self._feed.close()
 
 
 def augment_on_cpu(augmenter: "CpuAugmenter", buffers: Buffers) -> Work:
-    """Return the work that augments batches; each goes into memory that is used again."""
+    """Return the work that augments batches on the processor, into reused buffers."""
 
     def augment(batch: Batch, inputs: AugmentationInputs, seed: Seed) -> Batch:
         images, into = np.asarray(batch.images), buffers.take(len(batch))
@@ -72,5 +74,5 @@ def augment_on_cpu(augmenter: "CpuAugmenter", buffers: Buffers) -> Work:
 
 
 def draw_for_device(batch: Batch, inputs: AugmentationInputs, seed: Seed) -> Batch:
-    """Return the batch with what it takes to augment it where the network is trained."""
+    """Return the batch with the random numbers that the training step augments it by."""
     return Batch(batch.images, batch.steering, Augmentation(inputs, draw(len(batch), seed)))

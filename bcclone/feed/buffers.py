@@ -1,4 +1,4 @@
-"""Room for batches that is used again as soon as nobody holds what lies in it."""
+"""Reuse the memory of batches as soon as no array or tensor refers to it."""
 
 import math
 import weakref
@@ -15,28 +15,28 @@ PAGE = 4096
 def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], object]) -> Image:
     """Return an array in `memory`, uint8 (*shape,).
 
-    `give_back` is called when it, its views and tensors made of it are gone. TensorFlow takes over an aligned array
-    without copying it, so nobody can say earlier that it is done with.
+    `give_back` is called when the array, its views and the tensors made from it are gone; TensorFlow uses an aligned
+    array without copying it.
     """
-    owner = np.frombuffer(memory, np.uint8, math.prod(shape))  # which every array made from it keeps alive
+    owner = np.frombuffer(memory, np.uint8, math.prod(shape))  # every array made from it keeps it alive
     weakref.finalize(owner, give_back).atexit = False
     return owner.reshape(shape)
 
 
 def to_middle_of_page(memory: memoryview) -> int:
-    """Return how many bytes it is to the first middle of a page, where a batch should begin.
+    """Return the number of bytes to the first middle of a page, where a batch should begin.
 
-    Frames begin at pages in a memory map. Where the copy is some bytes further within its page, as memory from the
-    system is, the processor takes each load to depend on the stores just before, and the copy is a third slower.
+    In a memory map frames begin at page boundaries. When the copy begins a few bytes into its page, as memory from the
+    system does, the processor assumes that loads depend on the stores just before, and copying is a third slower.
     """
     address = np.frombuffer(memory, np.uint8).ctypes.data
     return int((PAGE // 2 - address) % PAGE)
 
 
 class Buffers:
-    """Buffers in this process's memory; more than `kept` are made only while all of them are in use.
+    """A pool of buffers; more than `kept` exist only while all of them are in use.
 
-    New memory for each batch would have to be zeroed by the system page by page, which takes as long as the copy.
+    The system would zero new memory for each batch page by page, which takes as long as the copy.
     """
 
     def __init__(self, batch_size: int, shape: tuple[int, ...], kept: int) -> None:
@@ -44,7 +44,7 @@ class Buffers:
         self._free: deque[memoryview] = deque(maxlen=kept)
 
     def take(self, count: int) -> Image:
-        """Return room for `count` samples, uint8 (count, *shape), of any content."""
+        """Return an uninitialised array for `count` samples, uint8 (count, *shape)."""
         try:
             memory = self._free.pop()
         except IndexError:

@@ -1,4 +1,4 @@
-"""device: the frames live where the network is trained and are gathered there, shuffled; no batch is copied to it."""
+"""The feed "device": all frames are on the device that trains; batches are gathered there, shuffled, without copies."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,30 +8,30 @@ import tensorflow as tf
 
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch, Feed
-from bcclone.feed.order import Epochs, Order
+from bcclone.feed.order import EpochOrder, Order
+from bcclone.feed.selection import Selection
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import Columns, MemorySource
-from bcclone.store import Store
+from bcclone.feed.source import MemorySource
 
 
 class TensorSource:
-    """The samples of one side of the split on a device. device: TensorFlow's name for it, for example "GPU:0".
+    """Samples whose frames are on a device. device: TensorFlow's name for it, for example "GPU:0".
 
-    Raises UserError where they do not fit.
+    Raises UserError when they do not fit.
     """
 
     def __init__(self, source: MemorySource, device: str) -> None:
         self.device = device
-        columns = source.columns
+        arrays = source.arrays
         try:
             with tf.device(device):
                 self._frames = tf.constant(source.frames)
-                self._frame = tf.constant(columns.frame.astype("int64"))
-                self._flipped = tf.constant(columns.flipped)
-                self._steering = tf.constant(columns.steering[:, None])
+                self._frame = tf.constant(arrays.frame.astype("int64"))
+                self._flipped = tf.constant(arrays.flipped)
+                self._steering = tf.constant(arrays.steering[:, None])
         except tf.errors.ResourceExhaustedError:
             raise UserError(
-                f"{source.frames.nbytes / 1e9:.1f} GB of frames do not fit on {device}; take --feed hdf5-shuffle"
+                f"{source.frames.nbytes / 1e9:.1f} GB of frames do not fit on {device}; use --feed hdf5-shuffle"
             ) from None
         self._flip = _flip_by_selection if "GPU" in device else _flip_by_stitching
 
@@ -45,28 +45,28 @@ class TensorSource:
 
 
 def _flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:
-    """Gather plain and mirrored images apart and put them together; five times faster on a CPU than selection."""
-    places = tf.dynamic_partition(tf.range(tf.size(flipped)), tf.cast(flipped, tf.int32), 2)
-    plain, mirrored = (tf.gather(frames, tf.gather(frame, place)) for place in places)
-    return tf.dynamic_stitch(places, [plain, tf.reverse(mirrored, [-2])])
+    """Gather plain and mirrored images separately and stitch them; five times faster than selection on a CPU."""
+    indices = tf.dynamic_partition(tf.range(tf.size(flipped)), tf.cast(flipped, tf.int32), 2)
+    plain, mirrored = (tf.gather(frames, tf.gather(frame, index)) for index in indices)
+    return tf.dynamic_stitch(indices, [plain, tf.reverse(mirrored, [-2])])
 
 
 def _flip_by_selection(frames: Any, frame: Any, flipped: Any) -> Any:
-    """Mirror all and select, which a GPU does in one kernel."""
+    """Mirror all images and select; a GPU does it in one kernel."""
     images = tf.gather(frames, frame)
-    which = tf.reshape(flipped, [-1] + [1] * (len(images.shape) - 1))
-    return tf.where(which, tf.reverse(images, [-2]), images)
+    selected = tf.reshape(flipped, [-1] + [1] * (len(images.shape) - 1))
+    return tf.where(selected, tf.reverse(images, [-2]), images)
 
 
-def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return the feed of these samples; raises UserError when the device has no room for their frames."""
-    source = MemorySource.of(store, columns)
+def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return the feed of these samples; raises UserError when their frames do not fit on the device."""
+    source = MemorySource.of(selection.store, selection.arrays)
     device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-    return Feed(epochs, DeviceFetcher(TensorSource(source, device), batch_size))
+    return Feed(epoch_order, DeviceFetcher(TensorSource(source, device), batch_size))
 
 
 class DeviceFetcher:
-    """Batches gathered when they are asked for; only their number goes to the device."""
+    """Gather each batch when it is asked for; only positions are sent to the device."""
 
     def __init__(self, source: TensorSource, batch_size: int) -> None:
         self._source, self._batch_size = source, batch_size
@@ -84,7 +84,7 @@ class DeviceFetcher:
         for start in range(0, size, self._batch_size):
             with tf.device(self._source.device):
                 batch = Batch(*self._gather(positions[start : start + self._batch_size]))
-            yield batch  # outside: the network trains where it likes
+            yield batch  # outside of tf.device, so that the network trains on its own device
 
     def close(self) -> None:
-        """The frames go when the feed does."""
+        """Do nothing; the frames are freed with the feed."""

@@ -1,4 +1,4 @@
-"""An order and what fetches it -> the batches of each epoch; the same for every strategy."""
+"""The interface of every feed: epochs of batches, in an order that a fetcher follows."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from bcclone.augment.draws import AugmentationInputs, Draws
-from bcclone.feed.order import Epochs, Order
+from bcclone.feed.order import EpochOrder, Order
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What decides how the samples of a batch are augmented."""
+    """The inputs and random numbers that determine how the samples of a batch are augmented."""
 
     inputs: AugmentationInputs
     draws: Draws
@@ -20,9 +20,9 @@ class Augmentation:
 @dataclass(frozen=True)
 class Batch:
     """images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
-    steering: float32 (batch, 1), -1 left to 1 right; augmentation: where the training step is to augment them.
+    steering: float32 (batch, 1), -1 left to 1 right; augmentation: given when the training step augments the batch.
 
-    NumPy arrays, or tensors where the frames are gathered by TensorFlow.
+    The arrays are NumPy's, or tensors when TensorFlow gathers the frames.
     """
 
     images: Any
@@ -34,38 +34,38 @@ class Batch:
 
 
 class Fetcher(Protocol):
-    """Gets the samples of an order, batch by batch."""
+    """Fetches samples in a given order, batch by batch."""
 
     def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:
-        """Return the batches of these positions, in this order; leaving the block ends the work on them."""
+        """Return the batches of these positions, in this order; leaving the block stops fetching."""
 
     def close(self) -> None:
-        """End what works for it."""
+        """Stop its threads and processes."""
 
 
 class Feed:
     """The batches of one side of the split, epoch by epoch.
 
-    epochs: their orders, which alone decide what comes next, so that every fetcher gives the same.
+    epoch_order: decides alone which sample comes next, so that every fetcher gives the same batches.
     """
 
-    def __init__(self, epochs: Epochs, fetcher: Fetcher) -> None:
-        self._epochs, self._fetcher = epochs, fetcher
+    def __init__(self, epoch_order: EpochOrder, fetcher: Fetcher) -> None:
+        self._epoch_order, self._fetcher = epoch_order, fetcher
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
-        return len(self._epochs)
+        return len(self._epoch_order)
 
     def epoch(self, number: int, start: int = 0) -> AbstractContextManager[Iterator[Batch]]:
-        """Return the batches of an epoch, to be entered; each sample comes once, and the last batch may be short.
+        """Return a context manager that gives the batches of an epoch; each sample comes once.
 
-        start: how many samples of the epoch have been used before; it goes on with the next one. What a worker
-        raises is raised where the next batch is asked for.
+        The last batch may be smaller. start: number of samples of the epoch to skip, used before a resume. An error in
+        a worker is raised when the batch is asked for.
         """
-        return self._fetcher.fetch(self._epochs.order(number)[start:])
+        return self._fetcher.fetch(self._epoch_order.order(number)[start:])
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         self._fetcher.close()
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""sequence: a Keras PyDataset, shuffled at the end of each epoch; `SampleDataset` can be given to model.fit, too.
+"""The feed "sequence": a Keras PyDataset, shuffled at the end of each epoch; SampleDataset also suits model.fit.
 
-Keras's own queue waits for ever when a worker process is killed; the workers of the feed are those of
-concurrent.futures, which tell.
+Keras's own queue waits for ever when a worker process is killed. The feed therefore uses the executors of
+concurrent.futures, which report it.
 """
 
 import pickle
@@ -20,38 +20,38 @@ from bcclone.child_process import become_worker
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.loader_process import LoaderError
-from bcclone.feed.order import Epochs, Order
-from bcclone.feed.selection import describe_windows, select
+from bcclone.feed.order import EpochOrder, Order
+from bcclone.feed.selection import Selection, describe_windows, select
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import Columns, Reader, StoreSource
+from bcclone.feed.source import Reader, StoreSource
 from bcclone.prefetch import prefetch_ordered
 from bcclone.store import Store
 
 _WORKERS = 6
 _QUEUE_SIZE = 32
-_KERAS_QUEUE_SIZE = 10  # of a PyDataset that is not told
+_KERAS_QUEUE_SIZE = 10  # the default of a PyDataset
 
 
-def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
+def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples."""
-    source = StoreSource.of(store, columns)
+    source = StoreSource.of(selection.store, selection.arrays)
     queue_size, workers = settings.max_queue_size or _QUEUE_SIZE, settings.workers or _WORKERS
     dataset = SampleDataset(
         Reader(source, batch_size, kept=queue_size + workers),
-        epochs.order,
+        epoch_order.order,
         batch_size,
         workers=workers,
         use_multiprocessing=settings.multiprocessing,
         max_queue_size=queue_size,
     )
-    return DatasetFeed(epochs, dataset, settings.start_method)
+    return DatasetFeed(epoch_order, dataset)
 
 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     """The batches of an epoch, for `model.fit`: uint8 images (batch, height, width, 3), steering float32 (batch, 1).
 
-    Each sample comes once an epoch, and Keras has the dataset shuffled anew when an epoch ends. Training samples come
-    as they are stored, without augmentation. It can be pickled; the copy opens the store again when it is first read.
+    Each sample comes once per epoch; Keras calls on_epoch_end() after each epoch, which shuffles again. The samples are
+    not augmented. The dataset can be pickled; a copy opens the store when it first reads.
 
     order: epoch -> positions; options: those of `keras.utils.PyDataset`.
     """
@@ -81,23 +81,24 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         if batch_size < 1:
             raise ValueError(f"batch size {batch_size}, expected 1 or more")
         with Store(Path(path)) as store:
-            if seq_length > 1:
-                describe_windows(store, seq_length)
-            columns = select(store, validation, seq_length)
-            if not len(columns.frame):
+            selection = select(store, validation, seq_length)
+            if seq_length > 1 and not validation:
+                describe_windows(selection, selection)
+            if not len(selection):
                 side = "validation" if validation else "training"
                 raise UserError(
                     f"{path}: it has no {side} samples; make a store with some: python preprocess.py RECORDING... "
                     f"-o {path} --validation 0.2"
                 )
             ordering = "in order" if validation else "shuffled"
-            epochs = Epochs(len(columns.frame), ordering, seed=seed)
+            epoch_order = EpochOrder(len(selection), ordering, seed=seed)
             kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
-            return cls(Reader(StoreSource.of(store, columns), batch_size, kept), epochs.order, batch_size, **options)
+            source = StoreSource.of(store, selection.arrays)
+            return cls(Reader(source, batch_size, kept), epoch_order.order, batch_size, **options)
 
     @property
     def reader(self) -> Reader:
-        """What reads the batches; raises UserError when the store is not the same any more."""
+        """Return the reader of the batches; raises UserError when the store has changed."""
         if isinstance(self._reader, bytes):
             reader: Reader = pickle.loads(self._reader)  # noqa: S301 our own
             self._reader = reader
@@ -109,7 +110,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         return self.__dict__ | {"_reader": reader}
 
     def begin(self, epoch: int, start: int = 0) -> None:
-        """Take the order of this epoch, from the sample `start` on."""
+        """Use the order of this epoch, from sample `start` on."""
         self._epoch, self._positions = epoch, self._order(epoch)[start:]
 
     def positions(self, number: int) -> Order:
@@ -125,11 +126,11 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         return batch.images, batch.steering
 
     def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch; Keras calls it."""
+        """Shuffle for the next epoch; called by Keras."""
         self.begin(self._epoch + 1)
 
     def close(self) -> None:
-        """Let go of the store; no batch can be read any more."""
+        """Close the store; no batch can be read afterwards."""
         self.reader.source.close()
 
     def __enter__(self) -> Self:
@@ -140,17 +141,14 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 class DatasetFeed(Feed):
-    """A PyDataset with as many workers, and as many batches under way, as it asks for.
+    """A feed of a PyDataset, with as many workers, and as many batches ahead, as the dataset asks for."""
 
-    start_method: how its processes are started, where the dataset asks for processes rather than threads.
-    """
-
-    def __init__(self, epochs: Epochs, dataset: SampleDataset, start_method: str) -> None:
-        self._epochs, self._dataset = epochs, dataset
+    def __init__(self, epoch_order: EpochOrder, dataset: SampleDataset) -> None:
+        self._epoch_order, self._dataset = epoch_order, dataset
         self._executor: Executor
         self._read: Callable[[Order], Batch]
         if dataset.use_multiprocessing:
-            context = get_context(start_method)
+            context = get_context("spawn")
             self._executor = ProcessPoolExecutor(dataset.workers, context, _begin_worker, (dataset.reader,))
             self._read = _read_in_worker
         else:

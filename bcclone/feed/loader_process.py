@@ -1,4 +1,4 @@
-"""A process that fills batches: its two ends, and what becomes of its errors and of its death."""
+"""A process that loads batches: both ends of its connection, and how its errors and its death are reported."""
 
 import contextlib
 import math
@@ -23,25 +23,25 @@ _DONE = _END = b""
 _PATIENCE_SECONDS = 2.0
 _REQUEST = struct.Struct("II")  # slot, count
 _POSITION_BYTES = 4
-MOST_ASKED = 8
+MAX_REQUESTS = 8
 
 
 class LoaderError(UserError):
-    """A loader process ended without having been told to."""
+    """A loader process ended unexpectedly."""
 
     @classmethod
     def died(cls, what: str) -> Self:
-        """Say what happened and how to go on."""
+        """Return the error for a process that died, with its remedy."""
         return cls(
-            f"{what}; when memory ran out, take fewer --workers or another --feed; "
-            "go on with the same command and --resume"
+            f"{what}; if memory ran out, use fewer --workers or another --feed; "
+            "continue with the same command and --resume"
         )
 
 
 class Slots:
-    """Places in shared memory, one batch each: the positions asked for, and their images unless they go by a pipe.
+    """Slots in shared memory, one batch each: the requested positions, and their images unless a pipe carries them.
 
-    The memory has no name, so that none is left whatever happens.
+    The memory is anonymous, so that none is left behind when a process is killed.
     """
 
     def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, ...], images: bool) -> None:
@@ -50,7 +50,7 @@ class Slots:
         self._bytes = batch_size * math.prod(shape) if images else 0
         self._positions = context.RawArray("I", count * batch_size)
         self._memory = context.RawArray("B", count * self._bytes + PAGE)
-        self._start = to_middle_of_page(memoryview(self._memory).cast("B"))  # in each process: all map whole pages
+        self._start = to_middle_of_page(memoryview(self._memory).cast("B"))  # same in each process: all map whole pages
 
     def positions(self, slot: int, count: int) -> Order:
         """Return the positions in a slot, uint32 (count,), to be written or read."""
@@ -68,9 +68,10 @@ class Slots:
 
 
 class Loader:
-    """The trainer's end of a loader process. slots: where it reads what is asked, and writes unless it sends images.
+    """The trainer's end of a loader process.
 
-    Requests are answered in their order. At most MOST_ASKED may be under way, so that no pipe is ever full.
+    The process reads the requested positions from `slots`, and writes the images there unless it sends them. Requests
+    are answered in order. At most MAX_REQUESTS may be unanswered, so that no pipe is ever full.
     """
 
     def __init__(self, context: Any, source: Source, slots: Slots) -> None:
@@ -81,8 +82,8 @@ class Loader:
             self.process.start()
         theirs.close()
 
-    def ask(self, positions: Order, slot: int) -> None:
-        """Ask for the images at these positions; raises LoaderError when the process has died."""
+    def request(self, positions: Order, slot: int) -> None:
+        """Request the images at these positions; raises LoaderError when the process has died."""
         self._slots.positions(slot, len(positions))[:] = positions
         try:
             self.connection.send_bytes(_REQUEST.pack(slot, len(positions)))
@@ -104,7 +105,7 @@ class Loader:
             raise error from RuntimeError(f"in a loader process:\n{trace}")
 
     def receive_images(self, images: Image) -> None:
-        """Put the images that were asked for into uint8 (count, *shape); after wait(), without slots.
+        """Receive the requested images into uint8 (count, *shape); call it after wait(), when slots hold no images.
 
         Raises LoaderError when the process has died.
         """
@@ -126,14 +127,14 @@ class Loader:
         if code is not None and code < 0:
             return LoaderError.died(f"loader process {self.process.pid} was killed by signal {-code}")
         ended = "does not answer" if code is None else f"ended with exit code {code}"
-        return LoaderError(f"loader process {self.process.pid} {ended}; go on with the same command and --resume")
+        return LoaderError(f"loader process {self.process.pid} {ended}; continue with the same command and --resume")
 
 
 def close_loaders(loaders: Sequence[Loader]) -> None:
-    """End the processes: those that do not end by themselves in time are killed."""
+    """End the processes; those that do not end in time are killed."""
     for loader in loaders:
         with contextlib.suppress(OSError):
-            loader.connection.send_bytes(_END)  # a forked process holds our end, too, and would never see it closed
+            loader.connection.send_bytes(_END)
         loader.connection.close()
     until = time.monotonic() + _PATIENCE_SECONDS
     for loader in loaders:
@@ -144,7 +145,7 @@ def close_loaders(loaders: Sequence[Loader]) -> None:
 
 
 def _serve(source: Source, connection: Connection, slots: Slots) -> None:
-    """Be a loader process: answer requests until the trainer closes its end or is gone."""
+    """Answer requests until the trainer closes its end of the connection or is gone; runs in the loader process."""
     become_worker()
     images = np.empty((0, *source.shape), np.uint8)
     while True:
@@ -168,7 +169,7 @@ def _serve(source: Source, connection: Connection, slots: Slots) -> None:
 def _fill(source: Source, positions: Order, images: Image) -> bytes:
     try:
         source.fill(positions, images)
-    except Exception as error:  # whatever it is, the trainer must hear of it
+    except Exception as error:  # the trainer raises it
         trace = traceback.format_exc()
         try:
             answer = pickle.dumps((error, trace))

@@ -1,4 +1,4 @@
-"""Settings and samples -> the feed: which strategy, and whether the samples suit it."""
+"""Open the feed of a selection of samples with the strategy that the settings name."""
 
 import os
 from dataclasses import replace
@@ -8,18 +8,17 @@ from bcclone.errors import UserError
 from bcclone.feed.augmented import AHEAD, AugmentedFeed, augment_on_cpu, draw_for_device
 from bcclone.feed.buffers import Buffers
 from bcclone.feed.feed import Feed
-from bcclone.feed.order import Epochs
-from bcclone.feed.selection import augmentation_inputs, select, straight_of
-from bcclone.feed.settings import DrawSettings, FeedSettings
-from bcclone.feed.source import Columns, FileSource, Source, StoreSource
+from bcclone.feed.order import EpochOrder
+from bcclone.feed.selection import Selection, TrainingData
+from bcclone.feed.settings import FeedSettings, SamplingSettings
+from bcclone.feed.source import FileSource, StoreSource
 from bcclone.feed.store_strategies import STORE_STRATEGIES, MakeFeed
 from bcclone.feed.threads import ThreadFetcher
 from bcclone.images import seen_rows
 from bcclone.memory import available_memory
 from bcclone.store import Store
-from bcclone.store.image_samples import ImageSamples
 
-_SHARE_OF_MEMORY = 0.8  # the network wants some, too
+_USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
 _COPIES = {"memory": 1, "device": 2}  # of the frames in memory; TensorFlow copies what it is given
 
 _WITH_TENSORFLOW = {
@@ -28,59 +27,69 @@ _WITH_TENSORFLOW = {
     "device": "bcclone.feed.device",
 }
 
-TrainingData = Store | ImageSamples
 
+def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSettings) -> Feed:
+    """Open the feed of the training samples; close it after use.
 
-def open_feed(data: TrainingData, settings: FeedSettings, drawn: DrawSettings) -> Feed:
-    """Open the feed of the training samples, or of their windows, to be closed.
-
-    Every strategy gives each sample once an epoch; those that shuffle truly give the same batches. Of the samples that
-    drive straight on so many are left out of each epoch, others each time, that zero_share of it is of them at most.
-    Samples are augmented in those rows that the network sees, by drawn.augment_on.
-    Raises UserError when the samples are not in a form that the strategy reads, or do not fit where it wants them.
+    Every strategy gives each sample once per epoch; all that shuffle the whole selection give the same batches.
+    Samples of zero steering are left out of each epoch down to sampling.zero_fraction. Samples are augmented in the
+    rows that the network sees, on the processor or on the device.
+    Raises UserError when the strategy cannot read these samples, or they do not fit into memory.
     """
+    data = selection.data
     check_feed(data, settings)
-    columns = select(data, False, drawn.seq_length)
-    epochs = Epochs.of(settings, len(columns.frame), drawn.seed)
-    if drawn.zero_share < 1:
-        epochs = replace(epochs, straight=straight_of(data, False, drawn.seq_length), zero_share=drawn.zero_share)
-        if not len(epochs):
-            raise UserError(f"{data.path}: all of its steering is 0; without --zero-share it can be trained on")
-    feed = _strategy(settings.feed)(data, columns, epochs, settings, drawn.batch_size)
-    return _augmented(feed, data, epochs, settings, drawn) if drawn.augment.augment else feed
+    epoch_order = EpochOrder.of(settings, len(selection), sampling.seed)
+    if sampling.zero_fraction < 1:
+        epoch_order = replace(epoch_order, zero_steering=selection.zero_steering, zero_fraction=sampling.zero_fraction)
+        if not len(epoch_order):
+            raise UserError(f"{data.path}: all of its steering is 0; without --zero-fraction it can be trained on")
+    feed = _strategy(settings.feed)(selection, epoch_order, settings, sampling.batch_size)
+    if not sampling.augmentation.augment:
+        return feed
+    return _augmented(feed, selection, epoch_order, settings, sampling)
 
 
 def _strategy(name: str) -> MakeFeed:
-    """Return what makes the feed of a strategy; only those of Keras and TensorFlow load them."""
+    """Return the function that makes the feed of a strategy; only those of Keras and TensorFlow load them."""
     if name in STORE_STRATEGIES:
         return STORE_STRATEGIES[name]
     make_feed: MakeFeed = import_module(_WITH_TENSORFLOW[name]).make_feed
     return make_feed
 
 
-def _augmented(feed: Feed, data: TrainingData, epochs: Epochs, settings: FeedSettings, drawn: DrawSettings) -> Feed:
-    """Return the feed with its samples augmented, or drawn for the training step to augment them."""
-    inputs = augmentation_inputs(data, False, drawn.seq_length)
-    if drawn.augment_on == "device":
-        return AugmentedFeed(feed, epochs, inputs, draw_for_device, threads=1)
+def _augmented(
+    feed: Feed, selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, sampling: SamplingSettings
+) -> Feed:
+    """Return the feed with its samples augmented, or with the random numbers for the training step to augment them."""
+    inputs = selection.augmentation_inputs
+    if sampling.augmentation.augment_on == "device":
+        return AugmentedFeed(feed, epoch_order, inputs, draw_for_device, threads=1)
     from bcclone.augment.on_cpu import CpuAugmenter  # loads Numba
 
-    # a network that is trained on the processor needs the other half: with a thread a core it is slower (decision 0016)
-    threads, made = settings.workers or max((os.cpu_count() or 1) // 2, 1), data.preprocessing
-    shape = *((drawn.seq_length,) if drawn.seq_length > 1 else ()), made.height, made.width, 3
-    buffers = Buffers(drawn.batch_size, shape, kept=AHEAD * threads + 2)
-    augmenter = CpuAugmenter(drawn.augment, made, seen_rows(made.height))
-    return AugmentedFeed(feed, epochs, inputs, augment_on_cpu(augmenter, buffers), threads)
+    # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
+    threads = settings.workers or max((os.cpu_count() or 1) // 2, 1)
+    preprocessing = selection.data.preprocessing
+    shape = *selection.arrays.frame.shape[1:], preprocessing.height, preprocessing.width, 3
+    buffers = Buffers(sampling.batch_size, shape, kept=AHEAD * threads + 2)
+    augmenter = CpuAugmenter(sampling.augmentation, preprocessing, seen_rows(preprocessing.height))
+    return AugmentedFeed(feed, epoch_order, inputs, augment_on_cpu(augmenter, buffers), threads)
+
+
+def open_validation_feed(selection: Selection, batch_size: int) -> Feed:
+    """Open the feed of the validation samples, in their order; close it after use."""
+    data, arrays = selection.data, selection.arrays
+    source = StoreSource.of(data, arrays) if isinstance(data, Store) else FileSource.of(data, arrays)
+    return Feed(EpochOrder(len(source)), ThreadFetcher(source, batch_size))
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
-    """Raise UserError when the samples are not in a form that the strategy reads, or do not fit into memory."""
+    """Raise UserError when the strategy cannot read the samples, or they do not fit into memory."""
     if settings.feed == "files" and isinstance(data, Store):
         raise UserError(f"{data.path}: --feed files reads images; give it the recording that the store was made of")
     if settings.feed != "files" and not isinstance(data, Store):
         raise UserError(
             f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
-            "-o data.h5, or take --feed files"
+            "-o data.h5, or use --feed files"
         )
     if settings.feed in _COPIES and isinstance(data, Store):
         _check_memory(data, _COPIES[settings.feed])
@@ -88,29 +97,19 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
 
 def _check_memory(store: Store, copies: int) -> None:
     needed, available = copies * store.frames.nbytes / 1e9, available_memory()
-    if available is not None and needed > _SHARE_OF_MEMORY * available / 1e9:
+    if available is not None and needed > _USABLE_MEMORY * available / 1e9:
         raise UserError(
-            f"{store.path}: its frames take {needed:.1f} GB on their way into memory, and {available / 1e9:.1f} GB are "
-            "available; take --feed hdf5-chunks, which needs little"
+            f"{store.path}: loading its frames takes {needed:.1f} GB of memory, and {available / 1e9:.1f} GB are "
+            "available; use --feed hdf5-chunks, which needs little"
         )
 
 
-def open_validation_feed(data: TrainingData, batch_size: int, seq_length: int = 1) -> Feed:
-    """Open the feed of the validation samples, or of their windows, in their order, to be closed."""
-    source = _source(data, select(data, True, seq_length))
-    return Feed(Epochs(len(source)), ThreadFetcher(source, batch_size))
-
-
-def _source(data: TrainingData, columns: Columns) -> Source:
-    return StoreSource.of(data, columns) if isinstance(data, Store) else FileSource.of(data, columns)
-
-
 def choose_feed(data: TrainingData) -> tuple[str, str]:
-    """Return the strategy that suits the samples and this machine, and why."""
+    """Return the strategy that suits the samples and this machine, and the reason."""
     if not isinstance(data, Store):
         return "files", "there is no store; preprocess.py makes one, which is many times faster"
     needed, available = data.frames.nbytes / 1e9, available_memory()
     if available is None:
         return "hdf5-shuffle", f"{needed:.2f} GB of frames"
-    told = f"{needed:.2f} GB of frames, {available / 1e9:.1f} GB of memory available"
-    return ("hdf5-shuffle" if needed < _SHARE_OF_MEMORY * available / 1e9 else "hdf5-chunks"), told
+    reason = f"{needed:.2f} GB of frames, {available / 1e9:.1f} GB of memory available"
+    return ("hdf5-shuffle" if needed < _USABLE_MEMORY * available / 1e9 else "hdf5-chunks"), reason

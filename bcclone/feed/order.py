@@ -1,4 +1,4 @@
-"""Seed and epoch -> the order of the samples; nothing else decides it, and nothing is fetched here."""
+"""Decide the order of the samples in each epoch, from the seed and the epoch alone; nothing is read here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,55 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.feed.settings import FeedSettings
-from bcclone.samples import RowTable, SampleTable
+from bcclone.samples import RowTable
 
 Order = npt.NDArray[np.uint32]
+
+_ZERO_TOLERANCE = 1e-6  # recorded steering this small counts as 0
+
+
+@dataclass(frozen=True)
+class EpochOrder:
+    """The order of the samples in every epoch.
+
+    size: number of samples; ordering: "in order", "shuffled" or "chunks" of chunk_size; zero_steering: bool (samples,),
+    which samples have zero steering, None to use all of them; zero_fraction: the largest fraction of an epoch that may
+    have zero steering.
+    """
+
+    size: int
+    ordering: str = "in order"
+    chunk_size: int = 0
+    seed: int = 0
+    zero_steering: npt.NDArray[np.bool_] | None = None
+    zero_fraction: float = 1.0
+
+    @classmethod
+    def of(cls, settings: FeedSettings, size: int, seed: int) -> Self:
+        """Return the order in which a feed gives all of its samples."""
+        ordering, chunk_size = settings.ordering
+        return cls(size, ordering, chunk_size, seed)
+
+    def __len__(self) -> int:
+        """Return the number of samples in an epoch."""
+        if self.zero_steering is None:
+            return self.size
+        zeros = int(self.zero_steering.sum())
+        return self.size - zeros + allowed_zeros(self.size - zeros, zeros, self.zero_fraction)
+
+    def order(self, epoch: int) -> Order:
+        """Return the positions of the samples of an epoch, counted from 1."""
+        order = self._all(epoch)
+        if self.zero_steering is None:
+            return order
+        return balanced(order, self.zero_steering, self.zero_fraction, self.seed, epoch)
+
+    def _all(self, epoch: int) -> Order:
+        if self.ordering == "chunks":
+            return chunked(self.size, self.chunk_size, self.seed, epoch)
+        if self.ordering == "shuffled":
+            return shuffled(self.size, self.seed, epoch)
+        return sequential(self.size)
 
 
 def sequential(size: int) -> Order:
@@ -26,85 +72,39 @@ def shuffled(size: int, seed: int, epoch: int) -> Order:
 
 
 def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
-    """Return the permutation that takes chunks of neighbours in random order and shuffles each within itself."""
+    """Return a permutation that takes chunks of neighbours in random order and shuffles each chunk within itself."""
     order = sequential(size)
     chunks = [order[start : start + chunk_size] for start in range(0, size, chunk_size)]
     random = np.random.default_rng([seed, epoch])
     for chunk in chunks:
         random.shuffle(chunk)
-    return np.concatenate([order[:0], *(chunks[place] for place in random.permutation(len(chunks)))])
+    return np.concatenate([order[:0], *(chunks[number] for number in random.permutation(len(chunks)))])
 
 
 def batches(order: Order, batch_size: int) -> Iterator[Order]:
-    """Yield the order in pieces of batch_size; the last may be shorter."""
+    """Yield consecutive slices of batch_size positions; the last may be shorter."""
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 
 
-_NEARLY = 1e-6
+def has_zero_steering(row: npt.NDArray[np.uint32], rows: RowTable) -> npt.NDArray[np.bool_]:
+    """Return which samples were recorded with a steering of 0, bool (samples,). row: index into rows, (samples,)."""
+    return np.asarray(np.abs(rows["steering"][row]) < _ZERO_TOLERANCE)
 
 
-def goes_straight(samples: SampleTable, rows: RowTable) -> npt.NDArray[np.bool_]:
-    """Return which samples are of a row with a recorded steering of 0, bool (samples,)."""
-    return np.asarray(np.abs(rows["steering"][samples["row"]]) < _NEARLY)
+def balanced(order: Order, zero_steering: npt.NDArray[np.bool_], zero_fraction: float, seed: int, epoch: int) -> Order:
+    """Return the order without so many samples of zero steering that they are at most zero_fraction of the rest.
 
-
-def balanced(order: Order, straight: npt.NDArray[np.bool_], share: float, seed: int, epoch: int) -> Order:
-    """Return the order without so many samples of driving straight on that they are at most `share` of what is left.
-
-    straight: bool (samples,) by position; the same size is left in every epoch.
+    zero_steering: bool (samples,) by position. Other samples are left out in each epoch, but always equally many.
     """
-    places = np.flatnonzero(straight[order])
-    surplus = len(places) - allowed(len(order) - len(places), len(places), share)
+    zeros = np.flatnonzero(zero_steering[order])
+    surplus = len(zeros) - allowed_zeros(len(order) - len(zeros), len(zeros), zero_fraction)
     if surplus <= 0:
         return order
-    drawn = np.random.default_rng([seed, epoch, len(order)]).choice(places, surplus, replace=False)
-    return np.delete(order, drawn)
+    removed = np.random.default_rng([seed, epoch, len(order)]).choice(zeros, surplus, replace=False)
+    return np.delete(order, removed)
 
 
-def allowed(curved: int, straight: int, share: float) -> int:
-    """Return how many of the straight samples stay beside `curved` others, so that they are at most `share` of all."""
-    return straight if share >= 1 else min(straight, int(share * curved / (1 - share)))
-
-
-@dataclass(frozen=True)
-class Epochs:
-    """The orders of all epochs; nothing but these values decides them.
-
-    size: samples there are; ordering: "in order", "shuffled" or "chunks"; straight: bool (samples,), which of them
-    drive straight on, and zero_share, how large their share may be; None where all are used.
-    """
-
-    size: int
-    ordering: str = "in order"
-    chunk_size: int = 0
-    seed: int = 0
-    straight: npt.NDArray[np.bool_] | None = None
-    zero_share: float = 1.0
-
-    @classmethod
-    def of(cls, settings: FeedSettings, size: int, seed: int) -> Self:
-        """Return the orders that a feed gives, of all samples."""
-        ordering, chunk_size = settings.ordering
-        return cls(size, ordering, chunk_size, seed)
-
-    def __len__(self) -> int:
-        """Return the number of samples in an epoch."""
-        if self.straight is None:
-            return self.size
-        straight = int(self.straight.sum())
-        return self.size - straight + allowed(self.size - straight, straight, self.zero_share)
-
-    def order(self, epoch: int) -> Order:
-        """Return the positions of an epoch, counted from 1."""
-        order = self._whole(epoch)
-        if self.straight is None:
-            return order
-        return balanced(order, self.straight, self.zero_share, self.seed, epoch)
-
-    def _whole(self, epoch: int) -> Order:
-        if self.ordering == "chunks":
-            return chunked(self.size, self.chunk_size, self.seed, epoch)
-        if self.ordering == "shuffled":
-            return shuffled(self.size, self.seed, epoch)
-        return sequential(self.size)
+def allowed_zeros(others: int, zeros: int, zero_fraction: float) -> int:
+    """Return how many samples of zero steering to keep with so many others to be at most zero_fraction of all."""
+    return zeros if zero_fraction >= 1 else min(zeros, int(zero_fraction * others / (1 - zero_fraction)))

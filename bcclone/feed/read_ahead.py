@@ -1,7 +1,7 @@
-"""An order -> the stretches of the store that it will ask for, read from the disk before they are asked for.
+"""Read the parts of a store that an order needs from the disk ahead of time, in long sequential reads.
 
-A memory map reads page by page where it is touched; a disk is faster by far when it is read in long stretches.
-What is read here is thrown away: the system keeps it, and the map finds it there.
+A memory map reads page by page; a disk is many times faster with long reads. The data read here is discarded: the
+system caches it, and the memory map finds it in the cache.
 """
 
 import contextlib
@@ -19,13 +19,13 @@ from bcclone.feed.source import StoreSource
 _WINDOWS_AHEAD = 2
 _SCRATCH_BYTES = 1 << 18
 _READS_AT_ONCE = 32
-_GAP_FRAMES = 16  # read over, rather than begin a new stretch
+_GAP_FRAMES = 16  # gaps up to this size are read, too, rather than starting a new read
 
 
 class ReadAhead:
-    """A thread that reads what the samples of an order need, in windows of so many samples.
+    """A thread that reads the frames of an order into the system's cache, `window` samples at a time.
 
-    Where it fails, the map will fail too, or not: nothing is lost, so it only stops.
+    When a read fails the thread only stops: the memory map then reads, or fails, by itself.
     """
 
     def __init__(self, source: StoreSource, order: Order, window: int) -> None:
@@ -36,7 +36,7 @@ class ReadAhead:
 
     @contextmanager
     def running(self) -> Iterator["ReadAhead"]:
-        """Read while the block lasts."""
+        """Read ahead until the block is left."""
         thread = threading.Thread(target=self._read_all, name="bcclone-read-ahead", daemon=True)
         thread.start()
         try:
@@ -47,7 +47,7 @@ class ReadAhead:
             thread.join()
 
     def wait_for(self, end: int) -> None:
-        """Wait until what the samples before `end` need has been read; ask in rising order."""
+        """Wait until the frames of all samples before `end` have been read; call it with rising values."""
         while self._waited * self._window < end:
             if self._waited:
                 self._room.release()
@@ -55,7 +55,7 @@ class ReadAhead:
             self._waited += 1
 
     def _read_all(self) -> None:
-        with contextlib.suppress(OSError), self._ready_in_the_end(), FileIO(self._source.path) as file:
+        with contextlib.suppress(OSError), self._released_at_the_end(), FileIO(self._source.path) as file:
             scratch = memoryview(bytearray(_SCRATCH_BYTES))
             for window in batches(self._order, self._window):
                 self._room.acquire()
@@ -65,14 +65,14 @@ class ReadAhead:
                 self._ready.release()
 
     def _read_window(self, file: FileIO, window: Order, scratch: memoryview) -> None:
-        for first, last in stretches(self._source.columns.frame[window]):
+        for first, last in stretches(self._source.arrays.frame[window]):
             if self._stop.is_set():
                 return
             _read(file, *self._source.bytes_of(first, last), scratch)
 
     @contextmanager
-    def _ready_in_the_end(self) -> Iterator[None]:
-        """Let nobody wait for a thread that has ended."""
+    def _released_at_the_end(self) -> Iterator[None]:
+        """Release all waits when the thread ends."""
         try:
             yield
         finally:
@@ -80,14 +80,14 @@ class ReadAhead:
 
 
 def stretches(frames: Order) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last frame of each stretch without large gaps that the frames lie in."""
+    """Yield the first and the last frame of each run of frames without large gaps."""
     numbers = np.unique(frames).astype(np.int64)
     ends = np.flatnonzero(np.diff(numbers) > _GAP_FRAMES)
     yield from zip(numbers[np.append(0, ends + 1)].tolist(), numbers[np.append(ends, -1)].tolist(), strict=True)
 
 
 def _read(file: FileIO, start: int, size: int, scratch: memoryview) -> None:
-    """Read bytes to nowhere, in as few calls as can be: each has to wait for the interpreter lock afterwards."""
+    """Read and discard bytes in few calls, since each waits for the interpreter lock afterwards."""
     end = start + size
     while start < end:
         if hasattr(os, "preadv"):

@@ -1,88 +1,108 @@
-"""Samples -> those of one side of the split that are fed: single frames, or windows of consecutive ones."""
+"""Choose the samples of one side of the split, as single frames or as windows of consecutive ones."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from bcclone.augment.draws import AugmentationInputs
 from bcclone.errors import UserError
-from bcclone.feed.order import goes_straight
-from bcclone.feed.source import Columns
+from bcclone.feed.order import has_zero_steering
+from bcclone.feed.source import SampleArrays
 from bcclone.labels import Correction
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import RowTable, SampleTable, windows
+from bcclone.store import Store
+from bcclone.store.image_samples import ImageSamples
+
+TrainingData = Store | ImageSamples
 
 
-class Samples(Protocol):
-    """What samples are drawn from, a Store or a recording's image files."""
+@dataclass(frozen=True)
+class Selection:
+    """The samples that a feed gives, chosen once for a training.
+
+    data: the store or the image files that hold their frames; arrays: their frames, flips and steering; row: uint32
+    (samples,), index into data.rows; paired, incomplete: samples left out of windows, as samples.Windows counts them.
+    """
+
+    data: TrainingData
+    arrays: SampleArrays
+    row: npt.NDArray[np.uint32]
+    paired: int = 0
+    incomplete: int = 0
+
+    def __len__(self) -> int:
+        return len(self.row)
 
     @property
-    def path(self) -> Path:
-        """Where they lie."""
+    def seq_length(self) -> int:
+        """Return the number of frames of a window, 1 for single frames."""
+        return self.arrays.frame.shape[1] if self.arrays.frame.ndim > 1 else 1
 
     @property
-    def sample_settings(self) -> Mapping[str, Any]:
-        """How the samples were made."""
+    def store(self) -> Store:
+        """Return the store that holds the frames; raises TypeError when they are image files."""
+        if not isinstance(self.data, Store):
+            raise TypeError(f"{self.data.path} is a recording, expected a store")
+        return self.data
 
     @property
-    def samples(self) -> SampleTable:
-        """The table of all samples."""
+    def image_samples(self) -> ImageSamples:
+        """Return the recording whose image files are the frames; raises TypeError when they are in a store."""
+        if isinstance(self.data, Store):
+            raise TypeError(f"{self.data.path} is a store, expected a recording")
+        return self.data
 
-    @property
-    def rows(self) -> RowTable:
-        """The recorded rows."""
+    @cached_property
+    def zero_steering(self) -> npt.NDArray[np.bool_]:
+        """Return which samples were recorded with a steering of 0, bool (samples,)."""
+        return has_zero_steering(self.row, self.data.rows)
 
-    def split_indices(self, validation: bool) -> npt.NDArray[np.int64]:
-        """Return the indices of the training or the validation samples, (samples,)."""
+    @cached_property
+    def augmentation_inputs(self) -> AugmentationInputs:
+        """Return what augmentation needs to know of the samples."""
+        return _inputs(self.data, self.row, self.arrays.flipped)
 
 
-def select(data: Samples, validation: bool = False, seq_length: int = 1) -> Columns:
+def select(data: TrainingData, validation: bool = False, seq_length: int = 1) -> Selection:
     """Return the training or the validation samples. seq_length: frames of a window; 1 for single frames."""
     samples = data.samples[data.split_indices(validation)]
     if seq_length == 1:
-        return Columns(samples["frame"].copy(), samples["flipped"].copy(), samples["steering"].copy())
+        return Selection(data, _arrays(samples, samples["frame"].copy()), samples["row"].copy())
     found = windows(samples, seq_length)
-    return Columns(found.frames, found.samples["flipped"].copy(), found.samples["steering"].copy())
+    arrays = _arrays(found.samples, found.frames)
+    return Selection(data, arrays, found.samples["row"].copy(), found.paired, found.incomplete)
 
 
-def straight_of(data: Samples, validation: bool = False, seq_length: int = 1) -> npt.NDArray[np.bool_]:
-    """Return which of the selected samples drive straight on, bool (samples,)."""
-    return goes_straight(_selected(data, validation, seq_length), data.rows)
+def _arrays(samples: SampleTable, frame: npt.NDArray[np.uint32]) -> SampleArrays:
+    return SampleArrays(frame, samples["flipped"].copy(), samples["steering"].copy())
 
 
-def augmentation_inputs(data: Samples, validation: bool = False, seq_length: int = 1) -> AugmentationInputs:
-    """Return what augmenting the selected samples needs to know of them."""
-    return augmentation_inputs_of(data, _selected(data, validation, seq_length))
+def augmentation_inputs_of(data: TrainingData, samples: SampleTable) -> AugmentationInputs:
+    """Return what augmentation needs to know of these samples, taken from data.samples."""
+    return _inputs(data, samples["row"], samples["flipped"].copy())
 
 
-def augmentation_inputs_of(data: Samples, samples: SampleTable) -> AugmentationInputs:
-    """Return what augmenting these samples needs to know of them."""
-    corrections = Correction.of(SampleSettings.stored(data.sample_settings))
-    lookahead_m = corrections.lookahead_m(data.rows["speed_mph"][samples["row"]])
-    return AugmentationInputs(samples["flipped"].copy(), lookahead_m.astype(np.float32))
+def _inputs(data: TrainingData, row: npt.NDArray[np.uint32], flipped: npt.NDArray[np.bool_]) -> AugmentationInputs:
+    rows: RowTable = data.rows
+    correction = Correction.of(SampleSettings.stored(data.sample_settings))
+    return AugmentationInputs(flipped, correction.lookahead_m(rows["speed_mph"][row]).astype(np.float32))
 
 
-def _selected(data: Samples, validation: bool, seq_length: int) -> SampleTable:
-    samples = data.samples[data.split_indices(validation)]
-    return samples if seq_length == 1 else windows(samples, seq_length).samples
-
-
-def describe_windows(data: Samples, seq_length: int) -> str:
-    """Return how many windows there are and what is left out, in words; raises UserError where there are none."""
-    sides = [windows(data.samples[data.split_indices(validation)], seq_length) for validation in (False, True)]
-    training, validating = (len(side.samples) for side in sides)
-    if not training:
+def describe_windows(training: Selection, validation: Selection) -> str:
+    """Return how many windows there are and how many samples are left out; raises UserError when there are none."""
+    if not len(training):
         raise UserError(
-            f"{data.path}: no {seq_length} rows of one episode in sequence are all for training; take a smaller "
-            "--seq-length, or a store with --split blocks (a random split tears the rows apart) and all of its images"
+            f"{training.data.path}: no episode has {training.seq_length} consecutive rows that are all for training; "
+            "use a smaller --seq-length, or a store made with --split blocks (a random split separates neighbouring "
+            "rows) and without missing images"
         )
-    told = f"windows of {seq_length} frames: {training} for training, {validating} for validation"
-    paired, incomplete = sum(side.paired for side in sides), sum(side.incomplete for side in sides)
+    summary = f"windows of {training.seq_length} frames: {len(training)} for training, {len(validation)} for validation"
+    paired, incomplete = training.paired + validation.paired, training.incomplete + validation.incomplete
     if incomplete:
-        told += f"; {incomplete} samples left out, with fewer frames of their episode and side of the split before them"
+        summary += f"; {incomplete} samples are left out because too few frames precede them in their episode"
     if paired:
-        told += f"; {paired} left out that pair an earlier frame with a later steering (--frame-offsets)"
-    return told
+        summary += f"; {paired} are left out because they pair an earlier frame with a later steering (--frame-offsets)"
+    return summary

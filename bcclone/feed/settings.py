@@ -1,6 +1,8 @@
-"""Settings of the feeds; loads nothing, so that --help answers at once."""
+"""Settings of the feeds; importing this loads no large package."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.settings import check_settings, setting
@@ -18,15 +20,13 @@ STRATEGIES = {
     "device": "the frames live on the device that trains and are gathered there, shuffled",
 }
 
-_MOST_WORKERS = 60  # Windows waits for no more than 63 things at once
-
-
+_MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _GROUP = "feed"
 
 
 @dataclass(frozen=True)
 class FeedSettings:
-    """Which strategy feeds the network, and its own settings; a strategy ignores those that it has no use for."""
+    """The strategy that feeds the network, with its settings; a strategy ignores the settings of others."""
 
     feed: str = setting(
         "hdf5-shuffle",
@@ -50,34 +50,37 @@ class FeedSettings:
         0, "batches fetched ahead", minimum=1, maximum=4096, zero="what suits the feed", group=_GROUP
     )
     multiprocessing: bool = setting(False, "sequence: use processes instead of threads", negatable=True, group=_GROUP)
-    start_method: str = setting(
-        "spawn", "how processes are started", choices=("spawn", "fork"), hidden=True, group=_GROUP
-    )
 
     def __post_init__(self) -> None:
         check_settings(self)
 
     @property
     def ordering(self) -> tuple[str, int]:
-        """Return what decides the order of the samples: feeds that agree in it give the same batches."""
+        """Return the kind of order and its chunk size; feeds that agree in both give the same batches."""
         if self.feed == "hdf5-chunks":
             return "chunks", self.chunk_size
         return ("in order" if self.feed == "hdf5" else "shuffled"), 0
 
 
 @dataclass(frozen=True)
-class DrawSettings:
-    """What of the samples a feed gives, whichever strategy fetches them.
+class SamplingSettings:
+    """How a feed draws from its samples, whichever strategy fetches them.
 
-    batch_size: samples of a batch; seed: of the order and of augmentation; seq_length: frames of a window, 1 for
-    single frames; zero_share: how many of an epoch's samples may be of driving straight on, 1 for all there are;
-    augment: how they are augmented; augment_on: "cpu", by the feed, or "device", by the training step, to which the
-    feed gives the random numbers.
+    batch_size: samples of a batch; seed: of the order and of augmentation; zero_fraction: the largest fraction of an
+    epoch's samples that may have zero steering, 1 for no limit; augmentation: how samples are augmented, and
+    whether by the feed, or with augment_on "device" by the training step, to which the feed gives the random numbers.
     """
 
     batch_size: int
     seed: int = 0
-    seq_length: int = 1
-    zero_share: float = 1.0
-    augment: AugmentSettings = AugmentSettings(augment=False)
-    augment_on: str = "cpu"
+    zero_fraction: float = 1.0
+    augmentation: AugmentSettings = AugmentSettings(augment=False)
+
+
+# name in the run folders, models and settings files of older versions -> name now
+_RENAMED = {"look": "appearance", "zero_share": "zero_fraction"}
+
+
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the names of older versions replaced by today's."""
+    return {_RENAMED.get(name, name): value for name, value in values.items()}

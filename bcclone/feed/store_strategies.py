@@ -1,42 +1,37 @@
-"""Strategies that read the store or image files: an order of the samples, where they are read from, what reads ahead.
-
-Each function returns the feed of one --feed; those that need Keras or TensorFlow have files of their own.
-"""
+"""Make the feeds that read a store or image files without Keras or TensorFlow, one function for each --feed."""
 
 from collections.abc import Callable, Iterator
 
 from bcclone.feed.feed import Batch, Feed
-from bcclone.feed.order import Epochs, Order, batches
+from bcclone.feed.order import EpochOrder, Order, batches
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.read_ahead import ReadAhead
+from bcclone.feed.selection import Selection
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import Columns, FileSource, MemorySource, StoreSource
+from bcclone.feed.source import FileSource, MemorySource, StoreSource
 from bcclone.feed.threads import ThreadFetcher
-from bcclone.store import Store
-from bcclone.store.image_samples import ImageSamples
 
 _QUEUE_SIZE = 8
-_PROCESSES, _SLOTS_A_PROCESS = 2, 4
+_PROCESSES, _SLOTS_PER_PROCESS = 2, 4
 
 
-def hdf5(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of the memory-mapped store; the order decides whether it is shuffled.
+def hdf5(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of the memory-mapped store: hdf5 in the order of the store, hdf5-shuffle truly shuffled.
 
-    hdf5-shuffle is a true shuffle, which costs nothing while the file fits into memory; hdf5 is the order of the store,
-    as most first attempts have it.
+    Shuffling costs nothing while the file fits into memory.
     """
-    source = StoreSource.of(store, columns)
-    return Feed(epochs, ThreadFetcher(source, batch_size, settings.max_queue_size))
+    source = StoreSource.of(selection.store, selection.arrays)
+    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
 
 
-def hdf5_chunks(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
+def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return a feed of chunks of the store, read ahead: for stores larger than memory."""
-    source = StoreSource.of(store, columns)
-    return Feed(epochs, ReadAheadFetcher(source, batch_size, settings.max_queue_size, settings.chunk_size))
+    source = StoreSource.of(selection.store, selection.arrays)
+    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, settings.chunk_size))
 
 
 class ReadAheadFetcher(ThreadFetcher):
-    """Fills batches from stretches of the store that have been read just before. window: samples read at once."""
+    """Fill batches from parts of the store that have just been read from the disk. window: samples read at once."""
 
     def __init__(self, source: StoreSource, batch_size: int, ahead: int, window: int) -> None:
         super().__init__(source, batch_size, ahead)
@@ -51,32 +46,30 @@ class ReadAheadFetcher(ThreadFetcher):
                 yield self._reader.read(positions)
 
 
-def memory(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of frames that were all read into memory."""
-    source = MemorySource.of(store, columns)
-    return Feed(epochs, ThreadFetcher(source, batch_size, settings.max_queue_size))
+def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of frames that are all read into memory first."""
+    source = MemorySource.of(selection.store, selection.arrays)
+    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
 
 
-def files(samples: ImageSamples, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed that reads and decodes the images of a recording for each batch, where there is no store."""
-    source = FileSource.of(samples, columns, threads=settings.workers)
-    return Feed(epochs, ThreadFetcher(source, batch_size, settings.max_queue_size))
+def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed that reads and decodes the images of a recording for each batch; needs no store."""
+    source = FileSource.of(selection.image_samples, selection.arrays, threads=settings.workers)
+    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
 
 
-def queue(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of a loader process, a pipe and a bounded queue: the source design's loader, made to end well."""
-    source = StoreSource.of(store, columns)
-    fetcher = PipeFetcher(source, batch_size, settings.max_queue_size or _QUEUE_SIZE, settings.start_method)
-    return Feed(epochs, fetcher)
+def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of one loader process, a pipe and a bounded queue, as in the source design."""
+    source = StoreSource.of(selection.store, selection.arrays)
+    return Feed(epoch_order, PipeFetcher(source, batch_size, settings.max_queue_size or _QUEUE_SIZE))
 
 
-def workers(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of loader processes that write into shared memory; the order is decided before they are asked."""
-    source = StoreSource.of(store, columns)
+def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of loader processes that write into shared memory; the order does not depend on their speed."""
+    source = StoreSource.of(selection.store, selection.arrays)
     processes = settings.workers or _PROCESSES
-    slots = settings.max_queue_size or processes * _SLOTS_A_PROCESS
-    fetcher = SharedMemoryFetcher(source, batch_size, processes, slots, settings.start_method)
-    return Feed(epochs, fetcher)
+    slots = settings.max_queue_size or processes * _SLOTS_PER_PROCESS
+    return Feed(epoch_order, SharedMemoryFetcher(source, batch_size, processes, slots))
 
 
 MakeFeed = Callable[..., Feed]

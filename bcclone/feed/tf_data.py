@@ -1,7 +1,7 @@
-"""tf-data: a tf.data pipeline that reads the memory-mapped store, several batches at once, shuffled.
+"""The feed "tf-data": a tf.data pipeline that reads several batches of the memory-mapped store at once, shuffled.
 
-The frames as a constant of the pipeline were tried: slower by a third to a half, and twice the store in memory. So was
-AUTOTUNE: the thread that tunes a pipeline sleeps ever longer, and the next epoch's first batch waited for it to wake.
+Two variants were tried and dropped. The frames as a constant of the pipeline: slower by a third to a half, with twice
+the store in memory. AUTOTUNE: its thread sleeps ever longer, and the first batch of an epoch waits until it wakes.
 """
 
 import os
@@ -12,22 +12,22 @@ from typing import Any
 import tensorflow as tf
 
 from bcclone.feed.feed import Batch, Feed
-from bcclone.feed.order import Epochs, Order
+from bcclone.feed.order import EpochOrder, Order
+from bcclone.feed.selection import Selection
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import Columns, Reader, Source, StoreSource
-from bcclone.store import Store
+from bcclone.feed.source import Reader, Source, StoreSource
 
 _KEPT, _AHEAD = 16, 4
 
 
-def make_feed(store: Store, columns: Columns, epochs: Epochs, settings: FeedSettings, batch_size: int) -> Feed:
+def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples."""
-    source = StoreSource.of(store, columns)
-    return Feed(epochs, PipelineFetcher(source, batch_size, settings))
+    source = StoreSource.of(selection.store, selection.arrays)
+    return Feed(epoch_order, PipelineFetcher(source, batch_size, settings))
 
 
 class PipelineFetcher:
-    """Batches by tf.data, in their order. By default it reads one batch a core and keeps four ahead."""
+    """Fetch batches in order with tf.data; by default one batch per core at once, and four ahead."""
 
     def __init__(self, source: Source, batch_size: int, settings: FeedSettings) -> None:
         self._source, self._batch_size = source, batch_size
@@ -45,7 +45,7 @@ class PipelineFetcher:
             positions = tf.data.Dataset.from_tensor_slices(order).batch(self._batch_size)
             pipeline = positions.map(self._read_in_graph, num_parallel_calls=self._calls).prefetch(self._ahead)
             pipeline = pipeline.with_options(options)
-        yield self._batches(pipeline)  # outside: the network trains where it likes
+        yield self._batches(pipeline)  # outside of tf.device, so that the network trains on its own device
 
     def _batches(self, pipeline: Any) -> Iterator[Batch]:
         try:
@@ -64,7 +64,7 @@ class PipelineFetcher:
     def _read(self, positions: Order) -> tuple[Any, Any]:
         try:
             batch = self._reader.read(positions)
-        except Exception as error:  # TensorFlow makes one of its own of it
+        except Exception as error:  # TensorFlow replaces it by one of its own
             self._error = error
             raise
         return batch.images, batch.steering

@@ -1,4 +1,4 @@
-"""Source -> batches, by a thread of this process."""
+"""Fetch batches with a thread of this process."""
 
 import contextlib
 import queue
@@ -15,22 +15,21 @@ from bcclone.feed.source import Reader, Source
 _Result = Batch | Exception | None
 
 
-class Prefetch:
-    """A thread that gets the next batches while the current one is trained on, at most `ahead` of them.
+class PrefetchThread:
+    """A thread that takes up to `ahead` batches from an iterator while the current one is trained on.
 
-    The thread ends when its batches are used up, the block is left, or the process ends, also where Ctrl-C came
-    before the block was entered or while it was left; what the thread raises is raised here. batches: closed by the
-    thread when it ends.
+    The thread ends with the iterator, the block or the process, even if Ctrl-C comes before the block is entered or
+    while it is left; then it closes the iterator. Errors in the thread are raised by next().
     """
 
     def __init__(self, batches: Iterator[Batch], ahead: int) -> None:
-        # these queues are of C and cost a tenth of queue.Queue; a token is leave to get one batch more
+        # SimpleQueue costs a tenth of queue.Queue; each token permits the thread to take one more batch
         self._results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
         self._tokens: queue.SimpleQueue[bool] = queue.SimpleQueue()
         for _ in range(ahead):
             self._tokens.put(True)
         work = (batches, self._tokens, self._results)
-        self._thread = threading.Thread(target=_get_all, args=work, name="bcclone-feed", daemon=True)
+        self._thread = threading.Thread(target=_take_all, args=work, name="bcclone-feed", daemon=True)
         # a daemon thread inside OpenCV when Python shuts down would abort the process
         weakref.finalize(self, _end, self._thread, self._tokens)
 
@@ -49,21 +48,21 @@ class Prefetch:
         if isinstance(result, Batch):
             self._tokens.put(True)
             return result
-        self._results.put(result)  # asked again, it ends again
+        self._results.put(result)  # for the next call
         if result is None:
             raise StopIteration
         raise result
 
 
-def _get_all(
+def _take_all(
     batches: Iterator[Batch], tokens: "queue.SimpleQueue[bool]", results: "queue.SimpleQueue[_Result]"
 ) -> None:
     try:
         while tokens.get() and (batch := next(batches, None)) is not None:
             results.put(batch)
-            del batch  # or its memory could not be used again
+            del batch  # so that its memory can be reused
         results.put(None)
-    except Exception as error:  # the trainer must hear of it, or it would wait for ever
+    except Exception as error:  # raised by next() in the trainer
         results.put(error)
     finally:
         if hasattr(batches, "close"):
@@ -83,7 +82,7 @@ _AHEAD = 4
 
 
 class ThreadFetcher:
-    """Fills batches ahead of time. ahead: how many, 0 for what suits most."""
+    """Read batches ahead of time in a thread. ahead: number of batches, 0 for the default."""
 
     def __init__(self, source: Source, batch_size: int, ahead: int = 0) -> None:
         self._source, self._batch_size, self._ahead = source, batch_size, ahead or _AHEAD
@@ -91,7 +90,7 @@ class ThreadFetcher:
 
     def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:
         """Return the batches of these positions."""
-        return Prefetch(self._batches(order), self._ahead)
+        return PrefetchThread(self._batches(order), self._ahead)
 
     def _batches(self, order: Order) -> Iterator[Batch]:
         for positions in batches(order, self._batch_size):

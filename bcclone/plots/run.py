@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
+from bcclone.feed.settings import current_names
 from bcclone.history import read_history
 from bcclone.settings import check_settings, setting
 
 if TYPE_CHECKING:
-    from bcclone.feed.open import TrainingData
+    from bcclone.feed.selection import TrainingData
     from bcclone.model_file import ModelFile
     from bcclone.plots.pictures import Picture
 
@@ -52,7 +53,7 @@ class PlotSettings:
     )
     runs: Path = setting(Path("runs"), "folder with the run folders, in which to find the history of the model")
     preprocess: str | None = None
-    zero_share: float | None = setting(
+    zero_fraction: float | None = setting(
         None,
         "largest fraction of samples with zero steering in the balanced histogram",
         unit="FRACTION",
@@ -100,9 +101,9 @@ def draw_all(settings: PlotSettings, data: "TrainingData | None" = None) -> Plot
     folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
     history = read_history(run / "history.csv") if run else []
     _make_folder(folder)
-    trained = file.training.get("settings", {})
-    zero_share = float(trained.get("zero_share", 1.0)) if settings.zero_share is None else settings.zero_share
-    subject = Subject(file, data, history, settings.seed, zero_share, _augmentation(trained))
+    trained = current_names(file.training.get("settings", {}))
+    zero_fraction = float(trained.get("zero_fraction", 1.0)) if settings.zero_fraction is None else settings.zero_fraction
+    subject = Subject(file, data, history, settings.seed, zero_fraction, _augmentation(trained))
     return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
 
 

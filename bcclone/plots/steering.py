@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bcclone.arrays import FloatArray, IndexArray
-from bcclone.feed.order import balanced, goes_straight
+from bcclone.feed.order import balanced, has_zero_steering
 from bcclone.labels import Correction
 from bcclone.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, tidy
 from bcclone.plots.subject import NotDrawn, Subject
@@ -46,16 +46,16 @@ def plot_steering(subject: Subject, path: Path) -> None:
     samples = data.samples[data.split_indices(validation=False)]
     if not len(samples):
         raise NotDrawn("there are no training samples")
-    zero_share = subject.zero_share
+    zero_fraction = subject.zero_fraction
     before = steering_counts(samples, data.rows)
-    after = steering_counts(balanced_samples(samples, data.rows, zero_share, subject.seed), data.rows)
+    after = steering_counts(balanced_samples(samples, data.rows, zero_fraction, subject.seed), data.rows)
     alike = after.total == before.total
-    why = "all are kept" if zero_share >= 1 else f"no more than {zero_share:.0%} go straight on: nothing is left out"
+    why = "all are kept" if zero_fraction >= 1 else f"no more than {zero_fraction:.0%} go straight on: nothing is left out"
     figure = new_figure(7 if alike else 11, 4.6, "Steering of the training samples, corrections in it")
     axes = figure.subplots(1, 1 if alike else 2, sharey=True, squeeze=False)[0]
     _draw_counts(axes[0], before, f"as recorded ({why})" if alike else "as recorded")
     if not alike:
-        _draw_counts(axes[1], after, f"an epoch, balanced to {zero_share:.0%} straight on")
+        _draw_counts(axes[1], after, f"an epoch, balanced to {zero_fraction:.0%} straight on")
     axes[0].set_ylabel("samples in a bin of 0.05 (logarithmic)")
     save(figure, path)
 
@@ -68,14 +68,14 @@ def steering_counts(samples: SampleTable, rows: RowTable) -> SteeringCounts:
         of_camera = recorded[samples["camera"] == number]
         if len(of_camera):
             counts[camera] = np.histogram(of_camera, EDGES)[0]
-    straight = goes_straight(samples, rows)
+    straight = has_zero_steering(samples["row"], rows)
     return SteeringCounts(counts, float(straight.mean()) if len(samples) else 0.0, len(samples))
 
 
-def balanced_samples(samples: SampleTable, rows: RowTable, zero_share: float, seed: int) -> SampleTable:
-    """Return the samples of the first epoch, in their order; at most `zero_share` of them have zero steering."""
+def balanced_samples(samples: SampleTable, rows: RowTable, zero_fraction: float, seed: int) -> SampleTable:
+    """Return the samples of the first epoch, in their order; at most `zero_fraction` of them have zero steering."""
     order = np.arange(len(samples), dtype=np.uint32)
-    return samples[balanced(order, goes_straight(samples, rows), zero_share, seed, _FIRST_EPOCH)]
+    return samples[balanced(order, has_zero_steering(samples["row"], rows), zero_fraction, seed, _FIRST_EPOCH)]
 
 
 def _draw_counts(axes: Axes, figures: SteeringCounts, title: str) -> None:

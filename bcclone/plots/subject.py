@@ -12,7 +12,7 @@ import numpy as np
 from bcclone.arrays import FloatArray, IndexArray
 from bcclone.augment.settings import AugmentSettings
 from bcclone.decode import read_frame
-from bcclone.feed.open import TrainingData
+from bcclone.feed.selection import TrainingData
 from bcclone.history import Epoch
 from bcclone.images import BadImage, Image, Preprocessing
 from bcclone.labels import Correction
@@ -33,7 +33,7 @@ class NotDrawn(Exception):
 class Subject:
     """A model to draw pictures of, and its training.
 
-    zero_share: largest fraction of samples with zero steering in an epoch, 1 for all; augment: how the samples were
+    zero_fraction: largest fraction of samples with zero steering in an epoch, 1 for all; augment: how the samples were
     augmented.
     """
 
@@ -41,7 +41,7 @@ class Subject:
     data: TrainingData | None = None
     history: Sequence[Epoch] = ()
     seed: int = 0
-    zero_share: float = 1.0
+    zero_fraction: float = 1.0
     augment: AugmentSettings = AugmentSettings(augment=False)
 
     @cached_property

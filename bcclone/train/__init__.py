@@ -1,1 +1,38 @@
-"""Store + network -> model file: the run folder, checkpoints, the loop, and how a run is taken up again."""
+"""Train a network: run(settings) does what `python model.py` does.
+
+    from bcclone import train
+
+    settings = train.RunSettings(data=("data.h5",), training=train.TrainSettings(epochs=5))
+    result = train.run(settings, notify=print)
+
+Importing this loads neither TensorFlow nor Keras; run() does.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bcclone.augment.settings import AugmentSettings
+from bcclone.feed.settings import FeedSettings
+from bcclone.train.settings import CheckpointSettings, RunSettings, TrainSettings
+from bcclone.train.state import TrainResult
+
+if TYPE_CHECKING:
+    from bcclone.train.runner import run
+
+__all__ = [
+    "AugmentSettings",
+    "CheckpointSettings",
+    "FeedSettings",
+    "RunSettings",
+    "TrainResult",
+    "TrainSettings",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import run() when it is first used, so that importing the settings stays fast."""
+    if name != "run":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bcclone.train.runner import run
+
+    return run

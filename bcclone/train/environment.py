@@ -1,4 +1,4 @@
-"""What a training ran on -> plain values, for whoever wants to know years later."""
+"""Describe the machine, the packages and the code that a training runs with."""
 
 import os
 import platform
@@ -33,9 +33,9 @@ def describe_environment() -> dict[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Return commit and changed files of the checkout that holds a folder; None where none does, or there is no git."""
+    """Return commit and changed files of a folder's git checkout; None without a checkout or without git."""
     commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None or not _git(folder, "ls-files"):  # an installed package may lie in somebody's project
+    if commit is None or not _git(folder, "ls-files"):  # an installed package may be in another's checkout
         return None
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
     return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}

@@ -1,4 +1,4 @@
-"""runs/NAME/: everything that one training leaves behind, in a folder that no other training touches."""
+"""Keep all files of one training in a folder of its own, runs/NAME/."""
 
 import contextlib
 import datetime
@@ -8,7 +8,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,16 @@ from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.train.settings import TrainSettings
+from bcclone.train.state import TrainResult
 
 _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
-# how runs trained that were begun before these could be chosen
+# settings that older runs do not have, with the values that they used
 _BEFORE: Mapping[str, Any] = {"augment": False, "weight_decay": 0.0, "keep": "best", "augment_on": "cpu"}
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a run is for: the store (and which content of it) and the model to write."""
+class RunIdentity:
+    """What identifies a run for --resume: the store, its content and the model file to write."""
 
     store: str
     content_hash: str
@@ -35,15 +36,15 @@ class Task:
 
 
 def check_name(runs: Path, name: str) -> None:
-    """Raise UserError for a name that is none of a folder in `runs`."""
+    """Raise UserError when a name is not that of a folder in `runs`."""
     if name in ("", ".", "..") or Path(name).name != name:
         raise UserError(f"--name {name!r}, expected the name of a folder in {runs}")
 
 
 def new_path(runs: Path, name: str | None) -> Path:
-    """Return where a new run is to lie; without a name in a new folder, of date and time.
+    """Return the path of a new run folder; without a name, make a folder named by date and time.
 
-    Raises UserError for a name that is none of a folder.
+    Raises UserError when the name is not that of a folder in `runs`.
     """
     if name is not None:
         check_name(runs, name)
@@ -58,8 +59,8 @@ def new_path(runs: Path, name: str | None) -> Path:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a run trains. start: the model that it begins with, None for an untrained network."""
+class RunPlan:
+    """The settings of a run. start: the model that it begins with, None for an untrained network."""
 
     settings: TrainSettings
     feed: FeedSettings
@@ -77,88 +78,85 @@ class RunFolder:
         self._start = path / "start.h5"
 
     @classmethod
-    def create(cls, path: Path, task: Task, plan: Plan, force: bool = False) -> "RunFolder":
-        """Make the folder of a new run; raises UserError where it exists.
-
-        force: the run may write over the output that is there.
-        """
+    def create(cls, path: Path, identity: RunIdentity, plan: RunPlan, force: bool = False) -> "RunFolder":
+        """Make the folder of a new run; raises UserError when it exists. force: the run may overwrite the output."""
         try:
             path.mkdir(parents=True, exist_ok=True)
             beginnings = {entry.name for entry in path.iterdir()} - {"start.h5"}
         except OSError as error:
             raise UserError(f"{path}: cannot make the run folder: {error.strerror}; choose other --runs") from None
-        if any(".partial" not in name for name in beginnings):  # those of a run killed as it began do not count
+        if any(".partial" not in name for name in beginnings):  # a run killed while it began leaves partial files
             raise UserError(
-                f"{path}: this run exists already; choose another --name, or continue it with --resume and the store "
-                "and the output that it was begun with"
+                f"{path}: this run exists already; choose another --name, or continue it with --resume and the same "
+                "store and output"
             )
         folder = cls(path)
         begun = datetime.datetime.now().isoformat()
-        if plan.start:  # a copy, since a resume needs it, whatever becomes of the original
+        if plan.start:  # a copy, since a resume needs the model even if the original is gone
             atomic.write_bytes(folder._start, plan.start.read_bytes())
-        stored = {"task": asdict(task), "begun": begun, "force": force}
-        folder._store(stored | {"settings": asdict(plan.settings), "feed": asdict(plan.feed)})
+        stored = {"task": asdict(identity), "begun": begun, "force": force}
+        folder._store(stored | {"settings": plan.settings.flat(), "feed": asdict(plan.feed)})
         return folder
 
     @classmethod
-    def find(cls, runs: Path, task: Task, name: str | None = None) -> "RunFolder | None":
-        """Return the run of this task that was begun last, or None.
+    def find(cls, runs: Path, identity: RunIdentity, name: str | None = None) -> "RunFolder | None":
+        """Return the newest run of this identity, or None. name: consider this run only.
 
-        With a name only that run counts. Folders that are no runs are passed over.
+        Folders that are not runs are ignored.
         """
         found = []
         for path in runs.glob(f"{glob.escape(name) if name else '*'}/{_SETTINGS}"):
             run = cls(path.parent)
             stored = run._stored()
-            if stored and stored["task"] == asdict(task):
+            if stored and stored["task"] == asdict(identity):
                 found.append((stored["begun"], run))
         return max(found, key=lambda entry: entry[0])[1] if found else None
 
     @property
-    def task(self) -> Task | None:
-        """Return what the run is for; None where the folder is no run."""
+    def identity(self) -> RunIdentity | None:
+        """Return the identity of the run; None when the folder is not a run."""
         stored = self._stored()
-        return Task(**stored["task"]) if stored else None
+        return RunIdentity(**stored["task"]) if stored else None
 
     @property
     def settings(self) -> TrainSettings:
-        """Return the settings that the run was begun with."""
+        """Return the settings of the run."""
         return _settings((self._stored() or {})["settings"])
 
     @property
     def feed(self) -> FeedSettings:
-        """Return the feed that the run was begun with."""
-        return FeedSettings(**(self._stored() or {}).get("feed", {}))
+        """Return the feed settings of the run."""
+        return _feed((self._stored() or {}).get("feed", {}))
 
     @property
     def start(self) -> Path | None:
-        """Return the model that the run began with, or None for an untrained network."""
+        """Return the model that the run began with, None for an untrained network."""
         return self._start if self._start.exists() else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other trainings out of the run until the block is left; raises UserError while another one is in it."""
+        """Lock the run against other trainings within the block; raises UserError while another one holds the lock."""
         try:
             with filelock.FileLock(self.path / ".lock", timeout=0):
                 yield
         except filelock.Timeout:
             raise UserError(
-                f"{self.path}: another process is training this run; wait for its end, or begin a new run without "
+                f"{self.path}: another process is training this run; wait until it ends, or begin a new run without "
                 "--resume"
             ) from None
 
     @property
     def may_overwrite(self) -> bool:
-        """Return True when the run was begun with leave to write over the output, and has not done so yet."""
+        """Return whether the run was begun with --force and has not written the output yet."""
         stored = self._stored() or {}
         return bool(stored.get("force")) and "published" not in stored
 
     def _stored(self) -> dict[str, Any] | None:
-        """Return settings.json, or None when it is none of ours."""
+        """Return settings.json, or None when it is not that of a run."""
         try:
             stored = json.loads((self.path / _SETTINGS).read_text(encoding="utf-8"))
             _settings(stored["settings"])
-            FeedSettings(**stored.get("feed", {}))  # which older runs do not have
+            _feed(stored.get("feed", {}))  # absent in older runs
             return stored if {"task", "begun"} <= set(stored) else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
@@ -167,69 +165,73 @@ class RunFolder:
         atomic.write_text(self.path / _SETTINGS, json.dumps(stored, indent=2))
 
     @property
-    def result(self) -> dict[str, Any] | None:
-        """Return what the run came to, or None while it is unfinished."""
+    def result(self) -> TrainResult | None:
+        """Return the result of the run, or None while it is unfinished."""
         try:
-            result: dict[str, Any] = json.loads((self.path / _RESULT).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            stored = json.loads((self.path / _RESULT).read_text(encoding="utf-8"))
+            return replace(TrainResult.from_json(stored), run=self.path)
+        except (OSError, ValueError, TypeError, KeyError):  # an older run ends once more, from its last checkpoint
             return None
-        return result if "epoch" in result else None  # an older run ends once more, from its last checkpoint
 
     def extend(self, settings: TrainSettings) -> None:
-        """Let the run go on to a later epoch, or for longer; it is unfinished again."""
+        """Set new limits of epochs or time; the run is unfinished again."""
         stored = self._stored() or {}
-        stored["settings"] = asdict(settings)
+        stored["settings"] = settings.flat()
         (self.path / _RESULT).unlink(missing_ok=True)
         self._store(stored)
 
     def note_environment(self, environment: Mapping[str, Any]) -> None:
-        """Write what the run is trained on into environment.json, behind what it was on before a resume.
+        """Append the environment to environment.json, which keeps those before a resume, too.
 
-        The same machine with another command is noted once.
+        An environment that differs in the command alone is not added.
         """
-        path, unlike = self.path / "environment.json", dict(environment, command=None)
+        path, comparable = self.path / "environment.json", dict(environment, command=None)
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             earlier = []
-        if unlike not in [dict(noted, command=None) for noted in earlier]:
+        if comparable not in [dict(noted, command=None) for noted in earlier]:
             atomic.write_text(path, json.dumps([*earlier, environment], indent=2))
 
     def write_settings(self, values: Mapping[str, Any]) -> None:
-        """Write all settings, by the names of the options, as a file that --settings takes."""
+        """Write all settings by name, as a file for --settings."""
         atomic.write_text(self.path / _RESOLVED, tomli_w.dumps(values))
 
     def publish(self, output: Path, model: bytes) -> None:
-        """Write the model to where the user wants it, its settings beside it, and note that it is this run's."""
+        """Write the model to the output, its settings beside it, and record that the output is this run's."""
         atomic.write_bytes(output, model)
-        with contextlib.suppress(OSError):  # a run folder that is gone must not cost the model
+        with contextlib.suppress(OSError):  # the model is written even if the run folder is gone
             atomic.write_bytes(settings_beside(output), (self.path / _RESOLVED).read_bytes())
             stored = self._stored() or {}
             stored["published"] = hashlib.sha256(model).hexdigest()
             self._store(stored)
 
     def has_published(self, output: Path) -> bool:
-        """Return True when `output` is what this run put there, now or before it was extended."""
+        """Return whether this run wrote `output`, also before it was extended."""
         if not output.is_file():
             return False
         content = output.read_bytes()
         if self.model.is_file() and content == self.model.read_bytes():
-            return True  # killed between the copy and the note of it
+            return True  # the run was killed before it recorded the copy
         return hashlib.sha256(content).hexdigest() == (self._stored() or {}).get("published")
 
-    def write_result(self, result: Mapping[str, Any]) -> None:
-        """Mark the run as complete."""
-        atomic.write_text(self.path / _RESULT, json.dumps(result, indent=2))
+    def write_result(self, result: TrainResult) -> None:
+        """Write result.json, which marks the run as complete."""
+        atomic.write_text(self.path / _RESULT, json.dumps(result.as_json(), indent=2))
 
     def write_history(self, table: str) -> None:
-        """Write history.csv anew."""
+        """Replace history.csv."""
         atomic.write_text(self.path / "history.csv", table)
 
 
 def settings_beside(output: Path) -> Path:
-    """Return where the settings of a model are written: model.settings.toml beside model.h5."""
+    """Return the path of the settings written beside a model: model.settings.toml for model.h5."""
     return output.with_suffix(".settings.toml")
 
 
 def _settings(stored: Mapping[str, Any]) -> TrainSettings:
-    return TrainSettings(**{**_BEFORE, **stored})
+    return TrainSettings.from_flat({**_BEFORE, **stored})
+
+
+def _feed(stored: Mapping[str, Any]) -> FeedSettings:
+    return FeedSettings(**{name: value for name, value in stored.items() if name != "start_method"})  # of older runs

@@ -1,16 +1,18 @@
-"""Settings of a training; loads no TensorFlow, so that --help answers at once."""
+"""Settings of a training; importing this does not load TensorFlow."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
 
 from bcclone.augment.settings import AugmentSettings
-from bcclone.feed.settings import DrawSettings
+from bcclone.feed.settings import FeedSettings, SamplingSettings, current_names
 from bcclone.settings import check_settings, setting
 
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
 KEPT = ("last", "best")
-AUGMENTED_ON = ("auto", "cpu", "device")
 # those of bcclone.network, which loads TensorFlow; a test compares
 NETWORKS = {
     "cnn": "the source's five convolutions; those of cnn-64 where images are too small for them",
@@ -23,7 +25,7 @@ NETWORKS = {
 }
 _RECURRENT = ("gru", "lstm")
 _RECURRENT_SEQ_LENGTH = 5
-HUBER_DELTA = 0.1  # errors beyond it count linearly; the usual 1 would make it half of mse for any steering
+HUBER_DELTA = 0.1  # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
@@ -46,13 +48,16 @@ def parse_gpus(text: str) -> int:
         raise ValueError(f"{text!r}, expected a number or all") from None
 
 
+_AUGMENTATION = tuple(field.name for field in fields(AugmentSettings))
+
 _KEPT_GROUP = "checkpoints and logs"
+_RUN_FOLDER = "run folder"
 _LENGTH, _OPTIMIZER, _NETWORK, _SAMPLES, _DEVICE = "length", "optimizer", "network", "samples", "device"
 
 
 @dataclass(frozen=True)
-class TrainSettings(AugmentSettings):
-    """What decides the weights of a training besides the samples; how these are augmented is part of it."""
+class TrainSettings:
+    """Everything besides the samples that determines the weights of a training."""
 
     batch_size: int = setting(32, "samples in each step", minimum=1, maximum=1 << 20)
     epochs: int = setting(
@@ -110,7 +115,7 @@ class TrainSettings(AugmentSettings):
     )
     loss: str = setting(
         "mse",
-        "loss: mean squared error, mean absolute error, or Huber's, which is linear beyond 0.1",
+        "loss: mean squared error, mean absolute error, or Huber's (linear beyond 0.1)",
         choices=LOSSES,
         group=_OPTIMIZER,
     )
@@ -128,9 +133,9 @@ class TrainSettings(AugmentSettings):
         choices=KEPT,
         group=_LENGTH,
     )
-    zero_share: float = setting(
+    zero_fraction: float = setting(
         1.0,
-        "largest fraction of an epoch's samples with zero steering, drawn anew for each epoch; 1 keeps all",
+        "largest fraction of an epoch's samples with zero steering, sampled anew for each epoch; 1 keeps all",
         unit="FRACTION",
         minimum=0,
         maximum=1,
@@ -175,34 +180,39 @@ class TrainSettings(AugmentSettings):
         negatable=True,
         group=_DEVICE,
     )
-    augment_on: str = setting(
-        "auto",
-        "where samples are augmented: on the cpu by --workers threads while the network trains, or on the device that "
-        "trains, as the first part of a step; auto: the device if it is a GPU",
-        choices=AUGMENTED_ON,
-        group="augmentation",
-    )
+    augmentation: AugmentSettings = AugmentSettings()
 
     def __post_init__(self) -> None:
         check_settings(self)
         if not self.epochs and not self.time:
             raise ValueError("epochs 0 means as many as the time allows, but no time is given; give --time")
 
+    @classmethod
+    def from_flat(cls, values: Mapping[str, Any]) -> Self:
+        """Return the settings with these values by name, of the augmentation too; the others have their defaults."""
+        current = current_names(values)
+        augmentation = {name: current.pop(name) for name in _AUGMENTATION if name in current}
+        return cls(**current, augmentation=AugmentSettings(**augmentation))
+
+    def flat(self) -> dict[str, Any]:
+        """Return all values by name in one dictionary, as run folders, settings files and model files store them."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "augmentation"}
+        return asdict(self.augmentation) | own
+
     @property
-    def drawn(self) -> DrawSettings:
-        """Return what a feed gives of the samples."""
-        place = "device" if self.augment_on == "device" else "cpu"
-        return DrawSettings(self.batch_size, self.seed, self.seq_length, self.zero_share, self, place)
+    def sampling(self) -> SamplingSettings:
+        """Return how the feed draws from the samples."""
+        return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self.augmentation)
 
 
 def default_seq_length(network: str, stored: int = 1) -> int:
-    """Return how many frames a network is shown where nobody says it. stored: what the samples were made for."""
+    """Return the default number of frames of a window. stored: the number that the samples were made for."""
     return _RECURRENT_SEQ_LENGTH if stored == 1 and network in _RECURRENT else stored
 
 
 @dataclass(frozen=True)
 class CheckpointSettings:
-    """What a training keeps while it runs, and the memory it may use; the weights do not depend on it."""
+    """What a training saves while it runs, and its memory limit; the weights do not depend on these."""
 
     checkpoint_minutes: float = setting(
         1.0,
@@ -237,3 +247,41 @@ class CheckpointSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """A whole training: its samples, model file, run folder and settings.
+
+    data: one store, or recordings (folders or logs); start: the model to fine-tune; overrides: settings by name, as
+    options and settings files give them, that replace those of `training`, `feed` and `checkpointing`. Settings left at
+    their defaults follow the store (seq_length, feed) or, with resume, the run.
+    """
+
+    data: tuple[str, ...] = ("data.h5",)
+    output: Path = setting(Path("model.h5"), "the model file to write", short="-o")
+    start: Path | None = setting(
+        None,
+        "fine-tune: begin with the weights of an earlier model, which takes the same images",
+        option="from",
+        unit="MODEL",
+        shown="an untrained network",
+    )
+    runs: Path = setting(Path("runs"), "folder that holds the run folders", group=_RUN_FOLDER)
+    name: str | None = setting(None, "name of the run folder", shown="date and time", group=_RUN_FOLDER)
+    resume: bool = setting(False, "continue the newest run of this store and output")
+    force: bool = setting(False, "overwrite an existing model")
+    training: TrainSettings = TrainSettings()
+    feed: FeedSettings | None = None
+    checkpointing: CheckpointSettings = CheckpointSettings()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Return the settings that differ from their defaults, by name, and the overrides."""
+        feed = self.feed or FeedSettings()
+        values = self.training.flat() | asdict(feed) | asdict(self.checkpointing)
+        defaults = TrainSettings().flat() | asdict(FeedSettings()) | asdict(CheckpointSettings())
+        changed = {name: value for name, value in values.items() if value != defaults[name]}
+        named = {"feed": feed.feed} if self.feed else {}
+        return changed | named | current_names(self.overrides)

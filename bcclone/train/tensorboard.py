@@ -1,4 +1,4 @@
-"""Figures of a training -> an event file that TensorBoard shows."""
+"""Log the figures of a training for TensorBoard."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from bcclone.history import EpochFigures
 
 
 class TensorBoard:
-    """Writes into a folder until it is closed, or cannot be written to; raises UserError without the package."""
+    """Writes event files into a folder, until a write fails; raises UserError when the package is missing."""
 
     def __init__(self, folder: Path, notify: Callable[[str], None]) -> None:
         try:
@@ -26,12 +26,12 @@ class TensorBoard:
     def __exit__(self, *_: object) -> None:
         self._try(self._writer.close)
 
-    def wrote_step(self, step: int, loss: float, learning_rate: float) -> None:
-        """Note the mean loss of the epoch so far."""
+    def log_step(self, step: int, loss: float, learning_rate: float) -> None:
+        """Log the mean loss of the epoch so far."""
         self._try(lambda: self._write(step, {"step/loss": loss, "step/learning_rate": learning_rate}))
 
-    def wrote_epoch(self, figures: EpochFigures) -> None:
-        """Note what an epoch came to."""
+    def log_epoch(self, figures: EpochFigures) -> None:
+        """Log the figures of an epoch."""
         names = ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share")
         values = {f"epoch/{name}": getattr(figures, name) for name in names}
         self._try(lambda: self._write(figures.epoch, values))
@@ -44,11 +44,13 @@ class TensorBoard:
                     tf.summary.scalar(name, value)
 
     def _try(self, write: Callable[[], object]) -> None:
-        """Write unless that has failed before; a disk that is full costs no training."""
+        """Write, unless a write has failed before; a full disk does not stop the training."""
         if self._failed:
             return
         try:
             write()
         except tf.errors.OpError as error:
             self._failed = True
-            self._notify(f"note: TensorBoard's figures cannot be written any more: {str(error).partition(chr(10))[0]}")
+            self._notify(
+                f"note: the log for TensorBoard cannot be written any more: {str(error).partition(chr(10))[0]}"
+            )

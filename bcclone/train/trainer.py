@@ -1,4 +1,4 @@
-"""One batch -> better weights, as one compiled call; what it measures stays on the device until it is asked for."""
+"""Make the network of a training and its optimizer, and take training steps as one compiled call each."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ import tensorflow as tf
 from bcclone.augment.on_device import DeviceAugmenter
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch
-from bcclone.feed.open import TrainingData
+from bcclone.feed.selection import TrainingData
 from bcclone.images import seen_rows
 from bcclone.model_file import ForeignModel, open_model
 from bcclone.network import build_network
@@ -20,13 +20,13 @@ from bcclone.train.settings import HUBER_DELTA, TrainSettings
 
 
 class Totals:
-    """Losses and absolute errors added up over samples, where the computing is done."""
+    """Sums of losses and absolute errors over samples, kept on the device."""
 
     def __init__(self) -> None:
         self._sums = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Set the sums to 0."""
         self._sums.assign(tf.zeros(3, tf.float64))
 
     def add(self, sums: Any) -> None:
@@ -34,11 +34,11 @@ class Totals:
         self._sums.assign_add(sums)
 
     def read(self) -> npt.NDArray[np.float64]:
-        """Return the sums so far, float64 (3,), to be written back."""
+        """Return the sums, float64 (3,), as write() takes them."""
         return np.asarray(self._sums.numpy())
 
     def write(self, sums: npt.NDArray[np.float64]) -> None:
-        """Go on from what read() gave, float64 (3,)."""
+        """Set the sums to values from read(), float64 (3,)."""
         self._sums.assign(sums)
 
     def means(self) -> tuple[float, float]:
@@ -49,11 +49,11 @@ class Totals:
 
 @dataclass(frozen=True)
 class StepOptions:
-    """How a step is taken.
+    """Options of the training step.
 
-    loss: what is minimised; strategy: what the network was made under, to share each batch among several devices; None
-    for one. exported: a network of the same weights, computing in 32 bits, where the trained one does not. augmenter:
-    augments each batch as the first part of a step; None where its feed has done so, or nothing does.
+    loss: the loss to minimise; strategy: divides each batch among several devices, None for one device; exported: a
+    32-bit network that takes the weights when the trained one computes in 16 bits; augmenter: augments each batch as
+    the first part of a step, None when the feed does or samples are not augmented.
     """
 
     loss: str = "mse"
@@ -79,7 +79,7 @@ class Trainer:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Return all that training changes: weights, the state of the dropouts' generators, Adam's moments."""
+        """Return all variables that training changes: weights, dropout generators, the optimizer's moments."""
         return [*self.model.variables, *self.optimizer.variables]
 
     def train(self, batch: Batch, learning_rate: float) -> None:
@@ -91,18 +91,18 @@ class Trainer:
         self._train(samples, np.float32(learning_rate))
 
     def validate(self, batch: Batch) -> None:
-        """Add the batch's errors, without dropout, to the totals."""
+        """Add the batch's errors to the totals, without dropout."""
         self._validate(batch.images, batch.steering)
 
     def export(self) -> keras.Model:
-        """Return the network as it is to be saved."""
+        """Return the network to save, which computes in 32 bits."""
         if self._exported is None:
             return self.model
         self._exported.set_weights(self.model.get_weights())
         return self._exported
 
     def _train_step(self, samples: tuple[Any, ...], learning_rate: Any) -> None:
-        """Take a step. samples: images, steering, and what the augmenter takes besides; (samples, ...) each."""
+        """Take a step. samples: images, steering and the other inputs of the augmenter; (samples, ...) each."""
         self.optimizer.learning_rate.assign(learning_rate)
         if self._strategy is None:
             self.totals.add(self._descend(samples, tf.ones_like(samples[1])))
@@ -110,24 +110,24 @@ class Trainer:
             self.totals.add(self._descend_together(self._strategy, samples))
 
     def _descend_together(self, strategy: tf.distribute.Strategy, samples: tuple[Any, ...]) -> Any:
-        """Take the step with the devices of the strategy, each on an equal part of the batch.
+        """Take the step on the devices of the strategy, with an equal part of the batch on each.
 
-        A batch that cannot be parted so is filled up with samples of no weight.
+        A batch that cannot be divided equally is padded with samples of weight 0.
         """
         count, size = strategy.num_replicas_in_sync, tf.shape(samples[1])[0]
-        part = -(-size // count)
-        places = tf.range(part * count)
+        part_size = -(-size // count)
+        indices = tf.range(part_size * count)
 
         def split(values: Any) -> Any:
             def part_of(context: Any) -> Any:
-                first = context.replica_id_in_sync_group * part
-                return tf.gather(values, places[first : first + part] % size)
+                first = context.replica_id_in_sync_group * part_size
+                return tf.gather(values, indices[first : first + part_size] % size)
 
             return strategy.experimental_distribute_values_from_function(part_of)
 
         def weights_of(context: Any) -> Any:
-            first = context.replica_id_in_sync_group * part
-            return tf.cast(places[first : first + part, tf.newaxis] < size, tf.float32)
+            first = context.replica_id_in_sync_group * part_size
+            return tf.cast(indices[first : first + part_size, tf.newaxis] < size, tf.float32)
 
         weights = strategy.experimental_distribute_values_from_function(weights_of)
         sums = strategy.run(self._descend, (tuple(split(values) for values in samples), weights, size))
@@ -136,7 +136,7 @@ class Trainer:
     def _descend(self, samples: tuple[Any, ...], weights: Any, size: Any = None) -> Any:
         """Take a step and return the sums of the loss, the absolute errors and the count over these samples.
 
-        weights: float32 (samples, 1), 0 or 1; size: samples of the whole batch, of which these may be a part.
+        weights: float32 (samples, 1), 0 or 1; size: samples of the whole batch, when these are a part of it.
         """
         images, steering = self._augmenter(*samples) if self._augmenter else samples
         with tf.GradientTape() as tape:
@@ -147,9 +147,9 @@ class Trainer:
         variables = self.model.trainable_variables
         gradients = tape.gradient(loss, variables)
         if self._strategy is not None:
-            # Keras adds up what the devices have, but after it has shortened it; so each gets a share of the whole
-            whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-            gradients = [gradient / self._strategy.num_replicas_in_sync for gradient in whole]
+            # Keras adds up the gradients of the devices after clipping them; so each gets its fraction of the sum
+            total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            gradients = [gradient / self._strategy.num_replicas_in_sync for gradient in total]
         self.optimizer.apply(gradients, variables)
         return _sums(losses, errors, weights)
 
@@ -172,16 +172,16 @@ class Trainer:
 
 
 def _sums(losses: Any, errors: Any, weights: Any) -> Any:
-    return tf.stack([tf.reduce_sum(tf.cast(part, tf.float64)) for part in (losses, tf.abs(errors), weights)])
+    return tf.stack([tf.reduce_sum(tf.cast(values, tf.float64)) for values in (losses, tf.abs(errors), weights)])
 
 
 def prepare(data: TrainingData, settings: TrainSettings, start: Path | None = None) -> Trainer:
-    """Return the untrained network of the seed, or that of the model file `start`.
+    """Return the trainer of an untrained network, or of the network in the model file `start`.
 
-    Raises UserError where the samples do not suit it, or there are not so many GPUs.
+    Raises UserError when the samples do not suit the network, or there are fewer GPUs than asked for.
     """
     if not data.split_indices(validation=False).size:
-        raise UserError(f"{data.path}: holds no training samples; make it with more driving or less --validation")
+        raise UserError(f"{data.path}: holds no training samples; make it with more driving or a smaller --validation")
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -191,7 +191,7 @@ def prepare(data: TrainingData, settings: TrainSettings, start: Path | None = No
 def make_trainer(
     data: TrainingData, settings: TrainSettings, start: Path | None, strategy: tf.distribute.Strategy | None
 ) -> Trainer:
-    """Return the network and its optimizer on the devices of the strategy; None for one."""
+    """Return the network and its optimizer on the devices of the strategy; None for one device."""
     if not settings.mixed_precision:
         return _make_trainer(data, settings, start, strategy, exported=None)
     exported = _network(data, settings, start)
@@ -212,7 +212,7 @@ def _make_trainer(
 ) -> Trainer:
     with (strategy or tf.distribute.get_strategy()).scope():
         model = _network(data, settings, start)
-        # each device hands Keras its share of the gradient (see step)
+        # each device passes its fraction of the gradient to Keras (see _descend)
         longest = settings.clip_norm / (strategy.num_replicas_in_sync if strategy else 1)
         adam = keras.optimizers.AdamW(
             settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=longest or None
@@ -224,17 +224,19 @@ def _make_trainer(
     return Trainer(model, optimizer, options)
 
 
-def with_augmentation_place(settings: TrainSettings) -> TrainSettings:
-    """Return the settings with the place of augmentation chosen: the device where it is a GPU, else the processor."""
-    if settings.augment_on != "auto":
+def with_augment_device(settings: TrainSettings) -> TrainSettings:
+    """Return the settings with augment_on "auto" resolved: "device" when it is a GPU, else "cpu"."""
+    if settings.augmentation.augment_on != "auto":
         return settings
-    return replace(settings, augment_on="device" if tf.config.list_logical_devices("GPU") else "cpu")
+    chosen = "device" if tf.config.list_logical_devices("GPU") else "cpu"
+    return replace(settings, augmentation=replace(settings.augmentation, augment_on=chosen))
 
 
 def _augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter | None:
-    if not settings.augment or settings.augment_on != "device":
+    augmentation = settings.augmentation
+    if not augmentation.augment or augmentation.augment_on != "device":
         return None
-    return DeviceAugmenter(settings, data.preprocessing, seen_rows(data.preprocessing.height))
+    return DeviceAugmenter(augmentation, data.preprocessing, seen_rows(data.preprocessing.height))
 
 
 def _network(data: TrainingData, settings: TrainSettings, start: Path | None) -> keras.Model:
@@ -243,52 +245,26 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
         return build_network(made.height, made.width, seq_length=settings.seq_length, network=settings.network)
     file = open_model(start)
     if isinstance(file, ForeignModel):
-        raise UserError(
-            f"{start}: an older model; first make one of ours of it: bcclone import-model {start} -o NEW.h5"
-        )
+        raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
     if file.seq_length != settings.seq_length:
         raise UserError(
-            f"{start} takes {file.seq_length} frames at a time; train on from it with --seq-length {file.seq_length}"
+            f"{start} takes {file.seq_length} frames at a time; fine-tune it with --seq-length {file.seq_length}"
         )
     trained_as = file.training.get("settings", {}).get("network", settings.network)
     if trained_as != settings.network:
-        raise UserError(f"{start} is a network of another kind; train on from it with --network {trained_as}")
+        raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
     if file.preprocessing != made:
         raise UserError(
-            f"{start} takes other images than {data.path} holds; make the store anew as the model wants them:\n"
+            f"{start} takes other images than {data.path} holds; make the store again as the model needs them:\n"
             f"  the model: {file.preprocessing.describe()}\n  the store: {made.describe()}"
         )
     return file.model
 
 
 def _strategy(wanted: int) -> tf.distribute.Strategy | None:
-    """Return what shares batches among so many GPUs, 0 for all; None where there is one device, or none but the CPU."""
+    """Return the strategy that divides batches among GPUs, 0 for all of them; None when there is one device."""
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     if wanted > max(len(gpus), 1):
         raise UserError(f"--gpus {wanted}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full")
     count = wanted or len(gpus)
     return tf.distribute.MirroredStrategy(gpus[:count]) if count > 1 else None
-
-
-def layer_table(model: keras.Model) -> str:
-    """Return the network's layers with their output shapes and numbers of parameters, a line each."""
-    rows = [("layer", "type", "output", "parameters")]
-    rows.append((model.inputs[0].name, "Input", _shape(model.input_shape), ""))
-    for layer in model.layers:
-        if not isinstance(layer, keras.layers.InputLayer):
-            rows.append(_row(layer, layer.name))
-        if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
-            rows += [_row(each, f"  {each.name}") for each in layer.layer.layers]
-    rows.append(("total", "", "", f"{model.count_params():,}"))
-    return "\n".join(
-        f"{name:<20}{kind:<20}{shape:<18}{parameters:>11}".rstrip() for name, kind, shape, parameters in rows
-    )
-
-
-def _row(layer: keras.Layer, name: str) -> tuple[str, str, str, str]:
-    parameters = layer.count_params()
-    return name, type(layer).__name__, _shape(layer.output.shape), f"{parameters:,}" if parameters else ""
-
-
-def _shape(shape: tuple[int | None, ...]) -> str:
-    return " x ".join(map(str, shape[1:]))

@@ -12,7 +12,8 @@ from bcclone.augment.on_cpu import CpuAugmenter
 from bcclone.augment.settings import AugmentSettings
 from bcclone.augment.viewpoint import Cameras, camera_moves, steering_change
 from bcclone.feed.open import open_feed
-from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
+from bcclone.feed.selection import select
+from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.images import PRESETS, Preprocessing, seen_rows
 from bcclone.labels import Correction
 from bcclone.store import Store
@@ -216,8 +217,11 @@ def test_a_setting_out_of_its_range_is_refused(name, value):
 
 
 def batches_of(store, strategy="hdf5-shuffle", epoch=1, start=0, seed=3):
-    drawn = DrawSettings(16, seed, augment=AugmentSettings())
-    with open_feed(store, FeedSettings(strategy, workers=2), drawn) as feed, feed.epoch(epoch, start) as batches:
+    sampling = SamplingSettings(16, seed, augmentation=AugmentSettings())
+    with (
+        open_feed(select(store), FeedSettings(strategy, workers=2), sampling) as feed,
+        feed.epoch(epoch, start) as batches,
+    ):
         return [(np.array(batch.images), np.array(batch.steering)) for batch in batches]
 
 
@@ -252,8 +256,8 @@ def test_each_epoch_and_each_seed_augments_a_sample_in_another_way(simulated_sto
 
 def test_an_error_of_the_feed_below_is_raised_and_its_threads_end(simulated_store):
     with Store(simulated_store) as store:
-        drawn = DrawSettings(16, augment=AugmentSettings())
-        with open_feed(store, FeedSettings(), drawn) as feed:
+        sampling = SamplingSettings(16, augmentation=AugmentSettings())
+        with open_feed(select(store), FeedSettings(), sampling) as feed:
             feed._feed._epochs = replace(feed._epochs, size=10**6)
             with pytest.raises(Exception, match="out of bounds|index"), feed.epoch(1) as batches:
                 list(batches)

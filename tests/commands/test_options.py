@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from bcclone.commands import load_command
+from bcclone.commands.model import add_arguments as add_model_arguments
+from bcclone.commands.model import run_settings
 from bcclone.commands.options import (
     actions_of,
     add_conditions,
@@ -15,14 +17,13 @@ from bcclone.commands.options import (
     given_for,
     given_hardships,
 )
-from bcclone.commands.train_options import add_training_options
-from bcclone.commands.train_settings import Wanted
 from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
 from bcclone.sample_settings import SampleSettings
 from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.expert import ExpertSettings
 from bcclone.simulator.world import WorldSettings
+from bcclone.train.settings_file import SETTING_NAMES
 
 
 def declared(add):
@@ -59,13 +60,10 @@ def ids(action):
     return action.dest
 
 
-@pytest.mark.parametrize("action", named(add_training_options), ids=ids)
+@pytest.mark.parametrize("action", [one for one in named(add_model_arguments) if one.dest in SETTING_NAMES], ids=ids)
 def test_an_option_of_the_training_reaches_its_setting(action):
     for words, value in words_for(action):
-        wanted = Wanted.of(declared(add_training_options).parse_args(words))
-        settings = (wanted.new(), wanted.checkpointing, wanted.feed("hdf5"))
-        found = [getattr(part, action.dest) for part in settings if hasattr(part, action.dest)]
-        assert found == [value]
+        assert run_settings(declared(add_model_arguments).parse_args(words)).chosen == {action.dest: value}
 
 
 @pytest.mark.parametrize("action", named(add_conditions), ids=ids)

@@ -5,8 +5,9 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.feed.open import open_feed
-from bcclone.feed.order import Epochs, allowed, balanced, goes_straight, shuffled
-from bcclone.feed.settings import DrawSettings, FeedSettings
+from bcclone.feed.order import EpochOrder, allowed_zeros, balanced, has_zero_steering, shuffled
+from bcclone.feed.selection import select
+from bcclone.feed.settings import FeedSettings, SamplingSettings
 from bcclone.samples import SAMPLE
 from bcclone.store import Store
 
@@ -15,7 +16,7 @@ def test_a_sample_goes_straight_when_the_steering_of_its_row_was_0_whatever_the_
     rows = np.array([(0.0,), (0.1,), (-0.0,)], [("steering", float)])
     samples = np.zeros(5, SAMPLE)
     samples["row"], samples["steering"] = [0, 0, 1, 1, 2], [0.0, 0.25, 0.1, 0.0, -0.25]
-    assert goes_straight(samples, rows).tolist() == [True, True, False, False, True]
+    assert has_zero_steering(samples["row"], rows).tolist() == [True, True, False, False, True]
 
 
 def test_the_surplus_of_straight_samples_is_left_out_and_another_one_each_epoch():
@@ -39,19 +40,19 @@ def test_the_surplus_of_straight_samples_is_left_out_and_another_one_each_epoch(
     [(100, 50, 1.0, 50), (100, 50, 0.5, 50), (90, 500, 0.1, 10), (0, 9, 0.5, 0)],
 )
 def test_so_many_straight_samples_are_allowed(curved, straight, share, expected):
-    assert allowed(curved, straight, share) == expected
+    assert allowed_zeros(curved, straight, share) == expected
 
 
 @pytest.mark.parametrize("feed", ["hdf5", "hdf5-chunks", "hdf5-shuffle"])
 def test_every_epoch_is_as_long_as_said_and_follows_from_the_settings_alone(feed):
     straight = np.arange(1000) % 3 == 0
     settings = FeedSettings(feed, chunk_size=64)
-    whole = Epochs.of(settings, 1000, 7)
+    whole = EpochOrder.of(settings, 1000, 7)
     assert len(whole) == len(whole.order(1)) == 1000
-    thinned = Epochs(1000, *settings.ordering, 7, straight, 0.1)
+    thinned = EpochOrder(1000, *settings.ordering, 7, straight, 0.1)
     for epoch in (1, 2):
         order = thinned.order(epoch)
-        assert len(order) == len(thinned) == 667 - 1 + allowed(666, 334, 0.1) == len(set(order.tolist()))
+        assert len(order) == len(thinned) == 667 - 1 + allowed_zeros(666, 334, 0.1) == len(set(order.tolist()))
         assert (order == thinned.order(epoch)).all()
         assert [place for place in whole.order(epoch).tolist() if place in set(order.tolist())] == order.tolist()
 
@@ -64,12 +65,12 @@ def test_a_feed_gives_what_is_left_of_each_epoch(simulated_store, strategy):
         straight = int((training["row"] % 2).sum())
         curved = len(training) - straight
         with (
-            open_feed(store, FeedSettings(strategy), DrawSettings(16, zero_share=0.2)) as feed,
+            open_feed(select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2)) as feed,
             feed.epoch(1) as batches,
         ):
             given = sum(len(batch) for batch in batches)
-        assert straight > allowed(curved, straight, 0.2) > 0
-        assert given == len(feed) == curved + allowed(curved, straight, 0.2)
+        assert straight > allowed_zeros(curved, straight, 0.2) > 0
+        assert given == len(feed) == curved + allowed_zeros(curved, straight, 0.2)
         store.rows["steering"] = 0.0
         with pytest.raises(UserError, match="all of its steering is 0"):
-            open_feed(store, FeedSettings(strategy), DrawSettings(16, zero_share=0.2))
+            open_feed(select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2))

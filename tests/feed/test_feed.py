@@ -1,8 +1,6 @@
 """The contract that every feed keeps, whatever fetches for it."""
 
-import sys
 from dataclasses import replace
-from multiprocessing import get_all_start_methods
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from bcclone.errors import UserError
 from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import chunked, sequential, shuffled
 from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
+from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.source import StoreSource
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
@@ -26,14 +24,6 @@ FORMS = {name: FeedSettings(name, chunk_size=CHUNK) for name in STRATEGIES} | {
     "sequence, processes": FeedSettings("sequence", workers=2, multiprocessing=True),
 }
 STARTED = ("queue", "workers", "sequence, processes")
-# forked before this process loads TensorFlow, whose threads a fork does not survive
-FORKED = [f"{name}, fork" for name in STARTED if "fork" in get_all_start_methods() and sys.platform == "linux"]
-ALL = [*FORKED, *FORMS]
-
-
-def settings_of(form):
-    name = form.removesuffix(", fork")
-    return FORMS[name] if name == form else replace(FORMS[name], start_method="fork")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +39,7 @@ def files(simulated_recording):
     return open_in_place((str(simulated_recording),), Preprocessing(), settings)
 
 
-@pytest.fixture(scope="module", params=ALL)
+@pytest.fixture(scope="module", params=FORMS)
 def form(request):
     return request.param
 
@@ -58,8 +48,9 @@ def form(request):
 def feed(form, store, files):
     if form in ("device", "tf-data"):
         load_tensorflow()
-    settings = settings_of(form)
-    with open_feed(files if settings.feed == "files" else store, settings, DrawSettings(BATCH, SEED)) as feed:
+    settings = FORMS[form]
+    selection = select(files if settings.feed == "files" else store)
+    with open_feed(selection, settings, SamplingSettings(BATCH, SEED)) as feed:
         yield feed
 
 
@@ -67,7 +58,7 @@ def feed(form, store, files):
 def expected(form, store):
     """Return a function: epoch -> images and steering as they must come, gathered in the plainest way."""
     samples = store.samples[~store.samples["validation"]]
-    kind, chunk_size = settings_of(form).ordering
+    kind, chunk_size = FORMS[form].ordering
 
     return lambda epoch: plain(store, samples[order_of(kind, len(samples), chunk_size, epoch)])
 
@@ -153,7 +144,7 @@ def test_a_finished_epoch_ends_again_when_it_is_asked_again(feed):
 def test_validation_samples_come_in_order_and_apart(store, files):
     validation = store.samples[store.samples["validation"]]
     for data in (store, files):
-        with open_validation_feed(data, 50) as feed:
+        with open_validation_feed(select(data, True), 50) as feed:
             assert len(feed) == len(validation)
             assert_same(drain(feed, 1), plain(store, validation))
 
@@ -188,7 +179,8 @@ def test_every_feed_gives_windows_flipped_as_a_whole_and_goes_on_from_the_middle
         load_tensorflow()
     images, steering = plain_windows(store, validation=False)
     kind, chunk_size = FORMS[name].ordering
-    with open_feed(files if name == "files" else store, FORMS[name], DrawSettings(BATCH, SEED, SEQ_LENGTH)) as feed:
+    selection = select(files if name == "files" else store, seq_length=SEQ_LENGTH)
+    with open_feed(selection, FORMS[name], SamplingSettings(BATCH, SEED)) as feed:
         assert len(feed) == len(images)
         for epoch, start in ((1, 0), (2, 100)):
             order = order_of(kind, len(images), chunk_size, epoch)[start:]
@@ -197,7 +189,7 @@ def test_every_feed_gives_windows_flipped_as_a_whole_and_goes_on_from_the_middle
 
 def test_validation_windows_come_in_order(store, files):
     for data in (store, files):
-        with open_validation_feed(data, 50, SEQ_LENGTH) as feed:
+        with open_validation_feed(select(data, True, SEQ_LENGTH), 50) as feed:
             assert_same(drain(feed, 1), plain_windows(store, validation=True))
 
 
@@ -207,36 +199,38 @@ def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
 
     from bcclone.feed.device import _flip_by_selection, _flip_by_stitching
 
-    columns = select(store, False, SEQ_LENGTH)
-    some = np.arange(0, len(columns.frame), 7)
-    given = (tf.constant(store.frames), tf.constant(columns.frame[some].astype("int64")), columns.flipped[some])
+    arrays = select(store, False, SEQ_LENGTH).arrays
+    some = np.arange(0, len(arrays.frame), 7)
+    given = (tf.constant(store.frames), tf.constant(arrays.frame[some].astype("int64")), arrays.flipped[some])
     assert (_flip_by_selection(*given).numpy() == _flip_by_stitching(*given).numpy()).all()
 
 
 def test_frames_are_read_ahead_where_they_lie_in_the_file_with_windows_too(store):
-    source = StoreSource.of(store, select(store, False, SEQ_LENGTH))
+    source = StoreSource.of(store, select(store, False, SEQ_LENGTH).arrays)
     start, size = source.bytes_of(5, 7)
     with store.path.open("rb") as file:
         file.seek(start)
         assert file.read(size) == store.frames[5:8].tobytes()
 
 
-def test_what_windows_leave_out_is_told(store):
-    told = describe_windows(store, SEQ_LENGTH)
+def test_the_samples_that_windows_leave_out_are_counted(store):
+    summary = describe_windows(select(store, False, SEQ_LENGTH), select(store, True, SEQ_LENGTH))
     counts = [len(plain_windows(store, validation)[1]) for validation in (False, True)]
     newest = (store.samples["frame_offset"] == 0).sum()
-    assert f"{counts[0]} for training, {counts[1]} for validation; {newest - sum(counts)} samples left out" in told
-    assert f"{(store.samples['frame_offset'] > 0).sum()} left out that pair" in told
+    assert (
+        f"{counts[0]} for training, {counts[1]} for validation; {newest - sum(counts)} samples are left out" in summary
+    )
+    assert f"{(store.samples['frame_offset'] > 0).sum()} are left out because they pair" in summary
 
 
 def test_windows_longer_than_the_blocks_of_the_split_are_refused(store):
-    with pytest.raises(UserError, match="no 100 rows of one episode"):
-        describe_windows(store, 100)
+    with pytest.raises(UserError, match="100 consecutive rows"):
+        describe_windows(select(store, False, 100), select(store, True, 100))
 
 
-def test_columns_that_are_not_of_the_same_samples_are_refused(files):
-    columns = select(files)
+def test_arrays_that_are_not_of_the_same_samples_are_refused(files):
+    arrays = select(files).arrays
     with pytest.raises(ValueError, match="expected one of each"):
-        replace(columns, steering=columns.steering[1:])
+        replace(arrays, steering=arrays.steering[1:])
     with pytest.raises(ValueError, match="expected one of"):
         replace(files, files=files.files[:2])

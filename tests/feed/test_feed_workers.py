@@ -19,11 +19,12 @@ from bcclone.feed.buffers import Buffers
 from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.open import open_feed, open_validation_feed
-from bcclone.feed.order import Epochs
+from bcclone.feed.order import EpochOrder
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
-from bcclone.feed.settings import DrawSettings, FeedSettings
-from bcclone.feed.source import Columns, MemorySource, Reader
-from bcclone.feed.threads import Prefetch, ThreadFetcher
+from bcclone.feed.selection import select
+from bcclone.feed.settings import FeedSettings, SamplingSettings
+from bcclone.feed.source import MemorySource, Reader, SampleArrays
+from bcclone.feed.threads import PrefetchThread, ThreadFetcher
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
@@ -32,7 +33,6 @@ from tests.conftest import ROOT, command, run_script
 
 SHAPE = (8, 8, 3)
 SECONDS_TO_END = 5  # what a user has to wait at most
-started_alike = pytest.mark.parametrize("start_method", ["spawn", *(["fork"] if sys.platform == "linux" else [])])
 
 
 class Faulty(MemorySource):
@@ -40,14 +40,12 @@ class Faulty(MemorySource):
 
     def __init__(self, fault):
         size = 200
-        columns = Columns(np.arange(size, dtype=np.uint32), np.zeros(size, bool), np.zeros(size, np.float32))
-        super().__init__(columns, np.zeros((size, *SHAPE), np.uint8))
+        arrays = SampleArrays(np.arange(size, dtype=np.uint32), np.zeros(size, bool), np.zeros(size, np.float32))
+        super().__init__(arrays, np.zeros((size, *SHAPE), np.uint8))
         self.fault = fault
 
     def fill(self, positions, images):
-        if self.fault == "garbage":
-            gc.collect()
-        elif 150 in positions:
+        if 150 in positions:
             if self.fault == "death":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == "stuck":
@@ -62,11 +60,11 @@ class Unspeakable(Exception):
     """Cannot be pickled."""
 
 
-def fetchers(start_method):
+def fetchers():
     return {
         "thread": lambda source: ThreadFetcher(source, 10),
-        "pipe": lambda source: PipeFetcher(source, 10, 4, start_method),
-        "shared memory": lambda source: SharedMemoryFetcher(source, 10, 2, 8, start_method),
+        "pipe": lambda source: PipeFetcher(source, 10, 4),
+        "shared memory": lambda source: SharedMemoryFetcher(source, 10, 2, 8),
         "tf-data": tf_data_fetcher,
     }
 
@@ -77,19 +75,18 @@ def tf_data_fetcher(source):
     return PipelineFetcher(source, 10, FeedSettings("tf-data"))
 
 
-def dataset_feed(source, start_method):
+def dataset_feed(source, processes):
     from bcclone.feed.keras_sequence import DatasetFeed, SampleDataset
 
-    processes = bool(start_method)
     reader = Reader(source, 10, kept=4)
     dataset = SampleDataset(
-        reader, Epochs(len(source)).order, 10, workers=2, use_multiprocessing=processes, max_queue_size=4
+        reader, EpochOrder(len(source)).order, 10, workers=2, use_multiprocessing=processes, max_queue_size=4
     )
-    return DatasetFeed(Epochs(len(source)), dataset, start_method)
+    return DatasetFeed(EpochOrder(len(source)), dataset)
 
 
 def feed_of(source, fetcher):
-    return Feed(Epochs(len(source)), fetcher)
+    return Feed(EpochOrder(len(source)), fetcher)
 
 
 def count_epoch(feed):
@@ -147,58 +144,30 @@ def nothing_is_left():
 
 
 @pytest.mark.parametrize("kind", ["thread", "pipe", "shared memory", "tf-data", "dataset", "dataset, processes"])
-@started_alike
-def test_what_a_worker_raises_is_raised_in_the_trainer_and_does_not_end_the_feed(kind, start_method):
+def test_what_a_worker_raises_is_raised_in_the_trainer_and_does_not_end_the_feed(kind):
     source = Faulty("error")
     if kind.startswith("dataset"):
-        opened = dataset_feed(source, start_method if "processes" in kind else "")
+        opened = dataset_feed(source, "processes" in kind)
     else:
-        opened = feed_of(source, fetchers(start_method)[kind](source))
+        opened = feed_of(source, fetchers()[kind](source))
     with opened as feed:
         for _ in range(2):
             count, error = count_epoch(feed)
             assert (count, type(error), str(error)) == (150, ValueError, "frame 150 is spoilt")
 
 
-class Leftover:
-    """Garbage of the trainer that must not be taken away elsewhere: what it would end is not there."""
-
-    def __init__(self):
-        self.itself, self.home = self, os.getpid()
-
-    def __del__(self):
-        if os.getpid() != self.home:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="forks")
-@pytest.mark.parametrize("kind", ["pipe", "shared memory", "dataset, processes"])
-def test_a_forked_worker_leaves_the_garbage_of_its_trainer_alone(kind):
-    source = Faulty("garbage")
-    gc.collect()
-    gc.disable()
-    try:
-        Leftover()
-        opened = dataset_feed(source, "fork") if "dataset" in kind else feed_of(source, fetchers("fork")[kind](source))
-        with opened as feed:
-            assert count_epoch(feed) == (200, None)
-    finally:
-        gc.enable()
-
-
 def test_an_error_that_cannot_be_sent_is_told_in_words():
     source = Faulty("unspeakable")
-    with feed_of(source, SharedMemoryFetcher(source, 10, 1, 4, "spawn")) as feed:
+    with feed_of(source, SharedMemoryFetcher(source, 10, 1, 4)) as feed:
         count, error = count_epoch(feed)
     assert (count, type(error)) == (150, RuntimeError)
     assert "Unspeakable" in str(error)
 
 
-@started_alike
 @pytest.mark.parametrize("kind", ["pipe", "shared memory"])
-def test_a_worker_that_dies_ends_the_feed_with_a_message(kind, start_method):
+def test_a_worker_that_dies_ends_the_feed_with_a_message(kind):
     source = Faulty("death")
-    with feed_of(source, fetchers(start_method)[kind](source)) as feed:
+    with feed_of(source, fetchers()[kind](source)) as feed:
         count, error = count_epoch(feed)
     assert (count, type(error)) == (150, LoaderError)
     assert "killed by signal 9" in str(error)
@@ -207,7 +176,7 @@ def test_a_worker_that_dies_ends_the_feed_with_a_message(kind, start_method):
 
 def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
     source = Faulty("stuck")  # the second process has batch 15 to load, and sleeps
-    fetcher = SharedMemoryFetcher(source, 10, 2, 32, "spawn")
+    fetcher = SharedMemoryFetcher(source, 10, 2, 32)
     with feed_of(source, fetcher) as feed:
         idle = fetcher._loaders[0].process
 
@@ -221,10 +190,9 @@ def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
             train()
 
 
-@started_alike
-def test_a_killed_process_of_the_sequence_ends_it_with_a_message(simulated_store, start_method):
-    settings = FeedSettings("sequence", workers=2, multiprocessing=True, start_method=start_method)
-    with Store(simulated_store) as store, open_feed(store, settings, DrawSettings(16)) as feed:
+def test_a_killed_process_of_the_sequence_ends_it_with_a_message(simulated_store):
+    settings = FeedSettings("sequence", workers=2, multiprocessing=True)
+    with Store(simulated_store) as store, open_feed(select(store), settings, SamplingSettings(16)) as feed:
         assert count_epoch(feed)[1] is None
         loaders()[0].kill()
         error = None
@@ -249,7 +217,7 @@ def test_fetching_runs_ahead_but_not_without_bound():
             fetched.append(number)
             yield Batch(np.zeros((1, *SHAPE), np.uint8), np.zeros((1, 1), np.float32))
 
-    with Prefetch(batches(), ahead=3) as feed:
+    with PrefetchThread(batches(), ahead=3) as feed:
         next(feed)
         until = time.monotonic() + 10
         while len(fetched) < 4:
@@ -274,7 +242,7 @@ def test_a_buffer_is_used_again_only_when_nobody_holds_what_lies_in_it():
 def test_who_keeps_all_batches_of_shared_memory_gets_copies_and_not_a_deadlock():
     source = Faulty("error")
     source.frames[:] = np.arange(200, dtype=np.uint8)[:, None, None, None]
-    with feed_of(source, SharedMemoryFetcher(source, 10, 2, 6, "spawn")) as feed, feed.epoch(1) as batches:
+    with feed_of(source, SharedMemoryFetcher(source, 10, 2, 6)) as feed, feed.epoch(1) as batches:
         kept = [next(batches) for _ in range(15)]
         assert [batch.images[0, 0, 0, 0] for batch in kept] == list(range(0, 150, 10))
 
@@ -282,9 +250,9 @@ def test_who_keeps_all_batches_of_shared_memory_gets_copies_and_not_a_deadlock()
 def test_any_number_of_slots_may_wait_without_filling_a_pipe():
     """An answer takes a small message, of which a socket holds some hundred."""
     size = 2000
-    columns = Columns(np.zeros(size, np.uint32), np.zeros(size, bool), np.zeros(size, np.float32))
-    source = MemorySource(columns, np.zeros((1, *SHAPE), np.uint8))
-    with feed_of(source, SharedMemoryFetcher(source, 1, 1, 1500, "spawn")) as feed:
+    arrays = SampleArrays(np.zeros(size, np.uint32), np.zeros(size, bool), np.zeros(size, np.float32))
+    source = MemorySource(arrays, np.zeros((1, *SHAPE), np.uint8))
+    with feed_of(source, SharedMemoryFetcher(source, 1, 1, 1500)) as feed:
         assert count_epoch(feed) == (size, None)
 
 
@@ -294,7 +262,7 @@ def test_a_store_that_is_written_anew_is_not_read_by_a_loader(simulated_store, t
     with Store(path) as store:
         os.utime(path, ns=(1, 1))
         settings = FeedSettings("workers", workers=1)
-        with open_feed(store, settings, DrawSettings(16)) as feed:
+        with open_feed(select(store), settings, SamplingSettings(16)) as feed:
             _, error = count_epoch(feed)
     assert isinstance(error, UserError)
 
@@ -303,9 +271,9 @@ def test_a_feed_that_was_never_left_ends_with_its_process():
     """Ctrl-C can come between a thread's start and the block; a thread left inside OpenCV would abort Python."""
     script = """
 import cv2, numpy as np, time
-from bcclone.feed.threads import Prefetch
+from bcclone.feed.threads import PrefetchThread
 image, flipped = np.zeros((512, 512, 3), np.uint8), np.empty((512, 512, 3), np.uint8)
-feed = Prefetch((cv2.flip(image, 1, dst=flipped) for _ in range(10**6)), ahead=10**7)
+feed = PrefetchThread((cv2.flip(image, 1, dst=flipped) for _ in range(10**6)), ahead=10**7)
 feed.__enter__()
 time.sleep(0.05)
 raise SystemExit(3)
@@ -318,26 +286,30 @@ KILLED = """
 import sys, time, multiprocessing
 from pathlib import Path
 from bcclone.feed.open import open_feed
-from bcclone.feed.settings import DrawSettings, FeedSettings
+from bcclone.feed.selection import select
+from bcclone.feed.settings import FeedSettings, SamplingSettings
 from bcclone.store import Store
 if __name__ == "__main__":
-    name, start_method = sys.argv[2:]
-    settings = FeedSettings(name, workers=2, multiprocessing=True, start_method=start_method)
-    drawn = DrawSettings(16)
-    with Store(Path(sys.argv[1])) as store, open_feed(store, settings, drawn) as feed, feed.epoch(1) as batches:
+    name = sys.argv[2]
+    settings = FeedSettings(name, workers=2, multiprocessing=True)
+    sampling = SamplingSettings(16)
+    with (
+        Store(Path(sys.argv[1])) as store,
+        open_feed(select(store), settings, sampling) as feed,
+        feed.epoch(1) as batches,
+    ):
         next(batches)
         print("ready", flush=True)
         time.sleep(60)
 """
 
 
-@started_alike
 @pytest.mark.parametrize("name", ["queue", "workers", "sequence"])
-def test_no_process_outlives_a_killed_trainer(simulated_store, tmp_path, name, start_method):
+def test_no_process_outlives_a_killed_trainer(simulated_store, tmp_path, name):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     trainer = subprocess.Popen(
-        [sys.executable, script, simulated_store, name, start_method],
+        [sys.executable, script, simulated_store, name],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -419,7 +391,7 @@ def test_a_spoilt_image_ends_training_from_files_with_its_name(simulated_recordi
     spoilt.write_bytes(b"no image")
     samples = open_in_place((str(recording),), Preprocessing(), SampleSettings(validation=0.0))
     with (
-        open_feed(samples, FeedSettings("files"), DrawSettings(64)) as feed,
+        open_feed(select(samples), FeedSettings("files"), SamplingSettings(64)) as feed,
         pytest.raises(UserError, match=f"{spoilt.name}.*cannot be used"),
         feed.epoch(1) as batches,
     ):
@@ -442,7 +414,7 @@ def test_a_store_on_a_read_only_disk_can_be_read(simulated_store, tmp_path, name
     script.write_text(KILLED.replace("time.sleep(60)", ""))
     line = (
         'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && ! touch "$1/data.h5" 2>/dev/null '
-        '&& exec "$2" "$1/read.py" "$1/data.h5" "$3" spawn'
+        '&& exec "$2" "$1/read.py" "$1/data.h5" "$3"'
     )
     namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     if subprocess.run([*namespace, 'mount --bind "$1" "$1"', "sh", tmp_path], capture_output=True).returncode:
@@ -470,5 +442,5 @@ def test_a_truncated_store_is_refused_before_training(simulated_store, tmp_path,
 def test_a_feed_without_samples_is_empty(simulated_store):
     with Store(simulated_store) as store:
         store.samples = store.samples[:0]
-        with open_validation_feed(store, 8) as feed, feed.epoch(1) as batches:
+        with open_validation_feed(select(store, True), 8) as feed, feed.epoch(1) as batches:
             assert list(batches) == []

@@ -12,10 +12,10 @@ import pytest
 from bcclone.augment.draws import AugmentationInputs
 from bcclone.feed.keras_sequence import DatasetFeed, SampleDataset
 from bcclone.feed.open import check_feed, open_feed
-from bcclone.feed.order import Epochs
+from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.settings import DrawSettings, FeedSettings
-from bcclone.feed.source import Columns, FileSource, Reader, StoreSource
+from bcclone.feed.settings import FeedSettings, SamplingSettings
+from bcclone.feed.source import FileSource, Reader, SampleArrays, StoreSource
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
@@ -62,7 +62,7 @@ def larger_than_memory():
 
 def written_anew():
     with store() as opened:
-        sent = pickle.dumps(StoreSource.of(opened, select(opened)))
+        sent = pickle.dumps(StoreSource.of(opened, select(opened).arrays))
     write_store(PLACE, some_frames(10))
     return pickle.loads(sent)
 
@@ -77,7 +77,7 @@ class FileSourceOpen:
     """A source of image files that is closed at the end."""
 
     def __init__(self, samples):
-        self.source = FileSource.of(samples, select(samples), threads=1)
+        self.source = FileSource.of(samples, select(samples).arrays, threads=1)
 
     def __enter__(self):
         return self.source
@@ -92,14 +92,14 @@ def all_for_training():
 
 
 def fed(source):
-    with feed_of(source, fetchers("fork")["pipe"](source)) as feed, feed.epoch(1) as batches:
+    with feed_of(source, fetchers()["pipe"](source)) as feed, feed.epoch(1) as batches:
         list(batches)
 
 
 def pooled():
     reader = Reader(Faulty("death"), 10, 4)
-    dataset = SampleDataset(reader, Epochs(200).order, 10, workers=1, use_multiprocessing=True)
-    with DatasetFeed(Epochs(200), dataset, "fork") as feed, feed.epoch(1) as batches:
+    dataset = SampleDataset(reader, EpochOrder(200).order, 10, workers=1, use_multiprocessing=True)
+    with DatasetFeed(EpochOrder(200), dataset) as feed, feed.epoch(1) as batches:
         list(batches)
 
 
@@ -114,17 +114,23 @@ REFUSALS = [
     ),
     refusal(larger_than_memory, "data.h5", "3840.0 GB", "--feed hdf5-chunks"),
     refusal(
-        lambda: open_feed(store("0,0.3,0,12"), FeedSettings(), DrawSettings(1, zero_share=0.1)),
+        lambda: open_feed(select(store("0,0.3,0,12")), FeedSettings(), SamplingSettings(1, zero_fraction=0.1)),
         "data.h5",
         "steering",
         "0",
-        "--zero-share",
+        "--zero-fraction",
     ),
-    refusal(lambda: describe_windows(store(), 20), "data.h5", "20 rows", "--seq-length", "--split blocks"),
+    refusal(
+        lambda: describe_windows(*2 * (select(store(), seq_length=20),)),
+        "data.h5",
+        "20 consecutive rows",
+        "--seq-length",
+        "--split blocks",
+    ),
     refusal(written_anew, "data.h5", "train"),
     refusal(of_a_bad_image, "rec/2026_01_01_00_00_00_000.jpg", "empty", "preprocess.py"),
     refusal(
-        lambda: Columns(np.zeros(3, np.uint32), np.zeros(2, np.bool_), np.zeros(3, np.float32)),
+        lambda: SampleArrays(np.zeros(3, np.uint32), np.zeros(2, np.bool_), np.zeros(3, np.float32)),
         "3 frames",
         "2 flips",
         "3",

@@ -7,14 +7,13 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.commands.model import Task
 from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
-from bcclone.train.run_folder import Plan, RunFolder
+from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
 from bcclone.train.settings import TrainSettings
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
-from tests.rebuild import old_models
+from tests.model_import import old_models
 
 SMALL = ("--epochs", 1, "--feed", "memory", "--no-plots", "--no-augment")
 
@@ -37,8 +36,8 @@ def settings(text):
 def begun(output="model.h5", start=None):
     """A run of data.h5 that was begun, as far as its folder tells."""
     with Store(store()) as data:
-        task = Task(str(data.path.resolve()), data.content_hash, str(Path(output).resolve()))
-    return RunFolder.create(Path("runs/one"), task, Plan(TrainSettings(), FeedSettings(), start))
+        task = RunIdentity(str(data.path.resolve()), data.content_hash, str(Path(output).resolve()))
+    return RunFolder.create(Path("runs/one"), task, RunPlan(TrainSettings(), FeedSettings(), start))
 
 
 def resumed(*line, output="model.h5"):
@@ -103,10 +102,10 @@ def from_another_kind(untrained_model):
 def from_checkpoint(damage):
     def provoke(untrained_model):
         from bcclone.train.checkpoint import Checkpoints
-        from bcclone.train.state import Progress
+        from bcclone.train.state import TrainingState
 
         trainer, kept = prepared(store()), Checkpoints(Path("kept"))
-        kept.save(trainer, Progress(), b"")
+        kept.save(trainer, TrainingState(), b"")
         with h5py.File(kept.paths()[0], "r+") as file:
             damage(file)
         return kept.load(trainer, print)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT, command
 from tests.drive.drive_server import Server, serving
-from tests.rebuild.old_models import keras1_config, write
+from tests.model_import.old_models import keras1_config, write
 from tests.repository.shown import PAGES, shown_on
 
 RECORDS = {"lab-log.md", *(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))}
@@ -61,7 +61,7 @@ def things(tmp_path_factory):
         shutil.copy(ROOT / "models" / "lake.h5", folder / name)
     for name in ("old.h5", "old_model.h5"):
         write(folder / name, keras1_config())
-    (folder / "settings.toml").write_text("epochs = 20\nzero-share = 0.3\n")
+    (folder / "settings.toml").write_text("epochs = 20\nzero-fraction = 0.3\n")
     return folder
 
 

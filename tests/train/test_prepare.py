@@ -1,7 +1,6 @@
 """What is said of a network before it is trained."""
 
-from bcclone.network import build_network
-from bcclone.train.trainer import layer_table
+from bcclone.network import build_network, layer_table
 
 
 def test_the_layer_table_lists_the_layers_that_see_each_frame_of_a_window():

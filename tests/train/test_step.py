@@ -14,6 +14,7 @@ import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from bcclone.augment.draws import AugmentationInputs, draw
+from bcclone.augment.settings import AugmentSettings
 from bcclone.feed.feed import Augmentation, Batch
 from bcclone.images import Preprocessing
 from bcclone.train.trainer import make_trainer
@@ -24,7 +25,8 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 def train(strategy, clip_norm, augment_on="cpu"):
     keras.utils.set_random_seed(0)
     data = SimpleNamespace(preprocessing=Preprocessing(width=64, height=112))
-    trainer = make_trainer(data, TrainSettings(clip_norm=clip_norm, augment_on=augment_on), None, strategy)
+    settings = TrainSettings(clip_norm=clip_norm, augmentation=AugmentSettings(augment_on=augment_on))
+    trainer = make_trainer(data, settings, None, strategy)
     for layer in trainer.model.layers:  # which draw what one device would not
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0

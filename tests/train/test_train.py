@@ -21,12 +21,16 @@ from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
-from bcclone.train.run_folder import Plan, RunFolder, Task, new_path
+from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, new_path
 from bcclone.train.settings import TrainSettings
+from bcclone.train.state import SampleCounts, TrainResult
 from tests.conftest import command, run_process
 from tests.processes import wait_for
 
-PLAN = Plan(TrainSettings(), FeedSettings())
+PLAN = RunPlan(TrainSettings(), FeedSettings())
+RESULT = TrainResult(
+    "model.h5", 10, 10, 9, 0.1, 0.2, 0.3, 1000.0, 0.0, 9.5, SampleCounts(8, 2), "memory", "--epochs 10"
+)
 QUICK = ("--epochs", 3, "--batch-size", 16)
 
 
@@ -118,12 +122,17 @@ def test_the_run_folder_holds_everything(trained):
 
 def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, simulated_store):
     from bcclone.feed.open import open_validation_feed
+    from bcclone.feed.selection import select
     from bcclone.model_file import load_model_file
     from bcclone.store import Store
 
     folder, result, _ = trained
     file = load_model_file(folder / "model.h5")
-    with Store(simulated_store) as store, open_validation_feed(store, 10_000) as feed, feed.epoch(1) as batches:
+    with (
+        Store(simulated_store) as store,
+        open_validation_feed(select(store, True), 10_000) as feed,
+        feed.epoch(1) as batches,
+    ):
         (batch,) = batches
     errors = file.model.predict(batch.images, verbose=0) - batch.steering
     assert result["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
@@ -216,7 +225,7 @@ def test_a_complete_run_says_so(trained, simulated_store):
     assert "is complete already" in done.stderr
     assert json.loads(done.stdout) == result
     refused = train(simulated_store, folder, "--resume", "--batch-size", 8, code=1)
-    assert "begun with other options" in refused.stderr
+    assert "batch size: 16, and 8 is given" in refused.stderr
     elsewhere = train(simulated_store, folder, "--resume", "--name", "whole", "-o", folder / "other.h5", code=1)
     assert "a run of something else" in elsewhere.stderr
 
@@ -235,7 +244,7 @@ def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trai
     """--from, a settings file, thinned out straight driving, TensorBoard, another loss and pictures in one run."""
     folder, result, _ = trained
     (tmp_path / "s.toml").write_text(
-        'loss = "mae"\nzero-share = 0.1\nlearning-rate = 1e-7\nepochs = 2\nplots = false\n'
+        'loss = "mae"\nzero-fraction = 0.1\nlearning-rate = 1e-7\nepochs = 2\nplots = false\n'
     )
     earlier = tmp_path / "earlier.h5"
     shutil.copy(folder / "model.h5", earlier)
@@ -246,7 +255,7 @@ def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trai
     assert fine["epochs"] == 1
     assert (run / "start.h5").read_bytes() == earlier.read_bytes()
     said = tomllib.loads((tmp_path / "model.settings.toml").read_text())
-    assert (said["loss"], said["zero-share"], said["epochs"], said["tensorboard"]) == ("mae", 0.1, 1, True)
+    assert (said["loss"], said["zero-fraction"], said["epochs"], said["tensorboard"]) == ("mae", 0.1, 1, True)
     events = EventAccumulator(str(run / "tensorboard")).Reload()
     assert make_ndarray(events.Tensors("epoch/val_loss")[0].tensor_proto) == pytest.approx(fine["val_loss"])
     (environment,) = json.loads((run / "environment.json").read_text())
@@ -394,7 +403,7 @@ def test_a_complete_run_of_before_the_last_epoch_was_kept_is_still_complete(trai
 
 
 def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
-    run = RunFolder.create(tmp_path / "a", Task("", "", ""), PLAN, force=True)
+    run = RunFolder.create(tmp_path / "a", RunIdentity("", "", ""), PLAN, force=True)
     run.model.write_text("best")
     assert run.may_overwrite
     (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
@@ -412,10 +421,10 @@ def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
 
 
 def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
-    task, other = Task("data.h5", "hash", "model.h5"), Task("data.h5", "hash", "other.h5")
+    task, other = RunIdentity("data.h5", "hash", "model.h5"), RunIdentity("data.h5", "hash", "other.h5")
     assert RunFolder.find(tmp_path, task) is None
     for seed, name in enumerate(("b", "a", "c"), 1):
-        plan = Plan(TrainSettings(seed=seed), FeedSettings())
+        plan = RunPlan(TrainSettings(seed=seed), FeedSettings())
         RunFolder.create(tmp_path / name, other if name == "c" else task, plan)
     for name, settings in (("empty", ""), ("list", "[]"), ("foreign", "{}"), ("new", '{"task": {}, "settings": {}}')):
         (tmp_path / name).mkdir()
@@ -423,7 +432,7 @@ def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
     newest = RunFolder.find(tmp_path, task)
     assert newest.path.name == "a"
     assert newest.settings == TrainSettings(seed=2)
-    newest.write_result({"epochs": 10})
+    newest.write_result(RESULT)
     assert RunFolder.find(tmp_path, task).path.name == "a"
     assert RunFolder.find(tmp_path, task, "b").path.name == "b"
     assert RunFolder.find(tmp_path, task, "c") is None
@@ -432,7 +441,7 @@ def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
 
 
 def test_a_run_killed_as_it_began_leaves_its_name_free(tmp_path):
-    task = Task("data.h5", "hash", "model.h5")
+    task = RunIdentity("data.h5", "hash", "model.h5")
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "start.h5").write_text("a model")
     (tmp_path / "x" / ".settings.12-abc.partial.json").write_text("{")
@@ -515,7 +524,7 @@ def test_a_disk_too_full_for_a_checkpoint_is_told_and_training_goes_on(simulated
 
 
 def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
-    task = Task("data.h5", "hash", "model.h5")
+    task = RunIdentity("data.h5", "hash", "model.h5")
     runs = [RunFolder.create(new_path(tmp_path, None), task, PLAN) for _ in range(3)]
     assert len({run.path for run in runs}) == 3
 
@@ -533,7 +542,7 @@ def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
         {"loss": "l1"},
         {"warmup": 0.9},
         {"clip_norm": float("nan")},
-        {"zero_share": 0.0},
+        {"zero_fraction": 0.0},
         {"gpus": -1},
         {"time": -1.0},
         {"seq_length": 0},
@@ -541,7 +550,7 @@ def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
     ],  # fmt: skip
     ids=str,
 )
-def test_settings_are_checked_at_birth(wrong):
+def test_settings_are_checked_when_they_are_made(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)).replace("_", " ")):
         TrainSettings(**wrong)
 
@@ -549,6 +558,7 @@ def test_settings_are_checked_at_birth(wrong):
 @pytest.mark.slow
 def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_path):
     from bcclone.feed.open import open_validation_feed
+    from bcclone.feed.selection import select
     from bcclone.model_file import load_model_file
     from bcclone.store import Store
 
@@ -556,12 +566,16 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
     assert "windows of 3 frames" in done.stderr
     file = load_model_file(tmp_path / "model.h5")
     assert file.training["settings"]["seq_length"] == 3
-    with Store(simulated_store) as store, open_validation_feed(store, 10_000, 3) as feed, feed.epoch(1) as batches:
+    with (
+        Store(simulated_store) as store,
+        open_validation_feed(select(store, True, 3), 10_000) as feed,
+        feed.epoch(1) as batches,
+    ):
         (batch,) = batches
     errors = file.model.predict(batch.images, verbose=0) - batch.steering
     assert json.loads(done.stdout)["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
     refused = train(simulated_store, tmp_path, "--seq-length", 2, "--epochs", 1, "--resume", code=1)
-    assert "begun with other options" in refused.stderr
+    assert "batch size: 16, and 8 is given" in refused.stderr
 
 
 @pytest.mark.slow

@@ -1,56 +1,95 @@
-"""Options, settings file and schedule: what a training is told, from where, and what it refuses."""
+"""Settings of a training from options, settings files and run folders; the schedule."""
 
 import argparse
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from bcclone.commands.train_options import add_training_options
-from bcclone.commands.train_settings import Wanted, resolved
+from bcclone.augment.settings import AugmentSettings
+from bcclone.commands.model import add_arguments, run_settings
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
-from bcclone.train.run_folder import Plan, RunFolder, Task
-from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
-from bcclone.train.state import learning_rate, share_done
+from bcclone.train.plan import checkpoint_settings, new_settings, resumed_settings
+from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
+from bcclone.train.settings import CheckpointSettings, RunSettings, TrainSettings, parse_duration
+from bcclone.train.settings_file import describe_settings, settings_for
+from bcclone.train.state import fraction_done, learning_rate
+
+DEFAULT, DEFAULT_FEED = TrainSettings(), FeedSettings()
 
 
-def wanted(*options, file=None, text=""):
+def chosen(*options, file=None, text=""):
+    """Return the settings that a command line of model.py chooses."""
     parser = argparse.ArgumentParser()
-    add_training_options(parser)
+    add_arguments(parser)
     if file:
         file.write_text(text)
         options = (*options, "--settings", str(file))
-    return Wanted.of(parser.parse_args([str(option) for option in options]))
+    return run_settings(parser.parse_args([str(option) for option in options]))
+
+
+def new(*options, stored_seq_length=1, **file):
+    return new_settings(chosen(*options, **file).chosen, stored_seq_length)
+
+
+def begin(path, settings=DEFAULT, feed=DEFAULT_FEED):
+    return RunFolder.create(path, RunIdentity("", "", ""), RunPlan(settings, feed))
+
+
+def resume(folder, *options):
+    return resumed_settings(chosen(*options).chosen, folder)
 
 
 def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_path):
     text = "epochs = 3\nlearning_rate = 0.01\nbatch-size = 8\n"
     text += 'feed = "memory"\ncheckpoint-minutes = 2\ndeterministic = true\n'
-    asked = wanted("--batch-size", 64, "--no-deterministic", file=tmp_path / "a.toml", text=text)
-    settings = asked.new()
+    asked = chosen("--batch-size", 64, "--no-deterministic", file=tmp_path / "a.toml", text=text)
+    settings = new_settings(asked.chosen)
     assert (settings.epochs, settings.learning_rate, settings.batch_size, settings.seed) == (3, 0.01, 64, 0)
     assert not settings.deterministic
-    assert asked.feed("hdf5").feed == "memory"
-    assert wanted().feed("hdf5").feed == "hdf5"
-    assert asked.checkpointing == CheckpointSettings(checkpoint_minutes=2)
+    assert asked.chosen["feed"] == "memory"
+    assert "feed" not in chosen().chosen
+    assert checkpoint_settings(asked) == CheckpointSettings(checkpoint_minutes=2)
 
 
-def test_what_a_run_writes_is_a_settings_file_that_gives_the_same(tmp_path):
+def test_settings_given_by_a_program_are_chosen_where_they_differ_from_the_defaults():
+    settings = RunSettings(training=TrainSettings(epochs=3, augmentation=AugmentSettings(blur=0.1)))
+    assert settings.chosen == {"epochs": 3, "blur": 0.1}
+    assert RunSettings(feed=FeedSettings("hdf5-shuffle"), overrides={"look": 1.0}).chosen == {
+        "feed": "hdf5-shuffle",
+        "appearance": 1.0,
+    }
+
+
+def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     settings = TrainSettings(epochs=4, time=90.0, loss="huber", clip_norm=0.5)
     feed, checkpointing = FeedSettings("workers", workers=3), CheckpointSettings(tensorboard=True)
-    folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(settings, feed))
-    folder.write_settings(resolved(settings, feed, checkpointing))
+    folder = begin(tmp_path / "run", settings, feed)
+    folder.write_settings(describe_settings(settings, feed, checkpointing))
     folder.publish(tmp_path / "model.h5", b"model")
-    asked = wanted("--settings", tmp_path / "model.settings.toml")
-    assert asked.new() == settings
-    assert asked.feed("files") == feed
-    assert asked.checkpointing == checkpointing
+    asked = chosen("--settings", tmp_path / "model.settings.toml", "-o", tmp_path / "other.h5")
+    assert new_settings(asked.chosen) == settings
+    assert settings_for(FeedSettings, asked.chosen) == asdict(feed)
+    assert checkpoint_settings(asked) == checkpointing
+
+
+def test_settings_of_older_versions_are_read_by_their_old_names(tmp_path):
+    settings = new(file=tmp_path / "a.toml", text="look = 1.5\nzero-share = 0.25\n")
+    assert (settings.augmentation.appearance, settings.zero_fraction) == (1.5, 0.25)
+    folder = begin(tmp_path / "run")
+    stored = json.loads((folder.path / "settings.json").read_text())
+    stored["settings"]["look"] = stored["settings"].pop("appearance") / 2
+    stored["settings"]["zero_share"] = stored["settings"].pop("zero_fraction") / 2
+    stored["feed"]["start_method"] = "spawn"
+    (folder.path / "settings.json").write_text(json.dumps(stored))
+    assert (folder.settings.augmentation.appearance, folder.settings.zero_fraction) == (1.0, 0.5)
+    assert folder.feed == FeedSettings()
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean 'learning-rate'"),
         ("batchsize = 1", "did you mean 'batch-size'"),
@@ -65,60 +104,52 @@ def test_what_a_run_writes_is_a_settings_file_that_gives_the_same(tmp_path):
         ("a = " + "[" * 9999, "not a settings file"),
         ("epochs = " + "9" * 400, "epochs 999999"),
         ("learning-rate = 1" + "0" * 400, "learning-rate: int too large"),
-        ("batch-size = 8\nbatch_size = 16", "there twice"),
+        ("batch-size = 8\nbatch_size = 16", "set twice"),
         ("epochs = -1", "a.toml: epochs -1, expected 1 or more"),
         ("time = true", 'or a text such as "10m"'),
         ('gpus = "many"', "expected a number or all"),
     ],
 )
-def test_a_wrong_settings_file_is_refused_with_file_key_and_remedy(tmp_path, text, told):
+def test_a_wrong_settings_file_is_refused_with_file_key_and_remedy(tmp_path, text, expected):
     with pytest.raises(UserError) as refusal:
-        wanted(file=tmp_path / "a.toml", text=text)
-    assert told in str(refusal.value)
+        chosen(file=tmp_path / "a.toml", text=text)
+    assert expected in str(refusal.value)
 
 
-def test_a_settings_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(UserError, match="cannot read the settings: No such file"):
-        wanted("--settings", tmp_path / "none.toml")
+def test_a_missing_settings_file_is_reported(tmp_path):
+    with pytest.raises(UserError, match="none.toml: cannot read the settings"):
+        chosen("--settings", tmp_path / "none.toml")
 
 
-def test_a_time_is_a_limit_beside_the_epochs_or_in_their_place():
-    assert wanted("--time", "10m").new() == TrainSettings(time=600.0)
-    assert wanted("--time", "10m", "--epochs", 0).new() == TrainSettings(time=600.0, epochs=0)
+def test_time_is_a_limit_besides_or_instead_of_epochs():
+    assert new("--time", "10m") == TrainSettings(time=600.0)
+    assert new("--time", "10m", "--epochs", 0) == TrainSettings(time=600.0, epochs=0)
     with pytest.raises(UserError, match="no time is given"):
-        wanted("--epochs", 0).new()
+        new("--epochs", 0)
 
 
-def test_windows_are_as_long_as_asked_for_then_as_the_store_says_then_as_the_network_needs():
-    assert wanted().new().seq_length == 1
-    assert wanted("--network", "gru").new().seq_length == 5
-    assert wanted("--network", "gru").new(stored_seq_length=3).seq_length == 3
-    assert wanted().new(stored_seq_length=20).seq_length == 20
-    assert wanted("--seq-length", 2).new(stored_seq_length=20).seq_length == 2
+def test_the_window_length_follows_the_option_then_the_store_then_the_network():
+    assert new().seq_length == 1
+    assert new("--network", "gru").seq_length == 5
+    assert new("--network", "gru", stored_seq_length=3).seq_length == 3
+    assert new(stored_seq_length=20).seq_length == 20
+    assert new("--seq-length", 2, stored_seq_length=20).seq_length == 2
 
 
-def test_what_a_store_says_of_windows_does_not_change_a_run_that_is_resumed(tmp_path):
-    stored = TrainSettings(seq_length=4)
-    folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(stored, FeedSettings()))
-    assert wanted().resumed(folder).seq_length == 4
+def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_path):
+    stored = TrainSettings(epochs=5, batch_size=8, seq_length=4)
+    folder = begin(tmp_path / "run", stored)
+    assert resume(folder) == stored
+    assert resume(folder, "--epochs", 9).epochs == 9
+    assert resume(folder, "--time", "5m", "--patience", 2) == replace(stored, time=300.0, patience=2)
+    with pytest.raises(UserError, match="batch size: 8, and 9 is given"):
+        resume(folder, "--batch-size", 9)
     with pytest.raises(UserError, match="network"):
-        wanted("--network", "gru").resumed(folder)
-
-
-def test_of_a_resumed_run_only_the_limits_may_change(tmp_path):
-    stored = TrainSettings(epochs=5, batch_size=8)
-    folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(stored, FeedSettings()))
-    assert wanted().resumed(folder) == stored
-    assert wanted("--epochs", 9).resumed(folder).epochs == 9
-    assert wanted("--time", "5m", "--patience", 2).resumed(folder) == replace(stored, time=300.0, patience=2)
-    with pytest.raises(UserError, match="begun with other options"):
-        wanted("--batch-size", 9).resumed(folder)
-    timed = RunFolder.create(
-        tmp_path / "timed", Task("", "", ""), Plan(TrainSettings(epochs=0, time=9.0), FeedSettings())
-    )
-    assert wanted("--time", 0, "--epochs", 3).resumed(timed) == TrainSettings(epochs=3)
+        resume(folder, "--network", "gru")
+    timed = begin(tmp_path / "timed", TrainSettings(epochs=0, time=9.0))
+    assert resume(timed, "--time", 0, "--epochs", 3) == TrainSettings(epochs=3)
     with pytest.raises(UserError, match="no time is given"):
-        wanted("--time", 0).resumed(timed)
+        resume(timed, "--time", 0)
 
 
 @pytest.mark.parametrize(
@@ -140,24 +171,24 @@ def test_the_learning_rate_rises_and_falls_to_a_hundredth():
     assert learning_rate(settings, 0.1) == pytest.approx(0.001)
     assert learning_rate(settings, 0.55) == pytest.approx(0.001 * (0.01 + 0.99 / 2))
     assert learning_rate(settings, 1.0) == pytest.approx(0.00001)
-    falling = [learning_rate(settings, share / 100) for share in range(10, 101)]
+    falling = [learning_rate(settings, percent / 100) for percent in range(10, 101)]
     assert falling == sorted(falling, reverse=True)
     linear = TrainSettings(learning_rate=0.001, warmup=0.0, schedule="linear")
     assert learning_rate(linear, 0.5) == pytest.approx(0.001 * (0.01 + 0.99 / 2))
     constant = TrainSettings(learning_rate=0.001, warmup=0.0, schedule="constant")
-    assert {learning_rate(constant, share) for share in (0.0, 0.5, 1.0)} == {0.001}
+    assert {learning_rate(constant, done) for done in (0.0, 0.5, 1.0)} == {0.001}
 
 
 def test_a_training_is_as_far_as_its_steps_or_its_seconds_say():
-    assert share_done(TrainSettings(epochs=2), 50, 100, 1e9) == 0.25
-    assert share_done(TrainSettings(epochs=0, time=10.0), 50, 100, 4.0) == 0.4
-    assert share_done(TrainSettings(epochs=2, time=10.0), 150, 100, 4.0) == 0.75
-    assert share_done(TrainSettings(epochs=2, time=10.0), 500, 100, 4.0) == 1.0
-    assert math.isclose(share_done(TrainSettings(epochs=0, time=10.0), 1, 1, 5.0), 0.5)
+    assert fraction_done(TrainSettings(epochs=2), 50, 100, 1e9) == 0.25
+    assert fraction_done(TrainSettings(epochs=0, time=10.0), 50, 100, 4.0) == 0.4
+    assert fraction_done(TrainSettings(epochs=2, time=10.0), 150, 100, 4.0) == 0.75
+    assert fraction_done(TrainSettings(epochs=2, time=10.0), 500, 100, 4.0) == 1.0
+    assert math.isclose(fraction_done(TrainSettings(epochs=0, time=10.0), 1, 1, 5.0), 0.5)
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
-    folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(TrainSettings(), FeedSettings()))
+    folder = begin(tmp_path / "run")
     with folder.locked(), pytest.raises(UserError, match="another process is training this run"), folder.locked():
         pass
     with folder.locked():
@@ -165,7 +196,7 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
 
 
 def test_the_environment_of_a_resume_elsewhere_is_added_to_that_of_the_beginning(tmp_path):
-    folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(TrainSettings(), FeedSettings()))
+    folder = begin(tmp_path / "run")
     (folder.path / "environment.json").write_text("half of")
     for machine, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
         folder.note_environment({"machine": machine, "command": command})
@@ -173,9 +204,11 @@ def test_the_environment_of_a_resume_elsewhere_is_added_to_that_of_the_beginning
 
 
 def test_a_run_from_before_there_was_a_choice_goes_on_as_it_began(tmp_path):
-    folder = RunFolder.create(tmp_path / "run", Task("", "", ""), Plan(TrainSettings(seed=4), FeedSettings()))
+    folder = begin(tmp_path / "run", TrainSettings(seed=4))
     stored = json.loads((folder.path / "settings.json").read_text())
-    for name in ("augment", "weight_decay", "keep"):
+    for name in ("augment", "weight_decay", "keep", "augment_on"):
         del stored["settings"][name]
     (folder.path / "settings.json").write_text(json.dumps(stored))
-    assert folder.settings == TrainSettings(seed=4, augment=False, weight_decay=0.0, keep="best")
+    assert folder.settings == TrainSettings(
+        seed=4, augmentation=AugmentSettings(augment=False, augment_on="cpu"), weight_decay=0.0, keep="best"
+    )

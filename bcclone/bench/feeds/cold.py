@@ -15,7 +15,8 @@ import psutil
 from bcclone.bench import Measure
 from bcclone.bench.feeds.fresh_process import alone
 from bcclone.feed.open import open_feed
-from bcclone.feed.settings import DrawSettings, FeedSettings
+from bcclone.feed.selection import select
+from bcclone.feed.settings import FeedSettings, SamplingSettings
 from bcclone.store import Store
 
 _FEED, _BAR_PERCENT = "hdf5-chunks", 70.0
@@ -76,7 +77,7 @@ def read_through(path: Path) -> float:
 def deliver_epoch(path: Path, settings: FeedSettings, sequential: float = 0.0) -> Cold:
     """Open the feed and run one epoch; the time counts from the opening on, and each distinct frame once."""
     begun, fetched = time.perf_counter(), _fetched_bytes()
-    with Store(path) as store, open_feed(store, settings, DrawSettings(_BATCH)) as feed:
+    with Store(path) as store, open_feed(select(store), settings, SamplingSettings(_BATCH)) as feed:
         samples = 0
         with feed.epoch(1) as batches:
             for batch in batches:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from bcclone.augment.settings import AugmentSettings
 from bcclone.bench.feeds.fresh_process import alone
 from bcclone.bench.feeds.meter import Race, cpu_seconds
 from bcclone.bench.feeds.other_loaders import generate
@@ -21,6 +22,7 @@ from bcclone.bench.feeds.turns import endless, opened
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch
 from bcclone.feed.open import open_feed
+from bcclone.feed.selection import select
 from bcclone.feed.settings import STRATEGIES, FeedSettings
 from bcclone.gpu import Busy, watched
 from bcclone.store import Store
@@ -143,10 +145,10 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Lo
     from bcclone.tensorflow_quietly import load_tensorflow, used_gpus
 
     load_tensorflow()
-    from bcclone.train.trainer import prepare, with_augmentation_place
+    from bcclone.train.trainer import prepare, with_augment_device
 
-    wanted = TrainSettings(batch_size=batch_size, augment=name not in (BEFORE, UNAUGMENTED))
-    settings = with_augmentation_place(wanted)
+    wanted = TrainSettings(batch_size=batch_size, augmentation=AugmentSettings(name not in (BEFORE, UNAUGMENTED)))
+    settings = with_augment_device(wanted)
     with Store(store) as data:
         trainer = prepare(data, settings)
     gpus = used_gpus()
@@ -179,7 +181,7 @@ def _batches_of(name: str, store: Path, settings: TrainSettings) -> Iterator[Ite
     wanted = FeedSettings(feed=AFTER if name == UNAUGMENTED else name)
     with (
         opened(wanted, Race(store, workers=1)) as data,
-        open_feed(data, wanted, settings.drawn) as feed,
+        open_feed(select(data), wanted, settings.sampling) as feed,
         closing(endless(feed)) as batches,
     ):
         yield batches

@@ -19,7 +19,8 @@ from bcclone.bench.feeds.meter import used_memory
 from bcclone.feed.feed import Feed
 from bcclone.feed.open import open_feed
 from bcclone.feed.order import shuffled
-from bcclone.feed.settings import DrawSettings, FeedSettings
+from bcclone.feed.selection import select
+from bcclone.feed.settings import FeedSettings, SamplingSettings
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE, sample_chunks
 from bcclone.store import Store, StoreWriter, row_frame, row_table
@@ -129,7 +130,7 @@ def _repeated(rows: pd.DataFrame, times: int) -> pd.DataFrame:
 def measure_table_memory(path: Path) -> TableMemory:
     """Open a store and run an epoch of the feed in this process, which should be a fresh one."""
     before = used_memory()
-    with Store(path) as store, open_feed(store, FeedSettings(feed=_FEED), DrawSettings(_BATCH)) as feed:
+    with Store(path) as store, open_feed(select(store), FeedSettings(feed=_FEED), SamplingSettings(_BATCH)) as feed:
         samples, most = _run_epoch(feed)
         table = store.samples.nbytes / len(store.samples)
         return TableMemory(samples, most - (before.anonymous_mb or 0.0), table)

@@ -12,14 +12,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bcclone.augment.settings import AugmentSettings
 from bcclone.bench import Measure
 from bcclone.feed.feed import Feed
 from bcclone.feed.open import open_feed
+from bcclone.feed.selection import select
 from bcclone.feed.settings import FeedSettings
 from bcclone.network import build_network
 from bcclone.store import Store
 from bcclone.train.settings import TrainSettings
-from bcclone.train.trainer import Trainer, prepare, with_augmentation_place
+from bcclone.train.trainer import Trainer, prepare, with_augment_device
 
 _WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _AUGMENTED_BAR_PERCENT = 2.0, 95.0, 90.0
 _WARM_STEPS = 20
@@ -45,12 +47,12 @@ def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed:
     TensorFlow should have been loaded before. A turn on the feed begins an epoch; the wait for its first batch counts.
     Samples are augmented on the GPU where there is one, else by threads.
     """
-    settings = with_augmentation_place(TrainSettings(batch_size=batch_size))
-    unaugmented = replace(settings, augment=False)
+    settings = with_augment_device(TrainSettings(batch_size=batch_size))
+    unaugmented = replace(settings, augmentation=AugmentSettings(augment=False))
     with (
         Store(path) as store,
-        open_feed(store, FeedSettings(feed), settings.drawn) as augmented,
-        open_feed(store, FeedSettings(feed), unaugmented.drawn) as plain,
+        open_feed(select(store), FeedSettings(feed), settings.sampling) as augmented,
+        open_feed(select(store), FeedSettings(feed), unaugmented.sampling) as plain,
     ):
         trainers = prepare(store, settings), prepare(store, unaugmented)
         with plain.epoch(1) as batches:

@@ -20,8 +20,9 @@ from bcclone.bench.feeds.other_loaders import OTHER_LOADERS
 from bcclone.bench.feeds.rooflines import RecordingGone
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch, Feed
-from bcclone.feed.open import TrainingData, open_feed
-from bcclone.feed.settings import STRATEGIES, DrawSettings, FeedSettings
+from bcclone.feed.open import open_feed
+from bcclone.feed.selection import TrainingData, select
+from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
@@ -31,8 +32,12 @@ _PLAIN = AugmentSettings(augment=False)
 
 def deliver(settings: FeedSettings, race: Race, taken: Taken, augment: AugmentSettings = _PLAIN) -> None:
     """Hand over batches, epoch after epoch, until there are enough."""
-    drawn = DrawSettings(race.batch_size, race.seed, augment=augment)
-    with opened(settings, race) as data, open_feed(data, settings, drawn) as feed, closing(endless(feed)) as batches:
+    sampling = SamplingSettings(race.batch_size, race.seed, augmentation=augment)
+    with (
+        opened(settings, race) as data,
+        open_feed(select(data), settings, sampling) as feed,
+        closing(endless(feed)) as batches,
+    ):
         for batch in batches:
             _await(batch)
             if not taken(len(batch)):

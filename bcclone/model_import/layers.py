@@ -9,9 +9,9 @@ import math
 from typing import Any
 
 from bcclone import network
-from bcclone.rebuild import Refused
-from bcclone.rebuild.arguments import Arguments, Shape, short, whole
-from bcclone.rebuild.lambda_code import affine_of, shown
+from bcclone.model_import import Refused
+from bcclone.model_import.arguments import Arguments, Shape, short, whole
+from bcclone.model_import.lambda_code import affine_of, shown
 
 Keywords = dict[str, Any]
 

@@ -7,8 +7,8 @@ What cannot be rebuilt raises Refused.
 
 from typing import Any
 
-from bcclone.rebuild import Refused
-from bcclone.rebuild.arguments import Arguments, Shape, short, whole
+from bcclone.model_import import Refused
+from bcclone.model_import.arguments import Arguments, Shape, short, whole
 
 Keywords = dict[str, Any]
 

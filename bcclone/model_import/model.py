@@ -9,12 +9,12 @@ from typing import Any
 
 import keras
 
-from bcclone.rebuild import Refused
-from bcclone.rebuild.arguments import Shape, dtype_of
-from bcclone.rebuild.kinds import rebuild_layer
-from bcclone.rebuild.stored import StoredModel
-from bcclone.rebuild.tree import Input, Leaf, Nest, read_tree
-from bcclone.rebuild.weights import (
+from bcclone.model_import import Refused
+from bcclone.model_import.arguments import Shape, dtype_of
+from bcclone.model_import.layer_types import rebuild_layer
+from bcclone.model_import.stored import StoredModel
+from bcclone.model_import.tree import Input, Leaf, Nest, read_tree
+from bcclone.model_import.weights import (
     assign_weights,
     check_first,
     check_mirrored,

@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from bcclone.rebuild import Refused
-from bcclone.rebuild.arguments import short
-from bcclone.rebuild.hdf5 import Array, NamedArray
-from bcclone.rebuild.stored import StoredModel
-from bcclone.rebuild.tree import Leaf, Nest
+from bcclone.model_import import Refused
+from bcclone.model_import.arguments import short
+from bcclone.model_import.hdf5 import Array, NamedArray
+from bcclone.model_import.stored import StoredModel
+from bcclone.model_import.tree import Leaf, Nest
 
 _FIRST, _LAST = {"th", "channels_first"}, {"tf", "channels_last", "default", None}
 _CORRELATING = {"tensorflow", "jax", "torch", "numpy", "cntk"}

@@ -6,10 +6,10 @@ from typing import Any
 import keras
 from keras import layers as current
 
-from bcclone.rebuild import Refused
-from bcclone.rebuild import convolutions as moving
-from bcclone.rebuild import layers as staying
-from bcclone.rebuild.arguments import Arguments, Shape
+from bcclone.model_import import Refused
+from bcclone.model_import import convolutions as moving
+from bcclone.model_import import layers as staying
+from bcclone.model_import.arguments import Arguments, Shape
 
 Keywords = Callable[[Arguments, Shape], dict[str, Any]]
 

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.rebuild import Refused
+from bcclone.model_import import Refused
 
 Array = npt.NDArray[np.float32]
 

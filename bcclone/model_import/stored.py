@@ -14,8 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from bcclone.rebuild import Refused
-from bcclone.rebuild.hdf5 import MOST_NUMBERS, NamedArray
+from bcclone.model_import import Refused
+from bcclone.model_import.hdf5 import MOST_NUMBERS, NamedArray
 
 _WALL_SECONDS = 60.0  # for a disk that does not answer; the child's processor time is bounded far below
 _LONGEST_HEADER = 1 << 23  # bytes
@@ -53,7 +53,7 @@ def _start(path: Path) -> subprocess.Popen[bytes]:
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     # -P: no module of the current folder takes the place of one of ours
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "bcclone.rebuild.child", str(path.absolute())],
+        [sys.executable, "-P", "-m", "bcclone.model_import.child", str(path.absolute())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

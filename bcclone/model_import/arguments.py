@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bcclone.rebuild import Refused
+from bcclone.model_import import Refused
 
 Shape = tuple[int | None, ...]
 

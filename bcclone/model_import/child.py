@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 import h5py
 
-from bcclone.rebuild import Refused
-from bcclone.rebuild.hdf5 import Weights, read_archive, read_layers, read_texts
+from bcclone.model_import import Refused
+from bcclone.model_import.hdf5 import Weights, read_archive, read_layers, read_texts
 
 _ZIP = b"PK\x03\x04"
 _MOST_MEMORY = 1 << 31  # bytes of addresses

@@ -1,0 +1,234 @@
+"""Train a network on a store or on recordings: begin or resume a run, train, write the model and its pictures."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bcclone import atomic
+from bcclone.errors import UserError
+from bcclone.feed.open import check_feed
+from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
+from bcclone.images import Preprocessing
+from bcclone.preprocess import open_in_place
+from bcclone.sample_settings import SampleSettings
+from bcclone.store import Store, root_attributes
+from bcclone.train.plan import checkpoint_settings, new_plan, resumed_plan
+from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, check_name, new_path
+from bcclone.train.settings import CheckpointSettings, RunSettings, TrainSettings
+from bcclone.train.settings_file import describe_settings
+from bcclone.train.state import TrainResult
+
+if TYPE_CHECKING:  # they load TensorFlow
+    from bcclone.train.loop import Trained, Training
+
+Notify = Callable[[str], None]
+
+
+def run(settings: RunSettings, notify: Notify = lambda line: None) -> TrainResult:
+    """Train, or resume a training, and return its result.
+
+    notify: called with each line on the progress. Raises UserError when the settings, the samples or the run do not
+    permit it, and KeyboardInterrupt when the process is asked to stop, after saving the state.
+    """
+    _check_names(settings)
+    with open_samples(settings.data, notify) as data:
+        identity = RunIdentity(str(data.path.resolve()), data.content_hash, str(settings.output.resolve()))
+        folder = RunFolder.find(settings.runs, identity, settings.name) if settings.resume else None
+        if settings.resume and folder is None:
+            _explain_missing_run(settings, identity, notify)
+        _check_output(settings, folder)
+        plan = resumed_plan(settings, folder) if folder else new_plan(settings, data, notify)
+        check_feed(data, plan.feed)
+        seq_length = plan.settings.seq_length
+        selection, validation = select(data, seq_length=seq_length), select(data, True, seq_length)
+        if seq_length > 1:
+            notify(f"note: {describe_windows(selection, validation)}")
+        if folder and (result := folder.result) and plan.settings == folder.settings:
+            with folder.locked():
+                return _complete_result(settings, folder, result, notify)
+        run = _Run(settings, identity, plan, checkpoint_settings(settings), selection, validation, notify)
+        return run.train(folder)
+
+
+@contextmanager
+def open_samples(paths: Sequence[str], notify: Notify) -> Iterator[TrainingData]:
+    """Open a store, or recordings (folders or logs), whose images are read where they are."""
+    if len(paths) == 1 and not Path(paths[0]).is_dir() and Path(paths[0]).suffix != ".csv":
+        with Store(Path(paths[0])) as store:
+            yield store
+        return
+    yield open_in_place(tuple(paths), Preprocessing(), SampleSettings(), notify)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A training whose settings are decided and checked."""
+
+    settings: RunSettings
+    identity: RunIdentity
+    plan: RunPlan
+    checkpointing: CheckpointSettings
+    selection: Selection
+    validation: Selection
+    notify: Notify
+
+    def train(self, folder: RunFolder | None) -> TrainResult:
+        """Train in the folder of a resumed run, or in a new one; TensorFlow is loaded here."""
+        from bcclone.tensorflow_quietly import load_tensorflow
+
+        device = load_tensorflow(gpu_memory=self.checkpointing.gpu_memory)
+        from bcclone.network import layer_table
+        from bcclone.train.loop import Training
+        from bcclone.train.trainer import prepare, with_augment_device
+
+        plan = replace(self.plan, settings=with_augment_device(self.plan.settings))
+        data, notify = self.selection.data, self.notify
+        trainer = prepare(data, plan.settings, plan.start)
+        if not plan.start:
+            _notify_convolutions(data, plan.settings, notify)
+        notify(layer_table(trainer.model))
+        if folder:
+            notify(f"resuming {folder.path} on {device}, feed {plan.feed.feed}")
+        else:
+            path = new_path(self.settings.runs, self.settings.name)
+            folder = RunFolder.create(path, self.identity, plan, self.settings.force)
+            notify(f"training on {device}{_describe_augmentation(plan.settings)}; the run is in {folder.path}")
+        with folder.locked():
+            self._record_settings(folder, plan)
+            training = Training(
+                selection=self.selection,
+                validation=self.validation,
+                trainer=trainer,
+                folder=folder,
+                settings=plan.settings,
+                feed=plan.feed,
+                checkpointing=self.checkpointing,
+                output=self.settings.output,
+                notify=notify,
+            )
+            trained = _train(training)
+            self._finish(training, trained)
+        return trained.result
+
+    def _finish(self, training: "Training", trained: "Trained") -> None:
+        """Write the model to the output, draw its pictures and mark the run as complete."""
+        from bcclone.tensorflow_quietly import describe_peak_memory
+
+        folder = training.folder
+        folder.publish(self.settings.output, trained.model)
+        if peak := describe_peak_memory():
+            self.notify(f"TensorFlow used {peak} at most")
+        if self.checkpointing.plots:
+            _draw_pictures(training, trained)
+        try:
+            folder.write_result(trained.result)
+        except OSError as error:
+            self.notify(f"note: {folder.path}: the run's result cannot be written: {error.strerror}")
+
+    def _record_settings(self, folder: RunFolder, plan: RunPlan) -> None:
+        """Record the settings and the environment that the run is trained with from now on."""
+        from bcclone.train.environment import describe_environment
+
+        if plan.settings != folder.settings:
+            folder.extend(plan.settings)
+        folder.note_environment(describe_environment())
+        folder.write_settings(describe_settings(plan.settings, plan.feed, self.checkpointing))
+
+
+def _train(training: "Training") -> "Trained":
+    """Train; on Ctrl-C, report the saved model and how to resume."""
+    from bcclone.train.loop import train
+
+    try:
+        return train(training)
+    except KeyboardInterrupt:
+        model = training.folder.model
+        saved = f"the model so far is {model}; " if model.exists() else ""
+        raise KeyboardInterrupt(f"{saved}continue with the same command and --resume") from None
+
+
+def _describe_augmentation(settings: TrainSettings) -> str:
+    """Return where samples are augmented, as a part of a sentence."""
+    if not settings.augmentation.augment:
+        return ", without augmentation"
+    on_device = settings.augmentation.augment_on == "device"
+    return ", which augments the samples, too" if on_device else ", augmenting on the CPU"
+
+
+def _notify_convolutions(data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
+    """Report other convolutions than the network's own, when the images are too small for those."""
+    from bcclone.network import convolutions_for
+
+    made = data.preprocessing
+    if settings.network != "cnn-64" and convolutions_for(made.height, made.width, settings.network) == "cnn-64":
+        notify(f"note: images of {made.width}x{made.height} are too small for conv3; using the convolutions of cnn-64")
+
+
+def _draw_pictures(training: "Training", trained: "Trained") -> None:
+    """Draw the pictures of the run's model; an error is reported and does not fail the training."""
+    folder, settings, data = training.folder, training.settings, training.selection.data
+    try:
+        from bcclone.model_file import load_model_file
+        from bcclone.plots.pictures import draw_pictures
+        from bcclone.plots.subject import Subject
+
+        folder.plots.mkdir(exist_ok=True)
+        file = load_model_file(folder.model)
+        subject = Subject(file, data, trained.history, settings.seed, settings.zero_fraction, settings.augmentation)
+        draw_pictures(subject, folder.plots)
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        training.notify(
+            f"note: not all pictures could be drawn: {reason}; try: bcclone plots {folder.model} {data.path}"
+        )
+
+
+def _complete_result(settings: RunSettings, folder: RunFolder, result: TrainResult, notify: Notify) -> TrainResult:
+    """Return the result of a run that is complete already; write its model if the output is not the run's."""
+    if not folder.has_published(settings.output):
+        folder.publish(settings.output, folder.model.read_bytes())
+    notify(
+        f"{folder.path} is complete already: {result.epochs} epochs, epoch {result.epoch} is in {settings.output}; "
+        f"it was ended by {result.ended}: increase that to train on, or train again without --resume"
+    )
+    return replace(result, was_complete=True)
+
+
+def _explain_missing_run(settings: RunSettings, identity: RunIdentity, notify: Notify) -> None:
+    """Notify that a new run begins; raises UserError when the named run is of another store or output."""
+    found = RunFolder(settings.runs / settings.name).identity if settings.name else None
+    if found:
+        pairs = ((name.replace("_", " "), value, getattr(identity, name)) for name, value in vars(found).items())
+        differences = "".join(f"\n  {name}: {was}, and {now} is given" for name, was, now in pairs if was != now)
+        raise UserError(
+            f"{settings.runs / str(settings.name)} is a run of another store or output; resume it with the store, its "
+            f"content and the output that it was begun with:{differences}"
+        )
+    notify(
+        f"note: {settings.runs} has no run of {identity.store} with its present content for {settings.output}; "
+        "beginning a new one"
+    )
+
+
+def _check_names(settings: RunSettings) -> None:
+    """Raise UserError for names of files that a training cannot read or write."""
+    if settings.name is not None:
+        check_name(settings.runs, settings.name)
+    output = settings.output
+    if output.suffix != ".h5":
+        raise UserError(f"{output}: a model's name must end in .h5; name another -o")
+    if output.resolve() in [Path(path).resolve() for path in settings.data]:
+        raise UserError(f"{output} is the store itself; name another -o")
+    if settings.start and not settings.start.is_file():
+        raise UserError(f"{settings.start}: no such model; name another one, or leave --from out")
+
+
+def _check_output(settings: RunSettings, folder: RunFolder | None) -> None:
+    """Raise UserError when the output exists and is not a model that may be overwritten."""
+    output = settings.output
+    if "schema_version" in root_attributes(output):
+        raise UserError(f"{output} is a store; name another -o")
+    may_overwrite = settings.force or (folder and (folder.may_overwrite or folder.has_published(output)))
+    atomic.check_output(output, bool(may_overwrite), "overwrite it with --force, or name another -o")
