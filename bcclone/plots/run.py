@@ -102,7 +102,9 @@ def draw_all(settings: PlotSettings, data: "TrainingData | None" = None) -> Plot
     history = read_history(run / "history.csv") if run else []
     _make_folder(folder)
     trained = current_names(file.training.get("settings", {}))
-    zero_fraction = float(trained.get("zero_fraction", 1.0)) if settings.zero_fraction is None else settings.zero_fraction
+    zero_fraction = (
+        float(trained.get("zero_fraction", 1.0)) if settings.zero_fraction is None else settings.zero_fraction
+    )
     subject = Subject(file, data, history, settings.seed, zero_fraction, _augmentation(trained))
     return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
 

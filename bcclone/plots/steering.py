@@ -50,7 +50,11 @@ def plot_steering(subject: Subject, path: Path) -> None:
     before = steering_counts(samples, data.rows)
     after = steering_counts(balanced_samples(samples, data.rows, zero_fraction, subject.seed), data.rows)
     alike = after.total == before.total
-    why = "all are kept" if zero_fraction >= 1 else f"no more than {zero_fraction:.0%} go straight on: nothing is left out"
+    why = (
+        "all are kept"
+        if zero_fraction >= 1
+        else f"no more than {zero_fraction:.0%} go straight on: nothing is left out"
+    )
     figure = new_figure(7 if alike else 11, 4.6, "Steering of the training samples, corrections in it")
     axes = figure.subplots(1, 1 if alike else 2, sharey=True, squeeze=False)[0]
     _draw_counts(axes[0], before, f"as recorded ({why})" if alike else "as recorded")
