@@ -1,4 +1,4 @@
-"""Recording -> a report of what is in it and what is wrong with it; nothing is written."""
+"""Inspect recordings and report their content and their faults, without writing anything."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,12 @@ _LONG_LAST_GAP = 3.0  # times the median
 
 @dataclass(frozen=True)
 class ImageFaults:
-    """The images of a log. missing, corrupt: those that rows name; frozen: rows whose centre image is byte for
-    byte that of the row before; duplicates: other rows that share one."""
+    """Counts of faulty images of a log.
+
+    missing, corrupt: images that rows name; orphans: images that no row names; frozen: rows whose centre image is
+    identical to that of the row before; duplicates: other rows that share a centre image; reasons: a line for each
+    missing or corrupt image.
+    """
 
     missing: int
     corrupt: int
@@ -36,8 +40,12 @@ class ImageFaults:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a log holds. images is None where none of them is there; reason tells why a log is foreign."""
+class RecordingReport:
+    """Content and faults of a log.
+
+    log: None for a file that is not a log of the simulator, for the reason given; images: None if none of them exists;
+    suspects: rows that were probably recorded wrongly.
+    """
 
     path: Path
     log: Log | None = None
@@ -46,7 +54,7 @@ class Report:
     suspects: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report with the keys documented in the README."""
+        """Return the report with the keys of --json."""
         if self.log is None:
             return {
                 "path": str(self.path), "foreign": True, "reason": self.reason, "dialect": None, "rows": 0,
@@ -75,16 +83,16 @@ class Report:
         }  # fmt: skip
 
     def as_text(self) -> str:
-        """Return the report for a reader."""
+        """Return the report as lines of text."""
         if self.log is None:
             return f"{self.path}\n  foreign: {self.reason}"
         log, dialect, steering = self.log, self.log.dialect, self.log.rows["steering"]
-        written = ["spaced commas" if dialect.spaced else "bare separators"]
-        written += ["decimal commas"] * dialect.decimal_comma + ["a header"] * dialect.header
-        written += [f"{dialect.extra_columns} extra columns"] * bool(dialect.extra_columns)
+        described = ["spaced commas" if dialect.spaced else "bare separators"]
+        described += ["decimal commas"] * dialect.decimal_comma + ["a header"] * dialect.header
+        described += [f"{dialect.extra_columns} extra columns"] * bool(dialect.extra_columns)
         lines = [
             str(self.path),
-            f"  dialect   {', '.join(written)}; cameras {', '.join(dialect.cameras)}",
+            f"  dialect   {', '.join(described)}; cameras {', '.join(dialect.cameras)}",
             f"  rows      {len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad",
             *(f"            row {bad.row}: {bad.reason}" for bad in log.bad_rows[:10]),
             *(f"  suspect   {suspect}" for suspect in self.suspects),
@@ -96,88 +104,88 @@ class Report:
 
 
 @dataclass
-class _Seen:
-    """What a pass over the images of a log has found so far."""
+class _ImagePass:
+    """Faults found so far while the images of a log are read."""
 
     missing: int = 0
     reasons: list[str] = field(default_factory=list)
     checksums: list[int | None] = field(default_factory=list)  # of the centre images, in order
 
 
-def check(inputs: Sequence[str]) -> list[Report]:
-    """Inspect each log that the inputs mean; a foreign one becomes a report with the reason."""
+def check(inputs: Sequence[str]) -> list[RecordingReport]:
+    """Return a report for each log of the inputs, see recording.find_logs()."""
     return [_check_log(path) for path in find_logs(inputs)]
 
 
-def _check_log(path: Path) -> Report:
+def _check_log(path: Path) -> RecordingReport:
     try:
         log = read_log(path)
     except ForeignLog as foreign:
-        return Report(path, reason=foreign.reason)
-    return Report(path, log, images=_check_images(log), suspects=tuple(_suspects(log.rows)))
+        return RecordingReport(path, reason=foreign.reason)
+    return RecordingReport(path, log, images=_check_images(log), suspects=tuple(_suspects(log.rows)))
 
 
 def _check_images(log: Log) -> ImageFaults | None:
-    """Read every image that the log names; None when not one is there."""
+    """Read every image that the log names; None if none of them exists."""
     index = ImageIndex(log.path)
     named = {name for camera in CAMERAS for name in log.rows[camera] if name}
     if not any(index.find(name) for name in named):
         return None
-    seen = _Seen()
+    found = _ImagePass()
     with ProgressBar(f"checking {log.path.name}", len(log.rows), "rows") as progress:
         for row in log.rows[["line", *CAMERAS]].to_dict("records"):
-            _check_row(seen, index, row)
+            _check_row(found, index, row)
             progress.advance(1)
-    frozen = sum(a is not None and a == b for a, b in zip(seen.checksums, seen.checksums[1:], strict=False))
-    whole = [checksum for checksum in seen.checksums if checksum is not None]
+    frozen = sum(a is not None and a == b for a, b in zip(found.checksums, found.checksums[1:], strict=False))
+    known = [checksum for checksum in found.checksums if checksum is not None]
     return ImageFaults(
-        missing=seen.missing,
-        corrupt=len(seen.reasons) - seen.missing,
+        missing=found.missing,
+        corrupt=len(found.reasons) - found.missing,
         orphans=len(index.orphans(named)),
         frozen=frozen,
-        duplicates=len(whole) - len(set(whole)) - frozen,
-        reasons=tuple(seen.reasons),
+        duplicates=len(known) - len(set(known)) - frozen,
+        reasons=tuple(found.reasons),
     )
 
 
-def _check_row(seen: _Seen, index: ImageIndex, row: Mapping[Any, Any]) -> None:
+def _check_row(found: _ImagePass, index: ImageIndex, row: Mapping[Any, Any]) -> None:
     for camera in CAMERAS:
         if name := row[camera]:
-            _check_image(seen, index.find(name), name, row["line"], camera)
+            _check_image(found, index.find(name), name, row["line"], camera)
 
 
-def _check_image(seen: _Seen, path: str | None, name: str, line: int, camera: str) -> None:
+def _check_image(found: _ImagePass, path: str | None, name: str, line: int, camera: str) -> None:
     checksum = None
     if path is None:
-        seen.missing += 1
-        seen.reasons.append(f"row {line}: image {name} is missing")
+        found.missing += 1
+        found.reasons.append(f"row {line}: image {name} is missing")
     else:
         try:
             checksum = zlib.crc32(read_frame(path).data)
         except BadImage as error:
-            seen.reasons.append(f"row {line}: image {name}: {error}")
+            found.reasons.append(f"row {line}: image {name}: {error}")
     if camera == "center":
-        seen.checksums.append(checksum)
+        found.checksums.append(checksum)
 
 
 def _suspects(rows: pd.DataFrame) -> list[str]:
-    """Return takes whose last row came after a pause: the simulator writes it late, and its speed jumps."""
-    found = []
+    """Return the last rows that follow a pause: the simulator writes them late, with another speed."""
+    lines = []
     gaps = rows.groupby("episode")["time_ms"].diff()
-    for _, take in rows.groupby("episode"):
-        last = take.index[-1]
-        if len(take) > 2 and gaps[last] > _LONG_LAST_GAP * gaps.median():
-            speeds = take["speed_mph"].iloc[-2:].tolist()
-            found.append(
-                f"row {take['line'].iloc[-1]} ends a take after a gap of {gaps[last]:.0f} ms, "
+    for _, episode in rows.groupby("episode"):
+        last = episode.index[-1]
+        if len(episode) > 2 and gaps[last] > _LONG_LAST_GAP * gaps.median():
+            speeds = episode["speed_mph"].iloc[-2:].tolist()
+            lines.append(
+                f"row {episode['line'].iloc[-1]} ends an episode after a gap of {gaps[last]:.0f} ms, "
                 f"speed {speeds[0]:.1f} to {speeds[1]:.1f} mph"
             )
-    return found
+    return lines
 
 
 def _image_text(images: ImageFaults | None) -> str:
     if images is None:
-        return "none of those that the log names is there"
+        return "none of the images that the log names exists"
     return (
         f"{images.missing} missing, {images.corrupt} corrupt, {images.orphans} orphans (in no row), "
         f"{images.frozen} frozen, {images.duplicates} other duplicates"

@@ -3,6 +3,7 @@
 import itertools
 import os
 import threading
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,10 +21,12 @@ _READ_BYTES = 1 << 16  # more than a frame of the simulator has
 class Decoded:
     """The result for some consecutive files.
 
-    frames: those of the readable files, uint8 (frames, height, width, 3); errors: index among the files -> reason.
+    frames: those of the readable files, uint8 (frames, height, width, 3); checksums: zlib.crc32 of each frame; errors:
+    index among the files -> reason.
     """
 
     frames: Image
+    checksums: Sequence[int]
     errors: Mapping[int, str]
 
 
@@ -53,15 +56,16 @@ def decode_files(files: Sequence[str], preprocessing: Preprocessing) -> Iterator
 
 def _decode(files: Sequence[str], frames: Image, preprocessing: Preprocessing, scratch: Image) -> Decoded:
     """Decode files into the first of the frames. scratch: memory for a camera frame."""
+    checksums: list[int] = []
     errors: dict[int, str] = {}
-    count = 0
     for index, path in enumerate(files):
         try:
-            preprocessing.apply(read_frame(path, scratch), frames[count])
-            count += 1
+            frame = frames[len(checksums)]
+            preprocessing.apply(read_frame(path, scratch), frame)
+            checksums.append(zlib.crc32(frame.data))  # the frame is still in the processor's cache
         except BadImage as error:
             errors[index] = str(error)
-    return Decoded(frames[:count], errors)
+    return Decoded(frames[: len(checksums)], checksums, errors)
 
 
 def read_frame(path: str, into: Image | None = None) -> Image:

@@ -1,10 +1,10 @@
-"""Where a camera is and looks -> what its frame becomes from another place: views that no camera recorded.
+"""Warp a camera frame into the view of a camera at another position.
 
-Two of the simulator's cameras that look at the same road from beside each other, or turned, differ by a homography for
-the ground, which is taken to be flat, and by another for all that is far away (R. Hartley, A. Zisserman, "Multiple View
-Geometry in Computer Vision", 2nd edition, sections 8.4 and 13.1). Right is positive: metres, angles and steering.
+Frames of two cameras side by side, or with different headings, differ by a homography for the ground, which is assumed
+to be flat, and by another for everything far away (R. Hartley, A. Zisserman, "Multiple View Geometry in Computer
+Vision", 2nd edition, sections 8.4 and 13.1). Right is positive for metres, angles and steering.
 
-The figures were fitted on recordings of the Unity program, by making each camera's frames from another's:
+The figures were fitted on recordings of the Unity program, by making each camera's frames from those of another:
 docs/explanation/replay.md.
 """
 
@@ -17,9 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.arrays import FloatArray
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-
-Array = npt.NDArray[np.float64]
 
 FOCAL_PX = FRAME_HEIGHT / 2 / math.tan(math.radians(30))  # 60 degrees vertical
 HEIGHT_M = 1.278  # of the cameras above the road
@@ -30,32 +29,33 @@ YAW_DEGREES = 0.723
 
 @dataclass(frozen=True)
 class Warp:
-    """How a frame turns into the view from another place; or several frames, along a first axis.
+    """Homographies from a frame to the view from another position; or several of them, along a first axis.
 
-    ground, sky: (3, 3), from pixels (column, row, 1) of the view to those of the frame, for what lies on the road and
-    for what is far away; horizon: (3,), above 0 for the view's pixels that show ground. 0 is the first pixel's centre.
+    ground, sky: (3, 3), from pixels (column, row, 1) of the view to those of the frame, for points on the road and
+    for distant points; horizon: (3,), whose product with a pixel of the view is above 0 if it shows ground.
+    Coordinate 0 is the centre of the first pixel.
     """
 
-    ground: Array
-    sky: Array
-    horizon: Array
+    ground: FloatArray
+    sky: FloatArray
+    horizon: FloatArray
 
-    def __getitem__(self, place: int) -> "Warp":
-        """Return one of several."""
-        return Warp(self.ground[place], self.sky[place], self.horizon[place])
+    def __getitem__(self, index: int) -> "Warp":
+        """Return one of several warps."""
+        return Warp(self.ground[index], self.sky[index], self.horizon[index])
 
     def through(self, view: Any, frame: Any) -> "Warp":
-        """Return the same warp between what is made of views and frames.
+        """Return the same warp between images that are made of views and frames.
 
-        view, frame: (3, 3), what takes pixels (column, row, 1) of a camera frame there: Preprocessing.pixels for
-        prepared images, flip_pixels() @ that for mirror images, np.eye(3) for the frames themselves; for several warps
-        frame may be several, too.
+        view, frame: (3, 3), from pixels (column, row, 1) of a camera frame to those of the image: Preprocessing.pixels
+        for prepared images, flip_pixels() @ that for mirror images, np.eye(3) for the frames themselves; for several
+        warps, frame may be (warps, 3, 3).
         """
         back = np.linalg.inv(view)
         return Warp(frame @ self.ground @ back, frame @ self.sky @ back, self.horizon @ back)
 
     def apply(self, image: Image, width: int, height: int) -> Image:
-        """Return the view, uint8 (height, width, channels), of an image; beyond what it shows its edge is repeated."""
+        """Return the view, uint8 (height, width, channels); the edge of the image is repeated beyond it."""
         if image.shape[2] == 3:
             view = self.apply(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), np.uint8), width, height)
             return np.asarray(cv2.cvtColor(view, cv2.COLOR_RGBA2RGB), np.uint8)
@@ -64,9 +64,9 @@ class Warp:
         return view
 
     def draw(self, image: Image, view: Image) -> None:
-        """Write the view of an image into `view`, of as many channels; OpenCV takes half as long for four as for three.
+        """Write the view of an image into `view`; OpenCV is twice as fast with four channels as with three.
 
-        image, view: uint8 (height, width, channels). Raises ValueError where the ground would be above the sky.
+        image, view: uint8 (height, width, channels). Raises ValueError if the ground would be above the sky.
         """
         height, width = view.shape[:2]
         if self.horizon[1] <= 0:
@@ -76,20 +76,20 @@ class Warp:
         _warp(image, self.ground, horizon, view[horizon:])
 
     def horizon_row(self, width: int, height: int, xp: Any = np) -> Any:
-        """Return the first row of a view of that size that shows ground, float (...,), 0 to its height.
+        """Return the first row of a view of this size that shows ground, float (...,), 0 to the height.
 
-        The horizon is not quite level; so near to it, ground and sky move by less than half a pixel from each other.
+        The horizon is not exactly level, but near it the warps of ground and sky differ by less than half a pixel.
         """
-        across, down, constant = (self.horizon[..., place] for place in range(3))
+        across, down, constant = (self.horizon[..., index] for index in range(3))
         return xp.clip(xp.round(-(across * (width - 1) / 2 + constant) / down), 0, height)
 
 
 @dataclass(frozen=True)
 class CameraMove:
-    """Where a camera is moved to, from where it is: a number each, or arrays or tensors (moves,).
+    """A change of a camera's position and heading: numbers, or arrays or tensors (moves,).
 
-    lateral_offset_m: metres to the right; yaw_rad: radians to the right, less than a quarter turn; pitch_rad: radians
-    down; ahead_m: metres. Both cameras look ahead from their car as the simulator's three do.
+    lateral_offset_m: metres to the right; yaw_rad: radians to the right, less than pi / 2; pitch_rad: radians down;
+    ahead_m: metres ahead. Both cameras are mounted in their car as the simulator's three are.
     """
 
     lateral_offset_m: Any
@@ -99,61 +99,61 @@ class CameraMove:
 
 
 def warp_to(move: CameraMove, mirrored: bool | npt.NDArray[np.bool_] = False, xp: Any = np) -> Warp:
-    """Return the warp from a camera's frames to those of the moved camera; of several moves, one for each.
+    """Return the warp from a camera's frames to those of the moved camera; for several moves, one for each.
 
-    mirrored: bool, (moves,) of several; the view is of the mirrored world, the camera itself is not mirrored, so
-    that it looks a little to the right and leans as it does in the car. xp: the array library, NumPy, or keras.ops for
-    tensors. Raises ValueError for a camera that looks back.
+    mirrored: bool, or (moves,); the view shows the mirrored world, but the camera itself is not mirrored: it keeps its
+    small yaw and roll in the car. xp: the array library, NumPy, or keras.ops for tensors. Raises ValueError for a
+    camera that looks backwards.
     """
-    beside_m, turned, nodded, ahead_m = move.lateral_offset_m, move.yaw_rad, move.pitch_rad, move.ahead_m
-    if xp is np and not np.all(np.abs(turned) < math.pi / 2):
-        raise ValueError(f"turned by {math.degrees(np.abs(turned).max()):g} degrees, expected less than 90")
-    zeros = xp.zeros_like(beside_m + turned + ahead_m + nodded)
+    offset_m, yaw_rad, pitch_rad, ahead_m = move.lateral_offset_m, move.yaw_rad, move.pitch_rad, move.ahead_m
+    if xp is np and not np.all(np.abs(yaw_rad) < math.pi / 2):
+        raise ValueError(f"yaw of {math.degrees(np.abs(yaw_rad).max()):g} degrees, expected less than 90")
+    zeros = xp.zeros_like(offset_m + yaw_rad + ahead_m + pitch_rad)
     side = xp.where(mirrored, zeros - 1, zeros + 1)
     to_ray, to_pixel = (xp.array(matrix, dtype=zeros.dtype) for matrix in _camera())
-    rays = xp.matmul(_about_down_and_right(turned + zeros, -(nodded + zeros), xp), to_ray)  # in the car's axes
+    rays = xp.matmul(_about_down_and_right(yaw_rad + zeros, -(pitch_rad + zeros), xp), to_ray)  # in the car's axes
     right, down, ahead = side[..., None] * rays[..., 0, :], rays[..., 1, :], rays[..., 2, :]
-    nearer_right = right + (side * beside_m / HEIGHT_M)[..., None] * down
+    nearer_right = right + (side * offset_m / HEIGHT_M)[..., None] * down
     nearer_ahead = ahead + ((ahead_m + zeros) / HEIGHT_M)[..., None] * down
     ground = xp.matmul(to_pixel, xp.stack([nearer_right, down, nearer_ahead], axis=-2))
     return Warp(ground, xp.matmul(to_pixel, xp.stack([right, down, ahead], axis=-2)), down)
 
 
-def flip_pixels(width: int) -> Array:
-    """Return the (3, 3) from the pixels of images of that width to those of their mirror images."""
+def flip_pixels(width: int) -> FloatArray:
+    """Return the matrix, (3, 3), from pixels of an image of this width to those of its mirror image."""
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
 @cache
-def _camera() -> tuple[Array, Array]:
+def _camera() -> tuple[FloatArray, FloatArray]:
     """Return pixel -> ray in the car's axes (right, down, ahead), and ray -> pixel."""
     column, row = (FRAME_WIDTH - 1) / 2, (FRAME_HEIGHT - 1) / 2
     pixels = np.array([[FOCAL_PX, 0.0, column], [0.0, FOCAL_PX, row], [0.0, 0.0, 1.0]])
     down = math.atan2(row - VANISHING_ROW, FOCAL_PX)
-    turned = _about_down_and_right(np.float64(math.radians(YAW_DEGREES)), np.float64(-down))
-    mount = turned @ _about_ahead(math.radians(ROLL_DEGREES))
+    heading = _about_down_and_right(np.float64(math.radians(YAW_DEGREES)), np.float64(-down))
+    mount = heading @ _about_ahead(math.radians(ROLL_DEGREES))
     return mount @ np.linalg.inv(pixels), pixels @ mount.T
 
 
 def _about_down_and_right(yaw: Any, pitch: Any, xp: Any = np) -> Any:
-    """Return the rotation about the axis down and, before it, about the axis to the right: (..., 3, 3) for (...)."""
-    sine, cosine, none = xp.sin(yaw), xp.cos(yaw), xp.zeros_like(yaw)
+    """Return the rotation about the axis to the right and then about the axis down: (..., 3, 3) for (...)."""
+    sine, cosine, zero = xp.sin(yaw), xp.cos(yaw), xp.zeros_like(yaw)
     across, along = xp.sin(pitch), xp.cos(pitch)
     rows = (
         (cosine, sine * across, sine * along),
-        (none, along, -across),
+        (zero, along, -across),
         (-sine, cosine * across, cosine * along),
     )
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def _about_ahead(angle: float) -> Array:
+def _about_ahead(angle: float) -> FloatArray:
     sine, cosine = math.sin(angle), math.cos(angle)
     return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
-def _warp(image: Image, pixels: Array, first: int, into: Image) -> None:
-    """Write the rows from `first` on of the image's warp."""
+def _warp(image: Image, pixels: FloatArray, first: int, into: Image) -> None:
+    """Write the warped image, from row `first` on, into the rows of `into`."""
     height, width = into.shape[:2]
     if height:
         below = pixels.copy()

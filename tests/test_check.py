@@ -1,4 +1,4 @@
-"""What `preprocess.py --check` tells of a recording, and that it changes nothing."""
+"""`preprocess --check` reports the content and the faults of a recording, and changes nothing."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def test_check_reports_a_sound_recording(simulated_recording):
     }  # fmt: skip
 
 
-def test_check_counts_what_is_wrong_and_changes_nothing(recording):
+def test_check_counts_the_faults_and_changes_nothing(recording):
     spoil(recording)
     center = images_of(recording)
     shutil.copyfile(center[5], recording / "IMG" / "center_2020_01_01_00_00_00_000.jpg")
@@ -49,7 +49,7 @@ def test_check_counts_what_is_wrong_and_changes_nothing(recording):
     assert sorted(path.stat().st_mtime_ns for path in recording.rglob("*")) == before
 
 
-def test_check_takes_a_log_without_images_and_tells_foreign_ones(recording, tmp_path):
+def test_check_reports_logs_without_images_and_foreign_files(recording, tmp_path):
     shutil.rmtree(recording / "IMG")
     empty = tmp_path / "empty.csv"
     empty.write_text("")
@@ -68,10 +68,10 @@ def test_check_flags_a_last_row_after_a_pause(recording):
     assert moved
     log.write_text(log.read_text() + ",".join(images) + ",0,0,0,3.5\n")
     (report,) = check(recording)
-    assert "row 121 ends a take after a gap of" in report["suspects"][0]
+    assert "row 121 ends an episode" in report["suspects"][0]
 
 
-def test_every_shared_log_is_checked_alike(tmp_path):
+def test_the_reports_of_all_shared_logs_are_as_expected(tmp_path):
     folder = shared("logs")
     expected = json.loads((folder / "expected.json").read_text())
     reports = {Path(r["path"]).name: r for r in check(f"{folder}/*.csv", code=2)}

@@ -1,5 +1,7 @@
 """Image files become frames in order, whatever their size, and a broken one is a fault of its own place."""
 
+import zlib
+
 import numpy as np
 
 from bcclone.decode import decode_files, read_frame
@@ -21,6 +23,7 @@ def test_frames_come_in_order_with_the_faults_at_their_places(tmp_path):
         shades += decoded.frames[:, 4, 8, 1].tolist()
         broken += [done + place for place in decoded.errors]
         done += len(decoded.frames) + len(decoded.errors)
+        assert decoded.checksums == [zlib.crc32(frame.tobytes()) for frame in decoded.frames]
     assert broken == [77]
     wanted = [number for number in range(200) if number != 77]
     assert np.abs(np.array(shades) - wanted).max() <= 1

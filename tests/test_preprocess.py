@@ -1,4 +1,4 @@
-"""preprocess.py as a user runs it: what it makes, what it refuses, and what it leaves when it is killed."""
+"""The command preprocess: its results, its errors, and the files it leaves when it is killed."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import h5py
 import pytest
 
 from bcclone.decode import read_frame
@@ -18,9 +19,11 @@ from bcclone.store import Store
 from tests.conftest import command, run_script
 from tests.processes import wait_for
 from tests.recordings import images_of, many_rows, spoil
+from tests.test_store import make_version_1
 
 
 def convert(*arguments, code=0):
+    """Return the JSON result of a conversion, or the error."""
     done = run_script("preprocess.py", *arguments, "--json", code=code)
     return json.loads(done.stdout) if code == 0 else done.stderr
 
@@ -41,7 +44,7 @@ def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_pa
         assert len(full_rows) > 80
 
 
-def test_a_random_split_with_earlier_frames_keeps_its_share_and_says_what_it_leaves_out(recording, tmp_path):
+def test_a_random_split_with_frame_offsets_keeps_its_fraction_and_reports_the_lost_samples(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 600)
     options = (long, "-o", tmp_path / "data.h5", "--size", 16, "--frame-offsets", 4, "--split", "random", "--json")
     done = run_script("preprocess.py", *options)
@@ -53,7 +56,7 @@ def test_a_random_split_with_earlier_frames_keeps_its_share_and_says_what_it_lea
     assert "--split blocks" in done.stderr
 
 
-def test_the_stored_frames_are_the_recorded_ones_resized(simulated_recording, simulated_store):
+def test_stored_frames_are_the_recorded_ones_resized(simulated_recording, simulated_store):
     with Store(simulated_store) as store:
         assert len(store.frames) == 360
         for row in (0, 57, 119):
@@ -63,7 +66,7 @@ def test_the_stored_frames_are_the_recorded_ones_resized(simulated_recording, si
                 assert (frame == store.preprocessing.apply(read_frame(str(simulated_recording / "IMG" / name)))).all()
 
 
-def test_the_original_rows_are_kept(simulated_recording, simulated_store):
+def test_the_recorded_rows_are_stored(simulated_recording, simulated_store):
     lines = (simulated_recording / "driving_log.csv").read_text().splitlines()
     with Store(simulated_store) as store:
         assert len(store.rows) == len(lines)
@@ -76,7 +79,7 @@ def test_the_original_rows_are_kept(simulated_recording, simulated_store):
         assert store.recordings[0]["path"] == str(simulated_recording / "driving_log.csv")
 
 
-def test_no_image_of_a_validation_block_is_trained_on(simulated_store):
+def test_no_image_is_on_both_sides_of_the_split(simulated_store):
     with Store(simulated_store) as store:
         validation = store.samples["validation"]
         assert validation.any()
@@ -95,7 +98,7 @@ def test_cameras_size_and_flips_can_be_chosen(simulated_recording, tmp_path):
         assert opened.frames.shape == (240, 16, 32, 3)
 
 
-def test_several_recordings_and_patterns_go_into_one_store(recording, tmp_path):
+def test_several_recordings_and_patterns_make_one_store(recording, tmp_path):
     shutil.copytree(recording, tmp_path / "second")
     log = tmp_path / "second" / "driving_log.csv"
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:60]))
@@ -104,7 +107,10 @@ def test_several_recordings_and_patterns_go_into_one_store(recording, tmp_path):
     assert made["frames"] == 540  # the images of the two lie in different places
 
 
-def test_without_a_recording_named_what_is_here_is_taken_and_each_log_named_with_its_rows(recording, tmp_path):
+def test_without_a_named_recording_those_in_the_folder_are_read_and_each_log_is_reported(
+    recording, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "recordings").mkdir()
     recording.rename(tmp_path / "recordings" / "lake")
     log = tmp_path / "recordings" / "lake" / "driving_log.csv"
@@ -112,7 +118,7 @@ def test_without_a_recording_named_what_is_here_is_taken_and_each_log_named_with
     log.unlink()
     for name, part in (("run1.csv", lines[:70]), ("run2.csv", [*lines[70:], "garbage\n"])):
         log.with_name(name).write_text("".join(part))
-    done = run_script("preprocess.py", "--json", cwd=tmp_path)
+    done = run_script("preprocess.py", "--json")
     made = json.loads(done.stdout)
     folder = Path("recordings", "lake")
     read = [{"path": str(folder / f"run{run}.csv"), "rows": rows, "bad_rows": bad}
@@ -120,17 +126,18 @@ def test_without_a_recording_named_what_is_here_is_taken_and_each_log_named_with
     assert (made["logs"], made["recordings"], made["rows"], made["frames"]) == (read, 2, 120, 360)
     assert f"taking {folder}" in done.stderr
     assert "run1.csv: 70 rows" in done.stderr
-    assert len(json.loads(run_script("preprocess.py", "--check", "--json", cwd=tmp_path).stdout)) == 2
-    again = json.loads(run_script("preprocess.py", "--json", "--add", cwd=tmp_path).stdout)
+    assert len(json.loads(run_script("preprocess.py", "--check", "--json").stdout)) == 2
+    again = json.loads(run_script("preprocess.py", "--json", "--add").stdout)
     assert again["logs"] == read
 
 
-def test_without_a_recording_named_or_here_it_says_what_to_do(tmp_path):
-    done = run_script("preprocess.py", cwd=tmp_path, code=2)
+def test_without_any_recording_the_error_names_the_places_and_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run_script("preprocess.py", code=2)
     assert all(word in done.stderr for word in ("driving_log.csv", "./recordings/", "./data/", "simulate record"))
 
 
-def test_adding_keeps_what_the_store_holds(recording, tmp_path):
+def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
     lines = (recording / "driving_log.csv").read_text().splitlines(keepends=True)
     (recording / "first.csv").write_text("".join(lines[:70]))
     (recording / "driving_log.csv").unlink()
@@ -159,7 +166,28 @@ def test_adding_keeps_what_the_store_holds(recording, tmp_path):
     assert "made with other options" in other.stderr
 
 
-def test_a_log_that_has_grown_is_added_from_where_it_ended(recording, tmp_path):
+def test_adding_to_a_store_of_version_1_writes_the_present_version(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:70]))
+    store = tmp_path / "data.h5"
+    convert(recording, "-o", store, "--frame-offsets", 2, "--size", 16, "--block-seconds", 1)
+    with Store(store) as opened:
+        frames, samples = opened.frames.copy(), opened.samples.copy()
+    make_version_1(store)
+    log.write_text("".join(lines))
+    assert "frame offsets" in convert(recording, "-o", store, "--add", "--frame-offsets", 1, code=1)
+    convert(recording, "-o", store, "--add")
+    with h5py.File(store) as file:
+        assert file.attrs["schema_version"] == 2
+    with Store(store) as opened:
+        assert (opened.frames[: len(frames)] == frames).all()
+        assert (opened.samples[: len(samples)] == samples).all()
+        assert opened.sample_settings["frame_offsets"] == 2
+        assert len(opened.rows) == 120
+
+
+def test_adding_a_log_that_has_grown_adds_its_new_rows(recording, tmp_path):
     log = recording / "driving_log.csv"
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join(lines[:70]))
@@ -174,7 +202,7 @@ def test_a_log_that_has_grown_is_added_from_where_it_ended(recording, tmp_path):
         assert sorted(opened.rows["line"].tolist()) == list(range(1, 121))
 
 
-def test_a_copy_of_a_recording_never_lies_on_both_sides_of_the_split(recording, tmp_path):
+def test_a_copy_of_a_recording_is_on_the_same_side_of_the_split(recording, tmp_path):
     shutil.copytree(recording, tmp_path / "copy")
     store = tmp_path / "data.h5"
     options = ["--block-seconds", 1, "--frame-offsets", 0, "--size", 16]
@@ -191,7 +219,7 @@ def test_a_copy_of_a_recording_never_lies_on_both_sides_of_the_split(recording, 
             assert not sides[0] & sides[1]
 
 
-def test_an_existing_store_is_not_written_over_without_force(simulated_recording, tmp_path):
+def test_an_existing_store_is_not_overwritten_without_force(simulated_recording, tmp_path):
     store = tmp_path / "data.h5"
     store.write_text("precious")
     assert "--force" in convert(simulated_recording, "-o", store, code=1)
@@ -200,7 +228,7 @@ def test_an_existing_store_is_not_written_over_without_force(simulated_recording
     Store(store).close()
 
 
-def test_a_recording_or_a_model_is_never_written_over(recording, untrained_model, tmp_path):
+def test_a_recording_or_a_model_is_never_overwritten(recording, untrained_model, tmp_path):
     log = recording / "driving_log.csv"
     assert "one of the recordings" in convert(recording, "-o", log, "--force", code=1)
     model = tmp_path / "model.h5"
@@ -211,7 +239,7 @@ def test_a_recording_or_a_model_is_never_written_over(recording, untrained_model
     assert "regular file" in convert(recording, "-o", tmp_path / "pipe", "--force", code=1)
 
 
-def test_logs_that_share_their_images_use_each_row_once(recording, tmp_path):
+def test_rows_that_several_logs_repeat_are_used_once(recording, tmp_path):
     log = recording / "driving_log.csv"
     lines = log.read_text().splitlines(keepends=True)
     for name, part in (("a", lines[:60]), ("b", lines[60:]), ("c", lines[40:80][::-1])):
@@ -232,7 +260,7 @@ def test_an_empty_input_ends_with_exit_code_1(tmp_path):
     assert "empty" in convert(tmp_path, "-o", tmp_path / "data.h5", code=1)
 
 
-def test_a_reader_that_goes_away_and_a_terminal_without_letters_are_no_errors(recording, tmp_path):
+def test_a_closed_pipe_and_an_ascii_terminal_are_no_errors(recording, tmp_path):
     named = recording.rename(tmp_path / "ünï")
     check_line = command("preprocess.py", named, "--check")
     done = subprocess.run(check_line, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
@@ -245,15 +273,15 @@ def test_a_reader_that_goes_away_and_a_terminal_without_letters_are_no_errors(re
     gone.wait()
 
 
-def test_a_foreign_file_is_refused_with_exit_code_2_and_nothing_is_written(simulated_recording, tmp_path):
+def test_a_foreign_file_ends_with_exit_code_2_and_nothing_is_written(simulated_recording, tmp_path):
     foreign = tmp_path / "foreign.csv"
     foreign.write_text("nombre_imagen,steering,comando\nIMG/1.png,0.0,0\n")
-    told = convert(simulated_recording, foreign, "-o", tmp_path / "data.h5", code=2)
-    assert "foreign.csv" in told
+    error = convert(simulated_recording, foreign, "-o", tmp_path / "data.h5", code=2)
+    assert "foreign.csv" in error
     assert [path.name for path in tmp_path.iterdir()] == ["foreign.csv"]
 
 
-def test_images_that_cannot_be_used_are_skipped_counted_and_listed(recording, tmp_path):
+def test_unusable_images_are_skipped_counted_and_listed(recording, tmp_path):
     names = spoil(recording)
     store = tmp_path / "data.h5"
     done = run_script("preprocess.py", recording, "-o", store, "--frame-offsets", 0, "--no-flip", "--json")
@@ -273,12 +301,12 @@ def test_images_that_cannot_be_used_are_skipped_counted_and_listed(recording, tm
             assert (frame == opened.preprocessing.apply(read_frame(str(recording / "IMG" / name)))).all()
 
 
-def test_more_than_a_twentieth_skipped_is_an_error_unless_allowed(recording, tmp_path):
+def test_more_than_5_percent_skipped_is_an_error_unless_allowed(recording, tmp_path):
     for image in images_of(recording, "left")[:19]:
         image.unlink()
     store = tmp_path / "data.h5"
-    told = convert(recording, "-o", store, code=1)
-    assert "--allow-skips" in told
+    error = convert(recording, "-o", store, code=1)
+    assert "--allow-skips" in error
     assert not store.exists()
     assert convert(recording, "-o", store, "--allow-skips")["skipped"] == 19
 
@@ -302,14 +330,14 @@ def test_repeated_rows_are_used_once(recording, tmp_path):
     assert "120 repeated rows left out" in done.stderr
 
 
-def test_a_log_without_its_images_is_refused_with_the_places_searched(recording, tmp_path):
+def test_the_error_for_missing_images_names_the_folders_searched(recording, tmp_path):
     shutil.rmtree(recording / "IMG")
-    told = convert(recording, "-o", tmp_path / "data.h5", code=1)
-    assert "none of the 360 images" in told
-    assert str(recording / "IMG") in told
+    error = convert(recording, "-o", tmp_path / "data.h5", code=1)
+    assert "none of the 360 images" in error
+    assert str(recording / "IMG") in error
 
 
-def test_cameras_that_a_log_does_not_name_are_told(recording, tmp_path):
+def test_the_error_for_cameras_without_images_names_the_option(recording, tmp_path):
     log = recording / "driving_log.csv"
     rows = [line.split(",") for line in log.read_text().splitlines()]
     log.write_text("".join(",".join([row[0], "", "", *row[3:]]) + "\n" for row in rows))
@@ -317,7 +345,7 @@ def test_cameras_that_a_log_does_not_name_are_told(recording, tmp_path):
     assert convert(recording, "-o", tmp_path / "data.h5")["frames"] == 120
 
 
-def test_a_share_of_validation_that_blocks_cannot_give_is_told(simulated_recording, tmp_path):
+def test_a_validation_fraction_that_the_blocks_cannot_give_is_noticed(simulated_recording, tmp_path):
     done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5")
     assert "0 of 720 samples are for validation" in done.stderr
     assert "smaller --block-seconds" in done.stderr
@@ -326,7 +354,7 @@ def test_a_share_of_validation_that_blocks_cannot_give_is_told(simulated_recordi
 
 
 @pytest.mark.parametrize("limit", [100_000, 330_000, 360_000, 400_000])
-def test_a_small_store_on_a_full_disk_ends_with_one_line_too(recording, tmp_path, limit):
+def test_a_full_disk_ends_a_small_conversion_with_a_short_error(recording, tmp_path, limit):
     log = recording / "driving_log.csv"
     log.write_text(log.read_text().splitlines(keepends=True)[0])
 
@@ -341,14 +369,14 @@ def test_a_small_store_on_a_full_disk_ends_with_one_line_too(recording, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "error"),
     [("none/data.h5", "does not exist"), (".", "is a folder")],
 )
-def test_a_place_that_cannot_be_written_is_told_before_the_work(simulated_recording, tmp_path, output, told):
-    assert told in convert(simulated_recording, "-o", tmp_path / output, "--force", code=1)
+def test_an_output_that_cannot_be_written_is_an_error_before_the_work(simulated_recording, tmp_path, output, error):
+    assert error in convert(simulated_recording, "-o", tmp_path / output, "--force", code=1)
 
 
-def test_a_disk_that_refuses_leaves_the_old_store_and_nothing_half_written(simulated_recording, tmp_path):
+def test_a_full_disk_leaves_the_old_store_and_no_temporary_file(simulated_recording, tmp_path):
     store = tmp_path / "data.h5"
     store.write_text("precious")
 
@@ -365,7 +393,7 @@ def test_a_disk_that_refuses_leaves_the_old_store_and_nothing_half_written(simul
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_leaves_the_old_store_or_none(recording, tmp_path):
+def test_a_conversion_killed_at_any_time_leaves_the_old_store_or_none(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 1500)
     for old in (None, "precious"):
         for delay in (0.0, 0.1, 0.3):
@@ -385,16 +413,16 @@ def test_a_run_killed_at_any_moment_leaves_the_old_store_or_none(recording, tmp_
             Store(store).close()
 
 
-def test_ctrl_c_ends_at_once_and_leaves_nothing(recording, tmp_path):
+def test_ctrl_c_ends_at_once_and_leaves_no_file(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 5000)  # long enough on a busy machine
     store = tmp_path / "data.h5"
     line = command("preprocess.py", long, "-o", store)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     wait_for(lambda: list(tmp_path.glob(".data.*.partial.h5")), every_seconds=0.005)
     run.send_signal(signal.SIGINT)
-    _, told = run.communicate(timeout=20)
+    _, error = run.communicate(timeout=20)
     assert run.returncode == 130
-    assert "Traceback" not in told
+    assert "Traceback" not in error
     assert not list(tmp_path.glob("*data*"))
 
 
@@ -414,16 +442,16 @@ def test_memory_stays_under_500_mb_for_300_000_images(recording, tmp_path):
     assert peak < 500
 
 
-def test_images_can_be_prepared_for_an_older_model(recording, tmp_path):
+def test_a_preset_prepares_images_for_an_older_model(recording, tmp_path):
     convert(recording, "-o", tmp_path / "data.h5", "--preprocess", "nvidia-66x200-yuv")
     with Store(tmp_path / "data.h5") as store:
         assert store.preprocessing == PRESETS["nvidia-66x200-yuv"]
         assert store.frames.shape[1:] == (66, 200, 3)
-    told = convert(recording, "-o", tmp_path / "b.h5", "--preprocess", "carnd-128-rgb", "--size", 64, code=1)
-    assert "leave out --size" in told
+    error = convert(recording, "-o", tmp_path / "b.h5", "--preprocess", "carnd-128-rgb", "--size", 64, code=1)
+    assert "leave out --size" in error
 
 
-def test_the_length_of_windows_is_written_into_the_store_and_older_stores_have_none(recording, tmp_path):
+def test_the_sequence_length_is_stored_and_older_stores_have_1(recording, tmp_path):
     store = tmp_path / "data.h5"
     run_script("preprocess.py", recording, "-o", store, "--seq-length", 7)
     with Store(store) as opened:

@@ -46,24 +46,18 @@ def write_store(path, frames, capacity=None):
     return samples
 
 
-def write_version_1(path, frames, samples, settings):
-    """Write a store as bcclone did before the schema version was 2; its hash stands for what was hashed then."""
-    old_samples = np.zeros(len(samples), [("lag" if n == "frame_offset" else n, SAMPLE[n]) for n in SAMPLE.names])
-    for new, old in zip(SAMPLE.names, old_samples.dtype.names, strict=True):
-        old_samples[old] = samples[new]
-    with h5py.File(path, "w") as file:
-        file["frames"] = frames
-        file["samples"] = old_samples
-        file["rows"] = row_table(some_rows(len(frames)))
-        file.create_dataset("extras", (0,), h5py.string_dtype())
-        file.create_dataset("recordings", data=[json.dumps(one) for one in RECORDINGS], dtype=h5py.string_dtype())
+def make_version_1(path):
+    """Make a store of schema version 1 of it, by the attributes and columns that docs/reference/store.md names."""
+    with h5py.File(path, "r+") as file:
+        samples = file["samples"][()]
+        samples.dtype.names = tuple("lag" if name == "frame_offset" else name for name in samples.dtype.names)
+        del file["samples"]
+        file["samples"] = samples
+        settings = json.loads(file.attrs["sample_settings"])
+        if "frame_offsets" in settings:
+            settings["previous"] = settings.pop("frame_offsets")
         file.attrs["sample_settings"] = json.dumps(settings)
         file.attrs["schema_version"] = 1
-        file.attrs["preprocessing"] = (
-            '{"color": "RGB", "frame_height": 160, "frame_width": 320, "height": 8, "interpolation": "linear", '
-            '"width": 16}'
-        )
-        file.attrs["preprocessing_hash"] = PREPROCESSING.digest
         file.attrs["content_hash"] = "0" * 64
 
 
@@ -85,11 +79,15 @@ def test_round_trip(tmp_path, capacity):
 
 
 def test_a_store_of_version_1_opens_with_the_present_names_and_its_own_hash(tmp_path):
-    samples = some_samples(10)
+    path, frames, samples = tmp_path / "old.h5", some_frames(10), some_samples(10)
     samples["frame_offset"][5:] = 2
-    write_version_1(tmp_path / "old.h5", some_frames(10), samples, {"cameras": ["center"], "previous": 2, "seed": 3})
-    with Store(tmp_path / "old.h5") as store:
-        assert (store.frames == some_frames(10)).all()
+    settings = {"cameras": ["center"], "frame_offsets": 2, "seed": 3}
+    with StoreWriter(path, PREPROCESSING, len(frames)) as writer:
+        writer.append(frames)
+        writer.finish([samples], row_table(some_rows(10)), [], RECORDINGS, settings)
+    make_version_1(path)
+    with Store(path) as store:
+        assert (store.frames == frames).all()
         assert (store.samples == samples).all()
         assert store.content_hash == "0" * 64
         assert (store.sample_settings["frame_offsets"], store.sample_settings["seed"]) == (2, 3)

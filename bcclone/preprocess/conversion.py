@@ -156,7 +156,7 @@ def _decode_frames(plan: ConversionPlan, writer: StoreWriter) -> None:
             size = len(decoded.frames) + len(decoded.errors)
             readable = [index for index in range(done, done + size) if index - done not in decoded.errors]
             frame_of[readable] = writer.count + np.arange(len(readable))
-            writer.append(decoded.frames)
+            writer.append(decoded.frames, decoded.checksums)
             for index, reason in decoded.errors.items():
                 plan.skip_file(done + index, reason)
             done += size

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -36,7 +37,7 @@ class StoreWriter:
     def __init__(self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0) -> None:
         self.path, self.preprocessing, self.capacity = path, preprocessing, capacity
         self.count = 0
-        self._frames_hash = hashlib.sha256()
+        self._frames_hash = hashlib.sha256()  # of the checksums of the frames, in order
         self._frame_bytes = preprocessing.height * preprocessing.width * 3
         self._table_bytes = table_bytes + _OVERHEAD
         size = capacity * self._frame_bytes + self._table_bytes
@@ -55,26 +56,29 @@ class StoreWriter:
         self._flush.close()
         self._file.close()
 
-    def append(self, frames: Image) -> None:
-        """Append frames, uint8 (count, height, width, 3)."""
-        self._write(np.ascontiguousarray(frames).reshape(-1).data)
+    def append(self, frames: Image, checksums: Sequence[int] | None = None) -> None:
+        """Append frames, uint8 (count, height, width, 3). checksums: zlib.crc32 of each, computed here if not given."""
+        frames = np.ascontiguousarray(frames)
+        if checksums is None:
+            checksums = [zlib.crc32(frame.data) for frame in frames]
+        self._frames_hash.update(np.array(checksums, "<u4").tobytes())
+        self._write(frames.reshape(-1).data)
         self.count += len(frames)
 
     def append_from(self, store: Store) -> None:
         """Append all frames of a store of the same preprocessing; raises UserError if the store is truncated."""
         with store.path.open("rb") as source:
             source.seek(store.frames_offset)
-            left = len(store.frames) * self._frame_bytes
+            left, at_once = len(store.frames), max(1, _COPY_BYTES // self._frame_bytes)
             while left > 0:  # not through the memory map, whose pages would count as memory of this process
-                block = source.read(min(left, _COPY_BYTES))
-                if not block:
+                count = min(left, at_once)
+                block = source.read(count * self._frame_bytes)
+                if len(block) < count * self._frame_bytes:
                     raise UserError(f"{store.path}: became shorter while it was read; make it again")
-                self._write(memoryview(block))
-                left -= len(block)
-        self.count += len(store.frames)
+                self.append(np.frombuffer(block, np.uint8).reshape(count, *store.frames.shape[1:]))
+                left -= count
 
     def _write(self, data: memoryview) -> None:
-        self._frames_hash.update(data)
         while data:  # a nearly full disk takes a part, and refuses only the rest
             count = self._file.write(data)
             self._flush.wrote(count)
