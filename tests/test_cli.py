@@ -72,18 +72,12 @@ def test_a_wrong_command_line_is_told_with_exit_code_2(line, told):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (("preprocess.py", "x", "--size", 4), "image width 4, expected 8 to 1024"),
-        (("preprocess.py", "x", "--cameras", "front"), "cameras front, expected some of center,left,right"),
-        (("preprocess.py", "x", "--validation", 2), "validation 2.0, expected"),
-        (("preprocess.py", "nowhere"), "nowhere: there is no such file or folder"),
-        (("drive.py", "nowhere.h5"), "nowhere.h5: there is no such model; train one with: python model.py"),
-        (("drive.py", "--speed", 99), "speed 99 mph, expected 0 to 60"),
-        (("drive.py", "--port", 99999), "port 99999, expected 0 to 65535"),
-        (("simulate", "replay", ROOT / "docs", "--port", 1), "no driving_log.csv in this folder"),
-        (("simulate", "drive", "--port", 1), "no drive server at 127.0.0.1:1"),
+        (("preprocess.py", "nowhere"), "nowhere"),
+        (("simulate", "replay", ROOT / "docs", "--port", 1), "driving_log.csv"),
     ],
 )
 def test_a_users_mistake_is_one_line_with_exit_code_1(line, told, tmp_path):
+    """tests/messages has the others, in the tests' own process."""
     said = run_process(*line, code=1, cwd=tmp_path).stderr
     assert told in said
     assert said.startswith("error: ")

@@ -19,44 +19,42 @@ from tests.feed.test_feed import plain
 
 BATCH, SEED = 50, 3
 
-# what model.fit hands to a training step is written down there, epoch by epoch
+# Trains with each of the given options; prints what model.fit hands to a training step, epoch by epoch.
 FIT = """
 import json, multiprocessing, sys, zlib
-import keras
 import numpy as np
 from bcclone.feed import SampleDataset
 
-class Recorder(keras.Model):
-    def train_step(self, data):
-        images, steering = (np.asarray(part) for part in data)
-        assert images.dtype == np.uint8 and steering.dtype == np.float32
-        came[-1] += [[zlib.crc32(image.tobytes()), float(one[0])] for image, one in zip(images, steering, strict=True)]
-        return {"loss": 0.0}
+def main(store, all_options):
+    import keras
 
-class Epochs(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        came.append([])
+    class Recorder(keras.Model):
+        def train_step(self, data):
+            images, steering = (np.asarray(part) for part in data)
+            assert images.dtype == np.uint8 and steering.dtype == np.float32
+            came[-1] += [[zlib.crc32(one.tobytes()), float(value)] for one, (value,) in zip(images, steering, strict=True)]
+            return {"loss": 0.0}
+
+    class Epochs(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            came.append([])
+
+    for options in all_options:
+        came = []
+        model = Recorder()
+        model.compile(run_eagerly=True)
+        with SampleDataset.from_store(store, batch_size=50, seed=3, **options) as samples:
+            model.fit(samples, epochs=2, shuffle=False, callbacks=[Epochs()], verbose=0)
+        print(json.dumps(came))
 
 if __name__ == "__main__":
     multiprocessing.set_start_method("spawn")
-    store, options, came = sys.argv[1], json.loads(sys.argv[2]), []
-    model = Recorder()
-    model.compile(run_eagerly=True)
-    with SampleDataset.from_store(store, batch_size=50, seed=3, **options) as samples:
-        model.fit(samples, epochs=2, shuffle=False, callbacks=[Epochs()], verbose=0)
-    print(json.dumps(came))
+    main(sys.argv[1], json.loads(sys.argv[2]))
 """
+THREADS, NONE, PROCESSES = {"workers": 4}, {}, {"workers": 2, "use_multiprocessing": True}
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"workers": 4},
-        {},
-        pytest.param({"workers": 2, "use_multiprocessing": True}, marks=pytest.mark.slow),
-    ],
-    ids=["threads", "the thread of fit", "processes"],
-)
+@pytest.mark.parametrize("options", [[THREADS, NONE], pytest.param([PROCESSES], marks=pytest.mark.slow)])
 def test_fit_gets_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(options, simulated_store, tmp_path):
     (tmp_path / "fit.py").write_text(FIT)
     done = subprocess.run(
@@ -68,12 +66,14 @@ def test_fit_gets_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(opti
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    first, second = json.loads(done.stdout.splitlines()[-1])
-    # Keras 3.15 calls on_epoch_end() before the first epoch, too
-    begun = next(epoch for epoch in (1, 2) if expected(simulated_store, epoch) == first)
-    assert second == expected(simulated_store, begun + 1)
-    assert first != second
-    assert sorted(first) == sorted(second)
+    printed = done.stdout.splitlines()[-len(options) :]
+    for line in printed:
+        first, second = json.loads(line)
+        # Keras 3.15 calls on_epoch_end() before the first epoch, too
+        begun = next(epoch for epoch in (1, 2) if expected(simulated_store, epoch) == first)
+        assert second == expected(simulated_store, begun + 1)
+        assert first != second
+        assert sorted(first) == sorted(second)
 
 
 def expected(path, epoch):
