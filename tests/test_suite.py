@@ -249,7 +249,7 @@ def workers_of(pid):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM, signal.SIGKILL])
 def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
     line = command("evaluate", untrained_model, "--suite", "--rows", "lake-15", "mountain", "--jobs", 2)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as suite:
