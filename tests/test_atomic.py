@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, and what a killed run left is removed."""
+"""A file is written completely or not at all, and temporary files of killed processes are removed."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from bcclone.atomic import EarlyFlush, replacing, write_text
 
 
-def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
+def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / "file.txt"
     write_text(path, "old")
     with replacing(path) as temporary:
@@ -20,7 +20,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_an_error_leaves_only_the_old_file(tmp_path):
     path = tmp_path / "file.txt"
     write_text(path, "old")
 
@@ -35,23 +35,23 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_leftovers_of_dead_processes_are_removed_and_of_living_ones_kept(tmp_path):
+def test_temporary_files_of_dead_processes_are_removed(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     mine = tmp_path / f".file.{os.getpid()}-0123abcd.partial.txt"
     theirs = tmp_path / f".file.{dead.pid}-0123abcd.partial.txt"
-    beside = tmp_path / f".file.{dead.pid}-0123abcd.partial.fewer.txt"
+    further = tmp_path / f".file.{dead.pid}-0123abcd.partial.fewer.txt"
     others = tmp_path / f".other.{dead.pid}-0123abcd.partial.txt"
-    for path in (mine, theirs, beside, others):
+    for path in (mine, theirs, further, others):
         path.write_text("half")
     write_text(tmp_path / "file.txt", "new")
     assert mine.exists()
     assert others.exists()
     assert not theirs.exists()
-    assert not beside.exists()
+    assert not further.exists()
 
 
-def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
     write_text(tmp_path / "file.txt", "old")
     (tmp_path / "link.txt").symlink_to(tmp_path / "file.txt")
     write_text(tmp_path / "link.txt", "new")
@@ -59,7 +59,7 @@ def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path):
     assert (tmp_path / "file.txt").read_text() == "new"
 
 
-def test_names_of_any_length_and_of_any_letters_can_be_written(tmp_path):
+def test_names_of_any_length_and_any_characters_can_be_written(tmp_path):
     for name in ("n" * 251 + ".txt", "**[x].txt", "noext", ".hidden"):
         write_text(tmp_path / name, "new")
         assert (tmp_path / name).read_text() == "new"
@@ -67,13 +67,13 @@ def test_names_of_any_length_and_of_any_letters_can_be_written(tmp_path):
 
 @pytest.fixture
 def unflushable():
-    """A file that takes what is written and cannot be flushed: a pipe."""
+    """A file that can be written but not flushed: a pipe."""
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb"), os.fdopen(writer, "wb", buffering=0) as file:
         yield file
 
 
-def test_a_disk_that_fails_in_the_middle_is_told_by_what_comes_next(unflushable):
+def test_an_error_of_an_early_flush_is_raised_when_waiting(unflushable):
     flush = EarlyFlush(unflushable)
     flush.wrote(1 << 30)
     with pytest.raises(OSError, match="Invalid argument"):

@@ -1,4 +1,4 @@
-"""Functions that Numba compiles, and what happens where it can keep nothing."""
+"""Functions compiled with Numba, with and without a cache."""
 
 import numpy as np
 import pytest
@@ -7,19 +7,19 @@ from numba import njit
 from bcclone.compiled import compiled
 
 
-def test_a_compiled_function_computes_what_it_says():
+def test_a_compiled_function_gives_the_same_result():
     @compiled(fastmath=True)
     def doubled(numbers):
-        for place in range(numbers.shape[0]):
-            numbers[place] *= 2
+        for index in range(numbers.shape[0]):
+            numbers[index] *= 2
 
     numbers = np.arange(4.0)
     doubled(numbers)
     assert numbers.tolist() == [0.0, 2.0, 4.0, 6.0]
 
 
-def test_a_function_is_compiled_each_time_where_nothing_can_be_kept():
-    """As that of no file, for which Numba has no place."""
+def test_a_function_that_cannot_be_cached_is_compiled_anyway():
+    """Numba cannot cache a function that is not in a file."""
     found = {}
     exec("def total(numbers):\n    found = 0\n    for one in numbers:\n        found += one\n    return found", found)
     with pytest.raises(RuntimeError, match="cannot cache"):

@@ -1,4 +1,4 @@
-"""Image files become frames in order, whatever their size, and a broken one is a fault of its own place."""
+"""Image files are decoded in order, and an unreadable one is reported at its index."""
 
 import zlib
 
@@ -14,14 +14,14 @@ def jpeg(shade):
     return encode_jpeg(np.full((160, 320, 3), shade, np.uint8))
 
 
-def test_frames_come_in_order_with_the_faults_at_their_places(tmp_path):
+def test_frames_are_in_order_with_errors_at_their_indices(tmp_path):
     files = [tmp_path / f"{number}.jpg" for number in range(200)]
     for number, path in enumerate(files):
         path.write_bytes(jpeg(number) if number != 77 else b"broken")
     shades, broken, done = [], [], 0
     for decoded in decode_files([str(path) for path in files], PREPROCESSING):
         shades += decoded.frames[:, 4, 8, 1].tolist()
-        broken += [done + place for place in decoded.errors]
+        broken += [done + index for index in decoded.errors]
         done += len(decoded.frames) + len(decoded.errors)
         assert decoded.checksums == [zlib.crc32(frame.tobytes()) for frame in decoded.frames]
     assert broken == [77]
@@ -29,7 +29,7 @@ def test_frames_come_in_order_with_the_faults_at_their_places(tmp_path):
     assert np.abs(np.array(shades) - wanted).max() <= 1
 
 
-def test_a_file_larger_than_is_read_at_once_is_read_whole(tmp_path):
+def test_large_files_are_read_completely(tmp_path):
     data = jpeg(90)
     comment = b"\xff\xfe\xff\xff" + bytes(65_533)
     (tmp_path / "large.jpg").write_bytes(data[:2] + 3 * comment + data[2:])

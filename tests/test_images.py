@@ -1,4 +1,4 @@
-"""Frames are decoded whole and of the right size or not at all, and prepared in one way."""
+"""Frames are decoded and prepared as defined, and unusable ones are refused."""
 
 import struct
 
@@ -29,12 +29,12 @@ def test_a_frame_survives_jpeg_as_rgb():
     assert abs(decoded.astype(int) - frame).max() < 8
 
 
-def test_a_frame_can_be_decoded_and_prepared_into_memory_that_is_there():
+def test_frames_are_decoded_and_prepared_into_given_memory():
     data = encode_jpeg(a_frame())
-    room = np.zeros((160, 320, 3), np.uint8)
-    decoded = decode_jpeg(data, into=room)
-    assert np.shares_memory(decoded, room)
-    assert (room == decode_jpeg(data)).all()
+    memory = np.zeros((160, 320, 3), np.uint8)
+    decoded = decode_jpeg(data, into=memory)
+    assert np.shares_memory(decoded, memory)
+    assert (memory == decode_jpeg(data)).all()
     for preset in ("nvidia-66x200-yuv", "carnd-128-rgb"):
         preprocessing = PRESETS[preset]
         small = np.zeros((2, preprocessing.height, preprocessing.width, 3), np.uint8)
@@ -54,15 +54,15 @@ def test_a_frame_can_be_decoded_and_prepared_into_memory_that_is_there():
     ],
     ids=["empty", "garbage", "truncated", "without its end", "other size"],
 )
-def test_what_is_no_whole_frame_is_refused_with_the_reason(data, reason):
+def test_an_unusable_image_is_refused_with_the_reason(data, reason):
     with pytest.raises(BadImage, match=reason):
         decode_jpeg(data)
 
 
-def test_a_header_that_announces_huge_dimensions_costs_nothing():
+def test_a_header_with_huge_dimensions_is_refused_before_decoding():
     data = bytearray(encode_jpeg(a_frame()))
-    place = data.index(b"\xff\xc0")
-    data[place + 5 : place + 9] = struct.pack(">HH", 65_000, 65_000)
+    header = data.index(b"\xff\xc0")
+    data[header + 5 : header + 9] = struct.pack(">HH", 65_000, 65_000)
     with pytest.raises(BadImage, match="65000x65000"):
         decode_jpeg(bytes(data))
 
@@ -75,13 +75,13 @@ def test_preprocessing_resizes_as_defined():
         Preprocessing().apply(np.zeros((100, 200, 3), np.uint8))
 
 
-def test_the_definition_survives_storage_and_its_hash_tells_definitions_apart():
+def test_a_stored_definition_is_read_back_and_definitions_differ_in_their_hash():
     definition = Preprocessing(width=64, height=32)
     assert Preprocessing.from_json(definition.to_json()) == definition
     assert definition.digest == Preprocessing(width=64, height=32).digest != Preprocessing().digest
 
 
-def test_definitions_of_older_files_keep_their_text_and_their_hash():
+def test_the_stored_text_and_the_hash_are_those_of_older_files():
     text = '{"color": "RGB", "frame_height": 160, "frame_width": 320, "height": 32, '
     text += '"interpolation": "linear", "width": 64}'
     assert Preprocessing(width=64, height=32).to_json() == text
@@ -89,7 +89,7 @@ def test_definitions_of_older_files_keep_their_text_and_their_hash():
     assert Preprocessing().digest.startswith("656236bb4302")
 
 
-def test_presets_cut_resize_and_convert_in_this_order():
+def test_presets_crop_then_resize_then_convert_colours():
     frame = a_frame()
     resized = cv2.resize(frame[60:135], (200, 66), interpolation=cv2.INTER_LINEAR)
     assert (PRESETS["carnd-128-rgb"].apply(frame) == Preprocessing().apply(frame)).all()
@@ -113,12 +113,12 @@ def test_grey_images_have_three_equal_channels_and_are_grey_in_rgb():
 
 
 @pytest.mark.parametrize("rows", [(-1, None), (60, 60), (60, 161), (1.5, None), (160, None), (0, 99.0)])
-def test_rows_that_a_frame_does_not_have_are_refused(rows):
+def test_crop_rows_outside_the_frame_are_refused(rows):
     with pytest.raises(ValueError, match="expected some of 160 rows"):
         Preprocessing(crop_top=rows[0], crop_bottom=rows[1])
 
 
-def test_all_rows_are_one_definition_however_they_are_named():
+def test_cropping_nothing_is_one_definition():
     assert Preprocessing(crop_bottom=160).digest == Preprocessing().digest
 
 
@@ -130,18 +130,19 @@ def test_all_rows_are_one_definition_however_they_are_named():
         "no json",
         '{"width": 128}',
         Preprocessing().to_json().replace("RGB", "HSV"),
+        Preprocessing().to_json().replace("linear", "cubic"),
         Preprocessing().to_json().replace("}", ', "gamma": 2}'),
         Preprocessing().to_json().replace("}", ', "crop_top": 0}'),
     ],
 )
-def test_an_unknown_definition_is_refused_with_both_shown(text):
+def test_the_error_for_an_unsupported_definition_shows_both(text):
     with pytest.raises(PreprocessingMismatch) as refusal:
         Preprocessing.from_json(text)
     assert text in str(refusal.value)
     assert Preprocessing().to_json() in str(refusal.value)
 
 
-def test_the_preprocessing_is_told_in_words():
+def test_the_preprocessing_has_a_short_description():
     assert Preprocessing().describe() == "320x160 -> 128x128 RGB"
     assert PRESETS["nvidia-66x200-yuv"].describe() == "320x160, rows 60-135 -> 200x66 YUV"
     assert Preprocessing(crop_top=40).describe() == "320x160, rows 40-160 -> 128x128 RGB"

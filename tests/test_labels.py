@@ -1,4 +1,4 @@
-"""Rows -> the steering that each instant calls for."""
+"""The steering of samples: smoothed, shifted in time, corrected for the camera."""
 
 import numpy as np
 import pandas as pd
@@ -22,55 +22,55 @@ def test_without_smoothing_and_lead_the_recorded_steering_stays():
     assert steering_labels(rows_of(steering), 0.0, 0.0).tolist() == steering
 
 
-def test_a_key_pressed_for_an_instant_becomes_an_even_bend_of_the_same_sum():
+def test_smoothing_turns_a_single_key_press_into_a_gaussian_of_the_same_sum():
     steering = np.zeros(41)
     steering[20] = 1.0
     labels = steering_labels(rows_of(steering), 0.2, 0.0)
     assert labels.sum() == pytest.approx(1.0, abs=1e-6)
     assert labels.argmax() == 20
-    assert labels[20] / labels[22] == pytest.approx(np.exp(0.5), rel=1e-6)  # a standard deviation aside
+    assert labels[20] / labels[22] == pytest.approx(np.exp(0.5), rel=1e-6)  # one standard deviation later
     np.testing.assert_allclose(labels, labels[::-1])
 
 
-def test_smoothing_goes_by_the_clock_and_not_by_rows():
+def test_smoothing_depends_on_time_and_not_on_rows():
     steering = np.zeros(41)
     steering[20] = 1.0
     slow, fast = (steering_labels(rows_of(steering, step_ms=step), 0.2, 0.0).max() for step in (200, 50))
     assert slow > 2 * fast
 
 
-def test_no_steering_reaches_into_another_episode():
+def test_smoothing_and_lead_do_not_cross_episodes():
     labels = steering_labels(rows_of([0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1]), 0.3, 0.2)
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_with_a_lead_an_instant_carries_the_steering_of_later():
+def test_a_lead_takes_the_steering_from_later():
     labels = steering_labels(rows_of([0.0, 0.1, 0.2, 0.3]), 0.0, 0.15)
     np.testing.assert_allclose(labels, [0.15, 0.25, 0.3, 0.3])  # held at the end of the episode
 
 
-def test_no_rows_have_no_labels():
+def test_no_rows_give_no_labels():
     assert steering_labels(rows_of([]), 0.2, 0.1).tolist() == []
 
 
-def test_an_automatic_correction_turns_back_and_more_so_where_the_car_is_slow():
+def test_the_auto_correction_steers_back_and_is_stronger_at_lower_speed():
     slow, fast = Correction().of_camera("left", np.array([15.0, 30.0]))
     assert slow > fast > 0
     assert (Correction().of_camera("right", np.array([15.0, 30.0])) < 0).all()
     assert Correction().of_camera("center", np.array([15.0, 30.0])).tolist() == [0.0, 0.0]
 
 
-def test_an_automatic_correction_looks_no_nearer_however_slow_the_car_is():
+def test_the_auto_correction_has_a_shortest_lookahead():
     standing, slow = Correction().of_camera("left", np.array([0.0, 5.0]))
     assert standing == slow < 0.5
 
 
-def test_a_correction_that_was_given_is_the_same_at_every_speed():
+def test_a_fixed_correction_is_the_same_at_every_speed():
     assert Correction(0.2).of_camera("right", np.array([5.0, 30.0])).tolist() == [-0.2, -0.2]
 
 
 @pytest.mark.parametrize("steering", [0.05, 0.1, 0.2, 0.4])
-def test_a_correction_that_was_given_says_how_far_ahead_the_car_aims(steering):
+def test_a_fixed_correction_determines_the_lookahead(steering):
     (ahead,) = Correction(steering).lookahead_m(np.array([30.0]))
     assert ahead == lookahead_of(SIDE_CAMERA_M, steering)
     assert steering_to_line(-SIDE_CAMERA_M, 0.0, ahead) == pytest.approx(steering)

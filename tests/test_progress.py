@@ -1,4 +1,4 @@
-"""Progress is a bar on a terminal and plain lines elsewhere."""
+"""Progress is a bar on a terminal, and plain lines otherwise."""
 
 import os
 import pty
@@ -16,7 +16,7 @@ with ProgressBar("counting", 3, "things") as bar:
 """
 
 
-def test_elsewhere_it_is_plain_lines(capsys):
+def test_without_a_terminal_progress_is_plain_lines(capsys):
     with ProgressBar("counting", 3, "things") as bar:
         for _ in range(3):
             bar.advance(1)
@@ -25,7 +25,7 @@ def test_elsewhere_it_is_plain_lines(capsys):
     assert line.endswith("/s")
 
 
-def test_a_long_step_says_now_and_then_how_long_it_will_take(capsys):
+def test_a_long_step_prints_the_time_left_every_few_seconds(capsys):
     now = 0.0
     with ProgressBar("counting", 40, "things", clock=lambda: now) as bar:
         for number in range(1, 41):
@@ -37,7 +37,7 @@ def test_a_long_step_says_now_and_then_how_long_it_will_take(capsys):
     assert lines[-1] == "counting: 40/40 things, 1/s"
 
 
-def test_what_takes_time_before_the_first_step_says_nothing_of_the_time_left(capsys):
+def test_time_before_the_first_advance_does_not_count(capsys):
     now = 0.0
     with ProgressBar("driving", 100, "m", clock=lambda: now) as bar:
         now = 60.0  # a renderer is built
@@ -49,7 +49,7 @@ def test_what_takes_time_before_the_first_step_says_nothing_of_the_time_left(cap
         assert capsys.readouterr().err == "driving: 25/100 m, 5/s, 15 s left\n"
 
 
-def test_on_a_terminal_it_is_a_bar():
+def test_on_a_terminal_progress_is_a_bar():
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     subprocess.run([sys.executable, "-c", COUNT], stderr=theirs, check=True)
@@ -58,7 +58,7 @@ def test_on_a_terminal_it_is_a_bar():
     try:
         while data := os.read(ours, 1000):
             shown += data.decode()
-    except OSError:  # how a pseudo-terminal says that the other side has gone
+    except OSError:  # the pseudo-terminal was closed by the other side
         os.close(ours)
     assert "\r" in shown
     assert "3/3" in shown

@@ -1,4 +1,4 @@
-"""Logs of every dialect give the same rows; what is no log is refused with the reason."""
+"""Logs of every dialect give the same rows, and other files are refused with the reason."""
 
 import json
 import os
@@ -72,7 +72,7 @@ DIALECTS = {
     ],
     "pandas with its index": [",center,left,right,steering,throttle,brake,speed"]
     + [f"{number},{line}" for number, line in enumerate(log_lines(folder=""))],
-    "shuffled": [log_lines()[place] for place in (2, 0, 1)],
+    "shuffled": [log_lines()[index] for index in (2, 0, 1)],
 }
 
 
@@ -102,7 +102,7 @@ def test_every_encoding_gives_the_same_rows(tmp_path, encoding, newline, end):
     assert values(read_log(write(tmp_path, DIALECTS["non-ASCII paths"], encoding, newline, end))) == VALUES
 
 
-def test_a_dialect_is_described(tmp_path):
+def test_the_dialect_is_reported(tmp_path):
     spaced = read_log(write(tmp_path, DIALECTS["decimal comma, spaced"])).dialect
     assert (spaced.spaced, spaced.decimal_comma, spaced.header) == (True, True, False)
     plain = read_log(write(tmp_path, DIALECTS["extra columns"])).dialect
@@ -126,7 +126,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_a_foreign_file_is_refused_by_name_with_the_reason(tmp_path, kind):
+def test_the_error_for_a_foreign_file_has_its_name_and_the_reason(tmp_path, kind):
     text, reason = FOREIGN[kind]
     path = tmp_path / "driving_log.csv"
     path.write_text(text)
@@ -147,7 +147,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_row_is_listed_with_its_number_and_reason_and_the_others_are_kept(tmp_path, kind):
+def test_a_bad_row_is_listed_with_its_number_and_reason(tmp_path, kind):
     numbers, reason = BAD[kind]
     lines = log_lines()
     damaged = lines[1].rsplit(",", 4)[0].replace("33_253", "33_200") + numbers
@@ -158,7 +158,7 @@ def test_a_bad_row_is_listed_with_its_number_and_reason_and_the_others_are_kept(
     assert reason in log.bad_rows[0].reason
 
 
-def test_swapped_camera_columns_are_not_taken_for_their_neighbours(tmp_path):
+def test_a_row_with_swapped_camera_columns_is_bad(tmp_path):
     lines = log_lines()
     lines.append(lines[0].replace("left_", "X").replace("right_", "left_").replace("X", "right_"))
     log = read_log(write(tmp_path, lines))
@@ -173,12 +173,12 @@ def test_a_gap_over_a_second_begins_a_new_episode(tmp_path):
     assert read_log(write(tmp_path, [*lines, in_time])).episodes == 1
 
 
-def test_repeated_rows_do_not_break_anything(tmp_path):
+def test_repeated_rows_are_read(tmp_path):
     assert len(read_log(write(tmp_path, log_lines() * 2)).rows) == 6
 
 
 def as_bare_commas(rows: pd.DataFrame) -> list[str]:
-    """Write rows as a machine with decimal commas and bare separators would."""
+    """Write rows with decimal commas, and separators without spaces."""
     lines = []
     for row in rows.to_dict("records"):
         numbers = [f"{row[c]:.7g}".replace(".", ",") for c in ("steering", "throttle", "brake", "speed_mph")]
@@ -186,14 +186,14 @@ def as_bare_commas(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def test_bare_decimal_commas_of_a_whole_drive_are_resolved(tmp_path, simulated_recording):
+def test_decimal_commas_without_spaces_are_resolved(tmp_path, simulated_recording):
     original = read_log(simulated_recording / "driving_log.csv")
     again = read_log(write(tmp_path, as_bare_commas(original.rows)))
     assert again.bad_rows == ()
     np.testing.assert_allclose(values(again), values(original), atol=1e-5)
 
 
-def test_bare_decimal_commas_are_resolved_in_order_of_time_in_a_shuffled_log(tmp_path, simulated_recording):
+def test_decimal_commas_of_a_shuffled_log_are_resolved_in_order_of_time(tmp_path, simulated_recording):
     original = read_log(simulated_recording / "driving_log.csv")
     lines = as_bare_commas(original.rows)
     random.Random(0).shuffle(lines)
@@ -201,34 +201,34 @@ def test_bare_decimal_commas_are_resolved_in_order_of_time_in_a_shuffled_log(tmp
     np.testing.assert_allclose(values(again), values(original), atol=1e-5)
 
 
-def test_a_log_with_more_bad_rows_than_good_ones_is_still_a_log(tmp_path):
+def test_a_log_may_have_more_bad_rows_than_good_ones(tmp_path):
     log = read_log(write(tmp_path, [*log_lines(), *["garbage"] * 10]))
     assert (len(log.rows), len(log.bad_rows)) == (3, 10)
 
 
-def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+def test_a_named_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "driving_log.csv")
     with pytest.raises(UserError, match="neither a folder nor a file"):
         find_logs([str(tmp_path / "driving_log.csv")])
 
 
-def test_an_ambiguous_row_is_decided_by_the_speed_before_it():
-    pieces = ["0", "1", "0", "3", "5"]  # 0 | 1 | 0 | 3.5, or 0.1 | 0 | 3 ... which no brake is
-    assert resolve_decimal_commas(pieces, 3.0) == (0.0, 1.0, 0.0, 3.5)
+def test_an_ambiguous_row_is_resolved_by_the_previous_speed():
+    parts = ["0", "1", "0", "3", "5"]  # 0 | 1 | 0 | 3.5, or 0.1 | 0 | 3 ... which no brake is
+    assert resolve_decimal_commas(parts, 3.0) == (0.0, 1.0, 0.0, 3.5)
     assert resolve_decimal_commas(["0", "0", "0", "5", "12", "5"], 12.0) == (0.0, 0.0, 0.5, 12.5)
 
 
-def test_a_row_that_stays_ambiguous_or_impossible_is_reported():
+def test_an_impossible_row_and_an_ambiguous_one_are_bad():
     with pytest.raises(RowError, match="no possible reading"):
         resolve_decimal_commas(["7", "7", "7", "7", "7"], 0.0)
-    pieces = ["0", "1", "0", "0", "5"]  # 0.1 | 0 | 0 | 5, or 0 | 1 | 0 | 0.5
-    assert resolve_decimal_commas(pieces, 4.0) == (0.1, 0.0, 0.0, 5.0)
-    assert resolve_decimal_commas(pieces, 1.0) == (0.0, 1.0, 0.0, 0.5)
+    parts = ["0", "1", "0", "0", "5"]  # 0.1 | 0 | 0 | 5, or 0 | 1 | 0 | 0.5
+    assert resolve_decimal_commas(parts, 4.0) == (0.1, 0.0, 0.0, 5.0)
+    assert resolve_decimal_commas(parts, 1.0) == (0.0, 1.0, 0.0, 0.5)
     with pytest.raises(RowError, match="more than one reading"):
-        resolve_decimal_commas(pieces, 2.75)
+        resolve_decimal_commas(parts, 2.75)
 
 
-def test_bare_decimal_commas_of_real_logs_are_resolved(tmp_path):
+def test_decimal_commas_of_real_logs_are_resolved(tmp_path):
     logs = list(shared("logs").glob("Horki*.csv")) + [
         shared("recordings") / name / "driving_log.csv" for name in ("lake_linux", "mountain_windows")
     ]
@@ -250,7 +250,7 @@ def expected_logs():
     return json.loads(path.read_text())
 
 
-def test_every_shared_log_gives_what_is_expected():
+def test_every_shared_log_gives_the_expected_rows():
     folder = shared("logs")
     for name, expected in expected_logs().items():
         if expected["foreign"]:
@@ -267,9 +267,9 @@ def test_every_shared_log_gives_what_is_expected():
         assert log.rows["center"].iloc[0] == expected["first_center"], name
 
 
-@pytest.mark.parametrize("place", ["IMG", ".", "IMG/IMG"])
-def test_images_are_found_by_base_name_in_every_usual_place(tmp_path, place):
-    folder = tmp_path / place
+@pytest.mark.parametrize("subfolder", ["IMG", ".", "IMG/IMG"])
+def test_images_are_found_by_base_name_in_every_usual_folder(tmp_path, subfolder):
+    folder = tmp_path / subfolder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "center_x.jpg").write_bytes(b"")
     index = ImageIndex(tmp_path / "driving_log.csv")
@@ -278,7 +278,7 @@ def test_images_are_found_by_base_name_in_every_usual_place(tmp_path, place):
     assert index.orphans(["center_y.jpg"]) == ["center_x.jpg"]
 
 
-def test_images_beside_a_log_inside_img_are_found(tmp_path):
+def test_images_of_a_log_inside_img_are_found(tmp_path):
     (tmp_path / "IMG").mkdir()
     (tmp_path / "IMG" / "center_x.jpg").write_bytes(b"")
     log = write(tmp_path / "IMG", log_lines())
@@ -288,7 +288,7 @@ def test_images_beside_a_log_inside_img_are_found(tmp_path):
     assert ImageIndex(log).find("center_y.jpg") == str(tmp_path / "center_y.jpg")
 
 
-def test_inputs_are_folders_files_and_patterns_each_once(tmp_path):
+def test_folders_files_and_patterns_name_each_log_once(tmp_path):
     logs = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -301,7 +301,7 @@ def test_inputs_are_folders_files_and_patterns_each_once(tmp_path):
     assert find_logs([str(tmp_path)]) == [other]  # the only table in the folder
 
 
-def test_a_folder_of_recordings_stands_for_them(tmp_path):
+def test_a_folder_of_recordings_names_all_of_them(tmp_path):
     logs = []
     for name in ("b", "a", ".cache"):
         (tmp_path / name).mkdir()
@@ -310,13 +310,13 @@ def test_a_folder_of_recordings_stands_for_them(tmp_path):
     assert find_logs([str(tmp_path)]) == [logs[1], logs[0]]
 
 
-def test_inputs_that_are_not_there_are_told(tmp_path):
-    for name, told in [("none", "no such file"), ("*.none", "nothing matches"), (".", "no driving_log.csv")]:
-        with pytest.raises(UserError, match=told):
+def test_missing_inputs_are_errors(tmp_path):
+    for name, words in [("none", "no such file"), ("*.none", "nothing matches"), (".", "no driving_log.csv")]:
+        with pytest.raises(UserError, match=words):
             find_logs([str(tmp_path / name)])
 
 
-def test_a_folder_without_driving_log_stands_for_all_of_its_logs(tmp_path):
+def test_a_folder_without_driving_log_names_all_of_its_csv_files_except_sidecars(tmp_path):
     for name in ("run2.csv", "run1.csv", "trace.csv", "answers.csv"):
         (tmp_path / name).write_text("x")
     assert find_logs([str(tmp_path)]) == [tmp_path / "run1.csv", tmp_path / "run2.csv"]
@@ -326,7 +326,7 @@ def test_a_folder_without_driving_log_stands_for_all_of_its_logs(tmp_path):
     assert find_logs([str(tmp_path)]) == [log]
 
 
-def test_where_nothing_is_named_what_is_here_is_taken(tmp_path, monkeypatch):
+def test_the_default_inputs_are_the_recordings_in_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.csv").write_text("x")  # any CSV file of the current folder may be anything
     with pytest.raises(UserError, match="no RECORDING named") as nothing:
@@ -344,15 +344,15 @@ def test_where_nothing_is_named_what_is_here_is_taken(tmp_path, monkeypatch):
     assert default_inputs() == ["driving_log.csv"]
 
 
-def test_reading_survives_any_damage(tmp_path):
-    """Whatever is done to the bytes of a log, the outcome is rows or a reason and never a traceback."""
+def test_random_damage_never_raises_another_error(tmp_path):
+    """Damaged bytes give rows or a ForeignLog."""
     randomness = random.Random(0)
     text = "\n".join([HEADER, *log_lines(), *log_lines(", ", comma=True), *log_lines(";")]).encode()
     for _ in range(400):
         data = bytearray(text)
         for _ in range(randomness.randint(1, 12)):
-            place = randomness.randrange(len(data))
-            data[place : place + randomness.randint(0, 5)] = randomness.randbytes(randomness.randint(0, 3))
+            start = randomness.randrange(len(data))
+            data[start : start + randomness.randint(0, 5)] = randomness.randbytes(randomness.randint(0, 3))
         path = tmp_path / "driving_log.csv"
         path.write_bytes(data)
         try:
@@ -363,14 +363,14 @@ def test_reading_survives_any_damage(tmp_path):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_log_reads_alike_at_once_and_line_by_line(tmp_path, dialect):
+def test_both_parsers_read_a_log_alike(tmp_path, dialect):
     at_once = read_log(write(tmp_path, DIALECTS[dialect]))
-    by_line = read_log(write(tmp_path, [*DIALECTS[dialect], HEADER]))  # a header at the end makes no log plain
+    by_line = read_log(write(tmp_path, [*DIALECTS[dialect], HEADER]))  # selects the line-by-line parser
     assert at_once.dialect == by_line.dialect
     pd.testing.assert_frame_equal(at_once.rows, by_line.rows)
 
 
-def test_every_shared_log_reads_alike_at_once_and_line_by_line(tmp_path):
+def test_both_parsers_read_every_shared_log_alike(tmp_path):
     plain = 0
     for path in sorted(shared("logs").glob("*.csv")):
         try:
