@@ -24,7 +24,7 @@ from bcclone.store import Store
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, new_path
 from bcclone.train.settings import TrainSettings
 from bcclone.train.state import SampleCounts, TrainResult
-from tests.conftest import command, run_process
+from tests.conftest import command, run_process, run_script
 from tests.processes import wait_for
 
 PLAN = RunPlan(TrainSettings(), FeedSettings())
@@ -37,7 +37,8 @@ QUICK = ("--epochs", 3, "--batch-size", 16)
 def train(store, folder, *options, code=0):
     """Run model.py without pictures, which take as long as all the rest."""
     places = ("-o", folder / "model.h5", "--runs", folder / "runs")
-    return run_process("model.py", store, *places, "--no-plots", *options, "--json", code=code)
+    run = run_script if code else run_process  # weights are compared between processes; a refusal needs none
+    return run("model.py", store, *places, "--no-plots", *options, "--json", code=code)
 
 
 def weights(path):
@@ -94,7 +95,7 @@ def test_the_layers_are_told_before_the_training_and_the_samples_at_its_end(trai
 
 def test_quiet_training_tells_its_result_alone(simulated_store, tmp_path):
     places = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs")
-    done = run_process("model.py", simulated_store, *places, "--no-plots", "--epochs", 1, "--quiet")
+    done = run_script("model.py", simulated_store, *places, "--no-plots", "--epochs", 1, "--quiet")
     with Store(simulated_store) as store:
         sides = [int(store.split_indices(validation).size) for validation in (False, True)]
     assert "{} training and {} validation samples".format(*sides) in done.stdout
@@ -307,7 +308,7 @@ def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, sim
     folder, _, _ = trained
     before = (folder / "model.h5").read_bytes()
     assert "--force" in train(simulated_store, folder, code=1).stderr
-    refused = run_process(
+    refused = run_script(
         "model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", folder / "runs", "--name", "whole", code=1
     )
     assert "exists already" in refused.stderr
@@ -336,7 +337,7 @@ def test_asked_to_end_it_keeps_its_step_and_says_what_was_kept_and_how_to_go_on(
 
 
 def test_without_a_store_it_says_what_to_run_first(tmp_path):
-    told = run_process("model.py", code=1, cwd=tmp_path).stderr
+    told = run_script("model.py", code=1, cwd=tmp_path).stderr
     assert "data.h5" in told
     assert "python preprocess.py" in told
 
@@ -464,7 +465,7 @@ def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp
         (tmp_path / "m.keras", "must end in .h5"),
         (simulated_store, "is a store"),
     ]:
-        refused = run_process("model.py", store, "-o", output, "--force", "--runs", tmp_path / "runs", code=1)
+        refused = run_script("model.py", store, "-o", output, "--force", "--runs", tmp_path / "runs", code=1)
         assert told in refused.stderr
     assert store.read_bytes() == simulated_store.read_bytes()
     assert not (tmp_path / "runs").exists()
@@ -606,7 +607,7 @@ def test_windows_that_a_store_was_made_for_are_what_its_models_take(simulated_re
     from bcclone.model_file import load_model_file
 
     store, quick = tmp_path / "data.h5", ("--epochs", 1, "--batch-size", 32)
-    run_process("preprocess.py", simulated_recording, "-o", store, "--preprocess", "gray-80x120", "--seq-length", 20)
+    run_script("preprocess.py", simulated_recording, "-o", store, "--preprocess", "gray-80x120", "--seq-length", 20)
     done = train(store, tmp_path, *quick)
     assert "windows of 20 frames" in done.stderr
     assert "too small for conv3; the network has those of cnn-64" in done.stderr
