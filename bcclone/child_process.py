@@ -6,8 +6,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 
 @contextmanager
@@ -37,3 +41,35 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+@contextmanager
+def process_pool(
+    workers: int, initializer: "Callable[..., None] | None" = None, arguments: tuple[Any, ...] = ()
+) -> "Iterator[ProcessPoolExecutor]":
+    """Yield an executor with spawned worker processes; all have ended when the block is left.
+
+    An error in the block, or Ctrl-C, kills them. initializer, arguments: called first in each worker.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+
+    before = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
+    pool = ProcessPoolExecutor(workers, context, _initialize_worker, (initializer, arguments))
+    with interrupts_kept_from_children():
+        pool.submit(int)  # the first task starts all workers
+    processes = set(multiprocessing.active_children()) - before
+    try:
+        yield pool
+    except BaseException:
+        for process in processes:
+            process.kill()
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _initialize_worker(initializer: "Callable[..., None] | None", arguments: tuple[Any, ...]) -> None:
+    become_worker()
+    if initializer is not None:
+        initializer(*arguments)

@@ -19,8 +19,7 @@ from typing import Any
 from bcclone.atomic import write_text
 from bcclone.errors import UserError
 from bcclone.evaluate import EvaluateSettings
-from bcclone.simulator.record import RecordSettings
-from bcclone.simulator.world import WorldSettings
+from bcclone.simulator.settings import RecordSettings, WorldSettings
 from bcclone.train.settings import TrainSettings
 
 _NOTES = "steps.json"

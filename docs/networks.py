@@ -35,7 +35,7 @@ NETWORKS = {  # the name of its results: (what it is called, how its store was m
 }
 COMPARED = {"recurrent": list(NETWORKS)[:4], "left-open": ["single", *list(NETWORKS)[4:]]}
 ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
-_SCORED = [f"bcclone replay model.h5 {what} --json" for what in ("lake_linux --part 0.8:1", "mountain_windows")]
+_SCORED = [f"bcclone replay model.h5 {what} --json" for what in ("lake_linux --fraction 0.8:1", "mountain_windows")]
 _SCORED += [f"bcclone evaluate model.h5 --suite --rows {' '.join(ROWS)} --json"]
 MEASURES = {  # label: (keys of a model's figures, format)
     "parameters": (["parameters"], "{:,.0f}"),

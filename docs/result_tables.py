@@ -24,7 +24,7 @@ MODELS = {  # label: (what it was trained on, its results, its names there)
     "a Keras 2.11 model of others": ("their own recordings", "suite-others", ("k211",)),
     "a Keras 1.2 model of others": ("their own recordings", "suite-others", ("k121",)),
 }  # fmt: skip
-SUITE_ROWS = ("lake-30", "lake-reverse-30", "latency-200", "shadows", "no-lines", "shove")
+SUITE_ROWS = ("lake-30", "lake-reverse-30", "latency-200", "shadows", "no-lines", "perturbations")
 _TABLE = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n(?:.*?\n)??<!-- end -->\n", re.DOTALL)
 
 

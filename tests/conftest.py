@@ -18,8 +18,8 @@ from hypothesis import Phase, settings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from bcclone.cli import run
-from bcclone.simulator.expert import ExpertSettings
-from bcclone.simulator.record import RecordSettings, record
+from bcclone.simulator.record import record
+from bcclone.simulator.settings import ExpertSettings, RecordSettings
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bcclone.recording import read_log
-from bcclone.replay import Replay
+from bcclone.replay import FrameReplay
 from tests.conftest import command, run_process, shared
 from tests.drive.drive_server import drive, serving
 
@@ -18,7 +18,7 @@ def run_chain(recordings, folder, preprocess_options, train_options, frames):
     made = json.loads(run_process("preprocess.py", *recordings, "-o", store, *preprocess_options, "--json").stdout)
     line = ("model.py", store, "-o", model, "--runs", folder / "runs", *train_options, "--json")
     trained = json.loads(run_process(*line).stdout)
-    world = Replay(recordings[0] / "driving_log.csv", frames)
+    world = FrameReplay(recordings[0] / "driving_log.csv", frames)
     with serving(model, run) as server:
         report = drive(server.port, world)
         assert server.end() == 0

@@ -21,7 +21,7 @@ from bcclone.errors import UserError
 from bcclone.images import decode_jpeg, encode_jpeg
 from bcclone.recording import read_log
 from bcclone.recording.run_tables import read_answers
-from bcclone.replay import Replay
+from bcclone.replay import FrameReplay
 from bcclone.simulator.unity_client import UnityClient, connected
 from tests.conftest import command, run_process
 from tests.drive.drive_server import (
@@ -134,7 +134,7 @@ def test_two_minutes_of_driving_need_no_more_memory(tmp_path):
 def test_a_run_records_the_frames_received_and_the_controls_sent(untrained_model, simulated_recording, tmp_path):
     run = tmp_path / "run1"
     with serving(untrained_model, run) as server:
-        world = Replay(simulated_recording / "driving_log.csv")
+        world = FrameReplay(simulated_recording / "driving_log.csv")
         drive(server.port, world)
         assert server.end() == 0
         assert "120 frames recorded" in server.output

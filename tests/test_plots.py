@@ -25,8 +25,8 @@ from bcclone.plots.style import DPI, new_figure, save, show_image
 from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE
-from bcclone.simulator.expert import ExpertSettings
-from bcclone.simulator.record import RecordSettings, record
+from bcclone.simulator.record import record
+from bcclone.simulator.settings import ExpertSettings, RecordSettings
 from bcclone.store import Store
 from bcclone.tensorflow_quietly import load_tensorflow
 from bcclone.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, seconds_back, steering_back

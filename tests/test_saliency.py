@@ -9,10 +9,10 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, BadImage, Preprocessing
-from bcclone.simulator.camera import view_of
+from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
-from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.settings import Conditions
 from bcclone.tensorflow_quietly import load_tensorflow
 from bcclone.view import FOCAL_PX
 from tests.conftest import shared
@@ -325,7 +325,7 @@ def lake():
 
 def beside_the_borders(track, car, along_m):
     """Return the pixels within 12 of the road's two borders as the camera sees them, (160, 320)."""
-    near, view = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.uint8), view_of(car, "center")
+    near, view = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.uint8), pose_of(car, "center")
     for side in (-1, 1):
         ahead = np.arange(3, 60, 0.5)
         border = np.array([track.point(along_m + m, side * track.road.asphalt_half_width_m)[:3] for m in ahead])

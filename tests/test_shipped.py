@@ -7,7 +7,8 @@ import pytest
 
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.policy import load_policy
-from bcclone.simulator.world import ALL_DRIVEN, WorldSettings
+from bcclone.simulator.settings import WorldSettings
+from bcclone.simulator.world import LAPS_DRIVEN
 
 MODEL = Path(__file__).parents[1] / "models" / "lake.h5"
 
@@ -26,12 +27,12 @@ def test_it_is_small_and_holds_weights_only():
     "settings",
     [
         EvaluateSettings("lake", False, 30.0, WorldSettings(laps=0.4)),
-        EvaluateSettings("lake", True, 20.0, WorldSettings(laps=0.2, latency_seconds=0.2)),
+        EvaluateSettings("lake", True, 20.0, WorldSettings(laps=0.2, latency_ms=200)),
         pytest.param(EvaluateSettings("lake", False, 30.0), marks=pytest.mark.long),
     ],
     ids=["part of a lap", "the other way round, with 200 ms latency", "a lap"],
 )
 def test_it_drives(settings):
-    figures = evaluate_policy(load_policy(MODEL), settings).figures()
-    assert (figures["autonomy_percent"], figures["ended"]) == (100.0, ALL_DRIVEN)
-    assert figures["mean_abs_cross_track_m"] < 0.4
+    result = evaluate_policy(load_policy(MODEL), settings)
+    assert (result.score.autonomy_percent, result.ended) == (100.0, LAPS_DRIVEN)
+    assert result.score.mean_abs_cross_track_m < 0.4

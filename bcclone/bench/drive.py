@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.bench import Measure, in_turns
-from bcclone.bench.rounds import measure_rounds, telemetry_texts
+from bcclone.bench.round_trips import measure_round_trips, telemetry_texts
 from bcclone.drive.process import server_process
 from bcclone.drive.settings import ASYNC_MODES
 from bcclone.images import decode_jpeg
@@ -47,20 +47,20 @@ def measure_drive(model: Path, jpegs: Sequence[bytes], rounds: int) -> list[Meas
     with ExitStack() as stack:
         modes = {mode: stack.enter_context(server_process([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
         predicting = stack.enter_context(server_process([model], _PREDICTING)).port
-        turn = max(rounds // _TURNS, 1)
+        timing = max(rounds // _TURNS, 1)
 
         def with_pages(saliency: bool) -> list[float]:
             with _pages(modes[default], saliency):
                 return contestants[default]()
 
         contestants: dict[str, Callable[[], list[float]]] = {
-            mode: partial(measure_rounds, port, texts, turn) for mode, port in modes.items()
+            mode: partial(measure_round_trips, port, texts, timing) for mode, port in modes.items()
         }
         contestants[_WATCHED] = partial(with_pages, saliency=False)
         contestants[f"{_WATCHED} and pixels"] = partial(with_pages, saliency=True)
-        contestants["two loops"] = lambda: measure_rounds(modes[default], texts, turn, loops=2)
-        contestants["30 a second"] = lambda: measure_rounds(modes[default], texts, max(turn // 4, 1), rate=30.0)
-        contestants["model.predict"] = lambda: measure_rounds(predicting, texts, max(turn // _PREDICT_SHARE, 1))
+        contestants["two loops"] = lambda: measure_round_trips(modes[default], texts, timing, loops=2)
+        contestants["30 a second"] = lambda: measure_round_trips(modes[default], texts, max(timing // 4, 1), rate=30.0)
+        contestants["model.predict"] = lambda: measure_round_trips(predicting, texts, max(timing // _PREDICT_SHARE, 1))
         times = {name: np.concatenate(turns) for name, turns in in_turns(contestants, _TURNS).items()}
     return [*first, _decision_alone(model, jpegs), *_compare(times, default)]
 
@@ -96,7 +96,7 @@ def _first_frame_seconds(model: Path, texts: Sequence[str]) -> list[Measure]:
     begun = time.perf_counter()
     with server_process([model]) as server:
         listening = time.perf_counter()
-        (first,) = measure_rounds(server.port, texts, 1)
+        (first,) = measure_round_trips(server.port, texts, 1)
         served_at = time.perf_counter()
     return [
         Measure("start to listening, warmed up", listening - begun, "s"),

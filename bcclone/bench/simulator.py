@@ -15,19 +15,18 @@ from bcclone.bench import Measure
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.images import Image, encode_jpeg
-from bcclone.simulator.car import Ride, start_on
-from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.expert import Expert, ExpertSettings
+from bcclone.simulator.car import TrackedCar, start_on
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.settings import Conditions, ExpertSettings, WorldSettings
 from bcclone.simulator.track import Track, load_track
-from bcclone.simulator.world import WorldSettings
 from bcclone.vehicle import MOUNTS
 
 _BLIND_BAR_M = 150.0
 _BLIND_SPEED_MPH = 20.0
 _FIRST_FRAME = """
 import json, time
-from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.settings import Conditions
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.car import start_on
@@ -113,7 +112,7 @@ def _closed_loop(policy: SteeringPolicy) -> Measure:
     settings = EvaluateSettings(world=WorldSettings(laps=0.2), speed_mph=20.0)
     begun = time.perf_counter()
     result = evaluate_policy(policy, settings)
-    ratio = result.world.score.seconds / (time.perf_counter() - begun)
+    ratio = result.score.seconds / (time.perf_counter() - begun)
     return Measure("closed loop, network in process", ratio, "x real time", 3)
 
 
@@ -125,17 +124,18 @@ def measure_blind_drives(track: Track) -> list[Measure]:
     settings = EvaluateSettings(world=WorldSettings(laps=0.14, set_back=False), speed_mph=_BLIND_SPEED_MPH)
     measures = []
     for name, steering in steerings.items():
-        score = evaluate_policy(Blind(steering), settings).world.score
-        measures.append(Measure(f"off the road after, {name}", score.first_off_road_m, "m", _BLIND_BAR_M, least=False))
+        score = evaluate_policy(Blind(steering), settings).score
+        off_after = score.distance_m if score.first_off_road_m is None else score.first_off_road_m
+        measures.append(Measure(f"off the road after, {name}", off_after, "m", _BLIND_BAR_M, least=False))
     return measures
 
 
 def _expert_steering(track: Track) -> np.ndarray:
     """Return what an expert steers in a lap, every 0.04 s."""
-    ride, expert, steering = Ride(track), Expert(track, ExpertSettings(recoveries=0), seed=0), []
-    while ride.progress_m < track.length_m:
-        ride.car.control(*expert.control(ride.car, ride.place))
-        if ride.steps % 2 == 0:
-            steering.append(ride.car.steering)
-        ride.step()
+    tracked, expert, steering = TrackedCar(track), Expert(track, ExpertSettings(recoveries=0), seed=0), []
+    while tracked.progress_m < track.length_m:
+        tracked.car.control(*expert.control(tracked.car, tracked.position))
+        if tracked.steps % 2 == 0:
+            steering.append(tracked.car.steering)
+        tracked.step()
     return np.array(steering)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.bench import Measure
-from bcclone.bench.rounds import measure_rounds, telemetry_texts
+from bcclone.bench.round_trips import measure_round_trips, telemetry_texts
 from bcclone.drive.process import server_process
 
 _RATE = 30.0
@@ -26,7 +26,7 @@ def measure_soak(
     p99: list[float] = []
     with server_process([model]) as server:
         for number in range(_PARTS):
-            p99.append(float(np.percentile(measure_rounds(server.port, texts, rounds, rate=_RATE), 99)))
+            p99.append(float(np.percentile(measure_round_trips(server.port, texts, rounds, rate=_RATE), 99)))
             memory += _memory_mb(server.pid)
             on_part(f"part {number + 1} of {_PARTS}: p99 {p99[-1]:.1f} ms{f', {memory[-1]:.1f} MB' if memory else ''}")
     early, late = np.median(p99[1:5]), np.median(p99[-4:])

@@ -14,12 +14,12 @@ from bcclone.bench import Measure, in_turns
 from bcclone.drive.recorder import Recorder
 from bcclone.progress import ProgressBar
 from bcclone.protocol import Control, Telemetry
-from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.expert import Expert, ExpertSettings
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.settings import Conditions, ExpertSettings, WorldSettings
 from bcclone.simulator.trace import write_trace
 from bcclone.simulator.track import load_track
-from bcclone.simulator.world import FRAME_SECONDS, SimulatedWorld, WorldSettings
+from bcclone.simulator.world import FRAME_SECONDS, SimulatedWorld
 from bcclone.video import ClipSettings, make_clip
 from bcclone.video.reference_model import ReferenceModel, open_reference_model
 
@@ -59,9 +59,9 @@ def record_run(folder: Path, seconds: float) -> Path:
     expert = Expert(track, ExpertSettings(recoveries=0), seed=0)
     frames = round(seconds / FRAME_SECONDS)
     with Recorder(folder) as recorder, ProgressBar("driving", frames, "frames") as progress:
-        while len(world.shown) < frames and (state := world.look()) is not None:
+        while len(world.shown) < frames and (state := world.observe()) is not None:
             begun = time.perf_counter()
-            control = Control(*expert.control(world.ride.car, world.ride.place))
+            control = Control(*expert.control(world.tracked.car, world.tracked.position))
             telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
             recorder.record(len(world.shown), telemetry, control)
             recorder.answered(len(world.shown), time.perf_counter() - begun)

@@ -92,15 +92,15 @@ def _draw(report: "Report", path: Path) -> None:
 def run_chunks(arguments: argparse.Namespace) -> int:
     """Measure and print; return the exit code."""
     from bcclone.bench.feeds.chunk_sizes import measure_chunk_sizes, to_json, to_rows
-    from bcclone.bench.feeds.meter import Race, Turn
+    from bcclone.bench.feeds.meter import Benchmark, Timing
     from bcclone.bench.feeds.run import FeedsSettings
     from bcclone.store import Store
 
     settings = build(FeedsSettings, (), arguments.rounds, arguments.seconds)
     with _store(arguments) as path:
         with Store(path) as store:
-            turn = Turn(warm_samples=int(store.split_indices(validation=False).size), seconds=settings.seconds)
-        sizes = measure_chunk_sizes(Race(path, workers=os.cpu_count() or 1), turn, settings.rounds, say)
+            timing = Timing(warm_samples=int(store.split_indices(validation=False).size), seconds=settings.seconds)
+        sizes = measure_chunk_sizes(Benchmark(path, workers=os.cpu_count() or 1), timing, settings.rounds, say)
     if arguments.json:
         print_json({"chunks": to_json(sizes)})
     else:
@@ -183,7 +183,7 @@ def _drive(arguments: argparse.Namespace) -> list[Measure]:
     _check("--rounds", arguments.rounds, arguments.rounds >= 10, "10 or more")
     with _model(arguments.model) as model:
         from bcclone.bench.drive import measure_drive
-        from bcclone.bench.rounds import frames_to_send
+        from bcclone.bench.round_trips import frames_to_send
 
         return measure_drive(model, frames_to_send(arguments.recording), arguments.rounds)
 
@@ -191,7 +191,7 @@ def _drive(arguments: argparse.Namespace) -> list[Measure]:
 def _soak(arguments: argparse.Namespace) -> list[Measure]:
     _check("--minutes", arguments.minutes, 0 < arguments.minutes < 100_000, "more than 0, and less than 100000")
     with _model(arguments.model) as model:
-        from bcclone.bench.rounds import frames_to_send
+        from bcclone.bench.round_trips import frames_to_send
         from bcclone.bench.soak import measure_soak
 
         return measure_soak(model, frames_to_send(arguments.recording), arguments.minutes, say)

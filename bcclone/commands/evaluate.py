@@ -1,201 +1,158 @@
 """Score a model by driving it around a simulated track: autonomy, interventions, distance from the centre line.
 
-The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention is a wheel off the asphalt,
-after which the car is set back on the centre line. The model drives through a drive server of its own, over the
-simulator's protocol; with --in-process the wire is left out. Exit code 0 whatever the score is.
+The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when a wheel leaves the
+asphalt; the car is then set back on the centre line. The model drives through a drive server of its own, over the
+simulator's protocol; with --in-process it drives without one. The exit code is 0 whatever the score is.
 
-With --suite it, or several models side by side, drives in many worlds, in processes on all cores.
+With --suite, one or several models drive in many different worlds, in processes on all cores.
 """
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcclone.commands.options import (
-    add_conditions,
-    add_hardships,
     add_output_options,
     add_preprocess,
-    add_track,
+    add_settings,
     build,
-    given,
-    given_conditions,
-    given_hardships,
+    given_for,
     make_folder,
     print_json,
     say,
 )
 from bcclone.errors import UserError
+from bcclone.evaluate.settings import SUITE_GROUP, EvaluateSettings, SuiteSettings
+from bcclone.simulator.settings import Conditions, WorldSettings
 
 if TYPE_CHECKING:
-    from bcclone.evaluate import EvaluateSettings, Evaluation
-from typing import TYPE_CHECKING
+    from bcclone.evaluate import Evaluation
 
-if TYPE_CHECKING:
-    from bcclone.suite import Row
-
-
-# what each row says itself
-_OF_ONE_DRIVE = (
-    "track", "reverse", "speed_mph", "latency_ms", "start_offset_m", "start_turn", "shove_m", "shove_every_m",
-    "light", "fog", "sun_elevation", "sun_azimuth", "line_visibility", "road_visibility", "camera_shift_m",
-    "camera_pitch", "in_process", "run",
-)  # fmt: skip
-
-
-def add_suite_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    group = parser.add_argument_group("many drives")
-    group.add_argument("--suite", action="store_true", help="drive every row of the suite, with each of the models")
-    group.add_argument("--rows", nargs="+", metavar="NAME", help="with --suite: only rows of these names (all)")
-    group.add_argument(
-        "--recordings",
-        nargs="+",
-        metavar="RECORDING",
-        help="with --suite: drive through these recordings, too, as bcclone replay does",
-    )
-    group.add_argument(
-        "--jobs", type=int, metavar="N", help="with --suite: processes that drive side by side (one a core)"
-    )
-
-
-def refuse_suite_options(arguments: argparse.Namespace) -> None:
-    """Refuse what only --suite understands."""
-    for name in ("rows", "recordings", "jobs"):
-        if getattr(arguments, name) is not None:
-            raise UserError(f"--{name} is for many drives; add --suite")
-    if len(arguments.models) > 1:
-        raise UserError("only one model can be scored at a time; compare several with --suite")
-
-
-def run_suite_command(arguments: argparse.Namespace) -> int:
-    """Drive all rows and show what came of them; return the exit code."""
-    _refuse_options_of_one_drive(arguments)
-    if arguments.output is not None:
-        make_folder(arguments.output)
-    from bcclone.doctor.machine import usable_cores
-    from bcclone.recording import find_logs
-    from bcclone.suite import SuiteSettings, chosen_rows, run_suite
-    from bcclone.suite.report import table_lines
-
-    values = given(arguments, "laps", "texture_seed")
-    rows: tuple[Row, ...] = build(chosen_rows, tuple(arguments.rows or ()), **values)
-    jobs = usable_cores() if arguments.jobs is None else arguments.jobs
-    settings = build(SuiteSettings, arguments.preprocess, jobs)
-    logs = find_logs(arguments.recordings) if arguments.recordings else []
-    result = run_suite(arguments.models, rows, settings, logs)
-    if arguments.json:
-        print_json(result.figures())
-    else:
-        print("\n".join(table_lines(result)))
-    if arguments.output is not None:
-        from bcclone.suite.report import write_suite
-
-        for path in write_suite(arguments.output, result):
-            say(f"wrote {path}")
-    return 0
-
-
-def _refuse_options_of_one_drive(arguments: argparse.Namespace) -> None:
-    for name in _OF_ONE_DRIVE:
-        if getattr(arguments, name) not in (None, False):
-            option = "--speed" if name == "speed_mph" else f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} is for a single drive: the rows of the suite say it themselves; leave it out")
+_SUITE_ONLY = ("rows", "recordings", "jobs")
+_SHARED = ("laps", "texture_seed")  # of a single drive and of the suite
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="a model file; with --suite, or several")
-    add_preprocess(parser)
-    add_track(parser)
-    parser.add_argument("--speed", dest="speed_mph", type=float, metavar="MPH", help="speed to hold (30)")
-    parser.add_argument("--laps", type=float, help="how far to drive (1)")
     parser.add_argument(
-        "--in-process",
-        action="store_true",
-        help="drive in this process, without server and wire: faster, and the same each time",
+        "models", type=Path, nargs="+", metavar="MODEL", help="a model file; with --suite, one or several"
     )
-    parser.add_argument(
-        "--run",
-        type=Path,
-        metavar="RUN",
-        help="record the drive into this run folder, for video.py, and where the car was",
-    )
+    add_settings(parser, EvaluateSettings)
+    add_settings(parser, WorldSettings, only=("laps",))
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="DIR",
-        help="write pictures and figures into this folder: the map, views along the way",
+        help="folder for pictures and figures: the driven line on a map, views along the way",
     )
-    add_suite_arguments(parser)
-    add_hardships(parser)
-    add_conditions(parser)
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="RUN",
+        help="new run folder in which the drive is recorded for video.py, with the car's position at each frame",
+    )
+    parser.add_argument(
+        "--in-process",
+        action="store_true",
+        help="drive without server and protocol: faster, and with the same result each time",
+    )
+    add_preprocess(parser)
+    group = parser.add_argument_group(SUITE_GROUP)
+    group.add_argument("--suite", action="store_true", help="let each model drive every row of the suite")
+    group.add_argument(
+        "--rows", nargs="+", metavar="NAME", help="with --suite: names of the rows to drive (default: all)"
+    )
+    group.add_argument(
+        "--recordings",
+        nargs="+",
+        metavar="RECORDING",
+        help="with --suite: recordings to drive through, too, as bcclone replay does",
+    )
+    add_settings(parser, SuiteSettings, only=("jobs",))
+    disturbances = ("latency_ms", "start_offset_m", "start_turn", "perturbation_m", "perturbation_every_m")
+    add_settings(parser, WorldSettings, only=disturbances)
+    add_settings(parser, Conditions)
     add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Drive and score; return the exit code."""
-    if arguments.suite:
-        return run_suite_command(arguments)
-    refuse_suite_options(arguments)
-    conditions = given_conditions(arguments)
-    from bcclone.evaluate import EvaluateSettings, evaluate_served, write_pictures
-    from bcclone.simulator.world import WorldSettings
+    return _run_suite(arguments) if arguments.suite else _run_single(arguments)
 
-    world = build(WorldSettings, **given(arguments, "laps"), **given_hardships(arguments))
-    values = given(arguments, "track", "reverse", "speed_mph")
-    settings = build(EvaluateSettings, world=world, conditions=conditions, **values)
-    _check_folders(arguments)
-    if arguments.in_process:
-        result = _evaluate_here(arguments, settings)
-    else:
-        result = evaluate_served(arguments.models[0], arguments.preprocess, settings, arguments.run)
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Return what is left after Ctrl-C."""
+    if arguments.run and arguments.run.exists():
+        return f"{arguments.run} keeps what was recorded; there is no score"
+    return "nothing was written"
+
+
+def _run_single(arguments: argparse.Namespace) -> int:
+    for name in _SUITE_ONLY:
+        if getattr(arguments, name) is not None:
+            raise UserError(f"--{name} is for many drives; add --suite")
+    if len(arguments.models) > 1:
+        raise UserError("only one model can be scored at a time; compare several with --suite")
+    settings = _single_settings(arguments)
+    if arguments.output is not None:
+        make_folder(arguments.output)
+    from bcclone.evaluate.single import evaluate, write_pictures
+
+    result = evaluate(arguments.models[0], settings, arguments.preprocess, arguments.in_process, arguments.run)
     if arguments.json:
-        print_json(result.figures())
+        print_json(result.as_json())
     else:
-        _show(result.figures(), settings)
+        _show(result, settings)
     if arguments.output is not None:
         for path in write_pictures(arguments.output, result, settings):
             say(f"wrote {path}")
     return 0
 
 
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Say what is left after Ctrl-C."""
-    if arguments.run and arguments.run.exists():
-        return f"{arguments.run} keeps what was recorded; there is no score"
-    return "nothing was written"
+def _single_settings(arguments: argparse.Namespace) -> EvaluateSettings:
+    conditions = build(Conditions, **given_for(Conditions, arguments))
+    world = build(WorldSettings, **given_for(WorldSettings, arguments))
+    return build(EvaluateSettings, world=world, conditions=conditions, **given_for(EvaluateSettings, arguments))
 
 
-def _check_folders(arguments: argparse.Namespace) -> None:
-    """Refuse, before anything is driven, what could not be written after it."""
-    if arguments.in_process and arguments.run:
-        raise UserError("--run records what the drive server sees; leave --in-process out")
-    if arguments.run and arguments.run.exists():
-        raise UserError(f"{arguments.run} is there already; name a new folder for the run")
+def _run_suite(arguments: argparse.Namespace) -> int:
+    _refuse_options_of_one_drive(arguments)
+    arguments.rows = tuple(arguments.rows or ())
+    settings = build(SuiteSettings, **given_for(SuiteSettings, arguments))
     if arguments.output is not None:
         make_folder(arguments.output)
+    from bcclone.evaluate.suite import evaluate_suite
+    from bcclone.evaluate.suite_report import table_lines, write_suite
+    from bcclone.recording import find_logs
+
+    logs = find_logs(arguments.recordings) if arguments.recordings else []
+    result = evaluate_suite(arguments.models, settings, logs)
+    if arguments.json:
+        print_json(result.as_json())
+    else:
+        print("\n".join(table_lines(result)))
+    if arguments.output is not None:
+        for path in write_suite(arguments.output, result):
+            say(f"wrote {path}")
+    return 0
 
 
-def _evaluate_here(arguments: argparse.Namespace, settings: "EvaluateSettings") -> "Evaluation":
-    from bcclone.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    from bcclone.evaluate import evaluate_policy
-    from bcclone.policy import load_policy
-
-    return evaluate_policy(load_policy(arguments.models[0], arguments.preprocess), settings)
+def _refuse_options_of_one_drive(arguments: argparse.Namespace) -> None:
+    settings = {name for kind in (EvaluateSettings, WorldSettings, Conditions) for name in given_for(kind, arguments)}
+    for name in sorted(settings - set(_SHARED)) + [name for name in ("in_process", "run") if getattr(arguments, name)]:
+        option = "--speed" if name == "speed_mph" else f"--{name.replace('_', '-')}"
+        raise UserError(f"{option} is for a single drive; each row of the suite has its own value, so leave it out")
 
 
-def _show(figures: dict[str, Any], settings: "EvaluateSettings") -> None:
-    latency_ms = figures["request_to_steer_ms"]
+def _show(result: "Evaluation", settings: EvaluateSettings) -> None:
+    score = result.score
     print(
-        f"autonomy {figures['autonomy_percent']:.1f} %: {figures['interventions']} interventions in "
-        f"{figures['laps']:.2f} laps of the {settings.track} track{' in reverse' if settings.reverse else ''}, "
-        f"{figures['distance_m']:.0f} m in {figures['seconds']:.0f} s ({figures['mean_speed_mph']:.1f} mph)\n"
-        f"distance from the centre line {figures['mean_abs_cross_track_m']:.2f} m on average, "
-        f"{figures['max_abs_cross_track_m']:.2f} m at most; steering changes {figures['steering_smoothness']:.2f} a "
-        f"second\nrequest to steer p50 {latency_ms['p50']:.1f} ms, p99 {latency_ms['p99']:.1f} ms; "
-        f"it ended: {figures['ended']}"
+        f"autonomy {score.autonomy_percent:.1f} %: {score.interventions} interventions in "
+        f"{result.laps:.2f} laps of the {settings.track} track{' in reverse' if settings.reverse else ''}, "
+        f"{score.distance_m:.0f} m in {score.seconds:.0f} s ({score.mean_speed_mph:.1f} mph)\n"
+        f"distance from the centre line {score.mean_abs_cross_track_m:.2f} m on average, "
+        f"{score.max_abs_cross_track_m:.2f} m at most; steering changes {score.steering_smoothness:.2f} per second\n"
+        f"request to steer p50 {result.latency_p50_ms:.1f} ms, p99 {result.latency_p99_ms:.1f} ms; "
+        f"it ended: {result.ended}"
     )

@@ -11,45 +11,6 @@ from typing import Any, TypeVar, get_args
 
 from bcclone.errors import UserError
 from bcclone.settings import Setting, settings_of
-from bcclone.simulator.conditions import Conditions
-
-
-def add_server(parser: argparse.ArgumentParser, port: int | None) -> None:
-    """Add where the drive server is, and how the car's machine writes numbers. port: the default, None: no server."""
-    parser.add_argument("--host", default="127.0.0.1", help="where the drive server is (127.0.0.1)")
-    shown = "none: no server" if port is None else port
-    parser.add_argument("--port", type=int, default=port, help=f"and its port ({shown})")
-    parser.add_argument(
-        "--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for the server to start (0)"
-    )
-    parser.add_argument("--decimal-comma", action="store_true", help="write numbers as machines with decimal commas do")
-
-
-def play(connection: Any, world: Any, decimal_comma: bool) -> dict[str, Any]:
-    """Drive the world by the server's answers and return what the wire measured."""
-    import numpy as np
-
-    from bcclone.simulator.unity_client import UnityClient
-
-    report = UnityClient(connection, world, decimal_comma).drive()
-    p50, p99 = np.percentile(report.latencies_ms, [50, 99]) if report.latencies_ms else (None, None)
-    return {
-        "telemetries": report.telemetries,
-        "steers": report.steers,
-        "manuals": report.manuals,
-        "lost_loops": report.lost_loops,
-        "request_to_steer_ms": {"p50": p50 and round(float(p50), 3), "p99": p99 and round(float(p99), 3)},
-    }
-
-
-def show_wire(figures: dict[str, Any]) -> None:
-    """Print what the wire measured, for people."""
-    latency = figures["request_to_steer_ms"]
-    print(
-        f"{figures['telemetries']} telemetries, {figures['steers']} steers, {figures['manuals']} manuals; "
-        f"request to steer p50 {latency['p50']} ms, p99 {latency['p99']} ms"
-    )
-
 
 Settings = TypeVar("Settings")
 
@@ -158,51 +119,6 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--quiet", action="store_true", help="print the result and errors, no progress and no notes")
     group.add_argument("--debug", action="store_true", help="print the traceback of an error, too")
-
-
-def add_track(parser: argparse.ArgumentParser) -> None:
-    """Add which track to drive, and which way."""
-    parser.add_argument(
-        "--track",
-        choices=("lake", "mountain"),
-        help="which track: 1,138 m around the lake, or 1,509 m and steep (lake)",
-    )
-    parser.add_argument("--reverse", action="store_true", default=None, help="drive it the other way round")
-
-
-def add_numbers(group: argparse._ArgumentGroup, *options: tuple[str, str, str]) -> None:
-    """Add options that take a number: (name, unit, help) each; those left out are None."""
-    for name, unit, text in options:
-        group.add_argument(f"--{name}", type=float, metavar=unit, help=text)
-
-
-def add_conditions(parser: argparse.ArgumentParser) -> None:
-    """Add how the simulated world looks."""
-    add_settings(parser, Conditions)
-
-
-def given_conditions(arguments: argparse.Namespace) -> Conditions:
-    """Return the conditions that add_conditions() declared."""
-    return build(Conditions, **given_for(Conditions, arguments))
-
-
-def add_hardships(parser: argparse.ArgumentParser) -> None:
-    """Add what makes driving harder: latency, a bad start, shoves."""
-    group = parser.add_argument_group("what makes driving harder")
-    add_numbers(
-        group,
-        ("latency-ms", "MS", "from each control to when it takes hold (0)"),
-        ("start-offset-m", "M", "start this far to the right of the centre line (0)"),
-        ("start-turn", "DEGREES", "start turned so much to the right (0)"),
-        ("shove-m", "M", "how far the car is pushed aside, right and left in turn; never off the asphalt (0)"),
-        ("shove-every-m", "M", "and after how many metres each time (100)"),
-    )
-
-
-def given_hardships(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return those of WorldSettings' values that the user gave by the options of add_hardships()."""
-    latency = {} if arguments.latency_ms is None else {"latency_seconds": arguments.latency_ms / 1000}
-    return latency | given(arguments, "start_offset_m", "start_turn", "shove_m", "shove_every_m")
 
 
 def add_preprocess(parser: argparse.ArgumentParser) -> None:

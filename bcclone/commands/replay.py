@@ -1,12 +1,14 @@
-"""Score models by driving through a recording: what each would have seen and done where it would have strayed to.
+"""Score models by driving them through a recording: what would each have seen and done?
 
-The car is as fast as it was. Where it strays from the human's path, what the model sees is made of the frames of the
-three cameras. Too far beside the path a person takes over, and sets it back: an intervention. The autonomy is
-(1 - interventions x 6 s / elapsed seconds) x 100. Beside the models stand the human, no steering at all, and always the
-human's mean. With --port a drive server is scored, over the simulator's protocol. Exit code 0 whatever the scores are.
+The car drives as fast as recorded. Where it deviates from the recorded path, its view is made from the frames of the
+three cameras. At a large deviation a person takes over and sets it back: an intervention. The autonomy is
+(1 - interventions x 6 s / elapsed seconds) x 100. For comparison, the recorded steering, no steering and the mean
+steering are scored, too. With --port, a drive server is scored over the simulator's protocol. The exit code is 0
+whatever the scores are.
 """
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 from bcclone.commands.options import (
     add_output_options,
     add_preprocess,
-    add_server,
+    add_settings,
     build,
-    given,
+    given_for,
     make_folder,
-    play,
     print_json,
     say,
-    show_wire,
 )
 from bcclone.errors import UserError
+from bcclone.replay.settings import ReplaySettings
+from bcclone.simulator.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from bcclone.replay import ReplayResult, ReplaySettings
+    from bcclone.replay import ReplayResult
 
 _CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering"}
 
@@ -37,128 +39,86 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recording",
         metavar="RECORDING",
-        help="folder with a driving_log.csv, or a CSV file; side cameras may be missing",
+        help="folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing",
     )
+    add_settings(parser, ReplaySettings)
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for a picture and the figures")
     add_preprocess(parser)
-    parser.add_argument("--part", type=_part, metavar="FROM:TO", help="from which to which share of its rows (0:1)")
     parser.add_argument(
-        "--limit",
-        dest="limit_m",
-        type=float,
-        metavar="M",
-        help="how far beside the human's path a person takes over; 1, 1.5, 2 and 3 m are told beside it (2)",
+        "--port", type=int, metavar="N", help="score the drive server on this port (default: none; 1 to 65535)"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write a picture and the figures in here")
-    add_server(parser, port=None)
+    add_settings(parser, ServerSettings, only=("host", "wait", "decimal_comma"))
     add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Drive and score; return the exit code. Raises UserError."""
+    """Replay and score; return the exit code."""
     if bool(arguments.models) == (arguments.port is not None):
-        raise UserError("name models and a recording, or a recording and the --port of a drive server")
+        raise UserError("give models and a recording, or a recording and the --port of a drive server")
+    settings = build(ReplaySettings, **given_for(ReplaySettings, arguments))
+    server = build(ServerSettings, **given_for(ServerSettings, arguments))
     from bcclone.recording import find_log
-    from bcclone.replay import ReplaySettings
+    from bcclone.replay import replay, replay_served
 
-    settings = build(ReplaySettings, **given(arguments, "part", "limit_m"))
     log = find_log(arguments.recording)
     if arguments.output is not None:
         make_folder(arguments.output)
+    report = None
     if arguments.port is None:
-        results = _replay_models(arguments, log, settings)
-        wire: dict[str, Any] = {}
+        results = replay(arguments.models, log, settings, arguments.preprocess)
     else:
-        results, wire = _replay_served(arguments, log, replace(settings, limits_m=()))
+        result, report = replay_served(log, server, replace(settings, limits_m=()))
+        results = {f"{server.host}:{server.port}": result}
     _warn(next(iter(results.values())))
-    figures = _figures(results) | wire
+    values = _as_json(results) | (report.as_json() if report else {})
     if arguments.json:
-        print_json(figures)
+        print_json(values)
     else:
         _show(results)
-        if wire:
-            show_wire(wire)
+        if report:
+            print(report.summary())
     if arguments.output is not None:
-        _write(arguments.output, results, figures, log)
+        _write(arguments.output, results, values, log)
     return 0
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Say what is left after Ctrl-C."""
+    """Return what is left after Ctrl-C."""
     return "nothing was written"
 
 
-def _part(text: str) -> tuple[float, float]:
-    first, mark, last = text.partition(":")
-    try:
-        if not mark:
-            raise ValueError
-        return float(first), float(last)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected two shares such as 0.8:1") from None
-
-
-def _replay_models(arguments: argparse.Namespace, log: Path, settings: "ReplaySettings") -> "dict[str, ReplayResult]":
-    from bcclone.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    from bcclone.policy import load_policy
-    from bcclone.replay import replay
-
-    policies = {str(path): load_policy(path, arguments.preprocess) for path in arguments.models}
-    return replay(policies, log, settings)
-
-
-def _replay_served(
-    arguments: argparse.Namespace, log: Path, settings: "ReplaySettings"
-) -> "tuple[dict[str, ReplayResult], dict[str, Any]]":
-    from bcclone.progress import ProgressBar
-    from bcclone.replay import ReplayDrive, read_human
-    from bcclone.simulator.unity_client import connected
-
-    human = read_human(log, settings.part)
-    with (
-        connected(arguments.host, arguments.port, arguments.wait) as connection,
-        ProgressBar("replaying", len(human), "rows") as progress,
-    ):
-        drive = ReplayDrive(human, settings, progress.advance)
-        wire = play(connection, drive, arguments.decimal_comma)
-    return {f"{arguments.host}:{arguments.port}": drive.result()}, wire
-
-
-def _figures(results: "dict[str, ReplayResult]") -> dict[str, Any]:
-    """Return what --json prints: a single model's figures, or those of each by its name."""
-    figures = {name: result.figures() for name, result in results.items()}
-    return next(iter(figures.values())) if len(figures) == 1 else {"models": figures}
+def _as_json(results: "Mapping[str, ReplayResult]") -> dict[str, Any]:
+    values = {name: result.as_json() for name, result in results.items()}
+    return next(iter(values.values())) if len(values) == 1 else {"models": values}
 
 
 def _warn(result: "ReplayResult") -> None:
-    """Say what the recording lacks."""
-    if result.human.cameras == ("center",):
-        say("there are no images of the side cameras; views are made of the centre one's alone")
-    if lacking := len(result.human) - result.frames:
-        say(f"{lacking} rows have no centre image that can be read; the steering before them is held")
+    """Print what the recording lacks."""
+    if result.reference.cameras == ("center",):
+        say("there are no images of the side cameras; views are made from the centre camera alone")
+    if lacking := len(result.reference) - result.frames:
+        say(f"{lacking} rows have no readable centre image; the steering before them is held")
 
 
-def _show(results: "dict[str, ReplayResult]") -> None:
-    first = next(iter(results.values()))
+def _show(results: "Mapping[str, ReplayResult]") -> None:
+    first = next(iter(results.values())).figures()
     figures = {name: result.figures() for name, result in results.items()}
-    figures |= {_CONTROLS[name]: control.figures() for name, control in first.controls.items()}
-    one = first.figures()
+    figures |= {_CONTROLS[name]: control for name, control in first.controls.items()}
     print(
-        f"{one['rows']} rows, {one['distance_m'] / 1000:.2f} km in {one['seconds']:.0f} s; a person takes over "
-        f"{one['limit_m']:g} m beside the human's path\n"
-        "rms: m beside it; interventions by limit; r: correlation of the steering on the recorded frames with the\n"
-        "human's, then with the mean of 9 rows of it; off by: mean absolute difference from the human's\n"
+        f"{first.rows} rows, {first.distance_m / 1000:.2f} km in {first.seconds:.0f} s; a person takes over at a "
+        f"deviation of {first.limit_m:g} m\n"
+        "rms: of the deviation, m; interventions by limit; r: correlation of the steering on the recorded frames with\n"
+        "the recorded steering; mean r: with its mean over 9 rows; off by: mean absolute difference\n"
     )
     width = max(len(name) for name in figures)
-    limits = "".join(f"{limit + ' m':>7}" for limit in one["by_limit"])
+    limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
     print(f"{'':{width}}  autonomy   a km   rms{limits}      r  mean r  off by")
     for name, its in figures.items():
-        counts = "".join(f"{at['interventions']:>7}" for at in its["by_limit"].values())
+        counts = "".join(f"{score.interventions:>7}" for score in its.by_limit.values())
         print(
-            f"{name:{width}}{its['autonomy_percent']:8.1f} %{its['interventions_per_km']:7.1f}"
-            f"{its['rms_cross_track_m']:6.2f}{counts}{_number(its['steering_correlation'], 7)}"
-            f"{_number(its['steering_correlation_smoothed'], 8)}{_number(its['steering_mae'], 8)}"
+            f"{name:{width}}{its.score.autonomy_percent:8.1f} %{its.score.interventions_per_km:7.1f}"
+            f"{its.score.rms_cross_track_m:6.2f}{counts}{_number(its.steering.correlation, 7)}"
+            f"{_number(its.steering.correlation_smoothed, 8)}{_number(its.steering.mae, 8)}"
         )
 
 
@@ -166,8 +126,8 @@ def _number(value: float | None, width: int) -> str:
     return f"{'-':>{width}}" if value is None else f"{value:{width}.2f}"
 
 
-def _write(folder: Path, results: "dict[str, ReplayResult]", figures: dict[str, Any], log: Path) -> None:
-    """Write the picture of each model's way, above that of no steering, and the figures."""
+def _write(folder: Path, results: "Mapping[str, ReplayResult]", values: dict[str, Any], log: Path) -> None:
+    """Write the picture of each model's deviation, above that of no steering, and the figures."""
     import json
 
     import numpy as np
@@ -177,9 +137,10 @@ def _write(folder: Path, results: "dict[str, ReplayResult]", figures: dict[str, 
 
     first = next(iter(results.values()))
     drivers = {**results, _CONTROLS["zero"]: first.controls["zero"]}
-    rides = {name: result.ride for name, result in drivers.items()}
-    title = f"{log.parent.name}: from the human's path, a person takes over at {first.limit_m:g} m"
-    plot_deviations(title, np.cumsum(first.human.seconds), rides, first.limit_m, folder / "strayed.png")
-    write_text(folder / "figures.json", json.dumps(figures, indent=2) + "\n")
-    for name in ("strayed.png", "figures.json"):
-        say(f"wrote {folder / name}")
+    rollouts = {name: result.rollout for name, result in drivers.items()}
+    title = f"{log.parent.name}: deviation from the recorded path; a person takes over at {first.limit_m:g} m"
+    paths = [folder / "deviation.png", folder / "figures.json"]
+    plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
+    write_text(paths[1], json.dumps(values, indent=2) + "\n")
+    for path in paths:
+        say(f"wrote {path}")

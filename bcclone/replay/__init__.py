@@ -1,12 +1,46 @@
-"""Driving through a recording: what a model would have seen and done from where it would have strayed to.
+"""Score models on a recording: replay() gives what each would have seen and done along the recorded drive.
 
-M. Bojarski and others, "End to end learning for self-driving cars", 2016, section 7. The simulator's three cameras take
-the place of the paper's; how it is done and how far to trust it: docs/explanation/replay.md.
+M. Bojarski and others, "End to end learning for self-driving cars", 2016, section 7; the simulator's three cameras
+take the place of the paper's. The method and its limits: docs/explanation/replay.md. The functions are imported when
+they are first used, and load TensorFlow only when they need it.
 """
 
-from bcclone.replay.human import read_human
-from bcclone.replay.result import ReplayResult, ReplaySettings
-from bcclone.replay.run import replay
-from bcclone.replay.world import Replay, ReplayDrive
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Replay", "ReplayDrive", "ReplayResult", "ReplaySettings", "read_human", "replay"]
+from bcclone.replay.settings import ReplaySettings
+
+if TYPE_CHECKING:
+    from bcclone.replay.reference import read_reference
+    from bcclone.replay.replaying import replay, replay_policies
+    from bcclone.replay.result import ReplayFigures, ReplayResult
+    from bcclone.replay.world import FrameReplay, RolloutWorld, replay_served
+
+__all__ = [
+    "FrameReplay",
+    "ReplayFigures",
+    "ReplayResult",
+    "ReplaySettings",
+    "RolloutWorld",
+    "read_reference",
+    "replay",
+    "replay_policies",
+    "replay_served",
+]
+
+_MODULES = {
+    "FrameReplay": "world",
+    "ReplayFigures": "result",
+    "ReplayResult": "result",
+    "RolloutWorld": "world",
+    "read_reference": "reference",
+    "replay": "replaying",
+    "replay_policies": "replaying",
+    "replay_served": "world",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,88 +1,112 @@
-"""Rides through a recording, and what was steered on its own frames -> figures."""
+"""Summarize a replay: its rollouts, and how well the model's steering agrees with the recorded one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bcclone.replay.human import Human
-from bcclone.replay.rollout import Ride
-
-_FARTHEST_M = 5.0  # there is hardly a view from there, nor a road
+from bcclone.arrays import FloatArray
+from bcclone.replay.reference import ReferenceDrive
+from bcclone.replay.rollout import Rollout, RolloutScore
 
 
 @dataclass(frozen=True)
-class ReplaySettings:
-    """part: from which to which share of the rows; limit_m: how far beside the human's path a person takes over, in the
-    ride that counts; limits_m: of the other rides beside it."""
+class SteeringAgreement:
+    """How well steering agrees with the recorded one, on the recording's own frames.
 
-    part: tuple[float, float] = (0.0, 1.0)
-    limit_m: float = 2.0
-    limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
+    correlation: Pearson's; correlation_smoothed: with the recorded steering smoothed; mae: mean absolute error. None
+    where it is not defined.
+    """
 
-    def __post_init__(self) -> None:
-        first, last = self.part
-        if not 0 <= first < last <= 1:
-            raise ValueError(f"part {first:g}:{last:g}, expected two shares of the rows such as 0.8:1")
-        for limit in (self.limit_m, *self.limits_m):
-            if not 0 < limit <= _FARTHEST_M:
-                raise ValueError(f"limit {limit:g} m, expected more than 0 and up to {_FARTHEST_M:g}")
-
-    @property
-    def all_limits_m(self) -> tuple[float, ...]:
-        """Return the limits of all rides, each once, in their order."""
-        return tuple(sorted({self.limit_m, *self.limits_m}))
+    correlation: float | None
+    correlation_smoothed: float | None
+    mae: float | None
 
 
-Array = npt.NDArray[np.float64]
+@dataclass(frozen=True)
+class ReplayFigures:
+    """The figures of a replay, rounded.
+
+    score: of the rollout with limit_m; by_limit: of all rollouts, by their limits; rows: of the recording; frames: rows
+    with a centre image; controls: the same figures of the controls.
+    """
+
+    score: RolloutScore
+    limit_m: float
+    by_limit: Mapping[str, RolloutScore]
+    rows: int
+    frames: int
+    seconds: float
+    distance_m: float
+    steering: SteeringAgreement
+    controls: Mapping[str, "ReplayFigures"] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values; None where a figure is not defined."""
+        values: dict[str, Any] = {
+            **asdict(self.score),
+            "limit_m": self.limit_m,
+            "by_limit": {limit: asdict(score) for limit, score in self.by_limit.items()},
+            "rows": self.rows,
+            "frames": self.frames,
+            "seconds": self.seconds,
+            "distance_m": self.distance_m,
+            **{f"steering_{name}": value for name, value in asdict(self.steering).items()},
+        }
+        if self.controls:
+            values["controls"] = {name: control.as_json() for name, control in self.controls.items()}
+        return values
 
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What one driver came to.
+    """The rollouts of one driver.
 
-    rides: limit in metres -> the ride with it; limit_m: the one that counts; steering: what it steers on the
-    recording's own frames, (rows,), NaN where that is not known; frames: how many rows it was shown; controls: the
-    same of those it is to be compared with.
+    rollouts: limit in metres -> the rollout with it; limit_m: the limit of the rollout that is scored; steering: the
+    driver's steering on the recording's own frames, (rows,), NaN where it is not known; frames: number of rows with a
+    centre image; controls: name -> result of a driver to compare with.
     """
 
-    human: Human
-    rides: Mapping[float, Ride]
+    reference: ReferenceDrive
+    rollouts: Mapping[float, Rollout]
     limit_m: float
-    steering: Array
+    steering: FloatArray
     frames: int
     controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)
 
     @property
-    def ride(self) -> Ride:
-        """Return the ride with the limit that counts."""
-        return self.rides[self.limit_m]
+    def rollout(self) -> Rollout:
+        """Return the rollout that is scored."""
+        return self.rollouts[self.limit_m]
 
-    def figures(self) -> dict[str, Any]:
-        """Return the figures by name, ready for JSON; None where steering that never changes has no correlation."""
+    def figures(self) -> ReplayFigures:
+        """Return the figures of the replay."""
         known = np.isfinite(self.steering)
-        human, said = np.array(self.human.steering)[known], self.steering[known]
-        figures: dict[str, Any] = {
-            **self.ride.figures(),
-            "limit_m": self.limit_m,
-            "by_limit": {f"{limit:g}": ride.figures() for limit, ride in self.rides.items()},
-            "rows": len(self.human),
-            "frames": self.frames,
-            "seconds": round(self.human.total_seconds, 2),
-            "distance_m": round(self.ride.distance_m, 1),
-            "steering_correlation": _correlation(human, said),
-            "steering_correlation_smoothed": _correlation(self.human.smoothed_steering[known], said),
-            "steering_mae": round(float(np.abs(human - said).mean()), 4) if known.any() else None,
-        }
-        if self.controls:
-            figures["controls"] = {name: control.figures() for name, control in self.controls.items()}
-        return figures
+        recorded, steering = np.array(self.reference.steering)[known], self.steering[known]
+        return ReplayFigures(
+            score=self.rollout.score(),
+            limit_m=self.limit_m,
+            by_limit={f"{limit:g}": rollout.score() for limit, rollout in self.rollouts.items()},
+            rows=len(self.reference),
+            frames=self.frames,
+            seconds=round(self.reference.total_seconds, 2),
+            distance_m=round(self.rollout.distance_m, 1),
+            steering=SteeringAgreement(
+                correlation=_correlation(recorded, steering),
+                correlation_smoothed=_correlation(self.reference.smoothed_steering[known], steering),
+                mae=round(float(np.abs(recorded - steering).mean()), 4) if known.any() else None,
+            ),
+            controls={name: control.figures() for name, control in self.controls.items()},
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        return self.figures().as_json()
 
 
-def _correlation(human: Array, said: Array) -> float | None:
-    """Return Pearson's correlation, None where one of them is always the same."""
-    if len(human) < 2 or np.ptp(human) == 0 or np.ptp(said) == 0:
+def _correlation(recorded: FloatArray, steering: FloatArray) -> float | None:
+    """Return Pearson's correlation, None if one of them is constant."""
+    if len(recorded) < 2 or np.ptp(recorded) == 0 or np.ptp(steering) == 0:
         return None
-    return round(float(np.corrcoef(human, said)[0, 1]), 4)
+    return round(float(np.corrcoef(recorded, steering)[0, 1]), 4)

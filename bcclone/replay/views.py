@@ -1,11 +1,7 @@
-"""What the cameras saw, a pose -> what the centre camera would have seen from there, as a network takes it."""
+"""Make the view of the centre camera from another pose, as a network's input, from the frames of all cameras."""
 
-import itertools
 import math
-import os
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
@@ -16,44 +12,29 @@ import numpy.typing as npt
 
 from bcclone.decode import read_frame
 from bcclone.images import BadImage, Image, Preprocessing
-from bcclone.replay.rollout import Pose
+from bcclone.replay.rollout import RelativePose
 from bcclone.simulator.camera import bonnet
 from bcclone.vehicle import CAMERA_AHEAD_M, MOUNTS
 from bcclone.view import CameraMove, warp_to
 
-_ROWS_AHEAD = 32
+_KNOWN = 128  # of 255: most of the pixel was seen
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the cameras saw in a row.
+class RowFrames:
+    """The frames of a row.
 
-    centre: RGB uint8 (160, 320, 3), None where it cannot be read; cameras: camera -> RGBA uint8 (160, 320, 4), of those
-    that can. A is 255 where the picture shows the world; 0 on the bonnet and along both sides, so that a side that is
-    repeated beyond its end is known for what it is.
+    centre: RGB uint8 (160, 320, 3), None if it cannot be read; cameras: camera -> RGBA uint8 (160, 320, 4), of those
+    that can. Alpha is 255 where a frame shows the world. It is 0 on the bonnet and in the outermost columns, so that a
+    repeated border is not taken for the world.
     """
 
     centre: Image | None
     cameras: Mapping[str, Image]
 
 
-def read_seen(images: Sequence[Mapping[str, str]]) -> Iterator[Seen]:
-    """Yield what was seen in each row; images: camera -> path, a row each."""
-    pending: deque[Future[Seen]] = deque()
-    rest = iter(images)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            pending.extend(pool.submit(read_row, paths) for paths in itertools.islice(rest, _ROWS_AHEAD))
-            while pending:
-                seen = pending.popleft().result()
-                pending.extend(pool.submit(read_row, paths) for paths in itertools.islice(rest, 1))
-                yield seen
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def read_row(paths: Mapping[str, str]) -> Seen:
-    """Read what was seen in one row; images that cannot be read are left out."""
+def read_row(paths: Mapping[str, str]) -> RowFrames:
+    """Read the frames of a row, camera -> path; unreadable ones are left out."""
     centre, cameras = None, {}
     for camera, path in paths.items():
         try:
@@ -61,41 +42,21 @@ def read_row(paths: Mapping[str, str]) -> Seen:
         except BadImage:
             continue
         cameras[camera] = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2RGBA), np.uint8)
-        cameras[camera][..., 3] = _shows_world(camera)
+        cameras[camera][..., 3] = _world_mask(camera)
         centre = frame if camera == "center" else centre
-    return Seen(centre, cameras)
-
-
-@cache
-def _shows_world(camera: str) -> npt.NDArray[np.uint8]:
-    """Return 255 for the pixels of a camera that show the world, 0 for the others, (160, 320)."""
-    shows = np.where(bonnet(camera)[0], 0, 255).astype(np.uint8)
-    shows[:, [0, -1]] = 0
-    return shows
-
-
-_KNOWN = 128  # of 255: most of the pixel was seen
-
-
-class _Box(NamedTuple):
-    """A part of a view, pixels."""
-
-    left: int
-    top: int
-    width: int
-    height: int
+    return RowFrames(centre, cameras)
 
 
 class Views:
-    """Makes views as one preprocessing has them; a whole frame is images.PRESETS["carnd-160x320-rgb"].
+    """Makes views as inputs of one preprocessing; images.PRESETS["carnd-160x320-rgb"] gives full frames.
 
-    The nearest camera gives what it saw, the next ones what it lacks; what none of them saw repeats the nearest one's
-    edge. The bonnet is the centre frame's own.
+    The nearest camera's frame is warped, and filled up from the next ones where it lacks pixels; pixels that no camera
+    saw repeat the nearest one's border. The bonnet is the centre frame's own.
     """
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self._preprocessing = preprocessing
-        self._whole = _Box(0, 0, preprocessing.width, preprocessing.height)
+        self._full = _Box(0, 0, preprocessing.width, preprocessing.height)
         mask = np.repeat(np.where(bonnet("center")[0], 255, 0).astype(np.uint8)[..., np.newaxis], 3, axis=2)
         hidden = replace(preprocessing, color="RGB").apply(mask)[..., 0]
         self._bonnet = np.where(hidden >= _KNOWN, 255, 0).astype(np.uint8)
@@ -104,47 +65,64 @@ class Views:
         """Return the network's input for a camera's own frame, RGB uint8 (160, 320, 3)."""
         return self._preprocessing.apply(frame)
 
-    def view(self, seen: Seen, pose: Pose, centre: Image) -> Image:
-        """Return the network's input, uint8 (height, width, 3), from a pose; centre: that of the centre camera."""
-        if pose == Pose():
+    def view(self, frames: RowFrames, pose: RelativePose, centre: Image) -> Image:
+        """Return the network's input from a pose, uint8 (height, width, 3); centre: from the centre camera."""
+        if pose == RelativePose():
             return centre
-        beside_m = pose.beside_m + CAMERA_AHEAD_M * math.sin(pose.turned)
-        nearest, *others = sorted(seen.cameras, key=lambda camera: abs(beside_m - MOUNTS[camera][0]))
-        view = self._from(nearest, seen, pose, self._whole)
-        lacking = _unknown(view) & ~self._bonnet
+        offset_m = pose.lateral_offset_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad)
+        nearest, *others = sorted(frames.cameras, key=lambda camera: abs(offset_m - MOUNTS[camera][0]))
+        view = self._warped(nearest, frames, pose, self._full)
+        missing = _unseen(view) & ~self._bonnet
         for camera in others:
-            box = _box_of(lacking)
+            box = _box_of(missing)
             if box is None:
                 break
-            part = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-            more = self._from(camera, seen, pose, box)
-            filled = lacking[part] & ~_unknown(more)
-            cv2.copyTo(more, filled, view[part])
-            lacking[part] ^= filled
+            region = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+            more = self._warped(camera, frames, pose, box)
+            filled = missing[region] & ~_unseen(more)
+            cv2.copyTo(more, filled, view[region])
+            missing[region] ^= filled
         made = self._preprocessing.convert_colors(np.asarray(cv2.cvtColor(view, cv2.COLOR_RGBA2RGB), np.uint8))
         cv2.copyTo(centre, self._bonnet, made)
         return made
 
-    def _from(self, camera: str, seen: Seen, pose: Pose, box: _Box) -> Image:
-        """Return a part of the view made of one camera's frame, RGBA uint8 (height, width, 4)."""
+    def _warped(self, camera: str, frames: RowFrames, pose: RelativePose, box: "_Box") -> Image:
+        """Return a region of the view from one camera's frame, RGBA uint8 (height, width, 4)."""
         right, _, ahead = MOUNTS[camera]
-        beside_m = pose.beside_m + CAMERA_AHEAD_M * math.sin(pose.turned) - right
-        ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.turned))
+        offset_m = pose.lateral_offset_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad) - right
+        ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.yaw_rad))
         corner = np.array([[1.0, 0.0, -box.left], [0.0, 1.0, -box.top], [0.0, 0.0, 1.0]])
-        move = CameraMove(beside_m, pose.turned, ahead_m=ahead_m)
+        move = CameraMove(offset_m, pose.yaw_rad, ahead_m=ahead_m)
         warp = warp_to(move).through(corner @ self._preprocessing.pixels, np.eye(3))
-        return warp.apply(seen.cameras[camera], box.width, box.height)
+        return warp.apply(frames.cameras[camera], box.width, box.height)
 
 
-def _unknown(view: Image) -> Image:
+class _Box(NamedTuple):
+    """A region of a view, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def _box_of(missing: Image) -> _Box | None:
+    """Return the smallest region with all missing pixels, None without any.
+
+    The outermost columns count only together with others, since they are missing in every camera.
+    """
+    left, top, width, height = cv2.boundingRect(missing[:, 1:-1])
+    return _Box(left, top, width + 2, height) if width else None
+
+
+def _unseen(view: Image) -> Image:
     """Return 255 for the pixels of an RGBA view that its camera did not see, (height, width)."""
     return np.asarray(cv2.threshold(cv2.extractChannel(view, 3), _KNOWN - 1, 255, cv2.THRESH_BINARY_INV)[1], np.uint8)
 
 
-def _box_of(lacking: Image) -> _Box | None:
-    """Return the smallest part with all that is lacking, None where that is nothing.
-
-    Both outermost columns count only together with others: every camera lacks them.
-    """
-    left, top, width, height = cv2.boundingRect(lacking[:, 1:-1])
-    return _Box(left, top, width + 2, height) if width else None
+@cache
+def _world_mask(camera: str) -> npt.NDArray[np.uint8]:
+    """Return 255 for the pixels of a camera that show the world, 0 for the others, (160, 320)."""
+    mask = np.where(bonnet(camera)[0], 0, 255).astype(np.uint8)
+    mask[:, [0, -1]] = 0
+    return mask

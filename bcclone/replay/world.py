@@ -1,4 +1,4 @@
-"""A recording as a world, for the wire: its frames one after the other, or a car that is driven through it."""
+"""Let a drive server drive through a recording, or answer its frames, over the simulator's protocol."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,90 +6,105 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.images import PRESETS, encode_jpeg
-from bcclone.replay.human import Human, read_human
-from bcclone.replay.result import ReplayResult, ReplaySettings
-from bcclone.replay.rollout import Pose, Ride
-from bcclone.replay.run import steer_blindly
+from bcclone.progress import ProgressBar
+from bcclone.replay.reference import ReferenceDrive, read_reference
+from bcclone.replay.replaying import replay_controls
+from bcclone.replay.result import ReplayResult
+from bcclone.replay.rollout import RelativePose, Rollout
+from bcclone.replay.settings import ReplaySettings
 from bcclone.replay.views import Views, read_row
-from bcclone.simulator.unity_client import CarState
+from bcclone.simulator.settings import ServerSettings
+from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH
 
 
-class Replay:
-    """Shows the centre images of a recording, round and round until `frames` have been shown.
+def replay_served(log: Path, server: ServerSettings, settings: ReplaySettings) -> tuple[ReplayResult, DriveReport]:
+    """Let a drive server drive through a recording; return the result and what the wire measured. Raises UserError."""
+    reference = read_reference(log, settings.fraction)
+    with (
+        connected(server.host, server.port, server.wait) as connection,
+        ProgressBar("replaying", len(reference), "rows") as progress,
+    ):
+        world = RolloutWorld(reference, settings, progress.advance)
+        report = UnityClient(connection, world, server.decimal_comma).drive()
+    return world.result(), report
 
-    It answers no control; answers are collected in `controls` as (steering, throttle).
+
+class RolloutWorld:
+    """A car that a drive server steers through a recording; it shows what the centre camera would have seen.
+
+    Its speed is the recorded one; an answer takes effect with the next row. on_row: called with 1 for each row.
+    """
+
+    def __init__(
+        self, reference: ReferenceDrive, settings: ReplaySettings, on_row: Callable[[int], None] = lambda rows: None
+    ) -> None:
+        self.rollout, self.frames = Rollout(reference, settings.limit_m), 0
+        self._reference, self._settings, self._on_row = reference, settings, on_row
+        self._views = Views(PRESETS["carnd-160x320-rgb"])
+        self._steering = self._reference.steering[0]
+
+    def observe(self) -> CarState | None:
+        """Drive to the next row that has a frame and return the car's state; None after the last one."""
+        if self.frames:
+            self.rollout.advance(self._steering)
+        while not self.rollout.ended:
+            row = self.rollout.row
+            self._on_row(1)
+            if (jpeg := self._jpeg(row)) is not None:
+                self.frames += 1
+                return _state(self._reference, row, self._steering, jpeg)
+            self.rollout.advance(self._steering)
+        return None
+
+    def steer(self, steering: float, throttle: float) -> None:
+        """Set the steering, -1 to 1, that holds until the next one; the throttle has no effect."""
+        self._steering = steering
+
+    def result(self) -> ReplayResult:
+        """Return the result; the steering on the recording's own frames is unknown."""
+        limit_m, unknown = self.rollout.limit_m, np.full(len(self._reference), np.nan)
+        controls = replay_controls(self._reference, self._settings)
+        return ReplayResult(self._reference, {limit_m: self.rollout}, limit_m, unknown, self.frames, controls)
+
+    def _jpeg(self, row: int) -> bytes | None:
+        """Return the view of a row as the simulator encodes it; None without a centre frame."""
+        frames = read_row(self._reference.images[row])
+        if frames.centre is None:
+            return None
+        if self.rollout.pose == RelativePose():
+            return _centre_jpeg(self._reference, row)
+        return encode_jpeg(self._views.view(frames, self.rollout.pose, frames.centre))
+
+
+class FrameReplay:
+    """Shows the centre images of a recording, each once or again and again until `frames` have been shown.
+
+    The car does not react; the answers are collected in `controls` as (steering, throttle).
     """
 
     def __init__(self, log_path: Path, frames: int = 0) -> None:
-        self._human = read_human(log_path)
-        self._rows = [row for row, paths in enumerate(self._human.images) if "center" in paths]
+        self._reference = read_reference(log_path)
+        self._rows = [row for row, paths in enumerate(self._reference.images) if "center" in paths]
         self._left, self._next = frames or len(self._rows), 0
         self.controls: list[tuple[float, float]] = []
 
-    def look(self) -> CarState | None:
+    def observe(self) -> CarState | None:
         """Return the next row of the recording as the car's state."""
         if self._left == 0:
             return None
         row = self._rows[self._next % len(self._rows)]
         self._next, self._left = self._next + 1, self._left - 1
-        return _state(self._human, row, self._human.steering[row], _image(self._human, row))
+        return _state(self._reference, row, self._reference.steering[row], _centre_jpeg(self._reference, row))
 
     def steer(self, steering: float, throttle: float) -> None:
         """Keep the answer."""
         self.controls.append((steering, throttle))
 
 
-class ReplayDrive:
-    """A car that drives through a recording by the answers: it shows what its centre camera would have seen.
-
-    Its speed is the recorded one; an answer takes hold with the next row. on_row: called with 1 for each row shown.
-    """
-
-    def __init__(
-        self, human: Human, settings: ReplaySettings, on_row: Callable[[int], None] = lambda rows: None
-    ) -> None:
-        self.ride, self.frames = Ride(human, settings.limit_m), 0
-        self._human, self._settings, self._on_row = human, settings, on_row
-        self._views = Views(PRESETS["carnd-160x320-rgb"])
-        self._steering = self._human.steering[0]
-
-    def look(self) -> CarState | None:
-        """Drive on to the next row that has a frame and return the car's state; None behind the last one."""
-        if self.frames:
-            self.ride.advance(self._steering)
-        while not self.ride.over:
-            row = self.ride.row
-            self._on_row(1)
-            if (jpeg := self._jpeg(row)) is not None:
-                self.frames += 1
-                return _state(self._human, row, self._steering, jpeg)
-            self.ride.advance(self._steering)
-        return None
-
-    def steer(self, steering: float, throttle: float) -> None:
-        """Set the steering, -1 to 1, that holds until the next one."""
-        self._steering = steering
-
-    def result(self) -> ReplayResult:
-        """Return what the drive came to; what would be steered on the recording's own frames is not known."""
-        rides, unknown = {self.ride.limit_m: self.ride}, np.full(len(self._human), np.nan)
-        controls = steer_blindly(self._human, self._settings)
-        return ReplayResult(self._human, rides, self.ride.limit_m, unknown, self.frames, controls)
-
-    def _jpeg(self, row: int) -> bytes | None:
-        """Return what is seen in this row, as the simulator encodes it; None where there is no centre frame."""
-        seen = read_row(self._human.images[row])
-        if seen.centre is None:
-            return None
-        if self.ride.pose == Pose():
-            return _image(self._human, row)
-        return encode_jpeg(self._views.view(seen, self.ride.pose, seen.centre))
+def _centre_jpeg(reference: ReferenceDrive, row: int) -> bytes:
+    return Path(reference.images[row]["center"]).read_bytes()
 
 
-def _image(human: Human, row: int) -> bytes:
-    return Path(human.images[row]["center"]).read_bytes()
-
-
-def _state(human: Human, row: int, steering: float, jpeg: bytes) -> CarState:
-    return CarState(steering * FULL_LOCK_DEGREES, human.throttle[row], human.speed[row] / MPH, jpeg)
+def _state(reference: ReferenceDrive, row: int, steering: float, jpeg: bytes) -> CarState:
+    return CarState(steering * FULL_LOCK_DEGREES, reference.throttle[row], reference.speed[row] / MPH, jpeg)

@@ -1,4 +1,4 @@
-"""Car -> where its three cameras are and how they look; and the bonnet that they see."""
+"""Find where the car's three cameras are, and what they see of the bonnet."""
 
 import math
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ from bcclone.view import FOCAL_PX
 Array = npt.NDArray[np.float64]
 
 # Source: docs/explanation/simulator.md.
-_MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 degrees down, 0.7 to the right
+_MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 degrees down, 0.7 degrees to the right
 
 
 @dataclass(frozen=True)
-class View:
+class CameraPose:
     """A camera in the world: position (3,) in metres, axes (3, 3) with right, up and ahead as columns."""
 
     position: Array
     axes: Array
 
 
-def view_of(car: Car, camera: str, shift_m: float = 0.0, pitch: float = 0.0) -> View:
-    """Return what `camera` (center, left or right) of the car looks from.
+def pose_of(car: Car, camera: str, shift_m: float = 0.0, pitch: float = 0.0) -> CameraPose:
+    """Return the pose of the center, left or right camera.
 
-    shift_m, pitch: how far to the right of its place it is, and how many degrees farther up it looks.
+    shift_m: metres that it is shifted to the right; pitch: degrees that it is pitched up.
     """
     body = _yaw(car.heading) @ _pitch(car.pitch)
     mount = np.array(MOUNTS[camera]) + (shift_m, ORIGIN_ABOVE_ROAD_M, 0.0)
-    return View(np.array([car.x, car.y, car.z]) + body @ mount, body @ _MOUNT @ _pitch(math.radians(pitch)))
+    return CameraPose(np.array([car.x, car.y, car.z]) + body @ mount, body @ _MOUNT @ _pitch(math.radians(pitch)))
 
 
 def _yaw(angle: float) -> Array:
@@ -65,28 +65,28 @@ _OUTLINES = {
     "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
     "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
 }  # fmt: skip
-_DRAWN_OUT = 50
+_EXTENSION = 50
 _BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
 _PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
 
 
-def _longer(corners: Array) -> Array:
-    """Return an outline with its first and last edge drawn out, beyond what a camera in its place sees."""
+def _extended(corners: Array) -> Array:
+    """Return an outline with its first and last edge extended beyond the picture."""
     before, after = corners[0] - corners[1], corners[-1] - corners[-2]
-    return np.vstack([corners[0] + _DRAWN_OUT * before, corners, corners[-1] + _DRAWN_OUT * after])
+    return np.vstack([corners[0] + _EXTENSION * before, corners, corners[-1] + _EXTENSION * after])
 
 
 def bonnet(
     camera: str, shift_m: float = 0.0, pitch: float = 0.0
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-    """Return where a camera sees the bonnet, (160, 320), and its picture, RGB uint8 (160, 320, 3).
+    """Return the mask of the bonnet, bool (160, 320), and its picture, RGB uint8 (160, 320, 3).
 
-    shift_m: metres to the right; pitch: degrees upwards, as for view_of().
+    shift_m, pitch: as for pose_of().
     """
     columns = np.arange(FRAME_WIDTH) + 0.5 + shift_m * _BONNET_PX_A_METRE
     rows = np.arange(FRAME_HEIGHT)[:, None] + 0.5 - FOCAL_PX * math.tan(math.radians(pitch))
     corners = np.array(_OUTLINES[camera], float)
-    top = np.interp(columns, *_longer(corners).T)
+    top = np.interp(columns, *_extended(corners).T)
     depth = rows - top[None, :]
     shade = 1 - 0.006 * np.maximum(depth - 3, 0)[..., None]
     picture = np.where(depth[..., None] < 3, np.array(_RIM), np.array(_PAINT) * shade)

@@ -1,18 +1,18 @@
-"""Controls -> motion: the simulator's car as a bicycle model with its limits, in steps of 0.02 s.
+"""Model the simulator's car: a bicycle model with its limits, in steps of 0.02 s.
 
-Every figure is measured or read from the simulator's public source: docs/explanation/simulator.md.
+The constants were measured, or read from the simulator's public source: docs/explanation/simulator.md.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bcclone.simulator.settings import TOP_SPEED_MPH
 from bcclone.simulator.track import LEVEL_M, Track
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
 
 STEP_SECONDS = 0.02
 
-TOP_SPEED_MPH = 30.0
 FULL_THROTTLE, DRAG, FULL_BRAKE = 5.4, 0.1, 7.3  # m/s2, 1/s, m/s2
 _GRAVITY = 9.81
 _MOST_SIDEWAYS = 13.0  # m/s2
@@ -22,9 +22,10 @@ _PITCH_REST, _PITCH_THROTTLE, _PITCH_BRAKE = 0.3, 1.55, -1.6  # degrees, nose up
 
 @dataclass
 class Car:
-    """A car on the road. x, z: metres; heading: radians from +z towards +x; speed: m/s; pitch: radians, nose up.
+    """A car on the road.
 
-    steering, -1 (left) to 1 (right), throttle and brake, 0 to 1, are its controls.
+    x, y, z: metres; heading: radians from +z towards +x; speed: m/s; pitch: radians, nose up; steering: -1 (left) to
+    1 (right); throttle, brake: 0 to 1.
     """
 
     x: float
@@ -39,13 +40,13 @@ class Car:
     _yaw_rate: float = 0.0
 
     def control(self, steering: float, throttle: float) -> None:
-        """Set the controls that hold from now on; a negative throttle brakes."""
+        """Set the controls, -1 to 1; a negative throttle brakes."""
         self.steering = min(max(steering, -1.0), 1.0)
         self.throttle = min(max(throttle, 0.0), 1.0)
         self.brake = min(max(-throttle, 0.0), 1.0)
 
     def step(self, grade: float = 0.0) -> None:
-        """Let 0.02 s pass on a road that rises by `grade` for each metre ahead."""
+        """Advance by 0.02 s on a road that rises by `grade` metres for each metre ahead."""
         self._change_speed(grade)
         curvature = math.tan(math.radians(self.steering * FULL_LOCK_DEGREES)) / WHEELBASE_M
         most = _MOST_SIDEWAYS / max(self.speed, 1.0)
@@ -59,11 +60,11 @@ class Car:
         self.pitch += (pitch + math.atan(grade) - self.pitch) * STEP_SECONDS / _PITCH_LAG_SECONDS
 
     def set_back(self, x: float, y: float, z: float, heading: float) -> None:
-        """Put the car somewhere else, as fast as it is."""
+        """Move the car somewhere else; it keeps its speed."""
         self.x, self.y, self.z, self.heading, self._yaw_rate = x, y, z, heading, 0.0
 
     def _change_speed(self, grade: float) -> None:
-        """Accelerate; the top speed is cut before, so that it shows 30.2 mph, as the simulator does."""
+        """Accelerate; the top speed is cut before, so that the car reaches 30.2 mph as in the simulator."""
         speed = min(self.speed, TOP_SPEED_MPH * MPH)
         slope = _GRAVITY * grade / math.hypot(1.0, grade)
         acceleration = FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
@@ -71,16 +72,16 @@ class Car:
 
 
 def start_on(track: Track, cross_track_m: float = 0.0, along_m: float = 0.0) -> Car:
-    """Return a car that stands on the track, looking along it."""
+    """Return a car that stands on the track and faces along it."""
     x, y, z, heading = track.point(along_m, cross_track_m)
     return Car(x, y, z, heading, pitch=math.atan(float(track.grade[track.index(along_m)])))
 
 
-class Ride:
-    """A car that drives on a track, from its start or from `along_m`.
+class TrackedCar:
+    """A car and its position on a track.
 
-    progress_m: how far it has come along the track, backwards counts against it; distance_m: how far it has driven.
-    ground_height gives the height of the ground, metres, for x and z beyond the road; without it the road goes on.
+    progress_m: distance along the track, backwards is negative; distance_m: distance driven; ground_height: x, z ->
+    height of the ground beside the road, in metres; without it the road continues to both sides.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Ride:
     ) -> None:
         self.track, self._ground_height = track, ground_height
         self.car = start_on(track, cross_track_m, along_m)
-        self.place = track.locate(self.car.x, self.car.y, self.car.z, near_m=along_m)
+        self.position = track.locate(self.car.x, self.car.y, self.car.z, near_m=along_m)
         self.steps = 0
         self.progress_m = self.distance_m = 0.0
 
@@ -102,31 +103,31 @@ class Ride:
         return self.steps * STEP_SECONDS
 
     def step(self) -> None:
-        """Let 0.02 s pass."""
-        car, before = self.car, self.place
+        """Advance by 0.02 s."""
+        car, before = self.car, self.position
         uphill = before.grade * math.cos(car.heading - before.heading)
         car.step(uphill if self._on_road else 0.0)
-        self.place = self.track.locate(car.x, car.y, car.z, near_m=before.along_m)
+        self.position = self.track.locate(car.x, car.y, car.z, near_m=before.along_m)
         if self._on_road or self._ground_height is None:
-            car.y = self.place.height_m
+            car.y = self.position.height_m
         else:
             car.y = self._ground_height(car.x, car.z)
         self.steps += 1
-        self.progress_m += self.track.apart(before.along_m, self.place.along_m)
+        self.progress_m += self.track.apart(before.along_m, self.position.along_m)
         self.distance_m += car.speed * STEP_SECONDS
 
     def set_back(self) -> None:
-        """Put the car on the centre line beside it, looking along the track, as fast as it is."""
-        self.car.set_back(*self.track.point(self.place.along_m))
-        self.place = self.track.locate(self.car.x, self.car.y, self.car.z, near_m=self.place.along_m)
+        """Move the car to the nearest point of the centre line, facing along the track; it keeps its speed."""
+        self.car.set_back(*self.track.point(self.position.along_m))
+        self.position = self.track.locate(self.car.x, self.car.y, self.car.z, near_m=self.position.along_m)
 
-    def shove(self, right_m: float) -> None:
-        """Move the car so far to the right of where it is on the road, looking and driving on as before."""
-        car, heading = self.car, self.place.heading
+    def push(self, right_m: float) -> None:
+        """Move the car sideways, to the right if positive; it keeps its heading and speed."""
+        car, heading = self.car, self.position.heading
         car.x, car.z = car.x + right_m * math.cos(heading), car.z - right_m * math.sin(heading)
-        self.place = self.track.locate(car.x, car.y, car.z, near_m=self.place.along_m)
+        self.position = self.track.locate(car.x, car.y, car.z, near_m=self.position.along_m)
 
     @property
     def _on_road(self) -> bool:
-        """Return whether the ground is as high as the road; a bridge's walls hold a car that would fall."""
-        return abs(self.place.cross_track_m) < LEVEL_M or self.track.road.on_bridge(self.place.along_m)
+        """Return whether the ground here is as high as the road; on a bridge, walls hold the car."""
+        return abs(self.position.cross_track_m) < LEVEL_M or self.track.road.on_bridge(self.position.along_m)

@@ -1,14 +1,11 @@
-"""Expert on a track -> driving_log.csv and IMG/, three cameras a row, exactly as the simulator records.
-
-Where the car was is written beside them, into trace.csv.
-"""
+"""Record an expert's drive: driving_log.csv and IMG/ as the simulator writes them, and trace.csv."""
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -17,11 +14,11 @@ from bcclone.images import Image, encode_jpeg
 from bcclone.progress import ProgressBar
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.run_tables import TRACE, SidecarWriter, TracePoint
-from bcclone.simulator.car import Car, Ride
-from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.expert import Expert, ExpertSettings
+from bcclone.simulator.car import Car, TrackedCar
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import check_laps, load_track
+from bcclone.simulator.settings import RecordSettings
+from bcclone.simulator.track import load_track
 from bcclone.vehicle import MOUNTS, MPH
 
 _BETWEEN_ROWS_SECONDS = 1 / 15
@@ -29,36 +26,23 @@ _BEGUN = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the
 
 
 @dataclass(frozen=True)
-class RecordSettings:
-    """What to drive and how: laps of a track, an expert and the seed of its wandering, and the world's look."""
-
-    track: str = "lake"
-    reverse: bool = False
-    laps: float = 1.0
-    seed: int = 0
-    expert: ExpertSettings = field(default_factory=ExpertSettings)
-    conditions: Conditions = field(default_factory=Conditions)
-
-    def __post_init__(self) -> None:
-        check_laps(self.laps)
-        if self.seed < 0:
-            raise ValueError(f"seed {self.seed}, expected 0 or more")
-
-
-@dataclass(frozen=True)
 class Recorded:
-    """What was recorded: the log, its rows, and how long and how far the car drove."""
+    """What was recorded: the path of the log, its rows, and how long and how far the car drove."""
 
     log: Path
     rows: int
     seconds: float
     distance_m: float
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return asdict(self) | {"log": str(self.log)}
+
 
 class RecordingWriter:
-    """Writes rows as the simulator does: three images, then their row; a row that fails leaves no trace.
+    """Writes rows as the simulator does: three images, then their row; a row that fails leaves nothing behind.
 
-    Raises UserError for a folder that is not empty, or cannot be written to.
+    Raises UserError if the folder is not empty or cannot be written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,12 +62,12 @@ class RecordingWriter:
         self._file.close()
 
     def write(self, seconds: float, car: Car, frames: Mapping[str, Image]) -> str:
-        """Append a row with a frame, uint8 (160, 320, 3), of each camera; return the base name of the centre camera's.
+        """Append a row; return the name of its centre image.
 
-        Raises UserError when the disk refuses, and then all rows before it are whole.
+        frames: camera -> uint8 (160, 320, 3). Raises UserError if the disk refuses; the rows before are complete.
         """
-        moment = _BEGUN + datetime.timedelta(milliseconds=round(seconds * 1000))
-        stamp = f"{moment:%Y_%m_%d_%H_%M_%S}_{moment.microsecond // 1000:03d}"
+        clock = _BEGUN + datetime.timedelta(milliseconds=round(seconds * 1000))
+        stamp = f"{clock:%Y_%m_%d_%H_%M_%S}_{clock.microsecond // 1000:03d}"
         paths = {camera: self._images / f"{camera}_{stamp}.jpg" for camera in frames}
         with self._undone_on_failure(list(paths.values())) as file:
             for camera, frame in frames.items():
@@ -95,10 +79,10 @@ class RecordingWriter:
         return paths["center"].name
 
     def failed(self, error: OSError) -> UserError:
-        """Return the error that tells why nothing more can be written."""
+        """Return the error for a row that could not be written."""
         return UserError(
-            f"{self.log.parent}: cannot write: {error.strerror}; the {self.rows} rows recorded so far are whole; "
-            "record what is missing into another folder"
+            f"{self.log.parent}: cannot write: {error.strerror}; the {self.rows} rows recorded so far are complete; "
+            "record the rest into another folder"
         )
 
     @contextmanager
@@ -116,53 +100,54 @@ class RecordingWriter:
 
 
 def record(folder: Path, settings: RecordSettings) -> Recorded:
-    """Let an expert drive and record it; the same settings and folder give the same bytes. Raises UserError."""
-    with RecordingWriter(folder) as writer, _placing(folder, writer) as place:
+    """Record an expert's drive; the same settings and folder give the same bytes. Raises UserError."""
+    with RecordingWriter(folder) as writer, _trace_writer(folder, writer) as write_position:
         track = load_track(settings.track, settings.reverse)
         renderer = Renderer(settings.track, settings.conditions)
-        ride, expert = Ride(track), Expert(track, settings.expert, settings.seed)
+        tracked, expert = TrackedCar(track), Expert(track, settings.expert, settings.seed)
         goal = settings.laps * track.length_m
-        with _told_on_interrupt(folder, writer), ProgressBar("recording", round(goal), "m") as progress:
-            for _ in _rows_due(ride, expert, goal):
-                place(writer.write(ride.seconds, ride.car, renderer.frames(ride.car)), ride)
-                progress.advance(max(ride.progress_m - progress.done, 0.0), f"{writer.rows} rows")
+        with _report_on_interrupt(folder, writer), ProgressBar("recording", round(goal), "m") as progress:
+            for _ in _rows_due(tracked, expert, goal):
+                write_position(writer.write(tracked.seconds, tracked.car, renderer.frames(tracked.car)), tracked)
+                progress.advance(max(tracked.progress_m - progress.done, 0.0), f"{writer.rows} rows")
             progress.advance(goal - progress.done, f"{writer.rows} rows")
-        return Recorded(writer.log, writer.rows, round(ride.seconds, 2), round(ride.distance_m, 1))
+        return Recorded(writer.log, writer.rows, round(tracked.seconds, 2), round(tracked.distance_m, 1))
 
 
-def _rows_due(ride: Ride, expert: Expert, goal_m: float) -> Iterator[None]:
-    """Let the expert drive as far as the goal; yield at each moment at which a row is to be recorded."""
+def _rows_due(tracked: TrackedCar, expert: Expert, goal_m: float) -> Iterator[None]:
+    """Let the expert drive to the goal; yield whenever a row is due."""
     next_row = 0.0
-    while ride.progress_m < goal_m:
-        ride.car.control(*expert.control(ride.car, ride.place))
-        if ride.seconds >= next_row:
+    while tracked.progress_m < goal_m:
+        tracked.car.control(*expert.control(tracked.car, tracked.position))
+        if tracked.seconds >= next_row:
             next_row += _BETWEEN_ROWS_SECONDS
             if expert.recording:
                 yield
-        ride.step()
+        tracked.step()
 
 
 @contextmanager
-def _placing(folder: Path, writer: RecordingWriter) -> Iterator[Callable[[str, Ride], None]]:
-    """Yield what notes where the car was at an image; a disk that refuses is told as by the writer."""
+def _trace_writer(folder: Path, writer: RecordingWriter) -> Iterator[Callable[[str, TrackedCar], None]]:
+    """Yield a function that writes where the car was at an image; raises UserError if the disk refuses."""
     with ExitStack() as stack:
         try:
             table = stack.enter_context(SidecarWriter(TRACE, folder))
         except OSError as error:
             raise writer.failed(error) from None
 
-        def place(image: str, ride: Ride) -> None:
-            car, beside = ride.car, ride.place.cross_track_m
+        def write_position(image: str, tracked: TrackedCar) -> None:
+            car, road = tracked.car, tracked.track.road
+            point = TracePoint(tracked.seconds, road.name, car.x, car.z, tracked.position.cross_track_m)
             try:
-                table.append(TracePoint(ride.seconds, ride.track.road.name, car.x, car.z, beside).row(image))
+                table.append(point.row(image))
             except OSError as error:
                 raise writer.failed(error) from None
 
-        yield place
+        yield write_position
 
 
 @contextmanager
-def _told_on_interrupt(folder: Path, writer: RecordingWriter) -> Iterator[None]:
+def _report_on_interrupt(folder: Path, writer: RecordingWriter) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
@@ -170,11 +155,11 @@ def _told_on_interrupt(folder: Path, writer: RecordingWriter) -> Iterator[None]:
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:
-    """Write every byte; a disk that is nearly full takes some of them, and refuses when asked to take the rest."""
+    """Write every byte; a nearly full disk takes only some of them at first."""
     while data:
         data = data[file.write(data) :]
 
 
 def _single(value: float) -> str:
-    """Write a number as the simulator does: single precision, seven digits, 3.798023E-05."""
+    """Format a number as the simulator does: single precision, seven digits, 3.798023E-05."""
     return f"{np.float32(value):.7g}".replace("e", "E")

@@ -1,6 +1,6 @@
-"""Frames that a simulated world showed -> trace.csv in the run folder that a drive server recorded of them.
+"""Write trace.csv into the run folder that a drive server recorded: where the simulated car was at each frame.
 
-The server names a frame by its own clock. It keeps the bytes that it was sent, so a frame is known by them.
+The server names frames by its own clock, but keeps their bytes, so each frame is found by the digest of its JPEG.
 """
 
 import hashlib
@@ -14,33 +14,36 @@ from bcclone.recording.run_tables import TRACE, TracePoint
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A frame that was shown: the digest of its JPEG bytes, and where the car was."""
+class ShownFrame:
+    """A frame of the simulated world: the digest of its JPEG bytes, and where the car was."""
 
     digest: bytes
     point: TracePoint
 
 
 def digest_of(jpeg: bytes) -> bytes:
-    """Return what tells the bytes of one frame from another's."""
+    """Return the digest by which a frame is found."""
     return hashlib.blake2b(jpeg, digest_size=8).digest()
 
 
-def write_trace(folder: Path, shown: Sequence[Shown]) -> int:
-    """Write the trace of a run folder's frames, and return how many of them were shown by this world."""
+def write_trace(folder: Path, shown: Sequence[ShownFrame]) -> int:
+    """Write the trace of a run folder; return how many of its frames were found among the shown ones."""
     rows = [point.row(name) for name, point in _matched(folder, shown)]
     write_text(folder / TRACE.name, TRACE.header + "".join(f"{row}\n" for row in rows))
     return len(rows)
 
 
-def _matched(folder: Path, shown: Sequence[Shown]) -> Iterator[tuple[str, TracePoint]]:
-    """Yield names and places; of frames with the same bytes, as of a car that stands, the first comes first."""
-    places: dict[bytes, deque[int]] = defaultdict(deque)
-    for place, one in enumerate(shown):
-        places[one.digest].append(place)
+def _matched(folder: Path, shown: Sequence[ShownFrame]) -> Iterator[tuple[str, TracePoint]]:
+    """Yield the name of each frame and where the car was.
+
+    Frames with the same bytes, as of a car that stands still, are matched in their order.
+    """
+    indices: dict[bytes, deque[int]] = defaultdict(deque)
+    for index, frame in enumerate(shown):
+        indices[frame.digest].append(index)
     latest = -1
     for path in sorted(folder.glob("*.jpg")):
-        candidates = places[digest_of(path.read_bytes())]
+        candidates = indices[digest_of(path.read_bytes())]
         while candidates and candidates[0] <= latest:
             candidates.popleft()
         if candidates:

@@ -1,4 +1,4 @@
-"""Figures of a track -> its centre line every half metre, and where a car is on it."""
+"""Load a track's centre line, and find the position of a car on it."""
 
 import csv
 import math
@@ -21,9 +21,9 @@ _SMOOTHING_M = 4.0  # over which headings and grades are averaged
 
 @dataclass(frozen=True)
 class Road:
-    """What a track's road is like; widths in metres, places in metres along the centre line.
+    """Properties of a track's road.
 
-    bridge: from where to where it is carried over water or over itself; style: how its surface is drawn.
+    bridge: its start and end, in metres along the centre line; style: how the surface is drawn.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Road:
     style: int
 
     def on_bridge(self, along_m: float) -> bool:
-        """Return whether a place along the track is on its bridge."""
+        """Return whether a position along the track is on its bridge."""
         return self.bridge[0] <= along_m <= self.bridge[1]
 
     @property
     def limit_m(self) -> float:
-        """Return how far the car's centre may be from the centre line with all wheels on the asphalt."""
+        """Return the largest distance of the car from the centre line with all wheels on the asphalt."""
         return self.asphalt_half_width_m - _HALF_CAR_M
 
 
@@ -47,13 +47,12 @@ LAKE = Road("lake", 4.65, (697.0, 770.0), LAKE_STYLE)
 MOUNTAIN = Road("mountain", 4.8, (1377.0, 1420.0), MOUNTAIN_STYLE)
 ROADS = {road.name: road for road in (LAKE, MOUNTAIN)}
 _LAKE_ROAD_HEIGHT_M = 2.0
-LEVEL_M = 6.0  # so far beside the centre line the ground is as high as the road
-_MOST_LAPS = 1000
+LEVEL_M = 6.0  # up to this distance from the centre line the ground is as high as the road
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where on a track: along_m from its start, cross_track_m to the right of its centre line."""
+class TrackPosition:
+    """A position on a track: along_m from its start, cross_track_m to the right of its centre line."""
 
     along_m: float
     cross_track_m: float
@@ -63,7 +62,7 @@ class Place:
 
 
 class Track:
-    """A closed centre line, one point every half metre, driven from its first point on.
+    """A closed centre line with a point every half metre, driven from its first point.
 
     line: x, y, z, float64 (points, 3), metres; heading: radians from +z towards +x; grade: metres up for each metre
     along.
@@ -86,14 +85,14 @@ class Track:
         return type(self)(road, np.roll(self.line[::-1], 1, axis=0).copy(), self.length_m)
 
     def index(self, along_m: float) -> int:
-        """Return the number of the point of the centre line at or just before a place."""
+        """Return the index of the point of the centre line at a position, or just before it."""
         return int(along_m % self.length_m / self.length_m * len(self.line)) % len(self.line)
 
     def point(self, along_m: float, cross_track_m: float = 0.0) -> tuple[float, float, float, float]:
-        """Return x, y, z and the heading of a place."""
+        """Return x, y, z and the heading of a position."""
         index = self.index(along_m)
-        share = along_m % self.length_m / self.length_m * len(self.line) - index
-        x, y, z = self.line[index] * (1 - share) + self.line[(index + 1) % len(self.line)] * share
+        fraction = along_m % self.length_m / self.length_m * len(self.line) - index
+        x, y, z = self.line[index] * (1 - fraction) + self.line[(index + 1) % len(self.line)] * fraction
         heading = float(self.heading[index])
         return x + math.cos(heading) * cross_track_m, y, z - math.sin(heading) * cross_track_m, heading
 
@@ -102,8 +101,8 @@ class Track:
         right = np.column_stack([np.cos(self.heading), -np.sin(self.heading)])
         return np.asarray(self.line[:, [0, 2]] + side * self.road.asphalt_half_width_m * right)
 
-    def locate(self, x: float, y: float, z: float, near_m: float | None = None) -> Place:
-        """Return the place of the centre line that is nearest to a point; near_m: of the road around there only."""
+    def locate(self, x: float, y: float, z: float, near_m: float | None = None) -> TrackPosition:
+        """Return the position of a point. near_m: search only the road around this distance along the track."""
         index = self._nearest((x, y, z), near_m)
         heading = float(self.heading[index])
         sine, cosine = math.sin(heading), math.cos(heading)
@@ -111,7 +110,7 @@ class Track:
         forward, right = dx * sine + dz * cosine, dx * cosine - dz * sine
         grade = float(self.grade[index])
         along = (index * self.length_m / len(self.line) + forward) % self.length_m
-        return Place(along, right, heading, grade, float(self.line[index, 1]) + grade * forward)
+        return TrackPosition(along, right, heading, grade, float(self.line[index, 1]) + grade * forward)
 
     def _nearest(self, point: tuple[float, float, float], near_m: float | None) -> int:
         if near_m is None:
@@ -122,7 +121,7 @@ class Track:
         return int(around[np.argmin(away)] % len(self.line))
 
     def apart(self, from_m: float, to_m: float) -> float:
-        """Return how far along `to_m` is from `from_m`, the shorter way round, negative for backwards."""
+        """Return the distance along the track between two positions, the shorter way; negative for backwards."""
         half = self.length_m / 2
         return (to_m - from_m + half) % self.length_m - half
 
@@ -136,14 +135,8 @@ def load_track(name: str, reverse: bool = False) -> Track:
     return track.reversed() if reverse else track
 
 
-def check_laps(laps: float) -> None:
-    """Raise ValueError for a number of laps that nobody can drive."""
-    if not 0 < laps <= _MOST_LAPS:
-        raise ValueError(f"laps {laps:g}, expected more than 0 and up to {_MOST_LAPS}")
-
-
 def read_figures(name: str, kinds: tuple[str, ...] = ()) -> Array:
-    """Return the numbers of a CSV file in figures/, (lines, columns); with `kinds`, of those that begin so."""
+    """Return the numbers of a CSV file in figures/, (lines, columns); kinds: only lines that begin so."""
     text = (resources.files("bcclone.simulator") / "figures" / name).read_text(encoding="utf-8")
     rows = [row for row in csv.reader(text.splitlines()) if row and not row[0].startswith("#")]
     if kinds:

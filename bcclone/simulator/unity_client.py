@@ -1,6 +1,6 @@
-"""World -> drive server and back, over the wire exactly as the Unity simulator does it.
+"""Drive a world by a drive server's answers, over the wire exactly as the Unity simulator does.
 
-Written from the numbered facts in docs/reference/protocol.md and not from the server's code, so that it can test it.
+Written from the numbered facts in docs/reference/protocol.md and not from the server's code, so it can test that.
 """
 
 import base64
@@ -15,7 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from bcclone.errors import UserError
+from bcclone.simulator.settings import ServerSettings
 from bcclone.simulator.unity_websocket import SILENCE_SECONDS, ServerGone, UnitySocket
 
 _PING_SECONDS = 25.0
@@ -25,7 +28,7 @@ _LOOPS = 2  # of request and response: fact 4
 
 @dataclass(frozen=True)
 class CarState:
-    """What the car reports. jpeg: its frame; manual: a driving key is held, so it reports nothing else."""
+    """What the car reports. jpeg: its frame; manual: a driving key is held, and nothing else is reported."""
 
     steering_degrees: float
     throttle: float
@@ -37,8 +40,8 @@ class CarState:
 class World(Protocol):
     """A car in its surroundings."""
 
-    def look(self) -> CarState | None:
-        """Let the time until the next frame pass and return what the car then reports; None when the drive is over."""
+    def observe(self) -> CarState | None:
+        """Advance to the next frame and return the car's state; None after the end of the drive."""
 
     def steer(self, steering: float, throttle: float) -> None:
         """Set the controls, -1 to 1, that hold until the next ones."""
@@ -46,7 +49,7 @@ class World(Protocol):
 
 @dataclass
 class DriveReport:
-    """What a drive came to. latencies_ms: from each telemetry sent to its answer."""
+    """Counts of a drive's messages. latencies_ms: milliseconds from each telemetry to its answer."""
 
     telemetries: int = 0
     steers: int = 0
@@ -55,12 +58,30 @@ class DriveReport:
     lost_loops: int = 0
     latencies_ms: list[float] = field(default_factory=list)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts and the latency's percentiles as JSON values; these are None without an answer."""
+        p50, p99 = np.percentile(self.latencies_ms, [50, 99]) if self.latencies_ms else (None, None)
+        return {
+            "telemetries": self.telemetries,
+            "steers": self.steers,
+            "manuals": self.manuals,
+            "lost_loops": self.lost_loops,
+            "request_to_steer_ms": {"p50": p50 and round(float(p50), 3), "p99": p99 and round(float(p99), 3)},
+        }
+
+    def summary(self) -> str:
+        """Return the report as a line of text."""
+        latency_ms = self.as_json()["request_to_steer_ms"]
+        return (
+            f"{self.telemetries} telemetries, {self.steers} steers, {self.manuals} manuals; "
+            f"request to steer p50 {latency_ms['p50']} ms, p99 {latency_ms['p99']} ms"
+        )
+
 
 class UnityClient:
-    """Drives a world's car by what a server answers, with the simulator's two request and response loops.
+    """Drives a world's car by a server's answers, with the simulator's two request and response loops.
 
-    decimal_comma: the machine's culture writes numbers so, and reads them so; patience_seconds: how long the server may
-    be silent.
+    decimal_comma: write and read numbers with a decimal comma; patience_seconds: how long the server may be silent.
     """
 
     def __init__(
@@ -72,12 +93,12 @@ class UnityClient:
     ) -> None:
         self._connection, self._world, self._decimal_comma = connection, world, decimal_comma
         self._patience_seconds = patience_seconds
-        self._asked: deque[float] = deque()
-        self._over = False
+        self._sent: deque[float] = deque()
+        self._ended = False
         self.report = DriveReport()
 
     def drive(self) -> DriveReport:
-        """Drive until the world says that it is over; raises UserError when the server falls silent or babbles."""
+        """Drive to the end of the world's drive; raises UserError if the server is silent or sends nonsense."""
         try:
             with _listening(self._connection) as inbox:
                 self._send_telemetry()  # fact 4: "open" fires for the websocket
@@ -90,16 +111,16 @@ class UnityClient:
         return self.report
 
     def _exchange(self, inbox: "queue.Queue[_Arrival]") -> None:
-        pinged = heard = time.monotonic()
-        while not self._over:
+        pinged = answered = time.monotonic()
+        while not self._ended:
             with suppress(queue.Empty):
                 arrival = inbox.get(timeout=0.5)
                 if arrival.error is not None:
                     raise arrival.error
                 if self._handle(arrival):
-                    heard = time.monotonic()
+                    answered = time.monotonic()
             now = time.monotonic()
-            if now - heard > self._patience_seconds and not self._over:
+            if now - answered > self._patience_seconds and not self._ended:
                 raise UserError(
                     f"the drive server has not answered for {self._patience_seconds:g} s; is it still running?"
                 )
@@ -110,11 +131,11 @@ class UnityClient:
             self._connection.send_text(farewell)
 
     def _handle(self, arrival: "_Arrival") -> bool:
-        """Do what a message asks for; return whether it answered a telemetry."""
+        """Handle a message; return whether it answers a telemetry."""
         message = arrival.text
         if message.startswith("0"):
-            _parsed(message, message[1:], dict)  # fact 3: nothing of it but the sid counts
-            self._send_telemetry()  # fact 4: and "open" fires for the packet
+            _parsed(message, message[1:], dict)  # fact 3: only the sid matters
+            self._send_telemetry()  # fact 4: "open" fires for the packet, too
         elif message == "2":
             self._connection.send_text("3")
         elif message == "3":
@@ -130,8 +151,8 @@ class UnityClient:
             raise ServerGone(f"an event that the simulator cannot read: {event!r}")
         if name not in ("steer", "manual"):
             return False
-        if self._asked and arrived > self._asked[0]:  # a server may answer what was not asked
-            self.report.latencies_ms.append((arrived - self._asked.popleft()) * 1000)
+        if self._sent and arrived > self._sent[0]:  # a server may send what was not requested
+            self.report.latencies_ms.append((arrived - self._sent.popleft()) * 1000)
         if name == "manual":
             self.report.manuals += 1
         else:
@@ -149,21 +170,21 @@ class UnityClient:
             if self.report.lost_loops == _LOOPS:
                 raise UserError(
                     f"the drive server answered {json.dumps(controls)[:200]}, expected steering_angle and throttle as "
-                    "texts with a number each; the simulator cannot read that, and the car stands still"
+                    "texts with a number each; the simulator cannot read it, and the car stands still"
                 ) from None
             return False
         if not (math.isfinite(steering) and math.isfinite(throttle)):
             raise UserError(
                 f"the drive server answered steering_angle {steering:g} and throttle {throttle:g}, expected -1 to 1; "
-                "is its model trained, and its input whole?"
+                "is its model trained, and is its input complete?"
             )
         self._world.steer(steering, throttle)
         return True
 
     def _send_telemetry(self) -> None:
-        state = self._world.look()
+        state = self._world.observe()
         if state is None:
-            self._over = True
+            self._ended = True
             return
         self.report.telemetries += 1
         fields = None if state.manual else {
@@ -173,7 +194,7 @@ class UnityClient:
             "image": base64.b64encode(state.jpeg).decode(),
         }  # fmt: skip
         text = "42" + json.dumps(["telemetry", fields], separators=(",", ":"))
-        self._asked.append(time.perf_counter())
+        self._sent.append(time.perf_counter())
         self._connection.send_text(text)
 
     def _format(self, value: float) -> str:
@@ -190,7 +211,7 @@ class UnityClient:
 
 @dataclass(frozen=True)
 class _Arrival:
-    """A message and when it came, by the performance counter; or why there are no more."""
+    """A message and when it arrived, by the performance counter; or the error that ended the connection."""
 
     text: str
     seconds: float
@@ -199,12 +220,12 @@ class _Arrival:
 
 @contextmanager
 def _listening(connection: UnitySocket) -> "Iterator[queue.Queue[_Arrival]]":
-    """Yield a queue of what the server sends, each with the moment it came, however busy the world is."""
+    """Yield a queue of the server's messages, which a thread timestamps however busy the world is."""
     inbox: queue.Queue[_Arrival] = queue.Queue()
-    over = threading.Event()
+    ended = threading.Event()
 
     def listen() -> None:
-        while not over.is_set():
+        while not ended.is_set():
             try:
                 text = connection.receive(timeout=0.2)
             except (OSError, ValueError) as error:  # ServerGone is an OSError
@@ -218,17 +239,19 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.Queue[_Arrival]]":
     try:
         yield inbox
     finally:
-        over.set()
-        listener.join(_END_SECONDS)  # one that waits for the rest of a frame ends when the connection is closed
+        ended.set()
+        listener.join(_END_SECONDS)  # it ends at the latest when the connection is closed
+
+
+def drive_by_server(world: World, server: ServerSettings) -> DriveReport:
+    """Connect to a drive server and let it drive a world's car to the end; raises UserError."""
+    with connected(server.host, server.port, server.wait) as connection:
+        return UnityClient(connection, world, server.decimal_comma).drive()
 
 
 @contextmanager
 def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[UnitySocket]:
-    """Connect to a drive server, trying again while it starts; raises UserError when there is none."""
-    if not (0 < port <= 65535 and 0 <= patience_seconds < math.inf):
-        raise UserError(
-            f"port {port}, wait {patience_seconds:g} s; expected a port of 1 to 65535, and 0 s or more to wait"
-        )
+    """Connect to a drive server, trying again while it starts; raises UserError if there is none."""
     until = time.monotonic() + patience_seconds
     while True:
         try:
@@ -248,7 +271,7 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
 
 
 def _parsed(message: str, text: str, kind: type) -> Any:
-    """Return what a packet holds; raises ServerGone when it is no JSON of that kind."""
+    """Return the JSON value of a packet; raises ServerGone if it is not of that kind."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,85 +1,110 @@
-"""Text messages <-> the simulator's websocket: RFC 6455 as its client speaks it (docs/reference/protocol.md)."""
+"""Connect to a drive server as the simulator's websocket does (docs/reference/protocol.md, facts 1 and 2).
+
+wsproto makes and reads the frames: sent with `message_finished=False`, a piece of a text becomes a masked frame
+without FIN, so a text can be split into frames of 1,016 bytes. Pieces have to be texts, so the split is exact for
+ASCII only, which is all that the simulator sends. wsproto cannot send the handshake: it has another order of headers
+and puts User-Agent last. So the handshake is written here, byte for byte as the simulator's.
+"""
 
 import base64
 import hashlib
 import os
 import select
 import socket
-import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
+
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import CloseConnection, Event, Message, Ping, TextMessage
 
 SILENCE_SECONDS = 10.0
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
-_FRAGMENT = 1016
+_FRAME_BYTES = 1016
 _LONGEST_MESSAGE = 1_000_000
-_CONTINUED, _TEXT, _CLOSE, _PING, _PONG = 0, 1, 8, 9, 10
+_LARGEST_READ = 65_536
 
 
 class ServerGone(ConnectionError):
-    """The server closed the connection."""
+    """The server closed the connection, or sent what the simulator cannot read."""
 
 
 class UnitySocket:
-    """The simulator's websocket: RFC 6455 client frames, masked, texts over 1,016 bytes in fragments."""
+    """The simulator's websocket: text messages in masked frames of at most 1,016 bytes."""
 
     def __init__(self, host: str, port: int, timeout: float = SILENCE_SECONDS) -> None:
         self._socket = socket.create_connection((host, port), timeout)
-        self._received = self._message = b""
         self._sending = threading.Lock()  # a listening thread answers pings
+        self._events: deque[Event] = deque()
+        self._text, self._length = "", 0
         try:
-            self._handshake(host, port, timeout)
+            rest = self._handshake(host, port, timeout)
+            self._protocol = Connection(ConnectionType.CLIENT)
+            self._feed(rest)
         except BaseException:
             self._socket.close()
             raise
 
     def send_text(self, text: str) -> None:
-        """Send a text message, each frame by a write of its own (fact 2)."""
+        """Send a text message, each frame by a write of its own."""
         self.send_frames(text_frames(text))
 
     def send_frames(self, frames: Sequence[bytes]) -> None:
-        """Send frames that are ready, each by a write of its own."""
+        """Send frames made by text_frames(), each by a write of its own."""
         for frame in frames:
             with self._sending:
                 self._socket.sendall(frame)
 
-    def send_frame(self, opcode: int, payload: bytes, final: bool = True) -> None:
-        """Send one masked frame."""
-        self.send_frames([_masked_frame(opcode, payload, final)])
-
     def receive(self, timeout: float) -> str | None:
-        """Return the next text message, or None when none came in time; raises ServerGone when there is no more."""
+        """Return the next text message, None if none arrives in time; raises ServerGone at the end."""
         until = time.monotonic() + timeout
-        while self._has_data(until - time.monotonic()):
-            opcode, payload, final = self._frame()
-            if opcode == _CLOSE:
-                raise ServerGone("the server said that it ends")
-            if opcode == _PING:
-                self.send_frame(_PONG, payload)
-            elif opcode in (_CONTINUED, _TEXT):
-                self._message += payload
-                if final:
-                    return self._take_message()
-        return None
-
-    def _has_data(self, seconds: float) -> bool:
-        """Return whether something has come, within the time that is left."""
-        return seconds > 0 and (bool(self._received) or bool(select.select([self._socket], [], [], seconds)[0]))
-
-    def _take_message(self) -> str:
-        message, self._message = self._message, b""
-        try:
-            return message.decode()
-        except UnicodeDecodeError:
-            raise ServerGone(f"a text that is no UTF-8: {message[:40]!r}") from None
+        while True:
+            while self._events:
+                if (text := self._handle(self._events.popleft())) is not None:
+                    return text
+            seconds = until - time.monotonic()
+            if seconds <= 0 or not select.select([self._socket], [], [], seconds)[0]:
+                return None
+            self._feed(self._read())
 
     def close(self) -> None:
-        """Close the TCP connection without a word, as a crash does."""
+        """Close the TCP connection without a closing handshake, as a crash does."""
         self._socket.close()
 
-    def _handshake(self, host: str, port: int, timeout: float) -> None:
+    def _handle(self, event: Event) -> str | None:
+        """Handle what the server sent; return the text of a message when it is complete."""
+        if isinstance(event, CloseConnection):
+            if self._protocol.state is ConnectionState.OPEN:  # wsproto could not read what came
+                raise ServerGone(f"the server sent what is no websocket message: {event.reason}")
+            raise ServerGone("the server sent a close frame")
+        if isinstance(event, Ping):
+            self.send_frames([self._protocol.send(event.response())])
+        elif isinstance(event, Message):
+            self._length += len(event.data)
+            if self._length > _LONGEST_MESSAGE:
+                raise ServerGone(f"a message of over {_LONGEST_MESSAGE} bytes; the simulator expects a few hundred")
+            if isinstance(event, TextMessage):
+                self._text += event.data
+            if event.message_finished:
+                text, self._text, self._length = self._text, "", 0
+                return text
+        return None
+
+    def _feed(self, data: bytes) -> None:
+        """Let wsproto read received bytes."""
+        self._protocol.receive_data(data)
+        self._events.extend(self._protocol.events())
+
+    def _read(self) -> bytes:
+        data = self._socket.recv(_LARGEST_READ)
+        if not data:
+            raise ServerGone("the server closed the connection")
+        return data
+
+    def _handshake(self, host: str, port: int, timeout: float) -> bytes:
+        """Ask for a websocket and check the answer; return the bytes received after it."""
         key = base64.b64encode(os.urandom(16))
         self._socket.sendall(
             b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
@@ -88,66 +113,35 @@ class UnitySocket:
             b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n" % (host.encode(), port, key)
         )
-        until = time.monotonic() + timeout
-        while b"\r\n\r\n" not in self._received:
+        until, received = time.monotonic() + timeout, b""
+        while b"\r\n\r\n" not in received:
             if time.monotonic() > until:
                 raise ServerGone(f"its handshake takes more than {timeout:g} s")
-            if len(self._received) > 8192:
+            if len(received) > 8192:
                 raise ServerGone("the handshake's headers are over 8,192 bytes")
-            self._fill()
-        head, _, self._received = self._received.partition(b"\r\n\r\n")
-        status, *lines = head.decode("latin-1").split("\r\n")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        accept = base64.b64encode(hashlib.sha1(key + _ACCEPT_GUID).digest()).decode()  # noqa: S324 the RFC says SHA-1
-        if " 101 " not in status or headers.get("sec-websocket-accept") != accept:
-            raise ServerGone(f"no websocket there: {status}")
-        for header in ("sec-websocket-extensions", "sec-websocket-protocol"):
-            if header in headers:
-                raise ServerGone(f"the server answers with {header}, which nobody asked for")
-
-    def _frame(self) -> tuple[int, bytes, bool]:
-        """Take one frame off the stream: its opcode, its payload, and whether its message ends with it."""
-        self._need(2)
-        first, length, start = self._received[0], self._received[1], 2
-        if length >= 126:
-            start = 4 if length == 126 else 10
-            self._need(start)
-            length = int.from_bytes(self._received[2:start], "big")
-        if length + len(self._message) > _LONGEST_MESSAGE:
-            raise ServerGone(f"a message of {length} bytes; the simulator expects a few hundred")
-        self._need(start + length)
-        payload, self._received = self._received[start : start + length], self._received[start + length :]
-        return first & 0x0F, payload, bool(first & 0x80)
-
-    def _need(self, count: int) -> None:
-        while len(self._received) < count:
-            self._fill()
-
-    def _fill(self) -> None:
-        data = self._socket.recv(65536)
-        if not data:
-            raise ServerGone("the server closed the connection")
-        self._received += data
+            received += self._read()
+        head, _, rest = received.partition(b"\r\n\r\n")
+        _check_answer(head.decode("latin-1"), key)
+        return rest
 
 
 def text_frames(text: str) -> list[bytes]:
-    """Return the masked frames of a text message, 1,016 bytes each but the last (fact 2)."""
-    data = text.encode()
-    pieces = [data[start : start + _FRAGMENT] for start in range(0, len(data), _FRAGMENT)] or [b""]
-    last = len(pieces) - 1
-    return [_masked_frame(_CONTINUED if n else _TEXT, piece, n == last) for n, piece in enumerate(pieces)]
+    """Return the masked frames of a text message, at most 1,016 bytes of payload each."""
+    connection = Connection(ConnectionType.CLIENT)
+    starts = range(0, max(len(text), 1), _FRAME_BYTES)
+    return [
+        connection.send(TextMessage(text[start : start + _FRAME_BYTES], message_finished=start == starts[-1]))
+        for start in starts
+    ]
 
 
-def _masked_frame(opcode: int, payload: bytes, final: bool) -> bytes:
-    mask = os.urandom(4)
-    head = bytes([(0x80 if final else 0) | opcode])
-    if len(payload) < 126:
-        head += bytes([0x80 | len(payload)])
-    else:
-        head += b"\xfe" + struct.pack("!H", len(payload))
-    return head + mask + _xor(payload, mask)
-
-
-def _xor(data: bytes, mask: bytes) -> bytes:
-    repeated = (mask * (len(data) // 4 + 1))[: len(data)]
-    return (int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")).to_bytes(len(data), "little")
+def _check_answer(head: str, key: bytes) -> None:
+    """Raise ServerGone unless the head of a response accepts the handshake."""
+    status, *lines = head.split("\r\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    accept = base64.b64encode(hashlib.sha1(key + _ACCEPT_GUID).digest()).decode()  # noqa: S324 the RFC demands SHA-1
+    if " 101 " not in status or headers.get("sec-websocket-accept") != accept:
+        raise ServerGone(f"no websocket there: {status}")
+    for header in ("sec-websocket-extensions", "sec-websocket-protocol"):
+        if header in headers:
+            raise ServerGone(f"the server answers with {header}, which was not requested")

@@ -11,18 +11,13 @@ from bcclone.commands.model import add_arguments as add_model_arguments
 from bcclone.commands.model import run_settings
 from bcclone.commands.options import (
     actions_of,
-    add_conditions,
-    add_hardships,
-    given_conditions,
+    add_settings,
     given_for,
-    given_hardships,
 )
 from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
 from bcclone.sample_settings import SampleSettings
-from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.expert import ExpertSettings
-from bcclone.simulator.world import WorldSettings
+from bcclone.simulator.settings import Conditions, ExpertSettings, WorldSettings
 from bcclone.train.settings_file import SETTING_NAMES
 
 
@@ -49,6 +44,8 @@ def words_for(action):
     """Return ways to give an option, and the value that is then to arrive."""
     if isinstance(action, argparse.BooleanOptionalAction):
         return [([action.option_strings[1]], False), ([action.option_strings[0]], True)]
+    if action.nargs == 0:
+        return [([action.option_strings[0]], True)]
     if action.choices:
         return [([action.option_strings[0], str(choice)], choice) for choice in action.choices]
     special = {"time": ("90s", 90.0), "sun_elevation": ("20", 20.0)}
@@ -66,19 +63,17 @@ def test_an_option_of_the_training_reaches_its_setting(action):
         assert run_settings(declared(add_model_arguments).parse_args(words)).chosen == {action.dest: value}
 
 
-@pytest.mark.parametrize("action", named(add_conditions), ids=ids)
+def add_world(parser):
+    for kind in (Conditions, WorldSettings):
+        add_settings(parser, kind)
+
+
+@pytest.mark.parametrize("action", named(add_world), ids=ids)
 def test_an_option_of_the_world_reaches_its_setting(action):
     for words, value in words_for(action):
-        conditions = given_conditions(declared(add_conditions).parse_args(words))
-        assert conditions == Conditions(**{action.dest: value})
-
-
-@pytest.mark.parametrize("action", named(add_hardships), ids=ids)
-def test_an_option_that_makes_driving_harder_reaches_its_setting(action):
-    words = [action.option_strings[0], "2"]
-    settings = WorldSettings(**given_hardships(declared(add_hardships).parse_args(words)))
-    name, value = ("latency_seconds", 0.002) if action.dest == "latency_ms" else (action.dest, 2.0)
-    assert settings == WorldSettings(**{name: value})
+        arguments = declared(add_world).parse_args(words)
+        found = {**given_for(Conditions, arguments), **given_for(WorldSettings, arguments)}
+        assert found == {action.dest: value}
 
 
 COMMANDS = [

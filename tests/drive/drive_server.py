@@ -55,7 +55,7 @@ class Still:
     def __init__(self, frames, manual=(), jpeg=FRAME):
         self.left, self.manual, self.jpeg, self.shown, self.controls = frames, manual, jpeg, 0, []
 
-    def look(self):
+    def observe(self):
         if self.shown == self.left:
             return None
         self.shown += 1

@@ -50,7 +50,7 @@ class Rolling:
         self.over, self.throttles, self.shown = False, [], 0
         self.frames = [frame(color, 80 + 60 * index) for index, color in enumerate(COLORS)]
 
-    def look(self):
+    def observe(self):
         time.sleep(0.03)
         self.shown += 1
         jpeg = self.frames[self.shown // 10 % len(self.frames)]

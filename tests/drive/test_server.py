@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import requests
 import socketio
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import Ping, TextMessage
 
 from bcclone.drive.settings import ASYNC_MODES
 from bcclone.errors import UserError
@@ -167,11 +169,12 @@ def test_a_text_that_is_not_a_packet_ends_only_its_connection(port, text):
 
 def test_a_message_of_endless_fragments_ends_only_its_connection(port):
     with raw(port) as connection:
-        connection.send_frame(1, b"42[", final=False)
+        frames = Connection(ConnectionType.CLIENT)
+        connection.send_frames([frames.send(TextMessage("42[", message_finished=False))])
 
         def send_on():
             for _ in range(200):
-                connection.send_frame(0, b"x" * 60_000, final=False)
+                connection.send_frames([frames.send(TextMessage("x" * 60_000, message_finished=False))])
                 connection.receive(0.001)
 
         with pytest.raises((ServerGone, OSError)):
@@ -183,13 +186,14 @@ def test_the_simulator_reconnects_after_its_connection_drops(port):
     with raw(port) as connection:
         connection.send_text(telemetry_text())
         assert next_event(connection)[0] == "steer"  # it drives until the other one connects
-        connection.send_frame(1, b"42[", final=False)  # in the middle of a message
+        frames = Connection(ConnectionType.CLIENT)
+        connection.send_frames([frames.send(TextMessage("42[", message_finished=False))])  # the message never ends
     assert drive(port, Still(10)).steers == 9
 
 
 def test_a_server_that_closes_the_connection_is_reported(port):
     class Gone(Still):
-        def look(self):
+        def observe(self):
             raise ServerGone("gone")
 
     with pytest.raises(UserError, match="ended the connection"):
@@ -281,9 +285,10 @@ def test_a_client_that_never_reads_does_not_block_the_others(port):
         deaf.send_text(telemetry_text())
         assert next_event(deaf)[0] == "steer"
         deaf._socket.settimeout(0.5)
+        ping = Connection(ConnectionType.CLIENT).send(Ping(bytes(125)))
         with suppress(TimeoutError):
             for _ in range(1_000_000):
-                deaf.send_frame(9, bytes(125))  # its pongs fill the system's buffers
+                deaf.send_frames([ping])  # its pongs fill the system's buffers
         time.sleep(3.5)  # until the server wakes it
         with raw(port) as connection:
             connection.send_text(telemetry_text())

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bcclone.bench.decoding import convert_as_the_source, decode_alone
-from bcclone.bench.feeds.fresh_process import alone
-from bcclone.bench.feeds.meter import Race, Turn
-from bcclone.bench.feeds.turns import CannotTakePart, take_turn
+from bcclone.bench.feeds.fresh_process import in_fresh_process
+from bcclone.bench.feeds.meter import Benchmark, Timing
+from bcclone.bench.feeds.rounds import LoaderUnavailable, take_turn
 from bcclone.bench.preprocess import measure_preprocess
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
@@ -20,7 +20,9 @@ def take_part(name, *, moved=False):
     run_command("preprocess", make_recording("rec"), "--size", 8)
     if moved:
         shutil.move("rec", "elsewhere")
-    return take_turn(name, Race(Path("data.h5"), workers=1), Turn(warm_samples=1, warm_seconds=0.0, seconds=0.01))
+    return take_turn(
+        name, Benchmark(Path("data.h5"), workers=1), Timing(warm_samples=1, warm_seconds=0.0, seconds=0.01)
+    )
 
 
 def without_tables(monkeypatch):
@@ -46,24 +48,28 @@ REFUSALS = [
     ),
     refusal(lambda: decode_alone(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
     refusal(of_no_image, "image.jpg", "no image", "recording"),
-    refusal(lambda: alone(os._exit, 3), "exit code 3", "memory"),
+    refusal(lambda: in_fresh_process(os._exit, 3), "_exit", "memory"),
     refusal(
         lambda: take_part("python-generator", moved=True),
         "rec/driving_log.csv",
         "data.h5",
         "images",
-        by=(CannotTakePart,),
+        by=(LoaderUnavailable,),
     ),
-    refusal(without_tables, "tables", "pip install '.[bench]'", by=(CannotTakePart,)),
+    refusal(without_tables, "tables", "pip install '.[bench]'", by=(LoaderUnavailable,)),
     refusal(
         lambda: take_part("python-generator", moved=True),
         "rec/driving_log.csv",
         "data.h5",
         "images",
-        by=(CannotTakePart,),
+        by=(LoaderUnavailable,),
     ),
     refusal(
-        lambda: take_part("files", moved=True), "rec/driving_log.csv", "data.h5", "no such file", by=(CannotTakePart,)
+        lambda: take_part("files", moved=True),
+        "rec/driving_log.csv",
+        "data.h5",
+        "no such file",
+        by=(LoaderUnavailable,),
     ),
 ]
 

@@ -2,13 +2,15 @@
 
 import multiprocessing
 import shutil
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from bcclone.replay import read_human, replay
+from bcclone.replay import read_reference, replay_policies
 from bcclone.simulator.car import start_on
 from bcclone.simulator.record import RecordingWriter
 from bcclone.simulator.track import load_track
@@ -28,16 +30,16 @@ def broken_policy(untrained_model):
     return Policy(file)
 
 
-class Scored(Still):
+class ScoredStill(Still):
     """A world of one frame that counts interventions, of which there are none."""
 
-    score = SimpleNamespace(interventions=())
+    scorer = SimpleNamespace(interventions=())
 
 
 def evaluated(broken_policy):
-    from bcclone.evaluate import drive_policy
+    from bcclone.evaluate.single import drive_policy
 
-    return drive_policy(broken_policy, Scored(1), 30.0)
+    return drive_policy(broken_policy, ScoredStill(1), 30.0)
 
 
 def listen(host, port):
@@ -87,16 +89,18 @@ def recorded_where_there_was_a_folder():
 
 def driven(model, *, dies=False):
     """Let a process of the suite drive."""
-    from bcclone.suite.run import Crew
-    from bcclone.suite.scenarios import chosen_rows
-    from bcclone.suite.worker import Task
+    from bcclone.evaluate import SuiteSettings, evaluate_suite
 
-    with Crew(1) as crew:
-        answers = crew.drive([Task(Path(model), None, chosen_rows(["lake-15"])[0])])
-        if dies:
-            (child,) = (one for one in multiprocessing.active_children() if one.name == "bcclone-suite")
-            child.kill()
-        return list(answers)
+    if dies:
+        Path(model).touch()
+        threading.Thread(target=kill_a_worker, daemon=True).start()
+    return evaluate_suite([Path(model)], SuiteSettings(rows=("lake-15",), jobs=1))
+
+
+def kill_a_worker():
+    while not (workers := multiprocessing.active_children()):
+        time.sleep(0.01)
+    workers[0].kill()
 
 
 REFUSALS = [
@@ -111,19 +115,22 @@ REFUSALS = [
     refusal(lambda: recorded_into("/dev/null/rec"), "/dev/null/rec", "Not a directory", "another folder"),
     refusal(recorded_where_there_was_a_folder, "rec", "No such file", "0 rows", "another folder"),
     refusal(
-        lambda: read_human(make_recording("rec", image=None) / "driving_log.csv"), "rec/driving_log.csv", "rec/IMG"
+        lambda: read_reference(make_recording("rec", image=None) / "driving_log.csv"), "rec/driving_log.csv", "rec/IMG"
     ),
     refusal(
-        lambda: read_human(make_recording("rec") / "driving_log.csv", (0.0, 0.1)),
+        lambda: read_reference(make_recording("rec") / "driving_log.csv", (0.0, 0.1)),
         "rec/driving_log.csv",
         "no rows",
-        "--part",
+        "--fraction",
     ),
     refusal(
-        lambda broken_policy: replay({"m.h5": broken_policy}, make_recording("rec")), "m.h5", "steering", "trained"
+        lambda broken_policy: replay_policies({"m.h5": broken_policy}, make_recording("rec")),
+        "m.h5",
+        "steering",
+        "trained",
     ),
     refusal(evaluated, "steering", "trained"),
-    refusal(lambda: driven("m.h5", dies=True), "lake-15", "m.h5", "signal 9", "--jobs"),
+    refusal(lambda: driven("m.h5", dies=True), "worker process", "memory", "--jobs"),
     refusal(lambda: driven("m.h5"), "m.h5", "no such model", "python model.py data.h5 -o m.h5", slow=True),
 ]
 

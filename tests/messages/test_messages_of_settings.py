@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from bcclone.augment.settings import AugmentSettings
-from bcclone.bench.feeds.meter import Race
+from bcclone.bench.feeds.meter import Benchmark
 from bcclone.feed.settings import FeedSettings
 from bcclone.images import Preprocessing
 from bcclone.protocol import Control
-from bcclone.replay.rollout import Ride
+from bcclone.replay.rollout import Rollout
 from bcclone.sample_settings import SampleSettings
-from bcclone.simulator.expert import ExpertSettings
+from bcclone.simulator.settings import ExpertSettings
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
 from tests.messages.refusals import refusal, run_command
 
@@ -68,18 +68,18 @@ REFUSALS = [
     command("evaluate m.h5 --latency-ms -1", "latency", "-1", "0 to 5000"),
     command("evaluate m.h5 --start-offset-m -99", "start offset", "-99", "15"),
     command("evaluate m.h5 --start-turn 91", "start turn", "91", "-90 to 90"),
-    command("evaluate m.h5 --shove-m 6", "6", "0 to 5"),
-    command("evaluate m.h5 --shove-every-m 0", "0", "1 or more"),
+    command("evaluate m.h5 --perturbation-m 6", "6", "0 to 5"),
+    command("evaluate m.h5 --perturbation-every-m 0", "0", "1 or more"),
     command("evaluate m.h5 --speed 99", "speed", "99", "30"),
-    command("replay m.h5 rec --part 1:0", "1:0", "0.8:1"),
+    command("replay m.h5 rec --fraction 1:0", "1:0", "0.8:1"),
     command("replay m.h5 rec --limit 9", "limit", "9", "5"),
-    value(Ride, {"human": None, "limit_m": 0}, "limit", "0", "more than 0"),
-    command("evaluate m.h5 --suite --jobs 0", "jobs", "0", "1 to 256"),
+    value(Rollout, {"reference": None, "limit_m": 0}, "limit", "0", "more than 0"),
+    command("evaluate m.h5 --suite --jobs -1", "jobs", "-1", "1 to 256"),
     command("bench feeds --only x", "x", "cold"),
     command("bench feeds --rounds 0", "0", "rounds", "1 or more"),
     command("bench feeds --seconds 61", "61", "60"),
     command("bench feeds --batch-size 0", "batch", "0", "1 to 65536"),
-    value(Race, {"store": Path("data.h5"), "workers": 0}, "workers", "0", "1 or more"),
+    value(Benchmark, {"store": Path("data.h5"), "workers": 0}, "workers", "0", "1 or more"),
     command("video run --range 40:10", "range", "40:10", "A:B"),
     command("video run -o clip.avi", "clip.avi", ".mp4", ".gif"),
     command("video run --fps 60 -o clip.gif", "60", "1 to 50", ".gif"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.bench.rounds import measure_rounds
+from bcclone.bench.round_trips import measure_round_trips
 from bcclone.drive.process import server_process
 from bcclone.drive.recorder import Recorder
 from bcclone.protocol import ProtocolError, parse_telemetry
@@ -53,6 +53,7 @@ def answering(*pieces):
             thread.join(5)
 
 
+HUGE = b"\x81\x7f\0\0\0\0\0\x98\x96\x80"  # head of a text of 10,000,000 bytes
 HEAD = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: ACCEPT\r\n"
 
 
@@ -63,12 +64,12 @@ def connect(*pieces, timeout=5.0):
 
 def rounds(*answers):
     with server(*answers) as port:
-        return measure_rounds(port, ['42["telemetry",{}]'], 1)
+        return measure_round_trips(port, ['42["telemetry",{}]'], 1)
 
 
 def rounds_with_one_who_leaves():
     with answering(HEAD + b"\r\n") as port:
-        return measure_rounds(port, ['42["telemetry",{}]'], 1)
+        return measure_round_trips(port, ['42["telemetry",{}]'], 1)
 
 
 def parse(**values):
@@ -99,13 +100,13 @@ REFUSALS = [
         "Connection refused",
         "python drive.py model.h5",
     ),
-    refusal(lambda: drive(b"42\xff"), "UTF-8"),
+    refusal(lambda: drive(b"42\xff"), "utf-8"),
     refusal(lambda: drive(steer("0.0"), None, patience_seconds=0.5), "0.5 s", "running"),
     refusal(lambda: drive("42[]"), "[]"),
     refusal(lambda: drive("42what"), "42what"),
     refusal(lambda: drive(steer("left")), '"steering_angle": "left"', "steering_angle and throttle"),
     refusal(lambda: drive(steer("NaN")), "steering_angle", "nan", "-1 to 1"),
-    refusal(lambda: drive(b"42\xff"), "UTF-8"),
+    refusal(lambda: drive(b"42\xff"), "utf-8"),
     refusal(lambda: connect(HEAD + b"\r\n" + b"\x88\x00"), "server", by=(ServerGone,)),
     refusal(lambda: connect(HEAD), "closed", by=(ServerGone,)),
     refusal(lambda: connect(*[b"x"] * 8, timeout=0.5), "handshake", "0.5 s", by=(ServerGone,)),
@@ -114,7 +115,11 @@ REFUSALS = [
     refusal(
         lambda: connect(HEAD + b"Sec-WebSocket-Protocol: chat\r\n\r\n"), "sec-websocket-protocol", by=(ServerGone,)
     ),
-    refusal(lambda: connect(HEAD + b"\r\n" + b"\x81\x7f\0\0\0\0\0\x98\x96\x80"), "10000000 bytes", by=(ServerGone,)),
+    refusal(
+        lambda: connect(HEAD + b"\r\n" + b"\x81\x7f\0\0\0\0\0\x98\x96\x80", b"x" * 1_100_000),
+        "1000000 bytes",
+        by=(ServerGone,),
+    ),
     refusal(rounds_with_one_who_leaves, "drive server", "again"),
     refusal(lambda: rounds(None), "10 s", "again", slow=True),
     refusal(lambda: parse_telemetry([1]), "list", "expected an object", by=(ProtocolError,)),

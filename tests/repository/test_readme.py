@@ -15,9 +15,9 @@ import result_tables
 from bcclone.cli import OUR_FAULT, make_parser
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of
+from bcclone.evaluate import SCENARIOS
 from bcclone.samples import SAMPLE
 from bcclone.store import Store
-from bcclone.suite import ROWS
 from tests.conftest import ROOT
 from tests.repository.shown import PAGES, shown_on
 
@@ -124,7 +124,7 @@ def test_no_option_told_of_is_unknown():
 
 def test_every_row_of_the_suite_is_documented_and_no_other():
     table = section_of("evaluate").split("| row | what it is |")[1].split("\n\n")[0]
-    assert set(re.findall(r"`([^`]+)`", table)) == {row.name for row in ROWS}
+    assert set(re.findall(r"`([^`]+)`", table)) == {row.name for row in SCENARIOS}
 
 
 def test_every_shown_command_is_accepted_by_its_parser():

@@ -9,22 +9,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bcclone.simulator.camera import view_of
+from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
-from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer, compiled
 from bcclone.simulator.render.arrays import Eye, blank_canvas
 from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.compiled import SOURCES
 from bcclone.simulator.render.faces import draw_faces
 from bcclone.simulator.render.raycast import cast
+from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
 from bcclone.view import FOCAL_PX
 from tests.conftest import ROOT
 
 HASH = """
 import hashlib
-from bcclone.simulator.conditions import Conditions
+from bcclone.simulator.settings import Conditions
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -178,16 +178,16 @@ def test_no_hill_or_tree_stands_on_the_road():
         for x, y, z in track.line[::10]:
             height = scene.ground.heights_m[scene.ground.grid.cell(x, z)]
             assert height < y + 0.3
-        trees = scene.cards.places[: scene.cards.trees]
-        beside = [abs(track.locate(x, y, z).cross_track_m) for x, y, z in trees[:, :3]]
-        assert min(beside) > 5.0
+        trees = scene.cards.placements[: scene.cards.trees]
+        distances = [abs(track.locate(x, y, z).cross_track_m) for x, y, z in trees[:, :3]]
+        assert min(distances) > 5.0
 
 
 @pytest.mark.parametrize("name", ["lake", "mountain"])
 def test_no_crest_is_stepped_over(name):
     """Rays meet what a march in tiny steps meets, but for a few pixels at silhouettes."""
     renderer = Renderer(name, Conditions())
-    view = view_of(at(renderer, 0), "center")
+    view = pose_of(at(renderer, 0), "center")
     canvas = blank_canvas(160, 320)
     cast(Eye(view.position, view.axes, FOCAL_PX), renderer._surface, renderer._air, canvas)
     ground, missed = renderer.scene.ground, 0

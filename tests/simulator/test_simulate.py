@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.replay import Replay
+from bcclone.replay import FrameReplay
 from bcclone.simulator.unity_client import UnityClient, connected
 from tests.conftest import command, run_script
 from tests.drive.drive_server import serving
@@ -25,9 +25,9 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 @contextmanager
 def server(*answers, chatter=None):
-    """A server that answers each telemetry with the next of `answers`, the last one for ever; None is silence.
+    """A server that answers each telemetry with the next of `answers`, the last one again and again; None: no answer.
 
-    chatter: what it says once a second besides.
+    chatter: a text that it also sends once a second.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener, list(answers), chatter), daemon=True)
@@ -85,7 +85,7 @@ def receive(stream):
         first, second = struct.unpack("!BB", stream.read(2))
         length = struct.unpack("!H", stream.read(2))[0] if second & 0x7F == 126 else second & 0x7F
         mask, payload = stream.read(4), stream.read(length)
-        message += bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+        message += bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
         final = bool(first & 0x80)
     return message
 
@@ -96,7 +96,7 @@ def steer(steering, throttle="0.1"):
 
 def drive(recording, *answers):
     with server(*answers) as port, connected("127.0.0.1", port) as connection:
-        return UnityClient(connection, Replay(recording / "driving_log.csv", frames=20)).drive()
+        return UnityClient(connection, FrameReplay(recording / "driving_log.csv", frames=20)).drive()
 
 
 def test_a_server_that_steers_is_driven_by(simulated_recording):
@@ -117,10 +117,10 @@ def test_a_server_that_steers_is_driven_by(simulated_recording):
         (("42nonsense",), "a packet that the simulator cannot read: '42nonsense'"),
         (('42{"a":1}',), "a packet that the simulator cannot read"),
         (("42[]",), "an event that the simulator cannot read"),
-        ((b"42\xff\xfe",), "a text that is no UTF-8"),
+        ((b"42\xff\xfe",), "no websocket message"),
     ],
 )
-def test_nonsense_ends_the_drive_with_what_was_said(simulated_recording, answers, told):
+def test_nonsense_ends_the_drive_with_the_reason(simulated_recording, answers, told):
     with pytest.raises(UserError, match=re.escape(told)):
         drive(simulated_recording, *answers)
 
@@ -130,17 +130,17 @@ def test_an_answer_in_fragments_is_put_together(simulated_recording):
     assert drive(simulated_recording, (answer[:9], answer[9:20], answer[20:])).telemetries == 20
 
 
-def test_one_answer_that_cannot_be_read_costs_one_loop_only(simulated_recording):
+def test_an_unreadable_answer_ends_one_of_the_two_loops(simulated_recording):
     report = drive(simulated_recording, steer("left"), steer("0.25"))
     assert (report.lost_loops, report.telemetries) == (1, 20)
 
 
 @pytest.mark.parametrize("options", [("--port", 99999), ("--port", 0), ("--wait", "nan"), ("--host", "a..b")])
-def test_an_address_that_is_none_is_told(options):
-    assert re.search("error: (port|no drive server)", run_script("simulate", "drive", *options, code=1).stderr)
+def test_an_invalid_address_is_refused(options):
+    assert re.search("error: (port|wait|no drive server)", run_script("simulate", "drive", *options, code=1).stderr)
 
 
-def test_no_server_is_told_at_once():
+def test_a_missing_server_is_reported_at_once():
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     done = run_script("simulate", "drive", "--port", port, code=1)
@@ -148,7 +148,7 @@ def test_no_server_is_told_at_once():
 
 
 @pytest.mark.slow
-def test_silent_servers_are_told_after_ten_seconds_and_not_waited_for():
+def test_silent_servers_are_reported_after_ten_seconds():
     with (
         socket.create_server(("127.0.0.1", 0)) as deaf,
         server(steer("0.0"), None) as mute,

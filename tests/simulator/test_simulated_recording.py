@@ -14,9 +14,10 @@ import simplejpeg
 from bcclone.recording import read_log
 from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.recording.run_tables import read_trace
-from bcclone.simulator.car import Ride
-from bcclone.simulator.expert import Expert, ExpertSettings
-from bcclone.simulator.record import RecordSettings, record
+from bcclone.simulator.car import TrackedCar
+from bcclone.simulator.expert import Expert
+from bcclone.simulator.record import record
+from bcclone.simulator.settings import ExpertSettings, RecordSettings
 from bcclone.simulator.track import load_track
 from tests.conftest import command, run_script
 
@@ -77,11 +78,11 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
 def test_a_driver_by_keys_steers_in_steps_and_mostly_not_at_all(tmp_path):
     rows, _ = quick_record(tmp_path / "keys", 0, steering="keyboard")
     track = load_track("lake")
-    ride, keys, steering = Ride(track), Expert(track, ExpertSettings(steering="keyboard"), 0), []
+    tracked, keys, steering = TrackedCar(track), Expert(track, ExpertSettings(steering="keyboard"), 0), []
     for _ in range(4000):
-        ride.car.control(*keys.control(ride.car, ride.place))
-        steering.append(ride.car.steering)
-        ride.step()
+        tracked.car.control(*keys.control(tracked.car, tracked.position))
+        steering.append(tracked.car.steering)
+        tracked.step()
     steering = np.array(steering)
     assert 0.5 < (steering == 0).mean() < 0.85  # 0.72 in a recorded log
     assert np.abs(steering * 20 - np.rint(steering * 20)).max() < 1e-6
@@ -90,16 +91,16 @@ def test_a_driver_by_keys_steers_in_steps_and_mostly_not_at_all(tmp_path):
 
 def test_recoveries_begin_beside_the_road_and_only_the_way_back_is_recorded():
     track = load_track("lake")
-    ride, expert, begun = Ride(track), Expert(track, ExpertSettings(recoveries=12), seed=1), []
+    tracked, expert, begun = TrackedCar(track), Expert(track, ExpertSettings(recoveries=12), seed=1), []
     was_recording, recorded = True, 0
     for _ in range(6000):
-        ride.car.control(*expert.control(ride.car, ride.place))
+        tracked.car.control(*expert.control(tracked.car, tracked.position))
         if expert.recording and not was_recording:
-            begun.append(abs(ride.place.cross_track_m))
+            begun.append(abs(tracked.position.cross_track_m))
         was_recording = expert.recording
         recorded += expert.recording
-        ride.step()
-        assert abs(ride.place.cross_track_m) < track.road.limit_m
+        tracked.step()
+        assert abs(tracked.position.cross_track_m) < track.road.limit_m
     assert len(begun) > 12
     assert np.median(begun) > 0.7
     assert 0.6 < recorded / 6000 < 0.95
@@ -109,13 +110,13 @@ def test_every_pause_of_the_recording_is_an_episode_to_who_reads_it(tmp_path):
     """No pause is so short that frames from before it would be taken for earlier frames of those after it."""
     settings = ExpertSettings(recoveries=25, speed_mph=15)
     track = load_track("lake")
-    ride, expert, pauses, paused = Ride(track), Expert(track, settings, seed=2), [], 0
+    tracked, expert, pauses, paused = TrackedCar(track), Expert(track, settings, seed=2), [], 0
     for _ in range(15000):
-        ride.car.control(*expert.control(ride.car, ride.place))
+        tracked.car.control(*expert.control(tracked.car, tracked.position))
         if expert.recording and paused:
             pauses.append(paused * 0.02)
         paused = 0 if expert.recording else paused + 1
-        ride.step()
+        tracked.step()
     assert len(pauses) > 50
     assert min(pauses) * 1000 > EPISODE_GAP_MS + 200
 
@@ -139,7 +140,7 @@ def test_the_command_records_and_tells_what_is_next(tmp_path):
         (("--laps", 0), "laps 0"),
         (("--speed", 99), "speed"),
         (("--light", -1), "light -1, expected 0 to 4"),
-        (("--recovery-m", "nan"), "recovery m nan"),
+        (("--recovery-m", "nan"), "recovery nan m"),
         (("--seed", -2), "seed -2"),
     ],
 )

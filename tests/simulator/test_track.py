@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bcclone.simulator.camera import bonnet, view_of
+from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
 from bcclone.vehicle import MOUNTS, MPH
@@ -34,18 +34,18 @@ def test_the_lake_is_level_and_driven_counter_clockwise_and_the_mountain_is_stee
 
 @pytest.mark.parametrize("name", ["lake", "mountain"])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_place_is_found_again(name, reverse):
+def test_a_position_is_located(name, reverse):
     track = load_track(name, reverse)
     for along in np.linspace(0, track.length_m, 40, endpoint=False):
         for cross in (-2.0, 0.0, 2.0):
             x, y, z, heading = track.point(along, cross)
-            place = track.locate(x, y, z)
-            assert abs(track.apart(along, place.along_m)) < 0.6
-            assert place.cross_track_m == pytest.approx(cross, abs=0.1)
-            assert math.cos(place.heading - heading) > 0.98
+            position = track.locate(x, y, z)
+            assert abs(track.apart(along, position.along_m)) < 0.6
+            assert position.cross_track_m == pytest.approx(cross, abs=0.1)
+            assert math.cos(position.heading - heading) > 0.98
 
 
-def test_the_two_levels_of_the_mountains_crossing_are_told_apart():
+def test_the_two_levels_of_the_mountains_crossing_are_distinguished():
     track = load_track("mountain")
     upper = np.flatnonzero(np.hypot(track.line[:, 0] - 105.9, track.line[:, 2] + 34) < 1)
     heights = {round(float(track.line[index, 1])) for index in upper}
@@ -62,14 +62,14 @@ def test_a_reversed_track_is_the_same_road_from_the_same_start():
     assert back.locate(x, y, z).cross_track_m == pytest.approx(-track.locate(x, y, z).cross_track_m, abs=0.05)
 
 
-def test_places_before_the_start_are_at_the_end_of_the_lap():
+def test_positions_before_the_start_are_at_the_end_of_the_lap():
     track = load_track("lake")
     assert track.point(-0.25) == pytest.approx(track.point(track.length_m - 0.25))
     assert track.index(-0.25) == len(track.line) - 1
     assert track.index(track.length_m) == 0
 
 
-def test_a_place_can_be_looked_for_near_where_the_car_was():
+def test_a_position_can_be_located_near_the_last_one():
     track = load_track("mountain")
     lower = track.locate(105.99, -95.0, -33.95).along_m
     assert track.locate(105.99, -95.0, -33.95, near_m=lower).along_m == pytest.approx(lower)
@@ -77,7 +77,7 @@ def test_a_place_can_be_looked_for_near_where_the_car_was():
     assert (upper.along_m, upper.height_m) == (pytest.approx(1392, abs=1), pytest.approx(-75, abs=0.1))
 
 
-def test_the_way_between_two_places_is_the_shorter_one():
+def test_the_distance_between_two_positions_is_the_shorter_one():
     track = load_track("lake")
     assert track.apart(track.length_m - 1, 2) == pytest.approx(3)
     assert track.apart(2, track.length_m - 1) == pytest.approx(-3)
@@ -130,14 +130,14 @@ def test_controls_are_held_to_their_range():
 
 def test_the_cameras_sit_and_look_as_mounted():
     car = Car(10, 2, 20, 0, pitch=math.radians(1.85))
-    centre = view_of(car, "center")
+    centre = pose_of(car, "center")
     ahead = centre.axes.T @ np.array([0.0, 0.0, 1.0])  # the horizon straight ahead, in the camera
     assert 80 - FOCAL_PX * ahead[1] / ahead[2] == pytest.approx(60.9, abs=1.0)  # 326 frames of the bridge
     assert centre.position[1] - 2 == pytest.approx(1.25, abs=0.03)
     assert pytest.approx(138.56, abs=0.01) == FOCAL_PX
     for camera, (right, _, _) in MOUNTS.items():
-        assert view_of(car, camera).position[0] - 10 == pytest.approx(right)
-    assert view_of(car, "center", shift_m=0.5).position[0] == pytest.approx(10.5)
+        assert pose_of(car, camera).position[0] - 10 == pytest.approx(right)
+    assert pose_of(car, "center", shift_m=0.5).position[0] == pytest.approx(10.5)
 
 
 def test_every_camera_sees_the_bonnet_where_recordings_show_it():
@@ -149,17 +149,17 @@ def test_every_camera_sees_the_bonnet_where_recordings_show_it():
 
 
 @pytest.mark.parametrize("degrees", [1.0, -1.0])
-def test_a_camera_that_looks_farther_up_sees_the_horizon_lower_and_less_of_the_bonnet(degrees):
+def test_a_camera_pitched_up_sees_the_horizon_lower_and_less_of_the_bonnet(degrees):
     rows = []
     for pitch in (0.0, degrees):
-        ahead = view_of(Car(10, 2, 20, 0), "center", pitch=pitch).axes.T @ np.array([0.0, 0.0, 1.0])
+        ahead = pose_of(Car(10, 2, 20, 0), "center", pitch=pitch).axes.T @ np.array([0.0, 0.0, 1.0])
         rows.append(80 - FOCAL_PX * ahead[1] / ahead[2])
     assert rows[1] - rows[0] == pytest.approx(FOCAL_PX * math.tan(math.radians(degrees)), abs=0.1)  # 2.4 pixels
     before, after = (bonnet("center", pitch=pitch)[0][:, 160].argmax() for pitch in (0.0, degrees))
     assert after - before == pytest.approx(2.4 * degrees, abs=1)
 
 
-def test_the_bonnet_stays_whole_where_a_camera_looks_far_down():
+def test_the_bonnet_is_complete_in_a_camera_pitched_far_down():
     for camera in MOUNTS:
         before, after = (bonnet(camera, pitch=pitch)[0].sum(axis=0) for pitch in (0.0, -5.0))
         assert (np.abs(np.diff(after)) <= np.abs(np.diff(before)).max() + 1).all()  # its outline has no step

@@ -1,4 +1,4 @@
-"""The simulated world and its score: laps, interventions, latency, when a drive is over."""
+"""The simulated world and its score: laps, interventions, latency, the end of a drive."""
 
 import itertools
 import json
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from bcclone.images import decode_jpeg
-from bcclone.simulator.car import Ride
-from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.expert import Expert, ExpertSettings
+from bcclone.simulator.car import TrackedCar
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.score import Score
-from bcclone.simulator.track import Place, load_track
-from bcclone.simulator.world import Shoves, SimulatedWorld, WorldSettings
+from bcclone.simulator.score import Scorer
+from bcclone.simulator.settings import Conditions, ExpertSettings
+from bcclone.simulator.track import TrackPosition, load_track
+from bcclone.simulator.world import Perturbations, SimulatedWorld, WorldSettings
 
 
 def make_world(track="lake", reverse=False, **settings):
@@ -24,8 +24,8 @@ def make_world(track="lake", reverse=False, **settings):
 def drive_by_expert(world, speed_mph=30.0):
     """Drive without looking, as fast as this machine can; the frames are not what is tested."""
     expert = Expert(world.track, ExpertSettings(speed_mph, recoveries=0, wander_m=0.2), seed=0)
-    while not world.over:
-        world.steer(*expert.control(world.ride.car, world.ride.place))
+    while not world.ended:
+        world.steer(*expert.control(world.tracked.car, world.tracked.position))
         world.advance(0.02)
     return world
 
@@ -34,18 +34,18 @@ def drive_by_expert(world, speed_mph=30.0):
 @pytest.mark.parametrize("reverse", [False, True])
 def test_an_expert_drives_a_lap_without_an_intervention(track, reverse):
     world = drive_by_expert(make_world(track, reverse))
-    figures = world.score.figures()
-    assert world.over == "laps driven"
+    score = world.scorer.score()
+    assert world.ended == "laps driven"
     assert world.laps == pytest.approx(1, abs=0.01)
-    assert (figures["autonomy_percent"], figures["interventions"], figures["first_off_road_m"]) == (100, 0, None)
-    assert figures["distance_m"] == pytest.approx(world.track.length_m, rel=0.02)
-    assert figures["mean_abs_cross_track_m"] < 0.6
-    assert figures["max_abs_cross_track_m"] < world.track.road.limit_m
-    json.dumps(figures)
+    assert (score.autonomy_percent, score.interventions, score.first_off_road_m) == (100, 0, None)
+    assert score.distance_m == pytest.approx(world.track.length_m, rel=0.02)
+    assert score.mean_abs_cross_track_m < 0.6
+    assert score.max_abs_cross_track_m < world.track.road.limit_m
+    json.dumps(score.as_json())
 
 
 def test_a_lake_lap_at_full_speed_takes_as_long_as_in_recordings():
-    assert 82 < drive_by_expert(make_world()).score.seconds < 90  # 82.5 to 85 s flying, and the start
+    assert 82 < drive_by_expert(make_world()).scorer.seconds < 90  # 82.5 to 85 s flying, and the start
 
 
 def test_a_car_gains_downhill_what_it_loses_uphill():
@@ -53,31 +53,31 @@ def test_a_car_gains_downhill_what_it_loses_uphill():
     steepest = float(np.argmax(track.grade)) / 2
     speeds = []
     for way, start in ((track, steepest - 6), (track.reversed(), track.length_m - steepest - 6)):
-        ride = Ride(way, along_m=start)
-        ride.car.speed = 8.0
+        tracked = TrackedCar(way, along_m=start)
+        tracked.car.speed = 8.0
         for _ in range(60):
-            ride.step()
-        speeds.append(ride.car.speed)
+            tracked.step()
+        speeds.append(tracked.car.speed)
     uphill, downhill = speeds
     assert uphill < 6 < 8.5 < downhill
-    turned = Ride(track, along_m=steepest + 6)  # the same road against the track's direction
-    turned.car.heading += np.pi
-    turned.car.speed = 8.0
+    downwards = TrackedCar(track, along_m=steepest + 6)  # the same road against the track's direction
+    downwards.car.heading += np.pi
+    downwards.car.speed = 8.0
     for _ in range(60):
-        turned.step()
-    assert turned.car.speed == pytest.approx(downhill, abs=0.3)
-    assert turned.progress_m < -5
+        downwards.step()
+    assert downwards.car.speed == pytest.approx(downhill, abs=0.3)
+    assert downwards.progress_m < -5
 
 
-def test_a_car_beside_the_mountains_bridge_stays_on_its_level():
+def test_a_car_at_the_edge_of_the_mountains_bridge_stays_on_its_level():
     world = make_world("mountain", set_back=False)
-    world.ride = Ride(world.track, along_m=1392.0, ground_height=world.ride._ground_height)
-    world.ride.car.heading += 1.0
-    world.ride.car.speed = 8.0
+    world.tracked = TrackedCar(world.track, along_m=1392.0, ground_height=world.tracked._ground_height)
+    world.tracked.car.heading += 1.0
+    world.tracked.car.speed = 8.0
     for _ in range(80):
         world.advance(0.02)
-        assert world.ride.car.y > -76
-    assert abs(world.ride.progress_m) < 15
+        assert world.tracked.car.y > -76
+    assert abs(world.tracked.progress_m) < 15
 
 
 def test_off_the_asphalt_the_car_is_set_back_and_that_is_an_intervention():
@@ -85,144 +85,142 @@ def test_off_the_asphalt_the_car_is_set_back_and_that_is_an_intervention():
     world.steer(0.0, 1.0)
     for _ in range(500):
         world.advance(0.02)
-        assert abs(world.ride.place.cross_track_m) <= 3.65 + 0.3
-    figures = world.score.figures()
-    assert figures["interventions"] == len(world.score.interventions) > 1
-    expected = (1 - figures["interventions"] * 6 / figures["seconds"]) * 100
-    assert figures["autonomy_percent"] == pytest.approx(expected, abs=0.01)
-    assert 3.65 < figures["max_abs_cross_track_m"] < 4.0
+        assert abs(world.tracked.position.cross_track_m) <= 3.65 + 0.3
+    score = world.scorer.score()
+    assert score.interventions == len(world.scorer.interventions) > 1
+    expected = (1 - score.interventions * 6 / score.seconds) * 100
+    assert score.autonomy_percent == pytest.approx(expected, abs=0.01)
+    assert 3.65 < score.max_abs_cross_track_m < 4.0
 
 
 def test_without_setting_back_the_drive_ends_far_from_the_road():
     world = make_world(set_back=False)
     world.steer(0.0, 1.0)
     world.advance(60)
-    assert world.over == "the car is more than 15 m from the road"
-    assert world.look() is None
-    assert world.score.figures()["interventions"] == 2  # it left the road, and did not come around
+    assert world.ended == "the car is more than 15 m from the road"
+    assert world.observe() is None
+    assert world.scorer.score().interventions == 2  # it left the road, and did not complete the lap
 
 
 def test_a_car_that_stands_and_one_that_circles_end_the_drive():
     standing = make_world()
     standing.advance(30)
-    assert standing.over == "the car has stood still for 20 s"
-    assert standing.score.figures()["autonomy_percent"] == pytest.approx(
-        70, abs=0.1
-    )  # a person would have had to help it on
+    assert standing.ended == "the car has stood still for 20 s"
+    assert standing.scorer.score().autonomy_percent == pytest.approx(70, abs=0.1)  # a person had to help
     circling = make_world(laps=0.05, set_back=False)
     circling.steer(1.0, 0.05)
     circling.advance(600)
-    assert "has not come around" in circling.over
+    assert "has not come around" in circling.ended
 
 
-def test_controls_take_hold_after_the_latency():
-    world = make_world(latency_seconds=0.1)
+def test_controls_take_effect_after_the_latency():
+    world = make_world(latency_ms=100)
     world.steer(0.5, 1.0)
     world.advance(0.1)
-    assert world.ride.car.steering == 0.0
+    assert world.tracked.car.steering == 0.0
     world.advance(0.02)
-    assert world.ride.car.steering == 0.5
+    assert world.tracked.car.steering == 0.5
 
 
-def test_the_start_can_be_beside_the_centre_line():
-    assert make_world(start_offset_m=1.5).ride.place.cross_track_m == pytest.approx(1.5, abs=0.05)
+def test_the_start_can_be_off_the_centre_line():
+    assert make_world(start_offset_m=1.5).tracked.position.cross_track_m == pytest.approx(1.5, abs=0.05)
 
 
 def test_the_car_can_be_turned_at_its_start():
-    ride = make_world(start_turn=10.0).ride
-    assert np.degrees(ride.car.heading - ride.place.heading) == pytest.approx(10.0, abs=0.1)
-    assert ride.place.cross_track_m == pytest.approx(0.0, abs=1e-6)
+    tracked = make_world(start_turn=10.0).tracked
+    assert np.degrees(tracked.car.heading - tracked.position.heading) == pytest.approx(10.0, abs=0.1)
+    assert tracked.position.cross_track_m == pytest.approx(0.0, abs=1e-6)
 
 
-def shoves_of(world):
-    """Return after how many metres the car was suddenly elsewhere beside the centre line, and how far."""
+def perturbations_of(world):
+    """Return the distances at which the car jumped sideways, and how far."""
     expert, found = Expert(world.track, ExpertSettings(20.0, recoveries=0, wander_m=0.0), seed=0), []
-    while not world.over:
-        before = world.ride.place.cross_track_m
-        world.steer(*expert.control(world.ride.car, world.ride.place))
+    while not world.ended:
+        before = world.tracked.position.cross_track_m
+        world.steer(*expert.control(world.tracked.car, world.tracked.position))
         world.advance(0.02)
-        if abs(aside := world.ride.place.cross_track_m - before) > 0.4:
-            found.append((world.ride.progress_m, aside))
+        if abs(jump := world.tracked.position.cross_track_m - before) > 0.4:
+            found.append((world.tracked.progress_m, jump))
     return found
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_shoves_come_every_so_many_metres_from_left_and_right_in_turn_and_a_good_driver_stays_on(reverse):
-    world = make_world(reverse=reverse, laps=0.4, shove_m=1.0, shove_every_m=100.0)
-    shoves = shoves_of(world)
-    assert [round(after) for after, _ in shoves] == [100, 200, 300, 400]
-    for (_, aside), expected in zip(shoves, (1.0, -1.0, 1.0, -1.0), strict=True):
-        assert aside == pytest.approx(expected, abs=0.1)  # and what it drove meanwhile
-    assert world.score.figures()["interventions"] == 0
-    assert world.score.figures()["max_abs_cross_track_m"] > 0.8
+def test_perturbations_come_at_regular_distances_from_both_sides_and_an_expert_stays_on_the_road(reverse):
+    world = make_world(reverse=reverse, laps=0.4, perturbation_m=1.0, perturbation_every_m=100.0)
+    perturbations = perturbations_of(world)
+    assert [round(after) for after, _ in perturbations] == [100, 200, 300, 400]
+    for (_, jump), expected in zip(perturbations, (1.0, -1.0, 1.0, -1.0), strict=True):
+        assert jump == pytest.approx(expected, abs=0.1)  # includes what it drove in between
+    assert world.scorer.score().interventions == 0
+    assert world.scorer.score().max_abs_cross_track_m > 0.8
 
 
-def test_a_shove_leaves_speed_and_heading_as_they_were_and_moves_across_the_road_only():
-    ride = Ride(load_track("lake"), along_m=300.0)
-    ride.car.speed, before, along = 8.0, ride.car.heading, ride.place.along_m
-    ride.shove(1.0)
-    assert ride.place.cross_track_m == pytest.approx(1.0, abs=0.001)
-    assert (ride.car.speed, ride.car.heading) == (8.0, before)
-    assert ride.place.along_m == pytest.approx(along, abs=0.2)
-    ride.shove(-2.0)
-    assert ride.place.cross_track_m == pytest.approx(-1.0, abs=0.01)
+def test_a_push_moves_the_car_across_the_road_and_keeps_speed_and_heading():
+    tracked = TrackedCar(load_track("lake"), along_m=300.0)
+    tracked.car.speed, before, along = 8.0, tracked.car.heading, tracked.position.along_m
+    tracked.push(1.0)
+    assert tracked.position.cross_track_m == pytest.approx(1.0, abs=0.001)
+    assert (tracked.car.speed, tracked.car.heading) == (8.0, before)
+    assert tracked.position.along_m == pytest.approx(along, abs=0.2)
+    tracked.push(-2.0)
+    assert tracked.position.cross_track_m == pytest.approx(-1.0, abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("cross_track_m", "first", "second"),
     [(0.0, 1.0, -1.0), (2.9, 0.45, -1.0), (-2.9, 1.0, -0.45), (3.5, 0.0, -1.0), (9.0, 0.0, -1.0), (-9.0, 1.0, 0.0)],
 )
-def test_a_shove_never_puts_the_car_off_the_road(cross_track_m, first, second):
-    shoves = Shoves(size_m=1.0, every_m=10.0, limit_m=3.65)
-    assert shoves.due(9.9, cross_track_m) == 0.0
-    assert shoves.due(10.1, cross_track_m) == pytest.approx(first)
-    assert shoves.due(10.2, cross_track_m) == 0.0  # once
-    assert shoves.due(20.0, cross_track_m) == pytest.approx(second)
-    assert Shoves(size_m=0.0, every_m=10.0, limit_m=3.65).due(50.0, 0.0) == 0.0
+def test_a_perturbation_never_pushes_the_car_off_the_road(cross_track_m, first, second):
+    perturbations = Perturbations(size_m=1.0, every_m=10.0, limit_m=3.65)
+    assert perturbations.due(9.9, cross_track_m) == 0.0
+    assert perturbations.due(10.1, cross_track_m) == pytest.approx(first)
+    assert perturbations.due(10.2, cross_track_m) == 0.0  # once
+    assert perturbations.due(20.0, cross_track_m) == pytest.approx(second)
+    assert Perturbations(size_m=0.0, every_m=10.0, limit_m=3.65).due(50.0, 0.0) == 0.0
 
 
-def test_a_look_lets_a_frames_time_pass_and_shows_the_car():
+def test_observing_advances_by_a_frame_and_returns_the_car():
     world = make_world()
     world.steer(0.2, 1.0)
-    state = world.look()
-    assert world.score.seconds == pytest.approx(0.04)
+    state = world.observe()
+    assert world.scorer.seconds == pytest.approx(0.04)
     assert state.steering_degrees == pytest.approx(5.0)
     assert (state.throttle, state.speed_mph > 0, state.manual) == (1.0, True, False)
     assert decode_jpeg(state.jpeg).shape == (160, 320, 3)
 
 
-def test_in_real_time_the_world_runs_on_while_nobody_looks():
+def test_in_real_time_the_world_runs_between_observations():
     world = make_world(real_time=True)
-    world.look()
-    before = world.score.seconds
+    world.observe()
+    before = world.scorer.seconds
     time.sleep(0.5)
-    world.look()
-    assert 0.4 < world.score.seconds - before < 1.1
+    world.observe()
+    assert 0.4 < world.scorer.seconds - before < 1.1
 
 
-def test_in_real_time_an_answer_takes_hold_when_it_comes_and_not_before():
+def test_in_real_time_a_control_takes_effect_when_it_comes_and_not_before():
     world = make_world(real_time=True)
     world.steer(0.0, 1.0)
     until = time.monotonic() + 1.0
     while time.monotonic() < until:
-        world.look()
-    before = world.ride.car.heading
+        world.observe()
+    before = world.tracked.car.heading
     time.sleep(0.5)
     world.steer(1.0, 1.0)
-    assert world.ride.car.heading == pytest.approx(before, abs=1e-6)
-    world.look()
-    assert world.ride.car.heading - before < 0.1
+    assert world.tracked.car.heading == pytest.approx(before, abs=1e-6)
+    world.observe()
+    assert world.tracked.car.heading - before < 0.1
 
 
 def test_the_same_controls_give_the_same_bytes():
-    looks = []
+    states = []
     for _ in range(2):
         world = make_world()
-        looks.append([])
+        states.append([])
         for steering in (0.0, -0.3, 0.2):
             world.steer(steering, 1.0)
-            looks[-1].append(world.look())
-    assert looks[0] == looks[1]
+            states[-1].append(world.observe())
+    assert states[0] == states[1]
 
 
 @pytest.mark.parametrize(
@@ -230,31 +228,31 @@ def test_the_same_controls_give_the_same_bytes():
     [
         {"laps": 0},
         {"laps": float("nan")},
-        {"latency_seconds": 9},
+        {"latency_ms": 9000},
         {"start_offset_m": 40},
         {"start_turn": 91},
-        {"shove_m": -1},
-        {"shove_m": float("nan")},
-        {"shove_every_m": 0},
+        {"perturbation_m": -1},
+        {"perturbation_m": float("nan")},
+        {"perturbation_every_m": 0},
     ],
 )
-def test_settings_that_no_drive_has_are_refused(bad):
+def test_invalid_settings_are_refused(bad):
     with pytest.raises(ValueError, match="expected"):
         WorldSettings(**bad)
 
 
 def test_a_score_adds_up():
-    score = Score(limit_m=3.65)
+    scorer = Scorer(limit_m=3.65)
     for step, cross in enumerate(itertools.chain([0.0, 1.0, -2.0], [4.0], [0.0] * 46)):
-        assert score.note(step, 0.0, Place(step, cross, 0.0, 0.0, 0.0), speed=10.0) == (cross == 4.0)
+        assert scorer.add_step(step, 0.0, TrackPosition(step, cross, 0.0, 0.0, 0.0), speed=10.0) == (cross == 4.0)
     for steering in (0.0, 0.5, -0.5):
-        score.note_steering(steering)
-    figures = score.figures()
-    assert figures["seconds"] == 1.0
-    assert figures["autonomy_percent"] == -500.0
-    assert figures["first_off_road_m"] == pytest.approx(0.8)
-    assert figures["distance_m"] == pytest.approx(10)
-    assert figures["mean_abs_cross_track_m"] == pytest.approx(0.14)
-    assert figures["max_abs_cross_track_m"] == 4.0
-    assert figures["steering_smoothness"] == pytest.approx(1.5)
-    assert figures["mean_speed_mph"] == pytest.approx(22.37, abs=0.01)
+        scorer.add_steering(steering)
+    score = scorer.score()
+    assert score.seconds == 1.0
+    assert score.autonomy_percent == -500.0
+    assert score.first_off_road_m == pytest.approx(0.8)
+    assert score.distance_m == pytest.approx(10)
+    assert score.mean_abs_cross_track_m == pytest.approx(0.14)
+    assert score.max_abs_cross_track_m == 4.0
+    assert score.steering_smoothness == pytest.approx(1.5)
+    assert score.mean_speed_mph == pytest.approx(22.37, abs=0.01)

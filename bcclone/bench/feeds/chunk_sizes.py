@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.bench.feeds.cold import can_drop_pages, deliver_epoch, drop_pages
-from bcclone.bench.feeds.fresh_process import alone
-from bcclone.bench.feeds.meter import Meter, Race, Turn
-from bcclone.bench.feeds.turns import deliver
+from bcclone.bench.feeds.fresh_process import in_fresh_process
+from bcclone.bench.feeds.meter import Benchmark, Meter, Timing
+from bcclone.bench.feeds.rounds import deliver
 from bcclone.feed.order import Order, chunked, shuffled
 from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
@@ -70,41 +70,47 @@ class ChunkSize:
 
 
 def measure_chunk_sizes(
-    race: Race, turn: Turn, rounds: int, notify: Callable[[str], None] = lambda text: None, sizes: Sequence[int] = SIZES
+    benchmark: Benchmark,
+    timing: Timing,
+    rounds: int,
+    notify: Callable[[str], None] = lambda text: None,
+    sizes: Sequence[int] = SIZES,
 ) -> list[ChunkSize]:
     """Measure the sizes in turns, `rounds` times; medians."""
     warm: dict[int, list[float]] = {size: [] for size in sizes}
     cold: dict[int, list[float]] = {size: [] for size in sizes}
     for number in range(1, rounds + 1):
         for size in sizes:
-            warm[size].append(alone(_take_turn, size, race, turn))
+            warm[size].append(in_fresh_process(_take_turn, size, benchmark, timing))
             notify(f"round {number} of {rounds}: {size}: {warm[size][-1]:,.0f} samples/s")
     for number in range(1, rounds + 1 if can_drop_pages() else 1):
         for size in sizes:
-            drop_pages(race.store)
+            drop_pages(benchmark.store)
             cold[size].append(
-                alone(deliver_epoch, race.store, FeedSettings(feed=_FEED, chunk_size=size)).samples_per_second
+                in_fresh_process(
+                    deliver_epoch, benchmark.store, FeedSettings(feed=_FEED, chunk_size=size)
+                ).samples_per_second
             )
             notify(f"round {number} of {rounds}, cold: {size}: {cold[size][-1]:,.0f} samples/s")
-    return _gather(race, warm, cold)
+    return _gather(benchmark, warm, cold)
 
 
-def _take_turn(chunk_size: int, race: Race, turn: Turn) -> float:
-    meter = Meter(turn)
-    deliver(FeedSettings(feed=_FEED, chunk_size=chunk_size), race, meter.take)
+def _take_turn(chunk_size: int, benchmark: Benchmark, timing: Timing) -> float:
+    meter = Meter(timing)
+    deliver(FeedSettings(feed=_FEED, chunk_size=chunk_size), benchmark, meter.take)
     return meter.figures().samples_per_second
 
 
-def _gather(race: Race, warm: dict[int, list[float]], cold: dict[int, list[float]]) -> list[ChunkSize]:
-    with Store(race.store) as store:
+def _gather(benchmark: Benchmark, warm: dict[int, list[float]], cold: dict[int, list[float]]) -> list[ChunkSize]:
+    with Store(benchmark.store) as store:
         drive = drive_of(store)
         rows = np.unique(store.samples["row"][store.split_indices(validation=False)])
         row_seconds = float(np.median(np.diff(store.rows["time_ms"][rows]))) / 1000
     samples = len(drive.steering)
-    best = quality(drive, shuffled(samples, race.seed, 1), race.batch_size)
+    best = quality(drive, shuffled(samples, benchmark.seed, 1), benchmark.batch_size)
 
     def row(size: int) -> ChunkSize:
-        mixed: Quality = quality(drive, chunked(samples, size, race.seed, 1), race.batch_size)
+        mixed: Quality = quality(drive, chunked(samples, size, benchmark.seed, 1), benchmark.batch_size)
         return ChunkSize(
             chunk_size=size,
             driving_seconds=min(size, samples) * len(rows) / samples * row_seconds,

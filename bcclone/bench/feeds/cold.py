@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 
 from bcclone.bench import Measure
-from bcclone.bench.feeds.fresh_process import alone
+from bcclone.bench.feeds.fresh_process import in_fresh_process
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.feed.settings import FeedSettings, SamplingSettings
@@ -43,9 +43,9 @@ def measure_cold(store: Path, rounds: int) -> list[Cold]:
     turns = []
     for _ in range(rounds):
         drop_pages(store)
-        sequential = alone(read_through, store)
+        sequential = in_fresh_process(read_through, store)
         drop_pages(store)
-        turns.append(alone(deliver_epoch, store, FeedSettings(feed=_FEED), sequential))
+        turns.append(in_fresh_process(deliver_epoch, store, FeedSettings(feed=_FEED), sequential))
     return turns
 
 
@@ -97,13 +97,15 @@ def _fetched_bytes() -> int | None:
 
 def judge_cold(turns: list[Cold]) -> list[Measure]:
     """Return the medians, and the median of the turns' ratios."""
-    share = 100 * float(np.median([turn.delivered / turn.sequential for turn in turns]))
-    fetched = [100 * turn.fetched for turn in turns if turn.fetched is not None]
+    share = 100 * float(np.median([timing.delivered / timing.sequential for timing in turns]))
+    fetched = [100 * timing.fetched for timing in turns if timing.fetched is not None]
     checks = [Measure("frames that came from the disk", float(np.median(fetched)), "%")] if fetched else []
     return [
         *checks,
-        Measure("cold file, read from end to end", float(np.median([turn.sequential for turn in turns])) / 1e6, "MB/s"),
-        Measure(f"cold file, {_FEED}", float(np.median([turn.delivered for turn in turns])) / 1e6, "MB/s"),
-        Measure(f"cold file, {_FEED}", float(np.median([turn.samples_per_second for turn in turns])), "samples/s"),
+        Measure(
+            "cold file, read from end to end", float(np.median([timing.sequential for timing in turns])) / 1e6, "MB/s"
+        ),
+        Measure(f"cold file, {_FEED}", float(np.median([timing.delivered for timing in turns])) / 1e6, "MB/s"),
+        Measure(f"cold file, {_FEED}", float(np.median([timing.samples_per_second for timing in turns])), "samples/s"),
         Measure(f"{_FEED} to reading from end to end", share, "%", _BAR_PERCENT),
     ]

@@ -1,62 +1,49 @@
-"""A function -> its answer, computed in a fresh process of its own."""
+"""Call a function in a fresh process, so that memory and CPU time are its own."""
 
 import multiprocessing
 import os
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from typing import ParamSpec, TypeVar, cast
+from concurrent.futures.process import BrokenProcessPool
+from typing import ParamSpec, TypeVar
 
-from bcclone.child_process import become_worker
+from bcclone.child_process import process_pool
 from bcclone.errors import UserError
 
 _LONGEST_SECONDS = 600.0
-_END_SECONDS = 20.0
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
 
-def alone(function: Callable[Arguments, Answer], *arguments: Arguments.args, **named: Arguments.kwargs) -> Answer:
-    """Call a function of a module in a new process that has imported nothing yet; what it raises is raised here.
+def in_fresh_process(
+    function: Callable[Arguments, Answer], *arguments: Arguments.args, **named: Arguments.kwargs
+) -> Answer:
+    """Call a function of a module in a spawned process and return its result; its errors are raised here.
 
-    Raises UserError when the process breaks off or gives no answer within ten minutes.
+    Raises UserError if the process breaks off or takes more than ten minutes.
     """
-    context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, function, arguments, named))
-    process.start()
-    theirs.close()
+    with process_pool(1, _use_default_start_method) as pool:
+        future = pool.submit(_call, function, arguments, named)
+        try:
+            return future.result(_LONGEST_SECONDS)
+        except BrokenProcessPool:
+            raise UserError(
+                f"the process of {function.__name__}{arguments} broke off; was there enough memory?"
+            ) from None
+        except TimeoutError:
+            if future.done():  # the function's own error
+                raise
+            raise UserError(f"{function.__name__}{arguments} did not finish within {_LONGEST_SECONDS:.0f} s") from None
+
+
+def _use_default_start_method() -> None:
+    """Undo the start method that a spawned process inherits, so that loaders start their processes as usual."""
+    multiprocessing.set_start_method(None, force=True)
+
+
+def _call(function: Callable[Arguments, Answer], arguments: tuple[object, ...], named: dict[str, object]) -> Answer:
     try:
-        if not mine.poll(_LONGEST_SECONDS):
-            raise UserError(f"{function.__name__}{arguments} gave no answer within {_LONGEST_SECONDS:.0f} s")
-        answer, error = mine.recv()
-    except EOFError:
-        process.join(_END_SECONDS)
-        raise UserError(
-            f"{function.__name__}{arguments} broke off with exit code {process.exitcode}; was there memory enough?"
-        ) from None
-    except BaseException:  # Ctrl-C, or its own silence: nobody wants the answer any more
-        process.kill()
-        raise
+        return function(*arguments, **named)  # type: ignore[arg-type]
     finally:
-        mine.close()
-        process.join(_END_SECONDS)
-        if process.is_alive():
-            process.kill()
-            process.join()
-    if error is not None:
-        raise error
-    return cast(Answer, answer)
-
-
-def _answer(
-    theirs: Connection, function: Callable[..., object], arguments: tuple[object], named: dict[str, object]
-) -> None:
-    multiprocessing.set_start_method(None, force=True)  # whoever starts processes in here does it in the usual way
-    become_worker()
-    try:
-        theirs.send((function(*arguments, **named), None))
-    except Exception as error:  # who waits for the answer must hear of it
-        theirs.send((None, error))
-    # Keras's threads end noisily when a fit was ended early; it has been measured, so nobody needs to hear
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        # after the measurement, Keras's threads print errors because fit() was stopped early
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

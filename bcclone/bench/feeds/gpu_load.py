@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from bcclone.augment.settings import AugmentSettings
-from bcclone.bench.feeds.fresh_process import alone
-from bcclone.bench.feeds.meter import Race, cpu_seconds
+from bcclone.bench.feeds.fresh_process import in_fresh_process
+from bcclone.bench.feeds.meter import Benchmark, cpu_seconds
 from bcclone.bench.feeds.other_loaders import generate
-from bcclone.bench.feeds.rooflines import RecordingGone, jpeg_samples
-from bcclone.bench.feeds.turns import endless, opened
+from bcclone.bench.feeds.rooflines import RecordingMissing, jpeg_samples
+from bcclone.bench.feeds.rounds import endless, opened
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch
 from bcclone.feed.open import open_feed
@@ -124,8 +124,8 @@ def measure_gpu(
     report = GpuReport(batch_size, seconds)
     for name in feeds:
         try:
-            report.loads[name] = alone(train_watched, name, store, seconds, batch_size)
-        except RecordingGone as reason:
+            report.loads[name] = in_fresh_process(train_watched, name, store, seconds, batch_size)
+        except RecordingMissing as reason:
             report.skipped[name] = str(reason)
             notify(f"skipped: training on {name}: {reason}")
         except UserError as error:
@@ -180,7 +180,7 @@ def _batches_of(name: str, store: Path, settings: TrainSettings) -> Iterator[Ite
         return
     wanted = FeedSettings(feed=AFTER if name == UNAUGMENTED else name)
     with (
-        opened(wanted, Race(store, workers=1)) as data,
+        opened(wanted, Benchmark(store, workers=1)) as data,
         open_feed(select(data), wanted, settings.sampling) as feed,
         closing(endless(feed)) as batches,
     ):

@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 
 from bcclone.bench import Measure
-from bcclone.bench.feeds.fresh_process import alone
+from bcclone.bench.feeds.fresh_process import in_fresh_process
 from bcclone.bench.feeds.meter import used_memory
 from bcclone.feed.feed import Feed
 from bcclone.feed.open import open_feed
@@ -164,6 +164,6 @@ def measure_tables(folder: Path, source: Path, samples: int) -> list[Measure]:
     for count in (samples // 10, samples):
         path = folder / f"samples-{count}.h5"
         write_store(path, source, count)
-        answers.append(alone(measure_table_memory, path))
+        answers.append(in_fresh_process(measure_table_memory, path))
         path.unlink()
     return judge_tables(*answers)

@@ -12,7 +12,7 @@ Taken = Callable[[int], bool]  # told of a batch's size; False: enough
 
 
 @dataclass(frozen=True)
-class Race:
+class Benchmark:
     """The store whose training samples are to come shuffled, flips applied, and how many processes or threads may help.
 
     workers: as many as there are cores, as the documentations of the alternatives advise.
@@ -29,7 +29,7 @@ class Race:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Timing:
     """How long a contestant is watched.
 
     At first it may run for `warm_samples` or `warm_seconds`, whichever ends sooner; then it is timed for `seconds`.
@@ -67,8 +67,8 @@ class Figures:
 class Meter:
     """Watches this process and its children from its own beginning until the turn is over."""
 
-    def __init__(self, turn: Turn) -> None:
-        self._turn = turn
+    def __init__(self, timing: Timing) -> None:
+        self._turn = timing
         self._memory = used_memory()
         self._begun = time.perf_counter()
         self._first = 0.0

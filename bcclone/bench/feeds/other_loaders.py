@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bcclone.bench.feeds.meter import Race, Taken
+from bcclone.bench.feeds.meter import Benchmark, Taken
 from bcclone.bench.feeds.rooflines import JpegSamples, jpeg_samples
 from bcclone.images import Image
 from bcclone.samples import SampleTable
@@ -21,9 +21,9 @@ _FRAMES_PER_CHUNK = 1024  # 50 MB of 128x128 frames
 _ENDLESS = 1_000_000
 
 
-def python_generator(race: Race, taken: Taken) -> None:
+def python_generator(benchmark: Benchmark, taken: Taken) -> None:
     """Load by a plain Python generator over JPEG files, as most behavioral-cloning projects have it."""
-    for images, _ in generate(jpeg_samples(race.store), race.batch_size, race.seed):
+    for images, _ in generate(jpeg_samples(benchmark.store), benchmark.batch_size, benchmark.seed):
         if not taken(len(images)):
             return
 
@@ -39,7 +39,7 @@ def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple
             yield np.array(images), samples.steering[indices][:, np.newaxis]
 
 
-def pydataset_jpeg(race: Race, taken: Taken) -> None:
+def pydataset_jpeg(benchmark: Benchmark, taken: Taken) -> None:
     """Load by keras.utils.PyDataset over JPEG files with workers, fed to a model by fit().
 
     The model's training step does nothing, so that only the loading is measured; what arrives in it are tensors, as in
@@ -53,14 +53,14 @@ def pydataset_jpeg(race: Race, taken: Taken) -> None:
 
         def __init__(self, samples: JpegSamples, **workers: Any) -> None:
             super().__init__(**workers)
-            self._samples, self._random = samples, np.random.default_rng(race.seed)
+            self._samples, self._random = samples, np.random.default_rng(benchmark.seed)
             self._order = self._random.permutation(len(samples))
 
         def __len__(self) -> int:
-            return -(-len(self._samples) // race.batch_size)
+            return -(-len(self._samples) // benchmark.batch_size)
 
         def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-            indices = self._order[index * race.batch_size : (index + 1) * race.batch_size]
+            indices = self._order[index * benchmark.batch_size : (index + 1) * benchmark.batch_size]
             images = np.array([self._samples.image(one) for one in indices])
             return images, self._samples.steering[indices][:, np.newaxis]
 
@@ -78,17 +78,17 @@ def pydataset_jpeg(race: Race, taken: Taken) -> None:
             if not taken(int((logs or {})["size"])):
                 self.model.stop_training = True
 
-    batches = JpegBatches(jpeg_samples(race.store), workers=race.workers, max_queue_size=10)
+    batches = JpegBatches(jpeg_samples(benchmark.store), workers=benchmark.workers, max_queue_size=10)
     model = Idle()
     model.compile()
     model.fit(batches, epochs=_ENDLESS, callbacks=[Counter()], verbose=0)
 
 
-def tf_data_jpeg(race: Race, taken: Taken) -> None:
+def tf_data_jpeg(benchmark: Benchmark, taken: Taken) -> None:
     """Load by tf.data over JPEG files, as its guide advises: shuffled, mapped in parallel, batched, prefetched."""
     import tensorflow as tf
 
-    samples = jpeg_samples(race.store)
+    samples = jpeg_samples(benchmark.store)
     size = (samples.preprocessing.height, samples.preprocessing.width)
 
     def load(path: Any, steering: Any, flipped: Any) -> tuple[Any, Any]:
@@ -98,12 +98,12 @@ def tf_data_jpeg(race: Race, taken: Taken) -> None:
 
     paths = tf.constant(samples.files.tolist())
     order = tf.data.Dataset.from_tensor_slices((paths, samples.steering, samples.flipped))
-    order = order.shuffle(len(samples), seed=race.seed, reshuffle_each_iteration=True)
+    order = order.shuffle(len(samples), seed=benchmark.seed, reshuffle_each_iteration=True)
     loaded = order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False)
-    _deliver(loaded.batch(race.batch_size).prefetch(tf.data.AUTOTUNE), taken)
+    _deliver(loaded.batch(benchmark.batch_size).prefetch(tf.data.AUTOTUNE), taken)
 
 
-def torch_jpeg(race: Race, taken: Taken) -> None:
+def torch_jpeg(benchmark: Benchmark, taken: Taken) -> None:
     """Load by PyTorch's DataLoader over JPEG files with persistent workers, decoding and resizing by torchvision."""
     import torch
     from torch.utils.data import DataLoader
@@ -111,13 +111,13 @@ def torch_jpeg(race: Race, taken: Taken) -> None:
     from bcclone.bench.feeds.torch_dataset import JpegDataset
 
     loader = DataLoader(
-        JpegDataset(jpeg_samples(race.store)),
-        batch_size=race.batch_size,
+        JpegDataset(jpeg_samples(benchmark.store)),
+        batch_size=benchmark.batch_size,
         shuffle=True,
-        num_workers=race.workers,
+        num_workers=benchmark.workers,
         persistent_workers=True,
         pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator().manual_seed(race.seed),
+        generator=torch.Generator().manual_seed(benchmark.seed),
     )
     _deliver(loader, taken)
 
@@ -130,19 +130,19 @@ def _deliver(loader: Any, taken: Taken) -> None:
                 return
 
 
-def h5py_fancy(race: Race, taken: Taken) -> None:
+def h5py_fancy(benchmark: Benchmark, taken: Taken) -> None:
     """Load by h5py's fancy indexing of the store, as most loaders have it: sorted indices, each once, as h5py needs."""
-    samples = _training_samples(race)
-    with h5py.File(race.store, "r") as file:
-        _deliver_images(_fancy_batches(file["frames"], samples, race), taken)
+    samples = _training_samples(benchmark)
+    with h5py.File(benchmark.store, "r") as file:
+        _deliver_images(_fancy_batches(file["frames"], samples, benchmark), taken)
 
 
-def _fancy_batches(dataset: h5py.Dataset, samples: SampleTable, race: Race) -> Iterator[Image]:
-    random = np.random.default_rng(race.seed)
+def _fancy_batches(dataset: h5py.Dataset, samples: SampleTable, benchmark: Benchmark) -> Iterator[Image]:
+    random = np.random.default_rng(benchmark.seed)
     while True:
         order = random.permutation(len(samples))
-        for start in range(0, len(order), race.batch_size):
-            batch = samples[order[start : start + race.batch_size]]
+        for start in range(0, len(order), benchmark.batch_size):
+            batch = samples[order[start : start + benchmark.batch_size]]
             yield _read(dataset, batch["frame"], batch["flipped"])
 
 
@@ -152,8 +152,8 @@ def _deliver_images(batches: Iterator[Image], taken: Taken) -> None:
             return
 
 
-def _training_samples(race: Race) -> SampleTable:
-    with Store(race.store) as store:
+def _training_samples(benchmark: Benchmark) -> SampleTable:
+    with Store(benchmark.store) as store:
         return store.samples[store.split_indices(validation=False)]
 
 
@@ -164,25 +164,25 @@ def _read(dataset: h5py.Dataset, frames: np.ndarray, flipped: np.ndarray) -> Ima
     return np.asarray(images, np.uint8)
 
 
-def pytables_chunks(race: Race, taken: Taken) -> None:
+def pytables_chunks(benchmark: Benchmark, taken: Taken) -> None:
     """Load by PyTables, chunks in random order, each shuffled in memory, as the source design did; no true shuffle."""
     import tables
 
-    samples = _training_samples(race)
+    samples = _training_samples(benchmark)
     samples = samples[np.argsort(samples["frame"], kind="stable")]
-    with tables.open_file(str(race.store), "r") as file:
-        _deliver_images(_chunk_batches(file.root.frames, samples, race), taken)
+    with tables.open_file(str(benchmark.store), "r") as file:
+        _deliver_images(_chunk_batches(file.root.frames, samples, benchmark), taken)
 
 
-def _chunk_batches(dataset: Any, samples: SampleTable, race: Race) -> Iterator[Image]:
-    random = np.random.default_rng(race.seed)
+def _chunk_batches(dataset: Any, samples: SampleTable, benchmark: Benchmark) -> Iterator[Image]:
+    random = np.random.default_rng(benchmark.seed)
     while True:
         for chunk in random.permutation(-(-dataset.nrows // _FRAMES_PER_CHUNK)):
-            yield from _batches_of_chunk(dataset, samples, int(chunk) * _FRAMES_PER_CHUNK, race, random)
+            yield from _batches_of_chunk(dataset, samples, int(chunk) * _FRAMES_PER_CHUNK, benchmark, random)
 
 
 def _batches_of_chunk(
-    dataset: Any, samples: SampleTable, first: int, race: Race, random: np.random.Generator
+    dataset: Any, samples: SampleTable, first: int, benchmark: Benchmark, random: np.random.Generator
 ) -> Iterator[Image]:
     """Yield the batches of the chunk that begins at frame `first`; the last one is shorter."""
     begin, end = np.searchsorted(samples["frame"], [first, first + _FRAMES_PER_CHUNK])
@@ -190,14 +190,14 @@ def _batches_of_chunk(
         return
     frames = dataset[first : first + _FRAMES_PER_CHUNK]
     shuffled = random.permutation(samples[begin:end])
-    for start in range(0, len(shuffled), race.batch_size):
-        batch = shuffled[start : start + race.batch_size]
+    for start in range(0, len(shuffled), benchmark.batch_size):
+        batch = shuffled[start : start + benchmark.batch_size]
         images = frames[batch["frame"] - first]
         images[batch["flipped"]] = images[batch["flipped"], :, ::-1]
         yield images
 
 
-OTHER_LOADERS: dict[str, Callable[[Race, Taken], None]] = {
+OTHER_LOADERS: dict[str, Callable[[Benchmark, Taken], None]] = {
     "python-generator": python_generator,
     "pydataset-jpeg": pydataset_jpeg,
     "tf-data-jpeg": tf_data_jpeg,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bcclone.atomic import replacing
 from bcclone.bench import Measure
 from bcclone.bench.feeds.meter import Figures
-from bcclone.bench.feeds.turns import ALTERNATIVES, AUGMENTED, OURS, ROOFLINES, Results
+from bcclone.bench.feeds.rounds import ALTERNATIVES, AUGMENTED, OURS, ROOFLINES, Results
 
 _COLOURS = {"strategies": "tab:blue", "alternatives": "tab:orange"}
 _LABELS = {"strategies": "feeds of bcclone", "alternatives": "what one would use instead"}
@@ -63,7 +63,7 @@ def _judged(results: Results) -> Iterator[Measure]:
     if FASTEST in there and WITH_PROCESSES in there:
         yield Measure(f"{WITH_PROCESSES} to {FASTEST}", results.ratio(WITH_PROCESSES, FASTEST), "x", _TIMES_FASTEST)
     if AUGMENTED in there:
-        costs = [turn.core_milliseconds for turn in there[AUGMENTED]]
+        costs = [timing.core_milliseconds for timing in there[AUGMENTED]]
         yield Measure(f"{AUGMENTED}, of one core a sample", median(costs), "ms", _AUGMENTED_MILLISECONDS, least=False)
 
 
@@ -84,7 +84,7 @@ def to_json(results: Results) -> dict[str, Any]:
             name: round(results.median(name).samples_per_second, 1) for name in ROOFLINES if name in results.rounds
         },
         "rounds": {
-            name: [[round(turn.samples_per_second, 1), round(turn.others_cpu_share, 3)] for turn in turns]
+            name: [[round(timing.samples_per_second, 1), round(timing.others_cpu_share, 3)] for timing in turns]
             for name, turns in results.rounds.items()
         },
         "skipped": results.skipped,

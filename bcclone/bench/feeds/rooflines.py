@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.bench.feeds.meter import Race, Taken
+from bcclone.bench.feeds.meter import Benchmark, Taken
 from bcclone.decode import read_frame
 from bcclone.feed.buffers import Buffers
 from bcclone.images import Image, Preprocessing, decode_jpeg
@@ -20,7 +20,7 @@ from bcclone.samples import NO_FRAME, RowTable
 from bcclone.store import Store
 
 
-class RecordingGone(Exception):
+class RecordingMissing(Exception):
     """The images that a store was made of are not where they were; the text says which."""
 
 
@@ -58,7 +58,7 @@ def _files(store: Store) -> npt.NDArray[np.object_]:
         for frame, name in _named_frames(store.rows[store.rows["recording"] == number]):
             files[frame] = index.find(name)
     if any(file is None for file in files):
-        raise RecordingGone(
+        raise RecordingMissing(
             f"the recording {store.recordings[0]['path']} that {store.path} was made of has no images; put them back"
         )
     return files
@@ -75,16 +75,16 @@ def _named_frames(rows: RowTable) -> Iterator[tuple[int, str]]:
 _MOST_FILES = 4096
 
 
-def gather(race: Race, taken: Taken) -> None:
+def gather(benchmark: Benchmark, taken: Taken) -> None:
     """Copy rows of the mapped frames in random order into one batch, again and again, by one thread.
 
     No flips, no new memory, no table: nothing that copies frames can be faster than this by one thread.
     """
-    with Store(race.store) as store:
+    with Store(benchmark.store) as store:
         frames = store.frames.reshape(len(store.frames), -1)
-        size = min(race.batch_size, len(frames))
+        size = min(benchmark.batch_size, len(frames))
         batch = Buffers(size, store.frames.shape[1:], kept=1).take(size).reshape(size, -1)  # placed as well as ours
-        for places in _random_places(len(frames), size, race.seed):
+        for places in _random_places(len(frames), size, benchmark.seed):
             np.take(frames, places, axis=0, out=batch, mode="clip")
             if not taken(size):
                 return
@@ -99,21 +99,21 @@ def _random_places(count: int, size: int, seed: int) -> Iterator[npt.NDArray[np.
             yield order[start : start + size]
 
 
-def decode(race: Race, taken: Taken) -> None:
+def decode(benchmark: Benchmark, taken: Taken) -> None:
     """Decode and resize JPEG files that are in memory already, by a thread a core; nothing is kept."""
-    samples = jpeg_samples(race.store)
-    files = np.random.default_rng(race.seed).permutation(samples.files)[:_MOST_FILES]
+    samples = jpeg_samples(benchmark.store)
+    files = np.random.default_rng(benchmark.seed).permutation(samples.files)[:_MOST_FILES]
     contents = [Path(file).read_bytes() for file in files]
     cv2.setNumThreads(1)
 
     def decode_some(start: int) -> int:
-        part = contents[start : start + race.batch_size]
+        part = contents[start : start + benchmark.batch_size]
         for content in part:
             samples.preprocessing.apply(decode_jpeg(content))
         return len(part)
 
-    starts = itertools.cycle(range(0, len(contents), race.batch_size))
-    with ThreadPoolExecutor(race.workers) as pool:
-        pending = deque(pool.submit(decode_some, next(starts)) for _ in range(2 * race.workers))
+    starts = itertools.cycle(range(0, len(contents), benchmark.batch_size))
+    with ThreadPoolExecutor(benchmark.workers) as pool:
+        pending = deque(pool.submit(decode_some, next(starts)) for _ in range(2 * benchmark.workers))
         while taken(pending.popleft().result()):
             pending.append(pool.submit(decode_some, next(starts)))

@@ -9,13 +9,13 @@ from typing import Any
 
 from bcclone.bench import Measure
 from bcclone.bench.feeds import cold, many_samples
-from bcclone.bench.feeds.fresh_process import alone
+from bcclone.bench.feeds.fresh_process import in_fresh_process
 from bcclone.bench.feeds.gpu_load import GpuReport, measure_gpu
 from bcclone.bench.feeds.many_samples import OrderCost
-from bcclone.bench.feeds.meter import Race, Turn
+from bcclone.bench.feeds.meter import Benchmark, Timing
 from bcclone.bench.feeds.report import judge, names_in_order, to_json, to_rows
+from bcclone.bench.feeds.rounds import Results, run_benchmark
 from bcclone.bench.feeds.synthetic import draw_recording, make_store
-from bcclone.bench.feeds.turns import Results, run_race
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
@@ -85,10 +85,10 @@ def measure_feeds(store: Path, settings: FeedsSettings, notify: Callable[[str], 
     """Measure what is wanted on this store, in fresh processes; `notify` is told how far it is."""
     with Store(store) as opened:
         samples = int(opened.split_indices(validation=False).size)
-    race = Race(store, workers=os.cpu_count() or 1)
-    turn = Turn(warm_samples=samples, seconds=settings.seconds)
+    benchmark = Benchmark(store, workers=os.cpu_count() or 1)
+    timing = Timing(warm_samples=samples, seconds=settings.seconds)
     names = [name for name in names_in_order() if settings.wants(name)]
-    results = run_race(names, race, turn, settings.rounds, notify)
+    results = run_benchmark(names, benchmark, timing, settings.rounds, notify)
     report = Report(results, judge(results), samples=samples)
     for part in (part for part in _MEASURE if settings.wants(part)):
         notify(f"measuring: {part}")
@@ -103,7 +103,7 @@ def measure_feeds(store: Path, settings: FeedsSettings, notify: Callable[[str], 
 
 
 def _training(report: Report, store: Path, rounds: int) -> None:
-    report.measures += alone(train_in_turns, store, rounds)
+    report.measures += in_fresh_process(train_in_turns, store, rounds)
 
 
 def train_in_turns(store: Path, rounds: int) -> list[Measure]:
@@ -139,7 +139,7 @@ def _tables(report: Report, store: Path, rounds: int) -> None:
 
 
 def _order(report: Report, store: Path, rounds: int) -> None:
-    report.orders = alone(many_samples.order_costs)
+    report.orders = in_fresh_process(many_samples.order_costs)
     report.measures += many_samples.judge_order(report.orders)
 
 

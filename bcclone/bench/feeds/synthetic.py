@@ -11,11 +11,11 @@ import numpy.typing as npt
 from bcclone.images import Image
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.progress import ProgressBar
-from bcclone.simulator.car import STEP_SECONDS, Ride, start_on
-from bcclone.simulator.conditions import Conditions
-from bcclone.simulator.expert import Expert, ExpertSettings
+from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import RecordingWriter
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.settings import Conditions, ExpertSettings
 from bcclone.simulator.track import Track, load_track
 from bcclone.vehicle import MOUNTS
 
@@ -33,18 +33,18 @@ def draw_recording(folder: Path, frames: int) -> Path:
     track = load_track("lake")
     drawn = _draw(track, min(_PLACES, max(frames // len(MOUNTS), 1)))
     varied = [_variations() for _ in drawn]
-    ride, expert = Ride(track), Expert(track, ExpertSettings(recoveries=0), seed=0)
+    tracked, expert = TrackedCar(track), Expert(track, ExpertSettings(recoveries=0), seed=0)
     rows = -(-frames // len(MOUNTS))
     with RecordingWriter(folder) as writer, ProgressBar("drawing", rows, "rows") as progress:
         while writer.rows < rows:
-            ride.car.control(*expert.control(ride.car, ride.place))
-            if ride.steps % _STEPS_PER_ROW == 0:
-                place = int(ride.place.along_m / track.length_m * len(drawn)) % len(drawn)
+            tracked.car.control(*expert.control(tracked.car, tracked.position))
+            if tracked.steps % _STEPS_PER_ROW == 0:
+                place = int(tracked.position.along_m / track.length_m * len(drawn)) % len(drawn)
                 shift, brightness = next(varied[place])
                 frames_of_row = {name: _vary(frame, shift, brightness) for name, frame in drawn[place].items()}
-                writer.write(ride.steps * STEP_SECONDS, ride.car, frames_of_row)
+                writer.write(tracked.steps * STEP_SECONDS, tracked.car, frames_of_row)
                 progress.advance(1)
-            ride.step()
+            tracked.step()
     return folder
 
 

@@ -105,19 +105,23 @@ def judge_training(turns: list[TrainingTurn], told: str) -> list[Measure]:
         return Measure(f"{name}, {told}", 100 * float(np.median(shares)), "%", bar, least)
 
     return [
-        rate("training with augmentation", [turn.fed for turn in turns]),
-        rate("training without augmentation", [turn.unaugmented for turn in turns]),
-        rate("train_on_batch on one batch", [turn.repeated for turn in turns]),
+        rate("training with augmentation", [timing.fed for timing in turns]),
+        rate("training without augmentation", [timing.unaugmented for timing in turns]),
+        rate("train_on_batch on one batch", [timing.repeated for timing in turns]),
         percent(
-            "with augmentation to without", [turn.fed / turn.unaugmented for turn in turns], _AUGMENTED_BAR_PERCENT
+            "with augmentation to without",
+            [timing.fed / timing.unaugmented for timing in turns],
+            _AUGMENTED_BAR_PERCENT,
         ),
         percent(
-            "with augmentation to train_on_batch", [turn.fed / turn.repeated for turn in turns], _AUGMENTED_BAR_PERCENT
+            "with augmentation to train_on_batch",
+            [timing.fed / timing.repeated for timing in turns],
+            _AUGMENTED_BAR_PERCENT,
         ),
         percent(
             "without augmentation to train_on_batch",
-            [turn.unaugmented / turn.repeated for turn in turns],
+            [timing.unaugmented / timing.repeated for timing in turns],
             _RATE_BAR_PERCENT,
         ),
-        percent("waiting for data", [turn.waited for turn in turns], _WAIT_BAR_PERCENT, least=False),
+        percent("waiting for data", [timing.waited for timing in turns], _WAIT_BAR_PERCENT, least=False),
     ]

@@ -1,20 +1,20 @@
-"""Scene, conditions and camera -> the plain tuples that compiled code takes."""
+"""Convert scene, conditions and camera to the plain tuples that compiled code takes."""
 
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render.surface import AMBIENT, SUNLIGHT
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.roadmap import CELL_M, Floats
+from bcclone.simulator.settings import Conditions
 
 _FOG_FROM_M, _FOG_OVER_M = 100.0, 500.0
 
 
 class Eye(NamedTuple):
-    """A camera: its place (3,), its axes (3, 3) with right, up and ahead as columns, its focal length in pixels."""
+    """A camera: its position (3,), its axes (3, 3) with right, up and ahead as columns, its focal length in pixels."""
 
     position: npt.NDArray[np.float64]
     axes: npt.NDArray[np.float64]
@@ -22,8 +22,8 @@ class Eye(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """What is drawn on: the picture, uint8 (rows, columns, 3), how far away what each pixel shows is, and some room to
-    work in, float64 (8, 4): compiled code makes no arrays of its own."""
+    """The picture, uint8 (rows, columns, 3), the depth of each pixel, and scratch memory, float64 (8, 4), since
+    compiled code allocates no arrays."""
 
     picture: npt.NDArray[np.uint8]
     depths: Floats
@@ -31,13 +31,13 @@ class Canvas(NamedTuple):
 
 
 def blank_canvas(height: int, width: int) -> Canvas:
-    """Return a canvas with nothing on it yet."""
+    """Return an empty canvas."""
     return Canvas(np.empty((height, width, 3), np.uint8), np.empty((height, width), np.float32), np.empty((8, 4)))
 
 
 class Paint(NamedTuple):
-    """What the road is drawn with. textures: of make_textures(), (4, texels); kinds, border_light: of the verge,
-    (2, metres); bridge_start, bridge_end: metres along the track; style: the track's."""
+    """Textures and properties of the road. textures: of make_textures(), (4, texels); kinds, border_light: of the
+    shoulders, (2, metres); bridge_start, bridge_end: metres along the track; style: of the track."""
 
     textures: Floats
     kinds: npt.NDArray[np.int64]
@@ -48,7 +48,7 @@ class Paint(NamedTuple):
 
 
 class Surface(NamedTuple):
-    """The ground and what lies on it. lit: RGB of the cover with its light, uint8 (side, side, 3)."""
+    """The ground and the road on it. lit: RGB of the cover under its light, uint8 (side, side, 3)."""
 
     height: Floats
     cross: Floats
@@ -64,7 +64,7 @@ class Surface(NamedTuple):
 
 
 class Air(NamedTuple):
-    """What lies between a surface and its colour in the picture, and what may be hidden."""
+    """Brightness, fog, and the visibility of lines and road."""
 
     brightness: float
     fog_from: float
@@ -74,7 +74,7 @@ class Air(NamedTuple):
 
 
 def surface_of(scene: Scene) -> Surface:
-    """Return the scene's ground for compiled code."""
+    """Return the scene's ground and road."""
     ground, road = scene.ground, scene.track.road
     sunlight = np.array(AMBIENT) + np.array(SUNLIGHT) * scene.light[..., None]
     return Surface(
@@ -85,8 +85,8 @@ def surface_of(scene: Scene) -> Surface:
         lit=np.clip(ground.cover * sunlight, 0, 255).astype(np.uint8),
         paint=Paint(
             textures=scene.textures,
-            kinds=scene.verge.kinds,
-            border_light=scene.verge.border_light,
+            kinds=scene.shoulders.kinds,
+            border_light=scene.shoulders.border_light,
             bridge_start=float(road.bridge[0]),
             bridge_end=float(road.bridge[1]),
             style=int(road.style),
@@ -100,7 +100,7 @@ def surface_of(scene: Scene) -> Surface:
 
 
 def air_of(conditions: Conditions) -> Air:
-    """Return the conditions for compiled code."""
+    """Return brightness, fog and visibility under the conditions."""
     thickness = max(conditions.fog, 1e-6)
     return Air(
         brightness=float(conditions.light),

@@ -1,4 +1,4 @@
-"""Trees, bushes and signs -> picture: upright cards, drawn where nothing nearer is; compiled."""
+"""Draw trees, bushes and signs, as upright cards with a depth test; compiled."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ _BUSH_A, _BUSH_B = int(Kind.BUSH_A), int(Kind.BUSH_B)
 
 @compiled(inline=True)
 def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> None:
-    """Draw one card where it is nearer than what the canvas shows."""
+    """Draw the pixels of a card that are nearer than the canvas's depths."""
     axes, focal, kind = eye.axes, eye.focal, int(card[5])
     rows, columns = canvas.depths.shape
     x, y, z = card[0] - eye.position[0], card[1] - eye.position[1], card[2] - eye.position[2]
@@ -40,15 +40,15 @@ def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> Non
 
 def _make_draw_cards(sources: int) -> Any:
     @entry()
-    def draw_cards(eye: Any, places: Any, pictures: Any, air: Any, canvas: Any) -> None:
-        """Draw every card that is nearer than what the canvas shows, and note its depth there.
+    def draw_cards(eye: Any, placements: Any, pictures: Any, air: Any, canvas: Any) -> None:
+        """Draw all cards that are nearer than the canvas's depths, and update these.
 
-        places: float32 (cards, 6), as in Cards; pictures: RGBA uint8 (kinds, height, width, 4).
+        placements: float32 (cards, 6), as in Cards; pictures: RGBA uint8 (kinds, height, width, 4).
         """
         if not sources:
             return
-        for number in range(places.shape[0]):
-            _draw_card(eye, places[number], pictures, air, canvas)
+        for number in range(placements.shape[0]):
+            _draw_card(eye, placements[number], pictures, air, canvas)
 
     return draw_cards
 

@@ -1,8 +1,8 @@
-"""Function -> compiled function, kept between runs; the one place that says how.
+"""Compile the renderer's functions with Numba, and cache the result between runs.
 
-Numba keeps what it compiled beside the sources, or in the user's cache where that cannot be written, and knows by a
-source file's date whether it is still valid. It does not see when another file changes whose functions or constants
-were compiled in; so what Python calls takes `SOURCES` into its closure, which Numba does look at.
+Numba caches beside the sources, or in the user's cache folder if it cannot write there, and checks the cache by the
+date of one source file only. It does not notice changes in other files whose functions or constants were compiled in.
+So the functions that Python calls have the checksum `SOURCES` in their closure, which Numba does check.
 """
 
 import zlib
@@ -21,20 +21,20 @@ _PARTS = {
 
 
 def compiled(inline: bool = False) -> Callable[[Function], Function]:
-    """Compile a function for other compiled ones, and keep it with them only.
+    """Compile a function for other compiled ones; it is cached with these only.
 
-    inline: into its callers already before types are known, as what takes many arrays should be.
+    inline: into its callers before types are known, for functions with many array arguments.
     """
     return compile_by(fastmath=True, inline="always" if inline else "never")
 
 
 def entry() -> Callable[[Function], Function]:
-    """Compile a function that Python calls, and keep it; other threads run meanwhile."""
+    """Compile a function that Python calls, and cache it; it releases the GIL."""
     return compile_by(fastmath=True, cache=True)
 
 
 def _checksum() -> int:
-    """Return a checksum of all sources that compiled code is made of."""
+    """Return a checksum of all sources of compiled code."""
     total = 1
     for package, names in _PARTS.items():
         for name in names:

@@ -1,16 +1,16 @@
-"""Walls and decks -> picture: parallelograms, drawn where nothing nearer is; compiled."""
+"""Draw walls and decks, as parallelograms with a depth test; compiled."""
 
 import math
 from typing import Any
 
 from bcclone.simulator.render.compiled import SOURCES, compiled, entry
-from bcclone.simulator.render.surface import RGB, Spot, level_of, lit, mountain_road, put, seen_through, texel
+from bcclone.simulator.render.surface import RGB, RoadPixel, level_of, lit, mountain_road, put, seen_through, texel
 from bcclone.simulator.scene.structures import Material
 from bcclone.simulator.scene.textures import GRAIN
 from bcclone.view import FOCAL_PX
 
 _NEAR_M, _FAR_M = 0.3, 300.0
-_CLOSER_M = 0.02  # than what is there
+_CLOSER_M = 0.02  # than the pixel's present depth
 _BLACK_WALL, _STONE, _DECK = int(Material.BLACK_WALL), int(Material.STONE), int(Material.DECK)
 
 
@@ -21,7 +21,7 @@ def _dot(one: Any, other: Any) -> float:
 
 @compiled()
 def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tuple[int, int, int, int]:
-    """Return first and last row and column of a face on the screen; an empty box when it is not seen."""
+    """Return the first and last row and column of a face in the picture; an empty box if it is not visible."""
     rows, columns = canvas.depths.shape
     points, cut, box = canvas.room[2:6], canvas.room[6], canvas.room[7]
     for number in range(4):
@@ -37,9 +37,9 @@ def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tu
         if here[2] >= _NEAR_M:
             _widen(box, here, eye.focal, rows, columns)
         if (here[2] < _NEAR_M) != (there[2] < _NEAR_M):
-            share = (_NEAR_M - here[2]) / (there[2] - here[2])
+            fraction = (_NEAR_M - here[2]) / (there[2] - here[2])
             for axis in range(2):
-                cut[axis] = here[axis] + (there[axis] - here[axis]) * share
+                cut[axis] = here[axis] + (there[axis] - here[axis]) * fraction
             cut[2] = _NEAR_M
             _widen(box, cut, eye.focal, rows, columns)
     top, bottom = max(int(math.floor(box[0])), 0), min(int(math.ceil(box[1])), rows - 1)
@@ -49,10 +49,10 @@ def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tu
 
 @compiled()
 def _widen(box: Any, point: Any, focal: float, rows: int, columns: int) -> None:
-    """Make a box of rows and columns hold a point that is before the camera."""
+    """Extend a box of rows and columns to a point in front of the camera."""
     row = rows * 0.5 - focal * point[1] / point[2]
     column = columns * 0.5 + focal * point[0] / point[2]
-    # far outside is as good as just outside, and fits an integer
+    # clipped just outside the picture, so that it fits an integer
     row, column = min(max(row, -9.0), rows + 9.0), min(max(column, -9.0), columns + 9.0)
     box[0], box[1] = min(box[0], row), max(box[1], row)
     box[2], box[3] = min(box[2], column), max(box[3], column)
@@ -60,12 +60,12 @@ def _widen(box: Any, point: Any, focal: float, rows: int, columns: int) -> None:
 
 @compiled()
 def _face_color(face: Any, along: float, across: float, depth: float, surface: Any, air: Any) -> RGB:
-    """Return the colour of a place of a face; along, across: 0 to 1 on its edges."""
+    """Return the colour of a point of a face; along, across: 0 to 1 on its edges."""
     material, pixel_m = int(face[9]), depth / FOCAL_PX
     u = face[10] + along * math.sqrt(face[3] ** 2 + face[4] ** 2 + face[5] ** 2)
     v = face[11] + across * math.sqrt(face[6] ** 2 + face[7] ** 2 + face[8] ** 2)
     if material == _DECK:
-        color, is_road = mountain_road(Spot(u, v, 1.0, pixel_m, pixel_m * 6.0), surface.paint, air.line_visibility)
+        color, is_road = mountain_road(RoadPixel(u, v, 1.0, pixel_m, pixel_m * 6.0), surface.paint, air.line_visibility)
         return color if is_road and air.road_visibility >= 0.5 else lit((132.0, 126.0, 112.0), 1.0, 1.0)
     grain = texel(surface.paint.textures, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
     if material == _STONE:
@@ -78,7 +78,7 @@ def _face_color(face: Any, along: float, across: float, depth: float, surface: A
 
 @compiled(inline=True)
 def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air: Any, canvas: Any) -> None:
-    """Draw one face: where each pixel's ray meets its plane, within its edges."""
+    """Draw a face where the pixels' rays meet its plane within its edges."""
     axes, ahead, across = eye.axes, face[3:6], face[6:9]
     rows, columns = canvas.depths.shape
     away = _dot(normal, corner)
@@ -88,10 +88,10 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
     for row in range(top, bottom + 1):
         up = (rows * 0.5 - row - 0.5) / eye.focal
         for column in range(left, right + 1):
-            aside = (column + 0.5 - columns * 0.5) / eye.focal
-            dx = axes[0, 0] * aside + axes[0, 1] * up + axes[0, 2]
-            dy = axes[1, 0] * aside + axes[1, 1] * up + axes[1, 2]
-            dz = axes[2, 0] * aside + axes[2, 1] * up + axes[2, 2]
+            sideways = (column + 0.5 - columns * 0.5) / eye.focal
+            dx = axes[0, 0] * sideways + axes[0, 1] * up + axes[0, 2]
+            dy = axes[1, 0] * sideways + axes[1, 1] * up + axes[1, 2]
+            dz = axes[2, 0] * sideways + axes[2, 1] * up + axes[2, 2]
             facing = normal[0] * dx + normal[1] * dy + normal[2] * dz
             if abs(facing) < 1e-9:
                 continue
@@ -112,7 +112,7 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
 def _make_draw_faces(sources: int) -> Any:
     @entry()
     def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
-        """Draw every face that is nearer than what the canvas shows, and note its depth there.
+        """Draw all faces that are nearer than the canvas's depths, and update these.
 
         faces: float64 (faces, 12), as in Faces.
         """

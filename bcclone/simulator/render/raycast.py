@@ -1,28 +1,28 @@
-"""Ground -> picture: a ray for each pixel, column by column from the bottom up; compiled.
+"""Draw ground and sky by a ray for each pixel, column by column from the bottom up; compiled.
 
-Up a column the ground only gets farther away, so each ray begins just before where the last one ended.
+Up a column the ground only gets farther away, so each ray starts just before the end of the previous one.
 """
 
 import math
 from typing import Any, NamedTuple
 
 from bcclone.simulator.render.compiled import SOURCES, compiled, entry
-from bcclone.simulator.render.surface import RGB, Spot, level_of, lit, mixed, put, road_color, seen_through, texel
+from bcclone.simulator.render.surface import RGB, RoadPixel, level_of, lit, mixed, put, road_color, seen_through, texel
 from bcclone.simulator.scene.textures import GRAIN, ROCK
 from bcclone.view import FOCAL_PX
 
 _NEAR_M, _FAR_M = 0.8, 640.0
 _BACK = 0.975  # of the last depth: a camera that rolls makes columns that lean a little
-_LEAP = 1.25  # of the last depth: how far ahead level ground is believed
-_CLOSE_M, _ROUNDS = 0.004, 4  # how near to the ground a ray must come, or how often it is tried
+_LEAP = 1.25  # of the last depth: how far ahead the ground is assumed to be level
+_CLOSE_M, _ROUNDS = 0.004, 4  # distance to the ground that is near enough, and the most iterations
 _LONGEST_STRETCH = 40.0
-_ROADSIDE_M = 7.5  # so far beside the centre line there may be road
+_ROADSIDE_M = 7.5  # largest distance of the road's shoulders from the centre line
 _NOTHING = 1e9
 _ZENITH, _HORIZON = (88.0, 116.0, 166.0), (206.0, 220.0, 238.0)
 
 
 class Ray(NamedTuple):
-    """A pixel's line of sight: where it begins, and its direction, of length 1 along the camera's axis."""
+    """A pixel's line of sight: its origin, and its direction, of length 1 along the camera's axis."""
 
     x: float
     y: float
@@ -33,7 +33,7 @@ class Ray(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell of a field, and how far between it and the next ones a place lies, 0 to 1."""
+    """A cell of a field, and the position between it and the next ones, 0 to 1."""
 
     left: int
     low: int
@@ -43,7 +43,7 @@ class Cell(NamedTuple):
 
 @compiled()
 def _cell(column: float, row: float, side: int) -> Cell:
-    """Return the cell of a place, held to the field."""
+    """Return the cell at a position, clipped to the field."""
     column, row = min(max(column, 0.0), side - 2.001), min(max(row, 0.0), side - 2.001)
     left, low = int(column), int(row)
     return Cell(left, low, column - left, row - low)
@@ -51,7 +51,7 @@ def _cell(column: float, row: float, side: int) -> Cell:
 
 @compiled(inline=True)
 def _blend(field: Any, cell: Cell) -> float:
-    """Return the mean of four neighbouring cells, weighted by the place between them."""
+    """Return the bilinear interpolation of a field."""
     lower = field[cell.low, cell.left] * (1 - cell.across) + field[cell.low, cell.left + 1] * cell.across
     upper = field[cell.low + 1, cell.left] * (1 - cell.across) + field[cell.low + 1, cell.left + 1] * cell.across
     return lower * (1 - cell.up) + upper * cell.up
@@ -59,7 +59,7 @@ def _blend(field: Any, cell: Cell) -> float:
 
 @compiled(inline=True)
 def _above(surface: Any, ray: Ray, depth: float) -> float:
-    """Return how far above the ground or the water a ray is at a depth."""
+    """Return the height of a ray above the ground or the water, at a depth."""
     column = (ray.x + ray.dx * depth - surface.x) / surface.cell - 0.5
     row = (ray.z + ray.dz * depth - surface.z) / surface.cell - 0.5
     ground = _blend(surface.height, _cell(column, row, surface.height.shape[0]))
@@ -68,7 +68,7 @@ def _above(surface: Any, ray: Ray, depth: float) -> float:
 
 @compiled(inline=True)
 def _march(surface: Any, ray: Ray, depth: float) -> float:
-    """Return the depth at which a ray meets the ground, or a negative one when it does not."""
+    """Return the depth at which a ray meets the ground, negative if it does not."""
     start, above, gap_above = depth, depth, 0.0
     below, gap_below, rounds = -1.0, 0.0, 0
     while depth < _FAR_M:
@@ -79,11 +79,11 @@ def _march(surface: Any, ray: Ray, depth: float) -> float:
             below, gap_below = depth, gap
         if below == start or (below > 0.0 and (rounds == _ROUNDS or abs(gap) < _CLOSE_M)):
             return depth
-        if below > 0.0:  # between two depths: false position
+        if below > 0.0:  # between two depths: regula falsi
             rounds += 1
             depth = above + (below - above) * gap_above / (gap_above - gap_below)
         else:
-            # not so far that a crest is stepped over
+            # steps are short enough not to jump over a crest
             depth += min(0.03 + 0.008 * depth + gap * 0.6 / max(0.6 - ray.dy, 0.3), 0.5 + 0.02 * depth)
             if ray.dy > 0.0 and ray.y + ray.dy * depth > surface.top:
                 return -1.0
@@ -104,7 +104,7 @@ def _wild(surface: Any, x: float, z: float, cell: Cell, footprint: float) -> RGB
     fine = texel(surface.paint.textures, GRAIN, x * 20.0, z * 20.0, level)
     left, low, across, up = cell
     height = surface.height[low, left]
-    if abs(surface.height[low + 1, left + 1] - height) > 0.6:  # a wall: its texture runs up and down
+    if abs(surface.height[low + 1, left + 1] - height) > 0.6:  # a cliff: its texture is vertical
         broad = 1.6 * texel(surface.paint.textures, ROCK, (x + z) * 12.0, height * 12.0, level - 1)
     else:
         broad = texel(surface.paint.textures, GRAIN, x * 2.5, z * 2.5, level - 3)
@@ -124,7 +124,7 @@ def _wild(surface: Any, x: float, z: float, cell: Cell, footprint: float) -> RGB
 
 @compiled(inline=True)
 def _along(surface: Any, cell: Cell) -> float:
-    """Return how far along the track a place is; between its cells, but not where the lap begins anew."""
+    """Return the distance along the track; interpolated, but not across the start of the lap."""
     field, left, low = surface.along, cell.left, cell.low
     here = field[low, left]
     if abs(field[low + 1, left + 1] - here) + abs(field[low, left + 1] - here) > 6.0:
@@ -134,7 +134,7 @@ def _along(surface: Any, cell: Cell) -> float:
 
 @compiled(inline=True)
 def _ground(surface: Any, air: Any, ray: Ray, depth: float, stretch: float) -> RGB:
-    """Return the colour of the place that a ray meets; stretch: how much longer than wide a pixel is there."""
+    """Return the colour of the ground at a depth of a ray; stretch: ratio of a pixel's length to its width there."""
     x, y, z = ray.x + ray.dx * depth, ray.y + ray.dy * depth, ray.z + ray.dz * depth
     side = surface.height.shape[0]
     cell = _cell((x - surface.x) / surface.cell - 0.5, (z - surface.z) / surface.cell - 0.5, side)
@@ -143,8 +143,8 @@ def _ground(surface: Any, air: Any, ray: Ray, depth: float, stretch: float) -> R
     cross = surface.cross[cell.low, cell.left]
     if -_ROADSIDE_M < cross < _ROADSIDE_M and air.road_visibility > 0.0:
         light = _blend(surface.light, cell)
-        spot = Spot(_along(surface, cell), _blend(surface.cross, cell), light, pixel_m, pixel_m * stretch)
-        color, is_road = road_color(spot, surface.paint, air.line_visibility)
+        pixel = RoadPixel(_along(surface, cell), _blend(surface.cross, cell), light, pixel_m, pixel_m * stretch)
+        color, is_road = road_color(pixel, surface.paint, air.line_visibility)
         if is_road:
             if air.road_visibility < 1.0:
                 color = mixed(_wild(surface, x, z, cell, footprint), color, air.road_visibility)
@@ -158,7 +158,7 @@ def _ground(surface: Any, air: Any, ray: Ray, depth: float, stretch: float) -> R
 def _make_cast(sources: int) -> Any:
     @entry()
     def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
-        """Draw ground and sky, and note the depth of each pixel."""
+        """Draw ground and sky, and set the depth of each pixel."""
         if not sources:
             return
         rows, columns = canvas.depths.shape
@@ -175,7 +175,7 @@ def _make_cast(sources: int) -> Any:
                     axes[2, 0] * across + axes[2, 1] * up + axes[2, 2],
                 )  # fmt: skip
                 met = -1.0
-                if ray.dy < 0.0 and not is_sky:  # most ground is as high as where the last ray met it
+                if ray.dy < 0.0 and not is_sky:  # most ground is as high as at the last ray's end
                     guess = (level - y) / ray.dy
                     if depth < guess < depth * _LEAP and abs(_above(surface, ray, guess)) < _CLOSE_M:
                         met = guess

@@ -1,4 +1,4 @@
-"""Track and conditions -> everything that a camera can see of them, as arrays."""
+"""Build the scene of a track: everything that its cameras can see, as arrays."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,25 +6,25 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.scene.ground import Ground, make_ground
 from bcclone.simulator.scene.lighting import add_tree_shadows, bake_light
 from bcclone.simulator.scene.plants import Cards, Pictures, draw_cards, place_cards
 from bcclone.simulator.scene.roadmap import Floats
-from bcclone.simulator.scene.shoulders import Verge, make_verge
+from bcclone.simulator.scene.shoulders import Shoulders, make_shoulders
 from bcclone.simulator.scene.structures import Faces, build_structures
 from bcclone.simulator.scene.textures import make_textures
+from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import LEVEL_M, Track, load_track
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A track in its surroundings. light: sunlight on every cell, relative to level ground, (side, side)."""
+    """A track and its surroundings. light: sunlight on every cell, relative to level ground, (side, side)."""
 
     track: Track
     ground: Ground
     light: Floats
-    verge: Verge
+    shoulders: Shoulders
     cards: Cards
     pictures: Pictures
     faces: Faces
@@ -32,7 +32,7 @@ class Scene:
 
 
 def build_scene(track_name: str, conditions: Conditions) -> Scene:
-    """Return the scene of a track; built once for the same track, sun and texture seed."""
+    """Return the scene of a track; it is cached by track, sun and texture seed."""
     sun = (conditions.sun_elevation, conditions.sun_azimuth)
     return _build(track_name, *sun, conditions.texture_seed)
 
@@ -50,7 +50,7 @@ def _build(track_name: str, sun_elevation: float, sun_azimuth: float, seed: int)
         track,
         ground,
         light,
-        make_verge(track, sun),
+        make_shoulders(track, sun),
         cards,
         draw_cards(seed),
         build_structures(track, ground),
@@ -59,4 +59,4 @@ def _build(track_name: str, sun_elevation: float, sun_azimuth: float, seed: int)
 
 
 def _tall(cards: Cards) -> npt.NDArray[np.float32]:
-    return cards.places[: cards.trees, [0, 2, 3]]
+    return cards.placements[: cards.trees, [0, 2, 3]]

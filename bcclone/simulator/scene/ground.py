@@ -1,6 +1,6 @@
-"""Track -> the ground it lies in: heights, what covers it, and the road's map.
+"""Make the ground around a track: its heights, its cover and the road map.
 
-The lake's hills come from the figures, the mountain's are made around its road; finer detail is noise.
+The lake's hills come from the figures, the mountain's are generated around its road; finer detail is noise.
 """
 
 import math
@@ -18,19 +18,19 @@ _LAKE_GRID = Grid(-342.0, -368.0, 1400)
 _MOUNTAIN_GRID = Grid(-136.0, -285.0, 1024)
 _LAKE_WATER_M = -0.5
 _NO_WATER_M = -1000.0
-_BED_BLEND_M = 4.5  # over which the road's level bed runs into the hills
+_BED_BLEND_M = 4.5  # width of the slope between the road's level bed and the hills
 _DECK_HALF_WIDTH_M = 5.3
-# Radius and height of the rocks: estimates, their meshes are not public.
+# Radius and height of the rocks: estimates, since their meshes are not public.
 _ROCKS = {"rock1": (15.0, 9.0), "rock2": (19.0, 11.0)}
 
-# What covers the ground, RGB under full light: drawn from what recordings show.
+# Colours of the ground, RGB under full light: estimated from recordings.
 _GRASS, _DRY, _DIRT, _SCRUB, _STONE = (192, 164, 84), (200, 176, 118), (182, 132, 92), (140, 126, 68), (142, 140, 128)
 _MEADOW, _LEAVES, _CLIFF, _DARK_CLIFF = (128, 146, 46), (96, 118, 40), (146, 130, 100), (96, 88, 72)
 
 
 @dataclass(frozen=True)
 class Ground:
-    """heights_m, float32 (side, side); cover, RGB float32 (side, side, 3); water_m: the height of its surface."""
+    """heights_m, float32 (side, side); cover, RGB float32 (side, side, 3); water_m: height of the water."""
 
     grid: Grid
     heights_m: Floats
@@ -39,36 +39,36 @@ class Ground:
     water_m: float
 
     def height_at(self, x: float, z: float) -> float:
-        """Return the height of the ground or the water at a place."""
+        """Return the height of the ground or the water at x, z."""
         return max(float(self.heights_m[self.grid.cell(x, z)]), self.water_m)
 
 
 def make_ground(track: Track, seed: int) -> Ground:
-    """Return the ground of the track; the same seed gives the same."""
+    """Return the ground of a track; the same seed gives the same ground."""
     return (_lake if track.road.name == LAKE.name else _mountain)(track, seed)
 
 
 def _lake(track: Track, seed: int) -> Ground:
     grid = _LAKE_GRID
     road = map_road(track, grid, np.ones(len(track.line), bool))
-    beside = np.abs(road.cross_track_m)
+    distance_m = np.abs(road.cross_track_m)
     coarse = read_figures("lake_terrain.csv").astype(np.float32)
     hills = cv2.resize(coarse, (grid.side, grid.side), interpolation=cv2.INTER_CUBIC)
     relief = _noise(grid, seed, 64) * 1.6 + _noise(grid, seed + 1, 16) * 0.5
-    hills = hills + relief * np.clip((beside - 9) / 12, 0, 1) * np.clip(np.abs(hills) / 6, 0.15, 1)
+    hills = hills + relief * np.clip((distance_m - 9) / 12, 0, 1) * np.clip(np.abs(hills) / 6, 0.15, 1)
     steps = (hills + 5 * _noise(grid, seed + 5, 32)) / 9
-    ledges = _smooth_step(steps % 1, 0.3, 0.8) - steps % 1  # the figures are too coarse for rock faces
-    hills = hills + 9 * 0.6 * ledges * np.clip((hills - 4) / 4, 0, 1) * np.clip((beside - 11) / 6, 0, 1)
+    ledges = _smooth_step(steps % 1, 0.3, 0.8) - steps % 1  # rock faces, which the figures are too coarse for
+    hills = hills + 9 * 0.6 * ledges * np.clip((hills - 4) / 4, 0, 1) * np.clip((distance_m - 11) / 6, 0, 1)
     stony = np.zeros((grid.side, grid.side), bool)
     for kind, (radius, height) in _ROCKS.items():
         for x, y, z in read_figures("lake_props.csv", (kind,)):
             bump = _boulder(grid, (x, y, z), radius, height, seed)
-            bump = np.where(beside > 14, bump, -1e3)
+            bump = np.where(distance_m > 14, bump, -1e3)
             stony |= bump > hills
             hills = np.maximum(hills, bump)
-    bridge = (road.along_m > track.road.bridge[0]) & (road.along_m < track.road.bridge[1]) & (beside < 30)
-    level = np.clip((LEVEL_M + _BED_BLEND_M - beside) / _BED_BLEND_M, 0, 1)
-    level = np.where(bridge, (beside < _DECK_HALF_WIDTH_M).astype(np.float32), level)
+    bridge = (road.along_m > track.road.bridge[0]) & (road.along_m < track.road.bridge[1]) & (distance_m < 30)
+    level = np.clip((LEVEL_M + _BED_BLEND_M - distance_m) / _BED_BLEND_M, 0, 1)
+    level = np.where(bridge, (distance_m < _DECK_HALF_WIDTH_M).astype(np.float32), level)
     heights = hills * (1 - level) + road.road_height_m * level
     cover = _mixed(grid, seed, (_GRASS, _DRY, _DIRT, _SCRUB))
     cover = _stone_on_slopes(cover, heights, _STONE, 0.85)
@@ -82,17 +82,17 @@ def _mountain(track: Track, seed: int) -> Ground:
     along = np.arange(len(track.line)) * track.length_m / len(track.line)
     on_ground = (along < start) | (along > end)
     road = map_road(track, grid, on_ground)
-    beside = np.abs(road.cross_track_m)
+    distance_m = np.abs(road.cross_track_m)
     base = _between_roads(track.line[on_ground], grid)
     far = _distance_to_road(track.line[on_ground], grid)
     rise = _smooth_step(far, 8.0, 15.0)
-    # walls in some places, slopes that fall away in others
+    # walls here and there, slopes elsewhere
     walls = _noise(grid, seed, 128)
     cliffs = np.where(walls > -0.2, 7 + 6 * np.clip(walls, 0, 2), 5.0 * walls)
     terraces = np.floor(cliffs / 4) * 4 + 4 * _smooth_step(cliffs / 4 % 1, 0.55, 1.0)
     away = np.clip((far - 40) / 120, 0, 1)
     hills = base + rise * terraces + _noise(grid, seed + 1, 32) * rise * 1.2 + away * 14 * _noise(grid, seed + 2, 256)
-    level = np.clip((LEVEL_M + 2.0 - beside) / 2.0, 0, 1)
+    level = np.clip((LEVEL_M + 2.0 - distance_m) / 2.0, 0, 1)
     heights = hills * (1 - level) + np.where(level > 0, road.road_height_m, 0.0) * level
     cover = _mixed(grid, seed, (_MEADOW, _LEAVES, _MEADOW, _LEAVES))
     cover = _stone_on_slopes(cover, heights, _CLIFF, 0.7)
@@ -101,17 +101,17 @@ def _mountain(track: Track, seed: int) -> Ground:
 
 
 def _boulder(
-    grid: Grid, place: tuple[float, float, float], radius: float, height: float, seed: int
+    grid: Grid, center: tuple[float, float, float], radius: float, height: float, seed: int
 ) -> npt.NDArray[np.float64]:
-    """Return the surface of a rounded rock; far below everything where it is not."""
+    """Return the heights of a rounded rock; far below the ground outside of it."""
     x, z = grid.centres()
-    inside = 1 - ((x - place[0]) ** 2 + (z - place[2]) ** 2) / radius**2
+    inside = 1 - ((x - center[0]) ** 2 + (z - center[2]) ** 2) / radius**2
     lumps = 1 + 0.12 * _noise(grid, seed + 7, 16)
-    return np.where(inside > 0, np.sqrt(np.clip(inside, 0, 1)) * height * lumps + place[1] - 4.0, -1e3)
+    return np.where(inside > 0, np.sqrt(np.clip(inside, 0, 1)) * height * lumps + center[1] - 4.0, -1e3)
 
 
 def _between_roads(line: npt.NDArray[np.float64], grid: Grid) -> npt.NDArray[np.float64]:
-    """Return the height that the road around a place suggests, near parts of it before far ones."""
+    """Return heights interpolated from the road, weighted by its distance."""
     cells = grid.side // 16
     steps = (np.arange(cells) + 0.5) * CELL_M * 16
     x, z = np.meshgrid(steps + grid.x, steps + grid.z)
@@ -130,7 +130,7 @@ def _distance_to_road(line: npt.NDArray[np.float64], grid: Grid) -> Floats:
 
 
 def _noise(grid: Grid, seed: int, grain: int) -> Floats:
-    """Return smooth noise of deviation 1 whose lumps are about `grain` cells wide."""
+    """Return smooth noise of standard deviation 1 with lumps about `grain` cells wide."""
     cells = 2 ** math.ceil(math.log2(grid.side / grain)) + 2
     field = tiling_noise(cells + cells % 2, 1000 + seed * 31 + grain, ((1, 1.0), (2, 1.0)))
     smooth = cv2.resize(field, None, fx=grain, fy=grain, interpolation=cv2.INTER_CUBIC)
@@ -138,7 +138,7 @@ def _noise(grid: Grid, seed: int, grain: int) -> Floats:
 
 
 def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> npt.NDArray[np.float32]:
-    """Return patches of the covers that run into each other."""
+    """Return patches of the covers that blend into each other."""
     weights = np.stack([np.exp(2.2 * _noise(grid, seed + 11 + n, 64)) for n in range(len(covers))], -1)
     weights[..., 0] *= 2.5
     weights /= weights.sum(-1, keepdims=True)
@@ -148,8 +148,8 @@ def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> n
 def _stone_on_slopes(
     cover: Floats, heights: npt.NDArray[np.floating], stone: tuple[int, int, int], steep: float
 ) -> Floats:
-    share = np.clip((_slope(heights) - steep) / 0.5, 0, 1)[..., None]
-    return np.asarray(cover * (1 - share) + np.array(stone) * share, np.float32)
+    fraction = np.clip((_slope(heights) - steep) / 0.5, 0, 1)[..., None]
+    return np.asarray(cover * (1 - fraction) + np.array(stone) * fraction, np.float32)
 
 
 def _slope(heights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -157,8 +157,8 @@ def _slope(heights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
 
 
 def _smooth_step(values: npt.NDArray[np.floating], start: float, end: float) -> npt.NDArray[np.floating]:
-    share = np.clip((values - start) / (end - start), 0, 1)
-    return np.asarray(share * share * (3 - 2 * share))
+    fraction = np.clip((values - start) / (end - start), 0, 1)
+    return np.asarray(fraction * fraction * (3 - 2 * fraction))
 
 
 def _single(values: npt.NDArray[np.floating]) -> Floats:

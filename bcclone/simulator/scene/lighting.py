@@ -1,4 +1,4 @@
-"""Ground, plants and sun -> how much sunlight falls on every cell; baked once, since nothing of it moves."""
+"""Compute the sunlight on every cell of the ground; nothing moves, so it is computed once."""
 
 import math
 from collections.abc import Iterable
@@ -10,15 +10,15 @@ import numpy.typing as npt
 from bcclone.simulator.scene.roadmap import CELL_M, Floats, Grid
 
 _SHADOW_STEP_M, _SHADOW_REACH_M = 2.0, 120.0
-_BETWEEN_DISCS_M = 1.5  # of which a tree's shadow is made
+_BETWEEN_DISCS_M = 1.5  # between the discs that make up a tree's shadow
 _IN_SHADOW, _UNDER_LEAVES = 0.15, 0.35
 _MOST = 1.6
 
 
 def bake_light(heights_m: Floats, on_road: npt.NDArray[np.bool_], sun: npt.NDArray[np.float64]) -> Floats:
-    """Return sunlight relative to level ground, float32 (side, side): by slope, and less in the hills' shadow.
+    """Return sunlight relative to level ground, float32 (side, side): by slope and the hills' shadows.
 
-    The road counts as level: what falls away beside a bridge's end is none of its slope.
+    The road counts as level, also where the ground falls away at the end of a bridge.
     """
     rise_z, rise_x = np.gradient(heights_m, CELL_M)
     facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / np.sqrt(1 + rise_x**2 + rise_z**2)
@@ -30,9 +30,9 @@ def bake_light(heights_m: Floats, on_road: npt.NDArray[np.bool_], sun: npt.NDArr
 def add_tree_shadows(
     light: Floats, grid: Grid, trees: Iterable[tuple[float, float, float]], sun: npt.NDArray[np.float64]
 ) -> Floats:
-    """Return the light, float32 (side, side), with the shadows of trees in it.
+    """Return the light, float32 (side, side), with the shadows of trees.
 
-    trees: x, z and height in metres of each; sun: towards it, (3,), of length 1.
+    trees: x, z and height of each, in metres; sun: unit vector towards it, (3,).
     """
     shade = np.ones_like(light)
     level = max(math.hypot(sun[0], sun[2]), 1e-6)
@@ -40,16 +40,16 @@ def add_tree_shadows(
     x_away, z_away = -sun[0] / level, -sun[2] / level
     for x, z, height in trees:
         discs = round(height * reach / _BETWEEN_DISCS_M) + 1
-        for share in np.linspace(0.1, 1.0, discs):
-            column = round((x + x_away * share * height * reach - grid.x) / CELL_M)
-            row = round((z + z_away * share * height * reach - grid.z) / CELL_M)
-            crown = math.sin(math.pi * min(max((share - 0.3) / 0.75, 0.0), 1.0))
+        for fraction in np.linspace(0.1, 1.0, discs):
+            column = round((x + x_away * fraction * height * reach - grid.x) / CELL_M)
+            row = round((z + z_away * fraction * height * reach - grid.z) / CELL_M)
+            crown = math.sin(math.pi * min(max((fraction - 0.3) / 0.75, 0.0), 1.0))
             cv2.circle(shade, (column, row), round((0.25 + 0.13 * height * crown) / CELL_M), _UNDER_LEAVES, -1)
     return np.asarray(light * cv2.GaussianBlur(shade, (3, 3), 0), np.float32)
 
 
 def _hill_shadow(heights_m: Floats, sun: npt.NDArray[np.float64]) -> Floats:
-    """March from every cell towards the sun; what meets a hill lies in its shadow."""
+    """March from every cell towards the sun; a cell whose path meets a hill is in its shadow."""
     lit = np.ones_like(heights_m)
     level = math.hypot(sun[0], sun[2])
     if level < 0.05:  # overhead

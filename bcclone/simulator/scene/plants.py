@@ -1,6 +1,6 @@
-"""Figures and seed -> trees, bushes and signs: upright cards that always face the camera, and their pictures.
+"""Place trees, bushes and signs, as upright cards that face the camera, and draw their pictures.
 
-The pictures are drawn here, stroke by stroke, from a seed.
+The pictures are drawn stroke by stroke from a seed, so no image file is needed.
 """
 
 import math
@@ -36,14 +36,14 @@ _PALMS = (Kind.PALM_A, Kind.PALM_B)
 
 @dataclass(frozen=True)
 class Cards:
-    """places, float32 (cards, 6): x, y of the foot, z, height and width in metres, kind; trees: how many come first."""
+    """placements, float32 (cards, 6): x, y of the foot, z, height, width in metres, kind; first come `trees` trees."""
 
-    places: Floats
+    placements: Floats
     trees: int
 
 
 def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
-    """Return everything that stands on the ground as a card."""
+    """Return the cards of everything that stands on the ground."""
     randomness = np.random.default_rng(seed + 101)
     if track.road.name == LAKE.name:
         trees = _figured_pines(ground, randomness)
@@ -70,32 +70,32 @@ def _lake_props() -> Rows:
 
 def _palms(ground: Ground, randomness: np.random.Generator, count: int) -> Rows:
     rows: Rows = []
-    for x, z in _spots(ground, randomness, count, (_CLEAR_M + 1.0, 90.0)):
+    for x, z in _random_positions(ground, randomness, count, (_CLEAR_M + 1.0, 90.0)):
         height = randomness.uniform(*_PALM_HEIGHTS_M)
         rows.append((x, ground.height_at(x, z), z, height, height * 0.8, int(randomness.choice(_PALMS))))
     return rows
 
 
 def _bushes(ground: Ground, randomness: np.random.Generator, clumps: int, reach_m: float) -> Rows:
-    """Return bushes in clumps of a few, on dry ground beside the road."""
+    """Return clumps of bushes on dry ground beside the road."""
     rows: Rows = []
-    for x, z in _spots(ground, randomness, clumps, (_CLEAR_M + 1.5, reach_m)):
+    for x, z in _random_positions(ground, randomness, clumps, (_CLEAR_M + 1.5, reach_m)):
         for _ in range(int(randomness.integers(2, 7))):
             near_x, near_z = x + randomness.normal(0, 2.5), z + randomness.normal(0, 2.5)
-            if _beside(ground, near_x, near_z) > _CLEAR_M:
+            if _distance_to_road(ground, near_x, near_z) > _CLEAR_M:
                 height = randomness.uniform(0.7, 1.6)
                 kind = Kind.BUSH_A if randomness.random() < 0.5 else Kind.BUSH_B
                 rows.append((near_x, ground.height_at(near_x, near_z) - 0.1, near_z, height, height * 1.7, kind))
     return rows
 
 
-def _spots(
-    ground: Ground, randomness: np.random.Generator, count: int, beside_m: tuple[float, float]
+def _random_positions(
+    ground: Ground, randomness: np.random.Generator, count: int, distances_m: tuple[float, float]
 ) -> list[tuple[float, float]]:
-    """Return places on dry ground between two distances of the road."""
+    """Return random positions on dry ground between two distances from the road."""
     near = np.where(ground.road.cross_track_m < FAR_M, 0, 1).astype(np.uint8)
     far = cv2.distanceTransform(near, cv2.DIST_L2, 5) * CELL_M + np.minimum(np.abs(ground.road.cross_track_m), REACH_M)
-    usable = (far > beside_m[0]) & (far < beside_m[1]) & (ground.heights_m > ground.water_m + 0.4)
+    usable = (far > distances_m[0]) & (far < distances_m[1]) & (ground.heights_m > ground.water_m + 0.4)
     rows, columns = np.nonzero(usable)
     chosen = randomness.choice(len(rows), count, replace=False)
     x = ground.grid.x + (columns[chosen] + randomness.random(count)) * CELL_M
@@ -103,12 +103,12 @@ def _spots(
     return list(zip(x.tolist(), z.tolist(), strict=True))
 
 
-def _beside(ground: Ground, x: float, z: float) -> float:
+def _distance_to_road(ground: Ground, x: float, z: float) -> float:
     return abs(float(ground.road.cross_track_m[ground.grid.cell(x, z)]))
 
 
 def draw_cards(seed: int) -> Pictures:
-    """Return the picture of every kind, RGBA uint8 (kinds, 128, 64, 4), top row first."""
+    """Return the picture of every kind, RGBA uint8 (kinds, 128, 64, 4)."""
     pictures = np.zeros((len(Kind), CARD_HEIGHT, CARD_WIDTH, 4), np.uint8)
     for kind in _PINES:
         _draw_pine(pictures[kind], np.random.default_rng(seed * 97 + kind))
@@ -137,10 +137,10 @@ def _draw_pine(picture: Pictures, randomness: np.random.Generator) -> None:
         widest = 5 + 24 * math.sin(math.pi * min((y + 8) / (lowest + 24), 1.0))
         x = int(32 + lean * (1 - y / 127) + randomness.normal(0, widest * 0.42))
         for _ in range(11):
-            spot = (int(x + randomness.normal(0, 4)), int(y + randomness.normal(0, 2.2)))
-            brightness = randomness.uniform(0.4, 0.9) + 0.5 * (spot[1] < y and spot[0] > x)
+            leaf = (int(x + randomness.normal(0, 4)), int(y + randomness.normal(0, 2.2)))
+            brightness = randomness.uniform(0.4, 0.9) + 0.5 * (leaf[1] < y and leaf[0] > x)
             size = (int(randomness.integers(1, 4)), int(randomness.integers(1, 3)))
-            cv2.ellipse(picture, spot, size, 0, 0, 360, _shaded((70, 76, 46), brightness), -1)
+            cv2.ellipse(picture, leaf, size, 0, 0, 360, _shaded((70, 76, 46), brightness), -1)
 
 
 def _draw_palm(picture: Pictures, randomness: np.random.Generator) -> None:

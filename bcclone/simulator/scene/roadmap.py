@@ -1,4 +1,4 @@
-"""Track -> for every cell of the ground near the road, where along and how far beside it lies."""
+"""Map every cell of the ground near the road to its position on the track."""
 
 from dataclasses import dataclass
 
@@ -12,34 +12,34 @@ from bcclone.simulator.track import Track
 Floats = npt.NDArray[np.float32]
 
 CELL_M = 0.5
-REACH_M = 16.0  # how far from the centre line the map knows
-_PAST_M = 1.0  # how far before or behind its nearest point of the centre line a cell may lie
+REACH_M = 16.0  # largest distance from the centre line on the map
+_PAST_M = 1.0  # largest distance of a cell, along the track, from its nearest point of the centre line
 FAR_M = 99.0  # cross_track_m of cells farther away
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A square of cells of half a metre: x and z of its corner, and its side in cells."""
+    """A square of cells of half a metre: x and z of its corner in metres, and its side in cells."""
 
     x: float
     z: float
     side: int
 
     def centres(self) -> tuple[Floats, Floats]:
-        """Return x and z of every cell's middle, float32 (side, side), rows along z."""
+        """Return x and z of the centre of every cell, float32 (side, side), rows along z."""
         steps = (np.arange(self.side, dtype=np.float32) + 0.5) * CELL_M
         across, along = np.meshgrid(steps + np.float32(self.x), steps + np.float32(self.z))
         return across, along
 
     def cell(self, x: float, z: float) -> tuple[int, int]:
-        """Return row and column of the cell that holds a place, or of the nearest one."""
+        """Return row and column of the cell at x, z, or of the nearest one."""
         row, column = int((z - self.z) / CELL_M), int((x - self.x) / CELL_M)
         return min(max(row, 0), self.side - 1), min(max(column, 0), self.side - 1)
 
 
 @dataclass(frozen=True)
 class RoadMap:
-    """float32 (side, side) each: metres along the track, to its right, and the height of its road there."""
+    """Metres along the track, metres to the right of it, and height of its road, float32 (side, side) each."""
 
     along_m: Floats
     cross_track_m: Floats
@@ -47,7 +47,7 @@ class RoadMap:
 
 
 def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> RoadMap:
-    """Return the road map; on_ground: which points of the centre line lie on the ground, bool (points,)."""
+    """Return the road map; on_ground: whether each point of the centre line is on the ground, bool (points,)."""
     mask = np.zeros((grid.side, grid.side), np.uint8)
     pixels = ((track.line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(np.int32)
     for x, z in pixels[on_ground][::4].tolist():
@@ -57,16 +57,16 @@ def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> Road
     kept = np.flatnonzero(on_ground)
     _, found = cKDTree(track.line[kept][:, [0, 2]]).query(points)
     nearest = kept[found]
-    heading, place = track.heading[nearest], track.line[nearest]
-    dx, dz = points[:, 0] - place[:, 0], points[:, 1] - place[:, 2]
+    heading, point = track.heading[nearest], track.line[nearest]
+    dx, dz = points[:, 0] - point[:, 0], points[:, 1] - point[:, 2]
     forward = dx * np.sin(heading) + dz * np.cos(heading)
     right = dx * np.cos(heading) - dz * np.sin(heading)
     maps = [np.full((grid.side, grid.side), fill, np.float32) for fill in (0.0, FAR_M, 0.0)]
-    inside = (np.hypot(dx, dz) < REACH_M) & (np.abs(forward) < _PAST_M)  # no farther than the road goes
+    inside = (np.hypot(dx, dz) < REACH_M) & (np.abs(forward) < _PAST_M)  # not beyond the ends of the road
     values = (
         nearest * track.length_m / len(track.line) + forward,
         right,
-        place[:, 1] + track.grade[nearest] * np.clip(forward, -1, 1),
+        point[:, 1] + track.grade[nearest] * np.clip(forward, -1, 1),
     )
     for target, value in zip(maps, values, strict=True):
         target[rows[inside], columns[inside]] = value[inside]

@@ -1,4 +1,4 @@
-"""Track and sun -> what lies between the lines and the grass, metre by metre: kerbs, dirt, and the border's light."""
+"""List the road's shoulders metre by metre: kerbs, dirt, and the light on the concrete border."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from bcclone.simulator.scene.roadmap import Floats
 from bcclone.simulator.track import LAKE, Track
 
 PLAIN, KERB, DIRT = 0, 1, 2
-# From where to where along the lake's track, metres: read by eye from recordings, docs/explanation/simulator.md.
+# Start and end along the lake's track, in metres: read by eye from recordings, docs/explanation/simulator.md.
 _KERBS_LEFT = ((0, 30), (451, 526), (810, 875), (952, 1007), (1083, 1139))
 _KERBS_RIGHT = ((0, 30), (451, 526), (811, 832), (851, 875), (950, 1007), (1083, 1139))
 _DIRT_RIGHT = ((52, 91), (832, 850))
@@ -18,15 +18,15 @@ _MOST = 1.6
 
 
 @dataclass(frozen=True)
-class Verge:
+class Shoulders:
     """kinds, int64 (2, metres): PLAIN, KERB or DIRT, left and right; border_light, float32 (2, metres)."""
 
     kinds: npt.NDArray[np.int64]
     border_light: Floats
 
 
-def make_verge(track: Track, sun: npt.NDArray[np.float64]) -> Verge:
-    """Return the verge of both sides of a track. sun: towards it, (3,), of length 1."""
+def make_shoulders(track: Track, sun: npt.NDArray[np.float64]) -> Shoulders:
+    """Return the shoulders of a track. sun: unit vector towards it, (3,)."""
     metres = int(track.length_m) + 1
     kinds = np.zeros((2, metres), np.int64)
     if track.road.name == LAKE.name:
@@ -36,7 +36,7 @@ def make_verge(track: Track, sun: npt.NDArray[np.float64]) -> Verge:
     heading = track.heading[[track.index(metre) for metre in range(metres)]]
     right = np.stack([np.cos(heading), np.zeros(metres), -np.sin(heading)])
     border = []
-    for side in (-1, 1):  # a border that rises outwards faces the road
+    for side in (-1, 1):  # the border slopes towards the road
         facing = (sun[1] - side * _BORDER_SLOPE * (sun @ right)) / np.hypot(1, _BORDER_SLOPE)
         border.append(np.clip(facing / sun[1], 0, _MOST))
-    return Verge(kinds, np.array(border, np.float32))
+    return Shoulders(kinds, np.array(border, np.float32))

@@ -1,6 +1,6 @@
-"""Track -> what is built along it: bridge walls, guard walls, the deck that carries the road over itself.
+"""Build the bridge walls, the guard walls and the deck that carries the mountain road over itself.
 
-All of it is parallelograms, so that one short loop draws everything.
+Everything is made of parallelograms, so that one short loop can draw it.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from bcclone.simulator.track import LAKE, Track
 
 Points = npt.NDArray[np.float64]
 
-_PIECE_M = 4.0
+_SEGMENT_M = 4.0
 _LAKE_WALL_M, _LAKE_WALL_HEIGHT_M = 5.55, 0.85
 _GUARD_WALL_M, _GUARD_WALL_HEIGHT_M = 6.1, 0.75
 _DECK_HALF_WIDTH_M, _DECK_THICKNESS_M = 6.0, 1.4
@@ -30,8 +30,8 @@ class Material(IntEnum):
 
 @dataclass(frozen=True)
 class Faces:
-    """float64 (faces, 12): corner, first edge, second edge (x, y, z each), material, and what its first edge
-    begins at and counts from there: metres along the track for the deck."""
+    """float64 (faces, 12): corner, first edge, second edge (x, y, z each), material, and the texture
+    coordinates of the corner, in metres."""
 
     values: Points
 
@@ -44,7 +44,7 @@ def build_structures(track: Track, ground: Ground) -> Faces:
             row
             for side in (-1, 1)
             for row in _wall(
-                _beside(track, side * _LAKE_WALL_M, start, end), -3.0, _LAKE_WALL_HEIGHT_M, Material.BLACK_WALL
+                _offset_line(track, side * _LAKE_WALL_M, start, end), -3.0, _LAKE_WALL_HEIGHT_M, Material.BLACK_WALL
             )
         ]
     else:
@@ -52,14 +52,14 @@ def build_structures(track: Track, ground: Ground) -> Faces:
     return Faces(np.array(rows, np.float64).reshape(-1, 12))
 
 
-def _beside(track: Track, cross_track_m: float, start: float, end: float) -> Points:
-    """Return points along the track, a piece apart, some metres beside it."""
-    places = np.linspace(start, end, max(round((end - start) / _PIECE_M), 1) + 1)
-    return np.array([track.point(place, cross_track_m)[:3] for place in places])
+def _offset_line(track: Track, cross_track_m: float, start: float, end: float) -> Points:
+    """Return points along the track, one per segment, at a distance from the centre line."""
+    distances = np.linspace(start, end, max(round((end - start) / _SEGMENT_M), 1) + 1)
+    return np.array([track.point(along_m, cross_track_m)[:3] for along_m in distances])
 
 
 def _wall(foot: Points, below_m: float, above_m: float, material: int) -> list[Points]:
-    """Return upright faces over a line of points, from below to above its height."""
+    """Return upright faces along a line of points, from below to above its height."""
     rows = []
     for begin, end in zip(foot[:-1], foot[1:], strict=True):
         corner = begin + (0.0, below_m, 0.0)
@@ -68,14 +68,15 @@ def _wall(foot: Points, below_m: float, above_m: float, material: int) -> list[P
 
 
 def _deck(track: Track, start: float, end: float) -> list[Points]:
-    """Return the road's surface over the gap, its underside, its sides and their walls."""
+    """Return the surface of the bridge's road, its underside, its sides and their walls."""
     rows = []
-    left, right = (_beside(track, side * _DECK_HALF_WIDTH_M, start, end) for side in (-1, 1))
-    places = np.linspace(start, end, len(left))
-    for piece in range(len(left) - 1):
-        ahead, across = left[piece + 1] - left[piece], right[piece] - left[piece]
-        rows.append(np.concatenate([left[piece], ahead, across, (Material.DECK, places[piece], -_DECK_HALF_WIDTH_M)]))
-        below = left[piece] - (0.0, _DECK_THICKNESS_M, 0.0)
+    left, right = (_offset_line(track, side * _DECK_HALF_WIDTH_M, start, end) for side in (-1, 1))
+    distances = np.linspace(start, end, len(left))
+    for segment in range(len(left) - 1):
+        ahead, across = left[segment + 1] - left[segment], right[segment] - left[segment]
+        surface = (Material.DECK, distances[segment], -_DECK_HALF_WIDTH_M)
+        rows.append(np.concatenate([left[segment], ahead, across, surface]))
+        below = left[segment] - (0.0, _DECK_THICKNESS_M, 0.0)
         rows.append(np.concatenate([below, across, ahead, (Material.DARK, 0.0, 0.0)]))
     for line in (left, right):
         rows += _wall(line, -_DECK_THICKNESS_M, _GUARD_WALL_HEIGHT_M, Material.STONE)
@@ -83,19 +84,19 @@ def _deck(track: Track, start: float, end: float) -> list[Points]:
 
 
 def _guard_walls(track: Track, ground: Ground) -> list[Points]:
-    """Return low walls where the ground falls away from the road, and outside sharp bends."""
+    """Return low walls where the ground falls away from the road, and at the outside of sharp bends."""
     rows = []
-    pieces = round(track.length_m / _PIECE_M)
+    segments = round(track.length_m / _SEGMENT_M)
     start, end = track.road.bridge
-    for piece in range(pieces):
-        here, there = piece * track.length_m / pieces, (piece + 1) * track.length_m / pieces
-        if start - _PIECE_M < here < end + _PIECE_M:
+    for segment in range(segments):
+        here, there = segment * track.length_m / segments, (segment + 1) * track.length_m / segments
+        if start - _SEGMENT_M < here < end + _SEGMENT_M:
             continue
         bend = track.curvature[track.index(here)]
         for side in (-1, 1):
             outside = side * bend < -1 / _SHARP_RADIUS_M
             if outside or _falls_away(track, ground, here, side):
-                line = np.array([track.point(place, side * _GUARD_WALL_M)[:3] for place in (here, there)])
+                line = np.array([track.point(along_m, side * _GUARD_WALL_M)[:3] for along_m in (here, there)])
                 rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, Material.STONE)
     return rows
 

@@ -1,4 +1,4 @@
-"""Seed -> the world's textures: tiling noise with its coarser levels, made anew each time, so no picture is stored."""
+"""Make the world's textures from a seed: tiling noise and its coarser levels (mipmaps)."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-SIZE = 512  # texels, of the finest level
+SIZE = 512  # texels of the finest level
 LEVELS = 10
 ASPHALT, GRAIN, COBBLE, ROCK = range(4)
 
@@ -30,7 +30,7 @@ def make_textures(seed: int) -> Floats:
 
 
 def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -> Floats:
-    """Return noise of deviation 1 that tiles, float32 (size, size); octaves: grain in cells, and weight."""
+    """Return tiling noise of standard deviation 1, float32 (size, size); octaves: grain in cells, weight."""
     randomness = np.random.default_rng(seed)
     total = np.zeros((size, size), np.float32)
     for grain, weight in octaves:
@@ -44,7 +44,7 @@ def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -
 
 
 def _cobbles(seed: int) -> Floats:
-    """Return paving stones of differing brightness and bent outlines, in bond, with light joints."""
+    """Return paving stones of varying brightness with bent outlines and light joints."""
     randomness = np.random.default_rng(seed)
     pitch = SIZE // _STONES
     bend = [3.0 * tiling_noise(SIZE, seed + shift, ((16, 1.0),)) for shift in (50, 51)]
@@ -59,7 +59,7 @@ def _cobbles(seed: int) -> Floats:
 
 
 def _with_levels(texture: Floats) -> Floats:
-    """Return a texture and its halvings one after the other; nearer to its mean the coarser they are."""
+    """Return a texture and its halvings, flattened and joined."""
     texture = (texture - texture.mean()) / texture.std()
     levels = [texture]
     while levels[-1].shape[0] > 1:

@@ -12,20 +12,20 @@ import pytest
 from bcclone.bench.feeds import judge, order_cost
 from bcclone.bench.feeds.chunk_sizes import ChunkSize, Drive, drive_of, quality, to_json, to_rows
 from bcclone.bench.feeds.cold import Cold, drop_pages, judge_cold, read_through
-from bcclone.bench.feeds.fresh_process import alone
+from bcclone.bench.feeds.fresh_process import in_fresh_process
 from bcclone.bench.feeds.many_samples import TableMemory, judge_tables, write_store
-from bcclone.bench.feeds.meter import Figures, Meter, Race, Turn
+from bcclone.bench.feeds.meter import Benchmark, Figures, Meter, Timing
 from bcclone.bench.feeds.report import draw_chart
 from bcclone.bench.feeds.rooflines import jpeg_samples
+from bcclone.bench.feeds.rounds import LoaderUnavailable, Results, run_benchmark, take_turn
 from bcclone.bench.feeds.run import FeedsSettings, Report
 from bcclone.bench.feeds.synthetic import draw_recording, make_store
-from bcclone.bench.feeds.turns import CannotTakePart, Results, run_race, take_turn
 from bcclone.errors import UserError
 from bcclone.feed.order import chunked, sequential, shuffled
 from bcclone.store import Store
 from tests.conftest import command, run_script
 
-SHORT = Turn(warm_samples=1, warm_seconds=0.0, seconds=0.01)
+SHORT = Timing(warm_samples=1, warm_seconds=0.0, seconds=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,12 @@ def results(**rates):
 
 
 def test_ratios_are_of_neighbours_in_time_and_not_of_medians():
-    race = results(gather=[100.0, 10.0, 50.0], hdf5_shuffle=[60.0, 6.0, 40.0])
-    assert race.ratio("hdf5-shuffle", "gather") == pytest.approx(0.6)
+    benchmark = results(gather=[100.0, 10.0, 50.0], hdf5_shuffle=[60.0, 6.0, 40.0])
+    assert benchmark.ratio("hdf5-shuffle", "gather") == pytest.approx(0.6)
 
 
 def test_the_fastest_feed_is_judged_by_the_best_alternative_that_decodes():
-    race = results(
+    benchmark = results(
         gather=[100_000.0],
         hdf5_shuffle=[40_000.0],
         workers=[44_000.0],
@@ -62,7 +62,7 @@ def test_the_fastest_feed_is_judged_by_the_best_alternative_that_decodes():
         tf_data_jpeg=[2500.0],
         pytables_chunks=[12_000.0],
     )
-    measures = {measure.name: measure for measure in judge.judge(race)}
+    measures = {measure.name: measure for measure in judge.judge(benchmark)}
     assert measures["hdf5-shuffle to one thread's gather"].value == pytest.approx(40.0)
     assert measures["hdf5-shuffle to one thread's gather"].reached is False
     assert measures["hdf5-shuffle to tf-data-jpeg"].value == pytest.approx(16.0)
@@ -71,21 +71,21 @@ def test_the_fastest_feed_is_judged_by_the_best_alternative_that_decodes():
 
 
 def test_what_did_not_take_part_is_neither_judged_nor_in_the_json():
-    race = results(hdf5_shuffle=[40_000.0])
-    race.skipped["torch-jpeg"] = "torch is not installed"
-    assert judge.judge(race) == []
-    told = judge.to_json(race)
+    benchmark = results(hdf5_shuffle=[40_000.0])
+    benchmark.skipped["torch-jpeg"] = "torch is not installed"
+    assert judge.judge(benchmark) == []
+    told = judge.to_json(benchmark)
     assert told["alternatives"] == {}
     assert told["rooflines"] == {}
     assert told["skipped"] == {"torch-jpeg": "torch is not installed"}
     assert {"samples_per_second", "first_batch_seconds", "resident_mb", "cpu_share"} <= set(
         told["strategies"]["hdf5-shuffle"]
     )
-    assert "skipped: torch-jpeg: torch is not installed" in judge.to_rows(race)
+    assert "skipped: torch-jpeg: torch is not installed" in judge.to_rows(benchmark)
 
 
 def test_a_meter_counts_only_what_comes_behind_the_warming():
-    meter = Meter(Turn(warm_samples=100, warm_seconds=60.0, seconds=0.0))
+    meter = Meter(Timing(warm_samples=100, warm_seconds=60.0, seconds=0.0))
     assert meter.take(64)
     assert meter.take(64)
     assert not meter.take(10)
@@ -98,7 +98,7 @@ def test_a_meter_counts_only_what_comes_behind_the_warming():
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells what memory is shared")
 def test_a_meter_sees_the_memory_that_a_contestant_takes():
-    meter = Meter(Turn(warm_samples=1, seconds=0.0))
+    meter = Meter(Timing(warm_samples=1, seconds=0.0))
     memory = mmap.mmap(
         -1, 50_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     )  # new, whatever the process has freed before
@@ -118,7 +118,7 @@ def test_drawn_frames_are_distinct_and_their_samples_are_both_ways_round(drawn):
 
 @pytest.mark.parametrize("name", ["gather", "decode", "hdf5-shuffle", "files", "python-generator", "h5py-fancy"])
 def test_contestants_deliver_from_the_drawn_store(drawn, name):
-    measured = take_turn(name, Race(drawn, workers=1, batch_size=8), SHORT)
+    measured = take_turn(name, Benchmark(drawn, workers=1, batch_size=8), SHORT)
     assert measured.samples_per_second > 0
 
 
@@ -138,33 +138,35 @@ def test_who_needs_files_cannot_take_part_without_the_recording(drawn, tmp_path)
     recording.rename(tmp_path / "recording")
     try:
         for name in ("python-generator", "files"):
-            with pytest.raises(CannotTakePart, match="the recording"):
-                take_turn(name, Race(few, workers=1), SHORT)
+            with pytest.raises(LoaderUnavailable, match="the recording"):
+                take_turn(name, Benchmark(few, workers=1), SHORT)
     finally:
         (tmp_path / "recording").rename(recording)
 
 
 def test_a_missing_package_is_said_with_how_to_install_it(drawn, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tables", None)
-    with pytest.raises(CannotTakePart, match=r"tables is not installed; pip install '.\[bench\]'"):
-        take_turn("pytables-chunks", Race(drawn, workers=1), SHORT)
+    with pytest.raises(LoaderUnavailable, match=r"tables is not installed; pip install '.\[bench\]'"):
+        take_turn("pytables-chunks", Benchmark(drawn, workers=1), SHORT)
 
 
 def test_a_function_alone_gives_its_answer_its_error_and_its_death():
-    assert alone(divmod, 7, 2) == (3, 1)
+    assert in_fresh_process(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
-        alone(divmod, 7, 0)
+        in_fresh_process(divmod, 7, 0)
     with pytest.raises(UserError, match="broke off with exit code 3"):
-        alone(os._exit, 3)
+        in_fresh_process(os._exit, 3)
 
 
 def test_who_breaks_off_is_told_and_not_tried_again(tmp_path):
     told = []
-    race = run_race(["gather"], Race(tmp_path / "none.h5", workers=1), SHORT, rounds=2, notify=told.append)
-    assert "there is no such store" in race.failed["gather"]
+    benchmark = run_benchmark(
+        ["gather"], Benchmark(tmp_path / "none.h5", workers=1), SHORT, rounds=2, notify=told.append
+    )
+    assert "there is no such store" in benchmark.failed["gather"]
     assert len(told) == 1
-    assert judge.to_rows(race)[-1].startswith("FAILED: gather: ")
-    assert not Report(race).is_good
+    assert judge.to_rows(benchmark)[-1].startswith("FAILED: gather: ")
+    assert not Report(benchmark).is_good
 
 
 def test_a_cold_file_is_judged_turn_by_turn():
@@ -224,8 +226,8 @@ def test_the_table_of_chunk_sizes_leaves_out_what_was_not_measured():
 
 
 def test_the_chart_is_a_picture(tmp_path):
-    race = results(hdf5_shuffle=[40_000.0], python_generator=[2000.0], gather=[90_000.0])
-    draw_chart(judge.to_json(race), tmp_path / "chart.png")
+    benchmark = results(hdf5_shuffle=[40_000.0], python_generator=[2000.0], gather=[90_000.0])
+    draw_chart(judge.to_json(benchmark), tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from bcclone.bench.feeds.gpu_load import AFTER, BEFORE, FEEDS, GpuReport, Load, draw_gpu_chart, measure_gpu, shares_of
+from bcclone.bench.feeds.rounds import Results
 from bcclone.bench.feeds.run import FeedsSettings, Report
 from bcclone.bench.feeds.synthetic import draw_recording, make_store
-from bcclone.bench.feeds.turns import Results
 from bcclone.feed.settings import STRATEGIES
 from bcclone.gpu import Busy
 from tests.conftest import command

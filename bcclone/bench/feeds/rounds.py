@@ -14,10 +14,10 @@ import numpy as np
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.bench.feeds import rooflines
-from bcclone.bench.feeds.fresh_process import alone
-from bcclone.bench.feeds.meter import Figures, Meter, Race, Taken, Turn
+from bcclone.bench.feeds.fresh_process import in_fresh_process
+from bcclone.bench.feeds.meter import Benchmark, Figures, Meter, Taken, Timing
 from bcclone.bench.feeds.other_loaders import OTHER_LOADERS
-from bcclone.bench.feeds.rooflines import RecordingGone
+from bcclone.bench.feeds.rooflines import RecordingMissing
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.open import open_feed
@@ -30,11 +30,11 @@ from bcclone.store import Store
 _PLAIN = AugmentSettings(augment=False)
 
 
-def deliver(settings: FeedSettings, race: Race, taken: Taken, augment: AugmentSettings = _PLAIN) -> None:
+def deliver(settings: FeedSettings, benchmark: Benchmark, taken: Taken, augment: AugmentSettings = _PLAIN) -> None:
     """Hand over batches, epoch after epoch, until there are enough."""
-    sampling = SamplingSettings(race.batch_size, race.seed, augmentation=augment)
+    sampling = SamplingSettings(benchmark.batch_size, benchmark.seed, augmentation=augment)
     with (
-        opened(settings, race) as data,
+        opened(settings, benchmark) as data,
         open_feed(select(data), settings, sampling) as feed,
         closing(endless(feed)) as batches,
     ):
@@ -52,9 +52,9 @@ def endless(feed: Feed) -> Generator[Batch]:
 
 
 @contextmanager
-def opened(settings: FeedSettings, race: Race) -> Iterator[TrainingData]:
+def opened(settings: FeedSettings, benchmark: Benchmark) -> Iterator[TrainingData]:
     """Open the store, or, for the feed that reads images, the recordings that it was made of; raises RecordingGone."""
-    with Store(race.store) as store:
+    with Store(benchmark.store) as store:
         if settings.feed != "files":
             yield store
             return
@@ -63,7 +63,7 @@ def opened(settings: FeedSettings, race: Race) -> Iterator[TrainingData]:
     try:
         data = open_in_place(logs, store.preprocessing, made)
     except UserError as error:
-        raise RecordingGone(f"the recording that {race.store} was made of cannot be used: {error}") from None
+        raise RecordingMissing(f"the recording that {benchmark.store} was made of cannot be used: {error}") from None
     yield data
 
 
@@ -76,28 +76,28 @@ def _await(batch: Any) -> None:
 AUGMENTED = "hdf5-shuffle-augmented"  # the default training: the feed's samples augmented by a thread a core
 OURS = (*STRATEGIES, AUGMENTED)
 ALTERNATIVES = tuple(OTHER_LOADERS)
-ROOFLINES: dict[str, Callable[[Race, Taken], None]] = {"gather": rooflines.gather, "decode": rooflines.decode}
+ROOFLINES: dict[str, Callable[[Benchmark, Taken], None]] = {"gather": rooflines.gather, "decode": rooflines.decode}
 _PACKAGES = {"torch-jpeg": ("bcclone.bench.feeds.torch_dataset",), "pytables-chunks": ("tables",)}
 _OF_TENSORFLOW = ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device")
 _PROCESSES = {"workers": 2}  # of the others each chooses for itself
 
 
-class CannotTakePart(Exception):
+class LoaderUnavailable(Exception):
     """This machine or this store lacks what a contestant needs; the text says what."""
 
 
-def take_turn(name: str, race: Race, turn: Turn) -> Figures:
+def take_turn(name: str, benchmark: Benchmark, timing: Timing) -> Figures:
     """Run a contestant in this process and return its figures; raises CannotTakePart, for a missing package, too."""
     try:
         contestant = _find(name)
-        meter = Meter(turn)
-        contestant(race, meter.take)
-    except RecordingGone as error:
-        raise CannotTakePart(str(error)) from None
+        meter = Meter(timing)
+        contestant(benchmark, meter.take)
+    except RecordingMissing as error:
+        raise LoaderUnavailable(str(error)) from None
     return meter.figures()
 
 
-def _find(name: str) -> Callable[[Race, Taken], None]:
+def _find(name: str) -> Callable[[Benchmark, Taken], None]:
     """Return what a contestant delivers its batches by, with its packages loaded; raises CannotTakePart without one."""
     if name in _OF_TENSORFLOW:
         from bcclone.tensorflow_quietly import load_tensorflow
@@ -113,7 +113,7 @@ def _find(name: str) -> Callable[[Race, Taken], None]:
         try:
             import_module(package)
         except ImportError as error:
-            raise CannotTakePart(f"{error.name} is not installed; pip install '.[bench]'") from None
+            raise LoaderUnavailable(f"{error.name} is not installed; pip install '.[bench]'") from None
     return OTHER_LOADERS[name]
 
 
@@ -140,8 +140,12 @@ class Results:
         return float(np.median([mine.samples_per_second / theirs.samples_per_second for mine, theirs in pairs]))
 
 
-def run_race(
-    names: Sequence[str], race: Race, turn: Turn, rounds: int, notify: Callable[[str], None] = lambda text: None
+def run_benchmark(
+    names: Sequence[str],
+    benchmark: Benchmark,
+    timing: Timing,
+    rounds: int,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> Results:
     """Let each take its turn, and again, `rounds` times; `notify` is told of each, and who fails is out."""
     results = Results()
@@ -150,8 +154,8 @@ def run_race(
             if name in results.skipped or name in results.failed:
                 continue
             try:
-                figures = alone(take_turn, name, race, turn)
-            except CannotTakePart as reason:
+                figures = in_fresh_process(take_turn, name, benchmark, timing)
+            except LoaderUnavailable as reason:
                 results.skipped[name] = str(reason)
                 notify(f"skipped: {name}: {reason}")
                 continue

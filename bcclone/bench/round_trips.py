@@ -13,10 +13,10 @@ import numpy as np
 
 from bcclone.errors import UserError
 from bcclone.images import encode_jpeg
-from bcclone.replay import Replay
+from bcclone.replay import FrameReplay
 from bcclone.simulator.car import start_on
-from bcclone.simulator.conditions import Conditions
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
 from bcclone.simulator.unity_client import connected
 from bcclone.simulator.unity_websocket import UnitySocket, text_frames
@@ -27,8 +27,8 @@ _SILENCE_SECONDS = 10.0
 def frames_to_send(recording: Path | None, count: int = 60) -> list[bytes]:
     """Return camera frames as JPEG: a recording's, or drawn along the lake track."""
     if recording is not None:
-        world = Replay(recording, count)
-        return [state.jpeg for state in iter(world.look, None)]
+        world = FrameReplay(recording, count)
+        return [state.jpeg for state in iter(world.observe, None)]
     renderer, track = Renderer("lake", Conditions()), load_track("lake")
     places = np.linspace(0, track.length_m, count, endpoint=False)
     return [encode_jpeg(renderer.frame(start_on(track, along_m=along))) for along in places]
@@ -43,7 +43,7 @@ def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
     ]
 
 
-def measure_rounds(port: int, texts: Sequence[str], rounds: int, loops: int = 1, rate: float = 0.0) -> list[float]:
+def measure_round_trips(port: int, texts: Sequence[str], rounds: int, loops: int = 1, rate: float = 0.0) -> list[float]:
     """Return the milliseconds of each round: a telemetry is sent, its answer awaited.
 
     loops: how many are on their way at a time; the simulator has 2. rate: rounds a second, 0 for as many as can be.

@@ -1,4 +1,4 @@
-"""Log -> how the human drove, row by row, and where the images of each row are."""
+"""Read the reference drive from a log: how it was driven, row by row, and the images of each row."""
 
 import math
 from collections.abc import Hashable, Mapping
@@ -7,24 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bcclone.arrays import FloatArray
 from bcclone.errors import UserError
 from bcclone.recording import CAMERAS, ImageIndex, read_log
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
 
-Array = npt.NDArray[np.float64]
-
-_SMOOTHED_ROWS = 9  # 0.6 s, a keyboard's strokes
+_SMOOTHED_ROWS = 9  # 0.6 s, against the steps of a keyboard
 
 
 @dataclass(frozen=True)
-class Human:
-    """A recorded drive, or a part of one, each field a row.
+class ReferenceDrive:
+    """A recorded drive, or a fraction of one, a value per row in each field.
 
-    steering, throttle: as recorded; speed: m/s; seconds: until the next row; ends: that one does not follow, and the
-    time until then does not count; lagged: the steering that the car's yaw follows; images: camera -> path, of those
-    there are.
+    steering, throttle: as recorded; speed: m/s; seconds: until the next row; ends: whether a gap follows, whose
+    duration does not count; lagged: the steering that the car's yaw follows; images: camera -> path, of those that
+    exist.
     """
 
     steering: tuple[float, ...]
@@ -40,41 +38,41 @@ class Human:
 
     @property
     def total_seconds(self) -> float:
-        """Return how long the drive took, without its gaps."""
+        """Return the duration of the drive without its gaps."""
         return sum(self.seconds)
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """Return the cameras of which there are images."""
+        """Return the cameras with images."""
         return tuple(camera for camera in CAMERAS if any(camera in paths for paths in self.images))
 
     @property
-    def smoothed_steering(self) -> Array:
-        """Return the mean steering of each row and the four on either side, as far as there are, (rows,)."""
+    def smoothed_steering(self) -> FloatArray:
+        """Return the running mean of the steering over nine rows, (rows,)."""
         ones = np.ones(_SMOOTHED_ROWS)
         sums, counts = np.convolve(self.steering, ones), np.convolve(np.ones(len(self)), ones)
         return np.asarray(sums / counts)[_SMOOTHED_ROWS // 2 :][: len(self)]
 
 
-def read_human(log_path: Path, part: tuple[float, float] = (0.0, 1.0)) -> Human:
-    """Read how a recording was driven; raises UserError when it is no log, or none of its centre images is there.
+def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> ReferenceDrive:
+    """Read a recorded drive; raises UserError if it is no log, or has no centre images.
 
-    part: from which to which share of its rows, in order of time.
+    fraction: start and end of the rows to read, in order of time, 0 to 1.
     """
     index, table = ImageIndex(log_path), read_log(log_path).rows
-    first, last = (round(share * len(table)) for share in part)
+    first, last = (round(position * len(table)) for position in fraction)
     rows = table.iloc[first:last].to_dict("records")
     images = tuple(_images(index, row) for row in rows)
     if not any("center" in paths for paths in images):
         missing = f"none of its centre images is in {index.folders[0]} or beside the log; put them there"
-        raise UserError(f"{log_path}: {missing if len(rows) else 'that part of it has no rows; take another --part'}")
+        raise UserError(f"{log_path}: {missing if rows else 'that fraction has no rows; choose another --fraction'}")
     times, episodes = ([row[name] for row in rows] for name in ("time_ms", "episode"))
     after = range(1, len(rows))
     ends = (*(episodes[row] != episodes[row - 1] for row in after), True)
     gaps = (*((times[row] - times[row - 1]) / 1000 for row in after), 0.0)
     seconds = tuple(0.0 if end else gap for gap, end in zip(gaps, ends, strict=True))
     steering = tuple(float(row["steering"]) for row in rows)
-    return Human(
+    return ReferenceDrive(
         steering=steering,
         throttle=tuple(float(row["throttle"]) for row in rows),
         speed=tuple(row["speed_mph"] * MPH for row in rows),
@@ -86,12 +84,12 @@ def read_human(log_path: Path, part: tuple[float, float] = (0.0, 1.0)) -> Human:
 
 
 def follow(lagged: float, steering: float, seconds: float) -> float:
-    """Return the steering that the car's yaw has come to, from `lagged`, after so long: a lag of the first order."""
+    """Return the steering that the car's yaw follows after some seconds: a first-order lag behind the wheels."""
     return lagged + (1 - math.exp(-seconds / STEERING_LAG_SECONDS)) * (steering - lagged)
 
 
 def curvature(lagged: float) -> float:
-    """Return the curvature of the path that the car drives, 1/m, to the right positive: a kinematic bicycle's."""
+    """Return the curvature of the car's path, 1/m, to the right positive: a kinematic bicycle's."""
     return YAW_GAIN * math.tan(math.radians(lagged * FULL_LOCK_DEGREES)) / WHEELBASE_M
 
 

@@ -1,0 +1,42 @@
+"""Score models in a simulated world: evaluate() for one drive, evaluate_suite() for many drives of several models.
+
+The functions are imported when they are first used, and load TensorFlow only when they need it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bcclone.evaluate.settings import EvaluateSettings, SuiteSettings
+
+if TYPE_CHECKING:
+    from bcclone.evaluate.scenarios import SCENARIOS, Scenario, SuiteResult
+    from bcclone.evaluate.single import Evaluation, evaluate, evaluate_policy
+    from bcclone.evaluate.suite import evaluate_suite
+
+__all__ = [
+    "SCENARIOS",
+    "EvaluateSettings",
+    "Evaluation",
+    "Scenario",
+    "SuiteResult",
+    "SuiteSettings",
+    "evaluate",
+    "evaluate_policy",
+    "evaluate_suite",
+]
+
+_MODULES = {
+    "SCENARIOS": "scenarios",
+    "Scenario": "scenarios",
+    "SuiteResult": "scenarios",
+    "Evaluation": "single",
+    "evaluate": "single",
+    "evaluate_policy": "single",
+    "evaluate_suite": "suite",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

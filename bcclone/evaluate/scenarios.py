@@ -1,0 +1,202 @@
+"""The suite's scenarios, and the results of driving them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from bcclone.errors import UserError
+from bcclone.evaluate.settings import EvaluateSettings
+from bcclone.replay.result import ReplayFigures
+from bcclone.simulator.score import Intervention, LinePoint, Score
+from bcclone.simulator.settings import Conditions, WorldSettings
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world import LAPS_DRIVEN
+from bcclone.vehicle import MPH
+
+_LAKE_MPH, _MOUNTAIN_MPH = 20.0, 15.0
+_LOW_SUN = Conditions(sun_elevation=12.0, sun_azimuth=0.0)  # the azimuth with the most shadows on the road
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A drive of the suite, a row of its tables: its name, a description and its settings."""
+
+    name: str
+    description: str
+    settings: EvaluateSettings
+
+    @property
+    def length_m(self) -> float:
+        """Return the length of the drive."""
+        return self.settings.world.laps * load_track(self.settings.track).length_m
+
+    @property
+    def seconds(self) -> float:
+        """Return the approximate duration in simulated time."""
+        return self.length_m / (self.settings.speed_mph * MPH)
+
+
+@dataclass(frozen=True)
+class SuiteRecording:
+    """A recording to replay: its name and its log. Its length is not known before it is read, so it begins first."""
+
+    name: str
+    log: Path
+    length_m = 0.0
+    seconds = math.inf
+
+
+def _lake(
+    name: str, changes: str, world: WorldSettings | None = None, conditions: Conditions | None = None
+) -> Scenario:
+    settings = EvaluateSettings("lake", False, _LAKE_MPH, world or WorldSettings(), conditions or Conditions())
+    return Scenario(name, f"lake, {_LAKE_MPH:g} mph, {changes}", settings)
+
+
+def _plain(track: str, speed_mph: float, reverse: bool = False) -> Scenario:
+    ending = f"-{speed_mph:g}" if track == "lake" else ""
+    description = f"{track}{' in reverse' if reverse else ''}, {speed_mph:g} mph"
+    settings = EvaluateSettings(track, reverse, speed_mph)
+    return Scenario(f"{track}{'-reverse' if reverse else ''}{ending}", description, settings)
+
+
+SCENARIOS = (
+    _plain("lake", 15.0),
+    _plain("lake", 30.0),
+    _plain("lake", 15.0, reverse=True),
+    _plain("lake", 30.0, reverse=True),
+    _plain("lake", _LAKE_MPH),
+    *(_lake(f"latency-{ms}", f"{ms} ms latency", world=WorldSettings(latency_ms=ms)) for ms in (100, 200, 300)),
+    _lake("light-0.5", "half the light", conditions=Conditions(light=0.5)),
+    _lake("light-1.5", "half as much light again", conditions=Conditions(light=1.5)),
+    _lake("shadows", "long shadows: the sun 12 degrees high", conditions=_LOW_SUN),
+    _lake("fog", "fog 5 times as thick", conditions=Conditions(fog=5.0)),
+    _lake("camera-shift", "camera 0.2 m to the right", conditions=Conditions(camera_shift_m=0.2)),
+    _lake("camera-pitch", "camera 1 degree up", conditions=Conditions(camera_pitch=1.0)),
+    _lake("start-off", "start 1.5 m to the right", world=WorldSettings(start_offset_m=1.5)),
+    _lake("start-turned", "start turned 10 degrees to the right", world=WorldSettings(start_turn=10.0)),
+    _lake(
+        "perturbations",
+        "pushed 1 m sideways every 100 m",
+        world=WorldSettings(perturbation_m=1.0, perturbation_every_m=100.0),
+    ),
+    _lake("no-lines", "no lines", conditions=Conditions(line_visibility=0.0)),
+    _plain("mountain", _MOUNTAIN_MPH),
+    _plain("mountain", _MOUNTAIN_MPH, reverse=True),
+)
+
+
+def select_scenarios(names: Sequence[str] = (), laps: float = 1.0, texture_seed: int = 0) -> tuple[Scenario, ...]:
+    """Return the scenarios of these names, or all, with a length in laps and a seed of the textures.
+
+    Raises UserError for an unknown name.
+    """
+    known = [scenario.name for scenario in SCENARIOS]
+    for name in names:
+        if name not in known:
+            raise UserError(f"the suite has no row {name}; choose from {', '.join(known)}")
+    return tuple(_changed(one, laps, texture_seed) for one in SCENARIOS if not names or one.name in names)
+
+
+def _changed(scenario: Scenario, laps: float, texture_seed: int) -> Scenario:
+    world = replace(scenario.settings.world, laps=laps)
+    conditions = replace(scenario.settings.conditions, texture_seed=texture_seed)
+    return replace(scenario, settings=replace(scenario.settings, world=world, conditions=conditions))
+
+
+class Ranked(Protocol):
+    """A result that can be compared with those of other models."""
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Return the sort key among results of the same scenario, the best first."""
+
+
+@dataclass(frozen=True)
+class ScenarioDrive:
+    """A model's drive of a scenario: its figures, the driven line and the interventions."""
+
+    score: Score
+    laps: float
+    ended: str
+    trace: Sequence[LinePoint]
+    interventions: Sequence[Intervention]
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Return the sort key, the best first: complete drives, more autonomy, nearer to the centre line."""
+        return self.ended != LAPS_DRIVEN, -self.score.autonomy_percent, self.score.mean_abs_cross_track_m
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        return self.score.as_json() | {"laps": self.laps, "ended": self.ended}
+
+
+@dataclass(frozen=True)
+class RecordingReplay:
+    """A model's replay of a recording: its figures."""
+
+    figures: ReplayFigures
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Return the sort key, the best first: more autonomy, nearer to the reference drive."""
+        return -self.figures.score.autonomy_percent, self.figures.score.rms_cross_track_m
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        return self.figures.as_json()
+
+
+def best_of(results: Mapping[str, Ranked]) -> set[str]:
+    """Return the models with the best result; several if they are equal."""
+    ranks = {model: result.rank for model, result in results.items()}
+    return {model for model, rank in ranks.items() if rank == min(ranks.values())}
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """The results of a suite.
+
+    models: name -> file; drives: name of the scenario -> model -> its drive; replays: name of the recording -> model ->
+    its replay.
+    """
+
+    models: Mapping[str, Path]
+    scenarios: tuple[Scenario, ...]
+    drives: Mapping[str, Mapping[str, ScenarioDrive]]
+    recordings: tuple[SuiteRecording, ...] = ()
+    replays: Mapping[str, Mapping[str, RecordingReplay]] = field(default_factory=dict)
+
+    def clean_rows(self, model: str) -> int:
+        """Return how many scenarios a model drove without an intervention."""
+        return sum(not drives[model].score.interventions for drives in self.drives.values())
+
+    def interventions(self, model: str) -> int:
+        """Return the sum of a model's interventions over all scenarios."""
+        return sum(drives[model].score.interventions for drives in self.drives.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the results as JSON values."""
+        models = {
+            model: {
+                "path": str(path),
+                "clean_rows": self.clean_rows(model),
+                "interventions": self.interventions(model),
+            }
+            for model, path in self.models.items()
+        }
+        rows = [{"row": one.name, "says": one.description} | _compared(self.drives[one.name]) for one in self.scenarios]
+        recordings = [
+            {"recording": one.name, "path": str(one.log)} | _compared(self.replays[one.name]) for one in self.recordings
+        ]
+        return {"models": models, "rows": rows, "recordings": recordings}
+
+
+def _compared(results: Mapping[str, ScenarioDrive] | Mapping[str, RecordingReplay]) -> dict[str, Any]:
+    return {
+        "best": sorted(best_of(results)),
+        "models": {model: result.as_json() for model, result in results.items()},
+    }

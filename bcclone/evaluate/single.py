@@ -1,0 +1,156 @@
+"""Score a model by one drive: autonomy, interventions, distance from the centre line.
+
+The model drives through a drive server of its own, over the simulator's protocol, or in this process, which is faster
+but leaves the protocol out.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bcclone.atomic import write_text
+from bcclone.drive.controller import SpeedController
+from bcclone.drive.driver import Driver, SteeringPolicy
+from bcclone.drive.process import server_process
+from bcclone.errors import UserError
+from bcclone.evaluate.settings import EvaluateSettings
+from bcclone.images import Image
+from bcclone.plots.drives import plot_drive, plot_views
+from bcclone.protocol import Telemetry
+from bcclone.simulator.score import Intervention, LinePoint, Score
+from bcclone.simulator.settings import ServerSettings
+from bcclone.simulator.trace import write_trace
+from bcclone.simulator.track import Track, load_track
+from bcclone.simulator.unity_client import drive_by_server
+from bcclone.simulator.world import SimulatedWorld, open_world
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of a drive.
+
+    laps: laps driven; ended: why it ended, "laps driven" after a complete drive; latency_p50_ms, latency_p99_ms:
+    milliseconds from a frame to its steering; trace: the driven line; views: some of the frames, uint8 (160, 320, 3).
+    """
+
+    score: Score
+    laps: float
+    ended: str
+    latency_p50_ms: float
+    latency_p99_ms: float
+    track: Track
+    trace: Sequence[LinePoint]
+    interventions: Sequence[Intervention]
+    views: Sequence[Image]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        return self.score.as_json() | {
+            "laps": self.laps,
+            "ended": self.ended,
+            "request_to_steer_ms": {"p50": self.latency_p50_ms, "p99": self.latency_p99_ms},
+        }
+
+
+def evaluate(
+    model: Path,
+    settings: EvaluateSettings | None = None,
+    preprocess: str | None = None,
+    in_process: bool = False,
+    run_folder: Path | None = None,
+) -> Evaluation:
+    """Let a model file drive, and score it; raises UserError.
+
+    preprocess: name of the preprocessing, for a model that does not store its own; in_process: drive without a server;
+    run_folder: a new folder in which the server records the drive, with the car's position at each frame.
+    """
+    settings = settings or EvaluateSettings()
+    if in_process and run_folder is not None:
+        raise UserError("a run is recorded by the drive server; leave --run or --in-process out")
+    if run_folder is not None and run_folder.exists():
+        raise UserError(f"{run_folder} exists already; choose a new folder for the run")
+    if in_process:
+        from bcclone.tensorflow_quietly import load_tensorflow
+
+        load_tensorflow()
+        from bcclone.policy import load_policy
+
+        return evaluate_policy(load_policy(model, preprocess), settings)
+    return _evaluate_served(model, preprocess, settings, run_folder)
+
+
+def evaluate_policy(policy: SteeringPolicy, settings: EvaluateSettings) -> Evaluation:
+    """Let a policy drive in this process; raises UserError if it never steered."""
+    track = load_track(settings.track, settings.reverse)
+    with open_world(track, settings.world, settings.conditions) as world:
+        return drive_policy(policy, world, settings.speed_mph)
+
+
+def drive_policy(policy: SteeringPolicy, world: SimulatedWorld, speed_mph: float) -> Evaluation:
+    """Let a policy drive in a world to the end of the drive; raises UserError if it never steered."""
+    driver = Driver(policy, SpeedController(speed_mph))
+    latencies_ms, interventions = [], 0
+    driver.forget()
+    while (state := world.observe()) is not None:
+        if len(world.scorer.interventions) > interventions:  # the car has been set back
+            interventions = len(world.scorer.interventions)
+            driver.forget_frames()
+        begun = time.perf_counter()
+        telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+        control = driver.decide(telemetry).control
+        latencies_ms.append((time.perf_counter() - begun) * 1000)
+        world.steer(control.steering, control.throttle)
+    if driver.faults == driver.answered:
+        raise UserError("the model gave no usable steering for any frame; is it trained, and is its input complete?")
+    return _evaluation(world, latencies_ms)
+
+
+def write_pictures(folder: Path, evaluation: Evaluation, settings: EvaluateSettings) -> list[Path]:
+    """Write the driven line on a map, views along the way and the figures into a folder; return their paths."""
+    paths = [folder / name for name in ("map.png", "views.png", "figures.json")]
+    score, track = evaluation.score, evaluation.track
+    title = (
+        f"{settings.track}{' reversed' if settings.reverse else ''}, {settings.speed_mph:g} mph: "
+        f"autonomy {score.autonomy_percent:.1f} %, {score.interventions} interventions"
+    )
+    plot_drive(title, (track.edge(-1), track.edge(1)), evaluation.trace, evaluation.interventions, paths[0])
+    plot_views(evaluation.views, paths[1])
+    write_text(paths[2], json.dumps(evaluation.as_json(), indent=2) + "\n")
+    return paths
+
+
+def _evaluate_served(
+    model: Path, preprocess: str | None, settings: EvaluateSettings, run_folder: Path | None
+) -> Evaluation:
+    """Let a model file drive through a drive server, over the simulator's protocol; raises UserError."""
+    track = load_track(settings.track, settings.reverse)
+    options = ["--speed", settings.speed_mph, *(["--preprocess", preprocess] if preprocess else [])]
+    with (
+        server_process([model, *([run_folder] if run_folder else []), *options]) as server,
+        open_world(track, settings.world, settings.conditions) as world,
+    ):
+        report = drive_by_server(world, ServerSettings(port=server.port))
+    if run_folder is not None:
+        write_trace(run_folder, world.shown)
+    return _evaluation(world, report.latencies_ms)
+
+
+def _evaluation(world: SimulatedWorld, latencies_ms: Sequence[float]) -> Evaluation:
+    """Return the result of a drive that has ended."""
+    p50, p99 = np.percentile(latencies_ms, [50, 99]) if latencies_ms else (0.0, 0.0)
+    return Evaluation(
+        score=world.scorer.score(),
+        laps=round(world.laps, 3),
+        ended=world.ended,
+        latency_p50_ms=round(float(p50), 3),
+        latency_p99_ms=round(float(p99), 3),
+        track=world.track,
+        trace=tuple(world.scorer.trace),
+        interventions=tuple(world.scorer.interventions),
+        views=tuple(world.views),
+    )

@@ -1,0 +1,154 @@
+"""Replay a recording with models at the wheel: one pass over the frames for all models and limits."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.errors import UserError
+from bcclone.images import Image, Preprocessing
+from bcclone.prefetch import prefetch_ordered
+from bcclone.progress import ProgressBar
+from bcclone.recording import find_log
+from bcclone.replay.reference import ReferenceDrive, read_reference
+from bcclone.replay.result import ReplayResult
+from bcclone.replay.rollout import RelativePose, Rollout
+from bcclone.replay.settings import ReplaySettings
+from bcclone.replay.views import RowFrames, Views, read_row
+
+_ROWS_AHEAD = 32
+
+Memory = tuple[npt.NDArray[Any], ...]  # what a policy keeps of a drive; () before its first frame
+
+
+class BatchPolicy(Protocol):
+    """A policy that steers several drives at once, such as bcclone.policy.Policy."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Return how its images are prepared."""
+
+    def steer(
+        self, images: Sequence[Image], memories: Sequence[Memory]
+    ) -> tuple[npt.NDArray[np.float32], list[Memory]]:
+        """Return the steering of each drive, (drives,), -1 to 1, and its new memory.
+
+        images: the newest prepared image of each drive, uint8 (height, width, 3); memories: of the frames before.
+        """
+
+
+def replay(
+    models: Sequence[Path], recording: Path, settings: ReplaySettings | None = None, preprocess: str | None = None
+) -> dict[str, ReplayResult]:
+    """Let model files drive through a recording, its folder or its log; return the result of each by its path.
+
+    preprocess: name of the preprocessing, for models that do not store their own. Raises UserError.
+    """
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.policy import load_policy
+
+    return replay_policies({str(path): load_policy(path, preprocess) for path in models}, recording, settings)
+
+
+def replay_policies(
+    policies: Mapping[str, BatchPolicy], recording: Path, settings: ReplaySettings | None = None
+) -> dict[str, ReplayResult]:
+    """Let policies drive through a recording; return the result of each by its name.
+
+    Raises UserError for an unusable recording, and for a policy whose steering is not finite.
+    """
+    settings = settings or ReplaySettings()
+    reference = read_reference(find_log(str(recording)), settings.fraction)
+    drivers = {name: _Driver(policy, reference, settings) for name, policy in policies.items()}
+    with (
+        ProgressBar("replaying", len(reference), "rows") as progress,
+        prefetch_ordered(read_row, reference.images, os.cpu_count() or 1, _ROWS_AHEAD) as rows,
+    ):
+        for frames in rows:
+            _drive_row(drivers, frames)
+            progress.advance(1)
+    controls = replay_controls(reference, settings)
+    return {name: driver.result(controls) for name, driver in drivers.items()}
+
+
+def replay_controls(reference: ReferenceDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
+    """Return the results of drivers to compare with: the recorded steering, none, and its mean."""
+    recorded = np.array(reference.steering)
+    controls = {
+        "human": recorded,
+        "zero": np.zeros(len(reference)),
+        "mean": np.full(len(reference), recorded.mean()),
+    }
+    results = {}
+    for name, steering in controls.items():
+        rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}
+        for rollout in rollouts.values():
+            for value in steering.tolist():
+                rollout.advance(value)
+        results[name] = ReplayResult(reference, rollouts, settings.limit_m, steering, len(reference))
+    return results
+
+
+def _drive_row(drivers: "Mapping[str, _Driver]", frames: RowFrames) -> None:
+    for name, driver in drivers.items():
+        if not driver.drive_row(frames):
+            raise UserError(f"{name}: no usable steering; is it trained, and is its input complete?")
+
+
+class _Driver:
+    """A policy that drives one rollout per limit, and also steers on the recording's own frames.
+
+    steering: on the recording's own frames, row by row; NaN for a row without a frame, where the rollouts keep their
+    last steering. The last entry of the lists of steering and memories belongs to the recording's own frames.
+    """
+
+    def __init__(self, policy: BatchPolicy, reference: ReferenceDrive, settings: ReplaySettings) -> None:
+        self._policy, self._reference, self._views = policy, reference, Views(policy.preprocessing)
+        self._limit_m = settings.limit_m
+        self.rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}
+        self.steering: list[float] = []
+        self._memories: list[Memory] = [()] * (len(self.rollouts) + 1)
+        self._steering_now = [reference.steering[0]] * (len(self.rollouts) + 1)
+
+    def drive_row(self, frames: RowFrames) -> bool:
+        """Drive from one row to the next; return whether the steering was finite."""
+        if frames.centre is not None:
+            self._steer(frames, self._views.prepare(frames.centre))
+        *steering_of_rollouts, on_recorded = self._steering_now
+        self.steering.append(on_recorded if frames.centre is not None else math.nan)
+        if not all(map(math.isfinite, self._steering_now)):
+            return False
+        for index, (rollout, steering) in enumerate(zip(self.rollouts.values(), steering_of_rollouts, strict=True)):
+            rollout.advance(steering)
+            if rollout.fresh:
+                self._memories[index] = ()
+        if self._reference.ends[len(self.steering) - 1]:
+            self._memories[-1] = ()
+        return True
+
+    def result(self, controls: Mapping[str, ReplayResult]) -> ReplayResult:
+        """Return the result of the rows so far."""
+        steering = np.array(self.steering)
+        frames = int(np.isfinite(steering).sum())
+        return ReplayResult(self._reference, self.rollouts, self._limit_m, steering, frames, controls)
+
+    def _steer(self, frames: RowFrames, centre: Image) -> None:
+        """Ask the policy for the steering of all rollouts; those with the same image and memory share an answer."""
+        poses = [*(rollout.pose for rollout in self.rollouts.values()), RelativePose()]
+        images = {RelativePose(): centre}
+        for pose in poses:
+            if pose not in images:
+                images[pose] = self._views.view(frames, pose, centre)
+        inputs = [(images[pose], memory) for pose, memory in zip(poses, self._memories, strict=True)]
+        keys = [(id(image), *map(id, memory)) for image, memory in inputs]
+        distinct = dict(zip(keys, inputs, strict=True))
+        steering, memories = self._policy.steer(*map(list, zip(*distinct.values(), strict=True)))
+        answers = dict(zip(distinct, zip(steering.tolist(), memories, strict=True), strict=True))
+        self._steering_now = [answers[key][0] for key in keys]
+        self._memories = [answers[key][1] for key in keys]

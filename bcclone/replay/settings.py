@@ -1,0 +1,59 @@
+"""Settings of a replay; loads neither NumPy nor pandas, so that --help answers at once."""
+
+from dataclasses import dataclass
+
+from bcclone.settings import check_settings, setting
+
+_FARTHEST_M = 5.0  # no useful view can be made from farther away
+
+
+def parse_fraction(text: str) -> tuple[float, float]:
+    """Return the two fractions of "0.8:1"; raises ValueError for anything else."""
+    first, mark, last = text.partition(":")
+    try:
+        if not mark:
+            raise ValueError
+        return float(first), float(last)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected two fractions such as 0.8:1") from None
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """Which rows are replayed, and at which deviations a person takes over.
+
+    limits_m: further limits, of which the interventions are counted beside.
+    """
+
+    fraction: tuple[float, float] = setting(
+        (0.0, 1.0),
+        "fraction of the rows to replay, from one position to another",
+        unit="FROM:TO",
+        parse=parse_fraction,
+        shown="0:1",
+    )
+    limit_m: float = setting(
+        2.0,
+        "deviation from the reference drive at which a person takes over, in metres; interventions are also counted "
+        "for 1, 1.5, 2 and 3 m",
+        unit="M",
+        minimum=0,
+        above_minimum=True,
+        maximum=_FARTHEST_M,
+        option="limit",
+    )
+    limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        first, last = self.fraction
+        if not 0 <= first < last <= 1:
+            raise ValueError(f"fraction {first:g}:{last:g}, expected two fractions of the rows such as 0.8:1")
+        for limit in self.limits_m:
+            if not 0 < limit <= _FARTHEST_M:
+                raise ValueError(f"limit {limit:g} m, expected more than 0, up to {_FARTHEST_M:g}")
+
+    @property
+    def all_limits_m(self) -> tuple[float, ...]:
+        """Return all limits in ascending order, each once."""
+        return tuple(sorted({self.limit_m, *self.limits_m}))
