@@ -6,14 +6,19 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import pytest
 
+from bcclone import preprocess
 from bcclone.decode import read_frame
-from bcclone.images import PRESETS
+from bcclone.errors import UserError
+from bcclone.images import PRESETS, Preprocessing
+from bcclone.preprocess import LogRead, PreprocessSettings
 from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
 from tests.conftest import command, run_script
@@ -26,6 +31,28 @@ def convert(*arguments, code=0):
     """Return the JSON result of a conversion, or the error."""
     done = run_script("preprocess.py", *arguments, "--json", code=code)
     return json.loads(done.stdout) if code == 0 else done.stderr
+
+
+def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
+    lines = []
+    settings = PreprocessSettings(
+        (str(simulated_recording),), tmp_path / "data.h5", samples=SampleSettings(cameras=("center",), block_seconds=1)
+    )
+    made = preprocess.convert(settings, lines.append)
+    assert (made.rows, made.frames, made.train + made.validation) == (120, 120, 240)
+    assert made.logs == (LogRead(str(simulated_recording / "driving_log.csv"), 120, 0),)
+    assert [line.startswith("read ") and line.endswith("120 rows") for line in lines] == [True]
+    assert preprocess.stored_settings(made.output) == (Preprocessing(), settings.samples)
+    again = preprocess.convert(replace(settings, samples=None, add=True))
+    assert "holds all of this already" in again.notices[-1]
+    with pytest.raises(UserError, match="cameras: .*center.*, but .*center.*left.*right.* is given"):
+        preprocess.convert(replace(settings, samples=SampleSettings(block_seconds=1), add=True))
+
+
+def test_the_settings_are_imported_without_the_libraries_of_the_conversion():
+    code = "import bcclone.preprocess, sys; print({'cv2', 'h5py', 'numpy', 'pandas', 'tensorflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_path):

@@ -155,14 +155,6 @@ def number_of(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def differences(stored: Any, given: Any) -> str:
-    """Return in what two settings of a kind differ, a line each; both are dataclasses."""
-    pairs = [(field.name, getattr(stored, field.name), getattr(given, field.name)) for field in fields(stored)]
-    return "".join(
-        f"\n  {name.replace('_', ' ')}: {was}, and {wanted} is given" for name, was, wanted in pairs if was != wanted
-    )
-
-
 def make_folder(folder: Path, choose: str = "another") -> None:
     """Make the folder that results go into; raises UserError, before any work is done, where that cannot be.
 

@@ -14,7 +14,7 @@ from bcclone import atomic
 from bcclone.decode import decode_files
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
-from bcclone.preprocess.plan import ConversionPlan, ignore, make_plan, refuse_many_skips
+from bcclone.preprocess.plan import ConversionPlan, make_plan, refuse_many_skips
 from bcclone.preprocess.settings import Conversion, PreprocessSettings
 from bcclone.progress import ProgressBar
 from bcclone.recording import CAMERAS, find_logs
@@ -30,7 +30,7 @@ _MOST_UTF8_BYTES = 4
 _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
 
 
-def convert(settings: PreprocessSettings, notify: Callable[[str], None] = ignore) -> Conversion:
+def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None) -> Conversion:
     """Convert recordings into a store, which takes its name only when it is complete.
 
     notify: takes a line for each log that was read. Raises ForeignLog for a file that is not a log, and UserError for
@@ -81,7 +81,7 @@ def open_in_place(
     inputs: tuple[str, ...],
     preprocessing: Preprocessing,
     settings: SampleSettings,
-    notify: Callable[[str], None] = ignore,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> ImageSamples:
     """Make the samples of recordings, whose images are read in place.
 

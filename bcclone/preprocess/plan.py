@@ -23,10 +23,6 @@ _MOST_SKIPPED = 0.05
 _LISTED = 10
 
 
-def ignore(line: str) -> None:
-    """Ignore a progress line."""
-
-
 class ImageFiles(Sequence[str]):
     """The paths of the images to decode; folders are stored once, and the names are the strings of the rows."""
 
@@ -101,7 +97,7 @@ def make_plan(
     inputs: tuple[str, ...],
     cameras: tuple[str, ...],
     old: Store | None,
-    notify: Callable[[str], None] = ignore,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> ConversionPlan:
     """Read the logs, and number recordings, episodes and images; the numbers continue those of the old store, if any.
 

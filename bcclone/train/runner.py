@@ -13,6 +13,7 @@ from bcclone.feed.selection import Selection, TrainingData, describe_windows, se
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
+from bcclone.settings import differences
 from bcclone.store import Store, root_attributes
 from bcclone.train.plan import checkpoint_settings, new_plan, resumed_plan
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, check_name, new_path
@@ -200,11 +201,9 @@ def _explain_missing_run(settings: RunSettings, identity: RunIdentity, notify: N
     """Notify that a new run begins; raises UserError when the named run is of another store or output."""
     found = RunFolder(settings.runs / settings.name).identity if settings.name else None
     if found:
-        pairs = ((name.replace("_", " "), value, getattr(identity, name)) for name, value in vars(found).items())
-        differences = "".join(f"\n  {name}: {was}, and {now} is given" for name, was, now in pairs if was != now)
         raise UserError(
             f"{settings.runs / str(settings.name)} is a run of another store or output; resume it with the store, its "
-            f"content and the output that it was begun with:{differences}"
+            f"content and the output that it was begun with:{differences(found, identity)}"
         )
     notify(
         f"note: {settings.runs} has no run of {identity.store} with its present content for {settings.output}; "
