@@ -38,8 +38,6 @@ def test_the_demo_runs_every_step_and_is_used_again(tmp_path):
     assert json.loads(second.stdout)["drive"] == result["drive"]
     assert json.loads(second.stdout)["seconds_to_trained_lap"] is None
     assert {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made} == times
-    third = demo(tmp_path / "demo", "--speed", 15)
-    assert third.stderr.count("is there already") == 5  # another drive and its clip
 
 
 def test_the_demo_does_not_take_what_is_not_its_own(tmp_path):
@@ -49,6 +47,7 @@ def test_the_demo_does_not_take_what_is_not_its_own(tmp_path):
     assert (tmp_path / "demo" / "forward" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_begins_with_a_dash_is_a_folder(tmp_path):
     (tmp_path / "-x").mkdir()
     (tmp_path / "-x" / "forward.mp4").write_text("mine")  # ends the demo at its second step

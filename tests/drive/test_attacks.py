@@ -20,6 +20,8 @@ from bcclone.drive.settings import ASYNC_MODES
 from bcclone.simulator.unity_client import connected
 from tests.drive.drive_server import FRAME, serving, telemetry_text
 
+pytestmark = pytest.mark.slow
+
 LONGEST_GAP_SECONDS = 2.0
 MOST_GROWTH_MB = 60
 MOST_THREADS = MOST_FILES = 15  # more than before, at the end

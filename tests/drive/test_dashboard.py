@@ -28,9 +28,12 @@ from tests.processes import wait_for  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and CHROMEDRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
+    ),
+]
 COLORS = [(180, 60, 60), (60, 180, 60), (60, 60, 180)]
 SPEED_MPH = 20.0  # of the car, whatever the throttle
 AS_STARTED = {"set_speed_mph": 25, "autonomous": True, "recording": False, "saliency": False}
