@@ -24,9 +24,9 @@ def load_tensorflow(threads: int = 0, gpu_memory: int = 0) -> str:
         import tensorflow
 
         threading = tensorflow.config.threading
-        # once it computes it takes no setting, not the same
         if threading.get_intra_op_parallelism_threads() != threads:
-            threading.set_intra_op_parallelism_threads(threads)
+            with suppress(RuntimeError):  # TensorFlow has computed already in this program, and keeps its threads
+                threading.set_intra_op_parallelism_threads(threads)
         gpus = tensorflow.config.list_physical_devices("GPU")
         for gpu in gpus:  # otherwise TensorFlow takes the whole card
             if gpu_memory:

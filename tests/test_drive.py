@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import requests
 
+from bcclone.drive import DriveSettings, serve
 from bcclone.drive.settings import ASYNC_MODES
 from bcclone.errors import UserError
 from bcclone.images import decode_jpeg, encode_jpeg
@@ -49,12 +50,15 @@ def test_the_simulator_reconnects_after_the_server_was_killed(untrained_model):
             assert UnityClient(connection, Still(10)).drive().steers == 9
 
 
-def test_slow_answers_are_counted_against_the_limit(untrained_model):
+def test_the_first_latency_is_printed_and_slow_answers_are_counted(untrained_model):
     with serving(untrained_model, "--max-latency-ms", "0.01") as server:
+        assert server.process.stdout.readline() == f"watch it drive: http://127.0.0.1:{server.port}/\n"
         drive(server.port, Still(10))
         latency = state_of(server.port)["latency_ms"]
         assert latency["limit"] == 0.01
         assert latency["slow"] in (9, 10)  # the simulator quits with one on its way
+        server.end()
+        assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", server.output)
 
 
 @pytest.mark.slow
@@ -82,15 +86,6 @@ def test_other_machines_need_a_token(untrained_model):
         assert drive(server.port, Still(5)).steers == 4  # the simulator of this machine
         assert requests.get(f"http://127.0.0.1:{server.port}/state", timeout=5).status_code == 401
         assert server.end() == 0
-
-
-@pytest.mark.slow
-def test_the_latency_of_the_first_answer_is_printed(untrained_model):
-    with serving(untrained_model) as server:
-        assert server.process.stdout.readline() == f"watch it drive: http://127.0.0.1:{server.port}/\n"
-        drive(server.port, Still(5))
-        server.end()
-        assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", server.output)
 
 
 @pytest.mark.long
@@ -149,18 +144,6 @@ def test_a_run_records_the_frames_received_and_the_controls_sent(untrained_model
     assert "--append" in refused.stderr
 
 
-@pytest.mark.slow
-def test_ctrl_c_during_driving_keeps_the_last_frames(untrained_model, tmp_path):
-    with serving(untrained_model, tmp_path / "run1") as server:
-        with raw(server.port) as connection:
-            for count in range(1, 31):
-                connection.send_text(telemetry_text())
-                assert next_event(connection)[0] == "steer", count
-            assert server.end(signal.SIGINT) == 0
-        assert "Traceback" not in server.output
-    assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 30
-
-
 def test_threads_print_nothing_after_the_drive_has_ended():
     program = """
 import threading, time
@@ -185,8 +168,6 @@ time.sleep(0.2)
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ASYNC_MODES)
 def test_a_program_serves_in_a_thread_and_stops_it_by_an_event(untrained_model, tmp_path, mode):
-    from bcclone import drive as room
-
     lines, listening, stop, results = [], threading.Event(), threading.Event(), []
 
     def notify(line):
@@ -194,8 +175,8 @@ def test_a_program_serves_in_a_thread_and_stops_it_by_an_event(untrained_model, 
         if line.startswith("listening"):
             listening.set()
 
-    settings = room.DriveSettings(untrained_model, tmp_path / "run1", port=0, async_mode=mode)
-    thread = threading.Thread(target=lambda: results.append(room.serve(settings, notify, stop)))
+    settings = DriveSettings(untrained_model, tmp_path / "run1", port=0, async_mode=mode)
+    thread = threading.Thread(target=lambda: results.append(serve(settings, notify, stop)))
     thread.start()
     assert listening.wait(60), lines
     port = int(re.search(r"listening on \S+:(\d+);", "\n".join(lines))[1])
@@ -300,16 +281,11 @@ def test_a_closed_standard_output_costs_no_answer(untrained_model):
         server.process.wait(20)
 
 
-def test_appending_needs_a_folder(untrained_model):
-    assert "name its folder" in run_process("drive.py", untrained_model, "--append", code=1).stderr
-
-
-@pytest.mark.slow
 def test_a_port_in_use_is_reported_and_leaves_no_run_folder(untrained_model, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = run_process("drive.py", untrained_model, tmp_path / "run1", "--port", port, code=1)
-    assert f"port {port} of 127.0.0.1 is in use" in refused.stderr
+        with pytest.raises(UserError, match=f"port {port} of 127.0.0.1 is in use"):
+            serve(DriveSettings(untrained_model, tmp_path / "run1", port=port))
     assert not (tmp_path / "run1").exists()
 
 
@@ -344,7 +320,6 @@ def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path,
     assert len(world.controls) <= rows <= len(world.controls) + 2
 
 
-@pytest.mark.slow
 def test_a_model_of_unknown_preprocessing_is_refused(untrained_model, tmp_path):
     import h5py
 
@@ -352,6 +327,5 @@ def test_a_model_of_unknown_preprocessing_is_refused(untrained_model, tmp_path):
     path.write_bytes(untrained_model.read_bytes())
     with h5py.File(path, "r+") as file:
         file.attrs["bcclone_preprocessing"] = file.attrs["bcclone_preprocessing"].replace("RGB", "HSV")
-    refused = run_process("drive.py", path, "--port", 0, code=1)
-    assert "HSV" in refused.stderr
-    assert "RGB" in refused.stderr
+    with pytest.raises(UserError, match="HSV.*RGB"):
+        serve(DriveSettings(path, port=0))

@@ -7,8 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 import socketio
 
@@ -18,6 +20,7 @@ from bcclone.drive.session import open_session
 from bcclone.drive.settings import DriveResult, DriveSettings, is_this_machine
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access, Connections, WSGIApp, guarded
+from bcclone.drive.wire.engine import Host
 from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
 from bcclone.interrupts import StopSocket
@@ -64,10 +67,7 @@ def serve_policy(
     began: float | None = None,
 ) -> DriveResult:
     """Do as serve() does, with a policy that is open already. began: when the program began, by time.monotonic()."""
-    if settings.async_mode == "eventlet":
-        from bcclone.drive.wire import eventlet_host as host
-    else:
-        from bcclone.drive.wire import threading_host as host  # type: ignore[no-redef]
+    host = _host(settings.async_mode)
     with (
         closing(listen(settings.host, settings.port)) as listener,
         open_session(policy, settings, began) as session,
@@ -121,6 +121,27 @@ class _Notifier:
         """Wait for the line that is being passed on; drop later ones."""
         with self._lock:
             self._closed = True
+
+
+def _host(async_mode: str) -> Host:
+    """Return the module that serves in this mode.
+
+    eventlet makes a copy of `threading` when it is imported, and join() on the importing thread then never returns.
+    So a thread of its own imports it, unless this is the main thread.
+    """
+    name = f"bcclone.drive.wire.{async_mode}_host"
+    if threading.current_thread() is threading.main_thread():
+        return cast(Host, import_module(name))
+    loaded: Future[Any] = Future()
+
+    def load() -> None:
+        try:
+            loaded.set_result(import_module(name))
+        except BaseException as error:
+            loaded.set_exception(error)
+
+    threading.Thread(target=load, daemon=True).start()
+    return cast(Host, loaded.result())
 
 
 def _allow_files() -> None:

@@ -93,8 +93,9 @@ def test_a_loopback_host_needs_no_token(host):
         {"min_speed_mph": -1},
         {"max_latency_ms": float("inf")},
         {"allow_from": ("x",)},
+        {"append": True},
     ],
 )
-def test_settings_out_of_range_are_refused(values):
-    with pytest.raises(ValueError, match="expected"):
+def test_invalid_settings_are_refused_with_what_is_expected(values):
+    with pytest.raises(ValueError, match=r"expected|name its folder"):
         DriveSettings(**values)

@@ -25,7 +25,7 @@ _LONGEST_BODY = 1000
 
 
 def make_app(dashboard: Dashboard, access: Access, sleep: Callable[[float], Any]) -> flask.Flask:
-    """Return the page as a WSGI app. sleep: pauses this request only, in the way of the host."""
+    """Return the page as a WSGI app. sleep: pauses only the current request."""
     app = flask.Flask(__name__)
     app.secret_key = secrets.token_bytes(32)
     app.config.update(SESSION_COOKIE_SAMESITE="Strict", MAX_CONTENT_LENGTH=_LONGEST_BODY)

@@ -28,7 +28,7 @@ _MAX_LENGTH_DIGITS = 20
 
 
 def guarded(app: WSGIApp, access: "Access", sleep: Callable[[float], Any]) -> WSGIApp:
-    """Return the app, which refused requests do not reach. sleep: pauses this request only."""
+    """Return the app, which refused requests do not reach. sleep: pauses only the current request."""
 
     def allowed_only(environ: dict[str, Any], start_response: Any) -> Any:
         refusal = access.refusal(environ)

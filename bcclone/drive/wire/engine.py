@@ -18,7 +18,7 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Connections, WSGIApp, peer_of
 from bcclone.drive.wire.limits import client_logger
 from bcclone.drive.wire.socketio_dialects import TelemetryPacket, Translator
-from bcclone.drive.wire.websocket import TAKEN, BadHandshake, Websocket
+from bcclone.drive.wire.websocket import UPGRADED, BadHandshake, Websocket
 from bcclone.interrupts import StopSocket
 
 _EIO3 = "bcclone.eio3"
@@ -31,7 +31,7 @@ class Host(Protocol):
         """Return the socket of a request."""
 
     def make_lock(self) -> Any:
-        """Return a lock that waits in the way of the host."""
+        """Return a lock that blocks only the current request."""
 
     def run(self, app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket) -> None:
         """Serve the listening socket until a stop is requested."""
@@ -171,7 +171,7 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
                 engine_socket.close(wait=False, abort=True)
                 start_response("400 Bad Request", [("Content-Type", "text/plain")])
                 return [f"{error}\n".encode()]
-            environ[TAKEN] = True
+            environ[UPGRADED] = True
             sid = engine_socket.sid
 
             def on_answer(decision: Decision | None, seconds: float) -> None:

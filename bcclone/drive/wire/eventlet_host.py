@@ -10,11 +10,12 @@ from typing import Any
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Connections, WSGIApp
 from bcclone.drive.wire.limits import NullStream
-from bcclone.drive.wire.websocket import leaving_taken_sockets
+from bcclone.drive.wire.websocket import without_upgraded
 from bcclone.interrupts import StopSocket
 
 with warnings.catch_warnings():  # that eventlet is in maintenance mode; the decision explains why it is offered
     warnings.simplefilter("ignore")
+    import engineio.async_drivers.eventlet  # noqa: F401, loaded in the same thread; see server._host()
     import eventlet
     import eventlet.greenio
     import eventlet.hubs
@@ -39,7 +40,7 @@ def run(app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket)
     server = eventlet.spawn(
         eventlet.wsgi.server,
         _Listener(eventlet.greenio.GreenSocket(listener), connections),
-        leaving_taken_sockets(app, _leave),
+        without_upgraded(app, _end_response),
         protocol=_Protocol,
         custom_pool=requests,
         log_output=False,
@@ -77,7 +78,7 @@ class _Listener:
             sock.close()
 
 
-def _leave() -> list[bytes]:
+def _end_response() -> list[bytes]:
     eventlet.wsgi.WSGI_LOCAL.already_handled = True
     return []
 

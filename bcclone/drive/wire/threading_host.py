@@ -10,7 +10,7 @@ from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Connections, WSGIApp
 from bcclone.drive.wire.limits import NullStream
-from bcclone.drive.wire.websocket import leaving_taken_sockets
+from bcclone.drive.wire.websocket import without_upgraded
 from bcclone.interrupts import StopSocket
 
 _SOCKET = "bcclone.socket"
@@ -93,7 +93,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         self._connections = connections
         self.server_name, self.server_port = map(str, listener.getsockname()[:2])  # type: ignore[assignment]
         self.setup_environ()
-        self.set_app(leaving_taken_sockets(app, _leave))
+        self.set_app(without_upgraded(app, _end_response))
 
     def get_request(self) -> tuple[Any, Any]:
         sock, address = super().get_request()
@@ -106,5 +106,5 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         """Print nothing about a client's faults; faults of the app are logged in server.py."""
 
 
-def _leave() -> list[bytes]:
+def _end_response() -> list[bytes]:
     raise ConnectionAbortedError  # the server treats this like a client that has gone

@@ -14,19 +14,19 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from bcclone.drive.wire import limits
 
-TAKEN = "bcclone.websocket"  # in a request's environ: its socket became a websocket, so no response follows
+UPGRADED = "bcclone.websocket"  # in a request's environ: its socket became a websocket, so no response follows
 _READ_BYTES = 65_536
 _YIELD_EVERY = 64  # fragments and control frames; under eventlet they would block all other connections
 
 
-def leaving_taken_sockets(app: Callable[..., Any], leave: Callable[[], list[bytes]]) -> Callable[..., Any]:
-    """Return the WSGI app, with `leave` as the end of the response when the socket became a websocket."""
+def without_upgraded(app: Callable[..., Any], end_response: Callable[[], list[bytes]]) -> Callable[..., Any]:
+    """Return the WSGI app; end_response() replaces the response when the request's socket became a websocket."""
 
-    def leaving(environ: dict[str, Any], start_response: Any) -> Any:
+    def without_response(environ: dict[str, Any], start_response: Any) -> Any:
         response = app(environ, start_response)
-        return leave() if TAKEN in environ else response
+        return end_response() if UPGRADED in environ else response
 
-    return leaving
+    return without_response
 
 
 class BadHandshake(Exception):
@@ -38,8 +38,8 @@ class Websocket:
 
     It offers no extensions: the simulator rejects them, and a compressed message may be a bomb. Data is read only
     while wait() runs. The socket belongs to the caller; close() shuts its traffic down.
-    lock: held while sending, including pongs; it must wait in the way of the host. yield_to_others: called during
-    floods of small frames, to let other connections run. max_bytes: limit of a message.
+    lock: one of the host's, held while sending, including pongs. yield_to_others: called during floods of small frames,
+    to let other connections run. max_bytes: limit of a message.
     """
 
     def __init__(
