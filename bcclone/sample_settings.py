@@ -46,8 +46,8 @@ class SampleSettings:
     )
     lookahead_seconds: float = setting(
         0.85,
-        "time that a car beside its line looks ahead when it steers back to it, at its present speed; a shorter time "
-        "makes a stronger correction",
+        "with --correction auto, how far ahead on its line the car aims, as driving time at its present speed; shorter "
+        "times make stronger corrections",
         unit="SECONDS",
         minimum=0.2,
         maximum=5,
@@ -86,8 +86,8 @@ class SampleSettings:
     flip: bool = setting(True, "add the mirror image of each sample, with the opposite steering", group=_SAMPLES)
     split: str = setting(
         "blocks",
-        "what goes to one side of the split as a whole: blocks of time, or random single rows. Random rows leak: "
-        "neighbouring frames are nearly the same",
+        "how to split: blocks of time, or random single rows, which leak information, because neighbouring frames are "
+        "nearly the same",
         choices=("blocks", "random"),
         group=_SPLIT,
     )
@@ -102,7 +102,7 @@ class SampleSettings:
     )
     block_seconds: float = setting(
         10.0,
-        "length of the blocks of time",
+        "length of a block of time",
         unit="SECONDS",
         minimum=0,
         maximum=1e6,
