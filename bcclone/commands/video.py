@@ -58,7 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Describe what is left after Ctrl-C."""
-    return as_before(_settings(arguments).path)
+    try:
+        return as_before(_settings(arguments).path)
+    except UserError:  # interrupted before the options were checked
+        return "nothing was written"
 
 
 def _settings(arguments: argparse.Namespace) -> ClipSettings:
