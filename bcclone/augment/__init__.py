@@ -1,6 +1,6 @@
-"""Frames and their steering -> the same as seen from beside the line, or on another day.
+"""Augment training samples: move the camera, with the steering that brings the car back, and change the light.
 
-draws (random numbers) -> viewpoint (where the camera is moved, and the steering that goes with it), appearance (light,
-colors, shadows, blur, dirt, noise) -> on_cpu (OpenCV, image by image) or on_device (tensor operations in the training
-step). Both apply the same parameters, so that they give the same images to within rounding.
+`draws` makes random numbers; `viewpoint` and `appearance` compute parameters from them (where the camera is, light,
+shadows, blur, patches, noise); `on_cpu` (compiled, image by image) and `on_device` (tensor operations in the training
+step) apply them, with the same result up to rounding.
 """

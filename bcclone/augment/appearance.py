@@ -1,10 +1,10 @@
-"""Draws -> how images look on another day or through another lens; the steering stays.
+"""Compute how images change in another light, weather or lens, from random numbers; the steering stays.
 
-`xp` is the array library that computes, as in the Python array API standard: NumPy, or keras.ops for tensors.
+`xp` is the array library, as in the Python array API standard: NumPy, or keras.ops for tensors.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ _NARROW_SIGMA = 1.0  # pixels
 
 @dataclass(frozen=True)
 class Extent:
-    """Which rows of a prepared image are changed: those from `top` on of so many columns and rows."""
+    """The rows of a prepared image that are changed: `rows` rows from `top` on, of (height, width)."""
 
     top: int
     rows: int
@@ -31,7 +31,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class Light:
-    """Another light: a matrix of colors and an offset, then a gamma.
+    """A change of light: a color matrix and an offset, then a gamma.
 
     colors: float32 (samples, 3, 3), from the images' colors to RGB; offset: float32 (samples, 3), added to levels of 0
     to 255; gamma: float32 (samples,), the exponent of levels of 0 to 1.
@@ -42,13 +42,12 @@ class Light:
     gamma: Any
 
 
-@dataclass(frozen=True)
-class Shadows:
-    """Up to SHAPES shadows, or spots of light, in the lower part of an image; pixels of the changed rows.
+class Shadows(NamedTuple):
+    """Up to SHAPES shadows, or spots of light, of each image, in pixels of the changed rows.
 
     factor: float32 (samples,), brightness in the shadow, 1 where there is none; soft: bool (samples,), whether the
-    edges are blurred; present, band: bool (samples, SHAPES), which shapes there are, and which of them are bands, the
-    others being ellipses; ellipse: float32 (samples, SHAPES, 5), center x and y, width, height, angle in degrees;
+    edges are blurred; present, band: bool (samples, SHAPES), which shapes exist, and which are bands instead of
+    ellipses; ellipse: float32 (samples, SHAPES, 5), center x and y, width, height, angle in degrees;
     edges: float32 (samples, SHAPES, 4), left and right edge of a band at the horizon, and at the image's lower edge.
     """
 
@@ -60,12 +59,11 @@ class Shadows:
     edges: Any
 
 
-@dataclass(frozen=True)
-class Patches:
-    """Up to PATCHES rectangles of one color over the image; pixels of the changed rows.
+class Patches(NamedTuple):
+    """Up to PATCHES rectangles of one color over each image, in pixels of the changed rows.
 
-    count: float32 (samples,), how many there are; corners: float32 (samples, PATCHES, 4), whole numbers: left, top,
-    right and bottom, all of them within; colors: float32 (samples, PATCHES, 3), RGB, whole numbers.
+    count: float32 (samples,), number of patches; corners: float32 (samples, PATCHES, 4), whole numbers: left, top,
+    right and bottom, inclusive; colors: float32 (samples, PATCHES, 3), RGB, whole numbers.
     """
 
     count: Any
@@ -74,9 +72,9 @@ class Patches:
 
 
 def light_of(draws: Draws, strength: float, to_rgb: npt.NDArray[np.float32], xp: Any = np) -> Light:
-    """Return another brightness, contrast, tint and gamma; and for some images another saturation, or fog.
+    """Return random brightness, contrast, tint and gamma; and for some images another saturation, or fog.
 
-    to_rgb: float32 (3, 4), what takes the images' own colors to RGB, which is done before.
+    to_rgb: float32 (3, 4), converts the images' own colors to RGB first.
     """
     contrast = xp.exp(0.25 * strength * draws.normals("contrast"))
     brightness = 25.0 * strength * draws.normals("brightness")
@@ -94,14 +92,14 @@ def light_of(draws: Draws, strength: float, to_rgb: npt.NDArray[np.float32], xp:
 
 
 def shadows_of(draws: Draws, fraction: float, extent: Extent, xp: Any = np) -> Shadows:
-    """Return the shadows of that fraction of the images: of bushes (flat ellipses), and of trunks and walls (bands)."""
+    """Return shadows for a fraction of the images: of bushes (flat ellipses), and of trunks and walls (bands)."""
     width, height = float(extent.width), float(extent.height)
     has_any = draws.uniforms("shadow")[:, 0] < fraction
     strength = draws.uniforms("shadow_strength")[:, 0]
     factor = xp.where(draws.uniforms("shadow_dark")[:, 0] < 0.8, 0.3 + 0.5 * strength, 1.1 + 0.4 * strength)
     count = 1.0 + xp.floor(SHAPES * draws.uniforms("shadow_shapes"))
     numbers = xp.reshape(draws.uniforms("shape_geometry"), (-1, SHAPES, 5))
-    first, second, third, fourth, fifth = (numbers[:, :, place] for place in range(5))
+    first, second, third, fourth, fifth = (numbers[:, :, index] for index in range(5))
     center_y = (0.3 + 0.7 * second) * height - extent.top
     ellipse = [(-0.15 + 1.3 * first) * width, center_y, (0.08 + 0.87 * third) * width]
     ellipse += [(0.03 + 0.37 * fourth) * height, 80.0 * fifth - 40.0]
@@ -118,14 +116,15 @@ def shadows_of(draws: Draws, fraction: float, extent: Extent, xp: Any = np) -> S
 
 
 def band_rows(extent: Extent) -> tuple[float, float]:
-    """Return where bands begin and end, in rows from the first that is changed: at the horizon, at the lower edge."""
+    """Return the rows, from the first changed one, where bands begin (the horizon) and end (the lower edge)."""
     return float(int(_HORIZON * extent.height) - extent.top), float(extent.height - extent.top)
 
 
 def blur_taps_of(draws: Draws, fraction: float, xp: Any = np) -> Any:
-    """Return the weights of a Gaussian that puts images out of focus, along rows and columns, float32 (samples, 3).
+    """Return the weights of a Gaussian blur along rows and columns, float32 (samples, 3).
 
-    Of a pixel itself, of each beside it, and of each two away, which of a narrow Gaussian is 0; sharp images: 1, 0, 0.
+    They are those of the pixel itself, its neighbours, and the pixels two away (0 for a narrow Gaussian); sharp images
+    have 1, 0, 0.
     """
     sigma = 0.4 + 1.1 * draws.uniforms("blur_sigma")  # pixels
     reach = xp.where(draws.uniforms("blur") < fraction, xp.where(sigma > _NARROW_SIGMA, 2.0, 1.0), 0.0)
@@ -135,7 +134,7 @@ def blur_taps_of(draws: Draws, fraction: float, xp: Any = np) -> Any:
 
 
 def patches_of(draws: Draws, fraction: float, extent: Extent, xp: Any = np) -> Patches:
-    """Return rectangles over that fraction of the images: something before the lens."""
+    """Return patches for a fraction of the images, like objects in front of the lens."""
     width, height = float(extent.width), float(extent.height)
     count = 1.0 + xp.floor(PATCHES * draws.uniforms("patch_count")[:, 0])
     numbers = xp.reshape(draws.uniforms("patch_geometry"), (-1, PATCHES, 4))
@@ -148,6 +147,6 @@ def patches_of(draws: Draws, fraction: float, extent: Extent, xp: Any = np) -> P
 
 
 def jpeg_quality_of(draws: Draws, fraction: float, xp: Any = np) -> Any:
-    """Return the quality, float32 (samples,), of images that are stored as a bad JPEG, a whole number; 0: of others."""
+    """Return the JPEG quality of a fraction of the images, whole numbers as float32 (samples,); 0 for the others."""
     quality = 20.0 + xp.floor(60.0 * draws.uniforms("noise_quality")[:, 0])
     return xp.where(draws.uniforms("noise")[:, 0] < fraction, quality, xp.zeros_like(quality))

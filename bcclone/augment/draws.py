@@ -1,4 +1,4 @@
-"""Seed -> the random numbers of a batch, from which all augmentation parameters follow."""
+"""Draw the random numbers of a batch, which determine all augmentation parameters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 SHAPES, PATCHES = 4, 3  # the most shadows, and the most patches, of one image
 
-# name -> how many numbers a sample has of it
+# name -> how many numbers each sample has
 _NORMAL = {"yaw": 1, "pitch": 1, "contrast": 1, "brightness": 1, "tint": 3, "gamma": 1}
 _UNIFORM = {
     "offset": 1,
@@ -42,7 +42,7 @@ def _columns(widths: Mapping[str, int]) -> dict[str, slice]:
 
 
 _NORMAL_COLUMNS, _UNIFORM_COLUMNS = _columns(_NORMAL), _columns(_UNIFORM)
-NORMALS, UNIFORMS = sum(_NORMAL.values()), sum(_UNIFORM.values())  # a sample
+NORMALS, UNIFORMS = sum(_NORMAL.values()), sum(_UNIFORM.values())  # per sample
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,20 @@ class Draws:
     uniform: Any
 
     def normals(self, name: str) -> Any:
-        """Return the normal numbers of this name, float32 (samples, how many there are)."""
+        """Return the normal numbers of this name, float32 (samples, numbers)."""
         return self.normal[:, _NORMAL_COLUMNS[name]]
 
     def uniforms(self, name: str) -> Any:
-        """Return the uniform numbers of this name, float32 (samples, how many there are)."""
+        """Return the uniform numbers of this name, float32 (samples, numbers)."""
         return self.uniform[:, _UNIFORM_COLUMNS[name]]
 
 
 @dataclass(frozen=True)
 class AugmentationInputs:
-    """What augmentation needs to know of samples, NumPy arrays or tensors, (samples,) each.
+    """The properties of samples that augmentation depends on, NumPy arrays or tensors, (samples,) each.
 
-    flipped: bool, whether the images are mirror images; lookahead_m: float32, how far ahead on its line a car aims
-    that steers back to it.
+    flipped: bool, whether the images are mirrored; lookahead_m: float32, how far ahead the car aims when it steers back
+    to its line.
     """
 
     flipped: Any
@@ -78,14 +78,14 @@ class AugmentationInputs:
     def __post_init__(self) -> None:
         flips, lookaheads = self.flipped.shape[0], self.lookahead_m.shape[0]
         if flips != lookaheads:
-            raise ValueError(f"{flips} flips for {lookaheads} lookaheads, expected as many")
+            raise ValueError(f"{flips} flips for {lookaheads} lookaheads, expected equal numbers")
 
     def at(self, positions: npt.NDArray[np.uint32]) -> "AugmentationInputs":
-        """Return those of the samples at these positions, uint32 (positions,)."""
+        """Return the inputs of the samples at these positions, uint32 (positions,)."""
         return AugmentationInputs(self.flipped[positions], self.lookahead_m[positions])
 
 
 def draw(samples: int, seed: Sequence[int]) -> Draws:
-    """Return the random numbers of so many samples. seed: for example training seed, epoch and place in the epoch."""
+    """Return random numbers for `samples` samples. seed: for example training seed, epoch and first sample."""
     random = np.random.default_rng(seed)
     return Draws(random.standard_normal((samples, NORMALS), np.float32), random.random((samples, UNIFORMS), np.float32))

@@ -1,4 +1,4 @@
-"""Images -> the same as bad JPEGs show them, as tensor operations; only rounding loses anything, so no file is made.
+"""Add the noise of low-quality JPEGs to images with tensor operations: only the rounding of a JPEG file is computed.
 
 ITU-T T.81 (1992): colors to luma and chroma, chroma at half the size, blocks of 8x8 to frequencies, which are rounded
 to multiples of its example tables (annex K.1), scaled by quality as libjpeg does; then back, chroma smoothly enlarged.
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# as they are printed: rows from low to high vertical frequency
+# as printed: rows from low to high vertical frequency
 _LUMA = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
@@ -27,7 +27,7 @@ _CHROMA = np.full((8, 8), 99, np.float32)
 _CHROMA[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
 _STEPS = np.arange(8)
-# (frequency, place): the discrete cosine transform of 8 numbers, orthonormal
+# (frequency, position): the discrete cosine transform of 8 numbers, orthonormal
 _COSINES = (np.cos((2 * _STEPS + 1) * _STEPS[:, np.newaxis] * np.pi / 16) / 2).astype(np.float32)
 _COSINES[0] *= np.float32(np.sqrt(0.5))
 
@@ -39,15 +39,15 @@ _TO_COLORS = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]],
 def with_jpeg_noise(images: Any, quality: Any) -> Any:
     """Return images, float32 (images, rows, columns, 3), RGB of 0 to 255, with the noise of JPEGs.
 
-    quality: float32 (images,), 1 to 100; images of quality 0 stay as they are.
+    quality: float32 (images,), 1 to 100; images of quality 0 do not change.
     """
     rows, columns = images.shape[1:3]
-    below, beside = -rows % 16, -columns % 16
-    whole = tf.concat([images, tf.repeat(images[:, -1:], below, 1)], 1)
-    whole = tf.concat([whole, tf.repeat(whole[:, :, -1:], beside, 2)], 2)
-    split = tf.round(whole) @ _TO_LUMA.T
-    asked = tf.maximum(quality, 1.0)
-    scale = tf.where(asked < 50, 50.0 / asked, 2.0 - asked / 50.0)
+    below, right = -rows % 16, -columns % 16
+    padded = tf.concat([images, tf.repeat(images[:, -1:], below, 1)], 1)
+    padded = tf.concat([padded, tf.repeat(padded[:, :, -1:], right, 2)], 2)
+    split = tf.round(padded) @ _TO_LUMA.T
+    at_least_1 = tf.maximum(quality, 1.0)
+    scale = tf.where(at_least_1 < 50, 50.0 / at_least_1, 2.0 - at_least_1 / 50.0)
     luma = _rounded(split[..., :1] - 128.0, _LUMA, scale) + 128.0
     chroma = _enlarged(_rounded(tf.nn.avg_pool2d(split[..., 1:], 2, 2, "VALID"), _CHROMA, scale))
     noisy = tf.concat([luma, chroma], -1)[:, :rows, :columns] @ _TO_COLORS.T
@@ -55,7 +55,7 @@ def with_jpeg_noise(images: Any, quality: Any) -> Any:
 
 
 def _rounded(planes: Any, table: Any, scale: Any) -> Any:
-    """Return planes, (images, rows, columns, planes), of whole blocks, with their frequencies rounded."""
+    """Return planes, (images, rows, columns, planes), of complete 8x8 blocks, with rounded frequencies."""
     rows, columns, count = planes.shape[1:]
     blocks = tf.reshape(planes, (-1, rows // 8, 8, columns // 8, 8, count))
     frequencies = tf.einsum("fy,nrycxp,gx->nrcpfg", _COSINES, blocks, _COSINES)
@@ -66,7 +66,7 @@ def _rounded(planes: Any, table: Any, scale: Any) -> Any:
 
 
 def _enlarged(planes: Any) -> Any:
-    """Return planes, (images, rows, columns, planes), at twice the size: of the two nearest 3/4 and 1/4, each way."""
+    """Return planes, (images, rows, columns, planes), at twice the size, interpolated linearly (3/4 and 1/4)."""
     for axis in (1, 2):
         size = planes.shape[axis]
         numbers = np.arange(2 * size)

@@ -1,6 +1,6 @@
-"""Parameters -> augmented images, compiled by Numba: warp, light and shadows row by row, then blur and patches.
+"""Augment images by given parameters, compiled by Numba: warp, light and shadows row by row, then blur and patches.
 
-Nothing is allocated here and Python's lock is not held, so that threads do not wait for each other.
+The compiled code allocates nothing and releases the interpreter lock, so that threads do not wait for each other.
 """
 
 from math import ceil, cos, floor, radians, sin, sqrt
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bcclone.augment.appearance import Patches, Shadows
 from bcclone.compiled import compiled
 
 _FULL_SHADE = 25  # a soft edge is a mean over 5x5 pixels
@@ -16,12 +17,12 @@ _compiled = compiled(error_model="numpy")
 
 
 class Parameters(NamedTuple):
-    """How each image of a batch changes; a number or an array for each, (samples, ...).
+    """The changes of each image of a batch, arrays of (samples, ...).
 
-    sky, ground: float32 (3, 3), from pixels (column, row, 1) of the view to those of the image, above and from the
-    row `horizon` on; moved: bool, whether they are applied at all; matrix: float32 (3, 4), from the image's colors to
-    those in another light; levels: float32 (256,), what becomes of each level then; the others as in Shadows and
-    Patches, of (samples, 0, ...) where there are none; taps: as blur_taps_of() returns them.
+    sky, ground: float32 (3, 3), from pixels (column, row, 1) of the view to pixels of the image, above the row
+    `horizon` and from it on; moved: bool, whether to apply them; matrix: float32 (3, 4), from the image's colors to
+    those in another light; levels: float32 (256,), the new value of each level; band_rows: as band_rows() returns them;
+    taps: as blur_taps_of() returns them.
     """
 
     sky: Any
@@ -30,24 +31,17 @@ class Parameters(NamedTuple):
     moved: Any
     matrix: Any
     levels: Any
-    factor: Any
-    soft: Any
-    present: Any
-    band: Any
-    ellipse: Any
-    edges: Any
+    shadows: Shadows
     band_rows: tuple[float, float]
     taps: Any
-    patch_count: Any
-    corners: Any
-    patch_colors: Any
+    patches: Patches
 
 
 class Scratch(NamedTuple):
-    """Arrays to work in, for images of (height, width) of which `rows` are changed."""
+    """Working arrays for images of (height, width) of which `rows` are changed."""
 
-    spread: Any  # uint64 (height x width,): a pixel a number, 16 bits a channel
-    places: Any  # int32 (width,)
+    spread: Any  # uint64 (height x width,): one number per pixel, 16 bits per channel
+    indices: Any  # int32 (width,)
     weights: Any  # int32 (4, width)
     mixed: Any  # uint64 (width,)
     planes: Any  # int32 (3, width), in 256ths of a level
@@ -59,7 +53,7 @@ class Scratch(NamedTuple):
 
     @classmethod
     def of(cls, height: int, width: int, rows: int) -> "Scratch":
-        """Return new ones."""
+        """Return new working arrays."""
         return cls(
             np.empty(height * width, np.uint64),
             np.empty(width, np.int32),
@@ -78,8 +72,8 @@ class Scratch(NamedTuple):
 def augment_images(images: Any, into: Any, top: int, parameters: Parameters, scratch: Scratch) -> None:
     """Write the changed rows of augmented images into `into`.
 
-    images, into: uint8 (samples, frames, height, width, 3), all frames of a sample alike; top: the first changed row,
-    of as many as the scratch has.
+    images, into: uint8 (samples, frames, height, width, 3); all frames of a sample change alike; top: the first
+    changed row; the scratch determines their number.
     """
     rows = scratch.shade.shape[0]
     for sample in range(images.shape[0]):
@@ -95,7 +89,7 @@ def augment_images(images: Any, into: Any, top: int, parameters: Parameters, scr
 
 @_compiled
 def _draw_view(sample: Any, image: Any, view: Any, top: Any, is_shaded: Any, parameters: Any, scratch: Any) -> None:
-    """Write the view of an image in its light, with its shadows."""
+    """Write the view of an image in another light, with shadows."""
     moved, horizon = parameters.moved[sample], parameters.horizon[sample]
     if moved:
         _spread_channels(image, scratch.spread)
@@ -122,8 +116,8 @@ def _spread_channels(image: Any, spread: Any) -> None:
 
 @_compiled
 def _warp_row(height: Any, pixels: Any, row: Any, scratch: Any) -> None:
-    """Write a row of a view into scratch.planes: the image between its pixels; beyond it, its edge."""
-    places, weights, planes, spread = scratch.places, scratch.weights, scratch.planes, scratch.spread
+    """Interpolate a row of a view into scratch.planes; outside of the image its edge is repeated."""
+    indices, weights, planes, spread = scratch.indices, scratch.weights, scratch.planes, scratch.spread
     pixels_of_row = scratch.mixed
     width = planes.shape[1]
     last_column, last_row = _FLOAT(width - 1.004), _FLOAT(height - 1.004)
@@ -134,14 +128,14 @@ def _warp_row(height: Any, pixels: Any, row: Any, scratch: Any) -> None:
         column = min(max((pixels[0, 0] * _FLOAT(x) + along) * scale, _FLOAT(0)), last_column)
         line = min(max((pixels[1, 0] * _FLOAT(x) + down) * scale, _FLOAT(0)), last_row)
         right, below = _INT(column * _FLOAT(256)), _INT(line * _FLOAT(256))  # in 256ths of a pixel
-        places[x] = (below >> 8) * width + (right >> 8)
+        indices[x] = (below >> 8) * width + (right >> 8)
         right, below = right & 255, below & 255
         both = (right * below) >> 8
         weights[0, x] = 256 - right - below + both
         weights[1, x], weights[2, x], weights[3, x] = right - both, below - both, both
-    for x in range(width):  # all three channels in one multiplication: none of their sums takes more than 16 bits
-        place, next_row = _UINT(places[x]), _UINT(places[x] + width)
-        mixed = spread[place] * _WIDE(weights[0, x]) + spread[place + _UINT(1)] * _WIDE(weights[1, x])
+    for x in range(width):  # one multiplication for all channels: no sum takes more than 16 bits
+        index, next_row = _UINT(indices[x]), _UINT(indices[x] + width)
+        mixed = spread[index] * _WIDE(weights[0, x]) + spread[index + _UINT(1)] * _WIDE(weights[1, x])
         mixed += spread[next_row] * _WIDE(weights[2, x]) + spread[next_row + _UINT(1)] * _WIDE(weights[3, x])
         pixels_of_row[x] = mixed
     for channel in range(3):
@@ -165,18 +159,18 @@ def _light_row(matrix: Any, shade: Any, scratch: Any, view: Any) -> None:
     tables, flat = scratch.tables.reshape(-1), view.reshape(-1)
     reds, greens, blues = levels[0], levels[1], levels[2]
     for x in range(width):
-        first, place = _UINT(shade[x] << 8), _UINT(3 * x)
-        flat[place] = tables[first + _UINT(reds[x])]
-        flat[place + _UINT(1)] = tables[first + _UINT(greens[x])]
-        flat[place + _UINT(2)] = tables[first + _UINT(blues[x])]
+        first, index = _UINT(shade[x] << 8), _UINT(3 * x)
+        flat[index] = tables[first + _UINT(reds[x])]
+        flat[index + _UINT(1)] = tables[first + _UINT(greens[x])]
+        flat[index + _UINT(2)] = tables[first + _UINT(blues[x])]
 
 
 @_compiled
 def _fill_tables(sample: Any, is_shaded: Any, parameters: Any, scratch: Any) -> None:
-    """Write what becomes of each level in each shade that there is."""
-    factor = parameters.factor[sample] if is_shaded else _FLOAT(1)
+    """Write the table of levels for each shade that occurs."""
+    factor = parameters.shadows.factor[sample] if is_shaded else _FLOAT(1)
     for shade in range(_FULL_SHADE + 1):
-        if shade == 0 or is_shaded and (parameters.soft[sample] or shade == _FULL_SHADE):
+        if shade == 0 or is_shaded and (parameters.shadows.soft[sample] or shade == _FULL_SHADE):
             gain = _FLOAT(1) + (factor - _FLOAT(1)) * _FLOAT(shade) / _FLOAT(_FULL_SHADE)
             for level in range(256):
                 lit = parameters.levels[sample, level] * gain + _FLOAT(0.5)
@@ -185,21 +179,21 @@ def _fill_tables(sample: Any, is_shaded: Any, parameters: Any, scratch: Any) -> 
 
 @_compiled
 def _cast_shadows(sample: Any, parameters: Any, scratch: Any) -> bool:
-    """Write where shadows lie into scratch.shade; return False where there are none."""
-    present = parameters.present[sample]
+    """Write the shadows into scratch.shade; return whether there are any."""
+    present = parameters.shadows.present[sample]
     if not present.any():
         return False
-    shade, inside = scratch.shade, 1 if parameters.soft[sample] else _FULL_SHADE
+    shade, inside = scratch.shade, 1 if parameters.shadows.soft[sample] else _FULL_SHADE
     shade[:] = 0
     far, near = parameters.band_rows
     for shape in range(present.shape[0]):
         if not present[shape]:
             continue
-        if parameters.band[sample, shape]:
-            _cast_band(parameters.edges[sample, shape], far, near, inside, shade)
+        if parameters.shadows.band[sample, shape]:
+            _cast_band(parameters.shadows.edges[sample, shape], far, near, inside, shade)
         else:
-            _cast_ellipse(parameters.ellipse[sample, shape], inside, shade)
-    if parameters.soft[sample]:
+            _cast_ellipse(parameters.shadows.ellipse[sample, shape], inside, shade)
+    if parameters.shadows.soft[sample]:
         _soften(shade, scratch.sums)
     return True
 
@@ -207,9 +201,9 @@ def _cast_shadows(sample: Any, parameters: Any, scratch: Any) -> bool:
 @_compiled
 def _cast_band(edges: Any, far: Any, near: Any, inside: Any, shade: Any) -> None:
     for row in range(max(ceil(far), 0), shade.shape[0]):
-        near_part = (row - far) / (near - far)
-        left = edges[0] + (edges[2] - edges[0]) * near_part
-        right = edges[1] + (edges[3] - edges[1]) * near_part
+        fraction = (row - far) / (near - far)
+        left = edges[0] + (edges[2] - edges[0]) * fraction
+        right = edges[1] + (edges[3] - edges[1]) * fraction
         shade[row, max(ceil(left), 0) : max(floor(right) + 1, 0)] = inside
 
 
@@ -231,7 +225,7 @@ def _cast_ellipse(ellipse: Any, inside: Any, shade: Any) -> None:
 
 @_compiled
 def _soften(shade: Any, sums: Any) -> None:
-    """Replace each number by the sum over the 5x5 around it; beyond the edges the image is mirrored."""
+    """Replace each number by the sum over its 5x5 neighbourhood; the image is mirrored at its edges."""
     rows, width = shade.shape
     for row in range(rows):
         line, result = shade[row], sums[row]
@@ -252,14 +246,14 @@ def _soften(shade: Any, sums: Any) -> None:
 
 
 @_compiled
-def _mirrored(place: int, size: int) -> int:
-    """Return where a place up to 2 beyond the edges is found, the edge itself not repeated."""
-    return abs(place) if place < size else 2 * size - 2 - place
+def _mirrored(index: int, size: int) -> int:
+    """Return the index mirrored at the edges, which are not repeated."""
+    return abs(index) if index < size else 2 * size - 2 - index
 
 
 @_compiled
 def _blur(view: Any, taps: Any, blurred: Any) -> None:
-    """Blur an image in place, along rows, then along columns; beyond the edges it is mirrored."""
+    """Blur an image in index, along rows, then along columns; it is mirrored at its edges."""
     rows, width = view.shape[0], view.shape[1]
     center, close, wide = taps[0], taps[1], taps[2]
     flat = view.reshape(rows, 3 * width)
@@ -267,9 +261,9 @@ def _blur(view: Any, taps: Any, blurred: Any) -> None:
         line = flat[row]
         first, second, third, fourth, fifth = line, line[3:], line[6:], line[9:], line[12:]
         result = blurred[row, 6:]
-        for place in range(3 * width - 12):
-            near, far = _INT(second[place]) + _INT(fourth[place]), _INT(first[place]) + _INT(fifth[place])
-            result[place] = center * _FLOAT(_INT(third[place])) + close * _FLOAT(near) + wide * _FLOAT(far)
+        for index in range(3 * width - 12):
+            near, far = _INT(second[index]) + _INT(fourth[index]), _INT(first[index]) + _INT(fifth[index])
+            result[index] = center * _FLOAT(_INT(third[index])) + close * _FLOAT(near) + wide * _FLOAT(far)
         for x in (0, 1, width - 2, width - 1):
             for channel in range(3):
                 near = view[row, _mirrored(x - 1, width), channel] + view[row, _mirrored(x + 1, width), channel]
@@ -280,17 +274,17 @@ def _blur(view: Any, taps: Any, blurred: Any) -> None:
         first, second = blurred[_mirrored(row - 2, rows)], blurred[_mirrored(row - 1, rows)]
         fourth, fifth = blurred[_mirrored(row + 1, rows)], blurred[_mirrored(row + 2, rows)]
         third, line = blurred[row], flat[row]
-        for place in range(3 * width):
-            near, far = second[place] + fourth[place], first[place] + fifth[place]
-            line[place] = np.uint8(_INT(center * third[place] + close * near + wide * far + _FLOAT(0.5)))
+        for index in range(3 * width):
+            near, far = second[index] + fourth[index], first[index] + fifth[index]
+            line[index] = np.uint8(_INT(center * third[index] + close * near + wide * far + _FLOAT(0.5)))
 
 
 @_compiled
 def _cover(sample: Any, view: Any, parameters: Any) -> None:
-    """Draw the patches of an image; the later ones lie above."""
+    """Draw the patches of an image; later ones cover earlier ones."""
     rows, width = view.shape[0], view.shape[1]
-    for patch in range(int(parameters.patch_count[sample])):
-        corners, color = parameters.corners[sample, patch], parameters.patch_colors[sample, patch]
+    for patch in range(int(parameters.patches.count[sample])):
+        corners, color = parameters.patches.corners[sample, patch], parameters.patches.colors[sample, patch]
         left, right = max(_INT(corners[0]), 0), min(_INT(corners[2]) + 1, width)
         top, below = max(int(corners[1]), 0), min(int(corners[3]) + 1, rows)
         red, green, blue = np.uint8(color[0]), np.uint8(color[1]), np.uint8(color[2])

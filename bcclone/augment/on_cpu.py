@@ -1,12 +1,12 @@
-"""Draws -> augmented images on the processor; nothing but the seed decides how."""
+"""Augment images on the processor; the seed alone determines the result."""
 
 import threading
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import simplejpeg
 
+from bcclone.arrays import Float32Array
 from bcclone.augment.appearance import (
     Extent,
     band_rows,
@@ -23,15 +23,13 @@ from bcclone.augment.viewpoint import Cameras, camera_moves, steering_change
 from bcclone.images import Image, Preprocessing
 from bcclone.view import CameraMove
 
-Floats = npt.NDArray[np.float32]
-
 _LOG_LEVELS = np.log(np.maximum(np.arange(256, dtype=np.float32), 1e-6) / 255)
 
 
 class CpuAugmenter:
-    """Augments samples of one preprocessing, in any number of threads.
+    """Augments samples of one preprocessing; may be used by several threads.
 
-    rows: which rows of their images, all or those that the network sees.
+    rows: the rows of the images to change, by default all.
     """
 
     def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, rows: slice = slice(None)) -> None:
@@ -42,15 +40,15 @@ class CpuAugmenter:
         self._thread = threading.local()
         nothing = np.empty((0, preprocessing.height, preprocessing.width, 3), np.uint8)
         no_inputs = AugmentationInputs(np.empty(0, np.bool_), np.empty(0, np.float32))
-        # it is compiled here, seconds the first time ever, and not while a network waits for its first batch
+        # compile now, which takes seconds the first time, and not while the network waits for its first batch
         self.augment(nothing, np.empty((0, 1), np.float32), no_inputs, (0,), nothing)
 
     def augment(
-        self, images: Image, steering: Floats, inputs: AugmentationInputs, seed: Sequence[int], into: Image
-    ) -> Floats:
+        self, images: Image, steering: Float32Array, inputs: AugmentationInputs, seed: Sequence[int], into: Image
+    ) -> Float32Array:
         """Write augmented images into `into` and return the steering that they call for, float32 (samples, 1).
 
-        images, into: uint8 (samples, height, width, 3) or windows of them, whose frames are augmented alike; steering:
+        images, into: uint8 (samples, height, width, 3) or windows of them, whose frames change alike; steering:
         float32 (samples, 1), -1 to 1.
         """
         settings, extent, draws = self._settings, self._extent, draw(len(steering), seed)
@@ -75,12 +73,10 @@ class CpuAugmenter:
         return np.asarray((steering + change[:, np.newaxis]).clip(-1.0, 1.0), np.float32)
 
     def _parameters(self, draws: Draws, move: CameraMove, inputs: AugmentationInputs) -> Parameters:
-        """Return what is left out, too, in a form that changes nothing."""
+        """Return the parameters; kinds that are turned off have values that change nothing."""
         settings, extent = self._settings, self._extent
         warp = self._cameras.warps(move, inputs.flipped)
         light = light_of(draws, settings.appearance, self._preprocessing.rgb_matrix)
-        shadows = shadows_of(draws, settings.shadows, extent)
-        patches = patches_of(draws, settings.patches, extent)
         return Parameters(
             sky=warp.sky,
             ground=warp.ground,
@@ -88,22 +84,15 @@ class CpuAugmenter:
             moved=inputs.flipped | settings.moves_camera,
             matrix=np.concatenate([light.colors, light.offset[:, :, np.newaxis]], axis=2),
             levels=255 * np.exp(light.gamma[:, np.newaxis] * _LOG_LEVELS),
-            factor=shadows.factor,
-            soft=shadows.soft,
-            present=shadows.present,
-            band=shadows.band,
-            ellipse=shadows.ellipse,
-            edges=shadows.edges,
+            shadows=shadows_of(draws, settings.shadows, extent),
             band_rows=band_rows(extent),
             taps=blur_taps_of(draws, settings.blur),
-            patch_count=patches.count,
-            corners=patches.corners,
-            patch_colors=patches.colors,
+            patches=patches_of(draws, settings.patches, extent),
         )
 
 
-def _compress(views: Image, quality: Floats) -> None:
-    """Store images, uint8 (samples, frames, rows, width, 3), as JPEGs of this quality, and read them; 0: leave them."""
+def _compress(views: Image, quality: Float32Array) -> None:
+    """Encode images, uint8 (samples, frames, rows, width, 3), as JPEGs and decode them, unless their quality is 0."""
     for sample in np.flatnonzero(quality).tolist():
         for view in views[sample]:
             data = simplejpeg.encode_jpeg(view, quality=int(quality[sample]), colorsubsampling="420")

@@ -1,7 +1,7 @@
-"""Draws -> augmented images where the network is trained: tensor operations, all samples of a batch at once.
+"""Augment images on the device that trains, with tensor operations on all samples of a batch at once.
 
-What each operation does is defined by the parameters (viewpoint, appearance) and by what on_cpu makes of them; a test
-compares the images of both. It is compiled by XLA on a GPU, where single operations would wait for each other.
+The images are those of on_cpu for the same parameters, which a test compares. XLA compiles the operations on a GPU,
+where hundreds of small ones would take too long.
 """
 
 import math
@@ -32,9 +32,9 @@ from bcclone.view import CameraMove, Warp
 
 
 class DeviceAugmenter:
-    """Augments batches of one preprocessing within a compiled training step; on_cpu.CpuAugmenter gives the same.
+    """Augments batches of one preprocessing within a compiled training step, as on_cpu.CpuAugmenter does.
 
-    rows: which rows of the images are changed, all or those that the network sees.
+    rows: the rows of the images to change, by default all.
     """
 
     def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, rows: slice = slice(None)) -> None:
@@ -42,12 +42,12 @@ class DeviceAugmenter:
         self._settings, self._preprocessing = settings, preprocessing
         self._extent = Extent(top, below - top, preprocessing.width, preprocessing.height)
         self._cameras = Cameras(preprocessing, top)
-        on_gpu = bool(tf.config.list_logical_devices("GPU"))  # where hundreds of small operations would take their time
+        on_gpu = bool(tf.config.list_logical_devices("GPU"))
         self._compiled = tf.function(self._augment, jit_compile=on_gpu)
 
     @property
     def input_signature(self) -> tuple[tf.TensorSpec, ...]:
-        """Return what a call takes behind images and steering."""
+        """Return the signature of the arguments after images and steering."""
         shapes = (
             ((None,), tf.bool),
             ((None,), tf.float32),
@@ -56,18 +56,18 @@ class DeviceAugmenter:
         )
         return tuple(tf.TensorSpec(*shape) for shape in shapes)
 
-    def __call__(self, images: Any, steering: Any, *drawn: Any) -> tuple[Any, Any]:
-        """Return augmented images, of the shape of `images`, and the steering that they call for.
+    def __call__(self, images: Any, steering: Any, *arguments: Any) -> tuple[Any, Any]:
+        """Return augmented images, of the shape of `images`, and the steering that goes with them.
 
-        images: uint8 (samples, height, width, 3), or windows of them, whose frames are augmented alike; steering:
-        float32 (samples, 1), -1 to 1; drawn: the fields of AugmentationInputs, and those of Draws.
+        images: uint8 (samples, height, width, 3), or windows of them, whose frames change alike; steering: float32
+        (samples, 1), -1 to 1; arguments: the fields of AugmentationInputs, then those of Draws.
         """
-        augmented: tuple[Any, Any] = self._compiled(images, steering, *drawn)
+        augmented: tuple[Any, Any] = self._compiled(images, steering, *arguments)
         return augmented
 
-    def _augment(self, images: Any, steering: Any, *drawn: Any) -> tuple[Any, Any]:
+    def _augment(self, images: Any, steering: Any, *arguments: Any) -> tuple[Any, Any]:
         settings, extent = self._settings, self._extent
-        inputs, draws = AugmentationInputs(*drawn[:2]), Draws(*drawn[2:])
+        inputs, draws = AugmentationInputs(*arguments[:2]), Draws(*arguments[2:])
         move = camera_moves(draws, settings, ops)
         frames = images.shape[1] if len(images.shape) == 5 else 1
         flat = tf.reshape(images, (-1, *images.shape[-3:]))
@@ -77,14 +77,14 @@ class DeviceAugmenter:
         warp = self._cameras.warps(repeated, tf.repeat(inputs.flipped, frames), ops)
         every = Draws(tf.repeat(draws.normal, frames, 0), tf.repeat(draws.uniform, frames, 0))
         changed = self._changed(_warped(flat, warp, extent), every)
-        whole = tf.concat([flat[:, : extent.top], changed, flat[:, extent.top + extent.rows :]], axis=1)
+        result = tf.concat([flat[:, : extent.top], changed, flat[:, extent.top + extent.rows :]], axis=1)
         if settings.moves_camera:
             change = steering_change(move, inputs.lookahead_m, ops)
             steering = tf.clip_by_value(steering + change[:, None], -1.0, 1.0)
-        return tf.reshape(whole, tf.shape(images)), steering
+        return tf.reshape(result, tf.shape(images)), steering
 
     def _changed(self, images: Any, draws: Draws) -> Any:
-        """Return views, float32 (images, rows, width, 3), in another light and with all else, as uint8."""
+        """Return views, float32 (images, rows, width, 3), with all changes of appearance, as uint8."""
         settings, extent, made = self._settings, self._extent, self._preprocessing
         if settings.appearance or made.color != "RGB":
             images = _lit(images, light_of(draws, settings.appearance, made.rgb_matrix, ops))
@@ -103,32 +103,32 @@ class DeviceAugmenter:
 
 
 def _warped(images: Any, warp: Warp, extent: Extent) -> Any:
-    """Return the changed rows of the views, float32 (images, rows, width, 3), each pixel from the four around it.
+    """Return the changed rows of the views, float32 (images, rows, width, 3), interpolated from four pixels each.
 
-    images: uint8 (images, height, width, 3); beyond them their edge is repeated.
+    images: uint8 (images, height, width, 3); their edges are repeated.
     """
     rows, width, height = extent.rows, extent.width, extent.height
     horizon = warp.horizon_row(width, rows, ops)[:, None, None, None]
     y, x = np.indices((rows, width), np.float32)
     pixels = np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
 
-    def places_by(matrix: Any) -> Any:
+    def positions_by(matrix: Any) -> Any:
         return tf.reshape(tf.einsum("nij,jp->nip", matrix, pixels), (-1, 3, rows, width))
 
-    across = tf.where(y < horizon, places_by(warp.sky), places_by(warp.ground))
+    across = tf.where(y < horizon, positions_by(warp.sky), positions_by(warp.ground))
     column = tf.clip_by_value(across[:, 0] / across[:, 2], 0.0, width - 1.0)
     row = tf.clip_by_value(across[:, 1] / across[:, 2], 0.0, height - 1.0)
     left, above = tf.minimum(tf.floor(column), width - 2.0), tf.minimum(tf.floor(row), height - 2.0)
-    place = tf.cast(above * width + left, tf.int32)
-    right_part, lower_part = (column - left)[..., None], (row - above)[..., None]
+    index = tf.cast(above * width + left, tf.int32)
+    right_weight, lower_weight = (column - left)[..., None], (row - above)[..., None]
     flat = tf.reshape(images, (-1, height * width, 3))
 
     def at(offset: int) -> Any:
-        return tf.cast(tf.gather(flat, place + offset, batch_dims=1), tf.float32)
+        return tf.cast(tf.gather(flat, index + offset, batch_dims=1), tf.float32)
 
-    upper = at(0) * (1.0 - right_part) + at(1) * right_part
-    lower = at(width) * (1.0 - right_part) + at(width + 1) * right_part
-    return upper * (1.0 - lower_part) + lower * lower_part
+    upper = at(0) * (1.0 - right_weight) + at(1) * right_weight
+    lower = at(width) * (1.0 - right_weight) + at(width + 1) * right_weight
+    return upper * (1.0 - lower_weight) + lower * lower_weight
 
 
 def _lit(images: Any, light: Light) -> Any:
@@ -164,9 +164,9 @@ def _shadowed(images: Any, shadows: Shadows, extent: Extent) -> Any:
 
 
 def _filtered(images: Any, taps: Any) -> Any:
-    """Return images, (images, rows, width, channels), weighted along both axes; beyond the edges they are mirrored.
+    """Return images, (images, rows, width, channels), filtered along both axes; they are mirrored at their edges.
 
-    taps: float32 (images, 5), weights of the two before, the pixel itself, and the two behind.
+    taps: float32 (images, 5), weights of the two pixels before, the pixel itself, and the two after.
     """
     for axis in (1, 2):
         size = images.shape[axis]
@@ -178,7 +178,7 @@ def _filtered(images: Any, taps: Any) -> Any:
 
 
 def _covered(images: Any, patches: Patches, extent: Extent) -> Any:
-    """Return images, float32 (images, rows, width, 3), under patches; the later ones lie above."""
+    """Return images, float32 (images, rows, width, 3), under patches; later ones cover earlier ones."""
     y, x = np.indices((extent.rows, extent.width), np.float32)
     for patch in range(PATCHES):
         left, top, right, bottom = (patches.corners[:, patch, n, None, None] for n in range(4))

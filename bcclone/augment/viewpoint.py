@@ -1,9 +1,9 @@
-"""Draws -> where each camera is moved to, how its images change, and the steering that brings the car back.
+"""Move cameras at random: how their images change, and the steering that brings the car back.
 
 Bojarski and others, "End to End Learning for Self-Driving Cars", 2016, section 2: shifts and rotations of the real
 cameras, with the label of a car that returns. The three cameras give the ground truth (docs/explanation/replay.md).
 
-`xp` is the array library that computes, as in the Python array API standard: NumPy, or keras.ops for tensors.
+`xp` is the array library, as in the Python array API standard: NumPy, or keras.ops for tensors.
 """
 
 import math
@@ -21,7 +21,7 @@ _LARGEST_TURN = 3.0  # standard deviations
 
 
 def camera_moves(draws: Draws, settings: AugmentSettings, xp: Any = np) -> CameraMove:
-    """Return where the cameras of a batch are moved to, (samples,) each."""
+    """Return the movements of the cameras of a batch, (samples,) each."""
     yaw, pitch = (
         math.radians(degrees) * xp.clip(draws.normals(name)[:, 0], -_LARGEST_TURN, _LARGEST_TURN)
         for name, degrees in (("yaw", settings.turn_degrees), ("pitch", settings.pitch_degrees))
@@ -30,19 +30,16 @@ def camera_moves(draws: Draws, settings: AugmentSettings, xp: Any = np) -> Camer
 
 
 def steering_change(move: CameraMove, lookahead_m: Any, xp: Any = np) -> Any:
-    """Return what is added to the steering, (samples,), for a car that aims back at its line, so far ahead of it.
+    """Return the change of steering, (samples,), of a car that steers back to its line, aiming lookahead_m ahead.
 
-    The camera sits ahead of the rear axle, which is what follows the line.
+    The line is followed by the rear axle; the camera is ahead of it.
     """
     axle_m = move.lateral_offset_m - CAMERA_AHEAD_M * xp.sin(move.yaw_rad)
     return steering_to_line(axle_m, move.yaw_rad, lookahead_m, xp)
 
 
 class Cameras:
-    """How prepared images of one kind become the views from other places.
-
-    top: the first row of the prepared image that a view shows.
-    """
+    """The warps of images of one preprocessing to views of moved cameras. top: the first row of a view."""
 
     def __init__(self, preprocessing: Preprocessing, top: int = 0) -> None:
         plain = preprocessing.pixels
@@ -52,9 +49,8 @@ class Cameras:
     def warps(self, move: CameraMove, flipped: Any, xp: Any = np) -> Warp:
         """Return the warp of each image to its view. flipped: bool (samples,), whether it is a mirror image.
 
-        The camera is mounted at a slight angle. A mirror image shows what a camera mounted the other way would see,
-        and a network that is trained on both learns to drive beside its line; so the views of mirror images, too, are
-        those of the real camera.
+        The camera is mounted at a slight angle, and a mirror image is that of a camera mounted at the opposite angle. A
+        network trained on both would drive next to its line. So mirror images, too, become views of the real camera.
         """
         plain, mirrored = self._images
         images = xp.where(flipped[:, None, None], mirrored, plain)
