@@ -1,6 +1,5 @@
-"""What a process that works for another one does at its begin; nothing is loaded in here that would make it large."""
+"""Set up worker processes: signals, and an end together with the parent; imports only the standard library."""
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def interrupts_kept_from_children() -> Iterator[None]:
-    """Ctrl-C goes to every process of a terminal; a child is ended by its parent, in order and without a word."""
+    """Start child processes within the block, so that Ctrl-C does not reach them; their parent ends them."""
     if sys.platform == "win32":
         yield
         return
@@ -28,15 +27,14 @@ def interrupts_kept_from_children() -> Iterator[None]:
 
 
 def become_worker() -> None:
-    """Make this process one that its parent ends, alive or dead."""
-    gc.freeze()  # a forked child must not collect what its parent left, such as pipelines that wait for their threads
+    """Make this process a worker that ignores Ctrl-C and ends when its parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A killed parent cannot close its end of a pipe where later children have inherited it."""
+    """End this process with its parent; a killed parent cannot do it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

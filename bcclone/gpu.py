@@ -1,6 +1,6 @@
-"""nvidia-smi -> the NVIDIA cards of this machine, and how busy one is over time; nothing here loads TensorFlow.
+"""Query nvidia-smi for the NVIDIA cards of this machine, and for their utilization over time, without TensorFlow.
 
-Where the program is missing, or does not answer, there are no cards: on macOS, and wherever no NVIDIA driver is.
+Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no cards.
 """
 
 import os
@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-_PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")  # WSL2 has it outside the PATH of some shells
+_PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")  # in WSL2 it is not in the PATH of every shell
 _FORMAT = "--format=csv,noheader,nounits"
 _CARD = ("driver_version", "memory.used", "memory.total", "name", "compute_cap")  # old drivers do not know the last
 _SAMPLE = ("timestamp", "utilization.gpu", "memory.used")
-_ANSWER_SECONDS, _END_SECONDS = 3.0, 5.0  # it takes a second where no driver's service keeps the card awake
+_ANSWER_SECONDS, _END_SECONDS = 3.0, 5.0  # it takes a second when no service keeps the card awake
 _MEGABYTE = 1.048576  # nvidia-smi counts in MiB
 
 
 @dataclass(frozen=True)
 class Card:
-    """An NVIDIA card. memory_used_mb, memory_total_mb: in 10^6 bytes, by all programs; None: the driver does not say.
+    """An NVIDIA card. memory_used_mb, memory_total_mb: in 10^6 bytes, by all programs; None if unknown.
 
     compute_capability: major and minor version of its architecture.
     """
@@ -33,7 +33,7 @@ class Card:
     driver: str = ""
 
     def describe(self) -> str:
-        """Return what is known, for example "NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)"."""
+        """Describe the card, for example "NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)"."""
         known = []
         if self.compute_capability:
             known.append("compute capability {}.{}".format(*self.compute_capability))
@@ -44,8 +44,8 @@ class Card:
 
 @dataclass(frozen=True)
 class Busy:
-    """A sample of nvidia-smi. seconds: since watching began; share: of the time since the sample before it, about,
-    in which the card computed, 0 to 1; memory_mb: used by all programs, in 10^6 bytes; None: the driver does not say.
+    """A sample of nvidia-smi. seconds: since watching began; share: fraction of the time since the last sample in which
+    the card computed, 0 to 1; memory_mb: used by all programs, in 10^6 bytes. None if unknown.
     """
 
     seconds: float
@@ -54,7 +54,7 @@ class Busy:
 
 
 def find_cards() -> list[Card]:
-    """Return the cards that nvidia-smi names, in its order."""
+    """Return the cards that nvidia-smi lists, in its order."""
     program = find_program()
     if program is None:
         return []
@@ -71,12 +71,12 @@ def find_cards() -> list[Card]:
 
 
 def find_program() -> str | None:
-    """Return the path of nvidia-smi, None where there is none."""
+    """Return the path of nvidia-smi, None if it is not installed."""
     return next(filter(None, map(shutil.which, _PROGRAMS)), None)
 
 
 def parse_cards(text: str, names: Sequence[str] = _CARD) -> list[Card]:
-    """Return the cards of what nvidia-smi printed, a line each; lines of another form are left out."""
+    """Return the cards in the output of nvidia-smi; other lines are ignored."""
     cards = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
@@ -97,7 +97,7 @@ def parse_cards(text: str, names: Sequence[str] = _CARD) -> list[Card]:
 
 
 def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> list[Card]:
-    """Return those cards that CUDA_VISIBLE_DEVICES leaves to a program, in its order; all where it names UUIDs."""
+    """Return the cards that CUDA_VISIBLE_DEVICES allows, in its order; all of them if it names UUIDs."""
     wanted = environment.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
         return list(cards)
@@ -109,30 +109,30 @@ def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.env
 
 @dataclass
 class Watch:
-    """What was seen while watching; filled when it ends. samples: oldest first."""
+    """The samples of a card, oldest first; filled when the block of watched() ends."""
 
     samples: list[Busy] = field(default_factory=list)
 
     def since(self, seconds: float) -> "Watch":
-        """Return what was seen from so many seconds after the beginning on, its times counted from there."""
+        """Return the samples after so many seconds, with their times counted from there."""
         later = [sample for sample in self.samples if sample.seconds >= seconds]
         return Watch([replace(sample, seconds=sample.seconds - seconds) for sample in later])
 
     @property
     def share(self) -> float | None:
-        """Return the mean share of the time in which the card computed, None where nothing was seen."""
+        """Return the mean fraction of the time in which the card computed, None without samples."""
         known = [sample.share for sample in self.samples if sample.share is not None]
         return sum(known) / len(known) if known else None
 
     @property
     def memory_mb(self) -> float | None:
-        """Return the most memory that was used, None where nothing was seen."""
+        """Return the peak of the used memory, None without samples."""
         return max((sample.memory_mb for sample in self.samples if sample.memory_mb is not None), default=None)
 
 
 @contextmanager
 def watched(every_ms: int = 200) -> Iterator[Watch]:
-    """Sample the card that this program uses first while the block runs; nothing is seen where there is none."""
+    """Sample the first card of this program while the block runs; without a card there are no samples."""
     watch, begun = Watch(), datetime.now()
     process = _start_sampling(every_ms)
     try:
@@ -149,28 +149,28 @@ def _start_sampling(every_ms: int) -> "subprocess.Popen[bytes] | None":
     line = [program, f"--id={first}", f"--query-gpu={','.join(_SAMPLE)}", _FORMAT, f"--loop-ms={every_ms}"]
     try:
         return subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except OSError:  # it is there, and cannot be started
+    except OSError:  # it cannot be started
         return None
 
 
 def _end(process: "subprocess.Popen[bytes]") -> str:
-    """End nvidia-smi and return what it has printed."""
+    """End nvidia-smi and return its output."""
     process.terminate()
     try:
-        said, _ = process.communicate(timeout=_END_SECONDS)
+        output, _ = process.communicate(timeout=_END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        said, _ = process.communicate()
-    return said.decode(errors="replace")
+        output, _ = process.communicate()
+    return output.decode(errors="replace")
 
 
 def parse_samples(text: str, begun: datetime) -> list[Busy]:
-    """Return the samples of what nvidia-smi printed; lines of another form, as one that was cut off, are left out.
+    """Return the samples in the output of nvidia-smi; incomplete lines are ignored.
 
-    begun: when watching began, in local time, as nvidia-smi's.
+    begun: when watching began, in local time.
     """
     samples = []
-    for line in text.rpartition("\n")[0].splitlines():  # the last one may be cut off within a number
+    for line in text.rpartition("\n")[0].splitlines():  # the last line may be incomplete
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != len(_SAMPLE):
             continue

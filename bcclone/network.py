@@ -1,8 +1,8 @@
-"""Settings -> the network: the Nvidia-like CNN of the source design, in built-in layers, top to bottom.
+"""Build the network: the CNN of the source design, similar to Nvidia's, from built-in layers.
 
-A 128x128 frame loses 43 rows of sky and 12 of bonnet, is brought to -1..1, and runs through five
-convolutions and four dense layers: 252,219 parameters. A window of frames is either stacked, its frames as channels of
-one image, or goes through the same layers frame by frame into a GRU or LSTM (decision 0015).
+A 128x128 frame is cropped by 43 rows of sky and 12 of bonnet, scaled to -1..1, and processed by five convolutions and
+four dense layers: 252,219 parameters. The frames of a window are either stacked as channels of one image, or processed
+one by one by the same layers, followed by a GRU or LSTM (decision 0015).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from bcclone.images import seen_rows
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution with a square kernel. padding: "valid", or "same" where it leaves rows and columns as they are."""
+    """A convolution with a square kernel. padding: "valid", or "same" to keep the number of rows and columns."""
 
     filters: int
     kernel: int
@@ -29,14 +29,15 @@ class Convolution:
 _CONV1, _CONV2, _CONV3 = Convolution(24, 5, 2), Convolution(36, 5, 2), Convolution(48, 5, 2)
 _CONV4 = _CONV5 = Convolution(64, 3)
 
-# what each network sees a frame with; "gru" and "lstm" have the convolutions of "cnn"
+# the convolutions of each network; "gru" and "lstm" have those of "cnn"
 CONVOLUTIONS = {
     "cnn": (_CONV1, _CONV2, _CONV3, _CONV4, _CONV5),
     "cnn-no-conv4-5": (_CONV1, _CONV2, _CONV3),
     "cnn-padded": (_CONV1, _CONV2, _CONV3, replace(_CONV4, padding="same"), replace(_CONV5, padding="same")),
     "cnn-fewer-strides": (_CONV1, _CONV2, replace(_CONV3, stride=1), _CONV4, _CONV5),
-    "cnn-64": (_CONV1, _CONV2, _CONV4, _CONV5),  # 64x64 comes to the 2x9 maps that 128x128 comes to in "cnn"
+    "cnn-64": (_CONV1, _CONV2, _CONV4, _CONV5),  # 64x64 images give maps of 2x9, as 128x128 images do in "cnn"
 }
+_DROPOUT = 0.5
 RECURRENT = {"gru": layers.GRU, "lstm": layers.LSTM}
 
 
@@ -46,23 +47,22 @@ def normalize(images: Any) -> Any:
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
-def build_network(
-    height: int = 128, width: int = 128, dropout: float = 0.5, seq_length: int = 1, network: str = "cnn"
-) -> keras.Model:
+def build_network(height: int = 128, width: int = 128, seq_length: int = 1, network: str = "cnn") -> keras.Model:
     """Return the untrained network: uint8 (batch, height, width, 3) RGB -> steering float32 (batch, 1).
 
-    With a seq_length over 1 it takes windows, (batch, seq_length, height, width, 3), oldest frame first. network: one
-    of CONVOLUTIONS or RECURRENT. Raises UserError when the images are too small, or a recurrent network has no window.
+    With a seq_length above 1 it takes windows, (batch, seq_length, height, width, 3), oldest frame first. network: one
+    of CONVOLUTIONS or RECURRENT. Raises UserError for images that are too small, and for a recurrent network without
+    windows.
     """
     convolutions = CONVOLUTIONS[convolutions_for(height, width, network)]
     if network in RECURRENT:
-        return _recurrent_network(_Frames(height, width, convolutions, dropout), network, seq_length)
-    frames = _Frames(height, width, convolutions, dropout, stacked=seq_length)
+        return _recurrent_network(_Frames(height, width, convolutions), network, seq_length)
+    frames = _Frames(height, width, convolutions, stacked=seq_length)
     return keras.Sequential(
         [
             *_input(height, width, seq_length),
             *frames.features(),
-            layers.Dropout(dropout, name="dropout2"),
+            layers.Dropout(_DROPOUT, name="dropout2"),
             layers.Dense(50, activation="elu", name="dense2"),
             layers.Dense(10, activation="elu", name="dense3"),
             layers.Dense(1, dtype="float32", name="steering"),
@@ -72,7 +72,7 @@ def build_network(
 
 
 def _recurrent_network(frames: "_Frames", network: str, seq_length: int) -> keras.Model:
-    """Return a network that sees frame by frame, with a GRU or LSTM in the place of the second dense layer."""
+    """Return a network that processes single frames, with a GRU or LSTM instead of the second dense layer."""
     if seq_length < 2:
         raise UserError(f"--network {network} is trained on windows of frames; give a --seq-length of 2 or more")
     shape = (frames.height, frames.width, 3)
@@ -81,7 +81,7 @@ def _recurrent_network(frames: "_Frames", network: str, seq_length: int) -> kera
         [
             keras.Input((seq_length, *shape), dtype="uint8", name="window"),
             layers.TimeDistributed(each_frame, name="each_frame"),
-            layers.Dropout(frames.dropout, name="dropout2"),
+            layers.Dropout(_DROPOUT, name="dropout2"),
             RECURRENT[network](50, name=network),
             layers.Dense(10, activation="elu", name="dense3"),
             layers.Dense(1, dtype="float32", name="steering"),
@@ -92,12 +92,11 @@ def _recurrent_network(frames: "_Frames", network: str, seq_length: int) -> kera
 
 @dataclass(frozen=True)
 class _Frames:
-    """How a frame, or several stacked as channels, becomes features."""
+    """The layers from a frame, or from several stacked as channels, to features."""
 
     height: int
     width: int
     convolutions: Sequence[Convolution]
-    dropout: float
     stacked: int = 1
 
     def features(self) -> list[keras.Layer]:
@@ -118,14 +117,14 @@ class _Frames:
                 )
                 for number, made in enumerate(self.convolutions, 1)
             ),
-            layers.Dropout(self.dropout, name="dropout1"),
+            layers.Dropout(_DROPOUT, name="dropout1"),
             layers.Flatten(name="flatten"),
             layers.Dense(100, activation="elu", name="dense1"),
         ]
 
 
 def _input(height: int, width: int, seq_length: int) -> list[Any]:
-    """Return what takes one frame; or a window, whose frames become the channels of one image."""
+    """Return the input layers: for one frame, or for a window whose frames become channels of one image."""
     if seq_length == 1:
         return [keras.Input((height, width, 3), dtype="uint8", name="frame")]
     return [
@@ -136,7 +135,7 @@ def _input(height: int, width: int, seq_length: int) -> list[Any]:
 
 
 def convolutions_for(height: int, width: int, network: str = "cnn") -> str:
-    """Return which of CONVOLUTIONS a network has for images of this size.
+    """Return the name of the CONVOLUTIONS that a network has for images of this size.
 
     Images too small for the source's five get those of "cnn-64", unless another variant is asked for. Raises UserError
     for images that are too small for these, too.
@@ -156,7 +155,7 @@ def convolutions_for(height: int, width: int, network: str = "cnn") -> str:
 
 
 def _smallest(convolutions: Sequence[Convolution]) -> int:
-    """Return how many rows or columns an image needs so that the convolutions leave one."""
+    """Return the smallest number of rows or columns that the convolutions can process."""
     extent = 1
     for made in reversed(convolutions):
         extent = (extent - 1) * made.stride + (made.kernel if made.padding == "valid" else 1)

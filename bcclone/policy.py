@@ -1,4 +1,4 @@
-"""Model file -> steering for one frame of a drive, given what is kept of the frames before it."""
+"""Steer with a trained model: one frame after the other, for one or several drives."""
 
 from collections.abc import Sequence
 from pathlib import Path

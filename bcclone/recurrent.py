@@ -1,8 +1,8 @@
-"""A recurrent network -> its steps: one frame and the states so far -> steering and the states after the frame.
+"""Run a recurrent network frame by frame, with its states carried from one frame to the next.
 
-Training shows such a network windows of frames, each from states of zero. Taken apart here, it sees every frame of a
-drive once: the layers before and between its recurrent cells see the frame alone, each cell takes one step, and what
-follows the last cell steers. So the states of a drive come from all of its frames.
+Training uses windows of frames, each from states of zero. A drive runs each layer once per frame: the layers before and
+between the recurrent cells on that frame, each cell for one step, and the layers after the last cell on its output. The
+states then depend on all frames of the drive.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from bcclone.network import normalize
 
 _RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
 _POOLING_3D = (layers.MaxPooling3D, layers.AveragePooling3D)
-# layers that compute each frame of a window without looking at the others
+# layers that process each frame of a window independently
 _FRAME_BY_FRAME = (
     layers.TimeDistributed, layers.Dense, layers.Dropout, layers.GaussianDropout, layers.AlphaDropout,
     layers.GaussianNoise, layers.Rescaling, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU,
@@ -26,18 +26,18 @@ _FRAME_BY_FRAME = (
 
 @dataclass(frozen=True)
 class Steps:
-    """A recurrent network, to be shown one frame after the other.
+    """A recurrent network as a function of one frame and its states.
 
-    state_sizes: of the states that are carried from frame to frame, in their order; all are 0 at the beginning.
+    state_sizes: sizes of the states, in their order; all states are 0 at the beginning.
     """
 
     layers: tuple[keras.Layer, ...]
     state_sizes: tuple[int, ...]
 
     def step(self, images: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
-        """Return steering, (drives, 1), and the states after one more frame of each of several drives.
+        """Return the steering, (drives, 1), and the new states for the next frame of several drives.
 
-        images: of the type that the network takes, (drives, height, width, 3); states: (drives, size) each.
+        images: of the input type of the network, (drives, height, width, 3); states: (drives, size) each.
         """
         before, after = iter(states), []
         values = keras.ops.expand_dims(images, 1)
@@ -55,9 +55,10 @@ class Steps:
 
 
 def steps_of(model: keras.Model) -> Steps | None:
-    """Return the steps of a chain of layers; None where it has no recurrent layer, or cannot be taken apart.
+    """Return the steps of a chain of layers; None when it has no recurrent layer, or cannot be run frame by frame.
 
-    It cannot where something before its last recurrent layer looks at several frames, or something behind it does.
+    All layers before the last recurrent layer have to process each frame independently, and none after it may have
+    several frames.
     """
     found = [number for number, layer in enumerate(model.layers) if isinstance(layer, _RECURRENT)]
     if not found or len(model.input_shape) != 5:
@@ -71,7 +72,7 @@ def steps_of(model: keras.Model) -> Steps | None:
 
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the layers that see one frame of a window, as they are for that frame; none of a network without them."""
+    """Return the layers that process single frames of a window, as layers of one frame; empty without such layers."""
     found: list[keras.Layer] = []
     for layer in model.layers:
         if not isinstance(layer, layers.TimeDistributed):
@@ -86,7 +87,7 @@ def _state_sizes(layer: keras.Layer) -> list[int]:
 
 
 def _keeps_frames_apart(layer: keras.Layer) -> bool:
-    """Return whether a layer computes each frame of a window without looking at the others, as far as we know."""
+    """Return whether a layer is known to process each frame of a window independently."""
     if isinstance(layer, layers.Conv3D):
         return bool(layer.kernel_size[0] == layer.strides[0] == 1)
     if isinstance(layer, _POOLING_3D):

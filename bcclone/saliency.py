@@ -1,11 +1,10 @@
-"""Network, frame -> which pixels decided: a mask as large as the frame, by VisualBackProp.
+"""Compute how much each pixel of a frame contributes to the steering, by VisualBackProp.
 
 M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving", https://arxiv.org/abs/1611.05418;
-the authors' own code: https://github.com/mbojarski/VisualBackProp (vis.lua). What lit up the last convolution is
-followed back to the pixels: at every convolution the map so far is multiplied by the average of its feature maps,
-and what both have is scaled up to what the convolution was given. Of a pooling between them it is scaled up alike.
-Networks of windows, whose frames are stacked as channels, are shown by a window filled with the one frame; of those
-that see frame by frame, recurrent ones, the mask is what the layers before the first recurrent one looked at.
+the authors' code: https://github.com/mbojarski/VisualBackProp (vis.lua). The activations of the last convolution are
+followed back to the pixels: at every convolution, and every pooling between them, the mask so far is multiplied by the
+average of the feature maps and scaled up to the size of the layer's input. A network of stacked frames gets a window
+filled with the one frame; of a recurrent network only the layers before the first recurrent one are used.
 """
 
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ Mask = npt.NDArray[np.float32]
 
 _POOLING = (layers.MaxPooling2D, layers.AveragePooling2D)
 _SPATIAL = (layers.Conv2D, *_POOLING, layers.Cropping2D, layers.ZeroPadding2D)
-# What leaves every row and column where it is.
+# layers that keep the spatial dimensions
 _POINTWISE = (
     layers.Rescaling, layers.Dropout, layers.SpatialDropout2D, layers.BatchNormalization, layers.Activation,
     layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU,
@@ -35,13 +34,13 @@ _POINTWISE = (
 
 
 class Saliency:
-    """A network ready to show which pixels its steering comes from, compiled as one call for one frame.
+    """The saliency of a network, compiled as one call for one frame.
 
-    It reads the network's weights and changes nothing, so that one thread may ask while another drives.
+    It only reads the network's weights, so that one thread can call it while another one drives.
     """
 
     def __init__(self, model: keras.Model, preprocessing: Preprocessing) -> None:
-        """Raises UserError for a network that is no chain of known layers, or has no convolution."""
+        """Raises UserError for a network that is not a chain of known layers, or has no convolution."""
         self.preprocessing = preprocessing
         shape = (preprocessing.height, preprocessing.width, 3)
         frames = _stacked_frames(model)
@@ -54,14 +53,13 @@ class Saliency:
 
         compiled = tf.function(mask, autograph=False)
         self._mask = compiled.get_concrete_function(tf.TensorSpec((1, *shape), tf.uint8))
-        # the first call is slow; take it here
+        # the first call is slow
         self.mask(np.zeros((preprocessing.frame_height, preprocessing.frame_width, 3), np.uint8))
 
     def mask(self, frame: Image) -> Mask:
-        """Return how much each pixel of an RGB frame, uint8 (160, 320, 3), decided: float32 (160, 320), 0 to 1.
+        """Return the saliency of each pixel of an RGB frame, uint8 (160, 320, 3): float32 (160, 320), 0 to 1.
 
-        The most decisive pixel has 1; all are 0 where the network saw nothing. Raises BadImage for a frame of
-        another size.
+        The highest value is 1, or 0 if no feature is active. Raises BadImage for a frame of another size.
         """
         image = self.preprocessing.apply(frame)
         return np.asarray(self._mask(tf.constant(image[np.newaxis])).numpy(), np.float32)
@@ -69,7 +67,7 @@ class Saliency:
 
 @dataclass(frozen=True)
 class _Stage:
-    """A layer that moves rows and columns, None before the first, and the pointwise ones that follow it."""
+    """A layer that changes the spatial dimensions (None for the first stage), and the pointwise layers after it."""
 
     spatial: keras.Layer | None
     pointwise: tuple[keras.Layer, ...]
@@ -93,7 +91,7 @@ def _label(layer: keras.Layer) -> str:
 
 
 def _stacked_frames(model: keras.Model) -> int:
-    """Return how many frames a network of windows makes channels of, as network.py does; 1 for every other network."""
+    """Return how many frames a network stacks as channels, as those of network.py do; 1 for other networks."""
     kinds = [type(layer) for layer in model.layers[:2]]
     if kinds == [layers.Permute, layers.Reshape] and model.layers[0].dims == (2, 3, 1, 4):
         return int(model.inputs[0].shape[1])
@@ -101,7 +99,7 @@ def _stacked_frames(model: keras.Model) -> int:
 
 
 def _chain_of_a_frame(model: keras.Model, shape: tuple[int, ...], stacked: int) -> list[keras.Layer]:
-    """Return the layers from a frame of this shape, or from several of it stacked, to the steering."""
+    """Return the layers from a frame of this shape, or from stacked frames, to the steering."""
     if stacked > 1:
         return _chain(model, (stacked, *shape))[2:]
     if each_frame := frame_layers(model):
@@ -111,7 +109,7 @@ def _chain_of_a_frame(model: keras.Model, shape: tuple[int, ...], stacked: int) 
 
 
 def _chain(model: keras.Model, shape: tuple[int, ...]) -> list[keras.Layer]:
-    """Return the network's layers, each of which takes what the one before it gives; `shape`: what the first takes."""
+    """Return the layers of a network that is a chain. shape: input of the first layer."""
     if not getattr(model, "inputs", None):
         raise _refusal(f"it is a {type(model).__name__} that does not say what it takes; expected a chain of layers")
     if len(model.inputs) != 1 or tuple(model.inputs[0].shape) != (None, *shape):
@@ -131,7 +129,7 @@ def _chain(model: keras.Model, shape: tuple[int, ...]) -> list[keras.Layer]:
 
 
 def _stages(chain: Sequence[keras.Layer]) -> list[_Stage]:
-    """Return the stages up to and with that of the last convolution; what comes later knows no place."""
+    """Return the stages up to that of the last convolution; later layers have no spatial dimensions."""
     convolutions = [place for place, layer in enumerate(chain) if type(layer) is layers.Conv2D]
     if not convolutions:
         found = ", ".join(type(layer).__name__ for layer in chain)
@@ -149,12 +147,12 @@ def _stages(chain: Sequence[keras.Layer]) -> list[_Stage]:
 
 
 def _is_pointwise(layer: keras.Layer) -> bool:
-    """Return whether every place of the output comes from that place of the input, as far as we know."""
+    """Return whether a layer is known to compute each pixel of its output from the same pixel of its input."""
     return type(layer) in _POINTWISE or (type(layer) is layers.Lambda and layer.function is normalize)
 
 
 def _check_spatial(layer: keras.Layer) -> None:
-    if type(layer) not in _SPATIAL:  # a class made of one of these may compute something else
+    if type(layer) not in _SPATIAL:  # a subclass may compute something else
         known = ", ".join(kind.__name__ for kind in (*_SPATIAL, *_POINTWISE))
         raise _refusal(f"{_label(layer)} before its last convolution cannot be followed; known are {known}")
     if layer.data_format != "channels_last":
@@ -162,14 +160,14 @@ def _check_spatial(layer: keras.Layer) -> None:
 
 
 def _back_through(stages: Sequence[_Stage], images: Any) -> Any:
-    """Return how much each place of the network's input decided, (1, rows, columns, 1), for images of that input."""
+    """Return the saliency of the network's input, (1, rows, columns, 1)."""
     values = [images]
     for stage in stages:
         values.append(stage.forward(values[-1]))
     mask = tf.ones((1, *values[-1].shape[1:3], 1))
     for stage, taken, given in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
         if stage.convolves:
-            # the highest is 1 in the end anyway; at every step, or else long products leave a float32's range
+            # scaled at every step, so that long products stay in the range of float32
             mask = _to_at_most_one(mask * _average(given))
         if stage.spatial is not None:
             mask = _back_one(stage.spatial, mask, tuple(taken.shape[1:3]))
@@ -179,24 +177,24 @@ def _back_through(stages: Sequence[_Stage], images: Any) -> Any:
 def _average(maps: Any) -> Any:
     """Return the average of feature maps (1, rows, columns, channels) over the channels, (1, rows, columns, 1).
 
-    What is negative counts as 0: the method is made for ReLU, and vis.lua adds up its outputs.
+    Negative values count as 0: the method is made for ReLU.
     """
-    # Below 0, where ELU goes, a feature is absent; kept, such values cancel those of the features that are there,
-    # and where two averages are negative their product lights up.
+    # negative outputs of ELU mean that a feature is absent; they would cancel other features, and the product of two
+    # negative averages would be salient
     return tf.reduce_mean(tf.nn.relu(tf.cast(maps, tf.float32)), axis=-1, keepdims=True)
 
 
 def _to_at_most_one(mask: Any) -> Any:
-    """Return a mask with its highest value brought to 1; one of zeros stays.
+    """Return a mask scaled to a highest value of 1; a mask of zeros stays.
 
-    vis.lua also takes off the lowest value; here it is 0 anyway where a network or its preprocessing cuts off rows.
+    vis.lua also subtracts the lowest value; here it is 0 anyway when the network or the preprocessing crops rows.
     """
-    finite = tf.where(tf.math.is_finite(mask), mask, 0.0)  # the others come of a network that diverged
+    finite = tf.where(tf.math.is_finite(mask), mask, 0.0)  # a diverged network gives others
     return tf.math.divide_no_nan(finite, tf.reduce_max(finite))
 
 
 def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
-    """Return the mask of what a layer gave as one of what it took, which has `extents` rows and columns."""
+    """Return the mask of a layer's input, of `extents` rows and columns, from the mask of its output."""
     if isinstance(layer, layers.Cropping2D):
         return tf.pad(mask, [(0, 0), *layer.cropping, (0, 0)])
     if isinstance(layer, layers.ZeroPadding2D):
@@ -208,9 +206,9 @@ def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
 
 
 def _ones(size: tuple[int, int], dilation: tuple[int, int]) -> Mask:
-    """Return a kernel of ones, (rows, columns, 1, 1), with zeros where a dilated one does not look.
+    """Return a kernel of ones, (rows, columns, 1, 1), with zeros in the gaps of a dilated kernel.
 
-    TensorFlow transposes no dilated convolution with strides.
+    TensorFlow cannot transpose dilated convolutions with strides.
     """
     rows, columns = ((extent - 1) * apart + 1 for extent, apart in zip(size, dilation, strict=True))
     kernel = np.zeros((rows, columns, 1, 1), np.float32)
@@ -219,7 +217,7 @@ def _ones(size: tuple[int, int], dilation: tuple[int, int]) -> Mask:
 
 
 def _place_in_frame(mask: Any, preprocessing: Preprocessing) -> Any:
-    """Return a mask of the network's input, (1, rows, columns, 1), as one of the frame, (160, 320)."""
+    """Return the mask of the frame, (160, 320), from that of the network's input, (1, rows, columns, 1)."""
     top, height = preprocessing.crop_top, preprocessing.frame_height
     bottom = height if preprocessing.crop_bottom is None else preprocessing.crop_bottom
     kept = tf.image.resize(mask, (bottom - top, preprocessing.frame_width), "bilinear")[0, :, :, 0]
@@ -227,8 +225,10 @@ def _place_in_frame(mask: Any, preprocessing: Preprocessing) -> Any:
 
 
 def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int, int, int, int]:
-    """Return what the layers before the first convolution leave of the network's input: its first column and row, and
-    those behind its last, in pixels."""
+    """Return the region of the network's input that is left after cropping layers, in pixels.
+
+    It is (first column, first row, column after the last, row after the last).
+    """
     first_column, first_row, columns, rows = 0, 0, preprocessing.width, preprocessing.height
     for layer in frame_layers(model) or model.layers:
         if isinstance(layer, layers.Conv2D):
@@ -241,9 +241,9 @@ def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int
 
 
 def seen_region(model: keras.Model, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
-    """Return the part of the frame that the network looks at, as shares of it: left, top, right, bottom.
+    """Return the region of the frame that the network sees, as fractions: left, top, right, bottom.
 
-    Its preprocessing may cut rows off, and layers before its first convolution more.
+    The preprocessing and layers before the first convolution may crop rows.
     """
     edges = np.array(cropped_edges(model, preprocessing))
     left, top, right, bottom = edges / ([preprocessing.width, preprocessing.height] * 2)

@@ -1,4 +1,4 @@
-"""TensorFlow loaded without its start-up chatter, and what it computes on: which GPU, how much of its memory."""
+"""Load TensorFlow without its start-up messages, and describe the devices that it uses."""
 
 import os
 import sys
@@ -11,24 +11,28 @@ from bcclone.gpu import Card, find_cards, visible_cards
 
 
 def load_tensorflow(threads: int = 0, gpu_memory: int = 0) -> str:
-    """Import TensorFlow and return what it computes on, as describe_devices() does.
+    """Import TensorFlow and return its devices, as describe_devices() does.
 
-    threads: how many of the processor's cores one operation uses; 0: as many as there are. gpu_memory: MB to
-    take of each GPU at most; 0: as much as it comes to need.
+    threads: number of cores that one operation uses, 0 for all; gpu_memory: limit of the memory on each GPU, in MB, 0
+    for none.
 
     Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file descriptor 2
-    before any log level applies; they are held back, and shown only when the import fails.
+    before any log level applies; they are shown only when the import fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _standard_error_held_back():
+    with _standard_error_captured():
         import tensorflow
 
         threading = tensorflow.config.threading
+<<<<<<< HEAD
+=======
+        # cannot be set once TensorFlow computes, not even to the same value
+>>>>>>> 3ce74d3 (model_import, network, saliency, recurrent, gpu in plain words; dropout is no parameter that nobody passes)
         if threading.get_intra_op_parallelism_threads() != threads:
             with suppress(RuntimeError):  # TensorFlow has computed already in this program, and keeps its threads
                 threading.set_intra_op_parallelism_threads(threads)
         gpus = tensorflow.config.list_physical_devices("GPU")
-        for gpu in gpus:  # otherwise TensorFlow takes the whole card
+        for gpu in gpus:  # otherwise TensorFlow reserves all of its memory
             if gpu_memory:
                 limit = tensorflow.config.LogicalDeviceConfiguration(memory_limit=gpu_memory)
                 tensorflow.config.set_logical_device_configuration(gpu, [limit])
@@ -39,7 +43,7 @@ def load_tensorflow(threads: int = 0, gpu_memory: int = 0) -> str:
 
 
 def describe_devices() -> str:
-    """Return what the loaded TensorFlow computes on: "CPU", or each GPU with how much of its memory is used by now.
+    """Describe the devices of the loaded TensorFlow: "CPU", or each GPU with the memory that is used.
 
     For example "GPU NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)".
     """
@@ -52,7 +56,7 @@ def describe_devices() -> str:
 
 
 def used_gpus() -> list[Card]:
-    """Return the GPUs that the loaded TensorFlow computes on, without their memory."""
+    """Return the GPUs of the loaded TensorFlow, without their memory."""
     import tensorflow
 
     found = []
@@ -63,37 +67,37 @@ def used_gpus() -> list[Card]:
 
 
 def describe_peak_memory() -> str:
-    """Return how much memory of each GPU TensorFlow has used at most, in words; "" without a GPU."""
+    """Describe the peak memory that TensorFlow has used on each GPU; "" without a GPU."""
     import tensorflow
 
-    told = []
+    peaks = []
     for device in tensorflow.config.list_logical_devices("GPU"):
         name = device.name.removeprefix("/device:")
-        with suppress(ValueError):  # not every maker's allocator counts
-            told.append(f"{tensorflow.config.experimental.get_memory_info(name)['peak'] / 1e9:.2f} GB of {name}")
-    return ", ".join(told)
+        with suppress(ValueError):  # not every allocator counts
+            peaks.append(f"{tensorflow.config.experimental.get_memory_info(name)['peak'] / 1e9:.2f} GB of {name}")
+    return ", ".join(peaks)
 
 
 def memory_of(gpu: Card, number: int, cards: Sequence[Card]) -> tuple[float | None, float | None]:
-    """Return the used and all memory of TensorFlow's GPU of this number, in MB, from nvidia-smi's cards.
+    """Return the used and the total memory of TensorFlow's GPU of this number, in MB, from the cards of nvidia-smi.
 
-    It is the card of that number, or, where that has another name, the first of its name.
+    It is the card of this number, or, if that has another name, the first one with the name of the GPU.
     """
     same = [card for card in [*cards[number : number + 1], *cards] if card.name == gpu.name]
     return (same[0].memory_used_mb, same[0].memory_total_mb) if same else (None, None)
 
 
 @contextmanager
-def _standard_error_held_back() -> Iterator[None]:
+def _standard_error_captured() -> Iterator[None]:
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         except Exception:
-            held.seek(0)
-            os.write(saved, held.read())
+            captured.seek(0)
+            os.write(saved, captured.read())
             raise
         finally:
             os.dup2(saved, 2)

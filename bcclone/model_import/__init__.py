@@ -1,11 +1,10 @@
-"""A Keras model's file, ours or of others -> the same network in current layers; no code of the file is run.
+"""Rebuild the network of a Keras model file, of any version, in current layers, without running code in the file.
 
-The file is read in a process of its own: `hdf5`, `archive` <- `child` <- `stored` (plain data). What was read is
-rebuilt: `marshal_data` (byte code as data) <- `lambda_code` (what it computes) <- `arguments` <- `convolutions`,
-`layers` (configuration -> layers) <- `kinds`; `tree` (the model's layers, one after the other), `layout` (where the
-channels stand), `weights` (which array belongs where) <- `model`.
+`read_stored()` reads the file with `hdf5` in a process of its own (`reader_process`), which may crash. Then
+`rebuild_model()` rebuilds the network: `tree` lists the layers, `layer_types` and `layers` translate them (`lambda_code`
+and `marshal_data` for lambda layers), and `weights` assigns the weights.
 """
 
 
-class Refused(ValueError):
-    """Something in a stored model that is not rebuilt; the text is the reason, on one line, without the path."""
+class UnsupportedModel(ValueError):
+    """A stored model that cannot be rebuilt; the text is the reason, on one line, without the path."""

@@ -1,4 +1,4 @@
-"""An open Keras .h5 -> its texts and arrays, sizes compared before anything is read, no link followed out of it."""
+"""Read the texts and arrays of a Keras .h5 or .keras file; check sizes before reading, and follow no links."""
 
 import io
 import json
@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.model_import import Refused
+from bcclone.model_import import UnsupportedModel
 
 Array = npt.NDArray[np.float32]
 
@@ -26,7 +26,7 @@ _NOT_THE_NETWORK = ("optimizer", "seed_generator", "compile_metrics", "metrics",
 
 @dataclass(frozen=True)
 class NamedArray:
-    """One array of weights, float32 (...,), by the name that the file gives it."""
+    """One array of weights, float32 (...,), with its name in the file."""
 
     name: str
     values: Array
@@ -36,7 +36,7 @@ Weights = dict[str, list[NamedArray]]
 
 
 def read_texts(file: h5py.File) -> dict[str, str]:
-    """Return what the file says of itself: its configuration, who wrote it, and what bcclone noted."""
+    """Return the text attributes: the configuration, the version of Keras, and those of bcclone."""
     names = list(file.attrs)[:_MOST_NAMES]
     texts = {name: _text(file, name) for name in names if name in _TEXTS or name.startswith(_OURS)}
     if "model_weights" in file:
@@ -48,19 +48,19 @@ def read_texts(file: h5py.File) -> dict[str, str]:
 
 
 def read_layers(file: h5py.File) -> Weights:
-    """Return the arrays of each layer, by its name, in the order of the file; raises Refused."""
+    """Return the arrays of each layer, by its name, in the order of the file; raises UnsupportedModel."""
     group = _child(file, "model_weights") if file.get("model_weights", getlink=True) is not None else file
     folders = {name: _child(group, name) for name in _names(group, "layer_names")}
     found: dict[str, list[tuple[str, h5py.Dataset]]] = {}
     for name, folder in folders.items():
         if not isinstance(folder, h5py.Group):
-            raise Refused(f"{name[:60]!r} is no group of weights")
+            raise UnsupportedModel(f"{name[:60]!r} is not a group of weights")
         found[name] = [(path, _array(path, _child(folder, path))) for path in _names(folder, "weight_names")]
     return _read(found)
 
 
 def read_folders(file: h5py.File) -> Weights:
-    """Return the arrays of a .keras archive's model.weights.h5, by the folder that `vars` lies in; raises Refused."""
+    """Return the arrays in the model.weights.h5 of a .keras archive, by folder; raises UnsupportedModel."""
     found: dict[str, list[tuple[str, h5py.Dataset]]] = {}
     for path, array in _walk(file, (), [0]):
         folder, _, number = "/".join(path).rpartition("/vars/")
@@ -70,11 +70,11 @@ def read_folders(file: h5py.File) -> Weights:
 
 
 def _walk(group: h5py.Group, path: tuple[str, ...], count: list[int]) -> Iterator[tuple[tuple[str, ...], h5py.Dataset]]:
-    """Yield the path of every dataset that belongs to the network; count: of all objects so far."""
+    """Yield the path of every dataset of the network; count: number of objects so far."""
     for name in group:
         count[0] += 1
         if count[0] > _MOST_OBJECTS or len(path) > _DEEPEST:
-            raise Refused(f"holds more than {_MOST_OBJECTS} groups and arrays, or deeper than {_DEEPEST}")
+            raise UnsupportedModel(f"has more than {_MOST_OBJECTS} groups and arrays, or more than {_DEEPEST} levels")
         if name.startswith(_NOT_THE_NETWORK):
             continue
         child = _child(group, name)
@@ -85,12 +85,12 @@ def _walk(group: h5py.Group, path: tuple[str, ...], count: list[int]) -> Iterato
 
 
 def _read(found: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weights:
-    """Read the arrays, once it is known that all of them together are not too many."""
+    """Read the arrays, unless they have too many numbers in all."""
     numbers = sum(math.prod(array.shape) for arrays in found.values() for _, array in arrays)
     if numbers > MOST_NUMBERS:
         largest = max((array.shape for arrays in found.values() for _, array in arrays), key=math.prod)
-        raise Refused(
-            f"announces {numbers} weights, an array of the shape {largest} among them; expected at most {MOST_NUMBERS}"
+        raise UnsupportedModel(
+            f"has {numbers} weights, with an array of shape {largest}; expected at most {MOST_NUMBERS}"
         )
     return {name: [NamedArray(path, _values(path, array)) for path, array in found[name]] for name in found}
 
@@ -98,29 +98,29 @@ def _read(found: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weights:
 def _values(path: str, array: h5py.Dataset) -> Array:
     values = np.asarray(array[()], dtype=np.float32)
     if not np.isfinite(values).all():
-        raise Refused(f"the weights {path[:60]!r} are not all finite numbers")
+        raise UnsupportedModel(f"the weights {path[:60]!r} are not all finite numbers")
     return values
 
 
 def _array(name: str, array: Any) -> h5py.Dataset:
     if not isinstance(array, h5py.Dataset) or array.dtype.kind != "f":
-        raise Refused(f"{name[:60]!r} is no array of floats")
+        raise UnsupportedModel(f"{name[:60]!r} is not an array of floats")
     if array.external or array.is_virtual:
-        raise Refused(f"the numbers of {name[:60]!r} lie in another file, which is not read")
+        raise UnsupportedModel(f"the numbers of {name[:60]!r} are in another file, which is not read")
     if array.size is None or (array.size and not array.id.get_storage_size()):
-        raise Refused(f"the numbers of {name[:60]!r} were never written")
+        raise UnsupportedModel(f"the numbers of {name[:60]!r} were never written")
     return array
 
 
 def _child(group: h5py.Group, path: str) -> Any:
-    """Return what lies at `path`, step by step, so that no link leads elsewhere."""
+    """Return the object at `path`, checking at each step that it is not a link."""
     found: Any = group
     for name in path.strip("/").split("/"):
         link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
         if link is None:
-            raise Refused(f"has no weights at {path[:60]!r}")
+            raise UnsupportedModel(f"has no weights at {path[:60]!r}")
         if not isinstance(link, h5py.HardLink):
-            raise Refused(f"{path[:60]!r} is a link, which is not followed")
+            raise UnsupportedModel(f"{path[:60]!r} is a link, which is not followed")
         found = found[name]
     return found
 
@@ -130,38 +130,38 @@ def _text(holder: h5py.Group, name: str) -> str:
     attribute = holder.attrs.get_id(name)
     is_text = h5py.check_string_dtype(attribute.dtype) is not None
     if not is_text or attribute.shape != () or attribute.get_storage_size() > LONGEST_TEXT:
-        raise Refused(f"its {name[:40]} is no text of at most {LONGEST_TEXT} bytes")
+        raise UnsupportedModel(f"its {name[:40]} is not a text of at most {LONGEST_TEXT} bytes")
     value = holder.attrs[name]
     text = value.decode() if isinstance(value, bytes) else str(value)
-    if len(text) > LONGEST_TEXT:  # a text of variable length does not tell before it is read
-        raise Refused(f"its {name[:40]} is no text of at most {LONGEST_TEXT} bytes")
+    if len(text) > LONGEST_TEXT:  # the length of a variable text is known only after reading
+        raise UnsupportedModel(f"its {name[:40]} is not a text of at most {LONGEST_TEXT} bytes")
     return text
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
     if attribute not in group.attrs:
-        raise Refused(f"has no weights: {group.name[:60]!r} lacks its list {attribute}")
+        raise UnsupportedModel(f"has no weights: {group.name[:60]!r} lacks its list {attribute}")
     found = group.attrs.get_id(attribute)
     if found.shape == (0,):  # Keras writes empty lists as numbers
         return []
     is_text = h5py.check_string_dtype(found.dtype) is not None
     if not is_text or len(found.shape) != 1 or found.shape[0] > _MOST_NAMES:
-        raise Refused(f"the list {attribute} does not hold names, or more than {_MOST_NAMES} of them")
+        raise UnsupportedModel(f"the list {attribute} is not a list of up to {_MOST_NAMES} names")
     return [name.decode() if isinstance(name, bytes) else name for name in group.attrs[attribute]]
 
 
 _MOST_MEMBERS = 1000
-_LARGEST_WEIGHTS = 8 * MOST_NUMBERS  # bytes; twice a network's, since the optimizer may lie beside it
+_LARGEST_WEIGHTS = 8 * MOST_NUMBERS  # bytes; twice those of a network, since the optimizer may be in the file
 
 
 def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
-    """Return the texts and arrays of an open archive; raises Refused, and what zipfile, json and h5py raise."""
+    """Return the texts and arrays of an archive; raises UnsupportedModel, or errors of zipfile, json and h5py."""
     with zipfile.ZipFile(file) as archive:
         members = {item.filename: item for item in archive.infolist()}
         if len(members) > _MOST_MEMBERS:
-            raise Refused(f"holds {len(members)} files, expected at most {_MOST_MEMBERS}")
+            raise UnsupportedModel(f"holds {len(members)} files, expected at most {_MOST_MEMBERS}")
         if missing := {"metadata.json", "config.json", "model.weights.h5"} - set(members):
-            raise Refused(f"is no whole .keras archive: it lacks {', '.join(sorted(missing))}")
+            raise UnsupportedModel(f"is not a complete .keras archive: it lacks {', '.join(sorted(missing))}")
         metadata = json.loads(_member(archive, members["metadata.json"], LONGEST_TEXT))
         texts = {
             "model_config": _member(archive, members["config.json"], LONGEST_TEXT).decode(),
@@ -173,8 +173,8 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    """Return a part's content; what it announces is compared first, and no more than that is unpacked."""
+    """Return the content of a member, after checking its size."""
     if member.file_size > most:
-        raise Refused(f"its {member.filename} unpacks to {member.file_size} bytes, expected at most {most}")
+        raise UnsupportedModel(f"its {member.filename} unpacks to {member.file_size} bytes, expected at most {most}")
     with archive.open(member) as stream:
         return stream.read(most)

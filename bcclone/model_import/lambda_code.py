@@ -1,4 +1,4 @@
-"""A stored lambda's byte code -> the scale * x + offset that it computes, read and never run.
+"""Find the scale * x + offset that a stored lambda computes, from its byte code, which is never run.
 
 Known is straight-line arithmetic on the one argument, as Python 2.7 and 3.4 to 3.13 compile it. The numbers of
 the instructions are those of `opcode.opmap` of each version; what they do: the documentation of Python's `dis`.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bcclone.model_import import Refused
+from bcclone.model_import import UnsupportedModel
 from bcclone.model_import.marshal_data import BadMarshal, CodeData, read_code
 
 _OPERATIONS_OF_OP = {0: "BINARY_ADD", 5: "BINARY_MULTIPLY", 10: "BINARY_SUBTRACT", 11: "BINARY_TRUE_DIVIDE"}
@@ -49,14 +49,14 @@ class Affine:
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction by name; argument: as stored, 0 where it has none."""
+    """One instruction by name; argument: as stored, 0 without one."""
 
     name: str
     argument: int
 
 
 def affine_of(text: str) -> Affine:
-    """Return what the lambda computes whose byte code Keras stored as `text`; raises Refused.
+    """Return the function of a lambda whose byte code Keras stored as `text`; raises UnsupportedModel.
 
     Keras 1 wrote the bytes as text, one character a byte; Keras 2 and later write base64:
     https://github.com/keras-team/keras/blob/2.2.4/keras/utils/generic_utils.py (func_dump, func_load).
@@ -65,13 +65,13 @@ def affine_of(text: str) -> Affine:
     try:
         return _evaluate(code, instructions)
     except (ValueError, TypeError, IndexError, ArithmeticError):
-        raise Refused(
+        raise UnsupportedModel(
             f"it computes more than x * number + number and is not run: {_shown(code, instructions)}; {_REMEDY}"
         ) from None
 
 
 def shown(text: str) -> str:
-    """Return the instructions of such byte code as a person reads them, and what to do; raises Refused."""
+    """Return the instructions of byte code as a readable text, with the remedy; raises UnsupportedModel."""
     return f"{_shown(*_read(text))}; {_REMEDY}"
 
 
@@ -80,7 +80,7 @@ def _read(text: str) -> tuple[CodeData, list[Instruction]]:
         code = read_code(_bytes_of(text))
         return code, _instructions_of(code)
     except BadMarshal as error:
-        raise Refused(f"its byte code cannot be read: {error}; {_REMEDY}") from None
+        raise UnsupportedModel(f"its byte code cannot be read: {error}; {_REMEDY}") from None
 
 
 _REMEDY = "retrain with model.py, or save the model with a Rescaling layer in its place"
@@ -94,7 +94,7 @@ def _bytes_of(text: str) -> bytes:
 
 
 def _instructions_of(code: CodeData) -> list[Instruction]:
-    """Return the instructions, without caches; what has no name here is called by its number."""
+    """Return the instructions, without caches; unknown ones are named by their number."""
     data = code.code
     names = _TO_310
     if code.layout == "3.11 and later":
@@ -121,7 +121,7 @@ def _pairs_to_35(data: bytes) -> list[tuple[int, int]]:
 
 
 def _evaluate(code: CodeData, instructions: Sequence[Instruction]) -> Affine:
-    """Go through the instructions with a stack of Affine; raises for anything but arithmetic on one argument."""
+    """Evaluate the instructions with a stack of Affine; raises for anything but arithmetic on one argument."""
     if code.arguments != 1 or not instructions or instructions[-1].name != "RETURN_VALUE":
         raise ValueError("not a function of one argument")
     stack: list[Affine] = []
@@ -150,7 +150,7 @@ def _number(constant: Any) -> float:
 
 
 def _combined(instruction: Instruction, left: Affine, right: Affine) -> Affine:
-    """Return left (+, -, *, /) right, as far as it is a multiple of x plus a number."""
+    """Return left (+, -, *, /) right, if it is a multiple of x plus a number."""
     name = _OPERATIONS_OF_OP.get(instruction.argument) if instruction.name == "BINARY_OP" else instruction.name
     if name == "BINARY_ADD":
         return Affine(left.scale + right.scale, left.offset + right.offset)
@@ -172,7 +172,7 @@ def _product(left: Affine, right: Affine) -> Affine:
 
 
 def _shown(code: CodeData, instructions: Sequence[Instruction]) -> str:
-    """Return the instructions as a person reads them; what comes from the file is shown as repr() shows it."""
+    """Return the instructions as a readable text; values from the file are shown by repr()."""
     words = [_worded(code, instruction) for instruction in instructions[:_SHOWN]]
     if len(instructions) > _SHOWN:
         words.append(f"and {len(instructions) - _SHOWN} more")

@@ -1,4 +1,4 @@
-"""Bytes that Python's marshal wrote -> a code object as data; nothing of it can be called.
+"""Read a code object written by Python's marshal as plain data that cannot be called.
 
 Python's own `marshal` reads only what its own version wrote, and makes code objects. This reads versions 0 to 4
 of the format, from Python 2.7 and 3.4 to 3.13, bounded in size and depth. The format, by source:
@@ -26,12 +26,12 @@ _LAYOUTS = {
 
 
 class BadMarshal(ValueError):
-    """Bytes that are no code object in any known layout; the text is the reason."""
+    """The bytes are not a code object in any known layout; the text is the reason."""
 
 
 @dataclass(frozen=True)
 class CodeData:
-    """A code object as data. layout: a key of the Python versions that write it so; arguments: their number."""
+    """A code object as data. layout: the Python versions that write it; arguments: number of arguments."""
 
     layout: str
     arguments: int
@@ -41,7 +41,7 @@ class CodeData:
 
 
 def read_code(data: bytes) -> CodeData:
-    """Return the code object that `data` holds, read to its last byte; raises BadMarshal."""
+    """Return the code object in `data`, which must end with it; raises BadMarshal."""
     if len(data) > _LARGEST_SIZE:
         raise BadMarshal(f"{len(data)} bytes of byte code, expected at most {_LARGEST_SIZE}")
     for layout in _LAYOUTS:
@@ -56,7 +56,7 @@ def read_code(data: bytes) -> CodeData:
 
 
 class _Reader:
-    """One pass over the bytes, by one layout of code objects."""
+    """Reads the bytes by one layout of code objects."""
 
     def __init__(self, data: bytes, layout: str) -> None:
         self.data, self.layout = data, layout
@@ -81,7 +81,7 @@ class _Reader:
         }  # fmt: skip
 
     def object(self) -> Any:
-        """Read one object; lists and sets come as tuples, dictionaries are in no code object."""
+        """Read one object; lists and sets become tuples; code objects contain no dictionaries."""
         head = self.byte()
         kind, kept = chr(head & ~_FLAG_REF), bool(head & _FLAG_REF)
         self.depth += 1
@@ -115,7 +115,7 @@ class _Reader:
         return value
 
     def index(self) -> int:
-        """Return a count or an index, which no part of the file can fill when it exceeds the file's size."""
+        """Return a count or an index, which cannot exceed the size of the file."""
         value = self.integer()
         if not 0 <= value <= len(self.data):
             raise BadMarshal("a count beyond the end")
@@ -134,7 +134,7 @@ class _Reader:
         return float(self.take(self.byte()))
 
     def interned_string(self) -> str:
-        """Return an interned string, in 2.7 bytes; 2.7 refers back to it by its number among those alone."""
+        """Return an interned string (bytes in 2.7); 2.7 refers back to it by its number among interned strings."""
         self.interned.append(self.take(self.integer()).decode("utf-8", "surrogatepass"))
         return str(self.interned[-1])
 
@@ -147,7 +147,7 @@ class _Reader:
         return tuple(self.object() for _ in range(count))
 
     def code_object(self) -> CodeData:
-        """Read a code object; its parts are checked as far as they are used."""
+        """Read a code object; the parts that are used are checked."""
         integers, objects, last = _LAYOUTS[self.layout]
         parts: dict[str, Any] = {name: self.integer() for name in integers}
         parts.update((name, self.object()) for name in objects)

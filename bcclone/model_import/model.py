@@ -1,4 +1,4 @@
-"""What a file holds -> the network, rebuilt layer by layer of its configuration and its arrays."""
+"""Rebuild a network layer by layer from its configuration, and give it the weights of the file."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from bcclone.model_import import Refused
+from bcclone.model_import import UnsupportedModel
 from bcclone.model_import.arguments import Shape, dtype_of
 from bcclone.model_import.layer_types import rebuild_layer
 from bcclone.model_import.stored import StoredModel
@@ -23,19 +23,19 @@ from bcclone.model_import.weights import (
     is_mirrored,
 )
 
-_MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications a frame
-_SURELY_AFFORDABLE = 1 << 22  # weights; beyond that a network must bring its own
-_MOST_FRAMES = 100  # of a window that a TimeDistributed goes through
+_MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications per frame
+_SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the file
+_MOST_FRAMES = 100  # in a window of a TimeDistributed
 _RECURRENT = (keras.layers.GRU, keras.layers.LSTM, keras.layers.SimpleRNN)
-_ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # those that bring no weights of their own
+_ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # without weights
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
 
 
 @dataclass(frozen=True)
-class Rebuilt:
-    """A network, what the file says of its origin, and what became of each of its layers.
+class RebuiltModel:
+    """A rebuilt network, its origin, and its layers.
 
-    layers: (name, kind in the file, kind now); notes: what was recognised or turned, in words.
+    layers: (name, type in the file, type now); notes: what was recognised or changed.
     """
 
     model: keras.Model
@@ -45,8 +45,8 @@ class Rebuilt:
     notes: tuple[str, ...]
 
 
-def rebuild(stored: StoredModel) -> Rebuilt:
-    """Return the network with its weights; raises Refused, and what json and Keras raise for what is no model."""
+def rebuild_model(stored: StoredModel) -> RebuiltModel:
+    """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras."""
     nest, given = read_tree(json.loads(stored.texts["model_config"]))
     leaves = list(nest.leaves())
     first, mirrored = has_channels_first(leaves), is_mirrored(stored)
@@ -54,45 +54,42 @@ def rebuild(stored: StoredModel) -> Rebuilt:
         for leaf in leaves:
             check_mirrored(leaf)
     budget = max(_SURELY_AFFORDABLE, sum(array.values.size for arrays in stored.weights.values() for array in arrays))
-    builder = _Builder(_turned_input(given, first), given.dtype, first, budget)
+    builder = _Builder(_channels_last(given, first), given.dtype, first, budget)
     for leaf in leaves:
         builder.add(leaf)
     model = builder.finish(nest)
     assign_weights(nest, builder.made, stored, mirrored, first)
     notes = [*builder.notes]
     notes += ["channels first: rebuilt with channels last"] if first else []
-    notes += ["trained with Theano: kernels turned by half a turn"] if mirrored else []
-    backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not said)")
-    kinds = [(leaf.name, *_kinds(leaf, builder.made[leaf])) for leaf in leaves]
-    return Rebuilt(model, stored.texts.get("keras_version", "unknown"), backend, tuple(kinds), tuple(notes))
+    notes += ["trained with Theano: kernels rotated by 180 degrees"] if mirrored else []
+    backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not stated)")
+    types = [(leaf.name, *_types(leaf, builder.made[leaf])) for leaf in leaves]
+    return RebuiltModel(model, stored.texts.get("keras_version", "unknown"), backend, tuple(types), tuple(notes))
 
 
-def _kinds(leaf: Leaf, layer: keras.Layer) -> tuple[str, str]:
-    """Return a layer's kind in the file, and now."""
-    kinds = leaf.kind, type(layer).__name__
-    return (f"TimeDistributed({kinds[0]})", f"TimeDistributed({kinds[1]})") if leaf.over_time else kinds
+def _types(leaf: Leaf, layer: keras.Layer) -> tuple[str, str]:
+    """Return a layer's type in the file, and now."""
+    types = leaf.kind, type(layer).__name__
+    return (f"TimeDistributed({types[0]})", f"TimeDistributed({types[1]})") if leaf.over_time else types
 
 
-def _turned_input(given: Input, first: bool) -> Shape:
+def _channels_last(given: Input, first: bool) -> Shape:
     if first and len(given.shape) == 3:
         return (None, *given.shape[1:], given.shape[0])
     if first:
-        raise Refused(f"its input has the shape {given.shape} with channels first, which is not rebuilt")
+        raise UnsupportedModel(f"its input has the shape {given.shape} with channels first, which is not supported")
     return (None, *given.shape)
 
 
 class _Builder:
-    """Layers one after the other, each for the shape that the one before it gives; finish() allocates.
+    """Builds layers in order, each for the output shape of the one before; finish() allocates the weights.
 
-    Those that a TimeDistributed applies to each frame are gathered, and become one TimeDistributed network: Keras
-    takes half the time for it, since each TimeDistributed of its own puts the frames in order, and back.
-
-    made: the layer that each stored one became; shape: what the next layer takes, of one frame while such layers are
-    gathered.
+    Consecutive layers within TimeDistributed become one TimeDistributed network, which takes Keras half the time.
+    made: stored layer -> rebuilt layer; shape: input of the next layer, that of one frame within TimeDistributed.
     """
 
     def __init__(self, shape: Shape, dtype: str, channels_first: bool, budget: int) -> None:
-        """shape, dtype: of the network's input; budget: how many weights the network may have."""
+        """shape, dtype: of the network's input; budget: the most weights that the network may have."""
         self.start = self.shape = self._frame_shape = shape
         self.dtype, self.channels_first, self.budget = dtype, channels_first, budget
         self.made: dict[Leaf, keras.Layer] = {}
@@ -103,7 +100,7 @@ class _Builder:
         self._weights = self._products = 0
 
     def add(self, leaf: Leaf) -> None:
-        """Rebuild one layer; raises Refused with its name."""
+        """Rebuild one layer; raises UnsupportedModel with its name."""
         try:
             if leaf.over_time and not self._gathered_name:
                 self._begin_frames(leaf)
@@ -121,34 +118,38 @@ class _Builder:
                 name = self._free_name(f"{leaf.name}_activation", "activation")
                 self._append(rebuild_layer(after["class_name"], after["config"], self.shape, name, self.channels_first))
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-            raise Refused(f"{leaf}: {(str(error) or type(error).__name__).partition(chr(10))[0]}") from None
+            raise UnsupportedModel(f"{leaf}: {(str(error) or type(error).__name__).partition(chr(10))[0]}") from None
         self.made[leaf] = layer
         if leaf.kind == "Lambda" and isinstance(layer, keras.layers.Rescaling):
             self.notes.append(f"{leaf} computes x * {layer.scale:.6g} {layer.offset:+.6g}: a Rescaling layer")
         if (dtype := dtype_of(leaf.config.get("dtype"))) != "float32" and leaf.kind != "InputLayer":
-            self.notes.append(f"{leaf} computed in {dtype}, and computes in float32 here")
+            self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
 
     def finish(self, nest: Nest) -> keras.Model:
-        """Return the model, its weights as Keras makes them; raises Refused when it does not give one number."""
+        """Return the model with initial weights; raises UnsupportedModel when its output is not one number."""
         if self._gathered_name:
             self._end_frames()
         if self.shape != (None, 1):
-            raise Refused(f"the network gives {self.shape[1:]} numbers, expected 1, the steering")
+            raise UnsupportedModel(
+                f"the network has an output of shape {self.shape[1:]}, expected 1 number, the steering"
+            )
         name = nest.name if _NAME.fullmatch(nest.name) else "model"
         return keras.Sequential([keras.Input(self.start[1:], dtype=self.dtype, name="frame"), *self._layers], name=name)
 
     def _begin_frames(self, leaf: Leaf) -> None:
-        """Go on with one frame of a window."""
+        """Continue with single frames of a window."""
         if len(self.shape) < 3 or self.shape[1] is None:
-            raise Refused(f"is applied to each frame of a window, and is given {self.shape[1:]}")
-        if self.shape[1] > _MOST_FRAMES:  # Keras writes each of them into its graph
-            raise Refused(f"is applied to {self.shape[1]} frames, expected at most {_MOST_FRAMES}")
+            raise UnsupportedModel(
+                f"is applied to each frame of a window, but its input has the shape {self.shape[1:]}"
+            )
+        if self.shape[1] > _MOST_FRAMES:  # each is a part of the graph
+            raise UnsupportedModel(f"is applied to {self.shape[1]} frames, expected at most {_MOST_FRAMES}")
         self._gathered_name, self._gathered = self._free_name(leaf.over_time, "each_frame"), []
         self._frame_shape, self._frames = (None, *self.shape[2:]), self.shape[1]
         self.shape = self._frame_shape
 
     def _end_frames(self) -> None:
-        """Put what was gathered into one TimeDistributed layer, and go on with windows."""
+        """Put the gathered layers into one TimeDistributed layer, and continue with windows."""
         inner = self._gathered
         dtype = "float32" if self._layers else self.dtype
         start = keras.Input(self._frame_shape[1:], dtype=dtype, name="frame")
@@ -158,7 +159,7 @@ class _Builder:
         self._gathered_name, self._gathered, self._frames = "", [], 1
 
     def _append_order(self, flatten: Leaf) -> None:
-        """Bring the channels to the front again, where a Flatten put them into a row so."""
+        """Move the channels to the front before a Flatten that flattened them in this order."""
         if flattens_channels_first(flatten.config):
             self._append(keras.layers.Permute((3, 1, 2), name=self._free_name(f"{flatten.name}_order", "order")))
 
@@ -169,25 +170,27 @@ class _Builder:
         return wanted if wanted not in taken else f"{wanted}_{len(layers)}"
 
     def _append(self, layer: keras.Layer) -> None:
-        """Take a layer in, once its output and its weights are known to be affordable."""
+        """Append a layer, after checking the sizes of its output and its weights."""
         output: Shape = tuple(layer.compute_output_shape(self.shape))
         extents = [extent or 0 for extent in output[1:]]
         if not extents or min(extents) < 1 or math.prod(extents) * self._frames > _LARGEST_OUTPUT:
-            raise Refused(f"makes {output[1:]} of {self.shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers")
+            raise UnsupportedModel(f"makes {output[1:]} of {self.shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers")
         weights = _weights_of(layer, self.shape, extents)
         self._weights += weights
         steps = (self.shape[1] or 1) if isinstance(layer, _RECURRENT) else math.prod(extents[:-1])
         self._products += weights * steps * self._frames
         if self._weights > min(self.budget, _MOST_WEIGHTS):
-            raise Refused(f"the network has more than {min(self.budget, _MOST_WEIGHTS)} weights, and the file less")
+            raise UnsupportedModel(
+                f"the network has more than {min(self.budget, _MOST_WEIGHTS)} weights, more than the file"
+            )
         if self._products > _MOST_PRODUCTS:
-            raise Refused(f"the network takes more than {_MOST_PRODUCTS} multiplications a frame")
+            raise UnsupportedModel(f"the network takes more than {_MOST_PRODUCTS} multiplications per frame")
         (self._gathered if self._gathered_name else self._layers).append(layer)
         self.shape = output
 
 
 def _without_activation_layer(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
-    """Return a layer's arguments without an activation that is itself a layer, and that one's configuration."""
+    """Split an activation that is itself a layer from a layer's arguments; return both configurations."""
     activation = config.get("activation")
     if not isinstance(activation, dict) or activation.get("class_name") not in _ACTIVATION_LAYERS:
         return config, None
@@ -195,7 +198,7 @@ def _without_activation_layer(config: Mapping[str, Any]) -> tuple[Mapping[str, A
 
 
 def _weights_of(layer: keras.Layer, shape: Shape, extents: list[int]) -> int:
-    """Return about how many weights the layer will have for an input of `shape`; biases are not counted."""
+    """Estimate the number of weights of a layer for an input of `shape`, without biases."""
     return int(_count(layer, shape[-1] or 0, extents))
 
 

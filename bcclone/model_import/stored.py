@@ -1,4 +1,4 @@
-"""A model file -> what it says and its arrays, as plain data, read by a process that may crash in our place."""
+"""Read a model file as plain data, in a process of its own, since a damaged file can crash the HDF5 library."""
 
 import json
 import math
@@ -14,23 +14,23 @@ from typing import IO, Any
 
 import numpy as np
 
-from bcclone.model_import import Refused
+from bcclone.model_import import UnsupportedModel
 from bcclone.model_import.hdf5 import MOST_NUMBERS, NamedArray
 
-_WALL_SECONDS = 60.0  # for a disk that does not answer; the child's processor time is bounded far below
+_WALL_SECONDS = 60.0  # for a disk that does not respond; the processor time of the process is limited to much less
 _LONGEST_HEADER = 1 << 23  # bytes
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """What a file holds: texts by name (model_config, keras_version, ...), and arrays by layer or folder."""
+    """The content of a file: texts by name (model_config, keras_version, ...), and arrays by layer or folder."""
 
     texts: Mapping[str, str]
     weights: Mapping[str, list[NamedArray]]
 
 
 def read_stored(path: Path) -> StoredModel:
-    """Return what the file holds; raises Refused, for a crash or a hang of the library that reads it as well."""
+    """Return the content of a file; raises UnsupportedModel, also when the process that reads it crashes or hangs."""
     process = _start(path)
     clock = threading.Timer(_WALL_SECONDS, process.kill)
     clock.start()
@@ -38,11 +38,11 @@ def read_stored(path: Path) -> StoredModel:
         with process:
             return _received(process)
     except (EOFError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, Refused):
+        if isinstance(error, UnsupportedModel):
             raise
-        raise Refused(
+        raise UnsupportedModel(
             f"its structure is damaged: the process that read it {_ending(process.returncode)}; "
-            "save the model again, or train it anew"
+            "save the model again, or train it again"
         ) from None
     finally:
         clock.cancel()
@@ -51,9 +51,9 @@ def read_stored(path: Path) -> StoredModel:
 def _start(path: Path) -> subprocess.Popen[bytes]:
     root = str(Path(__file__).parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    # -P: no module of the current folder takes the place of one of ours
+    # -P: modules in the current folder must not replace ours
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "bcclone.model_import.child", str(path.absolute())],
+        [sys.executable, "-P", "-m", "bcclone.model_import.reader_process", str(path.absolute())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -62,7 +62,7 @@ def _start(path: Path) -> subprocess.Popen[bytes]:
 
 
 def _ending(code: int) -> str:
-    """Return how a process ended, in words."""
+    """Describe how a process ended."""
     if code >= 0:
         return f"ended with code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
@@ -70,7 +70,7 @@ def _ending(code: int) -> str:
 
 
 def _received(process: subprocess.Popen[bytes]) -> StoredModel:
-    """Return what the process hands over; raises EOFError, ValueError, KeyError, TypeError for anything else."""
+    """Return the data that the process sends; raises EOFError, ValueError, KeyError or TypeError for anything else."""
     stream = process.stdout
     if stream is None:
         raise EOFError
@@ -79,7 +79,7 @@ def _received(process: subprocess.Popen[bytes]) -> StoredModel:
         raise ValueError("a header too long")
     header = json.loads(_exactly(stream, length))
     if "refused" in header:
-        raise Refused(header["refused"])
+        raise UnsupportedModel(header["refused"])
     shapes = {folder: [(name, tuple(shape)) for name, shape in arrays] for folder, arrays in header["weights"].items()}
     if sum(math.prod(shape) for arrays in shapes.values() for _, shape in arrays) > MOST_NUMBERS:
         raise ValueError("too many numbers")

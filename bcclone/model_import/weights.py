@@ -1,4 +1,4 @@
-"""The arrays of a file -> the weights of the rebuilt layers: by the layers' names, or by the folders of an archive."""
+"""Assign the arrays of a file to the rebuilt layers, with the channels last and kernels as TensorFlow has them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bcclone.model_import import Refused
+from bcclone.model_import import UnsupportedModel
 from bcclone.model_import.arguments import short
 from bcclone.model_import.hdf5 import Array, NamedArray
 from bcclone.model_import.stored import StoredModel
@@ -15,7 +15,7 @@ from bcclone.model_import.tree import Leaf, Nest
 
 _FIRST, _LAST = {"th", "channels_first"}, {"tf", "channels_last", "default", None}
 _CORRELATING = {"tensorflow", "jax", "torch", "numpy", "cntk"}
-# of maps whose channels come first; Rescaling etc. do not look at the axes
+# supported with channels first; Rescaling etc. do not depend on the axes
 _KNOWN_FIRST = {
     "Conv2D", "Convolution2D", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D",
     "Cropping2D", "ZeroPadding2D", "SpatialDropout2D", "BatchNormalization", "Lambda", "Rescaling", "Activation",
@@ -24,14 +24,14 @@ _KNOWN_FIRST = {
 
 
 def is_mirrored(stored: StoredModel) -> bool:
-    """Return whether Theano wrote the kernels; raises Refused for a backend that is not known.
+    """Return whether the kernels are Theano's, which are mirrored; raises UnsupportedModel for an unknown backend.
 
-    Files of Keras 1 do not say it; there the weights' names tell: TensorFlow's variables end in ":0".
+    Files of Keras 1 do not name the backend; there TensorFlow's weights have names that end in ":0".
     """
     backend = stored.texts.get("backend")
     if backend is not None:
         if backend not in _CORRELATING | {"theano"}:
-            raise Refused(f"was written on the backend {short(backend)}, whose layout is not known")
+            raise UnsupportedModel(f"was written on the backend {short(backend)}, whose kernels are unknown")
         return backend == "theano"
     names = [array.name for arrays in stored.weights.values() for array in arrays]
     of_old = not stored.texts.get("keras_version", "1").startswith(("2", "3"))
@@ -39,47 +39,51 @@ def is_mirrored(stored: StoredModel) -> bool:
 
 
 def has_channels_first(leaves: Sequence[Leaf]) -> bool:
-    """Return whether the layers that know rows and columns have the channels before them; raises Refused for both."""
+    """Return whether the layers have the channels first; raises UnsupportedModel when some do and others do not."""
     found = {is_first: leaf for leaf in leaves if leaf.kind != "Flatten" for is_first in _orders(leaf)}
     if len(found) == 2:
-        raise Refused(f"{found[True]} has its channels first and {found[False]} has them last; expected one of both")
+        raise UnsupportedModel(
+            f"{found[True]} has its channels first and {found[False]} has them last; expected one of both"
+        )
     return True in found
 
 
 def _orders(leaf: Leaf) -> Iterator[bool]:
-    """Yield, for each of its arguments that say it, whether a layer has its channels first."""
+    """Yield whether a layer has its channels first, for each argument that states it."""
     for name in ("dim_ordering", "data_format"):
         if name in leaf.config:
             value = leaf.config[name]
             if not isinstance(value, str | None) or value not in _FIRST | _LAST:
-                raise Refused(f"{leaf}: {name} is {short(value)}, expected 'channels_last' or 'channels_first'")
+                raise UnsupportedModel(
+                    f"{leaf}: {name} is {short(value)}, expected 'channels_last' or 'channels_first'"
+                )
             yield value in _FIRST
 
 
 def check_first(leaf: Leaf, rank: int) -> None:
-    """Refuse a layer that would compute something else once the channels are last; rank: extents of its input."""
+    """Refuse a layer that would differ with the channels last. rank: number of axes of its input."""
     if rank == 4 and leaf.kind not in _KNOWN_FIRST:
-        raise Refused("stands where channels come first, which is not rebuilt; expected channels last")
+        raise UnsupportedModel("has its channels first, which is not supported for this type; expected channels last")
 
 
 def flattens_channels_first(config: Mapping[str, Any]) -> bool:
-    """Return whether a Flatten puts maps with their channels first into a row as they are stored.
+    """Return whether a Flatten flattens maps in the order of the file, with the channels first.
 
-    That of data_format channels_first (Keras 2.2 and later) brings the channels to the end before.
+    With data_format channels_first (Keras 2.2 and later) it moves the channels to the end before.
     """
     return config.get("data_format") not in _FIRST
 
 
 def check_mirrored(leaf: Leaf) -> None:
-    """Refuse what Theano computes in another way than by a mirrored kernel."""
+    """Refuse layers whose Theano version differs in more than mirrored kernels."""
     if leaf.kind in ("Conv3D", "SeparableConv2D", "SeparableConvolution2D", "DepthwiseConv2D"):
-        raise Refused(f"{leaf}: was trained with Theano, whose kernels of this kind are not turned")
+        raise UnsupportedModel(f"{leaf}: was trained with Theano, which is not supported for this type")
     if leaf.config.get("border_mode", leaf.config.get("padding")) != "same":
         return
     strides = leaf.config.get("subsample", leaf.config.get("strides"))
     rows_columns = leaf.config.get("kernel_size", [leaf.config.get("nb_row"), leaf.config.get("nb_col")])
     if "Pooling" in leaf.kind or strides not in ([1, 1], 1) or any(size % 2 == 0 for size in rows_columns):
-        raise Refused(f"{leaf}: Theano pads 'same' on other sides, which is not rebuilt")
+        raise UnsupportedModel(f"{leaf}: Theano pads 'same' on other sides, which is not supported")
 
 
 def turned(leaf: Leaf, arrays: Sequence[Array], mirrored: bool, channels_first: bool) -> list[Array]:
@@ -102,7 +106,7 @@ Weights = Mapping[str, Sequence[NamedArray]]
 
 
 def assign_weights(model: Nest, layers: Layers, stored: StoredModel, mirrored: bool, channels_first: bool) -> None:
-    """Give each layer its arrays; raises Refused with both shapes when they are others."""
+    """Give each layer its arrays; raises UnsupportedModel with both shapes when they are others."""
     used: set[int] = set()
     in_folders = any(_OF_ARCHIVE.match(folder) for folder in stored.weights)
     taken = _by_folder(model, "", layers, stored.weights) if in_folders else _by_name(model, layers, stored.weights)
@@ -111,12 +115,14 @@ def assign_weights(model: Nest, layers: Layers, stored: StoredModel, mirrored: b
         expected = [tuple(weight.shape) for weight in layers[leaf].weights]
         if [array.shape for array in arrays] != expected:
             shapes = ", ".join(str(array.shape) for array in arrays) or "none"
-            raise Refused(f"{leaf}: its weights have the shapes {shapes}, expected {', '.join(map(str, expected))}")
+            raise UnsupportedModel(
+                f"{leaf}: its weights have the shapes {shapes}, expected {', '.join(map(str, expected))}"
+            )
         layers[leaf].set_weights(arrays)
         used.update(id(array) for array in found)
     for folder, given in stored.weights.items():
         if any(id(array) not in used for array in given):
-            raise Refused(f"holds weights of {folder[:60]!r}, for which its network has no layer")
+            raise UnsupportedModel(f"holds weights of {folder[:60]!r}, for which its network has no layer")
 
 
 def _by_name(nest: Nest, layers: Layers, weights: Weights) -> Iterator[tuple[Leaf, Sequence[NamedArray]]]:
@@ -150,7 +156,7 @@ def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> Iterator[tup
             own += arrays[: len(weights)]
             del arrays[: len(weights)]
     if arrays:
-        raise Refused(f"holds more weights of {nest.name[:60]!r} than its network has")
+        raise UnsupportedModel(f"holds more weights of {nest.name[:60]!r} than its network has")
     yield from found.items()
 
 
@@ -170,7 +176,7 @@ def _by_folder(
         same = sorted((name for name in names if re.fullmatch(rf"{kind}(_\d+)?", name)), key=_number)
         seen[kind] = seen.get(kind, -1) + 1
         if seen[kind] >= len(same):
-            raise Refused(f"has no weights of {node.name[:60]!r} ({node.kind[:40]})")
+            raise UnsupportedModel(f"has no weights of {node.name[:60]!r} ({node.kind[:40]})")
         folder = start + same[seen[kind]]
         if isinstance(node, Nest) and node.is_over_time:
             node, folder = node.nodes[0], f"{folder}/layer"

@@ -6,7 +6,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from bcclone.model_import import Refused
+from bcclone.model_import import UnsupportedModel
 from bcclone.model_import.lambda_code import affine_of, shown
 from tests.model_import.old_models import NORMALIZE, stored
 
@@ -52,7 +52,7 @@ def test_arithmetic_on_the_argument_is_read(function):
     ],
 )
 def test_anything_else_is_refused_with_the_instructions_read(function, read):
-    with pytest.raises(Refused, match="is not run") as refusal:
+    with pytest.raises(UnsupportedModel, match="is not run") as refusal:
         affine_of(stored(function))
     assert read in str(refusal.value)
     assert "Rescaling" in str(refusal.value)
@@ -63,13 +63,13 @@ def test_byte_code_that_is_cut_short_changed_or_hostile_is_refused():
     cut = [whole[:size] for size in range(len(whole))]
     nested = [b"(\x01\0\0\0" * 10_000, b"c" * 5000, b"(\xff\xff\xff\x7f", b"\xa9\x01r\0\0\0\0", b"N" * 100_000]
     for data in [*cut, *nested, whole + b"N"]:
-        with pytest.raises(Refused, match="cannot be read"):
+        with pytest.raises(UnsupportedModel, match="cannot be read"):
             affine_of(base64.b64encode(data).decode())
     for place in range(len(whole)):
         for flip in (0x01, 0x80, 0xFF):
             data = bytearray(whole)
             data[place] ^= flip
-            with suppress(Refused):
+            with suppress(UnsupportedModel):
                 affine_of(base64.b64encode(data).decode())
 
 

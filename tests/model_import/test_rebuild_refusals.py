@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.model_import import Refused
+from bcclone.model_import import UnsupportedModel
 from bcclone.model_import.hdf5 import read_layers
 from tests.model_import.old_models import NORMALIZE, keras1_config, keras2_config, layer, stored, write
 
@@ -225,7 +225,7 @@ def not_finite(file, folder):
 def test_weights_that_are_not_there_or_not_ours_to_read_are_refused(tmp_path, damage, says):
     with h5py.File(write(tmp_path / "old.h5", keras1_config()), "r+") as file:
         damage(file, tmp_path)
-        with pytest.raises(Refused, match=re.escape(says)):
+        with pytest.raises(UnsupportedModel, match=re.escape(says)):
             read_layers(file)
 
 

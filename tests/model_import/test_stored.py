@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from bcclone.model_import import Refused
+from bcclone.model_import import UnsupportedModel
 from bcclone.model_import.stored import read_stored
 from tests.model_import.old_models import keras1_config, write
 
@@ -16,11 +16,11 @@ def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path
         archive.writestr("metadata.json", b" " * (1 << 24))
         archive.writestr("config.json", "{}")
         archive.writestr("model.weights.h5", "")
-    with pytest.raises(Refused, match="its metadata.json unpacks to 16777216 bytes, expected at most 1048576"):
+    with pytest.raises(UnsupportedModel, match="its metadata.json unpacks to 16777216 bytes, expected at most 1048576"):
         read_stored(tmp_path / "bomb.keras")
     with zipfile.ZipFile(tmp_path / "part.keras", "w") as archive:
         archive.writestr("metadata.json", "{}")
-    with pytest.raises(Refused, match="lacks config.json, model.weights.h5"):
+    with pytest.raises(UnsupportedModel, match="lacks config.json, model.weights.h5"):
         read_stored(tmp_path / "part.keras")
 
 
@@ -35,7 +35,7 @@ def fuzzed(source, target, count):
         try:
             read_stored(target)
             yield "read"
-        except Refused as error:
+        except UnsupportedModel as error:
             yield str(error)
 
 
@@ -60,8 +60,8 @@ def test_a_reader_that_crashes_hangs_or_fills_the_memory_is_a_refusal(tmp_path, 
         "    def act(*_):\n"
         f"        {ends}\n"
         "    hdf5.read_texts = act\n"
-        "if 'bcclone.model_import.child' in ' '.join(sys.orig_argv): later()\n"
+        "if 'bcclone.model_import.reader_process' in ' '.join(sys.orig_argv): later()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(Refused, match="its structure is damaged|not a whole model file"):
+    with pytest.raises(UnsupportedModel, match="its structure is damaged|not a whole model file"):
         read_stored(write(tmp_path / "old.h5", keras1_config()))

@@ -1,8 +1,8 @@
-"""A process of its own: a model file -> its texts and arrays on standard output, within bounds of time and memory.
+"""Read a model file and write its texts and arrays to standard output, with limits of time and memory.
 
-The HDF5 library can be made to crash, hang or fill the memory by a file whose structures are damaged; here that ends
-this process and nothing else. `stored` starts it, and reads what it writes: eight bytes with the length of a JSON
-header, the header, and then the numbers of all arrays, float32, in the header's order.
+A damaged file can make the HDF5 library crash, hang or fill the memory; here it ends this process only. `stored` starts
+the process and reads its output: eight bytes with the length of a JSON header, the header, and then the numbers of all
+arrays, float32, in the header's order.
 """
 
 import json
@@ -14,25 +14,25 @@ from typing import Any, BinaryIO
 
 import h5py
 
-from bcclone.model_import import Refused
+from bcclone.model_import import UnsupportedModel
 from bcclone.model_import.hdf5 import Weights, read_archive, read_layers, read_texts
 
 _ZIP = b"PK\x03\x04"
 _MOST_MEMORY = 1 << 31  # bytes of addresses
-_CPU_SECONDS, _BYTES_PER_CPU_SECOND = 0.4, 1 << 26  # a tenth of what reading was measured to take per byte, and more
+_CPU_SECONDS, _BYTES_PER_CPU_SECOND = 0.4, 1 << 26  # several times what reading takes
 
 
 def main(path: Path) -> None:
-    """Read the file and write the result, or the reason why not."""
+    """Read the file and write the result, or the reason why it cannot be read."""
     try:
         with path.open("rb") as file:
             _limit(path.stat().st_size)
             texts, weights = _read(file)
-    except Refused as error:
+    except UnsupportedModel as error:
         _write({"refused": str(error)}, {})
-    except Exception as error:  # whatever a damaged file brings about in h5py and zipfile
+    except Exception as error:  # damaged files cause all kinds in h5py and zipfile
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        _write({"refused": f"not a whole model file: {reason[:200]}; save it again, or train the model anew"}, {})
+        _write({"refused": f"not a complete model file: {reason[:200]}; save it again, or train the model again"}, {})
     else:
         _write({"texts": texts}, weights)
 
@@ -44,18 +44,18 @@ def _read(file: BinaryIO) -> tuple[dict[str, str], Weights]:
         texts = read_texts(stored)
         if "model_config" in texts or "layer_names" in stored.attrs:
             return texts, read_layers(stored)
-    raise Refused("not a model file: it holds no Keras model")
+    raise UnsupportedModel("not a model file: it holds no Keras model")
 
 
 def _limit(size: int) -> None:
-    """Let the system end this process when a file of so many bytes takes it too long, or too much memory."""
-    if sys.platform == "win32":  # there the parent's clock alone ends it
+    """Limit the memory of this process, and its time by the size of the file in bytes."""
+    if sys.platform == "win32":  # the timer of the parent process alone ends it
         return
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
-    # of processor time, so that a busy machine refuses no good file; SIGPROF ends it even inside the library
+    # processor time, so that a busy machine does not matter; SIGPROF ends the process even within the library
     signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS + size / _BYTES_PER_CPU_SECOND)
 
 
