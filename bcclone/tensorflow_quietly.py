@@ -24,10 +24,6 @@ def load_tensorflow(threads: int = 0, gpu_memory: int = 0) -> str:
         import tensorflow
 
         threading = tensorflow.config.threading
-<<<<<<< HEAD
-=======
-        # cannot be set once TensorFlow computes, not even to the same value
->>>>>>> 3ce74d3 (model_import, network, saliency, recurrent, gpu in plain words; dropout is no parameter that nobody passes)
         if threading.get_intra_op_parallelism_threads() != threads:
             with suppress(RuntimeError):  # TensorFlow has computed already in this program, and keeps its threads
                 threading.set_intra_op_parallelism_threads(threads)
