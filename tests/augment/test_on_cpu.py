@@ -149,8 +149,8 @@ def test_no_augmentation_leaves_images_and_steering_as_they_are():
     np.testing.assert_array_equal(kept, steering)
 
 
-@pytest.mark.parametrize("name", ["look", "shadows", "blur", "noise", "patches"])
-def test_each_look_changes_the_image_and_not_the_steering(name):
+@pytest.mark.parametrize("name", ["appearance", "shadows", "blur", "noise", "patches"])
+def test_each_kind_changes_the_image_and_not_the_steering(name):
     images, steering = pictures(4), np.full((4, 1), 0.25, np.float32)
     changed, kept = augmented(replace(NOTHING, **{name: 1.0}), images, steering)
     assert all((new != old).mean() > 0.001 for new, old in zip(changed, images, strict=True))  # a patch may be small
@@ -201,7 +201,7 @@ def test_what_is_drawn_on_some_rows_is_what_is_drawn_there_on_the_whole_image(na
 def test_images_in_other_colours_change_as_much_as_those_in_rgb():
     yuv = PRESETS["nvidia-66x200-yuv"]
     rgb = replace(yuv, color="RGB")
-    settings = replace(NOTHING, look=1.0)
+    settings = replace(NOTHING, appearance=1.0)
     in_rgb, _ = augmented(settings, pictures(4, preprocessing=rgb), preprocessing=rgb)
     in_yuv, _ = augmented(settings, pictures(4, preprocessing=yuv), preprocessing=yuv)
     expected = np.stack([yuv.convert_colors(image) for image in in_rgb])
@@ -209,10 +209,11 @@ def test_images_in_other_colours_change_as_much_as_those_in_rgb():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("shift_m", -0.1), ("turn_degrees", 90), ("look", math.nan), ("shadows", 1.5), ("noise", -1)]
+    ("name", "value"),
+    [("shift_m", -0.1), ("turn_degrees", 90), ("appearance", math.nan), ("shadows", 1.5), ("noise", -1)],
 )
 def test_a_setting_out_of_its_range_is_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name.replace('_', ' ')} .*, expected 0 to"):
+    with pytest.raises(ValueError, match=f"{name.replace('_', ' ')} .*, expected"):
         AugmentSettings(**{name: value})
 
 
@@ -243,22 +244,22 @@ def test_a_resumed_epoch_goes_on_with_the_batches_it_would_have_had(simulated_st
 
 
 def test_each_epoch_and_each_seed_augments_a_sample_in_another_way(simulated_store):
-    def looks(**options):
+    def appearances(**options):
         found = batches_of(store, **options)
         return np.sort(np.concatenate([images.reshape(len(images), -1).sum(axis=1) for images, _ in found]))
 
     with Store(simulated_store) as store:
-        first = looks()
-        assert not np.array_equal(first, looks(epoch=2))
-        assert not np.array_equal(first, looks(seed=4))
-        assert np.array_equal(first, looks())
+        first = appearances()
+        assert not np.array_equal(first, appearances(epoch=2))
+        assert not np.array_equal(first, appearances(seed=4))
+        assert np.array_equal(first, appearances())
 
 
 def test_an_error_of_the_feed_below_is_raised_and_its_threads_end(simulated_store):
     with Store(simulated_store) as store:
         sampling = SamplingSettings(16, augmentation=AugmentSettings())
         with open_feed(select(store), FeedSettings(), sampling) as feed:
-            feed._feed._epochs = replace(feed._epochs, size=10**6)
+            feed._feed._epoch_order = replace(feed._epoch_order, size=10**6)
             with pytest.raises(Exception, match="out of bounds|index"), feed.epoch(1) as batches:
                 list(batches)
 

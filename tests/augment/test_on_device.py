@@ -58,8 +58,8 @@ def both(device, settings, images, preprocessing=OURS, seed=(0, 1, 0)):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("shift_m", 0.8), ("turn_degrees", 5.0), ("pitch_degrees", 0.7), ("look", 2.0), ("shadows", 1.0), ("blur", 1.0)]
-    + [("patches", 1.0)],
+    [("shift_m", 0.8), ("turn_degrees", 5.0), ("pitch_degrees", 0.7), ("appearance", 2.0), ("shadows", 1.0)]
+    + [("blur", 1.0), ("patches", 1.0)],
 )
 def test_device_and_processor_make_the_same_images(device, name, value):
     images = pictures(48)

@@ -120,7 +120,7 @@ def test_without_a_preset_the_error_names_those_that_fit(model_file, tmp_path):
     path = write(tmp_path / "old.h5", keras1_config())
     found = model_file.open_model(path)
     assert found.input_shape == tuple(INPUT[1:])
-    for given, says in ((None, "does not say how its input is made"), (Preprocessing(), "makes rows, .* 128, 128, 3")):
+    for given, says in ((None, "does not state its preprocessing"), (Preprocessing(), "makes rows, .* 128, 128, 3")):
         with pytest.raises(UserError, match=f"{says}.*--preprocess {YUV} or --preprocess {YUV}-bgr") as refusal:
             found.declared(given)
         assert "carnd" not in str(refusal.value)
@@ -131,5 +131,5 @@ def test_without_a_preset_the_error_names_those_that_fit(model_file, tmp_path):
 def test_a_model_of_ours_carries_its_own_definition(model_file, untrained_model):
     load = model_file.load_model_file
     assert load(untrained_model, "carnd-128-rgb").preprocessing == Preprocessing()
-    with pytest.raises(UserError, match="carries its own definition"):
+    with pytest.raises(UserError, match="states its own preprocessing"):
         load(untrained_model, YUV)

@@ -40,7 +40,7 @@ def load(model_file):
 
 
 @pytest.fixture(scope="module")
-def rebuild_model(untrained_model):
+def rebuild(untrained_model):
     """Return the outputs of the model of a configuration and arrays by layer, without a file."""
     from bcclone.model_import.hdf5 import NamedArray
     from bcclone.model_import.model import rebuild_model
@@ -224,16 +224,16 @@ def test_frames_that_are_no_windows_over_time_are_refused(rebuild):
         layer("Flatten", "first"), layer("TimeDistributed", "each", layer=inner),
     ]}  # fmt: skip
     with pytest.raises(UnsupportedModel, match="is applied to each frame of a window"):
-        rebuild_model(config, {})
+        rebuild(config, {})
     config["config"][1:] = [
         layer("Reshape", "many", target_shape=[200, 66, 1]), layer("TimeDistributed", "each", layer=inner),
     ]  # fmt: skip
     with pytest.raises(UnsupportedModel, match="to 200 frames, expected at most 100"):
-        rebuild_model(config, {})
+        rebuild(config, {})
     twice = layer("TimeDistributed", "outer", layer=layer("TimeDistributed", "each", layer=inner))
     config["config"][2] = twice
     with pytest.raises(UnsupportedModel, match="within another TimeDistributed"):
-        rebuild_model(config, {})
+        rebuild(config, {})
 
 
 # ---- where channels stand and kernels lie
@@ -255,7 +255,7 @@ def test_kernels_of_theano_are_turned(rebuild):
         (keras2_config(), ":0", {"backend": "theano", "keras_version": "2.2.4"}),
         (keras1_config(), "", {"keras_version": "1.2.1"}),  # its names tell it
     ):
-        found = rebuild_model(config, weights_of(config, mirrored, suffix), **texts)
+        found = rebuild(config, weights_of(config, mirrored, suffix), **texts)
         np.testing.assert_allclose(outputs(found), expected_output(), atol=1e-5)
         assert "Theano" in found.notes[-1]
 
@@ -265,7 +265,7 @@ def test_channels_first_become_last_and_are_flattened_as_they_were(rebuild):
     weights = weights_of(config, arrays()[0].transpose(3, 2, 0, 1))
     dense = weights["dense_1"][0][1].reshape(16, 99, 2, 1)
     weights["dense_1"][0] = ("dense_1_W:0", dense.transpose(2, 0, 1, 3).reshape(-1, 1))
-    found = rebuild_model(config, weights, keras_version="1.2.1")
+    found = rebuild(config, weights, keras_version="1.2.1")
     assert found.model.input_shape == (None, 66, 200, 3)
     np.testing.assert_allclose(outputs(found), expected_output(), atol=1e-5)
 
@@ -291,7 +291,7 @@ def graph(config, dialect):
 @pytest.mark.parametrize("dialect", [1, 2, 3])
 def test_a_functional_chain_is_rebuilt_in_every_dialect(rebuild, dialect):
     config = graph(keras2_config(), dialect)
-    found = rebuild_model(config, weights_of(keras2_config()), backend="tensorflow")
+    found = rebuild(config, weights_of(keras2_config()), backend="tensorflow")
     np.testing.assert_allclose(outputs(found), expected_output(), atol=1e-5)
 
 
@@ -302,9 +302,7 @@ def test_arithmetic_in_a_graph_is_a_rescaling(rebuild):
     config = graph(config, 2)
     for item, number in zip(config["config"]["layers"], (127.5, 1.0), strict=False):
         item["inbound_nodes"] = [[*item["inbound_nodes"][0][0][:3], {"y": number, "name": None}]]
-    np.testing.assert_allclose(
-        outputs(rebuild_model(config, weights_of(keras2_config()))), expected_output(), atol=1e-5
-    )
+    np.testing.assert_allclose(outputs(rebuild(config, weights_of(keras2_config()))), expected_output(), atol=1e-5)
 
 
 def test_models_within_models_are_flattened_and_share_out_their_weights(rebuild):
@@ -313,9 +311,9 @@ def test_models_within_models_are_flattened_and_share_out_their_weights(rebuild)
     inner = {"class_name": "Sequential", "config": {"name": "inner", "layers": layers[1:4]}}
     config["config"]["layers"] = [layers[0], inner, *layers[4:]]
     weights = weights_of(keras2_config())
-    np.testing.assert_allclose(outputs(rebuild_model(config, weights)), expected_output(), atol=1e-5)
+    np.testing.assert_allclose(outputs(rebuild(config, weights)), expected_output(), atol=1e-5)
     weights["inner"] = weights.pop("conv2d")
-    np.testing.assert_allclose(outputs(rebuild_model(config, weights)), expected_output(), atol=1e-5)
+    np.testing.assert_allclose(outputs(rebuild(config, weights)), expected_output(), atol=1e-5)
 
 
 def test_weights_alone_are_read_with_the_configuration_beside_them(load, tmp_path):

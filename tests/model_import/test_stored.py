@@ -63,5 +63,5 @@ def test_a_reader_that_crashes_hangs_or_fills_the_memory_is_a_refusal(tmp_path, 
         "if 'bcclone.model_import.reader_process' in ' '.join(sys.orig_argv): later()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(UnsupportedModel, match="its structure is damaged|not a whole model file"):
+    with pytest.raises(UnsupportedModel, match="its structure is damaged|not a complete model file"):
         read_stored(write(tmp_path / "old.h5", keras1_config()))

@@ -212,12 +212,12 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(trained, simul
     newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
     newest.write_bytes(newest.read_bytes()[:100_000])
     done = train(simulated_store, tmp_path, *QUICK, "--resume")
-    assert "going on from the one before it" in done.stderr
+    assert "continuing from the one before it" in done.stderr
     assert_same_weights(tmp_path / "model.h5", trained[0] / "model.h5")
     for path in (run / "checkpoints").iterdir():
         path.write_bytes(b"nothing")
     (run / "result.json").unlink()
-    assert "not a whole checkpoint" in train(simulated_store, tmp_path, *QUICK, "--resume", code=1).stderr
+    assert "not an intact checkpoint" in train(simulated_store, tmp_path, *QUICK, "--resume", code=1).stderr
 
 
 def test_a_complete_run_says_so(trained, simulated_store):
@@ -228,7 +228,7 @@ def test_a_complete_run_says_so(trained, simulated_store):
     refused = train(simulated_store, folder, "--resume", "--batch-size", 8, code=1)
     assert "batch size: 16, and 8 is given" in refused.stderr
     elsewhere = train(simulated_store, folder, "--resume", "--name", "whole", "-o", folder / "other.h5", code=1)
-    assert "a run of something else" in elsewhere.stderr
+    assert "a run of another store or output" in elsewhere.stderr
 
 
 def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_store):
@@ -236,7 +236,7 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
     assert "feed: hdf5-shuffle" in told
     assert result["feed"] == "hdf5-shuffle"
     refused = train(simulated_store, folder, "--resume", "--epochs", 4, "--feed", "hdf5", code=1)
-    assert "in another order" in refused.stderr
+    assert "orders the samples differently" in refused.stderr
     assert "complete already" in train(simulated_store, folder, "--resume", "--feed", "workers").stderr
 
 
@@ -264,7 +264,7 @@ def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trai
     assert environment["command"][0].endswith("model.py")
     earlier.write_bytes(simulated_store.read_bytes()[:1000])
     refused = train(simulated_store, tmp_path, *options[:2], "--resume", code=1)
-    assert "was not begun --from" in refused.stderr
+    assert "did not begin with --from" in refused.stderr
     refused = train(simulated_store, tmp_path, "--from", earlier, "--force", code=1)
     assert str(earlier) in refused.stderr
 
@@ -520,7 +520,7 @@ def test_a_disk_too_full_for_the_model_ends_with_one_line(simulated_store, tmp_p
 def test_a_disk_too_full_for_a_checkpoint_is_told_and_training_goes_on(simulated_store, tmp_path):
     done = train_on_a_small_disk(simulated_store, tmp_path, 1_500_000)
     assert done.returncode == 0, done.stderr
-    assert "cannot be written: File too large; training goes on" in done.stderr
+    assert "cannot be written: File too large; training continues" in done.stderr
     assert (tmp_path / "model.h5").exists()
 
 
@@ -610,7 +610,7 @@ def test_windows_that_a_store_was_made_for_are_what_its_models_take(simulated_re
     run_script("preprocess.py", simulated_recording, "-o", store, "--preprocess", "gray-80x120", "--seq-length", 20)
     done = train(store, tmp_path, *quick)
     assert "windows of 20 frames" in done.stderr
-    assert "too small for conv3; the network has those of cnn-64" in done.stderr
+    assert "too small for conv3; using the convolutions of cnn-64" in done.stderr
     file = load_model_file(tmp_path / "model.h5")
     assert file.model.input_shape == (None, 20, 80, 120, 3)
     assert file.training["settings"]["seq_length"] == 20
