@@ -496,7 +496,7 @@ def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(untrained_model,
 
 
 def test_an_output_folder_that_is_a_file_is_refused(untrained_model):
-    with pytest.raises(UserError, match="cannot make that folder"):
+    with pytest.raises(UserError, match="--output"):
         command.run(command_line(untrained_model, "--output", untrained_model, "--only", "network"))
 
 

@@ -127,10 +127,10 @@ def test_a_frame_without_a_row_is_drawn_without_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("name", "row", "message"),
     [
-        (TRACE.name, "x.jpg,0.1,lake,a,2,3", "trace.csv: row 3: x_m is 'a', expected a number; correct it, or remove"),
-        (TRACE.name, "x.jpg,0.1,lake,nan,2,3", "row 3: x_m is 'nan', expected a number"),
-        (TRACE.name, "x.jpg,0.1,lake", "row 3: 3 cells, expected 6"),
-        (ANSWERS.name, "x.jpg,soon", "answers.csv: row 3: request_to_steer_ms is 'soon'.*the latency"),
+        (TRACE.name, "x.jpg,0.1,lake,a,2,3", "trace.csv.*row 3.*x_m.*'a'.*number.*remove"),
+        (TRACE.name, "x.jpg,0.1,lake,nan,2,3", "row 3.*x_m.*'nan'.*number"),
+        (TRACE.name, "x.jpg,0.1,lake", "row 3.*3 .*expected 6"),
+        (ANSWERS.name, "x.jpg,soon", "answers.csv.*row 3.*request_to_steer_ms.*'soon'.*latency"),
     ],
 )
 def test_a_broken_table_is_reported_by_file_and_row(tmp_path, name, row, message):
@@ -144,10 +144,10 @@ def test_a_broken_table_is_reported_by_file_and_row(tmp_path, name, row, message
 def test_an_unknown_track_and_a_table_with_other_columns_are_refused(tmp_path):
     run = make_known_run(tmp_path / "run1", 3)
     (run / TRACE.name).write_text((run / TRACE.name).read_text().replace("lake", "moon"))
-    with pytest.raises(UserError, match="'moon', expected lake or mountain"):
+    with pytest.raises(UserError, match="'moon'.*lake or mountain"):
         make_overlay("run1", 640, run_data_of(run), (320, 160), with_model=False)
     (run / TRACE.name).write_text("time,x\n0,1\n")
-    with pytest.raises(UserError, match=r"row 1: it is 'time,x', expected 'image,seconds"):
+    with pytest.raises(UserError, match="row 1.*'time,x'.*'image,seconds"):
         run_data_of(run)
 
 
