@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 TESTS ?=
+# processes that run tests
+WORKERS ?= 2
 
 .PHONY: help demo test test-slow test-long coverage mutants lint docs docs-links audit lock clean
 
@@ -13,13 +15,13 @@ demo: $(STAMP)   ## the whole main job without the simulator, into demo/: record
 	$(BIN)/bcclone demo
 
 test: lint       ## lint, types, import contract and the fast tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(TESTS),-m "$(TESTS)")
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(TESTS),-m "$(TESTS)")
 
 test-slow:       ## the same and the slow tests: laps, whole processes, kills; this is what CI runs
 	@$(MAKE) test TESTS="not long"
 
 test-long: $(STAMP) ## every test: real recordings, hundreds of kills, each command that the pages show; an hour
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or not slow" --timeout 1800
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "slow or not slow" --timeout 1800
 
 mutants: $(STAMP) ## change four modules in hundreds of ways: does a test fail each time? A few minutes
 	rm -rf mutants
@@ -29,7 +31,7 @@ mutants: $(STAMP) ## change four modules in hundreds of ways: does a test fail e
 # Tests of a full disk fail here: coverage's own file does not fit either. What counts is the report.
 coverage: $(STAMP) ## which branches the tests run, in all processes, and which `raise` none runs; at least 90 %
 	mkdir -p build/coverage && rm -f build/coverage/*
-	-$(BIN)/coverage run -m pytest -q -n 2 --dist worksteal -m "not long"
+	-$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist worksteal -m "not long"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 	$(BIN)/python tests/repository/raises.py

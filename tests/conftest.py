@@ -145,18 +145,6 @@ def _checked(done, code):
     return done
 
 
-def refusal(capsys, name, *arguments, code=1):
-    """Run a command in this process, which it ends with an exit code, and return what it said."""
-    try:
-        ended = run(name, f"bcclone {name}", [str(argument) for argument in arguments])
-    except SystemExit as wrong:  # argparse's
-        ended = wrong.code
-    said = capsys.readouterr().err
-    assert ended == code, said
-    assert "Traceback" not in said
-    return said
-
-
 def shared(name):
     """Return a folder of the shared real data, or skip the test where it is not there."""
     path = SHARED / name

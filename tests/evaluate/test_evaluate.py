@@ -15,7 +15,7 @@ from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.settings import WorldSettings
 from bcclone.simulator.track import load_track
-from tests.conftest import command, refusal, run_script, shared
+from tests.conftest import command, run_script, shared
 from tests.processes import children_of, wait_for
 
 KEYS = {
@@ -88,7 +88,7 @@ def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, h
     wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 
 
-def test_what_cannot_be_evaluated_is_refused(untrained_model, tmp_path, capsys):
+def test_what_cannot_be_evaluated_is_refused(untrained_model, tmp_path):
     foreign = tmp_path / "no_model.h5"
     foreign.write_bytes(b"nothing")
     for line, words in (
@@ -100,7 +100,7 @@ def test_what_cannot_be_evaluated_is_refused(untrained_model, tmp_path, capsys):
         ((untrained_model, "--in-process", "--run", tmp_path / "run"), "leave --run or --in-process out"),
         ((untrained_model, "--output", foreign), "cannot make that folder"),
     ):
-        assert words in refusal(capsys, "evaluate", *line)
+        assert words in run_script("evaluate", *line, code=1).stderr
 
 
 @pytest.mark.slow

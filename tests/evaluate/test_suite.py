@@ -19,7 +19,7 @@ from bcclone.evaluate.suite_report import appearances_of, table_lines, write_sui
 from bcclone.evaluate.worker import drive_scenario
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.settings import Conditions, WorldSettings
-from tests.conftest import ROOT, command, refusal, run_script
+from tests.conftest import ROOT, command, run_script
 from tests.model_import.old_models import keras1_config, write
 from tests.processes import children_of, wait_for
 
@@ -231,8 +231,8 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
         (("none.h5",), "compare several with --suite"),
     ],
 )
-def test_a_wrong_command_line_is_refused(untrained_model, line, words, capsys):
-    assert words in refusal(capsys, "evaluate", untrained_model, *line)
+def test_a_wrong_command_line_is_refused(untrained_model, line, words):
+    assert words in run_script("evaluate", untrained_model, *line, code=1).stderr
 
 
 @pytest.mark.slow

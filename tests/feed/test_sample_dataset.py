@@ -54,7 +54,7 @@ if __name__ == "__main__":
 THREADS, NONE, PROCESSES = {"workers": 4}, {}, {"workers": 2, "use_multiprocessing": True}
 
 
-@pytest.mark.parametrize("options", [[THREADS, NONE], pytest.param([PROCESSES], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("options", [[THREADS, NONE], pytest.param([PROCESSES], marks=pytest.mark.long)])
 def test_fit_gets_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(options, simulated_store, tmp_path):
     (tmp_path / "fit.py").write_text(FIT)
     done = subprocess.run(

@@ -316,7 +316,7 @@ def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, sim
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_asked_to_end_it_keeps_its_step_and_says_what_was_kept_and_how_to_go_on(simulated_store, tmp_path, how):
     options = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500, "--checkpoint-minutes", 0)
     run = subprocess.Popen(command("model.py", simulated_store, *options), stderr=subprocess.PIPE, text=True)
@@ -369,7 +369,7 @@ def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tm
     copy = shutil.copytree(folder, tmp_path / "copy")
     settings = copy / "runs" / "whole" / "settings.json"
     settings.write_text(settings.read_text().replace(str(folder), str(copy)))
-    longer = (*QUICK[2:], "--epochs", 12, "--resume")
+    longer = (*QUICK[2:], "--epochs", 8, "--resume")
     line = command("model.py", simulated_store, "-o", copy / "model.h5", "--runs", copy / "runs", *longer)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     best = (copy / "runs" / "whole" / "model.h5").read_bytes()
