@@ -136,11 +136,6 @@ class SampleSettings:
 
     @classmethod
     def stored(cls, stored: Mapping[str, Any]) -> Self:
-        """Read the settings that a store was made with, of this version or an older one."""
-        return cls(**(current_names(stored) | {"cameras": tuple(stored["cameras"])}))
-
-
-def current_names(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return stored sample settings under their present names, with the values that older stores lack."""
-    renamed = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
-    return {"smooth_seconds": 0.0, "lead_seconds": 0.0} | renamed
+        """Read the settings in a store; older stores have another name for one, and lack some that came later."""
+        renamed = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
+        return cls(**{"smooth_seconds": 0.0, "lead_seconds": 0.0} | renamed | {"cameras": tuple(stored["cameras"])})

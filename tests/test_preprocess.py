@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
@@ -210,7 +210,7 @@ def test_adding_to_a_store_of_version_1_writes_the_present_version(recording, tm
     with Store(store) as opened:
         assert (opened.frames[: len(frames)] == frames).all()
         assert (opened.samples[: len(samples)] == samples).all()
-        assert opened.sample_settings["frame_offsets"] == 2
+        assert opened.sample_settings.frame_offsets == 2
         assert len(opened.rows) == 120
 
 
@@ -482,9 +482,8 @@ def test_the_sequence_length_is_stored_and_older_stores_have_1(recording, tmp_pa
     store = tmp_path / "data.h5"
     run_script("preprocess.py", recording, "-o", store, "--seq-length", 7)
     with Store(store) as opened:
-        assert opened.sample_settings["seq_length"] == 7
-        assert SampleSettings.stored(opened.sample_settings).seq_length == 7
-        older = {name: value for name, value in opened.sample_settings.items() if name != "seq_length"}
+        assert opened.sample_settings.seq_length == 7
+        older = {name: value for name, value in asdict(opened.sample_settings).items() if name != "seq_length"}
         assert SampleSettings.stored(older).seq_length == 1
     refused = run_script("preprocess.py", recording, "-o", store, "--add", "--seq-length", 3, code=1)
     assert "made with other options" in refused.stderr

@@ -9,13 +9,14 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
+from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE
 from bcclone.store import Store, StoreWriter, row_frame, row_table
 from bcclone.store.image_samples import ImageSamples
 
 PREPROCESSING = Preprocessing(width=16, height=8)
 RECORDINGS = [{"path": "a"}]
-SETTINGS = {"seed": 3}
+SETTINGS = SampleSettings(seed=3)
 
 
 def some_frames(count):
@@ -54,8 +55,7 @@ def make_version_1(path):
         del file["samples"]
         file["samples"] = samples
         settings = json.loads(file.attrs["sample_settings"])
-        if "frame_offsets" in settings:
-            settings["previous"] = settings.pop("frame_offsets")
+        settings["previous"] = settings.pop("frame_offsets")
         file.attrs["sample_settings"] = json.dumps(settings)
         file.attrs["schema_version"] = 1
         file.attrs["content_hash"] = "0" * 64
@@ -81,7 +81,7 @@ def test_round_trip(tmp_path, capacity):
 def test_a_store_of_version_1_opens_with_the_present_names_and_its_own_hash(tmp_path):
     path, frames, samples = tmp_path / "old.h5", some_frames(10), some_samples(10)
     samples["frame_offset"][5:] = 2
-    settings = {"cameras": ["center"], "frame_offsets": 2, "seed": 3}
+    settings = SampleSettings(cameras=("center",), frame_offsets=2, seed=3)
     with StoreWriter(path, PREPROCESSING, len(frames)) as writer:
         writer.append(frames)
         writer.finish([samples], row_table(some_rows(10)), [], RECORDINGS, settings)
@@ -90,8 +90,7 @@ def test_a_store_of_version_1_opens_with_the_present_names_and_its_own_hash(tmp_
         assert (store.frames == frames).all()
         assert (store.samples == samples).all()
         assert store.content_hash == "0" * 64
-        assert (store.sample_settings["frame_offsets"], store.sample_settings["seed"]) == (2, 3)
-        assert "previous" not in store.sample_settings
+        assert store.sample_settings == settings
 
 
 def test_unused_capacity_leaves_no_trace_in_the_file(tmp_path):
@@ -191,6 +190,6 @@ def test_the_content_hash_does_not_depend_on_how_frames_were_appended(tmp_path):
 def test_samples_of_image_files_are_split_in_the_order_of_the_table(tmp_path):
     samples = np.zeros(5, SAMPLE)
     samples["validation"] = (0, 1, 0, 0, 1)
-    in_place = ImageSamples(tmp_path, PREPROCESSING, samples, np.zeros(5), ("a.jpg",), {}, "")
+    in_place = ImageSamples(tmp_path, PREPROCESSING, samples, np.zeros(5), ("a.jpg",), SETTINGS, "")
     assert in_place.split_indices(validation=False).tolist() == [0, 2, 3]
     assert in_place.split_indices(validation=True).tolist() == [1, 4]

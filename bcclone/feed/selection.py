@@ -11,7 +11,6 @@ from bcclone.errors import UserError
 from bcclone.feed.order import has_zero_steering
 from bcclone.feed.source import SampleArrays
 from bcclone.labels import Correction
-from bcclone.sample_settings import SampleSettings
 from bcclone.samples import RowTable, SampleTable, windows
 from bcclone.store import Store
 from bcclone.store.image_samples import ImageSamples
@@ -87,7 +86,7 @@ def augmentation_inputs_of(data: TrainingData, samples: SampleTable) -> Augmenta
 
 def _inputs(data: TrainingData, row: npt.NDArray[np.uint32], flipped: npt.NDArray[np.bool_]) -> AugmentationInputs:
     rows: RowTable = data.rows
-    correction = Correction.of(SampleSettings.stored(data.sample_settings))
+    correction = Correction.of(data.sample_settings)
     return AugmentationInputs(flipped, correction.lookahead_m(rows["speed_mph"][row]).astype(np.float32))
 
 

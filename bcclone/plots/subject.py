@@ -17,7 +17,6 @@ from bcclone.history import Epoch
 from bcclone.images import BadImage, Image, Preprocessing
 from bcclone.labels import Correction
 from bcclone.recording import CAMERAS, ImageIndex
-from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SampleTable
 from bcclone.store import Store
 
@@ -54,7 +53,7 @@ class Subject:
     @property
     def correction(self) -> Correction:
         """Return the correction of the steering in samples of the side cameras."""
-        return Correction.of(SampleSettings.stored(self.frames.data.sample_settings))
+        return Correction.of(self.frames.data.sample_settings)
 
     def inputs(self, windows: IndexArray) -> Image:
         """Return the network's inputs for windows, (windows, seq_length), of samples: single images, or windows."""

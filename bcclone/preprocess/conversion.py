@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -100,13 +100,13 @@ def open_in_place(
     digest.update(samples.tobytes())
     path = Path(plan.logs[0]).parent
     rows = row_table(plan.rows.drop(columns="extras"))
-    return ImageSamples(path, preprocessing, samples, rows, plan.files, asdict(settings), digest.hexdigest())
+    return ImageSamples(path, preprocessing, samples, rows, plan.files, settings, digest.hexdigest())
 
 
 def stored_settings(path: Path) -> tuple[Preprocessing, SampleSettings]:
     """Return the settings that a store was made with."""
     with Store(path) as store:
-        return store.preprocessing, SampleSettings.stored(store.sample_settings)
+        return store.preprocessing, store.sample_settings
 
 
 def _resolved(settings: PreprocessSettings) -> tuple[Preprocessing, SampleSettings]:
@@ -187,7 +187,7 @@ def _write_tables(
         extras = (old.extras or [""] * len(old.rows)) + extras
         rows = pd.concat([row_frame(old.rows), rows], ignore_index=True)
         recordings = old.recordings + recordings
-    writer.finish(samples, row_table(rows), extras if any(extras) else [], recordings, asdict(settings))
+    writer.finish(samples, row_table(rows), extras if any(extras) else [], recordings, settings)
     return rows
 
 

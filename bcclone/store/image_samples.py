@@ -1,14 +1,14 @@
 """Samples of a recording whose images are read in place, without a store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bcclone.arrays import IndexArray
 from bcclone.images import Preprocessing
+from bcclone.sample_settings import SampleSettings
 from bcclone.samples import RowTable, SampleTable
 
 
@@ -25,7 +25,7 @@ class ImageSamples:
     samples: SampleTable
     rows: RowTable
     files: Sequence[str]
-    sample_settings: Mapping[str, Any]
+    sample_settings: SampleSettings
     content_hash: str
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from bcclone.atomic import file_version
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.recording import CAMERAS
-from bcclone.sample_settings import current_names
+from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE, RowTable, SampleTable
 
 SCHEMA_VERSION = 2
@@ -23,7 +23,8 @@ _OLDER_VERSION = 1  # calls the frame offset "lag" and "previous", and hashes it
 class Store:
     """A store opened for reading.
 
-    frames: uint8 (frames, height, width, 3), memory-mapped, read-only; samples: SAMPLE table; rows: the recorded rows.
+    frames: uint8 (frames, height, width, 3), memory-mapped, read-only; samples: SAMPLE table; rows: the recorded rows;
+    recordings: a JSON object for each, see docs/reference/store.md.
     Raises UserError for a file that is not a store, is truncated, or has another schema.
     """
 
@@ -55,7 +56,7 @@ class Store:
         if file.attrs["preprocessing_hash"] != self.preprocessing.digest:
             raise ValueError("the hash of its preprocessing does not match")
         self.content_hash = str(file.attrs["content_hash"])
-        self.sample_settings: dict[str, Any] = json.loads(file.attrs["sample_settings"])
+        self.sample_settings = SampleSettings.stored(json.loads(file.attrs["sample_settings"]))
         self.recordings: list[dict[str, Any]] = [json.loads(text) for text in file["recordings"].asstr()[()]]
         self.samples: SampleTable = file["samples"][()]
         self.rows: RowTable = file["rows"][()]
@@ -63,7 +64,6 @@ class Store:
         if version == _OLDER_VERSION:
             names = self.samples.dtype.names or ()
             self.samples.dtype.names = tuple("frame_offset" if name == "lag" else name for name in names)
-            self.sample_settings = current_names(self.sample_settings)
         if self.samples.dtype != SAMPLE:
             raise ValueError("its sample table has unexpected columns")
         self.frames = self._map(file["frames"])

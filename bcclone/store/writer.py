@@ -7,6 +7,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ import numpy as np
 from bcclone.atomic import EarlyFlush
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
+from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE, RowTable, SampleTable
 from bcclone.store.reader import SCHEMA_VERSION, Store
 
@@ -90,12 +92,12 @@ class StoreWriter:
         rows: RowTable,
         extras: Sequence[str],
         recordings: Sequence[Mapping[str, Any]],
-        settings: Mapping[str, Any],
+        settings: SampleSettings,
     ) -> None:
         """Write the tables, which completes the store.
 
         samples: the sample table in chunks; extras: text of the further columns of each row, or nothing; recordings:
-        a JSON object for each recording; settings: the sample settings.
+        a JSON object for each recording; settings: those that made the samples.
         """
         self._flush.start()
         if self.count < self.capacity:
@@ -112,7 +114,7 @@ class StoreWriter:
             for name, texts in (("extras", extras), ("recordings", [json.dumps(entry) for entry in recordings])):
                 # datasets of variable-length strings, because attributes are limited to 64 kB
                 file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),))
-            file.attrs["sample_settings"] = json.dumps(settings)
+            file.attrs["sample_settings"] = json.dumps(asdict(settings))
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["preprocessing"] = self.preprocessing.to_json()
             file.attrs["preprocessing_hash"] = self.preprocessing.digest

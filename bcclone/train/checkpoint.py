@@ -8,6 +8,7 @@ The order of the samples follows from seed and epoch. The last two checkpoints a
 import io
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -116,7 +117,7 @@ class Checkpointing:
         last = self.state.history[-1]
         described = {
             "settings": settings.flat(),
-            "samples": dict(data.sample_settings),
+            "samples": asdict(data.sample_settings),
             "store_content_hash": data.content_hash,
             "epoch": last.epoch,
             "val_loss": last.val_loss,

@@ -10,7 +10,6 @@ from bcclone.errors import UserError
 from bcclone.feed.open import choose_feed
 from bcclone.feed.selection import TrainingData
 from bcclone.feed.settings import FeedSettings
-from bcclone.sample_settings import SampleSettings
 from bcclone.train.run_folder import RunFolder, RunPlan
 from bcclone.train.settings import (
     CheckpointSettings,
@@ -26,7 +25,7 @@ _Kind = TypeVar("_Kind")
 
 def new_plan(settings: RunSettings, data: TrainingData, notify: Callable[[str], None]) -> RunPlan:
     """Return the plan of a new run; without a chosen feed, choose one that suits the samples."""
-    chosen, seq_length = settings.chosen, SampleSettings.stored(data.sample_settings).seq_length
+    chosen, seq_length = settings.chosen, data.sample_settings.seq_length
     if "feed" not in chosen:
         chosen["feed"], reason = choose_feed(data)
         notify(f"feed: {chosen['feed']} ({reason}); choose another with --feed")

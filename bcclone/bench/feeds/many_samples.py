@@ -112,7 +112,7 @@ def write_store(path: Path, source: Path, samples: int) -> int:
         room = len(rows) * 400 + 2 * samples * SAMPLE.itemsize
         with StoreWriter(path, store.preprocessing, len(store.frames), room) as writer:
             writer.append_from(store)
-            writer.finish(sample_chunks(rows, _SETTINGS), row_table(rows), [], store.recordings, {})
+            writer.finish(sample_chunks(rows, _SETTINGS), row_table(rows), [], store.recordings, _SETTINGS)
     with Store(path) as written:
         return len(written.samples)
 

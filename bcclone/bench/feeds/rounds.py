@@ -24,7 +24,6 @@ from bcclone.feed.open import open_feed
 from bcclone.feed.selection import TrainingData, select
 from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.preprocess import open_in_place
-from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
 
 _PLAIN = AugmentSettings(augment=False)
@@ -59,9 +58,8 @@ def opened(settings: FeedSettings, benchmark: Benchmark) -> Iterator[TrainingDat
             yield store
             return
         logs = tuple(str(recording["path"]) for recording in store.recordings)
-        made = SampleSettings.stored(store.sample_settings)
     try:
-        data = open_in_place(logs, store.preprocessing, made)
+        data = open_in_place(logs, store.preprocessing, store.sample_settings)
     except UserError as error:
         raise RecordingMissing(f"the recording that {benchmark.store} was made of cannot be used: {error}") from None
     yield data
