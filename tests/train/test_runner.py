@@ -1,0 +1,48 @@
+"""bcclone.train.run() does what `python model.py` does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bcclone import train
+from bcclone.errors import UserError
+
+
+def settings(store, folder, **changes):
+    return train.RunSettings(
+        data=(str(store),),
+        output=folder / "model.h5",
+        runs=folder / "runs",
+        name="one",
+        training=train.TrainSettings(epochs=1, batch_size=64, augmentation=train.AugmentSettings(augment=False)),
+        feed=train.FeedSettings("memory"),
+        checkpointing=train.CheckpointSettings(plots=False),
+        **changes,
+    )
+
+
+def test_a_training_is_a_library_call_and_its_resume_finds_it_complete(simulated_store, tmp_path):
+    lines = []
+    result = train.run(settings(simulated_store, tmp_path), lines.append)
+    assert (result.epochs, result.feed, result.ended) == (1, "memory", "--epochs 1")
+    assert Path(result.model).is_file()
+    assert result.run == tmp_path / "runs" / "one"
+    assert json.loads((result.run / "result.json").read_text()) == result.as_json()
+    assert any(line.startswith("epoch 1: loss") for line in lines)
+    again = train.run(settings(simulated_store, tmp_path, resume=True))
+    assert again.was_complete
+    assert again.as_json() == result.as_json()
+
+
+def test_an_output_that_is_no_model_is_refused_before_anything_is_done(simulated_store, tmp_path):
+    with pytest.raises(UserError, match=r"must end in \.h5"):
+        train.run(train.RunSettings(data=(str(simulated_store),), output=tmp_path / "model.bin"))
+
+
+def test_importing_the_room_loads_no_large_package():
+    script = "import bcclone.train, sys; print({'tensorflow', 'keras', 'cv2', 'h5py', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
