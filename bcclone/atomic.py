@@ -26,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path = path.resolve()  # a link stays, and its target is replaced
     _remove_leftovers(path)
     token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    temporary = path.with_name(f"{_head(path)}{token}.partial{path.suffix}")
+    temporary = path.with_name(f"{_temporary_prefix(path)}{token}.partial{path.suffix}")
     try:
         yield temporary
         _flush(temporary)
@@ -122,15 +122,15 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _head(path: Path) -> str:
+def _temporary_prefix(path: Path) -> str:
     """Return the prefix of a path's temporary names, short enough for any file system."""
     return f".{path.stem[:100]}."
 
 
 def _remove_leftovers(path: Path) -> None:
     for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
-        if leftover.name.startswith(_head(path)) and ".partial" in leftover.name:
-            pid = leftover.name.removeprefix(_head(path)).partition("-")[0]
+        if leftover.name.startswith(_temporary_prefix(path)) and ".partial" in leftover.name:
+            pid = leftover.name.removeprefix(_temporary_prefix(path)).partition("-")[0]
             if pid.isdigit() and not _may_be_in_use(leftover, int(pid)):
                 leftover.unlink(missing_ok=True)
 

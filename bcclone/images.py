@@ -137,7 +137,7 @@ class Preprocessing:
         """Return the definition as JSON with sorted keys, the form that is stored and hashed.
 
         Older files have no crop_top and crop_bottom, so both are left out if they crop nothing. `interpolation` always
-        has the same value, and stays so that hashes stay.
+        has the same value; it is stored because hashes include it.
         """
         stored = asdict(self) | _INTERPOLATION
         for name, nothing in (("crop_top", 0), ("crop_bottom", None)):

@@ -286,6 +286,6 @@ def test_samples_lost_to_the_split_are_counted(count, episodes, frame_offsets, s
 
 def test_the_random_split_equals_blocks_of_one_millisecond():
     rows = make_rows(1000, interval_ms=1)
-    drawn = assign_validation(rows, SampleSettings(split="random"))
-    assert (drawn[::2] != drawn[1::2]).any()
-    assert (drawn == assign_validation(rows, SampleSettings(block_seconds=1e-9))).all()
+    chosen = assign_validation(rows, SampleSettings(split="random"))
+    assert (chosen[::2] != chosen[1::2]).any()
+    assert (chosen == assign_validation(rows, SampleSettings(block_seconds=1e-9))).all()

@@ -1,4 +1,4 @@
-"""Settings and result of a conversion; loads no images library, so that --help is fast."""
+"""Settings and result of a conversion; loads neither OpenCV nor pandas, so that --help is fast."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
