@@ -11,8 +11,7 @@ from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE
-from bcclone.store import Store, StoreWriter, row_frame, row_table
-from bcclone.store.image_samples import ImageSamples
+from bcclone.store import ImageSamples, Store, StoreWriter, row_frame, row_table
 
 PREPROCESSING = Preprocessing(width=16, height=8)
 RECORDINGS = [{"path": "a"}]

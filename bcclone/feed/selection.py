@@ -12,8 +12,7 @@ from bcclone.feed.order import has_zero_steering
 from bcclone.feed.source import SampleArrays
 from bcclone.labels import Correction
 from bcclone.samples import RowTable, SampleTable, windows
-from bcclone.store import Store
-from bcclone.store.image_samples import ImageSamples
+from bcclone.store import ImageSamples, Store
 
 TrainingData = Store | ImageSamples
 

@@ -19,8 +19,7 @@ from bcclone.feed.order import Order
 from bcclone.images import BadImage, Image, Preprocessing
 
 if TYPE_CHECKING:  # loader processes start faster without these
-    from bcclone.store import Store
-    from bcclone.store.image_samples import ImageSamples
+    from bcclone.store import ImageSamples, Store
 from bcclone.feed.buffers import Buffers
 from bcclone.feed.feed import Batch
 

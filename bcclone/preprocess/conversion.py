@@ -21,8 +21,7 @@ from bcclone.recording import CAMERAS, find_logs
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import NO_FRAME, SAMPLE, SampleTable, assign_validation, count_split_pairs, sample_chunks
 from bcclone.settings import differences
-from bcclone.store import Store, StoreWriter, root_attributes, row_frame, row_table
-from bcclone.store.image_samples import ImageSamples
+from bcclone.store import ImageSamples, Store, StoreWriter, root_attributes, row_frame, row_table
 
 _ROW_BYTES = 150  # the numbers of a row, and HDF5's own data for its further columns
 _RECORDING_BYTES = 8192  # a long path and the other fields

@@ -1,6 +1,8 @@
-"""Open a store: its frames are memory-mapped, its tables are loaded."""
+"""Open a store, whose frames are memory-mapped, or hold the same tables for image files."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -94,6 +96,31 @@ class Store:
     def close(self) -> None:
         """Unmap the frames, which cannot be read afterwards."""
         self.frames = np.zeros((0, *self.frames.shape[1:]), np.uint8)
+
+    def split_indices(self, validation: bool) -> IndexArray:
+        """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
+        return np.flatnonzero(self.samples["validation"] == validation)
+
+
+@dataclass(frozen=True)
+class ImageSamples:
+    """The tables of a store, with image files instead of frames.
+
+    samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files: paths of the images;
+    preprocessing: how an image becomes a frame; content_hash: hash of all of this.
+    """
+
+    path: Path
+    preprocessing: Preprocessing
+    samples: SampleTable
+    rows: RowTable
+    files: Sequence[str]
+    sample_settings: SampleSettings
+    content_hash: str
+
+    def __post_init__(self) -> None:
+        if len(self.samples) and self.samples["frame"].max() >= len(self.files):
+            raise ValueError(f"a sample of image {self.samples['frame'].max()}, expected one of {len(self.files)}")
 
     def split_indices(self, validation: bool) -> IndexArray:
         """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
