@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bcclone.evaluate.settings import EvaluateSettings, SuiteSettings
+from bcclone.simulator.settings import Conditions, WorldSettings
 
 if TYPE_CHECKING:
     from bcclone.evaluate.scenarios import SCENARIOS, Scenario, SuiteResult
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCENARIOS",
+    "Conditions",
     "EvaluateSettings",
     "Evaluation",
     "Scenario",
     "SuiteResult",
     "SuiteSettings",
+    "WorldSettings",
     "evaluate",
     "evaluate_policy",
     "evaluate_suite",

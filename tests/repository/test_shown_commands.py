@@ -133,7 +133,14 @@ def test_a_shown_command_does_it(text, place):
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "page", ["reference/model-file.md", "reference/store.md", "explanation/replay.md", "how-to/keras-fit.md"]
+    "page",
+    [
+        "reference/model-file.md",
+        "reference/store.md",
+        "explanation/replay.md",
+        "how-to/keras-fit.md",
+        "how-to/as-a-library.md",
+    ],
 )
 def test_shown_python_runs(page, place):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
