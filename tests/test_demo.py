@@ -1,4 +1,4 @@
-"""The demo: every step, what is used again, what is not its own, and the lap at its end."""
+"""The demo: its steps, which are skipped, what it refuses to remove, and the lap at its end."""
 
 import json
 import subprocess
@@ -11,13 +11,13 @@ from tests.conftest import command, run_process
 def demo(folder, *options):
     line = ("demo", "--folder", folder, "--record-laps", 0.08, "--epochs", 1, "--laps", 0.04, *options, "--json")
     done = subprocess.run(command(*line), capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stderr  # after one epoch the car may leave the road; that is told
+    assert done.returncode in (0, 1), done.stderr  # after one epoch the car may leave the road
     assert "Traceback" not in done.stderr
     return done
 
 
 @pytest.mark.slow
-def test_the_demo_runs_every_step_and_is_used_again(tmp_path):
+def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
     first = demo(tmp_path / "demo")
     result = json.loads(first.stdout)
     names = ["record", "clip of the recording", "record the other way"]
@@ -34,13 +34,13 @@ def test_the_demo_runs_every_step_and_is_used_again(tmp_path):
     times = {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made}
     (tmp_path / "demo" / "forward.mp4").unlink()
     second = demo(tmp_path / "demo")
-    assert second.stderr.count("is there already") == 6  # what was only to be looked at is made again, and no more
+    assert second.stderr.count("is complete already") == 6  # only the removed clip is made again
     assert json.loads(second.stdout)["drive"] == result["drive"]
     assert json.loads(second.stdout)["seconds_to_trained_lap"] is None
     assert {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made} == times
 
 
-def test_the_demo_does_not_take_what_is_not_its_own(tmp_path):
+def test_the_demo_removes_only_what_a_demo_made(tmp_path):
     (tmp_path / "demo" / "forward").mkdir(parents=True)
     (tmp_path / "demo" / "forward" / "mine.txt").write_text("mine")
     assert "not from a demo" in demo(tmp_path / "demo").stderr
@@ -53,7 +53,7 @@ def test_a_folder_whose_name_begins_with_a_dash_is_a_folder(tmp_path):
     (tmp_path / "-x" / "forward.mp4").write_text("mine")  # ends the demo at its second step
     done = run_process("demo", "--folder=-x", "--record-laps", 0.08, cwd=tmp_path, code=1)
     assert (tmp_path / "-x" / "forward" / "driving_log.csv").exists()
-    assert "forward.mp4 is there, but not from a demo" in done.stderr
+    assert "forward.mp4 exists, but not from a demo" in done.stderr
 
 
 @pytest.mark.long

@@ -1,7 +1,10 @@
-"""Measurements that print a table and JSON; each row says what was measured and what it must reach."""
+"""Benchmarks: measures with the bars that they must reach, as a table and as JSON."""
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
@@ -9,7 +12,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure. bar: what it must reach, None where nothing is asked; least: the bar is a lower bound."""
+    """A measured value. bar: the value that it must reach, if any; least: the bar is a lower bound."""
 
     name: str
     value: float
@@ -24,26 +27,45 @@ class Measure:
             return None
         return self.value >= self.bar if self.least else self.value <= self.bar
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the measure as JSON values."""
         return asdict(self) | {"reached": self.reached}
 
-    def to_row(self) -> str:
+    def as_row(self) -> str:
         """Return the measure as a line of a table."""
         bar = "" if self.bar is None else f"{'at least' if self.least else 'at most'} {self.bar:g}"
         mark = {True: "reached", False: "MISSED", None: ""}[self.reached]
         return f"{self.name:<42}{self.value:>10.2f} {self.unit:<14}{bar:<16}{mark}".rstrip()
 
 
-def in_turns(contestants: Mapping[str, Callable[[], _Result]], turns: int) -> dict[str, list[_Result]]:
-    """Call one after the other, again and again, so that a slow moment of the machine hits them alike.
+def measure_in_rounds(functions: Mapping[str, Callable[[], _Result]], rounds: int) -> dict[str, list[_Result]]:
+    """Call all functions in each of several rounds, so that a slow moment of the machine affects all alike.
 
-    Return what each gave, a turn after the other; a first turn, in which caches fill, does not count.
+    Return the results of each, in order of the rounds; a first round, in which caches fill, is not counted.
     """
-    results: dict[str, list[_Result]] = {name: [] for name in contestants}
-    for number in range(turns + 1):
-        for name, measure in contestants.items():
+    results: dict[str, list[_Result]] = {name: [] for name in functions}
+    for number in range(rounds + 1):
+        for name, measure in functions.items():
             result = measure()
             if number:
                 results[name].append(result)
     return results
+
+
+@contextmanager
+def given_or_untrained_model(path: Path | None) -> Iterator[Path]:
+    """Yield a model file: the given one, or an untrained network in a temporary folder."""
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow(threads=1)  # as drive.py does
+    from bcclone.images import Preprocessing
+    from bcclone.model_file import save_model
+    from bcclone.network import build_network
+
+    if path is not None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        untrained = Path(folder) / "untrained.h5"
+        save_model(untrained, build_network(), Preprocessing(), {})
+        yield untrained

@@ -1,4 +1,4 @@
-"""Image files -> seconds, for two ways to compare with: decode and resize alone, and the source design's conversion."""
+"""Time two conversions to compare with: only decoding and resizing, and the conversion of the source design."""
 
 import os
 import time
@@ -21,15 +21,14 @@ _FILES_PER_TASK = 64
 _PREVIOUS = 4
 
 
-def decode_alone(files: Sequence[str], pool: Executor | None = None) -> float:
-    """Return the seconds to decode and resize the files on all cores, with nothing else: the roofline.
+def time_decoding(files: Sequence[str], pool: Executor | None = None) -> float:
+    """Return the seconds to decode and resize the files on all cores, and nothing else: the roofline.
 
-    The pixels are those of a conversion, and nothing is kept. pool: of warm workers, one a core; threads when
-    there is none. Raises UserError where an image is not whole.
+    pool: of warm workers, one per core; threads if there is none. Raises UserError for a damaged image.
     """
     if pool is None:
         with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-            return decode_alone(files, threads)
+            return time_decoding(files, threads)
     tasks = [files[start : start + _FILES_PER_TASK] for start in range(0, len(files), _FILES_PER_TASK)]
     begun = time.perf_counter()
     for _ in pool.map(_decode, tasks):
@@ -46,22 +45,22 @@ def _decode(files: Sequence[str]) -> None:
             simplejpeg.decode_jpeg(read_file(path), colorspace="RGB", buffer=frame)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise UserError(f"{path}: {reason}; measure with a recording whose images are all whole") from None
+            raise UserError(f"{path}: {reason}; measure with a recording without damaged images") from None
         cv2.resize(frame, (_SIDE, _SIDE), small, interpolation=cv2.INTER_LINEAR)
 
 
-def convert_as_the_source(rows: Sequence[Sequence[str]], store: Path, once: bool) -> float:
+def time_source_conversion(rows: Sequence[Sequence[str]], store: Path, once: bool) -> float:
     """Return the seconds to write every sample of the rows as pixels, in one process and with OpenCV.
 
-    rows: the files of a row's cameras. Samples are those of the default settings: each camera, now and some rows
-    before, and their mirror images. once: each image is read once, where the source design read it for each sample.
+    rows: the files of each row's cameras. The samples are those of the default settings: the frames of each camera in
+    this row and the rows before, and their mirror images. once: read each image once, instead of once per sample.
     """
     cv2.setNumThreads(-1)  # OpenCV's own choice
     read = lru_cache(len(rows[0]) * (_PREVIOUS + 1))(_read) if once else _read
     begun = time.perf_counter()
     with h5py.File(store, "w") as file:
-        instants = sum(min(number, _PREVIOUS + 1) for number in range(1, len(rows) + 1))
-        size = instants * len(rows[0]) * 2
+        frame_rows = sum(min(number, _PREVIOUS + 1) for number in range(1, len(rows) + 1))
+        size = frame_rows * len(rows[0]) * 2
         images = file.create_dataset("images", (size, _SIDE, _SIDE, 3), np.uint8)
         count = 0
         for last in range(1, len(rows) + 1):
@@ -75,5 +74,5 @@ def convert_as_the_source(rows: Sequence[Sequence[str]], store: Path, once: bool
 def _read(path: str) -> Image:
     frame = cv2.imread(path)
     if frame is None:
-        raise UserError(f"{path}: no image; measure with a recording whose images are all whole")
+        raise UserError(f"{path}: no image; measure with a recording without damaged images")
     return np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), (_SIDE, _SIDE)), np.uint8)

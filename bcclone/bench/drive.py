@@ -1,6 +1,6 @@
-"""Model, frames -> how fast the drive server answers: both its modes, `model.predict`, and pages that watch.
+"""Measure how fast the drive server answers: in both modes, beside `model.predict`, and with open dashboards.
 
-The servers run side by side, and are asked in turns, so that a slow moment of the machine hits them alike.
+The servers run side by side and are measured in rounds, so that a slow moment of the machine affects all alike.
 """
 
 import json
@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.bench import Measure, in_turns
-from bcclone.bench.round_trips import measure_round_trips, telemetry_texts
+from bcclone.bench import Measure, given_or_untrained_model, measure_in_rounds
+from bcclone.bench.round_trips import frames_to_send, measure_round_trips, telemetry_texts
+from bcclone.bench.settings import DriveBenchSettings
 from bcclone.drive.process import server_process
 from bcclone.drive.settings import ASYNC_MODES
 from bcclone.images import decode_jpeg
@@ -26,8 +27,8 @@ _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
 _PAGES = 2
 _DECISIONS = 500
 _WATCHED = f"{_PAGES} pages"
-_TURNS = 10
-_PREDICT_SHARE = 20  # of the rounds, one in so many: it takes that much longer
+_ROUNDS = 10
+_PREDICT_DIVISOR = 20  # fewer requests to model.predict, which takes that much longer
 _PREDICTING = ("-m", "bcclone.bench.predicting")
 _WATCH = """
 import sys, urllib.request
@@ -39,34 +40,40 @@ with urllib.request.urlopen(sys.argv[1]) as events:
 """
 
 
-def measure_drive(model: Path, jpegs: Sequence[bytes], rounds: int) -> list[Measure]:
-    """Return the drive server's figures; the default mode must reach the bars."""
+def measure_drive(settings: DriveBenchSettings) -> list[Measure]:
+    """Return the drive server's measures; the default mode must reach the bars."""
+    with given_or_untrained_model(settings.model) as model:
+        return _measure(model, frames_to_send(settings.recording), settings.rounds)
+
+
+def _measure(model: Path, jpegs: Sequence[bytes], requests: int) -> list[Measure]:
     texts = telemetry_texts(jpegs)
     first = _first_frame_seconds(model, texts)
     default = ASYNC_MODES[0]
     with ExitStack() as stack:
         modes = {mode: stack.enter_context(server_process([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
         predicting = stack.enter_context(server_process([model], _PREDICTING)).port
-        timing = max(rounds // _TURNS, 1)
+        count = max(requests // _ROUNDS, 1)
 
         def with_pages(saliency: bool) -> list[float]:
             with _pages(modes[default], saliency):
-                return contestants[default]()
+                return drives[default]()
 
-        contestants: dict[str, Callable[[], list[float]]] = {
-            mode: partial(measure_round_trips, port, texts, timing) for mode, port in modes.items()
+        drives: dict[str, Callable[[], list[float]]] = {
+            mode: partial(measure_round_trips, port, texts, count) for mode, port in modes.items()
         }
-        contestants[_WATCHED] = partial(with_pages, saliency=False)
-        contestants[f"{_WATCHED} and pixels"] = partial(with_pages, saliency=True)
-        contestants["two loops"] = lambda: measure_round_trips(modes[default], texts, timing, loops=2)
-        contestants["30 a second"] = lambda: measure_round_trips(modes[default], texts, max(timing // 4, 1), rate=30.0)
-        contestants["model.predict"] = lambda: measure_round_trips(predicting, texts, max(timing // _PREDICT_SHARE, 1))
-        times = {name: np.concatenate(turns) for name, turns in in_turns(contestants, _TURNS).items()}
-    return [*first, _decision_alone(model, jpegs), *_compare(times, default)]
+        drives[_WATCHED] = partial(with_pages, saliency=False)
+        drives[f"{_WATCHED} and pixels"] = partial(with_pages, saliency=True)
+        drives["two loops"] = lambda: measure_round_trips(modes[default], texts, count, loops=2)
+        drives["30 a second"] = lambda: measure_round_trips(modes[default], texts, max(count // 4, 1), rate=30.0)
+        drives["model.predict"] = lambda: measure_round_trips(predicting, texts, max(count // _PREDICT_DIVISOR, 1))
+        rounds = measure_in_rounds(drives, _ROUNDS)
+    times = {name: np.concatenate(of_drive) for name, of_drive in rounds.items()}
+    return [*first, _measure_decision(model, jpegs), *_compare(times, default)]
 
 
-def _decision_alone(model: Path, jpegs: Sequence[bytes]) -> Measure:
-    """Decode, prepare and infer in this process: what no server can be faster than, on the machine as it is now."""
+def _measure_decision(model: Path, jpegs: Sequence[bytes]) -> Measure:
+    """Decode, prepare and infer in this process: the lower limit of any server's time."""
     policy = load_policy(model)
     seconds = []
     for number in range(_DECISIONS):
@@ -107,7 +114,7 @@ def _first_frame_seconds(model: Path, texts: Sequence[str]) -> list[Measure]:
 
 @contextmanager
 def _pages(port: int, saliency: bool) -> Iterator[None]:
-    """Watch by two pages' streams, each read by a process of its own. saliency: with the pixels that decided."""
+    """Open two dashboards, each read by a process of its own. saliency: with the saliency overlay."""
     _set_saliency(port, saliency)
     command = [sys.executable, "-c", _WATCH, f"http://127.0.0.1:{port}/events"]
     readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(_PAGES)]

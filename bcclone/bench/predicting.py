@@ -1,4 +1,4 @@
-"""The drive server with `model.predict` for each frame, as most servers of the field have it, to compare with.
+"""Serve with `model.predict` for each frame, as most drive servers do, to compare with.
 
 python -m bcclone.bench.predicting MODEL --port 0 --end-with-stdin
 """
@@ -19,7 +19,7 @@ from bcclone.tensorflow_quietly import load_tensorflow
 
 
 class PredictingPolicy(Policy):
-    """A policy that asks Keras's predict for each frame."""
+    """A policy that calls Keras's predict for each frame."""
 
     def act(self, frame: Image) -> float:
         """Return the steering for an RGB frame, uint8 (160, 320, 3); a recurrent network gets its window each time."""

@@ -1,4 +1,4 @@
-"""Frames to send, and frames -> milliseconds from each telemetry to its answer, over the simulator's wire."""
+"""Measure the time from each telemetry to its answer, over the simulator's wire."""
 
 import base64
 import itertools
@@ -22,16 +22,17 @@ from bcclone.simulator.unity_client import connected
 from bcclone.simulator.unity_websocket import UnitySocket, text_frames
 
 _SILENCE_SECONDS = 10.0
+_FRAMES = 60
 
 
-def frames_to_send(recording: Path | None, count: int = 60) -> list[bytes]:
-    """Return camera frames as JPEG: a recording's, or drawn along the lake track."""
+def frames_to_send(recording: Path | None) -> list[bytes]:
+    """Return 60 camera frames as JPEG: of a recording, or rendered along the lake track."""
     if recording is not None:
-        world = FrameReplay(recording, count)
+        world = FrameReplay(recording, _FRAMES)
         return [state.jpeg for state in iter(world.observe, None)]
     renderer, track = Renderer("lake", Conditions()), load_track("lake")
-    places = np.linspace(0, track.length_m, count, endpoint=False)
-    return [encode_jpeg(renderer.frame(start_on(track, along_m=along))) for along in places]
+    positions = np.linspace(0, track.length_m, _FRAMES, endpoint=False)
+    return [encode_jpeg(renderer.frame(start_on(track, along_m=along))) for along in positions]
 
 
 def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
@@ -44,14 +45,14 @@ def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
 
 
 def measure_round_trips(port: int, texts: Sequence[str], rounds: int, loops: int = 1, rate: float = 0.0) -> list[float]:
-    """Return the milliseconds of each round: a telemetry is sent, its answer awaited.
+    """Return the milliseconds of each round trip: a telemetry and its answer.
 
-    loops: how many are on their way at a time; the simulator has 2. rate: rounds a second, 0 for as many as can be.
-    Raises UserError when the server does not answer.
+    loops: telemetries in flight at a time; the simulator has 2. rate: round trips per second, 0 for no limit. Raises
+    UserError if the server does not answer.
     """
     milliseconds = []
-    with connected("127.0.0.1", port) as connection, _ending_in_words():
-        telemetry = itertools.cycle([text_frames(text) for text in texts])  # masked here: the simulator is no Python
+    with connected("127.0.0.1", port) as connection, _connection_errors():
+        telemetry = itertools.cycle([text_frames(text) for text in texts])  # masked before the measurement
         asked: deque[float] = deque()
         for _ in range(loops - 1):
             asked.append(time.perf_counter())
@@ -67,7 +68,7 @@ def measure_round_trips(port: int, texts: Sequence[str], rounds: int, loops: int
 
 
 @contextmanager
-def _ending_in_words() -> Iterator[None]:
+def _connection_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:  # ServerGone is one

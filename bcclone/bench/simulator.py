@@ -1,4 +1,4 @@
-"""The simulator's speed, and that its score cannot be had without seeing."""
+"""Measure the simulator's speed, and that blind drives leave the road."""
 
 import itertools
 import json
@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bcclone.bench import Measure
+from bcclone.bench import Measure, given_or_untrained_model
+from bcclone.bench.settings import SimulatorBenchSettings
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.images import Image, encode_jpeg
@@ -39,33 +40,37 @@ print(json.dumps({"scene": built - begun, "frame": time.perf_counter() - built})
 
 
 class Blind:
-    """A policy that never looks: it plays back the steering it was given, over and over."""
+    """A policy that ignores its frames: it repeats the steering it was given."""
 
     def __init__(self, steering: Sequence[float]) -> None:
         self._steering = itertools.cycle(steering)
 
     def act(self, frame: Image) -> float:
-        """Return the next steering, -1 to 1, whatever the frame, uint8 (160, 320, 3), shows."""
+        """Return the next steering, -1 to 1, whatever the frame."""
         return next(self._steering)
 
     def forget(self) -> None:
-        """Play on: nothing is kept of the frames."""
+        """Do nothing: no frames are kept."""
 
 
-def measure_simulator(policy: SteeringPolicy, frames: int) -> list[Measure]:
-    """Return the simulator's figures; policy: a network in this process, for the closed loop."""
+def measure_simulator(settings: SimulatorBenchSettings) -> list[Measure]:
+    """Return the simulator's measures."""
+    from bcclone.policy import load_policy
+
+    with given_or_untrained_model(None) as model:
+        policy = load_policy(model)
     renderer, track = Renderer("lake", Conditions()), load_track("lake")
     renderer.frame(start_on(track))
     return [
         *_compile_times(),
-        *_frame_rates(renderer, track, frames),
+        *_frame_rates(renderer, track, settings.frames),
         _closed_loop(policy),
         *measure_blind_drives(track),
     ]
 
 
 def _compile_times() -> list[Measure]:
-    """Start twice with an empty compiler cache: the first has to compile, the second finds what it left."""
+    """Start twice with an empty compiler cache: the first compiles, the second uses its cache."""
     with tempfile.TemporaryDirectory() as cache:
         first, second = (_first_frame(cache) for _ in range(2))
     return [
@@ -117,7 +122,7 @@ def _closed_loop(policy: SteeringPolicy) -> Measure:
 
 
 def measure_blind_drives(track: Track) -> list[Measure]:
-    """Drive by steering alone: none, the mean of an expert's, and an expert's in shuffled order."""
+    """Drive without looking: without steering, with an expert's mean steering, and with it in shuffled order."""
     expert = _expert_steering(track)
     shuffled = np.random.default_rng(0).permutation(expert)
     steerings = {"no steering": [0.0], "mean steering": [float(expert.mean())], "shuffled steering": shuffled.tolist()}
@@ -131,7 +136,7 @@ def measure_blind_drives(track: Track) -> list[Measure]:
 
 
 def _expert_steering(track: Track) -> np.ndarray:
-    """Return what an expert steers in a lap, every 0.04 s."""
+    """Return an expert's steering of a lap, every 0.04 s."""
     tracked, expert, steering = TrackedCar(track), Expert(track, ExpertSettings(recoveries=0), seed=0), []
     while tracked.progress_m < track.length_m:
         tracked.car.control(*expert.control(tracked.car, tracked.position))

@@ -1,6 +1,6 @@
-"""A simulated run -> seconds of footage that become a clip in a second, for each kind of clip.
+"""Measure how many seconds of a run become a clip in a second, for each kind of clip.
 
-They take turns in one run, so that a slow moment of the machine hits them alike; the first turn does not count.
+They are measured in rounds, so that a slow moment of the machine affects all alike; the first is not counted.
 """
 
 import tempfile
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.bench import Measure, in_turns
+from bcclone.bench import Measure, given_or_untrained_model, measure_in_rounds
+from bcclone.bench.settings import VideoBenchSettings
 from bcclone.drive.recorder import Recorder
 from bcclone.progress import ProgressBar
 from bcclone.protocol import Control, Telemetry
@@ -27,17 +28,23 @@ _BAR = 1.0  # as fast as it was driven
 _PLAIN, _OVERLAY, _SALIENCY = "MP4", "MP4, overlay", "MP4, overlay and saliency"
 
 
-def measure_video(model: Path, seconds: float, rounds: int) -> list[Measure]:
-    """Return the rates of a run of so many seconds, 25 frames a second; a model's pixels are drawn, too."""
+def measure_video(settings: VideoBenchSettings) -> list[Measure]:
+    """Return the rates of each kind of clip."""
+    with given_or_untrained_model(settings.model) as model:
+        return measure_clips(model, settings.seconds, settings.rounds)
+
+
+def measure_clips(model: Path, seconds: float, rounds: int) -> list[Measure]:
+    """Return the rates for a run with 25 frames per second; one kind of clip has a model's saliency overlay."""
     with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
         folder = Path(name)
         run = record_run(folder / "run", seconds)
         reference = open_reference_model(model)
         makers = {
-            clip: partial(_rate, settings, reference if clip == _SALIENCY else None)
-            for clip, settings in _clips(run, folder).items()
+            clip: partial(_rate, clip_settings, reference if clip == _SALIENCY else None)
+            for clip, clip_settings in _clips(run, folder).items()
         }
-        rates = in_turns(makers, rounds)
+        rates = measure_in_rounds(makers, rounds)
     barred = (_PLAIN, _OVERLAY, _SALIENCY)
     return [
         Measure(clip, float(np.median(of_clip)), "s of run/s", _BAR if clip in barred else None)
@@ -46,14 +53,14 @@ def measure_video(model: Path, seconds: float, rounds: int) -> list[Measure]:
 
 
 def _rate(settings: ClipSettings, model: ReferenceModel | None) -> float:
-    """Make a clip; return its seconds in a second."""
+    """Make a clip; return its seconds per second of work."""
     begun = time.perf_counter()
     made = make_clip(settings, model)
     return made.seconds / (time.perf_counter() - begun)
 
 
 def record_run(folder: Path, seconds: float) -> Path:
-    """Let an expert drive on the lake and record it as drive.py does, with its trace; return the folder."""
+    """Record an expert's drive on the lake as drive.py does, with its trace; return the folder."""
     track = load_track("lake")
     world = SimulatedWorld(Renderer("lake", Conditions()), track, WorldSettings(laps=10))
     expert = Expert(track, ExpertSettings(recoveries=0), seed=0)
@@ -72,7 +79,7 @@ def record_run(folder: Path, seconds: float) -> Path:
 
 
 def _clips(run: Path, folder: Path) -> dict[str, ClipSettings]:
-    """Return what is measured, all in the time in which it was driven."""
+    """Return the kinds of clips, all in real time."""
     mp4, gif = folder / "clip.mp4", folder / "clip.gif"
 
     clip = partial(ClipSettings, run, real_time=True)

@@ -6,25 +6,35 @@ import sys
 
 import pytest
 
-from bcclone.bench.feeds.gpu_load import AFTER, BEFORE, FEEDS, GpuReport, Load, draw_gpu_chart, measure_gpu, shares_of
-from bcclone.bench.feeds.rounds import Results
-from bcclone.bench.feeds.run import FeedsSettings, Report
-from bcclone.bench.feeds.synthetic import draw_recording, make_store
+from bcclone.bench.feeds.gpu_load import (
+    AFTER,
+    BEFORE,
+    FEEDS,
+    GpuReport,
+    TrainingLoad,
+    covered_fractions,
+    draw_gpu_chart,
+    measure_gpu,
+)
+from bcclone.bench.feeds.rounds import BenchmarkResults
+from bcclone.bench.feeds.run import FeedsReport
+from bcclone.bench.feeds.synthetic import draw_recording, make_synthetic_store
+from bcclone.bench.settings import FeedsBenchSettings
 from bcclone.feed.settings import STRATEGIES
 from bcclone.gpu import Busy
 from tests.conftest import command
 
-ON_GPU = Load(
+ON_GPU = TrainingLoad(
     "GPU NVIDIA H200 (compute capability 9.0)", 52_000.0, 0.01, 0.2, ((0.25, 0.02), (0.75, 0.0)),
     (Busy(0.1, 0.9, 2000.0), Busy(0.3, None, None), Busy(0.5, 1.0, 2100.0)), 0.95, 2100.0,
 )  # fmt: skip
-ON_CPU = Load("CPU", 1_000.0, 0.4, 0.9, ((0.25, 0.3), (0.75, 0.5)))
+ON_CPU = TrainingLoad("CPU", 1_000.0, 0.4, 0.9, ((0.25, 0.3), (0.75, 0.5)))
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn")
-    return make_store(draw_recording(folder / "recording", 90), folder / "data.h5")
+    return make_synthetic_store(draw_recording(folder / "recording", 90), folder / "data.h5")
 
 
 def test_all_strategies_and_the_disk_generator_are_trained_on():
@@ -32,18 +42,18 @@ def test_all_strategies_and_the_disk_generator_are_trained_on():
     assert len(set(FEEDS)) == len(FEEDS)
 
 
-def test_waiting_is_shared_out_over_half_seconds():
-    shares = list(shares_of([(0.0, 0.1), (0.4, 0.8), (1.9, 2.0)], 2.0))
-    assert [seconds for seconds, _ in shares] == pytest.approx([0.25, 0.75, 1.25, 1.75])
-    assert [share for _, share in shares] == pytest.approx([0.4, 0.6, 0.0, 0.2])
-    assert sum(share for _, share in shares_of([(0.0, 0.03)], 0.1)) == pytest.approx(0.3)
+def test_waiting_is_divided_into_half_seconds():
+    fractions = list(covered_fractions([(0.0, 0.1), (0.4, 0.8), (1.9, 2.0)], 2.0))
+    assert [seconds for seconds, _ in fractions] == pytest.approx([0.25, 0.75, 1.25, 1.75])
+    assert [fraction for _, fraction in fractions] == pytest.approx([0.4, 0.6, 0.0, 0.2])
+    assert sum(fraction for _, fraction in covered_fractions([(0.0, 0.03)], 0.1)) == pytest.approx(0.3)
 
 
 def test_the_json_has_the_series_and_null_where_nothing_was_measured():
-    with_gpu = json.loads(json.dumps(GpuReport(256, 1.0, {AFTER: ON_GPU}).to_json(), allow_nan=False))
+    with_gpu = json.loads(json.dumps(GpuReport(256, 1.0, {AFTER: ON_GPU}).as_json(), allow_nan=False))
     assert with_gpu["feeds"][AFTER]["gpu_share"] == 0.95
     assert with_gpu["feeds"][AFTER]["gpu_series"] == [[0.1, 0.9, 2000.0], [0.3, None, None], [0.5, 1.0, 2100.0]]
-    without = json.loads(json.dumps(GpuReport(32, 1.0, {AFTER: ON_CPU}, {"files": "gone"}).to_json(), allow_nan=False))
+    without = json.loads(json.dumps(GpuReport(32, 1.0, {AFTER: ON_CPU}, {"files": "gone"}).as_json(), allow_nan=False))
     assert without["feeds"][AFTER]["gpu_share"] is None
     assert without["feeds"][AFTER]["gpu_memory_mb"] is None
     assert without["feeds"][AFTER]["gpu_series"] == []
@@ -51,7 +61,7 @@ def test_the_json_has_the_series_and_null_where_nothing_was_measured():
     assert without["skipped"] == {"files": "gone"}
 
 
-def test_the_table_says_where_there_is_no_gpu_and_gives_no_share():
+def test_the_table_reports_a_missing_gpu():
     without, with_gpu = (GpuReport(32, 1.0, {AFTER: load}).to_rows() for load in (ON_CPU, ON_GPU))
     assert any("no GPU" in row for row in without)
     assert without[-1].split()[-1] == "-"
@@ -62,15 +72,15 @@ def test_the_table_says_where_there_is_no_gpu_and_gives_no_share():
 @pytest.mark.parametrize("load", [ON_GPU, ON_CPU], ids=["GPU", "CPU"])
 def test_the_chart_is_a_picture_with_a_gpu_and_without(load, tmp_path):
     report = GpuReport(32, 1.0, {AFTER: load, BEFORE: load, "files": load})
-    draw_gpu_chart(report.to_json(), tmp_path / "gpu.png")
+    draw_gpu_chart(report.as_json(), tmp_path / "gpu.png")
     assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_fails_fails_the_bench():
-    assert Report(Results(), gpu=GpuReport(32, 1.0, {AFTER: ON_CPU})).is_good
-    assert Report(Results()).to_json()["gpu"] is None
-    with pytest.raises(ValueError, match="batches of 0"):
-        FeedsSettings(batch_size=0)
+def test_a_report_without_failures_is_good():
+    assert FeedsReport(BenchmarkResults(), gpu=GpuReport(32, 1.0, {AFTER: ON_CPU})).is_good
+    assert FeedsReport(BenchmarkResults()).as_json()["gpu"] is None
+    with pytest.raises(ValueError, match="batch size 0"):
+        FeedsBenchSettings(batch_size=0)
 
 
 @pytest.mark.slow
@@ -81,14 +91,14 @@ def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, tmp_
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    told = []
-    report = measure_gpu(store, 0.5, 8, told.append, (BEFORE,))
+    notices = []
+    report = measure_gpu(store, 0.5, 8, notices.append, (BEFORE,))
     load = report.loads[BEFORE]
     assert load.samples_per_second > 0
     assert 0 <= load.data_wait_share <= 1
     assert load.waits
     assert (load.gpu, load.gpu_share, load.gpu_memory_mb) == ((), None, None)
-    assert "no GPU" in told[0]
+    assert "no GPU" in notices[0]
 
 
 @pytest.mark.slow
@@ -109,8 +119,8 @@ def test_a_feed_whose_images_are_gone_is_skipped_and_the_others_train(store, tmp
 def test_the_command_measures_every_feed_and_draws_them(store, tmp_path):
     options = ("--store", store, "--seconds", 0.2, "--only", "gpu", "--chart", tmp_path / "gpu.png", "--json")
     done = subprocess.run(command("bench", "feeds", *options), capture_output=True, text=True, check=True)
-    told = json.loads(done.stdout)
-    assert set(told["gpu"]["feeds"]) == set(FEEDS)
-    assert told["strategies"] == {}
+    notices = json.loads(done.stdout)
+    assert set(notices["gpu"]["feeds"]) == set(FEEDS)
+    assert notices["strategies"] == {}
     assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gpu.png"]

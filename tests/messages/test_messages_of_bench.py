@@ -1,4 +1,4 @@
-"""bench: what cannot be measured, and who cannot take part."""
+"""bench: what cannot be measured, and loaders that are unavailable."""
 
 import os
 import shutil
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.bench.decoding import convert_as_the_source, decode_alone
+from bcclone.bench.decoding import time_decoding, time_source_conversion
 from bcclone.bench.feeds.fresh_process import in_fresh_process
 from bcclone.bench.feeds.meter import Benchmark, Timing
-from bcclone.bench.feeds.rounds import LoaderUnavailable, take_turn
+from bcclone.bench.feeds.rounds import LoaderUnavailable, measure_loader
 from bcclone.bench.preprocess import measure_preprocess
+from bcclone.bench.settings import PreprocessBenchSettings
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
 
@@ -20,7 +21,7 @@ def take_part(name, *, moved=False):
     run_command("preprocess", make_recording("rec"), "--size", 8)
     if moved:
         shutil.move("rec", "elsewhere")
-    return take_turn(
+    return measure_loader(
         name, Benchmark(Path("data.h5"), workers=1), Timing(warm_samples=1, warm_seconds=0.0, seconds=0.01)
     )
 
@@ -32,21 +33,24 @@ def without_tables(monkeypatch):
 
 def of_no_image():
     Path("image.jpg").write_bytes(b"no image")
-    return convert_as_the_source([["image.jpg"]], Path("data.h5"), once=True)
+    return time_source_conversion([["image.jpg"]], Path("data.h5"), once=True)
 
 
 REFUSALS = [
-    refusal(lambda: run_command("bench", "drive", "--rounds", 9), "--rounds 9", "10 or more"),
-    refusal(lambda: run_command("bench", "soak", "--minutes", 0), "--minutes 0", "more than 0"),
-    refusal(lambda: run_command("bench", "preprocess", "--frames", 2), "--frames 2", "3 or more"),
-    refusal(lambda: run_command("bench", "simulator", "--frames", 0), "--frames 0", "1 or more"),
-    refusal(lambda: run_command("bench", "video", "--seconds", 601), "--seconds 601", "1 to 600"),
-    refusal(lambda: run_command("bench", "video", "--rounds", 0), "--rounds 0", "1 or more"),
-    refusal(lambda: run_command("bench", "chunks", "--frames", 9), "--frames 9", "60 or more"),
+    refusal(lambda: run_command("bench", "drive", "--rounds", 9), "rounds 9", "10 or more"),
+    refusal(lambda: run_command("bench", "soak", "--minutes", 0), "minutes 0", "more than 0"),
+    refusal(lambda: run_command("bench", "preprocess", "--frames", 2), "frames 2", "3 or more"),
+    refusal(lambda: run_command("bench", "simulator", "--frames", 0), "frames 0", "1 or more"),
+    refusal(lambda: run_command("bench", "video", "--seconds", 601), "seconds 601", "1 to 600"),
+    refusal(lambda: run_command("bench", "video", "--rounds", 0), "rounds 0", "1 or more"),
+    refusal(lambda: run_command("bench", "chunks", "--frames", 9), "frames 9", "60 or more"),
     refusal(
-        lambda: measure_preprocess(make_recording("rec"), 3), "rec/driving_log.csv", "all cameras", "another recording"
+        lambda: measure_preprocess(PreprocessBenchSettings(3, make_recording("rec"))),
+        "rec/driving_log.csv",
+        "all cameras",
+        "another recording",
     ),
-    refusal(lambda: decode_alone(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
+    refusal(lambda: time_decoding(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
     refusal(of_no_image, "image.jpg", "no image", "recording"),
     refusal(lambda: in_fresh_process(os._exit, 3), "_exit", "memory"),
     refusal(

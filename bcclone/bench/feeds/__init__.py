@@ -1,5 +1,5 @@
-"""How fast batches come: every feed of ours, the limits of this machine, and what one would use instead.
+"""Benchmark the feeds, beside other loaders and the limits of this machine.
 
-Each contestant runs alone in a fresh process, in turns with the others, so that memory and CPU time are its own and
-a slow moment of the machine hits all alike. docs/explanation/feeding.md tells what is timed.
+Each loader runs in a fresh process, so that memory and CPU time are its own, and all run in each of several rounds, so
+that a slow moment of the machine affects all alike. docs/explanation/feeding.md explains what is measured.
 """

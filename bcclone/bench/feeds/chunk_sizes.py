@@ -1,64 +1,35 @@
-"""--chunk-size -> what it buys and costs: speed of hdf5-chunks from a warm and a cold file, and how it shuffles."""
+"""Measure what the chunk size of hdf5-chunks gains and costs: its speed, and how well it shuffles."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from bcclone.bench.feeds.cold import can_drop_pages, deliver_epoch, drop_pages
+from bcclone.arrays import Float32Array, IndexArray
+from bcclone.bench.feeds.cold import can_drop_pages, drop_pages, run_epoch
 from bcclone.bench.feeds.fresh_process import in_fresh_process
 from bcclone.bench.feeds.meter import Benchmark, Meter, Timing
 from bcclone.bench.feeds.rounds import deliver
+from bcclone.bench.feeds.synthetic import given_or_synthetic_store
+from bcclone.bench.settings import ChunksBenchSettings
 from bcclone.feed.order import Order, chunked, shuffled
 from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
 
+SIZES = tuple(2**power for power in range(6, 17))
+_FEED = "hdf5-chunks"
 _STRETCH_MS = 10_000
 
 
 @dataclass(frozen=True)
-class Drive:
-    """Of each training sample, (samples,): its steering, -1 to 1, and the number of its ten seconds of the clock."""
-
-    steering: npt.NDArray[np.float32]
-    stretch: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Quality:
-    """stretches: how many a batch holds, on average; spread: standard deviation of the batches' mean |steering|.
-
-    Of the amount and not of the signed steering, which mirrored samples bring to 0 in any batch.
-    """
-
-    stretches: float
-    spread: float
-
-
-def drive_of(store: Store) -> Drive:
-    """Return the driving behind a store's training samples."""
-    samples = store.samples[store.split_indices(validation=False)]
-    _, stretch = np.unique(store.rows["time_ms"] // _STRETCH_MS, return_inverse=True)
-    return Drive(samples["steering"].copy(), stretch[samples["row"]].astype(np.int64))
-
-
-def quality(drive: Drive, order: Order, batch_size: int) -> Quality:
-    """Judge an order by its whole batches."""
-    batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
-    ranked = np.sort(drive.stretch[batches], axis=1)
-    stretches = 1 + (np.diff(ranked, axis=1) != 0).sum(axis=1)
-    return Quality(float(stretches.mean()), float(np.abs(drive.steering[batches]).mean(axis=1).std()))
-
-
-SIZES = tuple(2**power for power in range(6, 17))
-_FEED = "hdf5-chunks"
-
-
-@dataclass(frozen=True)
 class ChunkSize:
-    """warm, cold: samples a second, cold None where pages cannot be dropped; stretches, spread: see Quality, each
-    divided by that of a global shuffle of the same samples, so that 1 is as good; driving_seconds: what a chunk spans.
+    """The measures of a chunk size.
+
+    driving_seconds: recorded time that a chunk spans; warm, cold: samples per second from a cached and an uncached
+    file, cold None where the cache cannot be dropped; stretches, spread: see ShuffleQuality, relative to those of a
+    global shuffle, so that 1 is as good.
     """
 
     chunk_size: int
@@ -68,59 +39,31 @@ class ChunkSize:
     stretches: float
     spread: float
 
+    def as_json(self) -> dict[str, float | None]:
+        """Return the measures as JSON values."""
+        return asdict(self)
+
 
 def measure_chunk_sizes(
-    benchmark: Benchmark,
-    timing: Timing,
-    rounds: int,
-    notify: Callable[[str], None] = lambda text: None,
-    sizes: Sequence[int] = SIZES,
+    settings: ChunksBenchSettings, notify: Callable[[str], None] = lambda text: None, sizes: Sequence[int] = SIZES
 ) -> list[ChunkSize]:
-    """Measure the sizes in turns, `rounds` times; medians."""
+    """Measure the sizes in rounds; the figures are medians."""
     warm: dict[int, list[float]] = {size: [] for size in sizes}
     cold: dict[int, list[float]] = {size: [] for size in sizes}
-    for number in range(1, rounds + 1):
-        for size in sizes:
-            warm[size].append(in_fresh_process(_take_turn, size, benchmark, timing))
-            notify(f"round {number} of {rounds}: {size}: {warm[size][-1]:,.0f} samples/s")
-    for number in range(1, rounds + 1 if can_drop_pages() else 1):
-        for size in sizes:
-            drop_pages(benchmark.store)
-            cold[size].append(
-                in_fresh_process(
-                    deliver_epoch, benchmark.store, FeedSettings(feed=_FEED, chunk_size=size)
-                ).samples_per_second
-            )
-            notify(f"round {number} of {rounds}, cold: {size}: {cold[size][-1]:,.0f} samples/s")
-    return _gather(benchmark, warm, cold)
-
-
-def _take_turn(chunk_size: int, benchmark: Benchmark, timing: Timing) -> float:
-    meter = Meter(timing)
-    deliver(FeedSettings(feed=_FEED, chunk_size=chunk_size), benchmark, meter.take)
-    return meter.figures().samples_per_second
-
-
-def _gather(benchmark: Benchmark, warm: dict[int, list[float]], cold: dict[int, list[float]]) -> list[ChunkSize]:
-    with Store(benchmark.store) as store:
-        drive = drive_of(store)
-        rows = np.unique(store.samples["row"][store.split_indices(validation=False)])
-        row_seconds = float(np.median(np.diff(store.rows["time_ms"][rows]))) / 1000
-    samples = len(drive.steering)
-    best = quality(drive, shuffled(samples, benchmark.seed, 1), benchmark.batch_size)
-
-    def row(size: int) -> ChunkSize:
-        mixed: Quality = quality(drive, chunked(samples, size, benchmark.seed, 1), benchmark.batch_size)
-        return ChunkSize(
-            chunk_size=size,
-            driving_seconds=min(size, samples) * len(rows) / samples * row_seconds,
-            warm=float(np.median(warm[size])),
-            cold=float(np.median(cold[size])) if cold[size] else None,
-            stretches=mixed.stretches / best.stretches,
-            spread=mixed.spread / best.spread,
-        )
-
-    return [row(size) for size in warm]
+    with given_or_synthetic_store(settings.store, settings.frames) as path:
+        with Store(path) as store:
+            samples = int(store.split_indices(validation=False).size)
+        benchmark = Benchmark(path, workers=os.cpu_count() or 1)
+        timing = Timing(warm_samples=samples, seconds=settings.seconds)
+        for number in range(1, settings.rounds + 1):
+            for size in sizes:
+                warm[size].append(in_fresh_process(_measure_warm, size, benchmark, timing))
+                notify(f"round {number} of {settings.rounds}: {size}: {warm[size][-1]:,.0f} samples/s")
+        for number in range(1, settings.rounds + 1 if can_drop_pages() else 1):
+            for size in sizes:
+                cold[size].append(_measure_cold(size, path))
+                notify(f"round {number} of {settings.rounds}, cold: {size}: {cold[size][-1]:,.0f} samples/s")
+        return _collect(benchmark, warm, cold)
 
 
 def to_rows(sizes: Sequence[ChunkSize]) -> list[str]:
@@ -138,6 +81,70 @@ def _row(size: ChunkSize) -> str:
     )
 
 
-def to_json(sizes: Sequence[ChunkSize]) -> list[dict[str, float | None]]:
-    """Return the table as JSON values."""
-    return [asdict(size) for size in sizes]
+def _measure_warm(chunk_size: int, benchmark: Benchmark, timing: Timing) -> float:
+    meter = Meter(timing)
+    deliver(FeedSettings(feed=_FEED, chunk_size=chunk_size), benchmark, meter.take)
+    return meter.figures().samples_per_second
+
+
+def _measure_cold(chunk_size: int, path: Path) -> float:
+    drop_pages(path)
+    settings = FeedSettings(feed=_FEED, chunk_size=chunk_size)
+    return in_fresh_process(run_epoch, path, settings).samples_per_second
+
+
+def _collect(benchmark: Benchmark, warm: dict[int, list[float]], cold: dict[int, list[float]]) -> list[ChunkSize]:
+    with Store(benchmark.store) as store:
+        drive = sampled_drive(store)
+        rows = np.unique(store.samples["row"][store.split_indices(validation=False)])
+        row_seconds = float(np.median(np.diff(store.rows["time_ms"][rows]))) / 1000
+    samples = len(drive.steering)
+    best = shuffle_quality(drive, shuffled(samples, benchmark.seed, 1), benchmark.batch_size)
+
+    def measures(size: int) -> ChunkSize:
+        quality = shuffle_quality(drive, chunked(samples, size, benchmark.seed, 1), benchmark.batch_size)
+        return ChunkSize(
+            chunk_size=size,
+            driving_seconds=min(size, samples) * len(rows) / samples * row_seconds,
+            warm=float(np.median(warm[size])),
+            cold=float(np.median(cold[size])) if cold[size] else None,
+            stretches=quality.stretches / best.stretches,
+            spread=quality.spread / best.spread,
+        )
+
+    return [measures(size) for size in warm]
+
+
+@dataclass(frozen=True)
+class SampledDrive:
+    """Steering of each training sample, -1 to 1, and the index of its ten seconds of the drive, (samples,) each."""
+
+    steering: Float32Array
+    stretch: IndexArray
+
+
+@dataclass(frozen=True)
+class ShuffleQuality:
+    """How well an order mixes the samples of a drive.
+
+    stretches: mean number of different ten-second stretches in a batch; spread: standard deviation of the batches' mean
+    absolute steering. Signed steering would not do: with mirrored samples its mean is 0 in any batch.
+    """
+
+    stretches: float
+    spread: float
+
+
+def sampled_drive(store: Store) -> SampledDrive:
+    """Return the drive of a store's training samples."""
+    samples = store.samples[store.split_indices(validation=False)]
+    _, stretch = np.unique(store.rows["time_ms"] // _STRETCH_MS, return_inverse=True)
+    return SampledDrive(samples["steering"].copy(), stretch[samples["row"]].astype(np.int64))
+
+
+def shuffle_quality(drive: SampledDrive, order: Order, batch_size: int) -> ShuffleQuality:
+    """Return the quality of an order, by its complete batches."""
+    batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
+    ranked = np.sort(drive.stretch[batches], axis=1)
+    stretches = 1 + (np.diff(ranked, axis=1) != 0).sum(axis=1)
+    return ShuffleQuality(float(stretches.mean()), float(np.abs(drive.steering[batches]).mean(axis=1).std()))

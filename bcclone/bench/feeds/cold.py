@@ -1,11 +1,12 @@
-"""A store that is not in the page cache: hdf5-chunks against reading the file from one end to the other.
+"""Measure hdf5-chunks on a store that is not in the page cache, beside reading the file sequentially.
 
-Both are measured in turns, each after the file's pages have been dropped. What lies below this machine, a host's own
-cache for instance, cannot be dropped from here; it serves both alike.
+Both are measured in each round, after the file's pages were dropped. Caches below this machine, such as a host's,
+cannot be dropped; they serve both alike.
 """
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +21,17 @@ from bcclone.feed.settings import FeedSettings, SamplingSettings
 from bcclone.store import Store
 
 _FEED, _BAR_PERCENT = "hdf5-chunks", 70.0
-_READ_BYTES = 1 << 20  # larger pieces do not stay in the processor's cache, and were up to half as fast
+_READ_BYTES = 1 << 20  # larger reads do not stay in the processor's cache, and were up to half as fast
 _BATCH = 64
 
 
 @dataclass(frozen=True)
-class Cold:
-    """Bytes a second from a cold file: read in order, and as frames delivered by the feed; samples a second of it.
+class ColdRates:
+    """Rates from an uncached file.
 
-    fetched: the part of the bytes that came from the disk while the feed ran, by the system's own count: near 1 when
-    the file was cold; None where the system does not tell.
+    sequential: bytes per second of a sequential read; delivered: of frames delivered by the feed; fetched: fraction of
+    the frames' bytes that came from the disk while the feed ran, near 1 if the file was uncached; None on systems that
+    do not count them.
     """
 
     sequential: float
@@ -38,44 +40,44 @@ class Cold:
     fetched: float | None
 
 
-def measure_cold(store: Path, rounds: int) -> list[Cold]:
-    """Take turns, `rounds` times; raises OSError where pages cannot be dropped."""
-    turns = []
+def measure_cold(store: Path, rounds: int) -> list[ColdRates]:
+    """Measure both in each round; raises OSError where pages cannot be dropped."""
+    rates = []
     for _ in range(rounds):
         drop_pages(store)
         sequential = in_fresh_process(read_through, store)
         drop_pages(store)
-        turns.append(in_fresh_process(deliver_epoch, store, FeedSettings(feed=_FEED), sequential))
-    return turns
+        rates.append(in_fresh_process(run_epoch, store, FeedSettings(feed=_FEED), sequential))
+    return rates
 
 
 def can_drop_pages() -> bool:
-    """Return whether this system lets a program drop a file's pages."""
+    """Return whether this system can drop a file from the page cache."""
     return hasattr(os, "posix_fadvise")
 
 
 def drop_pages(path: Path) -> None:
-    """Let the system forget a file's content; nobody may have it mapped."""
+    """Drop a file from the page cache; it must not be mapped."""
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)  # what is not written yet stays
+        os.fsync(handle)  # pages that are not written yet would stay
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(handle)
 
 
 def read_through(path: Path) -> float:
-    """Read a file in large pieces from its beginning to its end; return bytes a second."""
-    room = bytearray(_READ_BYTES)
+    """Read a file sequentially; return bytes per second."""
+    buffer = bytearray(_READ_BYTES)
     total, begun = 0, time.perf_counter()
     with path.open("rb", buffering=0) as file:
-        while count := file.readinto(room):
+        while count := file.readinto(buffer):
             total += count
     return total / (time.perf_counter() - begun)
 
 
-def deliver_epoch(path: Path, settings: FeedSettings, sequential: float = 0.0) -> Cold:
-    """Open the feed and run one epoch; the time counts from the opening on, and each distinct frame once."""
+def run_epoch(path: Path, settings: FeedSettings, sequential: float = 0.0) -> ColdRates:
+    """Open the feed and run one epoch; opening counts, too. sequential: the rate of the sequential read."""
     begun, fetched = time.perf_counter(), _fetched_bytes()
     with Store(path) as store, open_feed(select(store), settings, SamplingSettings(_BATCH)) as feed:
         samples = 0
@@ -85,27 +87,29 @@ def deliver_epoch(path: Path, settings: FeedSettings, sequential: float = 0.0) -
         seconds = time.perf_counter() - begun
         frames = np.unique(store.samples["frame"][store.split_indices(validation=False)])
         size = len(frames) * store.frames[0].nbytes
-        share = None if fetched is None else ((_fetched_bytes() or 0) - fetched) / size
-        return Cold(sequential, size / seconds, samples / seconds, share)
+        fraction = None if fetched is None else ((_fetched_bytes() or 0) - fetched) / size
+        return ColdRates(sequential, size / seconds, samples / seconds, fraction)
 
 
 def _fetched_bytes() -> int | None:
-    """Return how many bytes this process has made the disk read, where the system counts them."""
+    """Return how many bytes this process has read from the disk, if the system counts them."""
     process = psutil.Process()
     return process.io_counters().read_bytes if hasattr(process, "io_counters") else None
 
 
-def judge_cold(turns: list[Cold]) -> list[Measure]:
-    """Return the medians, and the median of the turns' ratios."""
-    share = 100 * float(np.median([timing.delivered / timing.sequential for timing in turns]))
-    fetched = [100 * timing.fetched for timing in turns if timing.fetched is not None]
-    checks = [Measure("frames that came from the disk", float(np.median(fetched)), "%")] if fetched else []
+def cold_measures(rates: Sequence[ColdRates]) -> list[Measure]:
+    """Return the medians over the rounds, also of the rounds' ratios."""
+
+    def median(values: list[float]) -> float:
+        return float(np.median(values))
+
+    fetched = [100 * each.fetched for each in rates if each.fetched is not None]
+    checks = [Measure("frames that came from the disk", median(fetched), "%")] if fetched else []
+    ratio = 100 * median([each.delivered / each.sequential for each in rates])
     return [
         *checks,
-        Measure(
-            "cold file, read from end to end", float(np.median([timing.sequential for timing in turns])) / 1e6, "MB/s"
-        ),
-        Measure(f"cold file, {_FEED}", float(np.median([timing.delivered for timing in turns])) / 1e6, "MB/s"),
-        Measure(f"cold file, {_FEED}", float(np.median([timing.samples_per_second for timing in turns])), "samples/s"),
-        Measure(f"{_FEED} to reading from end to end", share, "%", _BAR_PERCENT),
+        Measure("cold file, read from end to end", median([each.sequential for each in rates]) / 1e6, "MB/s"),
+        Measure(f"cold file, {_FEED}", median([each.delivered for each in rates]) / 1e6, "MB/s"),
+        Measure(f"cold file, {_FEED}", median([each.samples_per_second for each in rates]), "samples/s"),
+        Measure(f"{_FEED} to reading from end to end", ratio, "%", _BAR_PERCENT),
     ]

@@ -1,24 +1,26 @@
-"""Each feed -> the training on it: how busy the GPU is over time, and how much of the time is spent waiting for data.
+"""Measure the training on each feed: how busy the GPU is over time, and how long the training waits for data.
 
 Each feed trains in a fresh process, with the network, step and settings of `model.py` without options; nvidia-smi is
-read while it does. `python-generator` is how the source design fed its network at first: each batch decoded from disk.
+read meanwhile. `python-generator` is the source design's first feed: each batch is decoded from disk.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from matplotlib.figure import Figure
 
+from bcclone.atomic import replacing
 from bcclone.augment.settings import AugmentSettings
 from bcclone.bench.feeds.fresh_process import in_fresh_process
 from bcclone.bench.feeds.meter import Benchmark, cpu_seconds
 from bcclone.bench.feeds.other_loaders import generate
 from bcclone.bench.feeds.rooflines import RecordingMissing, jpeg_samples
-from bcclone.bench.feeds.rounds import endless, opened
+from bcclone.bench.feeds.rounds import endless_batches, open_data
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch
 from bcclone.feed.open import open_feed
@@ -30,11 +32,6 @@ from bcclone.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from bcclone.train.trainer import Trainer
-from collections.abc import Mapping
-
-from matplotlib.figure import Figure
-
-from bcclone.atomic import replacing
 
 BEFORE, AFTER = "python-generator", FeedSettings().feed
 UNAUGMENTED = f"{AFTER}-unaugmented"
@@ -45,13 +42,13 @@ _NO_GPU = "TensorFlow has no GPU here, so GPU busy cannot be measured; see waiti
 
 
 @dataclass(frozen=True)
-class Load:
+class TrainingLoad:
     """The training on one feed.
 
-    device: what TensorFlow computes on; data_wait_share: of the time, in which the step waited for its next batch;
-    waits: (seconds since it began, the same share) of each half second; cpu_share: processor time of this process and
-    its children over the time of all cores; gpu: what nvidia-smi said, empty where TensorFlow has no GPU; gpu_share:
-    the mean share of the time in which the GPU computed, and gpu_memory_mb, the most that was used; None without one.
+    device: the device that trains; data_wait_share: fraction of the time in which the step waited for its next batch;
+    waits: (seconds since the start, that fraction) of each half second; cpu_share: CPU time of this process and its
+    children as a fraction of all cores' time; gpu: samples of nvidia-smi, empty without a GPU; gpu_share: mean fraction
+    of the time in which the GPU computed; gpu_memory_mb: the most memory used; None without a GPU.
     """
 
     device: str
@@ -66,19 +63,17 @@ class Load:
 
 @dataclass
 class GpuReport:
-    """loads: by the feed's name; skipped: the reason, of those that lack what they need; failed: of those that broke
-    off.
-    """
+    """The trainings. loads: by feed; skipped: feed -> what it lacks; failed: feed -> why it failed."""
 
     batch_size: int
     seconds: float
-    loads: dict[str, Load] = field(default_factory=dict)
+    loads: dict[str, TrainingLoad] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def device(self) -> str:
-        """Return what was trained on."""
+        """Return the device that trained."""
         return next((load.device for load in self.loads.values()), "unknown")
 
     @property
@@ -86,7 +81,7 @@ class GpuReport:
         """Return whether TensorFlow trained on a GPU."""
         return self.device.startswith("GPU")
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values; gpu_share is null where there is no GPU."""
         return {
             "device": self.device,
@@ -98,7 +93,7 @@ class GpuReport:
         }
 
     def to_rows(self) -> list[str]:
-        """Return the table, a line for each feed, and what its figures are of."""
+        """Return the table, a line for each feed."""
         rows = [f"training on {self.device}, batches of {self.batch_size}"]
         if not self.has_gpu:
             rows.append(_NO_GPU)
@@ -108,8 +103,8 @@ class GpuReport:
         for name, load in self.loads.items():
             gpu = "-" if load.gpu_share is None else f"{load.gpu_share:.0%}"
             memory = "" if load.gpu_memory_mb is None else f"{load.gpu_memory_mb:,.0f}"
-            share = f"{load.data_wait_share:>18.1%}{load.cpu_share:>6.0%}"
-            rows.append(f"{name:<26}{load.samples_per_second:>11,.0f}{share}{gpu:>10}{memory:>16}".rstrip())
+            fractions = f"{load.data_wait_share:>18.1%}{load.cpu_share:>6.0%}"
+            rows.append(f"{name:<26}{load.samples_per_second:>11,.0f}{fractions}{gpu:>10}{memory:>16}".rstrip())
         return rows + [f"skipped: {name}: {reason}" for name, reason in self.skipped.items()]
 
 
@@ -120,7 +115,7 @@ def measure_gpu(
     notify: Callable[[str], None] = lambda text: None,
     feeds: Sequence[str] = FEEDS,
 ) -> GpuReport:
-    """Train on each feed for so many seconds, behind its warming; `notify` is told of each."""
+    """Train on each feed for some seconds, after warming up."""
     report = GpuReport(batch_size, seconds)
     for name in feeds:
         try:
@@ -140,8 +135,8 @@ def measure_gpu(
     return report
 
 
-def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Load:
-    """Train on a feed in this process, which loads TensorFlow as model.py does; raises RecordingGone, UserError."""
+def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> TrainingLoad:
+    """Train on a feed in this process, which loads TensorFlow as model.py does; raises RecordingMissing, UserError."""
     from bcclone.tensorflow_quietly import load_tensorflow, used_gpus
 
     load_tensorflow()
@@ -159,12 +154,12 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Lo
         samples, waits = _train(trainer, batches, seconds=seconds)
         elapsed, cpu = time.perf_counter() - begun, cpu_seconds() - cpu
     seen = watch.since(begun - entered)
-    return Load(
+    return TrainingLoad(
         device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
         samples_per_second=samples / elapsed,
         data_wait_share=sum(until - since for since, until in waits) / elapsed,
         cpu_share=cpu / elapsed / (psutil.cpu_count() or 1),
-        waits=tuple(shares_of(waits, elapsed)),
+        waits=tuple(covered_fractions(waits, elapsed)),
         gpu=tuple(seen.samples) if gpus else (),
         gpu_share=seen.share if gpus else None,
         gpu_memory_mb=seen.memory_mb if gpus else None,
@@ -180,9 +175,9 @@ def _batches_of(name: str, store: Path, settings: TrainSettings) -> Iterator[Ite
         return
     wanted = FeedSettings(feed=AFTER if name == UNAUGMENTED else name)
     with (
-        opened(wanted, Benchmark(store, workers=1)) as data,
+        open_data(wanted, Benchmark(store, workers=1)) as data,
         open_feed(select(data), wanted, settings.sampling) as feed,
-        closing(endless(feed)) as batches,
+        closing(endless_batches(feed)) as batches,
     ):
         yield batches
 
@@ -190,10 +185,7 @@ def _batches_of(name: str, store: Path, settings: TrainSettings) -> Iterator[Ite
 def _train(
     trainer: "Trainer", batches: Iterator[Batch], steps: int = 0, seconds: float = 0.0
 ) -> tuple[int, list[tuple[float, float]]]:
-    """Take so many steps, or as many as fit into the seconds; return the samples, and from when until when it waited.
-
-    The times are in seconds since it began; at the end the device is waited for.
-    """
+    """Train for some steps or seconds; return the number of samples, and when it waited: (since, until) in seconds."""
     waits: list[tuple[float, float]] = []
     samples, begun, now = 0, time.perf_counter(), 0.0
     while (len(waits) < steps) if steps else (now < seconds):
@@ -207,18 +199,18 @@ def _train(
     return samples, waits
 
 
-def shares_of(spans: Sequence[tuple[float, float]], seconds: float) -> Iterator[tuple[float, float]]:
-    """Yield the middle of each half second and the share of it that the spans, (since, until), cover."""
+def covered_fractions(spans: Sequence[tuple[float, float]], seconds: float) -> Iterator[tuple[float, float]]:
+    """Yield the middle of each half second and the fraction of it that the spans, (since, until), cover."""
     count = max(round(seconds / _BUCKET_SECONDS), 1)
     width, covered = seconds / count, [0.0] * count
     for since, until in spans:
         for number in range(int(since / width), min(int(until / width) + 1, count)):
             covered[number] += min(until, (number + 1) * width) - max(since, number * width)
-    for number, part in enumerate(covered):
-        yield (number + 0.5) * width, part / width
+    for number, seconds_covered in enumerate(covered):
+        yield (number + 0.5) * width, seconds_covered / width
 
 
-def _values(load: Load) -> dict[str, Any]:
+def _values(load: TrainingLoad) -> dict[str, Any]:
     def rounded(value: float | None) -> float | None:
         return None if value is None else round(value, 4)
 
@@ -254,8 +246,8 @@ def draw_gpu_chart(figures: Mapping[str, Any], path: Path) -> None:
         else:
             axes.plot(seconds, shares, linewidth=0.9, alpha=0.6, label=label)
     share = "in which the GPU computed" if has_gpu else "not spent waiting for data"
-    title = figures["device"] if has_gpu else "No GPU on this machine: its busy share is not measured"
-    axes.set(xlabel="seconds of training", ylabel=f"share of the time {share}", ylim=(-0.02, 1.02))
+    title = figures["device"] if has_gpu else "No GPU on this machine: how busy it is is not measured"
+    axes.set(xlabel="seconds of training", ylabel=f"fraction of the time {share}", ylim=(-0.02, 1.02))
     axes.set_title(f"{title}; batches of {figures['batch_size']}", fontsize=10, loc="left", wrap=True)
     axes.yaxis.set_major_formatter("{x:.0%}")
     lines = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
@@ -268,7 +260,7 @@ def draw_gpu_chart(figures: Mapping[str, Any], path: Path) -> None:
 
 
 def _line(feed: Mapping[str, Any], has_gpu: bool) -> tuple[Sequence[float], Sequence[float]]:
-    """Return seconds and shares of a feed."""
+    """Return seconds and fractions of a feed."""
     if has_gpu:
         points = [(seconds, share) for seconds, share, _ in feed["gpu_series"] if share is not None]
     else:

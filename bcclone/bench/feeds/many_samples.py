@@ -1,11 +1,12 @@
-"""A store of very many samples -> what opening and running a feed adds to this program's own memory.
+"""Measure what very many samples cost: the time and memory of their order, and the memory of a feed's tables.
 
-The frames of such a store are few, since they never count: only tables and buffers do. Its rows are those of another
-store, over and over, an hour later each time; its samples come from `bcclone.samples` as ever.
+The store of the second measurement has few frames, since only tables and buffers count. It repeats the rows of another
+store, each time an hour later, and makes its samples by `bcclone.samples`.
 """
 
 import time
 import tracemalloc
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +28,18 @@ from bcclone.store import Store, StoreWriter, row_frame, row_table
 
 BAR_SAMPLES, _BAR_SECONDS, _BAR_BYTES = 10_000_000, 1.0, 8.0
 SIZES = tuple(10**power for power in range(4, 10))
-_BYTES_AT_LEAST = 8  # a sample, to be free before it is tried
+_LEAST_BYTES = 8  # per sample, that must be free to measure a size
 _LONGEST_SECONDS, _SLOWER_BEYOND_CACHES = 240.0, 3.0
 _REPEATED_BELOW, _REPEATS = 10**8, 5
+_FEED, _BAR_MB, _BAR_TABLE_BYTES = "hdf5-shuffle", 300.0, 32.0
+_BATCH = 64
+_SETTINGS = SampleSettings(validation=0.0)
+_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True)
 class OrderCost:
-    """What the order of so many samples took; measured False: calculated from the size before it."""
+    """The cost of an order of samples; measured False: calculated from the size before."""
 
     samples: int
     seconds: float
@@ -43,11 +48,11 @@ class OrderCost:
 
 
 def order_costs(most: int = SIZES[-1]) -> list[OrderCost]:
-    """Return the costs of the sizes up to `most`, calculated where memory or patience do not allow to measure."""
+    """Return the costs of the sizes up to `most`, calculated where measuring takes too much memory or time."""
     costs: list[OrderCost] = []
     for size in (size for size in SIZES if size <= most):
         growth = size / costs[-1].samples if costs else 0.0
-        too_large = size * _BYTES_AT_LEAST > psutil.virtual_memory().available / 2
+        too_large = size * _LEAST_BYTES > psutil.virtual_memory().available / 2
         if costs and (too_large or costs[-1].seconds * growth * _SLOWER_BEYOND_CACHES > _LONGEST_SECONDS):
             costs.append(OrderCost(size, costs[-1].seconds * growth, costs[-1].bytes_per_sample, measured=False))
         else:
@@ -57,7 +62,7 @@ def order_costs(most: int = SIZES[-1]) -> list[OrderCost]:
 
 def _measure(size: int) -> OrderCost:
     shuffled(1, 0, 0)  # NumPy loads its generators the first time
-    tracemalloc.start()  # counts NumPy's memory; it costs nothing within a shuffle
+    tracemalloc.start()  # counts NumPy's memory; a shuffle is not slowed down
     seconds = []
     for epoch in range(_REPEATS if size < _REPEATED_BELOW else 1):
         begun = time.perf_counter()
@@ -68,8 +73,8 @@ def _measure(size: int) -> OrderCost:
     return OrderCost(size, float(np.median(seconds)), peak / size)
 
 
-def judge_order(costs: list[OrderCost]) -> list[Measure]:
-    """Return the measures of ten million samples."""
+def order_measures(costs: Sequence[OrderCost]) -> list[Measure]:
+    """Return the measures of an order of ten million samples."""
     (cost,) = (cost for cost in costs if cost.samples == BAR_SAMPLES)
     return [
         Measure("order of 10,000,000 samples", cost.seconds, "s", _BAR_SECONDS, least=False),
@@ -77,7 +82,7 @@ def judge_order(costs: list[OrderCost]) -> list[Measure]:
     ]
 
 
-def to_rows(costs: list[OrderCost]) -> list[str]:
+def to_rows(costs: Sequence[OrderCost]) -> list[str]:
     """Return the table, a line for each size."""
     head = [f"{'samples':>14}{'order, s':>12}{'bytes/sample':>14}"] if costs else []
     return head + [
@@ -87,15 +92,9 @@ def to_rows(costs: list[OrderCost]) -> list[str]:
     ]
 
 
-_FEED, _BAR_MB, _BAR_BYTES = "hdf5-shuffle", 300.0, 32.0
-_BATCH = 64
-_SETTINGS = SampleSettings(validation=0.0)
-_HOUR_MS = 3_600_000
-
-
 @dataclass(frozen=True)
 class TableMemory:
-    """samples: how many; added_mb: of memory of its own, when the feed has run for an epoch; table_bytes: a sample."""
+    """Memory of a feed. added_mb: added by an epoch of the feed; table_bytes: of the sample table, per sample."""
 
     samples: int
     added_mb: float
@@ -103,7 +102,7 @@ class TableMemory:
 
 
 def write_store(path: Path, source: Path, samples: int) -> int:
-    """Write a store of at least so many samples of the frames of `source`, all for training; return how many."""
+    """Write a store of at least so many training samples with the frames of `source`; return their number."""
     with Store(source) as store:
         rows = row_frame(store.rows)
         rows = rows[(rows["frame_center"] >= 0) & (rows["frame_left"] >= 0) & (rows["frame_right"] >= 0)]
@@ -118,13 +117,13 @@ def write_store(path: Path, source: Path, samples: int) -> int:
 
 
 def _repeated(rows: pd.DataFrame, times: int) -> pd.DataFrame:
-    """Return the rows so many times over, each time later and with episodes of their own."""
+    """Return the rows repeated, each time later and with episodes of their own."""
     episodes = int(rows["episode"].max()) + 1
-    parts = [
+    repetitions = [
         rows.assign(time_ms=rows["time_ms"] + number * _HOUR_MS, episode=rows["episode"] + number * episodes)
         for number in range(times)
     ]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(repetitions, ignore_index=True)
 
 
 def measure_table_memory(path: Path) -> TableMemory:
@@ -137,7 +136,7 @@ def measure_table_memory(path: Path) -> TableMemory:
 
 
 def _run_epoch(feed: Feed) -> tuple[int, float]:
-    """Return how many samples came, and how many MB this process had of its own at most."""
+    """Return the number of samples, and the most memory of this process, in MB."""
     samples, most = 0, 0.0
     with feed.epoch(1) as batches:
         for number, batch in enumerate(batches):
@@ -148,22 +147,22 @@ def _run_epoch(feed: Feed) -> tuple[int, float]:
     return samples, most
 
 
-def judge_tables(few: TableMemory, many: TableMemory) -> list[Measure]:
-    """Return the measures of the larger store, and what each further sample costs, tables, order and all."""
+def table_measures(few: TableMemory, many: TableMemory) -> list[Measure]:
+    """Return the measures of the larger store, and the memory of each further sample."""
     growth = (many.added_mb - few.added_mb) * 1e6 / (many.samples - few.samples)
     return [
         Measure(f"{_FEED}, own memory, {many.samples:,} samples", many.added_mb, "MB", _BAR_MB, least=False),
-        Measure("sample table", many.table_bytes, "bytes/sample", _BAR_BYTES, least=False),
+        Measure("sample table", many.table_bytes, "bytes/sample", _BAR_TABLE_BYTES, least=False),
         Measure("own memory for each further sample", growth, "bytes/sample"),
     ]
 
 
 def measure_tables(folder: Path, source: Path, samples: int) -> list[Measure]:
-    """Write two stores into `folder`, of a tenth and of all of the samples, and judge what they add to a process."""
+    """Return the measures of two stores, written into `folder`, of a tenth of the samples and of all."""
     answers = []
     for count in (samples // 10, samples):
         path = folder / f"samples-{count}.h5"
         write_store(path, source, count)
         answers.append(in_fresh_process(measure_table_memory, path))
         path.unlink()
-    return judge_tables(*answers)
+    return table_measures(*answers)

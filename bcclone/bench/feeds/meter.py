@@ -1,4 +1,4 @@
-"""Batches as they arrive -> samples a second, time to the first, memory and CPU time of all processes involved."""
+"""Measure a loader while its batches arrive: samples per second, memory and CPU time of all its processes."""
 
 import re
 import time
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import psutil
 
-Taken = Callable[[int], bool]  # told of a batch's size; False: enough
+OnBatch = Callable[[int], bool]  # receives a batch's size; returns False when enough were loaded
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The store whose training samples are to come shuffled, flips applied, and how many processes or threads may help.
+    """What every loader has to do: deliver a store's training samples, shuffled, mirrored where they should be.
 
-    workers: as many as there are cores, as the documentations of the alternatives advise.
+    workers: processes or threads that it may use: one per core, as the other loaders' documentations advise.
     """
 
     store: Path
@@ -30,10 +30,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a contestant is watched.
-
-    At first it may run for `warm_samples` or `warm_seconds`, whichever ends sooner; then it is timed for `seconds`.
-    """
+    """How long a loader is measured: it warms up for `warm_samples` or `warm_seconds`, then is timed for `seconds`."""
 
     warm_samples: int
     warm_seconds: float = 4.0
@@ -41,14 +38,13 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What a contestant did in its turn.
+class LoaderFigures:
+    """The figures of a loader in a round.
 
-    resident_mb: of it and its child processes, above what it was before opening, each shared page counted by its
-    share (PSS); anonymous_mb: without the pages of files, which the system can drop: RssAnon, but that pages which a
-    fork shares count once; None where the system does not tell.
-    cpu_share: CPU time over the time of all cores; others_cpu_share: what other programs took of it meanwhile, by
-    which a reader sees whether the machine was quiet.
+    resident_mb: memory that it and its child processes added, shared pages divided among their users (PSS);
+    anonymous_mb: the same without pages of files, which the system can drop; None on systems other than Linux;
+    cpu_share: CPU time as a fraction of all cores' time; others_cpu_share: that of other programs meanwhile, which
+    shows whether the machine was quiet.
     """
 
     samples_per_second: float
@@ -60,15 +56,15 @@ class Figures:
 
     @property
     def core_milliseconds(self) -> float:
-        """Return how long one core works for a sample, in milliseconds."""
+        """Return the CPU time per sample, in milliseconds."""
         return 1000 * self.cpu_share * (psutil.cpu_count() or 1) / self.samples_per_second
 
 
 class Meter:
-    """Watches this process and its children from its own beginning until the turn is over."""
+    """Measures this process and its children from its creation to the end of the timing."""
 
     def __init__(self, timing: Timing) -> None:
-        self._turn = timing
+        self._timing = timing
         self._memory = used_memory()
         self._begun = time.perf_counter()
         self._first = 0.0
@@ -79,15 +75,15 @@ class Meter:
         self._used: Memory | None = None
 
     def take(self, size: int) -> bool:
-        """Count a batch; False when the turn is over. Takes a microsecond, but at the ends of the warming and turn."""
+        """Count a batch; return False at the end. Takes a microsecond, except when the timing starts or ends."""
         now = time.perf_counter()
         self._first = self._first or now - self._begun
         self._samples += size
         if not self._timed_from:
-            if self._samples >= self._turn.warm_samples or now - self._begun >= self._turn.warm_seconds:
+            if self._samples >= self._timing.warm_samples or now - self._begun >= self._timing.warm_seconds:
                 self._samples, self._cpu, self._all_cpu = 0, cpu_seconds(), busy_seconds()
                 self._timed_from = time.perf_counter()
-        elif now - self._timed_from >= self._turn.seconds:
+        elif now - self._timed_from >= self._timing.seconds:
             self._timed_until = now
             self._cpu = cpu_seconds() - self._cpu
             self._all_cpu = busy_seconds() - self._all_cpu
@@ -95,16 +91,16 @@ class Meter:
             return False
         return True
 
-    def figures(self) -> Figures:
-        """Return what was measured; raises RuntimeError when the contestant ended before its turn was over."""
+    def figures(self) -> LoaderFigures:
+        """Return the figures; raises RuntimeError if the loader ended too early."""
         if self._used is None:
-            raise RuntimeError("it ended before its turn was over")
+            raise RuntimeError("the loader ended before its time was over")
         seconds = self._timed_until - self._timed_from
         capacity = seconds * (psutil.cpu_count() or 1)
         anonymous = None
         if self._used.anonymous_mb is not None and self._memory.anonymous_mb is not None:
             anonymous = self._used.anonymous_mb - self._memory.anonymous_mb
-        return Figures(
+        return LoaderFigures(
             samples_per_second=self._samples / seconds,
             first_batch_seconds=self._first,
             resident_mb=self._used.resident_mb - self._memory.resident_mb,
@@ -116,7 +112,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class Memory:
-    """What processes use, in MB (10^6 bytes)."""
+    """Memory of processes, in MB (10^6 bytes)."""
 
     resident_mb: float
     anonymous_mb: float | None
@@ -124,17 +120,17 @@ class Memory:
 
 def used_memory() -> Memory:
     """Return the memory of this process and its children."""
-    parts = [_memory_of(process) for process in _family()]
-    anonymous = [part.anonymous_mb for part in parts if part.anonymous_mb is not None]
-    known = len(anonymous) == len(parts)
-    return Memory(sum(part.resident_mb for part in parts), sum(anonymous) if known else None)
+    memories = [_memory_of(process) for process in _family()]
+    anonymous = [memory.anonymous_mb for memory in memories if memory.anonymous_mb is not None]
+    known = len(anonymous) == len(memories)
+    return Memory(sum(memory.resident_mb for memory in memories), sum(anonymous) if known else None)
 
 
 def _memory_of(process: psutil.Process) -> Memory:
-    """Return a process's share of memory; where the system is not Linux, its resident set."""
+    """Return the memory of a process; on systems other than Linux, its resident set."""
     try:
         rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
-    except OSError:  # no Linux, or the process has just ended
+    except OSError:  # another system, or the process has just ended
         try:
             return Memory(process.memory_info().rss / 1e6, None)
         except psutil.Error:
@@ -148,7 +144,7 @@ def _kilobytes(name: str, text: str) -> int:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time so far of this process and its children, those that have ended included."""
+    """Return the CPU time so far of this process and its children, including ended ones."""
     total = 0.0
     for process in _family():
         try:

@@ -1,7 +1,7 @@
-"""What a user would use instead of our feeds: JPEG files or the store, each loader as its own documentation advises.
+"""Other loaders of JPEG files or the store, each written as its own documentation advises.
 
-Each function takes the benchmark's settings and a callback: it loads batch after batch, epoch after epoch, calls
-`taken` with the size of each, and ends when that returns False. It raises ImportError where its package is missing.
+Each function loads batch after batch, epoch after epoch, calls `on_batch` with the size of each, and ends when that
+returns False. It raises ImportError if its package is missing.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bcclone.bench.feeds.meter import Benchmark, Taken
+from bcclone.bench.feeds.meter import Benchmark, OnBatch
 from bcclone.bench.feeds.rooflines import JpegSamples, jpeg_samples
 from bcclone.images import Image
 from bcclone.samples import SampleTable
@@ -21,10 +21,10 @@ _FRAMES_PER_CHUNK = 1024  # 50 MB of 128x128 frames
 _ENDLESS = 1_000_000
 
 
-def python_generator(benchmark: Benchmark, taken: Taken) -> None:
-    """Load by a plain Python generator over JPEG files, as most behavioral-cloning projects have it."""
+def python_generator(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Load by a plain Python generator over JPEG files, as most behavioral-cloning projects do."""
     for images, _ in generate(jpeg_samples(benchmark.store), benchmark.batch_size, benchmark.seed):
-        if not taken(len(images)):
+        if not on_batch(len(images)):
             return
 
 
@@ -39,12 +39,12 @@ def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple
             yield np.array(images), samples.steering[indices][:, np.newaxis]
 
 
-def pydataset_jpeg(benchmark: Benchmark, taken: Taken) -> None:
+def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Load by keras.utils.PyDataset over JPEG files with workers, fed to a model by fit().
 
-    The model's training step does nothing, so that only the loading is measured; what arrives in it are tensors, as in
-    every fit(). Its workers are threads: processes, which its documentation asks for where Python computes, are half as
-    fast here, since the decoder releases the interpreter lock and batches need not be sent.
+    The model's training step does nothing, so that only the loading is measured, to the tensors that fit() makes. The
+    workers are threads: processes, which the documentation advises for pure Python code, are half as fast here, since
+    the decoder releases the GIL and batches need not be sent.
     """
     import keras
 
@@ -75,7 +75,7 @@ def pydataset_jpeg(benchmark: Benchmark, taken: Taken) -> None:
 
     class Counter(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            if not taken(int((logs or {})["size"])):
+            if not on_batch(int((logs or {})["size"])):
                 self.model.stop_training = True
 
     batches = JpegBatches(jpeg_samples(benchmark.store), workers=benchmark.workers, max_queue_size=10)
@@ -84,7 +84,7 @@ def pydataset_jpeg(benchmark: Benchmark, taken: Taken) -> None:
     model.fit(batches, epochs=_ENDLESS, callbacks=[Counter()], verbose=0)
 
 
-def tf_data_jpeg(benchmark: Benchmark, taken: Taken) -> None:
+def tf_data_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Load by tf.data over JPEG files, as its guide advises: shuffled, mapped in parallel, batched, prefetched."""
     import tensorflow as tf
 
@@ -100,10 +100,10 @@ def tf_data_jpeg(benchmark: Benchmark, taken: Taken) -> None:
     order = tf.data.Dataset.from_tensor_slices((paths, samples.steering, samples.flipped))
     order = order.shuffle(len(samples), seed=benchmark.seed, reshuffle_each_iteration=True)
     loaded = order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False)
-    _deliver(loaded.batch(benchmark.batch_size).prefetch(tf.data.AUTOTUNE), taken)
+    _deliver(loaded.batch(benchmark.batch_size).prefetch(tf.data.AUTOTUNE), on_batch)
 
 
-def torch_jpeg(benchmark: Benchmark, taken: Taken) -> None:
+def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Load by PyTorch's DataLoader over JPEG files with persistent workers, decoding and resizing by torchvision."""
     import torch
     from torch.utils.data import DataLoader
@@ -119,22 +119,22 @@ def torch_jpeg(benchmark: Benchmark, taken: Taken) -> None:
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(benchmark.seed),
     )
-    _deliver(loader, taken)
+    _deliver(loader, on_batch)
 
 
-def _deliver(loader: Any, taken: Taken) -> None:
-    """Pass on the sizes of the batches of one epoch after the other until there are enough."""
+def _deliver(loader: Any, on_batch: OnBatch) -> None:
+    """Pass on the sizes of the batches, epoch after epoch, until there are enough."""
     for _ in itertools.count():
         for images, _steering in loader:
-            if not taken(len(images)):
+            if not on_batch(len(images)):
                 return
 
 
-def h5py_fancy(benchmark: Benchmark, taken: Taken) -> None:
-    """Load by h5py's fancy indexing of the store, as most loaders have it: sorted indices, each once, as h5py needs."""
+def h5py_fancy(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Load by h5py's fancy indexing of the store, as most loaders do: sorted, distinct indices, as h5py needs."""
     samples = _training_samples(benchmark)
     with h5py.File(benchmark.store, "r") as file:
-        _deliver_images(_fancy_batches(file["frames"], samples, benchmark), taken)
+        _deliver_images(_fancy_batches(file["frames"], samples, benchmark), on_batch)
 
 
 def _fancy_batches(dataset: h5py.Dataset, samples: SampleTable, benchmark: Benchmark) -> Iterator[Image]:
@@ -146,9 +146,9 @@ def _fancy_batches(dataset: h5py.Dataset, samples: SampleTable, benchmark: Bench
             yield _read(dataset, batch["frame"], batch["flipped"])
 
 
-def _deliver_images(batches: Iterator[Image], taken: Taken) -> None:
+def _deliver_images(batches: Iterator[Image], on_batch: OnBatch) -> None:
     for images in batches:
-        if not taken(len(images)):
+        if not on_batch(len(images)):
             return
 
 
@@ -158,20 +158,20 @@ def _training_samples(benchmark: Benchmark) -> SampleTable:
 
 
 def _read(dataset: h5py.Dataset, frames: np.ndarray, flipped: np.ndarray) -> Image:
-    distinct, places = np.unique(frames, return_inverse=True)
-    images = dataset[distinct][places]
+    distinct, inverse = np.unique(frames, return_inverse=True)
+    images = dataset[distinct][inverse]
     images[flipped] = images[flipped, :, ::-1]
     return np.asarray(images, np.uint8)
 
 
-def pytables_chunks(benchmark: Benchmark, taken: Taken) -> None:
-    """Load by PyTables, chunks in random order, each shuffled in memory, as the source design did; no true shuffle."""
+def pytables_chunks(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Load by PyTables: chunks in random order, each shuffled in memory, as in the source design; no true shuffle."""
     import tables
 
     samples = _training_samples(benchmark)
     samples = samples[np.argsort(samples["frame"], kind="stable")]
     with tables.open_file(str(benchmark.store), "r") as file:
-        _deliver_images(_chunk_batches(file.root.frames, samples, benchmark), taken)
+        _deliver_images(_chunk_batches(file.root.frames, samples, benchmark), on_batch)
 
 
 def _chunk_batches(dataset: Any, samples: SampleTable, benchmark: Benchmark) -> Iterator[Image]:
@@ -184,7 +184,7 @@ def _chunk_batches(dataset: Any, samples: SampleTable, benchmark: Benchmark) -> 
 def _batches_of_chunk(
     dataset: Any, samples: SampleTable, first: int, benchmark: Benchmark, random: np.random.Generator
 ) -> Iterator[Image]:
-    """Yield the batches of the chunk that begins at frame `first`; the last one is shorter."""
+    """Yield the batches of the chunk that starts at frame `first`; the last one is shorter."""
     begin, end = np.searchsorted(samples["frame"], [first, first + _FRAMES_PER_CHUNK])
     if begin == end:
         return
@@ -197,7 +197,7 @@ def _batches_of_chunk(
         yield images
 
 
-OTHER_LOADERS: dict[str, Callable[[Benchmark, Taken], None]] = {
+OTHER_LOADERS: dict[str, Callable[[Benchmark, OnBatch], None]] = {
     "python-generator": python_generator,
     "pydataset-jpeg": pydataset_jpeg,
     "tf-data-jpeg": tf_data_jpeg,

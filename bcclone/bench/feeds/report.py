@@ -1,4 +1,4 @@
-"""Figures of the race -> the measures with their bars, the table, and JSON."""
+"""Report the results of the loaders: measures with their bars, a table, JSON and a chart."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -10,60 +10,42 @@ from matplotlib.figure import Figure
 
 from bcclone.atomic import replacing
 from bcclone.bench import Measure
-from bcclone.bench.feeds.meter import Figures
-from bcclone.bench.feeds.rounds import ALTERNATIVES, AUGMENTED, OURS, ROOFLINES, Results
+from bcclone.bench.feeds.meter import LoaderFigures
+from bcclone.bench.feeds.rounds import ALTERNATIVES, AUGMENTED, OURS, ROOFLINES, BenchmarkResults
 
 _COLOURS = {"strategies": "tab:blue", "alternatives": "tab:orange"}
-_LABELS = {"strategies": "feeds of bcclone", "alternatives": "what one would use instead"}
+_LABELS = {"strategies": "feeds of bcclone", "alternatives": "other loaders"}
 _LIMITS = {"gather": ("tab:green", "one thread copying frames"), "decode": ("tab:red", "all cores decoding JPEG")}
-
-
-def draw_chart(figures: Mapping[str, Any], path: Path) -> None:
-    """Draw the samples a second of the JSON's `strategies`, `alternatives` and `rooflines` into a PNG."""
-    bars = sorted(
-        ((values["samples_per_second"], name, group) for group in _COLOURS for name, values in figures[group].items())
-    )
-    figure = Figure(figsize=(8, 0.9 + 0.32 * len(bars)), layout="constrained")
-    axes = figure.add_subplot()
-    for group, colour in _COLOURS.items():
-        mine = [(place, rate) for place, (rate, _, of) in enumerate(bars) if of == group]
-        drawn = axes.barh([place for place, _ in mine], [rate for _, rate in mine], color=colour, label=_LABELS[group])
-        labels = axes.bar_label(drawn, [f" {rate:,.0f}" for _, rate in mine], fontsize=8)
-        for text in labels:  # readable where a limit's line runs through it
-            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
-    for name, (colour, label) in _LIMITS.items():
-        if name in figures["rooflines"]:
-            axes.axvline(figures["rooflines"][name], color=colour, linestyle="--", label=label)
-    axes.set_yticks(range(len(bars)), [name for _, name, _ in bars])
-    axes.set(xscale="log", xlabel="samples a second (logarithmic)")
-    axes.margins(x=0.15)
-    axes.legend(loc="lower right", fontsize=8, framealpha=1.0)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120)
 
 
 FASTEST, WITH_PROCESSES = "hdf5-shuffle", "workers"
 _OF_GATHER_PERCENT, _TIMES_JPEG, _TIMES_FASTEST, _AUGMENTED_MILLISECONDS = 50.0, 20.0, 1.0, 0.08
 
 
-def judge(results: Results) -> list[Measure]:
-    """Return the race's measures, those whose contestants took part."""
-    return list(_judged(results))
+def names_in_order() -> Sequence[str]:
+    """Return the names of all loaders; those that are compared with each other are measured one after the other."""
+    first = ("gather", FASTEST, AUGMENTED, WITH_PROCESSES)
+    return [*first, *(name for name in (*OURS, *ALTERNATIVES, *ROOFLINES) if name not in first)]
 
 
-def _judged(results: Results) -> Iterator[Measure]:
-    there = results.rounds
-    if FASTEST in there and "gather" in there:
-        share = 100 * results.ratio(FASTEST, "gather")
-        yield Measure(f"{FASTEST} to one thread's gather", share, "%", _OF_GATHER_PERCENT)
-    jpeg = [name for name in ALTERNATIVES if name in there and is_jpeg(name)]
-    if FASTEST in there and jpeg:
+def loader_measures(results: BenchmarkResults) -> list[Measure]:
+    """Return the measures of the loaders that were measured."""
+    return list(_measures(results))
+
+
+def _measures(results: BenchmarkResults) -> Iterator[Measure]:
+    measured = results.rounds
+    if FASTEST in measured and "gather" in measured:
+        percent = 100 * results.ratio(FASTEST, "gather")
+        yield Measure(f"{FASTEST} to one thread's gather", percent, "%", _OF_GATHER_PERCENT)
+    jpeg = [name for name in ALTERNATIVES if name in measured and is_jpeg(name)]
+    if FASTEST in measured and jpeg:
         best = max(jpeg, key=lambda name: results.median(name).samples_per_second)
         yield Measure(f"{FASTEST} to {best}", results.ratio(FASTEST, best), "x", _TIMES_JPEG)
-    if FASTEST in there and WITH_PROCESSES in there:
+    if FASTEST in measured and WITH_PROCESSES in measured:
         yield Measure(f"{WITH_PROCESSES} to {FASTEST}", results.ratio(WITH_PROCESSES, FASTEST), "x", _TIMES_FASTEST)
-    if AUGMENTED in there:
-        costs = [timing.core_milliseconds for timing in there[AUGMENTED]]
+    if AUGMENTED in measured:
+        costs = [figures.core_milliseconds for figures in measured[AUGMENTED]]
         yield Measure(f"{AUGMENTED}, of one core a sample", median(costs), "ms", _AUGMENTED_MILLISECONDS, least=False)
 
 
@@ -72,10 +54,10 @@ def is_jpeg(name: str) -> bool:
     return name == "python-generator" or name.endswith("-jpeg")
 
 
-def to_json(results: Results) -> dict[str, Any]:
-    """Return the medians by `strategies`, `alternatives` and `rooflines`, every turn, and who has none and why.
+def results_json(results: BenchmarkResults) -> dict[str, Any]:
+    """Return the medians by `strategies`, `alternatives` and `rooflines`, the rounds, and what was skipped and why.
 
-    Who was skipped has no figures. rounds: name -> [samples a second, share of the CPU that others took] of each turn.
+    rounds: name -> [samples per second, fraction of the CPU time used by other programs] of each round.
     """
     return {
         "strategies": {name: _values(results.median(name)) for name in OURS if name in results.rounds},
@@ -84,20 +66,20 @@ def to_json(results: Results) -> dict[str, Any]:
             name: round(results.median(name).samples_per_second, 1) for name in ROOFLINES if name in results.rounds
         },
         "rounds": {
-            name: [[round(timing.samples_per_second, 1), round(timing.others_cpu_share, 3)] for timing in turns]
-            for name, turns in results.rounds.items()
+            name: [[round(one.samples_per_second, 1), round(one.others_cpu_share, 3)] for one in figures]
+            for name, figures in results.rounds.items()
         },
         "skipped": results.skipped,
         "failed": results.failed,
     }
 
 
-def _values(figures: Figures) -> dict[str, float]:
+def _values(figures: LoaderFigures) -> dict[str, float]:
     return {key: round(value, 4) for key, value in asdict(figures).items() if value is not None}
 
 
-def to_rows(results: Results) -> list[str]:
-    """Return the table, a line each: our feeds, the alternatives, the rooflines, and who was skipped."""
+def to_rows(results: BenchmarkResults) -> list[str]:
+    """Return the table: our feeds, the other loaders, the rooflines, and what was skipped or failed."""
     head = f"{'':<24}{'samples/s':>11}{'first, s':>10}{'resident, MB':>14}{'own, MB':>9}{'CPU':>6}{'others':>8}"
     rows = [head] if results.rounds else []
     for names in (OURS, ALTERNATIVES, ROOFLINES):
@@ -106,7 +88,7 @@ def to_rows(results: Results) -> list[str]:
     return rows + [f"FAILED: {name}: {reason}" for name, reason in results.failed.items()]
 
 
-def _row(name: str, figures: Figures) -> str:
+def _row(name: str, figures: LoaderFigures) -> str:
     own = "" if figures.anonymous_mb is None else f"{figures.anonymous_mb:.0f}"
     return (
         f"{name:<24}{figures.samples_per_second:>11,.0f}{figures.first_batch_seconds:>10.3f}"
@@ -114,7 +96,28 @@ def _row(name: str, figures: Figures) -> str:
     )
 
 
-def names_in_order() -> Sequence[str]:
-    """Return all contestants; those that are compared with each other are neighbours in time."""
-    first = ("gather", FASTEST, AUGMENTED, WITH_PROCESSES)
-    return [*first, *(name for name in (*OURS, *ALTERNATIVES, *ROOFLINES) if name not in first)]
+def draw_chart(figures: Mapping[str, Any], path: Path) -> None:
+    """Draw the samples per second of the JSON's `strategies`, `alternatives` and `rooflines` into a PNG."""
+    bars = sorted(
+        ((values["samples_per_second"], name, group) for group in _COLOURS for name, values in figures[group].items())
+    )
+    figure = Figure(figsize=(8, 0.9 + 0.32 * len(bars)), layout="constrained")
+    axes = figure.add_subplot()
+    for group, colour in _COLOURS.items():
+        mine = [(index, rate) for index, (rate, _, of) in enumerate(bars) if of == group]
+        container = axes.barh(
+            [index for index, _ in mine], [rate for _, rate in mine], color=colour, label=_LABELS[group]
+        )
+        container.set_label(_LABELS[group])
+        labels = axes.bar_label(container, [f" {rate:,.0f}" for _, rate in mine], fontsize=8)
+        for text in labels:  # readable where a limit's line crosses it
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
+    for name, (colour, label) in _LIMITS.items():
+        if name in figures["rooflines"]:
+            axes.axvline(figures["rooflines"][name], color=colour, linestyle="--", label=label)
+    axes.set_yticks(range(len(bars)), [name for _, name, _ in bars])
+    axes.set(xscale="log", xlabel="samples per second (logarithmic)")
+    axes.margins(x=0.15)
+    axes.legend(loc="lower right", fontsize=8, framealpha=1.0)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120)

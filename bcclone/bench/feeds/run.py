@@ -1,9 +1,9 @@
-"""Store -> every figure of `bcclone bench feeds`: the race, training, a cold file, tables, the order, the GPU."""
+"""Run `bcclone bench feeds`: loaders, training, an uncached file, sample tables, the order of samples, the GPU."""
 
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +13,30 @@ from bcclone.bench.feeds.fresh_process import in_fresh_process
 from bcclone.bench.feeds.gpu_load import GpuReport, measure_gpu
 from bcclone.bench.feeds.many_samples import OrderCost
 from bcclone.bench.feeds.meter import Benchmark, Timing
-from bcclone.bench.feeds.report import judge, names_in_order, to_json, to_rows
-from bcclone.bench.feeds.rounds import Results, run_benchmark
-from bcclone.bench.feeds.synthetic import draw_recording, make_store
+from bcclone.bench.feeds.report import loader_measures, names_in_order, results_json, to_rows
+from bcclone.bench.feeds.rounds import BenchmarkResults, LoaderUnavailable, run_benchmark
+from bcclone.bench.feeds.synthetic import draw_recording, given_or_synthetic_store, make_synthetic_store
+from bcclone.bench.settings import FeedsBenchSettings
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
 from bcclone.train.settings import TrainSettings
 
-PARTS = ("training", "cold", "tables", "order", "gpu")
 _TRAINING_STEPS, _TABLE_SAMPLES, _TABLE_FRAMES = 200, 1_000_000, 300
 _GPU_BATCHES = 256, 1024
 
 
 @dataclass(frozen=True)
-class FeedsSettings:
-    """only: contestants and parts to measure, empty for all; rounds: turns of each; seconds: how long one is timed;
-    batch_size: samples of a batch where the GPU is watched.
+class FeedsReport:
+    """The results of the benchmark.
+
+    results: of the loaders; measures: with their bars; orders: cost of the order of samples; samples: training samples
+    of the store; gpu: the trainings with a watched GPU, None if not measured.
     """
 
-    only: tuple[str, ...] = ()
-    rounds: int = 3
-    seconds: float = 4.0
-    batch_size: int = TrainSettings().batch_size
-
-    def __post_init__(self) -> None:
-        known = (*names_in_order(), *PARTS)
-        if unknown := [name for name in self.only if name not in known]:
-            raise ValueError(f"nothing to measure is called {', '.join(unknown)}, expected some of {', '.join(known)}")
-        if self.rounds < 1:
-            raise ValueError(f"{self.rounds} rounds, expected 1 or more")
-        if not 0 < self.seconds <= 60:
-            raise ValueError(f"{self.seconds:g} s a turn, expected more than 0 and up to 60")
-        if not 1 <= self.batch_size <= 1 << 16:
-            raise ValueError(f"batches of {self.batch_size}, expected 1 to 65536")
-
-    def wants(self, name: str) -> bool:
-        """Return whether a contestant or a part is to be measured."""
-        return not self.only or name in self.only
-
-
-@dataclass
-class Report:
-    """What was measured. results: of the race; measures: with their bars; orders: what the order costs; gpu: how busy
-    it was while training on each feed, None where that was not measured.
-    """
-
-    results: Results
-    measures: list[Measure] = field(default_factory=list)
-    orders: list[OrderCost] = field(default_factory=list)
+    results: BenchmarkResults
+    measures: tuple[Measure, ...] = ()
+    orders: tuple[OrderCost, ...] = ()
     samples: int = 0
     gpu: GpuReport | None = None
 
@@ -70,90 +45,93 @@ class Report:
         """Return whether nothing failed and no bar was missed."""
         return not self.results.failed and all(measure.reached is not False for measure in self.measures)
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        return to_json(self.results) | {
+        return results_json(self.results) | {
             "samples": self.samples,
             "cores": os.cpu_count(),
             "orders": [asdict(cost) for cost in self.orders],
-            "measures": [measure.to_json() for measure in self.measures],
-            "gpu": self.gpu.to_json() if self.gpu else None,
+            "measures": [measure.as_json() for measure in self.measures],
+            "gpu": self.gpu.as_json() if self.gpu else None,
         }
 
 
-def measure_feeds(store: Path, settings: FeedsSettings, notify: Callable[[str], None]) -> Report:
-    """Measure what is wanted on this store, in fresh processes; `notify` is told how far it is."""
-    with Store(store) as opened:
-        samples = int(opened.split_indices(validation=False).size)
-    benchmark = Benchmark(store, workers=os.cpu_count() or 1)
+def measure_feeds(settings: FeedsBenchSettings, notify: Callable[[str], None] = lambda text: None) -> FeedsReport:
+    """Measure everything that is wanted, in fresh processes; raises UserError for an unknown name."""
+    known = (*names_in_order(), *_FURTHER, "order", "gpu")
+    if unknown := [name for name in settings.only if name not in known]:
+        raise UserError(f"there is no {', '.join(unknown)} to measure; choose from {', '.join(known)}")
+    with given_or_synthetic_store(settings.store, settings.frames) as path:
+        return _measure(path, settings, notify)
+
+
+def to_text(report: FeedsReport) -> str:
+    """Return the report as tables."""
+    measures = [measure.as_row() for measure in report.measures]
+    gpu = report.gpu.to_rows() if report.gpu else []
+    blocks = [to_rows(report.results), many_samples.to_rows(report.orders), measures, gpu]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _measure(path: Path, settings: FeedsBenchSettings, notify: Callable[[str], None]) -> FeedsReport:
+    with Store(path) as store:
+        samples = int(store.split_indices(validation=False).size)
+    benchmark = Benchmark(path, workers=os.cpu_count() or 1)
     timing = Timing(warm_samples=samples, seconds=settings.seconds)
     names = [name for name in names_in_order() if settings.wants(name)]
     results = run_benchmark(names, benchmark, timing, settings.rounds, notify)
-    report = Report(results, judge(results), samples=samples)
-    for part in (part for part in _MEASURE if settings.wants(part)):
-        notify(f"measuring: {part}")
+    measures, orders, gpu = loader_measures(results), tuple[OrderCost, ...](), None
+    for name in (name for name in _FURTHER if settings.wants(name)):
+        notify(f"measuring: {name}")
         try:
-            _MEASURE[part](report, store, settings.rounds)
+            measures += _FURTHER[name](path, settings.rounds)
+        except LoaderUnavailable as reason:
+            results.skipped[name] = str(reason)
         except UserError as error:
-            results.failed[part] = str(error)
+            results.failed[name] = str(error)
+    if settings.wants("order"):
+        notify("measuring: order")
+        orders = tuple(in_fresh_process(many_samples.order_costs))
+        measures += many_samples.order_measures(orders)
     if settings.wants("gpu"):
-        report.gpu = measure_gpu(store, settings.seconds, settings.batch_size, notify)
-        results.failed.update({f"training on {name}": reason for name, reason in report.gpu.failed.items()})
-    return report
+        gpu = measure_gpu(path, settings.seconds, settings.batch_size, notify)
+        results.failed.update({f"training on {name}": reason for name, reason in gpu.failed.items()})
+    return FeedsReport(results, tuple(measures), orders, samples, gpu)
 
 
-def _training(report: Report, store: Path, rounds: int) -> None:
-    report.measures += in_fresh_process(train_in_turns, store, rounds)
+def _training(store: Path, rounds: int) -> list[Measure]:
+    return in_fresh_process(measure_training_here, store, rounds)
 
 
-def train_in_turns(store: Path, rounds: int) -> list[Measure]:
+def measure_training_here(store: Path, rounds: int) -> list[Measure]:
     """Measure the training in this process, which loads TensorFlow as model.py does."""
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
     import tensorflow as tf
 
-    from bcclone.bench.feeds.training import judge_training, measure_training
+    from bcclone.bench.feeds.training import measure_training, training_measures
 
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
     feed, sizes = ("device", _GPU_BATCHES) if on_gpu else (FeedSettings().feed, (TrainSettings().batch_size,))
     measures: list[Measure] = []
     for size in sizes:
-        turns = measure_training(store, _TRAINING_STEPS, rounds, size, feed)
-        measures += judge_training(turns, f"{feed}, batches of {size}")
+        rates = measure_training(store, _TRAINING_STEPS, rounds, size, feed)
+        measures += training_measures(rates, f"{feed}, batches of {size}")
     return measures
 
 
-def _cold(report: Report, store: Path, rounds: int) -> None:
-    if cold.can_drop_pages():
-        report.measures += cold.judge_cold(cold.measure_cold(store, rounds))
-    else:
-        report.results.skipped["cold"] = "this system does not let a program drop a file from the page cache"
+def _cold(store: Path, rounds: int) -> list[Measure]:
+    if not cold.can_drop_pages():
+        raise LoaderUnavailable("this system does not let a program drop a file from the page cache")
+    return cold.cold_measures(cold.measure_cold(store, rounds))
 
 
-def _tables(report: Report, store: Path, rounds: int) -> None:
+def _tables(store: Path, rounds: int) -> list[Measure]:
     with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
         folder = Path(name)
-        few = make_store(draw_recording(folder / "recording", _TABLE_FRAMES), folder / "few.h5")
-        report.measures += many_samples.measure_tables(folder, few, _TABLE_SAMPLES)
+        few = make_synthetic_store(draw_recording(folder / "recording", _TABLE_FRAMES), folder / "few.h5")
+        return many_samples.measure_tables(folder, few, _TABLE_SAMPLES)
 
 
-def _order(report: Report, store: Path, rounds: int) -> None:
-    report.orders = in_fresh_process(many_samples.order_costs)
-    report.measures += many_samples.judge_order(report.orders)
-
-
-_MEASURE: dict[str, Callable[[Report, Path, int], None]] = {
-    "training": _training,
-    "cold": _cold,
-    "tables": _tables,
-    "order": _order,
-}
-
-
-def to_text(report: Report) -> str:
-    """Return the report as tables."""
-    measures = [measure.to_row() for measure in report.measures]
-    gpu = report.gpu.to_rows() if report.gpu else []
-    blocks = [to_rows(report.results), many_samples.to_rows(report.orders), measures, gpu]
-    return "\n\n".join("\n".join(block) for block in blocks if block)
+_FURTHER: dict[str, Callable[[Path, int], list[Measure]]] = {"training": _training, "cold": _cold, "tables": _tables}

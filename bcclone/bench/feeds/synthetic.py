@@ -1,7 +1,9 @@
-"""Number of frames -> a recording of that many distinct drawn frames, and the store made of it."""
+"""Make a synthetic recording of distinct frames, and a store of it."""
 
 import itertools
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -19,54 +21,65 @@ from bcclone.simulator.settings import Conditions, ExpertSettings
 from bcclone.simulator.track import Track, load_track
 from bcclone.vehicle import MOUNTS
 
-_PLACES = 64  # around the track at which frames are drawn; the rest are varied from them
+_POSITIONS = 64  # around the track at which frames are rendered; the others are variations of these
 _BRIGHTNESSES = 9
-_STEPS_PER_ROW = 4  # of 0.02 s: some 12 rows a second, near the simulator's 15
+_STEPS_PER_ROW = 4  # of 0.02 s: about 12 rows per second, near the simulator's 15
 
 
 def draw_recording(folder: Path, frames: int) -> Path:
-    """Let an expert drive and record at least `frames` distinct images, three a row, as JPEG; return the folder.
+    """Record an expert's drive with at least `frames` distinct images, three per row; return the folder.
 
-    Drawing all of them would take minutes: each is one of those seen from places around the track, moved sideways
-    and in another brightness than every other of that place. They decode as slowly as any frame of the camera.
+    Rendering all of them would take minutes: each is a variation, in brightness and shifted sideways, of a frame
+    rendered at one of some positions around the track. They decode as slowly as any camera frame.
     """
     track = load_track("lake")
-    drawn = _draw(track, min(_PLACES, max(frames // len(MOUNTS), 1)))
-    varied = [_variations() for _ in drawn]
+    rendered = _render(track, min(_POSITIONS, max(frames // len(MOUNTS), 1)))
+    variations = [_variations() for _ in rendered]
     tracked, expert = TrackedCar(track), Expert(track, ExpertSettings(recoveries=0), seed=0)
     rows = -(-frames // len(MOUNTS))
-    with RecordingWriter(folder) as writer, ProgressBar("drawing", rows, "rows") as progress:
+    with RecordingWriter(folder) as writer, ProgressBar("rendering", rows, "rows") as progress:
         while writer.rows < rows:
             tracked.car.control(*expert.control(tracked.car, tracked.position))
             if tracked.steps % _STEPS_PER_ROW == 0:
-                place = int(tracked.position.along_m / track.length_m * len(drawn)) % len(drawn)
-                shift, brightness = next(varied[place])
-                frames_of_row = {name: _vary(frame, shift, brightness) for name, frame in drawn[place].items()}
+                index = int(tracked.position.along_m / track.length_m * len(rendered)) % len(rendered)
+                shift, brightness = next(variations[index])
+                frames_of_row = {name: _changed(frame, shift, brightness) for name, frame in rendered[index].items()}
                 writer.write(tracked.steps * STEP_SECONDS, tracked.car, frames_of_row)
                 progress.advance(1)
             tracked.step()
     return folder
 
 
-def make_store(recording: Path, path: Path) -> Path:
-    """Convert the recording; two samples a frame, as it is and mirrored."""
+def make_synthetic_store(recording: Path, path: Path) -> Path:
+    """Convert the recording to a store with two samples per frame, one of them mirrored."""
     convert(PreprocessSettings((str(recording),), path))
     return path
 
 
-def _draw(track: Track, places: int) -> list[Mapping[str, Image]]:
+@contextmanager
+def given_or_synthetic_store(store: Path | None, frames: int) -> Iterator[Path]:
+    """Yield the given store, or a synthetic one beside its recording in a temporary folder."""
+    if store is not None:
+        yield store
+        return
+    with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
+        recording = draw_recording(Path(name) / "recording", frames)
+        yield make_synthetic_store(recording, Path(name) / "data.h5")
+
+
+def _render(track: Track, positions: int) -> list[Mapping[str, Image]]:
     renderer = Renderer("lake", Conditions())
-    alongs = np.linspace(0, track.length_m, places, endpoint=False)
+    alongs = np.linspace(0, track.length_m, positions, endpoint=False)
     return [renderer.frames(start_on(track, along_m=along)) for along in alongs]
 
 
 def _variations() -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
-    """Yield ever other pairs of pixels to move by and a table of brightness, uint8 (256,)."""
+    """Yield pairs of a shift in pixels and a brightness table, uint8 (256,); no pair comes twice."""
     levels = np.arange(256)
     tables = [np.minimum(levels * factor, 255).astype(np.uint8) for factor in np.linspace(0.75, 1.25, _BRIGHTNESSES)]
     for number in itertools.count():
         yield number // _BRIGHTNESSES, tables[number % _BRIGHTNESSES]
 
 
-def _vary(frame: Image, shift: int, brightness: npt.NDArray[np.uint8]) -> Image:
+def _changed(frame: Image, shift: int, brightness: npt.NDArray[np.uint8]) -> Image:
     return np.asarray(cv2.LUT(np.roll(frame, shift, axis=1), brightness), np.uint8)

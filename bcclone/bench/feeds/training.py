@@ -1,6 +1,6 @@
-"""Store -> whether training waits for its data: the real step on a feed, and Keras on one batch where it trains.
+"""Measure whether training waits for its data: the real step on a feed, beside Keras on a single batch.
 
-Both train in this process, in turns, on networks of their own.
+They train in this process, in rounds, each with a network of its own.
 """
 
 import time
@@ -29,10 +29,10 @@ _LEARNING_RATE = TrainSettings().learning_rate
 
 
 @dataclass(frozen=True)
-class TrainingTurn:
-    """Samples a second of training on the feed, on it without augmentation, and on one batch that lies where it trains.
+class TrainingRates:
+    """Samples per second of training on the feed, on it without augmentation, and on one batch on the device.
 
-    waited: share of the time in which the step waited for its next batch.
+    waited: fraction of the time in which the step waited for its next batch.
     """
 
     fed: float
@@ -41,11 +41,11 @@ class TrainingTurn:
     waited: float
 
 
-def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed: str) -> list[TrainingTurn]:
-    """Take turns of so many steps, `rounds` times, after a short one that does not count.
+def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed: str) -> list[TrainingRates]:
+    """Measure trainings of some steps in each round, after a short one that is not counted.
 
-    TensorFlow should have been loaded before. A turn on the feed begins an epoch; the wait for its first batch counts.
-    Samples are augmented on the GPU where there is one, else by threads.
+    TensorFlow must have been loaded before. Each training on a feed begins an epoch; the wait for its first batch
+    counts. Samples are augmented on the GPU if there is one, else by threads.
     """
     settings = with_augment_device(TrainSettings(batch_size=batch_size))
     unaugmented = replace(settings, augmentation=AugmentSettings(augment=False))
@@ -63,16 +63,16 @@ def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed:
         for trainer, warmed in zip(trainers, (augmented, plain), strict=True):
             _train_on_feed(trainer, warmed, 1, _WARM_STEPS)
         _train_repeatedly(model, batch, _WARM_STEPS)
-        turns = []
+        rates = []
         for epoch in range(2, rounds + 2):
             fed, waited = _train_on_feed(trainers[0], augmented, epoch, steps)
             without, _ = _train_on_feed(trainers[1], plain, epoch, steps)
-            turns.append(TrainingTurn(fed, without, _train_repeatedly(model, batch, steps), waited))
-        return turns
+            rates.append(TrainingRates(fed, without, _train_repeatedly(model, batch, steps), waited))
+        return rates
 
 
 def _train_on_feed(trainer: Trainer, feed: Feed, epoch: int, steps: int) -> tuple[float, float]:
-    """Return samples a second and the share of the time that was spent waiting for the next batch."""
+    """Return samples per second, and the fraction of the time spent waiting for the next batch."""
     samples, waited = 0, 0.0
     begun = asked = time.perf_counter()
     with feed.epoch(epoch) as batches:
@@ -95,33 +95,23 @@ def _train_repeatedly(model: keras.Model, batch: tuple[Any, Any], steps: int) ->
     return steps * int(batch[1].shape[0]) / (time.perf_counter() - begun)
 
 
-def judge_training(turns: list[TrainingTurn], told: str) -> list[Measure]:
-    """Return the medians of the turns, and of their ratios. told: on what was trained, for example "batches of 32"."""
+def training_measures(rates: list[TrainingRates], trained_on: str) -> list[Measure]:
+    """Return the medians over the rounds, also of the rounds' ratios. trained_on: such as "batches of 32"."""
 
-    def rate(name: str, rates: list[float]) -> Measure:
-        return Measure(f"{name}, {told}", float(np.median(rates)), "samples/s")
+    def rate(name: str, values: list[float]) -> Measure:
+        return Measure(f"{name}, {trained_on}", float(np.median(values)), "samples/s")
 
-    def percent(name: str, shares: list[float], bar: float, least: bool = True) -> Measure:
-        return Measure(f"{name}, {told}", 100 * float(np.median(shares)), "%", bar, least)
+    def percent(name: str, fractions: list[float], bar: float, least: bool = True) -> Measure:
+        return Measure(f"{name}, {trained_on}", 100 * float(np.median(fractions)), "%", bar, least)
 
+    to_plain, to_keras = "with augmentation to without", "with augmentation to train_on_batch"
+    plain_to_keras = "without augmentation to train_on_batch"
     return [
-        rate("training with augmentation", [timing.fed for timing in turns]),
-        rate("training without augmentation", [timing.unaugmented for timing in turns]),
-        rate("train_on_batch on one batch", [timing.repeated for timing in turns]),
-        percent(
-            "with augmentation to without",
-            [timing.fed / timing.unaugmented for timing in turns],
-            _AUGMENTED_BAR_PERCENT,
-        ),
-        percent(
-            "with augmentation to train_on_batch",
-            [timing.fed / timing.repeated for timing in turns],
-            _AUGMENTED_BAR_PERCENT,
-        ),
-        percent(
-            "without augmentation to train_on_batch",
-            [timing.unaugmented / timing.repeated for timing in turns],
-            _RATE_BAR_PERCENT,
-        ),
-        percent("waiting for data", [timing.waited for timing in turns], _WAIT_BAR_PERCENT, least=False),
+        rate("training with augmentation", [each.fed for each in rates]),
+        rate("training without augmentation", [each.unaugmented for each in rates]),
+        rate("train_on_batch on one batch", [each.repeated for each in rates]),
+        percent(to_plain, [each.fed / each.unaugmented for each in rates], _AUGMENTED_BAR_PERCENT),
+        percent(to_keras, [each.fed / each.repeated for each in rates], _AUGMENTED_BAR_PERCENT),
+        percent(plain_to_keras, [each.unaugmented / each.repeated for each in rates], _RATE_BAR_PERCENT),
+        percent("waiting for data", [each.waited for each in rates], _WAIT_BAR_PERCENT, least=False),
     ]

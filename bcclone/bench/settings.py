@@ -1,0 +1,154 @@
+"""Settings of the benchmarks; loads nothing large, so that --help answers at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bcclone.settings import check_settings, setting
+from bcclone.train.settings import TrainSettings
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Return the names of a list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _model() -> Any:
+    return setting(None, "model file", unit="PATH", shown="an untrained network, which is as fast")
+
+
+def _recording() -> Any:
+    return setting(None, "driving_log.csv whose frames are sent", unit="PATH", shown="rendered frames")
+
+
+def _store() -> Any:
+    return setting(None, "store to measure on", unit="PATH", shown="a synthetic one")
+
+
+def _store_frames() -> Any:
+    return setting(40_000, "number of distinct frames of the synthetic store", minimum=60)
+
+
+def _rounds() -> Any:
+    return setting(3, "number of rounds; the figures are medians", minimum=1)
+
+
+def _seconds() -> Any:
+    return setting(
+        4.0,
+        "time that each loader is measured per round after warming up, in seconds",
+        unit="SECONDS",
+        minimum=0,
+        maximum=60,
+        above_minimum=True,
+    )
+
+
+@dataclass(frozen=True)
+class DriveBenchSettings:
+    """How fast the drive server answers."""
+
+    rounds: int = setting(2000, "number of requests to each server", minimum=10)
+    model: Path | None = _model()
+    recording: Path | None = _recording()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class SoakSettings:
+    """Whether the drive server stays as fast and as small for a long time."""
+
+    minutes: float = setting(
+        60.0,
+        "duration of the drive, in minutes",
+        unit="MINUTES",
+        minimum=0,
+        maximum=100_000,
+        above_minimum=True,
+        below_maximum=True,
+    )
+    model: Path | None = _model()
+    recording: Path | None = _recording()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class PreprocessBenchSettings:
+    """How fast a recording becomes a store."""
+
+    frames: int = setting(12_000, "number of camera images of the synthetic recording", minimum=3)
+    recording: Path | None = setting(
+        None, "recording to convert: a folder or its log", unit="PATH", shown="a synthetic one"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class SimulatorBenchSettings:
+    """How fast the simulator renders and drives."""
+
+    frames: int = setting(200, "number of frames for each rate", minimum=1)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class VideoBenchSettings:
+    """How fast clips are made."""
+
+    seconds: float = setting(30.0, "length of the run, in seconds", unit="SECONDS", minimum=1, maximum=600)
+    rounds: int = _rounds()
+    model: Path | None = _model()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class FeedsBenchSettings:
+    """How fast the feeds, and the loaders that they are compared with, deliver batches.
+
+    only: names of loaders and further measurements, empty for all.
+    """
+
+    only: tuple[str, ...] = setting(
+        (),
+        "measure only these loaders and measurements, separated by commas",
+        unit="NAMES",
+        parse=parse_names,
+        shown="all",
+    )
+    batch_size: int = setting(
+        TrainSettings().batch_size, "batch size of the trainings with a watched GPU", minimum=1, maximum=1 << 16
+    )
+    store: Path | None = _store()
+    frames: int = _store_frames()
+    rounds: int = _rounds()
+    seconds: float = _seconds()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def wants(self, name: str) -> bool:
+        """Return whether a loader or a further measurement was asked for."""
+        return not self.only or name in self.only
+
+
+@dataclass(frozen=True)
+class ChunksBenchSettings:
+    """What the chunk size of hdf5-chunks gains and costs."""
+
+    store: Path | None = _store()
+    frames: int = _store_frames()
+    rounds: int = _rounds()
+    seconds: float = _seconds()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
