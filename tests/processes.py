@@ -1,4 +1,4 @@
-"""Other processes: what they started, what they import, and when they have come to something."""
+"""Other processes: which ones a process started, what a command imports, and waiting for a condition."""
 
 import subprocess
 import sys
@@ -9,16 +9,16 @@ import pytest
 
 
 def wait_for(condition, seconds=40, every_seconds=0.05):
-    """Return what the condition returns once it is true; fail where that takes too long."""
+    """Wait until the condition is true and return its value; fail after so many seconds."""
     until = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < until, "waited in vain"
+        assert time.monotonic() < until, f"not true after {seconds} s"
         time.sleep(every_seconds)
     return found
 
 
 def children_of(pid):
-    """Return the processes that a process started, by Linux's own list."""
+    """Return the child processes of a process, from /proc."""
     found = Path(f"/proc/{pid}/task/{pid}/children")
     if not found.exists():
         pytest.skip("this system does not list a process's children")
@@ -26,7 +26,7 @@ def children_of(pid):
 
 
 def imported_by(*line):
-    """Run a command under Python's own record of imports; return the top-level names imported."""
+    """Run a command with `-X importtime`; return the top-level names imported."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *map(str, line[1:])], capture_output=True, text=True, check=True
     )
