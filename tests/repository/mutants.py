@@ -30,6 +30,9 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
             "the sort key has more room, is an exact float64, or is sorted another way: the keys differ, so the order "
             "is the same",
         ),
+        "count_split_pairs": Known(
+            2, "a dtype that the column has already, and offsets beyond the last row, which pair nothing"
+        ),
         "windows": Known(6, "a longer table, whose end is never read, or another dtype of the same numbers"),
     },
     "bcclone.feed.order": {},
