@@ -55,7 +55,7 @@ def test_cards_are_read_with_name_capability_and_memory():
     assert parse_cards("NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.\n") == []
 
 
-def test_samples_are_read_with_their_time_and_what_is_no_sample_is_left_out():
+def test_samples_are_read_with_their_time_and_other_lines_are_ignored():
     samples = parse_samples(SAMPLES, datetime(2026, 11, 21, 15, 21, 8))
     assert [round(sample.seconds, 3) for sample in samples] == [0.25, 0.451, 0.651]
     assert [sample.share for sample in samples] == [0.0, 0.93, None]
@@ -63,7 +63,7 @@ def test_samples_are_read_with_their_time_and_what_is_no_sample_is_left_out():
     assert samples[2] == Busy(pytest.approx(0.651), None, None)
 
 
-def test_what_was_seen_before_is_left_out_of_what_was_seen_since():
+def test_since_leaves_out_earlier_samples():
     watch = Watch([Busy(0.2, 0.1, 500.0), Busy(1.2, 0.9, 800.0), Busy(1.4, 0.7, 700.0)])
     later = watch.since(1.0)
     assert [sample.seconds for sample in later.samples] == pytest.approx([0.2, 0.4])
@@ -80,7 +80,7 @@ def test_cuda_visible_devices_decides_which_cards_a_program_uses(wanted, names):
     assert "".join(card.name for card in visible_cards([Card("a"), Card("b"), Card("c")], environment)) == names
 
 
-def test_the_program_is_asked_and_an_older_one_without_what_it_does_not_know(nvidia_smi):
+def test_an_older_nvidia_smi_is_queried_without_unknown_fields(nvidia_smi):
     nvidia_smi()
     (card,) = find_cards()
     assert card.compute_capability == (9, 0)
@@ -92,7 +92,7 @@ def test_the_program_is_asked_and_an_older_one_without_what_it_does_not_know(nvi
 @pytest.mark.parametrize(
     "text", ["#!/bin/sh\nexit 9\n", "#!/bin/sh\necho No devices were found\n", "#!/no/such/program\n"]
 )
-def test_a_program_that_fails_is_no_card_and_stops_nothing(text, nvidia_smi):
+def test_a_failing_nvidia_smi_gives_no_cards(text, nvidia_smi):
     nvidia_smi(text)
     assert find_cards() == []
     with watched() as watch:
@@ -110,7 +110,7 @@ def test_without_the_program_there_are_no_cards(monkeypatch, tmp_path):
     assert (watch.samples, watch.share, watch.memory_mb) == ([], None, None)
 
 
-def test_a_card_is_watched_while_the_block_runs_and_the_program_ended_behind_it(nvidia_smi):
+def test_a_card_is_sampled_within_the_block_and_nvidia_smi_ends_after_it(nvidia_smi):
     nvidia_smi()
     with watched(every_ms=20) as watch:
         time.sleep(0.5)

@@ -40,25 +40,28 @@ def import_model(model_file, capsys):
     return imported
 
 
-def test_an_imported_model_needs_no_declaration_any_more(import_model, model_file, old, tmp_path):
+def test_an_imported_model_states_its_preprocessing(import_model, model_file, old, tmp_path):
     new = tmp_path / "model.h5"
     code, out, _ = import_model(old, "-o", new, "--preprocess", YUV, "--json")
-    told = json.loads(out)
+    result = json.loads(out)
     assert code == 0
-    assert told["layers"][0] == {"name": "lambda_1", "kind": "Lambda", "now": "Rescaling"}
-    assert (told["input_shape"], told["preprocessing"]) == ([66, 200, 3], PRESETS[YUV].describe())
+    assert result["layers"][0] == {"name": "lambda_1", "kind": "Lambda", "now": "Rescaling"}
+    assert (result["input_shape"], result["preprocessing"]) == ([66, 200, 3], PRESETS[YUV].describe())
     loaded = model_file.load_model_file(new)
     assert loaded.preprocessing == PRESETS[YUV]
-    assert loaded.training["imported"]["notes"] == told["notes"]
+    assert loaded.training["imported"]["notes"] == result["notes"]
     np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
-    for line, says in (((old, "-o", new), "exists already"), ((new, "-o", tmp_path / "x.h5"), "bcclone model already")):
+    for line, expected in (
+        ((old, "-o", new), "exists already"),
+        ((new, "-o", tmp_path / "x.h5"), "bcclone model already"),
+    ):
         code, _, complaint = import_model(*line, "--preprocess", YUV)
         assert code == 1
-        assert says in complaint
+        assert expected in complaint
     assert import_model(old, "-o", new, "--preprocess", YUV, "--force")[0] == 0
 
 
-def test_what_was_found_is_shown_before_the_declaration_is_asked_for(import_model, old, tmp_path):
+def test_the_layers_are_printed_before_the_preprocessing_is_required(import_model, old, tmp_path):
     code, out, complaint = import_model(old, "-o", tmp_path / "model.h5")
     assert code == 1
     assert "Lambda -> Rescaling" in out
@@ -68,7 +71,7 @@ def test_what_was_found_is_shown_before_the_declaration_is_asked_for(import_mode
     assert not (tmp_path / "model.h5").exists()
 
 
-def test_a_recurrent_model_is_told_the_presets_of_its_frames_and_imported(import_model, model_file, tmp_path):
+def test_a_recurrent_model_is_imported_with_the_preset_of_its_frames(import_model, model_file, tmp_path):
     old = KEPT / "lstm.keras"
     _, out, complaint = import_model(old, "-o", tmp_path / "model.h5")
     assert "its input: 3 x 66 x 200 x 3" in out
@@ -82,16 +85,16 @@ def test_a_recurrent_model_is_told_the_presets_of_its_frames_and_imported(import
 
 
 @pytest.mark.parametrize(
-    ("output", "says"), [("model.keras", "must end in .h5"), ("old.h5", "is the model to import; name another -o")]
+    ("output", "expected"), [("model.keras", "must end in .h5"), ("old.h5", "is the model to import; name another -o")]
 )
-def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model, old, output, says):
+def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model, old, output, expected):
     code, _, complaint = import_model(old, "-o", old.with_name(output), "--force")
     assert code == 1
-    assert says in complaint
+    assert expected in complaint
 
 
 @pytest.mark.slow
-def test_drive_says_how_frames_are_prepared_and_asks_when_the_model_does_not(old):
+def test_drive_prints_the_preprocessing_and_requires_it_for_other_models(old):
     with socket.create_server(("127.0.0.1", 0)) as taken:  # the port is in use, so it ends after loading
         port = taken.getsockname()[1]
         done = run_process("drive.py", old, "--preprocess", YUV, "--port", port, code=1)
@@ -120,15 +123,18 @@ def test_without_a_preset_the_error_names_those_that_fit(model_file, tmp_path):
     path = write(tmp_path / "old.h5", keras1_config())
     found = model_file.open_model(path)
     assert found.input_shape == tuple(INPUT[1:])
-    for given, says in ((None, "does not state its preprocessing"), (Preprocessing(), "makes rows, .* 128, 128, 3")):
-        with pytest.raises(UserError, match=f"{says}.*--preprocess {YUV} or --preprocess {YUV}-bgr") as refusal:
+    for given, expected in (
+        (None, "does not state its preprocessing"),
+        (Preprocessing(), "makes rows, .* 128, 128, 3"),
+    ):
+        with pytest.raises(UserError, match=f"{expected}.*--preprocess {YUV} or --preprocess {YUV}-bgr") as refusal:
             found.declared(given)
         assert "carnd" not in str(refusal.value)
     with pytest.raises(UserError, match="no preprocessing is called"):
         model_file.load_model_file(path, "nvidia")
 
 
-def test_a_model_of_ours_carries_its_own_definition(model_file, untrained_model):
+def test_another_preprocessing_than_that_of_the_model_is_refused(model_file, untrained_model):
     load = model_file.load_model_file
     assert load(untrained_model, "carnd-128-rgb").preprocessing == Preprocessing()
     with pytest.raises(UserError, match="states its own preprocessing"):

@@ -24,7 +24,7 @@ def model_copy(untrained_model, tmp_path):
     return path
 
 
-def test_names_dropout_and_our_normalisation_are_what_they_were(load, untrained_model):
+def test_names_dropout_and_normalisation_are_kept(load, untrained_model):
     from bcclone.network import build_network, normalize
 
     loaded, made = load(untrained_model).model, build_network()
@@ -35,7 +35,7 @@ def test_names_dropout_and_our_normalisation_are_what_they_were(load, untrained_
     assert len(loaded.trainable_weights) == len(made.trainable_weights)
 
 
-def test_the_network_alone_is_loaded_too(untrained_model):
+def test_the_network_can_be_loaded_alone(untrained_model):
     from bcclone.model_file import load_model
 
     assert load_model(untrained_model).count_params() == 252_219
@@ -61,7 +61,7 @@ def test_plain_keras_opens_it_in_safe_mode(load, untrained_model):
     np.testing.assert_allclose(model.predict(images().astype("float32"), verbose=0), model.predict(images(), verbose=0))
 
 
-def test_the_file_holds_no_code_and_says_how_its_input_is_made(untrained_model):
+def test_the_file_holds_no_code_and_states_its_preprocessing(untrained_model):
     with h5py.File(untrained_model) as file:
         config = json.loads(file.attrs["model_config"])
         assert file.attrs["bcclone_preprocessing"] == Preprocessing().to_json()
@@ -117,7 +117,7 @@ def test_other_preprocessing_is_refused_with_both_definitions(load, model_copy):
     assert Preprocessing().to_json() in str(refusal.value)
 
 
-def test_a_definition_that_is_not_that_of_its_hash_is_refused(load, model_copy):
+def test_a_preprocessing_that_does_not_match_its_hash_is_refused(load, model_copy):
     with h5py.File(model_copy, "r+") as file:
         file.attrs["bcclone_preprocessing"] = Preprocessing(width=64).to_json()
     with pytest.raises(UserError, match="does not match its hash"):
@@ -131,7 +131,7 @@ def test_a_truncated_file_is_refused(load, model_copy, keep):
         load(model_copy)
 
 
-def test_what_is_missing_or_foreign_says_what_to_do(load, tmp_path):
+def test_errors_for_missing_and_other_files_name_the_remedy(load, tmp_path):
     with pytest.raises(UserError, match="train one with: python model.py"):
         load(tmp_path / "model.h5")
     with h5py.File(tmp_path / "data.h5", "w") as file:

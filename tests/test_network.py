@@ -44,7 +44,7 @@ def test_it_has_252219_parameters_and_the_layers_of_the_source(build_network):
     assert network.layers[0].cropping == ((43, 12), (0, 0))
 
 
-def test_pixels_are_brought_to_minus_one_to_one(build_network):
+def test_pixels_are_scaled_to_minus_one_to_one(build_network):
     from bcclone.network import normalize
 
     assert np.allclose(normalize(np.array([0, 255], np.uint8)), [-1, 1])
@@ -95,13 +95,13 @@ def test_variants_differ_from_the_source_in_their_convolutions_alone(build_netwo
 
 
 @pytest.mark.parametrize("network", ["cnn", "cnn-64"])
-def test_images_of_64x64_come_to_the_maps_that_128x128_come_to(build_network, network):
+def test_images_of_64x64_give_the_same_maps_as_128x128(build_network, network):
     small = build_network(64, 64, network=network)
     assert maps_of(small) == [(16, 30), (6, 13), (4, 11), (2, 9)]
     assert small.output_shape == (None, 1)
 
 
-def test_recurrent_networks_see_small_images_with_the_convolutions_for_them(build_network):
+def test_recurrent_networks_use_the_convolutions_for_small_images(build_network):
     from bcclone.recurrent import frame_layers
 
     network = build_network(64, 64, seq_length=3, network="gru")
@@ -118,7 +118,7 @@ def test_images_that_are_too_small_are_refused(build_network):
     assert build_network(160, 320).output_shape == (None, 1)
 
 
-def test_the_names_that_the_command_offers_are_those_of_the_networks(build_network):
+def test_the_option_offers_all_networks(build_network):
     from bcclone.network import CONVOLUTIONS, RECURRENT
     from bcclone.train.settings import NETWORKS
 
@@ -133,13 +133,13 @@ def test_a_recurrent_network_shares_the_convolutions_among_the_frames(build_netw
     assert [layer.name for layer in long.layers] == ["each_frame", "dropout2", name, "dense3", "steering"]
 
 
-def test_a_recurrent_network_is_told_frames_in_their_order(build_network):
+def test_a_recurrent_network_depends_on_the_order_of_the_frames(build_network):
     network = build_network(seq_length=3, network="gru")
     window = np.random.default_rng(0).integers(0, 256, (1, 3, 128, 128, 3), dtype=np.uint8)
     assert float(network(window)[0, 0]) != float(network(window[:, ::-1])[0, 0])
 
 
-def test_a_window_goes_through_the_same_layers_with_its_frames_as_channels(build_network):
+def test_a_stacked_window_is_processed_by_the_same_layers(build_network):
     plain, windowed = build_network(), build_network(seq_length=3)
     assert windowed.input_shape == (None, 3, 128, 128, 3)
     assert windowed.count_params() == plain.count_params() + 2 * 3 * 25 * 24
@@ -156,3 +156,12 @@ def test_a_window_is_stacked_frame_after_frame(build_network):
     window = np.random.default_rng(0).integers(0, 256, (2, 3, 128, 128, 3), dtype=np.uint8)
     stacked = network.get_layer("stack")(network.get_layer("frames_last")(window))
     assert (stacked.numpy() == np.concatenate([window[:, 0], window[:, 1], window[:, 2]], axis=-1)).all()
+
+
+def test_the_layer_table_lists_the_layers_that_see_each_frame_of_a_window(build_network):
+    from bcclone.network import layer_table
+
+    model = build_network(64, 64, network="gru", seq_length=3)
+    names = [line.split()[0] for line in layer_table(model).splitlines()]
+    assert names[names.index("each_frame") :][:4] == ["each_frame", "crop", "normalize", "conv1"]
+    assert names[-1] == "total"

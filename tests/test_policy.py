@@ -28,20 +28,20 @@ def steering_of(policy, *numbers):
 
 
 def test_the_first_frame_fills_the_window_and_the_next_push_it_out(policy):
-    said = [policy.act(FRAMES[number]) for number in range(5)]
+    steering = [policy.act(FRAMES[number]) for number in range(5)]
     windows = [(0, 0, 0), (0, 0, 1), (0, 1, 2), (1, 2, 3), (2, 3, 4)]
-    assert said == [steering_of(policy, *window) for window in windows]
-    assert len(set(said)) == 5
+    assert steering == [steering_of(policy, *window) for window in windows]
+    assert len(set(steering)) == 5
 
 
-def test_a_policy_that_forgets_begins_anew(policy):
+def test_a_policy_that_forgets_starts_again(policy):
     first = [policy.act(frame) for frame in FRAMES[:3]]
     policy.act(FRAMES[5])
     policy.forget()
     assert [policy.act(frame) for frame in FRAMES[:3]] == first
 
 
-def test_several_windows_are_answered_in_one_call_as_each_alone(policy):
+def test_one_call_for_several_windows_gives_the_same_as_one_each(policy):
     images = [policy.preprocessing.apply(frame) for frame in FRAMES]
     memory = ()
     for image in images[:2]:
@@ -70,9 +70,9 @@ def test_a_frame_of_another_size_does_not_get_into_the_window(policy):
 def test_a_frame_that_cannot_be_read_does_not_get_into_the_window(policy):
     driver = Driver(policy, SpeedController(10.0))
     jpegs = [encode_jpeg(FRAMES[0]), b"broken", encode_jpeg(FRAMES[1])]
-    said = [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in jpegs]
+    steering = [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in jpegs]
     driver.forget()
-    assert [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in (jpegs[0], jpegs[2])] == said[::2]
+    assert [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in (jpegs[0], jpegs[2])] == steering[::2]
 
 
 @pytest.fixture
@@ -98,31 +98,31 @@ def unrolled(policy, *numbers):
 
 
 def test_a_recurrent_policy_carries_its_state_through_the_whole_drive(recurrent):
-    said = drive(recurrent, 0, 1, 2, 3, 4)
+    steering = drive(recurrent, 0, 1, 2, 3, 4)
     standing = (0, 0)  # it begins as a car that has stood for the rest of a window
-    assert said[0] == steering_of(recurrent, 0, 0, 0)
-    assert said[4] == unrolled(recurrent, *standing, 0, 1, 2, 3, 4)
-    assert said[4] != steering_of(recurrent, 2, 3, 4)
+    assert steering[0] == steering_of(recurrent, 0, 0, 0)
+    assert steering[4] == unrolled(recurrent, *standing, 0, 1, 2, 3, 4)
+    assert steering[4] != steering_of(recurrent, 2, 3, 4)
 
 
-def test_a_recurrent_policy_that_forgets_begins_anew(recurrent):
+def test_a_recurrent_policy_that_forgets_starts_again(recurrent):
     first = drive(recurrent, 0, 1, 2)
     assert drive(recurrent, 0, 1, 2) != first
     recurrent.forget()
     assert drive(recurrent, 0, 1, 2) == first
 
 
-def test_several_recurrent_drives_are_answered_in_one_call_as_each_alone(recurrent):
+def test_one_call_for_several_recurrent_drives_gives_the_same_as_one_each(recurrent):
     images, (one, other) = [recurrent.preprocessing.apply(frame) for frame in FRAMES], ((), ())
     for number in range(2):
-        said, (one, other) = recurrent.steer([images[number], images[number + 3]], [one, other])
+        steering, (one, other) = recurrent.steer([images[number], images[number + 3]], [one, other])
     alone = [drive(recurrent, 0, 1)[-1], (recurrent.forget(), drive(recurrent, 3, 4)[-1])[1]]
-    assert said == pytest.approx(alone, abs=1e-6)
-    said, _ = recurrent.steer([images[0], images[5]], [(), other])  # one of them begins anew
-    assert said == pytest.approx([steering_of(recurrent, 0, 0, 0), recurrent.act(FRAMES[5])], abs=1e-6)
+    assert steering == pytest.approx(alone, abs=1e-6)
+    steering, _ = recurrent.steer([images[0], images[5]], [(), other])  # one of them begins anew
+    assert steering == pytest.approx([steering_of(recurrent, 0, 0, 0), recurrent.act(FRAMES[5])], abs=1e-6)
 
 
-def test_states_are_of_a_policy_and_not_of_its_file(recurrent, untrained_recurrent_model):
+def test_states_belong_to_a_policy_and_not_to_its_model(recurrent, untrained_recurrent_model):
     from bcclone.model_file import save_model
     from bcclone.policy import load_policy
 
@@ -141,7 +141,7 @@ def test_a_frame_that_cannot_be_used_leaves_the_state_as_it_was(recurrent):
     assert recurrent.act(FRAMES[1]) == first[1]
 
 
-def test_a_driver_forgets_the_state_where_a_drive_begins_anew(recurrent):
+def test_a_driver_forgets_the_state_when_a_drive_restarts(recurrent):
     driver = Driver(recurrent, SpeedController(10.0))
     arbiter = ConnectionArbiter(driver)
     jpegs = [encode_jpeg(frame) for frame in FRAMES]

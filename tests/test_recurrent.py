@@ -41,7 +41,7 @@ def convolved(layers):
 
 @pytest.mark.parametrize("begin", [over_time, convolved])
 @pytest.mark.parametrize("kind", ["GRU", "LSTM", "SimpleRNN"])
-def test_steps_come_to_what_the_network_gives_for_the_window(layers, begin, kind):
+def test_steps_give_the_output_of_the_network_for_the_window(layers, begin, kind):
     from bcclone.recurrent import steps_of
 
     recurrent = getattr(layers, kind)
@@ -53,7 +53,7 @@ def test_steps_come_to_what_the_network_gives_for_the_window(layers, begin, kind
     assert np.allclose(steering, model(window), atol=1e-5)
 
 
-def test_a_network_that_looks_at_several_frames_at_once_drives_by_windows(layers):
+def test_a_network_that_combines_frames_drives_by_windows(layers):
     from bcclone.model_file import ModelFile
     from bcclone.policy import Policy
     from bcclone.recurrent import steps_of
@@ -66,10 +66,10 @@ def test_a_network_that_looks_at_several_frames_at_once_drives_by_windows(layers
         model = network(layers, *chain)
         assert steps_of(model) is None
         policy = Policy(ModelFile(model, YUV, {}))
-        said = [policy.act(frame) for frame in FRAMES]
+        steering = [policy.act(frame) for frame in FRAMES]
         window = np.stack([YUV.apply(frame) for frame in FRAMES[1:]])[np.newaxis].astype("float32")
         assert not policy.carries_states
-        assert said[-1] == pytest.approx(float(model(window)[0, 0]), abs=1e-5)
+        assert steering[-1] == pytest.approx(float(model(window)[0, 0]), abs=1e-5)
 
 
 def test_the_layers_of_a_frame_are_those_before_anything_that_sees_the_window(layers):

@@ -79,7 +79,7 @@ def ours(untrained_model, saliency):
 
 
 @pytest.mark.parametrize("activation", ["relu", "elu", "linear"])
-def test_a_network_that_sees_left_borders_lights_up_there_alone(saliency, activation):
+def test_only_left_borders_are_salient_to_a_network_of_left_borders(saliency, activation):
     mask = saliency(sees_vertical_edges(WHOLE, activation=activation), WHOLE).mask(box((90, 120), (200, 260)))
     assert (mask.shape, mask.dtype, mask.max()) == ((160, 320), np.float32, 1.0)
     rows, columns = np.nonzero(mask)
@@ -98,7 +98,7 @@ def test_a_network_of_nan_gives_zeros(saliency):
     assert not saliency(model, SMALL).mask(frame_of(SMALL)).any()
 
 
-def test_rows_that_the_network_crops_are_zero_and_the_rest_keeps_its_place(saliency, layers):
+def test_cropped_rows_are_zero_and_the_rest_is_not_shifted(saliency, layers):
     cropped = sees_vertical_edges(WHOLE, layers.Cropping2D(((70, 20), (10, 30))))
     mask = saliency(cropped, WHOLE).mask(box((40, 120), (200, 260)))
     assert not mask[:70].any()
@@ -106,13 +106,13 @@ def test_rows_that_the_network_crops_are_zero_and_the_rest_keeps_its_place(salie
     assert set(np.nonzero(mask)[1]) == set(range(198, 202))
 
 
-def test_a_frame_that_is_padded_keeps_its_place(saliency, layers):
+def test_padding_does_not_shift_the_mask(saliency, layers):
     padded = sees_vertical_edges(WHOLE, layers.ZeroPadding2D(((5, 1), (3, 2))))
     mask = saliency(padded, WHOLE).mask(box((90, 120), (200, 260)))
     assert set(np.nonzero(mask[:, 10:])[1] + 10) == set(range(198, 202))
 
 
-def test_rows_that_the_preprocessing_crops_are_zero_and_the_rest_keeps_its_place(saliency):
+def test_rows_cropped_by_the_preprocessing_are_zero_and_the_rest_is_not_shifted(saliency):
     half = Preprocessing(width=160, height=40, crop_top=60, crop_bottom=140)
     mask = saliency(sees_vertical_edges(half), half).mask(box((90, 120), (200, 260)))
     assert not mask[:60].any()
@@ -147,9 +147,7 @@ def averages(model, image, *names):
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("pooling", ["MaxPooling2D", "AveragePooling2D"])
-def test_the_mask_is_what_the_paper_says_with_strides_poolings_and_activations_apart(
-    saliency, layers, padding, pooling
-):
+def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activations(saliency, layers, padding, pooling):
     import keras
 
     keras.utils.set_random_seed(3)
@@ -174,7 +172,7 @@ def test_the_mask_is_what_the_paper_says_with_strides_poolings_and_activations_a
     assert np.allclose(mask, expected / expected.max(), atol=1e-5)
 
 
-def test_a_dilated_convolution_lights_only_what_it_looked_at(saliency, layers):
+def test_only_inputs_of_a_dilated_convolution_are_salient(saliency, layers):
     model = network(SMALL, layers.Conv2D(2, 3, dilation_rate=2, activation="elu", name="dilated"))
     frame = frame_of(SMALL)
     expected = spread(averages(model, frame, "dilated")[0], (15, 18), (3, 3), (1, 1), "valid", apart=2)
@@ -188,7 +186,7 @@ def test_the_products_of_a_long_chain_neither_vanish_nor_overflow(saliency, laye
     assert saliency(model, SMALL).mask(frame_of(SMALL)).max() == 1
 
 
-def test_a_functional_network_that_is_a_chain_is_followed(saliency, layers):
+def test_a_functional_chain_has_a_saliency(saliency, layers):
     import keras
 
     given = keras.Input((160, 320, 3))
@@ -200,7 +198,7 @@ def test_a_functional_network_that_is_a_chain_is_followed(saliency, layers):
 # ---- our network
 
 
-def test_our_network_is_followed_and_does_not_look_at_the_sky_it_crops(ours):
+def test_the_cropped_sky_is_not_salient_to_our_network(ours):
     mask = ours.mask(frame_of())
     assert (mask.shape, mask.dtype) == ((160, 320), np.float32)
     assert (mask.min(), mask.max()) == (0, 1)
@@ -214,7 +212,7 @@ def test_the_same_frame_gives_the_same_mask_and_another_frame_another(ours):
     assert (first != other).any()
 
 
-def test_a_frame_of_another_size_is_told(ours):
+def test_a_frame_of_another_size_is_refused(ours):
     with pytest.raises(BadImage, match="expected 320x160"):
         ours.mask(np.zeros((66, 200, 3), np.uint8))
 
@@ -247,7 +245,7 @@ def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame(saliency):
     assert masks[0].max() == 1
 
 
-def test_one_thread_may_look_while_another_drives(untrained_model, saliency):
+def test_one_thread_computes_saliency_while_another_drives(untrained_model, saliency):
     from bcclone.model_file import load_model_file
     from bcclone.policy import Policy
 
@@ -288,7 +286,7 @@ def without_input(layers):
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "expected"),
     [
         (lambda layers: network(WHOLE), "it has no convolution (Conv2D) but Flatten, Dense"),
         (lambda layers: network(WHOLE, layers.UpSampling2D(), layers.Conv2D(1, 3)), "(UpSampling2D) before its last"),
@@ -309,10 +307,10 @@ def without_input(layers):
         ),
     ],
 )
-def test_a_network_that_cannot_be_followed_is_refused_with_what_was_found(saliency, layers, make, says):
+def test_an_unsupported_network_is_refused_with_the_reason(saliency, layers, make, expected):
     with pytest.raises(UserError) as refusal:
         saliency(make(layers), WHOLE)
-    assert says in str(refusal.value)
+    assert expected in str(refusal.value)
 
 
 # ---- networks that others trained on the Unity program
@@ -336,7 +334,7 @@ def beside_the_borders(track, car, along_m):
 
 
 @pytest.mark.parametrize("name", LEGACY)
-def test_trained_networks_look_at_the_borders_of_the_road(name, lake, saliency):
+def test_the_borders_of_the_road_are_salient_to_trained_networks(name, lake, saliency):
     from bcclone.model_file import load_model_file
 
     file = load_model_file(shared("legacy_models") / name, LEGACY[name])

@@ -17,13 +17,13 @@ def loaded(code, **environment):
     )
 
 
-def test_it_is_loaded_without_a_word_and_tells_what_it_computes_on():
+def test_tensorflow_is_loaded_silently_and_its_devices_described():
     done = loaded(LOAD)
     assert done.stdout.startswith(("CPU", "GPU"))
     assert done.stderr == ""
 
 
-def test_what_it_said_is_shown_where_it_cannot_be_loaded(tmp_path):
+def test_messages_of_tensorflow_are_shown_when_it_cannot_be_loaded(tmp_path):
     (tmp_path / "tensorflow.py").write_text(
         "import os\nos.write(2, b'no such processor\\n')\nraise ImportError('gone')\n"
     )
@@ -41,7 +41,7 @@ def test_a_gpus_memory_is_that_of_its_number_or_else_of_its_name():
     assert memory_of(Card("NVIDIA L4"), 0, seen) == memory_of(Card("NVIDIA T4"), 5, []) == (None, None)
 
 
-def test_without_a_gpu_no_memory_of_one_is_told():
+def test_without_a_gpu_no_peak_memory_is_described():
     code = (
         "from bcclone.tensorflow_quietly import *; load_tensorflow(); print(describe_devices(), describe_peak_memory())"
     )

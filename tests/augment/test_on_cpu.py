@@ -66,7 +66,7 @@ def test_pitch_changes_no_steering():
     assert change_of(pitch_rad=0.1) == 0
 
 
-def test_a_camera_where_a_side_camera_is_steers_as_that_one_is_corrected():
+def test_a_camera_moved_to_a_side_camera_has_the_steering_of_that_camera():
     correction, speed = Correction(), np.array([30.0])
     (ahead,) = correction.lookahead_m(speed)
     corrected = change_of(MOUNTS["left"][0], lookahead_m=ahead)
@@ -110,7 +110,7 @@ def difference(first, second):
 
 
 @pytest.mark.parametrize("beside_m", [0.0, 0.5])
-def test_a_mirror_image_is_as_the_camera_that_there_is_would_see_the_mirrored_road(beside_m):
+def test_a_mirror_image_becomes_the_view_of_the_real_camera(beside_m):
     mirror = np.ascontiguousarray(straight_road(beside_m)[:, ::-1])
     expected = straight_road(-beside_m)
     view = view_of(PRESETS["carnd-160x320-rgb"], mirror, flipped=True)
@@ -118,7 +118,7 @@ def test_a_mirror_image_is_as_the_camera_that_there_is_would_see_the_mirrored_ro
 
 
 @pytest.mark.parametrize("flipped", [False, True])
-def test_a_view_from_beside_is_what_a_camera_there_sees_of_plain_and_mirrored_roads(flipped):
+def test_a_shifted_view_is_what_a_camera_there_sees_of_plain_and_mirrored_roads(flipped):
     frame = straight_road(0.1)
     image = np.ascontiguousarray(frame[:, ::-1]) if flipped else frame
     view = view_of(PRESETS["carnd-160x320-rgb"], image, flipped, lateral_offset_m=0.5)
@@ -142,7 +142,7 @@ def test_viewpoints_stay_within_what_the_cameras_show():
     assert np.degrees(np.std(found.yaw_rad)) == pytest.approx(3.0, rel=0.1)
 
 
-def test_no_augmentation_leaves_images_and_steering_as_they_are():
+def test_without_augmentation_images_and_steering_do_not_change():
     images, steering = pictures(4), np.array([[0.5], [-1], [0], [0.25]], np.float32)
     same, kept = augmented(NOTHING, images, steering)
     np.testing.assert_array_equal(same, images)
@@ -177,7 +177,7 @@ def test_the_frames_of_a_window_are_augmented_alike():
     assert (changed[0] != changed[1]).any()
 
 
-def test_rows_that_the_network_does_not_see_are_left_as_they_are():
+def test_rows_that_the_network_does_not_see_do_not_change():
     images, rows = pictures(16), seen_rows(128)
     whole, steering = augmented(AugmentSettings(), images)
     changed, of_rows = augmented(AugmentSettings(), images, rows=rows)
@@ -190,7 +190,7 @@ def test_rows_that_the_network_does_not_see_are_left_as_they_are():
 
 
 @pytest.mark.parametrize("name", ["shadows", "patches"])
-def test_what_is_drawn_on_some_rows_is_what_is_drawn_there_on_the_whole_image(name):
+def test_augmenting_some_rows_gives_the_same_rows_as_augmenting_all(name):
     images, rows, settings = pictures(16), seen_rows(128), replace(NOTHING, **{name: 1.0})
     whole, _ = augmented(settings, images)
     changed, _ = augmented(settings, images, rows=rows)
@@ -238,12 +238,12 @@ def test_every_feed_that_shuffles_gives_the_same_augmented_batches(simulated_sto
         assert_same(batches_of(store, strategy), batches_of(store))
 
 
-def test_a_resumed_epoch_goes_on_with_the_batches_it_would_have_had(simulated_store):
+def test_a_resumed_epoch_continues_with_the_same_batches(simulated_store):
     with Store(simulated_store) as store:
         assert_same(batches_of(store, start=48), batches_of(store)[3:])
 
 
-def test_each_epoch_and_each_seed_augments_a_sample_in_another_way(simulated_store):
+def test_each_epoch_and_each_seed_augments_differently(simulated_store):
     def appearances(**options):
         found = batches_of(store, **options)
         return np.sort(np.concatenate([images.reshape(len(images), -1).sum(axis=1) for images, _ in found]))
@@ -255,7 +255,7 @@ def test_each_epoch_and_each_seed_augments_a_sample_in_another_way(simulated_sto
         assert np.array_equal(first, appearances())
 
 
-def test_an_error_of_the_feed_below_is_raised_and_its_threads_end(simulated_store):
+def test_an_error_of_the_inner_feed_is_raised_and_its_threads_end(simulated_store):
     with Store(simulated_store) as store:
         sampling = SamplingSettings(16, augmentation=AugmentSettings())
         with open_feed(select(store), FeedSettings(), sampling) as feed:

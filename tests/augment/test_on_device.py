@@ -81,7 +81,7 @@ def test_the_noise_of_the_device_is_that_of_a_jpeg(device):
 
 
 @pytest.mark.parametrize("name", ["carnd-128-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr"])
-def test_all_of_it_together_is_the_same_in_any_colors(device, name):
+def test_all_kinds_together_are_the_same_in_any_colors(device, name):
     images = pictures(64, PRESETS[name])
     (by_cpu, steering), (by_device, labels) = both(device, AugmentSettings(), images, PRESETS[name])
     apart = np.abs(by_cpu.astype(int) - by_device)

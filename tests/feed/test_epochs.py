@@ -1,4 +1,4 @@
-"""The order of each epoch, and what of it is left out so that driving straight on does not outweigh the rest."""
+"""The order of each epoch, and what of it is left out so that driving zeros on does not outweigh the rest."""
 
 import numpy as np
 import pytest
@@ -12,65 +12,67 @@ from bcclone.samples import SAMPLE
 from bcclone.store import Store
 
 
-def test_a_sample_goes_straight_when_the_steering_of_its_row_was_0_whatever_the_sample_carries():
+def test_zero_steering_is_that_of_the_recorded_row_and_not_of_the_sample():
     rows = np.array([(0.0,), (0.1,), (-0.0,)], [("steering", float)])
     samples = np.zeros(5, SAMPLE)
     samples["row"], samples["steering"] = [0, 0, 1, 1, 2], [0.0, 0.25, 0.1, 0.0, -0.25]
     assert has_zero_steering(samples["row"], rows).tolist() == [True, True, False, False, True]
 
 
-def test_the_surplus_of_straight_samples_is_left_out_and_another_one_each_epoch():
-    straight = np.arange(1000) % 4 != 0  # 750 of 1,000
-    orders = [balanced(shuffled(1000, 5, epoch), straight, 0.5, 5, epoch) for epoch in (1, 2)]
+def test_surplus_samples_of_zero_steering_are_left_out_differently_in_each_epoch():
+    zeros = np.arange(1000) % 4 != 0  # 750 of 1,000
+    orders = [balanced(shuffled(1000, 5, epoch), zeros, 0.5, 5, epoch) for epoch in (1, 2)]
     for order in orders:
         assert len(order) == 500
         assert len(set(order.tolist())) == 500
-        assert straight[order].sum() == 250
-        assert set(np.flatnonzero(~straight)) <= set(order.tolist())
-    first, second = (set(order[straight[order]].tolist()) for order in orders)
+        assert zeros[order].sum() == 250
+        assert set(np.flatnonzero(~zeros)) <= set(order.tolist())
+    first, second = (set(order[zeros[order]].tolist()) for order in orders)
     assert len(first - second) > 100
-    again = balanced(shuffled(1000, 5, 1), straight, 0.5, 5, 1)
+    again = balanced(shuffled(1000, 5, 1), zeros, 0.5, 5, 1)
     assert (again == orders[0]).all()
     kept = set(orders[0].tolist())
-    assert orders[0].tolist() == [place for place in shuffled(1000, 5, 1).tolist() if place in kept]
+    assert orders[0].tolist() == [position for position in shuffled(1000, 5, 1).tolist() if position in kept]
 
 
 @pytest.mark.parametrize(
-    ("curved", "straight", "share", "expected"),
+    ("others", "zeros", "fraction", "expected"),
     [(100, 50, 1.0, 50), (100, 50, 0.5, 50), (90, 500, 0.1, 10), (0, 9, 0.5, 0)],
 )
-def test_so_many_straight_samples_are_allowed(curved, straight, share, expected):
-    assert allowed_zeros(curved, straight, share) == expected
+def test_the_allowed_number_of_samples_of_zero_steering(others, zeros, fraction, expected):
+    assert allowed_zeros(others, zeros, fraction) == expected
 
 
 @pytest.mark.parametrize("feed", ["hdf5", "hdf5-chunks", "hdf5-shuffle"])
-def test_every_epoch_is_as_long_as_said_and_follows_from_the_settings_alone(feed):
-    straight = np.arange(1000) % 3 == 0
+def test_every_epoch_has_the_declared_length_and_depends_on_the_settings_alone(feed):
+    zeros = np.arange(1000) % 3 == 0
     settings = FeedSettings(feed, chunk_size=64)
-    whole = EpochOrder.of(settings, 1000, 7)
-    assert len(whole) == len(whole.order(1)) == 1000
-    thinned = EpochOrder(1000, *settings.ordering, 7, straight, 0.1)
+    complete = EpochOrder.of(settings, 1000, 7)
+    assert len(complete) == len(complete.order(1)) == 1000
+    thinned = EpochOrder(1000, *settings.ordering, 7, zeros, 0.1)
     for epoch in (1, 2):
         order = thinned.order(epoch)
         assert len(order) == len(thinned) == 667 - 1 + allowed_zeros(666, 334, 0.1) == len(set(order.tolist()))
         assert (order == thinned.order(epoch)).all()
-        assert [place for place in whole.order(epoch).tolist() if place in set(order.tolist())] == order.tolist()
+        assert [
+            position for position in complete.order(epoch).tolist() if position in set(order.tolist())
+        ] == order.tolist()
 
 
 @pytest.mark.parametrize("strategy", ["hdf5-shuffle", "hdf5-chunks", "sequence"])
-def test_a_feed_gives_what_is_left_of_each_epoch(simulated_store, strategy):
+def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
     with Store(simulated_store) as store:
         training = store.samples[~store.samples["validation"]]
         store.rows["steering"] = np.where(np.arange(len(store.rows)) % 2, 0.0, 0.01)
-        straight = int((training["row"] % 2).sum())
-        curved = len(training) - straight
+        zeros = int((training["row"] % 2).sum())
+        others = len(training) - zeros
         with (
             open_feed(select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2)) as feed,
             feed.epoch(1) as batches,
         ):
             given = sum(len(batch) for batch in batches)
-        assert straight > allowed_zeros(curved, straight, 0.2) > 0
-        assert given == len(feed) == curved + allowed_zeros(curved, straight, 0.2)
+        assert zeros > allowed_zeros(others, zeros, 0.2) > 0
+        assert given == len(feed) == others + allowed_zeros(others, zeros, 0.2)
         store.rows["steering"] = 0.0
         with pytest.raises(UserError, match="all of its steering is 0"):
             open_feed(select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2))

@@ -99,23 +99,23 @@ def test_every_training_sample_comes_once_to_the_bit_and_the_last_batch_is_short
     assert 0 < sizes[-1] == len(feed) % BATCH < BATCH
 
 
-def test_another_epoch_has_the_same_samples_in_another_order(feed, form, expected):
+def test_each_epoch_has_the_same_samples_in_another_order(feed, form, expected):
     assert_same(drain(feed, 2), expected(2))
     same = (expected(1)[1] == expected(2)[1]).all()
     assert same == (form == "hdf5")
 
 
-def test_an_epoch_can_be_had_again(feed, expected):
+def test_an_epoch_can_be_repeated(feed, expected):
     assert_same(drain(feed, 1), expected(1))
 
 
 @pytest.mark.parametrize("start", [BATCH, 100])
-def test_from_the_middle_of_an_epoch_it_goes_on_with_the_next_sample(feed, expected, start):
+def test_an_epoch_can_continue_in_the_middle(feed, expected, start):
     images, steering = expected(2)
     assert_same(drain(feed, 2, start), (images[start:], steering[start:]))
 
 
-def test_an_epoch_that_is_left_early_takes_nothing_from_the_next(feed, expected):
+def test_leaving_an_epoch_early_does_not_affect_the_next(feed, expected):
     for asked in (0, 1, 3):
         with feed.epoch(1) as batches:
             for _ in range(asked):
@@ -123,7 +123,7 @@ def test_an_epoch_that_is_left_early_takes_nothing_from_the_next(feed, expected)
     assert_same(drain(feed, 3), expected(3))
 
 
-def test_an_error_of_the_trainer_passes_and_the_feed_goes_on(feed, expected):
+def test_the_feed_can_be_used_after_an_error_of_the_trainer(feed, expected):
     def train():
         with feed.epoch(1) as batches:
             next(batches)
@@ -134,7 +134,7 @@ def test_an_error_of_the_trainer_passes_and_the_feed_goes_on(feed, expected):
     assert_same(drain(feed, 1), expected(1))
 
 
-def test_a_finished_epoch_ends_again_when_it_is_asked_again(feed):
+def test_a_finished_epoch_stays_finished(feed):
     with feed.epoch(1) as batches:
         list(batches)
         with pytest.raises(StopIteration):
@@ -149,7 +149,7 @@ def test_validation_samples_come_in_order_and_apart(store, files):
             assert_same(drain(feed, 1), plain(store, validation))
 
 
-def test_the_order_does_not_depend_on_what_fetches():
+def test_the_order_does_not_depend_on_the_fetcher():
     """A run may be resumed with another feed when the order stays."""
     shuffling = {settings.ordering for name, settings in FORMS.items() if name not in ("hdf5", "hdf5-chunks")}
     assert shuffling == {("shuffled", 0)}
@@ -174,7 +174,7 @@ def plain_windows(store, validation):
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_every_feed_gives_windows_flipped_as_a_whole_and_goes_on_from_the_middle(name, store, files):
+def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_the_middle(name, store, files):
     if name in ("device", "tf-data"):
         load_tensorflow()
     images, steering = plain_windows(store, validation=False)
@@ -205,7 +205,7 @@ def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
     assert (_flip_by_selection(*given).numpy() == _flip_by_stitching(*given).numpy()).all()
 
 
-def test_frames_are_read_ahead_where_they_lie_in_the_file_with_windows_too(store):
+def test_read_ahead_uses_the_offsets_of_the_frames_in_the_file(store):
     source = StoreSource.of(store, select(store, False, SEQ_LENGTH).arrays)
     start, size = source.bytes_of(5, 7)
     with store.path.open("rb") as file:

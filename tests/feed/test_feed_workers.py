@@ -144,7 +144,7 @@ def nothing_is_left():
 
 
 @pytest.mark.parametrize("kind", ["thread", "pipe", "shared memory", "tf-data", "dataset", "dataset, processes"])
-def test_what_a_worker_raises_is_raised_in_the_trainer_and_does_not_end_the_feed(kind):
+def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed(kind):
     source = Faulty("error")
     if kind.startswith("dataset"):
         opened = dataset_feed(source, "processes" in kind)
@@ -156,7 +156,7 @@ def test_what_a_worker_raises_is_raised_in_the_trainer_and_does_not_end_the_feed
             assert (count, type(error), str(error)) == (150, ValueError, "frame 150 is spoilt")
 
 
-def test_an_error_that_cannot_be_sent_is_told_in_words():
+def test_an_error_that_cannot_be_pickled_is_reported_by_its_text():
     source = Faulty("unspeakable")
     with feed_of(source, SharedMemoryFetcher(source, 10, 1, 4)) as feed:
         count, error = count_epoch(feed)
@@ -209,7 +209,7 @@ def test_leaving_early_ends_the_thread():
     assert not feed_threads()
 
 
-def test_fetching_runs_ahead_but_not_without_bound():
+def test_fetching_ahead_is_bounded():
     fetched = []
 
     def batches():
@@ -227,7 +227,7 @@ def test_fetching_runs_ahead_but_not_without_bound():
         assert len(fetched) <= 5
 
 
-def test_a_buffer_is_used_again_only_when_nobody_holds_what_lies_in_it():
+def test_a_buffer_is_reused_only_when_no_reference_to_it_is_left():
     buffers = Buffers(2, SHAPE, kept=4)
     first = buffers.take(2)
     address = first.__array_interface__["data"][0]
@@ -239,7 +239,7 @@ def test_a_buffer_is_used_again_only_when_nobody_holds_what_lies_in_it():
     assert any(buffers.take(1).__array_interface__["data"][0] == address for _ in range(3))
 
 
-def test_who_keeps_all_batches_of_shared_memory_gets_copies_and_not_a_deadlock():
+def test_keeping_all_batches_of_shared_memory_gives_copies_and_no_deadlock():
     source = Faulty("error")
     source.frames[:] = np.arange(200, dtype=np.uint8)[:, None, None, None]
     with feed_of(source, SharedMemoryFetcher(source, 10, 2, 6)) as feed, feed.epoch(1) as batches:
@@ -256,7 +256,7 @@ def test_any_number_of_slots_may_wait_without_filling_a_pipe():
         assert count_epoch(feed) == (size, None)
 
 
-def test_a_store_that_is_written_anew_is_not_read_by_a_loader(simulated_store, tmp_path):
+def test_a_rewritten_store_is_not_read_by_a_loader(simulated_store, tmp_path):
     path = tmp_path / "data.h5"
     shutil.copy(simulated_store, path)
     with Store(path) as store:
@@ -267,7 +267,7 @@ def test_a_store_that_is_written_anew_is_not_read_by_a_loader(simulated_store, t
     assert isinstance(error, UserError)
 
 
-def test_a_feed_that_was_never_left_ends_with_its_process():
+def test_a_feed_whose_block_is_never_left_ends_with_the_process():
     """Ctrl-C can come between a thread's start and the block; a thread left inside OpenCV would abort Python."""
     script = """
 import cv2, numpy as np, time
@@ -326,8 +326,8 @@ def test_no_process_outlives_a_killed_trainer(simulated_store, tmp_path, name):
 def training(store, folder, *options, **popen):
     line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", "--epochs", 500, *options)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, **popen)
-    for told in run.stderr:
-        if told.startswith("epoch 1: loss"):
+    for line in run.stderr:
+        if line.startswith("epoch 1: loss"):
             return run
     raise AssertionError(run.wait())
 
@@ -357,10 +357,10 @@ def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_stor
     run = training(simulated_store, tmp_path, *options, start_new_session=True)
     processes = psutil.Process(run.pid).children(recursive=True)
     os.killpg(run.pid, signal.SIGINT)
-    told = run.communicate(timeout=60)[1]
+    output = run.communicate(timeout=60)[1]
     assert run.returncode == 130
-    assert "--resume" in told
-    assert "Traceback" not in told
+    assert "--resume" in output
+    assert "Traceback" not in output
     assert not running_after(processes, 60)
 
 
@@ -371,14 +371,14 @@ def test_a_killed_loader_ends_training_with_its_error(simulated_store, tmp_path)
     loader = next(process for process in processes if "resource_tracker" not in " ".join(process.cmdline()))
     begun = time.monotonic()
     loader.kill()
-    told = ""
-    while "was killed by signal 9" not in told:
-        told += (line := run.stderr.readline())
-        assert line, told
+    output = ""
+    while "was killed by signal 9" not in output:
+        output += (line := run.stderr.readline())
+        assert line, output
         assert time.monotonic() - begun < SECONDS_TO_END
-    told += run.communicate(timeout=60)[1]
+    output += run.communicate(timeout=60)[1]
     assert run.returncode == 1
-    assert "Traceback" not in told
+    assert "Traceback" not in output
     assert not running_after(processes, 60)
 
 
@@ -398,7 +398,7 @@ def test_a_spoilt_image_ends_training_from_files_with_its_name(simulated_recordi
         list(batches)
 
 
-def test_each_feed_says_what_it_reads(simulated_store, simulated_recording, tmp_path):
+def test_the_error_of_a_feed_names_the_input_that_it_needs(simulated_store, simulated_recording, tmp_path):
     refused = run_script("model.py", simulated_store, "--feed", "files", "-o", tmp_path / "m.h5", code=1)
     assert "the recording that the store was made of" in refused.stderr
     refused = run_script("model.py", simulated_recording, "--feed", "workers", "-o", tmp_path / "m.h5", code=1)
@@ -429,11 +429,11 @@ def test_a_store_on_a_read_only_disk_can_be_read(simulated_store, tmp_path, name
     assert (done.stdout, done.returncode) == ("ready\n", 0), done.stderr
 
 
-@pytest.mark.parametrize("share", [0.3, 0.99])
-def test_a_truncated_store_is_refused_before_training(simulated_store, tmp_path, share):
+@pytest.mark.parametrize("fraction", [0.3, 0.99])
+def test_a_truncated_store_is_refused_before_training(simulated_store, tmp_path, fraction):
     store = tmp_path / "data.h5"
     content = simulated_store.read_bytes()
-    store.write_bytes(content[: int(len(content) * share)])
+    store.write_bytes(content[: int(len(content) * fraction)])
     refused = run_script("model.py", store, "-o", tmp_path / "m.h5", "--feed", "workers", code=1, cwd=tmp_path)
     assert "not a whole store" in refused.stderr
     assert not (tmp_path / "runs").exists()

@@ -28,10 +28,10 @@ def test_the_shuffle_is_global():
     assert np.median(abs(np.diff(order))) > 1000
 
 
-def test_every_place_is_as_likely_for_every_sample():
-    """Chi-squared of where sample 0 comes, over 2000 epochs in 10 places: 27.9 is passed once in a thousand."""
-    places = [int(np.flatnonzero(shuffled(10, 0, epoch) == 0)[0]) for epoch in range(2000)]
-    counts = np.bincount(places, minlength=10)
+def test_every_position_is_equally_likely_for_every_sample():
+    """Chi-squared of where sample 0 comes, over 2000 epochs in 10 positions: 27.9 is passed once in a thousand."""
+    positions = [int(np.flatnonzero(shuffled(10, 0, epoch) == 0)[0]) for epoch in range(2000)]
+    counts = np.bincount(positions, minlength=10)
     assert ((counts - 200) ** 2 / 200).sum() < 27.9
 
 
@@ -41,7 +41,7 @@ def test_chunks_are_shuffled_within_and_among_each_other(size, chunk_size, seed,
     assert order.dtype == np.uint32
     assert sorted(order.tolist()) == list(range(size))
     chunks = (order // chunk_size).tolist()
-    visits = [chunk for place, chunk in enumerate(chunks) if place == 0 or chunk != chunks[place - 1]]
+    visits = [chunk for position, chunk in enumerate(chunks) if position == 0 or chunk != chunks[position - 1]]
     assert len(visits) == len(set(visits))  # a chunk that is left is not entered again
     assert (order == chunked(size, chunk_size, seed, epoch)).all()
 
@@ -54,7 +54,7 @@ def test_chunks_are_in_another_order_in_each_epoch():
 
 
 def test_batches_cover_the_order_and_the_last_may_be_short():
-    assert [piece.tolist() for piece in batches(sequential(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert [batch.tolist() for batch in batches(sequential(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(batches(sequential(0), 3)) == []
 
 
@@ -63,5 +63,5 @@ def test_an_order_costs_four_bytes_a_sample():
 
 
 @pytest.mark.parametrize("order", [sequential(5), shuffled(5, 0, 1)])
-def test_what_remains_of_an_order_is_its_end(order):
+def test_the_rest_of_an_order_is_its_end(order):
     assert np.concatenate(list(batches(order[3:], 2))).tolist() == order.tolist()[3:]

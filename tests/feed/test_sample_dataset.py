@@ -100,7 +100,7 @@ def test_a_network_trains_and_validates_on_it(simulated_store):
     assert len(history["val_loss"]) == 2
 
 
-def test_validation_samples_come_in_order_and_windows_as_a_whole(simulated_store):
+def test_validation_samples_and_windows_come_in_order(simulated_store):
     with Store(simulated_store) as store:
         images, steering = plain(store, store.samples[store.samples["validation"]])
     with SampleDataset.from_store(simulated_store, batch_size=BATCH, validation=True) as samples:
@@ -123,7 +123,7 @@ def test_a_copy_in_another_process_gives_the_same_batches(simulated_store):
                     assert (mine == theirs).all()
 
 
-def test_a_store_that_was_written_anew_is_an_error_where_a_batch_is_asked_for(simulated_store, tmp_path):
+def test_a_rewritten_store_is_an_error_when_a_batch_is_read(simulated_store, tmp_path):
     store = tmp_path / "data.h5"
     store.write_bytes(simulated_store.read_bytes())
     with SampleDataset.from_store(store) as samples:

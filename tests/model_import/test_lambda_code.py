@@ -58,7 +58,7 @@ def test_anything_else_is_refused_with_the_instructions_read(function, read):
     assert "Rescaling" in str(refusal.value)
 
 
-def test_byte_code_that_is_cut_short_changed_or_hostile_is_refused():
+def test_truncated_changed_or_hostile_byte_code_is_refused():
     whole = base64.b64decode(NORMALIZE["3.11"])
     cut = [whole[:size] for size in range(len(whole))]
     nested = [b"(\x01\0\0\0" * 10_000, b"c" * 5000, b"(\xff\xff\xff\x7f", b"\xa9\x01r\0\0\0\0", b"N" * 100_000]
@@ -73,9 +73,9 @@ def test_byte_code_that_is_cut_short_changed_or_hostile_is_refused():
                 affine_of(base64.b64encode(data).decode())
 
 
-def test_a_closure_is_shown_as_its_python_names_its_instructions():
+def test_the_error_for_a_closure_shows_its_instructions():
     outer = 3.0
-    said = shown(stored(lambda x: x * outer))
-    assert "RESUME" in said
-    assert "LOAD_DEREF" in said
-    assert "Rescaling" in said
+    text = shown(stored(lambda x: x * outer))
+    assert "RESUME" in text
+    assert "LOAD_DEREF" in text
+    assert "Rescaling" in text

@@ -73,7 +73,7 @@ def outputs(found):
 
 @pytest.mark.parametrize("config", [keras1_config, keras2_config])
 @pytest.mark.parametrize("nested", [True, False])
-def test_a_model_of_old_keras_gives_what_its_network_says(load, tmp_path, config, nested):
+def test_a_model_of_old_keras_gives_the_output_of_its_network(load, tmp_path, config, nested):
     loaded = load(write(tmp_path / "old.h5", config(), nested=nested), YUV)
     np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
     assert loaded.preprocessing == PRESETS[YUV]
@@ -116,7 +116,7 @@ def made(untrained_model):
 
 
 @pytest.mark.slow
-def test_every_known_layer_means_what_keras_means_by_it_in_both_containers(model_file, made, tmp_path):
+def test_every_supported_layer_computes_the_same_as_in_keras(model_file, made, tmp_path):
     batch = images().astype("float32")
     for name in ("new.h5", "new.keras"):
         made.save(tmp_path / name)
@@ -188,36 +188,36 @@ def check_outputs(model_file, folder, version):
         np.testing.assert_allclose(loaded.found.model(recurrent_models.windows())[:, 0], outputs, atol=1e-5)
 
 
-def test_recurrent_models_that_keras_2_wrote_give_what_they_gave_there(model_file):
+def test_recurrent_models_of_keras_2_give_the_same_outputs(model_file):
     check_outputs(model_file, KERAS2, "2.15")
 
 
-def test_recurrent_models_that_keras_3_wrote_give_what_they_gave_there(model_file, keras3):
+def test_recurrent_models_of_keras_3_give_the_same_outputs(model_file, keras3):
     check_outputs(model_file, keras3, "3.")
 
 
 @pytest.mark.parametrize("name", recurrent_models.KEPT)
-def test_a_recurrent_model_of_others_drives_frame_by_frame(model_file, load, name, tmp_path):
+def test_an_imported_recurrent_model_drives_frame_by_frame(model_file, load, name, tmp_path):
     from bcclone.policy import Policy
 
     policy = Policy(load(KERAS2 / name, YUV))
     assert policy.carries_states
     frames = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
     window = np.stack([PRESETS[YUV].apply(frames[number]) for number in (0, 0, 0)])[np.newaxis].astype("float32")
-    said = [policy.act(frame) for frame in frames]
-    assert said[0] == pytest.approx(float(policy.model(window)[0, 0]), abs=1e-5)
-    assert len(set(said)) == 4
+    steering = [policy.act(frame) for frame in frames]
+    assert steering[0] == pytest.approx(float(policy.model(window)[0, 0]), abs=1e-5)
+    assert len(set(steering)) == 4
     model_file.save_model(tmp_path / "ours.h5", policy.model, policy.preprocessing, {})
-    assert [Policy(load(tmp_path / "ours.h5")).act(frames[0])] == said[:1]
+    assert [Policy(load(tmp_path / "ours.h5")).act(frames[0])] == steering[:1]
 
 
-def test_layers_that_stand_over_time_become_one_network_of_a_frame(model_file):
+def test_consecutive_time_distributed_layers_become_one(model_file):
     found = model_file.open_model(KERAS2 / "gru.h5").found
     assert [type(layer).__name__ for layer in found.model.layers] == ["TimeDistributed", "Dropout", "GRU", "Dense"]
     assert [kind for _, kind, _ in found.layers[:2]] == ["TimeDistributed(Rescaling)", "TimeDistributed(Conv2D)"]
 
 
-def test_frames_that_are_no_windows_over_time_are_refused(rebuild):
+def test_time_distributed_layers_without_windows_are_refused(rebuild):
     inner = layer("Flatten", "flatten")
     config = {"class_name": "Sequential", "config": [
         layer("Dense", "dense", units=1, activation="linear", use_bias=True, batch_input_shape=[None, 66, 200, 3]),
@@ -249,7 +249,7 @@ def channels_first_config():
     return config
 
 
-def test_kernels_of_theano_are_turned(rebuild):
+def test_kernels_of_theano_are_rotated(rebuild):
     mirrored = arrays()[0][::-1, ::-1]
     for config, suffix, texts in (
         (keras2_config(), ":0", {"backend": "theano", "keras_version": "2.2.4"}),
@@ -260,7 +260,7 @@ def test_kernels_of_theano_are_turned(rebuild):
         assert "Theano" in found.notes[-1]
 
 
-def test_channels_first_become_last_and_are_flattened_as_they_were(rebuild):
+def test_channels_first_become_last_and_are_flattened_in_the_old_order(rebuild):
     config = channels_first_config()
     weights = weights_of(config, arrays()[0].transpose(3, 2, 0, 1))
     dense = weights["dense_1"][0][1].reshape(16, 99, 2, 1)
@@ -305,7 +305,7 @@ def test_arithmetic_in_a_graph_is_a_rescaling(rebuild):
     np.testing.assert_allclose(outputs(rebuild(config, weights_of(keras2_config()))), expected_output(), atol=1e-5)
 
 
-def test_models_within_models_are_flattened_and_share_out_their_weights(rebuild):
+def test_nested_models_are_flattened_with_their_weights(rebuild):
     config = keras2_config()
     layers = config["config"]["layers"]
     inner = {"class_name": "Sequential", "config": {"name": "inner", "layers": layers[1:4]}}

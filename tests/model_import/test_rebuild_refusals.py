@@ -1,4 +1,4 @@
-"""What cannot be rebuilt is refused with one line that says why, and nothing of it is run."""
+"""What cannot be rebuilt is refused with one line that expected why, and nothing of it is run."""
 
 import json
 import re
@@ -96,7 +96,7 @@ def mixed():
 
 
 @pytest.mark.parametrize(
-    ("config", "says"),
+    ("config", "expected"),
     [
         (mixed(), r"layer 'convolution2d_1' \(Convolution2D\) has its channels first and layer 'pool'"),
         (number_first(), "'minus' computes with a number before its input"),
@@ -133,12 +133,12 @@ def mixed():
         ('{"class_name": "Sequential", "config": ' + "[" * 100_000, "not a complete model file"),
     ],
 )
-def test_what_cannot_be_rebuilt_is_refused_with_the_reason(load, tmp_path, config, says):
+def test_unsupported_networks_are_refused_with_the_reason(load, tmp_path, config, expected):
     text = json.dumps(config) if isinstance(config, dict) else config
     path = write(tmp_path / "old.h5", keras1_config())
     with h5py.File(path, "r+") as file:
         file.attrs.create("model_config", text, dtype=h5py.string_dtype())
-    assert re.search(says, refusal(load, path))
+    assert re.search(expected, refusal(load, path))
 
 
 def test_a_lambda_that_would_write_a_file_is_refused_and_not_run(load, tmp_path):
@@ -207,7 +207,7 @@ def not_finite(file, folder):
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("damage", "expected"),
     [
         (without_weights, "has no weights"),
         (without_one, "has no weights at 'dense_1_W:0'"),
@@ -222,10 +222,10 @@ def not_finite(file, folder):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_weights_that_are_not_there_or_not_ours_to_read_are_refused(tmp_path, damage, says):
+def test_missing_external_and_damaged_weights_are_refused(tmp_path, damage, expected):
     with h5py.File(write(tmp_path / "old.h5", keras1_config()), "r+") as file:
         damage(file, tmp_path)
-        with pytest.raises(UnsupportedModel, match=re.escape(says)):
+        with pytest.raises(UnsupportedModel, match=re.escape(expected)):
             read_layers(file)
 
 
@@ -241,8 +241,8 @@ def test_weights_of_no_layer_and_of_another_backend_are_refused(load, tmp_path):
     assert "layer 'renamed' (Convolution2D): its weights have the shapes none" in refusal(load, path)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.9])
-def test_a_truncated_file_is_refused(load, tmp_path, share):
+@pytest.mark.parametrize("fraction", [0.1, 0.9])
+def test_a_truncated_file_is_refused(load, tmp_path, fraction):
     path = write(tmp_path / "old.h5", keras1_config())
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * fraction)])
     assert "not a complete model file" in refusal(load, path)

@@ -40,7 +40,7 @@ def fuzzed(source, target, count):
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(400, marks=pytest.mark.long)])
-def test_randomly_damaged_files_are_read_or_refused_and_end_nothing_but_their_reader(tmp_path, count):
+def test_randomly_damaged_files_are_read_or_refused_and_crash_only_the_reader(tmp_path, count):
     source = write(tmp_path / "old.h5", keras1_config())
     results = list(fuzzed(source, tmp_path / "damaged.h5", count))
     assert len(results) == count
@@ -50,7 +50,7 @@ def test_randomly_damaged_files_are_read_or_refused_and_end_nothing_but_their_re
 
 @pytest.mark.skipif(not hasattr(signal, "SIGPROF"), reason="needs a clock of processor time, which Windows has not")
 @pytest.mark.parametrize("ends", ["import os; os.abort()", "while True: pass", "x = bytearray(1 << 40)"])
-def test_a_reader_that_crashes_hangs_or_fills_the_memory_is_a_refusal(tmp_path, monkeypatch, ends):
+def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(tmp_path, monkeypatch, ends):
     """The reader is the real one, and what it does to itself stands for what a file would make the library do."""
     hostile = tmp_path / "sitecustomize.py"
     hostile.write_text(

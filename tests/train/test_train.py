@@ -66,8 +66,8 @@ def trained(simulated_store, tmp_path_factory):
     return folder, json.loads(done.stdout), done.stderr
 
 
-def test_the_result_is_reported_alone_on_standard_output(trained):
-    folder, result, told = trained
+def test_standard_output_holds_only_the_result(trained):
+    folder, result, notices = trained
     assert set(result) == {
         "model", "epochs", "epoch", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second",
         "data_wait_share", "seconds", "samples", "feed", "ended",
@@ -77,23 +77,23 @@ def test_the_result_is_reported_alone_on_standard_output(trained):
     assert result["epochs"] == 3
     assert 0 <= result["data_wait_share"] < 1
     assert result["samples_per_second"] > 0
-    assert "epoch 3: loss" in told
+    assert "epoch 3: loss" in notices
 
 
-def test_the_layers_are_told_before_the_training_and_the_samples_at_its_end(trained, simulated_store):
-    _, result, told = trained
+def test_the_layers_are_printed_before_the_training_and_the_samples_at_its_end(trained, simulated_store):
+    _, result, notices = trained
     with Store(simulated_store) as store:
         sides = {
             name: int(store.split_indices(validation).size)
             for name, validation in (("train", False), ("validation", True))
         }
     assert result["samples"] == sides
-    table = [line.split() for line in told[: told.index("epoch 1")].splitlines()]
+    table = [line.split() for line in notices[: notices.index("epoch 1")].splitlines()]
     assert ["conv1", "Conv2D", "35", "x", "62", "x", "24", "1,824"] in table
     assert ["total", "252,219"] in table
 
 
-def test_quiet_training_tells_its_result_alone(simulated_store, tmp_path):
+def test_quiet_training_prints_only_its_result(simulated_store, tmp_path):
     places = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs")
     done = run_script("model.py", simulated_store, *places, "--no-plots", "--epochs", 1, "--quiet")
     with Store(simulated_store) as store:
@@ -197,7 +197,7 @@ def test_a_killed_training_that_augments_in_its_step_resumes_to_the_same_weights
     assert_same_weights(tmp_path / "model.h5", tmp_path / "whole" / "model.h5")
 
 
-def test_where_samples_are_augmented_is_chosen_when_a_run_begins_and_kept(trained, simulated_store):
+def test_the_device_of_augmentation_is_chosen_when_a_run_begins_and_kept_on_a_resume(trained, simulated_store):
     folder, _, _ = trained
     assert json.loads((folder / "runs" / "whole" / "settings.json").read_text())["settings"]["augment_on"] == "cpu"
     again = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "auto")
@@ -207,7 +207,7 @@ def test_where_samples_are_augmented_is_chosen_when_a_run_begins_and_kept(traine
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(trained, simulated_store, tmp_path):
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(trained, simulated_store, tmp_path):
     run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=14)
     newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
     newest.write_bytes(newest.read_bytes()[:100_000])
@@ -220,7 +220,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(trained, simul
     assert "not an intact checkpoint" in train(simulated_store, tmp_path, *QUICK, "--resume", code=1).stderr
 
 
-def test_a_complete_run_says_so(trained, simulated_store):
+def test_resuming_a_complete_run_trains_nothing(trained, simulated_store):
     folder, result, _ = trained
     done = train(simulated_store, folder, *QUICK, "--resume")
     assert "is complete already" in done.stderr
@@ -232,8 +232,8 @@ def test_a_complete_run_says_so(trained, simulated_store):
 
 
 def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_store):
-    folder, result, told = trained
-    assert "feed: hdf5-shuffle" in told
+    folder, result, notices = trained
+    assert "feed: hdf5-shuffle" in notices
     assert result["feed"] == "hdf5-shuffle"
     refused = train(simulated_store, folder, "--resume", "--epochs", 4, "--feed", "hdf5", code=1)
     assert "orders the samples differently" in refused.stderr
@@ -241,7 +241,7 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
 
 
 @pytest.mark.slow
-def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trained, simulated_store, tmp_path):
+def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
     """--from, a settings file, thinned out straight driving, TensorBoard, another loss and pictures in one run."""
     folder, result, _ = trained
     (tmp_path / "s.toml").write_text(
@@ -255,8 +255,13 @@ def test_a_training_goes_on_from_an_earlier_model_with_all_that_can_be_said(trai
     assert fine["val_mae"] == fine["val_loss"] == pytest.approx(result["val_mae"], rel=1e-3)
     assert fine["epochs"] == 1
     assert (run / "start.h5").read_bytes() == earlier.read_bytes()
-    said = tomllib.loads((tmp_path / "model.settings.toml").read_text())
-    assert (said["loss"], said["zero-fraction"], said["epochs"], said["tensorboard"]) == ("mae", 0.1, 1, True)
+    settings = tomllib.loads((tmp_path / "model.settings.toml").read_text())
+    assert (settings["loss"], settings["zero-fraction"], settings["epochs"], settings["tensorboard"]) == (
+        "mae",
+        0.1,
+        1,
+        True,
+    )
     events = EventAccumulator(str(run / "tensorboard")).Reload()
     assert make_ndarray(events.Tensors("epoch/val_loss")[0].tensor_proto) == pytest.approx(fine["val_loss"])
     (environment,) = json.loads((run / "environment.json").read_text())
@@ -304,7 +309,7 @@ def test_recordings_are_trained_on_without_a_store(simulated_recording, tmp_path
 
 
 @pytest.mark.slow
-def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, simulated_store, tmp_path):
+def test_an_existing_model_and_an_existing_run_are_not_overwritten(trained, simulated_store, tmp_path):
     folder, _, _ = trained
     before = (folder / "model.h5").read_bytes()
     assert "--force" in train(simulated_store, folder, code=1).stderr
@@ -317,29 +322,29 @@ def test_an_existing_model_and_an_existing_run_are_not_written_over(trained, sim
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
-def test_asked_to_end_it_keeps_its_step_and_says_what_was_kept_and_how_to_go_on(simulated_store, tmp_path, how):
+def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(simulated_store, tmp_path, how):
     options = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500, "--checkpoint-minutes", 0)
     run = subprocess.Popen(command("model.py", simulated_store, *options), stderr=subprocess.PIPE, text=True)
-    for told in run.stderr:
-        if told.startswith("epoch 1: loss"):
+    for line in run.stderr:
+        if line.startswith("epoch 1: loss"):
             break
     time.sleep(0.3)  # into the next epoch
     run.send_signal(how)
-    told = run.communicate(timeout=30)[1]
+    notices = run.communicate(timeout=30)[1]
     assert run.returncode == 130
-    assert "model.h5" in told
-    assert "--resume" in told
-    assert "Traceback" not in told
+    assert "model.h5" in notices
+    assert "--resume" in notices
+    assert "Traceback" not in notices
     newest = max(tmp_path.glob("runs/*/checkpoints/*[0-9].h5"))
     with h5py.File(newest) as file:
         progress = json.loads(file["progress"].asstr()[()])
     assert progress["samples"] == (progress["step"] - 34 * len(progress["history"])) * 32 > 0
 
 
-def test_without_a_store_it_says_what_to_run_first(tmp_path):
-    told = run_script("model.py", code=1, cwd=tmp_path).stderr
-    assert "data.h5" in told
-    assert "python preprocess.py" in told
+def test_without_a_store_the_error_names_the_command_that_makes_one(tmp_path):
+    notices = run_script("model.py", code=1, cwd=tmp_path).stderr
+    assert "data.h5" in notices
+    assert "python preprocess.py" in notices
 
 
 @pytest.mark.slow
@@ -364,7 +369,7 @@ def test_early_stopping_and_training_without_validation(simulated_recording, tmp
 
 
 @pytest.mark.slow
-def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tmp_path):
+def test_an_extended_run_resumes_after_a_kill(trained, simulated_store, tmp_path):
     folder, _, _ = trained
     copy = shutil.copytree(folder, tmp_path / "copy")
     settings = copy / "runs" / "whole" / "settings.json"
@@ -373,8 +378,8 @@ def test_a_run_that_was_extended_and_killed_goes_on(trained, simulated_store, tm
     line = command("model.py", simulated_store, "-o", copy / "model.h5", "--runs", copy / "runs", *longer)
     run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     best = (copy / "runs" / "whole" / "model.h5").read_bytes()
-    for told in run.stderr:
-        if told.startswith("epoch") and (copy / "runs" / "whole" / "model.h5").read_bytes() != best:
+    for line in run.stderr:
+        if line.startswith("epoch") and (copy / "runs" / "whole" / "model.h5").read_bytes() != best:
             break
     run.send_signal(signal.SIGKILL)
     run.wait()
@@ -403,7 +408,7 @@ def test_a_complete_run_of_before_the_last_epoch_was_kept_is_still_complete(trai
     assert (run / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
 
 
-def test_leave_to_write_over_a_model_ends_when_it_was_used(tmp_path):
+def test_force_permits_overwriting_only_once(tmp_path):
     run = RunFolder.create(tmp_path / "a", RunIdentity("", "", ""), PLAN, force=True)
     run.model.write_text("best")
     assert run.may_overwrite
@@ -441,7 +446,7 @@ def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
     assert newest.result is None
 
 
-def test_a_run_killed_as_it_began_leaves_its_name_free(tmp_path):
+def test_a_run_killed_at_its_beginning_leaves_its_name_free(tmp_path):
     task = RunIdentity("data.h5", "hash", "model.h5")
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "start.h5").write_text("a model")
@@ -452,7 +457,7 @@ def test_a_run_killed_as_it_began_leaves_its_name_free(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", "", "."])
-def test_a_run_stays_in_its_place(tmp_path, name):
+def test_a_run_name_outside_of_the_runs_folder_is_refused(tmp_path, name):
     with pytest.raises(UserError, match="expected the name of a folder"):
         new_path(tmp_path, name)
 
@@ -460,19 +465,19 @@ def test_a_run_stays_in_its_place(tmp_path, name):
 def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp_path):
     store = tmp_path / "data.h5"
     store.write_bytes(simulated_store.read_bytes())
-    for output, told in [
+    for output, expected in [
         (store, "is the store itself"),
         (tmp_path / "m.keras", "must end in .h5"),
         (simulated_store, "is a store"),
     ]:
         refused = run_script("model.py", store, "-o", output, "--force", "--runs", tmp_path / "runs", code=1)
-        assert told in refused.stderr
+        assert expected in refused.stderr
     assert store.read_bytes() == simulated_store.read_bytes()
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
-def test_a_training_that_diverges_says_so_and_publishes_nothing(simulated_store, tmp_path):
+def test_a_diverging_training_is_an_error_and_writes_no_model(simulated_store, tmp_path):
     wild = ("--learning-rate", 0.999, "--warmup", 0, "--clip-norm", 0, "--batch-size", 4)
     refused = train(simulated_store, tmp_path, *wild, code=1)
     assert "diverged" in refused.stderr
@@ -481,7 +486,7 @@ def test_a_training_that_diverges_says_so_and_publishes_nothing(simulated_store,
     assert not (tmp_path / "model.h5").exists()
 
 
-def test_resuming_never_writes_over_a_model_of_another_origin(trained, simulated_store, tmp_path):
+def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_store, tmp_path):
     folder, result, _ = trained
     copy = shutil.copytree(folder, tmp_path / "copy")
     settings = copy / "runs" / "whole" / "settings.json"
@@ -517,7 +522,7 @@ def test_a_disk_too_full_for_the_model_ends_with_one_line(simulated_store, tmp_p
 
 
 @pytest.mark.slow
-def test_a_disk_too_full_for_a_checkpoint_is_told_and_training_goes_on(simulated_store, tmp_path):
+def test_a_disk_too_full_for_a_checkpoint_is_reported_and_training_continues(simulated_store, tmp_path):
     done = train_on_a_small_disk(simulated_store, tmp_path, 1_500_000)
     assert done.returncode == 0, done.stderr
     assert "cannot be written: File too large; training continues" in done.stderr
@@ -603,7 +608,7 @@ def test_a_recurrent_network_is_trained_and_resumed_to_the_same_weights(simulate
 
 
 @pytest.mark.slow
-def test_windows_that_a_store_was_made_for_are_what_its_models_take(simulated_recording, tmp_path):
+def test_the_window_length_of_a_store_is_the_default(simulated_recording, tmp_path):
     from bcclone.model_file import load_model_file
 
     store, quick = tmp_path / "data.h5", ("--epochs", 1, "--batch-size", 32)

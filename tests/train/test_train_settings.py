@@ -160,7 +160,7 @@ def test_durations_are_read(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["", "m", "-5", "1d", "ten", "5m1h"])
-def test_what_is_no_duration_is_refused(text):
+def test_invalid_durations_are_refused(text):
     with pytest.raises(ValueError, match="expected one such as"):
         parse_duration(text)
 
@@ -179,7 +179,7 @@ def test_the_learning_rate_rises_and_falls_to_a_hundredth():
     assert {learning_rate(constant, done) for done in (0.0, 0.5, 1.0)} == {0.001}
 
 
-def test_a_training_is_as_far_as_its_steps_or_its_seconds_say():
+def test_the_fraction_done_follows_steps_or_seconds():
     assert fraction_done(TrainSettings(epochs=2), 50, 100, 1e9) == 0.25
     assert fraction_done(TrainSettings(epochs=0, time=10.0), 50, 100, 4.0) == 0.4
     assert fraction_done(TrainSettings(epochs=2, time=10.0), 150, 100, 4.0) == 0.75
@@ -195,7 +195,7 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
         pass
 
 
-def test_the_environment_of_a_resume_elsewhere_is_added_to_that_of_the_beginning(tmp_path):
+def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
     folder = begin(tmp_path / "run")
     (folder.path / "environment.json").write_text("half of")
     for machine, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
@@ -203,7 +203,7 @@ def test_the_environment_of_a_resume_elsewhere_is_added_to_that_of_the_beginning
     assert [found["machine"] for found in json.loads((folder.path / "environment.json").read_text())] == ["a", "b"]
 
 
-def test_a_run_from_before_there_was_a_choice_goes_on_as_it_began(tmp_path):
+def test_a_run_older_than_a_setting_resumes_with_its_old_behaviour(tmp_path):
     folder = begin(tmp_path / "run", TrainSettings(seed=4))
     stored = json.loads((folder.path / "settings.json").read_text())
     for name in ("augment", "weight_decay", "keep", "augment_on"):

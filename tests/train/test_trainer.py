@@ -50,7 +50,7 @@ for clip_norm, place in ((0.0, "cpu"), (0.1, "cpu"), (0.0, "device")):
 
 
 @pytest.mark.slow
-def test_two_devices_that_share_batches_train_as_one_does():
+def test_two_devices_train_like_one():
     """Also batches of odd size, and of a single sample, of which one device gets none."""
     done = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout == "True\nFalse\nTrue\n", done.stderr  # longer without a limit than with it
@@ -102,13 +102,13 @@ def test_losses_and_their_gradients_are_those_of_their_formulas(tools, loss, exp
     assert trainer.model.get_weights()[0].item() == pytest.approx(-0.5 * gradient, rel=1e-5)
 
 
-def test_a_long_gradient_is_shortened(tools):
+def test_a_long_gradient_is_clipped(tools):
     trainer = linear_trainer(tools, "mse", clip_norm=0.01)
     trainer.train(tools[1](np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32)), 1.0)
     assert trainer.model.get_weights()[0].item() == pytest.approx(0.01, rel=1e-4)
 
 
-def test_sixteen_bits_train_a_network_that_is_saved_with_thirty_two(tools, simulated_store):
+def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
     from bcclone.store import Store
     from bcclone.train.settings import TrainSettings
     from bcclone.train.trainer import prepare
@@ -129,7 +129,7 @@ def test_sixteen_bits_train_a_network_that_is_saved_with_thirty_two(tools, simul
     assert tools[0].config.dtype_policy().name == "float32"
 
 
-def test_weights_decay_and_biases_do_not(tools, simulated_store):
+def test_weight_decay_excludes_biases(tools, simulated_store):
     from bcclone.store import Store
     from bcclone.train.settings import TrainSettings
     from bcclone.train.trainer import prepare
