@@ -121,7 +121,7 @@ def test_every_address_needs_the_token():
     assert client.post("/control", json={"autonomous": False}).status_code == 401
     asked = client.get("/")
     assert asked.status_code == 401
-    assert "Token" in asked.text
+    assert 'name="token"' in asked.text
 
 
 def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
