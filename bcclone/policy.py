@@ -14,8 +14,8 @@ from bcclone.model_file import ModelFile, load_model_file
 from bcclone.recurrent import Steps, steps_of
 
 Steering = npt.NDArray[np.float32]
-# What is kept of a drive: the prepared images of a window, newest last, or the states of a recurrent network. A policy
-# of single frames keeps nothing; () is a drive that has not begun.
+# The memory of a drive: the prepared images of a window, newest last, or the states of a recurrent network. A policy
+# of single frames has none; () is that of a drive that has not begun.
 Memory = tuple[npt.NDArray[Any], ...]
 
 
@@ -23,15 +23,15 @@ class _Network(Protocol):
     """A network, compiled as one call for one or several drives."""
 
     def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Steering, list[Memory]]:
-        """Return the steering, (drives,), for the newest prepared image of each drive, and what is kept then."""
+        """Return the steering, (drives,), for the newest prepared image of each drive, and the new memories."""
 
 
 class Policy:
-    """A model ready to drive: its preprocessing, its network, and what is kept of the drive that act() is shown.
+    """A model ready to drive: its preprocessing, its network, and the memory of the drive so far.
 
-    A network of windows gets the last seq_length frames of a drive. A recurrent one takes one step a frame, and its
-    states are carried on. Whoever drives calls forget() where the next frame does not follow on the last one. Whoever
-    drives several cars keeps the memory of each, and calls steer().
+    A network of windows gets the last seq_length frames of a drive. A recurrent network takes one step per frame and
+    carries its states. Call act() for each frame of a drive, and forget() before a frame that does not follow the last
+    one. To drive several cars, keep a memory for each and call steer().
 
     carries_states: whether an answer depends on all frames since the drive began.
     """
@@ -49,19 +49,19 @@ class Policy:
     def act(self, frame: Image) -> float:
         """Return the steering, -1 (left) to 1 (right), for an RGB frame, uint8 (160, 320, 3).
 
-        Raises BadImage for a frame of another size, which is not kept; returns what the network says, NaN too.
+        Raises BadImage for a frame of another size, which is not remembered. The network may return NaN.
         """
         steering, (self._memory,) = self.steer([self.preprocessing.apply(frame)], [self._memory])
         return float(steering[0])
 
     def forget(self) -> None:
-        """Begin anew: the frames so far are of another drive."""
+        """Forget the frames so far; the next one begins another drive."""
         self._memory = ()
 
     def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Steering, list[Memory]]:
-        """Return the steering of several drives, (drives,), -1 to 1, and what to keep of each, in one call.
+        """Return the steering of several drives, (drives,), -1 to 1, and their new memories, in one call.
 
-        images: the newest prepared image of each, uint8 (height, width, 3); memories: what was kept of each before.
+        images: the newest prepared image of each, uint8 (height, width, 3); memories: those of the drives so far.
         """
         return self._network.steer(images, memories)
 
@@ -82,14 +82,14 @@ class _Windows:
 
 
 class _Recurrent:
-    """A recurrent network, one step a frame.
+    """A recurrent network that takes one step per frame.
 
-    Before the first frame of a drive its states are those of a car that has stood there for seq_length - 1 frames, so
-    that the first answer is what training taught: that of a window, here filled with one frame.
+    Before the first frame of a drive its states are those after seq_length - 1 copies of that frame, so that the first
+    steering is that of a window filled with it, as in training.
     """
 
     def __init__(self, file: ModelFile, steps: Steps) -> None:
-        self._standing, self._sizes = file.seq_length - 1, steps.state_sizes
+        self._warmup_steps, self._sizes = file.seq_length - 1, steps.state_sizes
         dtype = file.model.inputs[0].dtype
         infer = tf.function(lambda images, states: steps.step(tf.cast(images, dtype), states))
         image = tf.TensorSpec((None, *file.model.input_shape[2:]), tf.uint8)
@@ -97,13 +97,13 @@ class _Recurrent:
         self._infer = infer.get_concrete_function(image, states)
 
     def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Steering, list[Memory]]:
-        begun = [memory or self._stand(image) for memory, image in zip(memories, images, strict=True)]
+        begun = [memory or self._warm_up(image) for memory, image in zip(memories, images, strict=True)]
         return self._step(np.stack(images), begun)
 
-    def _stand(self, image: Image) -> Memory:
-        """Return the states of a car that has stood before this image."""
+    def _warm_up(self, image: Image) -> Memory:
+        """Return the states after seq_length - 1 copies of this image."""
         memory: Memory = tuple(np.zeros(size, np.float32) for size in self._sizes)
-        for _ in range(self._standing):
+        for _ in range(self._warmup_steps):
             _, (memory,) = self._step(image[np.newaxis], [memory])
         return memory
 
@@ -116,13 +116,13 @@ class _Recurrent:
 
 def _compiled(model: keras.Model) -> Any:
     """Return a network as one compiled call for any number of its inputs, uint8."""
-    dtype = model.inputs[0].dtype  # our networks take uint8, those of others float32
+    dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
     infer = tf.function(lambda images: model(tf.cast(images, dtype), training=False))
     return infer.get_concrete_function(tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8))
 
 
 def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
-    """Return the window that follows on another once this prepared image is the newest; it fills an empty one.
+    """Return the window with this prepared image as the newest; an empty window is filled with it.
 
     window, image: uint8 (height, width, 3) each.
     """
@@ -130,8 +130,8 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
 
 
 def load_policy(path: Path, preprocessing: Preprocessing | str | None = None) -> Policy:
-    """Load a model that model.py wrote, or one of others with the preprocessing it needs; raises UserError.
+    """Load a model of model.py, or one of another program with its preprocessing; raises UserError.
 
-    preprocessing: a definition, a name of images.PRESETS, or None for what the file itself says.
+    preprocessing: a definition, a name of images.PRESETS, or None for that of the file.
     """
     return Policy(load_model_file(path, preprocessing))

@@ -49,7 +49,7 @@ class Saliency:
 
         def mask(images: Any) -> Any:
             stacked = tf.tile(tf.cast(images, dtype), (1, 1, 1, frames))
-            return _place_in_frame(_back_through(stages, stacked), preprocessing)
+            return _to_frame(_back_through(stages, stacked), preprocessing)
 
         compiled = tf.function(mask, autograph=False)
         self._mask = compiled.get_concrete_function(tf.TensorSpec((1, *shape), tf.uint8))
@@ -216,7 +216,7 @@ def _ones(size: tuple[int, int], dilation: tuple[int, int]) -> Mask:
     return kernel
 
 
-def _place_in_frame(mask: Any, preprocessing: Preprocessing) -> Any:
+def _to_frame(mask: Any, preprocessing: Preprocessing) -> Any:
     """Return the mask of the frame, (160, 320), from that of the network's input, (1, rows, columns, 1)."""
     top, height = preprocessing.crop_top, preprocessing.frame_height
     bottom = height if preprocessing.crop_bottom is None else preprocessing.crop_bottom

@@ -40,7 +40,7 @@ def read_texts(file: h5py.File) -> dict[str, str]:
     names = list(file.attrs)[:_MOST_NAMES]
     texts = {name: _text(file, name) for name in names if name in _TEXTS or name.startswith(_OURS)}
     if "model_weights" in file:
-        group = _child(file, "model_weights")
+        group = _member_of(file, "model_weights")
         for name in ("keras_version", "backend"):
             if name not in texts and name in group.attrs:
                 texts[name] = _text(group, name)
@@ -49,13 +49,13 @@ def read_texts(file: h5py.File) -> dict[str, str]:
 
 def read_layers(file: h5py.File) -> Weights:
     """Return the arrays of each layer, by its name, in the order of the file; raises UnsupportedModel."""
-    group = _child(file, "model_weights") if file.get("model_weights", getlink=True) is not None else file
-    folders = {name: _child(group, name) for name in _names(group, "layer_names")}
+    group = _member_of(file, "model_weights") if file.get("model_weights", getlink=True) is not None else file
+    folders = {name: _member_of(group, name) for name in _names(group, "layer_names")}
     found: dict[str, list[tuple[str, h5py.Dataset]]] = {}
     for name, folder in folders.items():
         if not isinstance(folder, h5py.Group):
             raise UnsupportedModel(f"{name[:60]!r} is not a group of weights")
-        found[name] = [(path, _array(path, _child(folder, path))) for path in _names(folder, "weight_names")]
+        found[name] = [(path, _array(path, _member_of(folder, path))) for path in _names(folder, "weight_names")]
     return _read(found)
 
 
@@ -77,11 +77,11 @@ def _walk(group: h5py.Group, path: tuple[str, ...], count: list[int]) -> Iterato
             raise UnsupportedModel(f"has more than {_MOST_OBJECTS} groups and arrays, or more than {_DEEPEST} levels")
         if name.startswith(_NOT_THE_NETWORK):
             continue
-        child = _child(group, name)
-        if isinstance(child, h5py.Group):
-            yield from _walk(child, (*path, name), count)
-        elif isinstance(child, h5py.Dataset):
-            yield (*path, name), child
+        member = _member_of(group, name)
+        if isinstance(member, h5py.Group):
+            yield from _walk(member, (*path, name), count)
+        elif isinstance(member, h5py.Dataset):
+            yield (*path, name), member
 
 
 def _read(found: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weights:
@@ -112,7 +112,7 @@ def _array(name: str, array: Any) -> h5py.Dataset:
     return array
 
 
-def _child(group: h5py.Group, path: str) -> Any:
+def _member_of(group: h5py.Group, path: str) -> Any:
     """Return the object at `path`, checking at each step that it is not a link."""
     found: Any = group
     for name in path.strip("/").split("/"):

@@ -71,7 +71,7 @@ class Trainer:
         self.model, self.optimizer, self.totals = model, optimizer, Totals()
         self._strategy, self._loss, self._exported = options.strategy, options.loss, options.exported
         self._augmenter = options.augmenter
-        self._input_dtype = model.inputs[0].dtype  # our networks take uint8, those of others float32
+        self._input_dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
         shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
         samples = shape + (self._augmenter.input_signature if self._augmenter else ())
         self._train = tf.function(self._train_step, input_signature=[samples, tf.TensorSpec((), tf.float32)])
