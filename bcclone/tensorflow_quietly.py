@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from bcclone.gpu import Card, find_cards, visible_cards
+from bcclone.hardware import Card, find_cards, visible_cards
 
 
 def load_tensorflow(threads: int = 0, gpu_memory: int = 0) -> str:

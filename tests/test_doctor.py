@@ -22,7 +22,7 @@ from bcclone.doctor.accelerator import (
 )
 from bcclone.doctor.machine import check_cores, check_folder, check_memory, check_port, check_system
 from bcclone.doctor.packages import PYTHONS, check_installation, check_packages, check_python
-from bcclone.gpu import Card
+from bcclone.hardware import Card
 from tests.conftest import ROOT, command, run_script
 from tests.processes import imported_by
 

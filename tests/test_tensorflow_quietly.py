@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from bcclone.gpu import Card
+from bcclone.hardware import Card
 from bcclone.tensorflow_quietly import memory_of
 
 LOAD = "from bcclone.tensorflow_quietly import load_tensorflow; print(load_tensorflow(threads=1))"

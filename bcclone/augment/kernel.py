@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bcclone.augment.appearance import Patches, Shadows
+from bcclone.augment.parameters import Patches, Shadows
 from bcclone.compiled import compiled
 
 _FULL_SHADE = 25  # a soft edge is a mean over 5x5 pixels

@@ -7,19 +7,21 @@ import numpy as np
 import simplejpeg
 
 from bcclone.arrays import Float32Array
-from bcclone.augment.appearance import (
+from bcclone.augment.draws import AugmentationInputs, Draws, draw
+from bcclone.augment.kernel import Parameters, Scratch, augment_images
+from bcclone.augment.parameters import (
+    Cameras,
     Extent,
     band_rows,
     blur_taps_of,
+    camera_moves,
     jpeg_quality_of,
     light_of,
     patches_of,
     shadows_of,
+    steering_change,
 )
-from bcclone.augment.draws import AugmentationInputs, Draws, draw
-from bcclone.augment.kernel import Parameters, Scratch, augment_images
 from bcclone.augment.settings import AugmentSettings
-from bcclone.augment.viewpoint import Cameras, camera_moves, steering_change
 from bcclone.images import Image, Preprocessing
 from bcclone.view import CameraMove
 

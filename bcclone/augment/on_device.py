@@ -11,22 +11,24 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from bcclone.augment.appearance import (
+from bcclone.augment.draws import NORMALS, PATCHES, SHAPES, UNIFORMS, AugmentationInputs, Draws
+from bcclone.augment.jpeg_noise import with_jpeg_noise
+from bcclone.augment.parameters import (
+    Cameras,
     Extent,
     Light,
     Patches,
     Shadows,
     band_rows,
     blur_taps_of,
+    camera_moves,
     jpeg_quality_of,
     light_of,
     patches_of,
     shadows_of,
+    steering_change,
 )
-from bcclone.augment.draws import NORMALS, PATCHES, SHAPES, UNIFORMS, AugmentationInputs, Draws
-from bcclone.augment.jpeg_noise import with_jpeg_noise
 from bcclone.augment.settings import AugmentSettings
-from bcclone.augment.viewpoint import Cameras, camera_moves, steering_change
 from bcclone.images import Preprocessing
 from bcclone.view import CameraMove, Warp
 

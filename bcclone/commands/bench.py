@@ -28,7 +28,7 @@ from bcclone.bench.settings import (
 )
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, print_json, say
 from bcclone.errors import UserError
-from bcclone.gpu import find_cards, visible_cards
+from bcclone.hardware import find_cards, visible_cards
 
 if TYPE_CHECKING:
     from bcclone.bench.feeds.run import FeedsReport
@@ -97,7 +97,7 @@ def _measure(use: str, settings: Any) -> list[Measure]:
 
         return measure_drive(settings)
     if use == "soak":
-        from bcclone.bench.soak import measure_soak
+        from bcclone.bench.drive import measure_soak
 
         return measure_soak(settings, say)
     if use == "preprocess":

@@ -68,7 +68,7 @@ def run_settings(arguments: argparse.Namespace) -> RunSettings:
     """Return the settings that the options and the settings file choose; raises UserError."""
     overrides = {}
     if arguments.settings:
-        from bcclone.train.settings_file import read_settings
+        from bcclone.train.plan import read_settings
 
         overrides = read_settings(arguments.settings, _output(arguments))
     for kind in (AugmentSettings, FeedSettings, CheckpointSettings):

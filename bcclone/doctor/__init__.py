@@ -23,8 +23,7 @@ from bcclone.doctor.machine import (
     usable_cores,
 )
 from bcclone.doctor.packages import check_declared_packages, check_python
-from bcclone.gpu import find_cards
-from bcclone.memory import available_memory
+from bcclone.hardware import available_memory, find_cards
 from bcclone.settings import check_settings, setting
 
 __all__ = ["Check", "DoctorSettings", "Examination", "examine"]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bcclone.doctor.check import Check, read_text
 from bcclone.doctor.packages import REINSTALL, check_packages
-from bcclone.gpu import Card, find_cards
+from bcclone.hardware import Card, find_cards
 
 Capability = tuple[int, int]
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcclone.augment.draws import AugmentationInputs, draw
-from bcclone.feed.buffers import Buffers
-from bcclone.feed.feed import Augmentation, Batch, Feed
+from bcclone.feed.feed import Augmentation, Batch, Buffers, Feed
 from bcclone.feed.order import EpochOrder
 from bcclone.prefetch import prefetch_ordered
 

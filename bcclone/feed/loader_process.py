@@ -14,7 +14,7 @@ import numpy as np
 
 from bcclone.child_process import become_worker, interrupts_kept_from_children
 from bcclone.errors import UserError
-from bcclone.feed.buffers import PAGE, to_middle_of_page
+from bcclone.feed.feed import PAGE, to_middle_of_page
 from bcclone.feed.order import Order
 from bcclone.feed.source import Source
 from bcclone.images import Image

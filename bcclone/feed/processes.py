@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from bcclone.feed.buffers import Buffers, lend
-from bcclone.feed.feed import Batch
+from bcclone.feed.feed import Batch, Buffers, lend
 from bcclone.feed.loader_process import MAX_REQUESTS, Loader, LoaderError, Slots, close_loaders
 from bcclone.feed.order import Order, batches
 from bcclone.feed.source import Source

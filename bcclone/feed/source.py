@@ -20,8 +20,7 @@ from bcclone.images import BadImage, Image, Preprocessing
 
 if TYPE_CHECKING:  # loader processes start faster without these
     from bcclone.store import ImageSamples, Store
-from bcclone.feed.buffers import Buffers
-from bcclone.feed.feed import Batch
+from bcclone.feed.feed import Batch, Buffers
 
 _CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on most current processors
 

@@ -15,10 +15,9 @@ from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
 from bcclone.settings import differences
 from bcclone.store import Store, root_attributes
-from bcclone.train.plan import checkpoint_settings, new_plan, resumed_plan
+from bcclone.train.plan import checkpoint_settings, describe_settings, new_plan, resumed_plan
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, check_name, new_path
 from bcclone.train.settings import CheckpointSettings, RunSettings, TrainSettings
-from bcclone.train.settings_file import describe_settings
 from bcclone.train.state import TrainResult
 
 if TYPE_CHECKING:  # they load TensorFlow

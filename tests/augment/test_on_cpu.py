@@ -9,8 +9,8 @@ import pytest
 
 from bcclone.augment.draws import AugmentationInputs, draw
 from bcclone.augment.on_cpu import CpuAugmenter
+from bcclone.augment.parameters import Cameras, camera_moves, steering_change
 from bcclone.augment.settings import AugmentSettings
-from bcclone.augment.viewpoint import Cameras, camera_moves, steering_change
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings

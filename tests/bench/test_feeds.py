@@ -12,9 +12,8 @@ import pytest
 from bcclone.bench.feeds import report
 from bcclone.bench.feeds.chunk_sizes import ChunkSize, SampledDrive, sampled_drive, shuffle_quality, to_rows
 from bcclone.bench.feeds.cold import ColdRates, cold_measures, drop_pages, read_through
-from bcclone.bench.feeds.fresh_process import in_fresh_process
 from bcclone.bench.feeds.many_samples import TableMemory, order_costs, table_measures, write_store
-from bcclone.bench.feeds.meter import Benchmark, LoaderFigures, Meter, Timing
+from bcclone.bench.feeds.meter import Benchmark, LoaderFigures, Meter, Timing, in_fresh_process
 from bcclone.bench.feeds.report import draw_chart
 from bcclone.bench.feeds.rooflines import jpeg_samples
 from bcclone.bench.feeds.rounds import BenchmarkResults, LoaderUnavailable, measure_loader, run_benchmark

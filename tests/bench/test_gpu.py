@@ -21,7 +21,7 @@ from bcclone.bench.feeds.run import FeedsReport
 from bcclone.bench.feeds.synthetic import draw_recording, make_synthetic_store
 from bcclone.bench.settings import FeedsBenchSettings
 from bcclone.feed.settings import STRATEGIES
-from bcclone.gpu import Busy
+from bcclone.hardware import Busy
 from tests.conftest import command
 
 ON_GPU = TrainingLoad(

@@ -7,8 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.bench.decoding import time_decoding, time_source_conversion
-from bcclone.bench.preprocess import measure_preprocess
+from bcclone.bench.preprocess import measure_preprocess, time_decoding, time_source_conversion
 from bcclone.bench.settings import PreprocessBenchSettings
 from bcclone.errors import UserError
 from tests.conftest import run_script

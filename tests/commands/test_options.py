@@ -18,7 +18,7 @@ from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
 from bcclone.sample_settings import SampleSettings
 from bcclone.simulator.settings import Conditions, ExpertSettings, WorldSettings
-from bcclone.train.settings_file import SETTING_NAMES
+from bcclone.train.plan import SETTING_NAMES
 
 
 def declared(add):

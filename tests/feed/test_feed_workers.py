@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.feed.buffers import Buffers
-from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.feed import Batch, Buffers, Feed
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import EpochOrder

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.bench.decoding import time_decoding, time_source_conversion
-from bcclone.bench.feeds.fresh_process import in_fresh_process
-from bcclone.bench.feeds.meter import Benchmark, Timing
+from bcclone.bench.feeds.meter import Benchmark, Timing, in_fresh_process
 from bcclone.bench.feeds.rounds import LoaderUnavailable, measure_loader
-from bcclone.bench.preprocess import measure_preprocess
+from bcclone.bench.preprocess import measure_preprocess, time_decoding, time_source_conversion
 from bcclone.bench.settings import PreprocessBenchSettings
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording

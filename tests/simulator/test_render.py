@@ -13,9 +13,8 @@ from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer, compiled
 from bcclone.simulator.render.arrays import Eye, blank_canvas
-from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.compiled import SOURCES
-from bcclone.simulator.render.faces import draw_faces
+from bcclone.simulator.render.faces import draw_cards, draw_faces
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track

@@ -11,10 +11,9 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.commands.model import add_arguments, run_settings
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
-from bcclone.train.plan import checkpoint_settings, new_settings, resumed_settings
+from bcclone.train.plan import checkpoint_settings, describe_settings, new_settings, resumed_settings, settings_for
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
 from bcclone.train.settings import CheckpointSettings, RunSettings, TrainSettings, parse_duration
-from bcclone.train.settings_file import describe_settings, settings_for
 from bcclone.train.state import fraction_done, learning_rate
 
 DEFAULT, DEFAULT_FEED = TrainSettings(), FeedSettings()

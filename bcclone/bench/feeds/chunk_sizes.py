@@ -9,8 +9,7 @@ import numpy as np
 
 from bcclone.arrays import Float32Array, IndexArray
 from bcclone.bench.feeds.cold import can_drop_pages, drop_pages, run_epoch
-from bcclone.bench.feeds.fresh_process import in_fresh_process
-from bcclone.bench.feeds.meter import Benchmark, Meter, Timing
+from bcclone.bench.feeds.meter import Benchmark, Meter, Timing, in_fresh_process
 from bcclone.bench.feeds.rounds import deliver
 from bcclone.bench.feeds.synthetic import given_or_synthetic_store
 from bcclone.bench.settings import ChunksBenchSettings

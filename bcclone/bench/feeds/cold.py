@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from bcclone.bench import Measure
-from bcclone.bench.feeds.fresh_process import in_fresh_process
+from bcclone.bench.feeds.meter import in_fresh_process
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.feed.settings import FeedSettings, SamplingSettings

@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 
 from bcclone.atomic import replacing
 from bcclone.augment.settings import AugmentSettings
-from bcclone.bench.feeds.fresh_process import in_fresh_process
-from bcclone.bench.feeds.meter import Benchmark, cpu_seconds
+from bcclone.bench.feeds.meter import Benchmark, cpu_seconds, in_fresh_process
 from bcclone.bench.feeds.other_loaders import generate
 from bcclone.bench.feeds.rooflines import RecordingMissing, jpeg_samples
 from bcclone.bench.feeds.rounds import endless_batches, open_data
@@ -26,7 +25,7 @@ from bcclone.feed.feed import Batch
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.feed.settings import STRATEGIES, FeedSettings
-from bcclone.gpu import Busy, watched
+from bcclone.hardware import Busy, watched
 from bcclone.store import Store
 from bcclone.train.settings import TrainSettings
 

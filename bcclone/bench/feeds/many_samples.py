@@ -15,8 +15,7 @@ import pandas as pd
 import psutil
 
 from bcclone.bench import Measure
-from bcclone.bench.feeds.fresh_process import in_fresh_process
-from bcclone.bench.feeds.meter import used_memory
+from bcclone.bench.feeds.meter import in_fresh_process, used_memory
 from bcclone.feed.feed import Feed
 from bcclone.feed.open import open_feed
 from bcclone.feed.order import shuffled

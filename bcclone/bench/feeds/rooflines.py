@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bcclone.bench.feeds.meter import Benchmark, OnBatch
 from bcclone.decode import read_frame
-from bcclone.feed.buffers import Buffers
+from bcclone.feed.feed import Buffers
 from bcclone.images import Image, Preprocessing, decode_jpeg
 from bcclone.prefetch import prefetch_ordered
 from bcclone.recording import CAMERAS, ImageIndex

@@ -14,8 +14,7 @@ import numpy as np
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.bench.feeds import rooflines
-from bcclone.bench.feeds.fresh_process import in_fresh_process
-from bcclone.bench.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing
+from bcclone.bench.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing, in_fresh_process
 from bcclone.bench.feeds.other_loaders import OTHER_LOADERS
 from bcclone.bench.feeds.rooflines import RecordingMissing
 from bcclone.errors import UserError

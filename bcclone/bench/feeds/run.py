@@ -9,10 +9,9 @@ from typing import Any
 
 from bcclone.bench import Measure
 from bcclone.bench.feeds import cold, many_samples
-from bcclone.bench.feeds.fresh_process import in_fresh_process
 from bcclone.bench.feeds.gpu_load import GpuReport, measure_gpu
 from bcclone.bench.feeds.many_samples import OrderCost
-from bcclone.bench.feeds.meter import Benchmark, Timing
+from bcclone.bench.feeds.meter import Benchmark, Timing, in_fresh_process
 from bcclone.bench.feeds.report import loader_measures, names_in_order, results_json, to_rows
 from bcclone.bench.feeds.rounds import BenchmarkResults, LoaderUnavailable, run_benchmark
 from bcclone.bench.feeds.synthetic import draw_recording, given_or_synthetic_store, make_synthetic_store

@@ -10,8 +10,7 @@ from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.render.arrays import Eye, air_of, blank_canvas, surface_of
-from bcclone.simulator.render.cards import draw_cards
-from bcclone.simulator.render.faces import draw_faces
+from bcclone.simulator.render.faces import draw_cards, draw_faces
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.settings import Conditions

@@ -15,8 +15,8 @@ from bcclone.compiled import compiled as compile_by
 _PARTS = {
     "bcclone": ("view.py",),
     "bcclone.simulator": ("camera.py", "track.py"),
-    "bcclone.simulator.scene": ("plants.py", "structures.py", "textures.py", "shoulders.py"),
-    "bcclone.simulator.render": ("cards.py", "faces.py", "raycast.py", "surface.py"),
+    "bcclone.simulator.scene": ("ground.py", "plants.py", "structures.py", "textures.py"),
+    "bcclone.simulator.render": ("faces.py", "raycast.py", "surface.py"),
 }
 
 

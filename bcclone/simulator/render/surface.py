@@ -8,7 +8,7 @@ import math
 from typing import Any, NamedTuple
 
 from bcclone.simulator.render.compiled import compiled
-from bcclone.simulator.scene.shoulders import DIRT, KERB
+from bcclone.simulator.scene.ground import DIRT, KERB
 from bcclone.simulator.scene.textures import ASPHALT, COBBLE, GRAIN, LEVELS, SIZE
 from bcclone.simulator.track import MOUNTAIN_STYLE
 

@@ -6,11 +6,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.simulator.scene.ground import Ground, make_ground
+from bcclone.simulator.scene.ground import Ground, Shoulders, make_ground, make_shoulders
 from bcclone.simulator.scene.lighting import add_tree_shadows, bake_light
 from bcclone.simulator.scene.plants import Cards, Pictures, draw_cards, place_cards
 from bcclone.simulator.scene.roadmap import Floats
-from bcclone.simulator.scene.shoulders import Shoulders, make_shoulders
 from bcclone.simulator.scene.structures import Faces, build_structures
 from bcclone.simulator.scene.textures import make_textures
 from bcclone.simulator.settings import Conditions

@@ -1,4 +1,4 @@
-"""nvidia-smi's output -> cards and samples; a foreign program that is missing, old or broken is no card."""
+"""The memory that is available, the NVIDIA cards, and how busy they are."""
 
 import stat
 import sys
@@ -8,7 +8,17 @@ from datetime import datetime
 import psutil
 import pytest
 
-from bcclone.gpu import Busy, Card, Watch, find_cards, parse_cards, parse_samples, visible_cards, watched
+from bcclone.hardware import (
+    Busy,
+    Card,
+    Watch,
+    available_memory,
+    find_cards,
+    parse_cards,
+    parse_samples,
+    visible_cards,
+    watched,
+)
 
 CARDS = "580.159.03, 612, 143771, NVIDIA H200, 9.0\n470.256.02, 3, 11441, Tesla K80, 3.7\n"
 # as nvidia-smi prints them: a busy card, one that does not tell (MIG), a line that was cut off when it was ended
@@ -103,7 +113,7 @@ def test_a_failing_nvidia_smi_gives_no_cards(text, nvidia_smi):
 
 def test_without_the_program_there_are_no_cards(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("bcclone.gpu._PROGRAMS", ("nvidia-smi",))
+    monkeypatch.setattr("bcclone.hardware._PROGRAMS", ("nvidia-smi",))
     assert find_cards() == []
     with watched() as watch:
         pass
@@ -127,3 +137,18 @@ def test_an_error_within_the_block_passes(nvidia_smi):
     nvidia_smi()
     with pytest.raises(ZeroDivisionError), watched():
         raise ZeroDivisionError
+
+
+def test_in_a_container_it_is_the_rest_of_the_limit_and_cached_files(tmp_path):
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    (tmp_path / "memory.stat").write_text("anon 300000\ninactive_file 500000\nactive_file 7\n")
+    assert available_memory(tmp_path) == 600_000
+
+
+def test_without_a_limit_it_is_the_memory_of_the_system(tmp_path):
+    system = available_memory(tmp_path)
+    assert system > 1e6
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    assert available_memory(tmp_path) > 0.5 * system

@@ -1,15 +1,46 @@
-"""Query nvidia-smi for the NVIDIA cards of this machine, and for their utilization over time, without TensorFlow.
+"""Report the memory that is available, the NVIDIA cards of this machine and how busy they are, without TensorFlow.
 
 Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no cards.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_memory(cgroup: Path = _CGROUP) -> float | None:
+    """Return the available bytes, within the limit of a container; None if they cannot be measured.
+
+    cgroup: folder in which Linux describes the container (cgroup version 2).
+    """
+    sizes = []
+    try:
+        import psutil  # not at the top, because `bcclone doctor` must work without packages
+
+        sizes.append(psutil.virtual_memory().available)
+    except ImportError:
+        pass
+    limit, used = _read(cgroup / "memory.max").strip(), _read(cgroup / "memory.current").strip()
+    if limit.isdecimal() and used.isdecimal():
+        files = re.search(r"^inactive_file (\d+)$", _read(cgroup / "memory.stat"), re.MULTILINE)
+        sizes.append(int(limit) - int(used) + (int(files[1]) if files else 0))  # cached files can be evicted
+    return min(sizes, default=None)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""
+
 
 _PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")  # in WSL2 it is not in the PATH of every shell
 _FORMAT = "--format=csv,noheader,nounits"
