@@ -434,7 +434,8 @@ def test_a_truncated_store_is_refused_before_training(simulated_store, tmp_path,
     content = simulated_store.read_bytes()
     store.write_bytes(content[: int(len(content) * fraction)])
     refused = run_script("model.py", store, "-o", tmp_path / "m.h5", "--feed", "workers", code=1, cwd=tmp_path)
-    assert "not a whole store" in refused.stderr
+    assert "data.h5: not a" in refused.stderr
+    assert "preprocess.py" in refused.stderr
     assert not (tmp_path / "runs").exists()
 
 
