@@ -17,7 +17,7 @@ _SMOOTHED_ROWS = 9  # 0.6 s, against the steps of a keyboard
 
 
 @dataclass(frozen=True)
-class ReferenceDrive:
+class RecordedDrive:
     """A recorded drive, or a fraction of one, a value per row in each field.
 
     steering, throttle: as recorded; speed: m/s; seconds: until the next row; ends: whether a gap follows, whose
@@ -54,7 +54,7 @@ class ReferenceDrive:
         return np.asarray(sums / counts)[_SMOOTHED_ROWS // 2 :][: len(self)]
 
 
-def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> ReferenceDrive:
+def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
     """Read a recorded drive; raises UserError if it is no log, or has no centre images.
 
     fraction: start and end of the rows to read, in order of time, 0 to 1.
@@ -72,7 +72,7 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
     gaps = (*((times[row] - times[row - 1]) / 1000 for row in after), 0.0)
     seconds = tuple(0.0 if end else gap for gap, end in zip(gaps, ends, strict=True))
     steering = tuple(float(row["steering"]) for row in rows)
-    return ReferenceDrive(
+    return RecordedDrive(
         steering=steering,
         throttle=tuple(float(row["throttle"]) for row in rows),
         speed=tuple(row["speed_mph"] * MPH for row in rows),

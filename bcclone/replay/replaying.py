@@ -14,7 +14,7 @@ from bcclone.images import Image, Preprocessing
 from bcclone.prefetch import prefetch_ordered
 from bcclone.progress import ProgressBar
 from bcclone.recording import find_log
-from bcclone.replay.reference import ReferenceDrive, read_reference
+from bcclone.replay.reference import RecordedDrive, read_reference
 from bcclone.replay.result import ReplayResult
 from bcclone.replay.rollout import RelativePose, Rollout
 from bcclone.replay.settings import ReplaySettings
@@ -77,7 +77,7 @@ def replay_policies(
     return {name: driver.result(controls) for name, driver in drivers.items()}
 
 
-def replay_controls(reference: ReferenceDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
+def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
     """Return the results of drivers to compare with: the recorded steering, none, and its mean."""
     recorded = np.array(reference.steering)
     controls = {
@@ -108,7 +108,7 @@ class _Driver:
     last steering. The last entry of the lists of steering and memories belongs to the recording's own frames.
     """
 
-    def __init__(self, policy: BatchPolicy, reference: ReferenceDrive, settings: ReplaySettings) -> None:
+    def __init__(self, policy: BatchPolicy, reference: RecordedDrive, settings: ReplaySettings) -> None:
         self._policy, self._reference, self._views = policy, reference, Views(policy.preprocessing)
         self._limit_m = settings.limit_m
         self.rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}

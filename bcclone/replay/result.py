@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.arrays import FloatArray
-from bcclone.replay.reference import ReferenceDrive
+from bcclone.replay.reference import RecordedDrive
 from bcclone.replay.rollout import Rollout, RolloutScore
 
 
@@ -68,7 +68,7 @@ class ReplayResult:
     centre image; controls: name -> result of a driver to compare with.
     """
 
-    reference: ReferenceDrive
+    reference: RecordedDrive
     rollouts: Mapping[float, Rollout]
     limit_m: float
     steering: FloatArray

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from bcclone.replay.reference import ReferenceDrive, curvature, follow
+from bcclone.replay.reference import RecordedDrive, curvature, follow
 from bcclone.simulator.score import autonomy_percent
 
 _LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made
@@ -36,7 +36,7 @@ class Rollout:
     interventions: rows at whose end they happened; path: deviation at the end of each row, in metres to the right.
     """
 
-    reference: ReferenceDrive
+    reference: RecordedDrive
     limit_m: float
     row: int = 0
     pose: RelativePose = field(default_factory=RelativePose)

@@ -7,7 +7,7 @@ import numpy as np
 
 from bcclone.images import PRESETS, encode_jpeg
 from bcclone.progress import ProgressBar
-from bcclone.replay.reference import ReferenceDrive, read_reference
+from bcclone.replay.reference import RecordedDrive, read_reference
 from bcclone.replay.replaying import replay_controls
 from bcclone.replay.result import ReplayResult
 from bcclone.replay.rollout import RelativePose, Rollout
@@ -37,7 +37,7 @@ class RolloutWorld:
     """
 
     def __init__(
-        self, reference: ReferenceDrive, settings: ReplaySettings, on_row: Callable[[int], None] = lambda rows: None
+        self, reference: RecordedDrive, settings: ReplaySettings, on_row: Callable[[int], None] = lambda rows: None
     ) -> None:
         self.rollout, self.frames = Rollout(reference, settings.limit_m), 0
         self._reference, self._settings, self._on_row = reference, settings, on_row
@@ -102,9 +102,9 @@ class FrameReplay:
         self.controls.append((steering, throttle))
 
 
-def _centre_jpeg(reference: ReferenceDrive, row: int) -> bytes:
+def _centre_jpeg(reference: RecordedDrive, row: int) -> bytes:
     return Path(reference.images[row]["center"]).read_bytes()
 
 
-def _state(reference: ReferenceDrive, row: int, steering: float, jpeg: bytes) -> CarState:
+def _state(reference: RecordedDrive, row: int, steering: float, jpeg: bytes) -> CarState:
     return CarState(steering * FULL_LOCK_DEGREES, reference.throttle[row], reference.speed[row] / MPH, jpeg)

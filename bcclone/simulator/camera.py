@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.arrays import FloatArray
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.car import Car
 from bcclone.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
 from bcclone.view import FOCAL_PX
-
-Array = npt.NDArray[np.float64]
 
 # Source: docs/explanation/simulator.md.
 _MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 degrees down, 0.7 degrees to the right
@@ -21,8 +20,8 @@ _MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 deg
 class CameraPose:
     """A camera in the world: position (3,) in metres, axes (3, 3) with right, up and ahead as columns."""
 
-    position: Array
-    axes: Array
+    position: FloatArray
+    axes: FloatArray
 
 
 def pose_of(car: Car, camera: str, shift_m: float = 0.0, pitch: float = 0.0) -> CameraPose:
@@ -35,17 +34,17 @@ def pose_of(car: Car, camera: str, shift_m: float = 0.0, pitch: float = 0.0) -> 
     return CameraPose(np.array([car.x, car.y, car.z]) + body @ mount, body @ _MOUNT @ _pitch(math.radians(pitch)))
 
 
-def _yaw(angle: float) -> Array:
+def _yaw(angle: float) -> FloatArray:
     sine, cosine = math.sin(angle), math.cos(angle)
     return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
 
 
-def _pitch(nose_up: float) -> Array:
+def _pitch(nose_up: float) -> FloatArray:
     sine, cosine = math.sin(nose_up), math.cos(nose_up)
     return np.array([[1.0, 0.0, 0.0], [0.0, cosine, sine], [0.0, -sine, cosine]])
 
 
-def _rotation(x: float, y: float, z: float, w: float) -> Array:
+def _rotation(x: float, y: float, z: float, w: float) -> FloatArray:
     """Return the rotation matrix of a unit quaternion."""
     return np.array(
         [
@@ -70,7 +69,7 @@ _BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
 _PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
 
 
-def _extended(corners: Array) -> Array:
+def _extended(corners: FloatArray) -> FloatArray:
     """Return an outline with its first and last edge extended beyond the picture."""
     before, after = corners[0] - corners[1], corners[-1] - corners[-2]
     return np.vstack([corners[0] + _EXTENSION * before, corners, corners[-1] + _EXTENSION * after])

@@ -7,11 +7,10 @@ from importlib import resources
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-Array = npt.NDArray[np.float64]
+from bcclone.arrays import FloatArray
 
 STEP_M = 0.5
 _HALF_CAR_M = 1.0  # half the car's track: its wheels' distance from its centre
@@ -68,7 +67,7 @@ class Track:
     along.
     """
 
-    def __init__(self, road: Road, line: Array, length_m: float) -> None:
+    def __init__(self, road: Road, line: FloatArray, length_m: float) -> None:
         self.road, self.line, self.length_m = road, line, length_m
         ahead, behind = np.roll(line, -1, axis=0), np.roll(line, 1, axis=0)
         level = np.hypot(*(ahead - behind)[:, [0, 2]].T)
@@ -96,7 +95,7 @@ class Track:
         heading = float(self.heading[index])
         return x + math.cos(heading) * cross_track_m, y, z - math.sin(heading) * cross_track_m, heading
 
-    def edge(self, side: int) -> Array:
+    def edge(self, side: int) -> FloatArray:
         """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2)."""
         right = np.column_stack([np.cos(self.heading), -np.sin(self.heading)])
         return np.asarray(self.line[:, [0, 2]] + side * self.road.asphalt_half_width_m * right)
@@ -135,7 +134,7 @@ def load_track(name: str, reverse: bool = False) -> Track:
     return track.reversed() if reverse else track
 
 
-def read_figures(name: str, kinds: tuple[str, ...] = ()) -> Array:
+def read_figures(name: str, kinds: tuple[str, ...] = ()) -> FloatArray:
     """Return the numbers of a CSV file in figures/, (lines, columns); kinds: only lines that begin so."""
     text = (resources.files("bcclone.simulator") / "figures" / name).read_text(encoding="utf-8")
     rows = [row for row in csv.reader(text.splitlines()) if row and not row[0].startswith("#")]
@@ -146,7 +145,7 @@ def read_figures(name: str, kinds: tuple[str, ...] = ()) -> Array:
     return np.array([[float(cell) for cell in row] for row in rows])
 
 
-def _every_half_metre(points: Array) -> tuple[Array, float]:
+def _every_half_metre(points: FloatArray) -> tuple[FloatArray, float]:
     """Return a closed spline through the points, resampled by its length, and that length in metres."""
     closed = np.vstack([points, points[:1]])
     chord = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
@@ -158,7 +157,7 @@ def _every_half_metre(points: Array) -> tuple[Array, float]:
     return line, float(length[-1])
 
 
-def _smoothed(values: Array) -> Array:
+def _smoothed(values: FloatArray) -> FloatArray:
     """Return the running mean of a closed series."""
     width = round(_SMOOTHING_M / STEP_M) | 1
     padded = np.concatenate([values[-(width // 2) :], values, values[: width // 2]])

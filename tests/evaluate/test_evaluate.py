@@ -32,13 +32,13 @@ LEGACY = {
 def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path):
     line = ("evaluate", untrained_model, "--laps", 0.03, "--speed", 20, "--output", tmp_path / "out")
     done = run_script(*line, "--run", tmp_path / "run1", "--json")
-    told = json.loads(done.stdout)
-    assert set(told) == KEYS
-    assert told["laps"] == pytest.approx(0.03, abs=0.005)
-    assert 0 < told["request_to_steer_ms"]["p50"] <= told["request_to_steer_ms"]["p99"]
-    expected = (1 - told["interventions"] * 6 / told["seconds"]) * 100
-    assert told["autonomy_percent"] == pytest.approx(expected, abs=0.01)
-    assert json.loads((tmp_path / "out" / "figures.json").read_text()) == told
+    result = json.loads(done.stdout)
+    assert set(result) == KEYS
+    assert result["laps"] == pytest.approx(0.03, abs=0.005)
+    assert 0 < result["request_to_steer_ms"]["p50"] <= result["request_to_steer_ms"]["p99"]
+    expected = (1 - result["interventions"] * 6 / result["seconds"]) * 100
+    assert result["autonomy_percent"] == pytest.approx(expected, abs=0.01)
+    assert json.loads((tmp_path / "out" / "figures.json").read_text()) == result
     for name in ("map.png", "views.png"):
         with PIL.Image.open(tmp_path / "out" / name) as picture:
             assert picture.width > 600
@@ -49,9 +49,9 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
     assert list(trace) == names
     assert list(answers) in (names, names[:-1])  # the drive may end before its last frame is answered
     assert np.allclose(np.diff([point.seconds for point in trace.values()]), 0.04)
-    assert max(abs(point.cross_track_m) for point in trace.values()) <= told["max_abs_cross_track_m"] + 0.001
+    assert max(abs(point.cross_track_m) for point in trace.values()) <= result["max_abs_cross_track_m"] + 0.001
     p50 = np.median(list(answers.values()))
-    assert 0 < p50 <= told["request_to_steer_ms"]["p50"] * 1.2  # the server's clock leaves the wire out
+    assert 0 < p50 <= result["request_to_steer_ms"]["p50"] * 1.2  # the server's clock leaves the wire out
 
 
 @pytest.mark.slow
@@ -82,9 +82,9 @@ def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, h
         (server,) = children_of(evaluation.pid)
         assert "driving" in evaluation.stderr.readline()
         evaluation.send_signal(how)
-        said = evaluation.communicate(timeout=40)[1]
+        stderr = evaluation.communicate(timeout=40)[1]
     assert evaluation.returncode == (-9 if how == signal.SIGKILL else 130)
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
     wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 
 
@@ -176,9 +176,9 @@ def test_models_that_others_trained_on_the_unity_program_drive_the_lake(laps):
     for name, preset in LEGACY.items():
         way = ("--in-process",) if "1.2.1" in name else ()  # one of them over the wire
         line = ("evaluate", folder / name, "--preprocess", preset, "--speed", 20, "--laps", laps, *way, "--json")
-        told = json.loads(run_script(*line).stdout)
-        assert (told["autonomy_percent"], told["interventions"], told["ended"]) == (100.0, 0, "laps driven")
-        assert told["mean_abs_cross_track_m"] < 0.8
+        result = json.loads(run_script(*line).stdout)
+        assert (result["autonomy_percent"], result["interventions"], result["ended"]) == (100.0, 0, "laps driven")
+        assert result["mean_abs_cross_track_m"] < 0.8
 
 
 @pytest.mark.slow
@@ -186,5 +186,5 @@ def test_a_trained_model_is_lost_when_the_road_is_painted_over():
     name, preset = list(LEGACY.items())[-1]
     model = shared("legacy_models") / name
     line = ("evaluate", model, "--preprocess", preset, "--speed", 20, "--laps", 0.13, "--in-process", "--json")
-    told = json.loads(run_script(*line, "--road-visibility", 0).stdout)
-    assert told["first_off_road_m"] < 150
+    result = json.loads(run_script(*line, "--road-visibility", 0).stdout)
+    assert result["first_off_road_m"] < 150

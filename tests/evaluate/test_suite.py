@@ -239,9 +239,9 @@ def test_a_model_that_cannot_be_loaded_ends_the_suite_with_its_message(untrained
     damaged = tmp_path / "damaged.h5"
     damaged.write_bytes(b"nothing")
     line = ("evaluate", untrained_model, damaged, "--suite", "--rows", "lake-30", "--laps", 0.01, "--jobs", 2)
-    said = run_script(*line, code=1).stderr
-    assert "error: " in said
-    assert "damaged.h5" in said
+    stderr = run_script(*line, code=1).stderr
+    assert "error: " in stderr
+    assert "damaged.h5" in stderr
 
 
 def workers_of(pid):
@@ -259,9 +259,9 @@ def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
         workers = workers_of(suite.pid)
         assert "driving" in suite.stderr.readline()
         suite.send_signal(how)
-        said = suite.communicate(timeout=40)[1]
+        stderr = suite.communicate(timeout=40)[1]
     assert suite.returncode == (-9 if how == signal.SIGKILL else 130)
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
     for worker in workers:
         wait_for(lambda worker=worker: not Path(f"/proc/{worker}/exe").exists())
 
@@ -274,11 +274,11 @@ def test_a_worker_that_is_killed_ends_the_suite_with_a_message(untrained_model):
         workers = workers_of(suite.pid)
         assert "driving" in suite.stderr.readline()
         os.kill(workers[0], signal.SIGKILL)
-        said = suite.communicate(timeout=40)[1]
+        stderr = suite.communicate(timeout=40)[1]
     assert suite.returncode == 1
-    assert "a worker process" in said
-    assert "--jobs" in said
-    assert "Traceback" not in said
+    assert "a worker process" in stderr
+    assert "--jobs" in stderr
+    assert "Traceback" not in stderr
     for worker in workers:
         wait_for(lambda worker=worker: not Path(f"/proc/{worker}/exe").exists())
 

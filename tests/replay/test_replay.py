@@ -13,7 +13,7 @@ from bcclone.decode import read_frame
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
 from bcclone.replay import ReplaySettings, RolloutWorld, read_reference, replay_policies
-from bcclone.replay.reference import ReferenceDrive
+from bcclone.replay.reference import RecordedDrive
 from bcclone.replay.replaying import replay_controls
 from bcclone.replay.rollout import RelativePose, Rollout
 from bcclone.replay.views import RowFrames, Views, read_row
@@ -63,7 +63,7 @@ class Constant:
 def straight():
     """Return a reference drive straight ahead: two seconds at 10 m/s, fifty rows a second."""
     fields = {"steering": 0.0, "throttle": 0.3, "speed": 10.0, "seconds": 0.02, "ends": False, "lagged": 0.0}
-    return ReferenceDrive(**{name: (value,) * 100 for name, value in fields.items()}, images=({},) * 100)
+    return RecordedDrive(**{name: (value,) * 100 for name, value in fields.items()}, images=({},) * 100)
 
 
 @pytest.mark.parametrize("side", [-1, 1])
@@ -280,15 +280,15 @@ def test_the_command_scores_a_model_beside_its_controls(lap, untrained_model, tm
         "--output",
         tmp_path / "out",
     )
-    told = json.loads(run_script(*line, "--json").stdout)
-    assert set(told) == KEYS | {"controls"}
-    assert set(told["controls"]) == {"human", "zero", "mean"}
-    assert all(set(control) == KEYS for control in told["controls"].values())
-    assert list(told["by_limit"]) == ["1", "1.5", "2", "2.5", "3"]
-    assert told["by_limit"]["2.5"]["interventions"] == told["interventions"]
-    expected = (1 - told["interventions"] * 6 / told["seconds"]) * 100
-    assert told["autonomy_percent"] == pytest.approx(expected, abs=0.1)
-    assert json.loads((tmp_path / "out" / "figures.json").read_text()) == told
+    result = json.loads(run_script(*line, "--json").stdout)
+    assert set(result) == KEYS | {"controls"}
+    assert set(result["controls"]) == {"human", "zero", "mean"}
+    assert all(set(control) == KEYS for control in result["controls"].values())
+    assert list(result["by_limit"]) == ["1", "1.5", "2", "2.5", "3"]
+    assert result["by_limit"]["2.5"]["interventions"] == result["interventions"]
+    expected = (1 - result["interventions"] * 6 / result["seconds"]) * 100
+    assert result["autonomy_percent"] == pytest.approx(expected, abs=0.1)
+    assert json.loads((tmp_path / "out" / "figures.json").read_text()) == result
     with PIL.Image.open(tmp_path / "out" / "deviation.png") as picture:
         assert picture.width == 900
 
@@ -296,20 +296,20 @@ def test_the_command_scores_a_model_beside_its_controls(lap, untrained_model, tm
 @pytest.mark.slow
 def test_several_models_are_reported_by_name_and_in_a_table(lap, untrained_model, untrained_window_model):
     line = ("replay", untrained_model, untrained_window_model, lap, "--fraction", "0.3:0.4")
-    told = json.loads(run_script(*line, "--json").stdout)
-    assert list(told["models"]) == [str(untrained_model), str(untrained_window_model)]
+    result = json.loads(run_script(*line, "--json").stdout)
+    assert list(result["models"]) == [str(untrained_model), str(untrained_window_model)]
     table = run_script(*line).stdout
-    assert all(f"\n{name} " in table for name in (*told["models"], "the human", "no steering", "mean steering"))
+    assert all(f"\n{name} " in table for name in (*result["models"], "the human", "no steering", "mean steering"))
 
 
 @pytest.mark.slow
 def test_a_drive_server_is_scored_over_the_wire(lap, untrained_model):
     with serving(untrained_model) as server:
         line = ("replay", lap, "--port", server.port, "--fraction", "0.3:0.5", "--decimal-comma", "--wait", 1, "--json")
-        told = json.loads(run_script(*line).stdout)
-    assert set(told) >= KEYS | {"controls", "request_to_steer_ms"}
-    assert list(told["by_limit"]) == ["2"]
-    assert told["telemetries"] == told["frames"] == told["rows"]
+        result = json.loads(run_script(*line).stdout)
+    assert set(result) >= KEYS | {"controls", "request_to_steer_ms"}
+    assert list(result["by_limit"]) == ["2"]
+    assert result["telemetries"] == result["frames"] == result["rows"]
 
 
 @pytest.mark.slow
@@ -335,7 +335,7 @@ def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "told"),
+    ("options", "code", "result"),
     [
         ((), 1, "--port"),
         (("--fraction", "0.5"), 2, "0.8:1"),
@@ -344,16 +344,16 @@ def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp
         (("--port", 0), 1, "port 0, expected 1 to 65535"),
     ],
 )
-def test_a_wrong_command_line_is_refused(lap, options, code, told):
-    assert told in run_script("replay", lap, *options, code=code).stderr
+def test_a_wrong_command_line_is_refused(lap, options, code, result):
+    assert result in run_script("replay", lap, *options, code=code).stderr
 
 
 def test_a_name_that_means_several_recordings_is_refused(tmp_path, lap):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         shutil.copy(lap, tmp_path / name)
-    said = run_script("replay", tmp_path / "*", "--port", 1, code=1).stderr
-    assert "2 recordings, expected one" in said
+    stderr = run_script("replay", tmp_path / "*", "--port", 1, code=1).stderr
+    assert "2 recordings, expected one" in stderr
 
 
 def lake():

@@ -46,14 +46,14 @@ def at(renderer, along_m, cross_track_m=0.0):
     return start_on(renderer.scene.track, cross_track_m, along_m)
 
 
-def test_a_frame_is_a_camera_frame_and_another_process_draws_the_same_bytes(lake):
+def test_a_frame_has_its_format_and_another_process_renders_the_same_bytes(lake):
     frame = lake.frame(at(lake, 200))
     assert (frame.shape, frame.dtype) == ((160, 320, 3), np.uint8)
     other = subprocess.run([sys.executable, "-c", HASH], capture_output=True, text=True, check=True).stdout.strip()
     assert other == hashlib.sha256(frame.tobytes()).hexdigest()
 
 
-def test_what_the_compiler_kept_is_not_used_after_any_of_its_sources_changed():
+def test_compiled_code_is_not_reused_after_a_source_changed():
     for drawing in (cast, draw_cards, draw_faces):
         assert SOURCES in [cell.cell_contents for cell in drawing.py_func.__closure__]
     counted = {f"{package}.{name.removesuffix('.py')}" for package, names in compiled._PARTS.items() for name in names}
@@ -63,7 +63,7 @@ def test_what_the_compiler_kept_is_not_used_after_any_of_its_sources_changed():
         assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.simulator.render.compiled"} <= counted
 
 
-def test_drawing_side_by_side_changes_nothing(lake):
+def test_rendering_in_threads_gives_the_same_frames(lake):
     car = at(lake, 300)
     frames = lake.frames(car)
     assert list(frames) == ["center", "left", "right"]
@@ -83,7 +83,7 @@ def line_columns(lake, unlined, row, cross_track_m=0.0):
     return np.flatnonzero(change > 15)
 
 
-def test_the_road_lies_before_the_car_with_a_line_on_each_side(lake, unlined):
+def test_the_road_is_ahead_with_a_line_on_each_side(lake, unlined):
     frame = lake.frame(at(lake, 240))
     road = frame[100:130, 150:170].astype(int)
     assert np.ptp(road.mean((0, 1))) < 30  # grey
@@ -95,7 +95,7 @@ def test_the_road_lies_before_the_car_with_a_line_on_each_side(lake, unlined):
     assert inner / 138.56 * depth_m == pytest.approx(6.8, abs=0.3)
 
 
-def test_a_car_that_stands_to_the_right_sees_the_line_nearer(lake, unlined):
+def test_a_car_to_the_right_sees_the_right_line_nearer(lake, unlined):
     middle, aside = (line_columns(lake, unlined, 85, cross) for cross in (0.0, 1.5))
     assert aside[aside > 160].min() < middle[middle > 160].min() - 25
 
@@ -126,14 +126,14 @@ def lowered_by(new, old):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_each_condition_changes_what_it_says(lake, change, region, check):
+def test_each_condition_changes_its_part_of_the_picture(lake, change, region, check):
     old = lake.frame(at(lake, 240)).astype(int)
     new = Renderer("lake", Conditions(**change)).frame(at(lake, 240)).astype(int)
     assert check(new[region], old[region])
 
 
 @pytest.mark.parametrize("change", [{"light": -1}, {"fog": float("nan")}, {"texture_seed": -1}, {"line_visibility": 2}])
-def test_conditions_refuse_what_no_world_has(change):
+def test_invalid_conditions_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change)).replace("_", " ")):
         Conditions(**change)
 
@@ -152,7 +152,7 @@ def test_a_low_sun_throws_shadows_of_trees_and_hills_across_the_road(lake):
     assert shady < 0.85 * lit
 
 
-def test_kerbs_are_red_where_the_figures_say_and_the_bridge_is_paved(lake):
+def test_kerbs_are_red_at_their_positions_and_the_bridge_is_paved(lake):
     def redness(along):
         frame = lake.frame(at(lake, along)).astype(int)[75:125]
         return ((frame[..., 0] - frame[..., 1] > 60) & (frame[..., 0] > 150)).sum()
@@ -183,7 +183,7 @@ def test_no_hill_or_tree_stands_on_the_road():
 
 
 @pytest.mark.parametrize("name", ["lake", "mountain"])
-def test_no_crest_is_stepped_over(name):
+def test_rays_do_not_jump_over_crests(name):
     """Rays meet what a march in tiny steps meets, but for a few pixels at silhouettes."""
     renderer = Renderer(name, Conditions())
     view = pose_of(at(renderer, 0), "center")

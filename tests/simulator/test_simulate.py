@@ -106,7 +106,7 @@ def test_a_server_that_steers_is_driven_by(simulated_recording):
 
 
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("answers", "words"),
     [
         ((steer("NaN"),), "steering_angle nan and throttle 0.1, expected -1 to 1"),
         ((steer("0.1"), steer("0.1", "Infinity")), "throttle inf, expected -1 to 1"),
@@ -120,8 +120,8 @@ def test_a_server_that_steers_is_driven_by(simulated_recording):
         ((b"42\xff\xfe",), "no websocket message"),
     ],
 )
-def test_nonsense_ends_the_drive_with_the_reason(simulated_recording, answers, told):
-    with pytest.raises(UserError, match=re.escape(told)):
+def test_nonsense_ends_the_drive_with_the_reason(simulated_recording, answers, words):
+    with pytest.raises(UserError, match=re.escape(words)):
         drive(simulated_recording, *answers)
 
 
@@ -158,13 +158,13 @@ def test_silent_servers_are_reported_after_ten_seconds():
             subprocess.Popen(command("simulate", "drive", "--port", port), stderr=subprocess.PIPE, text=True)
             for port in (deaf.getsockname()[1], mute, chatty)
         ]
-        said = [process.communicate(timeout=60)[1] for process in drives]
+        outputs = [process.communicate(timeout=60)[1] for process in drives]
     assert [process.returncode for process in drives] == [1, 1, 1]
-    assert "no drive server at" in said[0]
-    assert "timed out" in said[0]
-    for words in said[1:]:
+    assert "no drive server at" in outputs[0]
+    assert "timed out" in outputs[0]
+    for words in outputs[1:]:
         assert "the drive server has not answered for 10 s; is it still running?" in words
-    assert "Traceback" not in "".join(said)
+    assert "Traceback" not in "".join(outputs)
 
 
 @pytest.mark.slow
@@ -175,18 +175,18 @@ def test_a_server_that_is_killed_ends_the_drive(untrained_model):
         )
         assert any("a car is connected" in line for line in iter(server.process.stdout.readline, ""))
         server.end(signal.SIGKILL)
-    _, said = driving.communicate(timeout=30)
+    _, outputs = driving.communicate(timeout=30)
     assert driving.returncode == 1
-    assert "error: the drive server ended the connection" in said
+    assert "error: the drive server ended the connection" in outputs
 
 
 @pytest.mark.slow
 def test_a_drive_reports_what_was_driven(untrained_model):
     with serving(untrained_model) as server:
         done = run_script("simulate", "drive", "--port", server.port, "--laps", 0.02, "--track", "mountain", "--json")
-    told = json.loads(done.stdout)
-    assert told["steers"] > 10
-    assert told["lost_loops"] == told["manuals"] == 0
-    assert told["distance_m"] > 10
-    assert told["ended"] in ("laps driven", "the car is more than 15 m from the road")
-    assert told["request_to_steer_ms"]["p50"] > 0
+    words = json.loads(done.stdout)
+    assert words["steers"] > 10
+    assert words["lost_loops"] == words["manuals"] == 0
+    assert words["distance_m"] > 10
+    assert words["ended"] in ("laps driven", "the car is more than 15 m from the road")
+    assert words["request_to_steer_ms"]["p50"] > 0

@@ -44,14 +44,14 @@ def test_a_recording_has_the_format_of_the_unity_program(simulated_recording):
     assert ((throttle >= 0) & (throttle <= 1) & (brake >= 0) & (brake <= 1)).all()
 
 
-def test_fifteen_rows_come_a_second(simulated_recording):
+def test_a_recording_has_fifteen_rows_per_second(simulated_recording):
     log = read_log(simulated_recording / "driving_log.csv")
     assert len(log.rows) == 120
     times = log.rows["time_ms"].to_numpy()
     assert (times[-1] - times[0]) / 119 == pytest.approx(1000 / 15, rel=0.02)
 
 
-def test_where_the_car_was_lies_beside_the_log(simulated_recording):
+def test_the_trace_is_written_beside_the_log(simulated_recording):
     log, trace = read_log(simulated_recording / "driving_log.csv"), read_trace(simulated_recording)
     points = [trace[name] for name in log.rows["center"]]
     times = log.rows["time_ms"].to_numpy() / 1000
@@ -59,8 +59,8 @@ def test_where_the_car_was_lies_beside_the_log(simulated_recording):
     track = load_track("lake")
     for point in points[::20]:
         assert point.track == "lake"
-        place = track.locate(point.x_m, 2.0, point.z_m)
-        assert place.cross_track_m == pytest.approx(point.cross_track_m, abs=0.05)
+        position = track.locate(point.x_m, 2.0, point.z_m)
+        assert position.cross_track_m == pytest.approx(point.cross_track_m, abs=0.05)
 
 
 def quick_record(folder, seed, **settings):
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     assert first[0] != other[0]
 
 
-def test_a_driver_by_keys_steers_in_steps_and_mostly_not_at_all(tmp_path):
+def test_keyboard_steering_comes_in_steps_and_is_mostly_zero(tmp_path):
     rows, _ = quick_record(tmp_path / "keys", 0, steering="keyboard")
     track = load_track("lake")
     tracked, keys, steering = TrackedCar(track), Expert(track, ExpertSettings(steering="keyboard"), 0), []
@@ -89,7 +89,7 @@ def test_a_driver_by_keys_steers_in_steps_and_mostly_not_at_all(tmp_path):
     assert all(abs(float(row[0]) * 20 - round(float(row[0]) * 20)) < 1e-4 for row in rows)
 
 
-def test_recoveries_begin_beside_the_road_and_only_the_way_back_is_recorded():
+def test_recoveries_begin_off_the_centre_and_only_the_way_back_is_recorded():
     track = load_track("lake")
     tracked, expert, begun = TrackedCar(track), Expert(track, ExpertSettings(recoveries=12), seed=1), []
     was_recording, recorded = True, 0
@@ -106,7 +106,7 @@ def test_recoveries_begin_beside_the_road_and_only_the_way_back_is_recorded():
     assert 0.6 < recorded / 6000 < 0.95
 
 
-def test_every_pause_of_the_recording_is_an_episode_to_who_reads_it(tmp_path):
+def test_every_pause_of_the_recording_begins_an_episode(tmp_path):
     """No pause is so short that frames from before it would be taken for earlier frames of those after it."""
     settings = ExpertSettings(recoveries=25, speed_mph=15)
     track = load_track("lake")
@@ -122,20 +122,20 @@ def test_every_pause_of_the_recording_is_an_episode_to_who_reads_it(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_records_and_tells_what_is_next(tmp_path):
+def test_the_command_records_and_prints_the_next_step(tmp_path):
     line = ("simulate", "record", tmp_path / "rec", "--laps", 0.02, "--reverse", "--steering", "keyboard")
     done = run_script(*line, "--json")
-    told = json.loads(done.stdout)
-    assert told["rows"] == len((tmp_path / "rec" / "driving_log.csv").read_text().splitlines()) > 20
+    result = json.loads(done.stdout)
+    assert result["rows"] == len((tmp_path / "rec" / "driving_log.csv").read_text().splitlines()) > 20
     assert "recording" in done.stderr
     refused = run_script(*line, code=1)
     assert "not an empty folder" in refused.stderr
     check = json.loads(run_script("preprocess.py", tmp_path / "rec", "--check", "--json").stdout)
-    assert (check[0]["rows"], check[0]["bad_rows"]) == (told["rows"], [])
+    assert (check[0]["rows"], check[0]["bad_rows"]) == (result["rows"], [])
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "words"),
     [
         (("--laps", 0), "laps 0"),
         (("--speed", 99), "speed"),
@@ -144,12 +144,12 @@ def test_the_command_records_and_tells_what_is_next(tmp_path):
         (("--seed", -2), "seed -2"),
     ],
 )
-def test_what_cannot_be_recorded_is_refused(tmp_path, options, told):
-    assert told in run_script("simulate", "record", tmp_path / "rec", *options, code=1).stderr
+def test_what_cannot_be_recorded_is_refused(tmp_path, options, words):
+    assert words in run_script("simulate", "record", tmp_path / "rec", *options, code=1).stderr
     assert not (tmp_path / "rec").exists()
 
 
-def whole_rows(folder):
+def complete_rows(folder):
     """Return the rows of a recording, all of whose images must be there and be whole, and no others."""
     log = read_log(folder / "driving_log.csv")
     assert log.bad_rows == ()
@@ -162,7 +162,7 @@ def whole_rows(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [5_000, 21_000], ids=["images", "log"])
-def test_a_disk_that_fills_ends_with_one_line_and_keeps_every_row_whole(tmp_path, limit):
+def test_a_full_disk_ends_with_a_message_and_keeps_complete_rows(tmp_path, limit):
     resource = pytest.importorskip("resource")
     done = subprocess.run(
         command("simulate", "record", tmp_path / "rec", "--laps", 0.2),
@@ -172,14 +172,16 @@ def test_a_disk_that_fills_ends_with_one_line_and_keeps_every_row_whole(tmp_path
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert done.returncode == 1
-    told = re.search(r"error: .*: cannot write: File too large; the (\d+) rows recorded so far are whole", done.stderr)
-    assert told, done.stderr
+    found = re.search(
+        r"error: .*: cannot write: File too large; the (\d+) rows recorded so far are complete", done.stderr
+    )
+    assert found, done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "rec" / "driving_log.csv").stat().st_size <= limit
     if limit == 5_000:
-        assert (int(told[1]), list((tmp_path / "rec" / "IMG").iterdir())) == (0, [])
+        assert (int(found[1]), list((tmp_path / "rec" / "IMG").iterdir())) == (0, [])
     else:
-        assert whole_rows(tmp_path / "rec") == int(told[1]) > 10
+        assert complete_rows(tmp_path / "rec") == int(found[1]) > 10
 
 
 @pytest.mark.slow
@@ -191,8 +193,8 @@ def test_ctrl_c_keeps_what_was_recorded(tmp_path):
     while time.monotonic() < until and not (log.exists() and log.read_bytes().count(b"\n") > 15):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
-    rows = re.search(r"interrupted: .* keeps the (\d+) rows recorded so far", said)
-    assert rows, said
-    assert whole_rows(tmp_path / "rec") == int(rows[1]) > 15
+    rows = re.search(r"interrupted: .* keeps the (\d+) rows recorded so far", stderr)
+    assert rows, stderr
+    assert complete_rows(tmp_path / "rec") == int(rows[1]) > 15

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.arrays import Float32Array
 from bcclone.simulator.render.surface import AMBIENT, SUNLIGHT
 from bcclone.simulator.scene import Scene
-from bcclone.simulator.scene.roadmap import CELL_M, Floats
+from bcclone.simulator.scene.roadmap import CELL_M
 from bcclone.simulator.settings import Conditions
 
 _FOG_FROM_M, _FOG_OVER_M = 100.0, 500.0
@@ -26,7 +27,7 @@ class Canvas(NamedTuple):
     compiled code allocates no arrays."""
 
     picture: npt.NDArray[np.uint8]
-    depths: Floats
+    depths: Float32Array
     room: npt.NDArray[np.float64]
 
 
@@ -39,9 +40,9 @@ class Paint(NamedTuple):
     """Textures and properties of the road. textures: of make_textures(), (4, texels); kinds, border_light: of the
     shoulders, (2, metres); bridge_start, bridge_end: metres along the track; style: of the track."""
 
-    textures: Floats
+    textures: Float32Array
     kinds: npt.NDArray[np.int64]
-    border_light: Floats
+    border_light: Float32Array
     bridge_start: float
     bridge_end: float
     style: int
@@ -50,10 +51,10 @@ class Paint(NamedTuple):
 class Surface(NamedTuple):
     """The ground and the road on it. lit: RGB of the cover under its light, uint8 (side, side, 3)."""
 
-    height: Floats
-    cross: Floats
-    along: Floats
-    light: Floats
+    height: Float32Array
+    cross: Float32Array
+    along: Float32Array
+    light: Float32Array
     lit: npt.NDArray[np.uint8]
     paint: Paint
     x: float

@@ -6,10 +6,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.arrays import Float32Array
 from bcclone.simulator.scene.ground import Ground, Shoulders, make_ground, make_shoulders
 from bcclone.simulator.scene.lighting import add_tree_shadows, bake_light
 from bcclone.simulator.scene.plants import Cards, Pictures, draw_cards, place_cards
-from bcclone.simulator.scene.roadmap import Floats
 from bcclone.simulator.scene.structures import Faces, build_structures
 from bcclone.simulator.scene.textures import make_textures
 from bcclone.simulator.settings import Conditions
@@ -22,12 +22,12 @@ class Scene:
 
     track: Track
     ground: Ground
-    light: Floats
+    light: Float32Array
     shoulders: Shoulders
     cards: Cards
     pictures: Pictures
     faces: Faces
-    textures: Floats
+    textures: Float32Array
 
 
 def build_scene(track_name: str, conditions: Conditions) -> Scene:

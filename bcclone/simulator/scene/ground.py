@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.simulator.scene.roadmap import CELL_M, Floats, Grid, RoadMap, map_road
+from bcclone.arrays import Float32Array
+from bcclone.simulator.scene.roadmap import CELL_M, Grid, RoadMap, map_road
 from bcclone.simulator.scene.textures import tiling_noise
 from bcclone.simulator.track import LAKE, LEVEL_M, Track, read_figures
 
@@ -29,7 +30,7 @@ class Shoulders:
     """kinds, int64 (2, metres): PLAIN, KERB or DIRT, left and right; border_light, float32 (2, metres)."""
 
     kinds: npt.NDArray[np.int64]
-    border_light: Floats
+    border_light: Float32Array
 
 
 def make_shoulders(track: Track, sun: npt.NDArray[np.float64]) -> Shoulders:
@@ -68,8 +69,8 @@ class Ground:
     """heights_m, float32 (side, side); cover, RGB float32 (side, side, 3); water_m: height of the water."""
 
     grid: Grid
-    heights_m: Floats
-    cover: Floats
+    heights_m: Float32Array
+    cover: Float32Array
     road: RoadMap
     water_m: float
 
@@ -157,14 +158,14 @@ def _between_roads(line: npt.NDArray[np.float64], grid: Grid) -> npt.NDArray[np.
     return np.asarray(cv2.resize(coarse, (grid.side, grid.side), interpolation=cv2.INTER_CUBIC), np.float64)
 
 
-def _distance_to_road(line: npt.NDArray[np.float64], grid: Grid) -> Floats:
+def _distance_to_road(line: npt.NDArray[np.float64], grid: Grid) -> Float32Array:
     free = np.ones((grid.side, grid.side), np.uint8)
     pixels = ((line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(int)
     free[pixels[:, 1], pixels[:, 0]] = 0
     return np.asarray(cv2.distanceTransform(free, cv2.DIST_L2, 5) * CELL_M, np.float32)
 
 
-def _noise(grid: Grid, seed: int, grain: int) -> Floats:
+def _noise(grid: Grid, seed: int, grain: int) -> Float32Array:
     """Return smooth noise of standard deviation 1 with lumps about `grain` cells wide."""
     cells = 2 ** math.ceil(math.log2(grid.side / grain)) + 2
     field = tiling_noise(cells + cells % 2, 1000 + seed * 31 + grain, ((1, 1.0), (2, 1.0)))
@@ -181,8 +182,8 @@ def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> n
 
 
 def _stone_on_slopes(
-    cover: Floats, heights: npt.NDArray[np.floating], stone: tuple[int, int, int], steep: float
-) -> Floats:
+    cover: Float32Array, heights: npt.NDArray[np.floating], stone: tuple[int, int, int], steep: float
+) -> Float32Array:
     fraction = np.clip((_slope(heights) - steep) / 0.5, 0, 1)[..., None]
     return np.asarray(cover * (1 - fraction) + np.array(stone) * fraction, np.float32)
 
@@ -196,5 +197,5 @@ def _smooth_step(values: npt.NDArray[np.floating], start: float, end: float) -> 
     return np.asarray(fraction * fraction * (3 - 2 * fraction))
 
 
-def _single(values: npt.NDArray[np.floating]) -> Floats:
+def _single(values: npt.NDArray[np.floating]) -> Float32Array:
     return np.ascontiguousarray(values, np.float32)

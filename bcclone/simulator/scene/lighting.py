@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.simulator.scene.roadmap import CELL_M, Floats, Grid
+from bcclone.arrays import Float32Array
+from bcclone.simulator.scene.roadmap import CELL_M, Grid
 
 _SHADOW_STEP_M, _SHADOW_REACH_M = 2.0, 120.0
 _BETWEEN_DISCS_M = 1.5  # between the discs that make up a tree's shadow
@@ -15,7 +16,7 @@ _IN_SHADOW, _UNDER_LEAVES = 0.15, 0.35
 _MOST = 1.6
 
 
-def bake_light(heights_m: Floats, on_road: npt.NDArray[np.bool_], sun: npt.NDArray[np.float64]) -> Floats:
+def bake_light(heights_m: Float32Array, on_road: npt.NDArray[np.bool_], sun: npt.NDArray[np.float64]) -> Float32Array:
     """Return sunlight relative to level ground, float32 (side, side): by slope and the hills' shadows.
 
     The road counts as level, also where the ground falls away at the end of a bridge.
@@ -28,8 +29,8 @@ def bake_light(heights_m: Floats, on_road: npt.NDArray[np.bool_], sun: npt.NDArr
 
 
 def add_tree_shadows(
-    light: Floats, grid: Grid, trees: Iterable[tuple[float, float, float]], sun: npt.NDArray[np.float64]
-) -> Floats:
+    light: Float32Array, grid: Grid, trees: Iterable[tuple[float, float, float]], sun: npt.NDArray[np.float64]
+) -> Float32Array:
     """Return the light, float32 (side, side), with the shadows of trees.
 
     trees: x, z and height of each, in metres; sun: unit vector towards it, (3,).
@@ -48,7 +49,7 @@ def add_tree_shadows(
     return np.asarray(light * cv2.GaussianBlur(shade, (3, 3), 0), np.float32)
 
 
-def _hill_shadow(heights_m: Floats, sun: npt.NDArray[np.float64]) -> Floats:
+def _hill_shadow(heights_m: Float32Array, sun: npt.NDArray[np.float64]) -> Float32Array:
     """March from every cell towards the sun; a cell whose path meets a hill is in its shadow."""
     lit = np.ones_like(heights_m)
     level = math.hypot(sun[0], sun[2])

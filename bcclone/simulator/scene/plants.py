@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.arrays import Float32Array
 from bcclone.simulator.scene.ground import Ground
-from bcclone.simulator.scene.roadmap import CELL_M, FAR_M, REACH_M, Floats
+from bcclone.simulator.scene.roadmap import CELL_M, FAR_M, REACH_M
 from bcclone.simulator.track import LAKE, Track, read_figures
 
 Pictures = npt.NDArray[np.uint8]
@@ -38,7 +39,7 @@ _PALMS = (Kind.PALM_A, Kind.PALM_B)
 class Cards:
     """placements, float32 (cards, 6): x, y of the foot, z, height, width in metres, kind; first come `trees` trees."""
 
-    placements: Floats
+    placements: Float32Array
     trees: int
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from bcclone.arrays import Float32Array
 from bcclone.simulator.track import Track
-
-Floats = npt.NDArray[np.float32]
 
 CELL_M = 0.5
 REACH_M = 16.0  # largest distance from the centre line on the map
@@ -25,7 +24,7 @@ class Grid:
     z: float
     side: int
 
-    def centres(self) -> tuple[Floats, Floats]:
+    def centres(self) -> tuple[Float32Array, Float32Array]:
         """Return x and z of the centre of every cell, float32 (side, side), rows along z."""
         steps = (np.arange(self.side, dtype=np.float32) + 0.5) * CELL_M
         across, along = np.meshgrid(steps + np.float32(self.x), steps + np.float32(self.z))
@@ -41,9 +40,9 @@ class Grid:
 class RoadMap:
     """Metres along the track, metres to the right of it, and height of its road, float32 (side, side) each."""
 
-    along_m: Floats
-    cross_track_m: Floats
-    road_height_m: Floats
+    along_m: Float32Array
+    cross_track_m: Float32Array
+    road_height_m: Float32Array
 
 
 def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> RoadMap:

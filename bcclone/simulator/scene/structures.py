@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import numpy.typing as npt
 
+from bcclone.arrays import FloatArray
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.track import LAKE, Track
-
-Points = npt.NDArray[np.float64]
 
 _SEGMENT_M = 4.0
 _LAKE_WALL_M, _LAKE_WALL_HEIGHT_M = 5.55, 0.85
@@ -33,7 +31,7 @@ class Faces:
     """float64 (faces, 12): corner, first edge, second edge (x, y, z each), material, and the texture
     coordinates of the corner, in metres."""
 
-    values: Points
+    values: FloatArray
 
 
 def build_structures(track: Track, ground: Ground) -> Faces:
@@ -52,13 +50,13 @@ def build_structures(track: Track, ground: Ground) -> Faces:
     return Faces(np.array(rows, np.float64).reshape(-1, 12))
 
 
-def _offset_line(track: Track, cross_track_m: float, start: float, end: float) -> Points:
+def _offset_line(track: Track, cross_track_m: float, start: float, end: float) -> FloatArray:
     """Return points along the track, one per segment, at a distance from the centre line."""
     distances = np.linspace(start, end, max(round((end - start) / _SEGMENT_M), 1) + 1)
     return np.array([track.point(along_m, cross_track_m)[:3] for along_m in distances])
 
 
-def _wall(foot: Points, below_m: float, above_m: float, material: int) -> list[Points]:
+def _wall(foot: FloatArray, below_m: float, above_m: float, material: int) -> list[FloatArray]:
     """Return upright faces along a line of points, from below to above its height."""
     rows = []
     for begin, end in zip(foot[:-1], foot[1:], strict=True):
@@ -67,7 +65,7 @@ def _wall(foot: Points, below_m: float, above_m: float, material: int) -> list[P
     return rows
 
 
-def _deck(track: Track, start: float, end: float) -> list[Points]:
+def _deck(track: Track, start: float, end: float) -> list[FloatArray]:
     """Return the surface of the bridge's road, its underside, its sides and their walls."""
     rows = []
     left, right = (_offset_line(track, side * _DECK_HALF_WIDTH_M, start, end) for side in (-1, 1))
@@ -83,7 +81,7 @@ def _deck(track: Track, start: float, end: float) -> list[Points]:
     return rows
 
 
-def _guard_walls(track: Track, ground: Ground) -> list[Points]:
+def _guard_walls(track: Track, ground: Ground) -> list[FloatArray]:
     """Return low walls where the ground falls away from the road, and at the outside of sharp bends."""
     rows = []
     segments = round(track.length_m / _SEGMENT_M)

@@ -2,9 +2,8 @@
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from bcclone.arrays import Float32Array
 
 SIZE = 512  # texels of the finest level
 LEVELS = 10
@@ -15,7 +14,7 @@ _FINE = ((1, 1.0), (2, 0.6), (8, 0.25))
 _STONES = 32  # in a row of cobbles
 
 
-def make_textures(seed: int) -> Floats:
+def make_textures(seed: int) -> Float32Array:
     """Return the four textures, float32 (4, texels), of all levels, each of mean 0 and deviation about 1."""
     asphalt = np.exp(0.5 * tiling_noise(SIZE, seed, _FINE))  # bright grains in a dark ground
     rock = cv2.GaussianBlur(tiling_noise(SIZE, seed + 3, _EVEN), (1, 9), 0)
@@ -29,7 +28,7 @@ def make_textures(seed: int) -> Floats:
     )
 
 
-def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -> Floats:
+def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -> Float32Array:
     """Return tiling noise of standard deviation 1, float32 (size, size); octaves: grain in cells, weight."""
     randomness = np.random.default_rng(seed)
     total = np.zeros((size, size), np.float32)
@@ -43,7 +42,7 @@ def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -
     return np.asarray(total / float(total.std()), np.float32)
 
 
-def _cobbles(seed: int) -> Floats:
+def _cobbles(seed: int) -> Float32Array:
     """Return paving stones of varying brightness with bent outlines and light joints."""
     randomness = np.random.default_rng(seed)
     pitch = SIZE // _STONES
@@ -58,7 +57,7 @@ def _cobbles(seed: int) -> Floats:
     return np.asarray(cv2.GaussianBlur(stones, (3, 3), 0) + 0.4 * tiling_noise(SIZE, seed, _EVEN), np.float32)
 
 
-def _with_levels(texture: Floats) -> Floats:
+def _with_levels(texture: Float32Array) -> Float32Array:
     """Return a texture and its halvings, flattened and joined."""
     texture = (texture - texture.mean()) / texture.std()
     levels = [texture]
