@@ -213,7 +213,7 @@ def test_images_in_other_colours_change_as_much_as_those_in_rgb():
     [("shift_m", -0.1), ("turn_degrees", 90), ("appearance", math.nan), ("shadows", 1.5), ("noise", -1)],
 )
 def test_a_setting_out_of_its_range_is_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name.replace('_', ' ')} .*, expected"):
+    with pytest.raises(ValueError, match=f"{name.removesuffix('_m').replace('_', ' ')} .*, expected"):
         AugmentSettings(**{name: value})
 
 

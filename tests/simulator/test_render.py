@@ -58,7 +58,7 @@ def test_compiled_code_is_not_reused_after_a_source_changed():
         assert SOURCES in [cell.cell_contents for cell in drawing.py_func.__closure__]
     counted = {f"{package}.{name.removesuffix('.py')}" for package, names in compiled._PARTS.items() for name in names}
     folder = ROOT / "bcclone" / "simulator" / "render"
-    for name in ("cards", "faces", "raycast", "surface"):
+    for name in ("faces", "raycast", "surface"):
         used = re.findall(r"^from (bcclone\S+) import", (folder / f"{name}.py").read_text(), re.MULTILINE)
         assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.simulator.render.compiled"} <= counted
 
