@@ -1,4 +1,4 @@
-"""Names of the NumPy array types that annotations use most; shapes stand in the docstrings."""
+"""Short names for common NumPy array types; docstrings state the shapes."""
 
 import numpy as np
 import numpy.typing as npt

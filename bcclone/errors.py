@@ -1,10 +1,10 @@
-"""What a user can mend: a message that says what happened, where, what was expected and what to do."""
+"""Errors that the user can fix: the message says what happened, where, what was expected and what to do."""
 
 
 class UserError(Exception):
-    """A fault in what the user gave; shown as one message without a traceback.
+    """A mistake in the user's input, or a problem of the machine; shown as one message without a traceback.
 
-    exit_code: what the process ends with: 1 in general, 2 for an input that is not ours to read.
+    exit_code: of the process: 1 in general, 2 for a wrong command line or a file that is not a driving log.
     """
 
     def __init__(self, message: str, exit_code: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""What a command line says -> settings, one call, and what is printed of the result."""
+"""Command line -> settings -> one library call -> printed result; each module is one command."""
 
 from importlib import import_module
 from types import ModuleType

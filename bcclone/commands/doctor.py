@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Describe what is left after Ctrl-C."""
+    """Return what is left after Ctrl-C."""
     return "nothing was changed"
 
 

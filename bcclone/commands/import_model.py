@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what Ctrl-C leaves behind."""
+    """Return what is left after Ctrl-C."""
     return as_before(_settings(arguments).output)
 
 

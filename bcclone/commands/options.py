@@ -112,7 +112,7 @@ def _parser_of(each: Any, declared: Setting) -> Callable[[str], Any]:
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add how the command tells what it does, which means the same everywhere; cli.run() reads the last two."""
+    """Add --json, --quiet and --debug, the same for every command; cli.run() reads the last two."""
     group = parser.add_argument_group("what it prints")
     group.add_argument(
         "--json", action="store_true", help="print one JSON value on standard output and nothing else there"

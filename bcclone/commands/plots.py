@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Describe what is left after Ctrl-C."""
+    """Return what is left after Ctrl-C."""
     return "the pictures that were finished are kept"
 
 

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Describe what is left after Ctrl-C."""
+    """Return what is left after Ctrl-C."""
     return "--check writes nothing" if arguments.check else as_before(arguments.output)
 
 

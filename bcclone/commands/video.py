@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Describe what is left after Ctrl-C."""
+    """Return what is left after Ctrl-C."""
     try:
         return as_before(arguments.output or _settings(arguments).path)
     except UserError:  # interrupted before the options were checked

@@ -1,4 +1,4 @@
-"""All pictures of a trained model and its samples, by name."""
+"""Draw pictures of a trained model and its samples, chosen by name; report those that cannot be drawn."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

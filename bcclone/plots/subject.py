@@ -1,4 +1,4 @@
-"""What the pictures show: a model and its history, and the samples that it was trained on, with their frames."""
+"""The data behind the pictures: a model, its history, and the samples that it was trained on, with their frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

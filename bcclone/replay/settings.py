@@ -22,7 +22,7 @@ def parse_fraction(text: str) -> tuple[float, float]:
 class ReplaySettings:
     """Which rows are replayed, and at which deviations a person takes over.
 
-    limits_m: further limits, of which the interventions are counted beside.
+    limits_m: further limits for which interventions are counted.
     """
 
     fraction: tuple[float, float] = setting(

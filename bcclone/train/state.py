@@ -1,4 +1,4 @@
-"""The state of a training between two steps, what follows from it, and its result."""
+"""The state of a training between two steps, the learning rate that follows from it, and the final result."""
 
 import math
 from collections.abc import Mapping
