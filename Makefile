@@ -11,7 +11,7 @@ WORKERS ?= 2
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-demo: $(STAMP)   ## the whole main job without the simulator, into demo/: record, train, drive a lap
+demo: $(STAMP)   ## record, train and drive a lap without the simulator, into demo/
 	$(BIN)/bcclone demo
 
 test: lint       ## lint, types, import contract and the fast tests

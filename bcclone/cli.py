@@ -1,4 +1,4 @@
-"""Command lines -> commands: `bcclone SUBCOMMAND` and the four scripts share one way to start and to fail."""
+"""Run the commands: `bcclone SUBCOMMAND` and the four scripts start, fail and end in the same way."""
 
 import argparse
 import errno
@@ -21,7 +21,7 @@ from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of
 from bcclone.errors import UserError
 
-OUR_FAULT = 70  # EX_SOFTWARE of sysexits.h
+INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; make room or choose another place",
     errno.EDQUOT: "the disk quota is used up; make room or choose another place",
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
-    """Run one command; whatever goes wrong ends in one message on standard error, and with --debug in a traceback."""
+    """Run one command and return its exit code; an error becomes one message on standard error."""
     command = load_command(name)
     arguments = make_parser(command, prog).parse_args(argv)
     _prepare_process()
@@ -64,7 +64,7 @@ def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted: {interrupt if str(interrupt) else command.interrupted(arguments)}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -79,14 +79,14 @@ def _prepare_process() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show is no reason to end
+            stream.reconfigure(errors="backslashreplace")  # paths may not fit the terminal's encoding
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a politely killed command cleans up, too
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM cleans up like Ctrl-C
 
 
 @contextmanager
 def _only_errors() -> Iterator[None]:
-    """Let nothing be printed on standard error but what is logged as an error, and what cli.run() says."""
+    """Suppress everything on standard error except logged errors and the messages of run()."""
     logging.getLogger().setLevel(logging.ERROR)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
         yield
@@ -96,15 +96,15 @@ def make_parser(command: ModuleType, prog: str) -> argparse.ArgumentParser:
     """Return the parser of a command module: its docstring is the description."""
     parser = argparse.ArgumentParser(prog=prog, description=command.__doc__, formatter_class=_HelpFormatter)
     command.add_arguments(parser)
-    kinds: dict[object, str] = {int: "N", float: "X", Path: "PATH"}
-    for action in actions_of(parser):  # --help calls values by what they are, and not again by the option's name
+    type_names: dict[object, str] = {int: "N", float: "X", Path: "PATH"}
+    for action in actions_of(parser):  # --help names the type of a value instead of repeating the option's name
         if action.option_strings and action.nargs is None and not (action.metavar or action.choices):
-            action.metavar = kinds.get(action.type)
+            action.metavar = type_names.get(action.type)
     return parser
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help whose first line names what a command takes, and leaves the options to the lists below it."""
+    """Help whose usage line shows the positional arguments, and only `[options]` for the rest."""
 
     def _format_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None) -> str:
         named = [action for action in actions if not action.option_strings]
@@ -113,23 +113,23 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 def _describe(error: Exception) -> tuple[str, int]:
-    """Say what went wrong and what to do about it; and the exit code."""
+    """Return the message for an error, and the exit code."""
     if isinstance(error, UserError):
         return str(error), error.exit_code
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         remedy = _REMEDIES[error.errno]
         return (f"{error.filename}: {remedy}" if error.filename else remedy), 1
-    told = f"a fault of bcclone's own: {type(error).__name__}: {error}\nplease report it"
-    return f"{told}; {_where(error)}", OUR_FAULT
+    text = f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it"
+    return f"{text}; {_save_traceback(error)}", INTERNAL_ERROR
 
 
-def _where(error: Exception) -> str:
-    """Keep the traceback of a fault, which may not come again, and say where."""
+def _save_traceback(error: Exception) -> str:
+    """Write the traceback to a temporary file, since the error may not occur again; return where it is."""
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="bcclone-fault-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
         ) as file:
             traceback.print_exception(error, file=file)
     except OSError:
-        return "the same command with --debug says where it is"
-    return f"where it is says {file.name}"
+        return "run the same command with --debug for the traceback"
+    return f"the traceback is in {file.name}"

@@ -1,10 +1,10 @@
-"""Errors that the user can fix: the message says what happened, where, what was expected and what to do."""
+"""Errors that the user can fix: what happened, where, what was expected and what to do."""
 
 
 class UserError(Exception):
-    """A mistake in the user's input, or a problem of the machine; shown as one message without a traceback.
+    """An error that the user can fix; a command shows its text without a traceback.
 
-    exit_code: of the process: 1 in general, 2 for a wrong command line or a file that is not a driving log.
+    exit_code: the exit code of the command: 1 in general, 2 for an input of a kind that cannot be read.
     """
 
     def __init__(self, message: str, exit_code: int = 1) -> None:

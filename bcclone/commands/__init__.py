@@ -1,22 +1,22 @@
-"""Command line -> settings -> one library call -> printed result; each module is one command."""
+"""The command line: each module parses its options, calls one library function and prints the result."""
 
 from importlib import import_module
 from types import ModuleType
 
 COMMANDS = {
-    "preprocess": "recordings -> store",
-    "model": "store -> trained model",
-    "drive": "model -> drive server for the simulator",
-    "video": "run folder -> clip",
-    "plots": "model, store -> pictures of what was learned, and from what",
-    "simulate": "the simulator's side, without the simulator",
-    "evaluate": "model -> laps driven and scored",
-    "replay": "models, recording -> driven through it and scored",
-    "import-model": "older Keras model -> model file",
-    "demo": "the whole main job, from recording to a scored lap",
-    "bench": "measurements, as a table and JSON",
-    "doctor": "this machine -> what works, and how to mend what does not",
-    "completion": "shell -> what completes bcclone's commands and options there",
+    "preprocess": "turn recordings into a store",
+    "model": "train a network on a store",
+    "drive": "drive the simulator's car with a model",
+    "video": "make a clip of a run",
+    "plots": "draw a model, its samples and its decisions",
+    "simulate": "record, drive and replay without the simulator",
+    "evaluate": "score models by simulated drives",
+    "replay": "score models on a recording",
+    "import-model": "convert an older Keras model",
+    "demo": "record, train and drive, without the simulator",
+    "bench": "run benchmarks",
+    "doctor": "check this machine",
+    "completion": "print a completion script for a shell",
 }
 
 

@@ -26,7 +26,7 @@ from bcclone.bench.settings import (
     SoakSettings,
     VideoBenchSettings,
 )
-from bcclone.commands.options import add_output_options, add_settings, build, given_for, print_json, say
+from bcclone.commands.options import add_output_options, add_settings, build, given_for, notify, print_json
 from bcclone.errors import UserError
 from bcclone.hardware import find_cards, visible_cards
 
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = build(kind, **given_for(kind, arguments))
     gpus = [card.describe() for card in visible_cards(find_cards())]
     for gpu in gpus:
-        say(f"GPU of this machine: {gpu}")
+        notify(f"GPU of this machine: {gpu}")
     if arguments.use == "feeds":
         return _run_feeds(arguments, settings, gpus)
     if arguments.use == "chunks":
@@ -99,7 +99,7 @@ def _measure(use: str, settings: Any) -> list[Measure]:
     if use == "soak":
         from bcclone.bench.drive import measure_soak
 
-        return measure_soak(settings, say)
+        return measure_soak(settings, notify)
     if use == "preprocess":
         from bcclone.bench.preprocess import measure_preprocess
 
@@ -119,7 +119,7 @@ def _run_feeds(arguments: argparse.Namespace, settings: FeedsBenchSettings, gpus
 
     if arguments.chart:
         atomic.check_output(arguments.chart, True, "")
-    report = measure_feeds(settings, say)
+    report = measure_feeds(settings, notify)
     if arguments.chart:
         _draw(report, arguments.chart)
     if arguments.json:
@@ -144,7 +144,7 @@ def _draw(report: "FeedsReport", path: Path) -> None:
 def _run_chunks(arguments: argparse.Namespace, settings: ChunksBenchSettings) -> int:
     from bcclone.bench.feeds.chunk_sizes import measure_chunk_sizes, to_rows
 
-    sizes = measure_chunk_sizes(settings, say)
+    sizes = measure_chunk_sizes(settings, notify)
     if arguments.json:
         print_json({"chunks": [size.as_json() for size in sizes]})
     else:

@@ -5,7 +5,7 @@ Steps that are complete in the folder are skipped; remove the folder to start ag
 
 import argparse
 
-from bcclone.commands.options import add_output_options, add_settings, build, given_for, make_folder, print_json, say
+from bcclone.commands.options import add_output_options, add_settings, build, given_for, make_folder, notify, print_json
 from bcclone.demo import DemoSettings, run_demo, show_result
 
 
@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo; return exit code 1 when the car needed an intervention."""
     settings = build(DemoSettings, **given_for(DemoSettings, arguments))
     make_folder(settings.folder)
-    result = run_demo(settings, say, arguments.quiet)
+    result = run_demo(settings, notify, arguments.quiet)
     if arguments.json:
         print_json(result.as_json())
     else:

@@ -8,7 +8,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from bcclone.commands.options import add_output_options, add_preprocess, add_settings, build, given_for, print_json, say
+from bcclone.commands.options import (
+    add_output_options,
+    add_preprocess,
+    add_settings,
+    build,
+    given_for,
+    notify,
+    print_json,
+)
 from bcclone.drive.process import end_with_stdin
 from bcclone.drive.settings import DriveSettings
 
@@ -41,10 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
         end_with_stdin()
     stream = sys.stderr if arguments.json or arguments.quiet else sys.stdout
     result = serve(settings, lambda text: print(text, file=stream, flush=True))
-    say(f"ended; {result.answered} frames answered, {result.faults} faults")
+    notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:
         dropped = f", {result.dropped} dropped" if result.dropped else ""
-        say(f"{result.folder}: {result.recorded} frames recorded{dropped}\nnext: python video.py {result.folder}")
+        notify(f"{result.folder}: {result.recorded} frames recorded{dropped}\nnext: python video.py {result.folder}")
     if arguments.json:
         print_json(result.as_json())
     return 0

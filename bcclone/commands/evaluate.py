@@ -18,8 +18,8 @@ from bcclone.commands.options import (
     build,
     given_for,
     make_folder,
+    notify,
     print_json,
-    say,
 )
 from bcclone.errors import UserError
 from bcclone.evaluate.settings import SUITE_GROUP, EvaluateSettings, SuiteSettings
@@ -106,7 +106,7 @@ def _run_single(arguments: argparse.Namespace) -> int:
         _show(result, settings)
     if arguments.output is not None:
         for path in write_pictures(arguments.output, result, settings):
-            say(f"wrote {path}")
+            notify(f"wrote {path}")
     return 0
 
 
@@ -134,7 +134,7 @@ def _run_suite(arguments: argparse.Namespace) -> int:
         print("\n".join(table_lines(result)))
     if arguments.output is not None:
         for path in write_suite(arguments.output, result):
-            say(f"wrote {path}")
+            notify(f"wrote {path}")
     return 0
 
 

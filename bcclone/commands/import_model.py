@@ -11,7 +11,7 @@ from bcclone.commands.options import (
     add_output_options,
     add_preprocess,
     add_settings,
-    as_before,
+    describe_unchanged,
     given,
     print_json,
 )
@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return as_before(_settings(arguments).output)
+    """Return what Ctrl-C leaves behind."""
+    return describe_unchanged(_settings(arguments).output)
 
 
 def _settings(arguments: argparse.Namespace) -> ImportSettings:

@@ -11,11 +11,11 @@ from pathlib import Path
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
-    as_before,
+    describe_unchanged,
     given,
     given_for,
+    notify,
     print_json,
-    say,
 )
 from bcclone.feed.settings import STRATEGIES
 from bcclone.train import AugmentSettings, CheckpointSettings, FeedSettings, RunSettings, TrainResult, TrainSettings
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
     from bcclone.train.runner import run as run_training
 
-    result = run_training(run_settings(arguments), say)
+    result = run_training(run_settings(arguments), notify)
     if arguments.json:
         print_json(result.as_json())
     elif not result.was_complete:
@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return as_before(_output(arguments))
+    """Return what Ctrl-C leaves behind."""
+    return describe_unchanged(_output(arguments))
 
 
 def run_settings(arguments: argparse.Namespace) -> RunSettings:

@@ -1,4 +1,4 @@
-"""Command-line options shared by the commands, and how they become settings."""
+"""Make options of settings, settings of options, and print what all commands print."""
 
 import argparse
 import json
@@ -112,27 +112,27 @@ def _parser_of(each: Any, declared: Setting) -> Callable[[str], Any]:
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add --json, --quiet and --debug, the same for every command; cli.run() reads the last two."""
-    group = parser.add_argument_group("what it prints")
+    """Add --json, --quiet and --debug, which every command has; cli.run() reads the last two."""
+    group = parser.add_argument_group("output")
     group.add_argument(
-        "--json", action="store_true", help="print one JSON value on standard output and nothing else there"
+        "--json", action="store_true", help="print one JSON value on standard output, and nothing else there"
     )
-    group.add_argument("--quiet", action="store_true", help="print the result and errors, no progress and no notes")
+    group.add_argument("--quiet", action="store_true", help="print only the result and errors, no progress")
     group.add_argument("--debug", action="store_true", help="print the traceback of an error, too")
 
 
 def add_preprocess(parser: argparse.ArgumentParser) -> None:
-    """Add --preprocess, for models that do not say how their input is made."""
+    """Add --preprocess, for models that do not store their preprocessing."""
     parser.add_argument(
         "--preprocess",
         metavar="NAME",
         choices=PRESET_NAMES,
-        help=f"how a frame is prepared for a model that does not say it itself: {', '.join(PRESET_NAMES)}",
+        help=f"preprocessing of frames, for a model that does not store its own: {', '.join(PRESET_NAMES)}",
     )
 
 
 def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Return those of the named options that the user gave; options left out are None."""
+    """Return the named options that the user gave."""
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
@@ -143,7 +143,7 @@ def given_for(kind: Any, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Settings:
-    """Return make(...); raises UserError with the complaint of a settings dataclass, which is a ValueError."""
+    """Return make(...); a ValueError of a settings dataclass becomes a UserError with the same text."""
     try:
         return make(*positional, **values)
     except ValueError as error:
@@ -151,14 +151,14 @@ def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Set
 
 
 def number_of(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is 1."""
+    """Return a number and a noun, such as "1 recording" or "2 recordings"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
-    """Make the folder that results go into; raises UserError, before any work is done, where that cannot be.
+    """Make the folder for the results before any work is done; raises UserError if it cannot be made.
 
-    choose: what a person can choose instead.
+    choose: what to choose instead, for the error.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -167,15 +167,15 @@ def make_folder(folder: Path, choose: str = "another") -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a result of --json."""
+    """Print the result of --json."""
     print(json.dumps(value, allow_nan=False))
 
 
-def say(text: str) -> None:
-    """Print a notice beside the result, on standard error."""
+def notify(text: str) -> None:
+    """Print a line of progress or a note, on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
-def as_before(path: Path) -> str:
-    """Say that an interrupted command has left what it would have written as it was."""
-    return f"{path} is as it was" if path.exists() else f"{path} was not written"
+def describe_unchanged(path: Path) -> str:
+    """Return that an interrupted command did not change its output."""
+    return f"{path} is unchanged" if path.exists() else f"{path} was not written"

@@ -15,8 +15,8 @@ from bcclone.commands.options import (
     add_settings,
     build,
     given_for,
+    notify,
     print_json,
-    say,
 )
 from bcclone.plots import PlotSettings, draw_all
 
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     with _open_data(arguments.data) as data:
         result = draw_all(settings, data)
     for note in result.notes:
-        say(f"note: {note}")
+        notify(f"note: {note}")
     if arguments.json:
         print_json(result.as_json())
     else:
@@ -64,4 +64,4 @@ def _open_data(paths: list[str]) -> "AbstractContextManager[TrainingData | None]
         return nullcontext()
     from bcclone.train.runner import open_samples
 
-    return open_samples(paths or [_STORE], say)
+    return open_samples(paths or [_STORE], notify)

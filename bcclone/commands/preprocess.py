@@ -12,12 +12,12 @@ from bcclone.commands.options import (
     PRESET_NAMES,
     add_output_options,
     add_settings,
-    as_before,
     build,
+    describe_unchanged,
     given_for,
+    notify,
     number_of,
     print_json,
-    say,
 )
 from bcclone.errors import UserError
 from bcclone.preprocess import Conversion, PreprocessSettings, SampleSettings
@@ -61,26 +61,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return "--check writes nothing" if arguments.check else as_before(arguments.output)
+    """Describe what is left after Ctrl-C."""
+    return "--check writes nothing" if arguments.check else describe_unchanged(arguments.output)
 
 
 def _default_inputs() -> tuple[str, ...]:
     from bcclone.recording import default_inputs
 
     found = default_inputs()
-    say(f"no RECORDING named; taking {', '.join(found)}")
+    notify(f"no RECORDING named; taking {', '.join(found)}")
     return tuple(found)
 
 
 def _convert(arguments: argparse.Namespace, inputs: tuple[str, ...]) -> int:
     from bcclone.preprocess import convert
 
-    made = convert(_settings(arguments, inputs), say)
+    made = convert(_settings(arguments, inputs), notify)
     for notice in made.notices:
-        say(f"note: {notice}")
+        notify(f"note: {notice}")
     for skip in made.skips:
-        say(f"skipped: {skip}")
+        notify(f"skipped: {skip}")
     if arguments.json:
         print_json(made.as_json())
     else:

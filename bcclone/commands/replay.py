@@ -20,8 +20,8 @@ from bcclone.commands.options import (
     build,
     given_for,
     make_folder,
+    notify,
     print_json,
-    say,
 )
 from bcclone.errors import UserError
 from bcclone.replay.settings import ReplaySettings
@@ -95,9 +95,9 @@ def _as_json(results: "Mapping[str, ReplayResult]") -> dict[str, Any]:
 def _warn(result: "ReplayResult") -> None:
     """Print what the recording lacks."""
     if result.reference.cameras == ("center",):
-        say("there are no images of the side cameras; views are made from the centre camera alone")
+        notify("there are no images of the side cameras; views are made from the centre camera alone")
     if lacking := len(result.reference) - result.frames:
-        say(f"{lacking} rows have no readable centre image; the steering before them is held")
+        notify(f"{lacking} rows have no readable centre image; the steering before them is held")
 
 
 def _show(results: "Mapping[str, ReplayResult]") -> None:
@@ -143,4 +143,4 @@ def _write(folder: Path, results: "Mapping[str, ReplayResult]", values: dict[str
     plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
     write_text(paths[1], json.dumps(values, indent=2) + "\n")
     for path in paths:
-        say(f"wrote {path}")
+        notify(f"wrote {path}")

@@ -11,11 +11,11 @@ from bcclone.commands.options import (
     add_output_options,
     add_preprocess,
     add_settings,
-    as_before,
     build,
+    describe_unchanged,
     given_for,
+    notify,
     print_json,
-    say,
 )
 from bcclone.errors import UserError
 from bcclone.video.settings import ClipSettings
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     clip = make_clip(settings)
     for note in (*clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)):
-        say(note)
+        notify(note)
     if arguments.json:
         print_json(clip.as_json())
     else:
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
     try:
-        return as_before(arguments.output or _settings(arguments).path)
+        return describe_unchanged(arguments.output or _settings(arguments).path)
     except UserError:  # interrupted before the options were checked
         return "nothing was written"
 

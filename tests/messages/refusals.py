@@ -63,7 +63,7 @@ def run_command(name: str, *line: object) -> int:
     except UserError:
         raise
     except Exception as error:
-        raise AssertionError("cli.run() would report a fault of bcclone's own") from error
+        raise AssertionError("cli.run() would report an internal error") from error
     return code
 
 

@@ -12,7 +12,7 @@ import cli_tables
 import pytest
 import result_tables
 
-from bcclone.cli import OUR_FAULT, make_parser
+from bcclone.cli import INTERNAL_ERROR, make_parser
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of
 from bcclone.evaluate import SCENARIOS
@@ -113,7 +113,7 @@ def test_the_figures_of_the_readme_are_those_of_the_results():
 
 def test_the_exit_codes_are_documented():
     told = REFERENCE.split("Exit codes:")[1].split("\n\n")[0]
-    assert set(re.findall(r"\b\d+\b", told)) == {"0", "1", "2", "130", str(OUR_FAULT)}
+    assert set(re.findall(r"\b\d+\b", told)) == {"0", "1", "2", "130", str(INTERNAL_ERROR)}
 
 
 def test_no_option_told_of_is_unknown():
