@@ -167,6 +167,8 @@ def test_every_command_says_what_is_left_of_it(name, tmp_path, monkeypatch):
         assert module.interrupted(arguments) == "made was not written"
         Path("made").touch()
         assert module.interrupted(arguments) == "made is unchanged"
+    arguments.output = None  # the option was left out
+    assert module.interrupted(arguments)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

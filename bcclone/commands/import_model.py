@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what Ctrl-C leaves behind."""
-    return describe_unchanged(_settings(arguments).output)
+    return describe_unchanged(arguments.output or ImportSettings.output)
 
 
 def _settings(arguments: argparse.Namespace) -> ImportSettings:

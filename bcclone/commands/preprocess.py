@@ -62,7 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Describe what is left after Ctrl-C."""
-    return "--check writes nothing" if arguments.check else describe_unchanged(arguments.output)
+    if arguments.check:
+        return "--check writes nothing"
+    return describe_unchanged(arguments.output or PreprocessSettings.output)
 
 
 def _default_inputs() -> tuple[str, ...]:
