@@ -150,9 +150,8 @@ def test_ctrl_c_says_what_is_left(tmp_path):
     )
     demo = ("demo", "--folder", tmp_path / "demo", "--record-laps", 20)
     told = interrupted(*demo, after="recording: ", cwd=tmp_path)
-    assert (
-        told == "interrupted: the steps that were finished are kept; the same command goes on with the one that was not"
-    )
+    assert told.startswith("interrupted: ")
+    assert "the same command continues" in told
 
 
 @pytest.mark.parametrize("name", COMMANDS)
