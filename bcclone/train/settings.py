@@ -253,9 +253,9 @@ class CheckpointSettings:
 class RunSettings:
     """A whole training: its samples, model file, run folder and settings.
 
-    data: one store, or recordings (folders or logs); start: the model to fine-tune; overrides: settings by name, as
-    options and settings files give them, that replace those of `training`, `feed` and `checkpointing`. Settings left at
-    their defaults follow the store (seq_length, feed) or, with resume, the run.
+    data: one store, or recordings (folders or logs); start: the model to fine-tune; training, feed, checkpointing: None
+    for the defaults, which follow the store (seq_length, feed) or, with resume, the run; overrides: single settings by
+    name, as options and settings files give them, that replace those of the three.
     """
 
     data: tuple[str, ...] = ("data.h5",)
@@ -271,17 +271,15 @@ class RunSettings:
     name: str | None = setting(None, "name of the run folder", shown="date and time", group=_RUN_FOLDER)
     resume: bool = setting(False, "continue the newest run of this store and output")
     force: bool = setting(False, "overwrite an existing model")
-    training: TrainSettings = TrainSettings()
+    training: TrainSettings | None = None
     feed: FeedSettings | None = None
-    checkpointing: CheckpointSettings = CheckpointSettings()
+    checkpointing: CheckpointSettings | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """Return the settings that differ from their defaults, by name, and the overrides."""
-        feed = self.feed or FeedSettings()
-        values = self.training.flat() | asdict(feed) | asdict(self.checkpointing)
-        defaults = TrainSettings().flat() | asdict(FeedSettings()) | asdict(CheckpointSettings())
-        changed = {name: value for name, value in values.items() if value != defaults[name]}
-        named = {"feed": feed.feed} if self.feed else {}
-        return changed | named | current_names(self.overrides)
+        """Return the settings that were given, by name."""
+        training = self.training.flat() if self.training else {}
+        feed = asdict(self.feed) if self.feed else {}
+        checkpointing = asdict(self.checkpointing) if self.checkpointing else {}
+        return training | feed | checkpointing | current_names(self.overrides)

@@ -53,13 +53,15 @@ def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_pat
     assert checkpoint_settings(asked) == CheckpointSettings(checkpoint_minutes=2)
 
 
-def test_settings_given_by_a_program_are_chosen_where_they_differ_from_the_defaults():
-    settings = RunSettings(training=TrainSettings(epochs=3, augmentation=AugmentSettings(blur=0.1)))
-    assert settings.chosen == {"epochs": 3, "blur": 0.1}
-    assert RunSettings(feed=FeedSettings("hdf5-shuffle"), overrides={"look": 1.0}).chosen == {
-        "feed": "hdf5-shuffle",
-        "appearance": 1.0,
-    }
+def test_settings_given_by_a_program_are_all_chosen_also_those_that_equal_the_defaults(tmp_path):
+    settings = TrainSettings(epochs=40, augmentation=AugmentSettings(blur=0.1))
+    asked = RunSettings(training=settings, overrides={"look": 1.0})
+    assert asked.chosen == settings.flat() | {"appearance": 1.0}
+    assert new_settings(asked.chosen, stored_seq_length=5).seq_length == 1
+    folder = begin(tmp_path / "run", TrainSettings(epochs=80))
+    assert resumed_settings(RunSettings(training=TrainSettings()).chosen, folder).epochs == 40
+    assert RunSettings().chosen == {}
+    assert RunSettings(feed=FeedSettings("hdf5-shuffle")).chosen["feed"] == "hdf5-shuffle"
 
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
