@@ -8,8 +8,6 @@ ROOMS = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (pat
 TESTED_ELSEWHERE = {
     "arrays": "type aliases",
     "errors": "tests/messages",
-    "child_process": "tests/feed/test_feed_workers.py and tests/evaluate/test_suite.py",
-    "import_model": "tests/commands/test_import_model.py",
 }
 
 

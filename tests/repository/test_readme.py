@@ -188,3 +188,16 @@ def test_nothing_in_the_repository_names_a_machine():
             continue
         assert not re.search(r"/(?:work|root)/", path.read_text()), name
     assert "://" not in (ROOT / "constraints.txt").read_text()
+
+
+RECORDS = {"lab-log.md", "CHANGELOG.md"}  # of what was; decisions name files of their time, too
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in LINKING if page.name not in RECORDS and page.parent.name != "decisions"],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_files_that_a_page_names_exist(page):
+    for name in re.findall(r"(?<![\w/.-])((?:bcclone|tests|docs)/[\w/.-]*\w)", page.read_text()):
+        assert list(ROOT.glob(f"{name}*")), name
