@@ -98,8 +98,8 @@ def test_drive_prints_the_preprocessing_and_requires_it_for_other_models(old):
     with socket.create_server(("127.0.0.1", 0)) as taken:  # the port is in use, so it ends after loading
         port = taken.getsockname()[1]
         done = run_process("drive.py", old, "--preprocess", YUV, "--port", port, code=1)
-    assert "frames are prepared as" in done.stderr
-    assert "200x66 YUV" in done.stderr
+    assert "frames are prepared as" in done.stdout
+    assert "200x66 YUV" in done.stdout
     assert "in use" in done.stderr
     assert f"--preprocess {YUV}" in run_process("drive.py", old, code=1).stderr
     assert "nvidia-66x200-yuv-bgr" in run_process("drive.py", old, "--preprocess", "nvidia", code=2).stderr

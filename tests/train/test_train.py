@@ -581,7 +581,7 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
     errors = file.model.predict(batch.images, verbose=0) - batch.steering
     assert json.loads(done.stdout)["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
     refused = train(simulated_store, tmp_path, "--seq-length", 2, "--epochs", 1, "--resume", code=1)
-    assert "batch size: 16, and 8 is given" in refused.stderr
+    assert "seq length: 3, and 2 is given" in refused.stderr
 
 
 @pytest.mark.slow
