@@ -244,9 +244,7 @@ def show_result(result: DemoResult) -> Sequence[str]:
     picture, lap, drive = result.seconds_to_first_picture, result.seconds_to_trained_lap, result.drive
     if picture is not None and lap is not None:
         lines += ["", f"first moving picture after {picture:.0f} s, trained and driven after {lap:.0f} s"]
-    end = (
-        "It kept to the road all the way." if result.on_the_road else f"It did NOT keep to the road: {drive['ended']}."
-    )
+    end = "The car stayed on the road." if result.on_the_road else f"The car left the road: {drive['ended']}."
     lines += [
         "",
         f"autonomy {drive['autonomy_percent']:.1f} %, {drive['interventions']} interventions in "

@@ -142,7 +142,7 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
     try:
         stored = read_stored(path)
         if "model_config" not in stored.texts:
-            stored = StoredModel({**stored.texts, "model_config": _config_beside(path)}, stored.weights)
+            stored = StoredModel({**stored.texts, "model_config": _separate_config(path)}, stored.weights)
         own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
         found = rebuild_model(stored)
         training = json.loads(stored.texts.get(_TRAINING, "{}"))
@@ -182,7 +182,7 @@ def _extents(shape: tuple[int, ...]) -> str:
     return f"{names} {', '.join(map(str, shape))}"
 
 
-def _config_beside(path: Path) -> str:
+def _separate_config(path: Path) -> str:
     """Return the configuration in NAME.json beside NAME.h5: files of to_json() and save_weights() in Keras 1."""
     beside = path.with_suffix(".json")
     if not beside.is_file():

@@ -52,7 +52,7 @@ def read_code(data: bytes) -> CodeData:
                 return found
         except (BadMarshal, struct.error, ValueError, IndexError, TypeError):
             continue
-    raise BadMarshal("no function of Python 2.7 or 3.4 to 3.13, or not the whole of it")
+    raise BadMarshal("no complete function of Python 2.7 or 3.4 to 3.13")
 
 
 class _Reader:

@@ -49,14 +49,14 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     figures = predictions(subject)
     lines = lines_of_stretches(figures.seconds)
     shown = sum(len(stretch) for line in lines for _, stretch in line)
-    title = f"Validation: {len(figures.human):,} instants, mean absolute error {figures.mae:.4f}"
+    title = f"Validation: {len(figures.human):,} samples, mean absolute error {figures.mae:.4f}"
     figure = new_figure(11, max(3.8, 1.7 * len(lines) + 0.6), title)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
     column = left.subplots(len(lines), 1, sharey=True, squeeze=False)[:, 0]
     for axes, line in zip(column, lines, strict=True):
         _draw_line(axes, line, figures)
     column[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
-    first = "" if shown == len(figures.human) else f", the first {shown:,} instants"
+    first = "" if shown == len(figures.human) else f", the first {shown:,} samples"
     column[-1].set_xlabel(f"seconds of validation driving{first}; gaps: training blocks and pauses between")
     _draw_scatter(right.subplots(), figures)
     save(figure, path)

@@ -12,7 +12,7 @@ from bcclone.errors import UserError
 from bcclone.feed.open import choose_feed
 from bcclone.feed.selection import TrainingData
 from bcclone.feed.settings import FeedSettings, current_names
-from bcclone.train.run_folder import RunFolder, RunPlan, settings_beside
+from bcclone.train.run_folder import RunFolder, RunPlan, settings_path
 from bcclone.train.settings import (
     CheckpointSettings,
     RunSettings,
@@ -45,7 +45,7 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
 
     Raises UserError for a file that is wrong, or that would be overwritten by the settings of the model `output`.
     """
-    if path.resolve() == settings_beside(output).resolve():
+    if path.resolve() == settings_path(output).resolve():
         raise UserError(f"{path} is written beside the model; copy it to another name to train with it, or change -o")
     try:
         stored = tomllib.loads(path.read_text(encoding="utf-8-sig"))

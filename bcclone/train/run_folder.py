@@ -201,7 +201,7 @@ class RunFolder:
         """Write the model to the output, its settings beside it, and record that the output is this run's."""
         atomic.write_bytes(output, model)
         with contextlib.suppress(OSError):  # the model is written even if the run folder is gone
-            atomic.write_bytes(settings_beside(output), (self.path / _RESOLVED).read_bytes())
+            atomic.write_bytes(settings_path(output), (self.path / _RESOLVED).read_bytes())
             stored = self._stored() or {}
             stored["published"] = hashlib.sha256(model).hexdigest()
             self._store(stored)
@@ -224,7 +224,7 @@ class RunFolder:
         atomic.write_text(self.path / "history.csv", table)
 
 
-def settings_beside(output: Path) -> Path:
+def settings_path(output: Path) -> Path:
     """Return the path of the settings written beside a model: model.settings.toml for model.h5."""
     return output.with_suffix(".settings.toml")
 
