@@ -24,7 +24,9 @@ class DriveSettings:
     run_folder: Path | None = None
     preprocess: str | None = None
     append: bool = setting(False, "add to a run folder that holds a run already")
-    speed_mph: float = setting(25.0, "speed to hold", unit="MPH", minimum=0, maximum=HIGHEST_SPEED_MPH, option="speed")
+    speed_mph: float = setting(
+        25.0, "speed to hold, in mph", unit="MPH", minimum=0, maximum=HIGHEST_SPEED_MPH, option="speed"
+    )
     slow_in_corners: bool = setting(
         False,
         "slow down in corners: from --speed at a tenth of full lock to --min-speed at half",
@@ -32,7 +34,7 @@ class DriveSettings:
     )
     min_speed_mph: float = setting(
         10.0,
-        "speed in the sharpest corner, with --slow-in-corners",
+        "speed in the sharpest corner, in mph, with --slow-in-corners",
         unit="MPH",
         minimum=0,
         maximum=HIGHEST_SPEED_MPH,
