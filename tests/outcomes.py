@@ -148,7 +148,7 @@ def stores(checkout):
             "gray": ["--preprocess", "gray-80x120", "--seq-length", "3"],
         }.items():
             output = checkout.folder / f"{name}-{kind}.h5"
-            code, result = checkout.json("preprocess.py", source, "-o", output, *options)
+            code, result = checkout.json("preprocess.py", source, "-o", output, "--force", *options)
             found[f"{name} {kind}"] = {"code": code, "told": without_times(result), "content": store_outcome(output)}
             if kind != "default":
                 output.unlink()
