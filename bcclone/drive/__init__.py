@@ -4,19 +4,14 @@ Policy and telemetry -> controls (controller, driver), which connection drives (
 (session: recorder, stats, saliency_thread), the sockets (wire), the web page (dashboard), all of it (server).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcclone.drive.settings import DriveResult, DriveSettings
+from bcclone.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from bcclone.drive.server import serve
 
 __all__ = ["DriveResult", "DriveSettings", "serve"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "serve":  # imported when it is first used: it loads the socket libraries
-        from bcclone.drive.server import serve
-
-        return serve
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_attributes(__name__, {"serve": "server"})

@@ -3,10 +3,10 @@
 The functions are imported when they are first used, and load TensorFlow only when they need it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcclone.evaluate.settings import EvaluateSettings, SuiteSettings
+from bcclone.lazy import lazy_attributes
 from bcclone.simulator.settings import Conditions, WorldSettings
 
 if TYPE_CHECKING:
@@ -28,18 +28,15 @@ __all__ = [
     "evaluate_suite",
 ]
 
-_MODULES = {
-    "SCENARIOS": "scenarios",
-    "Scenario": "scenarios",
-    "SuiteResult": "scenarios",
-    "Evaluation": "single",
-    "evaluate": "single",
-    "evaluate_policy": "single",
-    "evaluate_suite": "suite",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "SCENARIOS": "scenarios",
+        "Scenario": "scenarios",
+        "SuiteResult": "scenarios",
+        "Evaluation": "single",
+        "evaluate": "single",
+        "evaluate_policy": "single",
+        "evaluate_suite": "suite",
+    },
+)

@@ -20,18 +20,13 @@ processes). All feeds are opened, counted, iterated and closed alike:
         model.fit(samples, epochs=5)
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bcclone.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from bcclone.feed.keras_sequence import SampleDataset
 
 __all__ = ["SampleDataset"]
 
-
-def __getattr__(name: str) -> Any:
-    """Load Keras only with SampleDataset; raises AttributeError for any other name."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bcclone.feed.keras_sequence import SampleDataset
-
-    return SampleDataset
+__getattr__ = lazy_attributes(__name__, {"SampleDataset": "keras_sequence"})

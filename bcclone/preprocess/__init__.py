@@ -7,8 +7,9 @@
 The settings are light; the conversion loads OpenCV, HDF5 and pandas when it is first used.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bcclone.lazy import lazy_attributes
 from bcclone.preprocess.settings import Conversion, LogRead, PreprocessSettings, Skip
 from bcclone.sample_settings import SampleSettings
 
@@ -26,10 +27,4 @@ __all__ = [
     "stored_settings",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bcclone.preprocess import conversion
-
-    return getattr(conversion, name)
+__getattr__ = lazy_attributes(__name__, dict.fromkeys(("convert", "open_in_place", "stored_settings"), "conversion"))

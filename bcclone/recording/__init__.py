@@ -3,8 +3,9 @@
 The reader of logs needs pandas, which is loaded when it is first used.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bcclone.lazy import lazy_attributes
 from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
 from bcclone.recording.row import CAMERAS, time_of
 
@@ -23,10 +24,4 @@ __all__ = [
     "time_of",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bcclone.recording import log
-
-    return getattr(log, name)
+__getattr__ = lazy_attributes(__name__, dict.fromkeys(("ForeignLog", "Log", "read_log"), "log"))

@@ -5,9 +5,9 @@ take the place of the paper's. The method and its limits: docs/explanation/repla
 they are first used, and load TensorFlow only when they need it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bcclone.lazy import lazy_attributes
 from bcclone.replay.settings import ReplaySettings
 
 if TYPE_CHECKING:
@@ -28,19 +28,16 @@ __all__ = [
     "replay_served",
 ]
 
-_MODULES = {
-    "FrameReplay": "world",
-    "ReplayFigures": "result",
-    "ReplayResult": "result",
-    "RolloutWorld": "world",
-    "read_reference": "reference",
-    "replay": "replaying",
-    "replay_policies": "replaying",
-    "replay_served": "world",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "FrameReplay": "world",
+        "ReplayFigures": "result",
+        "ReplayResult": "result",
+        "RolloutWorld": "world",
+        "read_reference": "reference",
+        "replay": "replaying",
+        "replay_policies": "replaying",
+        "replay_served": "world",
+    },
+)

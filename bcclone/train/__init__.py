@@ -8,10 +8,11 @@
 Importing this loads neither TensorFlow nor Keras; run() does.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.feed.settings import FeedSettings
+from bcclone.lazy import lazy_attributes
 from bcclone.train.settings import CheckpointSettings, RunSettings, TrainSettings
 from bcclone.train.state import TrainResult
 
@@ -28,11 +29,4 @@ __all__ = [
     "run",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import run() when it is first used, so that importing the settings stays fast."""
-    if name != "run":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bcclone.train.runner import run
-
-    return run
+__getattr__ = lazy_attributes(__name__, {"run": "runner"})

@@ -1,7 +1,8 @@
 """Make clips of recorded runs: `make_clip(ClipSettings(Path("run1"), overlay=True))` returns a `Clip`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bcclone.lazy import lazy_attributes
 from bcclone.video.settings import ClipSettings
 
 if TYPE_CHECKING:
@@ -9,11 +10,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Clip", "ClipSettings", "make_clip"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import OpenCV only for a clip, and not for the settings alone."""
-    if name in ("Clip", "make_clip"):
-        from bcclone.video import clip
-
-        return getattr(clip, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_attributes(__name__, dict.fromkeys(("Clip", "make_clip"), "clip"))

@@ -41,7 +41,7 @@ REFUSALS = [
     refusal(lambda: evaluate("-o", "/dev/null/pictures"), "/dev/null/pictures", "Not a directory", "choose another"),
     refusal(lambda: run_command("plots", "m.h5", "--only", "crop,cat"), "--only", "cat", "history,crop", code=2),
     refusal(lambda: run_command("plots", "m.h5", "--seed=-1"), "seed", "-1", "0 or more"),
-    refusal(lambda: run_command("plots", "m.h5", "--zero-fraction", "2"), "zero fraction", "2", "to 1"),
+    refusal(lambda: run_command("plots", "m.h5", "--zero-fraction", "2"), "zero fraction", "2", "0 to 1"),
     refusal(lambda: run_command("replay", "rec"), "models and a recording", "--port"),
     refusal(lambda: run_command("replay", "m.h5", "rec", "--fraction", "half"), "--fraction", "half", "0.8:1", code=2),
     refusal(lambda: run_command("simulate", "replay", "rec", "--frames", -1), "--frames -1", "0"),
