@@ -184,7 +184,7 @@ def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(sample_f
     position = int(np.flatnonzero((store.samples["frame_offset"] == 1) & store.samples["flipped"])[0])
     own = store.frames[store.samples["frame"][position]][:, ::-1]
     assert np.array_equal(store.preprocessing.apply(sample_frames.frame(position)[:, ::-1])[:, ::-1], own)
-    moved = [entry | {"path": str(tmp_path / "gone" / "driving_log.csv")} for entry in store.recordings]
+    moved = [replace(recording, path=tmp_path / "gone" / "driving_log.csv") for recording in store.recordings]
     with Store(store.path) as without:
         without.recordings = moved
         frame = SampleFrames(without).frame(position)

@@ -103,7 +103,7 @@ def test_the_recorded_rows_are_stored(simulated_recording, simulated_store):
             float(f) for f in fields[3:]
         ]
         assert store.rows["line"][77] == 78
-        assert store.recordings[0]["path"] == str(simulated_recording / "driving_log.csv")
+        assert store.recordings[0].path == simulated_recording / "driving_log.csv"
 
 
 def test_no_image_is_on_both_sides_of_the_split(simulated_store):

@@ -1,6 +1,7 @@
 """A store returns what was written to it, and refuses a damaged or foreign file with the reason."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
+from bcclone.recording import Dialect
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE
-from bcclone.store import ImageSamples, Store, StoreWriter, row_frame, row_table
+from bcclone.store import ImageSamples, RecordingInfo, Store, StoreWriter, row_frame, row_table
 
 PREPROCESSING = Preprocessing(width=16, height=8)
-RECORDINGS = [{"path": "a"}]
+DIALECT = Dialect(spaced=True, decimal_comma=False, header=False, cameras=("center", "left"), extra_columns=0)
+RECORDINGS = [RecordingInfo(Path("a"), "0" * 64, 10, 0, 1, DIALECT)]
 SETTINGS = SampleSettings(seed=3)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -152,7 +151,7 @@ class SampleFrames:
         row = self.data.rows[int(sample["row"]) - int(sample["frame_offset"])]
         number = int(row["recording"])
         if number not in self._images:
-            self._images[number] = ImageIndex(Path(self.data.recordings[number]["path"]))
+            self._images[number] = ImageIndex(self.data.recordings[number].path)
         name: str = row[CAMERAS[sample["camera"]]].decode()
         return self._images[number].find(name)
 

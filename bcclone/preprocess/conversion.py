@@ -94,8 +94,8 @@ def open_in_place(
     for line in (*(f"note: {notice}" for notice in plan.notices), *(f"skipped: {skip}" for skip in plan.skips)):
         notify(line)
     digest = hashlib.sha256(preprocessing.digest.encode())
-    for source in plan.sources:
-        digest.update(source["sha256"].encode())
+    for recording in plan.recordings:
+        digest.update(recording.sha256.encode())
     digest.update(samples.tobytes())
     path = Path(plan.logs[0]).parent
     rows = row_table(plan.rows.drop(columns="extras"))
@@ -141,7 +141,7 @@ def _capacity(plan: ConversionPlan, old: Store | None, settings: SampleSettings)
     if old:
         frames, rows, samples = frames + len(old.frames), rows + len(old.rows), samples + len(old.samples)
         extras += sum(map(len, old.extras)) * _MOST_UTF8_BYTES
-    recordings = len(plan.sources) + (len(old.recordings) if old else 0)
+    recordings = len(plan.recordings) + (len(old.recordings) if old else 0)
     tables = rows * (_ROW_BYTES + names) + samples * SAMPLE.itemsize + recordings * _RECORDING_BYTES
     return frames, tables + extras
 
@@ -181,7 +181,7 @@ def _write_tables(
     settings: SampleSettings,
 ) -> pd.DataFrame:
     """Write the tables of the old store and of the plan; return all rows."""
-    extras, rows, recordings = plan.rows.pop("extras").tolist(), plan.rows, plan.sources
+    extras, rows, recordings = plan.rows.pop("extras").tolist(), plan.rows, plan.recordings
     if old:
         extras = (old.extras or [""] * len(old.rows)) + extras
         rows = pd.concat([row_frame(old.rows), rows], ignore_index=True)

@@ -4,9 +4,9 @@ import hashlib
 import os
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,7 @@ from bcclone.errors import UserError
 from bcclone.preprocess.settings import LogRead, Skip
 from bcclone.recording import CAMERAS, ImageIndex, Log, find_logs, read_log
 from bcclone.samples import NO_FRAME
-from bcclone.store import Store
-
-Source = dict[str, Any]  # a recording as JSON: path, SHA-256, rows, bad rows, episodes, dialect
+from bcclone.store import RecordingInfo, Store
 
 _MOST_SKIPPED = 0.05
 _LISTED = 10
@@ -75,7 +73,7 @@ class ConversionPlan:
     rows: pd.DataFrame
     logs: list[str] = field(default_factory=list)
     logs_read: list[LogRead] = field(default_factory=list)
-    sources: list[Source] = field(default_factory=list)
+    recordings: list[RecordingInfo] = field(default_factory=list)
     files: ImageFiles = field(default_factory=ImageFiles)
     skips: list[Skip] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -116,7 +114,7 @@ def make_plan(
         rows = _new_rows(plan, log, index, folders, old)
         if rows.empty:
             continue
-        _add_source(plan, log, len(rows))
+        _add_recording(plan, log, len(rows))
         rows = rows.assign(recording=recording, episode=rows["episode"] - rows["episode"].min() + episode)
         for camera in CAMERAS:
             rows[f"frame_{camera}"] = NO_FRAME
@@ -138,9 +136,9 @@ def refuse_many_skips(plan: ConversionPlan, allowed: bool) -> None:
         raise UserError(f"{plan.logs[0]}: names no image of the chosen cameras; choose others with --cameras")
     if bad_images >= plan.images_named:
         first = plan.skips[-1] if plan.skips else None
-        folders = ", ".join(str(folder) for folder in ImageIndex(Path(plan.sources[0]["path"])).folders)
+        folders = ", ".join(str(folder) for folder in ImageIndex(plan.recordings[0].path).folders)
         raise UserError(
-            f"{plan.sources[0]['path']}: none of the {plan.images_named} images can be used; looked in {folders}"
+            f"{plan.recordings[0].path}: none of the {plan.images_named} images can be used; looked in {folders}"
             + (f"; the last: row {first.row}, {first.reason}" if first else "")
         )
     if max(plan.bad_rows / plan.rows_read, bad_images / plan.images_named) > _MOST_SKIPPED and not allowed:
@@ -163,7 +161,7 @@ def _new_rows(plan: ConversionPlan, log: Log, index: ImageIndex, folders: list[i
     if old is None:
         return rows[~repeated].reset_index(drop=True)
     home = log.path.resolve().parent  # logs in one folder share its images
-    same_home = [number for number, source in enumerate(old.recordings) if Path(source["path"]).parent == home]
+    same_home = [number for number, recording in enumerate(old.recordings) if recording.path.parent == home]
     names = old.rows["center"][np.isin(old.rows["recording"], same_home)]
     known = rows["center"].isin([name.decode() for name in names.tolist()])
     if known.any():
@@ -173,15 +171,15 @@ def _new_rows(plan: ConversionPlan, log: Log, index: ImageIndex, folders: list[i
     return rows[~known & ~repeated].reset_index(drop=True)
 
 
-def _add_source(plan: ConversionPlan, log: Log, rows: int) -> None:
+def _add_recording(plan: ConversionPlan, log: Log, rows: int) -> None:
     plan.logs.append(str(log.path))
     plan.rows_read += log.row_count
     plan.bad_rows += len(log.bad_rows)
     plan.skips.extend(Skip(str(log.path), bad.row, bad.reason) for bad in log.bad_rows)
-    plan.sources.append({
-        "path": str(log.path.resolve()), "sha256": hashlib.sha256(log.path.read_bytes()).hexdigest(),
-        "rows": rows, "bad_rows": len(log.bad_rows), "episodes": log.episodes, "dialect": asdict(log.dialect),
-    })  # fmt: skip
+    digest = hashlib.sha256(log.path.read_bytes()).hexdigest()
+    plan.recordings.append(
+        RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect)
+    )
 
 
 def _add_files(plan: ConversionPlan, index: ImageIndex, folders: list[int], lines_and_names: pd.DataFrame) -> list[int]:

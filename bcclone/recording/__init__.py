@@ -10,10 +10,12 @@ from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_l
 from bcclone.recording.row import CAMERAS, time_of
 
 if TYPE_CHECKING:
+    from bcclone.recording.dialect import Dialect
     from bcclone.recording.log import ForeignLog, Log, read_log
 
 __all__ = [
     "CAMERAS",
+    "Dialect",
     "ForeignLog",
     "ImageIndex",
     "Log",
@@ -24,4 +26,6 @@ __all__ = [
     "time_of",
 ]
 
-__getattr__ = lazy_attributes(__name__, dict.fromkeys(("ForeignLog", "Log", "read_log"), "log"))
+__getattr__ = lazy_attributes(
+    __name__, {"Dialect": "dialect"} | dict.fromkeys(("ForeignLog", "Log", "read_log"), "log")
+)

@@ -4,7 +4,7 @@ The frames are contiguous and uncompressed, so they can be memory-mapped and rea
 The tables are small and are loaded completely.
 """
 
-from bcclone.store.reader import ImageSamples, Store, root_attributes, row_frame, row_table
+from bcclone.store.reader import ImageSamples, RecordingInfo, Store, root_attributes, row_frame, row_table
 from bcclone.store.writer import StoreWriter
 
-__all__ = ["ImageSamples", "Store", "StoreWriter", "root_attributes", "row_frame", "row_table"]
+__all__ = ["ImageSamples", "RecordingInfo", "Store", "StoreWriter", "root_attributes", "row_frame", "row_table"]

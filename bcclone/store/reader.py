@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import h5py
 import numpy as np
@@ -14,7 +14,7 @@ from bcclone.arrays import IndexArray
 from bcclone.atomic import file_version
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
-from bcclone.recording import CAMERAS
+from bcclone.recording import CAMERAS, Dialect
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE, RowTable, SampleTable
 
@@ -22,11 +22,42 @@ SCHEMA_VERSION = 2
 _OLDER_VERSION = 1  # calls the frame offset "lag" and "previous", and hashes its frames by CRC-32
 
 
+@dataclass(frozen=True)
+class RecordingInfo:
+    """A recording whose rows a store holds.
+
+    path: of its log, absolute, where the store was made; sha256: of the log; rows: number in the store; bad_rows,
+    episodes: numbers in the log; dialect: how the log is written.
+    """
+
+    path: Path
+    sha256: str
+    rows: int
+    bad_rows: int
+    episodes: int
+    dialect: Dialect
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.bad_rows, self.episodes) < 0:
+            raise ValueError(f"the recording {self.path} has fewer than 0 rows or episodes")
+
+    def to_json(self) -> str:
+        """Return the JSON text that a store holds."""
+        return json.dumps(asdict(self) | {"path": str(self.path)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
+        stored = json.loads(text)
+        dialect = Dialect(**stored["dialect"] | {"cameras": tuple(stored["dialect"]["cameras"])})
+        return cls(**stored | {"path": Path(stored["path"]), "dialect": dialect})
+
+
 class Store:
     """A store opened for reading.
 
     frames: uint8 (frames, height, width, 3), memory-mapped, read-only; samples: SAMPLE table; rows: the recorded rows;
-    recordings: a JSON object for each, see docs/reference/store.md.
+    recordings: those that the rows come from.
     Raises UserError for a file that is not a store, is truncated, or has another schema.
     """
 
@@ -59,7 +90,7 @@ class Store:
             raise ValueError("the hash of its preprocessing does not match")
         self.content_hash = str(file.attrs["content_hash"])
         self.sample_settings = SampleSettings.stored(json.loads(file.attrs["sample_settings"]))
-        self.recordings: list[dict[str, Any]] = [json.loads(text) for text in file["recordings"].asstr()[()]]
+        self.recordings = [RecordingInfo.from_json(text) for text in file["recordings"].asstr()[()]]
         self.samples: SampleTable = file["samples"][()]
         self.rows: RowTable = file["rows"][()]
         self.extras: list[str] = file["extras"].asstr()[()].tolist()

@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import h5py
 import numpy as np
@@ -19,7 +19,7 @@ from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE, RowTable, SampleTable
-from bcclone.store.reader import SCHEMA_VERSION, Store
+from bcclone.store.reader import SCHEMA_VERSION, RecordingInfo, Store
 
 _ALIGNMENT = 4096
 _COPY_BYTES = 1 << 24
@@ -91,13 +91,13 @@ class StoreWriter:
         samples: Iterable[SampleTable],
         rows: RowTable,
         extras: Sequence[str],
-        recordings: Sequence[Mapping[str, Any]],
+        recordings: Sequence[RecordingInfo],
         settings: SampleSettings,
     ) -> None:
         """Write the tables, which completes the store.
 
         samples: the sample table in chunks; extras: text of the further columns of each row, or nothing; recordings:
-        a JSON object for each recording; settings: those that made the samples.
+        those that the rows come from; settings: those that made the samples.
         """
         self._flush.start()
         if self.count < self.capacity:
@@ -111,7 +111,7 @@ class StoreWriter:
                 table[len(table) - len(chunk) :] = chunk
                 digest.update(chunk.tobytes())
             file.create_dataset("rows", data=rows)
-            for name, texts in (("extras", extras), ("recordings", [json.dumps(entry) for entry in recordings])):
+            for name, texts in (("extras", extras), ("recordings", [recording.to_json() for recording in recordings])):
                 # datasets of variable-length strings, because attributes are limited to 64 kB
                 file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),))
             file.attrs["sample_settings"] = json.dumps(asdict(settings))

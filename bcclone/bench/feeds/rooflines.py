@@ -53,12 +53,12 @@ def _files(store: Store) -> npt.NDArray[np.object_]:
     """Return the path of each frame's file."""
     files = np.empty(len(store.frames), object)
     for number, recording in enumerate(store.recordings):
-        index = ImageIndex(Path(recording["path"]))
+        index = ImageIndex(recording.path)
         for frame, name in _named_frames(store.rows[store.rows["recording"] == number]):
             files[frame] = index.find(name)
     if any(file is None for file in files):
         raise RecordingMissing(
-            f"the recording {store.recordings[0]['path']} that {store.path} was made of has no images; put them back"
+            f"the recording {store.recordings[0].path} that {store.path} was made of has no images; put them back"
         )
     return files
 

@@ -143,7 +143,7 @@ def open_data(settings: FeedSettings, benchmark: Benchmark) -> Iterator[Training
         if settings.feed != "files":
             yield store
             return
-        logs = tuple(str(recording["path"]) for recording in store.recordings)
+        logs = tuple(str(recording.path) for recording in store.recordings)
     try:
         data = open_in_place(logs, store.preprocessing, store.sample_settings)
     except UserError as error:
