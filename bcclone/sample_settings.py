@@ -38,16 +38,16 @@ class SampleSettings:
     )
     correction: float | str = setting(
         AUTO,
-        "steering added for the left camera and subtracted for the right, 0 to 1; auto: the steering that brings the "
-        "car back to its line, from the camera's position and the car's speed",
+        "steering added to samples of the left camera and subtracted from those of the right, 0 to 1; auto: computed "
+        "from the camera's position and the car's speed, so that the car returns to its line",
         unit="X",
         parse=parse_correction,
         group=_LABELS,
     )
     lookahead_seconds: float = setting(
         0.85,
-        "with --correction auto, how far ahead on its line the car aims, as driving time at its present speed; shorter "
-        "times make stronger corrections",
+        "with --correction auto, how far ahead on its line the car aims, in seconds of driving; shorter times make "
+        "stronger corrections",
         unit="SECONDS",
         minimum=0.2,
         maximum=5,
@@ -55,7 +55,7 @@ class SampleSettings:
     )
     smooth_seconds: float = setting(
         0.2,
-        "standard deviation of the Gaussian that smooths the recorded steering; a keyboard's jumps become curves",
+        "standard deviation of the Gaussian that smooths the recorded steering, in seconds; 0: no smoothing",
         unit="SECONDS",
         minimum=0,
         maximum=2,
@@ -63,7 +63,7 @@ class SampleSettings:
     )
     lead_seconds: float = setting(
         0.0,
-        "time by which the steering of a sample is later than its frame, to make up for a delay",
+        "take the steering this many seconds later than the frame, to compensate for a delay",
         unit="SECONDS",
         minimum=-1,
         maximum=2,
@@ -71,14 +71,14 @@ class SampleSettings:
     )
     frame_offsets: int = setting(
         0,
-        "number of earlier frames of the same camera that are also paired with each steering",
+        "number of earlier frames that are also paired with each steering, as additional samples",
         minimum=0,
         maximum=MAX_FRAME_OFFSETS,
         group=_SAMPLES,
     )
     seq_length: int = setting(
         1,
-        "consecutive frames that model.py shows its network at a time, unless model.py is given another number",
+        "default of model.py --seq-length for this store: number of consecutive frames in each input",
         minimum=1,
         maximum=MAX_SEQ_LENGTH,
         group=_SAMPLES,
@@ -86,14 +86,14 @@ class SampleSettings:
     flip: bool = setting(True, "add the mirror image of each sample, with the opposite steering", group=_SAMPLES)
     split: str = setting(
         "blocks",
-        "how to split: blocks of time, or random single rows, which leak information, because neighbouring frames are "
-        "nearly the same",
+        "split by blocks of time, or by random rows, which leaks information, because neighbouring frames are nearly "
+        "the same",
         choices=("blocks", "random"),
         group=_SPLIT,
     )
     validation: float = setting(
         0.2,
-        "fraction of the samples that is kept for validation and never trained on",
+        "fraction of the samples to use for validation",
         unit="FRACTION",
         minimum=0,
         maximum=1,
@@ -102,7 +102,7 @@ class SampleSettings:
     )
     block_seconds: float = setting(
         10.0,
-        "length of a block of time",
+        "with --split blocks, length of a block, in seconds",
         unit="SECONDS",
         minimum=0,
         maximum=1e6,

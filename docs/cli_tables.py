@@ -1,9 +1,9 @@
-"""The parsers -> the tables of options in docs/reference/cli.md; what is around them there is written by hand.
+"""Write the tables of options in docs/reference/cli.md from the parsers; the text around them is written by hand.
 
-    python docs/cli_tables.py            # write them anew
+    python docs/cli_tables.py            # update the page
 
-A table stands between `<!-- options: COMMAND -->` and `<!-- end -->`; `COMMAND / GROUP` is one group of its options,
-which the table of the command then leaves out.
+A table is between `<!-- options: COMMAND -->` and `<!-- end -->`. `COMMAND / GROUP` is the table of one group of
+options; the groups in SHARED have tables of their own, so the tables of the commands leave them out.
 """
 
 import argparse
@@ -15,28 +15,28 @@ from bcclone.commands import load_command
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 EVERYWHERE = {"help", "json", "quiet", "debug"}
-APART = {"how the world looks", "what makes driving harder"}
+SHARED = {"appearance of the world", "disturbances"}
 _TABLE = re.compile(r"<!-- options: (?P<what>[^>]+?) -->\n(?:.*?\n)??<!-- end -->\n", re.DOTALL)
 
 
 def with_tables(page: str) -> str:
-    """Return the page with every table written anew."""
+    """Return the page with every table updated."""
     return _TABLE.sub(lambda found: f"<!-- options: {found['what']} -->\n{table_of(found['what'])}<!-- end -->\n", page)
 
 
 def table_of(what: str) -> str:
-    """Return the table of a command, of one of its uses, or of one group of its options."""
+    """Return the table of a command, of a subcommand, or of one group of options; raises ValueError without options."""
     command, _, group = what.partition(" / ")
-    parser = parser_of(*command.split())
-    rows = ["", "| option | meaning |", "|---|---|"]
-    for one in parser._action_groups:
-        if one.title == group if group else one.title not in APART:
-            rows += [_row(action) for action in one._group_actions if action.dest not in EVERYWHERE]
-    return "\n".join(rows) + "\n\n"
+    groups = parser_of(*command.split())._action_groups
+    chosen = [one for one in groups if (one.title == group if group else one.title not in SHARED)]
+    rows = [_row(action) for one in chosen for action in one._group_actions if action.dest not in EVERYWHERE]
+    if not rows:
+        raise ValueError(f"{what}: no options; the groups are {', '.join(str(one.title) for one in groups)}")
+    return "\n".join(["", "| option | meaning |", "|---|---|", *rows]) + "\n\n"
 
 
 def parser_of(name: str, use: str = "") -> argparse.ArgumentParser:
-    """Return the parser of a command, or of one of its uses."""
+    """Return the parser of a command, or of a subcommand."""
     parser = make_parser(load_command(name), f"bcclone {name}")
     if not use:
         return parser

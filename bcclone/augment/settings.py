@@ -15,7 +15,7 @@ class AugmentSettings:
     augment: bool = setting(True, "augment the samples, differently in each epoch", group=_GROUP)
     shift_m: float = setting(
         0.8,
-        "largest sideways shift of the camera, in metres, with the steering that brings the car back",
+        "largest random sideways shift of the camera, in metres; the steering is changed to bring the car back",
         unit="M",
         minimum=0,
         maximum=1.5,
@@ -23,7 +23,7 @@ class AugmentSettings:
     )
     turn_degrees: float = setting(
         5.0,
-        "standard deviation of a random yaw of the camera, in degrees, with the steering that brings the car back",
+        "standard deviation of a random yaw of the camera, in degrees; the steering is changed to bring the car back",
         unit="DEGREES",
         minimum=0,
         maximum=10,
@@ -39,7 +39,7 @@ class AugmentSettings:
     )
     appearance: float = setting(
         2.0,
-        "strength of random changes in brightness, contrast, colour and haze; 1 is an ordinary day's",
+        "strength of random changes in brightness, contrast, colour and haze; 1 is the variation of an ordinary day",
         minimum=0,
         maximum=3,
         group=_GROUP,
@@ -69,8 +69,8 @@ class AugmentSettings:
 
     augment_on: str = setting(
         "auto",
-        "where samples are augmented: on the cpu by --workers threads while the network trains, or on the device that "
-        "trains, as the first part of a step; auto: the device if it is a GPU",
+        "where samples are augmented; cpu: by --workers threads while the network trains; device: as the first part of "
+        "the training step; auto: device if the network trains on a GPU, else cpu",
         choices=AUGMENT_ON,
         group=_GROUP,
     )

@@ -14,7 +14,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 def _model() -> Any:
-    return setting(None, "model file", unit="PATH", shown="an untrained network, which is as fast")
+    return setting(None, "model to measure with", unit="PATH", shown="an untrained network, which is as fast")
 
 
 def _recording() -> Any:
@@ -36,7 +36,7 @@ def _rounds() -> Any:
 def _seconds() -> Any:
     return setting(
         4.0,
-        "time that each loader is measured per round after warming up, in seconds",
+        "time to measure each loader in a round, after its warm-up, in seconds",
         unit="SECONDS",
         minimum=0,
         maximum=60,
@@ -93,7 +93,7 @@ class PreprocessBenchSettings:
 class SimulatorBenchSettings:
     """How fast the simulator renders and drives."""
 
-    frames: int = setting(200, "number of frames for each rate", minimum=1)
+    frames: int = setting(200, "number of frames to render for each measurement", minimum=1)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -126,7 +126,7 @@ class FeedsBenchSettings:
         shown="all",
     )
     batch_size: int = setting(
-        TrainSettings().batch_size, "batch size of the trainings with a watched GPU", minimum=1, maximum=1 << 16
+        TrainSettings().batch_size, "batch size of the measurement gpu, which trains", minimum=1, maximum=1 << 16
     )
     store: Path | None = _store()
     frames: int = _store_frames()

@@ -1,14 +1,7 @@
-"""Measure, on this machine, side by side in one run; absolute figures mean little on a busy one.
+"""Run benchmarks on this machine; alternatives are measured side by side, because absolute figures vary with the load.
 
-Each bar that is missed is shown; with --check-bars it also ends the command with exit code 1.
-
-drive       how fast the drive server answers, in both its modes, and with open dashboards
-soak        whether it stays as fast and as small for an hour
-preprocess  how fast a recording becomes a store, beside decoding alone and the source design's conversion
-video       seconds of a run that become a clip in a second, with and without an overlay
-simulator   how fast it renders and drives, and that blind drives leave the road
-feeds       samples per second of every feed, beside the machine's limits and other loaders
-chunks      what --chunk-size gains and costs
+Many measures have a bar, a value to reach. Missed bars are marked; with --check-bars they end the command with exit
+code 1.
 """
 
 import argparse
@@ -34,30 +27,30 @@ if TYPE_CHECKING:
     from bcclone.bench.feeds.run import FeedsReport
 
 _USES: dict[str, tuple[Any, str]] = {
-    "drive": (DriveBenchSettings, "request to steer, over the simulator's wire"),
-    "soak": (SoakSettings, "a long drive at 30 frames per second"),
-    "preprocess": (PreprocessBenchSettings, "a recording to a store, decoding alone, the source design's conversion"),
-    "simulator": (SimulatorBenchSettings, "frames per second, closed loop, blind drives"),
-    "video": (VideoBenchSettings, "seconds of a run that become a clip in a second"),
-    "feeds": (FeedsBenchSettings, "samples per second of every feed, of their limits, and of other loaders"),
-    "chunks": (ChunksBenchSettings, "--chunk-size: speed from warm and cold files, and how well it shuffles"),
+    "drive": (DriveBenchSettings, "latency of the drive server in both async modes, and with open dashboards"),
+    "soak": (SoakSettings, "latency and memory of the drive server in a long drive at 30 frames per second"),
+    "preprocess": (PreprocessBenchSettings, "images per second of preprocess.py, compared with decoding alone"),
+    "simulator": (SimulatorBenchSettings, "frames per second of the built-in simulator, and the speed of its drives"),
+    "video": (VideoBenchSettings, "rendering speed of clips, with and without an overlay"),
+    "feeds": (FeedsBenchSettings, "samples per second of every feed, of other loaders, and the limits of the machine"),
+    "chunks": (ChunksBenchSettings, "speed and shuffle quality of the feed hdf5-chunks for each --chunk-size"),
 }
 _ALTERNATIVES = (("store", "frames"), ("recording", "frames"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what can be measured."""
-    uses = parser.add_subparsers(dest="use", required=True, metavar="WHAT")
+    uses = parser.add_subparsers(dest="use", required=True, metavar="BENCHMARK")
     for name, (settings, text) in _USES.items():
-        use = uses.add_parser(name, help=text)
+        use = uses.add_parser(name, help=text, description=f"Measure {text}.")
         add_settings(use, settings)
         if name == "feeds":
             use.add_argument(
                 "--chart",
                 type=Path,
                 metavar="PNG",
-                help="draw the samples per second into this picture; with --only gpu, how busy the GPU was; with "
-                "both, a second picture with -gpu in its name",
+                help="draw the samples per second into this picture, and GPU utilization into a second one with -gpu "
+                "in its name; with --only gpu, draw only the utilization (default: none)",
             )
         if name != "chunks":  # it has no bars
             use.add_argument("--check-bars", action="store_true", help="end with exit code 1 when a bar is missed")

@@ -1,4 +1,4 @@
-"""Print a script with which a shell completes commands, options and file names of `bcclone`.
+"""Print a completion script for a shell, which completes commands, options and file names of `bcclone`.
 
 bash: bcclone completion bash > ~/.local/share/bash-completion/completions/bcclone
 zsh: bcclone completion zsh > DIR/_bcclone, where DIR is a folder of $fpath
@@ -14,7 +14,7 @@ from bcclone.commands.options import actions_of, add_output_options, print_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="shell to complete in")
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell that reads the script")
     add_output_options(parser)
 
 

@@ -1,6 +1,6 @@
-"""Check whether this machine has what bcclone needs, and tell how to fix what it lacks.
+"""Check every requirement of bcclone on this machine, and explain how to fix what is missing.
 
-Nothing is changed, downloaded or left behind. Exit code 0 when nothing failed, 1 otherwise.
+The command changes and downloads nothing. The exit code is 1 if a check failed; a warning is not a failure.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Let a trained model drive the car in the simulator, which connects to port 4567 in its autonomous mode.
+"""Serve a trained model to the simulator, which connects to port 4567 in its autonomous mode.
 
-With RUN, the frames and the controls are recorded into that folder. Without it nothing is recorded until you press
-"Record" on the web page, which starts a folder run-DATE_TIME in the current folder.
+With RUN, frames and controls are recorded into that folder. Without it, nothing is recorded until you press "Record" on
+the web page, which records into a new folder run-DATE_TIME in the current folder.
 """
 
 import argparse
@@ -27,15 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         nargs="?",
         type=Path,
-        help=f"model file of model.py, or a .h5 or .keras file of Keras ({DriveSettings.model})",
+        metavar="MODEL",
+        help=f"model file of model.py, or a .h5 or .keras file of Keras (default: {DriveSettings.model})",
     )
     parser.add_argument(
-        "run_folder", nargs="?", type=Path, metavar="RUN", help="folder to record into (none: nothing is recorded)"
+        "run_folder", nargs="?", type=Path, metavar="RUN", help="folder to record the drive into (default: none)"
     )
     add_settings(parser, DriveSettings)
     add_preprocess(parser)
     parser.add_argument(
-        "--end-with-stdin", action="store_true", help="end when standard input ends, together with the calling program"
+        "--end-with-stdin",
+        action="store_true",
+        help="exit when standard input is closed, for programs that start the server",
     )
     add_output_options(parser)
 

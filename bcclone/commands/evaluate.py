@@ -4,7 +4,8 @@ The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An interventi
 asphalt; the car is then set back on the centre line. The model drives through a drive server of its own, over the
 simulator's protocol; with --in-process it drives without one. The exit code is 0 whatever the score is.
 
-With --suite, one or several models drive in many different worlds, in processes on all cores.
+With --suite, each model drives a fixed set of 20 scenarios (rows of a table): other speeds, latency, light, fog, camera
+positions and tracks. The drives run in parallel on all cores.
 """
 
 import argparse
@@ -44,22 +45,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="folder for pictures and figures: the driven line on a map, views along the way",
+        help="folder to write pictures and figures into: the driven line on a map, camera views (default: none)",
     )
     parser.add_argument(
         "--run",
         type=Path,
         metavar="RUN",
-        help="new run folder in which the drive is recorded for video.py, with the car's position at each frame",
+        help="new run folder to record the drive into, with the car's position at each frame, for video.py "
+        "(default: none)",
     )
     parser.add_argument(
         "--in-process",
         action="store_true",
-        help="drive without server and protocol: faster, and with the same result each time",
+        help="drive without a server: faster, and with the same result each time",
     )
     add_preprocess(parser)
     group = parser.add_argument_group(SUITE_GROUP)
-    group.add_argument("--suite", action="store_true", help="let each model drive every row of the suite")
+    group.add_argument("--suite", action="store_true", help="drive the rows (scenarios) of the suite with each model")
     group.add_argument(
         "--rows", nargs="+", metavar="NAME", help="with --suite: names of the rows to drive (default: all)"
     )
@@ -67,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recordings",
         nargs="+",
         metavar="RECORDING",
-        help="with --suite: recordings to drive through, too, as bcclone replay does",
+        help="with --suite: also score the models on these recordings, as bcclone replay does (default: none)",
     )
     add_settings(parser, SuiteSettings, only=("jobs",))
     disturbances = ("latency_ms", "start_offset_m", "start_turn", "perturbation_m", "perturbation_every_m")

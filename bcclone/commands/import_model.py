@@ -1,6 +1,7 @@
-"""Import an older Keras model: declare once how its input is made, and drive, score or fine-tune it.
+"""Convert an older Keras model (.h5 or .keras, Keras 1 to 3) to a model file that stores its preprocessing.
 
-The network is rebuilt from the file (.h5 or .keras, Keras 1 to 3); no code in the file is run.
+The converted model can be driven, scored and fine-tuned without --preprocess. The network is rebuilt layer by layer;
+no code in the old file is run.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Train the network on a store, or on recordings without one.
 
-Each training has a folder of its own, runs/NAME/, with its settings, history, checkpoints, model and pictures; the
-model is copied from there to the output.
+Each training writes settings, history, checkpoints, model and pictures into its own run folder, runs/NAME/. At the end
+the model is copied to the output.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from bcclone.train.settings import NETWORKS
 
 _TITLES = {
     "network": "\n".join(f"{name:<18} {text}" for name, text in NETWORKS.items()),
-    "augmentation": "how samples are augmented, differently in each epoch; 0 turns a kind off",
-    "feed": "how the samples reach the network; all but hdf5 and hdf5-chunks give the same batches\n\n"
+    "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",
+    "feed": "how samples are loaded; all feeds but hdf5 and hdf5-chunks give the same batches\n\n"
     + "\n".join(f"{name:<13} {text}" for name, text in STRATEGIES.items()),
 }
 
@@ -36,11 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="STORE",
         default=["data.h5"],
-        help="what preprocess.py made (data.h5); or recordings: folders or logs, read with --feed files",
+        help="store that preprocess.py wrote, or recordings (folders or logs), which --feed files reads (default: "
+        "data.h5)",
     )
     add_settings(parser, RunSettings)
     parser.add_argument(
-        "--settings", type=Path, metavar="FILE", help="read settings from this TOML file; options override them"
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="read settings from this TOML file; options override them (default: none)",
     )
     for kind in (TrainSettings, AugmentSettings, FeedSettings, CheckpointSettings):
         add_settings(parser, kind, titles=_TITLES)

@@ -1,4 +1,4 @@
-"""Make options of settings, settings of options, and print what all commands print."""
+"""Turn settings dataclasses into command-line options, options into settings, and print output that commands share."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ PRESET_NAMES = ("carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvid
 
 
 def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Yield what a parser declares, those of a command's uses, too."""
+    """Yield the actions of a parser and of its subcommands."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for use in action.choices.values():
@@ -76,15 +76,15 @@ def _help(each: Any, declared: Setting) -> str:
     """Return the help of an option: what it sets, the values it takes, and its default."""
     notes = [] if declared.choices else [declared.expected.partition(", or 0 for")[0]]
     notes += [f"0: {declared.zero}"] if declared.zero else []
-    if declared.shown or (each.default is not False and each.default is not None):
+    if declared.shown or declared.negatable or (each.default is not False and each.default is not None):
         notes += [f"default: {declared.shown or _shown(each.default)}"]
     shown = "; ".join(note for note in notes if note)
     return (f"{declared.help} ({shown})" if shown else declared.help).replace("%", "%%")
 
 
 def _shown(value: Any) -> str:
-    if value is True:
-        return "on"
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, tuple):
         return ",".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value) or "none"
@@ -97,7 +97,7 @@ def _type_of(each: Any) -> Any:
 
 
 def _parser_of(each: Any, declared: Setting) -> Callable[[str], Any]:
-    """Return what argparse turns the option's text into a value with."""
+    """Return the function that converts the option's text to a value."""
     if declared.parse is None:
         kind = _type_of(each)
         return kind if kind in _TYPES else str
@@ -127,7 +127,8 @@ def add_preprocess(parser: argparse.ArgumentParser) -> None:
         "--preprocess",
         metavar="NAME",
         choices=PRESET_NAMES,
-        help=f"preprocessing of frames, for a model that does not store its own: {', '.join(PRESET_NAMES)}",
+        help="preprocessing of frames, required for a model that does not store its own: "
+        f"{', '.join(PRESET_NAMES)} (default: that of the model)",
     )
 
 

@@ -1,7 +1,7 @@
 """Draw pictures of a trained model, of the samples it was trained on, and of its predictions.
 
-They go into the folder `plots` of the run that the model came from, if that is found, else into MODEL-plots. Pictures
-that this model or these samples do not allow are left out, with the reason.
+The pictures are written to plots/ in the run folder of the model or, if it has none, to MODEL-plots. Pictures for which
+the model or the samples lack the data are skipped, with the reason.
 """
 
 import argparse

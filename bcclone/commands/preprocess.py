@@ -32,12 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "recordings",
         nargs="*",
         metavar="RECORDING",
-        help="folder with a driving_log.csv or other CSV logs, CSV file, or pattern "
+        help="folder with a driving_log.csv or other CSV logs, a CSV file, or a pattern "
         "(default: driving_log.csv, or else the recordings in ./recordings/ or ./data/)",
     )
     parser.set_defaults(output=PreprocessSettings.output)
     add_settings(parser, PreprocessSettings)
-    parser.add_argument("--check", action="store_true", help="only inspect the recordings and report; write nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="only inspect the recordings and report problems; write nothing"
+    )
     parser.add_argument(
         "--size",
         type=_size,
@@ -48,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preprocess",
         metavar="NAME",
         choices=PRESET_NAMES,
-        help=f"how the images are prepared, to train on from an older model or in grey: {', '.join(PRESET_NAMES)}",
+        help="preset of crop, size and colours for the stored images, to fine-tune an older model or to train in "
+        f"grey, instead of --size: {', '.join(PRESET_NAMES)} (default: carnd-128-rgb)",
     )
     add_settings(parser, SampleSettings)
     add_output_options(parser)

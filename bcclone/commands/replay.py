@@ -1,8 +1,8 @@
-"""Score models by driving them through a recording: what would each have seen and done?
+"""Score models by driving them through a recording.
 
-The car drives as fast as recorded. Where it deviates from the recorded path, its view is made from the frames of the
-three cameras. At a large deviation a person takes over and sets it back: an intervention. The autonomy is
-(1 - interventions x 6 s / elapsed seconds) x 100. For comparison, the recorded steering, no steering and the mean
+The car drives at the recorded speed. Where the model deviates from the recorded path, its camera view is computed from
+the frames of the three cameras. If the deviation exceeds --limit, the car is set back: an intervention. The autonomy is
+(1 - interventions x 6 s / elapsed seconds) x 100. For comparison, the recorded steering, zero steering and the mean
 steering are scored, too. With --port, a drive server is scored over the simulator's protocol. The exit code is 0
 whatever the scores are.
 """
@@ -35,17 +35,28 @@ _CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL", help="model files; none with --port")
+    parser.add_argument(
+        "models", nargs="*", type=Path, metavar="MODEL", help="model files to score; leave them out with --port"
+    )
     parser.add_argument(
         "recording",
         metavar="RECORDING",
         help="folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing",
     )
     add_settings(parser, ReplaySettings)
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for a picture and the figures")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder to write a picture and the figures into (default: none)",
+    )
     add_preprocess(parser)
     parser.add_argument(
-        "--port", type=int, metavar="N", help="score the drive server on this port (default: none; 1 to 65535)"
+        "--port",
+        type=int,
+        metavar="N",
+        help="score the drive server on this port instead of models (1 to 65535; default: none)",
     )
     add_settings(parser, ServerSettings, only=("host", "wait", "decimal_comma"))
     add_output_options(parser)

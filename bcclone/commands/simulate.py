@@ -1,9 +1,4 @@
-"""Play the simulator's side without the simulator: its tracks, its car, its recordings and its protocol.
-
-record DIR         let an expert drive, and record it as the simulator does
-drive              drive by a drive server's answers, as in the simulator's autonomous mode
-replay RECORDING   send a recording's frames to a drive server and measure its answers
-"""
+"""Record and drive in a built-in simulator, without the Unity program."""
 
 import argparse
 from pathlib import Path
@@ -19,21 +14,29 @@ from bcclone.simulator.settings import (
     WorldSettings,
 )
 
+_RECORD = "let an expert driver drive, and record it in the format of the Unity program"
+_DRIVE = "connect to a drive server, and let it drive the simulated car, as in the autonomous mode"
+_REPLAY = "send the frames of a recording to a drive server, and measure its latency"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the three uses and their options."""
-    uses = parser.add_subparsers(dest="use", required=True, metavar="USE")
-    record = uses.add_parser("record", help="let an expert drive, and record it")
+    """Declare the three subcommands and their options."""
+    uses = parser.add_subparsers(dest="use", required=True, metavar="COMMAND")
+    record = uses.add_parser("record", help=_RECORD, description=_sentence(_RECORD))
     record.add_argument("folder", type=Path, metavar="DIR", help="folder to record into; must be new or empty")
-    drive = uses.add_parser("drive", help="drive by a drive server's answers")
-    replay = uses.add_parser("replay", help="send a recording's frames to a drive server")
+    drive = uses.add_parser("drive", help=_DRIVE, description=_sentence(_DRIVE))
+    replay = uses.add_parser("replay", help=_REPLAY, description=_sentence(_REPLAY))
     replay.add_argument(
         "recording",
         metavar="RECORDING",
         help="folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing",
     )
     replay.add_argument(
-        "--frames", type=int, default=0, metavar="N", help="number of frames to send (1 or more; 0: each once)"
+        "--frames",
+        type=int,
+        default=0,
+        metavar="N",
+        help="number of frames to send (1 or more; 0: each frame once; default: 0)",
     )
     for use, kinds in (
         (record, (RecordSettings, ExpertSettings, Conditions)),
@@ -46,13 +49,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the chosen use; return the exit code."""
+    """Run the chosen subcommand; return the exit code."""
     return {"record": _record, "drive": _drive, "replay": _replay}[arguments.use](arguments)
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
     return "nothing was written"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _record(arguments: argparse.Namespace) -> int:

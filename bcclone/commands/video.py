@@ -1,7 +1,7 @@
 """Make a clip of a run folder that drive.py recorded, or of the centre camera of a recording.
 
---overlay draws what the folder knows of each frame: steering, speed, latency, distance from the centre line and a map.
-With --model it also draws what that model would steer, and which pixels decide it.
+--overlay draws the recorded values of each frame: steering, speed, latency, distance from the centre line and a map.
+With --model it also draws the steering of that model and a saliency overlay: the pixels that decide the steering.
 """
 
 import argparse
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_fps,
         dest="pace",
         metavar="FPS",
-        help="frames a second; a number shows each frame once, real shows the run as fast as it was driven, and real:N "
-        "does so with N frames a second (1 to 1000, in a GIF 50; default: 60; for a GIF or two runs real)",
+        help="N: each frame once, at N frames a second; real: as fast as the run was driven; real:N: the same, at N "
+        "frames a second (1 to 1000, in a GIF 50; default: 60; for a GIF or two runs real)",
     )
     add_settings(parser, ClipSettings)
     add_preprocess(parser)

@@ -23,13 +23,13 @@ class DriveSettings:
     model: Path = Path("model.h5")
     run_folder: Path | None = None
     preprocess: str | None = None
-    append: bool = setting(False, "add to a run folder that holds a run already")
+    append: bool = setting(False, "add to a run folder that already contains a run")
     speed_mph: float = setting(
         25.0, "speed to hold, in mph", unit="MPH", minimum=0, maximum=HIGHEST_SPEED_MPH, option="speed"
     )
     slow_in_corners: bool = setting(
         False,
-        "slow down in corners: from --speed at a tenth of full lock to --min-speed at half",
+        "slow down in corners: from --speed at a tenth of full steering to --min-speed at half of it",
         group=_SPEED,
     )
     min_speed_mph: float = setting(
@@ -43,7 +43,7 @@ class DriveSettings:
     )
     max_latency_ms: float = setting(
         0.0,
-        "latency in milliseconds above which answers are counted as slow and a warning is shown",
+        "count answers that take longer than this as slow, and show a warning, in milliseconds",
         unit="MS",
         minimum=0,
         maximum=1e9,
@@ -68,7 +68,7 @@ class DriveSettings:
     )
     async_mode: str = setting(
         ASYNC_MODES[0],
-        "how connections are served: one thread for each (threading), or one thread for all (eventlet)",
+        "serve each connection in a thread of its own (threading), or all in one thread (eventlet)",
         choices=ASYNC_MODES,
         group=_SERVER,
     )

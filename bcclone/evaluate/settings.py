@@ -12,7 +12,7 @@ from bcclone.simulator.settings import (
     track_setting,
 )
 
-SUITE_GROUP = "many drives"
+SUITE_GROUP = "suite"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SuiteSettings:
     texture_seed: int = setting(0, "seed of the generated textures and plants", minimum=0)
     jobs: int = setting(
         0,
-        "with --suite: number of processes that drive side by side",
+        "with --suite: number of processes that drive in parallel",
         minimum=1,
         maximum=256,
         zero="one per core",

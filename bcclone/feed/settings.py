@@ -8,16 +8,16 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.settings import check_settings, setting
 
 STRATEGIES = {
-    "files": "reads and decodes the images of a recording for each batch; needs no store",
-    "memory": "all frames in memory, shuffled",
-    "hdf5": "the store in order, not shuffled",
-    "hdf5-chunks": "chunks of the store in random order, shuffled within, read ahead: for stores larger than memory",
-    "hdf5-shuffle": "a true shuffle over the memory-mapped store",
-    "queue": "a loader process that sends batches through a pipe into a bounded queue, shuffled",
-    "workers": "loader processes that write into shared memory, shuffled",
-    "sequence": "a Keras PyDataset with its workers, shuffled at the end of each epoch",
-    "tf-data": "a tf.data pipeline, shuffled",
-    "device": "the frames live on the device that trains and are gathered there, shuffled",
+    "files": "decodes the images of a recording for each batch; needs no store",
+    "memory": "loads all frames into memory first; shuffled",
+    "hdf5": "reads the store in its order; not shuffled",
+    "hdf5-chunks": "reads chunks of the store ahead, in random order, shuffled within; for stores larger than memory",
+    "hdf5-shuffle": "reads from the memory-mapped store; shuffled",
+    "queue": "a loader process sends batches through a pipe into a bounded queue; shuffled",
+    "workers": "loader processes write into shared memory; shuffled",
+    "sequence": "a Keras PyDataset with its workers; shuffled at the end of each epoch",
+    "tf-data": "a tf.data pipeline; shuffled",
+    "device": "keeps all frames on the device that trains, and gathers batches there; shuffled",
 }
 
 _MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
@@ -30,26 +30,28 @@ class FeedSettings:
 
     feed: str = setting(
         "hdf5-shuffle",
-        "how the samples reach the network",
+        "how samples are loaded; the names are listed above",
         unit="NAME",
         choices=tuple(STRATEGIES),
-        shown="what suits the store and the memory",
+        shown="chosen by the size of the store and the free memory",
         group=_GROUP,
     )
-    chunk_size: int = setting(16_384, "samples that hdf5-chunks shuffles together", minimum=1, group=_GROUP)
+    chunk_size: int = setting(16_384, "number of samples that hdf5-chunks shuffles together", minimum=1, group=_GROUP)
     workers: int = setting(
         0,
-        "threads that augment on the CPU; in the feeds files, workers, sequence and tf-data also the processes or "
-        "threads that fetch",
+        "number of threads that augment on the CPU; for the feeds files, workers, sequence and tf-data also the number "
+        "of processes or threads that load samples",
         minimum=1,
         maximum=_MOST_WORKERS,
-        zero="what suits the feed, and one augmenting thread for every two cores",
+        zero="chosen for the feed, and one augmenting thread for every two cores",
         group=_GROUP,
     )
     max_queue_size: int = setting(
-        0, "batches fetched ahead", minimum=1, maximum=4096, zero="what suits the feed", group=_GROUP
+        0, "number of batches to load ahead", minimum=1, maximum=4096, zero="chosen for the feed", group=_GROUP
     )
-    multiprocessing: bool = setting(False, "sequence: use processes instead of threads", negatable=True, group=_GROUP)
+    multiprocessing: bool = setting(
+        False, "with --feed sequence, use processes instead of threads", negatable=True, group=_GROUP
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -24,8 +24,8 @@ class PreprocessSettings:
     preprocessing: "Preprocessing | None" = None
     samples: SampleSettings | None = None
     force: bool = setting(False, "overwrite an existing store")
-    add: bool = setting(False, "add the recordings to an existing store, whose settings are used again")
-    allow_skips: bool = setting(False, "go on if more than 5 % of the rows or images cannot be used")
+    add: bool = setting(False, "add the recordings to an existing store, with the settings of that store")
+    allow_skips: bool = setting(False, "continue even if more than 5 % of the rows or images cannot be used")
 
     def __post_init__(self) -> None:
         check_settings(self)

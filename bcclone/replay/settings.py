@@ -27,14 +27,14 @@ class ReplaySettings:
 
     fraction: tuple[float, float] = setting(
         (0.0, 1.0),
-        "fraction of the rows to replay, from one position to another",
+        "part of the recording to replay, as two fractions of its rows; 0.8:1 is the last fifth",
         unit="FROM:TO",
         parse=parse_fraction,
         shown="0:1",
     )
     limit_m: float = setting(
         2.0,
-        "deviation from the reference drive at which a person takes over, in metres; interventions are also counted "
+        "deviation from the recorded path that counts as an intervention, in metres; interventions are also counted "
         "for 1, 1.5, 2 and 3 m",
         unit="M",
         minimum=0,

@@ -39,11 +39,16 @@ class Conditions:
     light: float = setting(1.0, "brightness of the light; 1 is normal", minimum=0, maximum=4, group=_APPEARANCE)
     fog: float = setting(1.0, "density of the fog; 1 is normal, 0 is none", minimum=0, maximum=20, group=_APPEARANCE)
     sun_elevation: float = setting(
-        42.2, "height of the sun, in degrees", unit="DEGREES", minimum=10, maximum=90, group=_APPEARANCE
+        42.2,
+        "height of the sun above the horizon, in degrees",
+        unit="DEGREES",
+        minimum=10,
+        maximum=90,
+        group=_APPEARANCE,
     )
     sun_azimuth: float = setting(
         89.7,
-        "direction of the sun, in degrees from +z towards +x",
+        "direction of the sun, in degrees, from the +z axis of the track towards +x",
         unit="DEGREES",
         minimum=-360,
         maximum=360,
@@ -60,7 +65,7 @@ class Conditions:
     )
     road_visibility: float = setting(
         1.0,
-        "visibility of the whole road; at 0 it is painted over, and a model that still drives does not look at it",
+        "visibility of the whole road; 0 paints it over, to check that a model looks at the road",
         unit="FRACTION",
         minimum=0,
         maximum=1,
@@ -68,7 +73,7 @@ class Conditions:
     )
     camera_shift_m: float = setting(
         0.0,
-        "how far the camera is shifted to the right, in metres",
+        "shift of the camera to the right, in metres",
         unit="M",
         minimum=-3,
         maximum=3,
@@ -76,7 +81,7 @@ class Conditions:
     )
     camera_pitch: float = setting(
         0.0,
-        "how far the camera is pitched up, in degrees",
+        "upward pitch of the camera, in degrees",
         unit="DEGREES",
         minimum=-20,
         maximum=20,
@@ -104,7 +109,7 @@ class WorldSettings:
     laps: float = laps_setting()
     start_offset_m: float = setting(
         0.0,
-        "start this far to the right of the centre line, in metres",
+        "lateral offset of the car at the start, to the right of the centre line, in metres",
         unit="M",
         minimum=-LOST_M,
         maximum=LOST_M,
@@ -114,7 +119,7 @@ class WorldSettings:
     )
     start_turn: float = setting(
         0.0,
-        "start turned to the right by this angle, in degrees",
+        "yaw of the car at the start, to the right, in degrees",
         unit="DEGREES",
         minimum=-90,
         maximum=90,
@@ -122,7 +127,8 @@ class WorldSettings:
     )
     perturbation_m: float = setting(
         0.0,
-        "push the car sideways this far, to the right and to the left in turn, but never off the asphalt; in metres",
+        "push the car sideways by this distance, alternately to the right and to the left, but never off the asphalt, "
+        "in metres",
         unit="M",
         minimum=0,
         maximum=5,
@@ -137,14 +143,14 @@ class WorldSettings:
     )
     latency_ms: float = setting(
         0.0,
-        "delay between a control and its effect, in milliseconds",
+        "delay between a control command and its effect, in milliseconds",
         unit="MS",
         minimum=0,
         maximum=5000,
         group=_DISTURBANCES,
     )
     set_back: bool = setting(True, "put the car back on the centre line after it left the road", hidden=True)
-    real_time: bool = setting(False, "keep the simulated time running while the server computes")
+    real_time: bool = setting(False, "let simulated time run on while the server computes")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -156,7 +162,7 @@ class ExpertSettings:
 
     speed_mph: float = setting(
         30.0,
-        "speed on straights, in mph; it slows down for bends",
+        "speed on straights, in mph; the expert slows down for bends",
         unit="MPH",
         minimum=3,
         maximum=TOP_SPEED_MPH,
@@ -165,7 +171,7 @@ class ExpertSettings:
     )
     wander_m: float = setting(
         0.35,
-        "standard deviation of its distance from the centre line, in metres",
+        "standard deviation of the expert's distance from the centre line, in metres",
         unit="M",
         minimum=0,
         maximum=2,
@@ -173,7 +179,7 @@ class ExpertSettings:
     )
     recoveries: float = setting(
         8.0,
-        "recoveries per minute: it drives towards the edge unrecorded, and its way back is recorded",
+        "recoveries per minute: the expert drives towards the edge without recording, and records the way back",
         unit="N",
         minimum=0,
         maximum=30,
@@ -189,7 +195,7 @@ class ExpertSettings:
     )
     steering: str = setting(
         "smooth",
-        "smooth, as with a mouse, or by keyboard: steps of 0.05 while a key is held, 0 when it is released",
+        "smooth, as with a mouse, or as with a keyboard: in steps of 0.05 while a key is held, 0 when it is released",
         choices=STEERINGS,
         group=_EXPERT,
     )
@@ -236,7 +242,7 @@ class ServerSettings:
         0.0, "time to wait for the server to start, in seconds", unit="SECONDS", minimum=0, maximum=1e6, group=_SERVER
     )
     decimal_comma: bool = setting(
-        False, "write numbers with a decimal comma, as Windows does in many countries", group=_SERVER
+        False, "send numbers with a decimal comma, as the simulator does in many countries", group=_SERVER
     )
 
     def __post_init__(self) -> None:

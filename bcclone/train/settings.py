@@ -15,13 +15,13 @@ LOSSES = ("mse", "mae", "huber")
 KEPT = ("last", "best")
 # those of bcclone.network, which loads TensorFlow; a test compares
 NETWORKS = {
-    "cnn": "the source's five convolutions; those of cnn-64 where images are too small for them",
-    "cnn-no-conv4-5": "without the last two convolutions",
-    "cnn-padded": "the last two keep rows and columns (padding same)",
-    "cnn-fewer-strides": "the third convolution moves by one pixel instead of two",
-    "cnn-64": "without the third convolution, for images of 64x64",
-    "gru": "the convolutions of cnn for each frame of a window, then a GRU whose state drive.py carries on",
-    "lstm": "the same with an LSTM",
+    "cnn": "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of cnn-64",
+    "cnn-no-conv4-5": "cnn without the last two convolutions",
+    "cnn-padded": "cnn with padding 'same' in the last two convolutions",
+    "cnn-fewer-strides": "cnn with stride 1 instead of 2 in the third convolution",
+    "cnn-64": "cnn without the third convolution, for images of 64x64",
+    "gru": "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state between frames",
+    "lstm": "the same as gru, with an LSTM",
 }
 _RECURRENT = ("gru", "lstm")
 _RECURRENT_SEQ_LENGTH = 5
@@ -59,17 +59,18 @@ _LENGTH, _OPTIMIZER, _NETWORK, _SAMPLES, _DEVICE = "length", "optimizer", "netwo
 class TrainSettings:
     """Everything besides the samples that determines the weights of a training."""
 
-    batch_size: int = setting(32, "samples in each step", minimum=1, maximum=1 << 20)
+    batch_size: int = setting(32, "number of samples in each step", minimum=1, maximum=1 << 20)
     epochs: int = setting(
         40,
-        "passes over the training samples",
+        "number of passes over the training samples",
         minimum=1,
         maximum=1 << 20,
         zero="as many as --time allows",
     )
     time: float = setting(
         0.0,
-        "end after this time, such as 90s, 10m or 1h30m, validation included; the schedule is fitted to it",
+        "end after this time, validation included, such as 90s, 10m or 1h30m; the learning rate schedule is fitted to "
+        "it",
         unit="TIME",
         minimum=0,
         maximum=1e9,
@@ -86,13 +87,13 @@ class TrainSettings:
     )
     schedule: str = setting(
         "cosine",
-        "how the learning rate falls to a hundredth of its highest value; constant: not at all",
+        "schedule by which the learning rate falls to a hundredth of its highest value; constant: it does not fall",
         choices=SCHEDULES,
         group=_OPTIMIZER,
     )
     warmup: float = setting(
         0.02,
-        "fraction of the training in which the learning rate rises to its highest value",
+        "fraction of the training during which the learning rate rises from 0 to its highest value",
         unit="FRACTION",
         minimum=0,
         maximum=0.5,
@@ -100,7 +101,7 @@ class TrainSettings:
     )
     clip_norm: float = setting(
         1.0,
-        "largest norm of the gradient; longer gradients are shortened to it",
+        "clip gradients to this global norm",
         minimum=0,
         maximum=1e6,
         zero="no clipping",
@@ -108,20 +109,20 @@ class TrainSettings:
     )
     weight_decay: float = setting(
         0.1,
-        "fraction of each weight, biases excepted, that a step subtracts, times the learning rate",
+        "weight decay of the AdamW optimizer, for all weights but biases",
         minimum=0,
         maximum=1,
         group=_OPTIMIZER,
     )
     loss: str = setting(
         "mse",
-        "loss: mean squared error, mean absolute error, or Huber's (linear beyond 0.1)",
+        "loss function: mean squared error, mean absolute error, or Huber loss (linear beyond 0.1)",
         choices=LOSSES,
         group=_OPTIMIZER,
     )
     patience: int = setting(
         0,
-        "stop after this many epochs without a better validation loss",
+        "early stopping: stop after this many epochs without a better validation loss",
         minimum=0,
         maximum=1 << 20,
         zero="never",
@@ -129,24 +130,26 @@ class TrainSettings:
     )
     keep: str = setting(
         "last",
-        "which epoch's model to keep: the last, or the best, with the smallest validation loss",
+        "which model to keep: that of the last epoch, or that of the best epoch, with the smallest validation loss",
         choices=KEPT,
         group=_LENGTH,
     )
     zero_fraction: float = setting(
         1.0,
-        "largest fraction of an epoch's samples with zero steering, sampled anew for each epoch; 1 keeps all",
+        "largest fraction of samples with zero steering in an epoch; the others are left out at random; 1 keeps all",
         unit="FRACTION",
         minimum=0,
         maximum=1,
         above_minimum=True,
         group=_SAMPLES,
     )
-    network: str = setting("cnn", "which network to train", unit="NAME", choices=tuple(NETWORKS), group=_NETWORK)
+    network: str = setting(
+        "cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS), group=_NETWORK
+    )
     seq_length: int = setting(
         1,
-        "consecutive frames of a camera that the network sees at a time: stacked as channels, or one after the other "
-        "by gru and lstm",
+        "number of consecutive frames of a camera in each input: cnn stacks them as channels, gru and lstm process "
+        "them one by one",
         minimum=1,
         maximum=20,
         shown="that of the store, else 1, or 5 for gru and lstm",
@@ -154,13 +157,13 @@ class TrainSettings:
     )
     mixed_precision: bool = setting(
         False,
-        "compute in 16 bits where that is safe; faster on GPUs with tensor cores, slower on CPUs",
+        "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs",
         negatable=True,
         group=_DEVICE,
     )
     gpus: int = setting(
         1,
-        "number of GPUs that divide each batch among them, or all",
+        "number of GPUs to train on, or all; each batch is divided among them",
         minimum=1,
         maximum=64,
         zero="all",
@@ -176,7 +179,7 @@ class TrainSettings:
     )
     deterministic: bool = setting(
         False,
-        "get exactly the same weights on every run on a GPU, at some cost in speed; a CPU always does",
+        "make training on a GPU reproducible bit for bit, at some cost in speed; on a CPU it always is",
         negatable=True,
         group=_DEVICE,
     )
@@ -216,7 +219,7 @@ class CheckpointSettings:
 
     checkpoint_minutes: float = setting(
         1.0,
-        "minutes between checkpoints; one is also written after each epoch",
+        "minutes between checkpoints; a checkpoint is also written after each epoch",
         unit="MINUTES",
         minimum=0,
         maximum=1e6,
@@ -225,7 +228,7 @@ class CheckpointSettings:
     )
     checkpoint_steps: int = setting(
         0,
-        "steps between checkpoints",
+        "number of steps between checkpoints",
         minimum=1,
         maximum=1 << 40,
         zero="no checkpoints by steps",
@@ -233,7 +236,7 @@ class CheckpointSettings:
     )
     gpu_memory: int = setting(
         0,
-        "limit of the memory used on each GPU, in MB",
+        "memory limit on each GPU, in MB",
         unit="MB",
         minimum=1,
         maximum=1 << 30,
@@ -243,7 +246,7 @@ class CheckpointSettings:
     tensorboard: bool = setting(
         False, "also log the training for TensorBoard in the run folder", negatable=True, group=_KEPT_GROUP
     )
-    plots: bool = setting(True, "draw pictures of the model at the end", group=_KEPT_GROUP)
+    plots: bool = setting(True, "draw the pictures of bcclone plots at the end", group=_KEPT_GROUP)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -262,14 +265,14 @@ class RunSettings:
     output: Path = setting(Path("model.h5"), "the model file to write", short="-o")
     start: Path | None = setting(
         None,
-        "fine-tune: begin with the weights of an earlier model, which takes the same images",
+        "fine-tune: begin with the weights of an earlier model that takes the same images",
         option="from",
         unit="MODEL",
         shown="an untrained network",
     )
     runs: Path = setting(Path("runs"), "folder that holds the run folders", group=_RUN_FOLDER)
     name: str | None = setting(None, "name of the run folder", shown="date and time", group=_RUN_FOLDER)
-    resume: bool = setting(False, "continue the newest run of this store and output")
+    resume: bool = setting(False, "continue the newest run with this store and output")
     force: bool = setting(False, "overwrite an existing model")
     training: TrainSettings | None = None
     feed: FeedSettings | None = None

@@ -42,7 +42,7 @@ class ClipSettings:
     real_time: bool | None = None
     span: tuple[float, float] = setting(
         (0.0, math.inf),
-        "seconds of the drive to show, from A up to B; 10: and :40 leave one end open",
+        "part of the drive to show, from second A to second B; 10: and :40 leave one end open",
         unit="A:B",
         option="range",
         shown="all",
@@ -52,13 +52,17 @@ class ClipSettings:
         False, "draw steering, speed, latency, distance from the centre line and a map onto each frame"
     )
     model: Path | None = setting(
-        None, "with --overlay: also draw what this model would steer, and which pixels decide it", unit="MODEL"
+        None,
+        "with --overlay, also draw the steering of this model, and the pixels that decide it (saliency)",
+        unit="MODEL",
+        shown="none",
     )
     preprocess: str | None = None
     side_by_side: Path | None = setting(
         None,
-        "second run, shown beside the first at the same time of driving; the shorter run stops at its last frame",
+        "show a second run next to the first, in real time; the shorter run stops at its last frame",
         unit="RUN2",
+        shown="none",
         group=_LAYOUT,
     )
     width: int = setting(
@@ -67,7 +71,7 @@ class ClipSettings:
         unit="PIXELS",
         minimum=_MIN_WIDTH,
         maximum=_MAX_WIDTH,
-        zero="what suits the clip",
+        zero="the default",
         shown="that of the frames; with --overlay 640, in a GIF or side by side 480, in both 320",
         group=_LAYOUT,
     )
