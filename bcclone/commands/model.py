@@ -5,20 +5,20 @@ the model is copied to the output.
 """
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
+    build,
     describe_unchanged,
     given,
-    given_for,
     notify,
     print_json,
 )
 from bcclone.feed.settings import STRATEGIES
 from bcclone.train import AugmentSettings, CheckpointSettings, FeedSettings, RunSettings, TrainResult, TrainSettings
+from bcclone.train.run_settings import SETTING_NAMES, read_settings
 from bcclone.train.settings import NETWORKS
 
 _TITLES = {
@@ -70,23 +70,14 @@ def interrupted(arguments: argparse.Namespace) -> str:
 
 def run_settings(arguments: argparse.Namespace) -> RunSettings:
     """Return the settings that the options and the settings file choose; raises UserError."""
-    overrides = {}
-    if arguments.settings:
-        from bcclone.train.plan import read_settings
-
-        overrides = read_settings(arguments.settings, _output(arguments))
-    for kind in (AugmentSettings, FeedSettings, CheckpointSettings):
-        overrides |= given_for(kind, arguments)
-    overrides |= given(arguments, *(field.name for field in fields(TrainSettings) if field.name != "augmentation"))
-    return RunSettings(
-        data=tuple(arguments.data),
-        **given(arguments, "output", "start", "runs", "name", "resume", "force"),
-        overrides=overrides,
-    )
+    values = read_settings(arguments.settings, _output(arguments)) if arguments.settings else {}
+    values |= given(arguments, *SETTING_NAMES)
+    files = given(arguments, "output", "start", "runs", "name", "resume", "force")
+    return build(RunSettings.from_values, values, data=tuple(arguments.data), **files)
 
 
 def _output(arguments: argparse.Namespace) -> Path:
-    return arguments.output or RunSettings().output
+    return arguments.output or RunSettings.output
 
 
 def _print_result(result: TrainResult) -> None:

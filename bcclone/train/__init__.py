@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from bcclone.augment.settings import AugmentSettings
 from bcclone.feed.settings import FeedSettings
 from bcclone.lazy import lazy_attributes
-from bcclone.train.settings import CheckpointSettings, RunSettings, TrainSettings
+from bcclone.train.run_settings import RunSettings
+from bcclone.train.settings import CheckpointSettings, TrainSettings
 from bcclone.train.state import TrainResult
 
 if TYPE_CHECKING:

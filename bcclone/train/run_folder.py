@@ -18,6 +18,7 @@ import tomli_w
 from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
+from bcclone.train.run_settings import settings_path
 from bcclone.train.settings import TrainSettings
 from bcclone.train.state import TrainResult
 
@@ -35,19 +36,9 @@ class RunIdentity:
     output: str
 
 
-def check_name(runs: Path, name: str) -> None:
-    """Raise UserError when a name is not that of a folder in `runs`."""
-    if name in ("", ".", "..") or Path(name).name != name:
-        raise UserError(f"--name {name!r}, expected the name of a folder in {runs}")
-
-
 def new_path(runs: Path, name: str | None) -> Path:
-    """Return the path of a new run folder; without a name, make a folder named by date and time.
-
-    Raises UserError when the name is not that of a folder in `runs`.
-    """
+    """Return the path of a new run folder; without a name, make a folder named by date and time."""
     if name is not None:
-        check_name(runs, name)
         return runs / name
     begun = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for number in itertools.count(1):
@@ -222,11 +213,6 @@ class RunFolder:
     def write_history(self, table: str) -> None:
         """Replace history.csv."""
         atomic.write_text(self.path / "history.csv", table)
-
-
-def settings_path(output: Path) -> Path:
-    """Return the path of the settings written beside a model: model.settings.toml for model.h5."""
-    return output.with_suffix(".settings.toml")
 
 
 def _settings(stored: Mapping[str, Any]) -> TrainSettings:

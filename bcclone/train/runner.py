@@ -15,9 +15,10 @@ from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
 from bcclone.settings import differences
 from bcclone.store import Store, root_attributes
-from bcclone.train.plan import checkpoint_settings, describe_settings, new_plan, resumed_plan
-from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, check_name, new_path
-from bcclone.train.settings import CheckpointSettings, RunSettings, TrainSettings
+from bcclone.train.plan import make_plan
+from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, new_path
+from bcclone.train.run_settings import RunSettings, describe_settings
+from bcclone.train.settings import TrainSettings
 from bcclone.train.state import TrainResult
 
 if TYPE_CHECKING:  # they load TensorFlow
@@ -32,14 +33,14 @@ def run(settings: RunSettings, notify: Notify = lambda line: None) -> TrainResul
     notify: called with each line on the progress. Raises UserError when the settings, the samples or the run do not
     permit it, and KeyboardInterrupt when the process is asked to stop, after saving the state.
     """
-    _check_names(settings)
+    _check_inputs(settings)
     with open_samples(settings.data, notify) as data:
         identity = RunIdentity(str(data.path.resolve()), data.content_hash, str(settings.output.resolve()))
         folder = RunFolder.find(settings.runs, identity, settings.name) if settings.resume else None
         if settings.resume and folder is None:
             _explain_missing_run(settings, identity, notify)
         _check_output(settings, folder)
-        plan = resumed_plan(settings, folder) if folder else new_plan(settings, data, notify)
+        plan = make_plan(settings, data, folder, notify)
         check_feed(data, plan.feed)
         seq_length = plan.settings.seq_length
         selection, validation = select(data, seq_length=seq_length), select(data, True, seq_length)
@@ -48,7 +49,7 @@ def run(settings: RunSettings, notify: Notify = lambda line: None) -> TrainResul
         if folder and (result := folder.result) and plan.settings == folder.settings:
             with folder.locked():
                 return _complete_result(settings, folder, result, notify)
-        run = _Run(settings, identity, plan, checkpoint_settings(settings), selection, validation, notify)
+        run = _Run(settings, identity, plan, selection, validation, notify)
         return run.train(folder)
 
 
@@ -69,7 +70,6 @@ class _Run:
     settings: RunSettings
     identity: RunIdentity
     plan: RunPlan
-    checkpointing: CheckpointSettings
     selection: Selection
     validation: Selection
     notify: Notify
@@ -78,7 +78,7 @@ class _Run:
         """Train in the folder of a resumed run, or in a new one; TensorFlow is loaded here."""
         from bcclone.tensorflow_quietly import load_tensorflow
 
-        device = load_tensorflow(gpu_memory=self.checkpointing.gpu_memory)
+        device = load_tensorflow(gpu_memory=self.settings.checkpointing.gpu_memory)
         from bcclone.network import layer_table
         from bcclone.train.loop import Training
         from bcclone.train.trainer import prepare, with_augment_device
@@ -104,7 +104,7 @@ class _Run:
                 folder=folder,
                 settings=plan.settings,
                 feed=plan.feed,
-                checkpointing=self.checkpointing,
+                checkpointing=self.settings.checkpointing,
                 output=self.settings.output,
                 notify=notify,
             )
@@ -120,7 +120,7 @@ class _Run:
         folder.publish(self.settings.output, trained.model)
         if peak := describe_peak_memory():
             self.notify(f"TensorFlow used {peak} at most")
-        if self.checkpointing.plots:
+        if self.settings.checkpointing.plots:
             _draw_pictures(training, trained)
         try:
             folder.write_result(trained.result)
@@ -134,7 +134,7 @@ class _Run:
         if plan.settings != folder.settings:
             folder.extend(plan.settings)
         folder.note_environment(describe_environment())
-        folder.write_settings(describe_settings(plan.settings, plan.feed, self.checkpointing))
+        folder.write_settings(describe_settings(plan.settings, plan.feed, self.settings.checkpointing))
 
 
 def _train(training: "Training") -> "Trained":
@@ -161,9 +161,9 @@ def _notify_convolutions(data: TrainingData, settings: TrainSettings, notify: No
     """Report other convolutions than the network's own, when the images are too small for those."""
     from bcclone.network import convolutions_for
 
-    made = data.preprocessing
-    if settings.network != "cnn-64" and convolutions_for(made.height, made.width, settings.network) == "cnn-64":
-        notify(f"note: images of {made.width}x{made.height} are too small for conv3; using the convolutions of cnn-64")
+    height, width = data.preprocessing.height, data.preprocessing.width
+    if settings.network != "cnn-64" and convolutions_for(height, width, settings.network) == "cnn-64":
+        notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
 
 
 def _draw_pictures(training: "Training", trained: "Trained") -> None:
@@ -210,13 +210,9 @@ def _explain_missing_run(settings: RunSettings, identity: RunIdentity, notify: N
     )
 
 
-def _check_names(settings: RunSettings) -> None:
-    """Raise UserError for names of files that a training cannot read or write."""
-    if settings.name is not None:
-        check_name(settings.runs, settings.name)
+def _check_inputs(settings: RunSettings) -> None:
+    """Raise UserError when the output is one of the inputs, or the model to begin with is missing."""
     output = settings.output
-    if output.suffix != ".h5":
-        raise UserError(f"{output}: a model's name must end in .h5; name another -o")
     if output.resolve() in [Path(path).resolve() for path in settings.data]:
         raise UserError(f"{output} is the store itself; name another -o")
     if settings.start and not settings.start.is_file():

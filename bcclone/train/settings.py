@@ -1,13 +1,12 @@
-"""Settings of a training; importing this does not load TensorFlow."""
+"""Settings of a training: what determines the weights, and what is saved; loads no large package."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from bcclone.augment.settings import AugmentSettings
-from bcclone.feed.settings import FeedSettings, SamplingSettings, current_names
+from bcclone.feed.settings import SamplingSettings, current_names
 from bcclone.settings import check_settings, setting
 
 SCHEDULES = ("cosine", "linear", "constant")
@@ -51,7 +50,6 @@ def parse_gpus(text: str) -> int:
 _AUGMENTATION = tuple(field.name for field in fields(AugmentSettings))
 
 _KEPT_GROUP = "checkpoints and logs"
-_RUN_FOLDER = "run folder"
 _LENGTH, _OPTIMIZER, _NETWORK, _SAMPLES, _DEVICE = "length", "optimizer", "network", "samples", "device"
 
 
@@ -250,39 +248,3 @@ class CheckpointSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """A whole training: its samples, model file, run folder and settings.
-
-    data: one store, or recordings (folders or logs); start: the model to fine-tune; training, feed, checkpointing: None
-    for the defaults, which follow the store (seq_length, feed) or, with resume, the run; overrides: single settings by
-    name, as options and settings files give them, that replace those of the three.
-    """
-
-    data: tuple[str, ...] = ("data.h5",)
-    output: Path = setting(Path("model.h5"), "the model file to write", short="-o")
-    start: Path | None = setting(
-        None,
-        "fine-tune: begin with the weights of an earlier model that takes the same images",
-        option="from",
-        unit="MODEL",
-        shown="an untrained network",
-    )
-    runs: Path = setting(Path("runs"), "folder that holds the run folders", group=_RUN_FOLDER)
-    name: str | None = setting(None, "name of the run folder", shown="date and time", group=_RUN_FOLDER)
-    resume: bool = setting(False, "continue the newest run with this store and output")
-    force: bool = setting(False, "overwrite an existing model")
-    training: TrainSettings | None = None
-    feed: FeedSettings | None = None
-    checkpointing: CheckpointSettings | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def chosen(self) -> dict[str, Any]:
-        """Return the settings that were given, by name."""
-        training = self.training.flat() if self.training else {}
-        feed = asdict(self.feed) if self.feed else {}
-        checkpointing = asdict(self.checkpointing) if self.checkpointing else {}
-        return training | feed | checkpointing | current_names(self.overrides)

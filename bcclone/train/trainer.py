@@ -240,9 +240,10 @@ def _augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter |
 
 
 def _network(data: TrainingData, settings: TrainSettings, start: Path | None) -> keras.Model:
-    made = data.preprocessing
+    preprocessing = data.preprocessing
     if start is None:
-        return build_network(made.height, made.width, seq_length=settings.seq_length, network=settings.network)
+        height, width = preprocessing.height, preprocessing.width
+        return build_network(height, width, seq_length=settings.seq_length, network=settings.network)
     file = open_model(start)
     if isinstance(file, ForeignModel):
         raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
@@ -253,10 +254,10 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
     trained_as = file.training.get("settings", {}).get("network", settings.network)
     if trained_as != settings.network:
         raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
-    if file.preprocessing != made:
+    if file.preprocessing != preprocessing:
         raise UserError(
             f"{start} takes other images than {data.path} holds; make the store again as the model needs them:\n"
-            f"  the model: {file.preprocessing.describe()}\n  the store: {made.describe()}"
+            f"  the model: {file.preprocessing.describe()}\n  the store: {preprocessing.describe()}"
         )
     return file.model
 

@@ -1,7 +1,7 @@
 """Every option arrives: what is given on the command line is what the settings of its name say."""
 
 import argparse
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
 from bcclone.sample_settings import SampleSettings
 from bcclone.simulator.settings import Conditions, ExpertSettings, WorldSettings
-from bcclone.train.plan import SETTING_NAMES
+from bcclone.train.run_settings import SETTING_NAMES
 
 
 def declared(add):
@@ -60,7 +60,10 @@ def ids(action):
 @pytest.mark.parametrize("action", [one for one in named(add_model_arguments) if one.dest in SETTING_NAMES], ids=ids)
 def test_an_option_of_the_training_reaches_its_setting(action):
     for words, value in words_for(action):
-        assert run_settings(declared(add_model_arguments).parse_args(words)).chosen == {action.dest: value}
+        settings = run_settings(declared(add_model_arguments).parse_args(words))
+        assert settings.given == {action.dest}
+        values = settings.training.flat() | asdict(settings.feed) | asdict(settings.checkpointing)
+        assert values[action.dest] == value
 
 
 def add_world(parser):

@@ -37,9 +37,9 @@ def test_a_training_is_a_library_call_and_its_resume_finds_it_complete(simulated
     assert again.as_json() == result.as_json()
 
 
-def test_an_output_that_is_no_model_is_refused_before_anything_is_done(simulated_store, tmp_path):
-    with pytest.raises(UserError, match=r"must end in \.h5"):
-        train.run(train.RunSettings(data=(str(simulated_store),), output=tmp_path / "model.bin"))
+def test_an_output_that_is_an_input_is_refused_before_anything_is_done(simulated_store):
+    with pytest.raises(UserError, match="is the store itself"):
+        train.run(train.RunSettings(data=(str(simulated_store),), output=simulated_store))
 
 
 def test_importing_the_room_loads_no_large_package():

@@ -3,7 +3,8 @@
 import argparse
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,10 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.commands.model import add_arguments, run_settings
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
-from bcclone.train.plan import checkpoint_settings, describe_settings, new_settings, resumed_settings, settings_for
+from bcclone.train.plan import new_settings, resumed_settings
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
-from bcclone.train.settings import CheckpointSettings, RunSettings, TrainSettings, parse_duration
+from bcclone.train.run_settings import RunSettings, describe_settings
+from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
 from bcclone.train.state import fraction_done, learning_rate
 
 DEFAULT, DEFAULT_FEED = TrainSettings(), FeedSettings()
@@ -30,7 +32,7 @@ def chosen(*options, file=None, text=""):
 
 
 def new(*options, stored_seq_length=1, **file):
-    return new_settings(chosen(*options, **file).chosen, stored_seq_length)
+    return new_settings(chosen(*options, **file), stored_seq_length)
 
 
 def begin(path, settings=DEFAULT, feed=DEFAULT_FEED):
@@ -38,30 +40,45 @@ def begin(path, settings=DEFAULT, feed=DEFAULT_FEED):
 
 
 def resume(folder, *options):
-    return resumed_settings(chosen(*options).chosen, folder)
+    return resumed_settings(chosen(*options), folder)
 
 
 def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_path):
     text = "epochs = 3\nlearning_rate = 0.01\nbatch-size = 8\n"
     text += 'feed = "memory"\ncheckpoint-minutes = 2\ndeterministic = true\n'
     asked = chosen("--batch-size", 64, "--no-deterministic", file=tmp_path / "a.toml", text=text)
-    settings = new_settings(asked.chosen)
+    settings = new_settings(asked)
     assert (settings.epochs, settings.learning_rate, settings.batch_size, settings.seed) == (3, 0.01, 64, 0)
     assert not settings.deterministic
     assert asked.chosen["feed"] == "memory"
     assert "feed" not in chosen().chosen
-    assert checkpoint_settings(asked) == CheckpointSettings(checkpoint_minutes=2)
+    assert asked.checkpointing == CheckpointSettings(checkpoint_minutes=2)
 
 
 def test_settings_given_by_a_program_are_all_chosen_also_those_that_equal_the_defaults(tmp_path):
     settings = TrainSettings(epochs=40, augmentation=AugmentSettings(blur=0.1))
-    asked = RunSettings(training=settings, overrides={"look": 1.0})
-    assert asked.chosen == settings.flat() | {"appearance": 1.0}
-    assert new_settings(asked.chosen, stored_seq_length=5).seq_length == 1
+    asked = RunSettings(training=settings)
+    assert asked.chosen == settings.flat()
+    assert new_settings(asked, stored_seq_length=5).seq_length == 1
+    assert new_settings(replace(asked, given=frozenset({"epochs"})), stored_seq_length=5).seq_length == 5
     folder = begin(tmp_path / "run", TrainSettings(epochs=80))
-    assert resumed_settings(RunSettings(training=TrainSettings()).chosen, folder).epochs == 40
+    assert resumed_settings(RunSettings(training=TrainSettings()), folder).epochs == 40
     assert RunSettings().chosen == {}
     assert RunSettings(feed=FeedSettings("hdf5-shuffle")).chosen["feed"] == "hdf5-shuffle"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"data": ()}, "expected a store or recordings"),
+        ({"output": Path("model.bin")}, r"must end in \.h5"),
+        *(({"name": name}, "expected the name of a folder in runs") for name in ("../out", "a/b", "", ".")),
+        ({"given": frozenset({"epoch"})}, "no setting is called 'epoch'"),
+    ],
+)
+def test_wrong_settings_of_a_run_are_refused_when_they_are_made(wrong, expected):
+    with pytest.raises(ValueError, match=expected):
+        RunSettings(**wrong)
 
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
@@ -71,9 +88,8 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     folder.write_settings(describe_settings(settings, feed, checkpointing))
     folder.publish(tmp_path / "model.h5", b"model")
     asked = chosen("--settings", tmp_path / "model.settings.toml", "-o", tmp_path / "other.h5")
-    assert new_settings(asked.chosen) == settings
-    assert settings_for(FeedSettings, asked.chosen) == asdict(feed)
-    assert checkpoint_settings(asked) == checkpointing
+    assert new_settings(asked) == settings
+    assert (asked.feed, asked.checkpointing) == (feed, checkpointing)
 
 
 def test_settings_of_older_versions_are_read_by_their_old_names(tmp_path):
