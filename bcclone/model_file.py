@@ -7,9 +7,9 @@ docs/reference/model-file.md. All files, also those of other programs, are loade
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import keras
@@ -29,12 +29,40 @@ _LONGEST_TEXT = 1 << 20  # bytes of a configuration in a file beside its weights
 
 
 @dataclass(frozen=True)
+class TrainingInfo:
+    """How a model was trained, as far as its file states it.
+
+    settings, samples: values of TrainSettings and SampleSettings by name, perhaps by that of an older version;
+    store_content_hash: of the samples; epoch, val_loss: of the weights; imported: the origin of an imported model.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    samples: Mapping[str, Any] = field(default_factory=dict)
+    store_content_hash: str | None = None
+    epoch: int | None = None
+    val_loss: float | None = None
+    imported: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.settings, Mapping) and isinstance(self.samples, Mapping)):
+            raise TypeError("its settings are not values by name")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a JSON object, whose other values are left out; raises ValueError or TypeError for anything else."""
+        stored = json.loads(text)
+        if not isinstance(stored, dict):
+            raise TypeError("its training is not described by a JSON object")
+        return cls(**{each.name: stored[each.name] for each in fields(cls) if each.name in stored})
+
+
+@dataclass(frozen=True)
 class ModelFile:
     """A loaded model, the preprocessing of its input, and how it was trained."""
 
     model: keras.Model
     preprocessing: Preprocessing
-    training: Mapping[str, Any]
+    training: TrainingInfo = TrainingInfo()
 
     @property
     def seq_length(self) -> int:
@@ -64,7 +92,7 @@ class ForeignModel:
     def declared(self, preprocessing: Preprocessing | None) -> ModelFile:
         """Return the model with this preprocessing; raises UserError when its images do not fit the network."""
         if preprocessing and self.input_shape[-3:] == _makes(preprocessing):
-            return ModelFile(self.found.model, preprocessing, {})
+            return ModelFile(self.found.model, preprocessing)
         names = [f"--preprocess {name}" for name in self.fitting]
         advice = f"give the one it was trained with: {' or '.join(names)}" if names else "no preset makes that"
         takes = f"its network takes {_extents(self.input_shape)}"
@@ -79,8 +107,8 @@ def save_model(
 ) -> None:
     """Write the model to `path` (.h5), completely or not at all.
 
-    training: how it was trained. Raises UserError for a network that could not be loaded again, because of unsupported
-    layers, branches or several outputs.
+    training: how it was trained, values of TrainingInfo by name. Raises UserError for a network that could not be
+    loaded again, because of unsupported layers, branches or several outputs.
     """
     try:
         content = model_content(model, preprocessing, training or {})
@@ -145,7 +173,7 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
             stored = StoredModel({**stored.texts, "model_config": _separate_config(path)}, stored.weights)
         own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
         found = rebuild_model(stored)
-        training = json.loads(stored.texts.get(_TRAINING, "{}"))
+        training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
     except UnsupportedModel as error:
         raise UserError(f"{path}: {error}") from None
     except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:

@@ -49,7 +49,7 @@ def test_an_imported_model_states_its_preprocessing(import_model, model_file, ol
     assert (result["input_shape"], result["preprocessing"]) == ([66, 200, 3], PRESETS[YUV].describe())
     loaded = model_file.load_model_file(new)
     assert loaded.preprocessing == PRESETS[YUV]
-    assert loaded.training["imported"]["notes"] == result["notes"]
+    assert loaded.training.imported["notes"] == result["notes"]
     np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
     for line, expected in (
         ((old, "-o", new), "exists already"),

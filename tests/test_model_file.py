@@ -124,6 +124,23 @@ def test_a_preprocessing_that_does_not_match_its_hash_is_refused(load, model_cop
         load(model_copy)
 
 
+def test_a_file_states_how_it_was_trained_as_far_as_it_is_known(model_copy):
+    from bcclone.model_file import TrainingInfo, load_model_file
+
+    assert load_model_file(model_copy).training == TrainingInfo()
+    with h5py.File(model_copy, "r+") as file:
+        file.attrs["bcclone_training"] = '{"settings": {"network": "cnn"}, "epoch": 3, "of a later version": 1}'
+    assert load_model_file(model_copy).training == TrainingInfo(settings={"network": "cnn"}, epoch=3)
+
+
+@pytest.mark.parametrize("wrong", ["[]", '{"settings": []}', "{"])
+def test_a_training_that_is_no_json_object_is_refused(load, model_copy, wrong):
+    with h5py.File(model_copy, "r+") as file:
+        file.attrs["bcclone_training"] = wrong
+    with pytest.raises(UserError, match="not a complete model file"):
+        load(model_copy)
+
+
 @pytest.mark.parametrize("keep", [0, 1000, 500_000])
 def test_a_truncated_file_is_refused(load, model_copy, keep):
     model_copy.write_bytes(model_copy.read_bytes()[:keep])

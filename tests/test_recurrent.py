@@ -65,7 +65,7 @@ def test_a_network_that_combines_frames_drives_by_windows(layers):
     ):
         model = network(layers, *chain)
         assert steps_of(model) is None
-        policy = Policy(ModelFile(model, YUV, {}))
+        policy = Policy(ModelFile(model, YUV))
         steering = [policy.act(frame) for frame in FRAMES]
         window = np.stack([YUV.apply(frame) for frame in FRAMES[1:]])[np.newaxis].astype("float32")
         assert not policy.carries_states

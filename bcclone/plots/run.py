@@ -101,7 +101,7 @@ def draw_all(settings: PlotSettings, data: "TrainingData | None" = None) -> Plot
     folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
     history = read_history(run / "history.csv") if run else []
     _make_folder(folder)
-    trained = current_names(file.training.get("settings", {}))
+    trained = current_names(file.training.settings)
     zero_fraction = (
         float(trained.get("zero_fraction", 1.0)) if settings.zero_fraction is None else settings.zero_fraction
     )
@@ -135,7 +135,7 @@ def _augmentation(trained: dict[str, Any]) -> AugmentSettings:
 
 
 def _notes(file: "ModelFile", data: "TrainingData | None") -> tuple[str, ...]:
-    trained_on = file.training.get("store_content_hash")
+    trained_on = file.training.store_content_hash
     if data is None or trained_on is None or data.content_hash == trained_on:
         return ()
     return (f"{data.path} is not what the model was trained on, or has changed since",)

@@ -565,7 +565,7 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
     done = train(simulated_store, tmp_path, "--seq-length", 3, "--epochs", 1, "--batch-size", 16)
     assert "windows of 3 frames" in done.stderr
     file = load_model_file(tmp_path / "model.h5")
-    assert file.training["settings"]["seq_length"] == 3
+    assert file.training.settings["seq_length"] == 3
     with (
         Store(simulated_store) as store,
         open_validation_feed(select(store, True, 3), 10_000) as feed,
@@ -595,7 +595,7 @@ def test_a_recurrent_network_is_trained_and_resumed_to_the_same_weights(simulate
     assert all((one[name] == other[name]).all() for name in one)
     assert json.loads(resumed.stdout)["val_loss"] == json.loads(done.stdout)["val_loss"]
     file = load_model_file(tmp_path / "whole" / "model.h5")
-    assert file.training["settings"]["network"] == "gru"
+    assert file.training.settings["network"] == "gru"
     assert load_policy(tmp_path / "whole" / "model.h5").carries_states
     again = train(simulated_store, tmp_path, "--from", tmp_path / "whole" / "model.h5", "--seq-length", 3, code=1)
     assert "--network gru" in again.stderr
@@ -612,5 +612,5 @@ def test_the_window_length_of_a_store_is_the_default(simulated_recording, tmp_pa
     assert "too small for conv3; using the convolutions of cnn-64" in done.stderr
     file = load_model_file(tmp_path / "model.h5")
     assert file.model.input_shape == (None, 20, 80, 120, 3)
-    assert file.training["settings"]["seq_length"] == 20
+    assert file.training.settings["seq_length"] == 20
     assert "note: windows" not in train(store, tmp_path, *quick, "--seq-length", 1, "--force").stderr
