@@ -6,23 +6,18 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from bcclone.arrays import Float32Array, Memory
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
 from bcclone.model_file import ModelFile, load_model_file
 from bcclone.recurrent import Steps, steps_of
-
-Steering = npt.NDArray[np.float32]
-# The memory of a drive: the prepared images of a window, newest last, or the states of a recurrent network. A policy
-# of single frames has none; () is that of a drive that has not begun.
-Memory = tuple[npt.NDArray[Any], ...]
 
 
 class _Network(Protocol):
     """A network, compiled as one call for one or several drives."""
 
-    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Steering, list[Memory]]:
+    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
         """Return the steering, (drives,), for the newest prepared image of each drive, and the new memories."""
 
 
@@ -58,7 +53,7 @@ class Policy:
         """Forget the frames so far; the next one begins another drive."""
         self._memory = ()
 
-    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Steering, list[Memory]]:
+    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
         """Return the steering of several drives, (drives,), -1 to 1, and their new memories, in one call.
 
         images: the newest prepared image of each, uint8 (height, width, 3); memories: those of the drives so far.
@@ -73,7 +68,7 @@ class _Windows:
         self._seq_length, self._shape = file.seq_length, file.model.input_shape[1:]
         self._infer = _compiled(file.model)
 
-    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Steering, list[Memory]]:
+    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
         windows = [window_after(*pair, self._seq_length) for pair in zip(memories, images, strict=True)]
         stacked = np.stack([np.stack(window) for window in windows]).reshape(len(windows), *self._shape)
         steering = self._infer(tf.constant(stacked))
@@ -96,7 +91,7 @@ class _Recurrent:
         states = [tf.TensorSpec((None, size), tf.float32) for size in steps.state_sizes]
         self._infer = infer.get_concrete_function(image, states)
 
-    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Steering, list[Memory]]:
+    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
         begun = [memory or self._warm_up(image) for memory, image in zip(memories, images, strict=True)]
         return self._step(np.stack(images), begun)
 
@@ -107,7 +102,7 @@ class _Recurrent:
             _, (memory,) = self._step(image[np.newaxis], [memory])
         return memory
 
-    def _step(self, images: Image, memories: Sequence[Memory]) -> tuple[Steering, list[Memory]]:
+    def _step(self, images: Image, memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
         states = [np.stack(one) for one in zip(*memories, strict=True)]
         steering, after = self._infer(tf.constant(images), [tf.constant(state) for state in states])
         kept = [tuple(one) for one in zip(*(state.numpy() for state in after), strict=True)]

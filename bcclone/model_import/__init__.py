@@ -1,8 +1,8 @@
 """Rebuild the network of a Keras model file, of any version, in current layers, without running code in the file.
 
-`read_stored()` reads the file with `hdf5` in a process of its own (`reader_process`), which may crash. Then
-`rebuild_model()` rebuilds the network: `tree` lists the layers, `layer_types` and `layers` translate them
-(`lambda_code` and `marshal_data` for lambda layers), and `weights` assigns the weights.
+`stored.read_stored()` reads the file with `hdf5` in a process of its own, which may crash. Then `model.rebuild_model()`
+rebuilds the network: `tree` lists the layers, `layer_types` and `layers` translate them (`lambda_code` and
+`marshal_data` for lambda layers), `channel_order` reorders the kernels, and `weights` assigns the weights.
 """
 
 

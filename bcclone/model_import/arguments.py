@@ -49,9 +49,9 @@ class Arguments:
             raise UnsupportedModel(f"lacks its {names[-1]}")
         return default
 
-    def whole(self, *names: str, default: Any = _REQUIRED) -> int:
+    def integer(self, *names: str, default: Any = _REQUIRED) -> int:
         """Return a whole number from 1."""
-        return whole(self.take(*names, default=default), names[-1])
+        return as_integer(self.take(*names, default=default), names[-1])
 
     def several(self, count: int, *names: str, default: Any = _REQUIRED) -> tuple[int, ...]:
         """Return `count` whole numbers from 1; one number stands for all of them."""
@@ -59,7 +59,7 @@ class Arguments:
         values = value if isinstance(value, list) else [value] * count
         if len(values) != count:
             raise UnsupportedModel(f"{names[-1]} is {short(value)}, expected {count} whole numbers")
-        return tuple(whole(one, names[-1]) for one in values)
+        return tuple(as_integer(one, names[-1]) for one in values)
 
     def number(self, *names: str, default: Any = _REQUIRED) -> float:
         """Return a finite number; arrays of one are numbers, too."""
@@ -122,7 +122,7 @@ def dtype_of(value: Any) -> str:
     return str(value or "float32")[:40]
 
 
-def whole(value: Any, name: str, least: int = 1) -> int:
+def as_integer(value: Any, name: str, least: int = 1) -> int:
     """Return a whole number of a configuration; raises UnsupportedModel."""
     if type(value) is not int or not least <= value <= _LARGEST:
         raise UnsupportedModel(f"{name} is {short(value)}, expected a whole number from {least} to {_LARGEST}")

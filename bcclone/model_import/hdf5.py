@@ -4,21 +4,20 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
+from bcclone.arrays import Float32Array
 from bcclone.model_import import UnsupportedModel
-
-Array = npt.NDArray[np.float32]
 
 MOST_NUMBERS = 1 << 26  # of all arrays together
 LONGEST_TEXT = 1 << 20  # bytes
-_MOST_NAMES, _MOST_OBJECTS, _DEEPEST = 4096, 8192, 12
+_LARGEST_WEIGHTS = 8 * MOST_NUMBERS  # bytes; twice those of a network, since the optimizer may be in the file
+_MOST_NAMES, _MOST_OBJECTS, _MOST_MEMBERS, _DEEPEST = 4096, 8192, 1000, 12
 _OURS = "bcclone_"
 _TEXTS = ("model_config", "keras_version", "backend")
 _NOT_THE_NETWORK = ("optimizer", "seed_generator", "compile_metrics", "metrics", "_keras_api")
@@ -29,10 +28,10 @@ class NamedArray:
     """One array of weights, float32 (...,), with its name in the file."""
 
     name: str
-    values: Array
+    values: Float32Array
 
 
-Weights = dict[str, list[NamedArray]]
+Weights = Mapping[str, Sequence[NamedArray]]  # by layer or folder
 
 
 def read_texts(file: h5py.File) -> dict[str, str]:
@@ -69,6 +68,24 @@ def read_folders(file: h5py.File) -> Weights:
     return _read({folder: sorted(arrays, key=lambda item: int(item[0])) for folder, arrays in found.items()})
 
 
+def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
+    """Return the texts and arrays of an archive; raises UnsupportedModel, or errors of zipfile, json and h5py."""
+    with zipfile.ZipFile(file) as archive:
+        members = {item.filename: item for item in archive.infolist()}
+        if len(members) > _MOST_MEMBERS:
+            raise UnsupportedModel(f"holds {len(members)} files, expected at most {_MOST_MEMBERS}")
+        if missing := {"metadata.json", "config.json", "model.weights.h5"} - set(members):
+            raise UnsupportedModel(f"is not a complete .keras archive: it lacks {', '.join(sorted(missing))}")
+        metadata = json.loads(_member(archive, members["metadata.json"], LONGEST_TEXT))
+        texts = {
+            "model_config": _member(archive, members["config.json"], LONGEST_TEXT).decode(),
+            "keras_version": str(metadata.get("keras_version"))[:40],
+        }
+        weights = _member(archive, members["model.weights.h5"], _LARGEST_WEIGHTS)
+    with h5py.File(io.BytesIO(weights), "r") as stored:
+        return texts, read_folders(stored)
+
+
 def _walk(group: h5py.Group, path: tuple[str, ...], count: list[int]) -> Iterator[tuple[tuple[str, ...], h5py.Dataset]]:
     """Yield the path of every dataset of the network; count: number of objects so far."""
     for name in group:
@@ -95,7 +112,7 @@ def _read(found: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weights:
     return {name: [NamedArray(path, _values(path, array)) for path, array in found[name]] for name in found}
 
 
-def _values(path: str, array: h5py.Dataset) -> Array:
+def _values(path: str, array: h5py.Dataset) -> Float32Array:
     values = np.asarray(array[()], dtype=np.float32)
     if not np.isfinite(values).all():
         raise UnsupportedModel(f"the weights {path[:60]!r} are not all finite numbers")
@@ -148,28 +165,6 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
     if not is_text or len(found.shape) != 1 or found.shape[0] > _MOST_NAMES:
         raise UnsupportedModel(f"the list {attribute} is not a list of up to {_MOST_NAMES} names")
     return [name.decode() if isinstance(name, bytes) else name for name in group.attrs[attribute]]
-
-
-_MOST_MEMBERS = 1000
-_LARGEST_WEIGHTS = 8 * MOST_NUMBERS  # bytes; twice those of a network, since the optimizer may be in the file
-
-
-def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
-    """Return the texts and arrays of an archive; raises UnsupportedModel, or errors of zipfile, json and h5py."""
-    with zipfile.ZipFile(file) as archive:
-        members = {item.filename: item for item in archive.infolist()}
-        if len(members) > _MOST_MEMBERS:
-            raise UnsupportedModel(f"holds {len(members)} files, expected at most {_MOST_MEMBERS}")
-        if missing := {"metadata.json", "config.json", "model.weights.h5"} - set(members):
-            raise UnsupportedModel(f"is not a complete .keras archive: it lacks {', '.join(sorted(missing))}")
-        metadata = json.loads(_member(archive, members["metadata.json"], LONGEST_TEXT))
-        texts = {
-            "model_config": _member(archive, members["config.json"], LONGEST_TEXT).decode(),
-            "keras_version": str(metadata.get("keras_version"))[:40],
-        }
-        weights = _member(archive, members["model.weights.h5"], _LARGEST_WEIGHTS)
-    with h5py.File(io.BytesIO(weights), "r") as stored:
-        return texts, read_folders(stored)
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:

@@ -10,9 +10,9 @@ from bcclone.model_import import UnsupportedModel
 from bcclone.model_import import layers as stored
 from bcclone.model_import.arguments import Arguments, Shape
 
-Keywords = Callable[[Arguments, Shape], dict[str, Any]]
+Translation = Callable[[Arguments, Shape], dict[str, Any]]
 
-_TYPES: dict[str, tuple[type[keras.Layer], Keywords]] = {
+_TYPES: dict[str, tuple[type[keras.Layer], Translation]] = {
     "Conv2D": (current.Conv2D, stored.convolution),
     "Convolution2D": (current.Conv2D, stored.convolution),
     "Conv3D": (current.Conv3D, stored.convolution),
@@ -68,12 +68,12 @@ def rebuild_layer(kind: str, config: Mapping[str, Any], shape: Shape, name: str,
     for ending, rank in _RANKS.items():
         if kind.endswith(ending) and len(shape) != rank:
             raise UnsupportedModel(f"expected an input of {rank} axes with the batch, got {shape}")
-    made, keywords_of = _TYPES[kind]
+    layer_type, translate = _TYPES[kind]
     arguments = Arguments(config, channels_first)
-    keywords = {key: value for key, value in keywords_of(arguments, shape).items() if value is not None}
+    keywords = {key: value for key, value in translate(arguments, shape).items() if value is not None}
     arguments.check_rest()
-    if "scale" in keywords and made is current.Lambda:
-        made = current.Rescaling
-    layer = made(**keywords, name=name)
+    if "scale" in keywords and layer_type is current.Lambda:
+        layer_type = current.Rescaling
+    layer = layer_type(**keywords, name=name)
     layer.trainable = config.get("trainable", True) is not False
     return layer

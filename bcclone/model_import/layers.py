@@ -9,7 +9,7 @@ from typing import Any
 
 from bcclone import network
 from bcclone.model_import import UnsupportedModel
-from bcclone.model_import.arguments import Arguments, Shape, short, whole
+from bcclone.model_import.arguments import Arguments, Shape, as_integer, short
 from bcclone.model_import.lambda_code import affine_of, shown
 
 Keywords = dict[str, Any]
@@ -24,12 +24,12 @@ def convolution(arguments: Arguments, shape: Shape) -> Keywords:
         kernel = [arguments.take("nb_row"), arguments.take("nb_col")]
         arguments.left["kernel_size"] = kernel
     return {
-        "filters": arguments.whole("nb_filter", "filters"),
+        "filters": arguments.integer("nb_filter", "filters"),
         "kernel_size": arguments.several(axes, "kernel_size"),
         "strides": arguments.several(axes, "subsample", "strides"),
         "padding": arguments.padding(),
         "dilation_rate": arguments.several(axes, "dilation_rate", default=1),
-        "groups": arguments.whole("groups", default=1),
+        "groups": arguments.integer("groups", default=1),
         "activation": arguments.activation(),
         "use_bias": arguments.flag("bias", "use_bias"),
     }
@@ -37,7 +37,7 @@ def convolution(arguments: Arguments, shape: Shape) -> Keywords:
 
 def separable_convolution(arguments: Arguments, shape: Shape) -> Keywords:
     """SeparableConv2D."""
-    multiplier = arguments.whole("depth_multiplier", default=1)
+    multiplier = arguments.integer("depth_multiplier", default=1)
     return convolution(arguments, shape) | {"depth_multiplier": multiplier, "groups": None}
 
 
@@ -45,7 +45,7 @@ def depthwise_convolution(arguments: Arguments, shape: Shape) -> Keywords:
     """DepthwiseConv2D, which has no number of filters."""
     arguments.take("filters", default=None)
     arguments.left["filters"] = 1
-    multiplier = arguments.whole("depth_multiplier", default=1)
+    multiplier = arguments.integer("depth_multiplier", default=1)
     return convolution(arguments, shape) | {"depth_multiplier": multiplier, "filters": None, "groups": None}
 
 
@@ -92,7 +92,7 @@ def resizing(arguments: Arguments, shape: Shape) -> Keywords:
     interpolation = arguments.take("interpolation", default="bilinear")
     if interpolation not in ("bilinear", "nearest"):
         raise UnsupportedModel(f"interpolation is {short(interpolation)}, expected 'bilinear' or 'nearest'")
-    height, width = arguments.whole("height"), arguments.whole("width")
+    height, width = arguments.integer("height"), arguments.integer("width")
     return {"height": height, "width": width, "interpolation": interpolation}
 
 
@@ -106,7 +106,7 @@ def _edges(value: Any, name: str, axes: int) -> tuple[tuple[int, int], ...]:
         flat = [part for part in flat for _ in range(2)]
     if len(flat) != 2 * axes:
         raise UnsupportedModel(f"{name} is {short(value)}, expected two numbers for each of {axes} axes")
-    numbers = [whole(part, name, 0) for part in flat]
+    numbers = [as_integer(part, name, 0) for part in flat]
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
@@ -117,7 +117,7 @@ def nothing(arguments: Arguments, shape: Shape) -> Keywords:
 
 def dense(arguments: Arguments, shape: Shape) -> Keywords:
     """Dense."""
-    units, bias = arguments.whole("output_dim", "units"), arguments.flag("bias", "use_bias")
+    units, bias = arguments.integer("output_dim", "units"), arguments.flag("bias", "use_bias")
     return {"units": units, "activation": arguments.activation(), "use_bias": bias}
 
 
@@ -221,7 +221,7 @@ def reshape(arguments: Arguments, shape: Shape) -> Keywords:
     target = arguments.take("target_shape")
     if not isinstance(target, list) or not 0 < len(target) <= 5:
         raise UnsupportedModel(f"target_shape is {short(target)}, expected 1 to 5 numbers")
-    extents = [part if part == -1 and type(part) is int else whole(part, "target_shape") for part in target]
+    extents = [part if part == -1 and type(part) is int else as_integer(part, "target_shape") for part in target]
     known = math.prod(part for part in extents if part != -1)
     if extents.count(-1) > 1 or math.prod(extent or 0 for extent in shape[1:]) % known:
         raise UnsupportedModel(f"target_shape is {short(target)}, which {shape[1:]} cannot become")
@@ -241,7 +241,7 @@ def recurrent(arguments: Arguments, shape: Shape) -> Keywords:
     for name in ("go_backwards", "stateful", "return_state", "time_major", "zero_output_for_mask"):
         arguments.only(name, False)
     found = {
-        "units": arguments.whole("units"),
+        "units": arguments.integer("units"),
         "activation": arguments.activation(),
         "use_bias": arguments.flag("use_bias"),
         "dropout": arguments.fraction("dropout"),

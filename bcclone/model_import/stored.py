@@ -1,4 +1,9 @@
-"""Read a model file as plain data, in a process of its own, since a damaged file can crash the HDF5 library."""
+"""Read a model file as plain data, in a process of its own with limits of time and memory.
+
+A damaged file can make the HDF5 library crash, hang or fill the memory; there it ends only that process, which is this
+module run as a program. It writes to standard output eight bytes with the length of a JSON header, the header, and then
+the numbers of all arrays, float32, in the header's order.
+"""
 
 import json
 import math
@@ -10,15 +15,20 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
+import h5py
 import numpy as np
 
+from bcclone.arrays import Float32Array
 from bcclone.model_import import UnsupportedModel
-from bcclone.model_import.hdf5 import MOST_NUMBERS, NamedArray
+from bcclone.model_import.hdf5 import MOST_NUMBERS, NamedArray, Weights, read_archive, read_layers, read_texts
 
 _WALL_SECONDS = 60.0  # for a disk that does not respond; the processor time of the process is limited to much less
+_CPU_SECONDS, _BYTES_PER_CPU_SECOND = 0.4, 1 << 26  # several times what reading takes
+_MOST_MEMORY = 1 << 31  # bytes of addresses
 _LONGEST_HEADER = 1 << 23  # bytes
+_ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,7 @@ class StoredModel:
     """The content of a file: texts by name (model_config, keras_version, ...), and arrays by layer or folder."""
 
     texts: Mapping[str, str]
-    weights: Mapping[str, list[NamedArray]]
+    weights: Weights
 
 
 def read_stored(path: Path) -> StoredModel:
@@ -53,7 +63,7 @@ def _start(path: Path) -> subprocess.Popen[bytes]:
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     # -P: modules in the current folder must not replace ours
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "bcclone.model_import.reader_process", str(path.absolute())],
+        [sys.executable, "-P", "-m", "bcclone.model_import.stored", str(path.absolute())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -87,7 +97,7 @@ def _received(process: subprocess.Popen[bytes]) -> StoredModel:
     return StoredModel(header["texts"], weights)
 
 
-def _numbers(stream: IO[bytes], shape: tuple[int, ...]) -> Any:
+def _numbers(stream: IO[bytes], shape: tuple[int, ...]) -> Float32Array:
     return np.frombuffer(_exactly(stream, 4 * math.prod(shape)), "<f4").reshape(shape)
 
 
@@ -96,3 +106,56 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
     if len(data) != count:
         raise EOFError
     return data
+
+
+def main(path: Path) -> None:
+    """Read the file and send its content, or the reason why it cannot be read; runs in the process of its own."""
+    try:
+        with path.open("rb") as file:
+            _limit_process(path.stat().st_size)
+            texts, weights = _read(file)
+    except UnsupportedModel as error:
+        _send({"refused": str(error)}, {})
+    except Exception as error:  # damaged files cause all kinds in h5py and zipfile
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        _send({"refused": f"not a complete model file: {reason[:200]}; save it again, or train the model again"}, {})
+    else:
+        _send({"texts": texts}, weights)
+
+
+def _read(file: BinaryIO) -> tuple[dict[str, str], Weights]:
+    if file.read(len(_ZIP)) == _ZIP:
+        return read_archive(file)
+    with h5py.File(file.name, "r") as stored:
+        texts = read_texts(stored)
+        if "model_config" in texts or "layer_names" in stored.attrs:
+            return texts, read_layers(stored)
+    raise UnsupportedModel("not a model file: it holds no Keras model")
+
+
+def _limit_process(size: int) -> None:
+    """Limit the memory of this process, and its time by the size of the file in bytes."""
+    if sys.platform == "win32":  # the timer of the parent process alone ends it
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
+    # processor time, so that a busy machine does not matter; SIGPROF ends the process even within the library
+    signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS + size / _BYTES_PER_CPU_SECOND)
+
+
+def _send(header: dict[str, Any], weights: Weights) -> None:
+    header["weights"] = {
+        folder: [[array.name, array.values.shape] for array in arrays] for folder, arrays in weights.items()
+    }
+    text = json.dumps(header).encode()
+    with os.fdopen(sys.stdout.fileno(), "wb", closefd=False) as out:
+        out.write(len(text).to_bytes(8, "little") + text)
+        for arrays in weights.values():
+            for array in arrays:
+                out.write(array.values.astype("<f4", copy=False).tobytes())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

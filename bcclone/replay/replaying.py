@@ -4,11 +4,12 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.arrays import Memory
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.prefetch import prefetch_ordered
@@ -21,8 +22,6 @@ from bcclone.replay.settings import ReplaySettings
 from bcclone.replay.views import RowFrames, Views, read_row
 
 _ROWS_AHEAD = 32
-
-Memory = tuple[npt.NDArray[Any], ...]  # what a policy keeps of a drive; () before its first frame
 
 
 class BatchPolicy(Protocol):

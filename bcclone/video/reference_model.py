@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.arrays import Float32Array, FloatArray
+from bcclone.arrays import Float32Array, FloatArray, Memory
 from bcclone.errors import UserError
 from bcclone.images import BadImage, Image
 from bcclone.video.frames import Frames
 
 if TYPE_CHECKING:
-    from bcclone.policy import Memory, Policy
+    from bcclone.policy import Policy
     from bcclone.saliency import Saliency
 
 _GAP_SECONDS = 1.0  # a longer one ends an episode: the next frame does not follow on the previous one

@@ -60,7 +60,7 @@ def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(tmp
         "    def act(*_):\n"
         f"        {ends}\n"
         "    hdf5.read_texts = act\n"
-        "if 'bcclone.model_import.reader_process' in ' '.join(sys.orig_argv): later()\n"
+        "if 'bcclone.model_import.stored' in ' '.join(sys.orig_argv): later()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UnsupportedModel, match="its structure is damaged|not a complete model file"):
