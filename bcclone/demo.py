@@ -11,10 +11,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bcclone.atomic import write_text
 from bcclone.errors import UserError
@@ -23,8 +23,10 @@ from bcclone.settings import check_settings, setting
 from bcclone.simulator.settings import RecordSettings, WorldSettings
 from bcclone.train.settings import TrainSettings
 
+if TYPE_CHECKING:
+    from bcclone.evaluate import DriveFigures
+
 _NOTES = "steps.json"
-_FULL_AUTONOMY = 100.0
 _FIRST_PICTURE = "clip of the recording"
 _DRIVE, _FIGURES = "drive and score", "figures.json"
 _END_SECONDS = 30
@@ -87,15 +89,15 @@ class DoneStep:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The steps, and the score of the drive, as JSON values of `bcclone evaluate`."""
+    """The steps, and the figures of the drive."""
 
     steps: tuple[DoneStep, ...]
-    drive: Mapping[str, Any]
+    drive: "DriveFigures"
 
     @property
     def on_the_road(self) -> bool:
         """Return whether the model completed its drive without an intervention."""
-        return bool(self.drive["autonomy_percent"] == _FULL_AUTONOMY and self.drive["ended"] == "laps driven")
+        return self.drive.complete and not self.drive.score.interventions
 
     @property
     def seconds_to_first_picture(self) -> float | None:
@@ -122,7 +124,7 @@ class DemoResult:
             "steps": steps,
             "seconds_to_first_picture": self.seconds_to_first_picture,
             "seconds_to_trained_lap": self.seconds_to_trained_lap,
-            "drive": self.drive,
+            "drive": self.drive.as_json(),
         }
 
 
@@ -146,8 +148,10 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
         rerun = rerun or (missing and not step.shown_only)
         done.append(DoneStep(step, time.monotonic() - begun if missing else 0.0))
     (drive,) = (step for step in steps if step.name == _DRIVE)
+    from bcclone.evaluate import DriveFigures
+
     figures = json.loads(drive.proof.read_text(encoding="utf-8"))
-    return DemoResult(tuple(done), figures)
+    return DemoResult(tuple(done), DriveFigures.from_json(figures))
 
 
 def _steps(settings: DemoSettings) -> list[DemoStep]:
@@ -244,14 +248,14 @@ def show_result(result: DemoResult) -> Sequence[str]:
     picture, lap, drive = result.seconds_to_first_picture, result.seconds_to_trained_lap, result.drive
     if picture is not None and lap is not None:
         lines += ["", f"first moving picture after {picture:.0f} s, trained and driven after {lap:.0f} s"]
-    end = "The car stayed on the road." if result.on_the_road else f"The car left the road: {drive['ended']}."
-    lines += [
+    end = "The car stayed on the road." if result.on_the_road else f"The car left the road: {drive.ended}."
+    score = drive.score
+    return [
+        *lines,
         "",
-        f"autonomy {drive['autonomy_percent']:.1f} %, {drive['interventions']} interventions in "
-        f"{drive['laps']:.2f} laps over the simulator's protocol at {drive['mean_speed_mph']:.1f} mph",
-        f"{drive['mean_abs_cross_track_m']:.2f} m from the centre line on average, "
-        f"{drive['max_abs_cross_track_m']:.2f} m at most; "
-        f"request to steer p50 {drive['request_to_steer_ms']['p50']} ms",
+        f"autonomy {score.autonomy_percent:.1f} %, {score.interventions} interventions in "
+        f"{drive.laps:.2f} laps over the simulator's protocol at {score.mean_speed_mph:.1f} mph",
+        f"{score.mean_abs_cross_track_m:.2f} m from the centre line on average, "
+        f"{score.max_abs_cross_track_m:.2f} m at most; request to steer p50 {drive.latency_p50_ms} ms",
         end,
     ]
-    return lines

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from bcclone.arrays import Float32Array, FloatArray
-from bcclone.settings import check_settings, setting
+from bcclone.settings import LARGEST_IMAGE, SMALLEST_IMAGE, check_settings, setting
 
 Image = npt.NDArray[np.uint8]
 
@@ -63,8 +63,8 @@ class Preprocessing:
     not including crop_bottom (None: to the last).
     """
 
-    width: int = setting(128, "width of the prepared image, in pixels", minimum=8, maximum=1024)
-    height: int = setting(128, "height of the prepared image, in pixels", minimum=8, maximum=1024)
+    width: int = setting(128, "width of the prepared image, in pixels", minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE)
+    height: int = setting(128, "height of the prepared image, in pixels", minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE)
     color: str = setting("RGB", "colours of the prepared image", choices=tuple(_COLORS))
     frame_width: int = FRAME_WIDTH
     frame_height: int = FRAME_HEIGHT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone import atomic
 from bcclone.errors import UserError
-from bcclone.settings import setting
+from bcclone.settings import check_settings, preprocess_setting, setting
 
 if TYPE_CHECKING:
     from bcclone.model_file import ForeignModel
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImportSettings:
-    """Which model to import. old: a .h5 or .keras file; preprocess: the name of the preprocessing of its input."""
+    """Which model to import. old: a .h5 or .keras file."""
 
     old: Path
     output: Path = setting(Path("model.h5"), "the model file to write", short="-o")
-    preprocess: str | None = None
     force: bool = setting(False, "overwrite an existing model")
+    preprocess: str | None = preprocess_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True)

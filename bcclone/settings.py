@@ -13,6 +13,10 @@ _KEY = "setting"
 _UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
 
+SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
+# those of images.PRESETS, which would load OpenCV; a test compares
+PRESET_NAMES = ("carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120")
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -23,7 +27,8 @@ class Setting:
     zero: the meaning of 0, such as "no limit"; choices: the allowed texts; option: the option's name, if it is not the
     field's; short: a second name, such as "-o"; shown: the default as --help shows it; parse: converts the text of the
     command line, raises ValueError; group: the heading in --help; hidden: make no option; negatable: also offer
-    --no-NAME, for a value that a settings file can set; repeatable: the option may be given several times, for a tuple.
+    --no-NAME, for a value that a settings file can set; for a tuple, repeatable: the option may be given several times;
+    several: it takes one value or more.
     """
 
     help: str
@@ -42,6 +47,7 @@ class Setting:
     hidden: bool = False
     negatable: bool = False
     repeatable: bool = False
+    several: bool = False
 
     @property
     def expected(self) -> str:
@@ -61,9 +67,11 @@ class Setting:
         return f"{words}, or 0 for {self.zero}" if self.zero else words
 
     def allows(self, value: Any) -> bool:
-        """Return whether a value is one of the choices or in the range; NaN is in none."""
+        """Return whether a value is one of the choices or in the range, or all values of a tuple; NaN is in none."""
         if self.choices:
             return value in self.choices
+        if isinstance(value, tuple):
+            return self.minimum is None or all(map(self.allows, value))
         if self.minimum is None:
             return True
         if self.zero and value == 0:
@@ -74,8 +82,16 @@ class Setting:
 
 
 def setting(default: Any, help: str, **values: Any) -> Any:
-    """Return a dataclass field with a default and what Setting says of it. values: the other fields of Setting."""
+    """Return a dataclass field with a default and a Setting. values: the other fields of Setting."""
     return field(default=default, metadata={_KEY: Setting(help, **values)})
+
+
+def preprocess_setting(
+    help: str = "preprocessing of frames, required for a model that does not store its own",
+    shown: str = "that of the model",
+) -> Any:
+    """Return the field for the name of a preprocessing, None for none. shown: the default that --help shows."""
+    return setting(None, f"{help}: {', '.join(PRESET_NAMES)}", unit="NAME", choices=PRESET_NAMES, shown=shown)
 
 
 def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
@@ -92,7 +108,8 @@ def check_settings(settings: Any) -> None:
         if value is None and each.default is None:
             continue
         if not declared.allows(value):
-            shown = f"{value:g}" if isinstance(value, float) else str(value)[:_LONGEST_VALUE]
+            text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            shown = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
             unit = f" {declared.unit.lower()}" if declared.unit in ("MPH", "MS", "M") else ""
             name = each.name.removesuffix(f"_{declared.unit.lower()}") if unit else each.name
             raise ValueError(f"{name.replace('_', ' ')} {shown}{unit}, expected {declared.expected}")

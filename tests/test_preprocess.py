@@ -42,7 +42,11 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     assert (made.rows, made.frames, made.train + made.validation) == (120, 120, 240)
     assert made.logs == (LogRead(str(simulated_recording / "driving_log.csv"), 120, 0),)
     assert [line.startswith("read ") and line.endswith("120 rows") for line in lines] == [True]
-    assert preprocess.stored_settings(made.output) == (Preprocessing(), settings.samples)
+    with Store(made.output) as store:
+        assert (store.preprocessing, store.sample_settings) == (Preprocessing(), settings.samples)
+    assert preprocess.choose_samples(replace(settings, add=True), flip=False).samples == replace(
+        settings.samples, flip=False
+    )
     again = preprocess.convert(replace(settings, samples=None, add=True))
     assert "holds all of this already" in again.notices[-1]
     with pytest.raises(UserError, match="cameras: .*center.*, but .*center.*left.*right.* is given"):

@@ -21,7 +21,7 @@ from bcclone.simulator.settings import Conditions, ExpertSettings, WorldSettings
 from bcclone.simulator.trace import write_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import FRAME_SECONDS, SimulatedWorld
-from bcclone.video import ClipSettings, make_clip
+from bcclone.video import ClipSettings, Pace, make_clip
 from bcclone.video.reference_model import ReferenceModel, open_reference_model
 
 _BAR = 1.0  # as fast as it was driven
@@ -82,7 +82,7 @@ def _clips(run: Path, folder: Path) -> dict[str, ClipSettings]:
     """Return the kinds of clips, all in real time."""
     mp4, gif = folder / "clip.mp4", folder / "clip.gif"
 
-    clip = partial(ClipSettings, run, real_time=True)
+    clip = partial(ClipSettings, run, pace=Pace(real_time=True))
     return {
         _PLAIN: clip(mp4),
         _OVERLAY: clip(mp4, overlay=True),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from bcclone.commands.options import (
     add_output_options,
-    add_preprocess,
     add_settings,
     build,
     given_for,
@@ -34,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run_folder", nargs="?", type=Path, metavar="RUN", help="folder to record the drive into (default: none)"
     )
     add_settings(parser, DriveSettings)
-    add_preprocess(parser)
     parser.add_argument(
         "--end-with-stdin",
         action="store_true",

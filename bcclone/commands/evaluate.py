@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from bcclone.commands.options import (
     add_output_options,
-    add_preprocess,
     add_settings,
     build,
     given_for,
     make_folder,
     notify,
+    option_of,
     print_json,
 )
 from bcclone.errors import UserError
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from bcclone.evaluate import Evaluation
 
 _SUITE_ONLY = ("rows", "recordings", "jobs")
-_SHARED = ("laps", "texture_seed")  # of a single drive and of the suite
+_SHARED = ("laps", "texture_seed", "preprocess")  # of a single drive and of the suite
+_DISTURBANCES = ("latency_ms", "start_offset_m", "start_turn", "perturbation_m", "perturbation_every_m")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,33 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder to write pictures and figures into: the driven line on a map, camera views (default: none)",
     )
-    parser.add_argument(
-        "--run",
-        type=Path,
-        metavar="RUN",
-        help="new run folder to record the drive into, with the car's position at each frame, for video.py "
-        "(default: none)",
-    )
-    parser.add_argument(
-        "--in-process",
-        action="store_true",
-        help="drive without a server: faster, and with the same result each time",
-    )
-    add_preprocess(parser)
     group = parser.add_argument_group(SUITE_GROUP)
     group.add_argument("--suite", action="store_true", help="drive the rows (scenarios) of the suite with each model")
-    group.add_argument(
-        "--rows", nargs="+", metavar="NAME", help="with --suite: names of the rows to drive (default: all)"
-    )
-    group.add_argument(
-        "--recordings",
-        nargs="+",
-        metavar="RECORDING",
-        help="with --suite: also score the models on these recordings, as bcclone replay does (default: none)",
-    )
-    add_settings(parser, SuiteSettings, only=("jobs",))
-    disturbances = ("latency_ms", "start_offset_m", "start_turn", "perturbation_m", "perturbation_every_m")
-    add_settings(parser, WorldSettings, only=disturbances)
+    add_settings(parser, SuiteSettings, only=_SUITE_ONLY)
+    add_settings(parser, WorldSettings, only=_DISTURBANCES)
     add_settings(parser, Conditions)
     add_output_options(parser)
 
@@ -85,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
-    if arguments.run and arguments.run.exists():
-        return f"{arguments.run} keeps what was recorded; there is no score"
+    if arguments.run_folder and arguments.run_folder.exists():
+        return f"{arguments.run_folder} keeps what was recorded; there is no score"
     return "nothing was written"
 
 
@@ -96,12 +74,14 @@ def _run_single(arguments: argparse.Namespace) -> int:
             raise UserError(f"--{name} is for many drives; add --suite")
     if len(arguments.models) > 1:
         raise UserError("only one model can be scored at a time; compare several with --suite")
-    settings = _single_settings(arguments)
+    conditions = build(Conditions, **given_for(Conditions, arguments))
+    world = build(WorldSettings, **given_for(WorldSettings, arguments))
+    settings = build(EvaluateSettings, world=world, conditions=conditions, **given_for(EvaluateSettings, arguments))
     if arguments.output is not None:
         make_folder(arguments.output)
     from bcclone.evaluate.single import evaluate, write_pictures
 
-    result = evaluate(arguments.models[0], settings, arguments.preprocess, arguments.in_process, arguments.run)
+    result = evaluate(arguments.models[0], settings)
     if arguments.json:
         print_json(result.as_json())
     else:
@@ -112,24 +92,21 @@ def _run_single(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _single_settings(arguments: argparse.Namespace) -> EvaluateSettings:
-    conditions = build(Conditions, **given_for(Conditions, arguments))
-    world = build(WorldSettings, **given_for(WorldSettings, arguments))
-    return build(EvaluateSettings, world=world, conditions=conditions, **given_for(EvaluateSettings, arguments))
-
-
 def _run_suite(arguments: argparse.Namespace) -> int:
-    _refuse_options_of_one_drive(arguments)
-    arguments.rows = tuple(arguments.rows or ())
+    for kind in (EvaluateSettings, WorldSettings, Conditions):
+        for name in given_for(kind, arguments):
+            if name not in _SHARED:
+                raise UserError(
+                    f"{option_of(kind, name)} is for a single drive; each row of the suite has its own value, so leave "
+                    "it out"
+                )
     settings = build(SuiteSettings, **given_for(SuiteSettings, arguments))
     if arguments.output is not None:
         make_folder(arguments.output)
     from bcclone.evaluate.suite import evaluate_suite
     from bcclone.evaluate.suite_report import table_lines, write_suite
-    from bcclone.recording import find_logs
 
-    logs = find_logs(arguments.recordings) if arguments.recordings else []
-    result = evaluate_suite(arguments.models, settings, logs)
+    result = evaluate_suite(arguments.models, settings)
     if arguments.json:
         print_json(result.as_json())
     else:
@@ -138,13 +115,6 @@ def _run_suite(arguments: argparse.Namespace) -> int:
         for path in write_suite(arguments.output, result):
             notify(f"wrote {path}")
     return 0
-
-
-def _refuse_options_of_one_drive(arguments: argparse.Namespace) -> None:
-    settings = {name for kind in (EvaluateSettings, WorldSettings, Conditions) for name in given_for(kind, arguments)}
-    for name in sorted(settings - set(_SHARED)) + [name for name in ("in_process", "run") if getattr(arguments, name)]:
-        option = "--speed" if name == "speed_mph" else f"--{name.replace('_', '-')}"
-        raise UserError(f"{option} is for a single drive; each row of the suite has its own value, so leave it out")
 
 
 def _show(result: "Evaluation", settings: EvaluateSettings) -> None:

@@ -5,15 +5,15 @@ no code in the old file is run.
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 from bcclone.commands.options import (
     add_output_options,
-    add_preprocess,
     add_settings,
+    build,
     describe_unchanged,
-    given,
+    given_for,
+    notify,
     print_json,
 )
 from bcclone.import_model import ImportSettings, import_model
@@ -23,14 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("old", type=Path, metavar="OLD", help="a Keras .h5 or .keras file of another program")
     add_settings(parser, ImportSettings)
-    add_preprocess(parser)
     add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Import the model; return the exit code."""
-    notify = (lambda line: None) if arguments.json else partial(print, flush=True)
-    result = import_model(_settings(arguments), notify)
+    result = import_model(build(ImportSettings, **given_for(ImportSettings, arguments)), notify)
     if arguments.json:
         print_json(result.as_json())
     else:
@@ -42,7 +40,3 @@ def run(arguments: argparse.Namespace) -> int:
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what Ctrl-C leaves behind."""
     return describe_unchanged(arguments.output or ImportSettings.output)
-
-
-def _settings(arguments: argparse.Namespace) -> ImportSettings:
-    return ImportSettings(**given(arguments, "old", "output", "preprocess", "force"))

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args
@@ -13,9 +13,6 @@ from bcclone.errors import UserError
 from bcclone.settings import Setting, settings_of
 
 Settings = TypeVar("Settings")
-
-# those of images.PRESETS, which would load OpenCV; a test compares
-PRESET_NAMES = ("carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120")
 
 
 def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
@@ -32,18 +29,25 @@ _TYPES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, kind: Any, only: Sequence[str] = (), titles: Mapping[str, str] | None = None
+    parser: argparse.ArgumentParser,
+    kind: Any,
+    only: Sequence[str] = (),
+    titles: Mapping[str, str] | None = None,
+    shown: Mapping[str, str] | None = None,
 ) -> None:
     """Add an option for each field of a settings dataclass; its group, help and default come from the field.
 
     An option that the user leaves out is None, so that given_for() returns those that were given. only: names of the
-    fields, all by default; titles: group -> a description that --help shows below the group's heading.
+    fields, all by default; titles: group -> a description that --help shows below the group's heading; shown: name of a
+    field -> the default to show, where that of a command differs.
     """
     for each, declared in settings_of(kind):
+        if shown and each.name in shown:
+            declared = replace(declared, shown=shown[each.name])
         if declared.hidden or (only and each.name not in only):
             continue
         group = _group(parser, declared.group, titles or {})
-        name = f"--{declared.option or each.name.replace('_', '-')}"
+        name = option_of(kind, each.name)
         if each.type is bool:
             action = (
                 "store_true" if each.default is False and not declared.negatable else argparse.BooleanOptionalAction
@@ -55,11 +59,18 @@ def add_settings(
                 *filter(None, (declared.short, name)),
                 dest=each.name,
                 action="append" if declared.repeatable else "store",
+                nargs="+" if declared.several else None,
                 type=_parser_of(each, declared),
                 choices=declared.choices or None,
                 metavar=declared.unit or (None if declared.choices else _TYPES.get(_type_of(each), "TEXT")),
                 help=_help(each, declared),
             )
+
+
+def option_of(kind: Any, name: str) -> str:
+    """Return the option that sets a field of a settings dataclass."""
+    (declared,) = (declared for each, declared in settings_of(kind) if each.name == name)
+    return f"--{declared.option or name.replace('_', '-')}"
 
 
 def _group(parser: argparse.ArgumentParser, title: str, titles: Mapping[str, str]) -> argparse._ActionsContainer:
@@ -121,24 +132,13 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--debug", action="store_true", help="print the traceback of an error, too")
 
 
-def add_preprocess(parser: argparse.ArgumentParser) -> None:
-    """Add --preprocess, for models that do not store their preprocessing."""
-    parser.add_argument(
-        "--preprocess",
-        metavar="NAME",
-        choices=PRESET_NAMES,
-        help="preprocessing of frames, required for a model that does not store its own: "
-        f"{', '.join(PRESET_NAMES)} (default: that of the model)",
-    )
-
-
 def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Return the named options that the user gave."""
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
 def given_for(kind: Any, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the fields of a settings dataclass that the user gave by options; repeated options give tuples."""
+    """Return the fields of a settings dataclass that the user gave by options; several values are a tuple."""
     values = given(arguments, *(field.name for field in fields(kind) if hasattr(arguments, field.name)))
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from bcclone.commands.options import (
     add_output_options,
-    add_preprocess,
     add_settings,
     build,
     given_for,
@@ -34,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the model was trained on: a store, or recordings as folders or logs (data.h5, if it exists)",
     )  # fmt: skip
     add_settings(parser, PlotSettings)
-    add_preprocess(parser)
     add_output_options(parser)
 
 

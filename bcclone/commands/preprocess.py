@@ -5,11 +5,8 @@ Without it, the command reads driving_log.csv of the current folder, or else the
 """
 
 import argparse
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from bcclone.commands.options import (
-    PRESET_NAMES,
     add_output_options,
     add_settings,
     build,
@@ -19,11 +16,7 @@ from bcclone.commands.options import (
     number_of,
     print_json,
 )
-from bcclone.errors import UserError
 from bcclone.preprocess import Conversion, PreprocessSettings, SampleSettings
-
-if TYPE_CHECKING:
-    from bcclone.images import Preprocessing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,23 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with a driving_log.csv or other CSV logs, a CSV file, or a pattern "
         "(default: driving_log.csv, or else the recordings in ./recordings/ or ./data/)",
     )
-    parser.set_defaults(output=PreprocessSettings.output)
     add_settings(parser, PreprocessSettings)
     parser.add_argument(
         "--check", action="store_true", help="only inspect the recordings and report problems; write nothing"
-    )
-    parser.add_argument(
-        "--size",
-        type=_size,
-        metavar="SIZE",
-        help="size of the stored images in pixels, N or WIDTHxHEIGHT (8 to 1024; default: 128)",
-    )
-    parser.add_argument(
-        "--preprocess",
-        metavar="NAME",
-        choices=PRESET_NAMES,
-        help="preset of crop, size and colours for the stored images, to fine-tune an older model or to train in "
-        f"grey, instead of --size: {', '.join(PRESET_NAMES)} (default: carnd-128-rgb)",
     )
     add_settings(parser, SampleSettings)
     add_output_options(parser)
@@ -60,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert or check the recordings; return the exit code."""
     inputs = tuple(arguments.recordings) or _default_inputs()
-    return _check(inputs, arguments.json) if arguments.check else _convert(arguments, inputs)
+    return _check(inputs, arguments.json) if arguments.check else _convert(inputs, arguments)
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
@@ -78,10 +57,11 @@ def _default_inputs() -> tuple[str, ...]:
     return tuple(found)
 
 
-def _convert(arguments: argparse.Namespace, inputs: tuple[str, ...]) -> int:
-    from bcclone.preprocess import convert
+def _convert(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
+    settings = build(PreprocessSettings, inputs, **given_for(PreprocessSettings, arguments))
+    from bcclone.preprocess import choose_samples, convert
 
-    made = convert(_settings(arguments, inputs), notify)
+    made = convert(build(choose_samples, settings, **given_for(SampleSettings, arguments)), notify)
     for notice in made.notices:
         notify(f"note: {notice}")
     for skip in made.skips:
@@ -91,33 +71,6 @@ def _convert(arguments: argparse.Namespace, inputs: tuple[str, ...]) -> int:
     else:
         print(_summary(made))
     return 0
-
-
-def _settings(arguments: argparse.Namespace, inputs: tuple[str, ...]) -> PreprocessSettings:
-    """Return the settings: where an option is not given, its default, or the value in the store that is added to."""
-    from bcclone.images import Preprocessing
-    from bcclone.preprocess import stored_settings
-
-    settings = build(PreprocessSettings, inputs, **given_for(PreprocessSettings, arguments))
-    images, samples = stored_settings(settings.output) if settings.adding else (Preprocessing(), SampleSettings())
-    return replace(
-        settings,
-        preprocessing=_preprocessing(arguments, images),
-        samples=build(replace, samples, **given_for(SampleSettings, arguments)),
-    )
-
-
-def _preprocessing(arguments: argparse.Namespace, otherwise: "Preprocessing") -> "Preprocessing":
-    """Return the preprocessing of --size or --preprocess, or else the other one."""
-    from bcclone.images import PRESETS
-
-    if arguments.size and arguments.preprocess:
-        raise UserError(f"--preprocess {arguments.preprocess} includes a size; leave out --size")
-    if arguments.size:
-        width, height = arguments.size
-        resized: Preprocessing = build(replace, otherwise, width=width, height=height)
-        return resized
-    return PRESETS[arguments.preprocess] if arguments.preprocess else otherwise
 
 
 def _summary(made: Conversion) -> str:
@@ -139,11 +92,3 @@ def _check(inputs: tuple[str, ...], as_json: bool) -> int:
     else:
         print("\n\n".join(report.as_text() for report in reports))
     return 2 if any(report.log is None for report in reports) else 0
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    try:
-        return int(width), int(height or width)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None

@@ -8,14 +8,11 @@ whatever the scores are.
 """
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcclone.commands.options import (
     add_output_options,
-    add_preprocess,
     add_settings,
     build,
     given_for,
@@ -29,8 +26,7 @@ from bcclone.simulator.settings import ServerSettings
 
 if TYPE_CHECKING:
     from bcclone.replay import ReplayResult
-
-_CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering"}
+    from bcclone.simulator.unity_client import DriveReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,14 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder to write a picture and the figures into (default: none)",
     )
-    add_preprocess(parser)
-    parser.add_argument(
-        "--port",
-        type=int,
-        metavar="N",
-        help="score the drive server on this port instead of models (1 to 65535; default: none)",
-    )
-    add_settings(parser, ServerSettings, only=("host", "wait", "decimal_comma"))
+    add_settings(parser, ServerSettings, shown={"port": "none, which scores models"})
     add_output_options(parser)
 
 
@@ -74,22 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     log = find_log(arguments.recording)
     if arguments.output is not None:
         make_folder(arguments.output)
-    report = None
-    if arguments.port is None:
-        results = replay(arguments.models, log, settings, arguments.preprocess)
+    if arguments.models:
+        _report(arguments, log, replay(arguments.models, log, settings))
     else:
-        result, report = replay_served(log, server, replace(settings, limits_m=()))
-        results = {f"{server.host}:{server.port}": result}
-    _warn(next(iter(results.values())))
-    values = _as_json(results) | (report.as_json() if report else {})
-    if arguments.json:
-        print_json(values)
-    else:
-        _show(results)
-        if report:
-            print(report.summary())
-    if arguments.output is not None:
-        _write(arguments.output, results, values, log)
+        result, report = replay_served(log, settings, server)
+        _report(arguments, log, {f"{server.host}:{server.port}": result}, report)
     return 0
 
 
@@ -98,60 +76,19 @@ def interrupted(arguments: argparse.Namespace) -> str:
     return "nothing was written"
 
 
-def _as_json(results: "Mapping[str, ReplayResult]") -> dict[str, Any]:
-    values = {name: result.as_json() for name, result in results.items()}
-    return next(iter(values.values())) if len(values) == 1 else {"models": values}
+def _report(
+    arguments: argparse.Namespace, log: Path, results: "dict[str, ReplayResult]", report: "DriveReport | None" = None
+) -> None:
+    """Print the results, and write them into the folder of --output."""
+    from bcclone.replay.report import missing_images, results_as_json, table_lines, write_replay
 
-
-def _warn(result: "ReplayResult") -> None:
-    """Print what the recording lacks."""
-    if result.reference.cameras == ("center",):
-        notify("there are no images of the side cameras; views are made from the centre camera alone")
-    if lacking := len(result.reference) - result.frames:
-        notify(f"{lacking} rows have no readable centre image; the steering before them is held")
-
-
-def _show(results: "Mapping[str, ReplayResult]") -> None:
-    first = next(iter(results.values())).figures()
-    figures = {name: result.figures() for name, result in results.items()}
-    figures |= {_CONTROLS[name]: control for name, control in first.controls.items()}
-    print(
-        f"{first.rows} rows, {first.distance_m / 1000:.2f} km in {first.seconds:.0f} s; a person takes over at a "
-        f"deviation of {first.limit_m:g} m\n"
-        "rms: of the deviation, m; interventions by limit; r: correlation of the steering on the recorded frames with\n"
-        "the recorded steering; mean r: with its mean over 9 rows; off by: mean absolute difference\n"
-    )
-    width = max(len(name) for name in figures)
-    limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
-    print(f"{'':{width}}  autonomy   a km   rms{limits}      r  mean r  off by")
-    for name, its in figures.items():
-        counts = "".join(f"{score.interventions:>7}" for score in its.by_limit.values())
-        print(
-            f"{name:{width}}{its.score.autonomy_percent:8.1f} %{its.score.interventions_per_km:7.1f}"
-            f"{its.score.rms_cross_track_m:6.2f}{counts}{_number(its.steering.correlation, 7)}"
-            f"{_number(its.steering.correlation_smoothed, 8)}{_number(its.steering.mae, 8)}"
-        )
-
-
-def _number(value: float | None, width: int) -> str:
-    return f"{'-':>{width}}" if value is None else f"{value:{width}.2f}"
-
-
-def _write(folder: Path, results: "Mapping[str, ReplayResult]", values: dict[str, Any], log: Path) -> None:
-    """Write the picture of each model's deviation, above that of no steering, and the figures."""
-    import json
-
-    import numpy as np
-
-    from bcclone.atomic import write_text
-    from bcclone.plots.drives import plot_deviations
-
-    first = next(iter(results.values()))
-    drivers = {**results, _CONTROLS["zero"]: first.controls["zero"]}
-    rollouts = {name: result.rollout for name, result in drivers.items()}
-    title = f"{log.parent.name}: deviation from the recorded path; a person takes over at {first.limit_m:g} m"
-    paths = [folder / "deviation.png", folder / "figures.json"]
-    plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
-    write_text(paths[1], json.dumps(values, indent=2) + "\n")
-    for path in paths:
-        notify(f"wrote {path}")
+    for notice in missing_images(next(iter(results.values()))):
+        notify(notice)
+    values = results_as_json(results) | (report.as_json() if report else {})
+    if arguments.json:
+        print_json(values)
+    else:
+        print("\n".join([*table_lines(results), *([report.summary()] if report else [])]))
+    if arguments.output is not None:
+        for path in write_replay(arguments.output, log.parent.name, results, values):
+            notify(f"wrote {path}")

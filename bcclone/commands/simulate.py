@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, print_json
-from bcclone.errors import UserError
+from bcclone.replay.settings import FrameReplaySettings
 from bcclone.simulator.settings import (
     Conditions,
     ExpertSettings,
@@ -31,17 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RECORDING",
         help="folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing",
     )
-    replay.add_argument(
-        "--frames",
-        type=int,
-        default=0,
-        metavar="N",
-        help="number of frames to send (1 or more; 0: each frame once; default: 0)",
-    )
     for use, kinds in (
         (record, (RecordSettings, ExpertSettings, Conditions)),
         (drive, (SimulationSettings, WorldSettings, ServerSettings, Conditions)),
-        (replay, (ServerSettings,)),
+        (replay, (FrameReplaySettings, ServerSettings)),
     ):
         for kind in kinds:
             add_settings(use, kind)
@@ -100,14 +93,11 @@ def _drive(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    if arguments.frames < 0:
-        raise UserError(f"--frames {arguments.frames}, expected 1 or more, or 0 for each once")
+    settings = build(FrameReplaySettings, **given_for(FrameReplaySettings, arguments))
     server = build(ServerSettings, **given_for(ServerSettings, arguments))
-    from bcclone.recording import find_log
-    from bcclone.replay import FrameReplay
-    from bcclone.simulator.unity_client import drive_by_server
+    from bcclone.replay import replay_frames
 
-    report = drive_by_server(FrameReplay(find_log(arguments.recording), arguments.frames), server)
+    report = replay_frames(arguments.recording, settings, server)
     if arguments.json:
         print_json(report.as_json())
     else:

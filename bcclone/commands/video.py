@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bcclone.commands.options import (
     add_output_options,
-    add_preprocess,
     add_settings,
     build,
     describe_unchanged,
@@ -28,16 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", type=Path, nargs="?", metavar="RUN", help="folder that drive.py recorded, or a recording"
     )
-    parser.add_argument(
-        "--fps",
-        type=_fps,
-        dest="pace",
-        metavar="FPS",
-        help="N: each frame once, at N frames a second; real: as fast as the run was driven; real:N: the same, at N "
-        "frames a second (1 to 1000, in a GIF 50; default: 60; for a GIF or two runs real)",
-    )
     add_settings(parser, ClipSettings)
-    add_preprocess(parser)
     add_output_options(parser)
 
 
@@ -67,8 +57,7 @@ def interrupted(arguments: argparse.Namespace) -> str:
 def _settings(arguments: argparse.Namespace) -> ClipSettings:
     if arguments.run is None:
         raise _no_run_named()
-    fps, real_time = arguments.pace or (0.0, None)
-    return build(ClipSettings, fps=fps, real_time=real_time, **given_for(ClipSettings, arguments))
+    return build(ClipSettings, **given_for(ClipSettings, arguments))
 
 
 def _no_run_named() -> UserError:
@@ -85,17 +74,3 @@ def _no_run_named() -> UserError:
             f"in this folder, the newest first: {', '.join(runs[:_SHOWN_RUNS])}{more}"
         )
     return UserError(text, exit_code=2)
-
-
-def _fps(text: str) -> tuple[float, bool]:
-    """Return the frames a second, 0 for what suits the clip, and whether it is in real time."""
-    real, colon, number = text.rpartition(":") if ":" in text else ("", "", text)
-    if text == "real":
-        return 0.0, True
-    try:
-        fps = float(number)
-    except ValueError:
-        fps = 0.0
-    if not 1 <= fps <= 1000 or real not in ("", "real") or (colon and not real):
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 to 1000, 'real', or 'real:N'")
-    return fps, bool(real)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.settings import check_settings, setting
+from bcclone.settings import check_settings, preprocess_setting, setting
 
 ASYNC_MODES = ("threading", "eventlet")
 HIGHEST_SPEED_MPH = 60.0
@@ -16,13 +16,11 @@ _SPEED, _SERVER = "speed", "server"
 class DriveSettings:
     """Which model drives, how fast, where the server listens and who may connect.
 
-    model: a model file; run_folder: the folder to record into, None: nothing is recorded until the page asks for it;
-    preprocess: a name of images.PRESETS, for a model file that does not name its preprocessing.
+    model: a model file; run_folder: the folder to record into, None: nothing is recorded until the page asks for it.
     """
 
     model: Path = Path("model.h5")
     run_folder: Path | None = None
-    preprocess: str | None = None
     append: bool = setting(False, "add to a run folder that already contains a run")
     speed_mph: float = setting(
         25.0, "speed to hold, in mph", unit="MPH", minimum=0, maximum=HIGHEST_SPEED_MPH, option="speed"
@@ -72,6 +70,7 @@ class DriveSettings:
         choices=ASYNC_MODES,
         group=_SERVER,
     )
+    preprocess: str | None = preprocess_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -11,12 +11,13 @@ from bcclone.simulator.settings import Conditions, WorldSettings
 
 if TYPE_CHECKING:
     from bcclone.evaluate.scenarios import SCENARIOS, Scenario, SuiteResult
-    from bcclone.evaluate.single import Evaluation, evaluate, evaluate_policy
+    from bcclone.evaluate.single import DriveFigures, Evaluation, evaluate, evaluate_policy
     from bcclone.evaluate.suite import evaluate_suite
 
 __all__ = [
     "SCENARIOS",
     "Conditions",
+    "DriveFigures",
     "EvaluateSettings",
     "Evaluation",
     "Scenario",
@@ -34,6 +35,7 @@ __getattr__ = lazy_attributes(
         "SCENARIOS": "scenarios",
         "Scenario": "scenarios",
         "SuiteResult": "scenarios",
+        "DriveFigures": "single",
         "Evaluation": "single",
         "evaluate": "single",
         "evaluate_policy": "single",

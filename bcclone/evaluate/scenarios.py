@@ -188,7 +188,10 @@ class SuiteResult:
             }
             for model, path in self.models.items()
         }
-        rows = [{"row": one.name, "says": one.description} | _compared(self.drives[one.name]) for one in self.scenarios]
+        rows = [
+            {"row": one.name, "description": one.description} | _compared(self.drives[one.name])
+            for one in self.scenarios
+        ]
         recordings = [
             {"recording": one.name, "path": str(one.log)} | _compared(self.replays[one.name]) for one in self.recordings
         ]

@@ -1,8 +1,9 @@
 """Settings of evaluations; loads neither TensorFlow nor the renderer, so that --help answers at once."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from bcclone.settings import check_settings, setting
+from bcclone.settings import check_settings, preprocess_setting, setting
 from bcclone.simulator.settings import (
     TOP_SPEED_MPH,
     Conditions,
@@ -32,19 +33,39 @@ class EvaluateSettings:
     )
     world: WorldSettings = field(default_factory=WorldSettings)
     conditions: Conditions = field(default_factory=Conditions)
+    run_folder: Path | None = setting(
+        None,
+        "new run folder to record the drive into, with the car's position at each frame, for video.py",
+        unit="RUN",
+        shown="none",
+        option="run",
+    )
+    in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
+    preprocess: str | None = preprocess_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.in_process and self.run_folder is not None:
+            raise ValueError("a run is recorded by the drive server; leave --run or --in-process out")
 
 
 @dataclass(frozen=True)
 class SuiteSettings:
-    """Which scenarios of the suite are driven, and by how many processes.
+    """Which scenarios of the suite and which recordings are driven, and by how many processes.
 
-    rows: names of scenarios, empty for all; preprocess: name of the preprocessing for models that do not store theirs.
+    recordings: folders, logs or patterns, see recording.find_logs().
     """
 
-    rows: tuple[str, ...] = ()
+    rows: tuple[str, ...] = setting(
+        (), "with --suite: names of the rows to drive", unit="NAME", shown="all", several=True, group=SUITE_GROUP
+    )
+    recordings: tuple[str, ...] = setting(
+        (),
+        "with --suite: also score the models on these recordings, as bcclone replay does",
+        unit="RECORDING",
+        several=True,
+        group=SUITE_GROUP,
+    )
     laps: float = laps_setting()
     texture_seed: int = setting(0, "seed of the generated textures and plants", minimum=0)
     jobs: int = setting(
@@ -55,7 +76,7 @@ class SuiteSettings:
         zero="one per core",
         group=SUITE_GROUP,
     )
-    preprocess: str | None = None
+    preprocess: str | None = preprocess_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -6,10 +6,10 @@ but leaves the protocol out.
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -27,15 +27,14 @@ from bcclone.simulator.settings import ServerSettings
 from bcclone.simulator.trace import write_trace
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.unity_client import drive_by_server
-from bcclone.simulator.world import SimulatedWorld, open_world
+from bcclone.simulator.world import LAPS_DRIVEN, SimulatedWorld, open_world
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The result of a drive.
+class DriveFigures:
+    """The figures of a drive.
 
-    laps: laps driven; ended: why it ended, "laps driven" after a complete drive; latency_p50_ms, latency_p99_ms:
-    milliseconds from a frame to its steering; trace: the driven line; views: some of the frames, uint8 (160, 320, 3).
+    laps: laps driven; ended: why it ended; latency_p50_ms, latency_p99_ms: milliseconds from a frame to its steering.
     """
 
     score: Score
@@ -43,10 +42,18 @@ class Evaluation:
     ended: str
     latency_p50_ms: float
     latency_p99_ms: float
-    track: Track
-    trace: Sequence[LinePoint]
-    interventions: Sequence[Intervention]
-    views: Sequence[Image]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the figures that as_json() gave."""
+        score = Score(**{field.name: values[field.name] for field in fields(Score)})
+        latency = values["request_to_steer_ms"]
+        return cls(score, values["laps"], values["ended"], latency["p50"], latency["p99"])
+
+    @property
+    def complete(self) -> bool:
+        """Return whether the drive ended because all laps were driven."""
+        return self.ended == LAPS_DRIVEN
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
@@ -57,31 +64,27 @@ class Evaluation:
         }
 
 
-def evaluate(
-    model: Path,
-    settings: EvaluateSettings | None = None,
-    preprocess: str | None = None,
-    in_process: bool = False,
-    run_folder: Path | None = None,
-) -> Evaluation:
-    """Let a model file drive, and score it; raises UserError.
+@dataclass(frozen=True)
+class Evaluation(DriveFigures):
+    """The result of a drive: its figures, the driven line, and some of the frames, uint8 (160, 320, 3)."""
 
-    preprocess: name of the preprocessing, for a model that does not store its own; in_process: drive without a server;
-    run_folder: a new folder in which the server records the drive, with the car's position at each frame.
-    """
+    track: Track
+    trace: Sequence[LinePoint]
+    interventions: Sequence[Intervention]
+    views: Sequence[Image]
+
+
+def evaluate(model: Path, settings: EvaluateSettings | None = None) -> Evaluation:
+    """Let a model file drive, and score it; raises UserError."""
     settings = settings or EvaluateSettings()
-    if in_process and run_folder is not None:
-        raise UserError("a run is recorded by the drive server; leave --run or --in-process out")
-    if run_folder is not None and run_folder.exists():
-        raise UserError(f"{run_folder} exists already; choose a new folder for the run")
-    if in_process:
-        from bcclone.tensorflow_quietly import load_tensorflow
+    if not settings.in_process:
+        return _evaluate_served(model, settings)
+    from bcclone.tensorflow_quietly import load_tensorflow
 
-        load_tensorflow()
-        from bcclone.policy import load_policy
+    load_tensorflow()
+    from bcclone.policy import load_policy
 
-        return evaluate_policy(load_policy(model, preprocess), settings)
-    return _evaluate_served(model, preprocess, settings, run_folder)
+    return evaluate_policy(load_policy(model, settings.preprocess), settings)
 
 
 def evaluate_policy(policy: SteeringPolicy, settings: EvaluateSettings) -> Evaluation:
@@ -124,12 +127,13 @@ def write_pictures(folder: Path, evaluation: Evaluation, settings: EvaluateSetti
     return paths
 
 
-def _evaluate_served(
-    model: Path, preprocess: str | None, settings: EvaluateSettings, run_folder: Path | None
-) -> Evaluation:
+def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
     """Let a model file drive through a drive server, over the simulator's protocol; raises UserError."""
+    run_folder = settings.run_folder
+    if run_folder is not None and run_folder.exists():
+        raise UserError(f"{run_folder} exists already; choose a new folder for the run")
     track = load_track(settings.track, settings.reverse)
-    options = ["--speed", settings.speed_mph, *(["--preprocess", preprocess] if preprocess else [])]
+    options = ["--speed", settings.speed_mph, *(["--preprocess", settings.preprocess] if settings.preprocess else [])]
     with (
         server_process([model, *([run_folder] if run_folder else []), *options]) as server,
         open_world(track, settings.world, settings.conditions) as world,

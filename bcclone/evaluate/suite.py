@@ -1,26 +1,13 @@
-"""Let several models drive the suite's scenarios and replay recordings, in worker processes.
+"""Let several models drive the suite's scenarios and replay recordings, in worker processes."""
 
-A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number of workers.
-"""
-
-import contextlib
-import io
 import multiprocessing
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import lru_cache
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import cv2
 
 from bcclone.child_process import process_pool
 from bcclone.doctor.machine import usable_cores
-from bcclone.drive.driver import SteeringPolicy
 from bcclone.errors import UserError
 from bcclone.evaluate.scenarios import (
     RecordingReplay,
@@ -31,97 +18,17 @@ from bcclone.evaluate.scenarios import (
     select_scenarios,
 )
 from bcclone.evaluate.settings import SuiteSettings
-from bcclone.evaluate.single import drive_policy
+from bcclone.evaluate.suite_worker import SuiteTask, initialize_worker, run_task
 from bcclone.progress import ProgressBar
-from bcclone.simulator.render import Renderer
-from bcclone.simulator.settings import Conditions
-from bcclone.simulator.track import load_track
-from bcclone.simulator.world import SimulatedWorld
-
-if TYPE_CHECKING:
-    from bcclone.policy import Policy
-
-
-_REPORT_EVERY_M = 20.0
-_progress: "list[SimpleQueue[float]]" = []  # of this worker process: where its drives report their progress
-
-
-@dataclass(frozen=True)
-class SuiteTask:
-    """A model and what it drives. preprocess: preprocessing for a model that does not store its own."""
-
-    model: Path
-    preprocess: str | None
-    work: Scenario | SuiteRecording
-
-
-def initialize_worker(progress: "SimpleQueue[float]") -> None:
-    """Prepare this process; progress: receives the metres that its drives advance."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add in another order each time
-    cv2.setNumThreads(1)
-    _progress.append(progress)
-
-
-def run_task(task: SuiteTask) -> ScenarioDrive | RecordingReplay:
-    """Drive or replay; raises UserError."""
-    policy = _policy(task.model, task.preprocess)
-    if isinstance(task.work, SuiteRecording):
-        return replay_recording(policy, task.work)
-    return drive_scenario(policy, task.work, _progress[0].put)
-
-
-def drive_scenario(
-    policy: SteeringPolicy, scenario: Scenario, notify: Callable[[float], None] = lambda metres: None
-) -> ScenarioDrive:
-    """Let a policy drive a scenario in this process; notify: called now and then with the metres driven since."""
-    settings, unreported = scenario.settings, [0.0]
-
-    def on_progress(metres: float) -> None:
-        unreported[0] += metres
-        if unreported[0] >= _REPORT_EVERY_M:
-            notify(unreported[0])
-            unreported[0] = 0.0
-
-    track = load_track(settings.track, settings.reverse)
-    world = SimulatedWorld(_renderer(settings.track, settings.conditions), track, settings.world, on_progress)
-    result = drive_policy(policy, world, settings.speed_mph)
-    return ScenarioDrive(result.score, result.laps, result.ended, result.trace, result.interventions)
-
-
-def replay_recording(policy: "Policy", recording: SuiteRecording) -> RecordingReplay:
-    """Let a policy drive through a recording."""
-    from bcclone.replay import replay_policies
-
-    with contextlib.redirect_stderr(io.StringIO()):  # no progress bar beside the suite's
-        results = replay_policies({recording.name: policy}, recording.log)
-    return RecordingReplay(results[recording.name].figures())
-
-
-@lru_cache(maxsize=4)
-def _renderer(track: str, conditions: Conditions) -> Renderer:
-    return Renderer(track, conditions)
-
-
-@lru_cache
-def _policy(path: Path, preprocess: str | None) -> "Policy":
-    from bcclone.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow(threads=1)
-    from bcclone.model_file import ModelFile, named_preprocessing, open_model
-    from bcclone.policy import Policy
-
-    loaded = open_model(path)
-    return Policy(loaded if isinstance(loaded, ModelFile) else loaded.declared(named_preprocessing(preprocess)))
-
+from bcclone.recording import find_logs
 
 _POLL_SECONDS = 0.2
 
 
-def evaluate_suite(
-    models: Sequence[Path], settings: SuiteSettings | None = None, logs: Sequence[Path] = ()
-) -> SuiteResult:
-    """Let every model drive every scenario, and through the recordings of these logs; raises UserError."""
+def evaluate_suite(models: Sequence[Path], settings: SuiteSettings | None = None) -> SuiteResult:
+    """Let every model drive every scenario, and through the recordings; raises UserError."""
     settings = settings or SuiteSettings()
+    logs = find_logs(settings.recordings) if settings.recordings else []
     scenarios = select_scenarios(settings.rows, settings.laps, settings.texture_seed)
     names, recordings = name_models(models), name_recordings(logs)
     # the longest first, so that no worker drives on alone at the end

@@ -77,7 +77,7 @@ class Deviation(Protocol):
 
     @property
     def path(self) -> Sequence[float]:
-        """Return the deviation from the human's path at the end of each row, metres, positive to the right."""
+        """Return the deviation from the recorded path at the end of each row, metres, positive to the right."""
         ...
 
     @property
@@ -176,7 +176,7 @@ def _draw_line(
 def plot_deviations(
     title: str, seconds: FloatArray, drives: Mapping[str, Deviation], limit_m: float, path: Path
 ) -> None:
-    """Draw the deviations of several drives from the human's path over time, one above the other, into a PNG.
+    """Draw the deviations of several drives from the recorded path over time, one above the other, into a PNG.
 
     seconds: at the end of each row, (rows,); drives: name of the driver -> drive; limit_m: where a person takes over.
     """

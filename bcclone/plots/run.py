@@ -8,7 +8,7 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
 from bcclone.feed.settings import current_names
 from bcclone.history import read_history
-from bcclone.settings import check_settings, setting
+from bcclone.settings import check_settings, preprocess_setting, setting
 
 if TYPE_CHECKING:
     from bcclone.feed.selection import TrainingData
@@ -52,7 +52,7 @@ class PlotSettings:
         parse=parse_names,
     )
     runs: Path = setting(Path("runs"), "folder with the run folders, in which to find the history of the model")
-    preprocess: str | None = None
+    preprocess: str | None = preprocess_setting()
     zero_fraction: float | None = setting(
         None,
         "largest fraction of samples with zero steering in the balanced histogram",

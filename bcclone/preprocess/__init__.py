@@ -14,7 +14,7 @@ from bcclone.preprocess.settings import Conversion, LogRead, PreprocessSettings,
 from bcclone.sample_settings import SampleSettings
 
 if TYPE_CHECKING:
-    from bcclone.preprocess.conversion import convert, open_in_place, stored_settings
+    from bcclone.preprocess.conversion import choose_samples, convert, open_in_place
 
 __all__ = [
     "Conversion",
@@ -22,9 +22,9 @@ __all__ = [
     "PreprocessSettings",
     "SampleSettings",
     "Skip",
+    "choose_samples",
     "convert",
     "open_in_place",
-    "stored_settings",
 ]
 
-__getattr__ = lazy_attributes(__name__, dict.fromkeys(("convert", "open_in_place", "stored_settings"), "conversion"))
+__getattr__ = lazy_attributes(__name__, dict.fromkeys(("choose_samples", "convert", "open_in_place"), "conversion"))

@@ -4,8 +4,9 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pandas as pd
 from bcclone import atomic
 from bcclone.decode import decode_files
 from bcclone.errors import UserError
-from bcclone.images import Preprocessing
+from bcclone.images import PRESETS, Preprocessing
 from bcclone.preprocess.plan import ConversionPlan, make_plan, refuse_many_skips
 from bcclone.preprocess.settings import Conversion, PreprocessSettings
 from bcclone.progress import ProgressBar
@@ -36,7 +37,7 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
     everything else that the user can correct.
     """
     started = time.monotonic()
-    preprocessing, samples = _resolved(settings)
+    preprocessing, samples = _chosen(settings)
     _check_output(settings)
     counts = _SampleCounts()
     with ExitStack() as stack:
@@ -102,24 +103,34 @@ def open_in_place(
     return ImageSamples(path, preprocessing, samples, rows, plan.files, settings, digest.hexdigest())
 
 
-def stored_settings(path: Path) -> tuple[Preprocessing, SampleSettings]:
-    """Return the settings that a store was made with."""
-    with Store(path) as store:
+def choose_samples(settings: PreprocessSettings, **values: Any) -> PreprocessSettings:
+    """Return the settings with some values of SampleSettings; the others are the store's to add to, or the defaults."""
+    return replace(settings, samples=replace(_defaults(settings)[1], **values))
+
+
+def _defaults(settings: PreprocessSettings) -> tuple[Preprocessing, SampleSettings]:
+    """Return how images and samples are made where nothing is chosen: as in the store that is added to, if any."""
+    if not settings.adding:
+        return Preprocessing(), SampleSettings()
+    with Store(settings.output) as store:
         return store.preprocessing, store.sample_settings
 
 
-def _resolved(settings: PreprocessSettings) -> tuple[Preprocessing, SampleSettings]:
-    """Return the settings of frames and samples; raises UserError if they differ from those of a store to add to."""
-    if not settings.adding:
-        return settings.preprocessing or Preprocessing(), settings.samples or SampleSettings()
-    stored = stored_settings(settings.output)
-    given = settings.preprocessing or stored[0], settings.samples or stored[1]
-    if given != stored:
+def _chosen(settings: PreprocessSettings) -> tuple[Preprocessing, SampleSettings]:
+    """Return how images and samples are made; raises UserError if they are made otherwise in a store to add to."""
+    images, samples = _defaults(settings)
+    chosen = settings.preprocessing or images, settings.samples or samples
+    if settings.preprocess:
+        chosen = PRESETS[settings.preprocess], chosen[1]
+    if settings.size:
+        width, height = settings.size
+        chosen = replace(chosen[0], width=width, height=height), chosen[1]
+    if settings.adding and chosen != (images, samples):
         raise UserError(
             f"{settings.output} was made with other options; leave them out to add with its own, or make a new store:"
-            f"{differences(stored[0], given[0])}{differences(stored[1], given[1])}"
+            f"{differences(images, chosen[0])}{differences(samples, chosen[1])}"
         )
-    return stored
+    return chosen
 
 
 def _check_output(settings: PreprocessSettings) -> None:

@@ -5,30 +5,56 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.sample_settings import SampleSettings
-from bcclone.settings import check_settings, setting
+from bcclone.settings import LARGEST_IMAGE, PRESET_NAMES, SMALLEST_IMAGE, check_settings, preprocess_setting, setting
 
 if TYPE_CHECKING:
     from bcclone.images import Preprocessing
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return width and height of "128" or "320x160"; raises ValueError for anything else."""
+    width, _, height = text.lower().partition("x")
+    try:
+        return int(width), int(height or width)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
 
 
 @dataclass(frozen=True)
 class PreprocessSettings:
     """Which recordings to convert, and into which store.
 
-    inputs: folders, CSV files or patterns, see recording.find_logs(); preprocessing, samples: None for the defaults, or
-    for those of the store that is added to.
+    inputs: folders, CSV files or patterns, see recording.find_logs(); size: width and height of the stored images, in
+    pixels; preprocess: the name of a preprocessing; preprocessing: one of your own; samples: what samples are made of
+    the rows. Without them, the store that is added to, or else the defaults determine the images and samples.
     """
 
     inputs: tuple[str, ...]
     output: Path = setting(Path("data.h5"), "store to write", unit="PATH", short="-o")
-    preprocessing: "Preprocessing | None" = None
-    samples: SampleSettings | None = None
     force: bool = setting(False, "overwrite an existing store")
     add: bool = setting(False, "add the recordings to an existing store, with the settings of that store")
     allow_skips: bool = setting(False, "continue even if more than 5 % of the rows or images cannot be used")
+    size: tuple[int, int] | None = setting(
+        None,
+        "size of the stored images in pixels, N or WIDTHxHEIGHT",
+        unit="SIZE",
+        parse=parse_size,
+        minimum=SMALLEST_IMAGE,
+        maximum=LARGEST_IMAGE,
+        shown="128",
+    )
+    preprocess: str | None = preprocess_setting(
+        "preset of crop, size and colours for the stored images, to fine-tune an older model or to train in grey, "
+        "instead of --size",
+        shown=PRESET_NAMES[0],
+    )
+    preprocessing: "Preprocessing | None" = None
+    samples: SampleSettings | None = None
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.preprocess and self.size:
+            raise ValueError(f"--preprocess {self.preprocess} includes a size; leave out --size")
 
     @property
     def adding(self) -> bool:

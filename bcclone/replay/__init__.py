@@ -8,22 +8,24 @@ they are first used, and load TensorFlow only when they need it.
 from typing import TYPE_CHECKING
 
 from bcclone.lazy import lazy_attributes
-from bcclone.replay.settings import ReplaySettings
+from bcclone.replay.settings import FrameReplaySettings, ReplaySettings
 
 if TYPE_CHECKING:
     from bcclone.replay.reference import read_reference
     from bcclone.replay.replaying import replay, replay_policies
     from bcclone.replay.result import ReplayFigures, ReplayResult
-    from bcclone.replay.world import FrameReplay, RolloutWorld, replay_served
+    from bcclone.replay.world import FrameReplay, RolloutWorld, replay_frames, replay_served
 
 __all__ = [
     "FrameReplay",
+    "FrameReplaySettings",
     "ReplayFigures",
     "ReplayResult",
     "ReplaySettings",
     "RolloutWorld",
     "read_reference",
     "replay",
+    "replay_frames",
     "replay_policies",
     "replay_served",
 ]
@@ -37,6 +39,7 @@ __getattr__ = lazy_attributes(
         "RolloutWorld": "world",
         "read_reference": "reference",
         "replay": "replaying",
+        "replay_frames": "world",
         "replay_policies": "replaying",
         "replay_served": "world",
     },

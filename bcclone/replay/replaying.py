@@ -40,19 +40,19 @@ class BatchPolicy(Protocol):
         """
 
 
-def replay(
-    models: Sequence[Path], recording: Path, settings: ReplaySettings | None = None, preprocess: str | None = None
-) -> dict[str, ReplayResult]:
+def replay(models: Sequence[Path], recording: Path, settings: ReplaySettings | None = None) -> dict[str, ReplayResult]:
     """Let model files drive through a recording, its folder or its log; return the result of each by its path.
 
-    preprocess: name of the preprocessing, for models that do not store their own. Raises UserError.
+    Raises UserError.
     """
+    settings = settings or ReplaySettings()
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
     from bcclone.policy import load_policy
 
-    return replay_policies({str(path): load_policy(path, preprocess) for path in models}, recording, settings)
+    policies = {str(path): load_policy(path, settings.preprocess) for path in models}
+    return replay_policies(policies, recording, settings)
 
 
 def replay_policies(
@@ -80,7 +80,7 @@ def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[
     """Return the results of drivers to compare with: the recorded steering, none, and its mean."""
     recorded = np.array(reference.steering)
     controls = {
-        "human": recorded,
+        "human": recorded,  # the key in JSON
         "zero": np.zeros(len(reference)),
         "mean": np.full(len(reference), recorded.mean()),
     }

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bcclone.settings import check_settings, setting
+from bcclone.settings import check_settings, preprocess_setting, setting
 
 _FARTHEST_M = 5.0  # no useful view can be made from farther away
 
@@ -19,10 +19,20 @@ def parse_fraction(text: str) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
+class FrameReplaySettings:
+    """How many frames of a recording are sent to a drive server."""
+
+    frames: int = setting(0, "number of frames to send", minimum=1, zero="each frame once")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
 class ReplaySettings:
     """Which rows are replayed, and at which deviations a person takes over.
 
-    limits_m: further limits for which interventions are counted.
+    limits_m: further limits for which interventions are counted, for models.
     """
 
     fraction: tuple[float, float] = setting(
@@ -43,6 +53,7 @@ class ReplaySettings:
         option="limit",
     )
     limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
+    preprocess: str | None = preprocess_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)

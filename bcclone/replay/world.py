@@ -1,26 +1,34 @@
 """Let a drive server drive through a recording, or answer its frames, over the simulator's protocol."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bcclone.images import PRESETS, encode_jpeg
 from bcclone.progress import ProgressBar
+from bcclone.recording import find_log
 from bcclone.replay.reference import RecordedDrive, read_reference
 from bcclone.replay.replaying import replay_controls
 from bcclone.replay.result import ReplayResult
 from bcclone.replay.rollout import RelativePose, Rollout
-from bcclone.replay.settings import ReplaySettings
+from bcclone.replay.settings import FrameReplaySettings, ReplaySettings
 from bcclone.replay.views import Views, read_row
 from bcclone.simulator.settings import ServerSettings
-from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
+from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected, drive_by_server
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH
 
 
-def replay_served(log: Path, server: ServerSettings, settings: ReplaySettings) -> tuple[ReplayResult, DriveReport]:
-    """Let a drive server drive through a recording; return the result and what the wire measured. Raises UserError."""
-    reference = read_reference(log, settings.fraction)
+def replay_served(
+    recording: Path, settings: ReplaySettings | None = None, server: ServerSettings | None = None
+) -> tuple[ReplayResult, DriveReport]:
+    """Let a drive server drive through a recording, its folder or its log; return the result and the client's report.
+
+    The interventions of one drive can be counted for one limit only: settings.limit_m. Raises UserError.
+    """
+    settings, server = replace(settings or ReplaySettings(), limits_m=()), server or ServerSettings()
+    reference = read_reference(find_log(str(recording)), settings.fraction)
     with (
         connected(server.host, server.port, server.wait) as connection,
         ProgressBar("replaying", len(reference), "rows") as progress,
@@ -28,6 +36,14 @@ def replay_served(log: Path, server: ServerSettings, settings: ReplaySettings) -
         world = RolloutWorld(reference, settings, progress.advance)
         report = UnityClient(connection, world, server.decimal_comma).drive()
     return world.result(), report
+
+
+def replay_frames(
+    recording: Path, settings: FrameReplaySettings | None = None, server: ServerSettings | None = None
+) -> DriveReport:
+    """Send the frames of a recording, its folder or its log, to a drive server; return the client's report."""
+    settings = settings or FrameReplaySettings()
+    return drive_by_server(FrameReplay(find_log(str(recording)), settings.frames), server or ServerSettings())
 
 
 class RolloutWorld:

@@ -4,11 +4,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.settings import check_settings, setting
+from bcclone.settings import check_settings, preprocess_setting, setting
 
 MP4, GIF = ".mp4", ".gif"
 _DEFAULT_FPS = {MP4: 60.0, GIF: 12.0}
 _MAX_FPS = {MP4: 1000.0, GIF: 50.0}  # a GIF counts in hundredths of a second, and viewers take 1 for 10
+_REAL = "real"
 _DEFAULT_WIDTHS = {MP4: (640, 480), GIF: (480, 320)}  # pixels of a run with an overlay: alone, side by side
 _MIN_WIDTH, _MAX_WIDTH = 160, 1920
 _LAYOUT = "size and layout"
@@ -27,19 +28,50 @@ def parse_range(text: str) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How fast a clip shows a run.
+
+    fps: frames a second, 0 for 60 in an MP4 and 12 in a GIF; real_time: show the run as fast as it was driven, instead
+    of each frame once; None: real time for a GIF without fps and for two runs.
+    """
+
+    fps: float = 0.0
+    real_time: bool | None = None
+
+
+def parse_pace(text: str) -> Pace:
+    """Return the pace of "30", "real" or "real:30"; raises ValueError for anything else."""
+    if text == _REAL:
+        return Pace(real_time=True)
+    real, colon, number = text.rpartition(":")
+    try:
+        fps = float(number)
+    except ValueError:
+        fps = math.nan
+    if not 1 <= fps <= _MAX_FPS[MP4] or (colon and real != _REAL):
+        raise ValueError(f"{text!r}, expected a number from 1 to {_MAX_FPS[MP4]:g}, 'real', or 'real:N'")
+    return Pace(fps, bool(real))
+
+
+@dataclass(frozen=True)
 class ClipSettings:
     """Which run a clip shows, and how.
 
-    run: folder that drive.py recorded, or a recording; fps: frames a second, 0 for 60 in an MP4 and 12 in a GIF;
-    real_time: show the run as fast as it was driven, instead of each frame once; None: real time for a GIF without
-    fps and for two runs; span: begin and end, in seconds of driving since the first frame, the end not included;
-    preprocess: name of the preprocessing of a model whose file does not state it.
+    run: folder that drive.py recorded, or a recording; span: begin and end, in seconds of driving since the first
+    frame, the end not included.
     """
 
     run: Path
     output: Path | None = setting(None, "clip to write, .mp4 or .gif", short="-o", shown="RUN.mp4")
-    fps: float = 0.0
-    real_time: bool | None = None
+    pace: Pace = setting(
+        Pace(),
+        "N: each frame once, at N frames a second; real: as fast as the run was driven; real:N: the same, at N frames "
+        f"a second; N is 1 to {_MAX_FPS[MP4]:g}, in a GIF {_MAX_FPS[GIF]:g}",
+        unit="FPS",
+        option="fps",
+        shown=f"{_DEFAULT_FPS[MP4]:g}; for a GIF or two runs real",
+        parse=parse_pace,
+    )
     span: tuple[float, float] = setting(
         (0.0, math.inf),
         "part of the drive to show, from second A to second B; 10: and :40 leave one end open",
@@ -57,7 +89,7 @@ class ClipSettings:
         unit="MODEL",
         shown="none",
     )
-    preprocess: str | None = None
+    preprocess: str | None = preprocess_setting()
     side_by_side: Path | None = setting(
         None,
         "show a second run next to the first, in real time; the shorter run stops at its last frame",
@@ -113,14 +145,14 @@ class ClipSettings:
     @property
     def rate(self) -> float:
         """Return the frames a second of the clip, in hundredths, as moviepy's writer takes them."""
-        return round(self.fps, 2) if self.fps else _DEFAULT_FPS[self.path.suffix]
+        return round(self.pace.fps, 2) if self.pace.fps else _DEFAULT_FPS[self.path.suffix]
 
     @property
     def in_real_time(self) -> bool:
         """Return whether the clip is as fast as the drive was; if not, it shows each frame once."""
-        if self.real_time is not None:
-            return self.real_time
-        return bool(self.side_by_side) or (self.is_gif and not self.fps)
+        if self.pace.real_time is not None:
+            return self.pace.real_time
+        return bool(self.side_by_side) or (self.is_gif and not self.pace.fps)
 
     @property
     def is_gif(self) -> bool:

@@ -14,8 +14,9 @@ from bcclone.bench.simulator import Blind
 from bcclone.errors import UserError
 from bcclone.evaluate import SCENARIOS, SuiteResult, SuiteSettings
 from bcclone.evaluate.scenarios import ScenarioDrive, best_of, select_scenarios
-from bcclone.evaluate.suite import drive_scenario, name_models, name_recordings
+from bcclone.evaluate.suite import name_models, name_recordings
 from bcclone.evaluate.suite_report import appearances_of, table_lines, write_suite
+from bcclone.evaluate.suite_worker import drive_scenario
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.settings import Conditions, WorldSettings
 from tests.conftest import ROOT, command, run_script

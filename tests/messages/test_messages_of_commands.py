@@ -44,7 +44,7 @@ REFUSALS = [
     refusal(lambda: run_command("plots", "m.h5", "--zero-fraction", "2"), "zero fraction", "2", "0 to 1"),
     refusal(lambda: run_command("replay", "rec"), "models and a recording", "--port"),
     refusal(lambda: run_command("replay", "m.h5", "rec", "--fraction", "half"), "--fraction", "half", "0.8:1", code=2),
-    refusal(lambda: run_command("simulate", "replay", "rec", "--frames", -1), "--frames -1", "0"),
+    refusal(lambda: run_command("simulate", "replay", "rec", "--frames", -1), "frames -1", "0"),
     refusal(lambda: demo_beside("steps.json"), "demo/steps.json", "--folder"),
     refusal(lambda: demo_beside("forward"), "demo/forward", "--folder"),
     refusal(demo_of_failing_commands, "bcclone simulate record demo/forward", "exit code 3", "again"),

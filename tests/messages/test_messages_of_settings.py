@@ -28,8 +28,8 @@ def value(make, values, *words):
 
 
 REFUSALS = [
-    command("preprocess rec --size 4", "width", "4", "8 to 1024"),
-    command("preprocess rec --size 64x2000", "height", "2000", "8 to 1024"),
+    command("preprocess rec --size 4", "size", "4", "8 to 1024"),
+    command("preprocess rec --size 64x2000", "size", "2000", "8 to 1024"),
     value(Preprocessing, {"color": "HSV"}, "HSV"),
     value(Preprocessing, {"crop_top": 90, "crop_bottom": 80}, "90", "80", "160"),
     command("preprocess rec --cameras front", "cameras", "front", "center", "left", "right"),

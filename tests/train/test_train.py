@@ -17,7 +17,6 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
-from bcclone.images import Preprocessing
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
@@ -352,7 +351,7 @@ def test_early_stopping_and_training_without_validation(simulated_recording, tmp
     """With all its driving in training, the training loss decides; patience 1 stops at the first worse epoch."""
     store = tmp_path / "data.h5"
     samples = SampleSettings(validation=0.0, frame_offsets=0, flip=False, cameras=("center",))
-    convert(PreprocessSettings((str(simulated_recording),), store, Preprocessing(), samples))
+    convert(PreprocessSettings((str(simulated_recording),), store, samples=samples))
     wild = ("--learning-rate", 0.05, "--schedule", "constant")
     done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--keep", "best", *wild)
     result = json.loads(done.stdout)

@@ -11,7 +11,7 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.images import encode_jpeg
-from bcclone.video import ClipSettings, make_clip
+from bcclone.video import ClipSettings, Pace, make_clip
 from tests.conftest import command, run_script
 from tests.processes import imported_by
 from tests.video.video_runs import make_known_run, make_run, read_frames, read_gif
@@ -141,10 +141,10 @@ def test_real_time_of_a_simulated_run_is_simulated_time(tmp_path):
     rows = trace.read_text().splitlines()
     slower = [row.replace(f",{number / 10:.2f},lake", f",{number / 5:.2f},lake") for number, row in enumerate(rows[1:])]
     trace.write_text("\n".join([rows[0], *slower]) + "\n")
-    made = make_clip(ClipSettings(run, tmp_path / "clip.mp4", real_time=True))
+    made = make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True)))
     assert made.frames == 121
     trace.unlink()
-    assert make_clip(ClipSettings(run, tmp_path / "clip.mp4", real_time=True)).frames == 61
+    assert make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True))).frames == 61
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_range_selects_frames_by_seconds_of_driving(tmp_path, span, numbers):
 
 def test_a_clip_of_a_range_in_real_time_has_the_length_of_the_range(tmp_path):
     run = make_run(tmp_path / "run1")
-    settings = ClipSettings(run, tmp_path / "clip.mp4", fps=10, real_time=True, span=(0.5, 1.5))
+    settings = ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(10, real_time=True), span=(0.5, 1.5))
     assert make_clip(settings).seconds == 1.0
     _, values = read_clip(tmp_path / "clip.mp4")
     assert np.allclose(values, np.arange(5, 15) * 10, atol=3)
@@ -174,7 +174,7 @@ def test_a_clip_of_a_range_in_real_time_has_the_length_of_the_range(tmp_path):
 
 def test_a_range_between_two_frames_shows_the_previous_frame_in_real_time(tmp_path):
     run = make_run(tmp_path / "run1")
-    settings = ClipSettings(run, tmp_path / "clip.mp4", real_time=True, span=(0.62, 0.68))
+    settings = ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True), span=(0.62, 0.68))
     assert make_clip(settings).frames == 4
     assert np.allclose(read_clip(tmp_path / "clip.mp4")[1], 60, atol=3)
 
@@ -183,7 +183,7 @@ def test_a_range_without_frames_is_refused_with_the_length_of_the_run(tmp_path):
     run = make_run(tmp_path / "run1")
     for span, real_time in (((2.0, 3.0), True), ((2.0, 3.0), False), ((0.01, 0.02), False)):
         with pytest.raises(UserError, match="range .* 0 to 1.9 s"):
-            make_clip(ClipSettings(run, tmp_path / "clip.mp4", real_time=real_time, span=span))
+            make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=real_time), span=span))
     assert not list(tmp_path.glob("*.mp4"))
 
 
@@ -205,7 +205,7 @@ def test_a_gif_shows_each_frame_at_its_time(tmp_path):
 
 def test_a_gif_with_fps_shows_each_frame_once(tmp_path):
     run = make_run(tmp_path / "run1")
-    made = make_clip(ClipSettings(run, tmp_path / "run1.gif", fps=5, width=160))
+    made = make_clip(ClipSettings(run, tmp_path / "run1.gif", pace=Pace(5), width=160))
     frames, durations = read_gif(tmp_path / "run1.gif")
     assert (made.frames, len(frames), set(durations)) == (20, 20, {200})
     assert frames[0].shape == (80, 160, 3)
@@ -328,7 +328,7 @@ def test_broken_frames_are_skipped_with_an_overlay_as_well(tmp_path):
     frame.write_bytes(frame.read_bytes()[:-400])
     for settings, count in (
         (ClipSettings(run, tmp_path / "clip.mp4", overlay=True), 19),
-        (ClipSettings(run, tmp_path / "clip.gif", overlay=True, real_time=True), 23),
+        (ClipSettings(run, tmp_path / "clip.gif", overlay=True, pace=Pace(real_time=True)), 23),
         (ClipSettings(run, tmp_path / "two.mp4", overlay=True, side_by_side=run), 115),
     ):
         made = make_clip(settings)

@@ -8,13 +8,13 @@ import numpy as np
 import psutil
 import pytest
 
-from bcclone.video import ClipSettings
+from bcclone.video import ClipSettings, Pace
 from bcclone.video.encode import encode
 from tests.video.video_runs import read_frames
 
 
 def settings_of(path):
-    return ClipSettings(path.parent, path, real_time=True)
+    return ClipSettings(path.parent, path, pace=Pace(real_time=True))
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
