@@ -13,7 +13,7 @@ from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
 from bcclone.train.settings import TrainSettings
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
-from tests.model_import import old_models
+from tests.rebuild import old_models
 
 SMALL = ("--epochs", 1, "--feed", "memory", "--no-plots", "--no-augment")
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 
-from bcclone.model_import import UnsupportedModel
-from bcclone.model_import.channel_order import in_tensorflow_order
-from bcclone.model_import.hdf5 import NamedArray, Weights
-from bcclone.model_import.stored import StoredModel
-from bcclone.model_import.tree import Leaf, Nest
+from bcclone.rebuild import UnsupportedModel
+from bcclone.rebuild.channel_order import in_tensorflow_order
+from bcclone.rebuild.hdf5 import NamedArray, Weights
+from bcclone.rebuild.stored import StoredModel
+from bcclone.rebuild.tree import Leaf, Nest
 
 Layers = Mapping[Leaf, keras.Layer]
 

@@ -1,6 +1,6 @@
 """Recurrent networks as others make them, for Keras 2 and 3 alike; run by Keras 2, it writes the files of keras2/.
 
-pip install tensorflow-cpu==2.15.1; python tests/model_import/recurrent_models.py tests/model_import/keras2
+pip install tensorflow-cpu==2.15.1; python tests/rebuild/recurrent_models.py tests/rebuild/keras2
 """
 
 import json

@@ -9,19 +9,19 @@ from typing import Any
 
 import keras
 
-from bcclone.model_import import UnsupportedModel
-from bcclone.model_import.arguments import Shape, dtype_of
-from bcclone.model_import.channel_order import (
+from bcclone.rebuild import UnsupportedModel
+from bcclone.rebuild.arguments import Shape, dtype_of
+from bcclone.rebuild.channel_order import (
     check_first,
     check_mirrored,
     flattens_channels_first,
     has_channels_first,
     is_mirrored,
 )
-from bcclone.model_import.layer_types import rebuild_layer
-from bcclone.model_import.stored import StoredModel
-from bcclone.model_import.tree import Input, Leaf, Nest, read_tree
-from bcclone.model_import.weights import assign_weights
+from bcclone.rebuild.layer_types import rebuild_layer
+from bcclone.rebuild.stored import StoredModel
+from bcclone.rebuild.tree import Input, Leaf, Nest, read_tree
+from bcclone.rebuild.weights import assign_weights
 
 _MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications per frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the file

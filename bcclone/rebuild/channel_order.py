@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from bcclone.arrays import Float32Array
-from bcclone.model_import import UnsupportedModel
-from bcclone.model_import.arguments import short
-from bcclone.model_import.stored import StoredModel
-from bcclone.model_import.tree import Leaf
+from bcclone.rebuild import UnsupportedModel
+from bcclone.rebuild.arguments import short
+from bcclone.rebuild.stored import StoredModel
+from bcclone.rebuild.tree import Leaf
 
 _FIRST, _LAST = {"th", "channels_first"}, {"tf", "channels_last", "default", None}
 _CORRELATING = {"tensorflow", "jax", "torch", "numpy", "cntk"}

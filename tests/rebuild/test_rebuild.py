@@ -10,10 +10,10 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.images import PRESETS
-from bcclone.model_import import UnsupportedModel
+from bcclone.rebuild import UnsupportedModel
 from tests.conftest import shared
-from tests.model_import import recurrent_models
-from tests.model_import.old_models import (
+from tests.rebuild import recurrent_models
+from tests.rebuild.old_models import (
     arrays,
     expected_output,
     images,
@@ -42,9 +42,9 @@ def load(model_file):
 @pytest.fixture(scope="module")
 def rebuild(untrained_model):
     """Return the outputs of the model of a configuration and arrays by layer, without a file."""
-    from bcclone.model_import.hdf5 import NamedArray
-    from bcclone.model_import.model import rebuild_model
-    from bcclone.model_import.stored import StoredModel
+    from bcclone.rebuild.hdf5 import NamedArray
+    from bcclone.rebuild.model import rebuild_model
+    from bcclone.rebuild.stored import StoredModel
 
     def rebuilt(config, weights, **texts):
         named = {name: [NamedArray(item, value) for item, value in own] for name, own in weights.items()}

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bcclone.model_import import UnsupportedModel
+from bcclone.rebuild import UnsupportedModel
 
 Shape = tuple[int | None, ...]
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from bcclone.model_import import UnsupportedModel
-from bcclone.model_import.lambda_code import affine_of, shown
-from tests.model_import.old_models import NORMALIZE, stored
+from bcclone.rebuild import UnsupportedModel
+from bcclone.rebuild.lambda_code import affine_of, shown
+from tests.rebuild.old_models import NORMALIZE, stored
 
 
 @pytest.mark.parametrize("python", NORMALIZE)
