@@ -77,7 +77,7 @@ def speeds() -> list[list[str]]:
         [
             "recording to training data, images a second",
             f"{preprocess['conversion to a store']:,.0f}",
-            f"{decoded_again:,.0f}: the source design's, each sample decoded and stored again",
+            f"{decoded_again:,.0f}: each sample decoded and stored again",
             "`bcclone bench preprocess`",
         ],
         [

@@ -50,7 +50,7 @@ def test_every_option_is_in_a_table_and_every_option_told_of_exists(name):
 
 def section_of(name):
     title = f"## {name}.py" if (ROOT / f"{name}.py").exists() else f"## bcclone {name}"
-    titles = [title, "## How the simulated world looks"] if name in ("simulate", "evaluate") else [title]
+    titles = [title, "## Appearance of the simulated world"] if name in ("simulate", "evaluate") else [title]
     return "\n".join(REFERENCE.split(title + "\n")[1].split("\n## ")[0] for title in titles)
 
 
