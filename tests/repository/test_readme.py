@@ -123,7 +123,7 @@ def test_no_option_told_of_is_unknown():
 
 
 def test_every_row_of_the_suite_is_documented_and_no_other():
-    table = section_of("evaluate").split("| row | what it is |")[1].split("\n\n")[0]
+    table = section_of("evaluate").split("| row | scenario |")[1].split("\n\n")[0]
     assert set(re.findall(r"`([^`]+)`", table)) == {row.name for row in SCENARIOS}
 
 
