@@ -1,44 +1,81 @@
 """Describe the machine, the packages and the code that a training runs with."""
 
+import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
-import tensorflow as tf
-
-from bcclone.tensorflow_quietly import used_gpus
 
 _GIT_SECONDS = 10
 
 
-def describe_environment() -> dict[str, Any]:
-    """Return command, machine, Python, devices, installed packages, and the git state of this code."""
-    return {
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "gpus": [gpu.describe() for gpu in used_gpus()],
-        "cuda": tf.sysconfig.get_build_info().get("cuda_version"),
-        "packages": dict(sorted((entry.name, entry.version) for entry in metadata.distributions() if entry.name)),
-        "git": git_state(Path(__file__).parent),
-    }
+@dataclass(frozen=True)
+class GitState:
+    """The commit that is checked out, and the files that differ from it."""
+
+    commit: str
+    changed: tuple[str, ...]
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Environment:
+    """What a training runs with.
+
+    command: the words of the command line; gpus: a description of each GPU that is used; cuda: the version that
+    TensorFlow was built for; packages: version by name; git: of this code, None outside of a checkout.
+    """
+
+    command: tuple[str, ...]
+    python: str
+    system: str
+    processor: str
+    cores: int | None
+    memory_gb: float
+    gpus: tuple[str, ...]
+    cuda: str | None
+    packages: Mapping[str, str]
+    git: GitState | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values that environment.json holds, as reading that file gives them."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
+
+
+def describe_environment() -> Environment:
+    """Return the environment of this process; TensorFlow is loaded here."""
+    import tensorflow as tf
+
+    from bcclone.tensorflow_quietly import used_gpus
+
+    return Environment(
+        command=tuple(sys.argv),
+        python=platform.python_version(),
+        system=platform.platform(),
+        processor=platform.processor() or platform.machine(),
+        cores=os.cpu_count(),
+        memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
+        gpus=tuple(gpu.describe() for gpu in used_gpus()),
+        cuda=tf.sysconfig.get_build_info().get("cuda_version"),
+        packages=dict(sorted((entry.name, entry.version) for entry in metadata.distributions() if entry.name)),
+        git=git_state(Path(__file__).parent),
+    )
+
+
+def git_state(folder: Path) -> GitState | None:
     """Return commit and changed files of a folder's git checkout; None without a checkout or without git."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None or not _git(folder, "ls-files"):  # an installed package may be in another's checkout
         return None
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
-    return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}
+    return GitState(commit.strip(), tuple(line[3:] for line in changed.splitlines()))
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -18,6 +18,7 @@ import tomli_w
 from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
+from bcclone.train.environment import Environment
 from bcclone.train.run_settings import settings_path
 from bcclone.train.settings import TrainSettings
 from bcclone.train.state import TrainResult
@@ -171,18 +172,18 @@ class RunFolder:
         (self.path / _RESULT).unlink(missing_ok=True)
         self._store(stored)
 
-    def note_environment(self, environment: Mapping[str, Any]) -> None:
+    def note_environment(self, environment: Environment) -> None:
         """Append the environment to environment.json, which keeps those before a resume, too.
 
         An environment that differs in the command alone is not added.
         """
-        path, comparable = self.path / "environment.json", dict(environment, command=None)
+        path, described = self.path / "environment.json", environment.as_json()
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             earlier = []
-        if comparable not in [dict(noted, command=None) for noted in earlier]:
-            atomic.write_text(path, json.dumps([*earlier, environment], indent=2))
+        if described | {"command": None} not in [dict(noted, command=None) for noted in earlier]:
+            atomic.write_text(path, json.dumps([*earlier, described], indent=2))
 
     def write_settings(self, values: Mapping[str, Any]) -> None:
         """Write all settings by name, as a file for --settings."""

@@ -12,6 +12,7 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.commands.model import add_arguments, run_settings
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
+from bcclone.train.environment import Environment, GitState
 from bcclone.train.plan import new_settings, resumed_settings
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
 from bcclone.train.run_settings import RunSettings, describe_settings
@@ -215,9 +216,14 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
 def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
     folder = begin(tmp_path / "run")
     (folder.path / "environment.json").write_text("half of")
-    for machine, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
-        folder.note_environment({"machine": machine, "command": command})
-    assert [found["machine"] for found in json.loads((folder.path / "environment.json").read_text())] == ["a", "b"]
+    for system, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
+        git = GitState("1a2b3c", ("model.py",))
+        folder.note_environment(
+            Environment((command,), "3.13", system, "x86_64", 2, 8.0, ("H200",), None, {"keras": "3.12"}, git)
+        )
+    noted = json.loads((folder.path / "environment.json").read_text())
+    assert [(found["system"], found["command"]) for found in noted] == [("a", ["train"]), ("b", ["resume"])]
+    assert noted[0]["git"] == {"commit": "1a2b3c", "changed": ["model.py"]}
 
 
 def test_a_run_older_than_a_setting_resumes_with_its_old_behaviour(tmp_path):
