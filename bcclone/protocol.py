@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+SIMULATOR_PORT = 4567  # the simulator always connects to it
 _LONGEST_NUMBER = 40
 _TOO_LARGE = 10**30
 # the format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals

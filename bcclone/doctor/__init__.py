@@ -12,7 +12,6 @@ from typing import Any
 from bcclone.doctor.accelerator import check_cards, check_devices, check_driver, find_driver, installed_cudnn
 from bcclone.doctor.check import Check, read_text
 from bcclone.doctor.machine import (
-    SIMULATOR_PORT,
     check_cores,
     check_ffmpeg,
     check_folder,
@@ -24,6 +23,7 @@ from bcclone.doctor.machine import (
 )
 from bcclone.doctor.packages import check_declared_packages, check_python
 from bcclone.hardware import available_memory, find_cards
+from bcclone.protocol import SIMULATOR_PORT
 from bcclone.settings import check_settings, setting
 
 __all__ = ["Check", "DoctorSettings", "Examination", "examine"]

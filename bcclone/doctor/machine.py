@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bcclone.doctor.check import Check, State, output_of
+from bcclone.protocol import SIMULATOR_PORT
 
 _FFMPEG_SECONDS = 1.0
 # name, names of the program, package of Debian and Ubuntu
@@ -20,7 +21,6 @@ _TEST_TOOLS = (
     ("node", ("node",), "nodejs"),
     ("npm", ("npm",), "npm"),
 )
-SIMULATOR_PORT = 4567  # of the Unity program, which always connects to it
 _GB = 1e9
 # failed below the first, warning below the second: 10,000 rows of three cameras need a store of 1.5 GB; training
 # needs 0.9 GB besides the frames

@@ -24,6 +24,7 @@ from bcclone.drive.wire.engine import Host
 from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
 from bcclone.interrupts import StopSocket
+from bcclone.protocol import SIMULATOR_PORT
 
 if TYPE_CHECKING:
     from bcclone.policy import Policy
@@ -96,7 +97,7 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise UserError(
                 f"port {port} of {host} is in use, perhaps by another drive.py; end that, or choose another --port "
-                "(the simulator itself always connects to 4567)"
+                f"(the simulator itself always connects to {SIMULATOR_PORT})"
             ) from None
         reason = str(error.strerror or error).partition(" (while")[0]  # Python adds the address
         raise UserError(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port") from None

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bcclone.protocol import SIMULATOR_PORT
 from bcclone.settings import check_settings, preprocess_setting, setting
 
 ASYNC_MODES = ("threading", "eventlet")
@@ -52,7 +53,11 @@ class DriveSettings:
         "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER
     )
     port: int = setting(
-        4567, "port to listen on; the simulator always connects to 4567", minimum=0, maximum=65535, group=_SERVER
+        SIMULATOR_PORT,
+        f"port to listen on; the simulator always connects to {SIMULATOR_PORT}",
+        minimum=0,
+        maximum=65535,
+        group=_SERVER,
     )
     token: str = setting(
         "", "secret that other machines must send; required when --host is reachable from them", group=_SERVER

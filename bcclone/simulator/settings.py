@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from bcclone.protocol import SIMULATOR_PORT
 from bcclone.settings import check_settings, setting
 
 TRACKS = ("lake", "mountain")
@@ -237,7 +238,7 @@ class ServerSettings:
     """Where the drive server listens, and how the simulator's machine writes numbers."""
 
     host: str = setting("127.0.0.1", "address of the drive server", unit="HOST", group=_SERVER)
-    port: int = setting(4567, "port of the drive server", minimum=1, maximum=65535, group=_SERVER)
+    port: int = setting(SIMULATOR_PORT, "port of the drive server", minimum=1, maximum=65535, group=_SERVER)
     wait: float = setting(
         0.0, "time to wait for the server to start, in seconds", unit="SECONDS", minimum=0, maximum=1e6, group=_SERVER
     )

@@ -9,10 +9,10 @@ import math
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,34 +47,42 @@ class World(Protocol):
         """Set the controls, -1 to 1, that hold until the next ones."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class DriveReport:
     """Counts of a drive's messages. latencies_ms: milliseconds from each telemetry to its answer."""
 
-    telemetries: int = 0
-    steers: int = 0
-    manuals: int = 0
-    pongs: int = 0
-    lost_loops: int = 0
-    latencies_ms: list[float] = field(default_factory=list)
+    telemetries: int
+    steers: int
+    manuals: int
+    pongs: int
+    lost_loops: int
+    latencies_ms: tuple[float, ...]
+
+    @property
+    def percentiles_ms(self) -> tuple[float | None, float | None]:
+        """Return the median and the 99th percentile of the latencies, None without an answer."""
+        if not self.latencies_ms:
+            return None, None
+        p50, p99 = np.percentile(self.latencies_ms, [50, 99])
+        return round(float(p50), 3), round(float(p99), 3)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the counts and the latency's percentiles as JSON values; these are None without an answer."""
-        p50, p99 = np.percentile(self.latencies_ms, [50, 99]) if self.latencies_ms else (None, None)
+        """Return the counts and the latency's percentiles as JSON values."""
+        p50, p99 = self.percentiles_ms
         return {
             "telemetries": self.telemetries,
             "steers": self.steers,
             "manuals": self.manuals,
             "lost_loops": self.lost_loops,
-            "request_to_steer_ms": {"p50": p50 and round(float(p50), 3), "p99": p99 and round(float(p99), 3)},
+            "request_to_steer_ms": {"p50": p50, "p99": p99},
         }
 
     def summary(self) -> str:
         """Return the report as a line of text."""
-        latency_ms = self.as_json()["request_to_steer_ms"]
+        p50, p99 = self.percentiles_ms
         return (
             f"{self.telemetries} telemetries, {self.steers} steers, {self.manuals} manuals; "
-            f"request to steer p50 {latency_ms['p50']} ms, p99 {latency_ms['p99']} ms"
+            f"request to steer p50 {p50} ms, p99 {p99} ms"
         )
 
 
@@ -95,7 +103,21 @@ class UnityClient:
         self._patience_seconds = patience_seconds
         self._sent: deque[float] = deque()
         self._ended = False
-        self.report = DriveReport()
+        self._counts: Counter[str] = Counter()
+        self._latencies_ms: list[float] = []
+
+    @property
+    def report(self) -> DriveReport:
+        """Return the counts so far; another thread may ask while the car drives."""
+        counts = self._counts
+        return DriveReport(
+            telemetries=counts["telemetry"],
+            steers=counts["steer"],
+            manuals=counts["manual"],
+            pongs=counts["pong"],
+            lost_loops=counts["lost loop"],
+            latencies_ms=tuple(self._latencies_ms),
+        )
 
     def drive(self) -> DriveReport:
         """Drive to the end of the world's drive; raises UserError if the server is silent or sends nonsense."""
@@ -139,7 +161,7 @@ class UnityClient:
         elif message == "2":
             self._connection.send_text("3")
         elif message == "3":
-            self.report.pongs += 1
+            self._counts["pong"] += 1
         elif message.startswith("42"):
             return self._handle_event(_parsed(message, message[2:], list), arrival.seconds)
         return False
@@ -152,11 +174,8 @@ class UnityClient:
         if name not in ("steer", "manual"):
             return False
         if self._sent and arrived > self._sent[0]:  # a server may send what was not requested
-            self.report.latencies_ms.append((arrived - self._sent.popleft()) * 1000)
-        if name == "manual":
-            self.report.manuals += 1
-        else:
-            self.report.steers += 1
+            self._latencies_ms.append((arrived - self._sent.popleft()) * 1000)
+        self._counts[name] += 1
         if name == "manual" or self._steer(arguments[0] if arguments else {}):
             self._send_telemetry()  # fact 7
         return True
@@ -166,8 +185,8 @@ class UnityClient:
         try:
             steering, throttle = (self._parse(controls[name]) for name in ("steering_angle", "throttle"))
         except (KeyError, ValueError, TypeError):
-            self.report.lost_loops += 1  # fact 8: the exception ends this loop
-            if self.report.lost_loops == _LOOPS:
+            self._counts["lost loop"] += 1  # fact 8: the exception ends this loop
+            if self._counts["lost loop"] == _LOOPS:
                 raise UserError(
                     f"the drive server answered {json.dumps(controls)[:200]}, expected steering_angle and throttle as "
                     "texts with a number each; the simulator cannot read it, and the car stands still"
@@ -186,7 +205,7 @@ class UnityClient:
         if state is None:
             self._ended = True
             return
-        self.report.telemetries += 1
+        self._counts["telemetry"] += 1
         fields = None if state.manual else {
             "steering_angle": self._format(state.steering_degrees),
             "throttle": self._format(state.throttle),

@@ -65,14 +65,14 @@ class Rolling:
 
 @contextmanager
 def driving(port):
-    """Let the Unity client drive within the block; yield its world and its report."""
+    """Let the Unity client drive within the block; yield its world and the client."""
     world = Rolling()
     with connected("127.0.0.1", port) as connection:
         client = UnityClient(connection, world)
         thread = threading.Thread(target=client.drive, daemon=True)
         thread.start()
         try:
-            yield world, client.report
+            yield world, client
         finally:
             world.over = True
             thread.join(10)
@@ -236,20 +236,20 @@ def test_the_car_holds_the_set_speed(page, port, way):
 @pytest.mark.parametrize("way", ["button", "key"])
 def test_the_car_is_handed_over_and_the_model_drives_again(page, port, way):
     toggle = page.element("autonomous").click if way == "button" else lambda: page.press("m")
-    with driving(port) as (_, report):
+    with driving(port) as (_, client):
         page.shows("the model drives")
-        assert report.manuals == 0
+        assert client.report.manuals == 0
         toggle()
         page.shows("handed over: drive with the keys")
         assert page.pressed("autonomous")
-        wait_for(lambda: report.manuals > 10)
-        steers, manuals = report.steers, report.manuals
-        wait_for(lambda: report.manuals > manuals + 10)
-        assert report.steers == steers
+        wait_for(lambda: client.report.manuals > 10)
+        steers, manuals = client.report.steers, client.report.manuals
+        wait_for(lambda: client.report.manuals > manuals + 10)
+        assert client.report.steers == steers
         toggle()
         page.shows("the model drives")
-        wait_for(lambda: report.steers > steers + 10)
-        assert report.lost_loops == 0
+        wait_for(lambda: client.report.steers > steers + 10)
+        assert client.report.lost_loops == 0
 
 
 def test_recording_is_turned_on_and_off(page, port, folder):
@@ -290,8 +290,8 @@ def test_the_saliency_overlay_is_shown_and_hidden(page, port):
 
 def test_the_plots_show_the_time_before_the_page_was_opened(page, port):
     page.browser.get("about:blank")
-    with driving(port) as (_, report):
-        wait_for(lambda: report.steers > 40)
+    with driving(port) as (_, client):
+        wait_for(lambda: client.report.steers > 40)
     page.open()
     page.shows("waiting for the simulator")
     for plot, color in (
@@ -371,8 +371,8 @@ def test_a_ninth_page_waits_until_another_closes(browser, port):
 def test_the_page_finds_a_server_that_was_started_again(browser, untrained_model):
     with serving(untrained_model) as server:
         page = Page(browser, server.port).open()
-        with driving(server.port) as (_, report):
-            wait_for(lambda: report.steers > 20)
+        with driving(server.port) as (_, client):
+            wait_for(lambda: client.report.steers > 20)
             page.shows("the model drives")
         page.script("window.openedOnce = true")
         server.end(signal.SIGINT)

@@ -41,6 +41,12 @@ def frame(opcode, payload, final=True, mask=b"abcd", head=0):
     return bytes([(0x80 if final else 0) | opcode | head]) + length + mask + masked
 
 
+def close_code(answer):
+    """Return the code of a close frame."""
+    assert answer[0] == 0x88
+    return struct.unpack("!H", answer[2:4])[0]
+
+
 def test_the_handshake_is_accepted_and_offers_no_extension():
     offering = [*HEADERS, ("SEC-WEBSOCKET-EXTENSIONS", "permessage-deflate"), ("SEC-WEBSOCKET-PROTOCOL", "chat")]
     with connected(offering) as (_, _, response):
@@ -90,26 +96,25 @@ def test_bytes_come_as_bytes_and_text_is_sent_as_text():
     ids=["unmasked", "reserved bit", "opcode 3", "no UTF-8", "continuation", "long ping", "ping in pieces", "goodbye",
          "goodbye, own code", "goodbye, cut off"],
 )  # fmt: skip
-def test_what_breaks_the_rules_is_told_and_ends_the_connection(sent, code):
+def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_connection(sent, code):
     with connected() as (websocket, client, _):
         client.sendall(sent)
         assert websocket.wait() is None
-        answer = client.recv(100)
-        assert answer[0] == 0x88
-        assert struct.unpack("!H", answer[2:4])[0] == code
+        assert close_code(client.recv(100)) == code
         assert client.recv(1) == b""
 
 
-def test_a_message_without_end_is_held_only_to_the_limit():
+def test_a_message_without_end_is_refused_at_the_limit():
     with connected() as (websocket, client, _):
         piece = frame(0, b"x" * 60_000, final=False)
         client.sendall(frame(1, b"", final=False))
         client.settimeout(2)
-        sender = threading.Thread(target=lambda: _send_all(client, piece, 60))
+        most = 2 * limits.MESSAGE_BYTES // len(piece)
+        sender = threading.Thread(target=lambda: _send_all(client, piece, most))
         sender.start()
         assert websocket.wait() is None
         sender.join()
-        assert websocket._length <= limits.MESSAGE_BYTES + 100_000
+        assert close_code(client.recv(100)) == 1009  # message too big
 
 
 def _send_all(client, piece, times):
