@@ -36,16 +36,23 @@ from bcclone.view import CameraMove, Warp
 class DeviceAugmenter:
     """Augments batches of one preprocessing within a compiled training step, as on_cpu.CpuAugmenter does.
 
-    rows: the rows of the images to change, by default all.
+    rows: the rows of the images to change, by default all; xla: whether XLA compiles, None: if there is a GPU.
     """
 
-    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, rows: slice = slice(None)) -> None:
+    def __init__(
+        self,
+        settings: AugmentSettings,
+        preprocessing: Preprocessing,
+        rows: slice = slice(None),
+        xla: bool | None = None,
+    ) -> None:
         top, below, _ = rows.indices(preprocessing.height)
         self._settings, self._preprocessing = settings, preprocessing
         self._extent = Extent(top, below - top, preprocessing.width, preprocessing.height)
         self._cameras = Cameras(preprocessing, top)
-        on_gpu = bool(tf.config.list_logical_devices("GPU"))
-        self._compiled = tf.function(self._augment, jit_compile=on_gpu)
+        if xla is None:
+            xla = bool(tf.config.list_logical_devices("GPU"))
+        self._compiled = tf.function(self._augment, jit_compile=xla)
 
     @property
     def input_signature(self) -> tuple[tf.TensorSpec, ...]:

@@ -15,7 +15,7 @@ from typing import IO
 
 from bcclone.errors import UserError
 
-_START_SECONDS, _END_SECONDS, _POLL_SECONDS = 120.0, 20.0, 0.05
+_END_SECONDS, _POLL_SECONDS = 20.0, 0.05
 _CONNECTED = "a car is connected\n"
 _LISTENING = re.compile(r"listening on \S+:(\d+);")
 
@@ -30,18 +30,21 @@ class ServerProcess:
 
 @contextmanager
 def server_process(
-    arguments: Sequence[object], program: Sequence[str] = ("-m", "bcclone", "drive")
+    arguments: Sequence[object],
+    program: Sequence[str] = ("-m", "bcclone", "drive"),
+    start_seconds: float = 120.0,
 ) -> Iterator[ServerProcess]:
     """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.
 
     It also ends when this process is killed. What it prints after a car has connected goes to standard error. Raises
-    UserError with its error when it ends before it listens. program: another one that takes the same options.
+    UserError with its error when it ends before it listens, or does not listen in time. program: another one that takes
+    the same options; start_seconds: how long to wait until it listens.
     """
     command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
     with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
         try:
-            yield ServerProcess(_port(process, output), process.pid)
+            yield ServerProcess(_port(process, output, start_seconds), process.pid)
         finally:
             _end(process)
             _, _, after = _read(output).partition(_CONNECTED)
@@ -59,9 +62,9 @@ def end_with_stdin() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _port(process: subprocess.Popen[bytes], output: IO[str]) -> int:
+def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> int:
     """Wait until the server listens and return its port."""
-    until = time.monotonic() + _START_SECONDS
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         ended = process.poll() is not None
         text = _read(output)
@@ -76,7 +79,7 @@ def _port(process: subprocess.Popen[bytes], output: IO[str]) -> int:
                 "drive.py MODEL"
             )
         time.sleep(_POLL_SECONDS)
-    raise UserError(f"the drive server does not listen after {_START_SECONDS:g} s; close other programs and try again")
+    raise UserError(f"the drive server does not listen after {seconds:g} s; close other programs and try again")
 
 
 def _read(output: IO[str]) -> str:

@@ -107,25 +107,25 @@ class RecordingFigures:
 class RecordingSwitch:
     """Turns the recording of a drive on and off; it is on from the start when a folder is given.
 
-    on_failure is called with the reason when the recording ends by itself. Raises UserError when the folder cannot be
-    used.
+    on_failure is called with the reason when the recording ends by itself. Entering it raises UserError when the
+    folder cannot be used.
     """
 
     def __init__(
         self, folder: Path | None, append: bool = False, on_failure: Callable[[str], None] = lambda why: None
     ) -> None:
-        self._on_failure = on_failure
+        self._folder, self._append, self._on_failure = folder, append, on_failure
         self._lock = threading.Lock()
-        self._recorder = Recorder(folder, append, on_failure) if folder else None
+        self._recorder: Recorder | None = None
+        self._stack = ExitStack()  # closes the recorder
 
     def __enter__(self) -> Self:
-        if self._recorder is not None:
-            self._recorder.__enter__()
+        if self._folder is not None:
+            self._start(self._folder, self._append)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._recorder is not None:
-            self._recorder.__exit__()
+        self._stack.close()
 
     def turn(self, on: bool) -> None:
         """Start or pause; the first start without a folder makes run-DATE_TIME. Raises UserError."""
@@ -133,8 +133,10 @@ class RecordingSwitch:
             if self._recorder is not None:
                 self._recorder.on = on
             elif on:
-                folder = Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
-                self._recorder = Recorder(folder, on_failure=self._on_failure).__enter__()
+                self._start(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"), append=False)
+
+    def _start(self, folder: Path, append: bool) -> None:
+        self._recorder = self._stack.enter_context(Recorder(folder, append, self._on_failure))
 
     def record(self, decision: Decision) -> None:
         """Record a decision, if recording is on; decisions on unreadable frames are left out."""

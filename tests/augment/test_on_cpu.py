@@ -1,6 +1,7 @@
 """Samples -> augmented samples: what moves, what the steering does, and that nothing but the seed decides."""
 
 import math
+import threading
 from dataclasses import replace
 
 import cv2
@@ -11,9 +12,14 @@ from bcclone.augment.draws import AugmentationInputs, draw
 from bcclone.augment.on_cpu import CpuAugmenter
 from bcclone.augment.parameters import Cameras, camera_moves, steering_change
 from bcclone.augment.settings import AugmentSettings
+from bcclone.feed.augmented import AugmentedFeed, draw_for_device
+from bcclone.feed.feed import Feed
 from bcclone.feed.open import open_feed
+from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
 from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.source import StoreSource
+from bcclone.feed.threads import ThreadFetcher
 from bcclone.images import PRESETS, Preprocessing, seen_rows
 from bcclone.labels import Correction
 from bcclone.store import Store
@@ -45,8 +51,8 @@ def one_move(**moved):
     return CameraMove(**{name: np.array([value]) for name, value in values.items()})
 
 
-def change_of(beside_m=0.0, yaw_rad=0.0, pitch_rad=0.0, lookahead_m=12.0):
-    move = one_move(lateral_offset_m=beside_m, yaw_rad=yaw_rad, pitch_rad=pitch_rad)
+def change_of(offset_m=0.0, yaw_rad=0.0, pitch_rad=0.0, lookahead_m=12.0):
+    move = one_move(lateral_offset_m=offset_m, yaw_rad=yaw_rad, pitch_rad=pitch_rad)
     (change,) = steering_change(move, np.array([lookahead_m]))
     return change
 
@@ -56,10 +62,10 @@ def view_of(preprocessing, image, flipped=False, **moved):
     return warps[0].apply(image, preprocessing.width, preprocessing.height)
 
 
-@pytest.mark.parametrize(("beside_m", "yaw_rad"), [(0.5, 0.0), (0.0, 0.05), (0.4, 0.05)])
-def test_a_camera_to_the_right_or_turned_to_the_right_steers_to_the_left(beside_m, yaw_rad):
-    assert change_of(beside_m, yaw_rad) < 0
-    assert change_of(-beside_m, -yaw_rad) == pytest.approx(-change_of(beside_m, yaw_rad))
+@pytest.mark.parametrize(("offset_m", "yaw_rad"), [(0.5, 0.0), (0.0, 0.05), (0.4, 0.05)])
+def test_a_camera_to_the_right_or_turned_to_the_right_steers_to_the_left(offset_m, yaw_rad):
+    assert change_of(offset_m, yaw_rad) < 0
+    assert change_of(-offset_m, -yaw_rad) == pytest.approx(-change_of(offset_m, yaw_rad))
 
 
 def test_pitch_changes_no_steering():
@@ -73,21 +79,21 @@ def test_a_camera_moved_to_a_side_camera_has_the_steering_of_that_camera():
     assert corrected == pytest.approx(correction.of_camera("left", speed)[0])
 
 
-@pytest.mark.parametrize(("beside_m", "degrees"), [(1.0, 0.0), (0.0, 8.0), (-1.5, 8.0), (1.0, 8.0)])
-def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_keeps_it_there(beside_m, degrees):
-    axle, heading, ahead, step = beside_m, math.radians(degrees), 12.0, 0.2
+@pytest.mark.parametrize(("offset_m", "degrees"), [(1.0, 0.0), (0.0, 8.0), (-1.5, 8.0), (1.0, 8.0)])
+def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_keeps_it_there(offset_m, degrees):
+    axle, heading, ahead, step = offset_m, math.radians(degrees), 12.0, 0.2
     for _ in range(round(60 / step)):
         camera = axle + CAMERA_AHEAD_M * math.sin(heading)
         steering = change_of(camera, heading, lookahead_m=ahead)
         curvature = YAW_GAIN * math.tan(math.radians(FULL_LOCK_DEGREES * steering)) / WHEELBASE_M
         heading += curvature * step
         axle += math.sin(heading) * step
-        assert abs(axle) < abs(beside_m) + 1.5
+        assert abs(axle) < abs(offset_m) + 1.5
     assert abs(axle) < 0.05
     assert abs(heading) < 0.01
 
 
-def straight_road(beside_m=0.0):
+def straight_road(offset_m=0.0):
     """A straight road as the camera sees it, mounted 0.7 degrees to the right and leaning by 1.1 (scene facts)."""
     focal, height, down = 138.56, 1.278, math.atan2(79.5 - 59.4, 138.56)
     turned, leans = math.radians(0.723), math.radians(-1.11)
@@ -98,7 +104,7 @@ def straight_road(beside_m=0.0):
     mount = about_down @ about_right @ about_ahead
     image = np.full((160, 320, 3), 40, np.uint8)
     for left, right in ((-3.4, -3.0), (3.0, 3.4), (-0.1, 0.1)):
-        corners = np.array([[left, 4], [left, 80], [right, 80], [right, 4]]) - (beside_m, 0)
+        corners = np.array([[left, 4], [left, 80], [right, 80], [right, 4]]) - (offset_m, 0)
         rays = np.array([[x, height, z] for x, z in corners]) @ mount
         pixels = rays[:, :2] / rays[:, 2:] * focal + (159.5, 79.5)
         cv2.fillPoly(image, [np.round(pixels * 16).astype(np.int32)], (255, 255, 255), cv2.LINE_AA, 4)
@@ -109,10 +115,10 @@ def difference(first, second):
     return np.abs(first.astype(int) - second)[62:150, 20:300].mean()
 
 
-@pytest.mark.parametrize("beside_m", [0.0, 0.5])
-def test_a_mirror_image_becomes_the_view_of_the_real_camera(beside_m):
-    mirror = np.ascontiguousarray(straight_road(beside_m)[:, ::-1])
-    expected = straight_road(-beside_m)
+@pytest.mark.parametrize("offset_m", [0.0, 0.5])
+def test_a_mirror_image_becomes_the_view_of_the_real_camera(offset_m):
+    mirror = np.ascontiguousarray(straight_road(offset_m)[:, ::-1])
+    expected = straight_road(-offset_m)
     view = view_of(PRESETS["carnd-160x320-rgb"], mirror, flipped=True)
     assert difference(view, expected) < 0.2 * difference(mirror, expected)
 
@@ -257,11 +263,16 @@ def test_each_epoch_and_each_seed_augments_differently(simulated_store):
 
 def test_an_error_of_the_inner_feed_is_raised_and_its_threads_end(simulated_store):
     with Store(simulated_store) as store:
-        sampling = SamplingSettings(16, augmentation=AugmentSettings())
-        with open_feed(select(store), FeedSettings(), sampling) as feed:
-            feed._feed._epoch_order = replace(feed._epoch_order, size=10**6)
-            with pytest.raises(Exception, match="out of bounds|index"), feed.epoch(1) as batches:
-                list(batches)
+        selection = select(store)
+        inner = Feed(EpochOrder(10**6), ThreadFetcher(StoreSource.of(store, selection.arrays), 16))  # beyond its end
+        order, inputs = EpochOrder(len(selection)), selection.augmentation_inputs
+        with (
+            AugmentedFeed(inner, order, inputs, draw_for_device, threads=2) as feed,
+            pytest.raises(Exception, match="out of bounds|index"),
+            feed.epoch(1) as batches,
+        ):
+            list(batches)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("bcclone-augment")]
 
 
 def test_inputs_that_are_not_of_the_same_samples_are_refused():

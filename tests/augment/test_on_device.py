@@ -103,10 +103,12 @@ def test_it_is_compiled_by_xla_as_on_a_gpu(device):
     """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that it cannot know."""
     import tensorflow as tf
 
+    from bcclone.augment.on_device import DeviceAugmenter
+
     augmenter, images, draws = device(AugmentSettings(), OURS), pictures(8), draw(8, (0, 1, 0))
     drawn = np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), draws.normal, draws.uniform
     signature = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
-    inner = tf.function(augmenter._augment, jit_compile=True)
+    inner = DeviceAugmenter(AugmentSettings(), OURS, seen_rows(OURS.height), xla=True)
     step = tf.function(lambda *samples: inner(*samples), input_signature=[*signature, *augmenter.input_signature])
     steering = np.zeros((8, 1), np.float32)
     (compiled, labels), (plain, expected) = step(images, steering, *drawn), augmenter(images, steering, *drawn)

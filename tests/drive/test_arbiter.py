@@ -69,7 +69,9 @@ def test_unreadable_telemetry_is_reported_and_is_not_a_held_key():
     arbiter = make_arbiter(on_fault=faults.append, on_manual=by_hand.append)
     arbiter.answer("a", telemetry())
     assert arbiter.answer("a", telemetry(speed="NaN")) == MANUAL
-    assert (faults, by_hand) == (["bad telemetry: speed is not finite"], [])
+    (fault,) = faults
+    assert "speed" in fault
+    assert by_hand == []
 
 
 def test_the_newest_connection_drives():

@@ -297,7 +297,7 @@ def test_the_plots_show_the_time_before_the_page_was_opened(page, port):
     for plot, color in (
         ("plot-steering", "model"), ("plot-speed", "text"), ("plot-throttle", "text"), ("plot-latency", "text")
     ):  # fmt: skip
-        wait_for(lambda plot=plot, color=color: page.drawn(plot, color) > 10)
+        assert wait_for(lambda plot=plot, color=color: page.drawn(plot, color) > 10)
 
 
 def test_warnings_are_shown_and_announced_once(page, port):

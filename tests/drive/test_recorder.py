@@ -14,6 +14,7 @@ from bcclone.images import encode_jpeg
 from bcclone.protocol import Control, Telemetry
 from bcclone.recording import read_log
 from bcclone.recording.run_tables import read_answers
+from tests.processes import wait_for
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
 TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)
@@ -74,9 +75,13 @@ def test_each_latency_is_that_of_its_own_frame(tmp_path):
 
 def test_frames_without_an_answer_are_forgotten(tmp_path):
     with Recorder(tmp_path / "run1") as recorder:
-        for frame in range(1000):
+        for frame in range(300):
             recorder.record(frame, TELEMETRY, CONTROL)
-        assert len(recorder._unanswered) <= 256
+            wait_for(lambda written=frame + 1: recorder.recorded == written)
+        for frame in (0, 299):
+            recorder.answered(frame, 0.5)
+    last = max(path.name for path in (tmp_path / "run1").glob("*.jpg"))
+    assert read_answers(tmp_path / "run1") == {last: 500.0}
 
 
 def test_appending_continues_after_the_last_row(tmp_path):
@@ -121,8 +126,9 @@ def test_a_folder_that_disappears_ends_the_recording_with_the_reason(tmp_path):
             recorder.record(1, TELEMETRY, CONTROL)
     assert (recorder.recorded, recorder.on) == (0, False)
     assert recorder.dropped >= 1
-    assert recorder.failure == "No such file or directory"
-    assert failures == ["the recording has ended: No such file or directory"]
+    assert "No such file" in recorder.failure
+    (failure,) = failures
+    assert recorder.failure in failure
 
 
 def test_nothing_is_recorded_during_a_pause(tmp_path):

@@ -55,6 +55,6 @@ def test_a_network_without_saliency_is_reported_and_the_thread_goes_on(stats):
     with SaliencyThread(stats, mask) as saliency:
         saliency.on = True
         wait_for(lambda: not saliency.on)
-        assert saliency.unavailable == "it has no convolution"
+        assert "no convolution" in saliency.unavailable
         with pytest.raises(ValueError, match="no convolution"):
             saliency.on = True

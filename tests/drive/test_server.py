@@ -9,7 +9,7 @@ import json
 import re
 import socket
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from bcclone.drive.settings import ASYNC_MODES
 from bcclone.errors import UserError
 from bcclone.images import decode_jpeg, encode_jpeg
 from bcclone.simulator.unity_client import ServerGone, UnityClient, connected
+from bcclone.simulator.unity_websocket import UnitySocket
 from tests.drive.drive_server import (
     FRAME,
     Still,
@@ -281,10 +282,9 @@ def test_an_older_connection_that_sends_nothing_gets_a_manual(port):
 
 
 def test_a_client_that_never_reads_does_not_block_the_others(port):
-    with raw(port) as deaf:
+    with closing(UnitySocket("127.0.0.1", port, timeout=2.0)) as deaf:
         deaf.send_text(telemetry_text())
         assert next_event(deaf)[0] == "steer"
-        deaf._socket.settimeout(0.5)
         ping = Connection(ConnectionType.CLIENT).send(Ping(bytes(125)))
         with suppress(TimeoutError):
             for _ in range(1_000_000):
@@ -355,6 +355,8 @@ def test_telemetry_with_invalid_json_is_answered(port):
 def test_a_client_that_has_left_is_removed(port):
     drive(port, Still(5))
     wait_for_state(port, clients=0, connection="none", dialect="")
+    state = state_of(port)
+    assert (state["clients"], state["connection"], state["dialect"]) == (0, "none", "")
 
 
 def test_the_state_has_the_dialect_of_the_client(port):

@@ -177,7 +177,7 @@ def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
     source = Faulty("stuck")  # the second process has batch 15 to load, and sleeps
     fetcher = SharedMemoryFetcher(source, 10, 2, 32)
     with feed_of(source, fetcher) as feed:
-        idle = fetcher._loaders[0].process
+        idle = min(loaders(), key=lambda process: process.pid)  # the first that was started
 
         def train():
             with feed.epoch(1) as batches:

@@ -62,15 +62,19 @@ def dashboard():
 
 
 def asked(**wanted):
-    dashboard().set(wanted)
+    from bcclone.drive.dashboard.state import ControlChanges
+
+    dashboard().set(ControlChanges.parse(wanted))
 
 
 def asked_to_record_where_nobody_may():
-    page = dashboard()  # imports need privileges here
+    from bcclone.drive.dashboard.state import ControlChanges
+
+    page, changes = dashboard(), ControlChanges(recording=True)  # imports need privileges here
     Path().chmod(0o555)
     try:
         with without_privileges():
-            page.set({"recording": True})
+            page.set(changes)
     finally:
         Path().chmod(0o755)
 

@@ -76,8 +76,8 @@ def parse(**values):
     return parse_telemetry(TELEMETRY | values)
 
 
-def start(code):
-    with server_process([], ("-c", code)):
+def start(code, seconds=120.0):
+    with server_process([], ("-c", code), seconds):
         pass
 
 
@@ -130,6 +130,7 @@ REFUSALS = [
     refusal(lambda: parse(speed="fast"), "speed", "fast", "number", by=(ProtocolError,)),
     refusal(lambda: start("print('error: no such model')"), "no such model"),
     refusal(lambda: start("raise SystemExit(3)"), "exit code 3", "python drive.py MODEL"),
+    refusal(lambda: start("import sys; sys.stdin.read()", seconds=0.3), "0.3 s", "close other programs"),
     refusal(lambda: (record(), record()), "run", "run-2", "--append"),
     refusal(lambda: record_beside("cat.jpg"), "run", "cat.jpg", "another folder"),
     refusal(lambda: record_beside("driving_log.csv"), "run", "another folder"),

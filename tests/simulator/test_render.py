@@ -12,7 +12,7 @@ import pytest
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer, compiled
-from bcclone.simulator.render.arrays import Eye, blank_canvas
+from bcclone.simulator.render.arrays import Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.compiled import SOURCES
 from bcclone.simulator.render.faces import draw_cards, draw_faces
 from bcclone.simulator.render.raycast import cast
@@ -96,8 +96,8 @@ def test_the_road_is_ahead_with_a_line_on_each_side(lake, unlined):
 
 
 def test_a_car_to_the_right_sees_the_right_line_nearer(lake, unlined):
-    middle, aside = (line_columns(lake, unlined, 85, cross) for cross in (0.0, 1.5))
-    assert aside[aside > 160].min() < middle[middle > 160].min() - 25
+    on_line, off_line = (line_columns(lake, unlined, 85, cross) for cross in (0.0, 1.5))
+    assert off_line[off_line > 160].min() < on_line[on_line > 160].min() - 25
 
 
 def lowered_by(new, old):
@@ -188,7 +188,7 @@ def test_rays_do_not_jump_over_crests(name):
     renderer = Renderer(name, Conditions())
     view = pose_of(at(renderer, 0), "center")
     canvas = blank_canvas(160, 320)
-    cast(Eye(view.position, view.axes, FOCAL_PX), renderer._surface, renderer._air, canvas)
+    cast(Eye(view.position, view.axes, FOCAL_PX), surface_of(renderer.scene), air_of(Conditions()), canvas)
     ground, missed = renderer.scene.ground, 0
     rows, columns = np.mgrid[2:130:6, 2:320:6]
     rays = np.stack([columns + 0.5 - 160, 80 - rows - 0.5, np.full(rows.shape, FOCAL_PX)], -1) / FOCAL_PX @ view.axes.T
@@ -217,9 +217,9 @@ def test_the_mountains_bridge_carries_the_road_over_itself(mountain):
 
 def test_on_the_bridge_the_road_goes_on_without_a_seam(mountain):
     for along in np.arange(1366, 1424, 2.0):
-        lane = mountain.frame(at(mountain, along, 1.2)).astype(int)[110:134, 150:170]
-        assert lane.mean() > 60, along  # no dark band where ground and deck meet
-        assert (lane.sum(-1) < 90).mean() < 0.02, along
+        road = mountain.frame(at(mountain, along, 1.2)).astype(int)[110:134, 150:170]
+        assert road.mean() > 60, along  # no dark band where ground and deck meet
+        assert (road.sum(-1) < 90).mean() < 0.02, along
 
 
 def test_uphill_the_road_rises_above_the_horizon(mountain):

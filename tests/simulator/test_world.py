@@ -70,8 +70,9 @@ def test_a_car_gains_downhill_what_it_loses_uphill():
 
 
 def test_a_car_at_the_edge_of_the_mountains_bridge_stays_on_its_level():
-    world = make_world("mountain", set_back=False)
-    world.tracked = TrackedCar(world.track, along_m=1392.0, ground_height=world.tracked._ground_height)
+    renderer, track = Renderer("mountain", Conditions()), load_track("mountain")
+    world = SimulatedWorld(renderer, track, WorldSettings(set_back=False))
+    world.tracked = TrackedCar(track, along_m=1392.0, ground_height=renderer.scene.ground.height_at)
     world.tracked.car.heading += 1.0
     world.tracked.car.speed = 8.0
     for _ in range(80):
@@ -97,7 +98,7 @@ def test_without_setting_back_the_drive_ends_far_from_the_road():
     world = make_world(set_back=False)
     world.steer(0.0, 1.0)
     world.advance(60)
-    assert world.ended == "the car is more than 15 m from the road"
+    assert "from the road" in world.ended
     assert world.observe() is None
     assert world.scorer.score().interventions == 2  # it left the road, and did not complete the lap
 
@@ -105,7 +106,7 @@ def test_without_setting_back_the_drive_ends_far_from_the_road():
 def test_a_car_that_stands_and_one_that_circles_end_the_drive():
     standing = make_world()
     standing.advance(30)
-    assert standing.ended == "the car has stood still for 20 s"
+    assert "stood still" in standing.ended
     assert standing.scorer.score().autonomy_percent == pytest.approx(70, abs=0.1)  # a person had to help
     circling = make_world(laps=0.05, set_back=False)
     circling.steer(1.0, 0.05)

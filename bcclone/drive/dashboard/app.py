@@ -6,11 +6,12 @@ once, POST /control a JSON object of controls to set, POST /login the token.
 
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import flask
 
-from bcclone.drive.dashboard.state import EVERY_SECONDS, Dashboard
+from bcclone.drive.dashboard.state import EVERY_SECONDS, ControlChanges, Dashboard
 from bcclone.drive.settings import HIGHEST_SPEED_MPH, DriveSettings
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS, Access
@@ -35,7 +36,7 @@ def make_app(dashboard: Dashboard, access: Access, sleep: Callable[[float], Any]
     app.add_url_rule("/", view_func=views.index)
     app.add_url_rule("/login", view_func=views.login, methods=["POST"])
     app.add_url_rule("/state", view_func=views.state)
-    app.add_url_rule("/history", view_func=dashboard.history, endpoint="history")
+    app.add_url_rule("/history", view_func=views.history)
     app.add_url_rule("/events", view_func=views.events)
     app.add_url_rule("/control", view_func=views.control, methods=["POST"])
     return app
@@ -77,10 +78,14 @@ class _Views:
         """Return the state."""
         return self._dashboard.state().as_json()
 
+    def history(self) -> list[dict[str, Any]]:
+        """Return the points of the plots."""
+        return [asdict(point) for point in self._dashboard.history()]
+
     def control(self) -> Any:
         """Set the controls in the request's JSON; return the new state."""
         try:
-            self._dashboard.set(flask.request.get_json(silent=True))
+            self._dashboard.set(ControlChanges.parse(flask.request.get_json(silent=True)))
         except ValueError as error:
             return {"error": str(error)}, 400
         return self.state()

@@ -4,12 +4,12 @@ import base64
 import json
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bcclone.drive.session import DriveSession, RecordingFigures
 from bcclone.drive.settings import HIGHEST_SPEED_MPH
-from bcclone.drive.stats import DriveFigures
+from bcclone.drive.stats import DriveFigures, HistoryPoint
 from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
 
@@ -48,9 +48,38 @@ class DashboardState:
 
     def as_json(self) -> dict[str, Any]:
         """Return one flat object for JSON: the figures, then the other fields."""
-        fields = asdict(self)
-        figures: dict[str, Any] = fields.pop("figures")
-        return figures | fields
+        others = asdict(self)
+        del others["figures"]
+        return asdict(self.figures) | others
+
+
+@dataclass(frozen=True)
+class ControlChanges:
+    """The controls that the page sets; None: a control stays as it is."""
+
+    saliency: bool | None = None
+    recording: bool | None = None
+    set_speed_mph: float | None = None
+    autonomous: bool | None = None
+
+    @classmethod
+    def parse(cls, values: Any) -> "ControlChanges":
+        """Return the changes in a JSON value; raises ValueError with the reason when it is not valid."""
+        names = [field.name for field in fields(cls)]
+        if not isinstance(values, dict) or not values or not set(values) <= set(names):
+            raise ValueError(f"expected an object with some of {', '.join(names)}")
+        for name, value in values.items():
+            _check(name, value)
+        return cls(**values)
+
+
+def _check(name: str, value: Any) -> None:
+    """Raise ValueError for a value that a control does not accept."""
+    if name != "set_speed_mph":
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} {value!r}, expected true or false")
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HIGHEST_SPEED_MPH:
+        raise ValueError(f"set speed {value!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
 
 
 class Dashboard:
@@ -84,9 +113,9 @@ class Dashboard:
             region=session.region,
         )
 
-    def history(self) -> list[dict[str, Any]]:
-        """Return the points of the last 60 seconds for the plots, ready for JSON."""
-        return [asdict(point) for point in self._session.stats.history()]
+    def history(self) -> list[HistoryPoint]:
+        """Return the points of the last 60 seconds for the plots."""
+        return self._session.stats.history()
 
     def event(self) -> tuple[int, bytes]:
         """Return the newest server-sent event, with camera image and overlay, and its number."""
@@ -97,39 +126,26 @@ class Dashboard:
                 self._number += 1
             return self._number, self._event
 
-    def set(self, changes: Any) -> None:
-        """Set some controls from a JSON object; raises ValueError with the reason when that is not possible."""
-        setters = {  # those that may fail come first, so that nothing is half done
-            "saliency": self._set_saliency,
-            "recording": self._set_recording,
-            "set_speed_mph": self._set_speed,
-            "autonomous": self._set_autonomous,
-        }
-        if not isinstance(changes, dict) or not changes or not set(changes) <= set(setters):
-            raise ValueError(f"expected an object with some of {', '.join(setters)}")
-        for name, value in changes.items():
-            _check(name, value)
-        try:
-            for name, setter in setters.items():
-                if name in changes:
-                    setter(changes[name])
+    def set(self, changes: ControlChanges) -> None:
+        """Set some controls; raises ValueError with the reason when that is not possible."""
+        session = self._session
+        try:  # what may fail comes first, so that nothing is half done
+            if changes.saliency is not None:
+                session.saliency.on = changes.saliency
+            if changes.recording is not None:
+                self._set_recording(changes.recording)
+            if changes.set_speed_mph is not None:
+                session.arbiter.driver.controller.set_speed_mph = float(changes.set_speed_mph)
+            if changes.autonomous is not None:
+                session.arbiter.autonomous = changes.autonomous
         finally:
             self._made = 0.0  # so that the next event shows it
 
-    def _set_speed(self, value: float) -> None:
-        self._session.arbiter.driver.controller.set_speed_mph = float(value)
-
-    def _set_recording(self, value: bool) -> None:
+    def _set_recording(self, on: bool) -> None:
         try:
-            self._session.recording.turn(value)
+            self._session.recording.turn(on)
         except UserError as error:
             raise ValueError(str(error)) from None
-
-    def _set_autonomous(self, value: bool) -> None:
-        self._session.arbiter.autonomous = value
-
-    def _set_saliency(self, value: bool) -> None:
-        self._session.saliency.on = value
 
     def _connection(self) -> str:
         arbiter = self._session.arbiter
@@ -149,12 +165,3 @@ class Dashboard:
             "mask": {"frame": mask_of, "png": base64.b64encode(mask).decode()},
         }
         return b"data: " + json.dumps(data, allow_nan=False).encode() + b"\n\n"
-
-
-def _check(name: str, value: Any) -> None:
-    """Raise ValueError for a value that a control does not accept."""
-    if name != "set_speed_mph":
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} {value!r}, expected true or false")
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HIGHEST_SPEED_MPH:
-        raise ValueError(f"set speed {value!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
