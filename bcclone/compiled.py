@@ -1,7 +1,14 @@
-"""Compile functions with Numba, and cache the result on disk where that is possible."""
+"""Compile functions with Numba, and cache the result on disk where that is possible.
 
-from collections.abc import Callable
+Numba caches beside the sources, or in the user's cache folder if it cannot write there, and checks the cache by the
+date of one source file only. It does not notice changes in other files whose functions or constants were compiled in.
+So a cached function of several files needs their checksum in its closure, which Numba does check.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from importlib import resources
 from typing import Any, TypeVar
 
 from numba import njit
@@ -26,3 +33,12 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
         raise RuntimeError(f"Numba cannot compile {function.__name__}")
 
     return compile_function
+
+
+def source_checksum(modules: Iterable[str]) -> int:
+    """Return a checksum of the sources of modules, given by their full names."""
+    total = 1
+    for module in modules:
+        package, _, name = module.rpartition(".")
+        total = zlib.crc32((resources.files(package) / f"{name}.py").read_bytes(), total)
+    return total

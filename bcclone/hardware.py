@@ -1,4 +1,4 @@
-"""Report the memory that is available, the NVIDIA cards of this machine and how busy they are, without TensorFlow.
+"""Report the memory that is available, and the NVIDIA cards of this machine, without TensorFlow.
 
 Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no cards.
 """
@@ -7,13 +7,16 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")  # in WSL2 it is not in the PATH of every shell
+CSV_FORMAT = "--format=csv,noheader,nounits"
+_CARD = ("driver_version", "memory.used", "memory.total", "name", "compute_cap")  # old drivers do not know the last
+_ANSWER_SECONDS = 3.0  # it takes a second when no service keeps the card awake
+_MEGABYTE = 1.048576  # nvidia-smi counts in MiB
 
 
 def available_memory(cgroup: Path = _CGROUP) -> float | None:
@@ -42,14 +45,6 @@ def _read(path: Path) -> str:
         return ""
 
 
-_PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")  # in WSL2 it is not in the PATH of every shell
-_FORMAT = "--format=csv,noheader,nounits"
-_CARD = ("driver_version", "memory.used", "memory.total", "name", "compute_cap")  # old drivers do not know the last
-_SAMPLE = ("timestamp", "utilization.gpu", "memory.used")
-_ANSWER_SECONDS, _END_SECONDS = 3.0, 5.0  # it takes a second when no service keeps the card awake
-_MEGABYTE = 1.048576  # nvidia-smi counts in MiB
-
-
 @dataclass(frozen=True)
 class Card:
     """An NVIDIA card. memory_used_mb, memory_total_mb: in 10^6 bytes, by all programs; None if unknown.
@@ -73,24 +68,13 @@ class Card:
         return f"{self.name} ({', '.join(known)})" if known else self.name
 
 
-@dataclass(frozen=True)
-class Busy:
-    """A sample of nvidia-smi. seconds: since watching began; share: fraction of the time since the last sample in which
-    the card computed, 0 to 1; memory_mb: used by all programs, in 10^6 bytes. None if unknown.
-    """
-
-    seconds: float
-    share: float | None
-    memory_mb: float | None
-
-
 def find_cards() -> list[Card]:
     """Return the cards that nvidia-smi lists, in its order."""
-    program = find_program()
+    program = find_nvidia_smi()
     if program is None:
         return []
     for names in (_CARD, _CARD[:-1]):
-        line = [program, f"--query-gpu={','.join(names)}", _FORMAT]
+        line = [program, f"--query-gpu={','.join(names)}", CSV_FORMAT]
         try:
             done = subprocess.run(
                 line, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_SECONDS, check=True
@@ -101,7 +85,18 @@ def find_cards() -> list[Card]:
     return []
 
 
-def find_program() -> str | None:
+def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> list[Card]:
+    """Return the cards that CUDA_VISIBLE_DEVICES allows, in its order; all of them if it names UUIDs."""
+    wanted = environment.get("CUDA_VISIBLE_DEVICES")
+    if wanted is None:
+        return list(cards)
+    numbers = [text.strip() for text in wanted.split(",") if text.strip()]
+    if not all(number.removeprefix("-").isdigit() for number in numbers):
+        return list(cards)
+    return [cards[int(number)] for number in numbers if 0 <= int(number) < len(cards)]
+
+
+def find_nvidia_smi() -> str | None:
     """Return the path of nvidia-smi, None if it is not installed."""
     return next(filter(None, map(shutil.which, _PROGRAMS)), None)
 
@@ -119,109 +114,22 @@ def parse_cards(text: str, names: Sequence[str] = _CARD) -> list[Card]:
             Card(
                 name=given["name"],
                 compute_capability=(int(major), int(minor)) if major.isdigit() and minor.isdigit() else None,
-                memory_used_mb=_megabytes(given["memory.used"]),
-                memory_total_mb=_megabytes(given["memory.total"]),
+                memory_used_mb=parse_megabytes(given["memory.used"]),
+                memory_total_mb=parse_megabytes(given["memory.total"]),
                 driver=given["driver_version"],
             )
         )
     return cards
 
 
-def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> list[Card]:
-    """Return the cards that CUDA_VISIBLE_DEVICES allows, in its order; all of them if it names UUIDs."""
-    wanted = environment.get("CUDA_VISIBLE_DEVICES")
-    if wanted is None:
-        return list(cards)
-    numbers = [text.strip() for text in wanted.split(",") if text.strip()]
-    if not all(number.removeprefix("-").isdigit() for number in numbers):
-        return list(cards)
-    return [cards[int(number)] for number in numbers if 0 <= int(number) < len(cards)]
-
-
-@dataclass
-class Watch:
-    """The samples of a card, oldest first; filled when the block of watched() ends."""
-
-    samples: list[Busy] = field(default_factory=list)
-
-    def since(self, seconds: float) -> "Watch":
-        """Return the samples after so many seconds, with their times counted from there."""
-        later = [sample for sample in self.samples if sample.seconds >= seconds]
-        return Watch([replace(sample, seconds=sample.seconds - seconds) for sample in later])
-
-    @property
-    def share(self) -> float | None:
-        """Return the mean fraction of the time in which the card computed, None without samples."""
-        known = [sample.share for sample in self.samples if sample.share is not None]
-        return sum(known) / len(known) if known else None
-
-    @property
-    def memory_mb(self) -> float | None:
-        """Return the peak of the used memory, None without samples."""
-        return max((sample.memory_mb for sample in self.samples if sample.memory_mb is not None), default=None)
-
-
-@contextmanager
-def watched(every_ms: int = 200) -> Iterator[Watch]:
-    """Sample the first card of this program while the block runs; without a card there are no samples."""
-    watch, begun = Watch(), datetime.now()
-    process = _start_sampling(every_ms)
-    try:
-        yield watch
-    finally:
-        if process is not None:
-            watch.samples = parse_samples(_end(process), begun)
-
-
-def _start_sampling(every_ms: int) -> "subprocess.Popen[bytes] | None":
-    if (program := find_program()) is None:
-        return None
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
-    line = [program, f"--id={first}", f"--query-gpu={','.join(_SAMPLE)}", _FORMAT, f"--loop-ms={every_ms}"]
-    try:
-        return subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except OSError:  # it cannot be started
-        return None
-
-
-def _end(process: "subprocess.Popen[bytes]") -> str:
-    """End nvidia-smi and return its output."""
-    process.terminate()
-    try:
-        output, _ = process.communicate(timeout=_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        output, _ = process.communicate()
-    return output.decode(errors="replace")
-
-
-def parse_samples(text: str, begun: datetime) -> list[Busy]:
-    """Return the samples in the output of nvidia-smi; incomplete lines are ignored.
-
-    begun: when watching began, in local time.
-    """
-    samples = []
-    for line in text.rpartition("\n")[0].splitlines():  # the last line may be incomplete
-        cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) != len(_SAMPLE):
-            continue
-        try:
-            at = datetime.strptime(cells[0], "%Y/%m/%d %H:%M:%S.%f")
-        except ValueError:
-            continue
-        percent = _number(cells[1])
-        share = None if percent is None else percent / 100
-        samples.append(Busy((at - begun).total_seconds(), share, _megabytes(cells[2])))
-    return samples
-
-
-def _megabytes(text: str) -> float | None:
-    mebibytes = _number(text)
+def parse_megabytes(text: str) -> float | None:
+    """Return the 10^6 bytes in a size of nvidia-smi, None for "[N/A]" and the like."""
+    mebibytes = parse_number(text)
     return None if mebibytes is None else mebibytes * _MEGABYTE
 
 
-def _number(text: str) -> float | None:
-    """Return a number, None for "[N/A]", "[Not Supported]" and the like."""
+def parse_number(text: str) -> float | None:
+    """Return a number of nvidia-smi, None for "[N/A]", "[Not Supported]" and the like."""
     try:
         return float(text)
     except ValueError:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import warnings
@@ -23,6 +24,21 @@ from bcclone.simulator.settings import ExpertSettings, RecordSettings
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+
+# a program of that name; {line}: a card; {fields}: words that it does not know
+NVIDIA_SMI = """#!{python}
+import sys, time
+from datetime import datetime
+from pathlib import Path
+if "{fields}" and any(word in " ".join(sys.argv) for word in "{fields}".split()):
+    sys.exit('Field "compute_cap" is not a valid field to query.')
+if any(one.startswith("--loop-ms") for one in sys.argv):
+    assert "--id=0" in sys.argv
+    while True:
+        print(datetime.now().strftime("%Y/%m/%d %H:%M:%S.%f")[:-3] + ", 80, 1000", flush=True)
+        time.sleep(0.02)
+print("{line}")
+"""
 
 # ended by signals, on full disks and terminals, by Unix's means: Windows has others
 OF_UNIX = re.compile(
@@ -151,3 +167,19 @@ def shared(name):
     if not path.exists():
         pytest.skip(f"needs the shared real data: {path.relative_to(ROOT.parent)} is not beside this clone")
     return path
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Return a function that puts a program of that name, written by hand, on the PATH."""
+    if sys.platform == "win32":
+        pytest.skip("a script is no program there")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def put(text=None, line="580.159.03, 612, 143771, NVIDIA H200, 9.0", fields=""):
+        program = tmp_path / "nvidia-smi"
+        program.write_text(text or NVIDIA_SMI.format(python=sys.executable, line=line, fields=fields))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+    return put

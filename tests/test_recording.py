@@ -14,7 +14,9 @@ from bcclone.recording import ForeignLog, ImageIndex, default_inputs, find_log, 
 from bcclone.recording.dialect import resolve_decimal_commas
 from bcclone.recording.plain import read_plain
 from bcclone.recording.row import RowError
+from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, read_trace, write_trace
 from tests.conftest import shared
+from tests.video.video_runs import name_of
 
 STAMPS = ["2019_03_07_20_01_33_184", "2019_03_07_20_01_33_253", "2019_03_07_20_01_33_321"]
 NUMBERS = [("0", "1", "0", "30.19016"), ("-0.1802609", "0", "0.5", "30.18234"), ("1", "0.3093727", "0", "7.953689E-07")]
@@ -385,3 +387,29 @@ def test_both_parsers_read_every_shared_log_alike(tmp_path):
         pd.testing.assert_frame_equal(at_once.rows, by_line.rows)
         plain += read_plain(path.read_text(errors="replace").splitlines()) is not None
     assert plain > 20
+
+
+def shown(*jpegs):
+    return [
+        ShownFrame(digest_of(jpeg), TracePoint(number / 10, "lake", number, 0, 0)) for number, jpeg in enumerate(jpegs)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "indices"),
+    [
+        ([b"a", b"b", b"c"], [0, 2, 4]),
+        ([b"b", b"c"], [2, 4]),  # the recorder dropped some
+        ([b"a", b"a", b"b", b"b"], [0, 1, 2, 3]),  # a car that stands still
+        ([b"a", b"x", b"c"], [0, None, 4]),  # of another drive
+        ([b"c", b"a"], [4, None]),  # not in this order
+    ],
+)
+def test_the_frames_of_a_run_are_matched_with_those_of_the_simulated_world_by_their_bytes(tmp_path, recorded, indices):
+    for number, jpeg in enumerate(recorded):
+        (tmp_path / name_of(number * 10)).write_bytes(jpeg)
+    found = sum(index is not None for index in indices)
+    assert write_trace(tmp_path, shown(b"a", b"a", b"b", b"b", b"c")) == found
+    trace = read_trace(tmp_path)
+    points = [trace.get(name_of(number * 10)) for number in range(len(recorded))]
+    assert [point and point.x_m for point in points] == indices

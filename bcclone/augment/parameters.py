@@ -1,8 +1,10 @@
-"""Turn random numbers into the parameters of augmentation: how the camera moves, and how light and lens change.
+"""Turn the random numbers of a batch into the parameters of each augmentation.
+
+First the viewpoint: how the camera moves, and the steering that goes with it. Then the appearance: light, shadows,
+blur, patches and JPEG noise, which leave the steering as it is.
 
 Bojarski and others, "End to End Learning for Self-Driving Cars", 2016, section 2: shifts and rotations of the real
 cameras, with the label of a car that returns. The three cameras give the ground truth (docs/explanation/replay.md).
-Changes of light, weather and lens leave the steering as it is.
 
 `xp` is the array library, as in the Python array API standard: NumPy, or keras.ops for tensors.
 """
@@ -21,6 +23,12 @@ from bcclone.vehicle import CAMERA_AHEAD_M, steering_to_line
 from bcclone.view import CameraMove, Warp, flip_pixels, warp_to
 
 _LARGEST_TURN = 3.0  # standard deviations
+_GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue: ITU-R BT.601
+_IDENTITY = np.eye(3, dtype=np.float32)
+_MIDDLE = 115.0  # about the mean of the simulator's frames
+_FOG_FRACTION, _DESATURATED_FRACTION = 0.2, 0.3
+_HORIZON = 0.33  # of the image's height
+_NARROW_SIGMA = 1.0  # pixels
 
 
 def camera_moves(draws: Draws, settings: AugmentSettings, xp: Any = np) -> CameraMove:
@@ -60,14 +68,6 @@ class Cameras:
         return warp_to(move, flipped, xp).through(self._views, images)
 
 
-_GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue: ITU-R BT.601
-_IDENTITY = np.eye(3, dtype=np.float32)
-_MIDDLE = 115.0  # about the mean of the simulator's frames
-_FOG_FRACTION, _DESATURATED_FRACTION = 0.2, 0.3
-_HORIZON = 0.33  # of the image's height
-_NARROW_SIGMA = 1.0  # pixels
-
-
 @dataclass(frozen=True)
 class Extent:
     """The rows of a prepared image that are changed: `rows` rows from `top` on, of (height, width)."""
@@ -91,35 +91,6 @@ class Light:
     gamma: Any
 
 
-class Shadows(NamedTuple):
-    """Up to SHAPES shadows, or spots of light, of each image, in pixels of the changed rows.
-
-    factor: float32 (samples,), brightness in the shadow, 1 where there is none; soft: bool (samples,), whether the
-    edges are blurred; present, band: bool (samples, SHAPES), which shapes exist, and which are bands instead of
-    ellipses; ellipse: float32 (samples, SHAPES, 5), center x and y, width, height, angle in degrees;
-    edges: float32 (samples, SHAPES, 4), left and right edge of a band at the horizon, and at the image's lower edge.
-    """
-
-    factor: Any
-    soft: Any
-    present: Any
-    band: Any
-    ellipse: Any
-    edges: Any
-
-
-class Patches(NamedTuple):
-    """Up to PATCHES rectangles of one color over each image, in pixels of the changed rows.
-
-    count: float32 (samples,), number of patches; corners: float32 (samples, PATCHES, 4), whole numbers: left, top,
-    right and bottom, inclusive; colors: float32 (samples, PATCHES, 3), RGB, whole numbers.
-    """
-
-    count: Any
-    corners: Any
-    colors: Any
-
-
 def light_of(draws: Draws, strength: float, to_rgb: npt.NDArray[np.float32], xp: Any = np) -> Light:
     """Return random brightness, contrast, tint and gamma; and for some images another saturation, or fog.
 
@@ -138,6 +109,23 @@ def light_of(draws: Draws, strength: float, to_rgb: npt.NDArray[np.float32], xp:
     gamma = xp.exp(0.25 * strength * draws.normals("gamma"))[:, 0]
     matrix = xp.matmul(((1.0 - fog) * contrast)[:, :, None] * colors, to_rgb)
     return Light(matrix[:, :, :3], offset + matrix[:, :, 3], gamma)
+
+
+class Shadows(NamedTuple):
+    """Up to SHAPES shadows, or spots of light, of each image, in pixels of the changed rows.
+
+    factor: float32 (samples,), brightness in the shadow, 1 where there is none; soft: bool (samples,), whether the
+    edges are blurred; present, band: bool (samples, SHAPES), which shapes exist, and which are bands instead of
+    ellipses; ellipse: float32 (samples, SHAPES, 5), center x and y, width, height, angle in degrees;
+    edges: float32 (samples, SHAPES, 4), left and right edge of a band at the horizon, and at the image's lower edge.
+    """
+
+    factor: Any
+    soft: Any
+    present: Any
+    band: Any
+    ellipse: Any
+    edges: Any
 
 
 def shadows_of(draws: Draws, fraction: float, extent: Extent, xp: Any = np) -> Shadows:
@@ -180,6 +168,18 @@ def blur_taps_of(draws: Draws, fraction: float, xp: Any = np) -> Any:
     distance = np.arange(3, dtype=np.float32)
     taps = xp.where(distance <= reach, xp.exp(-0.5 * (distance / sigma) ** 2), 0.0)
     return taps / (2.0 * xp.sum(taps, axis=1, keepdims=True) - taps[:, :1])
+
+
+class Patches(NamedTuple):
+    """Up to PATCHES rectangles of one color over each image, in pixels of the changed rows.
+
+    count: float32 (samples,), number of patches; corners: float32 (samples, PATCHES, 4), whole numbers: left, top,
+    right and bottom, inclusive; colors: float32 (samples, PATCHES, 3), RGB, whole numbers.
+    """
+
+    count: Any
+    corners: Any
+    colors: Any
 
 
 def patches_of(draws: Draws, fraction: float, extent: Extent, xp: Any = np) -> Patches:

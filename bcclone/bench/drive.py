@@ -29,50 +29,6 @@ _RATE = 30.0
 _PERIODS = 12  # of the drive; the first warms up
 _MEMORY_BAR = 1.05
 _DRIFT_BAR = 1.25  # of the p99: a busy machine alone causes as much
-
-
-def measure_soak(settings: SoakSettings, notify: Callable[[str], None] = lambda text: None) -> list[Measure]:
-    """Drive for some minutes; notify is called after each twelfth. Memory is measured on Linux only."""
-    with given_or_untrained_model(settings.model) as model:
-        return _measure_soak(model, telemetry_texts(frames_to_send(settings.recording)), settings.minutes, notify)
-
-
-def _measure_soak(model: Path, texts: Sequence[str], minutes: float, notify: Callable[[str], None]) -> list[Measure]:
-    rounds = max(round(minutes * 60 * _RATE / _PERIODS), 1)
-    memory: list[float] = []
-    p99: list[float] = []
-    with server_process([model]) as server:
-        for number in range(_PERIODS):
-            p99.append(float(np.percentile(measure_round_trips(server.port, texts, rounds, rate=_RATE), 99)))
-            memory += _memory_mb(server.pid)
-            notify(
-                f"period {number + 1} of {_PERIODS}: p99 {p99[-1]:.1f} ms{f', {memory[-1]:.1f} MB' if memory else ''}"
-            )
-    early, late = np.median(p99[1:5]), np.median(p99[-4:])
-    return [
-        Measure("frames answered", float(rounds * _PERIODS), "frames"),
-        *_compare_memory(memory),
-        Measure("p99 of the first third", float(early), "ms"),
-        Measure("p99 of the last third to the first", float(late / early), "x", _DRIFT_BAR, least=False),
-    ]
-
-
-def _compare_memory(memory: Sequence[float]) -> list[Measure]:
-    if not memory:
-        return []
-    return [
-        Measure("memory at the end", memory[-1], "MB"),
-        Measure("memory at the end to after warming up", memory[-1] / memory[0], "x", _MEMORY_BAR, least=False),
-    ]
-
-
-def _memory_mb(pid: int) -> list[float]:
-    """Return the resident memory of a process; nothing on systems other than Linux."""
-    status = Path(f"/proc/{pid}/status")
-    found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.exists() else None
-    return [int(found[1]) / 1024] if found else []
-
-
 _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
 _PAGES = 2
 _DECISIONS = 500
@@ -122,6 +78,19 @@ def _measure(model: Path, jpegs: Sequence[bytes], requests: int) -> list[Measure
     return [*first, _measure_decision(model, jpegs), *_compare(times, default)]
 
 
+def _first_frame_seconds(model: Path, texts: Sequence[str]) -> list[Measure]:
+    begun = time.perf_counter()
+    with server_process([model]) as server:
+        listening = time.perf_counter()
+        (first,) = measure_round_trips(server.port, texts, 1)
+        served_at = time.perf_counter()
+    return [
+        Measure("start to listening, warmed up", listening - begun, "s"),
+        Measure("start to first frame answered", served_at - begun, "s"),
+        Measure("request to steer, the first frame", first, "ms"),
+    ]
+
+
 def _measure_decision(model: Path, jpegs: Sequence[bytes]) -> Measure:
     """Decode, prepare and infer in this process: the lower limit of any server's time."""
     policy = load_policy(model)
@@ -149,19 +118,6 @@ def _compare(times: dict[str, np.ndarray], default: str) -> list[Measure]:
     return measures
 
 
-def _first_frame_seconds(model: Path, texts: Sequence[str]) -> list[Measure]:
-    begun = time.perf_counter()
-    with server_process([model]) as server:
-        listening = time.perf_counter()
-        (first,) = measure_round_trips(server.port, texts, 1)
-        served_at = time.perf_counter()
-    return [
-        Measure("start to listening, warmed up", listening - begun, "s"),
-        Measure("start to first frame answered", served_at - begun, "s"),
-        Measure("request to steer, the first frame", first, "ms"),
-    ]
-
-
 @contextmanager
 def _pages(port: int, saliency: bool) -> Iterator[None]:
     """Open two dashboards, each read by a process of its own. saliency: with the saliency overlay."""
@@ -184,3 +140,45 @@ def _set_saliency(port: int, on: bool) -> None:
     body = json.dumps({"saliency": on}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/control", body, {"Content-Type": "application/json"})
     urllib.request.urlopen(request).close()
+
+
+def measure_soak(settings: SoakSettings, notify: Callable[[str], None] = lambda text: None) -> list[Measure]:
+    """Drive for some minutes; notify is called after each twelfth. Memory is measured on Linux only."""
+    with given_or_untrained_model(settings.model) as model:
+        return _measure_soak(model, telemetry_texts(frames_to_send(settings.recording)), settings.minutes, notify)
+
+
+def _measure_soak(model: Path, texts: Sequence[str], minutes: float, notify: Callable[[str], None]) -> list[Measure]:
+    rounds = max(round(minutes * 60 * _RATE / _PERIODS), 1)
+    memory: list[float] = []
+    p99: list[float] = []
+    with server_process([model]) as server:
+        for number in range(_PERIODS):
+            p99.append(float(np.percentile(measure_round_trips(server.port, texts, rounds, rate=_RATE), 99)))
+            memory += _memory_mb(server.pid)
+            notify(
+                f"period {number + 1} of {_PERIODS}: p99 {p99[-1]:.1f} ms{f', {memory[-1]:.1f} MB' if memory else ''}"
+            )
+    early, late = np.median(p99[1:5]), np.median(p99[-4:])
+    return [
+        Measure("frames answered", float(rounds * _PERIODS), "frames"),
+        *_compare_memory(memory),
+        Measure("p99 of the first third", float(early), "ms"),
+        Measure("p99 of the last third to the first", float(late / early), "x", _DRIFT_BAR, least=False),
+    ]
+
+
+def _compare_memory(memory: Sequence[float]) -> list[Measure]:
+    if not memory:
+        return []
+    return [
+        Measure("memory at the end", memory[-1], "MB"),
+        Measure("memory at the end to after warming up", memory[-1] / memory[0], "x", _MEMORY_BAR, least=False),
+    ]
+
+
+def _memory_mb(pid: int) -> list[float]:
+    """Return the resident memory of a process; nothing on systems other than Linux."""
+    status = Path(f"/proc/{pid}/status")
+    found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return [int(found[1]) / 1024] if found else []

@@ -32,6 +32,57 @@ from bcclone.samples import NO_FRAME
 _SIDE = 128
 _FILES_PER_TASK = 64
 _PREVIOUS = 4
+_ROOFLINE_BAR, _SOURCE_BAR = 0.85, 5.0
+_ROUNDS = 7
+_SOURCE_ROWS = 100  # fewer, since its conversion takes much longer
+_CONVERSION, _SOURCE = "conversion to a store", "the source's way"
+_SOURCE_ONCE = f"{_SOURCE}, each image decoded once"
+
+
+def measure_preprocess(settings: PreprocessBenchSettings, rounds: int = _ROUNDS) -> list[Measure]:
+    """Return the conversion's measures for a recording, or for a synthetic one.
+
+    All rates are in distinct images per second. Everything is written to the system's temporary folder.
+    """
+    recording = settings.recording
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if recording is None:
+            recording = folder / "recording"
+            draw_recording(recording, settings.frames)
+        plan = make_plan((str(recording),), CAMERAS, None)
+        rates = _rates(str(recording), list(plan.files), _complete_rows(plan)[:_SOURCE_ROWS], folder, rounds)
+    return _compare({name: float(np.median(of_rounds)) for name, of_rounds in rates.items()})
+
+
+def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
+    numbers = plan.rows[[f"frame_{camera}" for camera in CAMERAS]].to_numpy()
+    complete = numbers[(numbers != NO_FRAME).all(axis=1)].tolist()
+    if not complete:
+        raise UserError(f"{plan.logs[0]}: no row has images of all cameras; measure with another recording")
+    return [[plan.files[number] for number in row] for row in complete]
+
+
+def _rates(
+    recording: str, files: Sequence[str], rows: Sequence[Sequence[str]], folder: Path, rounds: int
+) -> dict[str, list[float]]:
+    """Return images per second of each conversion and round. files: all images; rows: what the source's way takes."""
+    of_source = sum(map(len, rows))
+    settings = PreprocessSettings((recording,), folder / "data.h5")
+    pixels = folder / "pixels.h5"
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as processes:
+        conversions: dict[str, tuple[int, Callable[[], float]]] = {
+            _CONVERSION: (len(files), partial(_convert, settings)),
+            "decode and resize alone, threads": (len(files), partial(time_decoding, files)),
+            "decode and resize alone, processes": (len(files), partial(time_decoding, files, processes)),
+            _SOURCE: (of_source, partial(time_source_conversion, rows, pixels, once=False)),
+            f"{_SOURCE}, each image decoded once": (
+                of_source,
+                partial(time_source_conversion, rows, pixels, once=True),
+            ),
+        }
+        seconds = measure_in_rounds({name: measure for name, (_, measure) in conversions.items()}, rounds)
+    return {name: [count / of_round for of_round in seconds[name]] for name, (count, _) in conversions.items()}
 
 
 def time_decoding(files: Sequence[str], pool: Executor | None = None) -> float:
@@ -89,59 +140,6 @@ def _read(path: str) -> Image:
     if frame is None:
         raise UserError(f"{path}: no image; measure with a recording without damaged images")
     return np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), (_SIDE, _SIDE)), np.uint8)
-
-
-_ROOFLINE_BAR, _SOURCE_BAR = 0.85, 5.0
-_ROUNDS = 7
-_SOURCE_ROWS = 100  # fewer, since its conversion takes much longer
-_CONVERSION, _SOURCE = "conversion to a store", "the source's way"
-_SOURCE_ONCE = f"{_SOURCE}, each image decoded once"
-
-
-def measure_preprocess(settings: PreprocessBenchSettings, rounds: int = _ROUNDS) -> list[Measure]:
-    """Return the conversion's measures for a recording, or for a synthetic one.
-
-    All rates are in distinct images per second. Everything is written to the system's temporary folder.
-    """
-    recording = settings.recording
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if recording is None:
-            recording = folder / "recording"
-            draw_recording(recording, settings.frames)
-        plan = make_plan((str(recording),), CAMERAS, None)
-        rates = _rates(str(recording), list(plan.files), _complete_rows(plan)[:_SOURCE_ROWS], folder, rounds)
-    return _compare({name: float(np.median(of_rounds)) for name, of_rounds in rates.items()})
-
-
-def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
-    numbers = plan.rows[[f"frame_{camera}" for camera in CAMERAS]].to_numpy()
-    complete = numbers[(numbers != NO_FRAME).all(axis=1)].tolist()
-    if not complete:
-        raise UserError(f"{plan.logs[0]}: no row has images of all cameras; measure with another recording")
-    return [[plan.files[number] for number in row] for row in complete]
-
-
-def _rates(
-    recording: str, files: Sequence[str], rows: Sequence[Sequence[str]], folder: Path, rounds: int
-) -> dict[str, list[float]]:
-    """Return images per second of each conversion and round. files: all images; rows: what the source's way takes."""
-    of_source = sum(map(len, rows))
-    settings = PreprocessSettings((recording,), folder / "data.h5")
-    pixels = folder / "pixels.h5"
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as processes:
-        conversions: dict[str, tuple[int, Callable[[], float]]] = {
-            _CONVERSION: (len(files), partial(_convert, settings)),
-            "decode and resize alone, threads": (len(files), partial(time_decoding, files)),
-            "decode and resize alone, processes": (len(files), partial(time_decoding, files, processes)),
-            _SOURCE: (of_source, partial(time_source_conversion, rows, pixels, once=False)),
-            f"{_SOURCE}, each image decoded once": (
-                of_source,
-                partial(time_source_conversion, rows, pixels, once=True),
-            ),
-        }
-        seconds = measure_in_rounds({name: measure for name, (_, measure) in conversions.items()}, rounds)
-    return {name: [count / of_round for of_round in seconds[name]] for name, (count, _) in conversions.items()}
 
 
 def _convert(settings: PreprocessSettings) -> float:

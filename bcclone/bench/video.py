@@ -15,10 +15,10 @@ from bcclone.bench.settings import VideoBenchSettings
 from bcclone.drive.recorder import Recorder
 from bcclone.progress import ProgressBar
 from bcclone.protocol import Control, Telemetry
+from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.settings import Conditions, ExpertSettings, WorldSettings
-from bcclone.simulator.trace import write_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import FRAME_SECONDS, SimulatedWorld
 from bcclone.video import ClipSettings, Pace, make_clip

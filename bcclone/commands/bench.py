@@ -124,14 +124,13 @@ def _run_feeds(arguments: argparse.Namespace, settings: FeedsBenchSettings, gpus
 
 def _draw(report: "FeedsReport", path: Path) -> None:
     """Draw the samples per second and how busy the GPU was, each into a picture of its own."""
-    from bcclone.bench.feeds.gpu_load import draw_gpu_chart
-    from bcclone.bench.feeds.report import draw_chart
+    from bcclone.bench.feeds.charts import draw_chart, draw_gpu_chart
 
     if report.results.rounds or not report.gpu:
-        draw_chart(report.as_json(), path)
+        draw_chart(report.results, path)
     if report.gpu:
         gpu_path = path.with_stem(f"{path.stem}-gpu") if report.results.rounds else path
-        draw_gpu_chart(report.gpu.as_json(), gpu_path)
+        draw_gpu_chart(report.gpu, gpu_path)
 
 
 def _run_chunks(arguments: argparse.Namespace, settings: ChunksBenchSettings) -> int:

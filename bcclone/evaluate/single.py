@@ -22,9 +22,9 @@ from bcclone.evaluate.settings import EvaluateSettings
 from bcclone.images import Image
 from bcclone.plots.drives import plot_drive, plot_views
 from bcclone.protocol import Telemetry
+from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.settings import ServerSettings
-from bcclone.simulator.trace import write_trace
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.unity_client import drive_by_server
 from bcclone.simulator.world import LAPS_DRIVEN, SimulatedWorld, open_world

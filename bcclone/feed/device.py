@@ -14,50 +14,6 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import MemorySource
 
 
-class TensorSource:
-    """Samples whose frames are on a device. device: TensorFlow's name for it, for example "GPU:0".
-
-    Raises UserError when they do not fit.
-    """
-
-    def __init__(self, source: MemorySource, device: str) -> None:
-        self.device = device
-        arrays = source.arrays
-        try:
-            with tf.device(device):
-                self._frames = tf.constant(source.frames)
-                self._frame = tf.constant(arrays.frame.astype("int64"))
-                self._flipped = tf.constant(arrays.flipped)
-                self._steering = tf.constant(arrays.steering[:, None])
-        except tf.errors.ResourceExhaustedError:
-            raise UserError(
-                f"{source.frames.nbytes / 1e9:.1f} GB of frames do not fit on {device}; use --feed hdf5-shuffle"
-            ) from None
-        self._flip = _flip_by_selection if "GPU" in device else _flip_by_stitching
-
-    def gather(self, positions: Any) -> tuple[Any, Any]:
-        """Return images, uint8 (positions, height, width, 3), or windows of them, and steering, float32 (positions, 1).
-
-        positions: int64 tensor; to be called within a tf.function.
-        """
-        images = self._flip(self._frames, tf.gather(self._frame, positions), tf.gather(self._flipped, positions))
-        return images, tf.gather(self._steering, positions)
-
-
-def _flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:
-    """Gather plain and mirrored images separately and stitch them; five times faster than selection on a CPU."""
-    indices = tf.dynamic_partition(tf.range(tf.size(flipped)), tf.cast(flipped, tf.int32), 2)
-    plain, mirrored = (tf.gather(frames, tf.gather(frame, index)) for index in indices)
-    return tf.dynamic_stitch(indices, [plain, tf.reverse(mirrored, [-2])])
-
-
-def _flip_by_selection(frames: Any, frame: Any, flipped: Any) -> Any:
-    """Mirror all images and select; a GPU does it in one kernel."""
-    images = tf.gather(frames, frame)
-    selected = tf.reshape(flipped, [-1] + [1] * (len(images.shape) - 1))
-    return tf.where(selected, tf.reverse(images, [-2]), images)
-
-
 def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples; raises UserError when their frames do not fit on the device."""
     source = MemorySource.of(selection.store, selection.arrays)
@@ -68,7 +24,7 @@ def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSetti
 class DeviceFetcher:
     """Gather each batch when it is asked for; only positions are sent to the device."""
 
-    def __init__(self, source: TensorSource, batch_size: int) -> None:
+    def __init__(self, source: "TensorSource", batch_size: int) -> None:
         self._source, self._batch_size = source, batch_size
         on_gpu = "GPU" in source.device
         self._gather = tf.function(source.gather, jit_compile=on_gpu, reduce_retracing=True)
@@ -88,3 +44,47 @@ class DeviceFetcher:
 
     def close(self) -> None:
         """Do nothing; the frames are freed with the feed."""
+
+
+class TensorSource:
+    """Samples whose frames are on a device. device: TensorFlow's name for it, for example "GPU:0".
+
+    Raises UserError when they do not fit.
+    """
+
+    def __init__(self, source: MemorySource, device: str) -> None:
+        self.device = device
+        arrays = source.arrays
+        try:
+            with tf.device(device):
+                self._frames = tf.constant(source.frames)
+                self._frame = tf.constant(arrays.frame.astype("int64"))
+                self._flipped = tf.constant(arrays.flipped)
+                self._steering = tf.constant(arrays.steering[:, None])
+        except tf.errors.ResourceExhaustedError:
+            raise UserError(
+                f"{source.frames.nbytes / 1e9:.1f} GB of frames do not fit on {device}; use --feed hdf5-shuffle"
+            ) from None
+        self._flip = flip_by_selection if "GPU" in device else flip_by_stitching
+
+    def gather(self, positions: Any) -> tuple[Any, Any]:
+        """Return images, uint8 (positions, height, width, 3), or windows of them, and steering, float32 (positions, 1).
+
+        positions: int64 tensor; to be called within a tf.function.
+        """
+        images = self._flip(self._frames, tf.gather(self._frame, positions), tf.gather(self._flipped, positions))
+        return images, tf.gather(self._steering, positions)
+
+
+def flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:
+    """Gather plain and mirrored images separately and stitch them; five times faster than selection on a CPU."""
+    indices = tf.dynamic_partition(tf.range(tf.size(flipped)), tf.cast(flipped, tf.int32), 2)
+    plain, mirrored = (tf.gather(frames, tf.gather(frame, index)) for index in indices)
+    return tf.dynamic_stitch(indices, [plain, tf.reverse(mirrored, [-2])])
+
+
+def flip_by_selection(frames: Any, frame: Any, flipped: Any) -> Any:
+    """Mirror all images and select; a GPU does it in one kernel."""
+    images = tf.gather(frames, frame)
+    selected = tf.reshape(flipped, [-1] + [1] * (len(images.shape) - 1))
+    return tf.where(selected, tf.reverse(images, [-2]), images)

@@ -1,102 +1,32 @@
-"""Open the feed of a selection of samples with the strategy that the settings name.
+"""Open the feed of a selection of samples with the strategy that the settings name, or choose the one that suits.
 
 Each strategy is a function that returns its feed; those that need Keras or TensorFlow have modules of their own.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 
 from bcclone.errors import UserError
 from bcclone.feed.augmented import AHEAD, AugmentedFeed, augment_on_cpu, draw_for_device
-from bcclone.feed.feed import Batch, Buffers, Feed
-from bcclone.feed.order import EpochOrder, Order, batches
+from bcclone.feed.feed import Buffers, Feed
+from bcclone.feed.order import EpochOrder
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.settings import FeedSettings, SamplingSettings
 from bcclone.feed.source import FileSource, MemorySource, StoreSource
-from bcclone.feed.threads import ReadAhead, ThreadFetcher
+from bcclone.feed.threads import ReadAheadFetcher, ThreadFetcher
 from bcclone.hardware import available_memory
 from bcclone.images import seen_rows
 from bcclone.store import Store
 
-_QUEUE_SIZE = 8
+MakeFeed = Callable[[Selection, EpochOrder, FeedSettings, int], Feed]
+
+_QUEUE_SIZE = 8  # batches
 _PROCESSES, _SLOTS_PER_PROCESS = 2, 4
-
-
-def hdf5(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of the memory-mapped store: hdf5 in the order of the store, hdf5-shuffle truly shuffled.
-
-    Shuffling costs nothing while the file fits into memory.
-    """
-    source = StoreSource.of(selection.store, selection.arrays)
-    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
-
-
-def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of chunks of the store, read ahead: for stores larger than memory."""
-    source = StoreSource.of(selection.store, selection.arrays)
-    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, settings.chunk_size))
-
-
-class ReadAheadFetcher(ThreadFetcher):
-    """Fill batches from parts of the store that have just been read from the disk. window: samples read at once."""
-
-    def __init__(self, source: StoreSource, batch_size: int, ahead: int, window: int) -> None:
-        super().__init__(source, batch_size, ahead)
-        self._store_source, self._window = source, window
-
-    def _batches(self, order: Order) -> Iterator[Batch]:
-        done = 0
-        with ReadAhead(self._store_source, order, self._window).running() as reader:
-            for positions in batches(order, self._batch_size):
-                done += len(positions)
-                reader.wait_for(done)
-                yield self._reader.read(positions)
-
-
-def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of frames that are all read into memory first."""
-    source = MemorySource.of(selection.store, selection.arrays)
-    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
-
-
-def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed that reads and decodes the images of a recording for each batch; needs no store."""
-    source = FileSource.of(selection.image_samples, selection.arrays, threads=settings.workers)
-    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
-
-
-def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of one loader process, a pipe and a bounded queue, as in the source design."""
-    source = StoreSource.of(selection.store, selection.arrays)
-    return Feed(epoch_order, PipeFetcher(source, batch_size, settings.max_queue_size or _QUEUE_SIZE))
-
-
-def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of loader processes that write into shared memory; the order does not depend on their speed."""
-    source = StoreSource.of(selection.store, selection.arrays)
-    processes = settings.workers or _PROCESSES
-    slots = settings.max_queue_size or processes * _SLOTS_PER_PROCESS
-    return Feed(epoch_order, SharedMemoryFetcher(source, batch_size, processes, slots))
-
-
-MakeFeed = Callable[..., Feed]
-STORE_STRATEGIES: dict[str, MakeFeed] = {
-    "files": files,
-    "memory": memory,
-    "hdf5": hdf5,
-    "hdf5-chunks": hdf5_chunks,
-    "hdf5-shuffle": hdf5,
-    "queue": queue,
-    "workers": workers,
-}
-
-
 _USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
 _COPIES = {"memory": 1, "device": 2}  # of the frames in memory; TensorFlow copies what it is given
-
 _WITH_TENSORFLOW = {
     "sequence": "bcclone.feed.keras_sequence",
     "tf-data": "bcclone.feed.tf_data",
@@ -125,6 +55,46 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
     return _augmented(feed, selection, epoch_order, settings, sampling)
 
 
+def open_validation_feed(selection: Selection, batch_size: int) -> Feed:
+    """Open the feed of the validation samples, in their order; close it after use."""
+    data, arrays = selection.data, selection.arrays
+    source = StoreSource.of(data, arrays) if isinstance(data, Store) else FileSource.of(data, arrays)
+    return Feed(EpochOrder(len(source)), ThreadFetcher(source, batch_size))
+
+
+def check_feed(data: TrainingData, settings: FeedSettings) -> None:
+    """Raise UserError when the strategy cannot read the samples, or they do not fit into memory."""
+    if settings.feed == "files" and isinstance(data, Store):
+        raise UserError(f"{data.path}: --feed files reads images; give it the recording that the store was made of")
+    if settings.feed != "files" and not isinstance(data, Store):
+        raise UserError(
+            f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
+            "-o data.h5, or use --feed files"
+        )
+    if settings.feed in _COPIES and isinstance(data, Store):
+        _check_memory(data, _COPIES[settings.feed])
+
+
+def choose_feed(data: TrainingData) -> tuple[str, str]:
+    """Return the strategy that suits the samples and this machine, and the reason."""
+    if not isinstance(data, Store):
+        return "files", "there is no store; preprocess.py makes one, which is many times faster"
+    needed, available = data.frames.nbytes / 1e9, available_memory()
+    if available is None:
+        return "hdf5-shuffle", f"{needed:.2f} GB of frames"
+    reason = f"{needed:.2f} GB of frames, {available / 1e9:.1f} GB of memory available"
+    return ("hdf5-shuffle" if needed < _USABLE_MEMORY * available / 1e9 else "hdf5-chunks"), reason
+
+
+def _check_memory(store: Store, copies: int) -> None:
+    needed, available = copies * store.frames.nbytes / 1e9, available_memory()
+    if available is not None and needed > _USABLE_MEMORY * available / 1e9:
+        raise UserError(
+            f"{store.path}: loading its frames takes {needed:.1f} GB of memory, and {available / 1e9:.1f} GB are "
+            "available; use --feed hdf5-chunks, which needs little"
+        )
+
+
 def _strategy(name: str) -> MakeFeed:
     """Return the function that makes the feed of a strategy; only those of Keras and TensorFlow load them."""
     if name in STORE_STRATEGIES:
@@ -151,41 +121,53 @@ def _augmented(
     return AugmentedFeed(feed, epoch_order, inputs, augment_on_cpu(augmenter, buffers), threads)
 
 
-def open_validation_feed(selection: Selection, batch_size: int) -> Feed:
-    """Open the feed of the validation samples, in their order; close it after use."""
-    data, arrays = selection.data, selection.arrays
-    source = StoreSource.of(data, arrays) if isinstance(data, Store) else FileSource.of(data, arrays)
-    return Feed(EpochOrder(len(source)), ThreadFetcher(source, batch_size))
+def hdf5(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of the memory-mapped store: hdf5 in the order of the store, hdf5-shuffle truly shuffled.
+
+    Shuffling costs nothing while the file fits into memory.
+    """
+    source = StoreSource.of(selection.store, selection.arrays)
+    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
 
 
-def check_feed(data: TrainingData, settings: FeedSettings) -> None:
-    """Raise UserError when the strategy cannot read the samples, or they do not fit into memory."""
-    if settings.feed == "files" and isinstance(data, Store):
-        raise UserError(f"{data.path}: --feed files reads images; give it the recording that the store was made of")
-    if settings.feed != "files" and not isinstance(data, Store):
-        raise UserError(
-            f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
-            "-o data.h5, or use --feed files"
-        )
-    if settings.feed in _COPIES and isinstance(data, Store):
-        _check_memory(data, _COPIES[settings.feed])
+def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of chunks of the store, read ahead: for stores larger than memory."""
+    source = StoreSource.of(selection.store, selection.arrays)
+    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, settings.chunk_size))
 
 
-def _check_memory(store: Store, copies: int) -> None:
-    needed, available = copies * store.frames.nbytes / 1e9, available_memory()
-    if available is not None and needed > _USABLE_MEMORY * available / 1e9:
-        raise UserError(
-            f"{store.path}: loading its frames takes {needed:.1f} GB of memory, and {available / 1e9:.1f} GB are "
-            "available; use --feed hdf5-chunks, which needs little"
-        )
+def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of frames that are all read into memory first."""
+    source = MemorySource.of(selection.store, selection.arrays)
+    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
 
 
-def choose_feed(data: TrainingData) -> tuple[str, str]:
-    """Return the strategy that suits the samples and this machine, and the reason."""
-    if not isinstance(data, Store):
-        return "files", "there is no store; preprocess.py makes one, which is many times faster"
-    needed, available = data.frames.nbytes / 1e9, available_memory()
-    if available is None:
-        return "hdf5-shuffle", f"{needed:.2f} GB of frames"
-    reason = f"{needed:.2f} GB of frames, {available / 1e9:.1f} GB of memory available"
-    return ("hdf5-shuffle" if needed < _USABLE_MEMORY * available / 1e9 else "hdf5-chunks"), reason
+def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed that reads and decodes the images of a recording for each batch; needs no store."""
+    source = FileSource.of(selection.image_samples, selection.arrays, threads=settings.workers)
+    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
+
+
+def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of one loader process, a pipe and a bounded queue, as in the source design."""
+    source = StoreSource.of(selection.store, selection.arrays)
+    return Feed(epoch_order, PipeFetcher(source, batch_size, settings.max_queue_size or _QUEUE_SIZE))
+
+
+def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of loader processes that write into shared memory; the order does not depend on their speed."""
+    source = StoreSource.of(selection.store, selection.arrays)
+    processes = settings.workers or _PROCESSES
+    slots = settings.max_queue_size or processes * _SLOTS_PER_PROCESS
+    return Feed(epoch_order, SharedMemoryFetcher(source, batch_size, processes, slots))
+
+
+STORE_STRATEGIES: dict[str, MakeFeed] = {
+    "files": files,
+    "memory": memory,
+    "hdf5": hdf5,
+    "hdf5-chunks": hdf5_chunks,
+    "hdf5-shuffle": hdf5,
+    "queue": queue,
+    "workers": workers,
+}

@@ -22,6 +22,8 @@ STRATEGIES = {
 
 _MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _GROUP = "feed"
+# name in the run folders, models and settings files of older versions -> name now
+_RENAMED = {"look": "appearance", "zero_share": "zero_fraction"}
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,6 @@ class SamplingSettings:
     seed: int = 0
     zero_fraction: float = 1.0
     augmentation: AugmentSettings = AugmentSettings(augment=False)
-
-
-# name in the run folders, models and settings files of older versions -> name now
-_RENAMED = {"look": "appearance", "zero_share": "zero_fraction"}
 
 
 def current_names(values: Mapping[str, Any]) -> dict[str, Any]:

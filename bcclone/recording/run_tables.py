@@ -5,13 +5,16 @@ trace.csv holds where the simulated car was, answers.csv how long each request t
 
 import csv
 import errno
+import hashlib
 import math
 import os
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
+from bcclone.atomic import write_text
 from bcclone.errors import UserError
 
 _LONGEST_LINE = 20_000  # the csv module refuses fields of more than 131,072 characters
@@ -165,3 +168,44 @@ def read_answers(folder: Path) -> dict[str, float]:
     return {
         image: ANSWERS.numbers(folder, line, ANSWERS.columns, cells)[0] for line, image, cells in ANSWERS.rows(folder)
     }
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFrame:
+    """A frame of the simulated world: the digest of its JPEG bytes, and where the car was."""
+
+    digest: bytes
+    point: TracePoint
+
+
+def digest_of(jpeg: bytes) -> bytes:
+    """Return the digest by which a frame is found."""
+    return hashlib.blake2b(jpeg, digest_size=8).digest()
+
+
+def write_trace(folder: Path, shown: Sequence[ShownFrame]) -> int:
+    """Write the trace of a run folder; return how many of its frames were found among the shown ones.
+
+    The drive server names frames by its own clock, but keeps their bytes, so each is found by the digest of its JPEG.
+    """
+    rows = [point.row(name) for name, point in _matched(folder, shown)]
+    write_text(folder / TRACE.name, TRACE.header + "".join(f"{row}\n" for row in rows))
+    return len(rows)
+
+
+def _matched(folder: Path, shown: Sequence[ShownFrame]) -> Iterator[tuple[str, TracePoint]]:
+    """Yield the name of each frame and where the car was.
+
+    Frames with the same bytes, as of a car that stands still, are matched in their order.
+    """
+    indices: dict[bytes, deque[int]] = defaultdict(deque)
+    for index, frame in enumerate(shown):
+        indices[frame.digest].append(index)
+    latest = -1
+    for path in sorted(folder.glob("*.jpg")):
+        candidates = indices[digest_of(path.read_bytes())]
+        while candidates and candidates[0] <= latest:
+            candidates.popleft()
+        if candidates:
+            latest = candidates.popleft()
+            yield path.name, shown[latest].point

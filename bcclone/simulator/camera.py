@@ -14,6 +14,16 @@ from bcclone.view import FOCAL_PX
 
 # Source: docs/explanation/simulator.md.
 _MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 degrees down, 0.7 degrees to the right
+# The bonnet's outline in each camera, column and row of corners, measured on recordings of the simulator.
+_OUTLINES = {
+    "center": ((36, 160), (48, 154), (76, 149), (104, 143), (120, 138), (145, 136), (178, 136), (200, 139),
+               (220, 144), (244, 150), (260, 155), (264, 160)),
+    "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
+    "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
+}  # fmt: skip
+_EXTENSION = 50
+_BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
+_PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,34 @@ def pose_of(car: Car, camera: str, shift_m: float = 0.0, pitch: float = 0.0) -> 
     body = _yaw(car.heading) @ _pitch(car.pitch)
     mount = np.array(MOUNTS[camera]) + (shift_m, ORIGIN_ABOVE_ROAD_M, 0.0)
     return CameraPose(np.array([car.x, car.y, car.z]) + body @ mount, body @ _MOUNT @ _pitch(math.radians(pitch)))
+
+
+def bonnet(
+    camera: str, shift_m: float = 0.0, pitch: float = 0.0
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
+    """Return the mask of the bonnet, bool (160, 320), and its picture, RGB uint8 (160, 320, 3).
+
+    shift_m, pitch: as for pose_of().
+    """
+    columns = np.arange(FRAME_WIDTH) + 0.5 + shift_m * _BONNET_PX_A_METRE
+    rows = np.arange(FRAME_HEIGHT)[:, None] + 0.5 - FOCAL_PX * math.tan(math.radians(pitch))
+    corners = np.array(_OUTLINES[camera], float)
+    top = np.interp(columns, *_extended(corners).T)
+    depth = rows - top[None, :]
+    shade = 1 - 0.006 * np.maximum(depth - 3, 0)[..., None]
+    picture = np.where(depth[..., None] < 3, np.array(_RIM), np.array(_PAINT) * shade)
+    if camera == "center":  # the window's frame
+        seam = 150.0 + 10 * ((columns - 161) / 62) ** 2
+        inside = rows - seam[None, :]
+        picture = np.where((np.abs(inside) < 0.9)[..., None], np.array(_SEAM), picture)
+        picture = np.where(((inside > 3) & (inside < 4))[..., None], np.array(_SEAM) * 1.6, picture)
+    return depth > 0, np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _extended(corners: FloatArray) -> FloatArray:
+    """Return an outline with its first and last edge extended beyond the picture."""
+    before, after = corners[0] - corners[1], corners[-1] - corners[-2]
+    return np.vstack([corners[0] + _EXTENSION * before, corners, corners[-1] + _EXTENSION * after])
 
 
 def _yaw(angle: float) -> FloatArray:
@@ -56,42 +94,3 @@ def _rotation(x: float, y: float, z: float, w: float) -> FloatArray:
 
 
 _MOUNT = _rotation(*_MOUNT_QUATERNION)
-
-# The bonnet's outline in each camera, column and row of corners, measured on recordings of the simulator.
-_OUTLINES = {
-    "center": ((36, 160), (48, 154), (76, 149), (104, 143), (120, 138), (145, 136), (178, 136), (200, 139),
-               (220, 144), (244, 150), (260, 155), (264, 160)),
-    "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
-    "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
-}  # fmt: skip
-_EXTENSION = 50
-_BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
-_PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
-
-
-def _extended(corners: FloatArray) -> FloatArray:
-    """Return an outline with its first and last edge extended beyond the picture."""
-    before, after = corners[0] - corners[1], corners[-1] - corners[-2]
-    return np.vstack([corners[0] + _EXTENSION * before, corners, corners[-1] + _EXTENSION * after])
-
-
-def bonnet(
-    camera: str, shift_m: float = 0.0, pitch: float = 0.0
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-    """Return the mask of the bonnet, bool (160, 320), and its picture, RGB uint8 (160, 320, 3).
-
-    shift_m, pitch: as for pose_of().
-    """
-    columns = np.arange(FRAME_WIDTH) + 0.5 + shift_m * _BONNET_PX_A_METRE
-    rows = np.arange(FRAME_HEIGHT)[:, None] + 0.5 - FOCAL_PX * math.tan(math.radians(pitch))
-    corners = np.array(_OUTLINES[camera], float)
-    top = np.interp(columns, *_extended(corners).T)
-    depth = rows - top[None, :]
-    shade = 1 - 0.006 * np.maximum(depth - 3, 0)[..., None]
-    picture = np.where(depth[..., None] < 3, np.array(_RIM), np.array(_PAINT) * shade)
-    if camera == "center":  # the window's frame
-        seam = 150.0 + 10 * ((columns - 161) / 62) ** 2
-        inside = rows - seam[None, :]
-        picture = np.where((np.abs(inside) < 0.9)[..., None], np.array(_SEAM), picture)
-        picture = np.where(((inside > 3) & (inside < 4))[..., None], np.array(_SEAM) * 1.6, picture)
-    return depth > 0, np.clip(picture, 0, 255).astype(np.uint8)

@@ -10,12 +10,11 @@ from typing import Any
 
 from bcclone.images import Image, encode_jpeg
 from bcclone.progress import ProgressBar
-from bcclone.recording.run_tables import TracePoint
+from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import Score, Scorer
 from bcclone.simulator.settings import LOST_M, Conditions, ServerSettings, SimulationSettings, WorldSettings
-from bcclone.simulator.trace import ShownFrame, digest_of
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH

@@ -4,20 +4,20 @@ import json
 import mmap
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bcclone.bench.feeds import report
+from bcclone.bench.feeds.charts import draw_chart
 from bcclone.bench.feeds.chunk_sizes import ChunkSize, SampledDrive, sampled_drive, shuffle_quality, to_rows
 from bcclone.bench.feeds.cold import ColdRates, cold_measures, drop_pages, read_through
 from bcclone.bench.feeds.many_samples import TableMemory, order_costs, table_measures, write_store
 from bcclone.bench.feeds.meter import Benchmark, LoaderFigures, Meter, Timing, in_fresh_process
-from bcclone.bench.feeds.report import draw_chart
 from bcclone.bench.feeds.rooflines import jpeg_samples
 from bcclone.bench.feeds.rounds import BenchmarkResults, LoaderUnavailable, measure_loader, run_benchmark
-from bcclone.bench.feeds.run import FeedsReport, measure_feeds
+from bcclone.bench.feeds.run import FeedsReport, loader_measures, measure_feeds
 from bcclone.bench.feeds.synthetic import draw_recording, make_synthetic_store
 from bcclone.bench.settings import FeedsBenchSettings
 from bcclone.errors import UserError
@@ -64,7 +64,7 @@ def test_the_fastest_feed_is_compared_with_the_best_loader_that_decodes():
         tf_data_jpeg=[2500.0],
         pytables_chunks=[12_000.0],
     )
-    measures = {measure.name: measure for measure in report.loader_measures(benchmark)}
+    measures = {measure.name: measure for measure in loader_measures(benchmark)}
     assert measures["hdf5-shuffle to one thread's gather"].value == pytest.approx(40.0)
     assert measures["hdf5-shuffle to one thread's gather"].reached is False
     assert measures["hdf5-shuffle to tf-data-jpeg"].value == pytest.approx(16.0)
@@ -73,17 +73,16 @@ def test_the_fastest_feed_is_compared_with_the_best_loader_that_decodes():
 
 
 def test_a_skipped_loader_has_no_measures_and_no_figures():
-    benchmark = results(hdf5_shuffle=[40_000.0])
-    benchmark.skipped["torch-jpeg"] = "torch is not installed"
-    assert report.loader_measures(benchmark) == []
-    notices = report.results_json(benchmark)
+    benchmark = replace(results(hdf5_shuffle=[40_000.0]), skipped={"torch-jpeg": "torch is not installed"})
+    assert loader_measures(benchmark) == []
+    notices = benchmark.as_json()
     assert notices["alternatives"] == {}
     assert notices["rooflines"] == {}
     assert notices["skipped"] == {"torch-jpeg": "torch is not installed"}
     assert {"samples_per_second", "first_batch_seconds", "resident_mb", "cpu_share"} <= set(
         notices["strategies"]["hdf5-shuffle"]
     )
-    assert "skipped: torch-jpeg: torch is not installed" in report.to_rows(benchmark)
+    assert "skipped: torch-jpeg: torch is not installed" in benchmark.to_rows()
 
 
 def test_a_meter_counts_only_after_warming_up():
@@ -167,7 +166,7 @@ def test_a_loader_that_fails_is_reported_and_left_out(tmp_path):
     )
     assert "no such store" in benchmark.failed["gather"]
     assert len(notices) == 1
-    assert report.to_rows(benchmark)[-1].startswith("FAILED: gather: ")
+    assert benchmark.to_rows()[-1].startswith("FAILED: gather: ")
     assert not FeedsReport(benchmark).is_good
 
 
@@ -229,7 +228,7 @@ def test_the_table_of_chunk_sizes_omits_what_was_not_measured():
 
 def test_the_chart_is_a_picture(tmp_path):
     benchmark = results(hdf5_shuffle=[40_000.0], python_generator=[2000.0], gather=[90_000.0])
-    draw_chart(report.results_json(benchmark), tmp_path / "chart.png")
+    draw_chart(benchmark, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 

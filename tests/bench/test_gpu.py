@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from bcclone.bench.feeds.charts import draw_gpu_chart
 from bcclone.bench.feeds.gpu_load import (
     AFTER,
     BEFORE,
@@ -13,20 +14,19 @@ from bcclone.bench.feeds.gpu_load import (
     GpuReport,
     TrainingLoad,
     covered_fractions,
-    draw_gpu_chart,
     measure_gpu,
 )
+from bcclone.bench.feeds.gpu_watch import GpuSample
 from bcclone.bench.feeds.rounds import BenchmarkResults
 from bcclone.bench.feeds.run import FeedsReport
 from bcclone.bench.feeds.synthetic import draw_recording, make_synthetic_store
 from bcclone.bench.settings import FeedsBenchSettings
 from bcclone.feed.settings import STRATEGIES
-from bcclone.hardware import Busy
 from tests.conftest import command
 
 ON_GPU = TrainingLoad(
     "GPU NVIDIA H200 (compute capability 9.0)", 52_000.0, 0.01, 0.2, ((0.25, 0.02), (0.75, 0.0)),
-    (Busy(0.1, 0.9, 2000.0), Busy(0.3, None, None), Busy(0.5, 1.0, 2100.0)), 0.95, 2100.0,
+    (GpuSample(0.1, 0.9, 2000.0), GpuSample(0.3, None, None), GpuSample(0.5, 1.0, 2100.0)), 0.95, 2100.0,
 )  # fmt: skip
 ON_CPU = TrainingLoad("CPU", 1_000.0, 0.4, 0.9, ((0.25, 0.3), (0.75, 0.5)))
 
@@ -72,7 +72,7 @@ def test_the_table_reports_a_missing_gpu():
 @pytest.mark.parametrize("load", [ON_GPU, ON_CPU], ids=["GPU", "CPU"])
 def test_the_chart_is_a_picture_with_a_gpu_and_without(load, tmp_path):
     report = GpuReport(32, 1.0, {AFTER: load, BEFORE: load, "files": load})
-    draw_gpu_chart(report.as_json(), tmp_path / "gpu.png")
+    draw_gpu_chart(report, tmp_path / "gpu.png")
     assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -197,12 +197,12 @@ def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
     load_tensorflow()
     import tensorflow as tf
 
-    from bcclone.feed.device import _flip_by_selection, _flip_by_stitching
+    from bcclone.feed.device import flip_by_selection, flip_by_stitching
 
     arrays = select(store, False, SEQ_LENGTH).arrays
     some = np.arange(0, len(arrays.frame), 7)
     given = (tf.constant(store.frames), tf.constant(arrays.frame[some].astype("int64")), arrays.flipped[some])
-    assert (_flip_by_selection(*given).numpy() == _flip_by_stitching(*given).numpy()).all()
+    assert (flip_by_selection(*given).numpy() == flip_by_stitching(*given).numpy()).all()
 
 
 def test_read_ahead_uses_the_offsets_of_the_frames_in_the_file(store):

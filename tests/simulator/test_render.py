@@ -11,11 +11,11 @@ import pytest
 
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
-from bcclone.simulator.render import Renderer, compiled
+from bcclone.simulator.render import Renderer
 from bcclone.simulator.render.arrays import Eye, air_of, blank_canvas, surface_of
-from bcclone.simulator.render.compiled import SOURCES
 from bcclone.simulator.render.faces import draw_cards, draw_faces
 from bcclone.simulator.render.raycast import cast
+from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES
 from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
 from bcclone.view import FOCAL_PX
@@ -56,11 +56,21 @@ def test_a_frame_has_its_format_and_another_process_renders_the_same_bytes(lake)
 def test_compiled_code_is_not_reused_after_a_source_changed():
     for drawing in (cast, draw_cards, draw_faces):
         assert SOURCES in [cell.cell_contents for cell in drawing.py_func.__closure__]
-    counted = {f"{package}.{name.removesuffix('.py')}" for package, names in compiled._PARTS.items() for name in names}
     folder = ROOT / "bcclone" / "simulator" / "render"
     for name in ("faces", "raycast", "surface"):
         used = re.findall(r"^from (bcclone\S+) import", (folder / f"{name}.py").read_text(), re.MULTILINE)
-        assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.simulator.render.compiled"} <= counted
+        assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.compiled"} <= set(COMPILED_MODULES)
+
+
+@pytest.mark.parametrize(("ahead_m", "drawn"), [(0.8, False), (1.6, True)])
+def test_a_bush_right_before_the_camera_does_not_fill_the_picture(lake, ahead_m, drawn):
+    cards = lake.scene.cards.placements
+    card = cards[-1:].copy()
+    card[0, :3] = 0.0, -card[0, 3] / 2, ahead_m
+    canvas = blank_canvas(160, 320)
+    canvas.depths[:] = 1000.0
+    draw_cards(Eye(np.zeros(3), np.eye(3), FOCAL_PX), card, lake.scene.pictures, air_of(Conditions()), canvas)
+    assert (canvas.depths < 1000.0).any() == drawn
 
 
 def test_rendering_in_threads_gives_the_same_frames(lake):

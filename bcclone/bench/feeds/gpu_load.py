@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from matplotlib.figure import Figure
 
-from bcclone.atomic import replacing
 from bcclone.augment.settings import AugmentSettings
+from bcclone.bench.feeds.gpu_watch import GpuSample, GpuWatch
 from bcclone.bench.feeds.meter import Benchmark, cpu_seconds, in_fresh_process
 from bcclone.bench.feeds.other_loaders import generate
 from bcclone.bench.feeds.rooflines import RecordingMissing, jpeg_samples
@@ -25,7 +24,6 @@ from bcclone.feed.feed import Batch
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.feed.settings import STRATEGIES, FeedSettings
-from bcclone.hardware import Busy, watched
 from bcclone.store import Store
 from bcclone.train.settings import TrainSettings
 
@@ -55,20 +53,25 @@ class TrainingLoad:
     data_wait_share: float
     cpu_share: float
     waits: tuple[tuple[float, float], ...]
-    gpu: tuple[Busy, ...] = ()
+    gpu: tuple[GpuSample, ...] = ()
     gpu_share: float | None = None
     gpu_memory_mb: float | None = None
 
+    @property
+    def on_gpu(self) -> bool:
+        """Return whether a GPU trained."""
+        return self.device.startswith("GPU")
 
-@dataclass
+
+@dataclass(frozen=True)
 class GpuReport:
     """The trainings. loads: by feed; skipped: feed -> what it lacks; failed: feed -> why it failed."""
 
     batch_size: int
     seconds: float
-    loads: dict[str, TrainingLoad] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    loads: Mapping[str, TrainingLoad] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def device(self) -> str:
@@ -78,7 +81,7 @@ class GpuReport:
     @property
     def has_gpu(self) -> bool:
         """Return whether TensorFlow trained on a GPU."""
-        return self.device.startswith("GPU")
+        return any(load.on_gpu for load in self.loads.values())
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values; gpu_share is null where there is no GPU."""
@@ -87,8 +90,8 @@ class GpuReport:
             "batch_size": self.batch_size,
             "seconds": self.seconds,
             "feeds": {name: _values(load) for name, load in self.loads.items()},
-            "skipped": self.skipped,
-            "failed": self.failed,
+            "skipped": dict(self.skipped),
+            "failed": dict(self.failed),
         }
 
     def to_rows(self) -> list[str]:
@@ -115,23 +118,25 @@ def measure_gpu(
     feeds: Sequence[str] = FEEDS,
 ) -> GpuReport:
     """Train on each feed for some seconds, after warming up."""
-    report = GpuReport(batch_size, seconds)
+    loads: dict[str, TrainingLoad] = {}
+    skipped: dict[str, str] = {}
+    failed: dict[str, str] = {}
     for name in feeds:
         try:
-            report.loads[name] = in_fresh_process(train_watched, name, store, seconds, batch_size)
+            load = in_fresh_process(train_watched, name, store, seconds, batch_size)
         except RecordingMissing as reason:
-            report.skipped[name] = str(reason)
+            skipped[name] = str(reason)
             notify(f"skipped: training on {name}: {reason}")
         except UserError as error:
-            report.failed[name] = str(error)
+            failed[name] = str(error)
             notify(f"failed: training on {name}: {error}")
         else:
-            load = report.loads[name]
-            if len(report.loads) == 1 and not report.has_gpu:
+            if not (loads or load.on_gpu):
                 notify(_NO_GPU)
+            loads[name] = load
             busy = "" if load.gpu_share is None else f", GPU busy {load.gpu_share:.0%}"
             notify(f"training on {name}: {load.samples_per_second:,.0f} samples/s{busy}")
-    return report
+    return GpuReport(batch_size, seconds, loads, skipped, failed)
 
 
 def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> TrainingLoad:
@@ -146,20 +151,20 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     with Store(store) as data:
         trainer = prepare(data, settings)
     gpus = used_gpus()
-    with _batches_of(name, store, settings) as batches, watched() as watch:
+    with _batches_of(name, store, settings) as batches, GpuWatch() as watch:
         entered = time.perf_counter()
         _train(trainer, batches, steps=_WARM_STEPS)  # nvidia-smi needs a second to start, too
         cpu, begun = cpu_seconds(), time.perf_counter()
         samples, waits = _train(trainer, batches, seconds=seconds)
         elapsed, cpu = time.perf_counter() - begun, cpu_seconds() - cpu
-    seen = watch.since(begun - entered)
+    seen = watch.samples.since(begun - entered)
     return TrainingLoad(
         device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
         samples_per_second=samples / elapsed,
         data_wait_share=sum(until - since for since, until in waits) / elapsed,
         cpu_share=cpu / elapsed / (psutil.cpu_count() or 1),
         waits=tuple(covered_fractions(waits, elapsed)),
-        gpu=tuple(seen.samples) if gpus else (),
+        gpu=seen.samples if gpus else (),
         gpu_share=seen.share if gpus else None,
         gpu_memory_mb=seen.memory_mb if gpus else None,
     )
@@ -222,46 +227,3 @@ def _values(load: TrainingLoad) -> dict[str, Any]:
         "wait_series": [[round(seconds, 3), round(share, 4)] for seconds, share in load.waits],
         "gpu_series": [[round(one.seconds, 3), rounded(one.share), rounded(one.memory_mb)] for one in load.gpu],
     }
-
-
-_IN_FRONT = {AFTER: ("tab:blue", "the default"), BEFORE: ("tab:red", "each batch decoded from disk")}
-
-
-def draw_gpu_chart(figures: Mapping[str, Any], path: Path) -> None:
-    """Draw the JSON of a GpuReport into a PNG."""
-    has_gpu = figures["device"].startswith("GPU")
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    feeds = figures["feeds"]
-    for name in sorted(feeds, key=lambda name: name in _IN_FRONT):  # those in front are drawn last
-        seconds, shares = _line(feeds[name], has_gpu)
-        if not shares:
-            continue
-        mean = feeds[name]["gpu_share"] if has_gpu else 1 - feeds[name]["data_wait_share"]
-        label = f"{name}: {mean:.0%}"
-        if name in _IN_FRONT:
-            colour, what = _IN_FRONT[name]
-            axes.plot(seconds, shares, color=colour, linewidth=2.5, label=f"{label} ({what})")
-        else:
-            axes.plot(seconds, shares, linewidth=0.9, alpha=0.6, label=label)
-    share = "in which the GPU computed" if has_gpu else "not spent waiting for data"
-    title = figures["device"] if has_gpu else "No GPU on this machine: how busy it is is not measured"
-    axes.set(xlabel="seconds of training", ylabel=f"fraction of the time {share}", ylim=(-0.02, 1.02))
-    axes.set_title(f"{title}; batches of {figures['batch_size']}", fontsize=10, loc="left", wrap=True)
-    axes.yaxis.set_major_formatter("{x:.0%}")
-    lines = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
-    in_order = [label for name in feeds for label in lines if label.startswith(f"{name}:")]  # as in the table
-    axes.legend(
-        [lines[label] for label in in_order], in_order, loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8
-    )
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120)
-
-
-def _line(feed: Mapping[str, Any], has_gpu: bool) -> tuple[Sequence[float], Sequence[float]]:
-    """Return seconds and fractions of a feed."""
-    if has_gpu:
-        points = [(seconds, share) for seconds, share, _ in feed["gpu_series"] if share is not None]
-    else:
-        points = [(seconds, 1 - share) for seconds, share in feed["wait_series"]]
-    return [seconds for seconds, _ in points], [share for _, share in points]

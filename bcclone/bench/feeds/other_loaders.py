@@ -108,10 +108,8 @@ def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     import torch
     from torch.utils.data import DataLoader
 
-    from bcclone.bench.feeds.torch_dataset import JpegDataset
-
     loader = DataLoader(
-        JpegDataset(jpeg_samples(benchmark.store)),
+        TorchImages(jpeg_samples(benchmark.store)),
         batch_size=benchmark.batch_size,
         shuffle=True,
         num_workers=benchmark.workers,
@@ -120,6 +118,29 @@ def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
         generator=torch.Generator().manual_seed(benchmark.seed),
     )
     _deliver(loader, on_batch)
+
+
+class TorchImages:
+    """Training samples as PyTorch's map-style datasets have them: image uint8 (3, height, width), and steering.
+
+    It is pickled for the worker processes, which load PyTorch themselves.
+    """
+
+    def __init__(self, samples: JpegSamples) -> None:
+        self._files, self._flipped = samples.files.tolist(), samples.flipped.tolist()
+        self._steering = samples.steering.tolist()
+        self._size = [samples.preprocessing.height, samples.preprocessing.width]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> tuple[Any, float]:
+        from torchvision.io import ImageReadMode, decode_jpeg, read_file
+        from torchvision.transforms.v2 import functional
+
+        frame = decode_jpeg(read_file(self._files[index]), ImageReadMode.RGB)
+        image = functional.resize(frame, self._size, antialias=False)
+        return functional.horizontal_flip(image) if self._flipped[index] else image, self._steering[index]
 
 
 def _deliver(loader: Any, on_batch: OnBatch) -> None:

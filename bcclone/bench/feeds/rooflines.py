@@ -18,6 +18,54 @@ from bcclone.recording import CAMERAS, ImageIndex
 from bcclone.samples import NO_FRAME, RowTable
 from bcclone.store import Store
 
+_MOST_FILES = 4096
+
+
+def gather(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Copy mapped frames in random order into one batch, again and again, by one thread.
+
+    Without flips, new memory and tables, it is the upper limit of any loader that copies frames by one thread.
+    """
+    with Store(benchmark.store) as store:
+        frames = store.frames.reshape(len(store.frames), -1)
+        size = min(benchmark.batch_size, len(frames))
+        batch = (
+            Buffers(size, store.frames.shape[1:], kept=1).take(size).reshape(size, -1)
+        )  # aligned as the feeds' batches
+        for indices in _random_indices(len(frames), size, benchmark.seed):
+            np.take(frames, indices, axis=0, out=batch, mode="clip")
+            if not on_batch(size):
+                return
+
+
+def decode(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Decode and resize JPEG files that are in memory, with a thread per core; nothing is kept."""
+    samples = jpeg_samples(benchmark.store)
+    files = np.random.default_rng(benchmark.seed).permutation(samples.files)[:_MOST_FILES]
+    contents = [Path(file).read_bytes() for file in files]
+    cv2.setNumThreads(1)
+
+    def decode_some(start: int) -> int:
+        batch = contents[start : start + benchmark.batch_size]
+        for content in batch:
+            samples.preprocessing.apply(decode_jpeg(content))
+        return len(batch)
+
+    starts = itertools.cycle(range(0, len(contents), benchmark.batch_size))
+    with prefetch_ordered(decode_some, starts, benchmark.workers, 2 * benchmark.workers) as sizes:
+        for size in sizes:
+            if not on_batch(size):
+                return
+
+
+def _random_indices(count: int, size: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield full batches of 0 ... count - 1 in random order, again and again: int64 (size,)."""
+    random = np.random.default_rng(seed)
+    while True:
+        order = random.permutation(count)
+        for start in range(0, count - size + 1, size):
+            yield order[start : start + size]
+
 
 class RecordingMissing(Exception):
     """The images of a store's recording are not where they were; the message names the recording."""
@@ -69,52 +117,3 @@ def _named_frames(rows: RowTable) -> Iterator[tuple[int, str]]:
         there = rows[rows[f"frame_{camera}"] != NO_FRAME]
         for frame, name in zip(there[f"frame_{camera}"].tolist(), there[camera].tolist(), strict=True):
             yield frame, name.decode()
-
-
-_MOST_FILES = 4096
-
-
-def gather(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Copy mapped frames in random order into one batch, again and again, by one thread.
-
-    Without flips, new memory and tables, it is the upper limit of any loader that copies frames by one thread.
-    """
-    with Store(benchmark.store) as store:
-        frames = store.frames.reshape(len(store.frames), -1)
-        size = min(benchmark.batch_size, len(frames))
-        batch = (
-            Buffers(size, store.frames.shape[1:], kept=1).take(size).reshape(size, -1)
-        )  # aligned as the feeds' batches
-        for indices in _random_indices(len(frames), size, benchmark.seed):
-            np.take(frames, indices, axis=0, out=batch, mode="clip")
-            if not on_batch(size):
-                return
-
-
-def _random_indices(count: int, size: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield full batches of 0 ... count - 1 in random order, again and again: int64 (size,)."""
-    random = np.random.default_rng(seed)
-    while True:
-        order = random.permutation(count)
-        for start in range(0, count - size + 1, size):
-            yield order[start : start + size]
-
-
-def decode(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Decode and resize JPEG files that are in memory, with a thread per core; nothing is kept."""
-    samples = jpeg_samples(benchmark.store)
-    files = np.random.default_rng(benchmark.seed).permutation(samples.files)[:_MOST_FILES]
-    contents = [Path(file).read_bytes() for file in files]
-    cv2.setNumThreads(1)
-
-    def decode_some(start: int) -> int:
-        batch = contents[start : start + benchmark.batch_size]
-        for content in batch:
-            samples.preprocessing.apply(decode_jpeg(content))
-        return len(batch)
-
-    starts = itertools.cycle(range(0, len(contents), benchmark.batch_size))
-    with prefetch_ordered(decode_some, starts, benchmark.workers, 2 * benchmark.workers) as sizes:
-        for size in sizes:
-            if not on_batch(size):
-                return

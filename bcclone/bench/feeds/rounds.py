@@ -2,8 +2,7 @@
 
 import itertools
 import os
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -29,7 +28,7 @@ AUGMENTED = "hdf5-shuffle-augmented"  # as in a default training: samples augmen
 OURS = (*STRATEGIES, AUGMENTED)
 ALTERNATIVES = tuple(OTHER_LOADERS)
 ROOFLINES: dict[str, Callable[[Benchmark, OnBatch], None]] = {"gather": rooflines.gather, "decode": rooflines.decode}
-_PACKAGES = {"torch-jpeg": ("bcclone.bench.feeds.torch_dataset",), "pytables-chunks": ("tables",)}
+_PACKAGES = {"torch-jpeg": ("torch", "torchvision"), "pytables-chunks": ("tables",)}
 _OF_TENSORFLOW = ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device")
 _PROCESSES = {"workers": 2}  # the other feeds choose for themselves
 _PLAIN = AugmentSettings(augment=False)
@@ -39,16 +38,16 @@ class LoaderUnavailable(Exception):
     """This machine or this store lacks what a loader needs; the message says what."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class BenchmarkResults:
     """The figures of each loader in each round.
 
     skipped: name -> what a loader lacks; failed: name -> why a loader, or a further measurement, failed.
     """
 
-    rounds: dict[str, list[LoaderFigures]] = field(default_factory=lambda: defaultdict(list))
-    skipped: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    rounds: Mapping[str, Sequence[LoaderFigures]] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     def median(self, name: str) -> LoaderFigures:
         """Return the medians of a loader's figures over the rounds."""
@@ -61,6 +60,51 @@ class BenchmarkResults:
         pairs = zip(self.rounds[name], self.rounds[other], strict=True)
         return float(np.median([mine.samples_per_second / theirs.samples_per_second for mine, theirs in pairs]))
 
+    def medians(self) -> dict[str, dict[str, LoaderFigures]]:
+        """Return the medians of the measured loaders: of `strategies`, `alternatives` and `rooflines`."""
+        groups = {"strategies": OURS, "alternatives": ALTERNATIVES, "rooflines": tuple(ROOFLINES)}
+        return {
+            group: {name: self.median(name) for name in names if name in self.rounds} for group, names in groups.items()
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the medians by group, the rounds, and what was skipped and why.
+
+        rounds: name -> [samples per second, fraction of the CPU time used by other programs] of each round.
+        """
+        medians = self.medians()
+        return {
+            "strategies": {name: _values(figures) for name, figures in medians["strategies"].items()},
+            "alternatives": {name: _values(figures) for name, figures in medians["alternatives"].items()},
+            "rooflines": {name: round(figures.samples_per_second, 1) for name, figures in medians["rooflines"].items()},
+            "rounds": {
+                name: [[round(one.samples_per_second, 1), round(one.others_cpu_share, 3)] for one in figures]
+                for name, figures in self.rounds.items()
+            },
+            "skipped": dict(self.skipped),
+            "failed": dict(self.failed),
+        }
+
+    def to_rows(self) -> list[str]:
+        """Return the table: our feeds, the other loaders, the rooflines, and what was skipped or failed."""
+        head = f"{'':<24}{'samples/s':>11}{'first, s':>10}{'resident, MB':>14}{'own, MB':>9}{'CPU':>6}{'others':>8}"
+        rows = [head] if self.rounds else []
+        rows += [_row(name, figures) for group in self.medians().values() for name, figures in group.items()]
+        rows += [f"skipped: {name}: {reason}" for name, reason in self.skipped.items()]
+        return rows + [f"FAILED: {name}: {reason}" for name, reason in self.failed.items()]
+
+
+def _values(figures: LoaderFigures) -> dict[str, float]:
+    return {key: round(value, 4) for key, value in asdict(figures).items() if value is not None}
+
+
+def _row(name: str, figures: LoaderFigures) -> str:
+    own = "" if figures.anonymous_mb is None else f"{figures.anonymous_mb:.0f}"
+    return (
+        f"{name:<24}{figures.samples_per_second:>11,.0f}{figures.first_batch_seconds:>10.3f}"
+        f"{figures.resident_mb:>14.0f}{own:>9}{figures.cpu_share:>6.0%}{figures.others_cpu_share:>8.0%}"
+    )
+
 
 def run_benchmark(
     names: Sequence[str],
@@ -70,25 +114,27 @@ def run_benchmark(
     notify: Callable[[str], None] = lambda text: None,
 ) -> BenchmarkResults:
     """Measure each loader in each round; one that fails is left out of the next rounds."""
-    results = BenchmarkResults()
+    measured: dict[str, list[LoaderFigures]] = {}
+    skipped: dict[str, str] = {}
+    failed: dict[str, str] = {}
     for number in range(1, rounds + 1):
         for name in names:
-            if name in results.skipped or name in results.failed:
+            if name in skipped or name in failed:
                 continue
             try:
                 figures = in_fresh_process(measure_loader, name, benchmark, timing)
             except LoaderUnavailable as reason:
-                results.skipped[name] = str(reason)
+                skipped[name] = str(reason)
                 notify(f"skipped: {name}: {reason}")
                 continue
             except UserError as error:
-                results.rounds.pop(name, None)
-                results.failed[name] = str(error)
+                measured.pop(name, None)
+                failed[name] = str(error)
                 notify(f"failed: {name}: {error}")
                 continue
-            results.rounds[name].append(figures)
+            measured.setdefault(name, []).append(figures)
             notify(f"round {number} of {rounds}: {name}: {figures.samples_per_second:,.0f} samples/s")
-    return results
+    return BenchmarkResults(measured, skipped, failed)
 
 
 def measure_loader(name: str, benchmark: Benchmark, timing: Timing) -> LoaderFigures:

@@ -2,9 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bcclone.bench import Measure
@@ -12,8 +13,15 @@ from bcclone.bench.feeds import cold, many_samples
 from bcclone.bench.feeds.gpu_load import GpuReport, measure_gpu
 from bcclone.bench.feeds.many_samples import OrderCost
 from bcclone.bench.feeds.meter import Benchmark, Timing, in_fresh_process
-from bcclone.bench.feeds.report import loader_measures, names_in_order, results_json, to_rows
-from bcclone.bench.feeds.rounds import BenchmarkResults, LoaderUnavailable, run_benchmark
+from bcclone.bench.feeds.rounds import (
+    ALTERNATIVES,
+    AUGMENTED,
+    OURS,
+    ROOFLINES,
+    BenchmarkResults,
+    LoaderUnavailable,
+    run_benchmark,
+)
 from bcclone.bench.feeds.synthetic import draw_recording, given_or_synthetic_store, make_synthetic_store
 from bcclone.bench.settings import FeedsBenchSettings
 from bcclone.errors import UserError
@@ -23,6 +31,8 @@ from bcclone.train.settings import TrainSettings
 
 _TRAINING_STEPS, _TABLE_SAMPLES, _TABLE_FRAMES = 200, 1_000_000, 300
 _GPU_BATCHES = 256, 1024
+_FASTEST, _WITH_PROCESSES = "hdf5-shuffle", "workers"
+_OF_GATHER_PERCENT, _TIMES_JPEG, _TIMES_FASTEST, _AUGMENTED_MILLISECONDS = 50.0, 20.0, 1.0, 0.08
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class FeedsReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        return results_json(self.results) | {
+        return self.results.as_json() | {
             "samples": self.samples,
             "cores": os.cpu_count(),
             "orders": [asdict(cost) for cost in self.orders],
@@ -68,7 +78,7 @@ def to_text(report: FeedsReport) -> str:
     """Return the report as tables."""
     measures = [measure.as_row() for measure in report.measures]
     gpu = report.gpu.to_rows() if report.gpu else []
-    blocks = [to_rows(report.results), many_samples.to_rows(report.orders), measures, gpu]
+    blocks = [report.results.to_rows(), many_samples.to_rows(report.orders), measures, gpu]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
@@ -79,23 +89,57 @@ def _measure(path: Path, settings: FeedsBenchSettings, notify: Callable[[str], N
     timing = Timing(warm_samples=samples, seconds=settings.seconds)
     names = [name for name in names_in_order() if settings.wants(name)]
     results = run_benchmark(names, benchmark, timing, settings.rounds, notify)
+    skipped, failed = dict(results.skipped), dict(results.failed)
     measures, orders, gpu = loader_measures(results), tuple[OrderCost, ...](), None
     for name in (name for name in _FURTHER if settings.wants(name)):
         notify(f"measuring: {name}")
         try:
             measures += _FURTHER[name](path, settings.rounds)
         except LoaderUnavailable as reason:
-            results.skipped[name] = str(reason)
+            skipped[name] = str(reason)
         except UserError as error:
-            results.failed[name] = str(error)
+            failed[name] = str(error)
     if settings.wants("order"):
         notify("measuring: order")
         orders = tuple(in_fresh_process(many_samples.order_costs))
         measures += many_samples.order_measures(orders)
     if settings.wants("gpu"):
         gpu = measure_gpu(path, settings.seconds, settings.batch_size, notify)
-        results.failed.update({f"training on {name}": reason for name, reason in gpu.failed.items()})
+        failed.update({f"training on {name}": reason for name, reason in gpu.failed.items()})
+    results = replace(results, skipped=skipped, failed=failed)
     return FeedsReport(results, tuple(measures), orders, samples, gpu)
+
+
+def names_in_order() -> Sequence[str]:
+    """Return the names of all loaders; those that are compared with each other are measured one after the other."""
+    first = ("gather", _FASTEST, AUGMENTED, _WITH_PROCESSES)
+    return [*first, *(name for name in (*OURS, *ALTERNATIVES, *ROOFLINES) if name not in first)]
+
+
+def loader_measures(results: BenchmarkResults) -> list[Measure]:
+    """Return the measures of the loaders that were measured."""
+    return list(_measures(results))
+
+
+def _measures(results: BenchmarkResults) -> Iterator[Measure]:
+    measured = results.rounds
+    if _FASTEST in measured and "gather" in measured:
+        percent = 100 * results.ratio(_FASTEST, "gather")
+        yield Measure(f"{_FASTEST} to one thread's gather", percent, "%", _OF_GATHER_PERCENT)
+    jpeg = [name for name in ALTERNATIVES if name in measured and _is_jpeg(name)]
+    if _FASTEST in measured and jpeg:
+        best = max(jpeg, key=lambda name: results.median(name).samples_per_second)
+        yield Measure(f"{_FASTEST} to {best}", results.ratio(_FASTEST, best), "x", _TIMES_JPEG)
+    if _FASTEST in measured and _WITH_PROCESSES in measured:
+        yield Measure(f"{_WITH_PROCESSES} to {_FASTEST}", results.ratio(_WITH_PROCESSES, _FASTEST), "x", _TIMES_FASTEST)
+    if AUGMENTED in measured:
+        costs = [figures.core_milliseconds for figures in measured[AUGMENTED]]
+        yield Measure(f"{AUGMENTED}, of one core a sample", median(costs), "ms", _AUGMENTED_MILLISECONDS, least=False)
+
+
+def _is_jpeg(name: str) -> bool:
+    """Return whether an alternative decodes JPEG files."""
+    return name == "python-generator" or name.endswith("-jpeg")
 
 
 def _training(store: Path, rounds: int) -> list[Measure]:

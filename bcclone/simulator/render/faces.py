@@ -3,27 +3,43 @@
 import math
 from typing import Any
 
-from bcclone.simulator.render.compiled import SOURCES, compiled, entry
-from bcclone.simulator.render.surface import RGB, RoadPixel, level_of, lit, mountain_road, put, seen_through, texel
+from bcclone.compiled import compiled
+from bcclone.simulator.render.surface import (
+    RGB,
+    SOURCES,
+    RoadPixel,
+    level_of,
+    lit,
+    mountain_road,
+    put,
+    seen_through,
+    texel,
+)
 from bcclone.simulator.scene.plants import CARD_HEIGHT, CARD_WIDTH, Kind
 from bcclone.simulator.scene.structures import Material
 from bcclone.simulator.scene.textures import GRAIN
 from bcclone.view import FOCAL_PX
 
-_NEAR_M, _BUSH_FAR_M = 1.5, 170.0
+_CARD_NEAR_M, _BUSH_FAR_M = 1.5, 170.0
 _LEAST_PX = 0.7
 _OPAQUE = 128
 _BUSH_A, _BUSH_B = int(Kind.BUSH_A), int(Kind.BUSH_B)
 
+_FACE_NEAR_M, _FACE_FAR_M = 0.3, 300.0
+_CLOSER_M = 0.02  # than the pixel's present depth
+_BLACK_WALL, _STONE, _DECK = int(Material.BLACK_WALL), int(Material.STONE), int(Material.DECK)
 
-@compiled(inline=True)
+
+@compiled(fastmath=True, inline="always")
 def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> None:
     """Draw the pixels of a card that are nearer than the canvas's depths."""
     axes, focal, kind = eye.axes, eye.focal, int(card[5])
     rows, columns = canvas.depths.shape
     x, y, z = card[0] - eye.position[0], card[1] - eye.position[1], card[2] - eye.position[2]
     depth = axes[0, 2] * x + axes[1, 2] * y + axes[2, 2] * z
-    if depth < _NEAR_M or focal * card[3] < _LEAST_PX * depth or (depth > _BUSH_FAR_M and kind in (_BUSH_A, _BUSH_B)):
+    if depth < _CARD_NEAR_M or focal * card[3] < _LEAST_PX * depth:
+        return
+    if depth > _BUSH_FAR_M and kind in (_BUSH_A, _BUSH_B):
         return
     middle = columns * 0.5 + focal * (axes[0, 0] * x + axes[1, 0] * y + axes[2, 0] * z) / depth
     foot = rows * 0.5 - focal * (axes[0, 1] * x + axes[1, 1] * y + axes[2, 1] * z) / depth
@@ -42,7 +58,7 @@ def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> Non
 
 
 def _make_draw_cards(sources: int) -> Any:
-    @entry()
+    @compiled(fastmath=True, cache=True)
     def draw_cards(eye: Any, placements: Any, pictures: Any, air: Any, canvas: Any) -> None:
         """Draw all cards that are nearer than the canvas's depths, and update these.
 
@@ -59,17 +75,12 @@ def _make_draw_cards(sources: int) -> Any:
 draw_cards = _make_draw_cards(SOURCES)
 
 
-_NEAR_M, _FAR_M = 0.3, 300.0
-_CLOSER_M = 0.02  # than the pixel's present depth
-_BLACK_WALL, _STONE, _DECK = int(Material.BLACK_WALL), int(Material.STONE), int(Material.DECK)
-
-
-@compiled()
+@compiled(fastmath=True)
 def _dot(one: Any, other: Any) -> float:
     return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
 
 
-@compiled()
+@compiled(fastmath=True)
 def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tuple[int, int, int, int]:
     """Return the first and last row and column of a face in the picture; an empty box if it is not visible."""
     rows, columns = canvas.depths.shape
@@ -84,20 +95,20 @@ def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tu
     box[0], box[1], box[2], box[3] = 1e9, -1e9, 1e9, -1e9
     for number in range(4):
         here, there = points[number], points[(number + 1) % 4]
-        if here[2] >= _NEAR_M:
+        if here[2] >= _FACE_NEAR_M:
             _widen(box, here, eye.focal, rows, columns)
-        if (here[2] < _NEAR_M) != (there[2] < _NEAR_M):
-            fraction = (_NEAR_M - here[2]) / (there[2] - here[2])
+        if (here[2] < _FACE_NEAR_M) != (there[2] < _FACE_NEAR_M):
+            fraction = (_FACE_NEAR_M - here[2]) / (there[2] - here[2])
             for axis in range(2):
                 cut[axis] = here[axis] + (there[axis] - here[axis]) * fraction
-            cut[2] = _NEAR_M
+            cut[2] = _FACE_NEAR_M
             _widen(box, cut, eye.focal, rows, columns)
     top, bottom = max(int(math.floor(box[0])), 0), min(int(math.ceil(box[1])), rows - 1)
     left, right = max(int(math.floor(box[2])), 0), min(int(math.ceil(box[3])), columns - 1)
     return top, bottom, left, right
 
 
-@compiled()
+@compiled(fastmath=True)
 def _widen(box: Any, point: Any, focal: float, rows: int, columns: int) -> None:
     """Extend a box of rows and columns to a point in front of the camera."""
     row = rows * 0.5 - focal * point[1] / point[2]
@@ -108,7 +119,7 @@ def _widen(box: Any, point: Any, focal: float, rows: int, columns: int) -> None:
     box[2], box[3] = min(box[2], column), max(box[3], column)
 
 
-@compiled()
+@compiled(fastmath=True)
 def _face_color(face: Any, along: float, across: float, depth: float, surface: Any, air: Any) -> RGB:
     """Return the colour of a point of a face; along, across: 0 to 1 on its edges."""
     material, pixel_m = int(face[9]), depth / FOCAL_PX
@@ -126,7 +137,7 @@ def _face_color(face: Any, along: float, across: float, depth: float, surface: A
     return lit((60.0, 58.0, 54.0), 1.0 + 0.1 * grain, 0.2)
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air: Any, canvas: Any) -> None:
     """Draw a face where the pixels' rays meet its plane within its edges."""
     axes, ahead, across = eye.axes, face[3:6], face[6:9]
@@ -146,7 +157,7 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
             if abs(facing) < 1e-9:
                 continue
             depth = away / facing
-            if depth < _NEAR_M or depth > canvas.depths[row, column] - _CLOSER_M:
+            if depth < _FACE_NEAR_M or depth > canvas.depths[row, column] - _CLOSER_M:
                 continue
             x, y, z = dx * depth - corner[0], dy * depth - corner[1], dz * depth - corner[2]
             first = x * ahead[0] + y * ahead[1] + z * ahead[2]
@@ -160,7 +171,7 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
 
 
 def _make_draw_faces(sources: int) -> Any:
-    @entry()
+    @compiled(fastmath=True, cache=True)
     def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
         """Draw all faces that are nearer than the canvas's depths, and update these.
 
@@ -175,7 +186,7 @@ def _make_draw_faces(sources: int) -> Any:
                 corner[axis] = face[axis] - eye.position[axis]
                 after, last = (axis + 1) % 3, (axis + 2) % 3
                 normal[axis] = face[3 + after] * face[6 + last] - face[3 + last] * face[6 + after]
-            if abs(corner[0]) < _FAR_M and abs(corner[2]) < _FAR_M:
+            if abs(corner[0]) < _FACE_FAR_M and abs(corner[2]) < _FACE_FAR_M:
                 _draw_face(eye, face, corner, normal, surface, air, canvas)
 
     return draw_faces

@@ -6,8 +6,19 @@ Up a column the ground only gets farther away, so each ray starts just before th
 import math
 from typing import Any, NamedTuple
 
-from bcclone.simulator.render.compiled import SOURCES, compiled, entry
-from bcclone.simulator.render.surface import RGB, RoadPixel, level_of, lit, mixed, put, road_color, seen_through, texel
+from bcclone.compiled import compiled
+from bcclone.simulator.render.surface import (
+    RGB,
+    SOURCES,
+    RoadPixel,
+    level_of,
+    lit,
+    mixed,
+    put,
+    road_color,
+    seen_through,
+    texel,
+)
 from bcclone.simulator.scene.textures import GRAIN, ROCK
 from bcclone.view import FOCAL_PX
 
@@ -41,7 +52,7 @@ class Cell(NamedTuple):
     up: float
 
 
-@compiled()
+@compiled(fastmath=True)
 def _cell(column: float, row: float, side: int) -> Cell:
     """Return the cell at a position, clipped to the field."""
     column, row = min(max(column, 0.0), side - 2.001), min(max(row, 0.0), side - 2.001)
@@ -49,7 +60,7 @@ def _cell(column: float, row: float, side: int) -> Cell:
     return Cell(left, low, column - left, row - low)
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def _blend(field: Any, cell: Cell) -> float:
     """Return the bilinear interpolation of a field."""
     lower = field[cell.low, cell.left] * (1 - cell.across) + field[cell.low, cell.left + 1] * cell.across
@@ -57,7 +68,7 @@ def _blend(field: Any, cell: Cell) -> float:
     return lower * (1 - cell.up) + upper * cell.up
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def _above(surface: Any, ray: Ray, depth: float) -> float:
     """Return the height of a ray above the ground or the water, at a depth."""
     column = (ray.x + ray.dx * depth - surface.x) / surface.cell - 0.5
@@ -66,7 +77,7 @@ def _above(surface: Any, ray: Ray, depth: float) -> float:
     return ray.y + ray.dy * depth - max(ground, surface.water)
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def _march(surface: Any, ray: Ray, depth: float) -> float:
     """Return the depth at which a ray meets the ground, negative if it does not."""
     start, above, gap_above = depth, depth, 0.0
@@ -90,14 +101,14 @@ def _march(surface: Any, ray: Ray, depth: float) -> float:
     return -1.0
 
 
-@compiled()
+@compiled(fastmath=True)
 def _sky(ray: Ray) -> RGB:
     """Return the sky's colour in a direction."""
     up = max(ray.dy / math.sqrt(ray.dx * ray.dx + ray.dy * ray.dy + ray.dz * ray.dz), 0.0)
     return mixed(_ZENITH, _HORIZON, math.exp(-up * 5.5))
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def _wild(surface: Any, x: float, z: float, cell: Cell, footprint: float) -> RGB:
     """Return the colour of the ground beside the road."""
     level = level_of(footprint * 20.0)
@@ -122,7 +133,7 @@ def _wild(surface: Any, x: float, z: float, cell: Cell, footprint: float) -> RGB
     )  # fmt: skip
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def _along(surface: Any, cell: Cell) -> float:
     """Return the distance along the track; interpolated, but not across the start of the lap."""
     field, left, low = surface.along, cell.left, cell.low
@@ -132,7 +143,7 @@ def _along(surface: Any, cell: Cell) -> float:
     return _blend(field, cell)
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def _ground(surface: Any, air: Any, ray: Ray, depth: float, stretch: float) -> RGB:
     """Return the colour of the ground at a depth of a ray; stretch: ratio of a pixel's length to its width there."""
     x, y, z = ray.x + ray.dx * depth, ray.y + ray.dy * depth, ray.z + ray.dz * depth
@@ -156,7 +167,7 @@ def _ground(surface: Any, air: Any, ray: Ray, depth: float, stretch: float) -> R
 
 
 def _make_cast(sources: int) -> Any:
-    @entry()
+    @compiled(fastmath=True, cache=True)
     def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
         """Draw ground and sky, and set the depth of each pixel."""
         if not sources:

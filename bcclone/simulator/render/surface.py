@@ -7,12 +7,27 @@ pixel.
 import math
 from typing import Any, NamedTuple
 
-from bcclone.simulator.render.compiled import compiled
-from bcclone.simulator.scene.ground import DIRT, KERB
+from bcclone.compiled import compiled, source_checksum
+from bcclone.simulator.scene.roadmap import DIRT, KERB
 from bcclone.simulator.scene.textures import ASPHALT, COBBLE, GRAIN, LEVELS, SIZE
 from bcclone.simulator.track import MOUNTAIN_STYLE
 
 RGB = tuple[float, float, float]
+
+# All modules whose functions or constants are compiled into the renderer, and the checksum of their sources.
+COMPILED_MODULES = (
+    "bcclone.view",
+    "bcclone.simulator.camera",
+    "bcclone.simulator.track",
+    "bcclone.simulator.scene.plants",
+    "bcclone.simulator.scene.roadmap",
+    "bcclone.simulator.scene.structures",
+    "bcclone.simulator.scene.textures",
+    "bcclone.simulator.render.faces",
+    "bcclone.simulator.render.raycast",
+    "bcclone.simulator.render.surface",
+)
+SOURCES = source_checksum(COMPILED_MODULES)
 
 # Light on a surface in the shade, and what full sunlight adds.
 AMBIENT, SUNLIGHT = (0.30, 0.36, 0.44), (0.74, 0.69, 0.58)
@@ -32,7 +47,7 @@ class RoadPixel(NamedTuple):
     stretch_m: float
 
 
-@compiled()
+@compiled(fastmath=True)
 def level_of(footprint: float) -> int:
     """Return the texture level at which a pixel of `footprint` texels of level 0 is about one texel."""
     level = 0
@@ -42,7 +57,7 @@ def level_of(footprint: float) -> int:
     return level
 
 
-@compiled()
+@compiled(fastmath=True)
 def texel(textures: Any, texture: int, u: float, v: float, level: int) -> float:
     """Return the value of a texture at (u, v), in texels of level 0."""
     level = min(max(level, 0), LEVELS - 1)
@@ -53,14 +68,14 @@ def texel(textures: Any, texture: int, u: float, v: float, level: int) -> float:
     return textures[texture, begin + row * side + column]
 
 
-@compiled()
+@compiled(fastmath=True)
 def covered(value: float, start: float, end: float, width: float) -> float:
     """Return the fraction of an interval of `width` around `value` that is between start and end."""
     fraction = (min(value + width * 0.5, end) - max(value - width * 0.5, start)) / width
     return min(max(fraction, 0.0), 1.0)
 
 
-@compiled()
+@compiled(fastmath=True)
 def mixed(color: RGB, other: RGB, fraction: float) -> RGB:
     """Return a linear mix of two colours; fraction: of `other`."""
     return (
@@ -70,7 +85,7 @@ def mixed(color: RGB, other: RGB, fraction: float) -> RGB:
     )
 
 
-@compiled()
+@compiled(fastmath=True)
 def lit(color: RGB, brightness: float, sunlight: float) -> RGB:
     """Return the colour of a surface times a brightness, in the shade (0) or the sun (1)."""
     return (
@@ -80,7 +95,7 @@ def lit(color: RGB, brightness: float, sunlight: float) -> RGB:
     )
 
 
-@compiled()
+@compiled(fastmath=True)
 def seen_through(color: RGB, depth_m: float, air: Any) -> RGB:
     """Return a colour as seen through `depth_m` of fog."""
     if depth_m <= air.fog_from:
@@ -88,14 +103,14 @@ def seen_through(color: RGB, depth_m: float, air: Any) -> RGB:
     return mixed(color, _FOG, min((depth_m - air.fog_from) / air.fog_over, 1.0))
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def put(canvas: Any, row: int, column: int, color: RGB, brightness: float) -> None:
     """Write a colour into a picture."""
     for channel in range(3):
         canvas.picture[row, column, channel] = int(min(max(color[channel] * brightness, 0.0), 255.0))
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def road_color(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, bool]:
     """Return the road's colour by the track's style, and whether there is road."""
     if paint.style == MOUNTAIN_STYLE:
@@ -103,7 +118,7 @@ def road_color(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
     return _lake_road(pixel, paint, line_visibility)
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def mountain_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, bool]:
     """Return the mountain road's colour, and whether there is road."""
     offset_m = abs(pixel.cross)
@@ -120,7 +135,7 @@ def mountain_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple
     return color, True
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, bool]:
     """Return the lake road's colour, and whether there is road."""
     offset_m, sunlight = abs(pixel.cross), pixel.sunlight
@@ -148,7 +163,7 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
     return color, True
 
 
-@compiled()
+@compiled(fastmath=True)
 def _lake_lines(color: RGB, pixel: RoadPixel, fine: float, kind: int, line_visibility: float) -> RGB:
     """Add the yellow line, the tar beside it, and a kerb or a second line to the asphalt's colour."""
     offset_m, sunlight, pixel_m = abs(pixel.cross), pixel.sunlight, pixel.pixel_m
@@ -162,7 +177,7 @@ def _lake_lines(color: RGB, pixel: RoadPixel, fine: float, kind: int, line_visib
     return mixed(color, lit((196.0, 184.0, 96.0), 1.0, sunlight), second)
 
 
-@compiled()
+@compiled(fastmath=True)
 def _kerb(pixel: RoadPixel) -> RGB:
     """Return the colour of a kerb, red or white; their mean where a pixel spans several stripes."""
     phase = pixel.along / (2 * _KERB_STRIPE_M)
@@ -171,7 +186,7 @@ def _kerb(pixel: RoadPixel) -> RGB:
     return lit(mixed((232.0, 222.0, 214.0), (224.0, 106.0, 100.0), red + (0.5 - red) * blur), 1.0, pixel.sunlight)
 
 
-@compiled(inline=True)
+@compiled(fastmath=True, inline="always")
 def _asphalt(pixel: RoadPixel, paint: Any) -> float:
     """Return the grain of asphalt, mean 0; it is stretched where a pixel is long on the ground."""
     ratio, texels = pixel.stretch_m / pixel.pixel_m, _TEXELS_A_METRE
