@@ -33,10 +33,6 @@ def test_no_constant_of_a_module_is_defined_twice(path):
     nodes = ast.parse(path.read_text(encoding="utf-8")).body
     targets = [target for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
     targets += [node.target for node in nodes if isinstance(node, ast.AnnAssign)]
-    names = Counter(
-        part.id
-        for target in targets
-        for part in ast.walk(target)
-        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-    )
+    parts = [part for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+    names = Counter(part.id for part in parts if isinstance(part.ctx, ast.Store))
     assert [name for name, count in names.items() if count > 1] == []
