@@ -18,9 +18,8 @@ from bcclone.history import Epoch
 from bcclone.images import PRESETS, Preprocessing
 from bcclone.labels import Correction
 from bcclone.plots import PlotSettings, draw_all
-from bcclone.plots.history import plot_history
-from bcclone.plots.run import PICTURE_NAMES
-from bcclone.plots.steering import EDGES, balanced_samples, returns, steering_counts, typical_speeds
+from bcclone.plots.charts import EDGES, balanced_samples, plot_history, returns, steering_counts, typical_speeds
+from bcclone.plots.settings import PICTURE_NAMES
 from bcclone.plots.style import DPI, new_figure, save, show_image
 from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
@@ -128,9 +127,10 @@ def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, mod
         assert picture.width > 2 * picture.height
 
 
-def test_the_learning_rate_is_drawn_only_if_it_changes(tmp_path):
-    plot_history(BY_EPOCH, tmp_path / "same.png")
-    plot_history([BY_EPOCH[0], replace(BY_EPOCH[1], learning_rate=1e-4)], tmp_path / "changed.png")
+def test_the_learning_rate_is_drawn_only_if_it_changes(subject, tmp_path):
+    changed = (BY_EPOCH[0], replace(BY_EPOCH[1], learning_rate=1e-4))
+    plot_history(replace(subject, history=BY_EPOCH), tmp_path / "same.png")
+    plot_history(replace(subject, history=changed), tmp_path / "changed.png")
     with PIL.Image.open(tmp_path / "same.png") as same, PIL.Image.open(tmp_path / "changed.png") as changed:
         assert changed.height == 1.5 * same.height
 
@@ -507,7 +507,8 @@ def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, t
     trained_on = store.content_hash if content_hash == "same" else "another"
     model = tmp_path / "model.h5"
     save_model(model, model_file.model, model_file.preprocessing, {"store_content_hash": trained_on})
-    result = draw_all(PlotSettings(model, tmp_path / "plots", only=("network",), runs=tmp_path), store)
+    settings = PlotSettings(model, (str(store.path),), tmp_path / "plots", only=("network",), runs=tmp_path)
+    result = draw_all(settings)
     assert len(result.notes) == (0 if content_hash == "same" else 1)
 
 

@@ -5,9 +5,8 @@ the model or the samples lack the data are skipped, with the reason.
 """
 
 import argparse
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bcclone.commands.options import (
     add_output_options,
@@ -17,10 +16,7 @@ from bcclone.commands.options import (
     notify,
     print_json,
 )
-from bcclone.plots import PlotSettings, draw_all
-
-if TYPE_CHECKING:
-    from bcclone.feed.selection import TrainingData
+from bcclone.plots import PlotSettings
 
 _STORE = "data.h5"
 
@@ -39,8 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Draw the pictures; return the exit code."""
     settings = build(PlotSettings, **given_for(PlotSettings, arguments))
-    with _open_data(arguments.data) as data:
-        result = draw_all(settings, data)
+    if not settings.data and Path(_STORE).is_file():
+        settings = replace(settings, data=(_STORE,))
+    from bcclone.plots import draw_all
+
+    result = draw_all(settings, notify)
     for note in result.notes:
         notify(f"note: {note}")
     if arguments.json:
@@ -54,12 +53,3 @@ def run(arguments: argparse.Namespace) -> int:
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
     return "the pictures that were finished are kept"
-
-
-def _open_data(paths: list[str]) -> "AbstractContextManager[TrainingData | None]":
-    """Open the given data, or data.h5 if it exists, or nothing."""
-    if not paths and not Path(_STORE).is_file():
-        return nullcontext()
-    from bcclone.train.runner import open_samples
-
-    return open_samples(paths or [_STORE], notify)

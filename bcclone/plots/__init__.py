@@ -3,6 +3,14 @@
 Each picture has a function of its own in the modules of this package, which load matplotlib.
 """
 
-from bcclone.plots.run import PlotResult, PlotSettings, draw_all
+from typing import TYPE_CHECKING
 
-__all__ = ["PlotResult", "PlotSettings", "draw_all"]
+from bcclone.lazy import lazy_attributes
+from bcclone.plots.settings import Picture, PlotResult, PlotSettings
+
+if TYPE_CHECKING:
+    from bcclone.plots.pictures import draw_all
+
+__all__ = ["Picture", "PlotResult", "PlotSettings", "draw_all"]
+
+__getattr__ = lazy_attributes(__name__, {"draw_all": "pictures"})

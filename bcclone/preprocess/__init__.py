@@ -14,7 +14,7 @@ from bcclone.preprocess.settings import Conversion, LogRead, PreprocessSettings,
 from bcclone.sample_settings import SampleSettings
 
 if TYPE_CHECKING:
-    from bcclone.preprocess.conversion import choose_samples, convert, open_in_place
+    from bcclone.preprocess.conversion import choose_samples, convert, open_in_place, open_samples
 
 __all__ = [
     "Conversion",
@@ -25,6 +25,9 @@ __all__ = [
     "choose_samples",
     "convert",
     "open_in_place",
+    "open_samples",
 ]
 
-__getattr__ = lazy_attributes(__name__, dict.fromkeys(("choose_samples", "convert", "open_in_place"), "conversion"))
+__getattr__ = lazy_attributes(
+    __name__, dict.fromkeys(("choose_samples", "convert", "open_in_place", "open_samples"), "conversion")
+)

@@ -2,8 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,18 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
         seconds=time.monotonic() - started,
         output=settings.output,
     )
+
+
+@contextmanager
+def open_samples(
+    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None
+) -> Iterator[Store | ImageSamples]:
+    """Open the samples of a store, or of recordings (folders or logs), whose images are read in place."""
+    if len(paths) == 1 and not Path(paths[0]).is_dir() and Path(paths[0]).suffix != ".csv":
+        with Store(Path(paths[0])) as store:
+            yield store
+        return
+    yield open_in_place(tuple(paths), Preprocessing(), SampleSettings(), notify)
 
 
 def open_in_place(

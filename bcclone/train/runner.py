@@ -1,7 +1,6 @@
 """Train a network on a store or on recordings: begin or resume a run, train, write the model and its pictures."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +9,9 @@ from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.feed.open import check_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
-from bcclone.images import Preprocessing
-from bcclone.preprocess import open_in_place
-from bcclone.sample_settings import SampleSettings
+from bcclone.preprocess import open_samples
 from bcclone.settings import differences
-from bcclone.store import Store, root_attributes
+from bcclone.store import root_attributes
 from bcclone.train.plan import make_plan
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, new_path
 from bcclone.train.run_settings import RunSettings, describe_settings
@@ -51,16 +48,6 @@ def run(settings: RunSettings, notify: Notify = lambda line: None) -> TrainResul
                 return _complete_result(settings, folder, result, notify)
         run = _Run(settings, identity, plan, selection, validation, notify)
         return run.train(folder)
-
-
-@contextmanager
-def open_samples(paths: Sequence[str], notify: Notify) -> Iterator[TrainingData]:
-    """Open a store, or recordings (folders or logs), whose images are read where they are."""
-    if len(paths) == 1 and not Path(paths[0]).is_dir() and Path(paths[0]).suffix != ".csv":
-        with Store(Path(paths[0])) as store:
-            yield store
-        return
-    yield open_in_place(tuple(paths), Preprocessing(), SampleSettings(), notify)
 
 
 @dataclass(frozen=True)

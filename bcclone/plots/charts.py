@@ -1,4 +1,4 @@
-"""Draw the steering of the training samples as a histogram, and what the corrections of the side cameras do."""
+"""Draw charts of a training: its losses, the steering of its samples, and the corrections of the side cameras."""
 
 import math
 from collections.abc import Sequence
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bcclone.arrays import FloatArray, IndexArray
 from bcclone.feed.order import balanced, has_zero_steering
+from bcclone.history import Epoch, best_epoch
 from bcclone.labels import Correction
 from bcclone.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, tidy
 from bcclone.plots.subject import NotDrawn, Subject
@@ -26,6 +28,49 @@ _APART_MPH = 4.0  # nearer curves would overlap
 _LEAST_MPH = 3.0  # slower rows are not driving
 _SPEED_STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (RED, ":"))
 _SECONDS_SHOWN = np.linspace(0.3, 3.0, 200)
+
+
+def plot_history(subject: Subject, path: Path) -> None:
+    """Draw the training and validation errors over the epochs into a PNG, and the learning rate if it changes.
+
+    Raises NotDrawn without a history.
+    """
+    history = subject.history
+    if not history:
+        raise NotDrawn("there is no history: no run folder is known to hold this model")
+    rates = [epoch.learning_rate for epoch in history]
+    count = 3 if len(set(rates)) > 1 else 2
+    figure = new_figure(7, 2.6 * count)
+    axes = figure.subplots(count, sharex=True)
+    _draw_errors(axes[0], history, "loss", "loss\nof the steering")
+    _draw_errors(axes[1], history, "mae", "mean absolute error\nof the steering")
+    if count == 3:
+        axes[2].step([epoch.epoch for epoch in history], rates, where="mid", color=GRAY)
+        axes[2].set(ylabel="learning rate", yscale="log")
+        axes[2].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[2].yaxis.set_major_formatter("{x:g}")  # powers of ten need fonts that may be missing
+        axes[2].yaxis.set_minor_formatter(NullFormatter())
+        tidy(axes[2])
+    axes[0].legend(fontsize=9)
+    axes[-1].set_xlabel("epoch")
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    save(figure, path)
+
+
+def _draw_errors(axes: Axes, history: Sequence[Epoch], name: str, label: str) -> None:
+    axes.plot(
+        [epoch.epoch for epoch in history], [getattr(epoch, name) for epoch in history], "o-", color=BLUE,
+        label="training (with dropout)",
+    )  # fmt: skip
+    validated = [epoch for epoch in history if getattr(epoch, f"val_{name}") is not None]
+    values = [getattr(epoch, f"val_{name}") for epoch in validated]
+    if validated:
+        axes.plot([epoch.epoch for epoch in validated], values, "s-", color=RED, label="validation")
+    if history:
+        best = best_epoch(history)
+        axes.axvline(best.epoch, color=GRAY, linestyle=":", label=f"best: epoch {best.epoch}")
+    axes.set(ylabel=label, ylim=(0, None))
+    tidy(axes)
 
 
 @dataclass(frozen=True)

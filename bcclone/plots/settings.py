@@ -1,0 +1,87 @@
+"""Settings and result of drawing; loads neither TensorFlow nor matplotlib, so that --help answers at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bcclone.settings import check_settings, preprocess_setting, setting
+
+# those of bcclone.plots.pictures, which loads matplotlib; a test compares
+PICTURE_NAMES = (
+    "history", "crop", "recovery", "recovery-frames", "steering", "samples", "activations", "saliency", "predictions",
+    "network",
+)  # fmt: skip
+_HISTOGRAM = "histogram of the steering"
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Return the names in a list separated by commas; raises ValueError for one that is no picture's."""
+    names = tuple(text.split(","))
+    unknown = [name for name in names if name not in PICTURE_NAMES]
+    if unknown:
+        raise ValueError(f"{','.join(unknown)}: no such picture, expected some of {','.join(PICTURE_NAMES)}")
+    return names
+
+
+@dataclass(frozen=True)
+class PlotSettings:
+    """Which pictures to draw, of which model.
+
+    data: what the model was trained on, a store or recordings (folders or logs); some pictures need it.
+    """
+
+    model: Path
+    data: tuple[str, ...] = ()
+    output: Path | None = setting(
+        None,
+        "folder to draw into",
+        unit="FOLDER",
+        short="-o",
+        shown="plots/ in the run folder of the model, or MODEL-plots if it has none",
+    )
+    only: tuple[str, ...] = setting(
+        (),
+        f"pictures to draw, separated by commas: {', '.join(PICTURE_NAMES)}",
+        unit="NAMES",
+        shown="all",
+        parse=parse_names,
+    )
+    runs: Path = setting(Path("runs"), "folder with the run folders, in which to find the history of the model")
+    preprocess: str | None = preprocess_setting()
+    zero_fraction: float | None = setting(
+        None,
+        "largest fraction of samples with zero steering in the balanced histogram",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        shown="that of the training",
+        group=_HISTOGRAM,
+    )
+    seed: int = setting(0, "seed of which samples balancing leaves out", minimum=0, group=_HISTOGRAM)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture by its name: the path of its file, or None and the reason why it was not drawn."""
+
+    name: str
+    path: Path | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PlotResult:
+    """The pictures in a folder. notes: what a reader of the pictures should know."""
+
+    folder: Path
+    pictures: tuple[Picture, ...]
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        drawn = {picture.name: str(picture.path) for picture in self.pictures if picture.path}
+        skipped = {picture.name: picture.reason for picture in self.pictures if not picture.path}
+        return {"output": str(self.folder), "drawn": drawn, "skipped": skipped}
