@@ -66,7 +66,7 @@ class Saliency:
 
 
 @dataclass(frozen=True)
-class _Stage:
+class _LayerGroup:
     """A layer that changes the spatial dimensions (None for the first stage), and the pointwise layers after it."""
 
     spatial: keras.Layer | None
@@ -128,21 +128,21 @@ def _chain(model: keras.Model, shape: tuple[int, ...]) -> list[keras.Layer]:
     return chain
 
 
-def _stages(chain: Sequence[keras.Layer]) -> list[_Stage]:
+def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
     """Return the stages up to that of the last convolution; later layers have no spatial dimensions."""
     convolutions = [place for place, layer in enumerate(chain) if type(layer) is layers.Conv2D]
     if not convolutions:
         found = ", ".join(type(layer).__name__ for layer in chain)
         raise _refusal(f"it has no convolution (Conv2D) but {found}")
-    stages = [_Stage(None, ())]
+    stages = [_LayerGroup(None, ())]
     for place, layer in enumerate(chain):
         if _is_pointwise(layer):
-            stages[-1] = _Stage(stages[-1].spatial, (*stages[-1].pointwise, layer))
+            stages[-1] = _LayerGroup(stages[-1].spatial, (*stages[-1].pointwise, layer))
         elif place > convolutions[-1]:
             break
         else:
             _check_spatial(layer)
-            stages.append(_Stage(layer, ()))
+            stages.append(_LayerGroup(layer, ()))
     return stages
 
 
@@ -159,7 +159,7 @@ def _check_spatial(layer: keras.Layer) -> None:
         raise _refusal(f"{_label(layer)} has its channels first; expected channels last")
 
 
-def _back_through(stages: Sequence[_Stage], images: Any) -> Any:
+def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:
     """Return the saliency of the network's input, (1, rows, columns, 1)."""
     values = [images]
     for stage in stages:

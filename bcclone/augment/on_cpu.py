@@ -35,10 +35,9 @@ class CpuAugmenter:
     """
 
     def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, rows: slice = slice(None)) -> None:
-        top, below, _ = rows.indices(preprocessing.height)
         self._settings, self._preprocessing = settings, preprocessing
-        self._extent = Extent(top, below - top, preprocessing.width, preprocessing.height)
-        self._cameras = Cameras(preprocessing, top)
+        self._extent = Extent.of(preprocessing, rows)
+        self._cameras = Cameras(preprocessing, self._extent.top)
         self._thread = threading.local()
         nothing = np.empty((0, preprocessing.height, preprocessing.width, 3), np.uint8)
         no_inputs = AugmentationInputs(np.empty(0, np.bool_), np.empty(0, np.float32))

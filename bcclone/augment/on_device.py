@@ -46,10 +46,9 @@ class DeviceAugmenter:
         rows: slice = slice(None),
         xla: bool | None = None,
     ) -> None:
-        top, below, _ = rows.indices(preprocessing.height)
         self._settings, self._preprocessing = settings, preprocessing
-        self._extent = Extent(top, below - top, preprocessing.width, preprocessing.height)
-        self._cameras = Cameras(preprocessing, top)
+        self._extent = Extent.of(preprocessing, rows)
+        self._cameras = Cameras(preprocessing, self._extent.top)
         if xla is None:
             xla = bool(tf.config.list_logical_devices("GPU"))
         self._compiled = tf.function(self._augment, jit_compile=xla)

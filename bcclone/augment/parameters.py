@@ -77,6 +77,12 @@ class Extent:
     width: int
     height: int
 
+    @classmethod
+    def of(cls, preprocessing: Preprocessing, rows: slice) -> "Extent":
+        """Return the extent of these rows in an image of this preprocessing."""
+        top, below, _ = rows.indices(preprocessing.height)
+        return cls(top, below - top, preprocessing.width, preprocessing.height)
+
 
 @dataclass(frozen=True)
 class Light:

@@ -60,7 +60,7 @@ class LatencyFigures:
 
 
 @dataclass(frozen=True)
-class DriveFigures:
+class LiveFigures:
     """The figures of a moment, as the page shows them; those of a car are None while none is connected.
 
     seconds, first_answer_seconds: since the program began; frames_per_second: answers per second, of the last 2 s;
@@ -168,12 +168,12 @@ class DriveStats:
             while len(self._warnings) > _MAX_WARNINGS:
                 del self._warnings[next(iter(self._warnings))]
 
-    def figures(self) -> DriveFigures:
+    def figures(self) -> LiveFigures:
         """Return the current figures."""
         with self._lock:
             telemetry, decision = self._telemetry, self._decision
             latency = None if self._latency is None else round(self._latency, 2)
-            return DriveFigures(
+            return LiveFigures(
                 seconds=round(self.seconds, 1),
                 first_answer_seconds=self.first_answer_seconds,
                 frames=self.frames,

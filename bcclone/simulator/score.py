@@ -1,6 +1,6 @@
 """Score a drive: autonomy, interventions and distance from the centre line."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -54,37 +54,35 @@ class Intervention:
     after_m: float
 
 
-@dataclass
 class Scorer:
     """Collects the steps of a drive and scores them.
 
-    limit_m: distance of the car from the centre line at which it leaves the road.
+    limit_m: distance of the car from the centre line at which it leaves the road; trace: the driven line.
     """
 
-    limit_m: float
-    steps: int = 0
-    distance_m: float = 0.0
-    interventions: list[Intervention] = field(default_factory=list)
-    trace: list[LinePoint] = field(default_factory=list)
-    _off_road: bool = False
-    _cross_tracks: list[float] = field(default_factory=list)
-    _steering: list[float] = field(default_factory=list)
+    def __init__(self, limit_m: float) -> None:
+        self._limit_m = limit_m
+        self._steps, self._distance_m, self._off_road = 0, 0.0, False
+        self._cross_tracks: list[float] = []
+        self._steering: list[float] = []
+        self.interventions: list[Intervention] = []
+        self.trace: list[LinePoint] = []
 
     @property
     def seconds(self) -> float:
         """Return the simulated time driven."""
-        return self.steps * STEP_SECONDS
+        return self._steps * STEP_SECONDS
 
     def add_step(self, x: float, z: float, position: TrackPosition, speed: float) -> bool:
         """Add a step of the car at a speed in m/s; return whether the car is off the road."""
-        if self.steps % _TRACE_STEPS == 0:
+        if self._steps % _TRACE_STEPS == 0:
             self.trace.append(LinePoint(x, z, position.cross_track_m))
-        self.steps += 1
-        self.distance_m += speed * STEP_SECONDS
+        self._steps += 1
+        self._distance_m += speed * STEP_SECONDS
         self._cross_tracks.append(abs(position.cross_track_m))
-        was_off_road, self._off_road = self._off_road, abs(position.cross_track_m) > self.limit_m
+        was_off_road, self._off_road = self._off_road, abs(position.cross_track_m) > self._limit_m
         if self._off_road and not was_off_road:
-            self.interventions.append(Intervention(x, z, self.distance_m))
+            self.interventions.append(Intervention(x, z, self._distance_m))
         return self._off_road
 
     def add_steering(self, steering: float) -> None:
@@ -93,7 +91,7 @@ class Scorer:
 
     def add_failure(self, x: float, z: float) -> None:
         """Add the intervention that ends a drive before its goal."""
-        self.interventions.append(Intervention(x, z, self.distance_m))
+        self.interventions.append(Intervention(x, z, self._distance_m))
 
     def score(self) -> Score:
         """Return the score of the drive so far."""
@@ -104,10 +102,10 @@ class Scorer:
             autonomy_percent=round(autonomy_percent(len(self.interventions), self.seconds), 2),
             interventions=len(self.interventions),
             first_off_road_m=round(self.interventions[0].after_m, 1) if self.interventions else None,
-            distance_m=round(self.distance_m, 1),
+            distance_m=round(self._distance_m, 1),
             mean_abs_cross_track_m=round(float(cross_tracks.mean()), 3),
             max_abs_cross_track_m=round(float(cross_tracks.max()), 3),
-            mean_speed_mph=round(self.distance_m / seconds / MPH, 2),
+            mean_speed_mph=round(self._distance_m / seconds / MPH, 2),
             steering_smoothness=round(change / seconds, 4),
             seconds=round(self.seconds, 2),
         )

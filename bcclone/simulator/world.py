@@ -173,7 +173,6 @@ class SimulatedWorld:
         self.advance(steps * STEP_SECONDS)
 
 
-@dataclass
 class Perturbations:
     """Sideways pushes at regular distances, to the right and to the left in turn.
 
@@ -181,19 +180,18 @@ class Perturbations:
     beyond. So it is always the driver who leaves the road.
 
     size_m: length of a push, 0 for none; every_m: distance between two; limit_m: distance of the car from the centre
-    line at which it leaves the road; given: number of pushes so far.
+    line at which it leaves the road.
     """
 
-    size_m: float
-    every_m: float
-    limit_m: float
-    given: int = 0
+    def __init__(self, size_m: float, every_m: float, limit_m: float) -> None:
+        self._size_m, self._every_m, self._limit_m = size_m, every_m, limit_m
+        self._given = 0
 
     def due(self, progress_m: float, cross_track_m: float) -> float:
         """Return how far to push the car now: to the right if positive, 0 for not at all."""
-        if self.size_m == 0 or progress_m < (self.given + 1) * self.every_m:
+        if self._size_m == 0 or progress_m < (self._given + 1) * self._every_m:
             return 0.0
-        side = 1 if self.given % 2 == 0 else -1
-        self.given += 1
-        room = max(self.limit_m - _SPARE_M - side * cross_track_m, 0.0)
-        return side * min(self.size_m, room)
+        side = 1 if self._given % 2 == 0 else -1
+        self._given += 1
+        room = max(self._limit_m - _SPARE_M - side * cross_track_m, 0.0)
+        return side * min(self._size_m, room)

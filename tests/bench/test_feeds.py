@@ -97,7 +97,7 @@ def test_a_meter_counts_only_after_warming_up():
         Meter(SHORT).figures()
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells what memory is shared")
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux reports which memory is shared")
 def test_a_meter_measures_the_memory_of_a_loader():
     meter = Meter(Timing(warm_samples=1, seconds=0.0))
     memory = mmap.mmap(

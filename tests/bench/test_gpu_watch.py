@@ -8,7 +8,7 @@ import pytest
 
 from bcclone.bench.feeds.gpu_watch import GpuSample, GpuSamples, GpuWatch, parse_samples
 
-# as nvidia-smi prints them: a busy card, one that does not tell (MIG), a line that was cut off when it was ended
+# as nvidia-smi prints them: a busy card, one that does not report it (MIG), a line that was cut off when it was ended
 SAMPLES = """2026/11/21 15:21:08.250, 0, 612
 2026/11/21 15:21:08.451, 93, 1874
 2026/11/21 15:21:08.651, [N/A], [N/A]

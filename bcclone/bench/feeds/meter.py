@@ -19,6 +19,7 @@ _LONGEST_SECONDS = 600.0
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
+OnBatch = Callable[[int], bool]  # receives a batch's size; returns False when enough were loaded
 
 
 def in_fresh_process(
@@ -53,9 +54,6 @@ def _call(function: Callable[Arguments, Answer], arguments: tuple[object, ...], 
     finally:
         # after the measurement, Keras's threads print errors because fit() was stopped early
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
-OnBatch = Callable[[int], bool]  # receives a batch's size; returns False when enough were loaded
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ class Meter:
         self._timed_from = 0.0
         self._timed_until = 0.0
         self._cpu = self._all_cpu = 0.0
-        self._used: Memory | None = None
+        self._used: MemoryUse | None = None
 
     def take(self, size: int) -> bool:
         """Count a batch; return False at the end. Takes a microsecond, except when the timing starts or ends."""
@@ -158,31 +156,31 @@ class Meter:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Memory of processes, in MB (10^6 bytes)."""
+class MemoryUse:
+    """MemoryUse of processes, in MB (10^6 bytes)."""
 
     resident_mb: float
     anonymous_mb: float | None
 
 
-def used_memory() -> Memory:
+def used_memory() -> MemoryUse:
     """Return the memory of this process and its children."""
     memories = [_memory_of(process) for process in _family()]
     anonymous = [memory.anonymous_mb for memory in memories if memory.anonymous_mb is not None]
     known = len(anonymous) == len(memories)
-    return Memory(sum(memory.resident_mb for memory in memories), sum(anonymous) if known else None)
+    return MemoryUse(sum(memory.resident_mb for memory in memories), sum(anonymous) if known else None)
 
 
-def _memory_of(process: psutil.Process) -> Memory:
+def _memory_of(process: psutil.Process) -> MemoryUse:
     """Return the memory of a process; on systems other than Linux, its resident set."""
     try:
         rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError:  # another system, or the process has just ended
         try:
-            return Memory(process.memory_info().rss / 1e6, None)
+            return MemoryUse(process.memory_info().rss / 1e6, None)
         except psutil.Error:
-            return Memory(0.0, 0.0)
-    return Memory(_kilobytes("Pss", rollup) * 1024 / 1e6, _kilobytes("Pss_Anon", rollup) * 1024 / 1e6)
+            return MemoryUse(0.0, 0.0)
+    return MemoryUse(_kilobytes("Pss", rollup) * 1024 / 1e6, _kilobytes("Pss_Anon", rollup) * 1024 / 1e6)
 
 
 def _kilobytes(name: str, text: str) -> int:

@@ -30,19 +30,19 @@ def make_app(dashboard: Dashboard, access: Access, sleep: Callable[[float], Any]
     app = flask.Flask(__name__)
     app.secret_key = secrets.token_bytes(32)
     app.config.update(SESSION_COOKIE_SAMESITE="Strict", MAX_CONTENT_LENGTH=_LONGEST_BODY)
-    views = _Views(dashboard, access, sleep)
-    app.before_request(views.require_token)
+    responses = _Responses(dashboard, access, sleep)
+    app.before_request(responses.require_token)
     app.after_request(_add_headers)
-    app.add_url_rule("/", view_func=views.index)
-    app.add_url_rule("/login", view_func=views.login, methods=["POST"])
-    app.add_url_rule("/state", view_func=views.state)
-    app.add_url_rule("/history", view_func=views.history)
-    app.add_url_rule("/events", view_func=views.events)
-    app.add_url_rule("/control", view_func=views.control, methods=["POST"])
+    app.add_url_rule("/", view_func=responses.index)
+    app.add_url_rule("/login", view_func=responses.login, methods=["POST"])
+    app.add_url_rule("/state", view_func=responses.state)
+    app.add_url_rule("/history", view_func=responses.history)
+    app.add_url_rule("/events", view_func=responses.events)
+    app.add_url_rule("/control", view_func=responses.control, methods=["POST"])
     return app
 
 
-class _Views:
+class _Responses:
     """The responses of the page's addresses."""
 
     def __init__(self, dashboard: Dashboard, access: Access, sleep: Callable[[float], Any]) -> None:

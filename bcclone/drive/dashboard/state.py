@@ -9,7 +9,7 @@ from typing import Any
 
 from bcclone.drive.session import DriveSession, RecordingFigures
 from bcclone.drive.settings import HIGHEST_SPEED_MPH
-from bcclone.drive.stats import DriveFigures, HistoryPoint
+from bcclone.drive.stats import HistoryPoint, LiveFigures
 from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
 
@@ -29,7 +29,7 @@ class SaliencyState:
 class DashboardState:
     """The fields that the page shows besides the figures; docs/reference/dashboard.md describes them."""
 
-    figures: DriveFigures
+    figures: LiveFigures
     connection: str
     dialect: str
     clients: int

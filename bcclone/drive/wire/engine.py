@@ -48,7 +48,7 @@ def make_socketio_server(
     It pings every 25 s and waits 60 s for the answer, since an idle Engine.IO 3 client pings no more often. Handlers
     run one after the other, so that replies keep the order of the telemetry.
     """
-    return _Server(
+    return _SocketIOServer(
         async_mode=async_mode,
         serializer=TelemetryPacket,
         async_handlers=False,
@@ -63,7 +63,7 @@ def make_socketio_server(
     )
 
 
-class _Server(socketio.Server):  # type: ignore[misc]
+class _SocketIOServer(socketio.Server):  # type: ignore[misc]
     def _engineio_server_class(self) -> type[engineio.Server]:
         return TranslatingEngine
 

@@ -34,7 +34,7 @@ def run(app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket)
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
-        with _Server(app, listener, connections) as server:
+        with _ThreadingServer(app, listener, connections) as server:
             thread = threading.Thread(target=_accept, args=(server, stop), name="bcclone-server", daemon=True)
             thread.start()
             select.select([stop.socket], [], [])
@@ -46,7 +46,7 @@ def run(app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket)
         sys.setswitchinterval(before)
 
 
-def _accept(server: "_Server", stop: StopSocket) -> None:
+def _accept(server: "_ThreadingServer", stop: StopSocket) -> None:
     try:
         server.serve_forever(_POLL_SECONDS)
     finally:
@@ -80,7 +80,7 @@ class _Handler(WSGIRequestHandler):
         """Print nothing."""
 
 
-class _Server(socketserver.ThreadingMixIn, WSGIServer):
+class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
     """A server with one thread for each connection; the threads end with the process."""
 
     daemon_threads = True
