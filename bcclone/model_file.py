@@ -87,18 +87,18 @@ class ForeignModel:
     @property
     def fitting(self) -> tuple[str, ...]:
         """Return the names of the presets that fit the input of the network."""
-        return tuple(name for name, preset in PRESETS.items() if _makes(preset) == self.input_shape[-3:])
+        return tuple(name for name, preset in PRESETS.items() if _output_shape(preset) == self.input_shape[-3:])
 
     def declared(self, preprocessing: Preprocessing | None) -> ModelFile:
         """Return the model with this preprocessing; raises UserError when its images do not fit the network."""
-        if preprocessing and self.input_shape[-3:] == _makes(preprocessing):
+        if preprocessing and self.input_shape[-3:] == _output_shape(preprocessing):
             return ModelFile(self.found.model, preprocessing)
         names = [f"--preprocess {name}" for name in self.fitting]
         advice = f"give the one it was trained with: {' or '.join(names)}" if names else "no preset makes that"
         takes = f"its network takes {_extents(self.input_shape)}"
         if preprocessing:
-            made = _extents(_makes(preprocessing))
-            raise UserError(f"{self.path}: {takes}, the given preprocessing makes {made}; {advice}")
+            output = _extents(_output_shape(preprocessing))
+            raise UserError(f"{self.path}: {takes}, the given preprocessing makes {output}; {advice}")
         raise UserError(f"{self.path}: does not state its preprocessing; {takes}; {advice}")
 
 
@@ -184,7 +184,7 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
     if own is None:
         return ForeignModel(path, found)
     loaded = ModelFile(found.model, own, training)
-    expected = (*found.model.input_shape[:-3], *_makes(own))  # any number of frames before those three
+    expected = (*found.model.input_shape[:-3], *_output_shape(own))  # any number of frames before those three
     if found.model.input_shape != expected:
         raise UserError(
             f"{path}: the network takes {found.model.input_shape}, its preprocessing makes {expected}; train it again"
@@ -201,7 +201,7 @@ def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocess
     return PRESETS[preprocessing]
 
 
-def _makes(preprocessing: Preprocessing) -> tuple[int, int, int]:
+def _output_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
     return preprocessing.height, preprocessing.width, 3
 
 

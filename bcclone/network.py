@@ -108,14 +108,14 @@ class _Frames:
             layers.Lambda(normalize, output_shape=shape, name="normalize"),
             *(
                 layers.Conv2D(
-                    made.filters,
-                    made.kernel,
-                    strides=made.stride,
-                    padding=made.padding,
+                    convolution.filters,
+                    convolution.kernel,
+                    strides=convolution.stride,
+                    padding=convolution.padding,
                     activation="elu",
                     name=f"conv{number}",
                 )
-                for number, made in enumerate(self.convolutions, 1)
+                for number, convolution in enumerate(self.convolutions, 1)
             ),
             layers.Dropout(_DROPOUT, name="dropout1"),
             layers.Flatten(name="flatten"),
@@ -157,8 +157,8 @@ def convolutions_for(height: int, width: int, network: str = "cnn") -> str:
 def _smallest(convolutions: Sequence[Convolution]) -> int:
     """Return the smallest number of rows or columns that the convolutions can process."""
     extent = 1
-    for made in reversed(convolutions):
-        extent = (extent - 1) * made.stride + (made.kernel if made.padding == "valid" else 1)
+    for convolution in reversed(convolutions):
+        extent = (extent - 1) * convolution.stride + (convolution.kernel if convolution.padding == "valid" else 1)
     return extent
 
 

@@ -12,7 +12,7 @@ import pytest
 from bcclone.errors import UserError
 from bcclone.recording import ForeignLog, ImageIndex, default_inputs, find_log, find_logs, read_log
 from bcclone.recording.dialect import resolve_decimal_commas
-from bcclone.recording.plain import read_plain
+from bcclone.recording.log import read_standard
 from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, read_trace, write_trace
 from tests.conftest import shared
@@ -373,7 +373,7 @@ def test_both_parsers_read_a_log_alike(tmp_path, dialect):
 
 
 def test_both_parsers_read_every_shared_log_alike(tmp_path):
-    plain = 0
+    standard = 0
     for path in sorted(shared("logs").glob("*.csv")):
         try:
             at_once = read_log(path)
@@ -385,8 +385,8 @@ def test_both_parsers_read_every_shared_log_alike(tmp_path):
         assert at_once.dialect == by_line.dialect, path.name
         assert at_once.bad_rows == by_line.bad_rows, path.name
         pd.testing.assert_frame_equal(at_once.rows, by_line.rows)
-        plain += read_plain(path.read_text(errors="replace").splitlines()) is not None
-    assert plain > 20
+        standard += read_standard(path.read_text(errors="replace").splitlines()) is not None
+    assert standard > 20
 
 
 def shown(*jpegs):

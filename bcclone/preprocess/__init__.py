@@ -2,7 +2,7 @@
 
     from bcclone import preprocess
 
-    made = preprocess.convert(preprocess.PreprocessSettings(("recordings/lake",), Path("data.h5")), print)
+    conversion = preprocess.convert(preprocess.PreprocessSettings(("recordings/lake",), Path("data.h5")), print)
 
 The settings are light; the conversion loads OpenCV, HDF5 and pandas when it is first used.
 """

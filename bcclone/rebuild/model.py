@@ -58,12 +58,12 @@ def rebuild_model(stored: StoredModel) -> RebuiltModel:
     for leaf in leaves:
         builder.add(leaf)
     model = builder.finish(nest)
-    assign_weights(nest, builder.made, stored, mirrored, first)
+    assign_weights(nest, builder.rebuilt, stored, mirrored, first)
     notes = [*builder.notes]
     notes += ["channels first: rebuilt with channels last"] if first else []
     notes += ["trained with Theano: kernels rotated by 180 degrees"] if mirrored else []
     backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not stated)")
-    types = [(leaf.name, *_types(leaf, builder.made[leaf])) for leaf in leaves]
+    types = [(leaf.name, *_types(leaf, builder.rebuilt[leaf])) for leaf in leaves]
     return RebuiltModel(model, stored.texts.get("keras_version", "unknown"), backend, tuple(types), tuple(notes))
 
 
@@ -85,14 +85,14 @@ class _Builder:
     """Builds layers in order, each for the output shape of the one before; finish() allocates the weights.
 
     Consecutive layers within TimeDistributed become one TimeDistributed network, which takes Keras half the time.
-    made: stored layer -> rebuilt layer; shape: input of the next layer, that of one frame within TimeDistributed.
+    rebuilt: stored layer -> current layer; shape: input of the next layer, that of one frame within TimeDistributed.
     """
 
     def __init__(self, shape: Shape, dtype: str, channels_first: bool, budget: int) -> None:
         """shape, dtype: of the network's input; budget: the most weights that the network may have."""
         self.start = self.shape = self._frame_shape = shape
         self.dtype, self.channels_first, self.budget = dtype, channels_first, budget
-        self.made: dict[Leaf, keras.Layer] = {}
+        self.rebuilt: dict[Leaf, keras.Layer] = {}
         self.notes: list[str] = []
         self._layers: list[keras.Layer] = []
         self._gathered: list[keras.Layer] = []
@@ -119,7 +119,7 @@ class _Builder:
                 self._append(rebuild_layer(after["class_name"], after["config"], self.shape, name, self.channels_first))
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             raise UnsupportedModel(f"{leaf}: {(str(error) or type(error).__name__).partition(chr(10))[0]}") from None
-        self.made[leaf] = layer
+        self.rebuilt[leaf] = layer
         if leaf.kind == "Lambda" and isinstance(layer, keras.layers.Rescaling):
             self.notes.append(f"{leaf} computes x * {layer.scale:.6g} {layer.offset:+.6g}: a Rescaling layer")
         if (dtype := dtype_of(leaf.config.get("dtype"))) != "float32" and leaf.kind != "InputLayer":
