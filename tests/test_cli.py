@@ -1,4 +1,4 @@
-"""The scripts and `bcclone` answer alike, quickly, and tell mistakes without a traceback."""
+"""The scripts and `bcclone` behave alike, start quickly, and report mistakes without a traceback."""
 
 import os
 import signal
@@ -56,7 +56,7 @@ def test_bcclone_lists_its_commands_and_its_version():
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         (("preprocess.py",), "RECORDING"),
         (("preprocess.py", "x", "--size", "big"), "expected a number of pixels"),
@@ -65,23 +65,23 @@ def test_bcclone_lists_its_commands_and_its_version():
         (("fly",), "invalid choice"),
     ],
 )
-def test_a_wrong_command_line_is_told_with_exit_code_2(line, told):
-    assert told in run_process(*line, code=2).stderr
+def test_a_wrong_command_line_ends_with_exit_code_2(line, expected):
+    assert expected in run_process(*line, code=2).stderr
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         (("preprocess.py", "nowhere"), "nowhere"),
         (("simulate", "replay", ROOT / "docs", "--port", 1), "driving_log.csv"),
     ],
 )
-def test_a_users_mistake_is_one_line_with_exit_code_1(line, told, tmp_path):
+def test_a_users_mistake_is_one_line_with_exit_code_1(line, expected, tmp_path):
     """tests/messages has the others, in the tests' own process."""
-    said = run_process(*line, code=1, cwd=tmp_path).stderr
-    assert told in said
-    assert said.startswith("error: ")
-    assert len(said.strip().splitlines()) == 1
+    stderr = run_process(*line, code=1, cwd=tmp_path).stderr
+    assert expected in stderr
+    assert stderr.startswith("error: ")
+    assert len(stderr.strip().splitlines()) == 1
 
 
 def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
@@ -131,15 +131,15 @@ def test_an_internal_error_is_reported_with_its_own_exit_code(options, tmp_path)
 def interrupted(*line, after, cwd):
     """Start a command, send Ctrl-C when `after` appears on its standard error, and return what it said last."""
     with subprocess.Popen(command(*line), cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
-        told = ""
-        while after not in told:
-            told += run.stderr.readline()
-            assert run.poll() is None, told
+        printed = ""
+        while after not in printed:
+            printed += run.stderr.readline()
+            assert run.poll() is None, printed
         run.send_signal(signal.SIGINT)
-        told += run.stderr.read()
+        printed += run.stderr.read()
     assert run.returncode == 130
-    assert "Traceback" not in told
-    return told.strip().splitlines()[-1]
+    assert "Traceback" not in printed
+    return printed.strip().splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -149,9 +149,9 @@ def test_ctrl_c_says_what_is_left(tmp_path):
         f"interrupted: {tmp_path / 'laps'} keeps the"
     )
     demo = ("demo", "--folder", tmp_path / "demo", "--record-laps", 20)
-    told = interrupted(*demo, after="recording: ", cwd=tmp_path)
-    assert told.startswith("interrupted: ")
-    assert "the same command continues" in told
+    printed = interrupted(*demo, after="recording: ", cwd=tmp_path)
+    assert printed.startswith("interrupted: ")
+    assert "the same command continues" in printed
 
 
 @pytest.mark.parametrize("name", COMMANDS)

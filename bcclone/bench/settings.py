@@ -132,6 +132,13 @@ class FeedsBenchSettings:
     frames: int = _store_frames()
     rounds: int = _rounds()
     seconds: float = _seconds()
+    chart: Path | None = setting(
+        None,
+        "draw the samples per second into this picture, and GPU utilization into a second one with -gpu in its name; "
+        "with --only gpu, draw only the utilization",
+        unit="PNG",
+        shown="none",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

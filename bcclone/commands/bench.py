@@ -5,10 +5,8 @@ code 1.
 """
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bcclone import atomic
 from bcclone.bench import Measure
 from bcclone.bench.settings import (
     ChunksBenchSettings,
@@ -22,9 +20,6 @@ from bcclone.bench.settings import (
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, notify, print_json
 from bcclone.errors import UserError
 from bcclone.hardware import find_cards, visible_cards
-
-if TYPE_CHECKING:
-    from bcclone.bench.feeds.run import FeedsReport
 
 _USES: dict[str, tuple[Any, str]] = {
     "drive": (DriveBenchSettings, "latency of the drive server in both async modes, and with open dashboards"),
@@ -44,14 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (settings, text) in _USES.items():
         use = uses.add_parser(name, help=text, description=f"Measure {text}.")
         add_settings(use, settings)
-        if name == "feeds":
-            use.add_argument(
-                "--chart",
-                type=Path,
-                metavar="PNG",
-                help="draw the samples per second into this picture, and GPU utilization into a second one with -gpu "
-                "in its name; with --only gpu, draw only the utilization (default: none)",
-            )
         if name != "chunks":  # it has no bars
             use.add_argument("--check-bars", action="store_true", help="end with exit code 1 when a bar is missed")
         add_output_options(use)
@@ -107,30 +94,15 @@ def _measure(use: str, settings: Any) -> list[Measure]:
 
 
 def _run_feeds(arguments: argparse.Namespace, settings: FeedsBenchSettings, gpus: list[str]) -> int:
-    """Measure, print and draw; return the exit code: 1 when something failed, or with --check-bars a bar was missed."""
+    """Measure and print; return the exit code: 1 when something failed, or with --check-bars a bar was missed."""
     from bcclone.bench.feeds.run import measure_feeds, to_text
 
-    if arguments.chart:
-        atomic.check_output(arguments.chart, True, "")
     report = measure_feeds(settings, notify)
-    if arguments.chart:
-        _draw(report, arguments.chart)
     if arguments.json:
         print_json({"gpus": gpus} | report.as_json())
     else:
         print(to_text(report))
     return int(not report.is_good if arguments.check_bars else bool(report.results.failed))
-
-
-def _draw(report: "FeedsReport", path: Path) -> None:
-    """Draw the samples per second and how busy the GPU was, each into a picture of its own."""
-    from bcclone.bench.feeds.charts import draw_chart, draw_gpu_chart
-
-    if report.results.rounds or not report.gpu:
-        draw_chart(report.results, path)
-    if report.gpu:
-        gpu_path = path.with_stem(f"{path.stem}-gpu") if report.results.rounds else path
-        draw_gpu_chart(report.gpu, gpu_path)
 
 
 def _run_chunks(arguments: argparse.Namespace, settings: ChunksBenchSettings) -> int:

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(result.as_json())
     else:
-        print(f"its frames are prepared as {result.preprocessing}, as --preprocess {arguments.preprocess} says")
+        print(f"its frames are prepared as {result.preprocessing} (--preprocess {arguments.preprocess})")
         print(f"{result.model}: written; next: python drive.py {result.model} run1")
     return 0
 

@@ -87,7 +87,7 @@ def _earlier(frame_offset: int) -> str:
 def plot_sample_grid(grid: Sequence[Sequence[ShownSample]], path: Path) -> None:
     """Draw rows of samples into a PNG, with the steering below each as a bar and a number."""
     across = max(len(row) for row in grid)
-    figure = new_figure(1.6 * across, 2.1 * len(grid) + 0.4, "Samples: a row is an instant; below each its steering")
+    figure = new_figure(1.6 * across, 2.1 * len(grid) + 0.4, "Samples of one log row in each row, with their steering")
     all_axes = figure.subplots(len(grid), across, squeeze=False)
     above: list[str] = []
     for row, axes_of_row in zip(grid, all_axes, strict=True):

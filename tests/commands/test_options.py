@@ -1,4 +1,4 @@
-"""Every option arrives: what is given on the command line is what the settings of its name say."""
+"""Every option sets the setting of its name."""
 
 import argparse
 from dataclasses import asdict, fields

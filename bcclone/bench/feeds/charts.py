@@ -15,6 +15,14 @@ _LIMITS = {"gather": ("tab:green", "one thread copying frames"), "decode": ("tab
 _IN_FRONT = {AFTER: ("tab:blue", "the default"), BEFORE: ("tab:red", "each batch decoded from disk")}
 
 
+def draw_charts(results: BenchmarkResults, gpu: GpuReport | None, path: Path) -> None:
+    """Draw the samples per second and how busy the GPU was, each if measured; with both, the second in PATH-gpu."""
+    if results.rounds or not gpu:
+        draw_chart(results, path)
+    if gpu:
+        draw_gpu_chart(gpu, path.with_stem(f"{path.stem}-gpu") if results.rounds else path)
+
+
 def draw_chart(results: BenchmarkResults, path: Path) -> None:
     """Draw the samples per second of the loaders into a PNG, and the limits of the machine as lines."""
     medians = results.medians()

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bcclone import atomic
 from bcclone.bench import Measure
 from bcclone.bench.feeds import cold, many_samples
 from bcclone.bench.feeds.gpu_load import GpuReport, measure_gpu
@@ -66,12 +67,19 @@ class FeedsReport:
 
 
 def measure_feeds(settings: FeedsBenchSettings, notify: Callable[[str], None] = lambda text: None) -> FeedsReport:
-    """Measure everything that is wanted, in fresh processes; raises UserError for an unknown name."""
+    """Measure everything that is wanted, in fresh processes, and draw it; raises UserError for an unknown name."""
     known = (*names_in_order(), *_FURTHER, "order", "gpu")
     if unknown := [name for name in settings.only if name not in known]:
         raise UserError(f"there is no {', '.join(unknown)} to measure; choose from {', '.join(known)}")
+    if settings.chart:
+        atomic.check_output(settings.chart, True, "")
     with given_or_synthetic_store(settings.store, settings.frames) as path:
-        return _measure(path, settings, notify)
+        report = _measure(path, settings, notify)
+    if settings.chart:
+        from bcclone.bench.feeds.charts import draw_charts
+
+        draw_charts(report.results, report.gpu, settings.chart)
+    return report
 
 
 def to_text(report: FeedsReport) -> str:
