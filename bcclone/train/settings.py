@@ -26,6 +26,10 @@ _RECURRENT = ("gru", "lstm")
 _RECURRENT_SEQ_LENGTH = 5
 HUBER_DELTA = 0.1  # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_AUGMENTATION = tuple(field.name for field in fields(AugmentSettings))
+
+_KEPT_GROUP = "checkpoints and logs"
+_LENGTH, _OPTIMIZER, _NETWORK, _SAMPLES, _DEVICE = "length", "optimizer", "network", "samples", "device"
 
 
 def parse_duration(text: str) -> float:
@@ -45,12 +49,6 @@ def parse_gpus(text: str) -> int:
         return int(text)
     except ValueError:
         raise ValueError(f"{text!r}, expected a number or all") from None
-
-
-_AUGMENTATION = tuple(field.name for field in fields(AugmentSettings))
-
-_KEPT_GROUP = "checkpoints and logs"
-_LENGTH, _OPTIMIZER, _NETWORK, _SAMPLES, _DEVICE = "length", "optimizer", "network", "samples", "device"
 
 
 @dataclass(frozen=True)

@@ -15,21 +15,12 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from bcclone.errors import UserError
-from bcclone.feed.settings import FeedSettings
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
-from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, new_path
-from bcclone.train.settings import TrainSettings
-from bcclone.train.state import SampleCounts, TrainResult
 from tests.conftest import command, run_process, run_script
 from tests.processes import wait_for
 
-PLAN = RunPlan(TrainSettings(), FeedSettings())
-RESULT = TrainResult(
-    "model.h5", 10, 10, 9, 0.1, 0.2, 0.3, 1000.0, 0.0, 9.5, SampleCounts(8, 2), "memory", "--epochs 10"
-)
 QUICK = ("--epochs", 3, "--batch-size", 16)
 
 
@@ -407,54 +398,6 @@ def test_a_complete_run_of_before_the_last_epoch_was_kept_is_still_complete(trai
     assert (run / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
 
 
-def test_force_permits_overwriting_only_once(tmp_path):
-    run = RunFolder.create(tmp_path / "a", RunIdentity("", "", ""), PLAN, force=True)
-    run.model.write_text("best")
-    assert run.may_overwrite
-    (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
-    assert run.has_published(tmp_path / "model.h5")
-    run.publish(tmp_path / "model.h5", b"best")
-    assert run.may_overwrite  # without settings.toml nothing is noted
-    run.write_settings({})
-    run.publish(tmp_path / "model.h5", b"best")
-    assert not run.may_overwrite
-    assert run.has_published(tmp_path / "model.h5")
-    run.model.write_text("better")
-    assert run.has_published(tmp_path / "model.h5")
-    (tmp_path / "model.h5").write_text("another's")
-    assert not run.has_published(tmp_path / "model.h5")
-
-
-def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
-    task, other = RunIdentity("data.h5", "hash", "model.h5"), RunIdentity("data.h5", "hash", "other.h5")
-    assert RunFolder.find(tmp_path, task) is None
-    for seed, name in enumerate(("b", "a", "c"), 1):
-        plan = RunPlan(TrainSettings(seed=seed), FeedSettings())
-        RunFolder.create(tmp_path / name, other if name == "c" else task, plan)
-    for name, settings in (("empty", ""), ("list", "[]"), ("foreign", "{}"), ("new", '{"task": {}, "settings": {}}')):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "settings.json").write_text(settings)
-    newest = RunFolder.find(tmp_path, task)
-    assert newest.path.name == "a"
-    assert newest.settings == TrainSettings(seed=2)
-    newest.write_result(RESULT)
-    assert RunFolder.find(tmp_path, task).path.name == "a"
-    assert RunFolder.find(tmp_path, task, "b").path.name == "b"
-    assert RunFolder.find(tmp_path, task, "c") is None
-    (newest.path / "result.json").write_text("half of")
-    assert newest.result is None
-
-
-def test_a_run_killed_at_its_beginning_leaves_its_name_free(tmp_path):
-    task = RunIdentity("data.h5", "hash", "model.h5")
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "start.h5").write_text("a model")
-    (tmp_path / "x" / ".settings.12-abc.partial.json").write_text("{")
-    RunFolder.create(tmp_path / "x", task, PLAN)
-    with pytest.raises(UserError, match="exists already"):
-        RunFolder.create(tmp_path / "x", task, PLAN)
-
-
 def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp_path):
     store = tmp_path / "data.h5"
     store.write_bytes(simulated_store.read_bytes())
@@ -520,38 +463,6 @@ def test_a_disk_too_full_for_a_checkpoint_is_reported_and_training_continues(sim
     assert done.returncode == 0, done.stderr
     assert "cannot be written: File too large; training continues" in done.stderr
     assert (tmp_path / "model.h5").exists()
-
-
-def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
-    task = RunIdentity("data.h5", "hash", "model.h5")
-    runs = [RunFolder.create(new_path(tmp_path, None), task, PLAN) for _ in range(3)]
-    assert len({run.path for run in runs}) == 3
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"batch_size": 0},
-        {"epochs": 0},
-        {"learning_rate": 0.0},
-        {"patience": -1},
-        {"seed": -1},
-        {"seed": 2**32},
-        {"schedule": "step"},
-        {"loss": "l1"},
-        {"warmup": 0.9},
-        {"clip_norm": float("nan")},
-        {"zero_fraction": 0.0},
-        {"gpus": -1},
-        {"time": -1.0},
-        {"seq_length": 0},
-        {"seq_length": 21},
-    ],  # fmt: skip
-    ids=str,
-)
-def test_settings_are_checked_when_they_are_made(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong)).replace("_", " ")):
-        TrainSettings(**wrong)
 
 
 @pytest.mark.slow

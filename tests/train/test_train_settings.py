@@ -12,7 +12,6 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.commands.model import add_arguments, run_settings
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
-from bcclone.train.environment import Environment, GitState
 from bcclone.train.plan import new_settings, resumed_settings
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
 from bcclone.train.run_settings import RunSettings, describe_settings
@@ -205,33 +204,27 @@ def test_the_fraction_done_follows_steps_or_seconds():
     assert math.isclose(fraction_done(TrainSettings(epochs=0, time=10.0), 1, 1, 5.0), 0.5)
 
 
-def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
-    folder = begin(tmp_path / "run")
-    with folder.locked(), pytest.raises(UserError, match="another process is training this run"), folder.locked():
-        pass
-    with folder.locked():
-        pass
-
-
-def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
-    folder = begin(tmp_path / "run")
-    (folder.path / "environment.json").write_text("half of")
-    for system, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
-        git = GitState("1a2b3c", ("model.py",))
-        folder.note_environment(
-            Environment((command,), "3.13", system, "x86_64", 2, 8.0, ("H200",), None, {"keras": "3.12"}, git)
-        )
-    noted = json.loads((folder.path / "environment.json").read_text())
-    assert [(found["system"], found["command"]) for found in noted] == [("a", ["train"]), ("b", ["resume"])]
-    assert noted[0]["git"] == {"commit": "1a2b3c", "changed": ["model.py"]}
-
-
-def test_a_run_older_than_a_setting_resumes_with_its_old_behaviour(tmp_path):
-    folder = begin(tmp_path / "run", TrainSettings(seed=4))
-    stored = json.loads((folder.path / "settings.json").read_text())
-    for name in ("augment", "weight_decay", "keep", "augment_on"):
-        del stored["settings"][name]
-    (folder.path / "settings.json").write_text(json.dumps(stored))
-    assert folder.settings == TrainSettings(
-        seed=4, augmentation=AugmentSettings(augment=False, augment_on="cpu"), weight_decay=0.0, keep="best"
-    )
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 0},
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"patience": -1},
+        {"seed": -1},
+        {"seed": 2**32},
+        {"schedule": "step"},
+        {"loss": "l1"},
+        {"warmup": 0.9},
+        {"clip_norm": float("nan")},
+        {"zero_fraction": 0.0},
+        {"gpus": -1},
+        {"time": -1.0},
+        {"seq_length": 0},
+        {"seq_length": 21},
+    ],  # fmt: skip
+    ids=str,
+)
+def test_settings_are_checked_when_they_are_made(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong)).replace("_", " ")):
+        TrainSettings(**wrong)
