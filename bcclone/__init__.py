@@ -1,7 +1,7 @@
 """Behavioral cloning for the Udacity simulator: record, preprocess, train, drive, evaluate.
 
 Each command is a module with a typed function: `bcclone.preprocess`, `train`, `drive`, `video`, `evaluate`, `replay`.
-They are imported when they are first used, and load TensorFlow only when they need it.
+The modules are imported on first use, and load TensorFlow only when it is needed.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""`python -m bcclone` is `bcclone`."""
+"""Run the command line as `python -m bcclone`."""
 
 import sys
 

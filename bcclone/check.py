@@ -1,4 +1,4 @@
-"""Inspect recordings and report their content and their faults, without writing anything."""
+"""Inspect recordings and report their content and their problems, without writing anything."""
 
 import zlib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Run the commands: `bcclone SUBCOMMAND` and the four scripts start, fail and end in the same way."""
+"""Run a command, for `bcclone SUBCOMMAND` and the four scripts: parse, run, report errors, return the exit code."""
 
 import argparse
 import errno

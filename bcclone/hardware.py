@@ -1,4 +1,4 @@
-"""Report the memory that is available, and the NVIDIA cards of this machine, without TensorFlow.
+"""Report the available memory and the NVIDIA cards of this machine, without TensorFlow.
 
 Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no cards.
 """

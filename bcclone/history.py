@@ -1,4 +1,4 @@
-"""Read and write history.csv, the errors of each epoch of a training."""
+"""Read and write history.csv, which has the losses of each epoch of a training."""
 
 import csv
 import io

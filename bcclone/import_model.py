@@ -1,4 +1,4 @@
-"""Import a Keras model of another program: declare once how its input is made, and write it as a model of bcclone."""
+"""Convert a Keras model of another program to a bcclone model file, which stores its preprocessing."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Compute the steering that a frame calls for: smoothed and shifted in time, and corrected for its camera.
+"""Compute the steering label of each frame: smoothed and shifted in time, and corrected for its camera.
 
 A key is either pressed or not, so the steering of a keyboard jumps between a few values while the path of the car,
 which is what the images show, is a smooth curve. Without smoothing, a network learns the jumps.

@@ -1,4 +1,4 @@
-"""Build the network: the CNN of the source design, similar to Nvidia's, from built-in layers.
+"""Build the networks from built-in Keras layers: a CNN similar to Nvidia's PilotNet, and its variants.
 
 A 128x128 frame is cropped by 43 rows of sky and 12 of bonnet, scaled to -1..1, and processed by five convolutions and
 four dense layers: 252,219 parameters. The frames of a window are either stacked as channels of one image, or processed

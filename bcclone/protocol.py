@@ -1,4 +1,4 @@
-"""Messages of the simulator <-> Telemetry and Control; no sockets, no files.
+"""Parse the simulator's telemetry, and format controls for it; no sockets, no files.
 
 docs/reference/protocol.md lists the facts about the simulator that these rules follow from.
 """

@@ -1,4 +1,4 @@
-"""Run a recurrent network frame by frame, with its states carried from one frame to the next.
+"""Run a recurrent network frame by frame, and keep its states between frames.
 
 Training uses windows of frames, each from states of zero. A drive runs each layer once per frame: the layers before and
 between the recurrent cells on that frame, each cell for one step, and the layers after the last cell on its output. The

@@ -1,4 +1,4 @@
-"""Benchmarks: measures with the bars that they must reach, as a table and as JSON."""
+"""Run benchmarks: measures, each with an optional bar (a value to reach), as a table and as JSON."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Measure how fast the drive server answers: in both modes, beside `model.predict`, with open dashboards, and for long.
+"""Measure the latency of the drive server: both async modes, `model.predict`, open dashboards, and a soak test.
 
 The servers run side by side and are measured in rounds, so that a slow moment of the machine affects all alike. The
 soak test drives one server at 30 frames per second, and compares its speed and memory over time.

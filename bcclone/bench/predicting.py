@@ -1,4 +1,4 @@
-"""Serve with `model.predict` for each frame, as most drive servers do, to compare with.
+"""Serve with `model.predict` for each frame, as most drive servers do, for comparison.
 
 python -m bcclone.bench.predicting MODEL --port 0 --end-with-stdin
 """

@@ -1,6 +1,6 @@
-"""Measure how fast a recording becomes a store, beside decoding alone and the source design's conversion.
+"""Measure the speed of preprocess.py, compared with decoding alone and with decoding again for each sample.
 
-They are measured in rounds, so that a slow moment of the machine affects all alike; the first round reads the files
+All are measured in rounds, so that a slow moment of the machine affects all alike; the first round reads the files
 into the system's cache and is not counted.
 """
 

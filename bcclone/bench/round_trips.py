@@ -1,4 +1,4 @@
-"""Measure the time from each telemetry to its answer, over the simulator's wire."""
+"""Measure the latency from each telemetry message to its answer, over the simulator's protocol."""
 
 import base64
 import itertools

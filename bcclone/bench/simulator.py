@@ -1,4 +1,4 @@
-"""Measure the simulator's speed, and that blind drives leave the road."""
+"""Measure the simulator's speed, and check that a car that sees nothing leaves the road."""
 
 import itertools
 import json

@@ -1,6 +1,6 @@
-"""Measure how many seconds of a run become a clip in a second, for each kind of clip.
+"""Measure the rendering speed of each kind of clip, in seconds of a run for each second of work.
 
-They are measured in rounds, so that a slow moment of the machine affects all alike; the first is not counted.
+All kinds are measured in rounds, so that a slow moment of the machine affects all alike; the first is not counted.
 """
 
 import tempfile

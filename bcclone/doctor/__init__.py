@@ -1,6 +1,6 @@
-"""Check whether this machine can run bcclone, and how to fix what it lacks.
+"""Check every requirement of bcclone on this machine, and explain how to fix what is missing.
 
-Nothing is changed, downloaded or printed. It works without any installed package.
+Nothing is changed, downloaded or printed. The checks run even if no package is installed.
 """
 
 import sys

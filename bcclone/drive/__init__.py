@@ -1,7 +1,8 @@
 """Drive the simulator's car with a trained model: `serve(DriveSettings(...))` does all that `python drive.py` does.
 
-Policy and telemetry -> controls (controller, driver), which connection drives (arbiter), the parts of one drive
-(session: recorder, stats, saliency_thread), the sockets (wire), the web page (dashboard), all of it (server).
+`driver` and `controller` compute controls from telemetry, `arbiter` decides which connection drives, `session` puts the
+parts of one drive together (`recorder`, `stats`, `saliency_thread`), `wire` handles the sockets, `dashboard` the web
+page, and `server` runs everything.
 """
 
 from typing import TYPE_CHECKING

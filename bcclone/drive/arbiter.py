@@ -1,8 +1,8 @@
-"""Telemetry of several connections -> which connection drives, and the reply to each. No sockets, no files.
+"""Decide which of several connections drives, and the reply to each telemetry message. No sockets, no files.
 
 The newest connection that sends valid telemetry drives. An older one is answered `manual`, and drives again when the
-newer one leaves: the simulator may leave a connection behind (docs/reference/protocol.md, fact 12). A `manual` that
-answers nothing makes the simulator run one more loop (fact 7), so it is sent only to connections that are silent.
+newer one closes: the simulator may leave an old connection open (docs/reference/protocol.md, fact 12). An unrequested
+`manual` makes the simulator run one more loop (fact 7), so it is sent only to connections that are silent.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""Telemetry -> decision: the policy's steering and a controller's throttle, or a safe control. No sockets, no files."""
+"""Decide on telemetry: the policy's steering and a controller's throttle, or a safe control. No sockets, no files."""
 
 import logging
 import math

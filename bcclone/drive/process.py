@@ -1,4 +1,4 @@
-"""Arguments -> a drive server in a child process, which ends with the block that started it."""
+"""Start a drive server in a child process, which ends with the `with` block that started it."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Frames and controls -> a run folder: the frames as received, driving_log.csv, and answers.csv with the latencies.
+"""Record a drive into a run folder: the frames as received, driving_log.csv, and answers.csv with the latencies.
 
 A run folder is a recording like those of the simulator, so that a model can be trained on it.
 """

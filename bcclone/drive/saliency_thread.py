@@ -1,4 +1,4 @@
-"""The newest frame -> its saliency overlay, computed in a thread of its own, only while it is switched on."""
+"""Compute the saliency overlay of the newest frame in a separate thread, only while it is switched on."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""Settings -> a drive server: opens the model, listens, serves the car and the page until it is stopped."""
+"""Run a drive server: open the model, listen, and serve the car and the web page until the server is stopped."""
 
 import errno
 import logging

@@ -1,4 +1,4 @@
-"""Policy + settings -> the parts of one drive, except for its sockets: arbiter, statistics, recording, saliency."""
+"""Put the parts of one drive together, except for its sockets: arbiter, statistics, recording, saliency."""
 
 import datetime
 import logging

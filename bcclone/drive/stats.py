@@ -1,4 +1,4 @@
-"""Decisions, latencies and warnings -> the figures that the page and the log show. No sockets, no files."""
+"""Count decisions, latencies and warnings for the web page and the log. No sockets, no files."""
 
 import threading
 import time

@@ -1,6 +1,6 @@
 """Score models in a simulated world: evaluate() for one drive, evaluate_suite() for many drives of several models.
 
-The functions are imported when they are first used, and load TensorFlow only when they need it.
+The functions are imported on first use, and load TensorFlow only when it is needed.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
 """Score a model by one drive: autonomy, interventions, distance from the centre line.
 
-The model drives through a drive server of its own, over the simulator's protocol, or in this process, which is faster
-but leaves the protocol out.
+The model drives through a separate drive server, over the simulator's protocol, or in this process, which is faster but
+does not test the protocol.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Feed batches of samples to a network, from a store or from the images of a recording.
 
 A feed combines an order (which sample comes next), a source (where its images are) and a fetcher (a thread or
-processes). All feeds are opened, counted, iterated and closed alike:
+processes). All feeds have the same interface:
 
     from bcclone.feed.open import open_feed
     from bcclone.feed.selection import select

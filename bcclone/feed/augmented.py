@@ -1,4 +1,4 @@
-"""Augment the batches of a feed in threads, or add the random numbers by which the training step augments them."""
+"""Augment the batches of a feed in threads, or add the random numbers with which the training step augments them."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The feed "device": all frames are on the device that trains; batches are gathered there, shuffled, without copies."""
+"""The feed "device": keep all frames on the device that trains, and gather shuffled batches there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

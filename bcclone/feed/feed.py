@@ -1,6 +1,6 @@
 """The interface of every feed: epochs of batches in a given order, in memory that is reused.
 
-The memory of a batch is used again as soon as no array or tensor refers to it.
+The memory of a batch is reused as soon as no array or tensor refers to it.
 """
 
 import math

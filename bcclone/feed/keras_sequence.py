@@ -1,7 +1,7 @@
 """The feed "sequence": a Keras PyDataset, shuffled at the end of each epoch; SampleDataset also suits model.fit.
 
-Keras's own queue waits for ever when a worker process is killed. The feed therefore uses the executors of
-concurrent.futures, which report it.
+Keras's own queue waits forever when a worker process is killed. The feed therefore uses the executors of
+concurrent.futures, which raise an error.
 """
 
 import pickle

@@ -1,4 +1,4 @@
-"""A process that loads batches: both ends of its connection, and how its errors and its death are reported."""
+"""Load batches in a worker process: both ends of its connection, and the reports of its errors and its death."""
 
 import contextlib
 import math

@@ -1,4 +1,4 @@
-"""Open the feed of a selection of samples with the strategy that the settings name, or choose the one that suits.
+"""Open the feed of a selection of samples, with the strategy of the settings, or choose a strategy for the samples.
 
 Each strategy is a function that returns its feed; those that need Keras or TensorFlow have modules of their own.
 """
@@ -149,7 +149,7 @@ def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings,
 
 
 def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of one loader process, a pipe and a bounded queue, as in the source design."""
+    """Return a feed of one loader process, a pipe and a bounded queue."""
     source = StoreSource.of(selection.store, selection.arrays)
     return Feed(epoch_order, PipeFetcher(source, batch_size, settings.max_queue_size or _QUEUE_SIZE))
 

@@ -1,4 +1,4 @@
-"""Decide the order of the samples in each epoch, from the seed and the epoch alone; nothing is read here."""
+"""Compute the order of the samples in each epoch, from the seed and the epoch alone; without I/O."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

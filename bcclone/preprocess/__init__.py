@@ -1,10 +1,10 @@
-"""Convert recordings of the simulator into a store, or read their samples in place.
+"""Convert recordings of the simulator to a store, or use their samples without one.
 
     from bcclone import preprocess
 
     conversion = preprocess.convert(preprocess.PreprocessSettings(("recordings/lake",), Path("data.h5")), print)
 
-The settings are light; the conversion loads OpenCV, HDF5 and pandas when it is first used.
+Importing this is fast; the conversion loads OpenCV, HDF5 and pandas on first use.
 """
 
 from typing import TYPE_CHECKING

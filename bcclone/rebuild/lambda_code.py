@@ -1,4 +1,4 @@
-"""Find the scale * x + offset that a stored lambda computes, from its byte code, which is never run.
+"""Find scale and offset of a stored lambda that computes scale * x + offset, from its byte code, which is never run.
 
 Known is straight-line arithmetic on the one argument, as Python 2.7 and 3.4 to 3.13 compile it. The numbers of
 the instructions are those of `opcode.opmap` of each version; what they do: the documentation of Python's `dis`.

@@ -1,6 +1,6 @@
-"""Read and write the sidecars of a run: CSV files next to its log, with further values for each image.
+"""Read and write the sidecar tables of a run: CSV files next to its log, with further values for each image.
 
-trace.csv holds where the simulated car was, answers.csv how long each request to the drive server took.
+trace.csv contains the position of the simulated car, answers.csv the latency of each request to the drive server.
 """
 
 import csv

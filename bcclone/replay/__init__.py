@@ -1,8 +1,8 @@
-"""Score models on a recording: replay() gives what each would have seen and done along the recorded drive.
+"""Score models on a recording: replay() drives each model through it, with views computed from the recorded frames.
 
-M. Bojarski and others, "End to end learning for self-driving cars", 2016, section 7; the simulator's three cameras
-take the place of the paper's. The method and its limits: docs/explanation/replay.md. The functions are imported when
-they are first used, and load TensorFlow only when they need it.
+The method follows M. Bojarski and others, "End to end learning for self-driving cars", 2016, section 7, with the
+simulator's three cameras; docs/explanation/replay.md explains it. The functions are imported on first use, and load
+TensorFlow only when it is needed.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Replay a recording with models at the wheel: one pass over the frames for all models and limits."""
+"""Drive models through a recording, in one pass over its frames for all models and limits."""
 
 import math
 import os

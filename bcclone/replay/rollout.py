@@ -1,4 +1,4 @@
-"""Roll out a driver's steering beside the reference drive: the deviation from its path, and the interventions."""
+"""Roll out a driver's steering along the reference drive: the deviation from its path, and the interventions."""
 
 import math
 from dataclasses import dataclass, field

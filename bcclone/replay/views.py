@@ -1,4 +1,4 @@
-"""Make the view of the centre camera from another pose, as a network's input, from the frames of all cameras."""
+"""Compute the view of the centre camera from another pose, as a network's input, from the frames of all cameras."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Let a drive server drive through a recording, or answer its frames, over the simulator's protocol."""
+"""Let a drive server drive through a recording, or send it the recorded frames, over the simulator's protocol."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,1 +1,1 @@
-"""The car's side without the Unity program: a world, and a client that speaks to drive servers as Unity does."""
+"""Simulate the tracks and the car, without the Unity program; a client connects to drive servers as Unity does."""

@@ -1,4 +1,4 @@
-"""Find where the car's three cameras are, and what they see of the bonnet."""
+"""Compute the positions of the car's three cameras, and the pixels that show the bonnet."""
 
 import math
 from dataclasses import dataclass

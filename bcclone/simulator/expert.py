@@ -1,7 +1,7 @@
-"""Drive well: pure pursuit of a line that wanders around the centre line, with recoveries.
+"""Drive as an expert: pure pursuit of a line that wanders around the centre line, with recoveries.
 
-It records as people should: mostly along the middle; now and then it drives towards the edge with the recording
-paused, and only the way back is recorded.
+The expert mostly drives along the middle. For a recovery it drives towards the edge with the recording paused, and
+records only the way back.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""Drive a world by a drive server's answers, over the wire exactly as the Unity simulator does.
+"""Connect to a drive server exactly as the Unity simulator does, and drive a simulated car by its answers.
 
-Written from the numbered facts in docs/reference/protocol.md and not from the server's code, so it can test that.
+The client follows the numbered facts in docs/reference/protocol.md, not the server's code, so it can test the server.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Open a store, whose frames are memory-mapped, or hold the same tables for image files."""
+"""Open a store, whose frames are memory-mapped, or the same tables for image files."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Describe the machine, the packages and the code that a training runs with."""
+"""Describe the machine, the packages and the code version of a training."""
 
 import json
 import os

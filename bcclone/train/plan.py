@@ -1,4 +1,4 @@
-"""Decide the settings of a run: those that were given, and for the others those of the samples or the resumed run."""
+"""Decide the settings of a run: the given ones, and for the others those of the samples or of the resumed run."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace

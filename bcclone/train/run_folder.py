@@ -1,4 +1,4 @@
-"""Keep all files of one training in a folder of its own, runs/NAME/."""
+"""Keep all files of one training in its run folder, runs/NAME/."""
 
 import contextlib
 import datetime

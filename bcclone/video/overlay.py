@@ -1,4 +1,4 @@
-"""Draw everything that is known of a frame onto it: title, map, saliency, and the panel below. No files, no state."""
+"""Draw the overlay of a frame: title, map, saliency, and the panel below. No files, no state."""
 
 from dataclasses import dataclass
 

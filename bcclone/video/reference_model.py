@@ -1,4 +1,4 @@
-"""Ask a model what it would steer at the frames of a run that somebody else drove, and which pixels decide it."""
+"""Compute the steering and the saliency of a model on the frames of a recorded run."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Read what a run folder recorded for each of its frames: steering, speed, latency, position on the track."""
+"""Read the recorded values of each frame of a run: steering, speed, latency, position on the track."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Benchmark the feeds, beside other loaders and the limits of this machine.
+"""Benchmark the feeds, and compare them with other loaders and with the limits of this machine.
 
 Each loader runs in a fresh process, so that memory and CPU time are its own, and all run in each of several rounds, so
 that a slow moment of the machine affects all alike. docs/explanation/feeding.md explains what is measured.

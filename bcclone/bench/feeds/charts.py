@@ -1,4 +1,4 @@
-"""Draw the benchmark of the feeds into pictures: samples per second, and how busy the GPU was."""
+"""Draw charts of the benchmark of the feeds: samples per second, and GPU utilization."""
 
 from collections.abc import Sequence
 from pathlib import Path

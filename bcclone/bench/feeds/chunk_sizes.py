@@ -1,4 +1,4 @@
-"""Measure what the chunk size of hdf5-chunks gains and costs: its speed, and how well it shuffles."""
+"""Measure the speed and the shuffle quality of the feed hdf5-chunks for several chunk sizes."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
-"""Measure hdf5-chunks on a store that is not in the page cache, beside reading the file sequentially.
+"""Measure hdf5-chunks on a store that is not in the page cache, compared with reading the file sequentially.
 
-Both are measured in each round, after the file's pages were dropped. Caches below this machine, such as a host's,
-cannot be dropped; they serve both alike.
+Both are measured in each round, after the file's pages were dropped. The cache of a virtual machine's host cannot be
+dropped; it affects both alike.
 """
 
 import os

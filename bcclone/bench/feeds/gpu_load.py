@@ -1,7 +1,7 @@
-"""Measure the training on each feed: how busy the GPU is over time, and how long the training waits for data.
+"""Measure the training on each feed: GPU utilization over time, and the time that the training waits for data.
 
-Each feed trains in a fresh process, with the network, step and settings of `model.py` without options; nvidia-smi is
-read meanwhile. `python-generator` is the source design's first feed: each batch is decoded from disk.
+Each feed trains in a fresh process, with the network, step and default settings of `model.py`; meanwhile nvidia-smi is
+read. `python-generator` is the simplest loader: one thread decodes each batch from disk.
 """
 
 import time

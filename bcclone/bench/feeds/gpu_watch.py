@@ -1,4 +1,4 @@
-"""Sample how busy the first NVIDIA card of this program is, with nvidia-smi, while a block runs."""
+"""Record the utilization of the first NVIDIA card of this program, with nvidia-smi, while a block runs."""
 
 import os
 import subprocess

@@ -1,7 +1,7 @@
-"""Measure what very many samples cost: the time and memory of their order, and the memory of a feed's tables.
+"""Measure the cost of very many samples: time and memory of their order, and memory of a feed's tables.
 
-The store of the second measurement has few frames, since only tables and buffers count. It repeats the rows of another
-store, each time an hour later, and makes its samples by `bcclone.samples`.
+The store of the second measurement has few frames, because only tables and buffers are measured. It repeats the rows of
+another store, each time an hour later, and makes its samples by `bcclone.samples`.
 """
 
 import time

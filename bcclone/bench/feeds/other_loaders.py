@@ -1,7 +1,7 @@
-"""Other loaders of JPEG files or the store, each written as its own documentation advises.
+"""Other loaders of JPEG files or of the store, each used as its documentation recommends.
 
-Each function loads batch after batch, epoch after epoch, calls `on_batch` with the size of each, and ends when that
-returns False. It raises ImportError if its package is missing.
+Each function loads batches for any number of epochs, calls `on_batch` with the size of each batch, and returns when
+`on_batch` returns False. It raises ImportError if its package is missing.
 """
 
 import itertools
@@ -186,7 +186,7 @@ def _read(dataset: h5py.Dataset, frames: np.ndarray, flipped: np.ndarray) -> Ima
 
 
 def pytables_chunks(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Load by PyTables: chunks in random order, each shuffled in memory, as in the source design; no true shuffle."""
+    """Load by PyTables: chunks in random order, each shuffled in memory, which is not a global shuffle."""
     import tables
 
     samples = _training_samples(benchmark)

@@ -1,6 +1,6 @@
-"""Measure whether training waits for its data: the real step on a feed, beside Keras on a single batch.
+"""Measure whether training waits for its data: the real step on a feed, compared with Keras on a single batch.
 
-They train in this process, in rounds, each with a network of its own.
+Both train in this process, in rounds, each with its own network.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Dashboard -> the web page at / and the addresses that its script requests; the only module that imports flask.
+"""Serve the web page and the addresses that its script requests; the only module that imports flask.
 
 GET / the page, GET /events server-sent events with the state, GET /history the last 60 seconds, GET /state the state
 once, POST /control a JSON object of controls to set, POST /login the token.

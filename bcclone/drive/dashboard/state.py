@@ -1,4 +1,4 @@
-"""Drive session -> the state that the page shows, and the controls that it sets; without a web server."""
+"""Collect the state that the web page shows, and apply the controls that it sets; without a web server."""
 
 import base64
 import json

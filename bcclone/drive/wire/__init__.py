@@ -1,1 +1,1 @@
-"""The sockets of a drive: websocket, both Socket.IO dialects, limits, access control, and two hosts to serve with."""
+"""Serve the simulator over sockets: websocket, both Socket.IO dialects, limits, access control, two kinds of host."""

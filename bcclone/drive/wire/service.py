@@ -1,4 +1,4 @@
-"""Socket.IO events -> replies of the arbiter; closed connections are removed, and silent cars are woken."""
+"""Reply to Socket.IO events with the arbiter's decisions; remove closed connections, and wake silent cars."""
 
 import contextlib
 import logging

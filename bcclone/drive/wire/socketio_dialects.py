@@ -1,4 +1,4 @@
-"""The Unity simulator's Socket.IO 2 and today's Socket.IO 4, served by one python-socketio 5.
+"""Serve the Unity simulator's Socket.IO 2 and today's Socket.IO 4 with one python-socketio 5.
 
 The simulator requests EIO=4 but speaks Engine.IO 3: it never sends CONNECT, and it sends the pings that the server
 should send. python-socketio accepts such a websocket and then waits forever, and the car does not move. A Translator

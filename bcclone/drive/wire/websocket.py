@@ -1,4 +1,4 @@
-"""A socket <-> text messages: the server side of a websocket, the same under both hosts (docs/decisions/0007)."""
+"""Exchange text messages over a socket: the server side of a websocket, for both hosts (docs/decisions/0007)."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""Render what a car's cameras see, RGB uint8 (160, 320, 3)."""
+"""Render the frames of a car's cameras, RGB uint8 (160, 320, 3)."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

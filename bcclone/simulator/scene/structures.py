@@ -1,4 +1,4 @@
-"""Build the bridge walls, the guard walls and the deck that carries the mountain road over itself.
+"""Build the walls of the bridge, the guard walls, and the deck where the mountain road crosses over itself.
 
 Everything is made of parallelograms, so that one short loop can draw it.
 """
