@@ -77,6 +77,10 @@ class Extent:
     width: int
     height: int
 
+    def __post_init__(self) -> None:
+        if not (self.top >= 0 and 0 < self.rows <= self.height - self.top):
+            raise ValueError(f"{self.rows} rows from row {self.top} on, expected rows of {self.height}")
+
     @classmethod
     def of(cls, preprocessing: Preprocessing, rows: slice) -> "Extent":
         """Return the extent of these rows in an image of this preprocessing."""

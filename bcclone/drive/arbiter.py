@@ -39,6 +39,10 @@ class Reply:
     after: float = 0.0
     decision: Decision | None = None
 
+    def __post_init__(self) -> None:
+        if self.event not in ("steer", "manual"):
+            raise ValueError(f"event {self.event!r}, expected steer or manual")
+
 
 MANUAL = Reply("manual")
 

@@ -43,6 +43,10 @@ class Decision:
     fault: str = ""
     frame_readable: bool = True
 
+    def __post_init__(self) -> None:
+        if (self.steering is None) != bool(self.fault):
+            raise ValueError(f"steering {self.steering} and fault {self.fault!r}, expected one of them")
+
 
 class Driver:
     """Answers telemetry by a policy's steering and a controller's throttle.

@@ -80,6 +80,12 @@ class SamplingSettings:
     zero_fraction: float = 1.0
     augmentation: AugmentSettings = AugmentSettings(augment=False)
 
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch size {self.batch_size}, expected 1 or more")
+        if not 0 <= self.zero_fraction <= 1:
+            raise ValueError(f"zero fraction {self.zero_fraction}, expected 0 to 1")
+
 
 def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with the names of older versions replaced by today's."""

@@ -30,6 +30,10 @@ class Road:
     bridge: tuple[float, float]
     style: int
 
+    def __post_init__(self) -> None:
+        if self.asphalt_half_width_m <= _HALF_CAR_M or self.bridge[0] > self.bridge[1]:
+            raise ValueError(f"{self.name}: {self.asphalt_half_width_m} m beside the centre line, bridge {self.bridge}")
+
     def on_bridge(self, along_m: float) -> bool:
         """Return whether a position along the track is on its bridge."""
         return self.bridge[0] <= along_m <= self.bridge[1]

@@ -10,7 +10,7 @@ import pytest
 
 from bcclone.augment.draws import AugmentationInputs, draw
 from bcclone.augment.on_cpu import CpuAugmenter
-from bcclone.augment.parameters import Cameras, camera_moves, steering_change
+from bcclone.augment.parameters import Cameras, Extent, camera_moves, steering_change
 from bcclone.augment.settings import AugmentSettings
 from bcclone.feed.augmented import AugmentedFeed, draw_for_device
 from bcclone.feed.feed import Feed
@@ -278,3 +278,9 @@ def test_an_error_of_the_inner_feed_is_raised_and_its_threads_end(simulated_stor
 def test_inputs_that_are_not_of_the_same_samples_are_refused():
     with pytest.raises(ValueError, match="2 flips for 3 lookaheads"):
         AugmentationInputs(np.zeros(2, np.bool_), np.zeros(3, np.float32))
+
+
+@pytest.mark.parametrize(("top", "rows"), [(-1, 10), (0, 0), (120, 9)])
+def test_an_extent_is_of_rows_of_the_image(top, rows):
+    with pytest.raises(ValueError, match="rows of 128"):
+        Extent(top, rows, width=128, height=128)

@@ -266,3 +266,10 @@ def test_the_command_gives_strategies_alternatives_and_rooflines(synthetic):
     assert set(notices["rooflines"]) == {"gather"}
     assert notices["measures"][0]["bar"] == 50.0
     assert done.returncode == int(not all(measure["reached"] for measure in notices["measures"]))
+
+
+def test_impossible_values_of_a_measurement_are_refused(synthetic):
+    with pytest.raises(ValueError, match="negative"):
+        Timing(warm_samples=-1)
+    with pytest.raises(ValueError, match="one of each"):
+        replace(jpeg_samples(synthetic), steering=np.zeros(1, np.float32))

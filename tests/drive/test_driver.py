@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bcclone.drive.controller import SpeedController
-from bcclone.drive.driver import Driver
+from bcclone.drive.driver import Decision, Driver
 from bcclone.images import encode_jpeg
-from bcclone.protocol import Telemetry
+from bcclone.protocol import Control, Telemetry
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
@@ -98,3 +98,9 @@ def test_another_car_starts_with_straight_wheels_and_no_frames():
     driver.forget()
     assert policy.forgotten == 1
     assert driver.decide(telemetry(b"")).control.steering == 0.0
+
+
+@pytest.mark.parametrize(("steering", "fault"), [(None, ""), (0.1, "bad camera frame")])
+def test_a_decision_has_either_steering_or_a_fault(steering, fault):
+    with pytest.raises(ValueError, match="expected one"):
+        Decision(1, Telemetry(0.0, 0.0, 1.0, b""), Control(0.0, 0.0), steering, 25.0, fault)

@@ -234,3 +234,14 @@ def test_arrays_that_are_not_of_the_same_samples_are_refused(files):
         replace(arrays, steering=arrays.steering[1:])
     with pytest.raises(ValueError, match="expected one of"):
         replace(files, files=files.files[:2])
+
+
+@pytest.mark.parametrize("values", [{"batch_size": 0}, {"batch_size": 1, "zero_fraction": 1.5}])
+def test_impossible_sampling_is_refused(values):
+    with pytest.raises(ValueError, match="expected"):
+        SamplingSettings(**values)
+
+
+def test_a_selection_has_a_row_for_each_sample(store):
+    with pytest.raises(ValueError, match="one for each sample"):
+        replace(select(store), row=np.zeros(1, np.uint32))

@@ -7,7 +7,8 @@ import pytest
 
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
-from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
+from bcclone.simulator.scene.roadmap import Grid, RoadMap, Shoulders
+from bcclone.simulator.track import LAKE, MOUNTAIN, Road, load_track
 from bcclone.vehicle import MOUNTS, MPH
 from bcclone.view import FOCAL_PX
 
@@ -172,3 +173,17 @@ def test_the_bridges_are_where_the_figures_say():
     back = load_track("mountain", reverse=True)
     x, y, z, _ = load_track("mountain").point(1390)
     assert back.road.on_bridge(back.locate(x, y, z).along_m)
+
+
+def test_impossible_roads_and_maps_of_them_are_refused():
+    some, other = np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32)
+    refused = (
+        lambda: Road("narrow", 0.5, (0.0, 1.0), 0),
+        lambda: Road("backwards", 4.0, (9.0, 1.0), 0),
+        lambda: Grid(0.0, 0.0, 0),
+        lambda: RoadMap(some, some, other),
+        lambda: Shoulders(some.astype(np.int64), other),
+    )
+    for make in refused:
+        with pytest.raises(ValueError, match=r"bridge|cells|shape"):
+            make()

@@ -81,6 +81,10 @@ class Timing:
     warm_seconds: float = 4.0
     seconds: float = 4.0
 
+    def __post_init__(self) -> None:
+        if min(self.warm_samples, self.warm_seconds, self.seconds) < 0:
+            raise ValueError(f"{self}, expected no negative numbers")
+
 
 @dataclass(frozen=True)
 class LoaderFigures:

@@ -80,6 +80,11 @@ class JpegSamples:
     flipped: npt.NDArray[np.bool_]
     preprocessing: Preprocessing
 
+    def __post_init__(self) -> None:
+        if not len(self.files) == len(self.steering) == len(self.flipped):
+            lengths = f"{len(self.files)} files, {len(self.steering)} steerings and {len(self.flipped)} flips"
+            raise ValueError(f"{lengths}, expected one of each for a sample")
+
     def __len__(self) -> int:
         return len(self.files)
 

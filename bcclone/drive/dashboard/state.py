@@ -62,24 +62,25 @@ class ControlChanges:
     set_speed_mph: float | None = None
     autonomous: bool | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("saliency", "recording", "autonomous"):
+            if not isinstance(value := getattr(self, name), bool | None):
+                raise ValueError(f"{name} {value!r}, expected true or false")
+        speed = self.set_speed_mph
+        if speed is None:
+            return
+        if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 <= speed <= HIGHEST_SPEED_MPH:
+            raise ValueError(f"set speed {speed!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
+
     @classmethod
     def parse(cls, values: Any) -> "ControlChanges":
         """Return the changes in a JSON value; raises ValueError with the reason when it is not valid."""
         names = [field.name for field in fields(cls)]
         if not isinstance(values, dict) or not values or not set(values) <= set(names):
             raise ValueError(f"expected an object with some of {', '.join(names)}")
-        for name, value in values.items():
-            _check(name, value)
+        if missing := [name for name, value in values.items() if value is None]:
+            raise ValueError(f"{missing[0]} null, expected true or false, or a speed")
         return cls(**values)
-
-
-def _check(name: str, value: Any) -> None:
-    """Raise ValueError for a value that a control does not accept."""
-    if name != "set_speed_mph":
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} {value!r}, expected true or false")
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HIGHEST_SPEED_MPH:
-        raise ValueError(f"set speed {value!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
 
 
 class Dashboard:

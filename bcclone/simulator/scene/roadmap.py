@@ -32,6 +32,10 @@ class Grid:
     z: float
     side: int
 
+    def __post_init__(self) -> None:
+        if self.side < 1:
+            raise ValueError(f"a side of {self.side} cells, expected 1 or more")
+
     def centres(self) -> tuple[Float32Array, Float32Array]:
         """Return x and z of the centre of every cell, float32 (side, side), rows along z."""
         steps = (np.arange(self.side, dtype=np.float32) + 0.5) * CELL_M
@@ -51,6 +55,11 @@ class RoadMap:
     along_m: Float32Array
     cross_track_m: Float32Array
     road_height_m: Float32Array
+
+    def __post_init__(self) -> None:
+        shapes = {self.along_m.shape, self.cross_track_m.shape, self.road_height_m.shape}
+        if len(shapes) > 1:
+            raise ValueError(f"maps of the shapes {sorted(shapes)}, expected the same for all")
 
 
 def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> RoadMap:
@@ -86,6 +95,10 @@ class Shoulders:
 
     kinds: npt.NDArray[np.int64]
     border_light: Float32Array
+
+    def __post_init__(self) -> None:
+        if self.kinds.shape != self.border_light.shape:
+            raise ValueError(f"kinds {self.kinds.shape} and light {self.border_light.shape}, expected the same shape")
 
 
 def make_shoulders(track: Track, sun: npt.NDArray[np.float64]) -> Shoulders:
