@@ -90,7 +90,8 @@ def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[
         for rollout in rollouts.values():
             for value in steering.tolist():
                 rollout.advance(value)
-        results[name] = ReplayResult(reference, rollouts, settings.limit_m, steering, len(reference))
+        ended = {limit: rollout.result() for limit, rollout in rollouts.items()}
+        results[name] = ReplayResult(reference, ended, settings.limit_m, steering, len(reference))
     return results
 
 
@@ -135,7 +136,8 @@ class _Driver:
         """Return the result of the rows so far."""
         steering = np.array(self.steering)
         frames = int(np.isfinite(steering).sum())
-        return ReplayResult(self._reference, self.rollouts, self._limit_m, steering, frames, controls)
+        rollouts = {limit: rollout.result() for limit, rollout in self.rollouts.items()}
+        return ReplayResult(self._reference, rollouts, self._limit_m, steering, frames, controls)
 
     def _steer(self, frames: RowFrames, centre: Image) -> None:
         """Ask the policy for the steering of all rollouts; those with the same image and memory share an answer."""

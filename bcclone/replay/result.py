@@ -8,7 +8,7 @@ import numpy as np
 
 from bcclone.arrays import FloatArray
 from bcclone.replay.reference import RecordedDrive
-from bcclone.replay.rollout import Rollout, RolloutScore
+from bcclone.replay.rollout import RolloutResult, RolloutScore
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ class ReplayResult:
     """
 
     reference: RecordedDrive
-    rollouts: Mapping[float, Rollout]
+    rollouts: Mapping[float, RolloutResult]
     limit_m: float
     steering: FloatArray
     frames: int
     controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)
 
     @property
-    def rollout(self) -> Rollout:
+    def rollout(self) -> RolloutResult:
         """Return the rollout that is scored."""
         return self.rollouts[self.limit_m]
 
@@ -85,9 +85,9 @@ class ReplayResult:
         known = np.isfinite(self.steering)
         recorded, steering = np.array(self.reference.steering)[known], self.steering[known]
         return ReplayFigures(
-            score=self.rollout.score(),
+            score=self.rollout.score,
             limit_m=self.limit_m,
-            by_limit={f"{limit:g}": rollout.score() for limit, rollout in self.rollouts.items()},
+            by_limit={f"{limit:g}": rollout.score for limit, rollout in self.rollouts.items()},
             rows=len(self.reference),
             frames=self.frames,
             seconds=round(self.reference.total_seconds, 2),

@@ -27,6 +27,20 @@ class RolloutScore:
     rms_cross_track_m: float
 
 
+@dataclass(frozen=True)
+class RolloutResult:
+    """A rollout that has ended.
+
+    path: deviation from the recorded path at the end of each row, in metres to the right; interventions: the rows at
+    whose end they happened.
+    """
+
+    score: RolloutScore
+    distance_m: float
+    path: tuple[float, ...]
+    interventions: tuple[int, ...]
+
+
 @dataclass
 class Rollout:
     """A car that another driver steers along the reference drive.
@@ -80,15 +94,16 @@ class Rollout:
         elif reference.ends[row]:  # the drive to the next row was not recorded
             self._set_back(steering)
 
-    def score(self) -> RolloutScore:
-        """Return the figures of the rollout so far."""
+    def result(self) -> RolloutResult:
+        """Return the rollout so far, with its score."""
         rms = math.sqrt(sum(deviation**2 for deviation in self.path) / max(len(self.path), 1))
-        return RolloutScore(
+        score = RolloutScore(
             autonomy_percent=round(autonomy_percent(len(self.interventions), self.seconds), 2),
             interventions=len(self.interventions),
             interventions_per_km=round(1000 * len(self.interventions) / max(self.distance_m, 1e-9), 3),
             rms_cross_track_m=round(rms, 3),
         )
+        return RolloutResult(score, self.distance_m, tuple(self.path), tuple(self.interventions))
 
     def _set_back(self, steering: float) -> None:
         """Put the car where the reference car is; its yaw follows its own wheels at once."""

@@ -81,7 +81,7 @@ class RolloutWorld:
         """Return the result; the steering on the recording's own frames is unknown."""
         limit_m, unknown = self.rollout.limit_m, np.full(len(self._reference), np.nan)
         controls = replay_controls(self._reference, self._settings)
-        return ReplayResult(self._reference, {limit_m: self.rollout}, limit_m, unknown, self.frames, controls)
+        return ReplayResult(self._reference, {limit_m: self.rollout.result()}, limit_m, unknown, self.frames, controls)
 
     def _jpeg(self, row: int) -> bytes | None:
         """Return the view of a row as the simulator encodes it; None without a centre frame."""

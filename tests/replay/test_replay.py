@@ -91,7 +91,7 @@ def test_beyond_the_limit_the_car_is_set_back_and_an_intervention_counts():
     assert rollout.path[-1] > 1.0
     assert (rollout.pose, rollout.fresh) == (RelativePose(), True)
     rollout.advance(0.0)
-    assert rollout.score().interventions == 1
+    assert rollout.result().score.interventions == 1
     assert not rollout.fresh
 
 
