@@ -1,4 +1,4 @@
-"""Set up worker processes: ignore signals, and end together with the parent; imports only the standard library."""
+"""Set up worker processes that ignore Ctrl-C and end with their parent; imports only the standard library."""
 
 import multiprocessing
 import os

@@ -235,7 +235,7 @@ def _run(step: DemoStep, notes: _Notes, quiet: bool) -> None:
             raise
     if code:
         raise UserError(
-            f"the demo ends here: `{step.shown}` failed (exit code {code}); fix what it reports, and run the demo again"
+            f"the demo ends here: `{step.shown}` failed (exit code {code}); fix the error above, and run the demo again"
         )
     notes.note(step, finished=True)
 

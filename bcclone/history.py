@@ -76,7 +76,7 @@ def read_history(path: Path) -> list[Epoch]:
         reason = f"there is no column {error}" if isinstance(error, KeyError) else "a number is missing or invalid"
         raise UserError(
             f"{path}: row {len(epochs) + 2}: {reason}, expected the history of a run; "
-            "remove the file to go on without it"
+            "remove the file to continue without it"
         ) from None
     return epochs
 

@@ -163,10 +163,12 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
     given: an expected preprocessing; raises UserError when the file has another one.
     """
     if path.is_dir():
-        raise UserError(f"{path}: is a folder; a SavedModel holds code, save the model as .h5 or .keras instead")
+        raise UserError(
+            f"{path}: is a folder; a SavedModel contains code, so it is not supported: save the model as .h5 or .keras"
+        )
     if not path.is_file():
         other = f", or use the one that comes with bcclone: {_SHIPPED}" if _SHIPPED.is_file() else ""
-        raise UserError(f"{path}: there is no such model; train one with: python model.py data.h5 -o {path}{other}")
+        raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
     try:
         stored = read_stored(path)
         if "model_config" not in stored.texts:
@@ -197,7 +199,7 @@ def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocess
     if not isinstance(preprocessing, str):
         return preprocessing
     if preprocessing not in PRESETS:
-        raise UserError(f"no preprocessing is called {preprocessing}; known are {', '.join(PRESETS)}")
+        raise UserError(f"no preprocessing is called {preprocessing}; choose from {', '.join(PRESETS)}")
     return PRESETS[preprocessing]
 
 
@@ -238,7 +240,7 @@ def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessi
         )
     if given and given != preprocessing:
         raise UserError(
-            f"{path}: states its own preprocessing, and another one is given; leave out --preprocess\n"
+            f"{path}: states its own preprocessing, but a different one is given; leave out --preprocess\n"
             f"  of the file: {preprocessing.to_json()}\n  given:       {given.to_json()}"
         )
     return preprocessing

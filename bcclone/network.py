@@ -74,7 +74,7 @@ def build_network(height: int = 128, width: int = 128, seq_length: int = 1, netw
 def _recurrent_network(frames: "_Frames", network: str, seq_length: int) -> keras.Model:
     """Return a network that processes single frames, with a GRU or LSTM instead of the second dense layer."""
     if seq_length < 2:
-        raise UserError(f"--network {network} is trained on windows of frames; give a --seq-length of 2 or more")
+        raise UserError(f"--network {network} is trained on windows of frames; use --seq-length 2 or more")
     shape = (frames.height, frames.width, 3)
     each_frame = keras.Sequential([keras.Input(shape, dtype="uint8", name="frame"), *frames.features()], name="cnn")
     return keras.Sequential(

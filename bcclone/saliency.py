@@ -83,7 +83,7 @@ class _LayerGroup:
 
 
 def _refusal(reason: str) -> UserError:
-    return UserError(f"cannot show what this network looks at: {reason}")
+    return UserError(f"cannot compute the saliency of this network: {reason}")
 
 
 def _label(layer: keras.Layer) -> str:

@@ -91,5 +91,5 @@ def _await_steer(connection: UnitySocket) -> None:
         if message == "2":
             connection.send_text("3")
     raise UserError(
-        f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; measure again on a machine with less to do"
+        f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; measure again with fewer programs running"
     )

@@ -71,7 +71,7 @@ def interrupted(arguments: argparse.Namespace) -> str:
 def _run_single(arguments: argparse.Namespace) -> int:
     for name in _SUITE_ONLY:
         if getattr(arguments, name) is not None:
-            raise UserError(f"--{name} is for many drives; add --suite")
+            raise UserError(f"--{name} is an option of the suite; add --suite")
     if len(arguments.models) > 1:
         raise UserError("only one model can be scored at a time; compare several with --suite")
     conditions = build(Conditions, **given_for(Conditions, arguments))

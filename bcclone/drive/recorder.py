@@ -166,7 +166,7 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
     if names and not append:
         other = next(f"{folder}-{n}" for n in range(2, 10_000) if not Path(f"{folder}-{n}").exists())
         raise UserError(
-            f"{folder} holds a run already, which is never overwritten; record into {other}, or add to it with --append"
+            f"{folder} contains a run, which is never overwritten; record into {other}, or add to it with --append"
         )
     _check_is_run(folder)
     remove_incomplete_row(folder / LOG_NAME)

@@ -37,11 +37,11 @@ _BACKLOG = 128
 def serve(
     settings: DriveSettings, notify: Callable[[str], None] = print, stop: threading.Event | None = None
 ) -> DriveResult:
-    """Let a model drive the cars that connect, until Ctrl-C, SIGTERM or `stop`; return what was done.
+    """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`; return the result.
 
-    notify is called with lines for the user, never by two threads at a time, and not after serve() has returned. stop:
-    an event that any thread may set. Signals are handled when this is called in the main thread. Raises UserError when
-    the model, the address or the run folder cannot be used.
+    notify: called with lines for the user, never by two threads at a time, and not after serve() has returned; stop: an
+    event that any thread may set to end the drive. Signals are handled if this is called in the main thread. Raises
+    UserError when the model, the address or the run folder cannot be used.
     """
     began = time.monotonic()
     from bcclone.tensorflow_quietly import describe_devices, load_tensorflow

@@ -92,7 +92,7 @@ class DriveSettings:
 
 @dataclass(frozen=True)
 class DriveResult:
-    """What a drive did.
+    """The result of a drive.
 
     answered: frames that the model answered; faults: frames and messages that could not be used; folder: the run
     folder, None when nothing was recorded; recorded, dropped: frames written, and frames that the disk could not take;

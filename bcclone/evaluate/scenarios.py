@@ -21,7 +21,7 @@ _LOW_SUN = Conditions(sun_elevation=12.0, sun_azimuth=0.0)  # the azimuth with t
 
 @dataclass(frozen=True)
 class Scenario:
-    """A drive of the suite, a row of its tables: its name, a description and its settings."""
+    """A scenario of the suite, which is a row of its tables: name, description and settings."""
 
     name: str
     description: str

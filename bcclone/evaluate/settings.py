@@ -18,7 +18,7 @@ SUITE_GROUP = "suite"
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """A drive: the track and its direction, the speed, the disturbances and the appearance of the world."""
+    """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the world."""
 
     track: str = track_setting()
     reverse: bool = reverse_setting()

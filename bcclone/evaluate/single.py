@@ -66,7 +66,7 @@ class DriveFigures:
 
 @dataclass(frozen=True)
 class Evaluation(DriveFigures):
-    """The result of a drive: its figures, the driven line, and some of the frames, uint8 (160, 320, 3)."""
+    """The result of a simulated drive: its figures, the driven line, and some of its frames, uint8 (160, 320, 3)."""
 
     track: Track
     trace: Sequence[LinePoint]
@@ -75,7 +75,7 @@ class Evaluation(DriveFigures):
 
 
 def evaluate(model: Path, settings: EvaluateSettings | None = None) -> Evaluation:
-    """Let a model file drive, and score it; raises UserError."""
+    """Score a model file by one simulated drive; raises UserError."""
     settings = settings or EvaluateSettings()
     if not settings.in_process:
         return _evaluate_served(model, settings)
@@ -88,7 +88,7 @@ def evaluate(model: Path, settings: EvaluateSettings | None = None) -> Evaluatio
 
 
 def evaluate_policy(policy: SteeringPolicy, settings: EvaluateSettings) -> Evaluation:
-    """Let a policy drive in this process; raises UserError if it never steered."""
+    """Score a policy by one simulated drive in this process; raises UserError if it never gave a usable steering."""
     track = load_track(settings.track, settings.reverse)
     with open_world(track, settings.world, settings.conditions) as world:
         return drive_policy(policy, world, settings.speed_mph)

@@ -26,7 +26,7 @@ _POLL_SECONDS = 0.2
 
 
 def evaluate_suite(models: Sequence[Path], settings: SuiteSettings | None = None) -> SuiteResult:
-    """Let every model drive every scenario, and through the recordings; raises UserError."""
+    """Score models on the scenarios of the suite, and on the recordings; raises UserError."""
     settings = settings or SuiteSettings()
     logs = find_logs(settings.recordings) if settings.recordings else []
     scenarios = select_scenarios(settings.rows, settings.laps, settings.texture_seed)
@@ -64,7 +64,7 @@ def _run_tasks(tasks: Sequence[SuiteTask], jobs: int) -> Mapping[SuiteTask, Scen
                 results.update({futures[future]: future.result() for future in done})
             except BrokenProcessPool:
                 raise UserError(
-                    "a worker process of the suite was killed or broke off; if memory ran out, use fewer --jobs"
+                    "a worker process of the suite ended unexpectedly; if memory ran out, use fewer --jobs"
                 ) from None
             while not reports.empty():
                 progress.advance(reports.get(), f"{len(results)} of {len(tasks)} drives done")
@@ -79,7 +79,7 @@ def name_models(models: Sequence[Path]) -> dict[str, Path]:
     """
     for path in models:
         if not path.is_file():
-            raise UserError(f"{path}: there is no such model; train one with: python model.py data.h5 -o {path}")
+            raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}")
     for number, path in enumerate(models):
         if path.resolve() in [other.resolve() for other in models[:number]]:
             raise UserError(f"{path} is given twice; name each model once")

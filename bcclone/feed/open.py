@@ -48,7 +48,9 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
     if sampling.zero_fraction < 1:
         epoch_order = replace(epoch_order, zero_steering=selection.zero_steering, zero_fraction=sampling.zero_fraction)
         if not len(epoch_order):
-            raise UserError(f"{data.path}: all of its steering is 0; without --zero-fraction it can be trained on")
+            raise UserError(
+                f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; train without that option"
+            )
     feed = _strategy(settings.feed)(selection, epoch_order, settings, sampling.batch_size)
     if not sampling.augmentation.augment:
         return feed

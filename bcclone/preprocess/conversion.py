@@ -31,10 +31,10 @@ _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
 
 
 def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None) -> Conversion:
-    """Convert recordings into a store, which takes its name only when it is complete.
+    """Convert recordings to a store, which is written under a temporary name until it is complete.
 
-    notify: takes a line for each log that was read. Raises ForeignLog for a file that is not a log, and UserError for
-    everything else that the user can correct.
+    notify: called with a line for each log that was read. Raises ForeignLog for a file that is not a driving log, and
+    UserError for all other problems that the user can fix.
     """
     started = time.monotonic()
     preprocessing, samples = _chosen(settings)
@@ -95,10 +95,10 @@ def open_in_place(
     settings: SampleSettings,
     notify: Callable[[str], None] = lambda line: None,
 ) -> ImageSamples:
-    """Make the samples of recordings, whose images are read in place.
+    """Make the samples of recordings without a store; their image files are read when they are used.
 
-    No image is opened, so a damaged one is found only when it is used. notify: takes a line for each log that was read,
-    each notice and each skipped row or image. Raises UserError, and ForeignLog for a file that is not a log.
+    No image is opened here, so a damaged image is found only when it is used. notify: called with a line for each log,
+    each notice and each skipped row or image. Raises UserError, and ForeignLog for a file that is not a driving log.
     """
     plan = make_plan(inputs, settings.cameras, None, notify)
     refuse_many_skips(plan, allowed=False)
@@ -116,7 +116,7 @@ def open_in_place(
 
 
 def choose_samples(settings: PreprocessSettings, **values: Any) -> PreprocessSettings:
-    """Return the settings with some values of SampleSettings; the others are the store's to add to, or the defaults."""
+    """Return the settings with some values of SampleSettings; the others are those of the store, or defaults."""
     return replace(settings, samples=replace(_defaults(settings)[1], **values))
 
 

@@ -133,7 +133,7 @@ def refuse_many_skips(plan: ConversionPlan, allowed: bool) -> None:
     """Raise UserError if no image can be used, or, unless allowed, more than 5 % of the rows or images cannot."""
     bad_images = len(plan.skips) - plan.bad_rows
     if not plan.images_named:
-        raise UserError(f"{plan.logs[0]}: names no image of the chosen cameras; choose others with --cameras")
+        raise UserError(f"{plan.logs[0]}: the log names no image of the chosen cameras; choose others with --cameras")
     if bad_images >= plan.images_named:
         first = plan.skips[-1] if plan.skips else None
         folders = ", ".join(str(folder) for folder in ImageIndex(plan.recordings[0].path).folders)

@@ -25,8 +25,8 @@ class PreprocessSettings:
     """Which recordings to convert, and into which store.
 
     inputs: folders, CSV files or patterns, see recording.find_logs(); size: width and height of the stored images, in
-    pixels; preprocess: the name of a preprocessing; preprocessing: one of your own; samples: what samples are made of
-    the rows. Without them, the store that is added to, or else the defaults determine the images and samples.
+    pixels; preprocess: the name of a preset; preprocessing: a preprocessing of your own; samples: how samples are made
+    of the rows. With add, the defaults for images and samples are those of the existing store.
     """
 
     inputs: tuple[str, ...]
@@ -91,8 +91,8 @@ class Conversion:
     """The result of a conversion.
 
     recordings, rows, episodes, frames, train, validation: counts of the whole store, the last two of its samples;
-    logs: those read this time; skips: what was left out of them; notices: warnings; split_pairs: number of samples left
-    out because the split puts their frame on one side and their steering on the other.
+    logs: the logs that were read; skips: rows and images that were left out; notices: warnings; split_pairs:
+    number of samples left out because the split puts their frame on one side and their steering on the other.
     """
 
     recordings: int

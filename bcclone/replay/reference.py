@@ -65,7 +65,9 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
     images = tuple(_images(index, row) for row in rows)
     if not any("center" in paths for paths in images):
         missing = f"none of its centre images is in {index.folders[0]} or beside the log; put them there"
-        raise UserError(f"{log_path}: {missing if rows else 'that fraction has no rows; choose another --fraction'}")
+        raise UserError(
+            f"{log_path}: {missing if rows else 'the chosen fraction has no rows; choose another --fraction'}"
+        )
     times, episodes = ([row[name] for row in rows] for name in ("time_ms", "episode"))
     after = range(1, len(rows))
     ends = (*(episodes[row] != episodes[row - 1] for row in after), True)

@@ -41,7 +41,7 @@ class BatchPolicy(Protocol):
 
 
 def replay(models: Sequence[Path], recording: Path, settings: ReplaySettings | None = None) -> dict[str, ReplayResult]:
-    """Let model files drive through a recording, its folder or its log; return the result of each by its path.
+    """Score model files on a recording, given by its folder or its log; return the result of each model by its path.
 
     Raises UserError.
     """
@@ -58,7 +58,7 @@ def replay(models: Sequence[Path], recording: Path, settings: ReplaySettings | N
 def replay_policies(
     policies: Mapping[str, BatchPolicy], recording: Path, settings: ReplaySettings | None = None
 ) -> dict[str, ReplayResult]:
-    """Let policies drive through a recording; return the result of each by its name.
+    """Score policies on a recording; return the result of each policy by its name.
 
     Raises UserError for an unusable recording, and for a policy whose steering is not finite.
     """

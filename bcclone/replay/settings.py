@@ -30,7 +30,7 @@ class FrameReplaySettings:
 
 @dataclass(frozen=True)
 class ReplaySettings:
-    """Which rows are replayed, and at which deviations a person takes over.
+    """Which rows are replayed, and which deviations count as interventions.
 
     limits_m: further limits for which interventions are counted, for models.
     """

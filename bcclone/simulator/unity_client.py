@@ -128,7 +128,7 @@ class UnityClient:
                 self._exchange(inbox)
         except (ServerGone, OSError) as error:
             raise UserError(
-                f"the drive server ended the connection: {error.strerror or error}; what it printed may say why"
+                f"the drive server ended the connection: {error.strerror or error}; its output may show the reason"
             ) from None
         return self.report
 

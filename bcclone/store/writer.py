@@ -76,7 +76,7 @@ class StoreWriter:
                 count = min(left, at_once)
                 block = source.read(count * self._frame_bytes)
                 if len(block) < count * self._frame_bytes:
-                    raise UserError(f"{store.path}: became shorter while it was read; make it again")
+                    raise UserError(f"{store.path}: the file was truncated while it was read; make the store again")
                 self.append(np.frombuffer(block, np.uint8).reshape(count, *store.frames.shape[1:]))
                 left -= count
 

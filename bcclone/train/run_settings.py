@@ -94,7 +94,9 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
     Raises UserError for a file that is wrong, or that would be overwritten by the settings of the model `output`.
     """
     if path.resolve() == settings_path(output).resolve():
-        raise UserError(f"{path} is written beside the model; copy it to another name to train with it, or change -o")
+        raise UserError(
+            f"{path} will be overwritten with the settings of this training; copy it to another name, or change -o"
+        )
     try:
         stored = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

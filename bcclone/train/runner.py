@@ -25,10 +25,10 @@ Notify = Callable[[str], None]
 
 
 def run(settings: RunSettings, notify: Notify = lambda line: None) -> TrainResult:
-    """Train, or resume a training, and return its result.
+    """Train a network, or resume a training, and return the result.
 
-    notify: called with each line on the progress. Raises UserError when the settings, the samples or the run do not
-    permit it, and KeyboardInterrupt when the process is asked to stop, after saving the state.
+    notify: called with each line of progress. Raises UserError when the settings, the samples or the run folder cannot
+    be used, and KeyboardInterrupt on Ctrl-C or SIGTERM, after saving the state.
     """
     _check_inputs(settings)
     with open_samples(settings.data, notify) as data:

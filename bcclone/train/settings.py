@@ -53,7 +53,7 @@ def parse_gpus(text: str) -> int:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Everything besides the samples that determines the weights of a training."""
+    """Settings of a training that determine its weights, together with the samples."""
 
     batch_size: int = setting(32, "number of samples in each step", minimum=1, maximum=1 << 20)
     epochs: int = setting(
@@ -184,7 +184,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if not self.epochs and not self.time:
-            raise ValueError("epochs 0 means as many as the time allows, but no time is given; give --time")
+            raise ValueError("epochs 0 means as many as --time allows, but no time is given; add --time")
 
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> Self:
@@ -211,7 +211,7 @@ def default_seq_length(network: str, stored: int = 1) -> int:
 
 @dataclass(frozen=True)
 class CheckpointSettings:
-    """What a training saves while it runs, and its memory limit; the weights do not depend on these."""
+    """Settings of checkpoints, logs and GPU memory; the weights do not depend on them."""
 
     checkpoint_minutes: float = setting(
         1.0,

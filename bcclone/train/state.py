@@ -105,8 +105,8 @@ class SampleCounts:
 class TrainResult:
     """The result of a training.
 
-    model: the model file; epochs: number of complete epochs; epoch: the one whose weights the model has, with its loss,
-    val_loss and val_mae (None without validation samples); best_epoch: the one with the smallest validation loss;
+    model: the model file; epochs: number of complete epochs; epoch: the epoch of the model's weights, with its loss,
+    val_loss and val_mae (None without validation samples); best_epoch: the epoch with the lowest validation loss;
     samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all epochs; seconds:
     of the whole training, before and after a resume; ended: the limit that ended it. Not stored: run, the run folder;
     was_complete: a resume found the run complete and trained nothing.

@@ -181,7 +181,7 @@ def prepare(data: TrainingData, settings: TrainSettings, start: Path | None = No
     Raises UserError when the samples do not suit the network, or there are fewer GPUs than asked for.
     """
     if not data.split_indices(validation=False).size:
-        raise UserError(f"{data.path}: holds no training samples; make it with more driving or a smaller --validation")
+        raise UserError(f"{data.path}: no training samples; make the store with more driving or a smaller --validation")
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -256,7 +256,7 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
         raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
     if file.preprocessing != preprocessing:
         raise UserError(
-            f"{start} takes other images than {data.path} holds; make the store again as the model needs them:\n"
+            f"{start} takes other images than those of {data.path}; make the store again with the model's preprocessing:\n"
             f"  the model: {file.preprocessing.describe()}\n  the store: {preprocessing.describe()}"
         )
     return file.model

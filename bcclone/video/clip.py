@@ -42,8 +42,8 @@ def make_clip(settings: ClipSettings, model: ReferenceModel | None = None) -> Cl
     """Write a clip as H.264 in an MP4, or as a GIF.
 
     model: an opened reference model, for a caller that makes several clips; by default settings.model is opened.
-    Frames that are broken, or of another size than most, are skipped. Raises UserError if no frame can be shown or the
-    encoder fails; the file at settings.path is then as it was.
+    Frames that are broken, or whose size differs from that of most frames, are skipped. Raises UserError if no frame
+    can be shown or the encoder fails; the file at settings.path is then unchanged.
     """
     atomic.check_output(settings.path, force=True, remedy="")
     runs = [find_frames(folder) for folder in settings.runs]

@@ -87,7 +87,7 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
     """Return the names of the frames in the order of time, and name -> reason of those that are skipped."""
     record = f"record one with: python drive.py model.h5 {folder}"
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such run folder; {record}")
+        raise UserError(f"{folder}: no such run folder; {record}")
     found = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
     names = [str(path.relative_to(folder)) for path in found if not path.name.startswith(CAMERAS[1:])]
     if not names:

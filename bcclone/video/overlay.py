@@ -35,7 +35,7 @@ def make_overlay(name: str, width: int, data: RunData, size: tuple[int, int], wi
 
         if data.track not in ROADS:
             raise UserError(
-                f"{name}: its {TRACE.name} names the track {data.track!r}, expected {' or '.join(ROADS)}; correct it, "
+                f"{name}: {TRACE.name} has the track {data.track!r}, expected {' or '.join(ROADS)}; correct it, "
                 f"or remove the file to leave out {TRACE.provides}"
             )
         track = load_track(data.track)

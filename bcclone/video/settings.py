@@ -121,9 +121,9 @@ class ClipSettings:
         if self.side_by_side and not self.in_real_time:
             raise ValueError("two runs are shown in real time; leave --fps out, or give it as real or real:N")
         if self.model and not self.overlay:
-            raise ValueError("--model is drawn on the overlay; give --overlay, too")
+            raise ValueError("--model is drawn on the overlay; add --overlay")
         if self.preprocess and not self.model:
-            raise ValueError("--preprocess describes the input of a model; give --model, too")
+            raise ValueError("--preprocess describes the input of a model; add --model")
 
     @property
     def path(self) -> Path:

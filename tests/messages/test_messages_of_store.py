@@ -141,7 +141,7 @@ REFUSALS = [
     refusal(lambda: opened(with_other_frames), "data.h5", "(4, 4, 3)", "expected uint8 of (8, 16, 3)"),
     refusal(lambda: opened(with_frames_elsewhere), "data.h5", "frames", "python preprocess.py"),
     refusal(lambda: opened(lambda file: file.__delitem__("rows")), "data.h5", "rows", "python preprocess.py"),
-    refusal(shortened_while_read, "data.h5", "shorter"),
+    refusal(shortened_while_read, "data.h5", "truncated"),
 ]
 
 

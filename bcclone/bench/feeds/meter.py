@@ -35,7 +35,7 @@ def in_fresh_process(
             return future.result(_LONGEST_SECONDS)
         except BrokenProcessPool:
             raise UserError(
-                f"the process of {function.__name__}{arguments} broke off; was there enough memory?"
+                f"the process of {function.__name__}{arguments} ended unexpectedly; was there enough memory?"
             ) from None
         except TimeoutError:
             if future.done():  # the function's own error

@@ -70,7 +70,7 @@ def measure_feeds(settings: FeedsBenchSettings, notify: Callable[[str], None] = 
     """Measure everything that is wanted, in fresh processes, and draw it; raises UserError for an unknown name."""
     known = (*names_in_order(), *_FURTHER, "order", "gpu")
     if unknown := [name for name in settings.only if name not in known]:
-        raise UserError(f"there is no {', '.join(unknown)} to measure; choose from {', '.join(known)}")
+        raise UserError(f"no loader or measurement is called {', '.join(unknown)}; choose from {', '.join(known)}")
     if settings.chart:
         atomic.check_output(settings.chart, True, "")
     with given_or_synthetic_store(settings.store, settings.frames) as path:
