@@ -256,7 +256,8 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
         raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
     if file.preprocessing != preprocessing:
         raise UserError(
-            f"{start} takes other images than those of {data.path}; make the store again with the model's preprocessing:\n"
+            f"{start} takes other images than those of {data.path}; make the store again with the model's "
+            "preprocessing:\n"
             f"  the model: {file.preprocessing.describe()}\n  the store: {preprocessing.describe()}"
         )
     return file.model
