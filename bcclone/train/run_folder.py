@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import filelock
 import tomli_w
@@ -59,6 +59,41 @@ class RunPlan:
     start: Path | None = None
 
 
+@dataclass(frozen=True)
+class RunRecord:
+    """What settings.json holds of a run.
+
+    begun: date and time, ISO 8601; force: whether the run may overwrite the output; published: SHA-256 of the model
+    that it wrote there last, None before.
+    """
+
+    task: RunIdentity
+    begun: str
+    settings: TrainSettings
+    feed: FeedSettings
+    force: bool = False
+    published: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of settings.json."""
+        published = {"published": self.published} if self.published else {}
+        settings = {"settings": self.settings.flat(), "feed": asdict(self.feed)}
+        return {"task": asdict(self.task), "begun": self.begun, "force": self.force} | settings | published
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read settings.json, also that of an older run; raises KeyError, TypeError or ValueError for others."""
+        feed = {name: value for name, value in stored.get("feed", {}).items() if name != "start_method"}
+        return cls(
+            task=RunIdentity(**stored["task"]),
+            begun=stored["begun"],
+            settings=TrainSettings.from_flat({**_BEFORE, **stored["settings"]}),
+            feed=FeedSettings(**feed),
+            force=bool(stored.get("force")),
+            published=stored.get("published"),
+        )
+
+
 class RunFolder:
     """The files of one run: settings, environment, history, checkpoints, model, plots, result."""
 
@@ -86,8 +121,7 @@ class RunFolder:
         begun = datetime.datetime.now().isoformat()
         if plan.start:  # a copy, since a resume needs the model even if the original is gone
             atomic.write_bytes(folder._start, plan.start.read_bytes())
-        stored = {"task": asdict(identity), "begun": begun, "force": force}
-        folder._store(stored | {"settings": plan.settings.flat(), "feed": asdict(plan.feed)})
+        folder._write_record(RunRecord(identity, begun, plan.settings, plan.feed, force))
         return folder
 
     @classmethod
@@ -99,26 +133,26 @@ class RunFolder:
         found = []
         for path in runs.glob(f"{glob.escape(name) if name else '*'}/{_SETTINGS}"):
             run = cls(path.parent)
-            stored = run._stored()
-            if stored and stored["task"] == asdict(identity):
-                found.append((stored["begun"], run))
+            record = run._read_record()
+            if record and record.task == identity:
+                found.append((record.begun, run))
         return max(found, key=lambda entry: entry[0])[1] if found else None
 
     @property
     def identity(self) -> RunIdentity | None:
         """Return the identity of the run; None when the folder is not a run."""
-        stored = self._stored()
-        return RunIdentity(**stored["task"]) if stored else None
+        record = self._read_record()
+        return record.task if record else None
 
     @property
     def settings(self) -> TrainSettings:
         """Return the settings of the run."""
-        return _settings((self._stored() or {})["settings"])
+        return self._record.settings
 
     @property
     def feed(self) -> FeedSettings:
         """Return the feed settings of the run."""
-        return _feed((self._stored() or {}).get("feed", {}))
+        return self._record.feed
 
     @property
     def start(self) -> Path | None:
@@ -140,21 +174,24 @@ class RunFolder:
     @property
     def may_overwrite(self) -> bool:
         """Return whether the run was begun with --force and has not written the output yet."""
-        stored = self._stored() or {}
-        return bool(stored.get("force")) and "published" not in stored
+        return self._record.force and not self._record.published
 
-    def _stored(self) -> dict[str, Any] | None:
-        """Return settings.json, or None when it is not that of a run."""
+    @property
+    def _record(self) -> RunRecord:
+        record = self._read_record()
+        if record is None:
+            raise UserError(f"{self.path}: its {_SETTINGS} is not that of a run; train again without --resume")
+        return record
+
+    def _read_record(self) -> RunRecord | None:
+        """Return the content of settings.json, or None when it is not that of a run."""
         try:
-            stored = json.loads((self.path / _SETTINGS).read_text(encoding="utf-8"))
-            _settings(stored["settings"])
-            _feed(stored.get("feed", {}))  # absent in older runs
-            return stored if {"task", "begun"} <= set(stored) else None
-        except (OSError, ValueError, TypeError, KeyError):
+            return RunRecord.from_json(json.loads((self.path / _SETTINGS).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
-    def _store(self, stored: Mapping[str, Any]) -> None:
-        atomic.write_text(self.path / _SETTINGS, json.dumps(stored, indent=2))
+    def _write_record(self, record: RunRecord) -> None:
+        atomic.write_text(self.path / _SETTINGS, json.dumps(record.as_json(), indent=2))
 
     @property
     def result(self) -> TrainResult | None:
@@ -167,10 +204,9 @@ class RunFolder:
 
     def extend(self, settings: TrainSettings) -> None:
         """Set new limits of epochs or time; the run is unfinished again."""
-        stored = self._stored() or {}
-        stored["settings"] = settings.flat()
+        record = replace(self._record, settings=settings)
         (self.path / _RESULT).unlink(missing_ok=True)
-        self._store(stored)
+        self._write_record(record)
 
     def note_environment(self, environment: Environment) -> None:
         """Append the environment to environment.json, which keeps those before a resume, too.
@@ -192,11 +228,9 @@ class RunFolder:
     def publish(self, output: Path, model: bytes) -> None:
         """Write the model to the output, its settings beside it, and record that the output is this run's."""
         atomic.write_bytes(output, model)
-        with contextlib.suppress(OSError):  # the model is written even if the run folder is gone
+        with contextlib.suppress(OSError, UserError):  # the model is written even if the run folder is gone
             atomic.write_bytes(settings_path(output), (self.path / _RESOLVED).read_bytes())
-            stored = self._stored() or {}
-            stored["published"] = hashlib.sha256(model).hexdigest()
-            self._store(stored)
+            self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
 
     def has_published(self, output: Path) -> bool:
         """Return whether this run wrote `output`, also before it was extended."""
@@ -205,7 +239,7 @@ class RunFolder:
         content = output.read_bytes()
         if self.model.is_file() and content == self.model.read_bytes():
             return True  # the run was killed before it recorded the copy
-        return hashlib.sha256(content).hexdigest() == (self._stored() or {}).get("published")
+        return hashlib.sha256(content).hexdigest() == self._record.published
 
     def write_result(self, result: TrainResult) -> None:
         """Write result.json, which marks the run as complete."""
@@ -214,11 +248,3 @@ class RunFolder:
     def write_history(self, table: str) -> None:
         """Replace history.csv."""
         atomic.write_text(self.path / "history.csv", table)
-
-
-def _settings(stored: Mapping[str, Any]) -> TrainSettings:
-    return TrainSettings.from_flat({**_BEFORE, **stored})
-
-
-def _feed(stored: Mapping[str, Any]) -> FeedSettings:
-    return FeedSettings(**{name: value for name, value in stored.items() if name != "start_method"})  # of older runs
