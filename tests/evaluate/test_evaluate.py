@@ -92,7 +92,7 @@ def test_what_cannot_be_evaluated_is_refused(untrained_model, tmp_path):
     foreign = tmp_path / "no_model.h5"
     foreign.write_bytes(b"nothing")
     for line, words in (
-        ((tmp_path / "none.h5",), "there is no such model"),
+        ((tmp_path / "none.h5",), "no such model"),
         ((foreign,), "no_model.h5"),
         ((untrained_model, "--speed", 99), "speed 99 mph, expected more than 0, up to 30"),
         ((untrained_model, "--fog", -1), "fog -1, expected 0 to 20"),

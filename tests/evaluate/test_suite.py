@@ -226,8 +226,8 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
         (("--suite", "--jobs", -1), "jobs -1, expected 1 to 256"),
         (("--suite", "--laps", 0), "laps 0, expected more than 0"),
         (("--suite", "--recordings", ROOT / "docs"), "no driving_log.csv in this folder"),
-        (("--jobs", 2), "--jobs is for many drives"),
-        (("none.h5", "--suite"), "none.h5: there is no such model"),
+        (("--jobs", 2), "add --suite"),
+        (("none.h5", "--suite"), "none.h5: no such model"),
         (("none.h5",), "compare several with --suite"),
     ],
 )

@@ -296,17 +296,17 @@ def test_a_model_of_windows_can_be_the_reference_model(simulated_recording, untr
 def test_options_that_contradict_each_other_are_refused(tmp_path, untrained_model):
     run = make_run(tmp_path / "run1", 3)
     for line, words, code in (
-        (("--model", untrained_model), "give --overlay", 1),
-        (("--overlay", "--preprocess", "carnd-128-rgb"), "give --model", 1),
+        (("--model", untrained_model), "add --overlay", 1),
+        (("--overlay", "--preprocess", "carnd-128-rgb"), "add --model", 1),
         (("--range", "3:1"), "range 3:1, expected A:B", 1),
         (("--range", "5"), "expected A:B in seconds", 2),
         (("--range", "a:b"), "expected A:B in seconds", 2),
         (("--side-by-side", run, "--fps", 30), "leave --fps out", 1),
-        (("--side-by-side", tmp_path / "none"), "there is no such run folder", 1),
+        (("--side-by-side", tmp_path / "none"), "no such run folder", 1),
         (("--width", 10), "width 10, expected 160 to 1920", 1),
         (("-o", tmp_path / "x.gif", "--fps", 60), "60 frames a second, expected 1 to 50", 1),
         (("--fps", "real:0"), "expected a number from 1 to 1000", 2),
-        (("--overlay", "--model", tmp_path / "none.h5"), "there is no such model", 1),
+        (("--overlay", "--model", tmp_path / "none.h5"), "no such model", 1),
     ):
         assert words in run_script("video.py", run, *line, code=code).stderr
     assert [path.name for path in tmp_path.iterdir()] == ["run1"]
