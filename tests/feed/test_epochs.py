@@ -74,5 +74,5 @@ def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
         assert zeros > allowed_zeros(others, zeros, 0.2) > 0
         assert given == len(feed) == others + allowed_zeros(others, zeros, 0.2)
         store.rows["steering"] = 0.0
-        with pytest.raises(UserError, match="all of its steering is 0"):
+        with pytest.raises(UserError, match="without that option"):
             open_feed(select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2))
