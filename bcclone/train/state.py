@@ -1,4 +1,4 @@
-"""The state of a training between two steps, the learning rate that follows from it, and the final result."""
+"""The state of a training between two steps, and what follows from it: the learning rate, and at the end the result."""
 
 import math
 from collections.abc import Mapping

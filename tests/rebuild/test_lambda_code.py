@@ -1,4 +1,4 @@
-"""Byte code of every Python is read as data: arithmetic on the argument is recognised, anything else told."""
+"""Byte code of every Python is read as data: arithmetic on the argument is recognised, everything else refused."""
 
 import base64
 from contextlib import suppress
