@@ -57,19 +57,19 @@ def draw_gpu_chart(report: GpuReport, path: Path) -> None:
     axes = figure.add_subplot()
     for name in sorted(report.loads, key=lambda name: name in _IN_FRONT):  # those in front are drawn last
         load = report.loads[name]
-        seconds, shares = _line(load, report.has_gpu)
-        if not shares:
+        seconds, fractions = _line(load, report.has_gpu)
+        if not fractions:
             continue
         mean = load.gpu_share if report.has_gpu else 1 - load.data_wait_share
         label = f"{name}: {mean or 0:.0%}"
         if name in _IN_FRONT:
             colour, what = _IN_FRONT[name]
-            axes.plot(seconds, shares, color=colour, linewidth=2.5, label=f"{label} ({what})")
+            axes.plot(seconds, fractions, color=colour, linewidth=2.5, label=f"{label} ({what})")
         else:
-            axes.plot(seconds, shares, linewidth=0.9, alpha=0.6, label=label)
-    share = "in which the GPU computed" if report.has_gpu else "not spent waiting for data"
+            axes.plot(seconds, fractions, linewidth=0.9, alpha=0.6, label=label)
+    measured = "in which the GPU computed" if report.has_gpu else "not spent waiting for data"
     title = report.device if report.has_gpu else "No GPU on this machine: how busy it is is not measured"
-    axes.set(xlabel="seconds of training", ylabel=f"fraction of the time {share}", ylim=(-0.02, 1.02))
+    axes.set(xlabel="seconds of training", ylabel=f"fraction of the time {measured}", ylim=(-0.02, 1.02))
     axes.set_title(f"{title}; batches of {report.batch_size}", fontsize=10, loc="left", wrap=True)
     axes.yaxis.set_major_formatter("{x:.0%}")
     lines = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
@@ -84,7 +84,7 @@ def draw_gpu_chart(report: GpuReport, path: Path) -> None:
 def _line(load: TrainingLoad, has_gpu: bool) -> tuple[Sequence[float], Sequence[float]]:
     """Return seconds and fractions of a training."""
     if has_gpu:
-        points = [(sample.seconds, sample.share) for sample in load.gpu if sample.share is not None]
+        points = [(sample.seconds, sample.busy) for sample in load.gpu if sample.busy is not None]
     else:
-        points = [(seconds, 1 - share) for seconds, share in load.waits]
-    return [seconds for seconds, _ in points], [share for _, share in points]
+        points = [(seconds, 1 - waited) for seconds, waited in load.waits]
+    return [seconds for seconds, _ in points], [fraction for _, fraction in points]

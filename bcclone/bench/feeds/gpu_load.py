@@ -165,7 +165,7 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
         cpu_share=cpu / elapsed / (psutil.cpu_count() or 1),
         waits=tuple(covered_fractions(waits, elapsed)),
         gpu=seen.samples if gpus else (),
-        gpu_share=seen.share if gpus else None,
+        gpu_share=seen.busy if gpus else None,
         gpu_memory_mb=seen.memory_mb if gpus else None,
     )
 
@@ -225,5 +225,5 @@ def _values(load: TrainingLoad) -> dict[str, Any]:
         "gpu_share": rounded(load.gpu_share),
         "gpu_memory_mb": rounded(load.gpu_memory_mb),
         "wait_series": [[round(seconds, 3), round(share, 4)] for seconds, share in load.waits],
-        "gpu_series": [[round(one.seconds, 3), rounded(one.share), rounded(one.memory_mb)] for one in load.gpu],
+        "gpu_series": [[round(one.seconds, 3), rounded(one.busy), rounded(one.memory_mb)] for one in load.gpu],
     }

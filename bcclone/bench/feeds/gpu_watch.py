@@ -14,12 +14,12 @@ _END_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class GpuSample:
-    """A sample of nvidia-smi. seconds: since watching began; share: fraction of the time since the last sample in which
+    """A sample of nvidia-smi. seconds: since watching began; busy: fraction of the time since the last sample in which
     the card computed, 0 to 1; memory_mb: used by all programs, in 10^6 bytes. None if unknown.
     """
 
     seconds: float
-    share: float | None
+    busy: float | None
     memory_mb: float | None
 
 
@@ -35,9 +35,9 @@ class GpuSamples:
         return GpuSamples(tuple(replace(sample, seconds=sample.seconds - seconds) for sample in later))
 
     @property
-    def share(self) -> float | None:
+    def busy(self) -> float | None:
         """Return the mean fraction of the time in which the card computed, None without samples."""
-        known = [sample.share for sample in self.samples if sample.share is not None]
+        known = [sample.busy for sample in self.samples if sample.busy is not None]
         return sum(known) / len(known) if known else None
 
     @property
@@ -78,8 +78,8 @@ def parse_samples(text: str, begun: datetime) -> GpuSamples:
         except ValueError:
             continue
         percent = parse_number(cells[1])
-        share = None if percent is None else percent / 100
-        samples.append(GpuSample((at - begun).total_seconds(), share, parse_megabytes(cells[2])))
+        busy = None if percent is None else percent / 100
+        samples.append(GpuSample((at - begun).total_seconds(), busy, parse_megabytes(cells[2])))
     return GpuSamples(tuple(samples))
 
 
