@@ -143,7 +143,7 @@ def interrupted(*line, after, cwd):
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_what_is_left(tmp_path):
+def test_ctrl_c_reports_what_was_saved(tmp_path):
     laps = ("simulate", "record", tmp_path / "laps", "--laps", 20)
     assert interrupted(*laps, after="recording: ", cwd=tmp_path).startswith(
         f"interrupted: {tmp_path / 'laps'} keeps the"
@@ -155,7 +155,7 @@ def test_ctrl_c_says_what_is_left(tmp_path):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_says_what_is_left_of_it(name, tmp_path, monkeypatch):
+def test_every_command_reports_what_an_interrupt_leaves(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module = load_command(name)
     arguments = SimpleNamespace(

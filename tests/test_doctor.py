@@ -134,7 +134,7 @@ def test_the_check_of_a_folder_leaves_no_file_in_it(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_it_runs_without_any_package_and_advises_what_to_install(free_port):
+def test_doctor_runs_without_any_package_and_advises_what_to_install(free_port):
     line = [sys.executable, "-S", "-m", "bcclone", "doctor", "--port", str(free_port)]
     done = subprocess.run(line, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -201,7 +201,7 @@ def test_the_supported_pythons_are_those_of_pyproject():
         (check_system(""), "ok", ""),
     ],
 )
-def test_each_finding_has_its_state(check, state, report):
+def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):
     assert check.state == state
     assert report in check.found + check.advice
 

@@ -291,7 +291,7 @@ def test_a_port_in_use_is_reported_and_leaves_no_run_folder(untrained_model, tmp
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's list of listening sockets")
-def test_it_listens_on_the_loopback_address_and_ends_with_standard_input(untrained_model):
+def test_the_server_listens_on_the_loopback_address_and_ends_with_standard_input(untrained_model):
     with serving(untrained_model, "--end-with-stdin", stdin=subprocess.PIPE) as server:
         listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
         assert re.findall(rf" (\S+):{server.port:04X} \S+ 0A ", listening) == ["0100007F"]

@@ -51,7 +51,7 @@ def test_round_trip(load, untrained_model):
     assert (first.model(images()).numpy() == second.model(images()).numpy()).all()
 
 
-def test_plain_keras_opens_it_in_safe_mode(load, untrained_model):
+def test_plain_keras_opens_a_model_file_in_safe_mode(load, untrained_model):
     import keras
 
     model = keras.models.load_model(untrained_model, safe_mode=True)

@@ -17,7 +17,7 @@ def build_network():
     return build_network
 
 
-def test_it_has_252219_parameters_and_the_layers_of_the_source(build_network):
+def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_design(build_network):
     network = build_network()
     assert network.count_params() == 252_219
     assert network.input_shape == (None, 128, 128, 3)
@@ -86,7 +86,9 @@ def maps_of(network):
         ("cnn-64", 2_006_859, (12, 25)),
     ],
 )
-def test_variants_differ_from_the_source_in_their_convolutions_alone(build_network, name, parameters, last_maps):
+def test_variants_differ_from_the_default_network_in_their_convolutions_only(
+    build_network, name, parameters, last_maps
+):
     plain, variant = build_network(), build_network(network=name)
     assert variant.count_params() == parameters
     assert maps_of(variant)[-1] == last_maps

@@ -54,7 +54,7 @@ def test_an_empty_telemetry_means_driving_by_hand(nothing):
         (10**30 - 1, 1e30, False),
     ],
 )
-def test_numbers_of_every_culture_are_read(written, speed, comma):
+def test_numbers_with_decimal_points_and_commas_are_read(written, speed, comma):
     parsed = parse_telemetry(telemetry(speed=written))
     assert (parsed.speed_mph, parsed.decimal_comma) == (speed, comma)
 

@@ -220,7 +220,7 @@ def test_an_ambiguous_row_is_resolved_by_the_previous_speed():
     assert resolve_decimal_commas(["0", "0", "0", "5", "12", "5"], 12.0) == (0.0, 0.0, 0.5, 12.5)
 
 
-def test_an_impossible_row_and_an_ambiguous_one_are_bad():
+def test_impossible_and_ambiguous_rows_are_refused():
     with pytest.raises(RowError, match="no possible reading"):
         resolve_decimal_commas(["7", "7", "7", "7", "7"], 0.0)
     parts = ["0", "1", "0", "0", "5"]  # 0.1 | 0 | 0 | 5, or 0 | 1 | 0 | 0.5

@@ -73,7 +73,7 @@ def test_only_the_options_that_were_given_arrive():
 
 
 @pytest.mark.parametrize("words", [("--loss", "other"), ("--time", "2h"), ("--method", "fork"), ("--steps", "x")])
-def test_words_that_are_no_value_end_with_exit_code_2(words, capsys):
+def test_values_that_cannot_be_parsed_end_with_exit_code_2(words, capsys):
     with pytest.raises(SystemExit) as ended:
         parser().parse_args(words)
     assert ended.value.code == 2

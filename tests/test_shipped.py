@@ -13,7 +13,7 @@ from bcclone.simulator.world import LAPS_DRIVEN
 MODEL = Path(__file__).parents[1] / "models" / "lake.h5"
 
 
-def test_it_is_small_and_holds_weights_only():
+def test_the_shipped_model_is_small_and_contains_weights_only():
     assert MODEL.stat().st_size < 2e6
     with h5py.File(MODEL) as file:
         names = []
@@ -32,7 +32,7 @@ def test_it_is_small_and_holds_weights_only():
     ],
     ids=["part of a lap", "the other way round, with 200 ms latency", "a lap"],
 )
-def test_it_drives(settings):
+def test_the_shipped_model_drives_without_an_intervention(settings):
     result = evaluate_policy(load_policy(MODEL), settings)
     assert (result.score.autonomy_percent, result.ended) == (100.0, LAPS_DRIVEN)
     assert result.score.mean_abs_cross_track_m < 0.4

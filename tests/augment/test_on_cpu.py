@@ -281,6 +281,6 @@ def test_inputs_that_are_not_of_the_same_samples_are_refused():
 
 
 @pytest.mark.parametrize(("top", "rows"), [(-1, 10), (0, 0), (120, 9)])
-def test_an_extent_is_of_rows_of_the_image(top, rows):
+def test_an_extent_outside_the_image_is_refused(top, rows):
     with pytest.raises(ValueError, match="rows of 128"):
         Extent(top, rows, width=128, height=128)

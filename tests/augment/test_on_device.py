@@ -81,7 +81,7 @@ def test_the_noise_of_the_device_is_that_of_a_jpeg(device):
 
 
 @pytest.mark.parametrize("name", ["carnd-128-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr"])
-def test_all_kinds_together_are_the_same_in_any_colors(device, name):
+def test_cpu_and_device_give_the_same_images_for_every_preset(device, name):
     images = pictures(64, PRESETS[name])
     (by_cpu, steering), (by_device, labels) = both(device, AugmentSettings(), images, PRESETS[name])
     apart = np.abs(by_cpu.astype(int) - by_device)
@@ -99,7 +99,7 @@ def test_the_frames_of_a_window_are_augmented_alike(device):
 
 
 @pytest.mark.slow
-def test_it_is_compiled_by_xla_as_on_a_gpu(device):
+def test_augmentation_on_the_device_is_compiled_by_xla(device):
     """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that it cannot know."""
     import tensorflow as tf
 

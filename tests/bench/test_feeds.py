@@ -151,7 +151,7 @@ def test_a_missing_package_is_reported_with_how_to_install_it(synthetic, monkeyp
         measure_loader("pytables-chunks", Benchmark(synthetic, workers=1), SHORT)
 
 
-def test_a_fresh_process_gives_the_result_the_error_or_that_it_broke_off():
+def test_a_fresh_process_returns_the_result_or_raises_the_error_or_reports_its_death():
     assert in_fresh_process(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         in_fresh_process(divmod, 7, 0)
@@ -214,7 +214,7 @@ def test_a_batch_of_neighbours_mixes_worse_than_one_of_a_global_shuffle():
     assert shuffle_quality(drive, np.zeros(128, np.uint32), 64).stretches == 1
 
 
-def test_a_store_has_the_stretches_of_its_drive(synthetic):
+def test_the_drive_of_a_store_has_a_stretch_for_each_training_sample(synthetic):
     with Store(synthetic) as store:
         drive = sampled_drive(store)
         assert len(drive.stretch) == len(drive.steering) == len(store.split_indices(validation=False))

@@ -76,7 +76,7 @@ def test_the_chart_is_a_picture_with_a_gpu_and_without(load, tmp_path):
     assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_report_without_failures_is_good():
+def test_a_report_without_failures_or_missed_bars_is_good():
     assert FeedsReport(BenchmarkResults(), gpu=GpuReport(32, 1.0, {AFTER: ON_CPU})).is_good
     assert FeedsReport(BenchmarkResults()).as_json()["gpu"] is None
     with pytest.raises(ValueError, match="batch size 0"):

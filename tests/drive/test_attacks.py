@@ -455,7 +455,7 @@ CONNECTIONS = {
 ATTACKS = WEBSOCKET | ENGINE_IO | SOCKET_IO | TELEMETRY | HTTP | CONNECTIONS
 
 
-def test_the_frames_of_attacks_arrive(victim):
+def test_the_helper_of_the_attacks_sends_valid_frames(victim):
     assert b"3" in exchange(victim.port, UPGRADE % b"", frame(b"2"))[-3:]
 
 
@@ -465,7 +465,7 @@ def test_a_page_of_another_site_gets_no_websocket(victim):
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_the_car_drives_on_under(attack, victim):
+def test_the_car_drives_on_under_attack(attack, victim):
     car = victim.car
     car.gap, answers = 0.0, car.answers
     attack(victim.port)

@@ -46,7 +46,7 @@ def accept(listener):
         threading.Thread(target=echo, args=(sock,), daemon=True).start()
 
 
-def test_every_case_passes(tmp_path):
+def test_every_case_of_autobahn_passes(tmp_path):
     wstest = shutil.which("wstest")
     if wstest is None:
         pytest.skip("needs Autobahn's wstest on the PATH; see the head of this file")

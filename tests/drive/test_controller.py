@@ -61,12 +61,12 @@ def test_the_default_minimum_in_corners_is_10_mph():
     assert SpeedController(25.0, slow_in_corners=True).target_mph(1.0) == 10.0
 
 
-def test_without_steering_the_road_counts_as_straight():
+def test_unknown_steering_counts_as_a_straight_road():
     default, straight = (SpeedController(25.0, slow_in_corners=True) for _ in range(2))
     assert default.throttle(20.0) == straight.throttle(20.0, steering=0.0)
 
 
-def test_a_corner_brakes_where_a_straight_road_accelerates():
+def test_the_throttle_is_lower_in_a_corner_than_on_a_straight_road():
     straight, corner = (SpeedController(25.0, slow_in_corners=True).throttle(20.0, steering) for steering in (0, 0.5))
     assert straight > 0 > corner
 

@@ -341,7 +341,7 @@ def test_the_space_bar_presses_a_focused_button_once(page):
 
 
 @pytest.mark.parametrize("width", [320, 420, 800, 1320])
-def test_nothing_is_cut_off_sideways(page, width):
+def test_the_page_fits_the_width_of_the_window(page, width):
     page.browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     )

@@ -163,7 +163,7 @@ class Always:
 DECISION = Decision(1, TELEMETRY, CONTROL, 0.1, 25.0)
 
 
-def test_the_switch_makes_a_run_folder_when_none_was_named(tmp_path, monkeypatch):
+def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with RecordingSwitch(None) as switch:
         switch.record(DECISION)
@@ -188,7 +188,7 @@ def test_an_unreadable_frame_is_not_recorded(tmp_path):
     assert sorted(path.read_bytes() for path in (tmp_path / "run1").glob("*.jpg")) == sorted(FRAMES[:2])
 
 
-def test_the_switch_is_on_from_the_start_when_a_folder_is_named(tmp_path):
+def test_recording_is_on_from_the_start_if_a_folder_is_named(tmp_path):
     with RecordingSwitch(tmp_path / "run1") as switch:
         assert switch.figures().on
         switch.record(DECISION)

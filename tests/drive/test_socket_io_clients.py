@@ -73,5 +73,5 @@ def test_every_telemetry_is_answered_and_the_client_is_removed(clients, port, ve
         time.sleep(0.05)
 
 
-def test_the_lock_file_names_no_registry():
+def test_the_lock_file_contains_no_registry_address():
     assert "://" not in (CLIENTS / "package-lock.json").read_text()

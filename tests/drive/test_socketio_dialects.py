@@ -81,6 +81,6 @@ def test_deep_json_is_refused_in_any_packet():
         TelemetryPacket(encoded_packet="0" + "[" * (limits.OPENING_BRACKETS + 1))
 
 
-def test_what_is_sent_is_as_the_simulator_reads_it():
+def test_a_sent_event_has_compact_json_in_the_default_namespace():
     packet = TelemetryPacket(2, ["steer", {"steering_angle": "0.1"}], namespace="/")
     assert packet.encode() == '2["steer",' + json.dumps({"steering_angle": "0.1"}, separators=(",", ":")) + "]"

@@ -88,7 +88,7 @@ def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, h
     wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 
 
-def test_what_cannot_be_evaluated_is_refused(untrained_model, tmp_path):
+def test_invalid_models_and_options_of_evaluate_are_refused(untrained_model, tmp_path):
     foreign = tmp_path / "no_model.h5"
     foreign.write_bytes(b"nothing")
     for line, words in (

@@ -60,7 +60,7 @@ def test_the_suite_has_its_twenty_rows():
         ("no-lines", {}, {"line_visibility": 0.0}),
     ],
 )
-def test_a_row_differs_from_the_plain_one_in_one_setting(name, world, conditions):
+def test_a_scenario_differs_from_lake_20_in_one_setting(name, world, conditions):
     plain = scenario("lake-20").settings
     changed = replace(plain, world=WorldSettings(**world), conditions=Conditions(**conditions))
     assert scenario(name).settings == changed

@@ -63,5 +63,5 @@ def test_an_order_costs_four_bytes_a_sample():
 
 
 @pytest.mark.parametrize("order", [sequential(5), shuffled(5, 0, 1)])
-def test_the_rest_of_an_order_is_its_end(order):
+def test_the_batches_of_the_rest_of_an_order_cover_it(order):
     assert np.concatenate(list(batches(order[3:], 2))).tolist() == order.tolist()[3:]

@@ -56,7 +56,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize("number", TOLD, ids=errno.errorcode.get)
-def test_what_the_system_refuses_is_told_with_what_to_do(number, tmp_path, monkeypatch, capsys):
+def test_errors_of_the_operating_system_are_reported_with_a_remedy(number, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     provoke, words = TOLD[number]
     before = signal.getsignal(signal.SIGTERM)

@@ -51,7 +51,7 @@ def test_arithmetic_on_the_argument_is_read(function):
         (lambda x: x / 1e400, "LOAD_CONST inf"),
     ],
 )
-def test_anything_else_is_refused_with_the_instructions_read(function, read):
+def test_other_byte_code_is_refused_with_its_instructions(function, read):
     with pytest.raises(UnsupportedModel, match="is not run") as refusal:
         affine_of(stored(function))
     assert read in str(refusal.value)

@@ -112,7 +112,7 @@ def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_belo
     assert controls["mean"].score.interventions > 0
 
 
-def test_after_a_gap_the_car_begins_on_the_path_and_the_time_is_left_out(lap, tmp_path):
+def test_after_a_gap_the_car_starts_on_the_path_and_the_gap_is_not_counted(lap, tmp_path):
     shutil.copytree(lap.parent, tmp_path / "gap")
     log = tmp_path / "gap" / "driving_log.csv"
     lines = log.read_text().splitlines(keepends=True)
@@ -268,7 +268,7 @@ KEYS = {
 
 
 @pytest.mark.slow
-def test_the_command_scores_a_model_beside_its_controls(lap, untrained_model, tmp_path):
+def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tmp_path):
     line = (
         "replay",
         untrained_model,

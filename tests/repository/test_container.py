@@ -14,14 +14,14 @@ def instruction(name):
     return re.findall(rf"^{name} (.+)$", FILE, re.MULTILINE)
 
 
-def test_what_it_copies_is_there():
+def test_the_files_that_the_image_copies_exist():
     for line in instruction("COPY"):
         *sources, target = line.split()
         assert target.startswith("/opt/bcclone/")
         assert all((ROOT / source).exists() for source in sources)
 
 
-def test_what_it_starts_is_a_drive_server_with_the_model_that_comes_along():
+def test_the_container_serves_the_shipped_model():
     (entry,), (command,) = (map(json.loads, instruction(name)) for name in ("ENTRYPOINT", "CMD"))
     assert entry == ["bcclone", "drive"]
     arguments = make_parser(drive, "drive").parse_args(command)
@@ -29,6 +29,6 @@ def test_what_it_starts_is_a_drive_server_with_the_model_that_comes_along():
     assert arguments.host is None
 
 
-def test_it_runs_without_rights():
+def test_the_container_runs_as_an_unprivileged_user():
     assert instruction("USER") == ["driver"]
     assert FILE.index("USER driver") < FILE.index("ENTRYPOINT")

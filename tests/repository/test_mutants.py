@@ -22,7 +22,7 @@ def test_a_mutant_that_no_test_noticed_is_named_with_its_change(status):
     assert wrong.endswith("a = b")
 
 
-def test_one_survivor_more_than_is_known_is_reported():
+def test_more_survivors_than_the_known_number_are_reported():
     rows, wrong = judge([*KILLED, *KILLED, SURVIVED, SURVIVED._replace(change="a = c")], EQUIVALENT)
     assert rows[0].equivalent == 1
     assert [line.rpartition(": ")[2] for line in wrong] == ["a = b", "a = c"]
@@ -34,7 +34,7 @@ def test_a_number_that_is_too_high_is_reported():
     assert "EQUIVALENT" in wrong
 
 
-def test_methods_are_counted_by_their_class_and_name():
+def test_a_mutant_of_a_method_names_its_class():
     assert Mutant("bcclone.order.xǁQueueǁpop__mutmut_3", "survived").function == "Queue.pop"
 
 
@@ -44,5 +44,5 @@ def test_equivalent_mutants_are_a_small_part_of_a_module():
     assert judge([*KILLED, *survived], known)[1] == ["bcclone.order: 20 of 22 killed, expected 95% or more"]
 
 
-def test_a_module_without_mutants_was_not_looked_at():
+def test_a_module_without_mutants_is_reported():
     assert judge([], {"bcclone.order": {}})[1] == ["bcclone.order: 0 of 0 killed, expected 95% or more"]

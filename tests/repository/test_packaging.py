@@ -24,7 +24,7 @@ def wheel(tmp_path_factory):
     return built
 
 
-def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel):
+def test_the_wheel_contains_only_the_package_and_its_data(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tracked = subprocess.run(
         ["git", "ls-tree", "-r", "--name-only", "HEAD", "bcclone"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -34,7 +34,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel):
     assert "bcclone/py.typed" in packaged
 
 
-def test_the_wheel_names_its_command_its_licence_and_what_it_needs(wheel):
+def test_the_wheel_declares_its_command_licence_and_requirements(wheel):
     archive = zipfile.ZipFile(wheel)
     (info,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
     (entry,) = importlib.metadata.PathDistribution(zipfile.Path(archive, f"{info}/")).entry_points
@@ -48,7 +48,7 @@ def test_the_wheel_names_its_command_its_licence_and_what_it_needs(wheel):
 
 
 @pytest.mark.long
-def test_the_wheel_alone_does_the_whole_main_job(wheel, tmp_path):
+def test_the_installed_wheel_runs_the_complete_workflow(wheel, tmp_path):
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path / "installed", wheel],
         check=True,

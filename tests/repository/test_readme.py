@@ -41,7 +41,7 @@ def test_the_tables_of_options_are_those_of_the_parsers():
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_is_in_a_table_and_every_option_told_of_exists(name):
+def test_every_option_is_in_a_table_and_every_named_option_exists(name):
     there = options_of(parser_of(name))
     section = section_of(name)
     assert all(option in section for option in there - EVERYWHERE), there
@@ -67,7 +67,7 @@ def leaves_of(parser):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_what_means_the_same_everywhere_is_there_everywhere(name):
+def test_every_command_has_the_common_options(name):
     for parser in leaves_of(parser_of(name)):
         assert options_of(parser) >= EVERYWHERE
         writes = [action for action in parser._actions if "--output" in action.option_strings]
@@ -85,7 +85,7 @@ def test_the_tables_of_figures_are_those_of_the_results(page):
     assert result_tables.with_tables(text) == text, "run: python docs/result_tables.py"
 
 
-def test_a_table_names_who_left_the_road():
+def test_the_table_of_models_counts_how_often_the_car_left_the_road():
     (row,) = [row for row in result_tables.models() if row[0].startswith("a Keras 1.2")]
     off = {row["row"]: row["models"]["k121"]["interventions"] for row in results("suite-others")["rows"]}
     assert off["shadows"]
@@ -116,7 +116,7 @@ def test_the_exit_codes_are_documented():
     assert set(re.findall(r"\b\d+\b", told)) == {"0", "1", "2", "130", str(INTERNAL_ERROR)}
 
 
-def test_no_option_told_of_is_unknown():
+def test_every_option_that_the_pages_name_exists():
     known = set().union(*(options_of(parser_of(name)) for name in COMMANDS)) | {"--help"}
     for page in PAGES:
         assert set(re.findall(r"(?<=`)--[a-z][a-z-]+", page.read_text())) <= known, page
@@ -180,7 +180,7 @@ def test_the_store_is_documented_column_by_column(simulated_store):
     assert f"({SAMPLE.itemsize} bytes)" in page
 
 
-def test_nothing_in_the_repository_names_a_machine():
+def test_no_file_contains_machine_paths_or_names():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for name in tracked:
         path = Path(ROOT / name)

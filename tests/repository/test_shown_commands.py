@@ -38,7 +38,7 @@ def to_run(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_what_no_test_runs_says_so(page):
+def test_shown_commands_that_are_not_run_are_marked_with_a_reason(page):
     if page.name not in RECORDS:
         assert [one.text for one in shown_on(page) if not one.ours and one.why_not is None] == []
 
@@ -123,7 +123,7 @@ def run(text, place):
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("text", sorted({text for page in PAGES if page.name not in RECORDS for text in to_run(page)}))
-def test_a_shown_command_does_it(text, place):
+def test_a_shown_command_succeeds(text, place):
     if not text.startswith(LISTENING):
         run(text, place)
         return
@@ -142,7 +142,7 @@ def test_a_shown_command_does_it(text, place):
         "how-to/as-a-library.md",
     ],
 )
-def test_shown_python_runs(page, place):
+def test_shown_python_code_runs(page, place):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
     assert blocks
     given = "from pathlib import Path\nmodel, recording = Path('model.h5'), Path('RECORDING')\n"

@@ -120,7 +120,7 @@ def test_a_server_that_steers_is_driven_by(simulated_recording):
         ((b"42\xff\xfe",), "no websocket message"),
     ],
 )
-def test_nonsense_ends_the_drive_with_the_reason(simulated_recording, answers, words):
+def test_an_invalid_answer_ends_the_drive_with_the_reason(simulated_recording, answers, words):
     with pytest.raises(UserError, match=re.escape(words)):
         drive(simulated_recording, *answers)
 

@@ -144,7 +144,7 @@ def test_the_command_records_and_prints_the_next_step(tmp_path):
         (("--seed", -2), "seed -2"),
     ],
 )
-def test_what_cannot_be_recorded_is_refused(tmp_path, options, words):
+def test_invalid_options_of_simulate_record_are_refused(tmp_path, options, words):
     assert words in run_script("simulate", "record", tmp_path / "rec", *options, code=1).stderr
     assert not (tmp_path / "rec").exists()
 

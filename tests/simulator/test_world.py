@@ -242,7 +242,7 @@ def test_invalid_settings_are_refused(bad):
         WorldSettings(**bad)
 
 
-def test_a_score_adds_up():
+def test_a_score_counts_interventions_time_and_distances():
     scorer = Scorer(limit_m=3.65)
     for step, cross in enumerate(itertools.chain([0.0, 1.0, -2.0], [4.0], [0.0] * 46)):
         assert scorer.add_step(step, 0.0, TrackPosition(step, cross, 0.0, 0.0, 0.0), speed=10.0) == (cross == 4.0)

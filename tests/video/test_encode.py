@@ -68,7 +68,7 @@ def test_a_gif_finds_its_palette_in_a_temporary_folder_with_special_characters(t
     assert list(folder.iterdir()) == []
 
 
-def test_an_odd_size_loses_its_last_row_and_column(tmp_path):
+def test_an_odd_size_is_cropped_by_its_last_row_and_column(tmp_path):
     path = tmp_path / "clip.mp4"
     assert encode(path, lambda numbers: (np.zeros((81, 161, 3), np.uint8) for _ in numbers), 3, settings_of(path)) == 3
     assert read_frames(path)[1][0].shape == (80, 160, 3)

@@ -53,7 +53,7 @@ def test_the_length_of_a_bar_is_proportional_to_the_steering_until_it_is_full():
     assert lengths[3] == lengths[4] == pytest.approx(4 * lengths[1], abs=4)
 
 
-def test_each_number_has_an_area_of_its_own():
+def test_the_numbers_of_the_panel_do_not_overlap():
     panel = Panel(640, driver="sent", speed=True, latency=True, road_half_m=4.65)
     known = {"steering": 0.1, "speed_mph": 12.0, "latency_ms": 3.0, "cross_track_m": 0.5}
     first = drawn(panel, **known)
