@@ -89,13 +89,13 @@ def untrained_model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def untrained_window_model(tmp_path_factory):
-    """The same for windows of three frames."""
+    """A model file like untrained_model, for windows of three frames."""
     return save_untrained(tmp_path_factory.mktemp("models") / "windows.h5", seq_length=3)
 
 
 @pytest.fixture(scope="session", params=["gru", "lstm"])
 def untrained_recurrent_model(request, tmp_path_factory):
-    """The same of each recurrent kind, for windows of three frames."""
+    """Model files like untrained_model, of each recurrent network, for windows of three frames."""
     return save_untrained(tmp_path_factory.mktemp("models") / f"{request.param}.h5", 3, request.param)
 
 
@@ -127,7 +127,7 @@ def run_process(script, *arguments, code=0, cwd=None):
 
 
 def run_script(script, *arguments, code=0, cwd=None):
-    """Do the same in this process, which takes a fraction of the time: nothing is imported again."""
+    """Run a command in this process, which is faster than run_process(), because nothing is imported again."""
     name, prog = script.removesuffix(".py"), f"python {script}" if script.endswith(".py") else f"bcclone {script}"
     stdout, stderr = io.StringIO(), io.StringIO()
     with _as_in_a_new_process(stderr), redirect_stdout(stdout), redirect_stderr(stderr), chdir(cwd or "."):

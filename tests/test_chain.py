@@ -1,4 +1,4 @@
-"""The four commands, from a recording to a clip, with the car's side played over the wire."""
+"""The four commands, from a recording to a clip, with a simulated car that connects to drive.py."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The memory that is available, and the NVIDIA cards."""
+"""The available memory, and the NVIDIA cards of the machine."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An older model is driven, or becomes a file of ours, once its input is declared."""
+"""Older models are converted to bcclone models, or driven directly, with a named preprocessing."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, an event or a call asks for a stop, once; afterwards signals do what they did before."""
+"""Ctrl-C, SIGTERM, an event or a call requests a stop; after the block, signals have their former handlers."""
 
 import os
 import select

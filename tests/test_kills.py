@@ -1,4 +1,4 @@
-"""kill -9 at random moments: each run ends in the identical result, or in a state that it names and recovers from.
+"""Commands are killed (kill -9) at random moments; the next run recovers and gives the identical result.
 
 Long (make test-long); prints a line a program with -s. 220 kills: 60 of preprocess.py, 60 of model.py, 40 of drive.py,
 60 of video.py, at moments drawn with a fixed seed from the time that each takes uninterrupted.
@@ -58,7 +58,7 @@ def content_of(store):
 
 
 def only(folder, *names):
-    """Nothing else lies in the folder: no part of anything."""
+    """Check that the folder contains nothing else, such as temporary files."""
     assert {path.name for path in folder.iterdir()} == set(names)
 
 
@@ -105,7 +105,7 @@ def test_training_killed_60_times(simulated_store, tmp_path):
 
 
 def test_driving_killed_40_times(untrained_model, tmp_path):
-    """The run that is left is a recording of whole frames, to which the next drive adds."""
+    """The run folder is a recording with complete frames, and the next drive appends to it."""
     run, frames = tmp_path / "run1", 0
     draw = random.Random(3)
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""A model file gives back the model, holds no code, and is refused when it is anything else."""
+"""A model is saved and loaded unchanged, its file contains no code, and invalid files are refused."""
 
 import json
 
@@ -82,7 +82,7 @@ def edit_config(path, edit):
 
 
 def payload(layers):
-    """Put a pickled-style lambda where our registered function was."""
+    """Replace our registered function by a lambda with byte code."""
     for layer in layers:
         if layer["class_name"] == "Lambda":
             layer["config"]["function"] = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None}}

@@ -1,4 +1,4 @@
-"""The network is the source design's, exactly."""
+"""The layers, parameters and initial weights of the networks."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What a policy gives its network: one frame, or the last ones of a drive."""
+"""Policies give their network one frame, or the last frames of a drive."""
 
 import base64
 
@@ -22,7 +22,7 @@ def policy(untrained_window_model):
 
 
 def steering_of(policy, *numbers):
-    """What the network says of a window of these frames."""
+    """Return the network's steering for a window of these frames."""
     window = np.stack([Preprocessing().apply(FRAMES[number]) for number in numbers])[np.newaxis]
     return pytest.approx(float(policy.model(window)[0, 0]), abs=1e-6)
 
@@ -87,7 +87,7 @@ def drive(policy, *numbers):
 
 
 def unrolled(policy, *numbers):
-    """What a network of the same weights says that is shown all of these frames at once, from states of zero."""
+    """Return the steering of a network with the same weights for all these frames at once, from states of zero."""
     from bcclone.network import build_network
 
     kind = policy.model.layers[2].name

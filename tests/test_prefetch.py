@@ -1,4 +1,4 @@
-"""Results come in order, not too far ahead, errors at their place; nothing runs on after the block."""
+"""Results and errors come in order, are computed only so far ahead, and no thread runs after the block."""
 
 import threading
 import time

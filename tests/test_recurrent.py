@@ -1,4 +1,4 @@
-"""Recurrent networks frame by frame: what can be taken apart gives what the whole network gives."""
+"""Recurrent networks that run frame by frame give the output of the whole network."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The mask of what decided lies where the network looks, and nowhere else."""
+"""The saliency mask marks the pixels that the network uses, and no others."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -123,7 +123,7 @@ def test_rows_cropped_by_the_preprocessing_are_zero_and_the_rest_is_not_shifted(
 
 
 def spread(mask, taken, kernel, strides, padding, apart=1):
-    """Scale a map up, place by place: what a layer gave at a place goes to all the places that it looked at."""
+    """Scale a map up: each value of a layer's output is spread over all positions of its receptive field."""
     reach = [(extent - 1) * apart + 1 for extent in kernel]
     lacking = [
         max((given - 1) * stride + span - extent, 0) if padding == "same" else 0

@@ -1,4 +1,4 @@
-"""models/lake.h5, the model that comes with a clone: what it holds, and that it drives."""
+"""models/lake.h5, the model that comes with a clone: its content, and that it drives."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""TensorFlow says nothing when it is loaded, tells the device, and is heard where it cannot be loaded."""
+"""TensorFlow is loaded without messages, its devices are described, and its errors are shown if it cannot be loaded."""
 
 import os
 import subprocess

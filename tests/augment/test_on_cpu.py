@@ -1,4 +1,4 @@
-"""Samples -> augmented samples: what moves, what the steering does, and that nothing but the seed decides."""
+"""Augmentation on the processor: how images and steering change, and that the result depends on the seed alone."""
 
 import math
 import threading

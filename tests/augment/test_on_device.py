@@ -18,7 +18,7 @@ OURS = Preprocessing()
 
 @pytest.fixture(scope="module")
 def device():
-    """Settings and preprocessing -> what augments on the device; TensorFlow loads with it."""
+    """Return a function that makes the device augmenter of settings and a preprocessing; it loads TensorFlow."""
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
@@ -32,7 +32,7 @@ def device():
 
 
 def pictures(count, preprocessing=OURS, seed=0):
-    """Roads of a kind: smooth surfaces, and edges."""
+    """Return images with smooth surfaces and edges, like roads."""
     random = np.random.default_rng(seed)
     frames = []
     for _ in range(count):
@@ -120,7 +120,7 @@ def test_augmentation_on_the_device_is_compiled_by_xla(device):
     "draws", [pytest.param(4_000, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.long)]
 )
 def test_draws_of_other_seeds_have_the_same_statistics(device, draws):
-    """The seeds differ, so that the distributions are compared, and not the draws."""
+    """The seeds differ, so the distributions are compared and not single draws."""
     small = Preprocessing(width=64, height=64)
     images, settings = pictures(200, small), AugmentSettings()
     of_cpu, of_device = [], []

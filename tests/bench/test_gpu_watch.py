@@ -1,4 +1,4 @@
-"""How busy a card is while a block runs, by a hand-written nvidia-smi."""
+"""GPU utilization is sampled while a block runs, with a fake nvidia-smi."""
 
 import time
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The benchmark of conversions: its measures, and that it leaves nothing behind."""
+"""The benchmark of preprocess.py: its measures, and that it removes its files."""
 
 import json
 import tempfile

@@ -28,7 +28,7 @@ def declared(add):
 
 
 def parser_of(command, *uses):
-    """Return the parser of a command, or of one of its uses."""
+    """Return the parser of a command, or of one of its subcommands."""
     parser = declared(load_command(command).add_arguments)
     for use in uses:
         (of_uses,) = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
@@ -41,7 +41,7 @@ def named(add):
 
 
 def words_for(action):
-    """Return ways to give an option, and the value that is then to arrive."""
+    """Return command lines with an option, and the expected value of its setting."""
     if isinstance(action, argparse.BooleanOptionalAction):
         return [([action.option_strings[1]], False), ([action.option_strings[0]], True)]
     if action.nargs == 0:

@@ -1,4 +1,4 @@
-"""Hostile clients cost the driving car no answer, and the server no memory, threads or files.
+"""Under attack, the server answers the driving car, and leaks no memory, threads or files.
 
 One server for each async mode gets all attacks while a car drives without a pause. Most attacks are one line: the bytes
 to send. The car is a UnitySocket, which sends its next frame only when the last one was answered.

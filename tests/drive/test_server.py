@@ -1,7 +1,7 @@
 """drive.py serves the Unity simulator and current clients, over real sockets, in both async modes.
 
-The simulator is bcclone.simulator.unity_client, written from docs/reference/protocol.md; its UnitySocket sends literal
-texts.
+bcclone.simulator.unity_client, which follows docs/reference/protocol.md, stands in for the simulator; its UnitySocket
+sends literal texts.
 """
 
 import base64

@@ -138,6 +138,6 @@ def test_the_end_of_the_connection_is_none_and_sending_then_is_an_os_error(close
 
 
 def _send_thrice(websocket):
-    """Send until it shows; what the system took before it knew is not refused."""
+    """Send until an error is raised; the system accepts data until it notices that the connection is closed."""
     for _ in range(3):
         websocket.send("x" * 1000)

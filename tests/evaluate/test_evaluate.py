@@ -1,4 +1,4 @@
-"""Scores: their figures, and that no score is reached without seeing the road."""
+"""Scores of simulated drives: their figures, and that blind policies do not score well."""
 
 import json
 import signal
@@ -124,7 +124,7 @@ def test_latency_and_offset_reach_the_world(track):
 
 
 class Broken:
-    """A policy as an untrained or damaged model can be."""
+    """A policy that answers as an untrained or damaged model can."""
 
     def __init__(self, answer):
         self.answer = answer

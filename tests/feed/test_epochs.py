@@ -1,4 +1,4 @@
-"""The order of each epoch, and what of it is left out so that driving zeros on does not outweigh the rest."""
+"""The order of each epoch, and the samples with zero steering that are left out of it."""
 
 import numpy as np
 import pytest

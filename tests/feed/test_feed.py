@@ -1,4 +1,4 @@
-"""The contract that every feed keeps, whatever fetches for it."""
+"""The contract of all feeds."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def store(simulated_store):
 
 @pytest.fixture(scope="module")
 def files(simulated_recording):
-    """The same samples as those of the store, without it."""
+    """The samples of the store, read from the image files instead."""
     settings = SampleSettings(block_seconds=2.0, frame_offsets=1)
     return open_in_place((str(simulated_recording),), Preprocessing(), settings)
 
@@ -56,7 +56,7 @@ def feed(form, store, files):
 
 @pytest.fixture(scope="module")
 def expected(form, store):
-    """Return a function: epoch -> images and steering as they must come, gathered in the plainest way."""
+    """Return a function that computes the expected images and steering of an epoch in the simplest way."""
     samples = store.samples[~store.samples["validation"]]
     kind, chunk_size = FORMS[form].ordering
 
@@ -160,7 +160,7 @@ SEQ_LENGTH = 3
 
 
 def plain_windows(store, validation):
-    """Return images and steering of all windows of a side, in the plainest way: from the rows of the store."""
+    """Return images and steering of all windows of a side, computed in the simplest way from the rows of the store."""
     images, steering = [], []
     for sample in store.samples[(store.samples["validation"] == validation) & (store.samples["frame_offset"] == 0)]:
         last = int(sample["row"])

@@ -1,4 +1,4 @@
-"""What fetches for a feed ends as it must: with its error, with the epoch, with the trainer, and leaves nothing."""
+"""Threads and processes of feeds end with an error, an epoch or the training, and leave nothing behind."""
 
 import gc
 import os
@@ -35,7 +35,7 @@ SECONDS_TO_END = 5  # what a user has to wait at most
 
 
 class Faulty(MemorySource):
-    """A source whose frame 7 cannot be had, or whose process dies of it."""
+    """A source that fails to read frame 7, or whose process dies when it reads it."""
 
     def __init__(self, fault):
         size = 200
@@ -56,7 +56,7 @@ class Faulty(MemorySource):
 
 
 class Unspeakable(Exception):
-    """Cannot be pickled."""
+    """An error that cannot be pickled."""
 
 
 def fetchers():
@@ -89,7 +89,7 @@ def feed_of(source, fetcher):
 
 
 def count_epoch(feed):
-    """Use up an epoch; return how many samples came, and what ended it."""
+    """Read an epoch to its end; return the number of samples, and the error that ended it."""
     count, begun = 0, time.monotonic()
     try:
         with feed.epoch(1) as batches:
@@ -102,13 +102,13 @@ def count_epoch(feed):
 
 
 def loaders():
-    """Return the processes that load for this one."""
+    """Return the loader processes of this process."""
     own = psutil.Process().children(recursive=True)
     return [process for process in own if "resource_tracker" not in " ".join(process.cmdline())]
 
 
 def running_after(processes, seconds):
-    """Wait until the processes have ended, at most so long; return those that have not. A zombie has ended."""
+    """Wait up to this time until the processes have ended; return those that still run. A zombie has ended."""
     until = time.monotonic() + seconds
     while alive := [process for process in processes if runs(process)]:
         if time.monotonic() > until:

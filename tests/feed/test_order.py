@@ -1,4 +1,4 @@
-"""The order of the samples is decided by size, seed and epoch, and by nothing else."""
+"""The order of the samples depends on size, seed and epoch alone."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_a_shuffle_is_a_permutation_of_seed_and_epoch():
 
 
 def test_the_shuffle_is_the_same_on_every_machine_and_in_every_version():
-    """A run that is resumed after an update must go on with the next sample; these are NumPy's PCG64 numbers."""
+    """A run that is resumed after an update must continue with the next sample; these are NumPy's PCG64 numbers."""
     assert shuffled(8, seed=1, epoch=2).tolist() == [6, 0, 7, 5, 1, 4, 3, 2]
     assert chunked(8, 3, seed=1, epoch=2).tolist() == [5, 4, 3, 0, 1, 2, 6, 7]
 

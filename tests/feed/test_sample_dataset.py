@@ -1,4 +1,4 @@
-"""SampleDataset in Keras's own model.fit: by threads, by processes; each sample once an epoch, each epoch shuffled."""
+"""SampleDataset in Keras's model.fit, with threads and processes: each sample once an epoch, each epoch shuffled."""
 
 import json
 import os

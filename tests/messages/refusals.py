@@ -1,4 +1,4 @@
-"""A user's mistake, made for real -> the error that ends it, which must hold the words the user needs."""
+"""Make a user's mistake, and check that the error contains the words that the user needs."""
 
 import contextlib
 import inspect

@@ -1,4 +1,4 @@
-"""What `make mutants` accepts and what it reports."""
+"""`make mutants` reports surviving mutants, and accepts known equivalent ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is installed is enough: a wheel of the package, without the repository around it, does the main job."""
+"""An installed wheel runs the complete workflow, without the repository."""
 
 import importlib.metadata
 import json

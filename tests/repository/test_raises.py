@@ -1,4 +1,4 @@
-"""What the list of raise statements that no test executed holds."""
+"""The list of the raise statements that no test executes."""
 
 from tests.repository.raises import never_raised
 

@@ -1,4 +1,4 @@
-"""README and docs/ say what the code does: flags, defaults, commands, file tree, links, formats."""
+"""README and docs/ agree with the code: options, defaults, commands, file names, links, formats."""
 
 import argparse
 import json
@@ -61,7 +61,7 @@ def test_the_readme_names_every_command_and_what_it_does():
 
 
 def leaves_of(parser):
-    """Return the parsers of a command's uses, or its own."""
+    """Return the parsers of a command's subcommands, or else its own parser."""
     uses = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     return list(uses[0].choices.values()) if uses else [parser]
 

@@ -1,4 +1,4 @@
-"""Every command that README and docs/ show does what it is shown for; smaller, so that it takes seconds."""
+"""Every command that README and docs/ show succeeds; with options that make it short."""
 
 import os
 import re
@@ -32,7 +32,7 @@ JUDGING = ("bcclone doctor",)  # exit code 1 where this machine lacks something
 
 
 def to_run(page):
-    """Return what is to be run of a page, each command once."""
+    """Return the commands of a page that can be run, each once."""
     commands = dict.fromkeys(one.text for one in shown_on(page) if one.ours and one.why_not is None)
     return [text for text in commands if text not in ONLY_NAMED and not text.startswith(MINUTES)]
 
@@ -45,7 +45,7 @@ def test_shown_commands_that_are_not_run_are_marked_with_a_reason(page):
 
 @pytest.fixture(scope="module")
 def things(tmp_path_factory):
-    """What the pages take for granted: recordings, stores, models, runs, by the names that they give them."""
+    """Make the files that the commands need, under the names in the pages: recordings, stores, models, runs."""
     folder = tmp_path_factory.mktemp("things")
     for line in (
         ("simulate", "record", "laps", "--laps", "0.25", "--recoveries", "0"),
@@ -67,7 +67,7 @@ def things(tmp_path_factory):
 
 @pytest.fixture
 def place(things, tmp_path):
-    """A copy of them, so that no command meets what another one wrote."""
+    """Copy these files, so that each command begins in the same state."""
     copied = shutil.copytree(things, tmp_path / "place", copy_function=copy)
     yield copied
     shutil.rmtree(copied)
@@ -79,14 +79,14 @@ def copy(source, target):
 
 
 def words_of(text):
-    """Return the words of a command, with the things that stand for others in their place."""
+    """Return the words of a command, with placeholders replaced by files that exist."""
     stand_for = {"RECORDING...": "RECORDING", "MODEL...": "model.h5", "MODEL": "model.h5"}
     words = [stand_for.get(word, word) for word in shlex.split(text) if word not in ("python", "bcclone")]
     return [words[0].removesuffix(".py"), *words[1:]]
 
 
 def remove_outputs(words, place):
-    """Remove what the command is to write anew."""
+    """Remove the outputs that the command will write."""
     outputs = [words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-o", "--output", "--run")]
     if words[0] == "model" and not outputs:
         outputs = ["model.h5"]

@@ -1,4 +1,4 @@
-"""The folder of a run: found again, locked, never overwritten, and readable in later versions."""
+"""Run folders are found for a resume, locked, never overwritten, and readable in later versions."""
 
 import json
 

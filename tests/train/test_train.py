@@ -1,4 +1,4 @@
-"""model.py as a user runs it: what a training leaves, how it is resumed, and what it refuses."""
+"""model.py as a user runs it: its files, resuming, and refused options."""
 
 import csv
 import json
@@ -150,7 +150,7 @@ def killed_training(store, folder, *options, after):
 
 
 def state_of(run):
-    """All that a later step would depend on, of the newest checkpoint; and the history, but for its times."""
+    """Return all values of the newest checkpoint that later steps depend on, and the history without its times."""
     newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
     with h5py.File(newest) as file:
         progress = json.loads(file["progress"].asstr()[()])

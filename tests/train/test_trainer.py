@@ -1,4 +1,4 @@
-"""One step: losses, gradients, several devices, 16 bits; in one process of its own, since devices are made once."""
+"""A training step: losses, gradients, several devices, float16; in a separate process, as devices are made once."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The encoder takes pictures one after the other, and ends when they do, or when drawing one fails."""
+"""The encoder reads pictures one after the other, and stops after the last one, or when drawing one fails."""
 
 import tempfile
 import weakref

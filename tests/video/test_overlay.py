@@ -1,4 +1,4 @@
-"""What an overlay draws onto a frame; unknown values are left out."""
+"""Overlays draw the known values of a frame, and leave out unknown ones."""
 
 import numpy as np
 import pytest

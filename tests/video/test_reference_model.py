@@ -1,4 +1,4 @@
-"""A reference model steers along with a recorded drive: its answers, its memory, and what it is shown."""
+"""A reference model's steering on a recorded drive: its results, its memory, and its input."""
 
 import numpy as np
 import pytest
