@@ -1,7 +1,7 @@
 """Compile functions with Numba, and cache the result on disk where that is possible.
 
-Numba caches beside the sources, or in the user's cache folder if it cannot write there, and checks the cache by the
-date of one source file only. It does not notice changes in other files whose functions or constants were compiled in.
+Numba caches next to the sources, or in the user's cache folder if it cannot write there. It checks the cache by the
+date of one source file only, and does not notice changes in other files whose functions or constants were compiled in.
 So a cached function of several files needs their checksum in its closure, which Numba does check.
 """
 

@@ -1,4 +1,4 @@
-"""Signals -> a stop flag checked between steps, or a socket that wakes a waiting server."""
+"""Turn signals into a stop flag that is checked between steps, or into a socket that wakes a waiting server."""
 
 import contextlib
 import signal
@@ -67,7 +67,7 @@ class StopSocket:
             self._sender.send(b"0")
 
     def restore_signals(self) -> None:
-        """Let signals do what they did before."""
+        """Restore the previous signal handlers."""
         self._signals.close()
 
     def _await(self, event: threading.Event) -> None:

@@ -59,7 +59,7 @@ def _smoothed(seconds: FloatArray, steering: FloatArray, spread: float) -> Float
 
 @dataclass(frozen=True)
 class Correction:
-    """How the steering is corrected for a camera or a car beside its line.
+    """How the steering is corrected for a camera or a car that is off its line.
 
     steering: correction for a side camera, the same at every speed, or "auto": the steering that brings the car back to
     its line when it aims at the point lookahead_seconds ahead.

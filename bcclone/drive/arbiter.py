@@ -163,7 +163,7 @@ class ConnectionArbiter:
         self._change()
 
     def _change(self) -> None:
-        """Start anew for the connection that drives now."""
+        """Reset the state for the connection that drives now."""
         self.driver.forget()
         self._on_change()
         self._released = False

@@ -52,7 +52,7 @@ def server_process(
 
 
 def end_with_stdin() -> None:
-    """End this process as on Ctrl-C when its standard input ends, because the program that started it is gone."""
+    """End this process as on Ctrl-C when its standard input ends, because the program that started it has ended."""
 
     def wait() -> None:
         while os.read(0, 65536):  # sys.stdin would hold its lock when the process ends

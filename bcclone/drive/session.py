@@ -45,7 +45,7 @@ class DriveSession:
         self.stats.answered(decision, seconds)
 
     def result(self) -> DriveResult:
-        """Return what the drive has done so far."""
+        """Return the result of the drive so far."""
         driver, recorded = self.arbiter.driver, self.recording.figures()
         folder = None if recorded.folder is None else Path(recorded.folder)
         return DriveResult(

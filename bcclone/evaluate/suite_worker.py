@@ -34,7 +34,7 @@ _advance: "ContextVar[SimpleQueue[float]]" = ContextVar("advance")
 
 @dataclass(frozen=True)
 class SuiteTask:
-    """A model and what it drives. preprocess: preprocessing for a model that does not store its own."""
+    """A model and its scenario or recording. preprocess: preprocessing for a model that does not store its own."""
 
     model: Path
     preprocess: str | None

@@ -64,7 +64,7 @@ class Selection:
 
     @cached_property
     def augmentation_inputs(self) -> AugmentationInputs:
-        """Return what augmentation needs to know of the samples."""
+        """Return the inputs of the augmentation for the samples."""
         return _inputs(self.data, self.row, self.arrays.flipped)
 
 
@@ -83,7 +83,7 @@ def _arrays(samples: SampleTable, frame: npt.NDArray[np.uint32]) -> SampleArrays
 
 
 def augmentation_inputs_of(data: TrainingData, samples: SampleTable) -> AugmentationInputs:
-    """Return what augmentation needs to know of these samples, taken from data.samples."""
+    """Return the inputs of the augmentation for these samples, taken from data.samples."""
     return _inputs(data, samples["row"], samples["flipped"].copy())
 
 

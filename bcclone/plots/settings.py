@@ -74,7 +74,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class PlotResult:
-    """The pictures in a folder. notes: what a reader of the pictures should know."""
+    """The pictures in a folder. notes: remarks for the reader of the pictures."""
 
     folder: Path
     pictures: tuple[Picture, ...]

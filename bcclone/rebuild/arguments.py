@@ -54,7 +54,7 @@ class Arguments:
         return as_integer(self.take(*names, default=default), names[-1])
 
     def several(self, count: int, *names: str, default: Any = _REQUIRED) -> tuple[int, ...]:
-        """Return `count` whole numbers from 1; one number stands for all of them."""
+        """Return `count` whole numbers from 1; a single number is repeated."""
         value = self.take(*names, default=default)
         values = value if isinstance(value, list) else [value] * count
         if len(values) != count:

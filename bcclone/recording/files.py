@@ -16,7 +16,7 @@ _SIDECAR_NAMES = {ANSWERS.name, TRACE.name}
 def find_logs(inputs: Sequence[str]) -> list[Path]:
     """Return the logs of each folder, CSV file or pattern, each once, in the order given.
 
-    A folder without a driving_log.csv stands for all of its CSV files, or else for the recordings in its subfolders.
+    In a folder without a driving_log.csv, all CSV files are found, or else the recordings in its subfolders.
     Patterns are expanded here too, because not every shell does it. Raises UserError for an input that does not exist,
     and for a folder without a log.
     """

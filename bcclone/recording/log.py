@@ -223,7 +223,7 @@ def _why_no_rows(bad: list[BadRow], first: str) -> str:
 
 
 def _has_bare_decimal_commas(split: list[Fields]) -> bool:
-    """Return True if commas are both separators and decimal marks, without spaces to tell them apart."""
+    """Return True if commas are both separators and decimal marks, without spaces that distinguish them."""
     return any(len(f.numbers) > 4 for f in split) and not any(
         "." in number or "," in number or not number for f in split for number in f.numbers
     )

@@ -30,7 +30,7 @@ _SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """The result of a drive by a drive server: its score, laps, why it ended, and what the wire measured."""
+    """The result of a drive by a drive server: its score, laps, why it ended, and the client's measurements."""
 
     score: Score
     laps: float

@@ -54,7 +54,7 @@ class RunData:
     notes: tuple[str, ...] = ()
 
     def at(self, index: int) -> FrameInfo:
-        """Return what is known of one frame, without a reference model."""
+        """Return the known values of one frame, without those of a reference model."""
 
         def known(values: FloatArray | None) -> float | None:
             return None if values is None or not np.isfinite(values[index]) else float(values[index])

@@ -65,7 +65,7 @@ class TrainingLoad:
 
 @dataclass(frozen=True)
 class GpuReport:
-    """The trainings. loads: by feed; skipped: feed -> what it lacks; failed: feed -> why it failed."""
+    """The trainings. loads: by feed; skipped: feed -> the reason; failed: feed -> why it failed."""
 
     batch_size: int
     seconds: float

@@ -35,7 +35,7 @@ _PLAIN = AugmentSettings(augment=False)
 
 
 class LoaderUnavailable(Exception):
-    """This machine or this store lacks what a loader needs; the message says what."""
+    """A loader cannot run on this machine or with this store; the message is the reason."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def make_synthetic_store(recording: Path, path: Path) -> Path:
 
 @contextmanager
 def given_or_synthetic_store(store: Path | None, frames: int) -> Iterator[Path]:
-    """Yield the given store, or a synthetic one beside its recording in a temporary folder."""
+    """Yield the given store, or a synthetic one with its recording in a temporary folder."""
     if store is not None:
         yield store
         return

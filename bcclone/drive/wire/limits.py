@@ -1,4 +1,4 @@
-"""Limits on clients: sizes, numbers and rates of what they send, and how much of their errors is logged.
+"""Limits on clients: size, number and rate of their messages, and the logging of their errors.
 
 The simulator needs a small part of each (docs/reference/protocol.md).
 """

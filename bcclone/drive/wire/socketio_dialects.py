@@ -75,7 +75,7 @@ class Translator:
         return received
 
     def send(self, message: str | bytes) -> None:
-        """Send a packet, unless it is one that an Engine.IO 3 client does not know."""
+        """Send a packet, except packets that an Engine.IO 3 client does not support."""
         if self._eio3 and isinstance(message, str):
             if message == "2":
                 return

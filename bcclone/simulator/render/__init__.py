@@ -27,7 +27,7 @@ class Renderer:
         self._bonnets = {camera: _bonnet_pixels(camera, conditions) for camera in MOUNTS}
 
     def frame(self, car: Car, camera: str = "center") -> Image:
-        """Return what the center, left or right camera sees; the same car gives the same bytes."""
+        """Return the frame of the center, left or right camera; the same car gives the same bytes."""
         pose = pose_of(car, camera, self.conditions.camera_shift_m, self.conditions.camera_pitch)
         canvas = blank_canvas(FRAME_HEIGHT, FRAME_WIDTH)
         eye = Eye(pose.position, pose.axes, FOCAL_PX)
@@ -39,7 +39,7 @@ class Renderer:
         return canvas.picture
 
     def frames(self, car: Car) -> Mapping[str, Image]:
-        """Return what the three cameras see, rendered by a thread each."""
+        """Return the frames of the three cameras, each rendered by its own thread."""
         with ThreadPoolExecutor(len(MOUNTS)) as pool:
             return dict(zip(MOUNTS, pool.map(lambda camera: self.frame(car, camera), MOUNTS), strict=True))
 
