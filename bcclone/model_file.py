@@ -1,7 +1,7 @@
 """Save and load models: a network and the preprocessing of its input in one .h5 file, which contains no code.
 
 The file has Keras's HDF5 format, weights and a JSON configuration, with three more attributes: see
-docs/reference/model-file.md. All files, also those of other programs, are loaded by `rebuild` and never by Keras.
+docs/reference/model-file.md. All files, also those of other programs, are loaded by `keras_files` and never by Keras.
 """
 
 import io
@@ -18,9 +18,9 @@ from keras.src.legacy.saving import legacy_h5_format
 from bcclone.atomic import replacing
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing, PreprocessingMismatch
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.model import RebuiltModel, rebuild_model
-from bcclone.rebuild.stored import StoredModel, read_stored
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.model import RebuiltModel, rebuild_model
+from bcclone.keras_files.stored import StoredModel, read_stored
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"

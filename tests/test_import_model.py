@@ -11,10 +11,10 @@ from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
 from bcclone.settings import PRESET_NAMES
 from tests.conftest import ROOT, run_process
-from tests.rebuild.old_models import INPUT, expected_output, images, keras1_config, write
+from tests.keras_files.old_models import INPUT, expected_output, images, keras1_config, write
 
 YUV = "nvidia-66x200-yuv"
-KEPT = ROOT / "tests" / "rebuild" / "keras2"
+KEPT = ROOT / "tests" / "keras_files" / "keras2"
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from bcclone.evaluate.suite_worker import drive_scenario
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.settings import Conditions, WorldSettings
 from tests.conftest import ROOT, command, run_script
+from tests.keras_files.old_models import keras1_config, write
 from tests.processes import children_of, wait_for
-from tests.rebuild.old_models import keras1_config, write
 
 pytestmark = pytest.mark.timeout(600)  # each process loads TensorFlow, on cores that other tests use, too
 

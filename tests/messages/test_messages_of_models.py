@@ -9,8 +9,8 @@ import pytest
 from bcclone.decode import read_frame
 from bcclone.images import BadImage, Preprocessing, PreprocessingMismatch, decode_jpeg, encode_jpeg
 from bcclone.video import ClipSettings, make_clip
+from tests.keras_files import old_models
 from tests.messages.refusals import refusal, run_command
-from tests.rebuild import old_models
 from tests.video.video_runs import name_of
 
 WHOLE = Preprocessing(width=320, height=160)

@@ -11,9 +11,9 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
 from bcclone.train.settings import TrainSettings
+from tests.keras_files import old_models
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
-from tests.rebuild import old_models
 
 SMALL = ("--epochs", 1, "--feed", "memory", "--no-plots", "--no-augment")
 

@@ -10,10 +10,10 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.images import PRESETS
-from bcclone.rebuild import UnsupportedModel
+from bcclone.keras_files import UnsupportedModel
 from tests.conftest import shared
-from tests.rebuild import recurrent_models
-from tests.rebuild.old_models import (
+from tests.keras_files import recurrent_models
+from tests.keras_files.old_models import (
     arrays,
     expected_output,
     images,
@@ -42,9 +42,9 @@ def load(model_file):
 @pytest.fixture(scope="module")
 def rebuild(untrained_model):
     """Return the outputs of the model of a configuration and arrays by layer, without a file."""
-    from bcclone.rebuild.hdf5 import NamedArray
-    from bcclone.rebuild.model import rebuild_model
-    from bcclone.rebuild.stored import StoredModel
+    from bcclone.keras_files.hdf5 import NamedArray
+    from bcclone.keras_files.model import rebuild_model
+    from bcclone.keras_files.stored import StoredModel
 
     def rebuilt(config, weights, **texts):
         named = {name: [NamedArray(item, value) for item, value in own] for name, own in weights.items()}

@@ -21,8 +21,8 @@ import h5py
 import numpy as np
 
 from bcclone.arrays import Float32Array
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.hdf5 import MOST_NUMBERS, NamedArray, Weights, read_archive, read_layers, read_texts
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.hdf5 import MOST_NUMBERS, NamedArray, Weights, read_archive, read_layers, read_texts
 
 _WALL_SECONDS = 60.0  # for a disk that does not respond; the processor time of the process is limited to much less
 _CPU_SECONDS, _BYTES_PER_CPU_SECOND = 0.4, 1 << 26  # several times what reading takes
@@ -63,7 +63,7 @@ def _start(path: Path) -> subprocess.Popen[bytes]:
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     # -P: modules in the current folder must not replace ours
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "bcclone.rebuild.stored", str(path.absolute())],
+        [sys.executable, "-P", "-m", "bcclone.keras_files.stored", str(path.absolute())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -6,9 +6,9 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.lambda_code import affine_of, shown
-from tests.rebuild.old_models import NORMALIZE, stored
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.lambda_code import affine_of, shown
+from tests.keras_files.old_models import NORMALIZE, stored
 
 
 @pytest.mark.parametrize("python", NORMALIZE)

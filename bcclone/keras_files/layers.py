@@ -8,9 +8,9 @@ import math
 from typing import Any
 
 from bcclone import network
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.arguments import Arguments, Shape, as_integer, short
-from bcclone.rebuild.lambda_code import affine_of, shown
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.arguments import Arguments, Shape, as_integer, short
+from bcclone.keras_files.lambda_code import affine_of, shown
 
 Keywords = dict[str, Any]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.arguments import dtype_of, short
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.arguments import dtype_of, short
 
 _MOST_LAYERS, _DEEPEST = 200, 4
 _CHAINS = {"Sequential"}

@@ -1,6 +1,6 @@
 """Recurrent networks as others make them, for Keras 2 and 3 alike; run by Keras 2, it writes the files of keras2/.
 
-pip install tensorflow-cpu==2.15.1; python tests/rebuild/recurrent_models.py tests/rebuild/keras2
+pip install tensorflow-cpu==2.15.1; python tests/keras_files/recurrent_models.py tests/keras_files/keras2
 """
 
 import json

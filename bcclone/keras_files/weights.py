@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.channel_order import in_tensorflow_order
-from bcclone.rebuild.hdf5 import NamedArray, Weights
-from bcclone.rebuild.stored import StoredModel
-from bcclone.rebuild.tree import Leaf, Nest
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.channel_order import in_tensorflow_order
+from bcclone.keras_files.hdf5 import NamedArray, Weights
+from bcclone.keras_files.stored import StoredModel
+from bcclone.keras_files.tree import Leaf, Nest
 
 Layers = Mapping[Leaf, keras.Layer]
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bcclone.rebuild import UnsupportedModel
+from bcclone.keras_files import UnsupportedModel
 
 Shape = tuple[int | None, ...]
 

@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.stored import read_stored
-from tests.rebuild.old_models import keras1_config, write
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.stored import read_stored
+from tests.keras_files.old_models import keras1_config, write
 
 
 def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path):
@@ -56,11 +56,11 @@ def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(tmp
     hostile.write_text(
         "import sys, threading\n"
         "def later():\n"
-        "    import bcclone.rebuild.hdf5 as hdf5\n"
+        "    import bcclone.keras_files.hdf5 as hdf5\n"
         "    def act(*_):\n"
         f"        {ends}\n"
         "    hdf5.read_texts = act\n"
-        "if 'bcclone.rebuild.stored' in ' '.join(sys.orig_argv): later()\n"
+        "if 'bcclone.keras_files.stored' in ' '.join(sys.orig_argv): later()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UnsupportedModel, match="its structure is damaged|not a complete model file"):

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from bcclone.arrays import Float32Array
-from bcclone.rebuild import UnsupportedModel
+from bcclone.keras_files import UnsupportedModel
 
 MOST_NUMBERS = 1 << 26  # of all arrays together
 LONGEST_TEXT = 1 << 20  # bytes

@@ -9,19 +9,19 @@ from typing import Any
 
 import keras
 
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.arguments import Shape, dtype_of
-from bcclone.rebuild.channel_order import (
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.arguments import Shape, dtype_of
+from bcclone.keras_files.channel_order import (
     check_first,
     check_mirrored,
     flattens_channels_first,
     has_channels_first,
     is_mirrored,
 )
-from bcclone.rebuild.layer_types import rebuild_layer
-from bcclone.rebuild.stored import StoredModel
-from bcclone.rebuild.tree import Input, Leaf, Nest, read_tree
-from bcclone.rebuild.weights import assign_weights
+from bcclone.keras_files.layer_types import rebuild_layer
+from bcclone.keras_files.stored import StoredModel
+from bcclone.keras_files.tree import Input, Leaf, Nest, read_tree
+from bcclone.keras_files.weights import assign_weights
 
 _MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications per frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the file

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.hdf5 import read_layers
-from tests.rebuild.old_models import NORMALIZE, keras1_config, keras2_config, layer, stored, write
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.hdf5 import read_layers
+from tests.keras_files.old_models import NORMALIZE, keras1_config, keras2_config, layer, stored, write
 
 YUV = "nvidia-66x200-yuv"
 

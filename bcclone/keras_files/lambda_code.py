@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.marshal_data import BadMarshal, CodeData, read_code
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.marshal_data import BadMarshal, CodeData, read_code
 
 _OPERATIONS_OF_OP = {0: "BINARY_ADD", 5: "BINARY_MULTIPLY", 10: "BINARY_SUBTRACT", 11: "BINARY_TRUE_DIVIDE"}
 _TO_310 = {

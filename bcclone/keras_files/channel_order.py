@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from bcclone.arrays import Float32Array
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild.arguments import short
-from bcclone.rebuild.stored import StoredModel
-from bcclone.rebuild.tree import Leaf
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files.arguments import short
+from bcclone.keras_files.stored import StoredModel
+from bcclone.keras_files.tree import Leaf
 
 _FIRST, _LAST = {"th", "channels_first"}, {"tf", "channels_last", "default", None}
 _CORRELATING = {"tensorflow", "jax", "torch", "numpy", "cntk"}

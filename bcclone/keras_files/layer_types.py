@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import layers as current
 
-from bcclone.rebuild import UnsupportedModel
-from bcclone.rebuild import layers as stored
-from bcclone.rebuild.arguments import Arguments, Shape
+from bcclone.keras_files import UnsupportedModel
+from bcclone.keras_files import layers as stored
+from bcclone.keras_files.arguments import Arguments, Shape
 
 Translation = Callable[[Arguments, Shape], dict[str, Any]]
 
