@@ -60,7 +60,9 @@ def resumed_settings(settings: RunSettings, folder: RunFolder) -> TrainSettings:
             f"{differences}"
         )
     try:
-        return TrainSettings.from_flat(stored | changed)
+        resumed = TrainSettings.from_flat(stored | changed)
+        resumed.check_limits()
+        return resumed
     except ValueError as error:
         raise UserError(str(error)) from None
 

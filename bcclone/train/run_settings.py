@@ -57,6 +57,8 @@ class RunSettings:
             raise ValueError(f"--name {self.name!r}, expected the name of a folder in {self.runs}")
         if unknown := (self.given or frozenset()) - set(SETTING_NAMES):
             raise ValueError(f"no setting is called {min(unknown)!r}; known are {', '.join(SETTING_NAMES)}")
+        if self.training and not self.resume:
+            self.training.check_limits()
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], **others: Any) -> Self:

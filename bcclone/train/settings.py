@@ -183,6 +183,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    def check_limits(self) -> None:
+        """Raise ValueError when nothing ends the training; a resumed run may have a limit that these lack."""
         if not self.epochs and not self.time:
             raise ValueError("epochs 0 means as many as --time allows, but no time is given; add --time")
 

@@ -40,7 +40,7 @@ def begin(path, settings=DEFAULT, feed=DEFAULT_FEED):
 
 
 def resume(folder, *options):
-    return resumed_settings(chosen(*options), folder)
+    return resumed_settings(chosen("--resume", *options), folder)
 
 
 def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_path):
@@ -165,6 +165,8 @@ def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_pat
         resume(folder, "--network", "gru")
     timed = begin(tmp_path / "timed", TrainSettings(epochs=0, time=9.0))
     assert resume(timed, "--time", 0, "--epochs", 3) == TrainSettings(epochs=3)
+    both = begin(tmp_path / "both", TrainSettings(epochs=3, time=9.0))
+    assert resume(both, "--epochs", 0) == TrainSettings(epochs=0, time=9.0)
     with pytest.raises(UserError, match="no time is given"):
         resume(timed, "--time", 0)
 
