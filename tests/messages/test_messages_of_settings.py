@@ -13,6 +13,7 @@ from bcclone.protocol import Control
 from bcclone.replay.rollout import Rollout
 from bcclone.sample_settings import SampleSettings
 from bcclone.simulator.settings import ExpertSettings
+from bcclone.train.run_settings import RunSettings
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
 from tests.messages.refusals import refusal, run_command
 
@@ -48,7 +49,7 @@ REFUSALS = [
     value(FeedSettings, {"max_queue_size": 5000}, "queue", "5000", "1 to 4096"),
     value(TrainSettings, {"learning_rate": 2}, "learning rate", "2", "less than 1"),
     value(TrainSettings, {"zero_fraction": 0}, "zero", "0", "1"),
-    value(TrainSettings, {"epochs": 0}, "epochs 0", "--time"),
+    value(RunSettings, {"training": TrainSettings(epochs=0)}, "epochs 0", "--time"),
     value(parse_duration, {"text": "soon"}, "soon", "90s", "1h30m"),
     value(TrainSettings, {"loss": "much"}, "loss", "much", "mse, mae"),
     value(TrainSettings, {"seq_length": 21}, "seq", "21", "1", "20"),

@@ -210,7 +210,7 @@ def test_the_fraction_done_follows_steps_or_seconds():
     "wrong",
     [
         {"batch_size": 0},
-        {"epochs": 0},
+        {"epochs": -1},
         {"learning_rate": 0.0},
         {"patience": -1},
         {"seed": -1},
