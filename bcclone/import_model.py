@@ -86,7 +86,7 @@ def import_model(settings: ImportSettings, notify: Callable[[str], None] = lambd
         notes=found.notes,
         input_shape=loaded.input_shape,
         weights=found.model.count_params(),
-        layers=tuple(ImportedLayer(*layer) for layer in found.layers),
+        layers=tuple(ImportedLayer(**asdict(layer)) for layer in found.layers),
         preprocessing=file.preprocessing.describe(),
     )
 
@@ -105,8 +105,8 @@ def _describe(loaded: "ForeignModel", notify: Callable[[str], None]) -> None:
     found = loaded.found
     notify(f"{loaded.path}: Keras {found.keras_version}, backend {found.backend}; {found.model.count_params()} weights")
     notify(f"its input: {' x '.join(map(str, loaded.input_shape))} values of 0 to 255, {found.model.inputs[0].dtype}")
-    for name, kind, now in found.layers:
-        notify(f"  {name:<24}{kind}{'' if kind == now else f' -> {now}'}")
+    for layer in found.layers:
+        notify(f"  {layer.name:<24}{layer.kind}{'' if layer.kind == layer.now else f' -> {layer.now}'}")
     for note in found.notes:
         notify(f"note: {note}")
     if loaded.fitting:

@@ -16,11 +16,13 @@ import keras
 from keras.src.legacy.saving import legacy_h5_format
 
 from bcclone.atomic import replacing
+from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing, PreprocessingMismatch
 from bcclone.keras_files import UnsupportedModel
 from bcclone.keras_files.model import RebuiltModel, rebuild_model
 from bcclone.keras_files.stored import StoredModel, read_stored
+from bcclone.settings import current_names
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
@@ -46,6 +48,22 @@ class TrainingInfo:
     def __post_init__(self) -> None:
         if not (isinstance(self.settings, Mapping) and isinstance(self.samples, Mapping)):
             raise TypeError("its settings are not values by name")
+
+    @property
+    def network(self) -> str | None:
+        """Return the name of the network, None if the file does not state it."""
+        return self.settings.get("network")
+
+    @property
+    def zero_fraction(self) -> float:
+        """Return the largest fraction of samples with zero steering in an epoch."""
+        return float(current_names(self.settings).get("zero_fraction", 1.0))
+
+    @property
+    def augmentation(self) -> AugmentSettings:
+        """Return how samples were augmented; off if the file does not state it."""
+        stored, names = current_names(self.settings), [each.name for each in fields(AugmentSettings)]
+        return AugmentSettings(**({"augment": False} | {name: stored[name] for name in names if name in stored}))
 
     @classmethod
     def from_json(cls, text: str) -> Self:

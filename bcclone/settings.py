@@ -5,13 +5,15 @@ command line makes an option of each field (bcclone.commands.options.add_setting
 takes the same names, and docs/reference/cli.md is written from the parsers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 _KEY = "setting"
 _UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
+# name in the run folders, models and settings files of older versions -> name now
+_RENAMED = {"look": "appearance", "zero_share": "zero_fraction"}
 
 SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
 # those of images.PRESETS, which would load OpenCV; a test compares
@@ -27,8 +29,8 @@ class Setting:
     zero: the meaning of 0, such as "no limit"; choices: the allowed texts; option: the option's name, if it is not the
     field's; short: a second name, such as "-o"; shown: the default as --help shows it; parse: converts the text of the
     command line, raises ValueError; group: the heading in --help; hidden: make no option; negatable: also offer
-    --no-NAME, for a value that a settings file can set; for a tuple, repeatable: the option may be given several times;
-    several: it takes one value or more.
+    --no-NAME, for a value that a settings file can set; for a tuple, whose members are checked one by one, repeatable:
+    the option may be given several times; several: it takes one value or more.
     """
 
     help: str
@@ -68,10 +70,10 @@ class Setting:
 
     def allows(self, value: Any) -> bool:
         """Return whether a value is one of the choices or in the range, or all values of a tuple; NaN is in none."""
+        if isinstance(value, tuple):
+            return all(map(self.allows, value))
         if self.choices:
             return value in self.choices
-        if isinstance(value, tuple):
-            return self.minimum is None or all(map(self.allows, value))
         if self.minimum is None:
             return True
         if self.zero and value == 0:
@@ -84,6 +86,11 @@ class Setting:
 def setting(default: Any, help: str, **values: Any) -> Any:
     """Return a dataclass field with a default and a Setting. values: the other fields of Setting."""
     return field(default=default, metadata={_KEY: Setting(help, **values)})
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Return the names in a list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def preprocess_setting(
@@ -101,6 +108,11 @@ def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
             yield each, each.metadata[_KEY]
 
 
+def names_in_group(kind: Any, group: str) -> tuple[str, ...]:
+    """Return the names of the fields of a settings dataclass that are in a group of --help."""
+    return tuple(each.name for each, declared in settings_of(kind) if declared.group == group)
+
+
 def check_settings(settings: Any) -> None:
     """Raise ValueError for the first value that is not what its setting expects."""
     for each, declared in settings_of(settings):
@@ -112,7 +124,13 @@ def check_settings(settings: Any) -> None:
             shown = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
             unit = f" {declared.unit.lower()}" if declared.unit in ("MPH", "MS", "M") else ""
             name = each.name.removesuffix(f"_{declared.unit.lower()}") if unit else each.name
-            raise ValueError(f"{name.replace('_', ' ')} {shown}{unit}, expected {declared.expected}")
+            expected = declared.expected.replace("one of", "some of") if isinstance(value, tuple) else declared.expected
+            raise ValueError(f"{name.replace('_', ' ')} {shown}{unit}, expected {expected}")
+
+
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the names of older versions replaced by today's."""
+    return {_RENAMED.get(name, name): value for name, value in values.items()}
 
 
 def differences(stored: Any, given: Any) -> str:

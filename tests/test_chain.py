@@ -60,7 +60,7 @@ def test_the_whole_chain_on_real_recordings(tmp_path, names, rows, frames):
     assert report.steers == 599
     assert clip["frames"] == 600
     human = read_log(recordings[0] / "driving_log.csv").rows["steering"].to_numpy()[:599]
-    steering = [steering for steering, _ in world.controls]
+    steering = [control.steering for control in world.controls]
     correlation = np.corrcoef(human, steering)[0, 1]
     print(f"correlation with the human: {correlation:.2f}")
     assert correlation > 0.2

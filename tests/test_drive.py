@@ -139,7 +139,9 @@ def test_a_run_records_the_frames_received_and_the_controls_sent(untrained_model
     sent = sorted((simulated_recording / "IMG").glob("center_*"))
     frames = sorted(run.glob("*.jpg"))
     assert [frame.read_bytes() for frame in frames] == [image.read_bytes() for image in sent]
-    assert log.rows["steering"].tolist()[:119] == pytest.approx([steering for steering, _ in world.controls], abs=1e-6)
+    assert log.rows["steering"].tolist()[:119] == pytest.approx(
+        [control.steering for control in world.controls], abs=1e-6
+    )
     refused = run_process("drive.py", untrained_model, run, "--port", 0, code=1)
     assert "--append" in refused.stderr
 

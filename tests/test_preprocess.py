@@ -19,8 +19,10 @@ from bcclone.decode import read_frame
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
 from bcclone.preprocess import LogRead, PreprocessSettings
+from bcclone.preprocess.conversion import store_files
 from bcclone.sample_settings import SampleSettings
-from bcclone.store import Store
+from bcclone.samples import NO_FRAME
+from bcclone.store import Store, StoreWriter
 from tests.conftest import command, run_script
 from tests.processes import wait_for
 from tests.recordings import images_of, many_rows, spoil
@@ -44,13 +46,37 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     assert [line.startswith("read ") and line.endswith("120 rows") for line in lines] == [True]
     with Store(made.output) as store:
         assert (store.preprocessing, store.sample_settings) == (Preprocessing(), settings.samples)
-    assert preprocess.choose_samples(replace(settings, add=True), flip=False).samples == replace(
-        settings.samples, flip=False
-    )
     again = preprocess.convert(replace(settings, samples=None, add=True))
     assert "holds all of this already" in again.notices[-1]
     with pytest.raises(UserError, match="cameras: .*center.*, but .*center.*left.*right.* is given"):
         preprocess.convert(replace(settings, samples=SampleSettings(block_seconds=1), add=True))
+    follows = replace(settings, samples=SampleSettings(block_seconds=1), given=frozenset({"block_seconds"}), add=True)
+    assert preprocess.convert(follows).rows == 120
+
+
+def test_image_files_are_decoded_into_a_store_without_a_plan(simulated_recording, tmp_path):
+    files = sorted(map(str, (simulated_recording / "IMG").glob("center*.jpg")))[:3]
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    done = []
+    with StoreWriter(tmp_path / "shard.h5", Preprocessing(), 4, 0) as writer:
+        stored = store_files([files[0], str(broken), *files[1:]], writer, done.append)
+    assert stored.frames.tolist() == [0, NO_FRAME, 1, 2]
+    assert list(stored.unusable) == [1]
+    assert sum(done) == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"preprocess": "gray-80x120", "preprocessing": Preprocessing()}, "leave one out"),
+        ({"preprocess": "gray-80x120", "size": (64, 64)}, "leave out --size"),
+        ({"given": frozenset({"camera"})}, "no setting 'camera'"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(wrong, expected):
+    with pytest.raises(ValueError, match=expected):
+        PreprocessSettings(("laps",), **wrong)
 
 
 def test_the_settings_are_imported_without_the_libraries_of_the_conversion():

@@ -8,7 +8,7 @@ import pytest
 
 from bcclone.commands.options import add_settings, build, given_for
 from bcclone.errors import UserError
-from bcclone.settings import check_settings, setting
+from bcclone.settings import check_settings, parse_names, setting
 
 
 def parse_minutes(text):
@@ -26,6 +26,7 @@ class Example:
     time: float = setting(0.0, "when to end", parse=parse_minutes)
     plots: bool = setting(True, "draw pictures")
     quick: bool = setting(False, "50 % of the work")
+    only: tuple[str, ...] = setting((), "pictures to draw", choices=("map", "chart"), parse=parse_names)
     method: str = setting("spawn", "not for users", hidden=True)
 
     def __post_init__(self):
@@ -51,6 +52,7 @@ def given(*words):
         ({"rate": 1.0}, ("rate 1",)),
         ({"steps": 1}, ("steps 1", "2 or more", "0 for none")),
         ({"loss": "mpe"}, ("loss mpe", "mse, mae")),
+        ({"only": ("map", "chrt")}, ("only map, chrt", "some of map, chart")),
     ],
 )
 def test_a_value_out_of_its_range_is_refused_with_what_was_expected(values, names):
@@ -70,6 +72,7 @@ def test_only_the_options_that_were_given_arrive():
     assert given() == {}
     assert given("--speed", "30", "--steps", "5") == {"speed_mph": 30.0, "steps": 5}
     assert given("--no-plots", "--quick", "--time", "2m") == {"plots": False, "quick": True, "time": 120.0}
+    assert given("--only", "map, chart") == {"only": ("map", "chart")}
 
 
 @pytest.mark.parametrize("words", [("--loss", "other"), ("--time", "2h"), ("--method", "fork"), ("--steps", "x")])

@@ -20,14 +20,13 @@ import simplejpeg
 
 from bcclone.bench import Measure, measure_in_rounds
 from bcclone.bench.feeds.synthetic import draw_recording
-from bcclone.bench.settings import PreprocessBenchSettings
+from bcclone.bench.settings import SYNTHETIC_IMAGES, PreprocessBenchSettings
 from bcclone.decode import read_file
 from bcclone.errors import UserError
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.preprocess import PreprocessSettings, convert
-from bcclone.preprocess.plan import ConversionPlan, make_plan
+from bcclone.preprocess.plan import NO_FILE, ConversionPlan, make_plan
 from bcclone.recording import CAMERAS
-from bcclone.samples import NO_FRAME
 
 _SIDE = 128
 _FILES_PER_TASK = 64
@@ -49,15 +48,15 @@ def measure_preprocess(settings: PreprocessBenchSettings, rounds: int = _ROUNDS)
         folder = Path(name)
         if recording is None:
             recording = folder / "recording"
-            draw_recording(recording, settings.frames)
+            draw_recording(recording, settings.frames or SYNTHETIC_IMAGES)
         plan = make_plan((str(recording),), CAMERAS, None)
         rates = _rates(str(recording), list(plan.files), _complete_rows(plan)[:_SOURCE_ROWS], folder, rounds)
     return _compare({name: float(np.median(of_rounds)) for name, of_rounds in rates.items()})
 
 
 def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
-    numbers = plan.rows[[f"frame_{camera}" for camera in CAMERAS]].to_numpy()
-    complete = numbers[(numbers != NO_FRAME).all(axis=1)].tolist()
+    numbers = plan.rows[[f"file_{camera}" for camera in CAMERAS]].to_numpy()
+    complete = numbers[(numbers != NO_FILE).all(axis=1)].tolist()
     if not complete:
         raise UserError(f"{plan.logs[0]}: no row has images of all cameras; measure with another recording")
     return [[plan.files[number] for number in row] for row in complete]

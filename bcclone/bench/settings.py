@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.settings import check_settings, setting
+from bcclone.settings import check_settings, parse_names, setting
 from bcclone.train.settings import TrainSettings
 
+SYNTHETIC_FRAMES, SYNTHETIC_IMAGES = 40_000, 12_000  # of a synthetic store, and of a synthetic recording
 
-def parse_names(text: str) -> tuple[str, ...]:
-    """Return the names of a list with commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+def _refuse_both(settings: Any, source: str) -> None:
+    """Raise ValueError if something to measure on is given, and also the size of a synthetic one."""
+    if getattr(settings, source) is not None and settings.frames is not None:
+        raise ValueError(f"--{source} and --frames exclude each other; leave one out")
 
 
 def _model() -> Any:
@@ -26,7 +29,8 @@ def _store() -> Any:
 
 
 def _store_frames() -> Any:
-    return setting(40_000, "number of distinct frames of the synthetic store", minimum=60)
+    text = "number of distinct frames of the synthetic store"
+    return setting(None, text, minimum=60, shown=str(SYNTHETIC_FRAMES))
 
 
 def _rounds() -> Any:
@@ -80,13 +84,16 @@ class SoakSettings:
 class PreprocessBenchSettings:
     """How fast a recording becomes a store."""
 
-    frames: int = setting(12_000, "number of camera images of the synthetic recording", minimum=3)
+    frames: int | None = setting(
+        None, "number of camera images of the synthetic recording", minimum=3, shown=str(SYNTHETIC_IMAGES)
+    )
     recording: Path | None = setting(
         None, "recording to convert: a folder or its log", unit="PATH", shown="a synthetic one"
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        _refuse_both(self, "recording")
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,7 @@ class FeedsBenchSettings:
         TrainSettings().batch_size, "batch size of the measurement gpu, which trains", minimum=1, maximum=1 << 16
     )
     store: Path | None = _store()
-    frames: int = _store_frames()
+    frames: int | None = _store_frames()
     rounds: int = _rounds()
     seconds: float = _seconds()
     chart: Path | None = setting(
@@ -142,6 +149,7 @@ class FeedsBenchSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        _refuse_both(self, "store")
 
     def wants(self, name: str) -> bool:
         """Return whether a loader or a further measurement was asked for."""
@@ -153,9 +161,10 @@ class ChunksBenchSettings:
     """What the chunk size of hdf5-chunks gains and costs."""
 
     store: Path | None = _store()
-    frames: int = _store_frames()
+    frames: int | None = _store_frames()
     rounds: int = _rounds()
     seconds: float = _seconds()
 
     def __post_init__(self) -> None:
         check_settings(self)
+        _refuse_both(self, "store")

@@ -18,7 +18,6 @@ from bcclone.bench.settings import (
     VideoBenchSettings,
 )
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, notify, print_json
-from bcclone.errors import UserError
 from bcclone.hardware import find_cards, visible_cards
 
 _USES: dict[str, tuple[Any, str]] = {
@@ -30,7 +29,6 @@ _USES: dict[str, tuple[Any, str]] = {
     "feeds": (FeedsBenchSettings, "samples per second of every feed, of other loaders, and the limits of the machine"),
     "chunks": (ChunksBenchSettings, "speed and shuffle quality of the feed hdf5-chunks for each --chunk-size"),
 }
-_ALTERNATIVES = (("store", "frames"), ("recording", "frames"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,9 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; return the exit code: 1 with --check-bars when a bar was missed."""
-    for one, other in _ALTERNATIVES:
-        if getattr(arguments, one, None) is not None and getattr(arguments, other, None) is not None:
-            raise UserError(f"--{one} and --{other} exclude each other; leave one out", exit_code=2)
     kind, _ = _USES[arguments.use]
     settings = build(kind, **given_for(kind, arguments))
     gpus = [card.describe() for card in visible_cards(find_cards())]

@@ -24,14 +24,14 @@ from bcclone.commands.options import (
 )
 from bcclone.errors import UserError
 from bcclone.evaluate.settings import SUITE_GROUP, EvaluateSettings, SuiteSettings
-from bcclone.simulator.settings import Conditions, WorldSettings
+from bcclone.settings import names_in_group, settings_of
+from bcclone.simulator.settings import DISTURBANCES, Conditions, WorldSettings
 
 if TYPE_CHECKING:
     from bcclone.evaluate import Evaluation
 
-_SUITE_ONLY = ("rows", "recordings", "jobs")
-_SHARED = ("laps", "texture_seed", "preprocess")  # of a single drive and of the suite
-_DISTURBANCES = ("latency_ms", "start_offset_m", "start_turn", "perturbation_m", "perturbation_every_m")
+_SUITE_ONLY = names_in_group(SuiteSettings, SUITE_GROUP)
+_SHARED = tuple(each.name for each, _ in settings_of(SuiteSettings) if each.name not in _SUITE_ONLY)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(SUITE_GROUP)
     group.add_argument("--suite", action="store_true", help="drive the rows (scenarios) of the suite with each model")
     add_settings(parser, SuiteSettings, only=_SUITE_ONLY)
-    add_settings(parser, WorldSettings, only=_DISTURBANCES)
+    add_settings(parser, WorldSettings, only=names_in_group(WorldSettings, DISTURBANCES))
     add_settings(parser, Conditions)
     add_output_options(parser)
 

@@ -61,7 +61,7 @@ def add_settings(
                 action="append" if declared.repeatable else "store",
                 nargs="+" if declared.several else None,
                 type=_parser_of(each, declared),
-                choices=declared.choices or None,
+                choices=None if declared.parse else declared.choices or None,
                 metavar=declared.unit or (None if declared.choices else _TYPES.get(_type_of(each), "TEXT")),
                 help=_help(each, declared),
             )

@@ -58,10 +58,13 @@ def _default_inputs() -> tuple[str, ...]:
 
 
 def _convert(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
-    settings = build(PreprocessSettings, inputs, **given_for(PreprocessSettings, arguments))
-    from bcclone.preprocess import choose_samples, convert
+    values = given_for(SampleSettings, arguments)
+    samples = build(SampleSettings, **values)
+    others = given_for(PreprocessSettings, arguments)
+    settings = build(PreprocessSettings, inputs, samples=samples, given=frozenset(values), **others)
+    from bcclone.preprocess import convert
 
-    made = convert(build(choose_samples, settings, **given_for(SampleSettings, arguments)), notify)
+    made = convert(settings, notify)
     for notice in made.notices:
         notify(f"note: {notice}")
     for skip in made.skips:

@@ -8,7 +8,7 @@ newer one closes: the simulator may leave an old connection open (docs/reference
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bcclone.drive.driver import Decision, Driver
@@ -28,23 +28,29 @@ _RELEASED = Control(0.0, 0.0)
 
 @dataclass(frozen=True)
 class Reply:
-    """A Socket.IO event and its object for a connection.
+    """A Socket.IO event for a connection: `steer` with a control, or `manual` without one.
 
-    after: seconds to wait before it is sent; decision: the decision on the frame that it answers, None when the model
-    decided nothing.
+    decimal_comma: write the numbers as the car's machine does; after: seconds to wait before it is sent; decision: the
+    decision on the frame that it answers, None when the model decided nothing.
     """
 
-    event: str
-    data: dict[str, str] = field(default_factory=dict)
+    control: Control | None = None
+    decimal_comma: bool = False
     after: float = 0.0
     decision: Decision | None = None
 
-    def __post_init__(self) -> None:
-        if self.event not in ("steer", "manual"):
-            raise ValueError(f"event {self.event!r}, expected steer or manual")
+    @property
+    def event(self) -> str:
+        """Return the name of the event."""
+        return "steer" if self.control else "manual"
+
+    @property
+    def data(self) -> dict[str, str]:
+        """Return the object of the event."""
+        return format_steer(self.control, self.decimal_comma) if self.control else {}
 
 
-MANUAL = Reply("manual")
+MANUAL = Reply()
 
 
 class ConnectionArbiter:
@@ -116,7 +122,7 @@ class ConnectionArbiter:
                 return MANUAL
             if sid != self.driving_sid:
                 self._pending.pop(sid, None)
-                return Reply("manual", after=_WAITING_SECONDS)
+                return Reply(after=_WAITING_SECONDS)
             self._answering = True
             try:
                 return MANUAL if fault else self._drive(telemetry)
@@ -179,13 +185,9 @@ class ConnectionArbiter:
             if self._clock() - self._received > _PAUSE_SECONDS:
                 self.driver.forget_frames()
             decision = self.driver.decide(telemetry)
-            return _steer(decision.control, telemetry, decision)
+            return Reply(decision.control, telemetry.decimal_comma, decision=decision)
         self._on_manual(telemetry)
         if self._released:
             return MANUAL
         self._released = True  # otherwise the simulator would keep the last throttle
-        return _steer(_RELEASED, telemetry)
-
-
-def _steer(control: Control, telemetry: Telemetry, decision: Decision | None = None) -> Reply:
-    return Reply("steer", format_steer(control, telemetry.decimal_comma), decision=decision)
+        return Reply(_RELEASED, telemetry.decimal_comma)

@@ -10,6 +10,7 @@ from bcclone.simulator.settings import (
     WorldSettings,
     laps_setting,
     reverse_setting,
+    texture_seed_setting,
     track_setting,
 )
 
@@ -67,7 +68,7 @@ class SuiteSettings:
         group=SUITE_GROUP,
     )
     laps: float = laps_setting()
-    texture_seed: int = setting(0, "seed of the generated textures and plants", minimum=0)
+    texture_seed: int = texture_seed_setting()
     jobs: int = setting(
         0,
         "with --suite: number of processes that drive in parallel",

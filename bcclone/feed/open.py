@@ -14,7 +14,7 @@ from bcclone.feed.feed import Buffers, Feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.selection import Selection, TrainingData
-from bcclone.feed.settings import FeedSettings, SamplingSettings
+from bcclone.feed.settings import AUTO, FeedSettings, SamplingSettings
 from bcclone.feed.source import FileSource, MemorySource, StoreSource
 from bcclone.feed.threads import ReadAheadFetcher, ThreadFetcher
 from bcclone.hardware import available_memory
@@ -43,6 +43,8 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
     Raises UserError when the strategy cannot read these samples, or they do not fit into memory.
     """
     data = selection.data
+    if settings.feed == AUTO:
+        settings = replace(settings, feed=choose_feed(data)[0])
     check_feed(data, settings)
     epoch_order = EpochOrder.of(settings, len(selection), sampling.seed)
     if sampling.zero_fraction < 1:

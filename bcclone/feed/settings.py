@@ -1,12 +1,11 @@
 """Settings of the feeds; importing this loads no large package."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.settings import check_settings, setting
 
+AUTO = "auto"  # the strategy that suits the samples and the machine
 STRATEGIES = {
     "files": "decodes the images of a recording for each batch; needs no store",
     "memory": "loads all frames into memory first; shuffled",
@@ -22,8 +21,6 @@ STRATEGIES = {
 
 _MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _GROUP = "feed"
-# name in the run folders, models and settings files of older versions -> name now
-_RENAMED = {"look": "appearance", "zero_share": "zero_fraction"}
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,10 @@ class FeedSettings:
     """The strategy that feeds the network, with its settings; a strategy ignores the settings of others."""
 
     feed: str = setting(
-        "hdf5-shuffle",
-        "how samples are loaded; the names are listed above",
+        AUTO,
+        "how samples are loaded; the names are listed above; auto chooses by the size of the store and the free memory",
         unit="NAME",
-        choices=tuple(STRATEGIES),
-        shown="chosen by the size of the store and the free memory",
+        choices=(AUTO, *STRATEGIES),
         group=_GROUP,
     )
     chunk_size: int = setting(16_384, "number of samples that hdf5-chunks shuffles together", minimum=1, group=_GROUP)
@@ -85,8 +81,3 @@ class SamplingSettings:
             raise ValueError(f"batch size {self.batch_size}, expected 1 or more")
         if not 0 <= self.zero_fraction <= 1:
             raise ValueError(f"zero fraction {self.zero_fraction}, expected 0 to 1")
-
-
-def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with the names of older versions replaced by today's."""
-    return {_RENAMED.get(name, name): value for name, value in values.items()}

@@ -32,16 +32,22 @@ _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
 
 
 @dataclass(frozen=True)
-class RebuiltModel:
-    """A rebuilt network, its origin, and its layers.
+class RebuiltLayer:
+    """A layer: its name, its type in the file, and its type now."""
 
-    layers: (name, type in the file, type now); notes: what was recognised or changed.
-    """
+    name: str
+    kind: str
+    now: str
+
+
+@dataclass(frozen=True)
+class RebuiltModel:
+    """A rebuilt network, its origin, and its layers. notes: what was recognised or changed."""
 
     model: keras.Model
     keras_version: str
     backend: str
-    layers: tuple[tuple[str, str, str], ...]
+    layers: tuple[RebuiltLayer, ...]
     notes: tuple[str, ...]
 
 
@@ -63,14 +69,15 @@ def rebuild_model(stored: StoredModel) -> RebuiltModel:
     notes += ["channels first: rebuilt with channels last"] if first else []
     notes += ["trained with Theano: kernels rotated by 180 degrees"] if mirrored else []
     backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not stated)")
-    types = [(leaf.name, *_types(leaf, builder.rebuilt[leaf])) for leaf in leaves]
-    return RebuiltModel(model, stored.texts.get("keras_version", "unknown"), backend, tuple(types), tuple(notes))
+    layers = tuple(_describe(leaf, builder.rebuilt[leaf]) for leaf in leaves)
+    return RebuiltModel(model, stored.texts.get("keras_version", "unknown"), backend, layers, tuple(notes))
 
 
-def _types(leaf: Leaf, layer: keras.Layer) -> tuple[str, str]:
-    """Return a layer's type in the file, and now."""
-    types = leaf.kind, type(layer).__name__
-    return (f"TimeDistributed({types[0]})", f"TimeDistributed({types[1]})") if leaf.over_time else types
+def _describe(leaf: Leaf, layer: keras.Layer) -> RebuiltLayer:
+    kind, now = leaf.kind, type(layer).__name__
+    if leaf.over_time:
+        kind, now = f"TimeDistributed({kind})", f"TimeDistributed({now})"
+    return RebuiltLayer(leaf.name, kind, now)
 
 
 def _channels_last(given: Input, first: bool) -> Shape:

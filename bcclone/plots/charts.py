@@ -1,7 +1,7 @@
 """Draw charts of a training: its losses, the steering of its samples, and the corrections of the side cameras."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def _draw_errors(axes: Axes, history: Sequence[Epoch], name: str, label: str) ->
 class SteeringCounts:
     """Samples in each bin of EDGES: camera -> (bins,). zero_fraction: of all, recorded with steering 0."""
 
-    counts: dict[str, IndexArray]
+    counts: Mapping[str, IndexArray]
     zero_fraction: float
     total: int
 

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
 from bcclone.feed.selection import TrainingData
-from bcclone.feed.settings import current_names
 from bcclone.history import read_history
 from bcclone.plots.activations import plot_activations, plot_crop
 from bcclone.plots.charts import plot_history, plot_recovery, plot_steering
@@ -42,11 +39,9 @@ def draw_all(settings: PlotSettings, notify: Callable[[str], None] = lambda line
         folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
         history = read_history(run / "history.csv") if run else []
         _make_folder(folder)
-        trained = current_names(file.training.settings)
-        zero_fraction = (
-            float(trained.get("zero_fraction", 1.0)) if settings.zero_fraction is None else settings.zero_fraction
-        )
-        subject = Subject(file, data, history, settings.seed, zero_fraction, _augmentation(trained))
+        trained = file.training
+        zero_fraction = trained.zero_fraction if settings.zero_fraction is None else settings.zero_fraction
+        subject = Subject(file, data, history, settings.seed, zero_fraction, trained.augmentation)
         return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
 
 
@@ -76,12 +71,6 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose another --output") from None
-
-
-def _augmentation(trained: dict[str, Any]) -> AugmentSettings:
-    """Return how samples were augmented when the model was trained; off if its file does not state it."""
-    names = [field.name for field in fields(AugmentSettings)]
-    return AugmentSettings(**({"augment": False} | {name: trained[name] for name in names if name in trained}))
 
 
 def _notes(file: "ModelFile", data: TrainingData | None) -> tuple[str, ...]:

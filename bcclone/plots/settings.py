@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.settings import check_settings, preprocess_setting, setting
+from bcclone.settings import check_settings, parse_names, preprocess_setting, setting
 
 # those of bcclone.plots.pictures, which loads matplotlib; a test compares
 PICTURE_NAMES = (
@@ -12,15 +12,6 @@ PICTURE_NAMES = (
     "network",
 )  # fmt: skip
 _HISTOGRAM = "histogram of the steering"
-
-
-def parse_names(text: str) -> tuple[str, ...]:
-    """Return the names in a list separated by commas; raises ValueError for one that is no picture's."""
-    names = tuple(text.split(","))
-    unknown = [name for name in names if name not in PICTURE_NAMES]
-    if unknown:
-        raise ValueError(f"{','.join(unknown)}: no such picture, expected some of {','.join(PICTURE_NAMES)}")
-    return names
 
 
 @dataclass(frozen=True)
@@ -45,6 +36,7 @@ class PlotSettings:
         unit="NAMES",
         shown="all",
         parse=parse_names,
+        choices=PICTURE_NAMES,
     )
     runs: Path = setting(Path("runs"), "folder with the run folders, in which to find the history of the model")
     preprocess: str | None = preprocess_setting()

@@ -14,7 +14,7 @@ from bcclone.preprocess.settings import Conversion, LogRead, PreprocessSettings,
 from bcclone.sample_settings import SampleSettings
 
 if TYPE_CHECKING:
-    from bcclone.preprocess.conversion import choose_samples, convert, open_in_place, open_samples
+    from bcclone.preprocess.conversion import convert, open_in_place, open_samples
 
 __all__ = [
     "Conversion",
@@ -22,12 +22,9 @@ __all__ = [
     "PreprocessSettings",
     "SampleSettings",
     "Skip",
-    "choose_samples",
     "convert",
     "open_in_place",
     "open_samples",
 ]
 
-__getattr__ = lazy_attributes(
-    __name__, dict.fromkeys(("choose_samples", "convert", "open_in_place", "open_samples"), "conversion")
-)
+__getattr__ = lazy_attributes(__name__, dict.fromkeys(("convert", "open_in_place", "open_samples"), "conversion"))

@@ -2,21 +2,23 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from bcclone import atomic
+from bcclone.arrays import IndexArray
 from bcclone.decode import decode_files
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
 from bcclone.preprocess.plan import ConversionPlan, make_plan, refuse_many_skips
-from bcclone.preprocess.settings import Conversion, PreprocessSettings
+from bcclone.preprocess.settings import Conversion, PreprocessSettings, Skip
 from bcclone.progress import ProgressBar
 from bcclone.recording import CAMERAS, find_logs
 from bcclone.sample_settings import SampleSettings
@@ -37,41 +39,26 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
     UserError for all other problems that the user can fix.
     """
     started = time.monotonic()
-    preprocessing, samples = _chosen(settings)
-    _check_output(settings)
-    counts = _SampleCounts()
-    with ExitStack() as stack:
-        old = stack.enter_context(Store(settings.output)) if settings.adding else None
+    with Store(settings.output) if settings.adding else nullcontext() as old:
+        preprocessing, samples = _chosen(settings, old)
+        _check_output(settings)
         plan = make_plan(settings.inputs, samples.cameras, old, notify)
         if old and plan.rows.empty:
-            rows, frames = row_frame(old.rows), len(old.frames)
-            counts.add(old.samples)
+            written = _Written.unchanged(old)
         else:
-            temporary = stack.enter_context(atomic.replacing(settings.output))
-            capacity = _capacity(plan, old, samples)
-            writer = stack.enter_context(StoreWriter(temporary, preprocessing, *capacity))
-            if old:
-                writer.append_from(old)
-                old.close()  # Windows cannot replace a file that is mapped
-            _decode_frames(plan, writer)
-            refuse_many_skips(plan, settings.allow_skips)
-            before = row_frame(old.rows) if old else None
-            plan.rows["validation"] = assign_validation(plan.rows, samples, before)
-            sample_table = counts.counted(_all_samples(plan.rows, old, samples))
-            rows, frames = _write_tables(writer, plan, old, sample_table, samples), writer.count
-    split_pairs = count_split_pairs(rows, samples)
-    plan.notices.extend(_split_notices(counts, split_pairs, samples))
+            written = _write_store(settings, preprocessing, samples, plan, old)
+    split_pairs = count_split_pairs(written.rows, samples)
     return Conversion(
-        recordings=rows["recording"].nunique(),
-        rows=len(rows),
-        episodes=rows["episode"].nunique(),
-        frames=frames,
-        train=counts.train,
-        validation=counts.validation,
+        recordings=written.rows["recording"].nunique(),
+        rows=len(written.rows),
+        episodes=written.rows["episode"].nunique(),
+        frames=written.frames,
+        train=written.train,
+        validation=written.validation,
         split_pairs=split_pairs,
-        skips=tuple(plan.skips),
-        notices=tuple(plan.notices),
-        logs=tuple(plan.logs_read),
+        skips=(*plan.skips, *written.skips),
+        notices=(*plan.notices, *_split_notices(written, split_pairs, samples)),
+        logs=plan.logs_read,
         seconds=time.monotonic() - started,
         output=settings.output,
     )
@@ -101,9 +88,10 @@ def open_in_place(
     each notice and each skipped row or image. Raises UserError, and ForeignLog for a file that is not a driving log.
     """
     plan = make_plan(inputs, settings.cameras, None, notify)
-    refuse_many_skips(plan, allowed=False)
-    plan.rows["validation"] = assign_validation(plan.rows, settings)
-    samples = np.concatenate([np.zeros(0, SAMPLE), *sample_chunks(plan.rows, settings)])
+    refuse_many_skips(plan, plan.skips, allowed=False)
+    rows = plan.rows_of_frames(np.arange(len(plan.files)))
+    rows["validation"] = assign_validation(rows, settings)
+    samples = np.concatenate([np.zeros(0, SAMPLE), *sample_chunks(rows, settings)])
     for line in (*(f"note: {notice}" for notice in plan.notices), *(f"skipped: {skip}" for skip in plan.skips)):
         notify(line)
     digest = hashlib.sha256(preprocessing.digest.encode())
@@ -111,38 +99,35 @@ def open_in_place(
         digest.update(recording.sha256.encode())
     digest.update(samples.tobytes())
     path = Path(plan.logs[0]).parent
-    rows = row_table(plan.rows.drop(columns="extras"))
-    return ImageSamples(path, preprocessing, samples, rows, plan.files, settings, digest.hexdigest())
+    table = row_table(rows.drop(columns="extras"))
+    return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest())
 
 
-def choose_samples(settings: PreprocessSettings, **values: Any) -> PreprocessSettings:
-    """Return the settings with some values of SampleSettings; the others are those of the store, or defaults."""
-    return replace(settings, samples=replace(_defaults(settings)[1], **values))
+def _chosen(settings: PreprocessSettings, old: Store | None) -> tuple[Preprocessing, SampleSettings]:
+    """Return how images and samples are made: as chosen, else as in the old store, else by default.
 
-
-def _defaults(settings: PreprocessSettings) -> tuple[Preprocessing, SampleSettings]:
-    """Return how images and samples are made where nothing is chosen: as in the store that is added to, if any."""
-    if not settings.adding:
-        return Preprocessing(), SampleSettings()
-    with Store(settings.output) as store:
-        return store.preprocessing, store.sample_settings
-
-
-def _chosen(settings: PreprocessSettings) -> tuple[Preprocessing, SampleSettings]:
-    """Return how images and samples are made; raises UserError if they are made otherwise in a store to add to."""
-    images, samples = _defaults(settings)
-    chosen = settings.preprocessing or images, settings.samples or samples
+    Raises UserError if they are made otherwise in the old store.
+    """
+    images, samples = (old.preprocessing, old.sample_settings) if old else (Preprocessing(), SampleSettings())
+    chosen = settings.preprocessing or images, _with_given(samples, settings)
     if settings.preprocess:
         chosen = PRESETS[settings.preprocess], chosen[1]
     if settings.size:
         width, height = settings.size
         chosen = replace(chosen[0], width=width, height=height), chosen[1]
-    if settings.adding and chosen != (images, samples):
+    if old and chosen != (images, samples):
         raise UserError(
             f"{settings.output} was made with other options; leave them out to add with its own, or make a new store:"
             f"{differences(images, chosen[0])}{differences(samples, chosen[1])}"
         )
     return chosen
+
+
+def _with_given(defaults: SampleSettings, settings: PreprocessSettings) -> SampleSettings:
+    """Return the sample settings that were given, with defaults for the others."""
+    if settings.samples is None or settings.given is None:
+        return settings.samples or defaults
+    return replace(defaults, **{name: getattr(settings.samples, name) for name in settings.given})
 
 
 def _check_output(settings: PreprocessSettings) -> None:
@@ -153,6 +138,46 @@ def _check_output(settings: PreprocessSettings) -> None:
             raise UserError(f"{settings.output} is one of the recordings; name another -o")
         if "model_config" in root_attributes(settings.output):
             raise UserError(f"{settings.output} is a model; name another -o")
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a store holds after a conversion: all its rows, and counts; skips: the images that could not be decoded."""
+
+    rows: pd.DataFrame
+    frames: int
+    train: int
+    validation: int
+    skips: tuple[Skip, ...] = ()
+
+    @classmethod
+    def unchanged(cls, old: Store) -> Self:
+        """Return what a store holds to which nothing is added."""
+        validation = int(old.samples["validation"].sum())
+        return cls(row_frame(old.rows), len(old.frames), len(old.samples) - validation, validation)
+
+
+def _write_store(
+    settings: PreprocessSettings,
+    preprocessing: Preprocessing,
+    samples: SampleSettings,
+    plan: ConversionPlan,
+    old: Store | None,
+) -> _Written:
+    """Write the rows, frames and samples of the old store, if any, and of the plan; raises UserError for many skips."""
+    with (
+        atomic.replacing(settings.output) as temporary,
+        StoreWriter(temporary, preprocessing, *_capacity(plan, old, samples)) as writer,
+    ):
+        if old:
+            writer.append_from(old)
+            old.close()  # Windows cannot replace a file that is mapped
+        stored = _decode_files(plan, writer)
+        skips = tuple(plan.skip_of(index, reason) for index, reason in stored.unusable.items())
+        refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
+        new = plan.rows_of_frames(stored.frames)
+        new["validation"] = assign_validation(new, samples, row_frame(old.rows) if old else None)
+        return replace(_write_tables(writer, plan, new, old, samples), skips=skips)
 
 
 def _capacity(plan: ConversionPlan, old: Store | None, settings: SampleSettings) -> tuple[int, int]:
@@ -169,22 +194,65 @@ def _capacity(plan: ConversionPlan, old: Store | None, settings: SampleSettings)
     return frames, tables + extras
 
 
-def _decode_frames(plan: ConversionPlan, writer: StoreWriter) -> None:
-    """Decode the files into the store, and replace the indices of files in the rows by those of frames."""
-    frame_of = np.full(len(plan.files) + 1, NO_FRAME, np.int64)  # the last element is that of NO_FRAME
-    done = 0
-    with ProgressBar("decoding", len(plan.files), "images") as progress:
-        for decoded in decode_files(plan.files, writer.preprocessing):
-            size = len(decoded.frames) + len(decoded.errors)
-            readable = [index for index in range(done, done + size) if index - done not in decoded.errors]
-            frame_of[readable] = writer.count + np.arange(len(readable))
-            writer.append(decoded.frames, decoded.checksums)
-            for index, reason in decoded.errors.items():
-                plan.skip_file(done + index, reason)
-            done += size
-            progress.advance(size, f"{len(plan.rows) * done // len(plan.files)}/{len(plan.rows)} rows")
-    for camera in CAMERAS:
-        plan.rows[f"frame_{camera}"] = frame_of[plan.rows[f"frame_{camera}"].to_numpy()]
+@dataclass(frozen=True)
+class StoredFiles:
+    """Image files decoded into a store.
+
+    frames: number of the frame of each file, (files,), NO_FRAME for an unusable one; unusable: index of a file -> the
+    reason.
+    """
+
+    frames: IndexArray
+    unusable: Mapping[int, str]
+
+
+def store_files(
+    files: Sequence[str], writer: StoreWriter, on_progress: Callable[[int], None] = lambda count: None
+) -> StoredFiles:
+    """Decode image files, and append their frames to a store. on_progress: called with the size of each batch."""
+    frames, done = np.full(len(files), NO_FRAME, np.int64), 0
+    unusable: dict[int, str] = {}
+    for decoded in decode_files(files, writer.preprocessing):
+        size = len(decoded.frames) + len(decoded.errors)
+        readable = [index for index in range(done, done + size) if index - done not in decoded.errors]
+        frames[readable] = writer.count + np.arange(len(readable))
+        writer.append(decoded.frames, decoded.checksums)
+        unusable |= {done + index: reason for index, reason in decoded.errors.items()}
+        done += size
+        on_progress(size)
+    return StoredFiles(frames, unusable)
+
+
+def _decode_files(plan: ConversionPlan, writer: StoreWriter) -> StoredFiles:
+    """Decode the files of a plan into the store, with a progress bar."""
+    rows, files = len(plan.rows), len(plan.files)
+    with ProgressBar("decoding", files, "images") as progress:
+
+        def advance(count: int) -> None:
+            progress.advance(count, f"{rows * (int(progress.done) + count) // files}/{rows} rows")
+
+        return store_files(plan.files, writer, advance)
+
+
+def _write_tables(
+    writer: StoreWriter, plan: ConversionPlan, new: pd.DataFrame, old: Store | None, settings: SampleSettings
+) -> _Written:
+    """Complete the store with the tables of the old store, if any, and those of the new rows."""
+    extras, recordings, rows = new["extras"].tolist(), plan.recordings, new.drop(columns="extras")
+    if old:
+        extras = (old.extras or [""] * len(old.rows)) + extras
+        rows = pd.concat([row_frame(old.rows), rows], ignore_index=True)
+        recordings = (*old.recordings, *recordings)
+    counts: Counter[bool] = Counter()  # of samples: for validation or not
+
+    def samples() -> Iterator[SampleTable]:
+        for chunk in _all_samples(new, old, settings):
+            validation = int(chunk["validation"].sum())
+            counts.update({True: validation, False: len(chunk) - validation})
+            yield chunk
+
+    writer.finish(samples(), row_table(rows), extras if any(extras) else [], recordings, settings)
+    return _Written(rows, writer.count, train=counts[False], validation=counts[True])
 
 
 def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:
@@ -196,48 +264,13 @@ def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings
         yield chunk
 
 
-def _write_tables(
-    writer: StoreWriter,
-    plan: ConversionPlan,
-    old: Store | None,
-    samples: Iterable[SampleTable],
-    settings: SampleSettings,
-) -> pd.DataFrame:
-    """Write the tables of the old store and of the plan; return all rows."""
-    extras, rows, recordings = plan.rows.pop("extras").tolist(), plan.rows, plan.recordings
-    if old:
-        extras = (old.extras or [""] * len(old.rows)) + extras
-        rows = pd.concat([row_frame(old.rows), rows], ignore_index=True)
-        recordings = old.recordings + recordings
-    writer.finish(samples, row_table(rows), extras if any(extras) else [], recordings, settings)
-    return rows
-
-
-@dataclass
-class _SampleCounts:
-    """Counts samples on each side of the split."""
-
-    train: int = 0
-    validation: int = 0
-
-    def add(self, samples: SampleTable) -> None:
-        validation = int(samples["validation"].sum())
-        self.train, self.validation = self.train + len(samples) - validation, self.validation + validation
-
-    def counted(self, chunks: Iterable[SampleTable]) -> Iterator[SampleTable]:
-        """Yield the chunks, and count them."""
-        for chunk in chunks:
-            self.add(chunk)
-            yield chunk
-
-
-def _split_notices(counts: _SampleCounts, split_pairs: int, settings: SampleSettings) -> Iterator[str]:
+def _split_notices(written: _Written, split_pairs: int, settings: SampleSettings) -> Iterator[str]:
     """Yield a notice if validation is far from what was asked for, and if the split costs many samples."""
-    total = counts.train + counts.validation
+    total = written.train + written.validation
     wanted = settings.validation * total
-    if not wanted / 2 <= counts.validation <= 2 * wanted:
+    if not wanted / 2 <= written.validation <= 2 * wanted:
         yield (
-            f"{counts.validation} of {total} samples are for validation, where {settings.validation:.0%} were asked "
+            f"{written.validation} of {total} samples are for validation, where {settings.validation:.0%} were asked "
             f"for: the recording has too few blocks of {settings.block_seconds:g} s; record more, or choose a smaller "
             "--block-seconds"
         )

@@ -1,6 +1,6 @@
 """Settings and result of a conversion; loads neither OpenCV nor pandas, so that --help is fast."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,8 @@ class PreprocessSettings:
 
     inputs: folders, CSV files or patterns, see recording.find_logs(); size: width and height of the stored images, in
     pixels; preprocess: the name of a preset; preprocessing: a preprocessing of your own; samples: how samples are made
-    of the rows. With add, the defaults for images and samples are those of the existing store.
+    of the rows. With add, the defaults for images and samples are those of the existing store. given: names of the
+    fields of `samples` that were given, where the others follow the existing store, too; None for all of them.
     """
 
     inputs: tuple[str, ...]
@@ -50,11 +51,16 @@ class PreprocessSettings:
     )
     preprocessing: "Preprocessing | None" = None
     samples: SampleSettings | None = None
+    given: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         check_settings(self)
         if self.preprocess and self.size:
             raise ValueError(f"--preprocess {self.preprocess} includes a size; leave out --size")
+        if self.preprocess and self.preprocessing:
+            raise ValueError(f"preprocess {self.preprocess} and a preprocessing are given; leave one out")
+        if unknown := (self.given or frozenset()) - {each.name for each in fields(SampleSettings)}:
+            raise ValueError(f"samples have no setting {min(unknown)!r}")
 
     @property
     def adding(self) -> bool:

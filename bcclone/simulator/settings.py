@@ -14,7 +14,8 @@ TRACKS = ("lake", "mountain")
 STEERINGS = ("smooth", "keyboard")
 TOP_SPEED_MPH = 30.0
 LOST_M = 15.0  # a drive ends when the car is farther from the centre line
-_APPEARANCE, _DISTURBANCES, _EXPERT = "appearance of the world", "disturbances", "the expert driver"
+DISTURBANCES = "disturbances"
+_APPEARANCE, _EXPERT = "appearance of the world", "the expert driver"
 _SERVER = "connection to the drive server"
 
 
@@ -31,6 +32,11 @@ def reverse_setting() -> Any:
 def laps_setting() -> Any:
     """Return the field for the length of a drive, in laps."""
     return setting(1.0, "length of the drive, in laps", unit="LAPS", minimum=0, above_minimum=True, maximum=1000)
+
+
+def texture_seed_setting() -> Any:
+    """Return the field for the seed of textures."""
+    return setting(0, "seed of the generated textures and plants", minimum=0, group=_APPEARANCE)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Conditions:
         maximum=360,
         group=_APPEARANCE,
     )
-    texture_seed: int = setting(0, "seed of the generated textures and plants", minimum=0, group=_APPEARANCE)
+    texture_seed: int = texture_seed_setting()
     line_visibility: float = setting(
         1.0,
         "visibility of the lines on the road; 0 paints them over",
@@ -116,7 +122,7 @@ class WorldSettings:
         maximum=LOST_M,
         above_minimum=True,
         below_maximum=True,
-        group=_DISTURBANCES,
+        group=DISTURBANCES,
     )
     start_turn: float = setting(
         0.0,
@@ -124,7 +130,7 @@ class WorldSettings:
         unit="DEGREES",
         minimum=-90,
         maximum=90,
-        group=_DISTURBANCES,
+        group=DISTURBANCES,
     )
     perturbation_m: float = setting(
         0.0,
@@ -133,14 +139,14 @@ class WorldSettings:
         unit="M",
         minimum=0,
         maximum=5,
-        group=_DISTURBANCES,
+        group=DISTURBANCES,
     )
     perturbation_every_m: float = setting(
         100.0,
         "distance between two perturbations, in metres",
         unit="M",
         minimum=1,
-        group=_DISTURBANCES,
+        group=DISTURBANCES,
     )
     latency_ms: float = setting(
         0.0,
@@ -148,7 +154,7 @@ class WorldSettings:
         unit="MS",
         minimum=0,
         maximum=5000,
-        group=_DISTURBANCES,
+        group=DISTURBANCES,
     )
     set_back: bool = setting(True, "put the car back on the centre line after it left the road", hidden=True)
     real_time: bool = setting(False, "let simulated time run on while the server computes")

@@ -61,6 +61,15 @@ def open_world(track: Track, settings: WorldSettings, conditions: Conditions) ->
         yield SimulatedWorld(renderer, track, settings, progress.advance)
 
 
+@dataclass(frozen=True)
+class _PendingControl:
+    """Controls that take effect at a time, in simulated seconds."""
+
+    at: float
+    steering: float
+    throttle: float
+
+
 class SimulatedWorld:
     """A car on a track whose time advances from frame to frame, or with the wall clock.
 
@@ -83,7 +92,7 @@ class SimulatedWorld:
         self._perturbations = Perturbations(settings.perturbation_m, settings.perturbation_every_m, track.road.limit_m)
         self.ended = ""
         self._still_seconds, self._reported_m = 0.0, 0.0
-        self._pending: deque[tuple[float, float, float]] = deque()  # controls: from when on, steering, throttle
+        self._pending: deque[_PendingControl] = deque()
         self._last_frame_at = 0.0
         self._caught_up: float | None = None
         self.views: list[Image] = []
@@ -116,7 +125,8 @@ class SimulatedWorld:
         if self._settings.real_time:
             self._catch_up()  # the time before this control came was driven without it
         self.scorer.add_steering(steering)
-        self._pending.append((self.tracked.seconds + self._settings.latency_ms / 1000, steering, throttle))
+        at = self.tracked.seconds + self._settings.latency_ms / 1000
+        self._pending.append(_PendingControl(at, steering, throttle))
 
     def advance(self, seconds: float) -> None:
         """Advance the simulated time."""
@@ -129,9 +139,9 @@ class SimulatedWorld:
 
     def _step(self) -> None:
         tracked, car = self.tracked, self.tracked.car
-        while self._pending and self._pending[0][0] <= tracked.seconds + 1e-9:
-            _, steering, throttle = self._pending.popleft()
-            car.control(steering, throttle)
+        while self._pending and self._pending[0].at <= tracked.seconds + 1e-9:
+            pending = self._pending.popleft()
+            car.control(pending.steering, pending.throttle)
         if right_m := self._perturbations.due(tracked.progress_m, tracked.position.cross_track_m):
             tracked.push(right_m)
         tracked.step()

@@ -1,4 +1,4 @@
-"""Decide the settings of a run: the given ones, and for the others those of the samples or of the resumed run."""
+"""Decide the settings of a run: those of the program, the samples and the machine, or of the run that is resumed."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -7,7 +7,7 @@ from pathlib import Path
 from bcclone.errors import UserError
 from bcclone.feed.open import choose_feed
 from bcclone.feed.selection import TrainingData
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.settings import AUTO, FeedSettings
 from bcclone.train.run_folder import RunFolder, RunPlan
 from bcclone.train.run_settings import RunSettings
 from bcclone.train.settings import TrainSettings, default_seq_length
@@ -20,17 +20,16 @@ def make_plan(
 ) -> RunPlan:
     """Return the settings of a run, and the model that it begins with. folder: that of a resumed run.
 
-    The value of a setting is, in this order: that of its option, of the settings file (bcclone.train.run_settings
-    combines both, or a program gives it), on a resume that of the run, in a new run what suits the samples (seq_length
-    and feed only), and its default. A resume may change limits, and the feed to one that gives the same batches; for
-    other changes it raises UserError.
+    In a new run, seq_length 0 and feed "auto" are replaced by what suits the samples. A resumed run keeps its settings,
+    except for the limits that are given, and for a feed that gives the same batches; for other changes it raises
+    UserError.
     """
     if folder:
         if settings.start and not _began_with(folder, settings.start):
             raise UserError(f"{folder.path} did not begin with --from {settings.start}; leave that out to resume it")
         return RunPlan(resumed_settings(settings, folder), _resumed_feed(settings, folder), folder.start)
     training, feed = new_settings(settings, data.sample_settings.seq_length), settings.feed or FeedSettings()
-    if "feed" not in settings.chosen:
+    if feed.feed == AUTO:
         strategy, reason = choose_feed(data)
         feed = replace(feed, feed=strategy)
         notify(f"feed: {strategy} ({reason}); choose another with --feed")
@@ -40,16 +39,13 @@ def make_plan(
 def new_settings(settings: RunSettings, stored_seq_length: int = 1) -> TrainSettings:
     """Return the training settings of a new run. stored_seq_length: of the windows that the samples are made for."""
     training = settings.training or TrainSettings()
-    if "seq_length" in settings.chosen:
-        return training
-    return replace(training, seq_length=default_seq_length(training.network, stored_seq_length))
+    seq_length = training.seq_length or default_seq_length(training.network, stored_seq_length)
+    return replace(training, seq_length=seq_length)
 
 
 def resumed_settings(settings: RunSettings, folder: RunFolder) -> TrainSettings:
     """Return the training settings of a run with the limits that are given; raises UserError for other changes."""
     stored, chosen = folder.settings.flat(), settings.chosen
-    if chosen.get("augment_on") == "auto":  # resolved when the run began
-        del chosen["augment_on"]
     changed = {name: chosen[name] for name in stored if name in chosen and chosen[name] != stored[name]}
     if set(changed) - set(_LIMITS):
         differences = "".join(

@@ -17,7 +17,7 @@ import tomli_w
 
 from bcclone import atomic
 from bcclone.errors import UserError
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.settings import AUTO, FeedSettings
 from bcclone.train.environment import Environment
 from bcclone.train.run_settings import settings_path
 from bcclone.train.settings import TrainSettings
@@ -25,7 +25,10 @@ from bcclone.train.state import TrainResult
 
 _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
 # settings that older runs do not have, with the values that they used
-_BEFORE: Mapping[str, Any] = {"augment": False, "weight_decay": 0.0, "keep": "best", "augment_on": "cpu"}
+_BEFORE: Mapping[str, Any] = {
+    "augment": False, "weight_decay": 0.0, "keep": "best", "augment_on": "cpu", "seq_length": 1,
+}  # fmt: skip
+_FEED_BEFORE: Mapping[str, Any] = {"feed": "hdf5-shuffle"}
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,16 @@ def new_path(runs: Path, name: str | None) -> Path:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The settings of a run. start: the model that it begins with, None for an untrained network."""
+    """The decided settings of a run. start: the model that it begins with, None for an untrained network."""
 
     settings: TrainSettings
     feed: FeedSettings
     start: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.settings.seq_length or self.feed.feed == AUTO:
+            chosen = f"seq length {self.settings.seq_length} and feed {self.feed.feed}"
+            raise ValueError(f"{chosen}, expected those chosen for the samples")
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class RunRecord:
             task=RunIdentity(**stored["task"]),
             begun=stored["begun"],
             settings=TrainSettings.from_flat({**_BEFORE, **stored["settings"]}),
-            feed=FeedSettings(**feed),
+            feed=FeedSettings(**{**_FEED_BEFORE, **feed}),
             force=bool(stored.get("force")),
             published=stored.get("published"),
         )

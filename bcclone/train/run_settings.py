@@ -9,13 +9,18 @@ from typing import Any, Self
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
-from bcclone.feed.settings import FeedSettings, current_names
-from bcclone.settings import setting
+from bcclone.feed.settings import AUTO, FeedSettings
+from bcclone.settings import current_names, setting
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration, parse_gpus
 
 _KINDS = (AugmentSettings, TrainSettings, FeedSettings, CheckpointSettings)
 _TYPES = {field.name: field.type for kind in _KINDS for field in fields(kind) if field.name != "augmentation"}
 _EXPECTED = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
+_FOLLOWING = {
+    "augment_on": AUTO,
+    "seq_length": 0,
+    "feed": AUTO,
+}  # values that follow the samples, the machine or the run
 _GROUP = "run folder"
 
 SETTING_NAMES = tuple(_TYPES)
@@ -25,9 +30,9 @@ SETTING_NAMES = tuple(_TYPES)
 class RunSettings:
     """A whole training: its samples, model file, run folder and settings.
 
-    data: one store, or recordings (folders or logs); start: the model to fine-tune; training, feed: None for settings
-    that follow the samples or, with resume, the run; given: names of the settings of `training` and `feed` that were
-    given, where the others follow, too; None for all of them. bcclone.train.plan decides what a setting follows.
+    data: one store, or recordings (folders or logs); start: the model to fine-tune; training, feed: None for the
+    defaults or, with resume, for those of the run. With resume, only the settings of `training` and `feed` named in
+    `given` are compared with those of the run, or set its new limits; None compares all of them.
     """
 
     data: tuple[str, ...] = ("data.h5",)
@@ -62,7 +67,10 @@ class RunSettings:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], **others: Any) -> Self:
-        """Return the settings of a run for which only these settings were given, by name. others: the other fields."""
+        """Return the settings of a run of which these were given, by name, so that a resume keeps all the others.
+
+        others: fields of RunSettings.
+        """
         training = _fields_of(TrainSettings, values) | _fields_of(AugmentSettings, values)
         return cls(
             **others,
@@ -74,9 +82,10 @@ class RunSettings:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """Return the settings of training and feed that were given, by name."""
+        """Return the settings of training and feed, by name, that a resumed run must have or, for limits, gets."""
         values = (self.training.flat() if self.training else {}) | (asdict(self.feed) if self.feed else {})
-        return {name: value for name, value in values.items() if self.given is None or name in self.given}
+        given = {name: value for name, value in values.items() if self.given is None or name in self.given}
+        return {name: value for name, value in given.items() if _FOLLOWING.get(name) != value}
 
 
 def settings_path(output: Path) -> Path:

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from bcclone.augment.settings import AugmentSettings
-from bcclone.feed.settings import SamplingSettings, current_names
-from bcclone.settings import check_settings, setting
+from bcclone.feed.settings import SamplingSettings
+from bcclone.settings import check_settings, current_names, setting
 
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
@@ -143,12 +143,12 @@ class TrainSettings:
         "cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS), group=_NETWORK
     )
     seq_length: int = setting(
-        1,
+        0,
         "number of consecutive frames of a camera in each input: cnn stacks them as channels, gru and lstm process "
         "them one by one",
         minimum=1,
         maximum=20,
-        shown="that of the store, else 1, or 5 for gru and lstm",
+        zero="that of the store, else 1, or 5 for gru and lstm",
         group=_NETWORK,
     )
     mixed_precision: bool = setting(

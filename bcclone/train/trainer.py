@@ -251,7 +251,7 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
         raise UserError(
             f"{start} takes {file.seq_length} frames at a time; fine-tune it with --seq-length {file.seq_length}"
         )
-    trained_as = file.training.settings.get("network", settings.network)
+    trained_as = file.training.network or settings.network
     if trained_as != settings.network:
         raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
     if file.preprocessing != preprocessing:

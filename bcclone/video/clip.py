@@ -13,7 +13,15 @@ from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.images import Image
 from bcclone.video.encode import encode
-from bcclone.video.frames import Frames, clip_times, find_frames, frames_at, frames_within
+from bcclone.video.frames import (
+    FrameDecoder,
+    Frames,
+    clip_times,
+    find_frames,
+    frames_at,
+    frames_within,
+    nothing_to_show,
+)
 from bcclone.video.overlay import Overlay, make_overlay, side_by_side
 from bcclone.video.reference_model import ReferenceDrive, ReferenceModel, open_reference_model
 from bcclone.video.run_data import FrameInfo, RunData, read_run_data, read_times
@@ -61,8 +69,8 @@ def make_clip(settings: ClipSettings, model: ReferenceModel | None = None) -> Cl
     with atomic.replacing(settings.path) as temporary:
         count = encode(temporary, draw, total, settings)
         if not count:
-            raise runs[0].nothing_to_show()
-    skipped = tuple(f"{name}: {reason}" for frames in runs for name, reason in frames.skipped.items())
+            raise nothing_to_show(runs[0], tracks[0].decoder.skipped)
+    skipped = tuple(f"{name}: {reason}" for track in tracks for name, reason in track.decoder.skipped.items())
     notes = tuple(f"{track.frames.folder}: {note}" for track in tracks for note in track.data.notes)
     return Clip(settings.path, count, count / settings.rate, skipped, notes)
 
@@ -75,12 +83,17 @@ class ClipTrack:
     overlay: None shows the frames alone; model: its steering and saliency are drawn on the overlay.
     """
 
-    frames: Frames
+    decoder: FrameDecoder
     data: RunData
     width: int | None = None
     smooth: bool = False
     overlay: Overlay | None = None
     model: ReferenceModel | None = None
+
+    @property
+    def frames(self) -> Frames:
+        """Return the frames of the run."""
+        return self.decoder.frames
 
     @property
     def end(self) -> int:
@@ -93,12 +106,12 @@ class ClipTrack:
         A repeated index is drawn once. hold: repeat the previous picture for a broken frame, instead of None.
         """
         picture: Image | None = None
-        reference = ReferenceDrive(self.model, self.frames, self.data.seconds) if self.model else None
+        reference = ReferenceDrive(self.model, self.decoder, self.data.seconds) if self.model else None
         last: tuple[Image, FrameInfo] | None = None
         for index, repeats in groupby(indices):
             if index == self.end:
                 picture = self._draw_ended(last)
-            elif (frame := self.frames.decode(index)) is not None:
+            elif (frame := self.decoder.decode(index)) is not None:
                 last = frame, self._info(index, frame, reference)
                 picture = self._draw(*last)
             elif not hold:
@@ -136,12 +149,13 @@ def _smoothed(frame: Image) -> Image:
 
 
 def _open_track(frames: Frames, settings: ClipSettings, model: ReferenceModel | None) -> ClipTrack:
+    decoder = FrameDecoder(frames)
     if not settings.overlay:
-        return ClipTrack(frames, read_times(frames), settings.run_width, settings.is_gif)
+        return ClipTrack(decoder, read_times(frames), settings.run_width, settings.is_gif)
     data = read_run_data(frames)
     width = settings.run_width or frames.size[0]
     overlay = make_overlay(frames.folder.resolve().name, width, data, frames.size, model is not None)
-    return ClipTrack(frames, data, width, settings.is_gif, overlay, model)
+    return ClipTrack(decoder, data, width, settings.is_gif, overlay, model)
 
 
 def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[list[int]]:

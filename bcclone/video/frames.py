@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,35 +24,36 @@ class Frames:
     """The frames of a run that can be shown.
 
     names: paths within the folder, in the order of time; size: width and height of all of them; skipped: name -> reason
-    of the other frames. decode() adds frames that turn out to be broken.
+    of the other frames.
     """
 
     folder: Path
     names: tuple[str, ...]
     size: tuple[int, int]
-    skipped: dict[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_recording(self) -> bool:
         """Return whether a person drove: the simulator names the images of its recordings after the camera."""
         return Path(self.names[0]).name.lower().startswith(CAMERAS[0])
 
+
+class FrameDecoder:
+    """Decodes the frames of a run. skipped: name -> reason of the frames that were skipped or turned out broken."""
+
+    def __init__(self, frames: Frames) -> None:
+        self.frames = frames
+        self.skipped = dict(frames.skipped)
+
     def decode(self, index: int) -> Image | None:
         """Return a frame, RGB uint8 (height, width, 3); if it is broken, add it to `skipped` and return None."""
-        name = self.names[index]
+        name = self.frames.names[index]
         try:
-            frame: Image = simplejpeg.decode_jpeg((self.folder / name).read_bytes(), colorspace="RGB")
+            frame: Image = simplejpeg.decode_jpeg((self.frames.folder / name).read_bytes(), colorspace="RGB")
         except (ValueError, OSError) as error:
             self.skipped[name] = f"incomplete JPEG: {error}"
             return None
         return frame
-
-    def nothing_to_show(self) -> UserError:
-        """Return the error of a run without a single usable frame, with the reason of the first."""
-        first = "; the first: " + ": ".join(next(iter(self.skipped.items()))) if self.skipped else ""
-        count = len(self.skipped.keys() | set(self.names))
-        expected = "expected JPEG images of one size, with their time in the name"
-        return UserError(f"{self.folder}: none of its {count} frames can be shown, {expected}{first}")
 
 
 def find_frames(folder: Path) -> Frames:
@@ -64,8 +65,16 @@ def find_frames(folder: Path) -> Frames:
     size = _most_common_size(folder, names, skipped)
     frames = Frames(folder, tuple(name for name in names if name not in skipped), size, skipped)
     if min(size) < _MIN_SIZE:
-        raise frames.nothing_to_show()
+        raise nothing_to_show(frames, skipped)
     return frames
+
+
+def nothing_to_show(frames: Frames, skipped: Mapping[str, str]) -> UserError:
+    """Return the error of a run without a single usable frame. skipped: name -> reason; the first one is shown."""
+    first = "; the first: " + ": ".join(next(iter(skipped.items()))) if skipped else ""
+    count = len(skipped.keys() | set(frames.names))
+    expected = "expected JPEG images of one size, with their time in the name"
+    return UserError(f"{frames.folder}: none of its {count} frames can be shown, {expected}{first}")
 
 
 def find_runs(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 from bcclone.arrays import Float32Array, FloatArray, Memory
 from bcclone.errors import UserError
 from bcclone.images import BadImage, Image
-from bcclone.video.frames import Frames
+from bcclone.video.frames import FrameDecoder
 
 if TYPE_CHECKING:
     from bcclone.policy import Policy
@@ -61,8 +61,8 @@ def open_reference_model(path: Path, preprocess: str | None = None) -> Reference
 class ReferenceDrive:
     """The answers of a reference model along one run; its frames are asked for in order, and some may be left out."""
 
-    def __init__(self, model: ReferenceModel, frames: Frames, seconds: FloatArray) -> None:
-        self._model, self._frames, self._seconds = model, frames, seconds
+    def __init__(self, model: ReferenceModel, decoder: FrameDecoder, seconds: FloatArray) -> None:
+        self._model, self._decoder, self._seconds = model, decoder, seconds
         self._memory: Memory = ()
         self._last: int | None = None
 
@@ -74,7 +74,7 @@ class ReferenceDrive:
             mask = self._model.mask(frame)
         except BadImage as error:
             raise UserError(
-                f"{self._frames.folder}: the model cannot take these frames: {error}; leave --model out"
+                f"{self._decoder.frames.folder}: the model cannot take these frames: {error}; leave --model out"
             ) from None
         return (steering if np.isfinite(steering) else None), mask
 
@@ -85,6 +85,6 @@ class ReferenceDrive:
         for between in range(begin, index + 1):
             if between and self._seconds[between] - self._seconds[between - 1] > _GAP_SECONDS:
                 self._memory = ()
-            if between < index and (frame := self._frames.decode(between)) is not None:
+            if between < index and (frame := self._decoder.decode(between)) is not None:
                 _, self._memory = self._model.steer(frame, self._memory)
         self._last = index

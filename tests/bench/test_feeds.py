@@ -233,7 +233,13 @@ def test_the_chart_is_a_picture(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"), [({"rounds": 0}, "rounds 0, expected 1"), ({"seconds": 0.0}, "seconds 0, expected")]
+    ("settings", "words"),
+    [
+        ({"rounds": 0}, "rounds 0, expected 1"),
+        ({"seconds": 0.0}, "seconds 0, expected"),
+        ({"frames": 9}, "60 or more"),
+        ({"store": Path("data.h5"), "frames": 60}, "leave one out"),
+    ],
 )
 def test_invalid_settings_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):

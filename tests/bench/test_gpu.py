@@ -13,6 +13,7 @@ from bcclone.bench.feeds.gpu_load import (
     FEEDS,
     GpuReport,
     TrainingLoad,
+    WaitSample,
     covered_fractions,
     measure_gpu,
 )
@@ -25,10 +26,10 @@ from bcclone.feed.settings import STRATEGIES
 from tests.conftest import command
 
 ON_GPU = TrainingLoad(
-    "GPU NVIDIA H200 (compute capability 9.0)", 52_000.0, 0.01, 0.2, ((0.25, 0.02), (0.75, 0.0)),
+    "GPU NVIDIA H200 (compute capability 9.0)", 52_000.0, 0.01, 0.2, (WaitSample(0.25, 0.02), WaitSample(0.75, 0.0)),
     (GpuSample(0.1, 0.9, 2000.0), GpuSample(0.3, None, None), GpuSample(0.5, 1.0, 2100.0)), 0.95, 2100.0,
 )  # fmt: skip
-ON_CPU = TrainingLoad("CPU", 1_000.0, 0.4, 0.9, ((0.25, 0.3), (0.75, 0.5)))
+ON_CPU = TrainingLoad("CPU", 1_000.0, 0.4, 0.9, (WaitSample(0.25, 0.3), WaitSample(0.75, 0.5)))
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +45,9 @@ def test_all_strategies_and_the_disk_generator_are_trained_on():
 
 def test_waiting_is_divided_into_half_seconds():
     fractions = list(covered_fractions([(0.0, 0.1), (0.4, 0.8), (1.9, 2.0)], 2.0))
-    assert [seconds for seconds, _ in fractions] == pytest.approx([0.25, 0.75, 1.25, 1.75])
-    assert [fraction for _, fraction in fractions] == pytest.approx([0.4, 0.6, 0.0, 0.2])
-    assert sum(fraction for _, fraction in covered_fractions([(0.0, 0.03)], 0.1)) == pytest.approx(0.3)
+    assert [one.seconds for one in fractions] == pytest.approx([0.25, 0.75, 1.25, 1.75])
+    assert [one.fraction for one in fractions] == pytest.approx([0.4, 0.6, 0.0, 0.2])
+    assert sum(one.fraction for one in covered_fractions([(0.0, 0.03)], 0.1)) == pytest.approx(0.3)
 
 
 def test_the_json_has_the_series_and_null_where_nothing_was_measured():

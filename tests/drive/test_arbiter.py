@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import pytest
 
-from bcclone.drive.arbiter import MANUAL, ConnectionArbiter, Reply
+from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Driver
 from bcclone.images import encode_jpeg
@@ -207,6 +207,5 @@ def test_each_change_of_the_driving_connection_is_reported():
     assert changes == ["a", "b", "a", None]
 
 
-def test_a_reply_is_one_that_the_simulator_knows():
-    with pytest.raises(ValueError, match="steer or manual"):
-        Reply("telemetry")
+def test_a_reply_without_a_control_is_manual():
+    assert (MANUAL.event, MANUAL.data) == ("manual", {})

@@ -43,7 +43,7 @@ REFUSALS = [
     refusal(lambda: run_command("bench", "video", "--rounds", 0), "rounds 0", "1 or more"),
     refusal(lambda: run_command("bench", "chunks", "--frames", 9), "frames 9", "60 or more"),
     refusal(
-        lambda: measure_preprocess(PreprocessBenchSettings(3, make_recording("rec"))),
+        lambda: measure_preprocess(PreprocessBenchSettings(recording=make_recording("rec"))),
         "rec/driving_log.csv",
         "all cameras",
         "another recording",

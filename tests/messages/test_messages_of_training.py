@@ -37,7 +37,9 @@ def begun(output="model.h5", start=None):
     """A run of data.h5 that was begun, as far as its folder tells."""
     with Store(store()) as data:
         task = RunIdentity(str(data.path.resolve()), data.content_hash, str(Path(output).resolve()))
-    return RunFolder.create(Path("runs/one"), task, RunPlan(TrainSettings(), FeedSettings(), start))
+    return RunFolder.create(
+        Path("runs/one"), task, RunPlan(TrainSettings(seq_length=1), FeedSettings("hdf5-shuffle"), start)
+    )
 
 
 def resumed(*line, output="model.h5"):
@@ -69,7 +71,7 @@ def prepared(samples, start=None, **values):
     from bcclone.train.trainer import prepare
 
     with Store(samples) as data:
-        return prepare(data, TrainSettings(**values), start)
+        return prepare(data, TrainSettings(**{"seq_length": 1} | values), start)
 
 
 def of_no_training_samples():

@@ -1,6 +1,7 @@
 """Run folders are found for a resume, locked, never overwritten, and readable in later versions."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,8 @@ from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, new_path
 from bcclone.train.settings import TrainSettings
 from bcclone.train.state import SampleCounts, TrainResult
 
-PLAN = RunPlan(TrainSettings(), FeedSettings())
+SETTINGS, FEED = TrainSettings(seq_length=1), FeedSettings("hdf5-shuffle")
+PLAN = RunPlan(SETTINGS, FEED)
 RESULT = TrainResult(
     "model.h5", 10, 10, 9, 0.1, 0.2, 0.3, 1000.0, 0.0, 9.5, SampleCounts(8, 2), "memory", "--epochs 10"
 )
@@ -44,14 +46,14 @@ def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
     task, other = RunIdentity("data.h5", "hash", "model.h5"), RunIdentity("data.h5", "hash", "other.h5")
     assert RunFolder.find(tmp_path, task) is None
     for seed, name in enumerate(("b", "a", "c"), 1):
-        plan = RunPlan(TrainSettings(seed=seed), FeedSettings())
+        plan = RunPlan(replace(SETTINGS, seed=seed), FEED)
         RunFolder.create(tmp_path / name, other if name == "c" else task, plan)
     for name, settings in (("empty", ""), ("list", "[]"), ("foreign", "{}"), ("new", '{"task": {}, "settings": {}}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "settings.json").write_text(settings)
     newest = RunFolder.find(tmp_path, task)
     assert newest.path.name == "a"
-    assert newest.settings == TrainSettings(seed=2)
+    assert newest.settings == replace(SETTINGS, seed=2)
     newest.write_result(RESULT)
     assert RunFolder.find(tmp_path, task).path.name == "a"
     assert RunFolder.find(tmp_path, task, "b").path.name == "b"
@@ -98,11 +100,11 @@ def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
 
 
 def test_a_run_older_than_a_setting_resumes_with_its_old_behaviour(tmp_path):
-    folder = begin(tmp_path / "run", RunPlan(TrainSettings(seed=4), FeedSettings()))
+    folder = begin(tmp_path / "run", RunPlan(replace(SETTINGS, seed=4), FEED))
     stored = json.loads((folder.path / "settings.json").read_text())
-    for name in ("augment", "weight_decay", "keep", "augment_on"):
+    for name in ("augment", "weight_decay", "keep", "augment_on", "seq_length"):
         del stored["settings"][name]
     (folder.path / "settings.json").write_text(json.dumps(stored))
-    assert folder.settings == TrainSettings(
-        seed=4, augmentation=AugmentSettings(augment=False, augment_on="cpu"), weight_decay=0.0, keep="best"
+    assert folder.settings == replace(
+        SETTINGS, seed=4, augmentation=AugmentSettings(augment=False, augment_on="cpu"), weight_decay=0.0, keep="best"
     )

@@ -18,7 +18,7 @@ from bcclone.train.run_settings import RunSettings, describe_settings
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
 from bcclone.train.state import fraction_done, learning_rate
 
-DEFAULT, DEFAULT_FEED = TrainSettings(), FeedSettings()
+DEFAULT, DEFAULT_FEED = TrainSettings(seq_length=1), FeedSettings("hdf5-shuffle")
 
 
 def chosen(*options, file=None, text=""):
@@ -55,16 +55,31 @@ def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_pat
     assert asked.checkpointing == CheckpointSettings(checkpoint_minutes=2)
 
 
-def test_settings_given_by_a_program_are_all_chosen_also_those_that_equal_the_defaults(tmp_path):
-    settings = TrainSettings(epochs=40, augmentation=AugmentSettings(blur=0.1))
-    asked = RunSettings(training=settings)
-    assert asked.chosen == settings.flat()
-    assert new_settings(asked, stored_seq_length=5).seq_length == 1
-    assert new_settings(replace(asked, given=frozenset({"epochs"})), stored_seq_length=5).seq_length == 5
-    folder = begin(tmp_path / "run", TrainSettings(epochs=80))
-    assert resumed_settings(RunSettings(training=TrainSettings()), folder).epochs == 40
-    assert RunSettings().chosen == {}
-    assert RunSettings(feed=FeedSettings("hdf5-shuffle")).chosen["feed"] == "hdf5-shuffle"
+def test_a_program_trains_on_windows_of_the_stores_length_unless_it_chooses_another():
+    asked = RunSettings(training=TrainSettings(epochs=5))
+    assert new_settings(asked, stored_seq_length=5) == TrainSettings(epochs=5, seq_length=5)
+    assert new_settings(RunSettings(training=TrainSettings(seq_length=1)), stored_seq_length=5).seq_length == 1
+    assert new_settings(RunSettings(), stored_seq_length=5).seq_length == 5
+
+
+def test_a_program_resumes_a_run_with_its_settings_and_may_extend_it(tmp_path):
+    stored = TrainSettings(epochs=80, batch_size=8, seq_length=4, augmentation=AugmentSettings(blur=0.1))
+    folder = begin(tmp_path / "run", stored)
+    assert resumed_settings(RunSettings(resume=True), folder) == stored
+    longer = RunSettings.from_values({"epochs": 90}, resume=True)
+    assert resumed_settings(longer, folder) == replace(stored, epochs=90)
+    follows = RunSettings.from_values({"seq_length": 0, "augment_on": "auto", "feed": "auto"}, resume=True)
+    assert resumed_settings(follows, folder) == stored
+    assert follows.chosen == {}
+    assert resumed_settings(RunSettings(training=replace(stored, epochs=40), resume=True), folder).epochs == 40
+    with pytest.raises(UserError, match="batch size: 8, and 32 is given"):
+        resumed_settings(RunSettings(training=TrainSettings(), resume=True), folder)
+
+
+@pytest.mark.parametrize(("training", "feed"), [(DEFAULT, FeedSettings()), (TrainSettings(), DEFAULT_FEED)])
+def test_the_plan_of_a_run_has_no_open_setting(training, feed):
+    with pytest.raises(ValueError, match="chosen for the samples"):
+        RunPlan(training, feed)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +97,7 @@ def test_wrong_settings_of_a_run_are_refused_when_they_are_made(wrong, expected)
 
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
-    settings = TrainSettings(epochs=4, time=90.0, loss="huber", clip_norm=0.5)
+    settings = TrainSettings(epochs=4, time=90.0, loss="huber", clip_norm=0.5, seq_length=1)
     feed, checkpointing = FeedSettings("workers", workers=3), CheckpointSettings(tensorboard=True)
     folder = begin(tmp_path / "run", settings, feed)
     folder.write_settings(describe_settings(settings, feed, checkpointing))
@@ -100,9 +115,10 @@ def test_settings_of_older_versions_are_read_by_their_old_names(tmp_path):
     stored["settings"]["look"] = stored["settings"].pop("appearance") / 2
     stored["settings"]["zero_share"] = stored["settings"].pop("zero_fraction") / 2
     stored["feed"]["start_method"] = "spawn"
+    del stored["settings"]["seq_length"], stored["feed"]["feed"]
     (folder.path / "settings.json").write_text(json.dumps(stored))
     assert (folder.settings.augmentation.appearance, folder.settings.zero_fraction) == (1.0, 0.5)
-    assert folder.feed == FeedSettings()
+    assert (folder.settings.seq_length, folder.feed) == (1, DEFAULT_FEED)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +155,8 @@ def test_a_missing_settings_file_is_reported(tmp_path):
 
 
 def test_time_is_a_limit_besides_or_instead_of_epochs():
-    assert new("--time", "10m") == TrainSettings(time=600.0)
-    assert new("--time", "10m", "--epochs", 0) == TrainSettings(time=600.0, epochs=0)
+    assert new("--time", "10m") == replace(DEFAULT, time=600.0)
+    assert new("--time", "10m", "--epochs", 0) == replace(DEFAULT, time=600.0, epochs=0)
     with pytest.raises(UserError, match="no time is given"):
         new("--epochs", 0)
 
@@ -163,10 +179,10 @@ def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_pat
         resume(folder, "--batch-size", 9)
     with pytest.raises(UserError, match="network"):
         resume(folder, "--network", "gru")
-    timed = begin(tmp_path / "timed", TrainSettings(epochs=0, time=9.0))
-    assert resume(timed, "--time", 0, "--epochs", 3) == TrainSettings(epochs=3)
-    both = begin(tmp_path / "both", TrainSettings(epochs=3, time=9.0))
-    assert resume(both, "--epochs", 0) == TrainSettings(epochs=0, time=9.0)
+    timed = begin(tmp_path / "timed", replace(DEFAULT, epochs=0, time=9.0))
+    assert resume(timed, "--time", 0, "--epochs", 3) == replace(DEFAULT, epochs=3)
+    both = begin(tmp_path / "both", replace(DEFAULT, epochs=3, time=9.0))
+    assert resume(both, "--epochs", 0) == replace(DEFAULT, epochs=0, time=9.0)
     with pytest.raises(UserError, match="no time is given"):
         resume(timed, "--time", 0)
 
@@ -222,7 +238,7 @@ def test_the_fraction_done_follows_steps_or_seconds():
         {"zero_fraction": 0.0},
         {"gpus": -1},
         {"time": -1.0},
-        {"seq_length": 0},
+        {"seq_length": -1},
         {"seq_length": 21},
     ],  # fmt: skip
     ids=str,

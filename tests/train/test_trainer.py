@@ -25,7 +25,7 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 def train(strategy, clip_norm, augment_on="cpu"):
     keras.utils.set_random_seed(0)
     data = SimpleNamespace(preprocessing=Preprocessing(width=64, height=112))
-    settings = TrainSettings(clip_norm=clip_norm, augmentation=AugmentSettings(augment_on=augment_on))
+    settings = TrainSettings(seq_length=1, clip_norm=clip_norm, augmentation=AugmentSettings(augment_on=augment_on))
     trainer = make_trainer(data, settings, None, strategy)
     for layer in trainer.model.layers:  # which draw what one device would not
         if isinstance(layer, keras.layers.Dropout):
@@ -114,7 +114,7 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
     from bcclone.train.trainer import prepare
 
     with Store(simulated_store) as store:
-        trainer = prepare(store, TrainSettings(mixed_precision=True))
+        trainer = prepare(store, TrainSettings(seq_length=1, mixed_precision=True))
         frames = np.array(store.frames[:4])
     *inner, last = [layer.compute_dtype for layer in trainer.model.layers if layer.weights]
     assert (set(inner), last) == ({"float16"}, "float32")
@@ -135,7 +135,7 @@ def test_weight_decay_excludes_biases(tools, simulated_store):
     from bcclone.train.trainer import prepare
 
     with Store(simulated_store) as store:
-        trainer = prepare(store, TrainSettings(weight_decay=0.2))
+        trainer = prepare(store, TrainSettings(seq_length=1, weight_decay=0.2))
     variables = trainer.model.trainable_variables
     for variable in variables:
         variable.assign(np.ones(variable.shape))

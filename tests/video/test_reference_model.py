@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bcclone.images import BadImage
-from bcclone.video.frames import find_frames
+from bcclone.video.frames import FrameDecoder, find_frames
 from bcclone.video.reference_model import ReferenceDrive, open_reference_model
 from tests.video.video_runs import make_run
 
@@ -54,14 +54,14 @@ class CountingModel:
 
 
 def test_frames_that_a_clip_leaves_out_are_shown_to_the_model_as_well(tmp_path):
-    frames = find_frames(make_run(tmp_path / "run", 10))
+    frames = FrameDecoder(find_frames(make_run(tmp_path / "run", 10)))
     drive = ReferenceDrive(CountingModel(), frames, np.arange(10) / 10)
     frame = frames.decode(0)
     assert [drive.answer(index, frame)[0] for index in (2, 3, 9)] == [2, 3, 7]  # at 9: the 4 of before, then 6, 7, 8
 
 
 def test_the_memory_ends_at_a_gap_in_the_drive(tmp_path):
-    frames = find_frames(make_run(tmp_path / "run", 4))
+    frames = FrameDecoder(find_frames(make_run(tmp_path / "run", 4)))
     drive = ReferenceDrive(CountingModel(), frames, np.array([0.0, 0.1, 5.0, 5.1]))
     assert [drive.answer(index, frames.decode(index))[0] for index in range(4)] == [0, 1, 0, 1]
 

@@ -86,5 +86,5 @@ def _line(load: TrainingLoad, has_gpu: bool) -> tuple[Sequence[float], Sequence[
     if has_gpu:
         points = [(sample.seconds, sample.busy) for sample in load.gpu if sample.busy is not None]
     else:
-        points = [(seconds, 1 - waited) for seconds, waited in load.waits]
+        points = [(sample.seconds, 1 - sample.fraction) for sample in load.waits]
     return [seconds for seconds, _ in points], [fraction for _, fraction in points]

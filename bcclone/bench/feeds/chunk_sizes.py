@@ -12,7 +12,7 @@ from bcclone.bench.feeds.cold import can_drop_pages, drop_pages, run_epoch
 from bcclone.bench.feeds.meter import Benchmark, Meter, Timing, in_fresh_process
 from bcclone.bench.feeds.rounds import deliver
 from bcclone.bench.feeds.synthetic import given_or_synthetic_store
-from bcclone.bench.settings import ChunksBenchSettings
+from bcclone.bench.settings import SYNTHETIC_FRAMES, ChunksBenchSettings
 from bcclone.feed.order import Order, chunked, shuffled
 from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
@@ -49,7 +49,7 @@ def measure_chunk_sizes(
     """Measure the sizes in rounds; the figures are medians."""
     warm: dict[int, list[float]] = {size: [] for size in sizes}
     cold: dict[int, list[float]] = {size: [] for size in sizes}
-    with given_or_synthetic_store(settings.store, settings.frames) as path:
+    with given_or_synthetic_store(settings.store, settings.frames or SYNTHETIC_FRAMES) as path:
         with Store(path) as store:
             samples = int(store.split_indices(validation=False).size)
         benchmark = Benchmark(path, workers=os.cpu_count() or 1)

@@ -30,7 +30,7 @@ from bcclone.train.settings import TrainSettings
 if TYPE_CHECKING:
     from bcclone.train.trainer import Trainer
 
-BEFORE, AFTER = "python-generator", FeedSettings().feed
+BEFORE, AFTER = "python-generator", "hdf5-shuffle"
 UNAUGMENTED = f"{AFTER}-unaugmented"
 FEEDS = (AFTER, BEFORE, UNAUGMENTED, *(name for name in STRATEGIES if name != AFTER))
 _WARM_STEPS = 20
@@ -39,11 +39,19 @@ _NO_GPU = "TensorFlow has no GPU here, so GPU busy cannot be measured; see waiti
 
 
 @dataclass(frozen=True)
+class WaitSample:
+    """seconds: middle of a half second, since the start; fraction: of that half second in which the step waited."""
+
+    seconds: float
+    fraction: float
+
+
+@dataclass(frozen=True)
 class TrainingLoad:
     """The training on one feed.
 
     device: the device that trains; data_wait_share: fraction of the time in which the step waited for its next batch;
-    waits: (seconds since the start, that fraction) of each half second; cpu_share: CPU time of this process and its
+    waits: the same for each half second; cpu_share: CPU time of this process and its
     children as a fraction of all cores' time; gpu: samples of nvidia-smi, empty without a GPU; gpu_share: mean fraction
     of the time in which the GPU computed; gpu_memory_mb: the most memory used; None without a GPU.
     """
@@ -52,7 +60,7 @@ class TrainingLoad:
     samples_per_second: float
     data_wait_share: float
     cpu_share: float
-    waits: tuple[tuple[float, float], ...]
+    waits: tuple[WaitSample, ...]
     gpu: tuple[GpuSample, ...] = ()
     gpu_share: float | None = None
     gpu_memory_mb: float | None = None
@@ -146,7 +154,8 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     load_tensorflow()
     from bcclone.train.trainer import prepare, with_augment_device
 
-    wanted = TrainSettings(batch_size=batch_size, augmentation=AugmentSettings(name not in (BEFORE, UNAUGMENTED)))
+    augmentation = AugmentSettings(name not in (BEFORE, UNAUGMENTED))
+    wanted = TrainSettings(batch_size=batch_size, seq_length=1, augmentation=augmentation)
     settings = with_augment_device(wanted)
     with Store(store) as data:
         trainer = prepare(data, settings)
@@ -203,7 +212,7 @@ def _train(
     return samples, waits
 
 
-def covered_fractions(spans: Sequence[tuple[float, float]], seconds: float) -> Iterator[tuple[float, float]]:
+def covered_fractions(spans: Sequence[tuple[float, float]], seconds: float) -> Iterator[WaitSample]:
     """Yield the middle of each half second and the fraction of it that the spans, (since, until), cover."""
     count = max(round(seconds / _BUCKET_SECONDS), 1)
     width, covered = seconds / count, [0.0] * count
@@ -211,7 +220,7 @@ def covered_fractions(spans: Sequence[tuple[float, float]], seconds: float) -> I
         for number in range(int(since / width), min(int(until / width) + 1, count)):
             covered[number] += min(until, (number + 1) * width) - max(since, number * width)
     for number, seconds_covered in enumerate(covered):
-        yield (number + 0.5) * width, seconds_covered / width
+        yield WaitSample((number + 0.5) * width, seconds_covered / width)
 
 
 def _values(load: TrainingLoad) -> dict[str, Any]:
@@ -224,6 +233,6 @@ def _values(load: TrainingLoad) -> dict[str, Any]:
         "cpu_share": rounded(load.cpu_share),
         "gpu_share": rounded(load.gpu_share),
         "gpu_memory_mb": rounded(load.gpu_memory_mb),
-        "wait_series": [[round(seconds, 3), round(share, 4)] for seconds, share in load.waits],
+        "wait_series": [[round(one.seconds, 3), round(one.fraction, 4)] for one in load.waits],
         "gpu_series": [[round(one.seconds, 3), rounded(one.busy), rounded(one.memory_mb)] for one in load.gpu],
     }

@@ -24,9 +24,8 @@ from bcclone.bench.feeds.rounds import (
     run_benchmark,
 )
 from bcclone.bench.feeds.synthetic import draw_recording, given_or_synthetic_store, make_synthetic_store
-from bcclone.bench.settings import FeedsBenchSettings
+from bcclone.bench.settings import SYNTHETIC_FRAMES, FeedsBenchSettings
 from bcclone.errors import UserError
-from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
 from bcclone.train.settings import TrainSettings
 
@@ -73,7 +72,7 @@ def measure_feeds(settings: FeedsBenchSettings, notify: Callable[[str], None] = 
         raise UserError(f"no loader or measurement is called {', '.join(unknown)}; choose from {', '.join(known)}")
     if settings.chart:
         atomic.check_output(settings.chart, True, "")
-    with given_or_synthetic_store(settings.store, settings.frames) as path:
+    with given_or_synthetic_store(settings.store, settings.frames or SYNTHETIC_FRAMES) as path:
         report = _measure(path, settings, notify)
     if settings.chart:
         from bcclone.bench.feeds.charts import draw_charts
@@ -164,7 +163,7 @@ def measure_training_here(store: Path, rounds: int) -> list[Measure]:
     from bcclone.bench.feeds.training import measure_training, training_measures
 
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
-    feed, sizes = ("device", _GPU_BATCHES) if on_gpu else (FeedSettings().feed, (TrainSettings().batch_size,))
+    feed, sizes = ("device", _GPU_BATCHES) if on_gpu else (_FASTEST, (TrainSettings().batch_size,))
     measures: list[Measure] = []
     for size in sizes:
         rates = measure_training(store, _TRAINING_STEPS, rounds, size, feed)

@@ -47,7 +47,7 @@ def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed:
     TensorFlow must have been loaded before. Each training on a feed begins an epoch; the wait for its first batch
     counts. Samples are augmented on the GPU if there is one, else by threads.
     """
-    settings = with_augment_device(TrainSettings(batch_size=batch_size))
+    settings = with_augment_device(TrainSettings(batch_size=batch_size, seq_length=1))
     unaugmented = replace(settings, augmentation=AugmentSettings(augment=False))
     with (
         Store(path) as store,
