@@ -5,7 +5,7 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.feed.open import open_feed
-from bcclone.feed.order import EpochOrder, allowed_zeros, balanced, has_zero_steering, shuffled
+from bcclone.feed.order import EpochOrder, allowed_zeros, balanced, chunked, has_zero_steering, shuffled
 from bcclone.feed.selection import select
 from bcclone.feed.settings import FeedSettings, SamplingSettings
 from bcclone.samples import SAMPLE
@@ -17,6 +17,22 @@ def test_zero_steering_is_that_of_the_recorded_row_and_not_of_the_sample():
     samples = np.zeros(5, SAMPLE)
     samples["row"], samples["steering"] = [0, 0, 1, 1, 2], [0.0, 0.25, 0.1, 0.0, -0.25]
     assert has_zero_steering(samples["row"], rows).tolist() == [True, True, False, False, True]
+
+
+def test_steering_counts_as_zero_below_a_millionth():
+    rows = np.array([(9e-7,), (1e-6,), (-9e-7,), (-1e-6,)], [("steering", np.float64)])
+    assert has_zero_steering(np.arange(4, dtype=np.uint32), rows).tolist() == [True, False, True, False]
+
+
+def test_a_single_surplus_sample_is_left_out():
+    zeros = np.array([True] * 5 + [False] * 4)
+    assert len(balanced(np.arange(9, dtype=np.uint32), zeros, 0.5, seed=1, epoch=1)) == 8
+
+
+def test_an_epoch_is_ordered_as_its_feed_asks():
+    assert (EpochOrder(100).order(2) == np.arange(100)).all()
+    assert (EpochOrder(100, "shuffled", seed=3).order(2) == shuffled(100, 3, 2)).all()
+    assert (EpochOrder(100, "chunks", 8, seed=3).order(2) == chunked(100, 8, 3, 2)).all()
 
 
 def test_surplus_samples_of_zero_steering_are_left_out_differently_in_each_epoch():

@@ -33,9 +33,12 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
         "count_split_pairs": Known(
             2, "a dtype that the column has already, and offsets beyond the last row, which pair nothing"
         ),
+        "sample_chunks": Known(1, "chunks of another default size, which together are the same table"),
         "windows": Known(6, "a longer table, whose end is never read, or another dtype of the same numbers"),
     },
-    "bcclone.feed.order": {},
+    "bcclone.feed.order": {
+        "balanced": Known(2, "a surplus of none leaves none out either way, and None counts as False"),
+    },
     "bcclone.protocol": {},
     "bcclone.drive.controller": {},
 }
