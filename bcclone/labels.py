@@ -30,11 +30,11 @@ def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: flo
     steering = rows["steering"].to_numpy(np.float64)
     seconds = rows["time_ms"].to_numpy(np.float64) / 1000
     labels = steering.copy()
-    for part in _episodes(rows["episode"].to_numpy()):
+    for episode in _episodes(rows["episode"].to_numpy()):
         if smooth_seconds:
-            labels[part] = _smoothed(seconds[part], steering[part], smooth_seconds)
+            labels[episode] = _smoothed(seconds[episode], steering[episode], smooth_seconds)
         if lead_seconds:
-            labels[part] = np.interp(seconds[part] + lead_seconds, seconds[part], labels[part])
+            labels[episode] = np.interp(seconds[episode] + lead_seconds, seconds[episode], labels[episode])
     return labels
 
 

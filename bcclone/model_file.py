@@ -232,15 +232,15 @@ def _extents(shape: tuple[int, ...]) -> str:
 
 def _separate_config(path: Path) -> str:
     """Return the configuration in NAME.json beside NAME.h5: files of to_json() and save_weights() in Keras 1."""
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
+    config_path = path.with_suffix(".json")
+    if not config_path.is_file():
         raise UnsupportedModel(
-            f"holds weights only; put the network's configuration (model.to_json()) beside it, as {beside}"
+            f"holds weights only; put the network's configuration (model.to_json()) beside it, as {config_path}"
         )
-    with beside.open("rb") as file:
+    with config_path.open("rb") as file:
         text = file.read(_LONGEST_TEXT + 1)
     if len(text) > _LONGEST_TEXT:
-        raise UnsupportedModel(f"{beside} has more than {_LONGEST_TEXT} bytes")
+        raise UnsupportedModel(f"{config_path} has more than {_LONGEST_TEXT} bytes")
     config = json.loads(text)
     return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
 

@@ -149,7 +149,7 @@ def stores(checkout):
         }.items():
             output = checkout.folder / f"{name}-{kind}.h5"
             code, result = checkout.json("preprocess.py", source, "-o", output, "--force", *options)
-            found[f"{name} {kind}"] = {"code": code, "told": without_times(result), "content": store_outcome(output)}
+            found[f"{name} {kind}"] = {"code": code, "result": without_times(result), "content": store_outcome(output)}
             if kind != "default":
                 output.unlink()
     return found
@@ -188,7 +188,7 @@ def weights(checkout):
             f"w-{name}",
             *options,
         )
-        found[name] = {"code": code, "told": without_times(result), "weights": weights_outcome(model)}
+        found[name] = {"code": code, "result": without_times(result), "weights": weights_outcome(model)}
     return found
 
 
@@ -207,7 +207,7 @@ def evaluate(checkout):
         "--output",
         checkout.folder / "suite",
     )
-    return {"code": code, "told": without_times(result), "keys": keys_of(result)}
+    return {"code": code, "result": without_times(result), "keys": keys_of(result)}
 
 
 def replay(checkout):
@@ -217,7 +217,7 @@ def replay(checkout):
         code, result = checkout.json(
             "replay", checkout.root / "models" / "lake.h5", checkout.shared / "recordings" / name
         )
-        found[name] = {"code": code, "told": without_times(result), "keys": keys_of(result)}
+        found[name] = {"code": code, "result": without_times(result), "keys": keys_of(result)}
     return found
 
 

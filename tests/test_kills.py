@@ -94,8 +94,8 @@ def test_training_killed_60_times(simulated_store, tmp_path):
             if not kill_after(command("model.py", *line), draw.uniform(0.0, 0.7) * longest):
                 break
             killed += 1
-        told = run_process("model.py", *line).stderr
-        assert any(word in told for word in ("resuming", "complete already", "beginning a new one")), told
+        notices = run_process("model.py", *line).stderr
+        assert any(word in notices for word in ("resuming", "complete already", "beginning a new one")), notices
         assert_same_weights(output, tmp_path / "whole.h5")
         (run,) = [path.parent for path in tmp_path.glob("runs/*/settings.json") if f'"{output}"' in path.read_text()]
         assert state_of(run) == state_of(tmp_path / "runs" / "whole")

@@ -116,18 +116,18 @@ def test_one_call_for_several_recurrent_drives_gives_the_same_as_one_each(recurr
     images, (one, other) = [recurrent.preprocessing.apply(frame) for frame in FRAMES], ((), ())
     for number in range(2):
         steering, (one, other) = recurrent.steer([images[number], images[number + 3]], [one, other])
-    alone = [drive(recurrent, 0, 1)[-1], (recurrent.forget(), drive(recurrent, 3, 4)[-1])[1]]
-    assert steering == pytest.approx(alone, abs=1e-6)
+    separate = [drive(recurrent, 0, 1)[-1], (recurrent.forget(), drive(recurrent, 3, 4)[-1])[1]]
+    assert steering == pytest.approx(separate, abs=1e-6)
     steering, _ = recurrent.steer([images[0], images[5]], [(), other])  # one of them begins anew
     assert steering == pytest.approx([steering_of(recurrent, 0, 0, 0), recurrent.act(FRAMES[5])], abs=1e-6)
 
 
-def test_states_belong_to_a_policy_and_not_to_its_model(recurrent, untrained_recurrent_model):
+def test_states_belong_to_a_policy_and_not_to_its_model(recurrent, untrained_recurrent_model, tmp_path):
     from bcclone.model_file import save_model
     from bcclone.policy import load_policy
 
     drive(recurrent, 0, 1, 2)
-    path = untrained_recurrent_model.with_name("driven.h5")
+    path = tmp_path / "driven.h5"
     save_model(path, recurrent.model, recurrent.preprocessing, {})
     assert load_policy(path).act(FRAMES[0]) == load_policy(untrained_recurrent_model).act(FRAMES[0])
 

@@ -104,13 +104,13 @@ def _run_suite(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         make_folder(arguments.output)
     from bcclone.evaluate.suite import evaluate_suite
-    from bcclone.evaluate.suite_report import table_lines, write_suite
+    from bcclone.evaluate.suite_report import suite_table, write_suite
 
     result = evaluate_suite(arguments.models, settings)
     if arguments.json:
         print_json(result.as_json())
     else:
-        print("\n".join(table_lines(result)))
+        print("\n".join(suite_table(result)))
     if arguments.output is not None:
         for path in write_suite(arguments.output, result):
             notify(f"wrote {path}")

@@ -80,7 +80,7 @@ def _report(
     arguments: argparse.Namespace, log: Path, results: "dict[str, ReplayResult]", report: "DriveReport | None" = None
 ) -> None:
     """Print the results, and write them into the folder of --output."""
-    from bcclone.replay.report import missing_images, results_as_json, table_lines, write_replay
+    from bcclone.replay.report import missing_images, replay_table, results_as_json, write_replay
 
     for notice in missing_images(next(iter(results.values()))):
         notify(notice)
@@ -88,7 +88,7 @@ def _report(
     if arguments.json:
         print_json(values)
     else:
-        print("\n".join([*table_lines(results), *([report.summary()] if report else [])]))
+        print("\n".join([*replay_table(results), *([report.summary()] if report else [])]))
     if arguments.output is not None:
         for path in write_replay(arguments.output, log.parent.name, results, values):
             notify(f"wrote {path}")

@@ -22,7 +22,7 @@ _PICTURE_AT_M = 95.0  # where a low sun throws shadows of trees across the lake'
 _Result = TypeVar("_Result", bound=Ranked)
 
 
-def table_lines(result: SuiteResult) -> list[str]:
+def suite_table(result: SuiteResult) -> list[str]:
     """Return the lines of the tables; with several models, the best of each row are marked."""
     lines = [["", "", *result.models], ["", "", *["autonomy  off  mean   most"] * len(result.models)]]
     lines += [[one.name, one.description, *_cells(result.drives[one.name], _drive_cell)] for one in result.scenarios]
@@ -46,7 +46,7 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     maps = folder / "maps"
     maps.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("table.txt", "figures.json", "appearances.png", "models.png")]
-    write_text(paths[0], "\n".join(table_lines(result)) + "\n")
+    write_text(paths[0], "\n".join(suite_table(result)) + "\n")
     write_text(paths[1], json.dumps(result.as_json(), indent=2) + "\n")
     plot_appearances(appearances_of(result.scenarios), paths[2])
     scores = {model: _scores(result, model) for model in result.models}

@@ -170,7 +170,7 @@ class ReadAhead:
                 self._ready.release()
 
     def _read_window(self, file: FileIO, window: Order, scratch: memoryview) -> None:
-        for first, last in stretches(self._source.arrays.frame[window]):
+        for first, last in frame_ranges(self._source.arrays.frame[window]):
             if self._stop.is_set():
                 return
             _read(file, *self._source.bytes_of(first, last), scratch)
@@ -184,7 +184,7 @@ class ReadAhead:
             self._ready.release(len(self._order) // self._window + 1)
 
 
-def stretches(frames: Order) -> Iterator[tuple[int, int]]:
+def frame_ranges(frames: Order) -> Iterator[tuple[int, int]]:
     """Yield the first and the last frame of each run of frames without large gaps."""
     numbers = np.unique(frames).astype(np.int64)
     ends = np.flatnonzero(np.diff(numbers) > _GAP_FRAMES)

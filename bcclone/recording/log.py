@@ -232,15 +232,15 @@ def _has_bare_decimal_commas(split: list[Fields]) -> bool:
 def _checked_rows(split: _SplitLog, bare_commas: bool) -> Iterator[LogRow]:
     """Yield the usable rows in order of time; the others are added to split.bad."""
     speed = 0.0
-    for time_ms, parts in _by_time(split):
+    for time_ms, logged in _by_time(split):
         try:
             if bare_commas:
-                numbers, extras = resolve_decimal_commas(parts.numbers, speed), ""
+                numbers, extras = resolve_decimal_commas(logged.numbers, speed), ""
             else:
-                numbers, extras = _numbers(parts.numbers), ",".join(parts.numbers[4:])
-            row = LogRow(parts.line, time_ms, *parts.images, *numbers, extras)
+                numbers, extras = _numbers(logged.numbers), ",".join(logged.numbers[4:])
+            row = LogRow(logged.line, time_ms, *logged.images, *numbers, extras)
         except RowError as error:
-            split.bad.append(BadRow(parts.line, str(error)))
+            split.bad.append(BadRow(logged.line, str(error)))
             continue
         speed = row.speed_mph
         yield row
@@ -249,11 +249,11 @@ def _checked_rows(split: _SplitLog, bare_commas: bool) -> Iterator[LogRow]:
 def _by_time(split: _SplitLog) -> list[tuple[int, Fields]]:
     """Return the lines in order of time, because the lines of a log may be shuffled."""
     timed = []
-    for parts in split.fields:
+    for logged in split.fields:
         try:
-            timed.append((time_of(parts.images[0]), parts))
+            timed.append((time_of(logged.images[0]), logged))
         except RowError as error:
-            split.bad.append(BadRow(parts.line, str(error)))
+            split.bad.append(BadRow(logged.line, str(error)))
     return sorted(timed, key=lambda pair: pair[0])
 
 

@@ -32,7 +32,7 @@ def missing_images(result: ReplayResult) -> list[str]:
     return notices
 
 
-def table_lines(results: Results) -> list[str]:
+def replay_table(results: Results) -> list[str]:
     """Return the lines of the table: all drivers, and the controls below."""
     figures = {name: result.figures() for name, result in results.items()}
     first = next(iter(figures.values()))

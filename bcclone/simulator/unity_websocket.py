@@ -1,7 +1,7 @@
 """Connect to a drive server as the simulator's websocket does (docs/reference/protocol.md, facts 1 and 2).
 
-wsproto makes and reads the frames: sent with `message_finished=False`, a piece of a text becomes a masked frame
-without FIN, so a text can be split into frames of 1,016 bytes. Pieces have to be texts, so the split is exact for
+wsproto makes and reads the frames: sent with `message_finished=False`, a part of a text becomes a masked frame
+without FIN, so a text can be split into frames of 1,016 bytes. wsproto takes texts only, so the split is exact for
 ASCII only, which is all that the simulator sends. wsproto cannot send the handshake: it has another order of headers
 and puts User-Agent last. So the handshake is written here, byte for byte as the simulator's.
 """

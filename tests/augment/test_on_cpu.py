@@ -96,11 +96,11 @@ def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_
 def straight_road(offset_m=0.0):
     """A straight road as the camera sees it, mounted 0.7 degrees to the right and leaning by 1.1 (scene facts)."""
     focal, height, down = 138.56, 1.278, math.atan2(79.5 - 59.4, 138.56)
-    turned, leans = math.radians(0.723), math.radians(-1.11)
+    yaw, roll = math.radians(0.723), math.radians(-1.11)
     sine, cosine = math.sin, math.cos
-    about_down = np.array([[cosine(turned), 0, sine(turned)], [0, 1, 0], [-sine(turned), 0, cosine(turned)]])
+    about_down = np.array([[cosine(yaw), 0, sine(yaw)], [0, 1, 0], [-sine(yaw), 0, cosine(yaw)]])
     about_right = np.array([[1, 0, 0], [0, cosine(down), sine(down)], [0, -sine(down), cosine(down)]])
-    about_ahead = np.array([[cosine(leans), -sine(leans), 0], [sine(leans), cosine(leans), 0], [0, 0, 1]])
+    about_ahead = np.array([[cosine(roll), -sine(roll), 0], [sine(roll), cosine(roll), 0], [0, 0, 1]])
     mount = about_down @ about_right @ about_ahead
     image = np.full((160, 320, 3), 40, np.uint8)
     for left, right in ((-3.4, -3.0), (3.0, 3.4), (-0.1, 0.1)):
@@ -200,8 +200,8 @@ def test_augmenting_some_rows_gives_the_same_rows_as_augmenting_all(name):
     images, rows, settings = pictures(16), seen_rows(128), replace(NOTHING, **{name: 1.0})
     whole, _ = augmented(settings, images)
     changed, _ = augmented(settings, images, rows=rows)
-    drawn, other = (whole != images)[:, rows].mean(), (changed != whole)[:, rows].mean()
-    assert other < 0.1 * drawn  # edges: OpenCV clips to the image before it draws
+    change, other = (whole != images)[:, rows].mean(), (changed != whole)[:, rows].mean()
+    assert other < 0.1 * change  # edges: OpenCV clips to the image before it draws
 
 
 def test_images_in_other_colours_change_as_much_as_those_in_rgb():

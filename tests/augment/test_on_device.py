@@ -106,12 +106,12 @@ def test_augmentation_on_the_device_is_compiled_by_xla(device):
     from bcclone.augment.on_device import DeviceAugmenter
 
     augmenter, images, draws = device(AugmentSettings(), OURS), pictures(8), draw(8, (0, 1, 0))
-    drawn = np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), draws.normal, draws.uniform
+    inputs = np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), draws.normal, draws.uniform
     signature = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
     inner = DeviceAugmenter(AugmentSettings(), OURS, seen_rows(OURS.height), xla=True)
     step = tf.function(lambda *samples: inner(*samples), input_signature=[*signature, *augmenter.input_signature])
     steering = np.zeros((8, 1), np.float32)
-    (compiled, labels), (plain, expected) = step(images, steering, *drawn), augmenter(images, steering, *drawn)
+    (compiled, labels), (plain, expected) = step(images, steering, *inputs), augmenter(images, steering, *inputs)
     assert np.abs(compiled.numpy().astype(int) - plain.numpy()).max() <= 2
     np.testing.assert_allclose(labels, expected, atol=1e-6)
 

@@ -39,8 +39,8 @@ def figures(rate, **others):
     return LoaderFigures(
         **({"first_batch_seconds": 0.1, "resident_mb": 50.0, "anonymous_mb": 20.0} | others),
         samples_per_second=rate,
-        cpu_share=0.5,
-        others_cpu_share=0.0,
+        cpu_fraction=0.5,
+        others_cpu_fraction=0.0,
     )
 
 

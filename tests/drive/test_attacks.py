@@ -314,7 +314,7 @@ WEBSOCKET = {
     "a reserved opcode": frames(frame(b"2", first=0x83)),
     "a reserved control opcode": frames(frame(b"2", first=0x8F)),
     "a frame of 10 MB": frames(frame(b"42" + bytes(10_000_000))),
-    "a frame that says 2**63": frames(frame(b"42", length=(1 << 63) + 5), b"x" * 3_000_000),
+    "a frame with the length 2**63": frames(frame(b"42", length=(1 << 63) + 5), b"x" * 3_000_000),
     "a length that is longer than needed": frames(b"\x81\xff" + struct.pack("!Q", 1) + bytes(4) + b"2"),
     "endless fragments": frames(frame(b"42[", first=0x01), *[frame(b"x" * 60_000, first=0x00)] * 60),
     "empty fragments": frames(frame(b"42[", first=0x01), *[frame(first=0x00) * 10_000] * 20),
@@ -400,8 +400,8 @@ SOCKET_IO = {
 }
 TELEMETRY = {
     "a truncated JPEG": with_image(FRAME[:2000]),
-    "a JPEG that says 65535x65535": with_image(HUGE_JPEG),
-    "a PNG that says 65535x65535": with_image(PNG),
+    "a JPEG of 65535x65535 pixels": with_image(HUGE_JPEG),
+    "a PNG of 65535x65535 pixels": with_image(PNG),
     "an empty image": telemetry(image=""),
     "900 kB of zeros as an image": with_image(bytes(670_000)),
     "an image that is no base64": telemetry(image="@@@"),

@@ -93,7 +93,7 @@ def test_bytes_come_as_bytes_and_text_is_sent_as_text():
         (frame(8, struct.pack("!H", 4321)), 4321),
         (frame(8, b"\x01"), 1002),
     ],
-    ids=["unmasked", "reserved bit", "opcode 3", "no UTF-8", "continuation", "long ping", "ping in pieces", "goodbye",
+    ids=["unmasked", "reserved bit", "opcode 3", "no UTF-8", "continuation", "long ping", "fragmented ping", "goodbye",
          "goodbye, own code", "goodbye, cut off"],
 )  # fmt: skip
 def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_connection(sent, code):
@@ -106,21 +106,21 @@ def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_co
 
 def test_a_message_without_end_is_refused_at_the_limit():
     with connected() as (websocket, client, _):
-        piece = frame(0, b"x" * 60_000, final=False)
+        fragment = frame(0, b"x" * 60_000, final=False)
         client.sendall(frame(1, b"", final=False))
         client.settimeout(2)
-        most = 2 * limits.MESSAGE_BYTES // len(piece)
-        sender = threading.Thread(target=lambda: _send_all(client, piece, most))
+        most = 2 * limits.MESSAGE_BYTES // len(fragment)
+        sender = threading.Thread(target=lambda: _send_all(client, fragment, most))
         sender.start()
         assert websocket.wait() is None
         sender.join()
         assert close_code(client.recv(100)) == 1009  # message too big
 
 
-def _send_all(client, piece, times):
+def _send_all(client, data, times):
     try:
         for _ in range(times):
-            client.sendall(piece)
+            client.sendall(data)
     except OSError:
         return
 

@@ -15,8 +15,8 @@ KEPT = ("gru.h5", "lstm.keras", "simple_rnn.h5", "simple_rnn.keras")
 
 def windows():
     """Return two windows of three frames, the second darker, as the network takes them: float32 (2, 3, 66, 200, 3)."""
-    drawn = np.random.default_rng(0).integers(0, 256, (2, *WINDOW))
-    return (drawn // np.array([1, 3]).reshape(2, 1, 1, 1, 1)).astype("float32")
+    images = np.random.default_rng(0).integers(0, 256, (2, *WINDOW))
+    return (images // np.array([1, 3]).reshape(2, 1, 1, 1, 1)).astype("float32")
 
 
 def make_models(keras):

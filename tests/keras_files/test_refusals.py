@@ -1,4 +1,4 @@
-"""What cannot be rebuilt is refused with one line that expected why, and nothing of it is run."""
+"""Models that cannot be rebuilt are refused with one line that gives the reason, and none of their code is run."""
 
 import json
 import re

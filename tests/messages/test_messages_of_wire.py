@@ -29,7 +29,7 @@ def drive(*answers, patience_seconds=10.0):
 
 
 @contextmanager
-def answering(*pieces):
+def answering(*chunks):
     """A port whose first guest is sent these bytes, and then nothing more; the Sec-WebSocket-Accept is filled in."""
 
     def answer():
@@ -37,10 +37,10 @@ def answering(*pieces):
         with guest, suppress(OSError):  # who is refused may be gone
             key = re.search(rb"Sec-WebSocket-Key: (\S+)", guest.recv(4096))[1]
             accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
-            for piece in pieces:
-                guest.sendall(piece.replace(b"ACCEPT", accept))
+            for chunk in chunks:
+                guest.sendall(chunk.replace(b"ACCEPT", accept))
                 over.wait(0.2)
-            over.wait(0 if pieces else 5)
+            over.wait(0 if chunks else 5)
 
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -57,8 +57,8 @@ HUGE = b"\x81\x7f\0\0\0\0\0\x98\x96\x80"  # head of a text of 10,000,000 bytes
 HEAD = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: ACCEPT\r\n"
 
 
-def connect(*pieces, timeout=5.0):
-    with answering(*pieces) as port:
+def connect(*chunks, timeout=5.0):
+    with answering(*chunks) as port:
         UnitySocket("127.0.0.1", port, timeout).receive(5)
 
 

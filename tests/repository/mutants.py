@@ -73,7 +73,7 @@ class Row(NamedTuple):
     equivalent: int
 
 
-def judge(mutants: Iterable[Mutant], equivalent: Mapping[str, Mapping[str, Known]]) -> tuple[list[Row], list[str]]:
+def summarize(mutants: Iterable[Mutant], equivalent: Mapping[str, Mapping[str, Known]]) -> tuple[list[Row], list[str]]:
     """Return the table, and what is wrong, a line each."""
     rows, wrong = [], []
     found = list(mutants)
@@ -114,7 +114,7 @@ def _mutmut(*arguments: str) -> str:
 
 def main() -> int:
     """Print the table, then what is wrong; return the exit code."""
-    rows, wrong = judge(_read(), EQUIVALENT)
+    rows, wrong = summarize(_read(), EQUIVALENT)
     print(f"{'module':26}{'mutants':>9}{'killed':>9}{'survived':>10}{'equivalent':>12}")
     for row in rows:
         print(f"{row.module:26}{row.mutants:9}{row.killed:9}{row.survived:10}{row.equivalent:12}")

@@ -1,4 +1,4 @@
-"""The tests mirror the package: those of a room are where its name says."""
+"""The tests mirror the package: the folder of a room's tests has its name."""
 
 import ast
 from collections import Counter

@@ -30,9 +30,9 @@ def test_the_steering_is_within_the_lock_and_the_mask_has_the_size_of_the_frame(
 
 def test_a_window_depends_on_the_previous_frames_of_its_own_drive_only(untrained_window_model):
     model = open_reference_model(untrained_window_model)
-    alone = last_answer(model, FRAMES[[0]])
-    assert last_answer(model, FRAMES[[0, 1, 0]]) != pytest.approx(alone, abs=1e-7)
-    assert last_answer(model, FRAMES[[0]]) == alone
+    first = last_answer(model, FRAMES[[0]])
+    assert last_answer(model, FRAMES[[0, 1, 0]]) != pytest.approx(first, abs=1e-7)
+    assert last_answer(model, FRAMES[[0]]) == first
 
 
 def test_the_state_of_a_recurrent_model_depends_on_all_frames_of_the_drive(untrained_recurrent_model):

@@ -92,7 +92,7 @@ class LoaderFigures:
 
     resident_mb: memory that it and its child processes added, shared pages divided among their users (PSS);
     anonymous_mb: the same without pages of files, which the system can drop; None on systems other than Linux;
-    cpu_share: CPU time as a fraction of all cores' time; others_cpu_share: that of other programs meanwhile, which
+    cpu_fraction: CPU time as a fraction of all cores' time; others_cpu_fraction: that of other programs, which
     shows whether the machine was quiet.
     """
 
@@ -100,13 +100,13 @@ class LoaderFigures:
     first_batch_seconds: float
     resident_mb: float
     anonymous_mb: float | None
-    cpu_share: float
-    others_cpu_share: float
+    cpu_fraction: float
+    others_cpu_fraction: float
 
     @property
     def core_milliseconds(self) -> float:
         """Return the CPU time per sample, in milliseconds."""
-        return 1000 * self.cpu_share * (psutil.cpu_count() or 1) / self.samples_per_second
+        return 1000 * self.cpu_fraction * (psutil.cpu_count() or 1) / self.samples_per_second
 
 
 class Meter:
@@ -154,14 +154,14 @@ class Meter:
             first_batch_seconds=self._first,
             resident_mb=self._used.resident_mb - self._memory.resident_mb,
             anonymous_mb=anonymous,
-            cpu_share=self._cpu / capacity,
-            others_cpu_share=max(self._all_cpu - self._cpu, 0.0) / capacity,
+            cpu_fraction=self._cpu / capacity,
+            others_cpu_fraction=max(self._all_cpu - self._cpu, 0.0) / capacity,
         )
 
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """MemoryUse of processes, in MB (10^6 bytes)."""
+    """The memory that processes use, in MB (10^6 bytes)."""
 
     resident_mb: float
     anonymous_mb: float | None

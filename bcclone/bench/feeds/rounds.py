@@ -32,6 +32,10 @@ _PACKAGES = {"torch-jpeg": ("torch", "torchvision"), "pytables-chunks": ("tables
 _OF_TENSORFLOW = ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device")
 _PROCESSES = {"workers": 2}  # the other feeds choose for themselves
 _PLAIN = AugmentSettings(augment=False)
+_KEYS = {
+    "cpu_fraction": "cpu_share",
+    "others_cpu_fraction": "others_cpu_share",
+}  # of JSON, where older results have them
 
 
 class LoaderUnavailable(Exception):
@@ -78,7 +82,7 @@ class BenchmarkResults:
             "alternatives": {name: _values(figures) for name, figures in medians["alternatives"].items()},
             "rooflines": {name: round(figures.samples_per_second, 1) for name, figures in medians["rooflines"].items()},
             "rounds": {
-                name: [[round(one.samples_per_second, 1), round(one.others_cpu_share, 3)] for one in figures]
+                name: [[round(one.samples_per_second, 1), round(one.others_cpu_fraction, 3)] for one in figures]
                 for name, figures in self.rounds.items()
             },
             "skipped": dict(self.skipped),
@@ -95,14 +99,15 @@ class BenchmarkResults:
 
 
 def _values(figures: LoaderFigures) -> dict[str, float]:
-    return {key: round(value, 4) for key, value in asdict(figures).items() if value is not None}
+    """Return the figures as JSON values."""
+    return {_KEYS.get(name, name): round(value, 4) for name, value in asdict(figures).items() if value is not None}
 
 
 def _row(name: str, figures: LoaderFigures) -> str:
     own = "" if figures.anonymous_mb is None else f"{figures.anonymous_mb:.0f}"
     return (
         f"{name:<24}{figures.samples_per_second:>11,.0f}{figures.first_batch_seconds:>10.3f}"
-        f"{figures.resident_mb:>14.0f}{own:>9}{figures.cpu_share:>6.0%}{figures.others_cpu_share:>8.0%}"
+        f"{figures.resident_mb:>14.0f}{own:>9}{figures.cpu_fraction:>6.0%}{figures.others_cpu_fraction:>8.0%}"
     )
 
 
