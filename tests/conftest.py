@@ -10,10 +10,12 @@ import stat
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import Phase, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -42,7 +44,8 @@ print("{line}")
 
 # ended by signals, on full disks and terminals, by Unix's means: Windows has others
 OF_UNIX = re.compile(
-    r"import (?:pty|resource|termios)\b|SIG(?:INT|KILL|TERM)|drive_server|without_privileges|/dev/|/proc/|os\.fork"
+    r"import (?:pty|resource|termios)\b|SIG(?:INT|KILL|TERM)"
+    r"|drive_server|without_privileges|on_a_full_disk|/dev/|/proc/"
 )
 if sys.platform == "win32":
     sources = Path(__file__).parent.rglob("test_*.py")
@@ -52,10 +55,51 @@ if sys.platform == "win32":
 settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Let each worker of pytest-xdist begin with modules that have slow tests, so that fast tests fill the end.
+
+    `--dist worksteal` gives each worker a contiguous share of equal length.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    tests = dict.fromkeys((item.path, item.originalname) for item in items if item.get_closest_marker("slow"))
+    slow = Counter(path for path, _ in tests)
+    worker_of = {path: number % workers for number, (path, _) in enumerate(slow.most_common())}
+    if workers > 1:
+        others = [item for item in items if item.path not in worker_of]
+        length, ordered = len(items) // workers, []
+        for worker in range(workers):
+            ordered += (item for item in items if worker_of.get(item.path) == worker)
+            room = max((worker + 1) * length - len(ordered), 0) if worker + 1 < workers else len(others)
+            ordered, others = ordered + others[:room], others[room:]
+        items[:] = ordered
+
+
+def made_once(tmp_path_factory, name, make):
+    """Return a folder that make(folder) has filled, made once for all workers of pytest-xdist. Not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a folder in the common one
+        base = base.parent
+    folder = base / "made_once" / name
+    complete = folder.with_suffix(".complete")
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not complete.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            complete.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def simulated_recording(tmp_path_factory):
     """A recording of the simulator: 120 rows, 8 seconds, one episode, three cameras. Not to be changed."""
-    folder = tmp_path_factory.mktemp("recordings") / "lake"
+    return made_once(tmp_path_factory, "recording", _record_120_rows) / "lake"
+
+
+def _record_120_rows(parent):
+    folder = parent / "lake"
     record(folder, RecordSettings(laps=0.085, expert=ExpertSettings(recoveries=0)))
     log = folder / "driving_log.csv"
     lines = log.read_text().splitlines(keepends=True)
@@ -64,7 +108,6 @@ def simulated_recording(tmp_path_factory):
         for image in line.split(",")[:3]:
             Path(image).unlink()
     log.write_text("".join(lines[:120]))
-    return folder
 
 
 @pytest.fixture
@@ -75,31 +118,42 @@ def recording(simulated_recording, tmp_path):
 
 @pytest.fixture(scope="session")
 def simulated_store(simulated_recording, tmp_path_factory):
-    """The store made of it: blocks of 2 seconds, one earlier frame."""
-    store = tmp_path_factory.mktemp("stores") / "data.h5"
-    run_script("preprocess.py", simulated_recording, "-o", store, "--block-seconds", 2, "--frame-offsets", 1)
-    return store
+    """The store made of it: blocks of 2 seconds, one earlier frame. Not to be changed."""
+    options = ("--block-seconds", 2, "--frame-offsets", 1)
+    folder = made_once(
+        tmp_path_factory,
+        "store",
+        lambda folder: run_script("preprocess.py", simulated_recording, "-o", folder / "data.h5", *options),
+    )
+    return folder / "data.h5"
 
 
 @pytest.fixture(scope="session")
 def untrained_model(tmp_path_factory):
     """A model file of the right form whose weights are random but for a fixed seed."""
-    return save_untrained(tmp_path_factory.mktemp("models") / "untrained.h5")
+    return untrained(tmp_path_factory, "untrained.h5")
 
 
 @pytest.fixture(scope="session")
 def untrained_window_model(tmp_path_factory):
     """A model file like untrained_model, for windows of three frames."""
-    return save_untrained(tmp_path_factory.mktemp("models") / "windows.h5", seq_length=3)
+    return untrained(tmp_path_factory, "windows.h5", seq_length=3)
 
 
 @pytest.fixture(scope="session", params=["gru", "lstm"])
 def untrained_recurrent_model(request, tmp_path_factory):
     """Model files like untrained_model, of each recurrent network, for windows of three frames."""
-    return save_untrained(tmp_path_factory.mktemp("models") / f"{request.param}.h5", 3, request.param)
+    return untrained(tmp_path_factory, f"{request.param}.h5", 3, request.param)
 
 
-def save_untrained(path, seq_length=1, network="cnn"):
+def untrained(tmp_path_factory, name, seq_length=1, network="cnn"):
+    return (
+        made_once(tmp_path_factory, name.removesuffix(".h5"), lambda folder: _save(folder / name, seq_length, network))
+        / name
+    )
+
+
+def _save(path, seq_length, network):
     from bcclone.images import Preprocessing
     from bcclone.tensorflow_quietly import load_tensorflow
 
@@ -111,7 +165,6 @@ def save_untrained(path, seq_length=1, network="cnn"):
 
     keras.utils.set_random_seed(1)
     save_model(path, build_network(seq_length=seq_length, network=network), Preprocessing(), {})
-    return path
 
 
 def command(script, *arguments):

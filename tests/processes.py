@@ -1,4 +1,4 @@
-"""Other processes: which ones a process started, what a command imports, and waiting for a condition."""
+"""Other processes: on a full disk, which ones a process started, what a command imports, waiting for a condition."""
 
 import subprocess
 import sys
@@ -32,3 +32,18 @@ def imported_by(*line):
     )
     lines = [text for text in done.stderr.splitlines() if text.startswith("import time:")]
     return {text.rpartition("|")[2].strip().partition(".")[0] for text in lines}
+
+
+_LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def on_a_full_disk(line, size):
+    """Return the command line that runs a command whose files can have at most `size` bytes each, as on a full disk.
+
+    Not by preexec_fn, which forks: eventlet warns about that once it is imported.
+    """
+    return [sys.executable, "-S", "-c", _LIMITED, str(size), *map(str, line)]

@@ -24,7 +24,7 @@ from bcclone.recording import read_log
 from bcclone.recording.run_tables import read_answers
 from bcclone.replay import FrameReplay
 from bcclone.simulator.unity_client import UnityClient, connected
-from tests.conftest import command, run_process
+from tests.conftest import command, run_script
 from tests.drive.drive_server import (
     FRAME,
     Still,
@@ -33,6 +33,7 @@ from tests.drive.drive_server import (
     next_event,
     raw,
     serving,
+    serving_in_a_thread,
     state_of,
     telemetry_text,
 )
@@ -51,41 +52,38 @@ def test_the_simulator_reconnects_after_the_server_was_killed(untrained_model):
 
 
 def test_the_first_latency_is_printed_and_slow_answers_are_counted(untrained_model):
-    with serving(untrained_model, "--max-latency-ms", "0.01") as server:
-        assert server.process.stdout.readline() == f"watch it drive: http://127.0.0.1:{server.port}/\n"
+    with serving_in_a_thread(untrained_model, max_latency_ms=0.01) as server:
         drive(server.port, Still(10))
         latency = state_of(server.port)["latency_ms"]
         assert latency["limit"] == 0.01
         assert latency["slow"] in (9, 10)  # the simulator quits with one on its way
-        server.end()
-        assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", server.output)
+    assert f"watch it drive: http://127.0.0.1:{server.port}/" in "\n".join(server.lines)
+    assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", "\n".join(server.lines))
 
 
-@pytest.mark.slow
-def test_slow_in_corners_lowers_the_speed(untrained_model, tmp_path):
+def test_slow_in_corners_lowers_the_speed(untrained_model):
     from bcclone.policy import load_policy
 
     throttles = {}
-    for options in ((), ("--slow-in-corners", "--min-speed", "5")):
-        with serving(untrained_model, "--speed", "13.5", *options) as server:
+    for slower in (False, True):
+        with serving_in_a_thread(untrained_model, speed_mph=13.5, slow_in_corners=slower, min_speed_mph=5.0) as server:
             world = Still(6)
             drive(server.port, world)
-            throttles[options] = world.controls[0][1]
+            throttles[slower] = world.controls[0].throttle
     steering = abs(load_policy(untrained_model).act(decode_jpeg(FRAME)))
-    slower = min(max((steering - 0.1) / 0.4, 0), 1) * 8.5
-    straight, corner = throttles.values()
-    assert straight - corner == pytest.approx(slower * 0.102, abs=1e-5)
+    lowered = min(max((steering - 0.1) / 0.4, 0), 1) * 8.5
+    assert throttles[False] - throttles[True] == pytest.approx(lowered * 0.102, abs=1e-5)
 
 
 @pytest.mark.slow
 def test_other_machines_need_a_token(untrained_model):
-    refused = run_process("drive.py", untrained_model, "--host", "0.0.0.0", "--port", 0, code=1)
+    refused = run_script("drive.py", untrained_model, "--host", "0.0.0.0", "--port", 0, code=1)
     assert "--token" in refused.stderr
-    with serving(untrained_model, "--host", "0.0.0.0", "--token", "let me in") as server:
-        assert "unencrypted" in server.output
+    with serving_in_a_thread(untrained_model, host="0.0.0.0", token="let me in") as server:
+        assert "unencrypted" in "\n".join(server.lines)
         assert drive(server.port, Still(5)).steers == 4  # the simulator of this machine
         assert requests.get(f"http://127.0.0.1:{server.port}/state", timeout=5).status_code == 401
-        assert server.end() == 0
+    assert server.result.faults == 0
 
 
 @pytest.mark.long
@@ -142,7 +140,7 @@ def test_a_run_records_the_frames_received_and_the_controls_sent(untrained_model
     assert log.rows["steering"].tolist()[:119] == pytest.approx(
         [control.steering for control in world.controls], abs=1e-6
     )
-    refused = run_process("drive.py", untrained_model, run, "--port", 0, code=1)
+    refused = run_script("drive.py", untrained_model, run, "--port", 0, code=1)
     assert "--append" in refused.stderr
 
 
@@ -197,15 +195,10 @@ def test_a_program_serves_in_a_thread_and_stops_it_by_an_event(untrained_model, 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="limits a process's files as a full disk would")
 def test_a_full_disk_ends_the_recording_and_not_the_drive(untrained_model, tmp_path):
-    import resource
-
     small = encode_jpeg(np.zeros((160, 320, 3), np.uint8))
     limit = 4000  # bytes a file: the frames fit, and some 40 rows of the log
 
-    def fill():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    with serving(untrained_model, tmp_path / "run1", preexec_fn=fill) as server:
+    with serving(untrained_model, tmp_path / "run1", full_at=limit) as server:
         assert drive(server.port, Still(100, jpeg=small)).steers == 99
         state = state_of(server.port)
         assert state["recording"]["failure"] in ("File too large", "No space left on device")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -24,7 +23,7 @@ from bcclone.sample_settings import SampleSettings
 from bcclone.samples import NO_FRAME
 from bcclone.store import Store, StoreWriter
 from tests.conftest import command, run_script
-from tests.processes import wait_for
+from tests.processes import on_a_full_disk, wait_for
 from tests.recordings import images_of, many_rows, spoil
 from tests.test_store import make_version_1
 
@@ -415,11 +414,8 @@ def test_a_full_disk_ends_a_small_conversion_with_a_short_error(recording, tmp_p
     log = recording / "driving_log.csv"
     log.write_text(log.read_text().splitlines(keepends=True)[0])
 
-    def few_bytes():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    line = command("preprocess.py", recording, "-o", tmp_path / "data.h5", "--size", 8)
-    done = subprocess.run(line, capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    line = on_a_full_disk(command("preprocess.py", recording, "-o", tmp_path / "data.h5", "--size", 8), limit)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == (0 if (tmp_path / "data.h5").exists() else 1)
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob(".*"))
@@ -437,11 +433,8 @@ def test_a_full_disk_leaves_the_old_store_and_no_temporary_file(simulated_record
     store = tmp_path / "data.h5"
     store.write_text("precious")
 
-    def few_bytes():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))
-
-    line = command("preprocess.py", simulated_recording, "-o", store, "--force")
-    done = subprocess.run(line, capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    line = on_a_full_disk(command("preprocess.py", simulated_recording, "-o", store, "--force"), 5_000_000)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "Traceback" not in done.stderr

@@ -1,28 +1,35 @@
-"""drive.py as a child process, and clients for it: the Unity client, and sockets that send literal texts."""
+"""drive.py as a child process or in a thread, and clients for it: the Unity client, and sockets that send texts."""
 
 import base64
 import json
 import re
 import signal
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import requests
 
+from bcclone.drive import DriveResult, DriveSettings, serve
 from bcclone.images import encode_jpeg
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.conftest import command
+from tests.processes import on_a_full_disk
 
 FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8))
 
 
 class Server:
-    """drive.py as a child process. output: what it printed, complete once it has ended."""
+    """drive.py as a child process. full_at: size that a file can have; output: what it printed, complete at the end."""
 
-    def __init__(self, model, *arguments, port=0, **options):
+    def __init__(self, model, *arguments, port=0, full_at=None, **options):
         line = command("drive.py", model, *arguments, "--port", port)
+        if full_at is not None:
+            line = on_a_full_disk(line, full_at)
         self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
         self.output = ""
         for text in self.process.stdout:
@@ -47,6 +54,36 @@ def serving(model, *arguments, port=0, **options):
     finally:
         if server.process.returncode is None:
             server.end(signal.SIGKILL)
+
+
+@dataclass
+class ThreadServer:
+    """serve() in a thread, which starts faster than drive.py. lines: what it printed; result: there at the end."""
+
+    port: int
+    lines: list[str]
+    result: DriveResult | None = None
+
+
+@contextmanager
+def serving_in_a_thread(model, run_folder=None, **settings):
+    lines, listening, stop = [], threading.Event(), threading.Event()
+
+    def notify(line):
+        lines.append(line)
+        if line.startswith("listening"):
+            listening.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(serve, DriveSettings(model, run_folder, port=0, **settings), notify, stop)
+        try:
+            while not listening.wait(0.05):
+                assert not ended.done(), ended.result()
+            server = ThreadServer(int(re.search(r"listening on \S+:(\d+);", "\n".join(lines))[1]), lines)
+            yield server
+        finally:
+            stop.set()
+        server.result = ended.result(20)
 
 
 class Still:

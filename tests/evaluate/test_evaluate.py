@@ -65,15 +65,6 @@ def test_a_model_gets_the_same_score_in_process_each_time(untrained_model):
 
 
 @pytest.mark.slow
-def test_a_server_ends_with_its_standard_input_if_requested(untrained_model):
-    line = command("drive.py", untrained_model, "--port", 0, "--end-with-stdin")
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert any("listening" in line for line in iter(server.stdout.readline, ""))
-        server.stdin.close()
-        assert server.wait(20) == 0
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, how):
     line = command("evaluate", untrained_model, "--laps", 3)

@@ -15,11 +15,11 @@ from bcclone.errors import UserError
 from bcclone.evaluate import SCENARIOS, SuiteResult, SuiteSettings
 from bcclone.evaluate.scenarios import ScenarioDrive, best_of, select_scenarios
 from bcclone.evaluate.suite import name_models, name_recordings
-from bcclone.evaluate.suite_report import appearances_of, table_lines, write_suite
+from bcclone.evaluate.suite_report import appearances_of, suite_table, write_suite
 from bcclone.evaluate.suite_worker import drive_scenario
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.settings import Conditions, WorldSettings
-from tests.conftest import ROOT, command, run_script
+from tests.conftest import ROOT, command, made_once, run_script
 from tests.keras_files.old_models import keras1_config, write
 from tests.processes import children_of, wait_for
 
@@ -82,12 +82,17 @@ def test_laps_and_seed_go_to_every_row():
 @pytest.fixture(scope="module")
 def of_two_models(untrained_model, simulated_recording, tmp_path_factory):
     """The suite's JSON for a new model and an older one, by one process and by two; and the folder of pictures."""
-    folder = tmp_path_factory.mktemp("suite")
-    older = write(folder / "older.h5", keras1_config())
-    line = ("evaluate", untrained_model, older, "--preprocess", "nvidia-66x200-yuv", "--suite")
-    rows = ("--rows", "perturbations", "lake-30", "--laps", 0.01, "--recordings", simulated_recording)
-    ways = (("--jobs", 1, "--output", folder / "out"), ("--jobs", 2))
-    return [json.loads(run_script(*line, *rows, *way, "--json").stdout) for way in ways], folder / "out"
+
+    def make(folder):
+        older = write(folder / "older.h5", keras1_config())
+        line = ("evaluate", untrained_model, older, "--preprocess", "nvidia-66x200-yuv", "--suite")
+        rows = ("--rows", "perturbations", "lake-30", "--laps", 0.01, "--recordings", simulated_recording)
+        ways = {"single": ("--jobs", 1, "--output", folder / "out"), "double": ("--jobs", 2)}
+        for name, way in ways.items():
+            (folder / f"{name}.json").write_text(run_script(*line, *rows, *way, "--json").stdout)
+
+    folder = made_once(tmp_path_factory, "suite", make)
+    return [json.loads((folder / f"{name}.json").read_text()) for name in ("single", "double")], folder / "out"
 
 
 @pytest.mark.slow
@@ -174,12 +179,12 @@ def result(**drives):
 def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_the_line(one, other, best):
     compared = result(one=drive(**one), other=drive(**other))
     assert best_of(compared.drives["lake-20"]) == best
-    (line,) = [line for line in table_lines(compared) if line.startswith("lake-20")]
+    (line,) = [line for line in suite_table(compared) if line.startswith("lake-20")]
     assert line.count("*") == len(best)
 
 
 def test_a_single_model_is_not_marked_as_the_best():
-    lines = table_lines(result(single=drive(interventions=2, autonomy_percent=91.3)))
+    lines = suite_table(result(single=drive(interventions=2, autonomy_percent=91.3)))
     assert not any("*" in line for line in lines)
     assert "  91.3 %    2  0.30   1.00" in next(line for line in lines if line.startswith("lake-20"))
     assert "0 of 1 rows, 2" in "\n".join(lines)

@@ -1,7 +1,6 @@
 """What the system refuses, wherever that is: cli.run() tells it in one line, with what to do, and no traceback."""
 
 import errno
-import resource
 import signal
 import subprocess
 from contextlib import redirect_stdout, suppress
@@ -12,6 +11,7 @@ import pytest
 from bcclone import cli
 from tests.conftest import command
 from tests.messages.small_recording import make_recording, without_privileges
+from tests.processes import on_a_full_disk
 
 NOT_PROVOKED = {
     errno.EDQUOT: "there is no quota on this machine",
@@ -37,14 +37,8 @@ def of_too_long_a_name():
 
 
 def larger_than_allowed():
-    line = command("preprocess.py", make_recording("rec"))
-    done = subprocess.run(
-        line,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)),
-    )
-    return done.stderr
+    line = on_a_full_disk(command("preprocess.py", make_recording("rec")), 9_000)
+    return subprocess.run(line, stderr=subprocess.PIPE, text=True).stderr
 
 
 TOLD = {

@@ -21,7 +21,7 @@ from bcclone.simulator.record import record
 from bcclone.simulator.settings import ExpertSettings, RecordSettings
 from bcclone.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.view import CameraMove, warp_to
-from tests.conftest import run_script, shared
+from tests.conftest import made_once, run_script, shared
 from tests.drive.drive_server import serving
 from tests.similarity import structural_similarity
 
@@ -36,9 +36,9 @@ LEGACY = {
 @pytest.fixture(scope="session")
 def lap(tmp_path_factory):
     """The log of a recording of the simulator: 14 s, up to speed and through the first bends. Not to be changed."""
-    folder = tmp_path_factory.mktemp("replayed") / "lake"
-    record(folder, RecordSettings(laps=0.15, expert=ExpertSettings(recoveries=0)))
-    return folder / "driving_log.csv"
+    settings = RecordSettings(laps=0.15, expert=ExpertSettings(recoveries=0))
+    folder = made_once(tmp_path_factory, "lap", lambda folder: record(folder / "lake", settings))
+    return folder / "lake" / "driving_log.csv"
 
 
 @pytest.fixture(scope="session")

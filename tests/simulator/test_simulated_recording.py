@@ -20,6 +20,7 @@ from bcclone.simulator.record import record
 from bcclone.simulator.settings import ExpertSettings, RecordSettings
 from bcclone.simulator.track import load_track
 from tests.conftest import command, run_script
+from tests.processes import on_a_full_disk
 
 NUMBER = r"-?\d+(\.\d+)?(E-\d\d)?"
 ROW = re.compile(rf"(/[^,]+/IMG/(center|left|right)_\d{{4}}(_\d\d){{5}}_\d{{3}}\.jpg,){{3}}{NUMBER}(,{NUMBER}){{3}}")
@@ -163,14 +164,8 @@ def complete_rows(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [5_000, 21_000], ids=["images", "log"])
 def test_a_full_disk_ends_with_a_message_and_keeps_complete_rows(tmp_path, limit):
-    resource = pytest.importorskip("resource")
-    done = subprocess.run(
-        command("simulate", "record", tmp_path / "rec", "--laps", 0.2),
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    line = on_a_full_disk(command("simulate", "record", tmp_path / "rec", "--laps", 0.2), limit)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     found = re.search(
         r"error: .*: cannot write: File too large; the (\d+) rows recorded so far are complete", done.stderr

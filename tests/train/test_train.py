@@ -2,7 +2,6 @@
 
 import csv
 import json
-import resource
 import shutil
 import signal
 import subprocess
@@ -18,17 +17,21 @@ from tensorboard.util.tensor_util import make_ndarray
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
-from tests.conftest import command, run_process, run_script
-from tests.processes import wait_for
+from tests.conftest import command, made_once, run_process, run_script
+from tests.processes import on_a_full_disk, wait_for
 
 QUICK = ("--epochs", 3, "--batch-size", 16)
 
 
-def train(store, folder, *options, code=0):
+def train(store, folder, *options, code=0, run=run_script):
     """Run model.py without pictures, which take as long as all the rest."""
     places = ("-o", folder / "model.h5", "--runs", folder / "runs")
-    run = run_script if code else run_process  # weights are compared between processes; a refusal needs none
     return run("model.py", store, *places, "--no-plots", *options, "--json", code=code)
+
+
+def train_apart(store, folder, *options):
+    """Train in a process of its own: weights are only the same to the bit with the same number of threads."""
+    return train(store, folder, *options, run=run_process)
 
 
 def weights(path):
@@ -51,9 +54,20 @@ def assert_same_weights(first, second):
 @pytest.fixture(scope="module")
 def trained(simulated_store, tmp_path_factory):
     """A folder in which an uninterrupted training ran, and what it printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    done = train(simulated_store, folder, *QUICK, "--name", "whole")
-    return folder, json.loads(done.stdout), done.stderr
+
+    def make(folder):
+        (folder / "whole").mkdir()
+        done = train_apart(simulated_store, folder / "whole", *QUICK, "--name", "whole")
+        (folder / "result.json").write_text(done.stdout)
+        (folder / "notices.txt").write_text(done.stderr)
+
+    made = made_once(tmp_path_factory, "training", make)
+    folder = shutil.copytree(made / "whole", tmp_path_factory.mktemp("trained") / "whole")  # tests resume it
+    run = folder / "runs" / "whole"
+    for path in (run / "settings.json", run / "result.json"):
+        path.write_text(path.read_text().replace(str(made / "whole"), str(folder)))
+    result = json.loads((made / "result.json").read_text().replace(str(made / "whole"), str(folder)))
+    return folder, result, (made / "notices.txt").read_text()
 
 
 def test_standard_output_holds_only_the_result(trained):
@@ -163,7 +177,7 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
     run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=70)
     assert not (tmp_path / "model.h5").exists()
     epochs_done = len((run / "history.csv").read_text().splitlines()) - 1
-    done = train(simulated_store, tmp_path, *QUICK, "--resume")
+    done = train_apart(simulated_store, tmp_path, *QUICK, "--resume")
     assert "resuming" in done.stderr
     assert "epoch 1: loss" not in done.stderr
     assert 1 <= epochs_done < 3
@@ -178,11 +192,11 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
 
 @pytest.mark.slow
 def test_a_killed_training_that_augments_in_its_step_resumes_to_the_same_weights(simulated_store, tmp_path):
-    options = (*QUICK, "--augment-on", "device", "--epochs", 2)
+    options = (*QUICK, "--augment-on", "device", "--epochs", 1)
     (tmp_path / "whole").mkdir()
-    result = json.loads(train(simulated_store, tmp_path / "whole", *options).stdout)
+    result = json.loads(train_apart(simulated_store, tmp_path / "whole", *options).stdout)
     killed_training(simulated_store, tmp_path, *options, "--checkpoint-steps", 7, after=35)
-    done = json.loads(train(simulated_store, tmp_path, *options, "--resume").stdout)
+    done = json.loads(train_apart(simulated_store, tmp_path, *options, "--resume").stdout)
     assert (done["loss"], done["val_loss"]) == (result["loss"], result["val_loss"])
     assert_same_weights(tmp_path / "model.h5", tmp_path / "whole" / "model.h5")
 
@@ -201,7 +215,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(trained, si
     run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=14)
     newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
     newest.write_bytes(newest.read_bytes()[:100_000])
-    done = train(simulated_store, tmp_path, *QUICK, "--resume")
+    done = train_apart(simulated_store, tmp_path, *QUICK, "--resume")
     assert "continuing from the one before it" in done.stderr
     assert_same_weights(tmp_path / "model.h5", trained[0] / "model.h5")
     for path in (run / "checkpoints").iterdir():
@@ -240,7 +254,7 @@ def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
     earlier = tmp_path / "earlier.h5"
     shutil.copy(folder / "model.h5", earlier)
     options = ("--from", earlier, "--settings", tmp_path / "s.toml", "--tensorboard", "--name", "fine")
-    done = train(simulated_store, tmp_path, *options, "--epochs", 1)
+    done = train_apart(simulated_store, tmp_path, *options, "--epochs", 1)
     fine, run = json.loads(done.stdout), tmp_path / "runs" / "fine"
     assert fine["val_mae"] == fine["val_loss"] == pytest.approx(result["val_mae"], rel=1e-3)
     assert fine["epochs"] == 1
@@ -440,11 +454,7 @@ def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_s
 def train_on_a_small_disk(store, folder, limit):
     """Train with files of at most so many bytes."""
     line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", "--epochs", 1, "--no-plots")
-
-    def few_bytes():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    done = subprocess.run(line, capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    done = subprocess.run(on_a_full_disk(line, limit), capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     assert not list(folder.rglob("*.partial*"))
     return done
@@ -496,9 +506,9 @@ def test_a_recurrent_network_is_trained_and_resumed_to_the_same_weights(simulate
     options = ("--network", "gru", "--seq-length", 3, "--epochs", 1, "--batch-size", 32)
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    done = train(simulated_store, tmp_path / "whole", *options)
+    done = train_apart(simulated_store, tmp_path / "whole", *options)
     killed_training(simulated_store, tmp_path / "killed", *options, "--checkpoint-steps", 3, after=6)
-    resumed = train(simulated_store, tmp_path / "killed", *options, "--resume")
+    resumed = train_apart(simulated_store, tmp_path / "killed", *options, "--resume")
     assert "resuming" in resumed.stderr
     one, other = weights(tmp_path / "whole" / "model.h5"), weights(tmp_path / "killed" / "model.h5")
     assert one.keys() == other.keys()

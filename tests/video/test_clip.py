@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 
@@ -13,7 +12,7 @@ from bcclone.errors import UserError
 from bcclone.images import encode_jpeg
 from bcclone.video import ClipSettings, Pace, make_clip
 from tests.conftest import command, run_script
-from tests.processes import imported_by
+from tests.processes import imported_by, on_a_full_disk
 from tests.video.video_runs import make_known_run, make_run, read_frames, read_gif
 
 
@@ -109,10 +108,8 @@ def test_a_full_disk_is_reported_and_keeps_the_old_clip(tmp_path):
     run = make_run(tmp_path / "run1")
     (tmp_path / "run1.mp4").write_text("old")
 
-    def few_bytes():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
-
-    done = subprocess.run(command("video.py", run), capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    line = on_a_full_disk(command("video.py", run), 2_000)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "is the disk full?" in done.stderr
     assert "Traceback" not in done.stderr
@@ -219,11 +216,8 @@ def test_a_gif_that_does_not_fit_on_the_disk_is_removed(tmp_path):
         noise = np.random.default_rng(int(frame.stem[-3:])).integers(0, 255, (160, 320, 3), np.uint8)
         frame.write_bytes(encode_jpeg(noise))
 
-    def few_bytes():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-
-    line = command("video.py", run, "-o", tmp_path / "run1.gif")
-    done = subprocess.run(line, capture_output=True, text=True, preexec_fn=few_bytes, check=False)
+    line = on_a_full_disk(command("video.py", run, "-o", tmp_path / "run1.gif"), 60_000)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "is the disk full?" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run1"]
