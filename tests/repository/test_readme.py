@@ -55,9 +55,9 @@ def section_of(name):
 
 
 def test_the_readme_names_every_command_and_what_it_does():
-    for name, says in COMMANDS.items():
+    for name, summary in COMMANDS.items():
         assert f"| [`bcclone {name}`](docs/reference/cli.md#" in README
-        assert f" | {says} |" in README
+        assert f" | {summary} |" in README
 
 
 def leaves_of(parser):
@@ -112,8 +112,8 @@ def test_the_figures_of_the_readme_are_those_of_the_results():
 
 
 def test_the_exit_codes_are_documented():
-    told = REFERENCE.split("Exit codes:")[1].split("\n\n")[0]
-    assert set(re.findall(r"\b\d+\b", told)) == {"0", "1", "2", "130", str(INTERNAL_ERROR)}
+    listed = REFERENCE.split("Exit codes:")[1].split("\n\n")[0]
+    assert set(re.findall(r"\b\d+\b", listed)) == {"0", "1", "2", "130", str(INTERNAL_ERROR)}
 
 
 def test_every_option_that_the_pages_name_exists():
@@ -191,6 +191,7 @@ def test_no_file_contains_machine_paths_or_names():
 
 
 RECORDS = {"lab-log.md", "CHANGELOG.md"}  # of what was; decisions name files of their time, too
+MADE = {"checkpoints/", "demo/", "runs/", "tensorboard/"}  # by commands
 
 
 @pytest.mark.parametrize(
@@ -199,5 +200,8 @@ RECORDS = {"lab-log.md", "CHANGELOG.md"}  # of what was; decisions name files of
     ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_files_that_a_page_names_exist(page):
-    for name in re.findall(r"(?<![\w/.-])((?:bcclone|tests|docs)/[\w/.-]*\w)", page.read_text()):
+    text = page.read_text()
+    for name in re.findall(r"(?<![\w/.-])((?:bcclone|tests|docs)/[\w/.-]*\w)", text):
         assert list(ROOT.glob(f"{name}*")), name
+    for name in set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)[`:]", text)) - MADE:  # also within the package: `feed/`
+        assert [*ROOT.glob(f"{name}*"), *(ROOT / "bcclone").glob(f"{name}*")], name

@@ -20,7 +20,7 @@ ONLY_NAMED = {  # without what it works on: a name, and no command
     "bcclone plots", "bcclone preprocess", "bcclone replay", "bcclone simulate", "bcclone simulate record DIR",
     "bcclone video",
 }  # fmt: skip
-MINUTES = ("bcclone bench ", "bcclone demo")  # tests of their own run them smaller: test_bench_*.py, test_chain.py
+MINUTES = ("bcclone bench ", "bcclone demo")  # tests of their own run them smaller: tests/bench, tests/test_demo.py
 SMALLER = {
     "simulate record": ("--laps", "0.02"),
     "model": ("--epochs", "1"),
@@ -131,20 +131,13 @@ def test_a_shown_command_succeeds(text, place):
         run(f"{text} --port {server.port}", place)
 
 
+def python_of(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+
+
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "page",
-    [
-        "reference/model-file.md",
-        "reference/store.md",
-        "explanation/replay.md",
-        "how-to/keras-fit.md",
-        "how-to/as-a-library.md",
-    ],
-)
+@pytest.mark.parametrize("page", filter(python_of, PAGES), ids=lambda page: str(page.relative_to(ROOT)))
 def test_shown_python_code_runs(page, place):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
-    assert blocks
     given = "from pathlib import Path\nmodel, recording = Path('model.h5'), Path('RECORDING')\n"
-    for block in blocks:
+    for block in python_of(page):
         subprocess.run([sys.executable, "-c", given + block], cwd=place, check=True, timeout=120)
