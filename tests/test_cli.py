@@ -5,14 +5,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from bcclone import __version__
-from bcclone.cli import INTERNAL_ERROR
+from bcclone.cli import INTERNAL_ERROR, make_parser
 from bcclone.commands import COMMANDS, load_command
-from tests.conftest import ROOT, command, run_process
+from tests.conftest import ROOT, command, run_process, run_script
 from tests.processes import imported_by
 
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
@@ -36,7 +35,7 @@ def test_preprocess_and_video_never_load_tensorflow(simulated_recording, tmp_pat
 def test_a_script_and_its_subcommand_have_the_same_options(script):
     name = script.removesuffix(".py")
     by_script = run_process(script, "--help").stdout
-    by_name = run_process(name, "--help").stdout
+    by_name = run_script(name, "--help").stdout
     assert by_script.partition("\n\n")[2] == by_name.partition("\n\n")[2]
     assert f"python {script}" in by_script
 
@@ -62,11 +61,14 @@ def test_bcclone_lists_its_commands_and_its_version():
         (("preprocess.py", "x", "--size", "big"), "expected a number of pixels"),
         (("video.py", "run1", "--fps", "fast"), "expected a number"),
         (("model.py", "--epochs", "many"), "invalid int"),
-        (("fly",), "invalid choice"),
     ],
 )
 def test_a_wrong_command_line_ends_with_exit_code_2(line, expected):
-    assert expected in run_process(*line, code=2).stderr
+    assert expected in run_script(*line, code=2).stderr
+
+
+def test_an_unknown_command_ends_with_exit_code_2():
+    assert "invalid choice" in run_process("fly", code=2).stderr
 
 
 @pytest.mark.parametrize(
@@ -85,12 +87,12 @@ def test_a_users_mistake_is_one_line_with_exit_code_1(line, expected, tmp_path):
 
 
 def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
-    loud = run_process("preprocess.py", simulated_recording, "-o", tmp_path / "loud.h5")
-    quiet = run_process("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet")
+    loud = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "loud.h5")
+    quiet = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet")
     assert loud.stderr
     assert not quiet.stderr
     assert quiet.stdout.splitlines()[-1] == f"next: python model.py {tmp_path / 'quiet.h5'}"
-    refused = run_process("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1)
+    refused = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1)
     assert refused.stderr.startswith("error: ")
 
 
@@ -154,32 +156,46 @@ def test_ctrl_c_reports_what_was_saved(tmp_path):
     assert "the same command continues" in printed
 
 
+LINES = {
+    "preprocess": ("laps",),
+    "model": ("data.h5",),
+    "drive": ("model.h5", "run1"),
+    "video": ("run1",),
+    "plots": ("model.h5",),
+    "simulate": ("record", "laps"),
+    "evaluate": ("model.h5", "--run", "run1"),
+    "replay": ("model.h5", "laps"),
+    "import-model": ("old.h5",),
+    "demo": (),
+    "bench": ("drive",),
+    "doctor": (),
+    "completion": ("bash",),
+}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_reports_what_an_interrupt_leaves(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module = load_command(name)
-    arguments = SimpleNamespace(
-        check=False, run=None, run_folder=Path("run1"), use="record", output=Path("made")
-    )  # fmt: skip
-    assert module.interrupted(arguments)
+    parser = make_parser(module, name)
+    assert module.interrupted(parser.parse_args(LINES[name]))
     if name in ("preprocess", "model", "video", "import-model"):
-        assert module.interrupted(arguments) == "made was not written"
-        Path("made").touch()
-        assert module.interrupted(arguments) == "made is unchanged"
-    arguments.output = None  # the option was left out
-    assert module.interrupted(arguments)
+        arguments = parser.parse_args([*LINES[name], "-o", "made.gif"])
+        assert "not written" in module.interrupted(arguments)
+        Path("made.gif").touch()
+        assert "unchanged" in module.interrupted(arguments)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_each_shell_completes_every_command(shell):
-    script = run_process("completion", shell).stdout
+    script = run_script("completion", shell).stdout
     assert all(name in script for name in COMMANDS)
     assert "slow-in-corners" in script
 
 
 def test_bash_takes_the_completion_and_completes_with_it(tmp_path):
     script = tmp_path / "bcclone"
-    script.write_text(run_process("completion", "bash").stdout)
+    script.write_text(run_script("completion", "bash").stdout)
     ask = (
         f"source {script}; COMP_WORDS=(bcclone evaluate --in-pr); COMP_CWORD=2; _shtab_bcclone; echo ${{COMPREPLY[@]}}"
     )
