@@ -69,7 +69,7 @@ def test_slow_in_corners_lowers_the_speed(untrained_model):
         with serving_in_a_thread(untrained_model, speed_mph=13.5, slow_in_corners=slower, min_speed_mph=5.0) as server:
             world = Still(6)
             drive(server.port, world)
-            throttles[slower] = world.controls[0].throttle
+            throttles[slower] = world.controls[0][1]
     steering = abs(load_policy(untrained_model).act(decode_jpeg(FRAME)))
     lowered = min(max((steering - 0.1) / 0.4, 0), 1) * 8.5
     assert throttles[False] - throttles[True] == pytest.approx(lowered * 0.102, abs=1e-5)
