@@ -136,7 +136,9 @@ def python_of(page):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("page", filter(python_of, PAGES), ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if python_of(page)], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_shown_python_code_runs(page, place):
     given = "from pathlib import Path\nmodel, recording = Path('model.h5'), Path('RECORDING')\n"
     for block in python_of(page):
