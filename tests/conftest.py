@@ -62,17 +62,17 @@ def pytest_collection_modifyitems(items):
     `--dist worksteal` gives each worker a contiguous share of equal length.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    if workers == 1:
+        return
     tests = dict.fromkeys((item.path, item.originalname) for item in items if item.get_closest_marker("slow"))
-    slow = Counter(path for path, _ in tests)
-    worker_of = {path: number % workers for number, (path, _) in enumerate(slow.most_common())}
-    if workers > 1:
-        others = [item for item in items if item.path not in worker_of]
-        length, ordered = len(items) // workers, []
-        for worker in range(workers):
-            ordered += (item for item in items if worker_of.get(item.path) == worker)
-            room = max((worker + 1) * length - len(ordered), 0) if worker + 1 < workers else len(others)
-            ordered, others = ordered + others[:room], others[room:]
-        items[:] = ordered
+    slow = [path for path, _ in Counter(path for path, _ in tests).most_common()]
+    others = [item for item in items if item.path not in slow]
+    length, ordered = len(items) // workers, []
+    for worker in range(workers):
+        ordered += (item for path in slow[worker::workers] for item in items if item.path == path)
+        room = max((worker + 1) * length - len(ordered), 0) if worker + 1 < workers else len(others)
+        ordered, others = ordered + others[:room], others[room:]
+    items[:] = ordered
 
 
 def made_once(tmp_path_factory, name, make):

@@ -21,7 +21,7 @@ from tests.messages.small_recording import make_recording, without_privileges
 
 @pytest.fixture(scope="module")
 def broken_policy(untrained_model):
-    """A policy that says NaN, as a training that diverged would leave it."""
+    """A policy that answers NaN, as after a training that diverged."""
     from bcclone.model_file import load_model_file
     from bcclone.policy import Policy
 

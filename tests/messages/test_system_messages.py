@@ -1,4 +1,4 @@
-"""What the system refuses, wherever that is: cli.run() tells it in one line, with what to do, and no traceback."""
+"""Errors of the operating system: cli.run() reports each in one line with a remedy, without a traceback."""
 
 import errno
 import signal
@@ -41,7 +41,7 @@ def larger_than_allowed():
     return subprocess.run(line, stderr=subprocess.PIPE, text=True).stderr
 
 
-TOLD = {
+REPORTED = {
     errno.ENOSPC: (to_a_full_disk, "error: the disk is full; make room or choose another place\n"),
     errno.EACCES: (of_a_locked_folder, "error: locked/rec: no permission; change the permissions or choose another"),
     errno.ENAMETOOLONG: (of_too_long_a_name, "nn.h5: the name is too long for the file system; choose a shorter one\n"),
@@ -49,19 +49,19 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize("number", TOLD, ids=errno.errorcode.get)
+@pytest.mark.parametrize("number", REPORTED, ids=errno.errorcode.get)
 def test_errors_of_the_operating_system_are_reported_with_a_remedy(number, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    provoke, words = TOLD[number]
+    provoke, words = REPORTED[number]
     before = signal.getsignal(signal.SIGTERM)
     try:
-        said = provoke() or capsys.readouterr().err
+        printed = provoke() or capsys.readouterr().err
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert words in said
-    assert said.splitlines()[-1].startswith("error: ")
-    assert "Traceback" not in said
+    assert words in printed
+    assert printed.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in printed
 
 
 def test_every_remedy_of_the_command_line_is_provoked():
-    assert cli._REMEDIES.keys() == TOLD.keys() | NOT_PROVOKED.keys()
+    assert cli._REMEDIES.keys() == REPORTED.keys() | NOT_PROVOKED.keys()

@@ -51,6 +51,17 @@ def assert_same_weights(first, second):
         assert (one[name] == other[name]).all(), name
 
 
+@pytest.fixture(scope="session")
+def small_store(simulated_recording, tmp_path_factory):
+    """A store of a tenth of the samples, where an epoch takes no time: one camera, not flipped, no earlier frames."""
+    samples = SampleSettings(block_seconds=2.0, frame_offsets=0, flip=False, cameras=("center",))
+
+    def make(folder):
+        convert(PreprocessSettings((str(simulated_recording),), folder / "data.h5", samples=samples))
+
+    return made_once(tmp_path_factory, "small_store", make) / "data.h5"
+
+
 @pytest.fixture(scope="module")
 def trained(simulated_store, tmp_path_factory):
     """A folder in which an uninterrupted training ran, and what it printed."""
@@ -97,10 +108,10 @@ def test_the_layers_are_printed_before_the_training_and_the_samples_at_its_end(t
     assert ["total", "252,219"] in table
 
 
-def test_quiet_training_prints_only_its_result(simulated_store, tmp_path):
+def test_quiet_training_prints_only_its_result(small_store, tmp_path):
     places = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs")
-    done = run_script("model.py", simulated_store, *places, "--no-plots", "--epochs", 1, "--quiet")
-    with Store(simulated_store) as store:
+    done = run_script("model.py", small_store, *places, "--no-plots", "--epochs", 1, "--quiet")
+    with Store(small_store) as store:
         sides = [int(store.split_indices(validation).size) for validation in (False, True)]
     assert "{} training and {} validation samples".format(*sides) in done.stdout
     assert "conv1" not in done.stdout + done.stderr
@@ -461,15 +472,15 @@ def train_on_a_small_disk(store, folder, limit):
 
 
 @pytest.mark.slow
-def test_a_disk_too_full_for_the_model_ends_with_one_line(simulated_store, tmp_path):
-    done = train_on_a_small_disk(simulated_store, tmp_path, 300_000)
+def test_a_disk_too_full_for_the_model_ends_with_one_line(small_store, tmp_path):
+    done = train_on_a_small_disk(small_store, tmp_path, 300_000)
     assert done.returncode == 1, done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
 
 
 @pytest.mark.slow
-def test_a_disk_too_full_for_a_checkpoint_is_reported_and_training_continues(simulated_store, tmp_path):
-    done = train_on_a_small_disk(simulated_store, tmp_path, 1_500_000)
+def test_a_disk_too_full_for_a_checkpoint_is_reported_and_training_continues(small_store, tmp_path):
+    done = train_on_a_small_disk(small_store, tmp_path, 1_500_000)
     assert done.returncode == 0, done.stderr
     assert "cannot be written: File too large; training continues" in done.stderr
     assert (tmp_path / "model.h5").exists()
