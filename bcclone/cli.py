@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "command", choices=COMMANDS, metavar="COMMAND", help="one of those below; each has its own --help"
     )
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return 2
     parser.parse_args(arguments)
     return 2
 
@@ -116,6 +119,11 @@ def _describe(error: Exception) -> tuple[str, int]:
     """Return the message for an error, and the exit code."""
     if isinstance(error, UserError):
         return str(error), error.exit_code
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("bcclone"):
+        return (
+            f"the package {error.name.partition('.')[0]} is not installed for {sys.executable}; activate bcclone's "
+            "environment (. .venv/bin/activate), or install it: pip install -e ."
+        ), 1
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         remedy = _REMEDIES[error.errno]
         return (f"{error.filename}: {remedy}" if error.filename else remedy), 1

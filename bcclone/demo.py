@@ -134,6 +134,8 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
     quiet: the steps print errors only.
     """
     notes = _Notes(settings.folder / _NOTES)
+    if notes.empty and settings.folder.is_dir() and any(settings.folder.iterdir()):
+        raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
     steps, done, rerun = _steps(settings), [], False
     for number, step in enumerate(steps, start=1):
         notify(f"\nstep {number} of {len(steps)}, {step.name}:")
@@ -196,6 +198,11 @@ class _Notes:
                 raise UserError(
                     f"{path} was not written by a demo; remove the folder, or choose another with --folder"
                 ) from None
+
+    @property
+    def empty(self) -> bool:
+        """Return whether no demo has begun in the folder."""
+        return not self._commands
 
     def finished(self, step: DemoStep) -> bool:
         """Return whether exactly this command is complete."""

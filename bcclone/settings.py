@@ -7,9 +7,12 @@ takes the same names, and docs/reference/cli.md is written from the parsers.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 _KEY = "setting"
+_KINDS: dict[Any, tuple[type, str]] = {int: (Integral, "a whole number"), float: (Real, "a number")}
 _UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
 # name in the run folders, models and settings files of older versions -> name now
@@ -114,11 +117,17 @@ def names_in_group(kind: Any, group: str) -> tuple[str, ...]:
 
 
 def check_settings(settings: Any) -> None:
-    """Raise ValueError for the first value that is not what its setting expects."""
+    """Raise ValueError for the first value that is not what its setting expects.
+
+    A text becomes a path where a path is expected, and a tuple of one where several texts are.
+    """
+    _accept_texts(settings)
     for each, declared in settings_of(settings):
         value = getattr(settings, each.name)
         if value is None and each.default is None:
             continue
+        if (kind := _KINDS.get(each.type)) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
+            raise ValueError(f"{each.name.replace('_', ' ')} {value!r}, expected {kind[1]}")
         if not declared.allows(value):
             text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
             shown = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
@@ -126,6 +135,15 @@ def check_settings(settings: Any) -> None:
             name = each.name.removesuffix(f"_{declared.unit.lower()}") if unit else each.name
             expected = declared.expected.replace("one of", "some of") if isinstance(value, tuple) else declared.expected
             raise ValueError(f"{name.replace('_', ' ')} {shown}{unit}, expected {expected}")
+
+
+def _accept_texts(settings: Any) -> None:
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if isinstance(value, str) and each.type in (Path, Path | None):
+            object.__setattr__(settings, each.name, Path(value))
+        elif isinstance(value, str) and each.type == tuple[str, ...]:
+            object.__setattr__(settings, each.name, (value,))
 
 
 def current_names(values: Mapping[str, Any]) -> dict[str, Any]:

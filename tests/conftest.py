@@ -52,6 +52,11 @@ if sys.platform == "win32":
     collect_ignore = [str(path) for path in sources if OF_UNIX.search(path.read_text(encoding="utf-8"))]
 
 # `make mutants`: the same inputs each time, and a failure need not be made small
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as in a shell's background job; the commands would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
 

@@ -40,6 +40,22 @@ def test_a_script_and_its_subcommand_have_the_same_options(script):
     assert f"python {script}" in by_script
 
 
+def test_without_its_environment_a_command_says_what_is_not_installed(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-S", ROOT / "preprocess.py", tmp_path], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 1
+    assert "is not installed" in done.stderr
+    assert ".venv/bin/activate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bcclone_alone_lists_its_commands():
+    done = subprocess.run([sys.executable, "-m", "bcclone"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "  preprocess " in done.stderr
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_scripts_are_docstring_and_one_call(script):
     text = (ROOT / script).read_text()

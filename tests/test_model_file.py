@@ -155,6 +155,10 @@ def test_errors_for_missing_and_other_files_name_the_remedy(load, tmp_path):
         file["frames"] = 1
     with pytest.raises(UserError, match="holds no Keras model"):
         load(tmp_path / "data.h5")
+    with h5py.File(tmp_path / "data.h5", "a") as file:
+        file.attrs["schema_version"] = 2
+    with pytest.raises(UserError, match=r"data\.h5: a store, expected a model; train one with: python model\.py"):
+        load(tmp_path / "data.h5")
 
 
 def test_the_policy_is_the_network_on_the_prepared_frame(load, untrained_model):

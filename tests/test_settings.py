@@ -3,12 +3,14 @@
 import argparse
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from bcclone.commands.options import add_settings, build, given_for
 from bcclone.errors import UserError
 from bcclone.settings import check_settings, parse_names, setting
+from bcclone.train.run_settings import RunSettings
 
 
 def parse_minutes(text):
@@ -94,3 +96,9 @@ def test_the_help_names_unit_range_zero_and_default():
     ):
         assert words in text
     assert "--method" not in text
+
+
+def test_a_text_is_accepted_for_a_path_and_for_a_tuple_of_one():
+    settings = RunSettings(data="data.h5", output="model.h5", runs="runs")
+    assert (settings.data, settings.output, settings.runs) == (("data.h5",), Path("model.h5"), Path("runs"))
+    assert settings.start is None

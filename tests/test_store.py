@@ -195,3 +195,10 @@ def test_samples_of_image_files_are_split_in_the_order_of_the_table(tmp_path):
     in_place = ImageSamples(tmp_path, PREPROCESSING, samples, np.zeros(5), ("a.jpg",), SETTINGS, "")
     assert in_place.split_indices(validation=False).tolist() == [0, 2, 3]
     assert in_place.split_indices(validation=True).tolist() == [1, 4]
+
+
+def test_a_model_is_not_a_store(tmp_path):
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = "{}"
+    with pytest.raises(UserError, match=r"model\.h5: not a complete store: it is a model"):
+        Store(tmp_path / "model.h5")

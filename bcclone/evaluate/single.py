@@ -74,9 +74,9 @@ class Evaluation(DriveFigures):
     views: Sequence[Image]
 
 
-def evaluate(model: Path, settings: EvaluateSettings | None = None) -> Evaluation:
+def evaluate(model: Path | str, settings: EvaluateSettings | None = None) -> Evaluation:
     """Score a model file by one simulated drive; raises UserError."""
-    settings = settings or EvaluateSettings()
+    model, settings = Path(model), settings or EvaluateSettings()
     if not settings.in_process:
         return _evaluate_served(model, settings)
     from bcclone.tensorflow_quietly import load_tensorflow

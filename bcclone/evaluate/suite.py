@@ -25,12 +25,12 @@ from bcclone.recording import find_logs
 _POLL_SECONDS = 0.2
 
 
-def evaluate_suite(models: Sequence[Path], settings: SuiteSettings | None = None) -> SuiteResult:
+def evaluate_suite(models: Sequence[Path | str], settings: SuiteSettings | None = None) -> SuiteResult:
     """Score models on the scenarios of the suite, and on the recordings; raises UserError."""
     settings = settings or SuiteSettings()
     logs = find_logs(settings.recordings) if settings.recordings else []
     scenarios = select_scenarios(settings.rows, settings.laps, settings.texture_seed)
-    names, recordings = name_models(models), name_recordings(logs)
+    names, recordings = name_models(list(map(Path, models))), name_recordings(logs)
     # the longest first, so that no worker drives on alone at the end
     ordered: list[Scenario | SuiteRecording] = sorted([*scenarios, *recordings], key=lambda one: -one.seconds)
     tasks = [SuiteTask(path, settings.preprocess, work) for work in ordered for path in names.values()]

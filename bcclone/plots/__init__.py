@@ -9,8 +9,8 @@ from bcclone.lazy import lazy_attributes
 from bcclone.plots.settings import Picture, PlotResult, PlotSettings
 
 if TYPE_CHECKING:
-    from bcclone.plots.pictures import draw_all
+    from bcclone.plots.all_pictures import draw_all
 
 __all__ = ["Picture", "PlotResult", "PlotSettings", "draw_all"]
 
-__getattr__ = lazy_attributes(__name__, {"draw_all": "pictures"})
+__getattr__ = lazy_attributes(__name__, {"draw_all": "all_pictures"})

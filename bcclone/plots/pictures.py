@@ -1,83 +1,21 @@
 """Draw pictures of a trained model and its samples, chosen by name; report those that cannot be drawn."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.errors import UserError
-from bcclone.feed.selection import TrainingData
-from bcclone.history import read_history
 from bcclone.plots.activations import plot_activations, plot_crop
 from bcclone.plots.charts import plot_history, plot_recovery, plot_steering
 from bcclone.plots.diagram import plot_network
 from bcclone.plots.predictions import plot_predictions, plot_saliency
 from bcclone.plots.recovery_frames import plot_recovery_frames
 from bcclone.plots.samples import plot_samples, plot_windows
-from bcclone.plots.settings import Picture, PlotResult, PlotSettings
+from bcclone.plots.settings import Picture
 from bcclone.plots.subject import NotDrawn, Subject
-from bcclone.preprocess import open_samples
 
 if TYPE_CHECKING:
-    from bcclone.model_file import ModelFile
-
-
-def draw_all(settings: PlotSettings, notify: Callable[[str], None] = lambda line: None) -> PlotResult:
-    """Draw the pictures of a model. Those that the model or its samples do not allow are left out, with a reason.
-
-    notify: takes a line for each log that was read. Raises UserError for a file that is no model, for samples that
-    cannot be read, or a folder that cannot be made.
-    """
-    from bcclone.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    from bcclone.model_file import load_model_file
-
-    with _open_data(settings.data, notify) as data:
-        file = load_model_file(settings.model, settings.preprocess)
-        run = _find_run(settings.model, settings.runs)
-        folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
-        history = read_history(run / "history.csv") if run else []
-        _make_folder(folder)
-        trained = file.training
-        zero_fraction = trained.zero_fraction if settings.zero_fraction is None else settings.zero_fraction
-        subject = Subject(file, data, history, settings.seed, zero_fraction, trained.augmentation)
-        return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
-
-
-@contextmanager
-def _open_data(paths: Sequence[str], notify: Callable[[str], None]) -> Iterator[TrainingData | None]:
-    if not paths:
-        yield None
-        return
-    with open_samples(paths, notify) as data:
-        yield data
-
-
-def _find_run(model: Path, runs: Path) -> Path | None:
-    """Return the newest run folder that holds this model and a history, None if there is none."""
-    if model.name == "model.h5" and (model.parent / "history.csv").is_file():
-        return model.parent
-    content = model.read_bytes()
-    for saved in sorted(runs.glob("*/model.h5"), key=lambda path: path.stat().st_mtime, reverse=True):
-        same_size = saved.stat().st_size == len(content)
-        if same_size and (saved.parent / "history.csv").is_file() and saved.read_bytes() == content:
-            return saved.parent
-    return None
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose another --output") from None
-
-
-def _notes(file: "ModelFile", data: TrainingData | None) -> tuple[str, ...]:
-    trained_on = file.training.store_content_hash
-    if data is None or trained_on is None or data.content_hash == trained_on:
-        return ()
-    return (f"{data.path} is not what the model was trained on, or has changed since",)
+    pass
 
 
 def draw_pictures(subject: Subject, folder: Path, only: Collection[str] = ()) -> list[Picture]:

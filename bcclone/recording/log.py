@@ -32,6 +32,7 @@ from bcclone.recording.dialect import (
 from bcclone.recording.row import CAMERAS, STEERING_LIMIT, LogRow, RowError, time_of
 
 EPISODE_GAP_MS = 1000
+_HDF5 = b"\x89HDF"  # the first bytes of such a file
 _NUMBER_COLUMNS = COLUMNS.split(",")[3:]  # as a log names them
 
 _STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
@@ -143,6 +144,12 @@ def _read_text(path: Path) -> str:
         raise UserError(
             f"{path}: cannot be read: {error.strerror}; check the file and its permissions, or name another"
         ) from None
+    if data.startswith(_HDF5):
+        raise ForeignLog(
+            path,
+            "it is an HDF5 file, a store or a model. One store can be trained on at a time; make a store of several "
+            "recordings with: python preprocess.py RECORDING RECORDING -o data.h5",
+        )
     if data.startswith(b"version https://git-lfs"):
         raise ForeignLog(path, "it is a git-LFS pointer, not the data; fetch the data with: git lfs pull")
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")

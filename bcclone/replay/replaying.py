@@ -40,7 +40,9 @@ class BatchPolicy(Protocol):
         """
 
 
-def replay(models: Sequence[Path], recording: Path, settings: ReplaySettings | None = None) -> dict[str, ReplayResult]:
+def replay(
+    models: Sequence[Path | str], recording: Path | str, settings: ReplaySettings | None = None
+) -> dict[str, ReplayResult]:
     """Score model files on a recording, given by its folder or its log; return the result of each model by its path.
 
     Raises UserError.
@@ -51,8 +53,8 @@ def replay(models: Sequence[Path], recording: Path, settings: ReplaySettings | N
     load_tensorflow()
     from bcclone.policy import load_policy
 
-    policies = {str(path): load_policy(path, settings.preprocess) for path in models}
-    return replay_policies(policies, recording, settings)
+    policies = {str(path): load_policy(Path(path), settings.preprocess) for path in models}
+    return replay_policies(policies, Path(recording), settings)
 
 
 def replay_policies(

@@ -82,6 +82,8 @@ class Store:
             ) from None
 
     def _read(self, file: h5py.File) -> None:
+        if "model_config" in file.attrs and "schema_version" not in file.attrs:
+            raise ValueError("it is a model")
         version = file.attrs["schema_version"]
         if version not in (SCHEMA_VERSION, _OLDER_VERSION):
             raise ValueError(f"schema version {version}, expected {_OLDER_VERSION} or {SCHEMA_VERSION}")

@@ -47,9 +47,9 @@ def resumed_settings(settings: RunSettings, folder: RunFolder) -> TrainSettings:
     """Return the training settings of a run with the limits that are given; raises UserError for other changes."""
     stored, chosen = folder.settings.flat(), settings.chosen
     changed = {name: chosen[name] for name in stored if name in chosen and chosen[name] != stored[name]}
-    if set(changed) - set(_LIMITS):
+    if fixed := [name for name in changed if name not in _LIMITS]:
         differences = "".join(
-            f"\n  {name.replace('_', ' ')}: {stored[name]}, and {value} is given" for name, value in changed.items()
+            f"\n  {name.replace('_', ' ')}: {stored[name]}, and {changed[name]} is given" for name in fixed
         )
         raise UserError(
             f"{folder.path} has other settings; leave these options out to resume it, or leave out --resume:"

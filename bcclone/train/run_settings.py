@@ -10,7 +10,7 @@ from typing import Any, Self
 from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
 from bcclone.feed.settings import AUTO, FeedSettings
-from bcclone.settings import current_names, setting
+from bcclone.settings import check_settings, current_names, setting
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration, parse_gpus
 
 _KINDS = (AugmentSettings, TrainSettings, FeedSettings, CheckpointSettings)
@@ -54,6 +54,7 @@ class RunSettings:
     given: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if not self.data:
             raise ValueError("no data, expected a store or recordings")
         if self.output.suffix != ".h5":

@@ -96,11 +96,13 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
     """Return the names of the frames in the order of time, and name -> reason of those that are skipped."""
     record = f"record one with: python drive.py model.h5 {folder}"
     if not folder.is_dir():
+        if folder.exists():
+            raise UserError(f"{folder}: a file, expected the folder of a run; name one, such as run1")
         raise UserError(f"{folder}: no such run folder; {record}")
     found = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
     names = [str(path.relative_to(folder)) for path in found if not path.name.startswith(CAMERAS[1:])]
     if not names:
-        raise UserError(f"{folder}: there are no frames (*.jpg) in this folder; name the folder of a run, or {record}")
+        raise UserError(f"{folder}: there are no frames (*.jpg) in this folder; name the folder of a run, such as run1")
     skipped, timed = {}, []
     for name in names:
         try:

@@ -59,6 +59,13 @@ REFUSALS = [
     refusal(lambda: read_log(Path()), "Is a directory", "another"),
     refusal(lambda: log(" \n"), "driving_log.csv", "empty", "center,left,right,steering,throttle,brake,speed"),
     refusal(
+        lambda: Path("data.h5").write_bytes(b"\x89HDF\r\n\x1a\n") and read_log(Path("data.h5")),
+        "data.h5",
+        "a store or a model",
+        "python preprocess.py RECORDING RECORDING",
+        code=2,
+    ),
+    refusal(
         lambda: log("version https://git-lfs.github.com/spec/v1\n"),
         "driving_log.csv",
         "git-LFS",
