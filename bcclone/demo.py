@@ -51,7 +51,7 @@ class DemoSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         RecordSettings(laps=self.record_laps)  # refuse at once what a step would refuse
-        TrainSettings(epochs=self.epochs).check_limits()
+        TrainSettings(epochs=self.epochs)
         EvaluateSettings(speed_mph=self.speed_mph, world=WorldSettings(laps=self.laps))
 
 

@@ -66,8 +66,8 @@ def test_a_value_out_of_its_range_is_refused_with_what_was_expected(values, name
 
 
 def test_values_at_the_ends_of_their_range_are_accepted():
-    Example(speed_mph=0.0, steps=2)
-    Example(speed_mph=60.0, steps=0, rate=0.999)
+    assert Example(speed_mph=0.0, steps=2).steps == 2
+    assert Example(speed_mph=60.0, steps=0, rate=0.999).speed_mph == 60.0
 
 
 def test_only_the_options_that_were_given_arrive():

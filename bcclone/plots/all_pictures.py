@@ -1,7 +1,7 @@
 """Draw all pictures of a model file: find its samples and its run, and load TensorFlow before Keras is imported."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ def draw_all(settings: PlotSettings, notify: Callable[[str], None] = lambda line
     from bcclone.plots.pictures import draw_pictures
     from bcclone.plots.subject import Subject
 
-    with _open_data(settings.data, notify) as data:
+    with open_samples(settings.data, notify) if settings.data else nullcontext() as data:
         file = load_model_file(settings.model, settings.preprocess)
         run = _find_run(settings.model, settings.runs)
         folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
@@ -38,15 +38,6 @@ def draw_all(settings: PlotSettings, notify: Callable[[str], None] = lambda line
         zero_fraction = trained.zero_fraction if settings.zero_fraction is None else settings.zero_fraction
         subject = Subject(file, data, history, settings.seed, zero_fraction, trained.augmentation)
         return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
-
-
-@contextmanager
-def _open_data(paths: Sequence[str], notify: Callable[[str], None]) -> Iterator[TrainingData | None]:
-    if not paths:
-        yield None
-        return
-    with open_samples(paths, notify) as data:
-        yield data
 
 
 def _find_run(model: Path, runs: Path) -> Path | None:
