@@ -54,10 +54,12 @@ def process_pool(
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
     pool = ProcessPoolExecutor(workers, context, _initialize_worker, (initializer, arguments))
-    with interrupts_kept_from_children():
-        pool.submit(int)  # the first task starts all workers
-    processes = set(multiprocessing.active_children()) - before
+    processes: set[multiprocessing.process.BaseProcess] = set()
     try:
+        with interrupts_kept_from_children():
+            while len(processes) < workers:  # a task starts a worker, unless one is idle
+                pool.submit(int)
+                processes = set(multiprocessing.active_children()) - before
         yield pool
     except BaseException:
         for process in processes:

@@ -1,4 +1,4 @@
-"""Report the available memory and the NVIDIA cards of this machine, without TensorFlow.
+"""Report the usable cores, the available memory and the NVIDIA cards of this machine, without TensorFlow.
 
 Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no cards.
 """
@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,13 @@ CSV_FORMAT = "--format=csv,noheader,nounits"
 _CARD = ("driver_version", "memory.used", "memory.total", "name", "compute_cap")  # old drivers do not know the last
 _ANSWER_SECONDS = 3.0  # it takes a second when no service keeps the card awake
 _MEGABYTE = 1.048576  # nvidia-smi counts in MiB
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use; the machine may have more."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def available_memory(cgroup: Path = _CGROUP) -> float | None:

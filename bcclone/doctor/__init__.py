@@ -19,10 +19,9 @@ from bcclone.doctor.machine import (
     check_port,
     check_system,
     check_test_tools,
-    usable_cores,
 )
 from bcclone.doctor.packages import check_declared_packages, check_python
-from bcclone.hardware import available_memory, find_cards
+from bcclone.hardware import available_memory, find_cards, usable_cores
 from bcclone.protocol import SIMULATOR_PORT
 from bcclone.settings import check_settings, setting
 

@@ -5,7 +5,6 @@ import os
 import platform
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,13 +96,6 @@ def check_cores(cores: int) -> Check:
     if cores > 1:
         return Check("cores", "ok", str(cores))
     return Check("cores", "warning", str(cores), "everything works, but slowly; give it two cores or more")
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use; the machine may have more."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_ffmpeg() -> Check:

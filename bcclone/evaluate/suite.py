@@ -7,7 +7,6 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from bcclone.child_process import process_pool
-from bcclone.doctor.machine import usable_cores
 from bcclone.errors import UserError
 from bcclone.evaluate.scenarios import (
     RecordingReplay,
@@ -19,6 +18,7 @@ from bcclone.evaluate.scenarios import (
 )
 from bcclone.evaluate.settings import SuiteSettings
 from bcclone.evaluate.suite_worker import SuiteTask, initialize_worker, run_task
+from bcclone.hardware import usable_cores
 from bcclone.progress import ProgressBar
 from bcclone.recording import find_logs
 

@@ -1,0 +1,196 @@
+"""Run calls on the workers of a Dask cluster: one that runs already, or one of this machine's processes."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from bcclone.child_process import interrupts_kept_from_children
+from bcclone.errors import UserError
+from bcclone.task_pool.task import Call, Outcome, Progress, run_call, source_digest
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_CONNECT_SECONDS = 8.0
+_WORKER_SECONDS = 10.0  # how long a cluster may be without workers: one that died may be started again
+_LOOPBACK = "127.0.0.1"
+_ADDRESS = re.compile(r"(?:tcp|tls)://[^\s/:]+:\d+|(?:tcp|tls)://\[[0-9a-fA-F:]+\]:\d+")
+_LOCAL = re.compile(r"local:([1-9]\d{0,2})")
+_LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")
+_CONFIGURATION = {
+    "distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS:g}s",
+    "distributed.comm.timeouts.tcp": "12s",  # how soon a vanished machine is noticed
+    "distributed.worker.daemon": False,  # or a task could start no processes
+}
+
+
+class Cluster:
+    """An engine: the workers of a Dask scheduler. address: the scheduler's; topic: that of progress."""
+
+    def __init__(self, client: "Client", address: str, topic: str) -> None:
+        self._client, self._address, self._topic = client, address, topic
+        # pure: two calls with equal tasks are two calls
+        self.executor: Executor = client.get_executor(pure=False)
+        self.workers = sum(client.nthreads().values())
+        self._last_seen = time.monotonic()
+
+    def submit(self, call: Call, avoid: Sequence[str]) -> Future[Outcome]:
+        """Start a call, on other workers than these if there are any."""
+        choice: dict[str, Any] = {}
+        if avoid and (others := [worker for worker in self._worker_addresses() if worker not in avoid]):
+            choice = {"workers": others, "allow_other_workers": True}
+        return self.executor.submit(_run_on_worker, call, self._topic, **choice)
+
+    def explain(self, error: Exception) -> UserError | None:
+        """Return the error for a lost scheduler, a task that killed its workers, and workers without our bcclone."""
+        from distributed import KilledWorker
+        from distributed.comm import CommClosedError
+
+        if isinstance(error, CancelledError | CommClosedError) or self._client.status != "running":
+            return UserError(
+                f"the Dask scheduler at {self._address} ended or cannot be reached any more; start it again, and run "
+                "the same command again"
+            )
+        if isinstance(error, KilledWorker):
+            return UserError(
+                f"{error.allowed_failures + 1} workers ended unexpectedly while they ran the same task, the last one "
+                f"{error.last_worker.address}; if memory ran out, start fewer workers on a machine"
+            )
+        try:
+            self.check_versions()
+        except UserError as mismatch:
+            return mismatch
+        return None
+
+    def check(self) -> None:
+        """Raise UserError if the cluster has had no worker for some time."""
+        if self._worker_addresses():
+            self._last_seen = time.monotonic()
+        elif time.monotonic() - self._last_seen > _WORKER_SECONDS:
+            raise UserError(
+                f"all workers of the Dask scheduler at {self._address} have ended; start some "
+                f"(dask worker {self._address}), and run the same command again"
+            )
+
+    def check_versions(self) -> None:
+        """Raise UserError if a worker does not have the same bcclone as this process."""
+        for worker, answer in self._client.run(source_digest, on_error="return").items():
+            if isinstance(answer, Exception):
+                raise UserError(
+                    f"worker {worker} cannot load bcclone ({answer}); install the same version there, with Python and "
+                    "packages as here, and start the worker again"
+                )
+            if answer != source_digest():
+                raise UserError(
+                    f"worker {worker} has another version of bcclone; install the same version there, and start the "
+                    "worker again"
+                )
+
+    def _worker_addresses(self) -> list[str]:
+        return list(self._client.scheduler_info()["workers"])
+
+
+def _run_on_worker(call: Call, topic: str) -> Outcome:
+    from distributed import get_worker
+
+    worker = get_worker()
+
+    def send(progress: Progress) -> None:
+        worker.log_event(topic, [progress.call, progress.total])
+
+    return run_call(call, worker.address, send)
+
+
+@contextmanager
+def open_cluster(
+    scheduler: str, receive: Callable[[Progress], None], notify: Callable[[str], None]
+) -> Iterator[Cluster]:
+    """Yield an engine for a scheduler's address, or for "local:N"; raises UserError.
+
+    receive: is given the progress of tasks, in a thread; notify: receives the address of the dashboard.
+    """
+    local = _LOCAL.fullmatch(scheduler)
+    if not local and not _ADDRESS.fullmatch(scheduler):
+        raise UserError(f"scheduler {scheduler}: expected tcp://HOST:PORT, or local:N for N processes of this machine")
+    if find_spec("distributed") is None:
+        raise UserError("--scheduler needs Dask; install it: pip install 'bcclone[cluster]'")
+    import dask
+
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(_CONFIGURATION))
+        stack.enter_context(_quiet())
+        address = stack.enter_context(_local_cluster(int(local[1]))) if local else scheduler
+        client = stack.enter_context(_connected(address))
+        _wait_for_worker(client, address)
+        topic = f"bcclone-{uuid.uuid4().hex}"
+        client.subscribe_topic(topic, lambda event: receive(Progress(*event[1])))
+        stack.callback(client.unsubscribe_topic, topic)
+        cluster = Cluster(client, address, topic)
+        cluster.check_versions()
+        if client.dashboard_link and (not local or find_spec("bokeh")):
+            notify(f"Dask's dashboard: {client.dashboard_link}")
+        yield cluster
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the loggers of Dask, which print tracebacks when a connection ends."""
+    import_module("distributed")  # which sets their levels
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _local_cluster(workers: int) -> Iterator[str]:
+    """Yield the address of a scheduler in this process with worker processes, which end with it."""
+    from distributed import LocalCluster
+
+    with interrupts_kept_from_children():  # its threads keep the mask, and start all workers
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host=_LOOPBACK,
+            dashboard_address=f"{_LOOPBACK}:0",
+            memory_limit=0,  # no spilling to disk, and no worker ended for its memory
+            silence_logs=logging.CRITICAL,
+        )
+    with cluster:
+        yield cluster.scheduler_address
+
+
+@contextmanager
+def _connected(address: str) -> Iterator["Client"]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except Exception as error:  # Dask raises many kinds for what is not a scheduler
+        raise UserError(
+            f"no Dask scheduler answers at {address} ({type(error).__name__}); start one: dask scheduler --host HOST"
+        ) from None
+    with client:
+        yield client
+
+
+def _wait_for_worker(client: "Client", address: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_WORKER_SECONDS)
+    except TimeoutError:
+        raise UserError(
+            f"the Dask scheduler at {address} has no workers; start at least one: dask worker {address}"
+        ) from None
