@@ -104,6 +104,12 @@ def preprocess_setting(
     return setting(None, f"{help}: {', '.join(PRESET_NAMES)}", unit="NAME", choices=PRESET_NAMES, shown=shown)
 
 
+def scheduler_setting(help: str, group: str = "") -> Any:
+    """Return the field for the scheduler that bcclone.task_pool.open_pool() takes. help: what runs there."""
+    where = "the address of a Dask scheduler, such as tcp://HOST:8786, or local:N for N processes of this machine"
+    return setting("", f"{help}: {where}", unit="ADDRESS", shown="none", group=group)
+
+
 def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
     """Yield each field of a settings dataclass that setting() made, with its Setting."""
     for each in fields(kind):

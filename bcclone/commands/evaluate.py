@@ -106,7 +106,7 @@ def _run_suite(arguments: argparse.Namespace) -> int:
     from bcclone.evaluate.suite import evaluate_suite
     from bcclone.evaluate.suite_report import suite_table, write_suite
 
-    result = evaluate_suite(arguments.models, settings)
+    result = evaluate_suite(arguments.models, settings, notify)
     if arguments.json:
         print_json(result.as_json())
     else:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bcclone.settings import check_settings, preprocess_setting, setting
+from bcclone.settings import check_settings, preprocess_setting, scheduler_setting, setting
 from bcclone.simulator.settings import (
     TOP_SPEED_MPH,
     Conditions,
@@ -52,7 +52,7 @@ class EvaluateSettings:
 
 @dataclass(frozen=True)
 class SuiteSettings:
-    """Which scenarios of the suite and which recordings are driven, and by how many processes.
+    """Which scenarios of the suite and which recordings are driven, and by how many processes, or on which cluster.
 
     recordings: folders, logs or patterns, see recording.find_logs().
     """
@@ -77,7 +77,13 @@ class SuiteSettings:
         zero="one per core",
         group=SUITE_GROUP,
     )
+    scheduler: str = scheduler_setting(
+        "with --suite: Dask cluster that drives, whose workers find models and recordings at the same paths",
+        group=SUITE_GROUP,
+    )
     preprocess: str | None = preprocess_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.scheduler and self.jobs:
+            raise ValueError("jobs are processes of this machine, but a scheduler is given; leave --jobs out")

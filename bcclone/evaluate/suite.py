@@ -1,12 +1,10 @@
-"""Let several models drive the suite's scenarios and replay recordings, in worker processes."""
+"""Let several models drive the suite's scenarios and replay recordings, side by side, here or on a cluster."""
 
-import multiprocessing
-from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
-from concurrent.futures.process import BrokenProcessPool
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from bcclone.child_process import process_pool
 from bcclone.errors import UserError
 from bcclone.evaluate.scenarios import (
     RecordingReplay,
@@ -17,59 +15,76 @@ from bcclone.evaluate.scenarios import (
     select_scenarios,
 )
 from bcclone.evaluate.settings import SuiteSettings
-from bcclone.evaluate.suite_worker import SuiteTask, initialize_worker, run_task
+from bcclone.evaluate.suite_worker import InputFile, SuiteTask, run_task
 from bcclone.hardware import usable_cores
 from bcclone.progress import ProgressBar
 from bcclone.recording import find_logs
+from bcclone.task_pool import open_pool
 
-_POLL_SECONDS = 0.2
 
+def evaluate_suite(
+    models: Sequence[Path | str],
+    settings: SuiteSettings | None = None,
+    notify: Callable[[str], None] = lambda line: None,
+) -> SuiteResult:
+    """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
-def evaluate_suite(models: Sequence[Path | str], settings: SuiteSettings | None = None) -> SuiteResult:
-    """Score models on the scenarios of the suite, and on the recordings; raises UserError."""
+    notify: receives the address of the dashboard of a cluster.
+    """
     settings = settings or SuiteSettings()
     logs = find_logs(settings.recordings) if settings.recordings else []
     scenarios = select_scenarios(settings.rows, settings.laps, settings.texture_seed)
     names, recordings = name_models(list(map(Path, models))), name_recordings(logs)
     # the longest first, so that no worker drives on alone at the end
     ordered: list[Scenario | SuiteRecording] = sorted([*scenarios, *recordings], key=lambda one: -one.seconds)
-    tasks = [SuiteTask(path, settings.preprocess, work) for work in ordered for path in names.values()]
-    results = _run_tasks(tasks, settings.jobs or usable_cores())
-    model_names = {path: name for name, path in names.items()}
+    pairs = [(work, model) for work in ordered for model in names]
+    inputs = {path: InputFile(path.absolute(), _sha256(path)) for path in [*names.values(), *logs]}
+    tasks = [SuiteTask(inputs[names[model]], settings.preprocess, *_work(work, inputs)) for work, model in pairs]
+    results = _run_tasks(tasks, settings, notify)
     drives: dict[str, dict[str, ScenarioDrive]] = {one.name: {} for one in scenarios}
     replays: dict[str, dict[str, RecordingReplay]] = {one.name: {} for one in recordings}
-    for task in tasks:
-        name, result = model_names[task.model], results[task]
+    for (work, model), result in zip(pairs, results, strict=True):
         if isinstance(result, ScenarioDrive):
-            drives[task.work.name][name] = result
+            drives[work.name][model] = result
         else:
-            replays[task.work.name][name] = result
+            replays[work.name][model] = result
     return SuiteResult(names, scenarios, drives, recordings, replays)
 
 
-def _run_tasks(tasks: Sequence[SuiteTask], jobs: int) -> Mapping[SuiteTask, ScenarioDrive | RecordingReplay]:
-    """Run all tasks with a progress bar; raises UserError for a task that failed or a worker that died."""
-    results: dict[SuiteTask, ScenarioDrive | RecordingReplay] = {}
-    reports = multiprocessing.get_context("spawn").SimpleQueue()
+def _run_tasks(
+    tasks: Sequence[SuiteTask], settings: SuiteSettings, notify: Callable[[str], None]
+) -> list[ScenarioDrive | RecordingReplay]:
+    """Run all tasks with a progress bar; return their results in the same order."""
+    results: dict[int, ScenarioDrive | RecordingReplay] = {}
     metres = round(sum(task.work.length_m for task in tasks))
+
+    def advance(amount: float) -> None:
+        progress.advance(amount, f"{len(results)} of {len(tasks)} drives done")
+
     with (
+        open_pool(settings.scheduler, min(settings.jobs or usable_cores(), len(tasks)), notify) as pool,
         ProgressBar("driving", metres, "m") as progress,
-        process_pool(min(jobs, len(tasks)), initialize_worker, (reports,)) as pool,
     ):
-        futures = {pool.submit(run_task, task): task for task in tasks}
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
-            try:
-                results.update({futures[future]: future.result() for future in done})
-            except BrokenProcessPool:
-                raise UserError(
-                    "a worker process of the suite ended unexpectedly; if memory ran out, use fewer --jobs"
-                ) from None
-            while not reports.empty():
-                progress.advance(reports.get(), f"{len(results)} of {len(tasks)} drives done")
-        progress.advance(max(metres - progress.done, 0.0), f"{len(results)} of {len(tasks)} drives done")
-    return results
+        for index, result in pool.run(run_task, tasks, advance):
+            results[index] = result
+            advance(0.0)
+        advance(max(metres - progress.done, 0.0))
+    return [results[index] for index in range(len(tasks))]
+
+
+def _work(
+    work: Scenario | SuiteRecording, inputs: Mapping[Path, InputFile]
+) -> tuple[Scenario | SuiteRecording, tuple[InputFile, ...]]:
+    """Return what a worker does, by absolute paths, and the files that it needs for that."""
+    if isinstance(work, Scenario):
+        return work, ()
+    log = inputs[work.log]
+    return replace(work, log=log.path), (log,)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:

@@ -4,13 +4,13 @@ A worker uses one thread of TensorFlow on the CPU, so that the results do not de
 """
 
 import contextlib
+import hashlib
 import io
 import os
+import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,51 +23,67 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
+from bcclone.task_pool import WorkerFault, report_progress
 
 if TYPE_CHECKING:
     from bcclone.policy import Policy
 
-_REPORT_EVERY_M = 20.0
-# set once by initialize_worker(): a queue between processes is inherited, and cannot be sent with a task
-_advance: "ContextVar[SimpleQueue[float]]" = ContextVar("advance")
+# a worker of a cluster may have several threads, but neither TensorFlow's settings nor the renderer are for several
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that each worker must find at the same path, with the same content."""
+
+    path: Path
+    sha256: str
+
+    def check(self) -> None:
+        """Raise WorkerFault if this worker does not find the file."""
+        try:
+            with self.path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise WorkerFault(f"{self.path}: cannot be read there ({error.strerror}); share or copy it") from None
+        if found != self.sha256:
+            raise WorkerFault(f"{self.path}: has other content there; share it, or copy it again")
 
 
 @dataclass(frozen=True)
 class SuiteTask:
-    """A model and its scenario or recording. preprocess: preprocessing for a model that does not store its own."""
+    """A model and its scenario or recording.
 
-    model: Path
+    preprocess: preprocessing for a model that does not store its own; inputs: further files that the worker needs.
+    """
+
+    model: InputFile
     preprocess: str | None
     work: Scenario | SuiteRecording
+    inputs: tuple[InputFile, ...] = ()
 
-
-def initialize_worker(advance: "SimpleQueue[float]") -> None:
-    """Prepare this process. advance: receives the metres that its drives advance, as they do."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add in another order each time
-    cv2.setNumThreads(1)
-    _advance.set(advance)
+    def __str__(self) -> str:
+        return f"{self.work.name} with {self.model.path}"
 
 
 def run_task(task: SuiteTask) -> ScenarioDrive | RecordingReplay:
-    """Drive or replay; raises UserError."""
-    policy = _policy(task.model, task.preprocess)
-    if isinstance(task.work, SuiteRecording):
-        return replay_recording(policy, task.work)
-    return drive_scenario(policy, task.work, _advance.get().put)
+    """Drive or replay; raises UserError, and WorkerFault for a model or recording that this worker does not find."""
+    for file in (task.model, *task.inputs):
+        file.check()
+    with _one_at_a_time:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add in another order each time
+        cv2.setNumThreads(1)
+        policy = _policy(task.model, task.preprocess)
+        if isinstance(task.work, SuiteRecording):
+            return replay_recording(policy, task.work)
+        return drive_scenario(policy, task.work, report_progress)
 
 
 def drive_scenario(
-    policy: SteeringPolicy, scenario: Scenario, notify: Callable[[float], None] = lambda metres: None
+    policy: SteeringPolicy, scenario: Scenario, on_progress: Callable[[float], None] | None = None
 ) -> ScenarioDrive:
-    """Let a policy drive a scenario in this process; notify: called now and then with the metres driven since."""
-    settings, unreported = scenario.settings, [0.0]
-
-    def on_progress(metres: float) -> None:
-        unreported[0] += metres
-        if unreported[0] >= _REPORT_EVERY_M:
-            notify(unreported[0])
-            unreported[0] = 0.0
-
+    """Let a policy drive a scenario in this process; on_progress: called often with the metres driven since."""
+    settings = scenario.settings
     track = load_track(settings.track, settings.reverse)
     world = SimulatedWorld(_renderer(settings.track, settings.conditions), track, settings.world, on_progress)
     result = drive_policy(policy, world, settings.speed_mph)
@@ -89,12 +105,12 @@ def _renderer(track: str, conditions: Conditions) -> Renderer:
 
 
 @lru_cache
-def _policy(path: Path, preprocess: str | None) -> "Policy":
+def _policy(model: InputFile, preprocess: str | None) -> "Policy":
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)
     from bcclone.model_file import ModelFile, named_preprocessing, open_model
     from bcclone.policy import Policy
 
-    loaded = open_model(path)
+    loaded = open_model(model.path)
     return Policy(loaded if isinstance(loaded, ModelFile) else loaded.declared(named_preprocessing(preprocess)))
