@@ -86,6 +86,18 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
         temporary.write_bytes(content)
 
 
+@contextmanager
+def locked(folder: Path, busy: str) -> Iterator[None]:
+    """Lock a folder against other processes within the block; raises UserError(busy) while another one holds it."""
+    import filelock
+
+    try:
+        with filelock.FileLock(folder / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise UserError(busy) from None
+
+
 def file_version(path: Path) -> tuple[int, int]:
     """Return the size and modification time of a file, which differ after it was written again."""
     status = path.stat()

@@ -30,13 +30,13 @@ class Decoded:
     errors: Mapping[int, str]
 
 
-def decode_files(files: Sequence[str], preprocessing: Preprocessing) -> Iterator[Decoded]:
+def decode_files(files: Sequence[str], preprocessing: Preprocessing, threads: int = 0) -> Iterator[Decoded]:
     """Yield the prepared frames of the files in order, a few files at a time.
 
-    The frames are valid until the next result, which reuses their memory. Threads suffice, one for each core: reading,
-    decoding and resizing release the interpreter lock.
+    The frames are valid until the next result, which reuses their memory. Threads suffice, by default (0) one for each
+    core: reading, decoding and resizing release the interpreter lock.
     """
-    threads = os.cpu_count() or 1
+    threads = threads or os.cpu_count() or 1
     ahead = 2 * threads
     cv2.setNumThreads(1)  # the cores decode different images
     scratch = threading.local()  # each thread decodes into its own camera frame

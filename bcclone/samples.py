@@ -96,9 +96,11 @@ def sample_chunks(rows: pd.DataFrame, settings: SampleSettings, rows_per_chunk: 
     An earlier frame is taken only from the same episode, the same camera and the same side of the split.
 
     rows: ordered by episode and time, with `episode`, `time_ms`, `steering`, `speed_mph`, `validation` and, for each
-    camera, `frame_CAMERA` (index, or NO_FRAME if it is missing).
+    camera, `frame_CAMERA` (index, or NO_FRAME if it is missing). A column `label` is the result of steering_labels(),
+    for rows that lack their neighbours; it is computed here if there is none.
     """
-    rows = rows.assign(label=steering_labels(rows, settings.smooth_seconds, settings.lead_seconds))
+    if "label" not in rows:
+        rows = rows.assign(label=steering_labels(rows, settings.smooth_seconds, settings.lead_seconds))
     for start in range(0, len(rows), rows_per_chunk):
         first = max(start - settings.frame_offsets, 0)  # these rows have the earlier frames of the chunk
         chunk = _expand(rows.iloc[first : start + rows_per_chunk], settings)

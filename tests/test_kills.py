@@ -13,6 +13,7 @@ import subprocess
 import time
 
 import cv2
+import numpy as np
 import pytest
 
 from bcclone.decode import read_frame
@@ -54,7 +55,7 @@ def moments(seed, count, longest):
 
 def content_of(store):
     with Store(store) as opened:
-        return opened.content_hash, hashlib.sha256(opened.frames.tobytes()).hexdigest()
+        return opened.content_hash, hashlib.sha256(np.asarray(opened.frames).tobytes()).hexdigest()
 
 
 def only(folder, *names):

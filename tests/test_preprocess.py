@@ -201,7 +201,7 @@ def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
     options = ["--block-seconds", 1, "--frame-offsets", 2, "--size", 64]
     convert(recording / "first.csv", "-o", store, *options)
     with Store(store) as opened:
-        before = (opened.frames.copy(), opened.samples.copy(), opened.rows.copy())
+        before = (opened.frames[:], opened.samples.copy(), opened.rows.copy())
     (recording / "second.csv").write_text("".join(lines[70:]))
     made = convert(recording / "second.csv", "-o", store, "--add")
     assert (made["recordings"], made["rows"], made["frames"], made["episodes"]) == (2, 120, 360, 2)
@@ -229,7 +229,7 @@ def test_adding_to_a_store_of_version_1_writes_the_present_version(recording, tm
     store = tmp_path / "data.h5"
     convert(recording, "-o", store, "--frame-offsets", 2, "--size", 16, "--block-seconds", 1)
     with Store(store) as opened:
-        frames, samples = opened.frames.copy(), opened.samples.copy()
+        frames, samples = opened.frames[:], opened.samples.copy()
     make_version_1(store)
     log.write_text("".join(lines))
     assert "frame offsets" in convert(recording, "-o", store, "--add", "--frame-offsets", 1, code=1)

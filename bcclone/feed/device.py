@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from bcclone.errors import UserError
@@ -11,12 +12,12 @@ from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import MemorySource
+from bcclone.feed.source import FrameSource
 
 
 def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples; raises UserError when their frames do not fit on the device."""
-    source = MemorySource.of(selection.store, selection.arrays)
+    source = FrameSource.in_memory(selection.store, selection.arrays)
     device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
     return Feed(epoch_order, DeviceFetcher(TensorSource(source, device), batch_size))
 
@@ -52,12 +53,12 @@ class TensorSource:
     Raises UserError when they do not fit.
     """
 
-    def __init__(self, source: MemorySource, device: str) -> None:
+    def __init__(self, source: FrameSource, device: str) -> None:
         self.device = device
         arrays = source.arrays
         try:
             with tf.device(device):
-                self._frames = tf.constant(source.frames)
+                self._frames = tf.constant(np.asarray(source.frames))
                 self._frame = tf.constant(arrays.frame.astype("int64"))
                 self._flipped = tf.constant(arrays.flipped)
                 self._steering = tf.constant(arrays.steering[:, None])

@@ -23,7 +23,7 @@ from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection, describe_windows, select
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import Reader, StoreSource
+from bcclone.feed.source import FrameSource, Reader
 from bcclone.prefetch import prefetch_ordered
 from bcclone.store import Store
 
@@ -34,7 +34,7 @@ _KERAS_QUEUE_SIZE = 10  # the default of a PyDataset
 
 def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples."""
-    source = StoreSource.of(selection.store, selection.arrays)
+    source = FrameSource.mapped(selection.store, selection.arrays)
     queue_size, workers = settings.max_queue_size or _QUEUE_SIZE, settings.workers or _WORKERS
     dataset = SampleDataset(
         Reader(source, batch_size, kept=queue_size + workers),
@@ -93,7 +93,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             ordering = "in order" if validation else "shuffled"
             epoch_order = EpochOrder(len(selection), ordering, seed=seed)
             kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
-            source = StoreSource.of(store, selection.arrays)
+            source = FrameSource.mapped(store, selection.arrays)
             return cls(Reader(source, batch_size, kept), epoch_order.order, batch_size, **options)
 
     @property

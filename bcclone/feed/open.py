@@ -15,7 +15,7 @@ from bcclone.feed.order import EpochOrder
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.settings import AUTO, FeedSettings, SamplingSettings
-from bcclone.feed.source import FileSource, MemorySource, StoreSource
+from bcclone.feed.source import FileSource, FrameSource
 from bcclone.feed.threads import ReadAheadFetcher, ThreadFetcher
 from bcclone.hardware import available_memory
 from bcclone.images import seen_rows
@@ -62,7 +62,7 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
 def open_validation_feed(selection: Selection, batch_size: int) -> Feed:
     """Open the feed of the validation samples, in their order; close it after use."""
     data, arrays = selection.data, selection.arrays
-    source = StoreSource.of(data, arrays) if isinstance(data, Store) else FileSource.of(data, arrays)
+    source = FrameSource.mapped(data, arrays) if isinstance(data, Store) else FileSource.of(data, arrays)
     return Feed(EpochOrder(len(source)), ThreadFetcher(source, batch_size))
 
 
@@ -130,19 +130,19 @@ def hdf5(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, 
 
     Shuffling costs nothing while the file fits into memory.
     """
-    source = StoreSource.of(selection.store, selection.arrays)
+    source = FrameSource.mapped(selection.store, selection.arrays)
     return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
 
 
 def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return a feed of chunks of the store, read ahead: for stores larger than memory."""
-    source = StoreSource.of(selection.store, selection.arrays)
+    source = FrameSource.mapped(selection.store, selection.arrays)
     return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, settings.chunk_size))
 
 
 def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return a feed of frames that are all read into memory first."""
-    source = MemorySource.of(selection.store, selection.arrays)
+    source = FrameSource.in_memory(selection.store, selection.arrays)
     return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
 
 
@@ -154,13 +154,13 @@ def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings,
 
 def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return a feed of one loader process, a pipe and a bounded queue."""
-    source = StoreSource.of(selection.store, selection.arrays)
+    source = FrameSource.mapped(selection.store, selection.arrays)
     return Feed(epoch_order, PipeFetcher(source, batch_size, settings.max_queue_size or _QUEUE_SIZE))
 
 
 def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return a feed of loader processes that write into shared memory; the order does not depend on their speed."""
-    source = StoreSource.of(selection.store, selection.arrays)
+    source = FrameSource.mapped(selection.store, selection.arrays)
     processes = settings.workers or _PROCESSES
     slots = settings.max_queue_size or processes * _SLOTS_PER_PROCESS
     return Feed(epoch_order, SharedMemoryFetcher(source, batch_size, processes, slots))

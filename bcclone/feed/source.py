@@ -5,17 +5,16 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.atomic import file_version
 from bcclone.decode import read_frame
 from bcclone.errors import UserError
 from bcclone.feed.order import Order
+from bcclone.frames import Frames, FramesInMemory
 from bcclone.images import BadImage, Image, Preprocessing
 
 if TYPE_CHECKING:  # loader processes start faster without these
@@ -68,19 +67,24 @@ class Source(Protocol):
         """Release files, memory and threads."""
 
 
-class MemorySource:
-    """A source whose frames are in memory, uint8 (frames, height, width, 3)."""
+class FrameSource:
+    """A source of the frames of a store: mapped files, which the system reads on demand and caches, or memory."""
 
-    def __init__(self, arrays: SampleArrays, frames: Image) -> None:
+    def __init__(self, arrays: SampleArrays, frames: Frames) -> None:
         self.arrays, self.frames = arrays, frames
-        self.shape = *arrays.frame.shape[1:], *frames.shape[1:]
+        self.shape = *arrays.frame.shape[1:], *frames.frame_shape
 
     @classmethod
-    def of(cls, store: "Store", arrays: SampleArrays) -> "MemorySource":
+    def mapped(cls, store: "Store", arrays: SampleArrays) -> Self:
+        """Return the source of a store's mapped frames."""
+        return cls(arrays, Frames(store.frames.files, store.frames.frame_shape))
+
+    @classmethod
+    def in_memory(cls, store: "Store", arrays: SampleArrays) -> Self:
         """Read the frames of these samples."""
         used, index = np.unique(arrays.frame, return_inverse=True)
         numbered = index.reshape(arrays.frame.shape).astype(np.uint32)
-        return MemorySource(replace(arrays, frame=numbered), np.asarray(store.frames[used]))
+        return cls(replace(arrays, frame=numbered), FramesInMemory(store.frames[used]))
 
     def __len__(self) -> int:
         return len(self.arrays.frame)
@@ -91,51 +95,17 @@ class MemorySource:
         Copying frame by frame is half as fast, since each copy waits for the interpreter lock.
         """
         frame, flipped = self.arrays.images_at(positions)
-        images = images.reshape(-1, *self.frames.shape[1:])
-        count = max(_CACHED_BYTES // math.prod(self.frames.shape[1:]), 1)
+        images = images.reshape(-1, *self.frames.frame_shape)
+        count = max(_CACHED_BYTES // self.frames.frame_bytes, 1)
         for start in range(0, len(frame), count):
             block = images[start : start + count]
-            np.take(self.frames, frame[start : start + count], axis=0, out=block, mode="clip")
+            self.frames.take(frame[start : start + count], block)
             for index in np.flatnonzero(flipped[start : start + count]).tolist():
                 cv2.flip(block[index], 1, dst=block[index])
 
     def close(self) -> None:
         """Release the frames."""
-        self.frames = self.frames[:0].copy()
-
-
-class StoreSource(MemorySource):
-    """A source that maps a store's frames into memory: the system reads them on demand and caches them.
-
-    frames: uint8 (frames, height, width, 3).
-    """
-
-    def __init__(self, arrays: SampleArrays, frames: Image, path: Path, offset: int, version: tuple[int, int]) -> None:
-        super().__init__(arrays, frames.view(np.ndarray))  # a memmap's own indexing takes as long as the copy
-        self.path, self.offset, self._version = path, offset, version
-
-    @classmethod
-    def of(cls, store: "Store", arrays: SampleArrays) -> "StoreSource":
-        """Map the frames of a store."""
-        return StoreSource(arrays, store.frames, store.path, store.frames_offset, store.version)
-
-    def bytes_of(self, first: int, last: int) -> tuple[int, int]:
-        """Return the offset of these frames in the file, and their number of bytes."""
-        frame_bytes = math.prod(self.frames.shape[1:])
-        return self.offset + first * frame_bytes, (last - first + 1) * frame_bytes
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _open_again, (self.arrays, self.path, self.offset, self.frames.shape, self._version)
-
-
-def _open_again(
-    arrays: SampleArrays, path: Path, offset: int, shape: tuple[int, ...], version: tuple[int, int]
-) -> StoreSource:
-    """Map a store's frames in another process; raises UserError when the store has changed."""
-    if not path.exists() or file_version(path) != version:
-        raise UserError(f"{path}: the store was rewritten or removed after training began; train again")
-    frames = np.memmap(path, np.uint8, "r", offset, shape) if shape[0] else np.empty(shape, np.uint8)
-    return StoreSource(arrays, frames, path, offset, version)
+        self.frames.close()
 
 
 class FileSource:

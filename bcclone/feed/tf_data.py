@@ -15,14 +15,14 @@ from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
 from bcclone.feed.settings import FeedSettings
-from bcclone.feed.source import Reader, Source, StoreSource
+from bcclone.feed.source import FrameSource, Reader, Source
 
 _KEPT, _AHEAD = 16, 4
 
 
 def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples."""
-    source = StoreSource.of(selection.store, selection.arrays)
+    source = FrameSource.mapped(selection.store, selection.arrays)
     return Feed(epoch_order, PipelineFetcher(source, batch_size, settings))
 
 

@@ -10,15 +10,16 @@ import queue
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from io import FileIO
+from itertools import chain
 from typing import Self
 
 import numpy as np
 
 from bcclone.feed.feed import Batch
 from bcclone.feed.order import Order, batches
-from bcclone.feed.source import Reader, Source, StoreSource
+from bcclone.feed.source import FrameSource, Reader, Source
 
 _BATCHES_AHEAD = 4
 _WINDOWS_AHEAD = 2
@@ -51,7 +52,7 @@ class ThreadFetcher:
 class ReadAheadFetcher(ThreadFetcher):
     """Fill batches from parts of the store that have just been read from the disk. window: samples read at once."""
 
-    def __init__(self, source: StoreSource, batch_size: int, ahead: int, window: int) -> None:
+    def __init__(self, source: FrameSource, batch_size: int, ahead: int, window: int) -> None:
         super().__init__(source, batch_size, ahead)
         self._store_source, self._window = source, window
 
@@ -133,7 +134,7 @@ class ReadAhead:
     When a read fails the thread only stops: the memory map then reads, or fails, by itself.
     """
 
-    def __init__(self, source: StoreSource, order: Order, window: int) -> None:
+    def __init__(self, source: FrameSource, order: Order, window: int) -> None:
         self._source, self._order, self._window = source, order, window
         self._room, self._ready = threading.Semaphore(_WINDOWS_AHEAD), threading.Semaphore(0)
         self._stop = threading.Event()
@@ -160,20 +161,27 @@ class ReadAhead:
             self._waited += 1
 
     def _read_all(self) -> None:
-        with contextlib.suppress(OSError), self._released_at_the_end(), FileIO(self._source.path) as file:
+        with contextlib.suppress(OSError), self._released_at_the_end():
             scratch = memoryview(bytearray(_SCRATCH_BYTES))
             for window in batches(self._order, self._window):
                 self._room.acquire()
-                self._read_window(file, window, scratch)
+                self._read_window(window, scratch)
                 if self._stop.is_set():
                     return
                 self._ready.release()
 
-    def _read_window(self, file: FileIO, window: Order, scratch: memoryview) -> None:
-        for first, last in frame_ranges(self._source.arrays.frame[window]):
-            if self._stop.is_set():
-                return
-            _read(file, *self._source.bytes_of(first, last), scratch)
+    def _read_window(self, window: Order, scratch: memoryview) -> None:
+        with ExitStack() as files:
+            opened: FileIO | None = None
+            ranges = frame_ranges(self._source.arrays.frame[window])
+            frames = self._source.frames
+            for file, start, size in chain.from_iterable(frames.stretches(*each) for each in ranges):
+                if self._stop.is_set():
+                    return
+                if opened is None or opened.name != file.path:
+                    files.close()
+                    opened = files.enter_context(FileIO(file.path))
+                _read(opened, start, size, scratch)
 
     @contextmanager
     def _released_at_the_end(self) -> Iterator[None]:

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,22 +13,36 @@ import numpy as np
 import pandas as pd
 
 from bcclone import atomic
-from bcclone.arrays import IndexArray
-from bcclone.decode import decode_files
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
-from bcclone.preprocess.plan import ConversionPlan, make_plan, refuse_many_skips
+from bcclone.preprocess.plan import ConversionPlan, make_plan, refuse_many_skips, with_frames
 from bcclone.preprocess.settings import Conversion, PreprocessSettings, Skip
+from bcclone.preprocess.sharded import (
+    ShardPlan,
+    ShardSettings,
+    complete,
+    first_free_number,
+    frame_numbers,
+    write_shards,
+)
+from bcclone.preprocess.store_files import RECORDING_BYTES, StoredFiles, store_files, table_bytes
 from bcclone.progress import ProgressBar
-from bcclone.recording import CAMERAS, find_logs
+from bcclone.recording import find_logs
 from bcclone.sample_settings import SampleSettings
-from bcclone.samples import NO_FRAME, SAMPLE, SampleTable, assign_validation, count_split_pairs, sample_chunks
+from bcclone.samples import SAMPLE, SampleTable, assign_validation, count_split_pairs, sample_chunks
 from bcclone.settings import differences
-from bcclone.store import ImageSamples, Store, StoreWriter, root_attributes, row_frame, row_table
+from bcclone.store import (
+    MANIFEST_NAME,
+    ImageSamples,
+    Manifest,
+    Store,
+    StoreWriter,
+    root_attributes,
+    row_frame,
+    row_table,
+)
+from bcclone.task_pool import open_pool
 
-_ROW_BYTES = 150  # the numbers of a row, and HDF5's own data for its further columns
-_RECORDING_BYTES = 8192  # a long path and the other fields
-_MOST_UTF8_BYTES = 4
 _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
 
 
@@ -45,6 +59,8 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
         plan = make_plan(settings.inputs, samples.cameras, old, notify)
         if old and plan.rows.empty:
             written = _Written.unchanged(old)
+        elif settings.is_sharded:
+            written = _write_folder(settings, ShardSettings.of(settings, preprocessing, samples), plan, old, notify)
         else:
             written = _write_store(settings, preprocessing, samples, plan, old)
     split_pairs = count_split_pairs(written.rows, samples)
@@ -89,7 +105,7 @@ def open_in_place(
     """
     plan = make_plan(inputs, settings.cameras, None, notify)
     refuse_many_skips(plan, plan.skips, allowed=False)
-    rows = plan.rows_of_frames(np.arange(len(plan.files)))
+    rows = with_frames(plan.rows, np.arange(len(plan.files)))
     rows["validation"] = assign_validation(rows, settings)
     samples = np.concatenate([np.zeros(0, SAMPLE), *sample_chunks(rows, settings)])
     for line in (*(f"note: {notice}" for notice in plan.notices), *(f"skipped: {skip}" for skip in plan.skips)):
@@ -130,7 +146,27 @@ def _with_given(defaults: SampleSettings, settings: PreprocessSettings) -> Sampl
     return replace(defaults, **{name: getattr(settings.samples, name) for name in settings.given})
 
 
+def _check_folder(settings: PreprocessSettings) -> None:
+    """Raise UserError if the output is not a folder of shards that may be completed or replaced."""
+    folder, replaceable = settings.output, settings.force or settings.adding or settings.resume
+    if not folder.exists():
+        atomic.check_output(folder, False, "")
+        return
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    if others := names - {MANIFEST_NAME} - {path.name for path in folder.glob("[0-9]*.h5")}:
+        raise UserError(f"{folder} holds other files than a store's, such as {min(others)}; name another -o")
+    if MANIFEST_NAME in names and not replaceable:
+        raise UserError(f"{folder} exists already; overwrite it with --force, add to it with --add, or name another -o")
+    if names and not replaceable:
+        raise UserError(
+            f"{folder} holds shards of an interrupted run; complete it with --resume, or begin anew with --force"
+        )
+
+
 def _check_output(settings: PreprocessSettings) -> None:
+    if settings.is_sharded:
+        _check_folder(settings)
+        return
     remedy = "overwrite it with --force, add to it with --add, or name another -o"
     atomic.check_output(settings.output, settings.force or settings.adding, remedy)
     if settings.output.exists() and not settings.adding:
@@ -142,7 +178,7 @@ def _check_output(settings: PreprocessSettings) -> None:
 
 @dataclass(frozen=True)
 class _Written:
-    """What a store holds after a conversion: all its rows, and counts; skips: the images that could not be decoded."""
+    """What a store holds after a conversion: all its rows, and counts; skips: images that could not be decoded."""
 
     rows: pd.DataFrame
     frames: int
@@ -175,52 +211,65 @@ def _write_store(
         stored = _decode_files(plan, writer)
         skips = tuple(plan.skip_of(index, reason) for index, reason in stored.unusable.items())
         refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
-        new = plan.rows_of_frames(stored.frames)
+        new = with_frames(plan.rows, stored.frames)
         new["validation"] = assign_validation(new, samples, row_frame(old.rows) if old else None)
         return replace(_write_tables(writer, plan, new, old, samples), skips=skips)
 
 
+def _write_folder(
+    settings: PreprocessSettings,
+    shard_settings: ShardSettings,
+    plan: ConversionPlan,
+    old: Store | None,
+    notify: Callable[[str], None],
+) -> _Written:
+    """Write the shards of the plan, side by side, and a manifest that names them, after those of the old store."""
+    folder, samples = settings.output.absolute(), shard_settings.samples
+    rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, row_frame(old.rows) if old else None))
+    shards = ShardPlan.of(folder, first_free_number(folder), plan, rows, shard_settings)
+    if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
+        return _complete_already(folder, shards, notify)
+    folder.mkdir(exist_ok=True)
+    busy = f"{folder}: another process is writing this store; wait until it ends, or name another -o"
+    with atomic.locked(folder, busy), open_pool(settings.scheduler, settings.jobs, notify) as pool:
+        written = write_shards(shards, pool)
+        frames, unusable = frame_numbers(shards, written, len(old.frames) if old else 0)
+        skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
+        refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
+        before = Manifest.read(folder) if old else None
+        manifest = Manifest(
+            shard_settings.preprocessing,
+            samples,
+            (*(before.recordings if before else ()), *plan.recordings),
+            before.shards if before else (),
+            origin=shards.origin,
+        )
+        content = complete(shards, written, frames, manifest)
+    validation = int(content.samples["validation"].sum())
+    count = sum(file.count for file in content.frames)
+    return _Written(row_frame(content.rows), count, len(content.samples) - validation, validation, skips)
+
+
+def _complete_already(folder: Path, shards: ShardPlan, notify: Callable[[str], None]) -> _Written:
+    """Return what a complete store holds; raises UserError if it was made of something else."""
+    if Manifest.read(folder).origin != shards.origin:
+        raise UserError(
+            f"{folder} is a complete store, of other recordings or with other options; overwrite it with --force, add "
+            "to it with --add, or name another -o"
+        )
+    notify(f"note: {folder} is complete already")
+    with Store(folder) as store:
+        return _Written.unchanged(store)
+
+
 def _capacity(plan: ConversionPlan, old: Store | None, settings: SampleSettings) -> tuple[int, int]:
     """Return the largest possible number of frames, and of bytes of the tables."""
-    frames, rows = len(plan.files), len(plan.rows)
-    samples = rows * len(settings.cameras) * (settings.frame_offsets + 1) * (1 + settings.flip)
-    names = sum(int(plan.rows[camera].str.len().max()) for camera in CAMERAS) * _MOST_UTF8_BYTES
-    extras = int(plan.rows["extras"].str.len().sum()) * _MOST_UTF8_BYTES
+    frames, space = len(plan.files), table_bytes(plan.rows, settings) + len(plan.recordings) * RECORDING_BYTES
     if old:
-        frames, rows, samples = frames + len(old.frames), rows + len(old.rows), samples + len(old.samples)
-        extras += sum(map(len, old.extras)) * _MOST_UTF8_BYTES
-    recordings = len(plan.recordings) + (len(old.recordings) if old else 0)
-    tables = rows * (_ROW_BYTES + names) + samples * SAMPLE.itemsize + recordings * _RECORDING_BYTES
-    return frames, tables + extras
-
-
-@dataclass(frozen=True)
-class StoredFiles:
-    """Image files decoded into a store.
-
-    frames: number of the frame of each file, (files,), NO_FRAME for an unusable one; unusable: index of a file -> the
-    reason.
-    """
-
-    frames: IndexArray
-    unusable: Mapping[int, str]
-
-
-def store_files(
-    files: Sequence[str], writer: StoreWriter, on_progress: Callable[[int], None] = lambda count: None
-) -> StoredFiles:
-    """Decode image files, and append their frames to a store. on_progress: called with the size of each batch."""
-    frames, done = np.full(len(files), NO_FRAME, np.int64), 0
-    unusable: dict[int, str] = {}
-    for decoded in decode_files(files, writer.preprocessing):
-        size = len(decoded.frames) + len(decoded.errors)
-        readable = [index for index in range(done, done + size) if index - done not in decoded.errors]
-        frames[readable] = writer.count + np.arange(len(readable))
-        writer.append(decoded.frames, decoded.checksums)
-        unusable |= {done + index: reason for index, reason in decoded.errors.items()}
-        done += size
-        on_progress(size)
-    return StoredFiles(frames, unusable)
+        frames += len(old.frames)
+        space += table_bytes(row_frame(old.rows).assign(extras=old.extras or ""), settings) + old.samples.nbytes
+        space += len(old.recordings) * RECORDING_BYTES
+    return frames, space
 
 
 def _decode_files(plan: ConversionPlan, writer: StoreWriter) -> StoredFiles:
@@ -240,7 +289,7 @@ def _write_tables(
     """Complete the store with the tables of the old store, if any, and those of the new rows."""
     extras, recordings, rows = new["extras"].tolist(), plan.recordings, new.drop(columns="extras")
     if old:
-        extras = (old.extras or [""] * len(old.rows)) + extras
+        extras = [*(old.extras or [""] * len(old.rows)), *extras]
         rows = pd.concat([row_frame(old.rows), rows], ignore_index=True)
         recordings = (*old.recordings, *recordings)
     counts: Counter[bool] = Counter()  # of samples: for validation or not

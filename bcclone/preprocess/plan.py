@@ -84,23 +84,22 @@ class ConversionPlan:
     bad_rows: int
     images_named: int
 
-    def rows_of_frames(self, frames: IndexArray) -> pd.DataFrame:
-        """Return the rows with the number of a frame, `frame_CAMERA`, in place of `file_CAMERA`.
-
-        frames: number of the frame of each file, (files,), or NO_FRAME.
-        """
-        frame_of = np.append(frames, NO_FRAME)  # the last element is that of NO_FILE
-        rows = self.rows.rename(columns={f"file_{camera}": f"frame_{camera}" for camera in CAMERAS})
-        return rows.assign(
-            **{f"frame_{camera}": frame_of[self.rows[f"file_{camera}"].to_numpy()] for camera in CAMERAS}
-        )
-
     def skip_of(self, index: int, reason: str) -> Skip:
         """Return the skip of an unusable file, with the first row that names it."""
         uses = np.logical_or.reduce([self.rows[f"file_{camera}"] == index for camera in CAMERAS])
         row = self.rows.iloc[int(np.flatnonzero(uses)[0])]
         log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
         return Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}")
+
+
+def with_frames(rows: pd.DataFrame, frames: IndexArray) -> pd.DataFrame:
+    """Return the rows with the number of a frame, `frame_CAMERA`, in place of `file_CAMERA`.
+
+    frames: number of the frame of each file, (files,), or NO_FRAME.
+    """
+    frame_of = np.append(frames, NO_FRAME)  # the last element is that of NO_FILE
+    numbers = {f"frame_{camera}": frame_of[rows[f"file_{camera}"].to_numpy()] for camera in CAMERAS}
+    return rows.rename(columns={f"file_{camera}": f"frame_{camera}" for camera in CAMERAS}).assign(**numbers)
 
 
 def make_plan(
@@ -174,10 +173,8 @@ class _PlanBuilder:
             return
         self._add_recording(log, len(rows))
         rows = rows.assign(recording=self._recording, episode=rows["episode"] - rows["episode"].min() + self._episode)
-        for camera in CAMERAS:
-            rows[f"file_{camera}"] = NO_FILE
-            if camera in self._cameras:
-                rows[f"file_{camera}"] = self._add_files(index, folders, rows[["line", camera]])
+        for camera, numbers in self._add_files(index, folders, rows).items():
+            rows[f"file_{camera}"] = numbers
         self._recording, self._episode = self._recording + 1, int(rows["episode"].max()) + 1
         self._tables.append(rows)
 
@@ -229,13 +226,24 @@ class _PlanBuilder:
             RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect)
         )
 
-    def _add_files(self, index: ImageIndex, folders: list[int], lines_and_names: pd.DataFrame) -> list[int]:
-        """Return for each row the index of its image among the files, or NO_FILE if it has none."""
-        numbers = []
-        for line, name in zip(*(column.tolist() for _, column in lines_and_names.items()), strict=True):
-            self._images_named += bool(name)
-            folder = index.folder_of(name)
-            if name and folder is None:
-                self._skips.append(Skip(self._logs[-1], line, f"image {name} is missing"))
-            numbers.append(NO_FILE if folder is None else self._files.add(folders[folder], name))
+    def _add_files(self, index: ImageIndex, folders: list[int], rows: pd.DataFrame) -> dict[str, list[int]]:
+        """Return for each camera, and each row, the index of its image among the files, or NO_FILE if it has none.
+
+        The files are in the order of the rows, so that the frames of neighbouring rows lie together in a store.
+        """
+        numbers: dict[str, list[int]] = {camera: [] for camera in CAMERAS}
+        for line, *names in zip(*(rows[name].tolist() for name in ("line", *CAMERAS)), strict=True):
+            for camera, name in zip(CAMERAS, names, strict=True):
+                used = camera in self._cameras
+                numbers[camera].append(self._add_file(index, folders, name, line) if used else NO_FILE)
         return numbers
+
+    def _add_file(self, index: ImageIndex, folders: list[int], name: str, line: int) -> int:
+        """Return the index of an image among the files, or NO_FILE. line: number of the row that names it."""
+        self._images_named += bool(name)
+        folder = index.folder_of(name)
+        if folder is not None:
+            return self._files.add(folders[folder], name)
+        if name:
+            self._skips.append(Skip(self._logs[-1], line, f"image {name} is missing"))
+        return NO_FILE

@@ -5,10 +5,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.sample_settings import SampleSettings
-from bcclone.settings import LARGEST_IMAGE, PRESET_NAMES, SMALLEST_IMAGE, check_settings, preprocess_setting, setting
+from bcclone.settings import (
+    LARGEST_IMAGE,
+    PRESET_NAMES,
+    SMALLEST_IMAGE,
+    check_settings,
+    preprocess_setting,
+    scheduler_setting,
+    setting,
+)
 
 if TYPE_CHECKING:
     from bcclone.images import Preprocessing
+
+_SHARDS = "folder of shards"
+_OF_SHARDS = ("scheduler", "resume", "jobs")
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -31,9 +42,17 @@ class PreprocessSettings:
     """
 
     inputs: tuple[str, ...]
-    output: Path = setting(Path("data.h5"), "store to write", unit="PATH", short="-o")
+    output: Path = setting(
+        Path("data.h5"),
+        "store to write: one file, or a folder of shards if the name has no ending such as .h5",
+        unit="PATH",
+        short="-o",
+    )
     force: bool = setting(False, "overwrite an existing store")
     add: bool = setting(False, "add the recordings to an existing store, with the settings of that store")
+    resume: bool = setting(
+        False, "keep the shards that an interrupted run has left in the folder, and write the others"
+    )
     allow_skips: bool = setting(False, "continue even if more than 5 % of the rows or images cannot be used")
     size: tuple[int, int] | None = setting(
         None,
@@ -49,6 +68,18 @@ class PreprocessSettings:
         "instead of --size",
         shown=PRESET_NAMES[0],
     )
+    scheduler: str = scheduler_setting("workers that write shards", _SHARDS)
+    jobs: int = setting(
+        0,
+        "number of processes that write shards, without --scheduler",
+        minimum=1,
+        maximum=256,
+        zero="one per core",
+        group=_SHARDS,
+    )
+    shard_mb: int = setting(
+        256, "size of the frames of a shard, about", unit="MB", minimum=1, maximum=1 << 20, group=_SHARDS
+    )
     preprocessing: "Preprocessing | None" = None
     samples: SampleSettings | None = None
     given: frozenset[str] | None = None
@@ -59,8 +90,20 @@ class PreprocessSettings:
             raise ValueError(f"--preprocess {self.preprocess} includes a size; leave out --size")
         if self.preprocess and self.preprocessing:
             raise ValueError(f"preprocess {self.preprocess} and a preprocessing are given; leave one out")
+        if not self.is_sharded and (option := next((name for name in _OF_SHARDS if getattr(self, name)), None)):
+            raise ValueError(
+                f"--{option} writes a folder of shards, and {self.output} is one file; name another -o, without "
+                f"{self.output.suffix}"
+            )
+        if self.scheduler and self.jobs:
+            raise ValueError("jobs are processes of this machine, but a scheduler is given; leave --jobs out")
         if unknown := (self.given or frozenset()) - {each.name for each in fields(SampleSettings)}:
             raise ValueError(f"samples have no setting {min(unknown)!r}")
+
+    @property
+    def is_sharded(self) -> bool:
+        """Return True if the store is a folder of shards."""
+        return self.output.is_dir() or not (self.output.suffix or self.output.exists())
 
     @property
     def adding(self) -> bool:

@@ -1,10 +1,40 @@
-"""Write samples and their frames to one HDF5 file, and read them back. Format: docs/reference/store.md.
+"""Write samples and their frames to HDF5 files, and read them back. Format: docs/reference/store.md.
 
-The frames are contiguous and uncompressed, so they can be memory-mapped and read in any order at the speed of memory.
-The tables are small and are loaded completely.
+A store is one file, or a folder of such files, here called shards, with a manifest. The frames are contiguous and
+uncompressed, so they can be memory-mapped and read in any order at the speed of memory. The tables are small and are
+loaded completely.
 """
 
-from bcclone.store.reader import ImageSamples, RecordingInfo, Store, root_attributes, row_frame, row_table
-from bcclone.store.writer import StoreWriter
+from bcclone.store.manifest import MANIFEST_NAME, Manifest, Shard
+from bcclone.store.reader import (
+    RecordingInfo,
+    ShardOrigin,
+    StoreContent,
+    read_checksums,
+    read_store_file,
+    root_attributes,
+    row_frame,
+    row_table,
+)
+from bcclone.store.shards import read_shards
+from bcclone.store.store import ImageSamples, Store
+from bcclone.store.writer import ContentHash, StoreWriter
 
-__all__ = ["ImageSamples", "RecordingInfo", "Store", "StoreWriter", "root_attributes", "row_frame", "row_table"]
+__all__ = [
+    "MANIFEST_NAME",
+    "ContentHash",
+    "ImageSamples",
+    "Manifest",
+    "RecordingInfo",
+    "Shard",
+    "ShardOrigin",
+    "Store",
+    "StoreContent",
+    "StoreWriter",
+    "read_checksums",
+    "read_shards",
+    "read_store_file",
+    "root_attributes",
+    "row_frame",
+    "row_table",
+]

@@ -1,19 +1,20 @@
-"""Open a store, whose frames are memory-mapped, or the same tables for image files."""
+"""Read the tables of one HDF5 file, and find where its frames lie."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from bcclone.arrays import IndexArray
 from bcclone.atomic import file_version
 from bcclone.errors import UserError
-from bcclone.images import Image, Preprocessing
+from bcclone.frames import FrameFile
+from bcclone.images import Preprocessing
 from bcclone.recording import CAMERAS, Dialect
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE, RowTable, SampleTable
@@ -53,111 +54,109 @@ class RecordingInfo:
         return cls(**stored | {"path": Path(stored["path"]), "dialect": dialect})
 
 
-class Store:
-    """A store opened for reading.
+@dataclass(frozen=True)
+class ShardOrigin:
+    """What a shard was made of.
 
-    frames: uint8 (frames, height, width, 3), memory-mapped, read-only; samples: SAMPLE table; rows: the recorded rows;
-    recordings: those that the rows come from.
-    Raises UserError for a file that is not a store, is truncated, or has another schema.
+    digest: of its rows, its settings and its image files; unusable: index among those files -> why it has no frame.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if path.is_dir():
-            raise UserError(
-                f"{path}: a folder, expected a store; make a store of it with: python preprocess.py {path} -o data.h5"
-            )
-        if not path.is_file():
-            raise UserError(f"{path}: no such store; make one with: python preprocess.py RECORDING... -o {path}")
-        self.version = file_version(path)
-        try:
-            with h5py.File(path, "r") as file:
-                self._read(file)
-        except PermissionError:
-            raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            reason = error.args[0] if isinstance(error, KeyError) else error
-            raise UserError(
-                f"{path}: not a complete store: {reason}; make one with: python preprocess.py RECORDING... -o data.h5"
-            ) from None
+    digest: str
+    unusable: Mapping[int, str]
 
-    def _read(self, file: h5py.File) -> None:
-        if "model_config" in file.attrs and "schema_version" not in file.attrs:
-            raise ValueError("it is a model")
-        version = file.attrs["schema_version"]
-        if version not in (SCHEMA_VERSION, _OLDER_VERSION):
-            raise ValueError(f"schema version {version}, expected {_OLDER_VERSION} or {SCHEMA_VERSION}")
-        self.preprocessing = Preprocessing.from_json(file.attrs["preprocessing"])
-        if file.attrs["preprocessing_hash"] != self.preprocessing.digest:
-            raise ValueError("the hash of its preprocessing does not match")
-        self.content_hash = str(file.attrs["content_hash"])
-        self.sample_settings = SampleSettings.stored(json.loads(file.attrs["sample_settings"]))
-        self.recordings = [RecordingInfo.from_json(text) for text in file["recordings"].asstr()[()]]
-        self.samples: SampleTable = file["samples"][()]
-        self.rows: RowTable = file["rows"][()]
-        self.extras: list[str] = file["extras"].asstr()[()].tolist()
-        if version == _OLDER_VERSION:
-            names = self.samples.dtype.names or ()
-            self.samples.dtype.names = tuple("frame_offset" if name == "lag" else name for name in names)
-        if self.samples.dtype != SAMPLE:
-            raise ValueError("its sample table has unexpected columns")
-        self.frames = self._map(file["frames"])
-        if len(self.samples) and self.samples["frame"].max() >= len(self.frames):
-            raise ValueError("its samples refer to frames that it does not have")
+    def to_json(self) -> str:
+        """Return the JSON text that a shard holds."""
+        return json.dumps({"digest": self.digest, "unusable": list(self.unusable.items())})
 
-    def _map(self, dataset: h5py.Dataset) -> Image:
-        expected = (self.preprocessing.height, self.preprocessing.width, 3)
-        if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
-            raise ValueError(
-                f"its frames are {dataset.dtype} of shape {dataset.shape[1:]}, expected uint8 of {expected}"
-            )
-        self.frames_offset = 0
-        if len(dataset) == 0:
-            return np.zeros(dataset.shape, np.uint8)
-        offset = dataset.id.get_offset()
-        if offset is None or offset + dataset.nbytes > self.path.stat().st_size:
-            raise ValueError("some of its frames are missing from the file")
-        self.frames_offset = int(offset)
-        return np.memmap(self.path, np.uint8, "r", offset, dataset.shape)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Unmap the frames, which cannot be read afterwards."""
-        self.frames = np.zeros((0, *self.frames.shape[1:]), np.uint8)
-
-    def split_indices(self, validation: bool) -> IndexArray:
-        """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
-        return np.flatnonzero(self.samples["validation"] == validation)
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
+        stored = json.loads(text)
+        return cls(stored["digest"], dict(stored["unusable"]))
 
 
 @dataclass(frozen=True)
-class ImageSamples:
-    """The tables of a store, with image files instead of frames.
+class StoreContent:
+    """What a store holds, but for the frames themselves.
 
-    samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files: paths of the images;
-    preprocessing: how an image becomes a frame; content_hash: hash of all of this.
+    samples: SAMPLE table; rows: the recorded rows; extras: text of the further columns of each row, or nothing;
+    recordings: those that the rows come from; frames: where the frames lie; origin: of a shard.
     """
 
-    path: Path
     preprocessing: Preprocessing
-    samples: SampleTable
-    rows: RowTable
-    files: Sequence[str]
     sample_settings: SampleSettings
     content_hash: str
+    samples: SampleTable
+    rows: RowTable
+    extras: Sequence[str]
+    recordings: Sequence[RecordingInfo]
+    frames: Sequence[FrameFile]
+    origin: ShardOrigin | None = None
 
-    def __post_init__(self) -> None:
-        if len(self.samples) and self.samples["frame"].max() >= len(self.files):
-            raise ValueError(f"a sample of image {self.samples['frame'].max()}, expected one of {len(self.files)}")
 
-    def split_indices(self, validation: bool) -> IndexArray:
-        """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
-        return np.flatnonzero(self.samples["validation"] == validation)
+def read_store_file(path: Path) -> StoreContent:
+    """Read a store of one file; raises UserError for one that is not a store, is truncated, or has another schema."""
+    version = file_version(path)
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(file, path, version)
+    except PermissionError:
+        raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        reason = error.args[0] if isinstance(error, KeyError) else error
+        raise UserError(
+            f"{path}: not a complete store: {reason}; make one with: python preprocess.py RECORDING... -o data.h5"
+        ) from None
+
+
+def _read(file: h5py.File, path: Path, file_version: tuple[int, int]) -> StoreContent:
+    if "model_config" in file.attrs and "schema_version" not in file.attrs:
+        raise ValueError("it is a model")
+    version = file.attrs["schema_version"]
+    if version not in (SCHEMA_VERSION, _OLDER_VERSION):
+        raise ValueError(f"schema version {version}, expected {_OLDER_VERSION} or {SCHEMA_VERSION}")
+    preprocessing = Preprocessing.from_json(file.attrs["preprocessing"])
+    if file.attrs["preprocessing_hash"] != preprocessing.digest:
+        raise ValueError("the hash of its preprocessing does not match")
+    samples: SampleTable = file["samples"][()]
+    if version == _OLDER_VERSION:
+        names = samples.dtype.names or ()
+        samples.dtype.names = tuple("frame_offset" if name == "lag" else name for name in names)
+    if samples.dtype != SAMPLE:
+        raise ValueError("its sample table has unexpected columns")
+    frames = FrameFile(path, _frames_offset(file["frames"], path, preprocessing), len(file["frames"]), file_version)
+    if len(samples) and samples["frame"].max() >= frames.count:
+        raise ValueError("its samples refer to frames that it does not have")
+    return StoreContent(
+        preprocessing=preprocessing,
+        sample_settings=SampleSettings.stored(json.loads(file.attrs["sample_settings"])),
+        content_hash=str(file.attrs["content_hash"]),
+        samples=samples,
+        rows=file["rows"][()],
+        extras=file["extras"].asstr()[()].tolist(),
+        recordings=[RecordingInfo.from_json(text) for text in file["recordings"].asstr()[()]],
+        frames=[frames],
+        origin=ShardOrigin.from_json(file["origin"].asstr()[()]) if "origin" in file else None,
+    )
+
+
+def _frames_offset(dataset: h5py.Dataset, path: Path, preprocessing: Preprocessing) -> int:
+    """Return the position of the first frame in the file; raises ValueError if there are others than expected."""
+    expected = (preprocessing.height, preprocessing.width, 3)
+    if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
+        raise ValueError(f"its frames are {dataset.dtype} of shape {dataset.shape[1:]}, expected uint8 of {expected}")
+    if len(dataset) == 0:
+        return 0
+    offset = dataset.id.get_offset()
+    if offset is None or offset + dataset.nbytes > path.stat().st_size:
+        raise ValueError("some of its frames are missing from the file")
+    return int(offset)
+
+
+def read_checksums(path: Path) -> npt.NDArray[np.uint32]:
+    """Return the CRC-32 of each frame of a shard, (frames,)."""
+    with h5py.File(path, "r") as file:
+        return np.asarray(file["checksums"][()])
 
 
 def row_table(rows: pd.DataFrame) -> RowTable:

@@ -6,25 +6,50 @@ import json
 import os
 import shutil
 import zlib
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.atomic import EarlyFlush
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE, RowTable, SampleTable
-from bcclone.store.reader import SCHEMA_VERSION, RecordingInfo, Store
+from bcclone.store.reader import SCHEMA_VERSION, RecordingInfo, ShardOrigin
+from bcclone.store.store import Store
 
 _ALIGNMENT = 4096
 _COPY_BYTES = 1 << 24
 _SAMPLES_PER_CHUNK = 1 << 12
 _OVERHEAD = (1 << 18) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize  # HDF5's own structures, and an incomplete chunk
+
+
+class ContentHash:
+    """Hashes the content of a store: its frames, by their checksums, then its rows, then its samples."""
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._preprocessing, self._frames = preprocessing, hashlib.sha256()
+        self._tables: list[hashlib._Hash] = []
+
+    def add_frames(self, checksums: npt.ArrayLike) -> None:
+        """Add the CRC-32 of further frames, (frames,)."""
+        self._frames.update(np.asarray(checksums, "<u4").tobytes())
+
+    def add_table(self, table: npt.NDArray[Any]) -> None:
+        """Add the rows, or after them further samples; all frames have been added."""
+        if not self._tables:
+            self._tables.append(hashlib.sha256(f"{self._preprocessing.digest} {self._frames.hexdigest()}".encode()))
+        self._tables[0].update(table.tobytes())
+
+    def hexdigest(self) -> str:
+        """Return the hash."""
+        return self._tables[0].hexdigest()
 
 
 class StoreWriter:
@@ -39,7 +64,8 @@ class StoreWriter:
     def __init__(self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0) -> None:
         self.path, self.preprocessing, self.capacity = path, preprocessing, capacity
         self.count = 0
-        self._frames_hash = hashlib.sha256()  # of the checksums of the frames, in order
+        self._hash = ContentHash(preprocessing)
+        self._checksums = array("I")  # of each frame
         self._frame_bytes = preprocessing.height * preprocessing.width * 3
         self._table_bytes = table_bytes + _OVERHEAD
         size = capacity * self._frame_bytes + self._table_bytes
@@ -63,22 +89,16 @@ class StoreWriter:
         frames = np.ascontiguousarray(frames)
         if checksums is None:
             checksums = [zlib.crc32(frame.data) for frame in frames]
-        self._frames_hash.update(np.array(checksums, "<u4").tobytes())
+        self._hash.add_frames(checksums)
+        self._checksums.extend(checksums)
         self._write(frames.reshape(-1).data)
         self.count += len(frames)
 
     def append_from(self, store: Store) -> None:
         """Append all frames of a store of the same preprocessing; raises UserError if the store is truncated."""
-        with store.path.open("rb") as source:
-            source.seek(store.frames_offset)
-            left, at_once = len(store.frames), max(1, _COPY_BYTES // self._frame_bytes)
-            while left > 0:  # not through the memory map, whose pages would count as memory of this process
-                count = min(left, at_once)
-                block = source.read(count * self._frame_bytes)
-                if len(block) < count * self._frame_bytes:
-                    raise UserError(f"{store.path}: the file was truncated while it was read; make the store again")
-                self.append(np.frombuffer(block, np.uint8).reshape(count, *store.frames.shape[1:]))
-                left -= count
+        for file in store.frames.files:
+            for block in file.read(self._frame_bytes, max(1, _COPY_BYTES // self._frame_bytes)):
+                self.append(np.frombuffer(block, np.uint8).reshape(-1, *store.frames.frame_shape))
 
     def _write(self, data: memoryview) -> None:
         while data:  # a nearly full disk takes a part, and refuses only the rest
@@ -102,14 +122,13 @@ class StoreWriter:
         self._flush.start()
         if self.count < self.capacity:
             self._remove_unused_space()
-        digest = hashlib.sha256(f"{self.preprocessing.digest} {self._frames_hash.hexdigest()}".encode())
-        digest.update(rows.tobytes())
+        self._hash.add_table(rows)
         with h5py.File(self.path, "r+") as file:
             table = file.create_dataset("samples", (0,), SAMPLE, maxshape=(None,), chunks=(_SAMPLES_PER_CHUNK,))
             for chunk in samples:
                 table.resize(len(table) + len(chunk), axis=0)
                 table[len(table) - len(chunk) :] = chunk
-                digest.update(chunk.tobytes())
+                self._hash.add_table(chunk)
             file.create_dataset("rows", data=rows)
             for name, texts in (("extras", extras), ("recordings", [recording.to_json() for recording in recordings])):
                 # datasets of variable-length strings, because attributes are limited to 64 kB
@@ -118,8 +137,14 @@ class StoreWriter:
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["preprocessing"] = self.preprocessing.to_json()
             file.attrs["preprocessing_hash"] = self.preprocessing.digest
-            file.attrs["content_hash"] = digest.hexdigest()
+            file.attrs["content_hash"] = self._hash.hexdigest()
         self._flush.wait()
+
+    def mark_as_shard(self, origin: ShardOrigin) -> None:
+        """Add what a shard has beside a store's content, its origin and the checksum of each frame; after finish()."""
+        with h5py.File(self.path, "r+") as file:
+            file.create_dataset("origin", data=origin.to_json(), dtype=h5py.string_dtype())
+            file.create_dataset("checksums", data=np.array(self._checksums, np.uint32))
 
     def _remove_unused_space(self) -> None:
         """Shrink the dataset to the frames written, because HDF5 cannot shrink a contiguous dataset.

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import filelock
 import tomli_w
 
 from bcclone import atomic
@@ -170,14 +169,9 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the run against other trainings within the block; raises UserError while another one holds the lock."""
-        try:
-            with filelock.FileLock(self.path / ".lock", timeout=0):
-                yield
-        except filelock.Timeout:
-            raise UserError(
-                f"{self.path}: another process is training this run; wait until it ends, or begin a new run without "
-                "--resume"
-            ) from None
+        busy = f"{self.path}: another process is training this run; wait until it ends, or begin a new run without "
+        with atomic.locked(self.path, f"{busy}--resume"):
+            yield
 
     @property
     def may_overwrite(self) -> bool:

@@ -18,7 +18,7 @@ from bcclone.feed.open import open_feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
 from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.feed.source import StoreSource
+from bcclone.feed.source import FrameSource
 from bcclone.feed.threads import ThreadFetcher
 from bcclone.images import PRESETS, Preprocessing, seen_rows
 from bcclone.labels import Correction
@@ -269,7 +269,9 @@ def test_each_epoch_and_each_seed_augments_differently(simulated_store, first_ep
 def test_an_error_of_the_inner_feed_is_raised_and_its_threads_end(simulated_store):
     with Store(simulated_store) as store:
         selection = select(store)
-        inner = Feed(EpochOrder(10**6), ThreadFetcher(StoreSource.of(store, selection.arrays), 16))  # beyond its end
+        inner = Feed(
+            EpochOrder(10**6), ThreadFetcher(FrameSource.mapped(store, selection.arrays), 16)
+        )  # beyond its end
         order, inputs = EpochOrder(len(selection)), selection.augmentation_inputs
         with (
             AugmentedFeed(inner, order, inputs, draw_for_device, threads=2) as feed,

@@ -112,7 +112,7 @@ def test_a_meter_measures_the_memory_of_a_loader():
 
 def test_synthetic_frames_are_distinct_and_their_samples_are_mirrored_too(synthetic):
     with Store(synthetic) as store:
-        assert len(np.unique(store.frames.reshape(len(store.frames), -1), axis=0)) == 60
+        assert len(np.unique(np.asarray(store.frames).reshape(60, -1), axis=0)) == 60
         assert len(store.samples) == 120
         assert store.samples["flipped"].sum() == 60
 

@@ -10,7 +10,7 @@ from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import chunked, sequential, shuffled
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.feed.source import StoreSource
+from bcclone.feed.source import FrameSource
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
@@ -201,14 +201,18 @@ def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
 
     arrays = select(store, False, SEQ_LENGTH).arrays
     some = np.arange(0, len(arrays.frame), 7)
-    given = (tf.constant(store.frames), tf.constant(arrays.frame[some].astype("int64")), arrays.flipped[some])
+    given = (
+        tf.constant(np.asarray(store.frames)),
+        tf.constant(arrays.frame[some].astype("int64")),
+        arrays.flipped[some],
+    )
     assert (flip_by_selection(*given).numpy() == flip_by_stitching(*given).numpy()).all()
 
 
 def test_read_ahead_uses_the_offsets_of_the_frames_in_the_file(store):
-    source = StoreSource.of(store, select(store, False, SEQ_LENGTH).arrays)
-    start, size = source.bytes_of(5, 7)
-    with store.path.open("rb") as file:
+    source = FrameSource.mapped(store, select(store, False, SEQ_LENGTH).arrays)
+    ((place, start, size),) = source.frames.stretches(5, 7)
+    with place.path.open("rb") as file:
         file.seek(start)
         assert file.read(size) == store.frames[5:8].tobytes()
 

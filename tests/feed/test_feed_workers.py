@@ -22,8 +22,9 @@ from bcclone.feed.order import EpochOrder
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.selection import select
 from bcclone.feed.settings import FeedSettings, SamplingSettings
-from bcclone.feed.source import MemorySource, Reader, SampleArrays
+from bcclone.feed.source import FrameSource, Reader, SampleArrays
 from bcclone.feed.threads import PrefetchThread, ThreadFetcher
+from bcclone.frames import FramesInMemory
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
@@ -34,13 +35,13 @@ SHAPE = (8, 8, 3)
 SECONDS_TO_END = 5  # what a user has to wait at most
 
 
-class Faulty(MemorySource):
+class Faulty(FrameSource):
     """A source that fails to read frame 7, or whose process dies when it reads it."""
 
     def __init__(self, fault):
         size = 200
         arrays = SampleArrays(np.arange(size, dtype=np.uint32), np.zeros(size, bool), np.zeros(size, np.float32))
-        super().__init__(arrays, np.zeros((size, *SHAPE), np.uint8))
+        super().__init__(arrays, FramesInMemory(np.zeros((size, *SHAPE), np.uint8)))
         self.fault = fault
 
     def fill(self, positions, images):
@@ -240,7 +241,7 @@ def test_a_buffer_is_reused_only_when_no_reference_to_it_is_left():
 
 def test_keeping_all_batches_of_shared_memory_gives_copies_and_no_deadlock():
     source = Faulty("error")
-    source.frames[:] = np.arange(200, dtype=np.uint8)[:, None, None, None]
+    np.asarray(source.frames)[:] = np.arange(200, dtype=np.uint8)[:, None, None, None]
     with feed_of(source, SharedMemoryFetcher(source, 10, 2, 6)) as feed, feed.epoch(1) as batches:
         kept = [next(batches) for _ in range(15)]
         assert [batch.images[0, 0, 0, 0] for batch in kept] == list(range(0, 150, 10))
@@ -250,7 +251,7 @@ def test_any_number_of_slots_may_wait_without_filling_a_pipe():
     """An answer takes a small message, of which a socket holds some hundred."""
     size = 2000
     arrays = SampleArrays(np.zeros(size, np.uint32), np.zeros(size, bool), np.zeros(size, np.float32))
-    source = MemorySource(arrays, np.zeros((1, *SHAPE), np.uint8))
+    source = FrameSource(arrays, FramesInMemory(np.zeros((1, *SHAPE), np.uint8)))
     with feed_of(source, SharedMemoryFetcher(source, 1, 1, 1500)) as feed:
         assert count_epoch(feed) == (size, None)
 
@@ -287,6 +288,7 @@ from pathlib import Path
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.feed.settings import FeedSettings, SamplingSettings
+from bcclone.frames import FramesInMemory
 from bcclone.store import Store
 if __name__ == "__main__":
     name = sys.argv[2]

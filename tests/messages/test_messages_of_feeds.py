@@ -15,7 +15,7 @@ from bcclone.feed.open import check_feed, open_feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.settings import FeedSettings, SamplingSettings
-from bcclone.feed.source import FileSource, Reader, SampleArrays, StoreSource
+from bcclone.feed.source import FileSource, FrameSource, Reader, SampleArrays
 from bcclone.images import Preprocessing
 from bcclone.preprocess import open_in_place
 from bcclone.sample_settings import SampleSettings
@@ -62,7 +62,7 @@ def larger_than_memory():
 
 def written_anew():
     with store() as opened:
-        sent = pickle.dumps(StoreSource.of(opened, select(opened).arrays))
+        sent = pickle.dumps(FrameSource.mapped(opened, select(opened).arrays))
     write_store(PLACE, some_frames(10))
     return pickle.loads(sent)
 

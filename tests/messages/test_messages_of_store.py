@@ -49,7 +49,7 @@ def dangling(file):
 def shortened_while_read():
     write_store(PLACE, some_frames(10))
     with Store(PLACE) as store, StoreWriter(Path("new.h5"), PREPROCESSING, 10) as writer:
-        os.truncate(PLACE, store.frames_offset)
+        os.truncate(PLACE, store.frames.files[0].offset)
         writer.append_from(store)
 
 

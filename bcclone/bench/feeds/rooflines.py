@@ -27,13 +27,11 @@ def gather(benchmark: Benchmark, on_batch: OnBatch) -> None:
     Without flips, new memory and tables, it is the upper limit of any loader that copies frames by one thread.
     """
     with Store(benchmark.store) as store:
-        frames = store.frames.reshape(len(store.frames), -1)
+        frames = store.frames
         size = min(benchmark.batch_size, len(frames))
-        batch = (
-            Buffers(size, store.frames.shape[1:], kept=1).take(size).reshape(size, -1)
-        )  # aligned as the feeds' batches
+        batch = Buffers(size, frames.frame_shape, kept=1).take(size)  # aligned as the feeds' batches
         for indices in _random_indices(len(frames), size, benchmark.seed):
-            np.take(frames, indices, axis=0, out=batch, mode="clip")
+            frames.take(indices, batch)
             if not on_batch(size):
                 return
 

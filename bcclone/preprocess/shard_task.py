@@ -1,0 +1,146 @@
+"""Write one shard of a store, in a worker."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bcclone import atomic
+from bcclone.errors import UserError
+from bcclone.images import Preprocessing
+from bcclone.preprocess.plan import with_frames
+from bcclone.preprocess.store_files import RECORDING_BYTES, store_files, table_bytes
+from bcclone.sample_settings import SampleSettings
+from bcclone.samples import SampleTable, sample_chunks
+from bcclone.store import RecordingInfo, Shard, ShardOrigin, StoreWriter, read_store_file, row_table
+from bcclone.task_pool import WorkerFault, report_progress
+
+_PROBED = 3  # files
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """A shard to write.
+
+    path: of the shard; number: of its recording; rows: the rows before the shard that its earlier frames are of, `halo`
+    of them, and then its own, with the columns `label` and `validation`, and for each camera `file_CAMERA`: index among
+    `files`, or NO_FILE; files: paths, first of those that no earlier shard holds, `own` of them; origin: digest of all
+    of this; reuse: keep a shard that an interrupted run has left, if it was made of the same.
+    """
+
+    path: Path
+    number: int
+    recording: RecordingInfo
+    rows: pd.DataFrame
+    halo: int
+    files: Sequence[str]
+    own: int
+    preprocessing: Preprocessing
+    samples: SampleSettings
+    origin: str
+    reuse: bool
+
+
+@dataclass(frozen=True)
+class WrittenShard:
+    """A shard that has been written; its borrowed frames have no numbers yet.
+
+    unusable: index among the task's files -> why it has no frame; borrowed: index among them of each borrowed frame.
+    """
+
+    shard: Shard
+    unusable: dict[int, str]
+    borrowed: tuple[int, ...]
+
+
+def write_shard(task: ShardTask) -> WrittenShard:
+    """Write a shard, or keep the one that is there; raises WorkerFault when this worker cannot read or write."""
+    try:
+        origin = _origin_of(task)
+        if not (task.reuse and _is_made_of(task.path, origin)):
+            _write(task, origin)
+        else:
+            report_progress(len(task.files))
+        return _describe(task)
+    except OSError as error:
+        raise WorkerFault(f"{error.filename or task.path}: {error.strerror or error}") from None
+
+
+def _origin_of(task: ShardTask) -> str:
+    """Return the digest of the task, with size and time of each image file."""
+    digest = hashlib.sha256(task.origin.encode())
+    for path in task.files:
+        try:
+            status = os.stat(path)  # noqa: PTH116 called for each image
+            digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
+        except OSError:
+            digest.update(b"- ")
+    return digest.hexdigest()
+
+
+def _is_made_of(path: Path, origin: str) -> bool:
+    """Return whether there is a complete shard of that origin."""
+    try:
+        found = read_store_file(path).origin if path.is_file() else None
+    except UserError:
+        return False
+    return found is not None and found.digest == origin
+
+
+def _write(task: ShardTask, origin: str) -> None:
+    if not task.path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder of the store is not there", str(task.path.parent))
+    space = table_bytes(task.rows, task.samples) + RECORDING_BYTES
+    with (
+        atomic.replacing(task.path) as temporary,
+        StoreWriter(temporary, task.preprocessing, len(task.files), space) as writer,
+    ):
+        stored = store_files(task.files, writer, report_progress, threads=1)
+        if task.files and not writer.count:
+            _check_readable(task.files[:_PROBED])
+        rows = with_frames(task.rows, stored.frames)
+        extras = rows["extras"].tolist()[task.halo :]
+        chunks = _without_halo(sample_chunks(rows.drop(columns="extras"), task.samples), task.halo)
+        table = row_table(rows.drop(columns=["extras", "label"])[task.halo :])
+        writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
+        writer.mark_as_shard(ShardOrigin(origin, dict(stored.unusable)))
+
+
+def _check_readable(files: Sequence[str]) -> None:
+    """Raise an OSError if one of these files cannot be read by this worker."""
+    for path in files:
+        with open(path, "rb"):  # noqa: PTH123
+            pass
+
+
+def _without_halo(chunks: Iterator[SampleTable], halo: int) -> Iterator[SampleTable]:
+    """Yield the samples of the shard's own rows, numbered from 0."""
+    for chunk in chunks:
+        own = chunk[chunk["row"] >= halo]
+        own["row"] -= halo
+        yield own
+
+
+def _describe(task: ShardTask) -> WrittenShard:
+    """Read what has been written."""
+    content = read_store_file(task.path)
+    unusable = dict(content.origin.unusable) if content.origin else {}
+    frames = task.own - sum(index < task.own for index in unusable)
+    with task.path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    shard = Shard(
+        name=task.path.name,
+        recording=task.number,
+        rows=len(content.rows),
+        samples=len(content.samples),
+        frames=frames,
+        borrowed=(),
+        bytes=content.frames[0].version[0],
+        sha256=sha256,
+    )
+    borrowed = tuple(index for index in range(task.own, len(task.files)) if index not in unusable)
+    return WrittenShard(shard, unusable, borrowed)

@@ -1,0 +1,81 @@
+"""Open a store, whose frames are memory-mapped, or the same tables for image files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from bcclone.arrays import IndexArray
+from bcclone.errors import UserError
+from bcclone.frames import Frames
+from bcclone.images import Preprocessing
+from bcclone.sample_settings import SampleSettings
+from bcclone.samples import RowTable, SampleTable
+from bcclone.store.manifest import MANIFEST_NAME, Manifest
+from bcclone.store.reader import read_store_file
+from bcclone.store.shards import read_shards
+
+
+class Store:
+    """A store opened for reading: a file, or a folder of shards with a manifest.
+
+    frames: uint8 (frames, height, width, 3), memory-mapped, read-only; samples: SAMPLE table; rows: the recorded rows;
+    extras: text of the further columns of each row, or nothing; recordings: those that the rows come from.
+    Raises UserError for a path that is not a store, and for a store that is truncated or has another schema.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.is_dir() and not (path / MANIFEST_NAME).is_file():
+            raise UserError(
+                f"{path}: a folder without a {MANIFEST_NAME}, expected a store; make a store of a recording with: "
+                f"python preprocess.py {path} -o data.h5"
+            )
+        if not path.exists():
+            raise UserError(f"{path}: no such store; make one with: python preprocess.py RECORDING... -o {path}")
+        content = read_shards(path, Manifest.read(path)) if path.is_dir() else read_store_file(path)
+        self.preprocessing, self.sample_settings = content.preprocessing, content.sample_settings
+        self.content_hash, self.recordings = content.content_hash, content.recordings
+        self.samples, self.rows, self.extras = content.samples, content.rows, content.extras
+        self.frames = Frames(content.frames, (self.preprocessing.height, self.preprocessing.width, 3))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Unmap the frames, which cannot be read afterwards."""
+        self.frames.close()
+
+    def split_indices(self, validation: bool) -> IndexArray:
+        """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
+        return np.flatnonzero(self.samples["validation"] == validation)
+
+
+@dataclass(frozen=True)
+class ImageSamples:
+    """The tables of a store, with image files instead of frames.
+
+    samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files: paths of the images;
+    preprocessing: how an image becomes a frame; content_hash: hash of all of this.
+    """
+
+    path: Path
+    preprocessing: Preprocessing
+    samples: SampleTable
+    rows: RowTable
+    files: Sequence[str]
+    sample_settings: SampleSettings
+    content_hash: str
+
+    def __post_init__(self) -> None:
+        if len(self.samples) and self.samples["frame"].max() >= len(self.files):
+            raise ValueError(f"a sample of image {self.samples['frame'].max()}, expected one of {len(self.files)}")
+
+    def split_indices(self, validation: bool) -> IndexArray:
+        """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
+        return np.flatnonzero(self.samples["validation"] == validation)
