@@ -64,7 +64,7 @@ def write_shard(task: ShardTask) -> WrittenShard:
         if not (task.reuse and _is_made_of(task.path, origin)):
             _write(task, origin)
         else:
-            report_progress(len(task.files))
+            report_progress(task.own)
         return _describe(task)
     except OSError as error:
         raise WorkerFault(f"{error.filename or task.path}: {error.strerror or error}") from None
@@ -99,7 +99,13 @@ def _write(task: ShardTask, origin: str) -> None:
         atomic.replacing(task.path) as temporary,
         StoreWriter(temporary, task.preprocessing, len(task.files), space) as writer,
     ):
-        stored = store_files(task.files, writer, report_progress, threads=1)
+        left = [task.own]  # files that the other shards do not count
+
+        def advance(count: int) -> None:
+            report_progress(min(count, left[0]))
+            left[0] -= min(count, left[0])
+
+        stored = store_files(task.files, writer, advance, threads=1)
         if task.files and not writer.count:
             _check_readable(task.files[:_PROBED])
         rows = with_frames(task.rows, stored.frames)
