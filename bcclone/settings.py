@@ -16,7 +16,7 @@ _KINDS: dict[Any, tuple[type, str]] = {int: (Integral, "a whole number"), float:
 _UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
 # name in the run folders, models and settings files of older versions -> name now
-_RENAMED = {"look": "appearance", "zero_share": "zero_fraction"}
+_RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
 
 SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
 # those of images.PRESETS, which would load OpenCV; a test compares

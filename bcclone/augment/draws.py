@@ -63,6 +63,10 @@ class Draws:
         """Return the uniform numbers of this name, float32 (samples, numbers)."""
         return self.uniform[:, _UNIFORM_COLUMNS[name]]
 
+    def at(self, first: int, samples: int) -> "Draws":
+        """Return the random numbers of so many samples from `first` on."""
+        return Draws(self.normal[first : first + samples], self.uniform[first : first + samples])
+
 
 @dataclass(frozen=True)
 class AugmentationInputs:

@@ -1,7 +1,6 @@
-"""Augment images on the processor; the seed alone determines the result."""
+"""Augment images on the processor; the random numbers drawn alone determine the result."""
 
 import threading
-from collections.abc import Sequence
 
 import numpy as np
 import simplejpeg
@@ -42,17 +41,17 @@ class CpuAugmenter:
         nothing = np.empty((0, preprocessing.height, preprocessing.width, 3), np.uint8)
         no_inputs = AugmentationInputs(np.empty(0, np.bool_), np.empty(0, np.float32))
         # compile now, which takes seconds the first time, and not while the network waits for its first batch
-        self.augment(nothing, np.empty((0, 1), np.float32), no_inputs, (0,), nothing)
+        self.augment(nothing, np.empty((0, 1), np.float32), no_inputs, draw(0, (0,)), nothing)
 
     def augment(
-        self, images: Image, steering: Float32Array, inputs: AugmentationInputs, seed: Sequence[int], into: Image
+        self, images: Image, steering: Float32Array, inputs: AugmentationInputs, draws: Draws, into: Image
     ) -> Float32Array:
         """Write augmented images into `into` and return the steering that they call for, float32 (samples, 1).
 
         images, into: uint8 (samples, height, width, 3) or windows of them, whose frames change alike; steering:
         float32 (samples, 1), -1 to 1.
         """
-        settings, extent, draws = self._settings, self._extent, draw(len(steering), seed)
+        settings, extent = self._settings, self._extent
         move = camera_moves(draws, settings)
         if not hasattr(self._thread, "scratch"):
             self._thread.scratch = Scratch.of(extent.height, extent.width, extent.rows)

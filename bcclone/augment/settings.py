@@ -69,8 +69,8 @@ class AugmentSettings:
 
     augment_on: str = setting(
         "auto",
-        "where samples are augmented; cpu: by --workers threads while the network trains; device: as the first part of "
-        "the training step; auto: device if the network trains on a GPU, else cpu",
+        "where samples are augmented; cpu: by --feed-workers threads while the network trains; device: as the first "
+        "part of the training step; auto: device if the network trains on a GPU, else cpu",
         choices=AUGMENT_ON,
         group=_GROUP,
     )

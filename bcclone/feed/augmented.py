@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.augment.draws import AugmentationInputs, draw
+from bcclone.augment.draws import AugmentationInputs, Draws, draw
 from bcclone.feed.feed import Augmentation, Batch, Buffers, Feed
 from bcclone.feed.order import EpochOrder
 from bcclone.prefetch import prefetch_ordered
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # it loads Numba
     from bcclone.augment.on_cpu import CpuAugmenter
 
 Seed = tuple[int, int, int]
-# batch, augmentation inputs, seed -> augmented batch; called in threads
+# batch, augmentation inputs, seed of the draws -> augmented batch; called in threads
 Work = Callable[[Batch, AugmentationInputs, Seed], Batch]
 _Task = tuple[Batch, AugmentationInputs, Seed]
 
@@ -24,7 +25,9 @@ AHEAD = 2  # batches per thread
 
 
 class AugmentedFeed(Feed):
-    """Apply `work` to the batches of a feed; its seed is (seed, epoch, first sample), so that a resume is exact.
+    """Apply `work` to the batches of a feed; its seed is (seed, epoch, first sample of the batch over all workers).
+
+    So a resume is exact, and several workers augment the samples like one.
 
     epoch_order: that of the feed; inputs: augmentation inputs of its samples, by position; threads: number of workers.
     """
@@ -45,11 +48,12 @@ class AugmentedFeed(Feed):
             yield augmented
 
     def _tasks(self, batches: Iterator[Batch], number: int, start: int) -> Iterator[_Task]:
-        order, position = self._epoch_order.order(number), start
+        positions, fetched, first = self._epoch_order.positions(number, start), 0, start
         while (batch := next(batches, None)) is not None:
-            inputs = self._inputs.at(order[position : position + len(batch)])
-            task = [(batch, inputs, (self._epoch_order.seed, number, position))]
-            position += len(batch)
+            inputs = self._inputs.at(positions[fetched : fetched + len(batch)])
+            task = [(batch, inputs, (self._epoch_order.seed, number, first))]
+            fetched += len(batch)
+            first += batch.global_size
             del batch, inputs  # no reference is kept here, so that the batch's memory can be used again
             yield task.pop()
 
@@ -67,11 +71,18 @@ def augment_on_cpu(augmenter: "CpuAugmenter", buffers: Buffers) -> Work:
 
     def augment(batch: Batch, inputs: AugmentationInputs, seed: Seed) -> Batch:
         images, into = np.asarray(batch.images), buffers.take(len(batch))
-        return Batch(into, augmenter.augment(images, np.asarray(batch.steering), inputs, seed, into))
+        steering = augmenter.augment(images, np.asarray(batch.steering), inputs, _draws(batch, seed), into)
+        return replace(batch, images=into, steering=steering)
 
     return augment
 
 
 def draw_for_device(batch: Batch, inputs: AugmentationInputs, seed: Seed) -> Batch:
     """Return the batch with the random numbers that the training step augments it by."""
-    return Batch(batch.images, batch.steering, Augmentation(inputs, draw(len(batch), seed)))
+    return replace(batch, augmentation=Augmentation(inputs, _draws(batch, seed)))
+
+
+def _draws(batch: Batch, seed: Seed) -> Draws:
+    """Return the random numbers of a batch; those of a part are the same as in the whole batch."""
+    draws = draw(batch.global_size, seed)
+    return draws if batch.span is None else draws.at(batch.span.first, len(batch))

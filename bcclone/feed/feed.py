@@ -7,14 +7,14 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from bcclone.augment.draws import AugmentationInputs, Draws
-from bcclone.feed.order import EpochOrder, Order
+from bcclone.feed.order import BatchSpan, EpochOrder, Order
 from bcclone.images import Image
 
 PAGE = 4096
@@ -72,7 +72,9 @@ class Augmentation:
 @dataclass(frozen=True)
 class Batch:
     """images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
-    steering: float32 (batch, 1), -1 left to 1 right; augmentation: given when the training step augments the batch.
+    steering: float32 (batch, 1), -1 left to 1 right; augmentation: given when the training step augments the batch;
+    span: given when these samples are one worker's part of a batch, of which each worker has at least one sample, which
+    does not count if the part is empty.
 
     The arrays are NumPy's, or tensors when TensorFlow gathers the frames.
     """
@@ -80,9 +82,24 @@ class Batch:
     images: Any
     steering: Any
     augmentation: Augmentation | None = None
+    span: BatchSpan | None = None
 
     def __len__(self) -> int:
         return int(self.steering.shape[0])
+
+    @property
+    def samples(self) -> int:
+        """Return the number of samples that count."""
+        return len(self) if self.span is None else self.span.samples
+
+    @property
+    def global_size(self) -> int:
+        """Return the number of samples over all workers."""
+        return len(self) if self.span is None else self.span.size
+
+    def with_span(self, span: BatchSpan) -> "Batch":
+        """Return these samples as a worker's part of a batch."""
+        return replace(self, span=span)
 
 
 class Fetcher(Protocol):
@@ -93,6 +110,21 @@ class Fetcher(Protocol):
 
     def close(self) -> None:
         """Stop its threads and processes."""
+
+
+def with_spans(
+    fetched: AbstractContextManager[Iterator[Batch]], epoch_order: EpochOrder, start: int
+) -> AbstractContextManager[Iterator[Batch]]:
+    """Return the fetched batches of an epoch from sample `start` on, as a worker's parts if there are several."""
+    return fetched if epoch_order.part.count == 1 else _with_spans(fetched, epoch_order, start)
+
+
+@contextmanager
+def _with_spans(
+    fetched: AbstractContextManager[Iterator[Batch]], epoch_order: EpochOrder, start: int
+) -> Iterator[Iterator[Batch]]:
+    with fetched as batches:
+        yield map(Batch.with_span, batches, epoch_order.spans(start))
 
 
 class Feed:
@@ -109,12 +141,13 @@ class Feed:
         return len(self._epoch_order)
 
     def epoch(self, number: int, start: int = 0) -> AbstractContextManager[Iterator[Batch]]:
-        """Return a context manager that gives the batches of an epoch; each sample comes once.
+        """Return a context manager that gives the batches of an epoch; each sample comes once, over all workers.
 
         The last batch may be smaller. start: number of samples of the epoch to skip, used before a resume. An error in
         a worker is raised when the batch is asked for.
         """
-        return self._fetcher.fetch(self._epoch_order.order(number)[start:])
+        fetched = self._fetcher.fetch(self._epoch_order.positions(number, start))
+        return with_spans(fetched, self._epoch_order, start)
 
     def close(self) -> None:
         """Stop the workers."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,7 @@ import keras
 
 from bcclone.child_process import become_worker
 from bcclone.errors import UserError
-from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.feed import Batch, Feed, with_spans
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection, describe_windows, select
@@ -35,10 +35,10 @@ _KERAS_QUEUE_SIZE = 10  # the default of a PyDataset
 def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples."""
     source = FrameSource.mapped(selection.store, selection.arrays)
-    queue_size, workers = settings.max_queue_size or _QUEUE_SIZE, settings.workers or _WORKERS
+    queue_size, workers = settings.max_queue_size or _QUEUE_SIZE, settings.feed_workers or _WORKERS
     dataset = SampleDataset(
         Reader(source, batch_size, kept=queue_size + workers),
-        epoch_order.order,
+        epoch_order.positions,
         batch_size,
         workers=workers,
         use_multiprocessing=settings.multiprocessing,
@@ -53,10 +53,10 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     Each sample comes once per epoch; Keras calls on_epoch_end() after each epoch, which shuffles again. The samples are
     not augmented. The dataset can be pickled; a copy opens the store when it first reads.
 
-    order: epoch -> positions; options: those of `keras.utils.PyDataset`.
+    order: epoch and first sample -> positions; options: those of `keras.utils.PyDataset`.
     """
 
-    def __init__(self, reader: Reader, order: Callable[[int], Order], batch_size: int, **options: int) -> None:
+    def __init__(self, reader: Reader, order: Callable[[int, int], Order], batch_size: int, **options: int) -> None:
         super().__init__(**options)
         self._reader: Reader | bytes = reader
         self._order, self._batch_size = order, batch_size
@@ -94,7 +94,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             epoch_order = EpochOrder(len(selection), ordering, seed=seed)
             kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
             source = FrameSource.mapped(store, selection.arrays)
-            return cls(Reader(source, batch_size, kept), epoch_order.order, batch_size, **options)
+            return cls(Reader(source, batch_size, kept), epoch_order.positions, batch_size, **options)
 
     @property
     def reader(self) -> Reader:
@@ -111,7 +111,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
     def begin(self, epoch: int, start: int = 0) -> None:
         """Use the order of this epoch, from sample `start` on."""
-        self._epoch, self._positions = epoch, self._order(epoch)[start:]
+        self._epoch, self._positions = epoch, self._order(epoch, start)
 
     def positions(self, number: int) -> Order:
         """Return which samples are in a batch, counted from 0."""
@@ -155,10 +155,13 @@ class DatasetFeed(Feed):
             self._executor = ThreadPoolExecutor(dataset.workers, "bcclone-pool")
             self._read = dataset.reader.read
 
-    @contextmanager
-    def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
+    def epoch(self, number: int, start: int = 0) -> AbstractContextManager[Iterator[Batch]]:
         """Give the batches of an epoch; raises LoaderError when a worker process has died."""
         self._dataset.begin(number, start)
+        return with_spans(self._fetched(), self._epoch_order, start)
+
+    @contextmanager
+    def _fetched(self) -> Iterator[Iterator[Batch]]:
         orders = map(self._dataset.positions, range(len(self._dataset)))
         with prefetch_ordered(self._read, orders, self._executor, self._dataset.max_queue_size) as batches:
             yield _checked(batches)

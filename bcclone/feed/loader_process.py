@@ -33,7 +33,7 @@ class LoaderError(UserError):
     def died(cls, what: str) -> Self:
         """Return the error for a process that died, with its remedy."""
         return cls(
-            f"{what}; if memory ran out, use fewer --workers or another --feed; "
+            f"{what}; if memory ran out, use fewer --feed-workers or another --feed; "
             "continue with the same command and --resume"
         )
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from bcclone.errors import UserError
 from bcclone.feed.augmented import AHEAD, AugmentedFeed, augment_on_cpu, draw_for_device
 from bcclone.feed.feed import Buffers, Feed
-from bcclone.feed.order import EpochOrder
+from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.settings import AUTO, FeedSettings, SamplingSettings
@@ -34,36 +34,44 @@ _WITH_TENSORFLOW = {
 }
 
 
-def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSettings) -> Feed:
+def open_feed(
+    selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart = WHOLE_BATCH
+) -> Feed:
     """Open the feed of the training samples; close it after use.
 
     Every strategy gives each sample once per epoch; all that shuffle the whole selection give the same batches.
     Samples of zero steering are left out of each epoch down to sampling.zero_fraction. Samples are augmented in the
-    rows that the network sees, on the processor or on the device.
+    rows that the network sees, on the processor or on the device. part: the worker's part of each batch.
     Raises UserError when the strategy cannot read these samples, or they do not fit into memory.
     """
     data = selection.data
     if settings.feed == AUTO:
         settings = replace(settings, feed=choose_feed(data)[0])
     check_feed(data, settings)
-    epoch_order = EpochOrder.of(settings, len(selection), sampling.seed)
+    epoch_order = replace(
+        EpochOrder.of(settings, len(selection), sampling.seed), batch_size=sampling.batch_size, part=part
+    )
     if sampling.zero_fraction < 1:
         epoch_order = replace(epoch_order, zero_steering=selection.zero_steering, zero_fraction=sampling.zero_fraction)
         if not len(epoch_order):
             raise UserError(
                 f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; train without that option"
             )
-    feed = _strategy(settings.feed)(selection, epoch_order, settings, sampling.batch_size)
+    feed = _strategy(settings.feed)(selection, epoch_order, settings, part.span(sampling.batch_size).samples)
     if not sampling.augmentation.augment:
         return feed
     return _augmented(feed, selection, epoch_order, settings, sampling)
 
 
-def open_validation_feed(selection: Selection, batch_size: int) -> Feed:
-    """Open the feed of the validation samples, in their order; close it after use."""
+def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = WHOLE_BATCH) -> Feed:
+    """Open the feed of the validation samples, in their order; close it after use.
+
+    part: the worker's part of each batch.
+    """
     data, arrays = selection.data, selection.arrays
     source = FrameSource.mapped(data, arrays) if isinstance(data, Store) else FileSource.of(data, arrays)
-    return Feed(EpochOrder(len(source)), ThreadFetcher(source, batch_size))
+    epoch_order = EpochOrder(len(source), batch_size=batch_size, part=part)
+    return Feed(epoch_order, ThreadFetcher(source, part.span(batch_size).samples))
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
@@ -117,10 +125,10 @@ def _augmented(
     from bcclone.augment.on_cpu import CpuAugmenter  # loads Numba
 
     # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
-    threads = settings.workers or max((os.cpu_count() or 1) // 2, 1)
+    threads = settings.feed_workers or max((os.cpu_count() or 1) // 2, 1)
     preprocessing = selection.data.preprocessing
     shape = *selection.arrays.frame.shape[1:], preprocessing.height, preprocessing.width, 3
-    buffers = Buffers(sampling.batch_size, shape, kept=AHEAD * threads + 2)
+    buffers = Buffers(epoch_order.part.span(sampling.batch_size).samples, shape, kept=AHEAD * threads + 2)
     augmenter = CpuAugmenter(sampling.augmentation, preprocessing, seen_rows(preprocessing.height))
     return AugmentedFeed(feed, epoch_order, inputs, augment_on_cpu(augmenter, buffers), threads)
 
@@ -148,7 +156,7 @@ def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings
 
 def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return a feed that reads and decodes the images of a recording for each batch; needs no store."""
-    source = FileSource.of(selection.image_samples, selection.arrays, threads=settings.workers)
+    source = FileSource.of(selection.image_samples, selection.arrays, threads=settings.feed_workers)
     return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
 
 
@@ -161,7 +169,7 @@ def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings,
 def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return a feed of loader processes that write into shared memory; the order does not depend on their speed."""
     source = FrameSource.mapped(selection.store, selection.arrays)
-    processes = settings.workers or _PROCESSES
+    processes = settings.feed_workers or _PROCESSES
     slots = settings.max_queue_size or processes * _SLOTS_PER_PROCESS
     return Feed(epoch_order, SharedMemoryFetcher(source, batch_size, processes, slots))
 

@@ -16,12 +16,46 @@ _ZERO_TOLERANCE = 1e-6  # recorded steering this small counts as 0
 
 
 @dataclass(frozen=True)
+class BatchSpan:
+    """A contiguous part of a batch of `size` samples: `samples` of them from `first` on, perhaps none."""
+
+    first: int
+    samples: int
+    size: int
+
+
+@dataclass(frozen=True)
+class BatchPart:
+    """The part of each batch that one of several workers trains on. index: that worker; count: number of workers.
+
+    The parts of all workers make up the batch, in the order of their indices; their lengths differ by at most one.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"worker {self.index} of {self.count}, expected 0 to {self.count - 1}")
+
+    def span(self, size: int) -> BatchSpan:
+        """Return this worker's part of a batch of `size` samples; an empty one begins at 0."""
+        samples, longer = divmod(size, self.count)
+        first = self.index * samples + min(self.index, longer)
+        samples += self.index < longer
+        return BatchSpan(first if samples else 0, samples, size)
+
+
+WHOLE_BATCH = BatchPart()
+
+
+@dataclass(frozen=True)
 class EpochOrder:
     """The order of the samples in every epoch.
 
     size: number of samples; ordering: "in order", "shuffled" or "chunks" of chunk_size; zero_steering: bool (samples,),
     which samples have zero steering, None to use all of them; zero_fraction: the largest fraction of an epoch that may
-    have zero steering.
+    have zero steering; part: the worker's part of each batch of batch_size samples, all of it for one worker.
     """
 
     size: int
@@ -30,6 +64,12 @@ class EpochOrder:
     seed: int = 0
     zero_steering: npt.NDArray[np.bool_] | None = None
     zero_fraction: float = 1.0
+    batch_size: int = 0
+    part: BatchPart = WHOLE_BATCH
+
+    def __post_init__(self) -> None:
+        if self.part.count > 1 and self.batch_size < self.part.count:
+            raise ValueError(f"batches of {self.batch_size} for {self.part.count} workers, expected a sample for each")
 
     @classmethod
     def of(cls, settings: FeedSettings, size: int, seed: int) -> Self:
@@ -50,6 +90,28 @@ class EpochOrder:
         if self.zero_steering is None:
             return order
         return balanced(order, self.zero_steering, self.zero_fraction, self.seed, epoch)
+
+    def positions(self, epoch: int, start: int = 0) -> Order:
+        """Return the positions that this worker fetches of an epoch from sample `start` on, the first of a batch.
+
+        Of a last batch with fewer samples than workers, a worker without a sample fetches the first one, so that it
+        takes part in the step; the sample does not count there.
+        """
+        order = self.order(epoch)[start:]
+        if self.part.count == 1:
+            return order
+        complete = len(order) // self.batch_size
+        span = self.part.span(self.batch_size)
+        complete_batches = order[: complete * self.batch_size].reshape(complete, self.batch_size)
+        parts = complete_batches[:, span.first : span.first + span.samples]
+        rest = order[complete * self.batch_size :]
+        span = self.part.span(len(rest))
+        return np.concatenate([parts.reshape(-1), rest[span.first : span.first + max(span.samples, 1)]])
+
+    def spans(self, start: int = 0) -> Iterator[BatchSpan]:
+        """Yield this worker's part of each batch of an epoch from sample `start` on."""
+        for first in range(start, len(self), self.batch_size):
+            yield self.part.span(min(self.batch_size, len(self) - first))
 
     def _all(self, epoch: int) -> Order:
         if self.ordering == "chunks":

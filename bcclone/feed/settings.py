@@ -35,7 +35,7 @@ class FeedSettings:
         group=_GROUP,
     )
     chunk_size: int = setting(16_384, "number of samples that hdf5-chunks shuffles together", minimum=1, group=_GROUP)
-    workers: int = setting(
+    feed_workers: int = setting(
         0,
         "number of threads that augment on the CPU; for the feeds files, workers, sequence and tf-data also the number "
         "of processes or threads that load samples",

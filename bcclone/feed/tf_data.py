@@ -33,7 +33,7 @@ class PipelineFetcher:
         self._source, self._batch_size = source, batch_size
         self._reader = Reader(source, batch_size, kept=_KEPT)
         self._error: Exception | None = None
-        self._calls = settings.workers or os.cpu_count() or 1
+        self._calls = settings.feed_workers or os.cpu_count() or 1
         self._ahead = settings.max_queue_size or _AHEAD
 
     @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bcclone.arrays import IndexArray
+from bcclone.augment.draws import draw
 from bcclone.augment.on_cpu import CpuAugmenter
 from bcclone.feed.selection import augmentation_inputs_of
 from bcclone.images import Image
@@ -76,7 +77,8 @@ def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
     images = subject.frames.inputs(np.full(_AUGMENTED, index), data.preprocessing)
     into, steering = np.empty_like(images), sample["steering"][:, np.newaxis]
     augmenter, inputs = CpuAugmenter(subject.augment, data.preprocessing), augmentation_inputs_of(data, sample)
-    changed = augmenter.augment(images, steering, inputs, (subject.seed, index), into)[:, 0]
+    draws = draw(_AUGMENTED, (subject.seed, index))
+    changed = augmenter.augment(images, steering, inputs, draws, into)[:, 0]
     return [ShownSample("augmented", image, float(value)) for image, value in zip(into, changed, strict=True)]
 
 

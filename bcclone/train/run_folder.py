@@ -17,6 +17,7 @@ import tomli_w
 from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.feed.settings import AUTO, FeedSettings
+from bcclone.settings import current_names
 from bcclone.train.environment import Environment
 from bcclone.train.run_settings import settings_path
 from bcclone.train.settings import TrainSettings
@@ -90,7 +91,8 @@ class RunRecord:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Read settings.json, also that of an older run; raises KeyError, TypeError or ValueError for others."""
-        feed = {name: value for name, value in stored.get("feed", {}).items() if name != "start_method"}
+        feed = current_names(stored.get("feed", {}))
+        feed.pop("start_method", None)
         return cls(
             task=RunIdentity(**stored["task"]),
             begun=stored["begun"],

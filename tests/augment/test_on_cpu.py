@@ -43,7 +43,8 @@ def augmented(settings, images, steering=None, flipped=None, seed=(0, 1, 0), pre
     steering = np.zeros((count, 1), np.float32) if steering is None else steering
     flipped = np.zeros(count, np.bool_) if flipped is None else flipped
     inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32))
-    return into, CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, seed, into)
+    draws = draw(count, seed)
+    return into, CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, draws, into)
 
 
 def one_move(**moved):
@@ -226,7 +227,7 @@ def test_a_setting_out_of_its_range_is_refused(name, value):
 def batches_of(store, strategy="hdf5-shuffle", epoch=1, start=0, seed=3):
     sampling = SamplingSettings(16, seed, augmentation=AugmentSettings())
     with (
-        open_feed(select(store), FeedSettings(strategy, workers=2), sampling) as feed,
+        open_feed(select(store), FeedSettings(strategy, feed_workers=2), sampling) as feed,
         feed.epoch(epoch, start) as batches,
     ):
         return [(np.array(batch.images), np.array(batch.steering)) for batch in batches]

@@ -49,7 +49,7 @@ def both(device, settings, images, preprocessing=OURS, seed=(0, 1, 0)):
     steering = (0.2 * random.standard_normal((count, 1))).astype(np.float32)
     inputs = AugmentationInputs(random.random(count) < 0.5, np.full(count, 12.0, np.float32))
     into, draws = np.empty_like(images), draw(count, seed)
-    on_cpu = CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, seed, into)
+    on_cpu = CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, draws, into)
     on_device, labels = device(settings, preprocessing)(
         images, steering, inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform
     )

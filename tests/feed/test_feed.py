@@ -19,9 +19,9 @@ from bcclone.tensorflow_quietly import load_tensorflow
 
 BATCH, SEED, CHUNK = 64, 3, 100
 FORMS = {name: FeedSettings(name, chunk_size=CHUNK) for name in STRATEGIES} | {
-    "one worker": FeedSettings("workers", workers=1),
-    "three workers": FeedSettings("workers", workers=3),
-    "sequence, processes": FeedSettings("sequence", workers=2, multiprocessing=True),
+    "one worker": FeedSettings("workers", feed_workers=1),
+    "three workers": FeedSettings("workers", feed_workers=3),
+    "sequence, processes": FeedSettings("sequence", feed_workers=2, multiprocessing=True),
 }
 STARTED = ("queue", "workers", "sequence, processes")
 

@@ -80,7 +80,7 @@ def dataset_feed(source, processes):
 
     reader = Reader(source, 10, kept=4)
     dataset = SampleDataset(
-        reader, EpochOrder(len(source)).order, 10, workers=2, use_multiprocessing=processes, max_queue_size=4
+        reader, EpochOrder(len(source)).positions, 10, workers=2, use_multiprocessing=processes, max_queue_size=4
     )
     return DatasetFeed(EpochOrder(len(source)), dataset)
 
@@ -191,7 +191,7 @@ def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
 
 
 def test_a_killed_process_of_the_sequence_ends_it_with_a_message(simulated_store):
-    settings = FeedSettings("sequence", workers=2, multiprocessing=True)
+    settings = FeedSettings("sequence", feed_workers=2, multiprocessing=True)
     with Store(simulated_store) as store, open_feed(select(store), settings, SamplingSettings(16)) as feed:
         assert count_epoch(feed)[1] is None
         loaders()[0].kill()
@@ -261,7 +261,7 @@ def test_a_rewritten_store_is_not_read_by_a_loader(simulated_store, tmp_path):
     shutil.copy(simulated_store, path)
     with Store(path) as store:
         os.utime(path, ns=(1, 1))
-        settings = FeedSettings("workers", workers=1)
+        settings = FeedSettings("workers", feed_workers=1)
         with open_feed(select(store), settings, SamplingSettings(16)) as feed:
             _, error = count_epoch(feed)
     assert isinstance(error, UserError)
@@ -292,7 +292,7 @@ from bcclone.frames import FramesInMemory
 from bcclone.store import Store
 if __name__ == "__main__":
     name = sys.argv[2]
-    settings = FeedSettings(name, workers=2, multiprocessing=True)
+    settings = FeedSettings(name, feed_workers=2, multiprocessing=True)
     sampling = SamplingSettings(16)
     with (
         Store(Path(sys.argv[1])) as store,
@@ -342,7 +342,7 @@ def training(store, folder, *options, **popen):
             pytest.param(options, marks=pytest.mark.long)
             for options in (
                 ("--feed", "queue"),
-                ("--feed", "sequence", "--multiprocessing", "--workers", 2),
+                ("--feed", "sequence", "--multiprocessing", "--feed-workers", 2),
                 ("--feed", "sequence"),
                 ("--feed", "memory"),
                 ("--feed", "hdf5"),

@@ -98,7 +98,7 @@ def fed(source):
 
 def pooled():
     reader = Reader(Faulty("death"), 10, 4)
-    dataset = SampleDataset(reader, EpochOrder(200).order, 10, workers=1, use_multiprocessing=True)
+    dataset = SampleDataset(reader, EpochOrder(200).positions, 10, workers=1, use_multiprocessing=True)
     with DatasetFeed(EpochOrder(200), dataset) as feed, feed.epoch(1) as batches:
         list(batches)
 
@@ -138,12 +138,12 @@ REFUSALS = [
     ),
     refusal(lambda: replace(files(), files=()), "2", "expected one of 0", by=(ValueError,)),
     refusal(lambda: AugmentationInputs(np.zeros(3, np.bool_), np.ones(2)), "3 flips", "2", by=(ValueError,)),
-    refusal(lambda: fed(Faulty("death")), "signal 9", "memory", "--workers", "--feed"),
+    refusal(lambda: fed(Faulty("death")), "signal 9", "memory", "--feed-workers", "--feed"),
     refusal(lambda: fed(Faulty("death")), "signal 9", "--resume"),
     refusal(lambda: fed(Leaving("exit")), "exit code 3", "--resume"),
     refusal(lambda: SampleDataset.from_store(PLACE, batch_size=0), "batch size 0", "1 or more", by=(ValueError,)),
     refusal(all_for_training, "data.h5", "validation", "python preprocess.py RECORDING... -o data.h5 --validation 0.2"),
-    refusal(pooled, "killed", "memory", "--workers", "--resume"),
+    refusal(pooled, "killed", "memory", "--feed-workers", "--resume"),
 ]
 
 

@@ -45,7 +45,7 @@ REFUSALS = [
     value(AugmentSettings, {"shift_m": 2}, "shift", "2", "0 to 1.5"),
     value(FeedSettings, {"feed": "tape"}, "feed", "tape", "files, memory, hdf5"),
     value(FeedSettings, {"chunk_size": 0}, "chunk", "0", "1 or more"),
-    value(FeedSettings, {"workers": -1}, "workers", "-1", "1 to 60"),
+    value(FeedSettings, {"feed_workers": -1}, "feed workers", "-1", "1 to 60"),
     value(FeedSettings, {"max_queue_size": 5000}, "queue", "5000", "1 to 4096"),
     value(TrainSettings, {"epochs": 2.5}, "epochs", "2.5", "a whole number"),
     value(TrainSettings, {"epochs": True}, "epochs", "True", "a whole number"),

@@ -98,7 +98,7 @@ def test_wrong_settings_of_a_run_are_refused_when_they_are_made(wrong, expected)
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     settings = TrainSettings(epochs=4, time=90.0, loss="huber", clip_norm=0.5, seq_length=1)
-    feed, checkpointing = FeedSettings("workers", workers=3), CheckpointSettings(tensorboard=True)
+    feed, checkpointing = FeedSettings("workers", feed_workers=3), CheckpointSettings(tensorboard=True)
     folder = begin(tmp_path / "run", settings, feed)
     folder.write_settings(describe_settings(settings, feed, checkpointing))
     folder.publish(tmp_path / "model.h5", b"model")

@@ -162,9 +162,11 @@ def _loader(name: str) -> Callable[[Benchmark, OnBatch], None]:
     if name in ROOFLINES:
         return ROOFLINES[name]
     if name == AUGMENTED:
-        return partial(deliver, FeedSettings("hdf5-shuffle", workers=os.cpu_count() or 1), augment=AugmentSettings())
+        return partial(
+            deliver, FeedSettings("hdf5-shuffle", feed_workers=os.cpu_count() or 1), augment=AugmentSettings()
+        )
     if name in STRATEGIES:
-        return partial(deliver, FeedSettings(feed=name, workers=_PROCESSES.get(name, 0)))
+        return partial(deliver, FeedSettings(feed=name, feed_workers=_PROCESSES.get(name, 0)))
     for package in _PACKAGES.get(name, ()):
         try:
             import_module(package)
