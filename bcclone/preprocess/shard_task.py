@@ -145,6 +145,7 @@ def _describe(task: ShardTask) -> WrittenShard:
         samples=len(content.samples),
         frames=frames,
         borrowed=(),
+        content_hash=content.content_hash,
         bytes=content.frames[0].version[0],
         sha256=sha256,
     )

@@ -21,7 +21,7 @@ class Shard:
 
     recording: number of its recording in the whole store; rows, samples: their number; frames: number of those that no
     earlier shard has, which come first in the file; borrowed: the numbers, in the whole store, of the further frames,
-    which are copies from earlier shards that its samples need; bytes, sha256: of the file.
+    which are copies from earlier shards that its samples need; content_hash: of the shard; bytes, sha256: of the file.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Shard:
     samples: int
     frames: int
     borrowed: tuple[int, ...]
+    content_hash: str
     bytes: int
     sha256: str
 

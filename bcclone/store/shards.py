@@ -38,7 +38,7 @@ def read_shards(folder: Path, manifest: Manifest) -> StoreContent:
         samples=samples,
         rows=np.concatenate(rows),
         extras=extras if any(extras) else [],
-        recordings=manifest.recordings,
+        recordings=list(manifest.recordings),
         frames=frames,
     )
 
@@ -53,13 +53,10 @@ def read_shard(folder: Path, shard: Shard, manifest: Manifest) -> StoreContent:
     size = content.frames[0].version[0]
     if size != shard.bytes:
         raise UserError(f"{path}: the shard has {size} bytes, expected {shard.bytes}; {remedy}")
-    found = len(content.rows), len(content.samples), content.frames[0].count, content.preprocessing.digest
-    if found != (
-        shard.rows,
-        shard.samples,
-        shard.frames + len(shard.borrowed),
-        manifest.preprocessing.digest,
-    ):
+    counts = len(content.rows), len(content.samples), content.frames[0].count
+    expected = shard.rows, shard.samples, shard.frames + len(shard.borrowed)
+    of_this = content.content_hash == shard.content_hash and content.preprocessing == manifest.preprocessing
+    if counts != expected or not of_this:
         raise UserError(f"{path}: not the shard that the manifest describes; {remedy}")
     return content
 
