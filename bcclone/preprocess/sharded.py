@@ -201,9 +201,10 @@ def complete(
     content_hash = _content_hash(shards.folder, manifest, content)
     replace(manifest, content_hash=content_hash).write(shards.folder)
     named = {shard.name for shard in manifest.shards}
-    for path in shards.folder.glob("[0-9]*.h5"):
-        if path.name not in named:
-            path.unlink()
+    for pattern in ("[0-9]*.h5", ".[0-9]*.partial.h5"):  # of other stores, and of killed workers
+        for path in shards.folder.glob(pattern):
+            if path.name not in named:
+                path.unlink()
     return replace(content, content_hash=content_hash)
 
 

@@ -122,6 +122,7 @@ def open_cluster(
     if find_spec("distributed") is None:
         raise UserError("--scheduler needs Dask; install it: pip install 'bcclone[cluster]'")
     import dask
+    import distributed  # noqa: F401 adds its settings, which leaving the block would remove if it were loaded there
 
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIGURATION))
