@@ -37,6 +37,7 @@ from bcclone.store import (
     Manifest,
     Store,
     StoreWriter,
+    is_store,
     root_attributes,
     row_frame,
     row_table,
@@ -85,7 +86,7 @@ def open_samples(
     paths: Sequence[str], notify: Callable[[str], None] = lambda line: None
 ) -> Iterator[Store | ImageSamples]:
     """Open the samples of a store, or of recordings (folders or logs), whose images are read in place."""
-    if len(paths) == 1 and not Path(paths[0]).is_dir() and Path(paths[0]).suffix != ".csv":
+    if len(paths) == 1 and is_store(Path(paths[0])):
         with Store(Path(paths[0])) as store:
             yield store
         return

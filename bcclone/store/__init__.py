@@ -17,7 +17,7 @@ from bcclone.store.reader import (
     row_table,
 )
 from bcclone.store.shards import read_shards
-from bcclone.store.store import ImageSamples, Store
+from bcclone.store.store import ImageSamples, Store, is_store
 from bcclone.store.writer import ContentHash, StoreWriter
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Store",
     "StoreContent",
     "StoreWriter",
+    "is_store",
     "read_checksums",
     "read_shards",
     "read_store_file",

@@ -18,6 +18,11 @@ from bcclone.store.reader import read_store_file
 from bcclone.store.shards import read_shards
 
 
+def is_store(path: Path) -> bool:
+    """Return whether a path is meant as a store: a folder of shards, or a file that is no log."""
+    return (path / MANIFEST_NAME).is_file() if path.is_dir() else path.suffix != ".csv"
+
+
 class Store:
     """A store opened for reading: a file, or a folder of shards with a manifest.
 
