@@ -134,6 +134,18 @@ def simulated_store(simulated_recording, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def sharded_store(simulated_recording, tmp_path_factory):
+    """The same store as a folder of shards of at most 1 MB. Not to be changed."""
+    options = ("--block-seconds", 2, "--frame-offsets", 1, "--shard-mb", 1, "--jobs", 1)
+    folder = made_once(
+        tmp_path_factory,
+        "sharded",
+        lambda folder: run_script("preprocess.py", simulated_recording, "-o", folder / "store", *options),
+    )
+    return folder / "store"
+
+
+@pytest.fixture(scope="session")
 def untrained_model(tmp_path_factory):
     """A model file of the right form whose weights are random but for a fixed seed."""
     return untrained(tmp_path_factory, "untrained.h5")

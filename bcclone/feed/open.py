@@ -11,12 +11,13 @@ from importlib import import_module
 from bcclone.errors import UserError
 from bcclone.feed.augmented import AHEAD, AugmentedFeed, augment_on_cpu, draw_for_device
 from bcclone.feed.feed import Buffers, Feed
-from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder
+from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder, Order, batches, split_into_windows
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
+from bcclone.feed.read_ahead import ReadAheadFetcher
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.settings import AUTO, FeedSettings, SamplingSettings
 from bcclone.feed.source import FileSource, FrameSource
-from bcclone.feed.threads import ReadAheadFetcher, ThreadFetcher
+from bcclone.feed.threads import ThreadFetcher
 from bcclone.hardware import available_memory
 from bcclone.images import seen_rows
 from bcclone.store import Store
@@ -48,9 +49,9 @@ def open_feed(
     if settings.feed == AUTO:
         settings = replace(settings, feed=choose_feed(data)[0])
     check_feed(data, settings)
-    epoch_order = replace(
-        EpochOrder.of(settings, len(selection), sampling.seed), batch_size=sampling.batch_size, part=part
-    )
+    shard = selection.shard if settings.ordering[0] == "windows" else None
+    epoch_order = EpochOrder.of(settings, len(selection), sampling.seed, shard)
+    epoch_order = replace(epoch_order, batch_size=sampling.batch_size, part=part)
     if sampling.zero_fraction < 1:
         epoch_order = replace(epoch_order, zero_steering=selection.zero_steering, zero_fraction=sampling.zero_fraction)
         if not len(epoch_order):
@@ -145,7 +146,21 @@ def hdf5(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, 
 def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return a feed of chunks of the store, read ahead: for stores larger than memory."""
     source = FrameSource.mapped(selection.store, selection.arrays)
-    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, settings.chunk_size))
+
+    def split(order: Order) -> list[Order]:
+        return list(batches(order, settings.chunk_size))
+
+    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, split))
+
+
+def shards(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of windows of shards, read ahead: for stores larger than memory or at a URL."""
+    source = FrameSource.mapped(selection.store, selection.arrays)
+
+    def split(order: Order) -> list[Order]:
+        return [order[part] for part in split_into_windows(selection.shard[order])]
+
+    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, split))
 
 
 def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
@@ -179,6 +194,7 @@ STORE_STRATEGIES: dict[str, MakeFeed] = {
     "memory": memory,
     "hdf5": hdf5,
     "hdf5-chunks": hdf5_chunks,
+    "shards": shards,
     "hdf5-shuffle": hdf5,
     "queue": queue,
     "workers": workers,

@@ -1,5 +1,6 @@
 """Compute the order of the samples in each epoch, from the seed and the epoch alone; without I/O."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -53,9 +54,10 @@ WHOLE_BATCH = BatchPart()
 class EpochOrder:
     """The order of the samples in every epoch.
 
-    size: number of samples; ordering: "in order", "shuffled" or "chunks" of chunk_size; zero_steering: bool (samples,),
-    which samples have zero steering, None to use all of them; zero_fraction: the largest fraction of an epoch that may
-    have zero steering; part: the worker's part of each batch of batch_size samples, all of it for one worker.
+    size: number of samples; ordering: "in order", "shuffled", "chunks" of chunk_size samples or "windows" of chunk_size
+    shards; zero_steering: bool (samples,), which samples have zero steering, None to use all of them; zero_fraction:
+    the largest fraction of an epoch that may have zero steering; part: the worker's part of each batch of batch_size
+    samples, all of it for one worker; shard: uint32 (samples,), the shard of each sample, for windows.
     """
 
     size: int
@@ -66,16 +68,19 @@ class EpochOrder:
     zero_fraction: float = 1.0
     batch_size: int = 0
     part: BatchPart = WHOLE_BATCH
+    shard: Order | None = None
 
     def __post_init__(self) -> None:
+        if self.ordering == "windows" and (self.shard is None or len(self.shard) != self.size):
+            raise ValueError(f"windows of shards, expected the shard of each of {self.size} samples")
         if self.part.count > 1 and self.batch_size < self.part.count:
             raise ValueError(f"batches of {self.batch_size} for {self.part.count} workers, expected a sample for each")
 
     @classmethod
-    def of(cls, settings: FeedSettings, size: int, seed: int) -> Self:
-        """Return the order in which a feed gives all of its samples."""
+    def of(cls, settings: FeedSettings, size: int, seed: int, shard: Order | None = None) -> Self:
+        """Return the order in which a feed gives all of its samples. shard: of each sample, for windows of shards."""
         ordering, chunk_size = settings.ordering
-        return cls(size, ordering, chunk_size, seed)
+        return cls(size, ordering, chunk_size, seed, shard=shard)
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
@@ -116,6 +121,8 @@ class EpochOrder:
     def _all(self, epoch: int) -> Order:
         if self.ordering == "chunks":
             return chunked(self.size, self.chunk_size, self.seed, epoch)
+        if self.ordering == "windows" and self.shard is not None:
+            return windowed(self.shard, self.chunk_size, self.seed, epoch)
         if self.ordering == "shuffled":
             return shuffled(self.size, self.seed, epoch)
         return sequential(self.size)
@@ -141,6 +148,37 @@ def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
     for chunk in chunks:
         random.shuffle(chunk)
     return np.concatenate([order[:0], *(chunks[number] for number in random.permutation(len(chunks)))])
+
+
+def windowed(shard: Order, window: int, seed: int, epoch: int) -> Order:
+    """Return a permutation that takes windows of so many shards, in random order, and shuffles the samples of each.
+
+    shard: of each sample, (samples,). Each epoch puts other shards together.
+    """
+    random = np.random.default_rng([seed, epoch])
+    shards, index = np.unique(shard, return_inverse=True)
+    window_of = (random.permutation(len(shards)) // window)[index]
+    order = np.argsort(window_of, kind="stable").astype(np.uint32)
+    ends = np.cumsum(np.bincount(window_of)).tolist()
+    for start, end in itertools.pairwise([0, *ends]):
+        random.shuffle(order[start:end])
+    return order
+
+
+def split_into_windows(shard: Order) -> list[slice]:
+    """Return the parts of an order between which no shard is shared, each as short as possible.
+
+    shard: of each sample, in the order.
+    """
+    positions = sequential(len(shard))
+    first, last = np.zeros((2, int(shard.max(initial=0)) + 1), np.int64)
+    last[shard] = positions  # of several positions the last one remains
+    first[shard[::-1]] = positions[::-1]
+    used = np.unique(shard)
+    used = used[np.argsort(first[used])]
+    begins = first[used][1:]
+    starts = [0, *begins[np.maximum.accumulate(last[used])[:-1] < begins].tolist(), len(shard)]
+    return [slice(start, end) for start, end in itertools.pairwise(starts) if end > start]
 
 
 def batches(order: Order, batch_size: int) -> Iterator[Order]:

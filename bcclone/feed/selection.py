@@ -63,6 +63,11 @@ class Selection:
         return has_zero_steering(self.row, self.data.rows)
 
     @cached_property
+    def shard(self) -> npt.NDArray[np.uint32]:
+        """Return the number of the shard with each sample's frame, the newest one of a window, (samples,)."""
+        return self.arrays.shard_in(self.store.frames)
+
+    @cached_property
     def augmentation_inputs(self) -> AugmentationInputs:
         """Return the inputs of the augmentation for the samples."""
         return _inputs(self.data, self.row, self.arrays.flipped)

@@ -11,6 +11,7 @@ STRATEGIES = {
     "memory": "loads all frames into memory first; shuffled",
     "hdf5": "reads the store in its order; not shuffled",
     "hdf5-chunks": "reads chunks of the store ahead, in random order, shuffled within; for stores larger than memory",
+    "shards": "reads windows of a store's shards ahead, in random order, shuffled within; for stores at a URL, too",
     "hdf5-shuffle": "reads from the memory-mapped store; shuffled",
     "queue": "a loader process sends batches through a pipe into a bounded queue; shuffled",
     "workers": "loader processes write into shared memory; shuffled",
@@ -35,6 +36,9 @@ class FeedSettings:
         group=_GROUP,
     )
     chunk_size: int = setting(16_384, "number of samples that hdf5-chunks shuffles together", minimum=1, group=_GROUP)
+    window_shards: int = setting(
+        4, "number of shards that the feed shards shuffles together", minimum=1, maximum=1 << 20, group=_GROUP
+    )
     feed_workers: int = setting(
         0,
         "number of threads that augment on the CPU; for the feeds files, workers, sequence and tf-data also the number "
@@ -56,9 +60,11 @@ class FeedSettings:
 
     @property
     def ordering(self) -> tuple[str, int]:
-        """Return the kind of order and its chunk size; feeds that agree in both give the same batches."""
+        """Return the kind of order and the size of its chunks; feeds that agree in both give the same batches."""
         if self.feed == "hdf5-chunks":
             return "chunks", self.chunk_size
+        if self.feed == "shards":
+            return "windows", self.window_shards
         return ("in order" if self.feed == "hdf5" else "shuffled"), 0
 
 

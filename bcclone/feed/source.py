@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -45,6 +45,11 @@ class SampleArrays:
         """Return frame and flip of every image at these positions, window by window: (images,) each."""
         frame = self.frame[positions]
         return frame.reshape(-1), self.flipped[positions].repeat(math.prod(frame.shape[1:]))
+
+    def shard_in(self, frames: Frames) -> npt.NDArray[np.uint32]:
+        """Return the number of the file with each sample's frame, the newest one of a window, (samples,)."""
+        newest = self.frame if self.frame.ndim == 1 else self.frame[:, -1]
+        return frames.file_of(newest).astype(np.uint32)
 
     def steering_of(self, positions: Order) -> npt.NDArray[np.float32]:
         """Return the steering at these positions, float32 (positions, 1)."""
@@ -164,8 +169,9 @@ class Reader:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.source, self._batch_size, self._kept)
 
-    def read(self, positions: Order) -> Batch:
-        """Return the samples at these positions."""
+    def read(self, positions: Order, parts: Iterable[slice] = (slice(None),)) -> Batch:
+        """Return the samples at these positions. parts: slices of them, which are read one after the other."""
         images = self._buffers.take(len(positions))
-        self.source.fill(positions, images)
+        for part in parts:
+            self.source.fill(positions[part], images[part])
         return Batch(images, self.source.arrays.steering_of(positions))

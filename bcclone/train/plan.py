@@ -69,11 +69,16 @@ def _resumed_feed(settings: RunSettings, folder: RunFolder) -> FeedSettings:
     feed = replace(stored, **{name: chosen[name] for name in asdict(stored) if name in chosen})
     if feed.ordering != stored.ordering:
         raise UserError(
-            f"{folder.path} was begun with --feed {stored.feed} --chunk-size {stored.chunk_size}; --feed {feed.feed} "
-            f"--chunk-size {feed.chunk_size} orders the samples differently: leave them out to resume the run, or "
-            "leave out --resume"
+            f"{folder.path} was begun with {_describe_order(stored)}; {_describe_order(feed)} orders the samples "
+            "differently: leave these options out to resume the run, or leave out --resume"
         )
     return feed
+
+
+def _describe_order(feed: FeedSettings) -> str:
+    """Return the options that decide the order of the samples."""
+    size = {"hdf5-chunks": f" --chunk-size {feed.chunk_size}", "shards": f" --window-shards {feed.window_shards}"}
+    return f"--feed {feed.feed}{size.get(feed.feed, '')}"
 
 
 def _began_with(folder: RunFolder, start: Path) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.feed.open import open_feed, open_validation_feed
-from bcclone.feed.order import chunked, sequential, shuffled
+from bcclone.feed.order import chunked, sequential, shuffled, windowed
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.source import FrameSource
@@ -23,6 +23,7 @@ FORMS = {name: FeedSettings(name, chunk_size=CHUNK) for name in STRATEGIES} | {
     "three workers": FeedSettings("workers", feed_workers=3),
     "sequence, processes": FeedSettings("sequence", feed_workers=2, multiprocessing=True),
 }
+OTHER_ORDERS = ("hdf5", "hdf5-chunks", "shards")
 STARTED = ("queue", "workers", "sequence, processes")
 
 
@@ -58,15 +59,15 @@ def feed(form, store, files):
 def expected(form, store):
     """Return a function that computes the expected images and steering of an epoch in the simplest way."""
     samples = store.samples[~store.samples["validation"]]
-    kind, chunk_size = FORMS[form].ordering
-
-    return lambda epoch: plain(store, samples[order_of(kind, len(samples), chunk_size, epoch)])
+    return lambda epoch: plain(store, samples[order_of(FORMS[form], len(samples), epoch)])
 
 
-def order_of(kind, size, chunk_size, epoch):
+def order_of(settings, size, epoch):
+    kind, chunk_size = settings.ordering
     return {
         "shuffled": lambda: shuffled(size, SEED, epoch),
         "chunks": lambda: chunked(size, chunk_size, SEED, epoch),
+        "windows": lambda: windowed(np.zeros(size, np.uint32), chunk_size, SEED, epoch),  # a file is one shard
         "in order": lambda: sequential(size),
     }[kind]()
 
@@ -151,7 +152,7 @@ def test_validation_samples_come_in_order_and_apart(store, files):
 
 def test_the_order_does_not_depend_on_the_fetcher():
     """A run may be resumed with another feed when the order stays."""
-    shuffling = {settings.ordering for name, settings in FORMS.items() if name not in ("hdf5", "hdf5-chunks")}
+    shuffling = {settings.ordering for name, settings in FORMS.items() if name not in OTHER_ORDERS}
     assert shuffling == {("shuffled", 0)}
     assert len({FeedSettings("hdf5-chunks", chunk_size=size).ordering for size in (1, 2)}) == 2
 
@@ -178,12 +179,11 @@ def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_th
     if name in ("device", "tf-data"):
         load_tensorflow()
     images, steering = plain_windows(store, validation=False)
-    kind, chunk_size = FORMS[name].ordering
     selection = select(files if name == "files" else store, seq_length=SEQ_LENGTH)
     with open_feed(selection, FORMS[name], SamplingSettings(BATCH, SEED)) as feed:
         assert len(feed) == len(images)
         for epoch, start in ((1, 0), (2, 100)):
-            order = order_of(kind, len(images), chunk_size, epoch)[start:]
+            order = order_of(FORMS[name], len(images), epoch)[start:]
             assert_same(drain(feed, epoch, start), (images[order], steering[order]))
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.feed.order import batches, chunked, sequential, shuffled
+from bcclone.feed.order import batches, chunked, sequential, shuffled, split_into_windows, windowed
 
 
 def test_a_shuffle_is_a_permutation_of_seed_and_epoch():
@@ -20,6 +20,7 @@ def test_the_shuffle_is_the_same_on_every_machine_and_in_every_version():
     """A run that is resumed after an update must continue with the next sample; these are NumPy's PCG64 numbers."""
     assert shuffled(8, seed=1, epoch=2).tolist() == [6, 0, 7, 5, 1, 4, 3, 2]
     assert chunked(8, 3, seed=1, epoch=2).tolist() == [5, 4, 3, 0, 1, 2, 6, 7]
+    assert windowed(np.arange(8) // 2, 2, seed=1, epoch=2).tolist() == [5, 2, 4, 3, 7, 1, 0, 6]
 
 
 def test_the_shuffle_is_global():
@@ -51,6 +52,37 @@ def test_chunks_are_in_another_order_in_each_epoch():
     assert (first[::10] // 10 != second[::10] // 10).any()
     assert (np.sort(first) == np.sort(second)).all()
     assert (first[:10] != np.sort(first[:10])).any()
+
+
+shards_of_samples = st.lists(st.integers(0, 12), max_size=200).map(lambda shards: np.array(shards, np.uint32))
+
+
+@given(shards_of_samples, st.integers(1, 14), st.integers(0, 2**32 - 1), st.integers(1, 1000))
+def test_windows_of_shards_are_shuffled_within_and_no_shard_is_entered_again(shard, window, seed, epoch):
+    order = windowed(shard, window, seed, epoch)
+    assert order.dtype == np.uint32
+    assert sorted(order.tolist()) == list(range(len(shard)))
+    parts = split_into_windows(shard[order])
+    assert [place for part in parts for place in range(part.start, part.stop)] == list(range(len(shard)))
+    held = [set(shard[order[part]].tolist()) for part in parts]
+    assert sum(map(len, held)) == len(set(shard.tolist()))  # none is shared
+    assert max(map(len, held), default=0) <= window
+
+
+def test_a_window_of_all_shards_is_a_shuffle_of_all_samples():
+    order = windowed(np.arange(10_000) // 100, 100, seed=0, epoch=1).astype(int)
+    assert np.median(abs(np.diff(order))) > 1000
+
+
+def test_each_epoch_puts_other_shards_together():
+    shard = np.arange(1000) // 10
+    first, second = (windowed(shard, 4, seed=0, epoch=epoch) for epoch in (1, 2))
+    assert set((first[:40] // 10).tolist()) != set((second[:40] // 10).tolist())
+
+
+def test_a_part_of_an_order_is_split_where_no_shard_is_shared():
+    assert split_into_windows(np.array([2, 2, 0, 1, 0, 3], np.uint32)) == [slice(0, 2), slice(2, 5), slice(5, 6)]
+    assert split_into_windows(np.array([], np.uint32)) == []
 
 
 def test_batches_cover_the_order_and_the_last_may_be_short():
