@@ -1,14 +1,16 @@
 """Run calls on the workers of a Dask cluster: one that runs already, or one of this machine's processes."""
 
+import asyncio
 import logging
 import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from bcclone.child_process import interrupts_kept_from_children
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 8.0
 _WORKER_SECONDS = 10.0  # how long a cluster may be without workers: one that died may be started again
+_ANSWER_SECONDS = 20.0  # longer than a busy scheduler takes
 _LOOPBACK = "127.0.0.1"
 _ADDRESS = re.compile(r"(?:tcp|tls)://[^\s/:]+:\d+|(?:tcp|tls)://\[[0-9a-fA-F:]+\]:\d+")
 _LOCAL = re.compile(r"local:([1-9]\d{0,2})")
@@ -39,7 +42,7 @@ class Cluster:
         # pure: two calls with equal tasks are two calls
         self.executor: Executor = client.get_executor(pure=False)
         self.workers = sum(client.nthreads().values())
-        self._last_seen = time.monotonic()
+        self._without_workers_since: float | None = None
 
     def submit(self, call: Call, avoid: Sequence[str]) -> Future[Outcome]:
         """Start a call, on other workers than these if there are any."""
@@ -54,14 +57,11 @@ class Cluster:
         from distributed.comm import CommClosedError
 
         if isinstance(error, CancelledError | CommClosedError) or self._client.status != "running":
-            return UserError(
-                f"the Dask scheduler at {self._address} ended or cannot be reached any more; start it again, and run "
-                "the same command again"
-            )
+            return self._lost()
         if isinstance(error, KilledWorker):
             return UserError(
                 f"{error.allowed_failures + 1} workers ended unexpectedly while they ran the same task, the last one "
-                f"{error.last_worker.address}; if memory ran out, start fewer workers on a machine"
+                f"{error.last_worker.address}; if memory ran out, start fewer workers on a machine; its log says why"
             )
         try:
             self.check_versions()
@@ -70,31 +70,55 @@ class Cluster:
         return None
 
     def check(self) -> None:
-        """Raise UserError if the cluster has had no worker for some time."""
-        if self._worker_addresses():
-            self._last_seen = time.monotonic()
-        elif time.monotonic() - self._last_seen > _WORKER_SECONDS:
+        """Raise UserError if the scheduler does not answer, or if the cluster has had no worker for some time."""
+        try:
+            workers = self._worker_addresses()
+        except TimeoutError:
+            raise self._lost() from None
+        if workers:
+            self._without_workers_since = None
+        elif self._without_workers_since is None:
+            self._without_workers_since = time.monotonic()
+        elif time.monotonic() - self._without_workers_since > _WORKER_SECONDS:
             raise UserError(
                 f"all workers of the Dask scheduler at {self._address} have ended; start some "
                 f"(dask worker {self._address}), and run the same command again"
             )
 
     def check_versions(self) -> None:
-        """Raise UserError if a worker does not have the same bcclone as this process."""
+        """Raise UserError if the scheduler or a worker does not have the same bcclone as this process."""
+        _require_same_bcclone(f"the scheduler at {self._address}", self._digest_at_scheduler())
         for worker, answer in self._client.run(source_digest, on_error="return").items():
-            if isinstance(answer, Exception):
-                raise UserError(
-                    f"worker {worker} cannot load bcclone ({answer}); install the same version there, with Python and "
-                    "packages as here, and start the worker again"
-                )
-            if answer != source_digest():
-                raise UserError(
-                    f"worker {worker} has another version of bcclone; install the same version there, and start the "
-                    "worker again"
-                )
+            _require_same_bcclone(f"worker {worker}", answer)
+
+    def _digest_at_scheduler(self) -> str | Exception:
+        try:
+            digest: str = self._client.run_on_scheduler(source_digest)
+        except Exception as error:
+            return error
+        return digest
 
     def _worker_addresses(self) -> list[str]:
-        return list(self._client.scheduler_info()["workers"])
+        scheduler = self._client.scheduler
+        state = self._client.sync(scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
+        return list(state["workers"])
+
+    def _lost(self) -> UserError:
+        return UserError(
+            f"the Dask scheduler at {self._address} ended or cannot be reached any more; start it again, and run the "
+            "same command again"
+        )
+
+
+def _require_same_bcclone(place: str, answer: str | Exception) -> None:
+    """Raise UserError unless the answer to source_digest() is that of this process. place: where the answer is from."""
+    if isinstance(answer, Exception):
+        raise UserError(
+            f"{place} cannot load bcclone ({answer}); install the same version there, with Python and packages as "
+            "here, and start it again"
+        )
+    if answer != source_digest():
+        raise UserError(f"{place} has another version of bcclone; install the same one there, and start it again")
 
 
 def _run_on_worker(call: Call, topic: str) -> Outcome:
@@ -124,6 +148,7 @@ def open_cluster(
     import dask
     import distributed  # noqa: F401 adds its settings, which leaving the block would remove if it were loaded there
 
+    import_module("distributed")  # adds the defaults and the loggers that are changed here
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIGURATION))
         stack.enter_context(_quiet())
@@ -143,7 +168,6 @@ def open_cluster(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the loggers of Dask, which print tracebacks when a connection ends."""
-    import_module("distributed")  # which sets their levels
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -160,7 +184,8 @@ def _local_cluster(workers: int) -> Iterator[str]:
     """Yield the address of a scheduler in this process with worker processes, which end with it."""
     from distributed import LocalCluster
 
-    with interrupts_kept_from_children():  # its threads keep the mask, and start all workers
+    resource_tracker.ensure_running()  # it would undo the signal mask of the thread that starts it
+    with interrupts_kept_from_children():  # Dask's threads inherit the mask, and start all workers
         cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -179,6 +204,8 @@ def _connected(address: str) -> Iterator["Client"]:
     from distributed import Client
 
     try:
+        with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop
+            thread.submit(asyncio.run, _shake_hands(address)).result()
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except Exception as error:  # Dask raises many kinds for what is not a scheduler
         raise UserError(
@@ -186,6 +213,16 @@ def _connected(address: str) -> Iterator["Client"]:
         ) from None
     with client:
         yield client
+
+
+async def _shake_hands(address: str) -> None:
+    """Connect and disconnect; Client waits for ever for a program that is silent or speaks another protocol."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    options = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=_CONNECT_SECONDS, **options), _CONNECT_SECONDS)
+    await comm.close()
 
 
 def _wait_for_worker(client: "Client", address: str) -> None:

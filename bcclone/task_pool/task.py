@@ -62,7 +62,7 @@ class _Reporter:
         self.total = 0.0
 
     def add(self, amount: float) -> None:
-        self.total += amount
+        self.total += float(amount)  # NumPy's numbers cannot be sent as events
         if time.monotonic() - self._sent_at >= _SECONDS_BETWEEN_REPORTS:
             self._send(self.total)
             self._sent_at = time.monotonic()

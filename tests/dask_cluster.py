@@ -1,0 +1,81 @@
+"""A Dask scheduler and workers on loopback, in processes of their own that end with the test."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+
+from tests.conftest import ROOT
+from tests.processes import wait_for
+
+# ends with its parent, however that ends
+_BOUND = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG
+os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
+"""
+
+
+class DaskCluster:
+    """address: the scheduler's; scheduler, workers: processes."""
+
+    def __init__(self, folder):
+        self._folder, self._processes = folder, []
+        self.workers = []
+
+    def start_scheduler(self, packages=ROOT):
+        file = self._folder / "scheduler.json"
+        line = ("--host", "127.0.0.1", "--port", 0, "--scheduler-file", file, "--dashboard-address", "127.0.0.1:0")
+        self.scheduler = self._start("distributed.cli.dask_scheduler", *line, packages=packages)
+        wait_for(file.exists)
+        self.address = wait_for(lambda: _address(file))
+
+    def start_worker(self, *options, packages=ROOT):
+        """Start a worker of one thread. packages: where it imports bcclone from."""
+        line = ("--host", "127.0.0.1", "--no-nanny", "--nthreads", 1, "--death-timeout", 30, *options)
+        self.workers.append(self._start("distributed.cli.dask_worker", self.address, *line, packages=packages))
+        return self.workers[-1]
+
+    def _start(self, module, *line, packages):
+        process = subprocess.Popen(
+            [sys.executable, "-c", _BOUND, module, *map(str, line)],
+            cwd=self._folder,
+            env=os.environ
+            | {"PYTHONPATH": f"{packages}{os.pathsep}{ROOT}", "DASK_TEMPORARY_DIRECTORY": str(self._folder)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._processes.append(process)
+        return process
+
+    def close(self):
+        for process in self._processes:
+            kill(process)
+
+
+def _address(file):
+    with suppress(ValueError):  # half written
+        return json.loads(file.read_text())["address"]
+
+
+def kill(process):
+    """Kill a process and those that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+
+
+@contextmanager
+def dask_cluster(folder, workers=2):
+    """Yield a running cluster whose workers have one thread each."""
+    cluster = DaskCluster(folder)
+    try:
+        cluster.start_scheduler()
+        for _ in range(workers):
+            cluster.start_worker()
+        yield cluster
+    finally:
+        cluster.close()
