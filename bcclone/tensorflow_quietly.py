@@ -3,18 +3,19 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from bcclone.hardware import Card, find_cards, visible_cards
 
 
-def load_tensorflow(threads: int = 0, gpu_memory: int = 0) -> str:
+def load_tensorflow(threads: int = 0, gpu_memory: int = 0, initialize: Callable[[], object] | None = None) -> str:
     """Import TensorFlow and return its devices, as describe_devices() does.
 
     threads: number of cores that one operation uses, 0 for all; gpu_memory: limit of the memory on each GPU, in MB, 0
-    for none.
+    for none; initialize: called when TensorFlow is imported and before it computes anything, such as to connect it with
+    other processes.
 
     Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file descriptor 2
     before any log level applies; they are shown only when the import fails.
@@ -34,6 +35,8 @@ def load_tensorflow(threads: int = 0, gpu_memory: int = 0) -> str:
                 tensorflow.config.set_logical_device_configuration(gpu, [limit])
             else:
                 tensorflow.config.experimental.set_memory_growth(gpu, True)
+        if initialize:
+            initialize()
         tensorflow.config.list_logical_devices()
     return describe_devices()
 

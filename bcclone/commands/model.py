@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     result = run_training(run_settings(arguments), notify)
     if arguments.json:
         print_json(result.as_json())
+    elif result.worker:
+        print(f"worker {result.worker}: {result.epochs} epochs are trained; worker 0 writes {result.model}")
     elif not result.was_complete:
         _print_result(result)
     return 0
@@ -72,7 +74,7 @@ def run_settings(arguments: argparse.Namespace) -> RunSettings:
     """Return the settings that the options and the settings file choose; raises UserError."""
     values = read_settings(arguments.settings, _output(arguments)) if arguments.settings else {}
     values |= given(arguments, *SETTING_NAMES)
-    files = given(arguments, "output", "start", "runs", "name", "resume", "force")
+    files = given(arguments, "output", "start", "runs", "name", "resume", "force", "workers", "worker_index")
     return build(RunSettings.from_values, values, data=tuple(arguments.data), **files)
 
 

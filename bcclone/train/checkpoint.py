@@ -24,6 +24,7 @@ from bcclone.train.run_folder import RunFolder
 from bcclone.train.settings import CheckpointSettings, TrainSettings
 from bcclone.train.state import TrainingState
 from bcclone.train.trainer import Trainer
+from bcclone.train.worker_group import ONE_WORKER, WorkerGroup
 
 _KEPT = 2
 
@@ -44,16 +45,10 @@ class Checkpoints:
         model: the model file so far, empty before the first epoch is complete.
         """
         self.folder.mkdir(exist_ok=True)
-        content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
-        with h5py.File(content, "w") as file:
-            for number, variable in enumerate(trainer.variables):
-                file.create_dataset(f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable))
-            file.create_dataset("model", data=np.frombuffer(model, np.uint8))
-            file.create_dataset("totals", data=trainer.totals.read())
-            file.create_dataset("progress", data=json.dumps(state.to_json()))
+        content = _content(trainer, state, model)
         for leftover in self.folder.glob(".checkpoint-*.partial.h5"):  # of killed trainings; this one holds the lock
             leftover.unlink()
-        write_bytes(self.folder / f"checkpoint-{state.step:09d}.h5", content.getvalue())
+        write_bytes(self.folder / f"checkpoint-{state.step:09d}.h5", content)
         for path in self.paths()[_KEPT:]:
             path.unlink(missing_ok=True)
 
@@ -78,8 +73,20 @@ class Checkpoints:
         return TrainingState(), b""
 
 
-def _load(path: Path, trainer: Trainer) -> tuple[TrainingState, bytes]:
-    with h5py.File(path, "r") as file:
+def _content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
+    """Return the content of a checkpoint, which _load() reads."""
+    content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
+    with h5py.File(content, "w") as file:
+        for number, variable in enumerate(trainer.variables):
+            file.create_dataset(f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable))
+        file.create_dataset("model", data=np.frombuffer(model, np.uint8))
+        file.create_dataset("totals", data=trainer.totals.read())
+        file.create_dataset("progress", data=json.dumps(state.to_json()))
+    return content.getvalue()
+
+
+def _load(source: Path | io.BytesIO, trainer: Trainer) -> tuple[TrainingState, bytes]:
+    with h5py.File(source, "r") as file:
         state = TrainingState.from_json(json.loads(file["progress"].asstr()[()]))
         values = [file["variables"][name][()] for name in sorted(file["variables"])]
         totals = file["totals"][()]
@@ -94,17 +101,38 @@ def _load(path: Path, trainer: Trainer) -> tuple[TrainingState, bytes]:
 
 
 class Checkpointing:
-    """Restores a training from its newest checkpoint, and saves its state and its model from then on."""
+    """Restores a training from its newest checkpoint, and saves its state and its model from then on.
+
+    Of several workers, the chief has the run folder; the others get its state and save nothing.
+    """
 
     def __init__(
-        self, trainer: Trainer, folder: RunFolder, settings: CheckpointSettings, notify: Callable[[str], None]
+        self,
+        trainer: Trainer,
+        folder: RunFolder | None,
+        settings: CheckpointSettings,
+        notify: Callable[[str], None],
+        group: WorkerGroup = ONE_WORKER,
     ) -> None:
-        """Load the newest checkpoint into the trainer; raises UserError when there are some, but none is intact."""
+        """Load the newest checkpoint into the trainer; raises UserError when there are some, but none is intact.
+
+        folder: None for a worker that saves nothing.
+        """
         self._trainer, self._folder, self._settings, self._notify = trainer, folder, settings, notify
-        self._checkpoints = Checkpoints(folder.checkpoints)
-        self.state, self._model = self._checkpoints.load(trainer, notify)
+        self.state, self._model = self._restored(group)
         self._step, self._elapsed = self.state.step, self.state.elapsed
         self._model_is_written = not self._model  # a killed training may have left a newer one
+
+    def _restored(self, group: WorkerGroup) -> tuple[TrainingState, bytes]:
+        """Return the state of the newest checkpoint, which the chief reads, with its model file."""
+        folder, trainer = self._folder, self._trainer
+        found = group.each(
+            lambda: Checkpoints(folder.checkpoints).load(trainer, self._notify) if folder else (TrainingState(), b"")
+        )
+        if group.count == 1:
+            return found
+        content = group.broadcast(_content(trainer, *found) if group.is_chief else b"")
+        return found if group.is_chief else _load(io.BytesIO(content), trainer)
 
     def is_due(self, elapsed: float) -> bool:
         """Return whether a checkpoint is due by steps or minutes. elapsed: seconds since the training began."""
@@ -114,6 +142,8 @@ class Checkpointing:
 
     def take_model(self, data: TrainingData, settings: TrainSettings) -> None:
         """Use the current weights, those of the last epoch, for the model."""
+        if self._folder is None:
+            return
         last = self.state.history[-1]
         described = {
             "settings": settings.flat(),
@@ -128,9 +158,11 @@ class Checkpointing:
     def save(self) -> None:
         """Write the model, a checkpoint and the history; when writing fails, notify, and training continues."""
         self._step, self._elapsed = self.state.step, self.state.elapsed
+        if self._folder is None:
+            return
         for write in (self._write_model, self._write_checkpoint, self._write_history):
             try:
-                write()
+                write(self._folder)
             except OSError as error:
                 self._notify(
                     f"note: {error.filename or self._folder.path}: cannot be written: {error.strerror or error}; "
@@ -142,13 +174,13 @@ class Checkpointing:
         """Return the model file so far, empty before the first epoch is complete."""
         return self._model
 
-    def _write_checkpoint(self) -> None:
-        self._checkpoints.save(self._trainer, self.state, self._model)
+    def _write_checkpoint(self, folder: RunFolder) -> None:
+        Checkpoints(folder.checkpoints).save(self._trainer, self.state, self._model)
 
-    def _write_history(self) -> None:
-        self._folder.write_history(history_csv(self.state.history))
+    def _write_history(self, folder: RunFolder) -> None:
+        folder.write_history(history_csv(self.state.history))
 
-    def _write_model(self) -> None:
+    def _write_model(self, folder: RunFolder) -> None:
         if not self._model_is_written:
-            write_bytes(self._folder.model, self._model)
+            write_bytes(folder.model, self._model)
             self._model_is_written = True

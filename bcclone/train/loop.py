@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from bcclone.train.settings import CheckpointSettings, TrainSettings
 from bcclone.train.state import SampleCounts, TrainResult, epoch_summary, fraction_done, learning_rate
 from bcclone.train.tensorboard import TensorBoard
 from bcclone.train.trainer import Trainer
+from bcclone.train.worker_group import ONE_WORKER, Decision, WorkerGroup
 
 _VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = 20
@@ -28,17 +29,22 @@ _STEPS_BETWEEN_FIGURES = 20
 
 @dataclass(frozen=True)
 class Training:
-    """The parts of a training. output: where the model goes in the end; notify: called with lines for the user."""
+    """The parts of a training.
+
+    folder: None for a worker that writes nothing; output: where the model goes in the end; notify: called with lines
+    for the user; group: the workers that train together.
+    """
 
     selection: Selection
     validation: Selection
     trainer: Trainer
-    folder: RunFolder
+    folder: RunFolder | None
     settings: TrainSettings
     feed: FeedSettings
     checkpointing: CheckpointSettings
     output: Path
     notify: Callable[[str], None]
+    group: WorkerGroup = ONE_WORKER
 
 
 @dataclass(frozen=True)
@@ -56,20 +62,14 @@ def train(training: Training) -> Trained:
     Raises UserError when the loss is not finite or a loader process has died, and KeyboardInterrupt, after saving the
     state, when the process is asked to stop. Files that cannot be written are reported and do not stop the training.
     """
-    settings = training.settings
-    board: AbstractContextManager[TensorBoard | None] = nullcontext()
-    if training.checkpointing.tensorboard:
-        board = TensorBoard(training.folder.path / "tensorboard", training.notify)
-    with (
-        open_feed(training.selection, training.feed, settings.sampling) as feed,
-        open_validation_feed(training.validation, _VALIDATION_BATCH // settings.seq_length) as validation,
-        board as opened,
-    ):
+    settings, group = training.settings, training.group
+    with ExitStack() as opened:
+        feed, validation, board = group.each(lambda: _open(training, opened))
         if not len(validation):
             training.notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
-        checkpointing = Checkpointing(training.trainer, training.folder, training.checkpointing, training.notify)
+        checkpointing = Checkpointing(training.trainer, training.folder, training.checkpointing, training.notify, group)
         with Interrupts().listening() as interrupts:
-            ended = _TrainingLoop(training, checkpointing, (feed, validation), opened, interrupts).run()
+            ended = _TrainingLoop(training, checkpointing, (feed, validation), board, interrupts).run()
     result = TrainResult.of(
         checkpointing.state,
         settings.keep,
@@ -77,9 +77,21 @@ def train(training: Training) -> Trained:
         samples=SampleCounts(len(feed), len(validation)),
         feed=training.feed.feed,
         ended=ended,
-        run=training.folder.path,
+        run=training.folder.path if training.folder else Path(),
+        worker=group.index,
     )
     return Trained(result, checkpointing.model, checkpointing.state.history)
+
+
+def _open(training: Training, opened: ExitStack) -> tuple[Feed, Feed, TensorBoard | None]:
+    """Open the feeds of training and validation, and the log for TensorBoard."""
+    settings, part = training.settings, training.group.part
+    board = None
+    if training.checkpointing.tensorboard and training.folder:
+        board = opened.enter_context(TensorBoard(training.folder.path / "tensorboard", training.notify))
+    feed = opened.enter_context(open_feed(training.selection, training.feed, settings.sampling, part))
+    batch_size = max(_VALIDATION_BATCH // settings.seq_length, part.count)
+    return feed, opened.enter_context(open_validation_feed(training.validation, batch_size, part)), board
 
 
 class _TrainingLoop:
@@ -97,7 +109,9 @@ class _TrainingLoop:
         self._trainer, self._settings, self._state = training.trainer, training.settings, checkpointing.state
         self._feed, self._validation = feeds
         self._steps_per_epoch = -(-len(self._feed) // self._settings.batch_size)
+        self._group = training.group
         self._clock = time.monotonic()
+        self._must_stop = False  # a worker was asked to stop
         self._ending = 0.0  # seconds that the end of an epoch took
         self._is_cut = False  # the time limit has ended an epoch early
 
@@ -107,9 +121,11 @@ class _TrainingLoop:
         self._checkpointing.save()
         if ended := self._end():
             self._training.notify(f"note: nothing is left to train: {ended}; increase it to train on")
+        self._decide()
         while not (ended := self._end()):
             self._raise_if_interrupted()
             self._train_epoch()
+            self._decide()
             begun = self._elapsed()
             state.complete_epoch(self._epoch_figures())
             if not state.history[-1].is_finite:
@@ -117,14 +133,25 @@ class _TrainingLoop:
             if state.kept(self._settings.keep).epoch == state.epoch:
                 self._checkpointing.take_model(self._training.selection.data, self._settings)
             self._checkpointing.save()
+            self._decide()
             self._ending = self._elapsed() - begun
             if self._board:
                 self._board.log_epoch(state.history[-1])
             self._training.notify(epoch_summary(state))
         return ended
 
+    def _decide(self) -> bool:
+        """Decide with the other workers whether to stop, and what time it is, so that all take the same steps.
+
+        Return whether the time left only suffices for the end of the epoch.
+        """
+        elapsed = self._measured()
+        decision = self._group.decide(Decision(self._interrupts.requested, elapsed, self._time_is_up()))
+        self._must_stop, self._state.elapsed = decision.must_stop, decision.elapsed
+        return decision.time_is_up
+
     def _raise_if_interrupted(self) -> None:
-        if self._interrupts.requested:
+        if self._must_stop:
             raise KeyboardInterrupt
 
     def _end(self) -> str:
@@ -150,7 +177,13 @@ class _TrainingLoop:
         return self._elapsed() + ending >= limit
 
     def _elapsed(self) -> float:
-        """Return the seconds since the training began, with those before a resume."""
+        """Return the seconds since the training began, with those before a resume.
+
+        Several workers have the same time, that of their last decision.
+        """
+        return self._measured() if self._group.count == 1 else self._state.elapsed
+
+    def _measured(self) -> float:
         now = time.monotonic()
         self._state.elapsed += now - self._clock
         self._clock = now
@@ -167,12 +200,13 @@ class _TrainingLoop:
             begun = time.perf_counter()
             for batch in batches:
                 state.waited += time.perf_counter() - begun
-                bar.advance(len(batch), self._step(batch))
+                bar.advance(batch.global_size, self._step(batch))
                 state.seconds += time.perf_counter() - begun
-                self._is_cut = self._time_is_up()
+                if self._group.decides_after(state.step):
+                    self._is_cut = self._decide()
                 if self._is_cut:
                     break
-                if self._interrupts.requested or self._checkpointing.is_due(self._elapsed()):
+                if self._must_stop or self._checkpointing.is_due(self._elapsed()):
                     self._checkpointing.save()
                 self._raise_if_interrupted()
                 begun = time.perf_counter()
@@ -182,7 +216,7 @@ class _TrainingLoop:
         state, rate = self._state, self._learning_rate()
         self._trainer.train(batch, rate)
         state.step += 1
-        state.samples += len(batch)
+        state.samples += batch.global_size
         if state.step % _STEPS_BETWEEN_FIGURES:
             return ""
         loss, _ = self._trainer.totals.means()  # waits for the device
@@ -219,15 +253,17 @@ class _TrainingLoop:
         """Return mean loss and mean absolute error over the validation samples; None, None without any."""
         if not len(self._validation):
             return None, None
-        self._trainer.totals.reset()
+        totals = self._trainer.totals
+        totals.reset()
         with self._validation.epoch(1) as batches:
             for batch in batches:
                 self._trainer.validate(batch)
-        return self._trainer.totals.means()
+        totals.write(self._group.sum(totals.read()))
+        return totals.means()
 
     def _divergence(self, epoch: int) -> UserError:
-        model = self._training.folder.model
-        kept = f"; the model of the epochs before is {model}" if model.exists() else ""
+        folder = self._training.folder
+        kept = f"; the model of the epochs before is {folder.model}" if folder and folder.model.exists() else ""
         return UserError(
             f"training diverged in epoch {epoch}: its loss is not finite; try a smaller --learning-rate{kept}"
         )

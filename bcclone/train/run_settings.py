@@ -10,7 +10,8 @@ from typing import Any, Self
 from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
 from bcclone.feed.settings import AUTO, FeedSettings
-from bcclone.settings import check_settings, current_names, setting
+from bcclone.settings import check_settings, current_names, parse_names, setting
+from bcclone.train.cluster import Cluster
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration, parse_gpus
 
 _KINDS = (AugmentSettings, TrainSettings, FeedSettings, CheckpointSettings)
@@ -21,7 +22,7 @@ _FOLLOWING = {
     "seq_length": 0,
     "feed": AUTO,
 }  # values that follow the samples, the machine or the run
-_GROUP = "run folder"
+_GROUP, _WORKERS = "run folder", "several machines"
 
 SETTING_NAMES = tuple(_TYPES)
 
@@ -32,7 +33,8 @@ class RunSettings:
 
     data: one store, or recordings (folders or logs); start: the model to fine-tune; training, feed: None for the
     defaults or, with resume, for those of the run. With resume, only the settings of `training` and `feed` named in
-    `given` are compared with those of the run, or set its new limits; None compares all of them.
+    `given` are compared with those of the run, or set its new limits; None compares all of them. workers: HOST:PORT of
+    each worker of a training on several machines.
     """
 
     data: tuple[str, ...] = ("data.h5",)
@@ -47,6 +49,18 @@ class RunSettings:
     runs: Path = setting(Path("runs"), "folder that holds the run folders", group=_GROUP)
     name: str | None = setting(None, "name of the run folder", shown="date and time", group=_GROUP)
     resume: bool = setting(False, "continue the newest run with this store and output")
+    workers: tuple[str, ...] = setting(
+        (),
+        "train on several machines, one worker on each: the addresses of all workers, the same on every one; worker 0 "
+        "writes the model",
+        unit="HOST:PORT,...",
+        parse=parse_names,
+        shown="those of TF_CONFIG, else one machine alone",
+        group=_WORKERS,
+    )
+    worker_index: int | None = setting(
+        None, "number of this worker in --workers, from 0", shown="that of TF_CONFIG", group=_WORKERS
+    )
     force: bool = setting(False, "overwrite an existing model")
     training: TrainSettings | None = None
     feed: FeedSettings | None = None
@@ -63,6 +77,7 @@ class RunSettings:
             raise ValueError(f"--name {self.name!r}, expected the name of a folder in {self.runs}")
         if unknown := (self.given or frozenset()) - set(SETTING_NAMES):
             raise ValueError(f"no setting is called {min(unknown)!r}; known are {', '.join(SETTING_NAMES)}")
+        Cluster.of(self.workers, self.worker_index)
         if self.training and not self.resume:
             self.training.check_limits()
 

@@ -1,22 +1,29 @@
 """Train a network on a store or on recordings: begin or resume a run, train, write the model and its pictures."""
 
+import json
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.feed.open import check_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
+from bcclone.feed.settings import FeedSettings
 from bcclone.preprocess import open_samples
 from bcclone.settings import differences
 from bcclone.store import root_attributes
+from bcclone.train.cluster import find_cluster
 from bcclone.train.plan import make_plan
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, new_path
 from bcclone.train.run_settings import RunSettings, describe_settings
 from bcclone.train.settings import TrainSettings
 from bcclone.train.state import TrainResult
+from bcclone.train.worker_group import WorkerGroup, open_group
 
 if TYPE_CHECKING:  # they load TensorFlow
     from bcclone.train.loop import Trained, Training
@@ -27,27 +34,97 @@ Notify = Callable[[str], None]
 def run(settings: RunSettings, notify: Notify = lambda line: None) -> TrainResult:
     """Train a network, or resume a training, and return the result.
 
-    notify: called with each line of progress. Raises UserError when the settings, the samples or the run folder cannot
-    be used, and KeyboardInterrupt on Ctrl-C or SIGTERM, after saving the state.
+    notify: called with each line of progress. Of several workers, each one calls this; they train together, and only
+    worker 0 writes. Raises UserError when the settings, the samples or the run folder cannot be used, or another worker
+    is lost, and KeyboardInterrupt on Ctrl-C or SIGTERM, after saving the state.
     """
-    _check_inputs(settings)
-    with open_samples(settings.data, notify) as data:
-        identity = RunIdentity(str(data.path.resolve()), data.content_hash, str(settings.output.resolve()))
-        folder = RunFolder.find(settings.runs, identity, settings.name) if settings.resume else None
-        if settings.resume and folder is None:
-            _explain_missing_run(settings, identity, notify)
-        _check_output(settings, folder)
-        plan = make_plan(settings, data, folder, notify)
-        check_feed(data, plan.feed)
-        seq_length = plan.settings.seq_length
-        selection, validation = select(data, seq_length=seq_length), select(data, True, seq_length)
-        if seq_length > 1:
+    cluster = find_cluster(settings.workers, settings.worker_index, os.environ)
+    gpus, gpu_memory = (settings.training or TrainSettings()).gpus, settings.checkpointing.gpu_memory
+    with open_group(cluster, notify, gpus, gpu_memory) as group, ExitStack() as opened:
+        data = group.each(lambda: _open_data(settings, group, opened, notify))
+        group.check_agreement({"store": data.content_hash, **settings.chosen})
+        begun = group.on_chief(lambda: _begin(settings, data, notify))
+        if group.count > 1:
+            scratch = Path(opened.enter_context(TemporaryDirectory()))
+            begun = _received(group.broadcast(_sent(begun) if begun else b""), scratch, begun)
+        if begun is None:
+            raise AssertionError("the chief has begun or raised an error")
+        if begun.result:
+            return replace(begun.result, was_complete=True, worker=group.index)
+        selection, validation = group.each(lambda: _select(data, begun.plan))
+        if begun.plan.settings.seq_length > 1:
             notify(f"note: {describe_windows(selection, validation)}")
-        if folder and (result := folder.result) and plan.settings == folder.settings:
-            with folder.locked():
-                return _complete_result(settings, folder, result, notify)
-        run = _Run(settings, identity, plan, selection, validation, notify)
-        return run.train(folder)
+        return _Run(settings, begun, selection, validation, notify, group).train(opened)
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """How a run begins. folder: that of a resumed run, on the chief; result: of a run that is complete already."""
+
+    plan: RunPlan
+    identity: RunIdentity
+    folder: RunFolder | None = None
+    result: TrainResult | None = None
+
+
+def _open_data(settings: RunSettings, group: WorkerGroup, opened: ExitStack, notify: Notify) -> TrainingData:
+    if group.is_chief:
+        _check_inputs(settings)
+    return opened.enter_context(open_samples(settings.data, notify))
+
+
+def _begin(settings: RunSettings, data: TrainingData, notify: Notify) -> _Beginning:
+    """Find the run to resume, and decide the settings of the run."""
+    identity = RunIdentity(str(data.path.resolve()), data.content_hash, str(settings.output.resolve()))
+    folder = RunFolder.find(settings.runs, identity, settings.name) if settings.resume else None
+    if settings.resume and folder is None:
+        _explain_missing_run(settings, identity, notify)
+    _check_output(settings, folder)
+    plan = make_plan(settings, data, folder, notify)
+    result = folder.result if folder and plan.settings == folder.settings else None
+    if folder and result:
+        check_feed(data, plan.feed)
+        _select(data, plan)
+        with folder.locked():
+            result = _complete_result(settings, folder, result, notify)
+    return _Beginning(plan, identity, folder, result)
+
+
+def _select(data: TrainingData, plan: RunPlan) -> tuple[Selection, Selection]:
+    """Return the samples of training and validation."""
+    check_feed(data, plan.feed)
+    seq_length = plan.settings.seq_length
+    selection, validation = select(data, seq_length=seq_length), select(data, True, seq_length)
+    if seq_length > 1:
+        describe_windows(selection, validation)
+    return selection, validation
+
+
+def _sent(begun: _Beginning) -> bytes:
+    """Return what the other workers must know: a line of JSON, then the model that the run begins with."""
+    described = {
+        "settings": begun.plan.settings.flat(),
+        "feed": asdict(begun.plan.feed),
+        "identity": asdict(begun.identity),
+        "result": begun.result.as_json() if begun.result else None,
+        "has_start": begun.plan.start is not None,
+    }
+    start = begun.plan.start.read_bytes() if begun.plan.start else b""
+    return json.dumps(described).encode() + b"\n" + start
+
+
+def _received(content: bytes, scratch: Path, own: _Beginning | None) -> _Beginning:
+    """Return the beginning that the chief sent, or the chief's own. scratch: folder for the model to begin with."""
+    if own:
+        return own
+    line, _, model = content.partition(b"\n")
+    described = json.loads(line)
+    start = scratch / "start.h5" if described["has_start"] else None
+    if start:
+        start.write_bytes(model)
+    plan = RunPlan(TrainSettings.from_flat(described["settings"]), FeedSettings(**described["feed"]), start)
+    result = TrainResult.from_json(described["result"]) if described["result"] else None
+    return _Beginning(plan, RunIdentity(**described["identity"]), result=result)
 
 
 @dataclass(frozen=True)
@@ -55,60 +132,71 @@ class _Run:
     """A training whose settings are decided and checked."""
 
     settings: RunSettings
-    identity: RunIdentity
-    plan: RunPlan
+    begun: _Beginning
     selection: Selection
     validation: Selection
     notify: Notify
+    group: WorkerGroup
 
-    def train(self, folder: RunFolder | None) -> TrainResult:
-        """Train in the folder of a resumed run, or in a new one; TensorFlow is loaded here."""
-        from bcclone.tensorflow_quietly import load_tensorflow
+    def train(self, opened: ExitStack) -> TrainResult:
+        """Train in the folder of a resumed run, or in a new one; a worker alone loads TensorFlow here.
 
-        device = load_tensorflow(gpu_memory=self.settings.checkpointing.gpu_memory)
+        opened: closes the lock of the run folder.
+        """
+        from bcclone.tensorflow_quietly import describe_devices, load_tensorflow
+
+        gpu_memory = self.settings.checkpointing.gpu_memory
+        device = load_tensorflow(gpu_memory=gpu_memory) if self.group.count == 1 else describe_devices()
         from bcclone.network import layer_table
         from bcclone.train.loop import Training
         from bcclone.train.trainer import prepare, with_augment_device
 
-        plan = replace(self.plan, settings=with_augment_device(self.plan.settings))
-        data, notify = self.selection.data, self.notify
-        trainer = prepare(data, plan.settings, plan.start)
+        plan = replace(self.begun.plan, settings=with_augment_device(self.begun.plan.settings))
+        data, notify, group = self.selection.data, self.notify, self.group
+        trainer = prepare(data, plan.settings, plan.start, group.strategy)
         if not plan.start:
             _notify_convolutions(data, plan.settings, notify)
         notify(layer_table(trainer.model))
+        folder = group.on_chief(lambda: self._locked_folder(plan, device, opened))
+        training = Training(
+            selection=self.selection,
+            validation=self.validation,
+            trainer=trainer,
+            folder=folder,
+            settings=plan.settings,
+            feed=plan.feed,
+            checkpointing=self.settings.checkpointing,
+            output=self.settings.output,
+            notify=notify,
+            group=group,
+        )
+        trained = _train(training)
         if folder:
-            notify(f"resuming {folder.path} on {device}, feed {plan.feed.feed}")
-        else:
-            path = new_path(self.settings.runs, self.settings.name)
-            folder = RunFolder.create(path, self.identity, plan, self.settings.force)
-            notify(f"training on {device}{_describe_augmentation(plan.settings)}; the run is in {folder.path}")
-        with folder.locked():
-            self._record_settings(folder, plan)
-            training = Training(
-                selection=self.selection,
-                validation=self.validation,
-                trainer=trainer,
-                folder=folder,
-                settings=plan.settings,
-                feed=plan.feed,
-                checkpointing=self.settings.checkpointing,
-                output=self.settings.output,
-                notify=notify,
-            )
-            trained = _train(training)
-            self._finish(training, trained)
+            self._finish(training, folder, trained)
         return trained.result
 
-    def _finish(self, training: "Training", trained: "Trained") -> None:
+    def _locked_folder(self, plan: RunPlan, device: str, opened: ExitStack) -> RunFolder:
+        """Return the folder of the resumed run, or make one, locked and with its settings recorded."""
+        folder = self.begun.folder
+        if folder:
+            self.notify(f"resuming {folder.path} on {device}, feed {plan.feed.feed}")
+        else:
+            path = new_path(self.settings.runs, self.settings.name)
+            folder = RunFolder.create(path, self.begun.identity, plan, self.settings.force)
+            self.notify(f"training on {device}{_describe_augmentation(plan.settings)}; the run is in {folder.path}")
+        opened.enter_context(folder.locked())
+        self._record_settings(folder, plan)
+        return folder
+
+    def _finish(self, training: "Training", folder: RunFolder, trained: "Trained") -> None:
         """Write the model to the output, draw its pictures and mark the run as complete."""
         from bcclone.tensorflow_quietly import describe_peak_memory
 
-        folder = training.folder
         folder.publish(self.settings.output, trained.model)
         if peak := describe_peak_memory():
             self.notify(f"TensorFlow used {peak} at most")
         if self.settings.checkpointing.plots:
-            _draw_pictures(training, trained)
+            _draw_pictures(training, folder, trained)
         try:
             folder.write_result(trained.result)
         except OSError as error:
@@ -131,8 +219,8 @@ def _train(training: "Training") -> "Trained":
     try:
         return train(training)
     except KeyboardInterrupt:
-        model = training.folder.model
-        saved = f"the model so far is {model}; " if model.exists() else ""
+        folder = training.folder
+        saved = f"the model so far is {folder.model}; " if folder and folder.model.exists() else ""
         raise KeyboardInterrupt(f"{saved}continue with the same command and --resume") from None
 
 
@@ -153,9 +241,9 @@ def _notify_convolutions(data: TrainingData, settings: TrainSettings, notify: No
         notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
 
 
-def _draw_pictures(training: "Training", trained: "Trained") -> None:
+def _draw_pictures(training: "Training", folder: RunFolder, trained: "Trained") -> None:
     """Draw the pictures of the run's model; an error is reported and does not fail the training."""
-    folder, settings, data = training.folder, training.settings, training.selection.data
+    settings, data = training.settings, training.selection.data
     try:
         from bcclone.model_file import load_model_file
         from bcclone.plots.pictures import draw_pictures
@@ -180,7 +268,7 @@ def _complete_result(settings: RunSettings, folder: RunFolder, result: TrainResu
         f"{folder.path} is complete already: {result.epochs} epochs, epoch {result.epoch} is in {settings.output}; "
         f"it was ended by {result.ended}: increase that to train on, or train again without --resume"
     )
-    return replace(result, was_complete=True)
+    return result
 
 
 def _explain_missing_run(settings: RunSettings, identity: RunIdentity, notify: Notify) -> None:

@@ -108,8 +108,9 @@ class TrainResult:
     model: the model file; epochs: number of complete epochs; epoch: the epoch of the model's weights, with its loss,
     val_loss and val_mae (None without validation samples); best_epoch: the epoch with the lowest validation loss;
     samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all epochs; seconds:
-    of the whole training, before and after a resume; ended: the limit that ended it. Not stored: run, the run folder;
-    was_complete: a resume found the run complete and trained nothing.
+    of the whole training, before and after a resume; ended: the limit that ended it. Not stored: run, the run folder,
+    which worker 0 alone has; was_complete: a resume found the run complete and trained nothing; worker: of several, the
+    number of this one.
     """
 
     model: str
@@ -127,6 +128,7 @@ class TrainResult:
     ended: str
     run: Path = Path()
     was_complete: bool = False
+    worker: int = 0
 
     @classmethod
     def of(cls, state: TrainingState, keep: str, **others: Any) -> Self:
@@ -150,7 +152,7 @@ class TrainResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the values that result.json and --json hold."""
-        return {name: value for name, value in asdict(self).items() if name not in ("run", "was_complete")}
+        return {name: value for name, value in asdict(self).items() if name not in ("run", "was_complete", "worker")}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:

@@ -74,7 +74,8 @@ class Trainer:
         self._input_dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
         shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
         samples = shape + (self._augmenter.input_signature if self._augmenter else ())
-        self._train = tf.function(self._train_step, input_signature=[samples, tf.TensorSpec((), tf.float32)])
+        sizes = (tf.TensorSpec((), tf.int32),) * 2
+        self._train = tf.function(self._train_step, input_signature=[samples, sizes, tf.TensorSpec((), tf.float32)])
         self._validate = tf.function(self._validate_step, input_signature=shape)
 
     @property
@@ -85,14 +86,16 @@ class Trainer:
     def train(self, batch: Batch, learning_rate: float) -> None:
         """Take one step down the gradient of the mean loss and add the batch to the totals."""
         samples: tuple[Any, ...] = batch.images, batch.steering
+        sizes = np.int32(batch.samples), np.int32(batch.global_size)
         if batch.augmentation is not None:
             inputs, draws = batch.augmentation.inputs, batch.augmentation.draws
             samples += inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform
-        self._train(samples, np.float32(learning_rate))
+        self._train(samples, sizes, np.float32(learning_rate))
 
     def validate(self, batch: Batch) -> None:
-        """Add the batch's errors to the totals, without dropout."""
-        self._validate(batch.images, batch.steering)
+        """Add the batch's errors to the totals, without dropout; of several workers, to those of this one."""
+        if batch.samples:
+            self._validate(batch.images, batch.steering)
 
     def export(self) -> keras.Model:
         """Return the network to save, which computes in 32 bits."""
@@ -101,36 +104,41 @@ class Trainer:
         self._exported.set_weights(self.model.get_weights())
         return self._exported
 
-    def _train_step(self, samples: tuple[Any, ...], learning_rate: Any) -> None:
-        """Take a step. samples: images, steering and the other inputs of the augmenter; (samples, ...) each."""
+    def _train_step(self, samples: tuple[Any, ...], sizes: tuple[Any, Any], learning_rate: Any) -> None:
+        """Take a step. samples: images, steering and the other inputs of the augmenter; (samples, ...) each.
+
+        sizes: how many of the samples count, and the number of samples over all workers.
+        """
         self.optimizer.learning_rate.assign(learning_rate)
         if self._strategy is None:
             self.totals.add(self._descend(samples, tf.ones_like(samples[1])))
         else:
-            self.totals.add(self._descend_together(self._strategy, samples))
+            self.totals.add(self._descend_together(self._strategy, samples, sizes))
 
-    def _descend_together(self, strategy: tf.distribute.Strategy, samples: tuple[Any, ...]) -> Any:
-        """Take the step on the devices of the strategy, with an equal part of the batch on each.
+    def _descend_together(
+        self, strategy: tf.distribute.Strategy, samples: tuple[Any, ...], sizes: tuple[Any, Any]
+    ) -> Any:
+        """Take the step on the devices of the strategy, with an equal part of these samples on each of this machine's.
 
         A batch that cannot be divided equally is padded with samples of weight 0.
         """
-        count, size = strategy.num_replicas_in_sync, tf.shape(samples[1])[0]
+        count, size = len(strategy.extended.worker_devices), tf.shape(samples[1])[0]
         part_size = -(-size // count)
         indices = tf.range(part_size * count)
 
         def split(values: Any) -> Any:
             def part_of(context: Any) -> Any:
-                first = context.replica_id_in_sync_group * part_size
+                first = context.replica_id_in_sync_group % count * part_size
                 return tf.gather(values, indices[first : first + part_size] % size)
 
             return strategy.experimental_distribute_values_from_function(part_of)
 
         def weights_of(context: Any) -> Any:
-            first = context.replica_id_in_sync_group * part_size
-            return tf.cast(indices[first : first + part_size, tf.newaxis] < size, tf.float32)
+            first = context.replica_id_in_sync_group % count * part_size
+            return tf.cast(indices[first : first + part_size, tf.newaxis] < sizes[0], tf.float32)
 
         weights = strategy.experimental_distribute_values_from_function(weights_of)
-        sums = strategy.run(self._descend, (tuple(split(values) for values in samples), weights, size))
+        sums = strategy.run(self._descend, (tuple(split(values) for values in samples), weights, sizes[1]))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
 
     def _descend(self, samples: tuple[Any, ...], weights: Any, size: Any = None) -> Any:
@@ -175,9 +183,15 @@ def _sums(losses: Any, errors: Any, weights: Any) -> Any:
     return tf.stack([tf.reduce_sum(tf.cast(values, tf.float64)) for values in (losses, tf.abs(errors), weights)])
 
 
-def prepare(data: TrainingData, settings: TrainSettings, start: Path | None = None) -> Trainer:
+def prepare(
+    data: TrainingData,
+    settings: TrainSettings,
+    start: Path | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Trainer:
     """Return the trainer of an untrained network, or of the network in the model file `start`.
 
+    strategy: that of several workers; None to train on this machine alone.
     Raises UserError when the samples do not suit the network, or there are fewer GPUs than asked for.
     """
     if not data.split_indices(validation=False).size:
@@ -185,7 +199,7 @@ def prepare(data: TrainingData, settings: TrainSettings, start: Path | None = No
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    return make_trainer(data, settings, start, _strategy(settings.gpus))
+    return make_trainer(data, settings, start, strategy or _strategy(settings.gpus))
 
 
 def make_trainer(
