@@ -126,6 +126,8 @@ class _TrainingLoop:
             self._raise_if_interrupted()
             self._train_epoch()
             self._decide()
+            if self._group.count > 1:
+                self._group.check_agreement({"weights": self._trainer.weights_digest()})
             begun = self._elapsed()
             state.complete_epoch(self._epoch_figures())
             if not state.history[-1].is_finite:

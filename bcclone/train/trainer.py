@@ -1,5 +1,6 @@
 """Make the network of a training and its optimizer, and take training steps as one compiled call each."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from bcclone.feed.selection import TrainingData
 from bcclone.images import seen_rows
 from bcclone.model_file import ForeignModel, open_model
 from bcclone.network import build_network
+from bcclone.train.dropout import BatchRows, with_part_dropout
 from bcclone.train.settings import HUBER_DELTA, TrainSettings
 
 
@@ -51,14 +53,16 @@ class Totals:
 class StepOptions:
     """Options of the training step.
 
-    loss: the loss to minimise; strategy: divides each batch among several devices, None for one device; exported: a
-    32-bit network that takes the weights when the trained one computes in 16 bits; augmenter: augments each batch as
+    loss: the loss to minimise; strategy: divides each batch among several devices, None for one device; exported: the
+    network that takes the weights when the trained one computes in 16 bits, or has the dropout of several workers;
+    batch_rows: tells that dropout which samples it is given; augmenter: augments each batch as
     the first part of a step, None when the feed does or samples are not augmented.
     """
 
     loss: str = "mse"
     strategy: tf.distribute.Strategy | None = None
     exported: keras.Model | None = None
+    batch_rows: BatchRows | None = None
     augmenter: DeviceAugmenter | None = None
 
 
@@ -70,11 +74,11 @@ class Trainer:
     ) -> None:
         self.model, self.optimizer, self.totals = model, optimizer, Totals()
         self._strategy, self._loss, self._exported = options.strategy, options.loss, options.exported
-        self._augmenter = options.augmenter
+        self._augmenter, self._batch_rows = options.augmenter, options.batch_rows
         self._input_dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
         shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
         samples = shape + (self._augmenter.input_signature if self._augmenter else ())
-        sizes = (tf.TensorSpec((), tf.int32),) * 2
+        sizes = (tf.TensorSpec((), tf.int32),) * 3
         self._train = tf.function(self._train_step, input_signature=[samples, sizes, tf.TensorSpec((), tf.float32)])
         self._validate = tf.function(self._validate_step, input_signature=shape)
 
@@ -86,7 +90,8 @@ class Trainer:
     def train(self, batch: Batch, learning_rate: float) -> None:
         """Take one step down the gradient of the mean loss and add the batch to the totals."""
         samples: tuple[Any, ...] = batch.images, batch.steering
-        sizes = np.int32(batch.samples), np.int32(batch.global_size)
+        first = batch.span.first if batch.span else 0
+        sizes = np.int32(batch.samples), np.int32(first), np.int32(batch.global_size)
         if batch.augmentation is not None:
             inputs, draws = batch.augmentation.inputs, batch.augmentation.draws
             samples += inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform
@@ -97,17 +102,25 @@ class Trainer:
         if batch.samples:
             self._validate(batch.images, batch.steering)
 
+    def weights_digest(self) -> str:
+        """Return a digest of the weights, which is the same on workers that train together."""
+        digest = hashlib.sha256()
+        for weight in self.model.get_weights():
+            digest.update(weight.tobytes())
+        return digest.hexdigest()[:16]
+
     def export(self) -> keras.Model:
-        """Return the network to save, which computes in 32 bits."""
+        """Return the network to save, which computes in 32 bits, with the layers of Keras alone."""
         if self._exported is None:
             return self.model
         self._exported.set_weights(self.model.get_weights())
         return self._exported
 
-    def _train_step(self, samples: tuple[Any, ...], sizes: tuple[Any, Any], learning_rate: Any) -> None:
+    def _train_step(self, samples: tuple[Any, ...], sizes: tuple[Any, Any, Any], learning_rate: Any) -> None:
         """Take a step. samples: images, steering and the other inputs of the augmenter; (samples, ...) each.
 
-        sizes: how many of the samples count, and the number of samples over all workers.
+        sizes: how many of the samples count; of the batch of all workers, the index of the first one, and the number of
+        samples.
         """
         self.optimizer.learning_rate.assign(learning_rate)
         if self._strategy is None:
@@ -116,7 +129,7 @@ class Trainer:
             self.totals.add(self._descend_together(self._strategy, samples, sizes))
 
     def _descend_together(
-        self, strategy: tf.distribute.Strategy, samples: tuple[Any, ...], sizes: tuple[Any, Any]
+        self, strategy: tf.distribute.Strategy, samples: tuple[Any, ...], sizes: tuple[Any, Any, Any]
     ) -> Any:
         """Take the step on the devices of the strategy, with an equal part of these samples on each of this machine's.
 
@@ -138,14 +151,18 @@ class Trainer:
             return tf.cast(indices[first : first + part_size, tf.newaxis] < sizes[0], tf.float32)
 
         weights = strategy.experimental_distribute_values_from_function(weights_of)
-        sums = strategy.run(self._descend, (tuple(split(values) for values in samples), weights, sizes[1]))
+        rows = split(sizes[1] + tf.range(size))
+        sums = strategy.run(self._descend, (tuple(split(values) for values in samples), weights, rows, sizes[2]))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
 
-    def _descend(self, samples: tuple[Any, ...], weights: Any, size: Any = None) -> Any:
+    def _descend(self, samples: tuple[Any, ...], weights: Any, rows: Any = None, size: Any = None) -> Any:
         """Take a step and return the sums of the loss, the absolute errors and the count over these samples.
 
-        weights: float32 (samples, 1), 0 or 1; size: samples of the whole batch, when these are a part of it.
+        weights: float32 (samples, 1), 0 or 1; rows: int32 (samples,), index into the whole batch, and size: its number
+        of samples, when these are a part of it.
         """
+        if self._batch_rows:
+            self._batch_rows.set(rows, size)
         images, steering = self._augmenter(*samples) if self._augmenter else samples
         with tf.GradientTape() as tape:
             errors = self._errors(images, steering, training=True) * weights
@@ -224,17 +241,20 @@ def _make_trainer(
     strategy: tf.distribute.Strategy | None,
     exported: keras.Model | None,
 ) -> Trainer:
+    batch_rows = BatchRows() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None
     with (strategy or tf.distribute.get_strategy()).scope():
         model = _network(data, settings, start)
+        if batch_rows:
+            exported, model = exported or model, with_part_dropout(model, batch_rows)
         # each device passes its fraction of the gradient to Keras (see _descend)
         longest = settings.clip_norm / (strategy.num_replicas_in_sync if strategy else 1)
         adam = keras.optimizers.AdamW(
             settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=longest or None
         )
         adam.exclude_from_weight_decay(var_names=["bias"])
-        optimizer = keras.optimizers.LossScaleOptimizer(adam) if exported else adam
+        optimizer = keras.optimizers.LossScaleOptimizer(adam) if settings.mixed_precision else adam
         optimizer.build(model.trainable_variables)
-        options = StepOptions(settings.loss, strategy, exported, _augmenter(data, settings))
+        options = StepOptions(settings.loss, strategy, exported, batch_rows, _augmenter(data, settings))
     return Trainer(model, optimizer, options)
 
 

@@ -1,0 +1,59 @@
+"""Drop out the same units on several workers as on one.
+
+A dropout layer draws its mask for the samples that it is given, by a seed that is the same on all workers. For a part
+of a batch, the mask is drawn for the whole batch, and the worker takes its rows: so the workers train as one does.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class BatchRows:
+    """Which rows of the batch of all workers a network is called with; set before each call while a step is traced.
+
+    rows: int32 (samples,), index into that batch; size: its number of samples.
+    """
+
+    rows: Any = None
+    size: Any = None
+
+    def set(self, rows: Any, size: Any) -> None:
+        """Set the rows of the next call of the network; None, None for a call with a whole batch."""
+        self.rows, self.size = rows, size
+
+
+class PartDropout(keras.layers.Dropout):  # type: ignore[misc]
+    """A dropout layer that drops of some rows of a batch what keras.layers.Dropout would drop of the whole batch."""
+
+    def __init__(self, batch_rows: BatchRows, **config: Any) -> None:
+        super().__init__(**config)
+        self._batch_rows = batch_rows
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Return the inputs with units dropped in training."""
+        if not training or not self.rate or self._batch_rows.rows is None:
+            return super().call(inputs, training=training)
+        whole = tf.ones(tf.concat([[self._batch_rows.size], tf.shape(inputs)[1:]], 0), inputs.dtype)
+        whole.set_shape([None, *inputs.shape[1:]])
+        mask = keras.random.dropout(whole, self.rate, seed=self.seed_generator)
+        return inputs * tf.gather(mask, self._batch_rows.rows)
+
+
+def with_part_dropout(model: keras.Model, batch_rows: BatchRows) -> keras.Model:
+    """Return a copy of the network, in the same state, whose dropout layers are those of a part of a batch."""
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.Dropout):
+            return PartDropout(batch_rows, **layer.get_config())
+        if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
+            return keras.layers.TimeDistributed(
+                keras.models.clone_model(layer.layer, clone_function=copied), name=layer.name
+            )
+        return layer.__class__.from_config(layer.get_config())
+
+    copy = keras.models.clone_model(model, clone_function=copied)
+    for variable, original in zip(copy.variables, model.variables, strict=True):
+        variable.assign(original)
+    return copy
