@@ -67,7 +67,7 @@ class Frames:
         self._starts = self._ends - counts
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
         # where frame 0 would be if all frames lay in memory as those of a file do, (files,); 0 for one not mapped yet
-        self._origin = np.zeros(len(self.files), np.uint64)
+        self._origins = np.zeros(len(self.files), np.uint64)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -112,13 +112,11 @@ class Frames:
         elif len(indices):
             from bcclone.gather import gather  # loads Numba
 
-            file = self.file_of(indices)
-            if not (origin := self._origin[file]).all():
-                for number in np.unique(file[origin == 0]).tolist():
-                    before = np.uint64(self._starts[number] * self.frame_bytes)
-                    self._origin[number] = np.uint64(self._map(number).ctypes.data) - before
-                origin = self._origin[file]
-            gather(origin, np.asarray(indices, np.uint64), into.reshape(len(indices), -1))
+            done, rows = 0, into.reshape(len(indices), -1)
+            while (done := gather(self._origins, self._ends, indices, done, rows)) < len(indices):
+                number = int(self.file_of(indices[done : done + 1])[0])
+                before = np.uint64(self._starts[number] * self.frame_bytes)
+                self._origins[number] = np.uint64(self._map(number).ctypes.data) - before
 
     def file_of(self, indices: Indices) -> npt.NDArray[np.int64]:
         """Return the numbers of the files that hold these frames, (images,)."""
@@ -142,7 +140,7 @@ class Frames:
         """Unmap the files; the frames cannot be read afterwards."""
         self.files, self._ends, self._starts = (), self._ends[:0], self._starts[:0]
         self._maps.clear()
-        self._origin = self._origin[:0]
+        self._origins = self._origins[:0]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _open_again, (self.files, self.frame_shape)

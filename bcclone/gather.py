@@ -24,16 +24,34 @@ def _copy_bytes(context: Any, target: Any, source: Any, count: Any) -> Any:
 
 
 @compiled()
-def _gather(origins: Any, indices: Any, target: int, size: int) -> None:
-    for number in range(len(indices)):
-        source = origins[number] + indices[number] * numba.uint64(size)
-        _copy_bytes(numba.uint64(target + number * size), source, numba.int64(size))
+def _file_of(ends: Any, index: int) -> int:
+    """Return the number of the first file that ends after this frame."""
+    first, last = 0, len(ends)
+    while first < last:
+        middle = (first + last) // 2
+        if ends[middle] <= index:
+            first = middle + 1
+        else:
+            last = middle
+    return first
 
 
-def gather(origins: Any, indices: Any, into: Any) -> None:
-    """Copy frames into the rows of `into`, uint8 (images, bytes of a frame), contiguous.
+@compiled()
+def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
+    """Copy frames, from indices[begin] on, into the rows of `into`, uint8 (images, bytes of a frame), contiguous.
 
-    origins: address of frame 0 for each image, uint64 (images,), from which frame `indices`, uint64 (images,), is
-    counted.
+    origins: address of frame 0 for the frames of each file, or 0 for a file that is not mapped, uint64 (files,); ends:
+    number of frames in each file and those before it, int64 (files,); indices: integers (images,). Return the end of
+    the images that were copied: the first whose file is not mapped, or all. Raises IndexError.
     """
-    _gather(origins, indices, into.ctypes.data, into.shape[1])
+    size = into.shape[1]
+    for number in range(begin, len(indices)):
+        index = numba.int64(indices[number])
+        file = _file_of(ends, index)
+        if index < 0 or file == len(ends):
+            raise IndexError("a frame beyond those of the store")
+        if not origins[file]:
+            return number
+        source = origins[file] + numba.uint64(index * size)
+        _copy_bytes(numba.uint64(into.ctypes.data + number * size), source, numba.int64(size))
+    return len(indices)

@@ -137,6 +137,13 @@ class FeedsBenchSettings:
     )
     store: Path | None = _store()
     frames: int | None = _store_frames()
+    shards: int = setting(
+        0,
+        "also measure the feeds that read a store on a copy of it in this many shards",
+        minimum=2,
+        maximum=10_000,
+        zero="only one file",
+    )
     rounds: int = _rounds()
     seconds: float = _seconds()
     chart: Path | None = setting(

@@ -16,9 +16,9 @@ from bcclone.bench.feeds.cold import ColdRates, cold_measures, drop_pages, read_
 from bcclone.bench.feeds.many_samples import TableMemory, order_costs, table_measures, write_store
 from bcclone.bench.feeds.meter import Benchmark, LoaderFigures, Meter, Timing, in_fresh_process
 from bcclone.bench.feeds.rooflines import jpeg_samples
-from bcclone.bench.feeds.rounds import BenchmarkResults, LoaderUnavailable, measure_loader, run_benchmark
+from bcclone.bench.feeds.rounds import SHARDED, BenchmarkResults, LoaderUnavailable, measure_loader, run_benchmark
 from bcclone.bench.feeds.run import FeedsReport, loader_measures, measure_feeds
-from bcclone.bench.feeds.synthetic import draw_recording, make_synthetic_store
+from bcclone.bench.feeds.synthetic import draw_recording, make_synthetic_store, number_of_shards, sharded_copy
 from bcclone.bench.settings import FeedsBenchSettings
 from bcclone.errors import UserError
 from bcclone.feed.order import chunked, sequential, shuffled
@@ -70,6 +70,13 @@ def test_the_fastest_feed_is_compared_with_the_best_loader_that_decodes():
     assert measures["hdf5-shuffle to tf-data-jpeg"].value == pytest.approx(16.0)
     assert measures["workers to hdf5-shuffle"].value == pytest.approx(1.1)
     assert measures["workers to hdf5-shuffle"].reached is True
+
+
+def test_a_feed_on_shards_is_compared_with_itself_on_one_file():
+    benchmark = results(hdf5_shuffle=[40_000.0], hdf5_shuffle_sharded=[38_000.0], hdf5_sharded=[50_000.0])
+    (measure,) = loader_measures(benchmark)
+    assert (measure.name, measure.value, measure.bar) == ("hdf5-shuffle-sharded to hdf5-shuffle", 0.95, 0.9)
+    assert set(benchmark.as_json()["sharded"]) == {"hdf5-shuffle-sharded", "hdf5-sharded"}
 
 
 def test_a_skipped_loader_has_no_measures_and_no_figures():
@@ -220,6 +227,26 @@ def test_the_drive_of_a_store_has_a_stretch_for_each_training_sample(synthetic):
         assert len(drive.stretch) == len(drive.steering) == len(store.split_indices(validation=False))
 
 
+@pytest.fixture(scope="module")
+def shards(synthetic):
+    with sharded_copy(synthetic, shards=2) as folder:
+        yield folder
+
+
+def test_a_sharded_copy_of_a_store_has_its_content(synthetic, shards):
+    assert number_of_shards(shards) == 2
+    with Store(synthetic) as store, Store(shards) as copy:
+        assert (copy.samples == store.samples).all()
+        assert (copy.frames[:] == store.frames[:]).all()
+
+
+@pytest.mark.parametrize("name", sorted(SHARDED))
+def test_feeds_deliver_from_shards(synthetic, shards, name):
+    assert measure_loader(name, Benchmark(synthetic, workers=1, shards=shards), SHORT).samples_per_second > 0
+    with pytest.raises(LoaderUnavailable, match="--shards"):
+        measure_loader(name, Benchmark(synthetic, workers=1), SHORT)
+
+
 def test_the_table_of_chunk_sizes_omits_what_was_not_measured():
     sizes = [ChunkSize(64, 0.8, 50_000.0, None, 0.02, 6.0), ChunkSize(4096, 54.0, 50_000.0, 16_000.0, 0.2, 2.0)]
     assert [size.as_json()["cold"] for size in sizes] == [None, 16_000.0]
@@ -261,13 +288,17 @@ def test_the_command_gives_strategies_alternatives_and_rooflines(synthetic):
         "--seconds",
         0.1,
         "--only",
-        "hdf5-shuffle,h5py-fancy,gather",
+        "hdf5-shuffle,hdf5-shuffle-sharded,h5py-fancy,gather",
+        "--shards",
+        2,
         "--json",
     )
     line = command("bench", "feeds", *options, "--check-bars")
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     notices = json.loads(done.stdout)
     assert set(notices["strategies"]) == {"hdf5-shuffle"}
+    assert set(notices["sharded"]) == {"hdf5-shuffle-sharded"}
+    assert notices["shards"] == 2
     assert set(notices["alternatives"]) == {"h5py-fancy"}
     assert set(notices["rooflines"]) == {"gather"}
     assert notices["measures"][0]["bar"] == 50.0

@@ -24,6 +24,12 @@ def take_part(name, *, moved=False):
     )
 
 
+def shards_of_a_store(change):
+    run_command("preprocess", make_recording("rec"), "--size", 8)
+    change()
+    run_command("bench", "feeds", "--store", "data.h5", "--shards", 2, "--only", "hdf5-shuffle")
+
+
 def without_tables(monkeypatch):
     monkeypatch.setitem(sys.modules, "tables", None)
     return take_part("pytables-chunks")
@@ -47,6 +53,13 @@ REFUSALS = [
         "rec/driving_log.csv",
         "all cameras",
         "another recording",
+    ),
+    refusal(lambda: run_command("bench", "feeds", "--shards", 1), "shards 1", "2 to 10000"),
+    refusal(
+        lambda: shards_of_a_store(lambda: shutil.rmtree("rec")), "--shards", "data.h5", "no such file", "put it back"
+    ),
+    refusal(
+        lambda: shards_of_a_store(lambda: make_recording("rec", rows=2)), "--shards", "data.h5", "changed", "--store"
     ),
     refusal(lambda: time_decoding(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
     refusal(of_no_image, "image.jpg", "no image", "recording"),

@@ -60,13 +60,15 @@ def _call(function: Callable[Arguments, Answer], arguments: tuple[object, ...], 
 class Benchmark:
     """What every loader has to do: deliver a store's training samples, shuffled, mirrored where they should be.
 
-    workers: processes or threads that it may use: one per core, as the other loaders' documentations advise.
+    workers: processes or threads that it may use: one per core, as the other loaders' documentations advise; shards:
+    the same store as a folder of shards, if it is to be measured.
     """
 
     store: Path
     workers: int
     batch_size: int = 64
     seed: int = 0
+    shards: Path | None = None
 
     def __post_init__(self) -> None:
         if self.workers < 1 or self.batch_size < 1:

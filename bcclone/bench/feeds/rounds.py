@@ -4,7 +4,7 @@ import itertools
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -26,6 +26,8 @@ from bcclone.store import Store
 
 AUGMENTED = "hdf5-shuffle-augmented"  # as in a default training: samples augmented by a thread per core
 OURS = (*STRATEGIES, AUGMENTED)
+# feeds that read a store, on a folder of shards: name -> feed
+SHARDED = {f"{name}-sharded": name for name in ("hdf5-shuffle", "hdf5-chunks", "hdf5", "workers")}
 ALTERNATIVES = tuple(OTHER_LOADERS)
 ROOFLINES: dict[str, Callable[[Benchmark, OnBatch], None]] = {"gather": rooflines.gather, "decode": rooflines.decode}
 _PACKAGES = {"torch-jpeg": ("torch", "torchvision"), "pytables-chunks": ("tables",)}
@@ -65,8 +67,8 @@ class BenchmarkResults:
         return float(np.median([mine.samples_per_second / theirs.samples_per_second for mine, theirs in pairs]))
 
     def medians(self) -> dict[str, dict[str, LoaderFigures]]:
-        """Return the medians of the measured loaders: of `strategies`, `alternatives` and `rooflines`."""
-        groups = {"strategies": OURS, "alternatives": ALTERNATIVES, "rooflines": tuple(ROOFLINES)}
+        """Return the medians of the measured loaders: of `strategies`, `sharded`, `alternatives` and `rooflines`."""
+        groups = {"strategies": OURS, "sharded": SHARDED, "alternatives": ALTERNATIVES, "rooflines": ROOFLINES}
         return {
             group: {name: self.median(name) for name in names if name in self.rounds} for group, names in groups.items()
         }
@@ -78,8 +80,10 @@ class BenchmarkResults:
         """
         medians = self.medians()
         return {
-            "strategies": {name: _values(figures) for name, figures in medians["strategies"].items()},
-            "alternatives": {name: _values(figures) for name, figures in medians["alternatives"].items()},
+            **{
+                group: {name: _values(figures) for name, figures in medians[group].items()}
+                for group in ("strategies", "sharded", "alternatives")
+            },
             "rooflines": {name: round(figures.samples_per_second, 1) for name, figures in medians["rooflines"].items()},
             "rounds": {
                 name: [[round(one.samples_per_second, 1), round(one.others_cpu_fraction, 3)] for one in figures]
@@ -161,6 +165,8 @@ def _loader(name: str) -> Callable[[Benchmark, OnBatch], None]:
         load_tensorflow()
     if name in ROOFLINES:
         return ROOFLINES[name]
+    if name in SHARDED:
+        return partial(_deliver_from_shards, _loader(SHARDED[name]))
     if name == AUGMENTED:
         return partial(
             deliver, FeedSettings("hdf5-shuffle", feed_workers=os.cpu_count() or 1), augment=AugmentSettings()
@@ -173,6 +179,12 @@ def _loader(name: str) -> Callable[[Benchmark, OnBatch], None]:
         except ImportError as error:
             raise LoaderUnavailable(f"{error.name} is not installed; pip install '.[bench]'") from None
     return OTHER_LOADERS[name]
+
+
+def _deliver_from_shards(loader: Callable[[Benchmark, OnBatch], None], benchmark: Benchmark, on_batch: OnBatch) -> None:
+    if benchmark.shards is None:
+        raise LoaderUnavailable("there are no shards to measure; make some with --shards")
+    loader(replace(benchmark, store=benchmark.shards), on_batch)
 
 
 def deliver(settings: FeedSettings, benchmark: Benchmark, on_batch: OnBatch, augment: AugmentSettings = _PLAIN) -> None:

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -19,11 +20,18 @@ from bcclone.bench.feeds.rounds import (
     AUGMENTED,
     OURS,
     ROOFLINES,
+    SHARDED,
     BenchmarkResults,
     LoaderUnavailable,
     run_benchmark,
 )
-from bcclone.bench.feeds.synthetic import draw_recording, given_or_synthetic_store, make_synthetic_store
+from bcclone.bench.feeds.synthetic import (
+    draw_recording,
+    given_or_synthetic_store,
+    make_synthetic_store,
+    number_of_shards,
+    sharded_copy,
+)
 from bcclone.bench.settings import SYNTHETIC_FRAMES, FeedsBenchSettings
 from bcclone.errors import UserError
 from bcclone.store import Store
@@ -33,6 +41,7 @@ _TRAINING_STEPS, _TABLE_SAMPLES, _TABLE_FRAMES = 200, 1_000_000, 300
 _GPU_BATCHES = 256, 1024
 _FASTEST, _WITH_PROCESSES = "hdf5-shuffle", "workers"
 _OF_GATHER_PERCENT, _TIMES_JPEG, _TIMES_FASTEST, _AUGMENTED_MILLISECONDS = 50.0, 20.0, 1.0, 0.08
+_SHARDS_TO_FILE = {"hdf5-shuffle-sharded": 0.9}  # bars
 
 
 @dataclass(frozen=True)
@@ -40,13 +49,15 @@ class FeedsReport:
     """The results of the benchmark.
 
     results: of the loaders; measures: with their bars; orders: cost of the order of samples; samples: training samples
-    of the store; gpu: the trainings with a watched GPU, None if not measured.
+    of the store; shards: number of those of its sharded copy; gpu: the trainings with a watched GPU, None if not
+    measured.
     """
 
     results: BenchmarkResults
     measures: tuple[Measure, ...] = ()
     orders: tuple[OrderCost, ...] = ()
     samples: int = 0
+    shards: int = 0
     gpu: GpuReport | None = None
 
     @property
@@ -58,6 +69,7 @@ class FeedsReport:
         """Return the report as JSON values."""
         return self.results.as_json() | {
             "samples": self.samples,
+            "shards": self.shards,
             "cores": os.cpu_count(),
             "orders": [asdict(cost) for cost in self.orders],
             "measures": [measure.as_json() for measure in self.measures],
@@ -67,13 +79,15 @@ class FeedsReport:
 
 def measure_feeds(settings: FeedsBenchSettings, notify: Callable[[str], None] = lambda text: None) -> FeedsReport:
     """Measure everything that is wanted, in fresh processes, and draw it; raises UserError for an unknown name."""
-    known = (*names_in_order(), *_FURTHER, "order", "gpu")
+    known = (*names_in_order(bool(settings.shards)), *_FURTHER, "order", "gpu")
     if unknown := [name for name in settings.only if name not in known]:
         raise UserError(f"no loader or measurement is called {', '.join(unknown)}; choose from {', '.join(known)}")
     if settings.chart:
         atomic.check_output(settings.chart, True, "")
-    with given_or_synthetic_store(settings.store, settings.frames or SYNTHETIC_FRAMES) as path:
-        report = _measure(path, settings, notify)
+    with ExitStack() as stack:
+        path = stack.enter_context(given_or_synthetic_store(settings.store, settings.frames or SYNTHETIC_FRAMES))
+        shards = stack.enter_context(sharded_copy(path, settings.shards)) if settings.shards else None
+        report = _measure(path, shards, settings, notify)
     if settings.chart:
         from bcclone.bench.feeds.charts import draw_charts
 
@@ -89,12 +103,14 @@ def to_text(report: FeedsReport) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def _measure(path: Path, settings: FeedsBenchSettings, notify: Callable[[str], None]) -> FeedsReport:
+def _measure(
+    path: Path, shards: Path | None, settings: FeedsBenchSettings, notify: Callable[[str], None]
+) -> FeedsReport:
     with Store(path) as store:
         samples = int(store.split_indices(validation=False).size)
-    benchmark = Benchmark(path, workers=os.cpu_count() or 1)
+    benchmark = Benchmark(path, workers=os.cpu_count() or 1, shards=shards)
     timing = Timing(warm_samples=samples, seconds=settings.seconds)
-    names = [name for name in names_in_order() if settings.wants(name)]
+    names = [name for name in names_in_order(bool(shards)) if settings.wants(name)]
     results = run_benchmark(names, benchmark, timing, settings.rounds, notify)
     skipped, failed = dict(results.skipped), dict(results.failed)
     measures, orders, gpu = loader_measures(results), tuple[OrderCost, ...](), None
@@ -114,13 +130,20 @@ def _measure(path: Path, settings: FeedsBenchSettings, notify: Callable[[str], N
         gpu = measure_gpu(path, settings.seconds, settings.batch_size, notify)
         failed.update({f"training on {name}": reason for name, reason in gpu.failed.items()})
     results = replace(results, skipped=skipped, failed=failed)
-    return FeedsReport(results, tuple(measures), orders, samples, gpu)
+    return FeedsReport(results, tuple(measures), orders, samples, number_of_shards(shards) if shards else 0, gpu)
 
 
-def names_in_order() -> Sequence[str]:
-    """Return the names of all loaders; those that are compared with each other are measured one after the other."""
+def names_in_order(sharded: bool = False) -> Sequence[str]:
+    """Return the names of all loaders; those that are compared with each other are measured one after the other.
+
+    sharded: include the feeds on shards.
+    """
     first = ("gather", _FASTEST, AUGMENTED, _WITH_PROCESSES)
-    return [*first, *(name for name in (*OURS, *ALTERNATIVES, *ROOFLINES) if name not in first)]
+    names = [*first, *(name for name in (*OURS, *ALTERNATIVES, *ROOFLINES) if name not in first)]
+    if sharded:
+        for name, feed in SHARDED.items():
+            names.insert(names.index(feed) + 1, name)
+    return names
 
 
 def loader_measures(results: BenchmarkResults) -> list[Measure]:
@@ -139,6 +162,9 @@ def _measures(results: BenchmarkResults) -> Iterator[Measure]:
         yield Measure(f"{_FASTEST} to {best}", results.ratio(_FASTEST, best), "x", _TIMES_JPEG)
     if _FASTEST in measured and _WITH_PROCESSES in measured:
         yield Measure(f"{_WITH_PROCESSES} to {_FASTEST}", results.ratio(_WITH_PROCESSES, _FASTEST), "x", _TIMES_FASTEST)
+    for name, feed in SHARDED.items():
+        if name in measured and feed in measured:
+            yield Measure(f"{name} to {feed}", results.ratio(name, feed), "x", _SHARDS_TO_FILE.get(name))
     if AUGMENTED in measured:
         costs = [figures.core_milliseconds for figures in measured[AUGMENTED]]
         yield Measure(f"{AUGMENTED}, of one core a sample", median(costs), "ms", _AUGMENTED_MILLISECONDS, least=False)

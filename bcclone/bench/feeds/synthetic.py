@@ -1,4 +1,4 @@
-"""Make a synthetic recording of distinct frames, and a store of it."""
+"""Make a synthetic recording of distinct frames, a store of it, and the same store as shards."""
 
 import itertools
 import tempfile
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.errors import UserError
 from bcclone.images import Image
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.progress import ProgressBar
@@ -19,6 +20,7 @@ from bcclone.simulator.record import RecordingWriter
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.settings import Conditions, ExpertSettings
 from bcclone.simulator.track import Track, load_track
+from bcclone.store import Manifest, Store
 from bcclone.vehicle import MOUNTS
 
 _POSITIONS = 64  # around the track at which frames are rendered; the others are variations of these
@@ -65,6 +67,45 @@ def given_or_synthetic_store(store: Path | None, frames: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
         recording = draw_recording(Path(name) / "recording", frames)
         yield make_synthetic_store(recording, Path(name) / "data.h5")
+
+
+@contextmanager
+def sharded_copy(store: Path, shards: int) -> Iterator[Path]:
+    """Yield the content of a store as about so many shards, made of its recordings again, in a temporary folder.
+
+    Raises UserError if the recordings are no longer what the store was made of.
+    """
+    with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
+        folder = Path(name) / "shards"
+        try:
+            _convert_again(store, folder, shards)
+        except UserError as error:
+            raise UserError(
+                f"--shards needs the recording that {store} was made of: {error}; put it back, or leave out --store"
+            ) from None
+        yield folder
+
+
+def _convert_again(store: Path, folder: Path, shards: int) -> None:
+    """Convert the recordings of a store into shards; raises UserError if their content is another."""
+    with Store(store) as old:
+        settings = PreprocessSettings(
+            tuple(str(recording.path) for recording in old.recordings),
+            folder,
+            allow_skips=True,
+            shard_mb=-(-old.frames.nbytes // (shards * 10**6)),
+            preprocessing=old.preprocessing,
+            samples=old.sample_settings,
+        )
+        convert(settings)
+        with Store(folder) as new:
+            if new.content_hash != old.content_hash:
+                raise UserError("its rows or images have changed")
+
+
+def number_of_shards(folder: Path) -> int:
+    """Return the number of shards of a store that is a folder."""
+    return len(Manifest.read(folder).shards)
 
 
 def _render(track: Track, positions: int) -> list[Mapping[str, Image]]:
