@@ -67,7 +67,6 @@ def _run_tasks(
     ):
         for index, result in pool.run(run_task, tasks, advance):
             results[index] = result
-            advance(0.0)
         advance(max(metres - progress.done, 0.0))
     return [results[index] for index in range(len(tasks))]
 

@@ -146,7 +146,6 @@ def open_cluster(
     if find_spec("distributed") is None:
         raise UserError("--scheduler needs Dask; install it: pip install 'bcclone[cluster]'")
     import dask
-    import distributed  # noqa: F401 adds its settings, which leaving the block would remove if it were loaded there
 
     import_module("distributed")  # adds the defaults and the loggers that are changed here
     with ExitStack() as stack:

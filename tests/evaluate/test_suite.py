@@ -4,11 +4,13 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import PIL.Image
 import pytest
+from distributed import Client
 
 from bcclone.bench.simulator import Blind
 from bcclone.errors import UserError
@@ -16,10 +18,12 @@ from bcclone.evaluate import SCENARIOS, SuiteResult, SuiteSettings
 from bcclone.evaluate.scenarios import ScenarioDrive, best_of, select_scenarios
 from bcclone.evaluate.suite import name_models, name_recordings
 from bcclone.evaluate.suite_report import appearances_of, suite_table, write_suite
-from bcclone.evaluate.suite_worker import drive_scenario
+from bcclone.evaluate.suite_worker import InputFile, SuiteTask, drive_scenario, run_task
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.settings import Conditions, WorldSettings
+from bcclone.task_pool import open_pool
 from tests.conftest import ROOT, command, made_once, run_script
+from tests.dask_cluster import dask_cluster, kill
 from tests.keras_files.old_models import keras1_config, write
 from tests.processes import children_of, wait_for
 
@@ -81,24 +85,29 @@ def test_laps_and_seed_go_to_every_row():
 
 @pytest.fixture(scope="module")
 def of_two_models(untrained_model, simulated_recording, tmp_path_factory):
-    """The suite's JSON for a new model and an older one, by one process and by two; and the folder of pictures."""
+    """The suite's JSON for a new model and an older one, on three ways, and the folder of pictures."""
 
     def make(folder):
         older = write(folder / "older.h5", keras1_config())
         line = ("evaluate", untrained_model, older, "--preprocess", "nvidia-66x200-yuv", "--suite")
         rows = ("--rows", "perturbations", "lake-30", "--laps", 0.01, "--recordings", simulated_recording)
-        ways = {"single": ("--jobs", 1, "--output", folder / "out"), "double": ("--jobs", 2)}
+        ways = {
+            "single": ("--jobs", 1, "--output", folder / "out"),
+            "double": ("--jobs", 2),
+            "cluster": ("--scheduler", "local:2"),
+        }
         for name, way in ways.items():
             (folder / f"{name}.json").write_text(run_script(*line, *rows, *way, "--json").stdout)
 
     folder = made_once(tmp_path_factory, "suite", make)
-    return [json.loads((folder / f"{name}.json").read_text()) for name in ("single", "double")], folder / "out"
+    return [(folder / f"{name}.json").read_text() for name in ("single", "double", "cluster")], folder / "out"
 
 
 @pytest.mark.slow
-def test_figures_are_the_same_however_many_processes_drive(of_two_models):
-    (single, double), _ = of_two_models
-    assert single == double
+def test_figures_are_the_same_to_the_byte_wherever_the_models_drive(of_two_models):
+    (single, *others), _ = of_two_models
+    assert others == [single, single]
+    single = json.loads(single)
     assert list(single["models"]) == ["untrained", "older"]
     assert [one["row"] for one in single["rows"]] == ["lake-30", "perturbations"]
     for one in single["rows"]:
@@ -110,7 +119,7 @@ def test_figures_are_the_same_however_many_processes_drive(of_two_models):
 
 @pytest.mark.slow
 def test_recordings_are_replayed_as_by_the_replay_command(of_two_models, untrained_model, simulated_recording):
-    (single, _), _ = of_two_models
+    single = json.loads(of_two_models[0][0])
     (one,) = single["recordings"]
     assert (one["recording"], set(one["models"])) == ("lake", {"untrained", "older"})
     by_replay = json.loads(run_script("replay", untrained_model, simulated_recording, "--json").stdout)
@@ -122,15 +131,15 @@ def test_recordings_are_replayed_as_by_the_replay_command(of_two_models, untrain
 
 @pytest.mark.slow
 def test_a_given_preprocessing_is_for_models_without_their_own(of_two_models):
-    (single, _), _ = of_two_models  # untrained.h5 stores carnd-128-rgb, and is not refused
+    single = json.loads(of_two_models[0][0])  # untrained.h5 stores carnd-128-rgb, and is not refused
     first, second = (single["rows"][0]["models"][name] for name in ("untrained", "older"))
     assert first != second
 
 
 @pytest.mark.slow
 def test_the_suite_writes_pictures_table_and_figures(of_two_models):
-    (single, _), folder = of_two_models
-    assert json.loads((folder / "figures.json").read_text()) == single
+    texts, folder = of_two_models
+    assert json.loads((folder / "figures.json").read_text()) == json.loads(texts[0])
     names = {path.name for path in folder.rglob("*") if path.is_file()}
     maps = {"lake-30.png", "perturbations.png"}
     assert names == {"table.txt", "figures.json", "appearances.png", "models.png", *maps}
@@ -140,6 +149,46 @@ def test_the_suite_writes_pictures_table_and_figures(of_two_models):
     table = (folder / "table.txt").read_text()
     assert "lake, 30 mph" in table
     assert "a recording, " in table
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_cluster_that_is_killed_changes_no_figure(untrained_model, tmp_path):
+    line = ("evaluate", untrained_model, "--suite", "--rows", "lake-30", "lake-20", "fog", "--laps", 0.02, "--json")
+    with dask_cluster(tmp_path, workers=0) as cluster:
+        cluster.start_worker("--nthreads", 2, "--name", "two-threads")
+        cluster.start_worker("--name", "killed")
+        killed = threading.Thread(target=kill_while_it_drives, args=(cluster, "killed"), daemon=True)
+        killed.start()
+        on_cluster = run_script(*line, "--scheduler", cluster.address)
+        killed.join(30)
+        assert cluster.workers[1].returncode == -signal.SIGKILL
+    assert on_cluster.stdout == run_script(*line, "--jobs", 2).stdout
+    assert "dashboard: http://127.0.0.1:" in on_cluster.stderr
+
+
+def kill_while_it_drives(cluster, name):
+    with Client(cluster.address, set_as_default=False) as client:
+
+        def drives():
+            workers = client.scheduler_info()["workers"]
+            return any(client.processing()[address] for address, worker in workers.items() if worker["name"] == name)
+
+        wait_for(drives)
+    kill(cluster.workers[1])
+
+
+@pytest.mark.parametrize("found", ["missing", "other"])
+def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path, found):
+    model = tmp_path / "model.h5"
+    if found == "other":
+        model.write_bytes(b"another model")
+    task = SuiteTask(InputFile(model, "0" * 64), None, scenario("fog"))
+    words = {"missing": "cannot be read there", "other": "has other content there"}
+    with (
+        open_pool("", 1) as pool,
+        pytest.raises(UserError, match=f"fog with {model}: .*worker process .*{model}: {words[found]}"),
+    ):
+        list(pool.run(run_task, [task]))
 
 
 def test_a_drive_reports_its_progress():
@@ -229,6 +278,9 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
         (("--suite", "--camera-pitch", 1), "--camera-pitch is for a single drive"),
         (("--suite", "--in-process"), "--in-process is for a single drive"),
         (("--suite", "--jobs", -1), "jobs -1, expected 1 to 256"),
+        (("--suite", "--jobs", 2, "--scheduler", "local:2"), "a scheduler is given; leave --jobs out"),
+        (("--suite", "--scheduler", "elsewhere"), "elsewhere: expected tcp://HOST:PORT, or local:N"),
+        (("--scheduler", "local:2"), "add --suite"),
         (("--suite", "--laps", 0), "laps 0, expected more than 0"),
         (("--suite", "--recordings", ROOT / "docs"), "no driving_log.csv in this folder"),
         (("--jobs", 2), "add --suite"),
