@@ -44,6 +44,9 @@ class ShardTask:
     origin: str
     reuse: bool
 
+    def __str__(self) -> str:
+        return str(self.path)
+
 
 @dataclass(frozen=True)
 class WrittenShard:
