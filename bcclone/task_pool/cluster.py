@@ -5,7 +5,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -41,14 +41,16 @@ class Cluster:
         self._client, self._address, self._topic = client, address, topic
         # pure: two calls with equal tasks are two calls
         self.executor: Executor = client.get_executor(pure=False)
-        self.workers = sum(client.nthreads().values())
         self._without_workers_since: float | None = None
 
-    def submit(self, call: Call, avoid: Sequence[str]) -> Future[Outcome]:
-        """Start a call, on other workers than these if there are any."""
-        choice: dict[str, Any] = {}
-        if avoid and (others := [worker for worker in self._worker_addresses() if worker not in avoid]):
-            choice = {"workers": others, "allow_other_workers": True}
+    @property
+    def workers(self) -> int:
+        """Return how many threads the workers have."""
+        return sum(worker["nthreads"] for worker in self._workers().values())
+
+    def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
+        """Start a call on one of these workers, or on any if none is named."""
+        choice: dict[str, Any] = {"workers": list(only)} if only else {}
         return self.executor.submit(_run_on_worker, call, self._topic, **choice)
 
     def explain(self, error: Exception) -> UserError | None:
@@ -71,11 +73,7 @@ class Cluster:
 
     def check(self) -> None:
         """Raise UserError if the scheduler does not answer, or if the cluster has had no worker for some time."""
-        try:
-            workers = self._worker_addresses()
-        except TimeoutError:
-            raise self._lost() from None
-        if workers:
+        if self.names():
             self._without_workers_since = None
         elif self._without_workers_since is None:
             self._without_workers_since = time.monotonic()
@@ -98,10 +96,19 @@ class Cluster:
             return error
         return digest
 
-    def _worker_addresses(self) -> list[str]:
-        scheduler = self._client.scheduler
-        state = self._client.sync(scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
-        return list(state["workers"])
+    def names(self) -> list[str]:
+        """Return the addresses of the workers; raises UserError if the scheduler does not answer."""
+        return list(self._workers())
+
+    def _workers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the scheduler knows of each worker, by address."""
+        identity = self._client.scheduler.identity
+        try:
+            state = self._client.sync(identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
+        except TimeoutError:
+            raise self._lost() from None
+        workers: Mapping[str, Mapping[str, Any]] = state["workers"]
+        return workers
 
     def _lost(self) -> UserError:
         return UserError(

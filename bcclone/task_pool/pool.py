@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -13,6 +14,7 @@ from bcclone.task_pool.processes import open_processes
 from bcclone.task_pool.task import Call, Outcome, Progress, WorkerFault, source_digest
 
 _RETRIES = 3
+_TASKS_PER_WORKER = 3  # one that runs, and others that wait for it to end
 _SECONDS_BETWEEN_CHECKS = 1.0
 _LONGEST_NAME = 200  # characters of a task that an error repeats
 
@@ -27,10 +29,16 @@ class Engine(Protocol):
     """What runs the calls: processes of this machine or a cluster."""
 
     executor: Executor
-    workers: int
 
-    def submit(self, call: Call, avoid: Sequence[str]) -> Future[Outcome]:
-        """Start a call, preferably not on these workers."""
+    @property
+    def workers(self) -> int:
+        """Return how many tasks run side by side at present."""
+
+    def names(self) -> Sequence[str]:
+        """Return the names of the workers, none if it does not matter which one takes a call."""
+
+    def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
+        """Start a call on one of these workers, or on any if none is named."""
 
     def explain(self, error: Exception) -> UserError | None:
         """Return the error for the user if the engine failed, or None if the task did."""
@@ -40,11 +48,16 @@ class Engine(Protocol):
 
 
 class TaskPool:
-    """A pool of workers. executor: starts single calls; workers: how many tasks run side by side, at the beginning."""
+    """A pool of workers. executor: starts single calls."""
 
     def __init__(self, engine: Engine, events: Events) -> None:
         self._engine, self._events = engine, events
-        self.executor, self.workers = engine.executor, engine.workers
+        self.executor = engine.executor
+
+    @property
+    def workers(self) -> int:
+        """Return how many tasks run side by side at present."""
+        return self._engine.workers
 
     def run(
         self,
@@ -54,11 +67,23 @@ class TaskPool:
     ) -> Iterator[tuple[int, Result]]:
         """Yield the index of each task and its result, as they complete; one run at a time.
 
-        function, tasks: picklable, the function by its name in a module; tasks start in their order. on_progress:
-        receives what the tasks report by report_progress(), once for a task that is tried again.
+        function, tasks: picklable, the function by its name in a module. Tasks start in their order, and are taken when
+        workers are about to need them, so that not all of them are in memory. on_progress: receives what the tasks
+        report by report_progress(), once for a task that is tried again.
         Raises UserError, and whatever a task raises; tasks that have not started are then cancelled.
         """
-        return _Run(self._engine, self._events, function, list(tasks), on_progress).results()
+        return _Run(self._engine, self._events, function, enumerate(tasks), on_progress).results()
+
+
+@dataclass
+class _Attempt:
+    """A task that has been started. faulty: the workers on which it failed; only: where it may run, () for anywhere."""
+
+    index: int
+    call: Call
+    reported: float = 0.0
+    faulty: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 class _Run:
@@ -69,60 +94,80 @@ class _Run:
         engine: Engine,
         events: Events,
         function: Callable[[Any], Any],
-        tasks: Sequence[Any],
+        tasks: Iterator[tuple[int, Any]],
         on_progress: Callable[[float], None],
     ) -> None:
         self._engine, self._events, self._on_progress = engine, events, on_progress
-        self._calls = [Call(function, task, uuid.uuid4().hex, source_digest()) for task in tasks]
-        self._indices = {call.id: index for index, call in enumerate(self._calls)}
-        self._reported = [0.0] * len(tasks)
-        self._faulty: list[tuple[str, ...]] = [()] * len(tasks)  # the workers on which a task failed
-        self._pending: dict[Future[Outcome], int] = {}
+        self._function, self._tasks = function, tasks
+        self._pending: dict[Future[Outcome], _Attempt] = {}
+        self._attempts: dict[str, _Attempt] = {}  # by the id of the call
 
     def results(self) -> Iterator[tuple[int, Any]]:
         """Yield index and result of the tasks, as they complete."""
         try:
-            for index in range(len(self._calls)):
-                self._start(index)
+            self._start_some()
             while self._pending:
                 event = self._next_event()
                 if isinstance(event, Progress):
-                    self._advance(self._indices.get(event.call), event.total)
+                    self._advance(self._attempts.get(event.call), event.total)
                 elif event in self._pending:
                     yield from self._complete(self._pending.pop(event), self._explained(event.result))
+                    self._start_some()
         finally:
             for future in self._pending:
                 future.cancel()
 
-    def _start(self, index: int) -> None:
-        future: Future[Outcome] = self._explained(self._engine.submit, self._calls[index], self._faulty[index])
-        self._pending[future] = index
+    def _start_some(self) -> None:
+        """Start tasks until every worker has one to run and some that wait."""
+        most = _TASKS_PER_WORKER * max(self._explained(lambda: self._engine.workers), 1)
+        while len(self._pending) < most and (entry := next(self._tasks, None)) is not None:
+            index, task = entry
+            attempt = _Attempt(index, Call(self._function, task, uuid.uuid4().hex, source_digest()))
+            self._attempts[attempt.call.id] = attempt
+            self._start(attempt)
+
+    def _start(self, attempt: _Attempt) -> None:
+        future: Future[Outcome] = self._explained(self._engine.submit, attempt.call, attempt.only)
+        self._pending[future] = attempt
         future.add_done_callback(self._events.put)
 
-    def _complete(self, index: int, outcome: Outcome) -> Iterator[tuple[int, Any]]:
+    def _complete(self, attempt: _Attempt, outcome: Outcome) -> Iterator[tuple[int, Any]]:
         """Yield a result; start a task again after a fault of the worker."""
         if outcome.error is None:
-            self._advance(index, outcome.progress)
-            yield index, outcome.result
+            self._advance(attempt, outcome.progress)
+            del self._attempts[attempt.call.id]
+            yield attempt.index, outcome.result
         else:
-            self._retry(index, outcome.worker, outcome.error)
+            self._retry(attempt, outcome.worker, outcome.error)
 
-    def _retry(self, index: int, worker: str, error: UserError | WorkerFault) -> None:
-        """Start a task again; raises UserError if that cannot help."""
+    def _retry(self, attempt: _Attempt, worker: str, error: UserError | WorkerFault) -> None:
+        """Start a task again, elsewhere if possible; raises UserError after several faults."""
         if isinstance(error, UserError):
             raise error
-        self._faulty[index] += (worker,)
-        if len(self._faulty[index]) > _RETRIES:
+        attempt.faulty += (worker,)
+        if len(attempt.faulty) > _RETRIES:
             raise UserError(
-                f"{str(self._calls[index].task)[:_LONGEST_NAME]}: failed {len(self._faulty[index])} times, at last on "
-                f"worker {worker}: {error}; mend the worker and run the same command again"
+                f"{str(attempt.call.task)[:_LONGEST_NAME]}: failed {len(attempt.faulty)} times, at last on worker "
+                f"{worker}: {error}; mend the worker and run the same command again"
             )
-        self._start(index)
+        attempt.only = tuple(name for name in self._explained(self._engine.names) if name not in attempt.faulty)
+        self._start(attempt)
 
-    def _advance(self, index: int | None, total: float) -> None:
-        if index is not None and total > self._reported[index]:
-            self._on_progress(total - self._reported[index])
-            self._reported[index] = total
+    def _restart_stranded(self) -> None:
+        """Start the tasks again that wait for workers which have ended."""
+        present = set(self._explained(self._engine.names))
+        stranded = [future for future, attempt in self._pending.items() if attempt.only]
+        for future in stranded:
+            if present.isdisjoint(self._pending[future].only):
+                attempt = self._pending.pop(future)
+                future.cancel()
+                attempt.only = tuple(present - set(attempt.faulty))
+                self._start(attempt)
+
+    def _advance(self, attempt: _Attempt | None, total: float) -> None:
+        if attempt is not None and total > attempt.reported:
+            self._on_progress(total - attempt.reported)
+            attempt.reported = total
 
     def _next_event(self) -> "Progress | Future[Outcome]":
         while True:
@@ -130,6 +175,7 @@ class _Run:
                 return self._events.get(timeout=_SECONDS_BETWEEN_CHECKS)
             except Empty:
                 self._explained(self._engine.check)
+                self._restart_stranded()
 
     def _explained(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function; an error of the engine becomes a UserError."""

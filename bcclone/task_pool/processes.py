@@ -25,8 +25,12 @@ class Processes:
     def __init__(self, executor: Executor, workers: int) -> None:
         self.executor, self.workers = executor, workers
 
-    def submit(self, call: Call, avoid: Sequence[str]) -> Future[Outcome]:
-        """Start a call; the processes share their disks, so that it does not matter which one takes it."""
+    def names(self) -> Sequence[str]:
+        """Return nothing: the processes share their disks, so that it does not matter which one takes a call."""
+        return ()
+
+    def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
+        """Start a call."""
         return self.executor.submit(_run_in_process, call)
 
     def explain(self, error: Exception) -> UserError | None:

@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import pytest
+from distributed import Client
 
 from bcclone.store import MANIFEST_NAME, Store
 from tests.conftest import ROOT, command, run_script
@@ -62,6 +63,11 @@ def start(recording, folder, address):
     return process
 
 
+def wait_for_workers(cluster, count):
+    with Client(cluster.address) as client:
+        client.wait_for_workers(count, timeout=60)
+
+
 def ended(process):
     said, _ = process.communicate(timeout=120)
     assert "Traceback" not in said
@@ -108,6 +114,7 @@ def test_an_interrupted_command_leaves_whole_shards_and_an_idle_cluster(recordin
 def test_a_full_disk_on_one_worker_leaves_the_work_to_the_other(recording, folder, expected, tmp_path):
     with dask_cluster(tmp_path, workers=1) as cluster:
         cluster.start_worker(*preload(tmp_path, NO_DISK))
+        wait_for_workers(cluster, 2)
         run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--scheduler", cluster.address)
     assert hash_of(folder) == expected
 
@@ -138,6 +145,7 @@ def test_a_recording_that_one_worker_cannot_read_is_read_by_the_other(recording,
         assert "No such file or directory" in line
         assert f"{linked}/IMG/center_" in line
         cluster.start_worker()
+        wait_for_workers(cluster, 2)
         run_script("preprocess.py", linked, *others, "--scheduler", cluster.address, "--resume")
     assert hash_of(folder) == expected
 
@@ -149,7 +157,7 @@ def test_another_version_on_one_worker_is_told_before_the_work(recording, folder
         file.write("# another version\n")
     with dask_cluster(tmp_path, workers=1) as cluster:
         cluster.start_worker(packages=other)
-        time.sleep(3)  # until it has joined
+        wait_for_workers(cluster, 2)
         done = run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--scheduler", cluster.address, code=1)
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
     assert "has another version of bcclone" in line
