@@ -202,21 +202,32 @@ def test_tasks_of_a_killed_worker_run_on_another(cluster, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("which", ["scheduler", "workers"])
+@pytest.mark.parametrize("which", ["scheduler", "stopped scheduler", "workers"])
 def test_a_scheduler_or_all_workers_that_end_are_told(cluster, tmp_path, which):
-    def kill_them():
+    def end_them():
         wait_for_tasks(tmp_path, 2)
-        for process in cluster.workers if which == "workers" else [cluster.scheduler]:
-            kill(process)
+        if which == "stopped scheduler":
+            os.kill(cluster.scheduler.pid, signal.SIGSTOP)
+        else:
+            for process in cluster.workers if which == "workers" else [cluster.scheduler]:
+                kill(process)
 
-    words = {
-        "scheduler": f"the Dask scheduler at {cluster.address} ended or cannot be reached",
-        "workers": f"all workers of the Dask scheduler at {cluster.address} have ended.*dask worker {cluster.address}",
-    }
-    thread = in_thread(kill_them)
-    with pytest.raises(UserError, match=words[which]), open_pool(cluster.address) as pool:
+    lost = f"the Dask scheduler at {cluster.address} ended or cannot be reached"
+    no_workers = f"all workers of the Dask scheduler at {cluster.address} have ended.*dask worker {cluster.address}"
+    thread = in_thread(end_them)
+    words = no_workers if which == "workers" else lost
+    with pytest.raises(UserError, match=words), open_pool(cluster.address) as pool:
         list(pool.run(pool_tasks.wait_for_file, [tmp_path / name for name in "abcd"]))
     thread.join(30)
+
+
+@pytest.mark.slow
+def test_a_local_cluster_without_bokeh_has_no_dashboard(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    lines = []
+    with open_pool("local:1", notify=lines.append) as pool:
+        assert list(pool.run(pool_tasks.square, [3])) == [(0, 9)]
+    assert lines == []
 
 
 @pytest.mark.slow
