@@ -22,7 +22,7 @@ from bcclone.feed.feed import Batch, Feed, with_spans
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection, describe_windows, select
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.settings import FeedSettings, Ordering
 from bcclone.feed.source import FrameSource, Reader
 from bcclone.prefetch import prefetch_ordered
 from bcclone.store import Store
@@ -90,7 +90,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
                     f"{path}: it has no {side} samples; make a store with some: python preprocess.py RECORDING... "
                     f"-o {path} --validation 0.2"
                 )
-            ordering = "in order" if validation else "shuffled"
+            ordering = Ordering("in order" if validation else "shuffled")
             epoch_order = EpochOrder(len(selection), ordering, seed=seed)
             kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
             source = FrameSource.mapped(store, selection.arrays)

@@ -49,7 +49,7 @@ def open_feed(
     if settings.feed == AUTO:
         settings = replace(settings, feed=choose_feed(data)[0])
     check_feed(data, settings)
-    shard = selection.shard if settings.ordering[0] == "windows" else None
+    shard = selection.shard if settings.ordering.kind == "windows" else None
     epoch_order = EpochOrder.of(settings, len(selection), sampling.seed, shard)
     epoch_order = replace(epoch_order, batch_size=sampling.batch_size, part=part)
     if sampling.zero_fraction < 1:

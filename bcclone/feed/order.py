@@ -1,14 +1,14 @@
 """Compute the order of the samples in each epoch, from the seed and the epoch alone; without I/O."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.settings import FeedSettings, Ordering
 from bcclone.samples import RowTable
 
 Order = npt.NDArray[np.uint32]
@@ -54,15 +54,13 @@ WHOLE_BATCH = BatchPart()
 class EpochOrder:
     """The order of the samples in every epoch.
 
-    size: number of samples; ordering: "in order", "shuffled", "chunks" of chunk_size samples or "windows" of chunk_size
-    shards; zero_steering: bool (samples,), which samples have zero steering, None to use all of them; zero_fraction:
-    the largest fraction of an epoch that may have zero steering; part: the worker's part of each batch of batch_size
-    samples, all of it for one worker; shard: uint32 (samples,), the shard of each sample, for windows.
+    size: number of samples; zero_steering: bool (samples,), which samples have zero steering, None to use all of them;
+    zero_fraction: the largest fraction of an epoch that may have zero steering; part: the worker's part of each batch
+    of batch_size samples, all of it for one worker; shard: uint32 (samples,), the shard of each sample, for windows.
     """
 
     size: int
-    ordering: str = "in order"
-    chunk_size: int = 0
+    ordering: Ordering = Ordering()
     seed: int = 0
     zero_steering: npt.NDArray[np.bool_] | None = None
     zero_fraction: float = 1.0
@@ -71,7 +69,7 @@ class EpochOrder:
     shard: Order | None = None
 
     def __post_init__(self) -> None:
-        if self.ordering == "windows" and (self.shard is None or len(self.shard) != self.size):
+        if self.ordering.kind == "windows" and (self.shard is None or len(self.shard) != self.size):
             raise ValueError(f"windows of shards, expected the shard of each of {self.size} samples")
         if self.part.count > 1 and self.batch_size < self.part.count:
             raise ValueError(f"batches of {self.batch_size} for {self.part.count} workers, expected a sample for each")
@@ -79,8 +77,7 @@ class EpochOrder:
     @classmethod
     def of(cls, settings: FeedSettings, size: int, seed: int, shard: Order | None = None) -> Self:
         """Return the order in which a feed gives all of its samples. shard: of each sample, for windows of shards."""
-        ordering, chunk_size = settings.ordering
-        return cls(size, ordering, chunk_size, seed, shard=shard)
+        return cls(size, settings.ordering, seed, shard=shard)
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
@@ -91,7 +88,13 @@ class EpochOrder:
 
     def order(self, epoch: int) -> Order:
         """Return the positions of the samples of an epoch, counted from 1."""
-        order = self._all(epoch)
+        if self.ordering.kind == "windows" and self.shard is not None:
+            # first leave out samples, so that each worker's part of a batch remains that of its stream
+            kept = self._balanced(sequential(self.size), epoch)
+            return kept[self._windowed(self.shard[kept], epoch)]
+        return self._balanced(self._all(epoch), epoch)
+
+    def _balanced(self, order: Order, epoch: int) -> Order:
         if self.zero_steering is None:
             return order
         return balanced(order, self.zero_steering, self.zero_fraction, self.seed, epoch)
@@ -119,13 +122,18 @@ class EpochOrder:
             yield self.part.span(min(self.batch_size, len(self) - first))
 
     def _all(self, epoch: int) -> Order:
-        if self.ordering == "chunks":
-            return chunked(self.size, self.chunk_size, self.seed, epoch)
-        if self.ordering == "windows" and self.shard is not None:
-            return windowed(self.shard, self.chunk_size, self.seed, epoch)
-        if self.ordering == "shuffled":
+        if self.ordering.kind == "chunks":
+            return chunked(self.size, self.ordering.size, self.seed, epoch)
+        if self.ordering.kind == "shuffled":
             return shuffled(self.size, self.seed, epoch)
         return sequential(self.size)
+
+    def _windowed(self, shard: Order, epoch: int) -> Order:
+        streams = min(self.ordering.streams, len(np.unique(shard)))
+        if streams <= 1:
+            return windowed(shard, self.ordering.size, self.seed, epoch)
+        random = np.random.default_rng([self.seed, epoch])
+        return streamed(shard, self.ordering.size, streams, self.batch_size, random)
 
 
 def sequential(size: int) -> Order:
@@ -157,12 +165,48 @@ def windowed(shard: Order, window: int, seed: int, epoch: int) -> Order:
     """
     random = np.random.default_rng([seed, epoch])
     shards, index = np.unique(shard, return_inverse=True)
-    window_of = (random.permutation(len(shards)) // window)[index]
-    order = np.argsort(window_of, kind="stable").astype(np.uint32)
-    ends = np.cumsum(np.bincount(window_of)).tolist()
+    return _shuffled_windows((random.permutation(len(shards)) // window)[index], random)
+
+
+def _shuffled_windows(window: npt.NDArray[np.int64], random: np.random.Generator) -> Order:
+    """Return the samples window by window, shuffled within. window: of each sample, (samples,)."""
+    order = np.argsort(window, kind="stable").astype(np.uint32)
+    ends = np.cumsum(np.bincount(window)).tolist()
     for start, end in itertools.pairwise([0, *ends]):
         random.shuffle(order[start:end])
     return order
+
+
+def streamed(shard: Order, window: int, streams: int, batch_size: int, random: np.random.Generator) -> Order:
+    """Return a permutation whose batches take an equal part from each of several streams of windows.
+
+    Every shard is in one stream, so a worker that trains on the part of one stream reads no shard of the others, but
+    for the last batches, in which the streams that have more samples end. shard: of each sample, (samples,).
+    """
+    shards, index, sizes = np.unique(shard, return_inverse=True, return_counts=True)
+    stream_of, window_of = np.zeros((2, len(shards)), np.int64)
+    samples, members = np.zeros((2, streams), np.int64)
+    for number in random.permutation(len(shards)).tolist():
+        stream = int(np.argmin(samples))
+        stream_of[number], window_of[number] = stream, members[stream] // window
+        samples[stream] += sizes[number]
+        members[stream] += 1
+    parts = []
+    for stream in range(streams):
+        own = np.flatnonzero(stream_of[index] == stream)
+        parts.append(own[_shuffled_windows(window_of[index][own], random)].astype(np.uint32))
+    return interleaved(parts, batch_size)
+
+
+def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
+    """Return an order whose batches consist of the streams' parts, in their order, then what remains of the longer."""
+    lengths = [BatchPart(number, len(streams)).span(batch_size).samples for number in range(len(streams))]
+    rounds = min(len(stream) // length for stream, length in zip(streams, lengths, strict=True))
+    batches = [
+        stream[: rounds * length].reshape(rounds, length) for stream, length in zip(streams, lengths, strict=True)
+    ]
+    rest = [stream[rounds * length :] for stream, length in zip(streams, lengths, strict=True)]
+    return np.concatenate([np.concatenate(batches, axis=1).reshape(-1), *rest])
 
 
 def split_into_windows(shard: Order) -> list[slice]:

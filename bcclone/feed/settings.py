@@ -25,6 +25,19 @@ _GROUP = "feed"
 
 
 @dataclass(frozen=True)
+class Ordering:
+    """How samples are ordered.
+
+    kind: "in order", "shuffled", "chunks" of `size` samples, or "windows" of `size` shards, of which several streams
+    give each a part of every batch.
+    """
+
+    kind: str = "in order"
+    size: int = 0
+    streams: int = 1
+
+
+@dataclass(frozen=True)
 class FeedSettings:
     """The strategy that feeds the network, with its settings; a strategy ignores the settings of others."""
 
@@ -38,6 +51,14 @@ class FeedSettings:
     chunk_size: int = setting(16_384, "number of samples that hdf5-chunks shuffles together", minimum=1, group=_GROUP)
     window_shards: int = setting(
         4, "number of shards that the feed shards shuffles together", minimum=1, maximum=1 << 20, group=_GROUP
+    )
+    window_streams: int = setting(
+        0,
+        "number of windows that the feed shards draws each batch from; a worker reads only the shards of its own",
+        minimum=1,
+        maximum=4096,
+        zero="as many as there are workers",
+        group=_GROUP,
     )
     feed_workers: int = setting(
         0,
@@ -59,13 +80,13 @@ class FeedSettings:
         check_settings(self)
 
     @property
-    def ordering(self) -> tuple[str, int]:
-        """Return the kind of order and the size of its chunks; feeds that agree in both give the same batches."""
+    def ordering(self) -> Ordering:
+        """Return how samples are ordered; feeds that agree in it give the same batches."""
         if self.feed == "hdf5-chunks":
-            return "chunks", self.chunk_size
+            return Ordering("chunks", self.chunk_size)
         if self.feed == "shards":
-            return "windows", self.window_shards
-        return ("in order" if self.feed == "hdf5" else "shuffled"), 0
+            return Ordering("windows", self.window_shards, self.window_streams or 1)
+        return Ordering("in order" if self.feed == "hdf5" else "shuffled")
 
 
 @dataclass(frozen=True)

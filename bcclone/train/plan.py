@@ -16,13 +16,13 @@ _LIMITS = ("epochs", "time", "patience")
 
 
 def make_plan(
-    settings: RunSettings, data: TrainingData, folder: RunFolder | None, notify: Callable[[str], None]
+    settings: RunSettings, data: TrainingData, folder: RunFolder | None, notify: Callable[[str], None], workers: int = 1
 ) -> RunPlan:
-    """Return the settings of a run, and the model that it begins with. folder: that of a resumed run.
+    """Return the settings of a run, and the model that it begins with. folder: that of a resumed run; workers: number.
 
-    In a new run, seq_length 0 and feed "auto" are replaced by what suits the samples. A resumed run keeps its settings,
-    except for the limits that are given, and for a feed that gives the same batches; for other changes it raises
-    UserError.
+    In a new run, seq_length 0, feed "auto" and window_streams 0 are replaced by what suits samples and workers. A resumed
+    run keeps its settings, except for the limits that are given, and for a feed that gives the same batches; for other
+    changes it raises UserError.
     """
     if folder:
         if settings.start and not _began_with(folder, settings.start):
@@ -33,6 +33,8 @@ def make_plan(
         strategy, reason = choose_feed(data)
         feed = replace(feed, feed=strategy)
         notify(f"feed: {strategy} ({reason}); choose another with --feed")
+    if feed.feed == "shards" and not feed.window_streams:
+        feed = replace(feed, window_streams=workers)
     return RunPlan(training, feed, settings.start)
 
 
@@ -77,7 +79,8 @@ def _resumed_feed(settings: RunSettings, folder: RunFolder) -> FeedSettings:
 
 def _describe_order(feed: FeedSettings) -> str:
     """Return the options that decide the order of the samples."""
-    size = {"hdf5-chunks": f" --chunk-size {feed.chunk_size}", "shards": f" --window-shards {feed.window_shards}"}
+    windows = f" --window-shards {feed.window_shards} --window-streams {feed.window_streams}"
+    size = {"hdf5-chunks": f" --chunk-size {feed.chunk_size}", "shards": windows}
     return f"--feed {feed.feed}{size.get(feed.feed, '')}"
 
 

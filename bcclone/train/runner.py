@@ -43,7 +43,7 @@ def run(settings: RunSettings, notify: Notify = lambda line: None) -> TrainResul
     with open_group(cluster, notify, gpus, gpu_memory) as group, ExitStack() as opened:
         data = group.each(lambda: _open_data(settings, group, opened, notify))
         group.check_agreement({"store": data.content_hash, **settings.chosen})
-        begun = group.on_chief(lambda: _begin(settings, data, notify))
+        begun = group.on_chief(lambda: _begin(settings, data, group.count, notify))
         if group.count > 1:
             scratch = Path(opened.enter_context(TemporaryDirectory()))
             begun = _received(group.broadcast(_sent(begun) if begun else b""), scratch, begun)
@@ -73,14 +73,14 @@ def _open_data(settings: RunSettings, group: WorkerGroup, opened: ExitStack, not
     return opened.enter_context(open_samples(settings.data, notify))
 
 
-def _begin(settings: RunSettings, data: TrainingData, notify: Notify) -> _Beginning:
+def _begin(settings: RunSettings, data: TrainingData, workers: int, notify: Notify) -> _Beginning:
     """Find the run to resume, and decide the settings of the run."""
     identity = RunIdentity(str(data.path.resolve()), data.content_hash, str(settings.output.resolve()))
     folder = RunFolder.find(settings.runs, identity, settings.name) if settings.resume else None
     if settings.resume and folder is None:
         _explain_missing_run(settings, identity, notify)
     _check_output(settings, folder)
-    plan = make_plan(settings, data, folder, notify)
+    plan = make_plan(settings, data, folder, notify, workers)
     result = folder.result if folder and plan.settings == folder.settings else None
     if folder and result:
         check_feed(data, plan.feed)

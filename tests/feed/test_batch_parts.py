@@ -9,7 +9,7 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import BatchPart, EpochOrder
 from bcclone.feed.selection import select
-from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.settings import STRATEGIES, FeedSettings, Ordering, SamplingSettings
 from bcclone.store import Store
 
 
@@ -26,7 +26,7 @@ def test_the_spans_of_all_workers_make_up_a_batch(size, count):
 def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, count, skipped):
     count, start = min(count, batch_size), min(skipped, size // batch_size) * batch_size
     orders = [
-        EpochOrder(size, "shuffled", seed=4, batch_size=batch_size, part=BatchPart(index, count))
+        EpochOrder(size, Ordering("shuffled"), seed=4, batch_size=batch_size, part=BatchPart(index, count))
         for index in range(count)
     ]
     whole, given_positions = orders[0].order(2), []

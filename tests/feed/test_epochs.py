@@ -5,9 +5,9 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.feed.open import open_feed
-from bcclone.feed.order import EpochOrder, allowed_zeros, balanced, chunked, has_zero_steering, shuffled
+from bcclone.feed.order import BatchPart, EpochOrder, allowed_zeros, balanced, chunked, has_zero_steering, shuffled
 from bcclone.feed.selection import select
-from bcclone.feed.settings import FeedSettings, SamplingSettings
+from bcclone.feed.settings import FeedSettings, Ordering, SamplingSettings
 from bcclone.samples import SAMPLE
 from bcclone.store import Store
 
@@ -31,8 +31,8 @@ def test_a_single_surplus_sample_is_left_out():
 
 def test_an_epoch_is_ordered_as_its_feed_asks():
     assert (EpochOrder(100).order(2) == np.arange(100)).all()
-    assert (EpochOrder(100, "shuffled", seed=3).order(2) == shuffled(100, 3, 2)).all()
-    assert (EpochOrder(100, "chunks", 8, seed=3).order(2) == chunked(100, 8, 3, 2)).all()
+    assert (EpochOrder(100, Ordering("shuffled"), seed=3).order(2) == shuffled(100, 3, 2)).all()
+    assert (EpochOrder(100, Ordering("chunks", 8), seed=3).order(2) == chunked(100, 8, 3, 2)).all()
 
 
 def test_surplus_samples_of_zero_steering_are_left_out_differently_in_each_epoch():
@@ -65,7 +65,7 @@ def test_every_epoch_has_the_declared_length_and_depends_on_the_settings_alone(f
     settings = FeedSettings(feed, chunk_size=64)
     complete = EpochOrder.of(settings, 1000, 7)
     assert len(complete) == len(complete.order(1)) == 1000
-    thinned = EpochOrder(1000, *settings.ordering, 7, zeros, 0.1)
+    thinned = EpochOrder(1000, settings.ordering, 7, zeros, 0.1)
     for epoch in (1, 2):
         order = thinned.order(epoch)
         assert len(order) == len(thinned) == 667 - 1 + allowed_zeros(666, 334, 0.1) == len(set(order.tolist()))
@@ -92,3 +92,18 @@ def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
         store.rows["steering"] = 0.0
         with pytest.raises(UserError, match="without that option"):
             open_feed(select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2))
+
+
+def test_a_worker_reads_only_the_shards_of_its_stream():
+    shard, zeros = np.arange(9000, dtype=np.uint32) // 100, np.arange(9000) % 3 == 0
+    ordering = Ordering("windows", 4, streams=3)
+    read = []
+    for worker in range(3):
+        part = BatchPart(worker, 3)
+        order = EpochOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, part=part, shard=shard)
+        read.append(set(shard[order.positions(1)].tolist()))
+    shared = sum(map(len, read)) - len(set().union(*read))
+    assert len(set().union(*read)) == 90
+    assert shared <= 6  # of the last batches
+    whole = EpochOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, shard=shard).order(1)
+    assert len(set(whole.tolist())) == len(whole) == 6000 + allowed_zeros(6000, 3000, 0.1)

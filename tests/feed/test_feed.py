@@ -63,13 +63,13 @@ def expected(form, store):
 
 
 def order_of(settings, size, epoch):
-    kind, chunk_size = settings.ordering
+    chunk_size = settings.ordering.size
     return {
         "shuffled": lambda: shuffled(size, SEED, epoch),
         "chunks": lambda: chunked(size, chunk_size, SEED, epoch),
         "windows": lambda: windowed(np.zeros(size, np.uint32), chunk_size, SEED, epoch),  # a file is one shard
         "in order": lambda: sequential(size),
-    }[kind]()
+    }[settings.ordering.kind]()
 
 
 def plain(store, samples):

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.feed.order import batches, chunked, sequential, shuffled, split_into_windows, windowed
+from bcclone.feed.order import (
+    BatchPart,
+    batches,
+    chunked,
+    interleaved,
+    sequential,
+    shuffled,
+    split_into_windows,
+    streamed,
+    windowed,
+)
 
 
 def test_a_shuffle_is_a_permutation_of_seed_and_epoch():
@@ -97,3 +107,40 @@ def test_an_order_costs_four_bytes_a_sample():
 @pytest.mark.parametrize("order", [sequential(5), shuffled(5, 0, 1)])
 def test_the_batches_of_the_rest_of_an_order_cover_it(order):
     assert np.concatenate(list(batches(order[3:], 2))).tolist() == order.tolist()[3:]
+
+
+@given(shards_of_samples.filter(len), st.integers(1, 5), st.integers(1, 4), st.integers(4, 40), st.integers(0, 1000))
+def test_streams_share_no_shard_in_the_batches_that_all_of_them_fill(shard, window, streams, batch_size, seed):
+    order = streamed(shard, window, streams, batch_size, np.random.default_rng(seed))
+    assert sorted(order.tolist()) == list(range(len(shard)))
+    assert (order == streamed(shard, window, streams, batch_size, np.random.default_rng(seed))).all()
+    parts = [BatchPart(number, streams).span(batch_size) for number in range(streams)]
+    read = [set() for _ in parts]
+    smallest = min(smallest_stream(shard, streams, seed) // part.samples for part in parts)
+    for start in range(0, smallest * batch_size, batch_size):
+        for part, shards in zip(parts, read, strict=True):
+            first = start + part.first
+            shards.update(shard[order[first : first + part.samples]].tolist())
+    assert sum(map(len, read)) == len(set().union(*read))
+
+
+def smallest_stream(shard, streams, seed):
+    """The fewest samples of a stream when each shard goes to the one with the fewest so far."""
+    _, sizes = np.unique(shard, return_counts=True)
+    samples = [0] * streams
+    for number in np.random.default_rng(seed).permutation(len(sizes)):
+        samples[samples.index(min(samples))] += int(sizes[number])
+    return min(samples)
+
+
+def test_a_stream_of_many_shards_leaves_few_samples_to_the_last_batches():
+    shard = np.arange(64_000) // 100
+    order = streamed(shard, 4, 4, 64, np.random.default_rng(0))
+    for worker in range(4):
+        read = order.reshape(-1, 4, 16)[:, worker].reshape(-1)
+        assert len(np.unique(shard[read])) == 160
+
+
+def test_streams_are_interleaved_batch_by_batch():
+    streams = [np.array([0, 1, 2, 3, 4]), np.array([10, 11, 12])]
+    assert interleaved(streams, 3).tolist() == [0, 1, 10, 2, 3, 11, 4, 12]
