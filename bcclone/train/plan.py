@@ -20,9 +20,9 @@ def make_plan(
 ) -> RunPlan:
     """Return the settings of a run, and the model that it begins with. folder: that of a resumed run; workers: number.
 
-    In a new run, seq_length 0, feed "auto" and window_streams 0 are replaced by what suits samples and workers. A resumed
-    run keeps its settings, except for the limits that are given, and for a feed that gives the same batches; for other
-    changes it raises UserError.
+    In a new run, seq_length 0, feed "auto" and window_streams 0 are replaced by what suits samples and workers. A
+    resumed run keeps its settings, except for the limits that are given, and for a feed that gives the same batches;
+    for other changes it raises UserError.
     """
     if folder:
         if settings.start and not _began_with(folder, settings.start):
