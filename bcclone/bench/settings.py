@@ -33,11 +33,13 @@ def _store_frames() -> Any:
     return setting(None, text, minimum=60, shown=str(SYNTHETIC_FRAMES))
 
 
-def _rounds() -> Any:
+def rounds_setting() -> Any:
+    """Return the field for the number of rounds."""
     return setting(3, "number of rounds; the figures are medians", minimum=1)
 
 
-def _seconds() -> Any:
+def seconds_setting() -> Any:
+    """Return the field for the time of a measurement."""
     return setting(
         4.0,
         "time to measure each loader in a round, after its warm-up, in seconds",
@@ -111,7 +113,7 @@ class VideoBenchSettings:
     """How fast clips are made."""
 
     seconds: float = setting(30.0, "length of the run, in seconds", unit="SECONDS", minimum=1, maximum=600)
-    rounds: int = _rounds()
+    rounds: int = rounds_setting()
     model: Path | None = _model()
 
     def __post_init__(self) -> None:
@@ -144,8 +146,8 @@ class FeedsBenchSettings:
         maximum=10_000,
         zero="only one file",
     )
-    rounds: int = _rounds()
-    seconds: float = _seconds()
+    rounds: int = rounds_setting()
+    seconds: float = seconds_setting()
     chart: Path | None = setting(
         None,
         "draw the samples per second into this picture, and GPU utilization into a second one with -gpu in its name; "
@@ -169,8 +171,8 @@ class ChunksBenchSettings:
 
     store: Path | None = _store()
     frames: int | None = _store_frames()
-    rounds: int = _rounds()
-    seconds: float = _seconds()
+    rounds: int = rounds_setting()
+    seconds: float = seconds_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)

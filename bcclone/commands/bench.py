@@ -5,9 +5,10 @@ code 1.
 """
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bcclone.bench import Measure
+from bcclone.bench.cluster.settings import ClusterBenchSettings, PlanSettings
 from bcclone.bench.settings import (
     ChunksBenchSettings,
     DriveBenchSettings,
@@ -20,12 +21,21 @@ from bcclone.bench.settings import (
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, notify, print_json
 from bcclone.hardware import find_cards, visible_cards
 
+if TYPE_CHECKING:
+    from bcclone.bench.cluster.plan import PlanReport
+    from bcclone.bench.cluster.run import ClusterReport
+
 _USES: dict[str, tuple[Any, str]] = {
     "drive": (DriveBenchSettings, "latency of the drive server in both async modes, and with open dashboards"),
     "soak": (SoakSettings, "latency and memory of the drive server in a long drive at 30 frames per second"),
     "preprocess": (PreprocessBenchSettings, "images per second of preprocess.py, compared with decoding alone"),
     "simulator": (SimulatorBenchSettings, "frames per second of the built-in simulator, and the speed of its drives"),
     "video": (VideoBenchSettings, "rendering speed of clips, with and without an overlay"),
+    "cluster": (
+        ClusterBenchSettings,
+        "what several workers gain and cost, for preprocessing, feeding and training; or, with --plan, simulate very "
+        "much driving on several machines",
+    ),
     "feeds": (FeedsBenchSettings, "samples per second of every feed, of other loaders, and the limits of the machine"),
     "chunks": (ChunksBenchSettings, "speed and shuffle quality of the feed hdf5-chunks for each --chunk-size"),
 }
@@ -37,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (settings, text) in _USES.items():
         use = uses.add_parser(name, help=text, description=f"Measure {text}.")
         add_settings(use, settings)
+        if name == "cluster":
+            add_settings(use, PlanSettings)
         if name != "chunks":  # it has no bars
             use.add_argument("--check-bars", action="store_true", help="end with exit code 1 when a bar is missed")
         add_output_options(use)
@@ -51,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         notify(f"GPU of this machine: {gpu}")
     if arguments.use == "feeds":
         return _run_feeds(arguments, settings, gpus)
+    if arguments.use == "cluster":
+        return _run_cluster(arguments, settings, gpus)
     if arguments.use == "chunks":
         return _run_chunks(arguments, settings)
     measures = _measure(arguments.use, settings)
@@ -98,6 +112,25 @@ def _run_feeds(arguments: argparse.Namespace, settings: FeedsBenchSettings, gpus
     else:
         print(to_text(report))
     return int(not report.is_good if arguments.check_bars else bool(report.results.failed))
+
+
+def _run_cluster(arguments: argparse.Namespace, settings: ClusterBenchSettings, gpus: list[str]) -> int:
+    """Measure or plan, and print; return the exit code: 1 with --check-bars when a bar was missed."""
+    plan = build(PlanSettings, **given_for(PlanSettings, arguments))
+    report: ClusterReport | PlanReport
+    if plan.hours:
+        from bcclone.bench.cluster.plan import make_plan
+
+        report = make_plan(plan)
+    else:
+        from bcclone.bench.cluster.run import measure_cluster
+
+        report = measure_cluster(settings, notify)
+    if arguments.json:
+        print_json({"gpus": gpus} | report.as_json())
+    else:
+        print("\n".join(report.to_rows()))
+    return int(arguments.check_bars and not report.is_good)
 
 
 def _run_chunks(arguments: argparse.Namespace, settings: ChunksBenchSettings) -> int:

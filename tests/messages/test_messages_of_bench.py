@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bcclone.bench.cluster.training import measure_steps
 from bcclone.bench.feeds.meter import Benchmark, Timing, in_fresh_process
 from bcclone.bench.feeds.rounds import LoaderUnavailable, measure_loader
 from bcclone.bench.preprocess import measure_preprocess, time_decoding, time_source_conversion
@@ -28,6 +29,11 @@ def shards_of_a_store(change):
     run_command("preprocess", make_recording("rec"), "--size", 8)
     change()
     run_command("bench", "feeds", "--store", "data.h5", "--shards", 2, "--only", "hdf5-shuffle")
+
+
+def steps_of_no_store():
+    Path("runs").mkdir()
+    measure_steps(Path("none.h5"), Path("runs"), rounds=1)
 
 
 def without_tables(monkeypatch):
@@ -61,6 +67,14 @@ REFUSALS = [
     refusal(
         lambda: shards_of_a_store(lambda: make_recording("rec", rows=2)), "--shards", "data.h5", "changed", "--store"
     ),
+    refusal(lambda: run_command("bench", "cluster", "--frames", 59), "frames 59", "60 or more"),
+    refusal(lambda: run_command("bench", "cluster", "--plan", -1), "hours -1", "0 or more"),
+    refusal(lambda: run_command("bench", "cluster", "--plan", 1, "--machines", 0), "machines 0", "1 to 10000"),
+    refusal(lambda: run_command("bench", "cluster", "--plan", 1, "--image-rate", 0), "image rate 0", "more than 0"),
+    refusal(
+        lambda: run_command("bench", "cluster", "--plan", 1, "--rates", "none.json"), "none.json", "no rates", "--json"
+    ),
+    refusal(steps_of_no_store, "training failed", "none.h5"),
     refusal(lambda: time_decoding(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
     refusal(of_no_image, "image.jpg", "no image", "recording"),
     refusal(lambda: in_fresh_process(os._exit, 3), "_exit", "memory"),
