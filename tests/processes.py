@@ -1,8 +1,10 @@
 """Other processes: on a full disk, which ones a process started, what a command imports, waiting for a condition."""
 
+import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,10 @@ def on_a_full_disk(line, size):
     Not by preexec_fn, which forks: eventlet warns about that once it is imported.
     """
     return [sys.executable, "-S", "-c", _LIMITED, str(size), *map(str, line)]
+
+
+def free_addresses(count):
+    """Return addresses of this machine, HOST:PORT, at which nothing listens."""
+    with ExitStack() as opened:
+        servers = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return tuple(f"127.0.0.1:{server.getsockname()[1]}" for server in servers)

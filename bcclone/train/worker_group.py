@@ -247,7 +247,7 @@ def _describe_loss(cluster: Cluster, text: str) -> str:
     candidates = [index for index in [*reported, *unreachable, *named] if index != cluster.index]
     lost = (candidates or [0])[0]
     return (
-        f"{cluster.describe(lost)} was lost: it ended, stopped, or cannot be reached; "
+        f"{cluster.describe(lost)} was lost: it ended (its own output says why), stopped, or cannot be reached; "
         f"{cluster.describe(cluster.index)}, this one, ends, too; start every worker again with the same "
         "command and --resume to continue from the last checkpoint"
     )

@@ -1,0 +1,135 @@
+"""The workers of a cluster meet before TensorFlow connects them: who is missing or was told something else is named."""
+
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from bcclone.errors import UserError
+from bcclone.train.cluster import Cluster
+from bcclone.train.meeting import meet
+from tests.processes import free_addresses, wait_for
+
+
+def met(*meetings, seconds=5.0):
+    """Let each (cluster, version) meet in a thread; return the error of each, "" for none."""
+
+    def one(meeting):
+        cluster, version = meeting
+        try:
+            meet(cluster, version, seconds)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(len(meetings)) as pool:
+        return list(pool.map(one, meetings))
+
+
+def workers(addresses, *indices, version="1"):
+    return [(Cluster(addresses, index), version) for index in indices]
+
+
+def connected(addresses):
+    """Return a connection to the chief, None while it does not listen."""
+    try:
+        return socket.create_connection(Cluster(addresses, 0).host_and_port(0), timeout=5)
+    except OSError:
+        return None
+
+
+def test_workers_meet_whoever_comes_first():
+    addresses = free_addresses(3)
+    assert met(*workers(addresses, 0, 1, 2)) == ["", "", ""]
+    assert met(*workers(addresses, 2, 1, 0)) == ["", "", ""]  # the ports are free again
+
+
+def test_a_worker_that_does_not_come_is_named_to_all():
+    addresses = free_addresses(3)
+    errors = met(*workers(addresses, 0, 1), seconds=1.0)
+    assert errors[0] == errors[1]
+    assert f"worker 2 ({addresses[2]}) did not come within 1 s" in errors[0]
+    assert "--workers" in errors[0]
+
+
+def test_a_chief_that_does_not_come_is_named():
+    addresses = free_addresses(2)
+    (error,) = met(*workers(addresses, 1), seconds=0.5)
+    assert f"worker 0 ({addresses[0]}) did not answer within 0.5 s" in error
+
+
+def test_another_count_of_workers_is_told_to_all():
+    addresses = free_addresses(3)
+    for told in ((addresses[:2], addresses), (addresses, addresses[:2])):
+        begun = time.monotonic()
+        errors = met((Cluster(told[0], 0), "1"), (Cluster(told[1], 1), "1"), seconds=20.0)
+        assert time.monotonic() - begun < 10
+        assert errors[0] == errors[1]
+        for words in ("worker 1 was given", f"({len(told[1])} workers)", f"({len(told[0])})", "the same"):
+            assert words in errors[0]
+
+
+def test_another_version_and_a_number_given_twice_are_told():
+    addresses = free_addresses(3)
+    errors = met(*workers(addresses, 0), *workers(addresses, 1, version="2"))
+    assert errors[0] == errors[1]
+    assert "another version of bcclone (2) than worker 0 (1)" in errors[0]
+    errors = met(*workers(addresses, 0, 1), *workers(addresses, 1))
+    assert any("--worker-index 1" in error for error in errors)
+
+
+def test_a_port_in_use_is_named():
+    addresses = free_addresses(2)
+    for index in (0, 1):
+        host, port = Cluster(addresses, index).host_and_port(index)
+        with socket.create_server((host, port)):
+            (error,) = met(*workers(addresses, index), seconds=0.5)
+        assert f"worker {index} ({addresses[index]}), this one, cannot listen at port {port}" in error
+        assert "--workers" in error
+
+
+def test_other_programs_at_the_ports_do_not_disturb_and_are_named():
+    addresses = free_addresses(2)
+    host, port = Cluster(addresses, 0).host_and_port(0)
+
+    def visit():
+        for data in (b"GET / HTTP/1.1\r\n\r\n", b"\xff\n", b'{"index": "x"}\n'):
+            with socket.create_connection((host, port), timeout=5) as connection:
+                connection.sendall(data)
+
+    with ThreadPoolExecutor(2) as pool:
+        chief = pool.submit(met, *workers(addresses, 0))
+        wait_for(lambda: connected(addresses)).close()
+        pool.submit(visit).result()
+        assert met(*workers(addresses, 1)) == [""]
+        assert chief.result() == [""]
+
+    def answer(server, data):
+        connection, _ = server.accept()
+        connection.recv(1 << 16)
+        connection.sendall(data)
+        connection.close()
+
+    for data, words in ((b"", "is not waiting for workers"), (b"\xff\xfe\n", "another program")):
+        with socket.create_server((host, port)) as server:
+            thread = threading.Thread(target=answer, args=(server, data))
+            thread.start()
+            (error,) = met(*workers(addresses, 1), seconds=2.0)
+            thread.join()
+        assert f"worker 0 ({addresses[0]})" in error
+        assert words in error
+
+
+def test_a_worker_that_left_may_come_again():
+    addresses = free_addresses(3)
+    with ThreadPoolExecutor(1) as pool:
+        chief = pool.submit(met, *workers(addresses, 0), seconds=20.0)
+        leaving = wait_for(lambda: connected(addresses))
+        hello = {"index": 1, "addresses": addresses, "version": "1"}
+        leaving.sendall(json.dumps(hello).encode() + b"\n")
+        leaving.close()
+        time.sleep(0.3)
+        assert met(*workers(addresses, 1, 2)) == ["", ""]
+        assert chief.result() == [""]
+    assert connected(addresses) is None
