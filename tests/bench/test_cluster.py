@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bcclone.bench.cluster.plan import DrivingSize, make_plan, simulate_epoch, simulate_preprocessing
+from bcclone.bench.cluster.plan import DrivingSize, fraction_near, make_plan, simulate_epoch, simulate_preprocessing
 from bcclone.bench.cluster.settings import PlanSettings, Rates
 from bcclone.bench.cluster.sharding import Run, ShardingRates
 from bcclone.bench.cluster.simulation import Resource, Semaphore, Simulation, Take, Use
@@ -106,31 +106,46 @@ def test_the_scheduler_limits_very_many_workers():
 
 def test_an_epoch_reads_ahead_while_it_trains():
     # windows of 4 GB: 4 s to read, 8 s to train on
-    phase = simulate_epoch(settings(), RATES, HOUR, is_first=True)
+    phase = simulate_epoch(settings(), RATES, HOUR, near=0)
     assert phase.seconds == pytest.approx(4 + 10 * 8)
     assert phase.busy == pytest.approx({"disks": 40 / 84, "training": 80 / 84})
 
 
-def test_every_machine_reads_the_whole_store():
-    # 40 GB for each of 4 machines, from 2 GB/s; a window takes 4 x 4 GB / 2 GB/s = 8 s, and 2 s of training
-    phase = simulate_epoch(settings(machines=4), RATES, HOUR, is_first=True)
+def test_each_machine_reads_its_stream():
+    # 5 windows of 4 GB for each of 2 machines: 4 s by its network, 1 GB/s of the storage's 2, then 8 s of training
+    phase = simulate_epoch(settings(machines=2), RATES, HOUR, near=0)
+    assert phase.bottleneck == "training"
+    assert phase.seconds == pytest.approx(4 + 5 * 8, abs=0.1)
+    assert phase.busy["storage"] == pytest.approx(20 / phase.seconds)
+
+
+def test_with_one_stream_every_machine_reads_the_whole_store():
+    # 40 GB for each of 4 machines, from 2 GB/s: 8 s for a window of all, and 2 s of training
+    phase = simulate_epoch(settings(machines=4, window_streams=1), RATES, HOUR, near=0)
     assert phase.bottleneck == "storage"
     assert phase.seconds == pytest.approx(10 * 8 + 2, abs=4.0)
 
 
-def test_a_cache_that_holds_the_store_spares_the_network_and_memory_the_disk():
-    near = simulate_epoch(settings(machines=4, cache_gb=40, memory_gb=39), RATES, HOUR, is_first=False)
+def test_what_is_in_the_cache_does_not_come_from_the_storage():
+    half = simulate_epoch(settings(machines=2), RATES, HOUR, near=0.5)
+    assert half.busy["storage"] == pytest.approx(10 / half.seconds)
+    near = simulate_epoch(settings(machines=4, memory_gb=39), RATES, HOUR, near=1)
     assert set(near.busy) == {"disks", "training", "gradients"}
-    kept = simulate_epoch(settings(memory_gb=40), RATES, HOUR, is_first=False)
+    kept = simulate_epoch(settings(memory_gb=40), RATES, HOUR, near=1)
     assert kept.seconds == pytest.approx(80)
     assert kept.busy == pytest.approx({"training": 1.0})
 
 
+def test_the_cache_fills_with_the_streams_of_the_epochs():
+    fractions = [fraction_near(settings(machines=2, cache_gb=30), HOUR, epoch) for epoch in (1, 2, 3, 4)]
+    assert fractions == pytest.approx([0, 0.5, 0.75, 0.75])
+
+
 def test_a_part_of_a_long_epoch_stands_for_all_of_it():
     size = DrivingSize.of(1000, shard_mb=256)
-    long = simulate_epoch(settings(machines=100, storage_gbit=800, machine_rate=1e6), RATES, size, is_first=True)
+    slow = settings(machines=100, window_streams=1, storage_gbit=800, machine_rate=1e6)
     expected = 100 * size.store_bytes / 100e9  # the storage serves every machine all shards
-    assert long.seconds == pytest.approx(expected, rel=0.02)
+    assert simulate_epoch(slow, RATES, size, near=0).seconds == pytest.approx(expected, rel=0.02)
 
 
 def test_a_plan_adds_its_phases_and_says_what_does_not_fit():

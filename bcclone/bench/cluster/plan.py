@@ -143,14 +143,14 @@ def make_plan(settings: PlanSettings) -> PlanReport:
         "opening the store": size.shards * rates.open_ms,
     }
     alone = {name: Phase(name, milliseconds / 1000, {"one thread": 1.0}) for name, milliseconds in serial.items()}
-    first, further = (simulate_epoch(settings, rates, size, is_first) for is_first in (True, False))
+    first = simulate_epoch(settings, rates, size, 0.0)
     phases = (
         alone["reading the logs"],
         simulate_preprocessing(settings, rates, size),
         alone["writing the manifest"],
         alone["opening the store"],
         Phase("training, first epoch", first.seconds, first.busy),
-        *further_epochs(further, settings.epochs - 1),
+        *_further_epochs(settings, rates, size),
     )
     memory = {
         "the command that starts preprocessing": size.rows * rates.row_bytes / _GB,
@@ -159,10 +159,13 @@ def make_plan(settings: PlanSettings) -> PlanReport:
     return PlanReport(settings, rates, size, phases, memory)
 
 
-def further_epochs(epoch: Phase, count: int) -> Iterator[Phase]:
-    """Yield the phase of so many equal epochs, if there are any."""
-    if count:
-        yield Phase(f"training, {count} more", epoch.seconds * count, epoch.busy)
+def _further_epochs(settings: PlanSettings, rates: Rates, size: DrivingSize) -> Iterator[Phase]:
+    """Yield the phase of the epochs after the first, if there are any, as if the caches were always as on average."""
+    epochs = range(2, settings.epochs + 1)
+    if epochs:
+        near = sum(fraction_near(settings, size, epoch) for epoch in epochs) / len(epochs)
+        epoch = simulate_epoch(settings, rates, size, near)
+        yield Phase(f"training, {len(epochs)} more", epoch.seconds * len(epochs), epoch.busy)
 
 
 class _Machines:
@@ -217,15 +220,14 @@ def simulate_preprocessing(settings: PlanSettings, rates: Rates, size: DrivingSi
     return Phase("preprocessing", seconds, machines.busy(seconds, cores))
 
 
-def simulate_epoch(settings: PlanSettings, rates: Rates, size: DrivingSize, is_first: bool) -> Phase:
-    """Simulate an epoch: each machine reads all windows of shards, two ahead, and trains on its part of the samples.
+def simulate_epoch(settings: PlanSettings, rates: Rates, size: DrivingSize, near: float) -> Phase:
+    """Simulate an epoch: each machine reads the windows of its stream of shards, two ahead, and trains on them.
 
-    A batch is divided among the machines, and each of them needs samples of every shard. After the first epoch, the
-    shards are on the machine if they fit into its cache, and are not read again if they fit into its memory.
+    With fewer streams than machines, several machines read the same shards. near: fraction of the shards that a machine
+    has in its cache; those of a machine alone are on its disk anyway.
     """
-    windows = math.ceil(size.shards / settings.window_shards)
-    simulated = min(windows, max(_MOST_TRANSFERS // settings.machines, 10 * _WINDOWS_AHEAD))
-    work = _EpochWork.of(settings, rates, size, windows, is_first)
+    work = _EpochWork.of(settings, rates, size, near)
+    simulated = min(work.windows, max(_MOST_TRANSFERS // settings.machines, 10 * _WINDOWS_AHEAD))
     simulation, machines = Simulation(), _Machines(settings, {"training": 1.0, "gradients": 1.0})
     fetched = Semaphore()
     room = [Semaphore(_WINDOWS_AHEAD) for _ in range(settings.machines)]
@@ -249,37 +251,62 @@ def simulate_epoch(settings: PlanSettings, rates: Rates, size: DrivingSize, is_f
     for machine in range(settings.machines):
         simulation.start(fetch(machine))
     seconds = simulation.run()
-    return Phase("epoch", seconds * windows / simulated, machines.busy(seconds, []))
+    return Phase("epoch", seconds * work.windows / simulated, machines.busy(seconds, []))
+
+
+def fraction_near(settings: PlanSettings, size: DrivingSize, epoch: int) -> float:
+    """Return the fraction of the shards that are in a machine's cache when an epoch, counted from 1, begins.
+
+    Each epoch brings a machine the shards of its stream, at random; the cache holds at most `cache_gb` of them.
+    """
+    seen = 1 - (1 - 1 / _streams(settings)) ** (epoch - 1)
+    return min(seen, settings.cache_gb * _GB / size.store_bytes)
+
+
+def _streams(settings: PlanSettings) -> int:
+    return min(settings.window_streams or settings.machines, settings.machines)
 
 
 @dataclass(frozen=True)
 class _EpochWork:
-    """The work of each machine for a window. is_near, is_in_memory: the shards are on its disk, or in its memory."""
+    """The work of each machine: a number of windows, and for each one on average what follows.
 
-    window_bytes: float
-    is_near: bool
-    is_in_memory: bool
+    far_bytes: to read from the storage; disk_bytes: to read from its own disk; exchange_seconds: of gradients.
+    """
+
+    windows: int
+    far_bytes: float
+    disk_bytes: float
     training_seconds: float
     exchange_seconds: float
 
     @classmethod
-    def of(cls, settings: PlanSettings, rates: Rates, size: DrivingSize, windows: int, is_first: bool) -> "_EpochWork":
+    def of(cls, settings: PlanSettings, rates: Rates, size: DrivingSize, near: float) -> "_EpochWork":
+        streams = _streams(settings)
+        windows = math.ceil(size.shards / streams / settings.window_shards)
+        window_bytes = size.store_bytes / windows / streams
+        if settings.machines == 1:
+            far_bytes, disk_bytes = 0.0, window_bytes
+        else:
+            far_bytes, disk_bytes = (1 - near) * window_bytes, near * window_bytes
+        if near and size.store_bytes <= settings.memory_gb * _GB:
+            disk_bytes = 0.0
         samples = size.training_samples / windows / settings.machines
         steps = samples / settings.batch_size
         exchanged = 2 * _GRADIENT_BYTES * (settings.machines - 1) / settings.machines  # by a ring
         exchange = exchanged / (settings.network_gbit * _GBIT) + rates.step_ms / 1000
         return cls(
-            window_bytes=size.store_bytes / windows,
-            is_near=settings.machines == 1 or (not is_first and size.store_bytes <= settings.cache_gb * _GB),
-            is_in_memory=not is_first and size.store_bytes <= settings.memory_gb * _GB,
+            windows,
+            far_bytes,
+            disk_bytes,
             training_seconds=samples / (settings.machine_rate or settings.cores * rates.training_rate),
             exchange_seconds=steps * exchange if settings.machines > 1 else 0.0,
         )
 
     def transfers(self, machines: _Machines, machine: int) -> Iterator[Use]:
-        """Yield how a machine gets a window: from memory, from its disk, or from the storage into its disk's cache."""
+        """Yield how a machine gets a window: from the storage into its disk's cache, and from that disk."""
         disk = machines.disks[machine]
-        if not self.is_near:
-            yield Use(self.window_bytes, (*machines.path(machine), disk))
-        elif not self.is_in_memory:
-            yield Use(self.window_bytes, (disk,))
+        if self.far_bytes:
+            yield Use(self.far_bytes, (*machines.path(machine), disk))
+        if self.disk_bytes:
+            yield Use(self.disk_bytes, (disk,))

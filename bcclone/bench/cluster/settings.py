@@ -114,6 +114,13 @@ class PlanSettings:
     batch_size: int = setting(256, "samples that a machine trains on in a step", minimum=1, group=_PLAN)
     shard_mb: int = setting(256, "size of a shard, in MB", minimum=1, maximum=1 << 20, group=_PLAN)
     window_shards: int = setting(4, "number of shards that are shuffled together", minimum=1, group=_PLAN)
+    window_streams: int = setting(
+        0,
+        "number of windows that each batch is drawn from; a machine reads the shards of one",
+        minimum=1,
+        zero="one for each machine",
+        group=_PLAN,
+    )
     rates: Path | None = setting(
         None, "take the rates from this result of bench cluster --json", unit="FILE", shown="those below", group=_RATES
     )
