@@ -118,7 +118,7 @@ def test_a_missing_dask_is_told(monkeypatch):
         pass
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("listening", [False, True])
 def test_a_scheduler_that_does_not_answer_is_told(listening):
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -173,7 +173,7 @@ def test_a_running_cluster_gives_the_same_results_and_its_dashboard(cluster):
     assert "http://127.0.0.1:" in lines[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_task_with_a_fault_goes_to_another_worker(cluster, tmp_path):
     with open_pool(cluster.address) as pool:
         wait_for(lambda: len(pool.executor._client.nthreads()) == 2)
@@ -202,7 +202,9 @@ def test_tasks_of_a_killed_worker_run_on_another(cluster, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("which", ["scheduler", "stopped scheduler", "workers"])
+@pytest.mark.parametrize(
+    "which", ["scheduler", *(pytest.param(which, marks=pytest.mark.long) for which in ("stopped scheduler", "workers"))]
+)
 def test_a_scheduler_or_all_workers_that_end_are_told(cluster, tmp_path, which):
     def end_them():
         wait_for_tasks(tmp_path, 2)
@@ -221,7 +223,7 @@ def test_a_scheduler_or_all_workers_that_end_are_told(cluster, tmp_path, which):
     thread.join(30)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_local_cluster_without_bokeh_has_no_dashboard(monkeypatch):
     monkeypatch.setitem(sys.modules, "bokeh", None)
     lines = []
@@ -230,13 +232,13 @@ def test_a_local_cluster_without_bokeh_has_no_dashboard(monkeypatch):
     assert lines == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_task_that_ends_its_workers_is_told():
     with pytest.raises(UserError, match="4 workers ended unexpectedly.*tcp://127.0.0.1"), open_pool("local:2") as pool:
         list(pool.run(pool_tasks.end_process, [1]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_cluster_without_workers_is_told(tmp_path):
     with dask_cluster(tmp_path, workers=0) as cluster:
         words = f"{cluster.address} has no workers.*dask worker {cluster.address}"
@@ -244,7 +246,7 @@ def test_a_cluster_without_workers_is_told(tmp_path):
             pass
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("packages", "words"), [("other_version", "another version of bcclone"), ("no_bcclone", "cannot load bcclone")]
 )
@@ -256,7 +258,7 @@ def test_a_worker_with_another_bcclone_or_none_is_named(tmp_path, request, packa
             pass
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_with_another_bcclone_that_joins_late_is_named(tmp_path, other_version):
     tasks = [tmp_path / f"never-{number}" for number in range(6)]
     with dask_cluster(tmp_path, workers=1) as cluster, open_pool(cluster.address) as pool:
@@ -265,7 +267,7 @@ def test_a_worker_with_another_bcclone_that_joins_late_is_named(tmp_path, other_
             list(pool.run(pool_tasks.wait_for_file, tasks))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_without_bcclone_that_joins_late_leaves_its_tasks_to_others(tmp_path, no_bcclone):
     tasks = [tmp_path / f"task-{number}" for number in range(6)]
 
@@ -281,7 +283,7 @@ def test_a_worker_without_bcclone_that_joins_late_leaves_its_tasks_to_others(tmp
         thread.join(60)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_scheduler_without_bcclone_is_named(tmp_path, no_bcclone):
     cluster = DaskCluster(tmp_path)
     try:
@@ -307,7 +309,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("scheduler", ["", "local:2"])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_pool_that_is_ended_leaves_no_process_behind(tmp_path, scheduler, how):

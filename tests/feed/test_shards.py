@@ -29,7 +29,7 @@ def stores(simulated_recording, tmp_path_factory):
         yield one, shards
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in STARTED)) for name in FEEDS])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in STARTED)) for name in FEEDS])
 @pytest.mark.parametrize("seq_length", [1, 3])
 def test_the_batches_are_those_of_one_file(stores, name, seq_length):
     if name in ("device", "tf-data", "sequence"):

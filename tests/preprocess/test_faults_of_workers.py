@@ -14,7 +14,6 @@ from tests.dask_cluster import dask_cluster, kill
 from tests.processes import wait_for
 from tests.recordings import many_rows
 
-pytestmark = pytest.mark.slow
 OPTIONS = ("--size", 64, "--shard-mb", 1)
 SECONDS_TO_END = 30  # what a user has to wait at most
 
@@ -74,6 +73,7 @@ def ended(process):
     return said
 
 
+@pytest.mark.slow
 def test_the_shard_of_a_killed_worker_is_written_by_another(recording, folder, expected, tmp_path):
     with dask_cluster(tmp_path, workers=2) as cluster:
         process = start(recording, folder, cluster.address)
@@ -84,6 +84,7 @@ def test_the_shard_of_a_killed_worker_is_written_by_another(recording, folder, e
     assert not list(folder.glob(".*partial*"))
 
 
+@pytest.mark.long
 def test_a_killed_scheduler_is_told_in_one_line_and_a_resume_goes_on(recording, folder, expected, tmp_path):
     with dask_cluster(tmp_path, workers=2) as cluster:
         process = start(recording, folder, cluster.address)
@@ -100,6 +101,7 @@ def test_a_killed_scheduler_is_told_in_one_line_and_a_resume_goes_on(recording, 
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
+@pytest.mark.long
 def test_an_interrupted_command_leaves_whole_shards_and_an_idle_cluster(recording, folder, expected, tmp_path):
     with dask_cluster(tmp_path, workers=2) as cluster:
         process = start(recording, folder, cluster.address)
@@ -111,6 +113,7 @@ def test_an_interrupted_command_leaves_whole_shards_and_an_idle_cluster(recordin
     assert hash_of(folder) == expected
 
 
+@pytest.mark.long
 def test_a_full_disk_on_one_worker_leaves_the_work_to_the_other(recording, folder, expected, tmp_path):
     with dask_cluster(tmp_path, workers=1) as cluster:
         cluster.start_worker(*preload(tmp_path, NO_DISK))
@@ -119,6 +122,7 @@ def test_a_full_disk_on_one_worker_leaves_the_work_to_the_other(recording, folde
     assert hash_of(folder) == expected
 
 
+@pytest.mark.long
 def test_a_full_disk_on_all_workers_is_told_in_one_line(recording, folder, tmp_path):
     with dask_cluster(tmp_path, workers=0) as cluster:
         cluster.start_worker(*preload(tmp_path, NO_DISK))
@@ -129,6 +133,7 @@ def test_a_full_disk_on_all_workers_is_told_in_one_line(recording, folder, tmp_p
     assert str(folder) in line
 
 
+@pytest.mark.long
 def test_a_recording_that_one_worker_cannot_read_is_read_by_the_other(recording, folder, expected, tmp_path):
     """As where a folder is mounted on one machine only: the images are links into the current folder of each worker."""
     (tmp_path / "images").symlink_to(recording / "IMG")
@@ -150,6 +155,7 @@ def test_a_recording_that_one_worker_cannot_read_is_read_by_the_other(recording,
     assert hash_of(folder) == expected
 
 
+@pytest.mark.long
 def test_another_version_on_one_worker_is_told_before_the_work(recording, folder, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(ROOT / "bcclone", other / "bcclone", ignore=shutil.ignore_patterns("__pycache__"))

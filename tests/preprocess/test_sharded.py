@@ -81,8 +81,11 @@ def test_a_folder_has_the_content_of_one_file(sharded, simulated_recording, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", OPTIONS)
-@pytest.mark.parametrize("scheduler", ["processes", "local:2"])
+@pytest.mark.parametrize(
+    "kind",
+    ["earlier frames, random split", *(pytest.param(kind, marks=pytest.mark.long) for kind in list(OPTIONS)[::2])],
+)
+@pytest.mark.parametrize("scheduler", ["processes", pytest.param("local:2", marks=pytest.mark.long)])
 def test_a_folder_has_that_content_with_all_options(two_recordings, tmp_path, kind, scheduler):
     one, folder, options = tmp_path / "one.h5", tmp_path / "store", (*OPTIONS[kind], "--allow-skips")
     where = () if scheduler == "processes" else ("--scheduler", scheduler)
