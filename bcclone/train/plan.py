@@ -27,8 +27,11 @@ def make_plan(
     if folder:
         if settings.start and not _began_with(folder, settings.start):
             raise UserError(f"{folder.path} did not begin with --from {settings.start}; leave that out to resume it")
-        return RunPlan(resumed_settings(settings, folder), _resumed_feed(settings, folder), folder.start)
+        resumed = resumed_settings(settings, folder)
+        _check_batch_size(resumed, workers)
+        return RunPlan(resumed, _resumed_feed(settings, folder), folder.start)
     training, feed = new_settings(settings, data.sample_settings.seq_length), settings.feed or FeedSettings()
+    _check_batch_size(training, workers)
     if feed.feed == AUTO:
         strategy, reason = choose_feed(data)
         feed = replace(feed, feed=strategy)
@@ -36,6 +39,14 @@ def make_plan(
     if feed.feed == "shards" and not feed.window_streams:
         feed = replace(feed, window_streams=workers)
     return RunPlan(training, feed, settings.start)
+
+
+def _check_batch_size(training: TrainSettings, workers: int) -> None:
+    if training.batch_size < workers:
+        raise UserError(
+            f"--batch-size {training.batch_size} for {workers} workers, expected a sample for each; train with fewer "
+            "--workers or a larger --batch-size"
+        )
 
 
 def new_settings(settings: RunSettings, stored_seq_length: int = 1) -> TrainSettings:

@@ -122,8 +122,8 @@ class WorkerGroup:
                 ours, other = gathered[0].get(name, "not given"), theirs.get(name, "not given")
                 if ours != other:
                     raise UserError(
-                        f"{self.name(index)} has another {name} than {self.name(0)}: {other}, and {ours}; give every "
-                        "worker the same"
+                        f"{self.name(index)} has another {name.replace('_', ' ')} than {self.name(0)}: {other}, and "
+                        f"{ours}; give every worker the same"
                     )
 
 

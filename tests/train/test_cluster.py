@@ -5,8 +5,12 @@ import json
 import pytest
 
 from bcclone.errors import UserError
+from bcclone.feed.settings import FeedSettings
+from bcclone.store import Store
 from bcclone.train.cluster import Cluster, find_cluster
-from bcclone.train.run_settings import RunSettings
+from bcclone.train.plan import make_plan
+from bcclone.train.run_settings import RunSettings, read_settings
+from bcclone.train.settings import TrainSettings
 from tests.conftest import run_script
 
 BOTH = ("one:2345", "two:2345")
@@ -70,11 +74,17 @@ def test_wrong_options_are_refused_in_one_line(tmp_path, workers, index, words):
 
 def test_the_old_name_of_the_feed_workers_is_read_from_settings_files(tmp_path):
     (tmp_path / "s.toml").write_text("workers = 3\n")
-    from bcclone.train.run_settings import read_settings
-
     assert read_settings(tmp_path / "s.toml", tmp_path / "model.h5") == {"feed_workers": 3}
 
 
 def test_workers_are_no_setting_that_determines_the_weights():
     settings = RunSettings(workers=BOTH, worker_index=1)
     assert settings.chosen == RunSettings().chosen
+
+
+def test_a_batch_needs_a_sample_for_each_worker(simulated_store):
+    settings = RunSettings(training=TrainSettings(batch_size=2), feed=FeedSettings("memory"))
+    with Store(simulated_store) as store:
+        with pytest.raises(UserError, match="--batch-size 2 for 3 workers, expected a sample for each; .*--workers"):
+            make_plan(settings, store, None, print, workers=3)
+        assert make_plan(settings, store, None, print, workers=2).settings.batch_size == 2

@@ -9,7 +9,7 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
 from bcclone.feed.settings import FeedSettings
 from bcclone.train.environment import Environment, GitState
-from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, new_path
+from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, RunRecord, new_path
 from bcclone.train.settings import TrainSettings
 from bcclone.train.state import SampleCounts, TrainResult
 
@@ -108,3 +108,12 @@ def test_a_run_older_than_a_setting_resumes_with_its_old_behaviour(tmp_path):
     assert folder.settings == replace(
         SETTINGS, seed=4, augmentation=AugmentSettings(augment=False, augment_on="cpu"), weight_decay=0.0, keep="best"
     )
+
+
+def test_the_number_of_feed_workers_is_read_by_its_old_name():
+    record = RunRecord(
+        RunIdentity("data.h5", "0", "model.h5"), "now", TrainSettings(seq_length=1), FeedSettings("memory")
+    )
+    stored = record.as_json()
+    stored["feed"]["workers"] = stored["feed"].pop("feed_workers") + 3
+    assert RunRecord.from_json(stored).feed.feed_workers == 3

@@ -60,10 +60,12 @@ class Workers:
     def __exit__(self, *_):
         self.opened.close()
 
-    def start(self, stores, *options, by_tf_config=(), addresses=None):
-        addresses = addresses or free_addresses(len(stores))
+    def start(self, stores, *options, by_tf_config=(), addresses=None, more=()):
+        """Start a worker for each store. by_tf_config: which ones; more: options of the last worker alone."""
+        addresses, last = addresses or free_addresses(len(stores)), len(stores) - 1
         return [
-            self._start(store, index, addresses, options, index in by_tf_config) for index, store in enumerate(stores)
+            self._start(store, index, addresses, (*options, *more) if index == last else options, index in by_tf_config)
+            for index, store in enumerate(stores)
         ]
 
     def _start(self, store, index, addresses, options, by_tf_config):
@@ -147,6 +149,7 @@ def test_two_workers_train_the_network_that_one_trains(one, two, store):
     assert {path.name for path in two.iterdir()} == {"model.h5", "model.settings.toml", "runs"}
 
 
+@pytest.mark.long
 def test_three_workers_do_too_without_augmentation(store, tmp_path):
     (tmp_path / "one").mkdir()
     options = (*QUICK, "--no-augment", "--keep", "best", "--zero-fraction", 0.3)
@@ -169,6 +172,7 @@ def assert_lost(member, lost, address):
         assert words in errors[0]
 
 
+@pytest.mark.long
 def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_the_same_weights(two, store, workers):
     options = (*QUICK, "--checkpoint-steps", 4)
     for killed, after in ((1, 9), (0, 30)):
@@ -185,6 +189,7 @@ def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_th
     assert history_of(two) == history_of(workers.folder / "0")
 
 
+@pytest.mark.long
 def test_another_number_of_workers_resumes_at_the_same_step(one, store, workers):
     members = workers.start([store] * 2, *QUICK, "--checkpoint-steps", 4)
     wait_for(lambda: step_of(members[0].folder) >= 20, seconds=120, every_seconds=0.01)
@@ -197,6 +202,7 @@ def test_another_number_of_workers_resumes_at_the_same_step(one, store, workers)
     assert_close(one, members[0].folder)
 
 
+@pytest.mark.long
 def test_a_stopped_worker_ends_the_others(store, workers):
     addresses = free_addresses(3)
     members = workers.start([store] * 3, *QUICK, "--epochs", 500, addresses=addresses)
@@ -225,6 +231,10 @@ def test_another_store_on_one_worker_and_other_settings_are_told_to_all(store, s
     assert errors[0] == errors[1]
     assert "worker 1" in errors[0]
     assert "another store than worker 0" in errors[0]
+    errors = ended_alike(workers.start([store] * 2, *QUICK, more=("--learning-rate", 0.01)))
+    assert errors[0] == errors[1]
+    for words in ("worker 1", "another learning rate than worker 0", "0.01, and not given"):
+        assert words in errors[0]
 
 
 def test_an_error_of_one_worker_is_told_to_all(store, workers):
