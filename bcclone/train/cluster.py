@@ -46,7 +46,7 @@ class Cluster:
     def from_tf_config(cls, text: str) -> Self | None:
         """Return the cluster of TF_CONFIG, None when it has one worker; raises UserError.
 
-        https://www.tensorflow.org/api_docs/python/tf/distribute/cluster_resolver/TFConfigClusterResolver
+        text: JSON, as tf.distribute.cluster_resolver.TFConfigClusterResolver reads it.
         """
         try:
             stored = json.loads(text)
