@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 
 from bcclone.decode import read_frame
 from bcclone.images import BadImage
+from bcclone.location import Location
 from bcclone.progress import ProgressBar
 from bcclone.recording import CAMERAS, ForeignLog, ImageIndex, Log, find_logs, read_log
 
@@ -47,7 +47,7 @@ class RecordingReport:
     suspects: rows that were probably recorded wrongly.
     """
 
-    path: Path
+    path: Location
     log: Log | None = None
     reason: str | None = None
     images: ImageFaults | None = None
@@ -117,7 +117,7 @@ def check(inputs: Sequence[str]) -> list[RecordingReport]:
     return [_check_log(path) for path in find_logs(inputs)]
 
 
-def _check_log(path: Path) -> RecordingReport:
+def _check_log(path: Location) -> RecordingReport:
     try:
         log = read_log(path)
     except ForeignLog as foreign:

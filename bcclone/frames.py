@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bcclone.atomic import file_version
 from bcclone.errors import UserError
 from bcclone.images import Image
+from bcclone.location import Location, as_local
 
 Indices = npt.NDArray[np.integer[Any]]
 
@@ -20,17 +21,19 @@ Indices = npt.NDArray[np.integer[Any]]
 class FrameFile:
     """The frames in one file.
 
-    offset: of the first, in bytes; count: number of frames; version: file_version() of the file.
+    offset: of the first, in bytes; count: number of frames; version: file_version() of the file; sha256: of the whole
+    file, "" if it is not known.
     """
 
-    path: Path
+    path: Location
     offset: int
     count: int
     version: tuple[int, int]
+    sha256: str = ""
 
     def check(self) -> None:
         """Raise UserError if the file is gone or has been written again."""
-        if not self.path.exists() or file_version(self.path) != self.version:
+        if not self.path.exists() or file_version(as_local(self.path)) != self.version:
             raise UserError(f"{self.path}: the store was rewritten or removed after training began; train again")
 
     def read(self, frame_bytes: int, at_once: int) -> Iterator[bytes]:
@@ -51,7 +54,7 @@ class FrameFile:
         """Map the frames into memory, uint8 (count, *shape), read-only."""
         if not self.count:
             return np.empty((0, *shape), np.uint8)
-        return np.memmap(self.path, np.uint8, "r", self.offset, (self.count, *shape)).view(np.ndarray)
+        return np.memmap(as_local(self.path), np.uint8, "r", self.offset, (self.count, *shape)).view(np.ndarray)
 
 
 class Frames:
@@ -135,6 +138,10 @@ class Frames:
         if number not in self._maps:
             self._maps[number] = self.files[number].map(self.frame_shape)
         return self._maps[number]
+
+    def reopened(self) -> "Frames":
+        """Return the same frames, which are mapped anew."""
+        return Frames(self.files, self.frame_shape)
 
     def close(self) -> None:
         """Unmap the files; the frames cannot be read afterwards."""

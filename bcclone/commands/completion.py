@@ -6,10 +6,9 @@ tcsh: bcclone completion tcsh > FILE, where ~/.tcshrc sources FILE
 """
 
 import argparse
-from pathlib import Path
 
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import actions_of, add_output_options, print_json
+from bcclone.commands.options import actions_of, add_output_options, local_path, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +45,6 @@ def _full_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         load_command(name).add_arguments(command)
         for action in actions_of(command):
-            if action.type is Path or action.metavar in ("RECORDING", "STORE"):
+            if action.type is local_path or action.metavar in ("RECORDING", "STORE"):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     return parser

@@ -6,13 +6,13 @@ the web page, which records into a new folder run-DATE_TIME in the current folde
 
 import argparse
 import sys
-from pathlib import Path
 
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
     build,
     given_for,
+    local_path,
     notify,
     print_json,
 )
@@ -25,12 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         nargs="?",
-        type=Path,
+        type=local_path,
         metavar="MODEL",
         help=f"model file of model.py, or a .h5 or .keras file of Keras (default: {DriveSettings.model})",
     )
     parser.add_argument(
-        "run_folder", nargs="?", type=Path, metavar="RUN", help="folder to record the drive into (default: none)"
+        "run_folder", nargs="?", type=local_path, metavar="RUN", help="folder to record the drive into (default: none)"
     )
     add_settings(parser, DriveSettings)
     parser.add_argument(

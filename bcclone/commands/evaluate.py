@@ -9,7 +9,6 @@ positions and tracks. The drives run in parallel on all cores.
 """
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.commands.options import (
@@ -17,6 +16,7 @@ from bcclone.commands.options import (
     add_settings,
     build,
     given_for,
+    local_path,
     make_folder,
     notify,
     option_of,
@@ -37,14 +37,14 @@ _SHARED = tuple(each.name for each, _ in settings_of(SuiteSettings) if each.name
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "models", type=Path, nargs="+", metavar="MODEL", help="a model file; with --suite, one or several"
+        "models", type=local_path, nargs="+", metavar="MODEL", help="a model file; with --suite, one or several"
     )
     add_settings(parser, EvaluateSettings)
     add_settings(parser, WorldSettings, only=("laps",))
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="folder to write pictures and figures into: the driven line on a map, camera views (default: none)",
     )

@@ -5,7 +5,6 @@ no code in the old file is run.
 """
 
 import argparse
-from pathlib import Path
 
 from bcclone.commands.options import (
     add_output_options,
@@ -13,6 +12,7 @@ from bcclone.commands.options import (
     build,
     describe_unchanged,
     given_for,
+    local_path,
     notify,
     print_json,
 )
@@ -21,7 +21,7 @@ from bcclone.import_model import ImportSettings, import_model
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("old", type=Path, metavar="OLD", help="a Keras .h5 or .keras file of another program")
+    parser.add_argument("old", type=local_path, metavar="OLD", help="a Keras .h5 or .keras file of another program")
     add_settings(parser, ImportSettings)
     add_output_options(parser)
 

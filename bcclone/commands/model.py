@@ -13,6 +13,7 @@ from bcclone.commands.options import (
     build,
     describe_unchanged,
     given,
+    local_path,
     notify,
     print_json,
 )
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, RunSettings)
     parser.add_argument(
         "--settings",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="read settings from this TOML file; options override them (default: none)",
     )

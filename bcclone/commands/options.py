@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any, TypeVar, get_args
 
 from bcclone.errors import UserError
+from bcclone.location import Location, as_local, reaching
 from bcclone.settings import Setting, settings_of
 
 Settings = TypeVar("Settings")
@@ -111,7 +112,7 @@ def _parser_of(each: Any, declared: Setting) -> Callable[[str], Any]:
     """Return the function that converts the option's text to a value."""
     if declared.parse is None:
         kind = _type_of(each)
-        return kind if kind in _TYPES else str
+        return local_path if kind is Path else kind if kind in _TYPES else str
 
     def parse(text: str) -> Any:
         try:
@@ -120,6 +121,14 @@ def _parser_of(each: Any, declared: Setting) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parse
+
+
+def local_path(text: str) -> Path:
+    """Return a path for argparse, which shows why a URL is refused."""
+    try:
+        return as_local(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -177,6 +186,7 @@ def notify(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def describe_unchanged(path: Path) -> str:
+def describe_unchanged(path: Location) -> str:
     """Return that an interrupted command did not change its output."""
-    return f"{path} is unchanged" if path.exists() else f"{path} was not written"
+    with reaching(path):
+        return f"{path} is unchanged" if path.exists() else f"{path} was not written"

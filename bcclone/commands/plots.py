@@ -13,6 +13,7 @@ from bcclone.commands.options import (
     add_settings,
     build,
     given_for,
+    local_path,
     notify,
     print_json,
 )
@@ -23,7 +24,7 @@ _STORE = "data.h5"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file")
+    parser.add_argument("model", type=local_path, metavar="MODEL", help="a model file")
     parser.add_argument(
         "data", nargs="*", metavar="STORE",
         help="what the model was trained on: a store, or recordings as folders or logs (data.h5, if it exists)",

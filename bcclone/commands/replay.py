@@ -16,6 +16,7 @@ from bcclone.commands.options import (
     add_settings,
     build,
     given_for,
+    local_path,
     make_folder,
     notify,
     print_json,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "models", nargs="*", type=Path, metavar="MODEL", help="model files to score; leave them out with --port"
+        "models", nargs="*", type=local_path, metavar="MODEL", help="model files to score; leave them out with --port"
     )
     parser.add_argument(
         "recording",
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="folder to write a picture and the figures into (default: none)",
     )

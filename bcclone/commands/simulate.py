@@ -1,9 +1,8 @@
 """Record and drive in a built-in simulator, without the Unity program."""
 
 import argparse
-from pathlib import Path
 
-from bcclone.commands.options import add_output_options, add_settings, build, given_for, print_json
+from bcclone.commands.options import add_output_options, add_settings, build, given_for, local_path, print_json
 from bcclone.replay.settings import FrameReplaySettings
 from bcclone.simulator.settings import (
     Conditions,
@@ -23,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the three subcommands and their options."""
     uses = parser.add_subparsers(dest="use", required=True, metavar="COMMAND")
     record = uses.add_parser("record", help=_RECORD, description=_sentence(_RECORD))
-    record.add_argument("folder", type=Path, metavar="DIR", help="folder to record into; must be new or empty")
+    record.add_argument("folder", type=local_path, metavar="DIR", help="folder to record into; must be new or empty")
     drive = uses.add_parser("drive", help=_DRIVE, description=_sentence(_DRIVE))
     replay = uses.add_parser("replay", help=_REPLAY, description=_sentence(_REPLAY))
     replay.add_argument(

@@ -13,6 +13,7 @@ from bcclone.commands.options import (
     build,
     describe_unchanged,
     given_for,
+    local_path,
     notify,
     print_json,
 )
@@ -25,7 +26,7 @@ _SHOWN_RUNS = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "run", type=Path, nargs="?", metavar="RUN", help="folder that drive.py recorded, or a recording"
+        "run", type=local_path, nargs="?", metavar="RUN", help="folder that drive.py recorded, or a recording"
     )
     add_settings(parser, ClipSettings)
     add_output_options(parser)

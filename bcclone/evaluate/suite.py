@@ -18,7 +18,7 @@ from bcclone.evaluate.settings import SuiteSettings
 from bcclone.evaluate.suite_worker import InputFile, SuiteTask, run_task
 from bcclone.hardware import usable_cores
 from bcclone.progress import ProgressBar
-from bcclone.recording import find_logs
+from bcclone.recording import find_local_logs
 from bcclone.task_pool import open_pool
 
 
@@ -32,7 +32,7 @@ def evaluate_suite(
     notify: receives the address of the dashboard of a cluster.
     """
     settings = settings or SuiteSettings()
-    logs = find_logs(settings.recordings) if settings.recordings else []
+    logs = find_local_logs(settings.recordings) if settings.recordings else []
     scenarios = select_scenarios(settings.rows, settings.laps, settings.texture_seed)
     names, recordings = name_models(list(map(Path, models))), name_recordings(logs)
     # the longest first, so that no worker drives on alone at the end

@@ -11,15 +11,17 @@ from importlib import import_module
 from bcclone.errors import UserError
 from bcclone.feed.augmented import AHEAD, AugmentedFeed, augment_on_cpu, draw_for_device
 from bcclone.feed.feed import Buffers, Feed
-from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder, Order, batches, split_into_windows
+from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder, Order, batches
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
-from bcclone.feed.read_ahead import ReadAheadFetcher
+from bcclone.feed.read_ahead import ReadAheadFetcher, SystemCacheReader
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.settings import AUTO, FeedSettings, SamplingSettings
+from bcclone.feed.shards import check_cache, shards, window_fetcher
 from bcclone.feed.source import FileSource, FrameSource
 from bcclone.feed.threads import ThreadFetcher
 from bcclone.hardware import available_memory
 from bcclone.images import seen_rows
+from bcclone.location import is_url
 from bcclone.store import Store
 
 MakeFeed = Callable[[Selection, EpochOrder, FeedSettings, int], Feed]
@@ -69,10 +71,12 @@ def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart 
 
     part: the worker's part of each batch.
     """
-    data, arrays = selection.data, selection.arrays
+    data, arrays, size = selection.data, selection.arrays, part.span(batch_size).samples
+    epoch_order = EpochOrder(len(selection), batch_size=batch_size, part=part)
+    if isinstance(data, Store) and is_url(data.path):
+        return Feed(epoch_order, window_fetcher(selection, size))
     source = FrameSource.mapped(data, arrays) if isinstance(data, Store) else FileSource.of(data, arrays)
-    epoch_order = EpochOrder(len(source), batch_size=batch_size, part=part)
-    return Feed(epoch_order, ThreadFetcher(source, part.span(batch_size).samples))
+    return Feed(epoch_order, ThreadFetcher(source, size))
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
@@ -84,6 +88,12 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
             f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
             "-o data.h5, or use --feed files"
         )
+    if isinstance(data, Store) and is_url(data.path):
+        if settings.feed not in (AUTO, "shards"):
+            raise UserError(
+                f"{data.path}: --feed {settings.feed} reads local stores; use --feed shards, or copy the store here"
+            )
+        check_cache(data, settings)
     if settings.feed in _COPIES and isinstance(data, Store):
         _check_memory(data, _COPIES[settings.feed])
 
@@ -92,6 +102,8 @@ def choose_feed(data: TrainingData) -> tuple[str, str]:
     """Return the strategy that suits the samples and this machine, and the reason."""
     if not isinstance(data, Store):
         return "files", "there is no store; preprocess.py makes one, which is many times faster"
+    if is_url(data.path):
+        return "shards", "the store is at a URL"
     needed, available = data.frames.nbytes / 1e9, available_memory()
     if available is None:
         return "hdf5-shuffle", f"{needed:.2f} GB of frames"
@@ -150,17 +162,8 @@ def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSet
     def split(order: Order) -> list[Order]:
         return list(batches(order, settings.chunk_size))
 
-    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, split))
-
-
-def shards(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of windows of shards, read ahead: for stores larger than memory or at a URL."""
-    source = FrameSource.mapped(selection.store, selection.arrays)
-
-    def split(order: Order) -> list[Order]:
-        return [order[part] for part in split_into_windows(selection.shard[order])]
-
-    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, split))
+    reader = SystemCacheReader(source)
+    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, split, reader))
 
 
 def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:

@@ -210,19 +210,19 @@ def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
 
 
 def split_into_windows(shard: Order) -> list[slice]:
-    """Return the parts of an order between which no shard is shared, each as short as possible.
+    """Return the parts of an order between which shards are exchanged: where one begins after others have ended.
 
-    shard: of each sample, in the order.
+    shard: of each sample, in the order. A part has samples of no more shards than are open at once.
     """
     positions = sequential(len(shard))
     first, last = np.zeros((2, int(shard.max(initial=0)) + 1), np.int64)
     last[shard] = positions  # of several positions the last one remains
     first[shard[::-1]] = positions[::-1]
     used = np.unique(shard)
-    used = used[np.argsort(first[used])]
-    begins = first[used][1:]
-    starts = [0, *begins[np.maximum.accumulate(last[used])[:-1] < begins].tolist(), len(shard)]
-    return [slice(start, end) for start, end in itertools.pairwise(starts) if end > start]
+    begins = np.sort(first[used])
+    ended = np.searchsorted(np.sort(last[used]), begins)  # how many shards have ended before each begins
+    cuts = begins[1:][np.diff(ended) > 0].tolist()
+    return [slice(start, end) for start, end in itertools.pairwise([0, *cuts, len(shard)]) if end > start]
 
 
 def batches(order: Order, batch_size: int) -> Iterator[Order]:

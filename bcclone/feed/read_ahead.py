@@ -17,13 +17,17 @@ import numpy as np
 
 from bcclone.feed.feed import Batch
 from bcclone.feed.order import Order, batches
-from bcclone.feed.source import FrameSource
+from bcclone.feed.source import FrameSource, Source
 from bcclone.feed.threads import PrefetchThread, ThreadFetcher
+from bcclone.location import as_local
 
 _WINDOWS_AHEAD = 2  # with the one that batches are filled from
 _SCRATCH_BYTES = 1 << 18
 _READS_AT_ONCE = 32
 _GAP_FRAMES = 16  # gaps up to this size are read, too, rather than starting a new read
+
+
+Split = Callable[[Order], Sequence[Order]]
 
 
 class WindowReader(Protocol):
@@ -37,13 +41,11 @@ class WindowReader(Protocol):
 
 
 class ReadAheadFetcher(ThreadFetcher):
-    """Fill batches from windows that have just been read. split: divides an order into windows, slices of it."""
+    """Fill batches from windows that have just been read. split: divides an order into windows; reader: reads them."""
 
-    def __init__(
-        self, source: FrameSource, batch_size: int, ahead: int, split: Callable[[Order], Sequence[Order]]
-    ) -> None:
+    def __init__(self, source: Source, batch_size: int, ahead: int, split: Split, reader: WindowReader) -> None:
         super().__init__(source, batch_size, ahead)
-        self._split, self._window_reader = split, SystemCacheReader(source)
+        self._split, self._window_reader = split, reader
 
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
@@ -145,9 +147,10 @@ class SystemCacheReader:
             for file, start, size in chain.from_iterable(frames.stretches(*each) for each in ranges):
                 if stop.is_set():
                     return
-                if opened is None or opened.name != file.path:
+                path = as_local(file.path)
+                if opened is None or opened.name != path:
                     files.close()
-                    opened = files.enter_context(FileIO(file.path))
+                    opened = files.enter_context(FileIO(path))
                 _read(opened, start, size, self._scratch)
 
     def release(self, window: Order) -> None:

@@ -60,6 +60,21 @@ class FeedSettings:
         zero="as many as there are workers",
         group=_GROUP,
     )
+    cache: str = setting(
+        "",
+        "folder for copies of the shards of a store at a URL; several processes may share it",
+        unit="FOLDER",
+        shown="a temporary one, deleted at the end",
+        group=_GROUP,
+    )
+    cache_mb: int = setting(
+        4096,
+        "most that the copies of shards take; it must hold two windows of shards",
+        unit="MB",
+        minimum=1,
+        maximum=1 << 30,
+        group=_GROUP,
+    )
     feed_workers: int = setting(
         0,
         "number of threads that augment on the CPU; for the feeds files, workers, sequence and tf-data also the number "

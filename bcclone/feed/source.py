@@ -82,7 +82,7 @@ class FrameSource:
     @classmethod
     def mapped(cls, store: "Store", arrays: SampleArrays) -> Self:
         """Return the source of a store's mapped frames."""
-        return cls(arrays, Frames(store.frames.files, store.frames.frame_shape))
+        return cls(arrays, store.frames.reopened())
 
     @classmethod
     def in_memory(cls, store: "Store", arrays: SampleArrays) -> Self:

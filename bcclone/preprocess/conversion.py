@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -15,6 +14,7 @@ import pandas as pd
 from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.images import PRESETS, Preprocessing
+from bcclone.location import Location, as_local, check_writable, is_url, parse_location, reaching
 from bcclone.preprocess.plan import ConversionPlan, make_plan, refuse_many_skips, with_frames
 from bcclone.preprocess.settings import Conversion, PreprocessSettings, Skip
 from bcclone.preprocess.sharded import (
@@ -86,8 +86,8 @@ def open_samples(
     paths: Sequence[str], notify: Callable[[str], None] = lambda line: None
 ) -> Iterator[Store | ImageSamples]:
     """Open the samples of a store, or of recordings (folders or logs), whose images are read in place."""
-    if len(paths) == 1 and is_store(Path(paths[0])):
-        with Store(Path(paths[0])) as store:
+    if len(paths) == 1 and is_store(location := parse_location(paths[0])):
+        with Store(location) as store:
             yield store
         return
     yield open_in_place(tuple(paths), Preprocessing(), SampleSettings(), notify)
@@ -115,7 +115,7 @@ def open_in_place(
     for recording in plan.recordings:
         digest.update(recording.sha256.encode())
     digest.update(samples.tobytes())
-    path = Path(plan.logs[0]).parent
+    path = plan.recordings[0].path.parent
     table = row_table(rows.drop(columns="extras"))
     return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest())
 
@@ -150,11 +150,17 @@ def _with_given(defaults: SampleSettings, settings: PreprocessSettings) -> Sampl
 def _check_folder(settings: PreprocessSettings) -> None:
     """Raise UserError if the output is not a folder of shards that may be completed or replaced."""
     folder, replaceable = settings.output, settings.force or settings.adding or settings.resume
-    if not folder.exists():
-        atomic.check_output(folder, False, "")
+    if is_url(folder):
+        check_writable(folder)
+    elif not folder.exists():
+        atomic.check_output(as_local(folder), False, "")
         return
-    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    if others := names - {MANIFEST_NAME} - {path.name for path in folder.glob("[0-9]*.h5")}:
+    with reaching(folder):
+        if not folder.exists():
+            return
+        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        shards = {path.name for path in folder.glob("[0-9]*.h5")}
+    if others := names - {MANIFEST_NAME} - shards:
         raise UserError(f"{folder} holds other files than a store's, such as {min(others)}; name another -o")
     if MANIFEST_NAME in names and not replaceable:
         raise UserError(f"{folder} exists already; overwrite it with --force, add to it with --add, or name another -o")
@@ -168,13 +174,13 @@ def _check_output(settings: PreprocessSettings) -> None:
     if settings.is_sharded:
         _check_folder(settings)
         return
-    remedy = "overwrite it with --force, add to it with --add, or name another -o"
-    atomic.check_output(settings.output, settings.force or settings.adding, remedy)
-    if settings.output.exists() and not settings.adding:
-        if settings.output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
-            raise UserError(f"{settings.output} is one of the recordings; name another -o")
-        if "model_config" in root_attributes(settings.output):
-            raise UserError(f"{settings.output} is a model; name another -o")
+    remedy, output = "overwrite it with --force, add to it with --add, or name another -o", as_local(settings.output)
+    atomic.check_output(output, settings.force or settings.adding, remedy)
+    if output.exists() and not settings.adding:
+        if output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
+            raise UserError(f"{output} is one of the recordings; name another -o")
+        if "model_config" in root_attributes(output):
+            raise UserError(f"{output} is a model; name another -o")
 
 
 @dataclass(frozen=True)
@@ -203,7 +209,7 @@ def _write_store(
 ) -> _Written:
     """Write the rows, frames and samples of the old store, if any, and of the plan; raises UserError for many skips."""
     with (
-        atomic.replacing(settings.output) as temporary,
+        atomic.replacing(as_local(settings.output)) as temporary,
         StoreWriter(temporary, preprocessing, *_capacity(plan, old, samples)) as writer,
     ):
         if old:
@@ -230,9 +236,7 @@ def _write_folder(
     shards = ShardPlan.of(folder, first_free_number(folder), plan, rows, shard_settings)
     if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
         return _complete_already(folder, shards, notify)
-    folder.mkdir(exist_ok=True)
-    busy = f"{folder}: another process is writing this store; wait until it ends, or name another -o"
-    with atomic.locked(folder, busy), open_pool(settings.scheduler, settings.jobs, notify) as pool:
+    with _made_and_locked(folder), open_pool(settings.scheduler, settings.jobs, notify) as pool:
         written = write_shards(shards, pool)
         frames, unusable = frame_numbers(shards, written, len(old.frames) if old else 0)
         skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
@@ -251,7 +255,20 @@ def _write_folder(
     return _Written(row_frame(content.rows), count, len(content.samples) - validation, validation, skips)
 
 
-def _complete_already(folder: Path, shards: ShardPlan, notify: Callable[[str], None]) -> _Written:
+@contextmanager
+def _made_and_locked(folder: Location) -> Iterator[None]:
+    """Make a local folder, and lock it against other processes; an object store has neither folders nor locks."""
+    if is_url(folder):
+        yield
+        return
+    folder = as_local(folder)
+    folder.mkdir(exist_ok=True)
+    busy = f"{folder}: another process is writing this store; wait until it ends, or name another -o"
+    with atomic.locked(folder, busy):
+        yield
+
+
+def _complete_already(folder: Location, shards: ShardPlan, notify: Callable[[str], None]) -> _Written:
     """Return what a complete store holds; raises UserError if it was made of something else."""
     if Manifest.read(folder).origin != shards.origin:
         raise UserError(

@@ -13,6 +13,7 @@ import pandas as pd
 
 from bcclone.arrays import IndexArray
 from bcclone.errors import UserError
+from bcclone.location import Location, as_local, is_url, reaching
 from bcclone.preprocess.settings import LogRead, Skip
 from bcclone.recording import CAMERAS, ImageIndex, Log, find_logs, read_log
 from bcclone.samples import NO_FRAME
@@ -32,10 +33,10 @@ class ImageFiles(Sequence[str]):
         self._folders: list[str] = []
         self._index_of: list[dict[str, int]] = []  # for each folder
 
-    def add_folders(self, folders: Iterable[Path]) -> list[int]:
+    def add_folders(self, folders: Iterable[Location]) -> list[int]:
         """Return a number for each folder; the same folder has the same number for every log."""
         numbers = []
-        for folder in map(os.path.realpath, folders):
+        for folder in [str(each) if is_url(each) else os.path.realpath(as_local(each)) for each in folders]:
             if folder not in self._folders:
                 self._folders.append(folder)
                 self._index_of.append({})
@@ -221,7 +222,8 @@ class _PlanBuilder:
         self._rows_read += log.row_count
         self._bad_rows += len(log.bad_rows)
         self._skips.extend(Skip(str(log.path), bad.row, bad.reason) for bad in log.bad_rows)
-        digest = hashlib.sha256(log.path.read_bytes()).hexdigest()
+        with reaching(log.path):
+            digest = hashlib.sha256(log.path.read_bytes()).hexdigest()
         self._recordings.append(
             RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect)
         )

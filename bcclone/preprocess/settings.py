@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bcclone.location import Location, is_url, parse_location, reaching
 from bcclone.sample_settings import SampleSettings
 from bcclone.settings import (
     LARGEST_IMAGE,
@@ -42,10 +43,12 @@ class PreprocessSettings:
     """
 
     inputs: tuple[str, ...]
-    output: Path = setting(
+    output: Location = setting(
         Path("data.h5"),
-        "store to write: one file, or a folder of shards if the name has no ending such as .h5",
+        "store to write: one file, or a folder of shards if the name has no ending such as .h5; the folder may be at a "
+        "URL such as s3://BUCKET/STORE",
         unit="PATH",
+        parse=parse_location,
         short="-o",
     )
     force: bool = setting(False, "overwrite an existing store")
@@ -85,7 +88,14 @@ class PreprocessSettings:
     given: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.output, str):
+            object.__setattr__(self, "output", parse_location(self.output))
         check_settings(self)
+        if is_url(self.output) and self.output.suffix:
+            raise ValueError(
+                f"{self.output}: one file is written to a local path; name a folder of shards, without "
+                f"{self.output.suffix}, or another -o"
+            )
         if self.preprocess and self.size:
             raise ValueError(f"--preprocess {self.preprocess} includes a size; leave out --size")
         if self.preprocess and self.preprocessing:
@@ -103,12 +113,13 @@ class PreprocessSettings:
     @property
     def is_sharded(self) -> bool:
         """Return True if the store is a folder of shards."""
-        return self.output.is_dir() or not (self.output.suffix or self.output.exists())
+        return is_url(self.output) or self.output.is_dir() or not (self.output.suffix or self.output.exists())
 
     @property
     def adding(self) -> bool:
         """Return True if there is a store to add to."""
-        return self.add and self.output.exists()
+        with reaching(self.output):
+            return self.add and self.output.exists()
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,7 @@ class Conversion:
     notices: tuple[str, ...]
     logs: tuple[LogRead, ...]
     seconds: float
-    output: Path
+    output: Location
 
     def as_json(self) -> dict[str, Any]:
         """Return the result with the keys of --json."""

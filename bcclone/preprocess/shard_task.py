@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from bcclone import atomic
+from bcclone.decode import read_file
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
+from bcclone.location import Location, Unreachable, is_url, local_copy, names_url, replacing
 from bcclone.preprocess.plan import with_frames
 from bcclone.preprocess.store_files import RECORDING_BYTES, store_files, table_bytes
 from bcclone.sample_settings import SampleSettings
@@ -32,7 +33,7 @@ class ShardTask:
     of this; reuse: keep a shard that an interrupted run has left, if it was made of the same.
     """
 
-    path: Path
+    path: Location
     number: int
     recording: RecordingInfo
     rows: pd.DataFrame
@@ -64,19 +65,17 @@ def write_shard(task: ShardTask) -> WrittenShard:
     """Write a shard, or keep the one that is there; raises WorkerFault when this worker cannot read or write."""
     try:
         origin = _origin_of(task)
-        if not (task.reuse and _is_made_of(task.path, origin)):
-            _write(task, origin)
-        else:
-            report_progress(task.own)
-        return _describe(task)
+        return (_reused(task, origin) if task.reuse else None) or _write(task, origin)
+    except Unreachable as error:
+        raise WorkerFault(str(error)) from None
     except OSError as error:
         raise WorkerFault(f"{error.filename or task.path}: {error.strerror or error}") from None
 
 
 def _origin_of(task: ShardTask) -> str:
-    """Return the digest of the task, with size and time of each image file."""
+    """Return the digest of the task, with size and time of each local image file."""
     digest = hashlib.sha256(task.origin.encode())
-    for path in task.files:
+    for path in () if task.files and names_url(task.files[0]) else task.files:
         try:
             status = os.stat(path)  # noqa: PTH116 called for each image
             digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
@@ -85,23 +84,31 @@ def _origin_of(task: ShardTask) -> str:
     return digest.hexdigest()
 
 
-def _is_made_of(path: Path, origin: str) -> bool:
-    """Return whether there is a complete shard of that origin."""
-    try:
-        found = read_store_file(path).origin if path.is_file() else None
-    except UserError:
-        return False
-    return found is not None and found.digest == origin
+def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
+    """Return the shard that an interrupted run has left, or None if it is not complete or of another origin."""
+    with local_copy(task.path) as path:
+        try:
+            content = read_store_file(path) if path else None
+        except UserError:
+            return None
+        if path is None or content is None or content.origin is None or content.origin.digest != origin:
+            return None
+        report_progress(task.own)
+        return _describe(task, path)
 
 
-def _write(task: ShardTask, origin: str) -> None:
-    if not task.path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "the folder of the store is not there", str(task.path.parent))
+def _write(task: ShardTask, origin: str) -> WrittenShard:
+    folder = task.path.parent
+    if not is_url(folder) and not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder of the store is not there", str(folder))
+    with replacing(task.path) as temporary:
+        _write_file(task, origin, temporary)
+        return _describe(task, temporary)
+
+
+def _write_file(task: ShardTask, origin: str, path: Path) -> None:
     space = table_bytes(task.rows, task.samples) + RECORDING_BYTES
-    with (
-        atomic.replacing(task.path) as temporary,
-        StoreWriter(temporary, task.preprocessing, len(task.files), space) as writer,
-    ):
+    with StoreWriter(path, task.preprocessing, len(task.files), space) as writer:
         left = [task.own]  # files that the other shards do not count
 
         def advance(count: int) -> None:
@@ -122,8 +129,7 @@ def _write(task: ShardTask, origin: str) -> None:
 def _check_readable(files: Sequence[str]) -> None:
     """Raise an OSError if one of these files cannot be read by this worker."""
     for path in files:
-        with open(path, "rb"):  # noqa: PTH123
-            pass
+        read_file(path)
 
 
 def _without_halo(chunks: Iterator[SampleTable], halo: int) -> Iterator[SampleTable]:
@@ -134,12 +140,12 @@ def _without_halo(chunks: Iterator[SampleTable], halo: int) -> Iterator[SampleTa
         yield own
 
 
-def _describe(task: ShardTask) -> WrittenShard:
-    """Read what has been written."""
-    content = read_store_file(task.path)
+def _describe(task: ShardTask, path: Path) -> WrittenShard:
+    """Read what has been written. path: of the shard or a copy of it."""
+    content = read_store_file(path)
     unusable = dict(content.origin.unusable) if content.origin else {}
     frames = task.own - sum(index < task.own for index in unusable)
-    with task.path.open("rb") as file:
+    with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     shard = Shard(
         name=task.path.name,

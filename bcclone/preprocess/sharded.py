@@ -13,6 +13,7 @@ from bcclone.arrays import IndexArray
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
 from bcclone.labels import steering_labels
+from bcclone.location import Location, reaching
 from bcclone.preprocess.plan import NO_FILE, ConversionPlan
 from bcclone.preprocess.settings import PreprocessSettings
 from bcclone.preprocess.shard_task import ShardTask, WrittenShard, write_shard
@@ -20,7 +21,7 @@ from bcclone.progress import ProgressBar
 from bcclone.recording import CAMERAS
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import NO_FRAME
-from bcclone.store import ContentHash, Manifest, StoreContent, read_checksums, read_shards
+from bcclone.store import ContentHash, Manifest, StoreContent, open_tables, read_checksums, read_shards
 from bcclone.task_pool import TaskPool
 
 _SHARD_NAME = "{:05d}.h5"
@@ -52,7 +53,7 @@ class ShardPlan:
     row and end of each shard; known: number of the files that the shards before each one hold, (shards,).
     """
 
-    folder: Path
+    folder: Location
     first: int
     plan: ConversionPlan
     rows: pd.DataFrame
@@ -61,7 +62,9 @@ class ShardPlan:
     known: IndexArray
 
     @classmethod
-    def of(cls, folder: Path, first: int, plan: ConversionPlan, rows: pd.DataFrame, settings: ShardSettings) -> Self:
+    def of(
+        cls, folder: Location, first: int, plan: ConversionPlan, rows: pd.DataFrame, settings: ShardSettings
+    ) -> Self:
         """Divide the rows of a plan, which have `validation`: each recording into blocks of about the same length."""
         samples = settings.samples
         rows = rows.assign(label=steering_labels(rows, samples.smooth_seconds, samples.lead_seconds))
@@ -201,24 +204,25 @@ def complete(
     content_hash = _content_hash(shards.folder, manifest, content)
     replace(manifest, content_hash=content_hash).write(shards.folder)
     named = {shard.name for shard in manifest.shards}
-    for pattern in ("[0-9]*.h5", ".[0-9]*.partial.h5"):  # of other stores, and of killed workers
-        for path in shards.folder.glob(pattern):
+    with reaching(shards.folder):
+        found = [*shards.folder.glob("[0-9]*.h5"), *shards.folder.glob(".[0-9]*.partial.h5")]
+        for path in found:  # of other stores, and of killed workers
             if path.name not in named:
                 path.unlink()
     return replace(content, content_hash=content_hash)
 
 
-def _content_hash(folder: Path, manifest: Manifest, content: StoreContent) -> str:
+def _content_hash(folder: Location, manifest: Manifest, content: StoreContent) -> str:
     """Return the hash that a store of one file with this content has."""
     digest = ContentHash(manifest.preprocessing)
-    for shard in manifest.shards:
-        digest.add_frames(read_checksums(folder / shard.name)[: shard.frames])
+    for shard, tables in open_tables(folder, manifest):
+        digest.add_frames(read_checksums(tables)[: shard.frames])
     digest.add_table(content.rows)
     digest.add_table(content.samples)
     return digest.hexdigest()
 
 
-def first_free_number(folder: Path) -> int:
+def first_free_number(folder: Location) -> int:
     """Return the number after those of the shards that the manifest in the folder names, 0 without one."""
     try:
         shards = Manifest.read(folder).shards

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bcclone.errors import UserError
+from bcclone.location import Location, as_local, is_url, parse_location, reaching
 from bcclone.recording.run_tables import ANSWERS, TRACE
 
 LOG_NAME = "driving_log.csv"
@@ -13,8 +14,8 @@ _DEFAULT_FOLDERS = ("recordings", "data")
 _SIDECAR_NAMES = {ANSWERS.name, TRACE.name}
 
 
-def find_logs(inputs: Sequence[str]) -> list[Path]:
-    """Return the logs of each folder, CSV file or pattern, each once, in the order given.
+def find_logs(inputs: Sequence[str]) -> list[Location]:
+    """Return the logs of each folder, CSV file or pattern, local or at a URL, each once, in the order given.
 
     In a folder without a driving_log.csv, all CSV files are found, or else the recordings in its subfolders.
     Patterns are expanded here too, because not every shell does it. Raises UserError for an input that does not exist,
@@ -22,17 +23,26 @@ def find_logs(inputs: Sequence[str]) -> list[Path]:
     """
     if not inputs:
         raise UserError("no recording named; give folders, CSV files or a pattern such as 'recordings/*/'")
-    logs: dict[Path, Path] = {}
+    logs: dict[Location, Location] = {}
     for name in inputs:
-        for path in _expand(name):
-            for log in _logs_of(path):
-                logs.setdefault(log.resolve(), log)
+        with reaching(name):
+            found = [log for path in _expand(name) for log in _logs_of(path)]
+        for log in found:
+            logs.setdefault(log.resolve(), log)
     return list(logs.values())
 
 
+def find_local_logs(inputs: Sequence[str]) -> list[Path]:
+    """Return the logs as find_logs() does; raises UserError for one at a URL."""
+    try:
+        return [as_local(log) for log in find_logs(inputs)]
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
 def find_log(name: str) -> Path:
-    """Return the one log of a folder, CSV file or pattern; raises UserError as find_logs() does, and for several."""
-    logs = find_logs([name])
+    """Return the one log of a local folder, CSV file or pattern; raises UserError as find_logs(), and for several."""
+    logs = find_local_logs([name])
     if len(logs) > 1:
         raise UserError(f"{name}: {len(logs)} recordings, expected one; name one of them, such as {logs[0]}")
     return logs[0]
@@ -60,7 +70,7 @@ def default_inputs() -> list[str]:
 class ImageIndex:
     """Finds the JPEG files of a log by base name, in all the usual folders; each folder is listed once."""
 
-    def __init__(self, log_path: Path) -> None:
+    def __init__(self, log_path: Location) -> None:
         home = log_path.parent
         self.folders = [home / "IMG", home, home / "IMG" / "IMG"]
         if home.name == "IMG":
@@ -84,23 +94,33 @@ class ImageIndex:
         return sorted(self._folder_of.keys() - set(named))
 
 
-def _jpeg_names(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
+def _jpeg_names(folder: Location) -> list[str]:
+    if is_url(folder):
+        with reaching(folder):
+            return [path.name for path in folder.iterdir() if path.name.lower().endswith((".jpg", ".jpeg"))]
+    with os.scandir(as_local(folder)) as entries:
         return [entry.name for entry in entries if entry.name.lower().endswith((".jpg", ".jpeg"))]
 
 
-def _expand(name: str) -> list[Path]:
-    if Path(name).exists():
-        return [Path(name)]
+def _expand(name: str) -> list[Location]:
+    location = parse_location(name)
+    if location.exists():
+        return [location]
     if not glob.has_magic(name):
         raise UserError(f"{name}: no such file or folder; name a folder with a {LOG_NAME}, or a CSV file")
-    found = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207 the pattern may begin at any root
+    found: list[Location]
+    if is_url(location):
+        found = [
+            parse_location(location.fs.unstrip_protocol(match)) for match in sorted(location.fs.glob(location.path))
+        ]
+    else:
+        found = sorted(Path(match) for match in glob.glob(str(location), recursive=True))  # noqa: PTH207 the pattern may begin at any root
     if not found:
         raise UserError(f"{name}: nothing matches this pattern; expected one such as 'recordings/*/'")
     return found
 
 
-def _logs_of(path: Path) -> list[Path]:
+def _logs_of(path: Location) -> list[Location]:
     if not path.is_dir():
         if not path.is_file():
             raise UserError(f"{path}: neither a folder nor a file; name a folder with a {LOG_NAME}, or a CSV file")
@@ -112,14 +132,14 @@ def _logs_of(path: Path) -> list[Path]:
     )
 
 
-def _subfolders(outer: Path) -> list[Path]:
-    return sorted(path for path in outer.iterdir() if path.is_dir() and not path.name.startswith("."))
+def _subfolders(outer: Location) -> list[Location]:
+    return sorted((path for path in outer.iterdir() if path.is_dir() and not path.name.startswith(".")), key=str)
 
 
-def _logs_in_folder(folder: Path) -> list[Path]:
+def _logs_in_folder(folder: Location) -> list[Location]:
     """Return driving_log.csv, or else all CSV files except empty ones and sidecars."""
     for candidate in (folder / LOG_NAME, folder / "IMG" / LOG_NAME):
         if candidate.is_file():
             return [candidate]
     tables = (table for table in folder.glob("*.csv") if table.is_file() and table.name not in _SIDECAR_NAMES)
-    return sorted(table for table in tables if table.stat().st_size)
+    return sorted((table for table in tables if table.stat().st_size), key=str)

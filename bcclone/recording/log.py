@@ -7,13 +7,13 @@ import codecs
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bcclone.errors import UserError
+from bcclone.location import Location, reaching
 from bcclone.recording.dialect import (
     COLUMNS,
     LONGEST_LINE,
@@ -47,7 +47,7 @@ _NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of LogRow
 class ForeignLog(UserError):
     """A file that is not a log of the simulator. Exit code 1 for an empty file, 2 for any other."""
 
-    def __init__(self, path: Path, reason: str, empty: bool = False) -> None:
+    def __init__(self, path: Location, reason: str, empty: bool = False) -> None:
         super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=1 if empty else 2)
         self.reason = reason
 
@@ -67,7 +67,7 @@ class Log:
     rows: a table with the columns of LogRow and `episode` (from 0; a gap over 1 s begins a new one), in order of time.
     """
 
-    path: Path
+    path: Location
     dialect: Dialect
     rows: pd.DataFrame
     bad_rows: tuple[BadRow, ...]
@@ -83,7 +83,7 @@ class Log:
         return int(self.rows["episode"].max()) + 1
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: Location) -> Log:
     """Read a log of any dialect in docs/reference/dialects.md.
 
     Raises ForeignLog for an empty file, a git-LFS pointer, and any table that is not the simulator's;
@@ -137,9 +137,10 @@ def _split_standard(lines: Sequence[str]) -> tuple[tuple[Any, ...], ...] | None:
     return tuple(zip(*fields, strict=True)) or None
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Location) -> str:
     try:
-        data = path.read_bytes()
+        with reaching(path):
+            data = path.read_bytes()
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read: {error.strerror}; check the file and its permissions, or name another"
@@ -184,7 +185,7 @@ class _SplitLog:
     bad: list[BadRow] = field(default_factory=list)
 
 
-def _read_line_by_line(path: Path, lines: list[str]) -> Log:
+def _read_line_by_line(path: Location, lines: list[str]) -> Log:
     split = _split_lines(path, lines)
     bare_commas = _has_bare_decimal_commas(split.fields)
     decimal_comma = bare_commas or any(with_decimal_point(n) != n for f in split.fields for n in f.numbers[:4])
@@ -202,7 +203,7 @@ def _read_line_by_line(path: Path, lines: list[str]) -> Log:
     return Log(path, dialect, _with_episodes(table), tuple(sorted(split.bad, key=lambda bad: bad.row)))
 
 
-def _split_lines(path: Path, lines: list[str]) -> _SplitLog:
+def _split_lines(path: Location, lines: list[str]) -> _SplitLog:
     first = next(index for index, text in enumerate(lines) if text.strip())
     split = _SplitLog(header=not names_an_image(lines[first]))
     if split.header and (error := header_error(lines[first])):

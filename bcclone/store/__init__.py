@@ -16,7 +16,7 @@ from bcclone.store.reader import (
     row_frame,
     row_table,
 )
-from bcclone.store.shards import read_shards
+from bcclone.store.shards import open_tables, read_shards
 from bcclone.store.store import ImageSamples, Store, is_store
 from bcclone.store.writer import ContentHash, StoreWriter
 
@@ -32,6 +32,7 @@ __all__ = [
     "StoreContent",
     "StoreWriter",
     "is_store",
+    "open_tables",
     "read_checksums",
     "read_shards",
     "read_store_file",

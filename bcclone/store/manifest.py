@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing
+from bcclone.location import Location, reaching, write_text
 from bcclone.sample_settings import SampleSettings
 from bcclone.store.reader import SCHEMA_VERSION, RecordingInfo
 
@@ -59,7 +59,7 @@ class Manifest:
     content_hash: str = ""
     origin: str = ""
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Location) -> None:
         """Write the manifest, which completes the store."""
         content = {
             "schema_version": SCHEMA_VERSION,
@@ -71,14 +71,16 @@ class Manifest:
             "recordings": [json.loads(recording.to_json()) for recording in self.recordings],
             "shards": [asdict(shard) for shard in self.shards],
         }
-        atomic.write_text(folder / MANIFEST_NAME, json.dumps(content, indent=1))
+        write_text(folder / MANIFEST_NAME, json.dumps(content, indent=1))
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Location) -> Self:
         """Read the manifest in a folder; raises UserError if it is not one."""
         path = folder / MANIFEST_NAME
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            with reaching(path):
+                text = path.read_text(encoding="utf-8")
+            stored = json.loads(text)
             if stored["schema_version"] != SCHEMA_VERSION:
                 raise ValueError(f"schema version {stored['schema_version']}, expected {SCHEMA_VERSION}")
             preprocessing = Preprocessing.from_json(json.dumps(stored["preprocessing"]))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import h5py
 import numpy as np
@@ -15,6 +15,7 @@ from bcclone.atomic import file_version
 from bcclone.errors import UserError
 from bcclone.frames import FrameFile
 from bcclone.images import Preprocessing
+from bcclone.location import Location, as_local, parse_location
 from bcclone.recording import CAMERAS, Dialect
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import SAMPLE, RowTable, SampleTable
@@ -31,7 +32,7 @@ class RecordingInfo:
     episodes: numbers in the log; dialect: how the log is written.
     """
 
-    path: Path
+    path: Location
     sha256: str
     rows: int
     bad_rows: int
@@ -51,7 +52,7 @@ class RecordingInfo:
         """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
         stored = json.loads(text)
         dialect = Dialect(**stored["dialect"] | {"cameras": tuple(stored["dialect"]["cameras"])})
-        return cls(**stored | {"path": Path(stored["path"]), "dialect": dialect})
+        return cls(**stored | {"path": parse_location(stored["path"]), "dialect": dialect})
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,14 @@ class StoreContent:
     origin: ShardOrigin | None = None
 
 
-def read_store_file(path: Path) -> StoreContent:
-    """Read a store of one file; raises UserError for one that is not a store, is truncated, or has another schema."""
-    version = file_version(path)
+def read_store_file(path: Location, tables: IO[bytes] | None = None, size: int = 0) -> StoreContent:
+    """Read a store of one file; raises UserError for one that is not a store, is truncated, or has another schema.
+
+    tables: of a file at a URL, the open file, of which only the frames cannot be read; size: of that file.
+    """
+    version = (size, 0) if tables else file_version(as_local(path))
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(tables or path, "r") as file:
             return _read(file, path, version)
     except PermissionError:
         raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
@@ -109,7 +113,7 @@ def read_store_file(path: Path) -> StoreContent:
         ) from None
 
 
-def _read(file: h5py.File, path: Path, file_version: tuple[int, int]) -> StoreContent:
+def _read(file: h5py.File, path: Location, file_version: tuple[int, int]) -> StoreContent:
     if "model_config" in file.attrs and "schema_version" not in file.attrs:
         raise ValueError("it is a model")
     version = file.attrs["schema_version"]
@@ -124,7 +128,8 @@ def _read(file: h5py.File, path: Path, file_version: tuple[int, int]) -> StoreCo
         samples.dtype.names = tuple("frame_offset" if name == "lag" else name for name in names)
     if samples.dtype != SAMPLE:
         raise ValueError("its sample table has unexpected columns")
-    frames = FrameFile(path, _frames_offset(file["frames"], path, preprocessing), len(file["frames"]), file_version)
+    offset = _frames_offset(file["frames"], file_version[0], preprocessing)
+    frames = FrameFile(path, offset, len(file["frames"]), file_version)
     if len(samples) and samples["frame"].max() >= frames.count:
         raise ValueError("its samples refer to frames that it does not have")
     return StoreContent(
@@ -140,21 +145,24 @@ def _read(file: h5py.File, path: Path, file_version: tuple[int, int]) -> StoreCo
     )
 
 
-def _frames_offset(dataset: h5py.Dataset, path: Path, preprocessing: Preprocessing) -> int:
-    """Return the position of the first frame in the file; raises ValueError if there are others than expected."""
+def _frames_offset(dataset: h5py.Dataset, size: int, preprocessing: Preprocessing) -> int:
+    """Return the position of the first frame in the file; raises ValueError if there are others than expected.
+
+    size: of the file, in bytes.
+    """
     expected = (preprocessing.height, preprocessing.width, 3)
     if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
         raise ValueError(f"its frames are {dataset.dtype} of shape {dataset.shape[1:]}, expected uint8 of {expected}")
     if len(dataset) == 0:
         return 0
     offset = dataset.id.get_offset()
-    if offset is None or offset + dataset.nbytes > path.stat().st_size:
+    if offset is None or offset + dataset.nbytes > size:
         raise ValueError("some of its frames are missing from the file")
     return int(offset)
 
 
-def read_checksums(path: Path) -> npt.NDArray[np.uint32]:
-    """Return the CRC-32 of each frame of a shard, (frames,)."""
+def read_checksums(path: Path | IO[bytes]) -> npt.NDArray[np.uint32]:
+    """Return the CRC-32 of each frame of a shard, (frames,). path: of the shard, or the open file."""
     with h5py.File(path, "r") as file:
         return np.asarray(file["checksums"][()])
 

@@ -1,25 +1,32 @@
 """Read the shards of a store as one: its rows, samples and frames are numbered through all of them."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
 from bcclone.errors import UserError
+from bcclone.location import Location, as_local, file_of_parts, is_url, read_ranges
 from bcclone.recording import CAMERAS
 from bcclone.samples import NO_FRAME, SAMPLE, RowTable
 from bcclone.store.manifest import Manifest, Shard
 from bcclone.store.reader import StoreContent, read_store_file
 
+_FILES_AT_ONCE = 32
+_HEAD_BYTES = 1 << 14  # more than an HDF5 file has before its frames
 
-def read_shards(folder: Path, manifest: Manifest) -> StoreContent:
+
+def read_shards(folder: Location, manifest: Manifest) -> StoreContent:
     """Read the shards in a folder; raises UserError if one of them is missing or damaged."""
     samples = np.empty(sum(shard.samples for shard in manifest.shards), SAMPLE)
     rows, frames = [], []
     extras: list[str] = []
     first_row = first_frame = first_sample = 0
-    for shard in manifest.shards:
-        content = read_shard(folder, shard, manifest)
+    for shard, tables in open_tables(folder, manifest):
+        content = read_shard(folder, shard, manifest, tables)
         number_of = np.append(first_frame + np.arange(shard.frames), np.array(shard.borrowed, np.int64))
         part = samples[first_sample : first_sample + shard.samples]
         part[:] = content.samples
@@ -28,7 +35,7 @@ def read_shards(folder: Path, manifest: Manifest) -> StoreContent:
         rows.append(_renumbered(content.rows, number_of, shard.recording))
         extras.extend(content.extras or [""] * shard.rows)
         (file,) = content.frames
-        frames.append(type(file)(file.path, file.offset, shard.frames, file.version))
+        frames.append(replace(file, count=shard.frames, sha256=shard.sha256))
         first_row, first_frame = first_row + shard.rows, first_frame + shard.frames
         first_sample += shard.samples
     return StoreContent(
@@ -43,13 +50,42 @@ def read_shards(folder: Path, manifest: Manifest) -> StoreContent:
     )
 
 
-def read_shard(folder: Path, shard: Shard, manifest: Manifest) -> StoreContent:
-    """Read a shard; raises UserError if it is not the one that the manifest describes."""
+def open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Path | IO[bytes]]]:
+    """Yield each shard with what h5py.File takes: its path or, at a URL, a file without the frames.
+
+    Of several shards at a URL, the bytes before the frames and after them are read at once.
+    """
+    if not is_url(folder):
+        yield from ((shard, as_local(folder) / shard.name) for shard in manifest.shards)
+        return
+    frame_bytes = manifest.preprocessing.width * manifest.preprocessing.height * 3
+    for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
+        shards = manifest.shards[start : start + _FILES_AT_ONCE]
+        sizes = [(shard.frames + len(shard.borrowed)) * frame_bytes for shard in shards]
+        parts = [_without_frames(shard.bytes, size) for shard, size in zip(shards, sizes, strict=True)]
+        paths = [folder / shard.name for shard in shards]
+        read = iter(read_ranges([(path, *part) for path, each in zip(paths, parts, strict=True) for part in each]))
+        for shard, path, each in zip(shards, paths, parts, strict=True):
+            yield shard, file_of_parts(path, shard.bytes, {part: next(read) for part in each})
+
+
+def _without_frames(size: int, frame_bytes: int) -> list[tuple[int, int]]:
+    """Return the parts of a shard that hold its tables: start and end of each. frame_bytes: of all its frames."""
+    if frame_bytes <= _HEAD_BYTES:
+        return [(0, size)]
+    return [(0, _HEAD_BYTES), (frame_bytes, size)]  # the frames do not begin at 0, and so end after their size
+
+
+def read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Path | IO[bytes]) -> StoreContent:
+    """Read a shard; raises UserError if it is not the one that the manifest describes. tables: see open_tables()."""
     path = folder / shard.name
     remedy = f"make it again with: python preprocess.py RECORDING... -o {folder} --force --resume"
-    if not path.is_file():
-        raise UserError(f"{path}: this shard of the store is missing; {remedy}")
-    content = read_store_file(path)
+    if isinstance(tables, Path):
+        if not tables.is_file():
+            raise UserError(f"{path}: this shard of the store is missing; {remedy}")
+        content = read_store_file(path)
+    else:
+        content = read_store_file(path, tables, shard.bytes)
     size = content.frames[0].version[0]
     if size != shard.bytes:
         raise UserError(f"{path}: the shard has {size} bytes, expected {shard.bytes}; {remedy}")

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from bcclone.arrays import IndexArray
 from bcclone.errors import UserError
+from bcclone.far_frames import FarFrames
 from bcclone.frames import Frames
 from bcclone.images import Preprocessing
+from bcclone.location import Location, is_url, reaching
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import RowTable, SampleTable
 from bcclone.store.manifest import MANIFEST_NAME, Manifest
@@ -18,33 +19,30 @@ from bcclone.store.reader import read_store_file
 from bcclone.store.shards import read_shards
 
 
-def is_store(path: Path) -> bool:
+def is_store(path: Location) -> bool:
     """Return whether a path is meant as a store: a folder of shards, or a file that is no log."""
-    return (path / MANIFEST_NAME).is_file() if path.is_dir() else path.suffix != ".csv"
+    with reaching(path):
+        return (path / MANIFEST_NAME).is_file() if path.is_dir() else path.suffix != ".csv"
 
 
 class Store:
-    """A store opened for reading: a file, or a folder of shards with a manifest.
+    """A store opened for reading: a file, or a folder of shards with a manifest, which may be at a URL.
 
-    frames: uint8 (frames, height, width, 3), memory-mapped, read-only; samples: SAMPLE table; rows: the recorded rows;
-    extras: text of the further columns of each row, or nothing; recordings: those that the rows come from.
+    frames: uint8 (frames, height, width, 3), memory-mapped or at a URL, read-only; samples: SAMPLE table; rows: the
+    recorded rows; extras: text of the further columns of each row, or nothing; recordings: those that the rows come
+    from.
     Raises UserError for a path that is not a store, and for a store that is truncated or has another schema.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self.path = path
-        if path.is_dir() and not (path / MANIFEST_NAME).is_file():
-            raise UserError(
-                f"{path}: a folder without a {MANIFEST_NAME}, expected a store; make a store of a recording with: "
-                f"python preprocess.py {path} -o data.h5"
-            )
-        if not path.exists():
-            raise UserError(f"{path}: no such store; make one with: python preprocess.py RECORDING... -o {path}")
+        _check(path)
         content = read_shards(path, Manifest.read(path)) if path.is_dir() else read_store_file(path)
         self.preprocessing, self.sample_settings = content.preprocessing, content.sample_settings
         self.content_hash, self.recordings = content.content_hash, content.recordings
         self.samples, self.rows, self.extras = content.samples, content.rows, content.extras
-        self.frames = Frames(content.frames, (self.preprocessing.height, self.preprocessing.width, 3))
+        kind = FarFrames if is_url(path) else Frames
+        self.frames = kind(content.frames, (self.preprocessing.height, self.preprocessing.width, 3))
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +59,22 @@ class Store:
         return np.flatnonzero(self.samples["validation"] == validation)
 
 
+def _check(path: Location) -> None:
+    """Raise UserError if there is no store."""
+    with reaching(path):
+        is_folder, exists = path.is_dir(), path.exists()
+        has_manifest = is_folder and (path / MANIFEST_NAME).is_file()
+    if is_folder and not has_manifest:
+        raise UserError(
+            f"{path}: a folder without a {MANIFEST_NAME}, expected a store; make a store of a recording with: "
+            f"python preprocess.py {path} -o data.h5"
+        )
+    if not exists:
+        raise UserError(f"{path}: no such store; make one with: python preprocess.py RECORDING... -o {path}")
+    if is_url(path) and not is_folder:
+        raise UserError(f"{path}: a file at a URL, expected a folder of shards; copy it to this machine first")
+
+
 @dataclass(frozen=True)
 class ImageSamples:
     """The tables of a store, with image files instead of frames.
@@ -69,7 +83,7 @@ class ImageSamples:
     preprocessing: how an image becomes a frame; content_hash: hash of all of this.
     """
 
-    path: Path
+    path: Location
     preprocessing: Preprocessing
     samples: SampleTable
     rows: RowTable
