@@ -81,7 +81,7 @@ class FarFrames(Frames):
             self._single_loads.subtract(loaded.single)
             for number in loaded.files:
                 if not self._loads[number] and number in self._maps:
-                    self._origin[number] = 0
+                    self._origins[number] = 0
                     del self._maps[number]
                     self._cache_in_use().release(self.files[number])
             for index in loaded.single:
@@ -90,20 +90,16 @@ class FarFrames(Frames):
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
-        indices = np.asarray(indices, np.uint64)
-        origin = self._origin[self.file_of(indices)]
-        is_mapped = origin != 0
-        if is_mapped.all():
-            if len(indices):
-                gather(origin, indices, into.reshape(len(indices), -1))
+        if not len(indices):
             return
-        near = np.empty((int(is_mapped.sum()), *self.frame_shape), np.uint8)
-        if len(near):
-            gather(origin[is_mapped], indices[is_mapped], near.reshape(len(near), -1))
-        into[is_mapped] = near
-        read = self._read(sorted({index for index in indices[~is_mapped].tolist() if index not in self._single}))
-        for place in np.flatnonzero(~is_mapped).tolist():
-            index = int(indices[place])
+        missing: list[int] = []  # images of which there is no copy of the file
+        rows, done = into.reshape(len(indices), -1), 0
+        while (done := gather(self._origins, self._ends, indices, done, rows)) < len(indices):
+            missing.append(done)
+            done += 1
+        wanted = [int(index) for index in indices[missing]]
+        read = self._read(sorted({index for index in wanted if index not in self._single}))
+        for place, index in zip(missing, wanted, strict=True):
             into[place] = read[index] if index in read else self._single[index]
 
     def _cache_in_use(self) -> ShardCache:
@@ -125,7 +121,7 @@ class FarFrames(Frames):
         with self._lock:
             self._maps[number] = frames
             before = np.uint64(self._starts[number] * self.frame_bytes)
-            self._origin[number] = np.uint64(frames.ctypes.data) - before
+            self._origins[number] = np.uint64(frames.ctypes.data) - before
 
     def _read(self, indices: Sequence[int]) -> dict[int, Image]:
         """Read frames, whose indices rise, by themselves, in as few requests as there are stretches of them."""

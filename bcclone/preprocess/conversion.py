@@ -115,7 +115,7 @@ def open_in_place(
     for recording in plan.recordings:
         digest.update(recording.sha256.encode())
     digest.update(samples.tobytes())
-    path = plan.recordings[0].path.parent
+    path = parse_location(plan.logs[0]).parent
     table = row_table(rows.drop(columns="extras"))
     return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest())
 

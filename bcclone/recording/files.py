@@ -114,7 +114,7 @@ def _expand(name: str) -> list[Location]:
             parse_location(location.fs.unstrip_protocol(match)) for match in sorted(location.fs.glob(location.path))
         ]
     else:
-        found = sorted(Path(match) for match in glob.glob(str(location), recursive=True))  # noqa: PTH207 the pattern may begin at any root
+        found = sorted(Path(match) for match in glob.glob(name.removeprefix("file://"), recursive=True))  # noqa: PTH207 the pattern may begin at any root
     if not found:
         raise UserError(f"{name}: nothing matches this pattern; expected one such as 'recordings/*/'")
     return found

@@ -48,7 +48,7 @@ def words_for(action):
         return [([action.option_strings[0]], True)]
     if action.choices:
         return [([action.option_strings[0], str(choice)], choice) for choice in action.choices]
-    special = {"time": ("90s", 90.0), "sun_elevation": ("20", 20.0)}
+    special = {"time": ("90s", 90.0), "cache": ("copies", "copies"), "sun_elevation": ("20", 20.0)}
     text, value = special.get(action.dest) or (("0.25", 0.25) if action.type is float else ("2", 2))
     return [([action.option_strings[0], text], value)]
 
