@@ -8,7 +8,7 @@ from bcclone.bench.cluster.plan import DrivingSize, fraction_near, make_plan, si
 from bcclone.bench.cluster.settings import PlanSettings, Rates
 from bcclone.bench.cluster.sharding import Run, ShardingRates
 from bcclone.bench.cluster.simulation import Resource, Semaphore, Simulation, Take, Use
-from bcclone.bench.cluster.tables import make_log, measure_tables, plan_rows
+from bcclone.bench.cluster.tables import Opening, Planning, TableCosts, make_log, measure_tables, plan_rows
 from bcclone.bench.cluster.training import StepRates
 from bcclone.errors import UserError
 from tests.conftest import run_script
@@ -173,6 +173,16 @@ def test_a_file_without_rates_is_refused(tmp_path, content):
         settings(rates=tmp_path / "other.json").chosen_rates()
 
 
+def test_a_shard_and_a_sample_cost_what_two_stores_differ_in():
+    # 2 ms for each shard and 10 us for each of 1,000 samples
+    costs = TableCosts(
+        Planning(100, 1.0, 10.0), Planning(200, 3.0, 30.0), Opening(5, 1000, 0.02, 900), Opening(105, 1000, 0.22, 9000)
+    )
+    assert (costs.row_milliseconds, costs.row_bytes) == pytest.approx((20.0, 200_000.0))
+    assert costs.open_milliseconds == pytest.approx(2.0)
+    assert costs.sample_microseconds == pytest.approx(10.0)
+
+
 def test_workers_are_compared_round_by_round():
     def runs(*seconds):
         return [Run(each, core_seconds=each, others=0.5) for each in seconds]
@@ -207,9 +217,9 @@ def test_a_log_is_planned_without_its_images(tmp_path):
 def test_the_costs_of_tables_are_measured(simulated_recording, tmp_path):
     costs = measure_tables(simulated_recording, tmp_path, 100, 2000)
     assert (costs.few.rows, costs.many.rows) == (100, 2000)
-    assert costs.shards > 1
-    assert costs.open_milliseconds > 0
-    assert costs.manifest_bytes / costs.shards > 100
+    assert costs.small.shards > costs.large.shards == 1
+    assert costs.small.samples == costs.large.samples > 0
+    assert costs.small.manifest_bytes > costs.large.manifest_bytes > 100
 
 
 @pytest.mark.long

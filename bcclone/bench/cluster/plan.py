@@ -137,10 +137,12 @@ def make_plan(settings: PlanSettings) -> PlanReport:
     """Simulate all phases, one after the other; raises UserError for a file without rates."""
     rates = settings.chosen_rates()
     size = DrivingSize.of(settings.hours, settings.shard_mb)
+    samples = size.training_samples / _TRAINING_FRACTION
+    opening = size.shards * rates.open_ms + samples * rates.sample_us / 1000
     serial = {
         "reading the logs": size.rows * rates.row_ms,
-        "writing the manifest": size.shards * rates.open_ms,
-        "opening the store": size.shards * rates.open_ms,
+        "writing the manifest": opening,  # its content hash is that of all tables
+        "opening the store": opening,
     }
     alone = {name: Phase(name, milliseconds / 1000, {"one thread": 1.0}) for name, milliseconds in serial.items()}
     first = simulate_epoch(settings, rates, size, 0.0)
@@ -154,7 +156,7 @@ def make_plan(settings: PlanSettings) -> PlanReport:
     )
     memory = {
         "the command that starts preprocessing": size.rows * rates.row_bytes / _GB,
-        "each training process": size.training_samples / _TRAINING_FRACTION * _SAMPLE_BYTES / _GB,
+        "each training process": samples * _SAMPLE_BYTES / _GB,
     }
     return PlanReport(settings, rates, size, phases, memory)
 

@@ -51,7 +51,8 @@ class ClusterReport:
             row_ms=max(self.tables.row_milliseconds, 0.0),
             row_bytes=max(self.tables.row_bytes, 0.0),
             shard_ms=self.sharding.milliseconds_per_empty_task("1 Dask worker"),
-            open_ms=self.tables.open_milliseconds,
+            open_ms=max(self.tables.open_milliseconds, 0.0),
+            sample_us=max(self.tables.sample_microseconds, 0.0),
             training_rate=self.steps.samples_per_second / usable_cores(),
             step_ms=max(self.steps.step_milliseconds, 0.0),
         )

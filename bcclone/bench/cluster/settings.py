@@ -18,9 +18,9 @@ class Rates:
     """What the work costs. The defaults were measured on two cores: docs/results/cluster.json.
 
     image_rate: images that a core decodes and writes in a second; row_ms, row_bytes: time and memory of the command
-    that starts the conversion, for each row; shard_ms: its time, and Dask's, for each shard; open_ms: time to open each
-    shard of a store; training_rate: samples that a core trains on in a second; step_ms: further time of a step of
-    several workers.
+    that starts the conversion, for each row; shard_ms: its time, and Dask's, for each shard; open_ms, sample_us: time to
+    open each shard of a store, and to read each sample; training_rate: samples that a core trains on in a second;
+    step_ms: further time of a step of several workers.
     """
 
     image_rate: float = 2300.0
@@ -28,6 +28,7 @@ class Rates:
     row_bytes: float = 1600.0
     shard_ms: float = 20.0
     open_ms: float = 3.0
+    sample_us: float = 0.3
     training_rate: float = 457.0
     step_ms: float = 5.0
 

@@ -31,17 +31,26 @@ class Planning:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """The time to open a store of so many shards and samples, and the size of its manifest."""
+
+    shards: int
+    samples: int
+    seconds: float
+    manifest_bytes: int
+
+
+@dataclass(frozen=True)
 class TableCosts:
-    """few, many: planning of few and of many rows; open_seconds, manifest_bytes: of a store of so many shards.
+    """few, many: planning of few and of many rows; large, small: opening the same store, in large and in small shards.
 
     All times are of a core, so that other programs do not matter.
     """
 
     few: Planning
     many: Planning
-    shards: int
-    open_seconds: float
-    manifest_bytes: int
+    large: Opening
+    small: Opening
 
     @property
     def row_milliseconds(self) -> float:
@@ -55,31 +64,41 @@ class TableCosts:
 
     @property
     def open_milliseconds(self) -> float:
-        """Return the time to open a store, for each of its shards."""
-        return 1000 * self.open_seconds / self.shards
+        """Return the time to open a store, for each further shard of the same samples."""
+        return 1000 * (self.small.seconds - self.large.seconds) / (self.small.shards - self.large.shards)
+
+    @property
+    def sample_microseconds(self) -> float:
+        """Return the time to open a store, for each sample."""
+        of_samples = self.large.seconds - self.large.shards * self.open_milliseconds / 1000
+        return 1e6 * of_samples / self.large.samples
 
     def measures(self) -> list[Measure]:
         """Return the measures; none has a bar."""
         return [
             Measure("planning a row", self.row_milliseconds, "ms"),
             Measure("memory of a planned row", self.row_bytes, "bytes"),
-            Measure(f"opening {self.shards} shards, each", self.open_milliseconds, "ms"),
-            Measure("manifest of each shard", self.manifest_bytes / self.shards, "bytes"),
+            Measure("opening a shard", self.open_milliseconds, "ms"),
+            Measure("and reading each of its samples", self.sample_microseconds, "us"),
+            Measure("manifest of each shard", self.small.manifest_bytes / self.small.shards, "bytes"),
         ]
 
 
 def measure_tables(recording: Path, folder: Path, few: int, many: int) -> TableCosts:
-    """Plan conversions of few and of many rows, and convert a recording to shards of 1 MB, which are opened."""
-    store = folder / "many shards"
-    convert(PreprocessSettings((str(recording),), store, shard_mb=1))
-    seconds = median(_seconds_to_open(store) for _ in range(_OPENED))
+    """Plan conversions of few and of many rows, and open a recording's store in large and in small shards."""
     return TableCosts(
         few=in_fresh_process(plan_rows, make_log(folder / f"{few} rows", few)),
         many=in_fresh_process(plan_rows, make_log(folder / f"{many} rows", many)),
-        shards=len(Manifest.read(store).shards),
-        open_seconds=seconds,
-        manifest_bytes=(store / MANIFEST_NAME).stat().st_size,
+        large=_opening(recording, folder / "large shards", PreprocessSettings.shard_mb),
+        small=_opening(recording, folder / "small shards", 1),
     )
+
+
+def _opening(recording: Path, store: Path, shard_mb: int) -> Opening:
+    made = convert(PreprocessSettings((str(recording),), store, shard_mb=shard_mb))
+    seconds = median(_seconds_to_open(store) for _ in range(_OPENED))
+    manifest = store / MANIFEST_NAME
+    return Opening(len(Manifest.read(store).shards), made.train + made.validation, seconds, manifest.stat().st_size)
 
 
 def make_log(folder: Path, rows: int) -> Path:
