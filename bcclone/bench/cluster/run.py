@@ -18,6 +18,8 @@ from bcclone.bench.feeds.run import loader_measures
 from bcclone.bench.feeds.synthetic import draw_recording, make_synthetic_store, sharded_copy
 from bcclone.bench.settings import SYNTHETIC_IMAGES
 from bcclone.hardware import usable_cores
+from bcclone.preprocess import PreprocessSettings, convert
+from bcclone.sample_settings import SampleSettings
 
 _SHARDS, _FEED_SHARDS, _FRAME_MB = 16, 8, 128 * 128 * 3 / 1e6
 _FEEDS = ("hdf5-shuffle", "hdf5-shuffle-sharded")
@@ -112,5 +114,7 @@ def measure_cluster(settings: ClusterBenchSettings, notify: Callable[[str], None
             timing = Timing(warm_samples=2 * images, seconds=settings.seconds)
             feeds = run_benchmark(_FEEDS, benchmark, timing, settings.rounds, notify)
         notify("measuring: training")
-        steps = measure_steps(store, folder, settings.rounds)
+        center = SampleSettings(cameras=("center",))  # a third of the samples: short epochs
+        convert(PreprocessSettings((str(recording),), folder / "center.h5", samples=center))
+        steps = measure_steps(folder / "center.h5", folder, settings.rounds)
     return ClusterReport(round(load, 2), sharding, tables, feeds, steps)

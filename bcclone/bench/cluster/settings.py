@@ -18,8 +18,8 @@ class Rates:
     """What the work costs. The defaults were measured on two cores: docs/results/cluster.json.
 
     image_rate: images that a core decodes and writes in a second; row_ms, row_bytes: time and memory of the command
-    that starts the conversion, for each row; shard_ms: its time, and Dask's, for each shard; open_ms, sample_us: time to
-    open each shard of a store, and to read each sample; training_rate: samples that a core trains on in a second;
+    that starts the conversion, for each row; shard_ms: its time, and Dask's, for each shard; open_ms, sample_us: time
+    to open each shard of a store, and to read each sample; training_rate: samples that a core trains on in a second;
     step_ms: further time of a step of several workers.
     """
 
