@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone.child_process import interrupts_kept_from_children
 from bcclone.errors import UserError
-from bcclone.task_pool.task import Call, Outcome, Progress, run_call, source_digest
+from bcclone.sources import source_digest
+from bcclone.task_pool.task import Call, Outcome, Progress, run_call
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -34,7 +35,7 @@ _CONFIGURATION = {
 }
 
 
-class Cluster:
+class DaskEngine:
     """An engine: the workers of a Dask scheduler. address: the scheduler's; topic: that of progress."""
 
     def __init__(self, client: "Client", address: str, topic: str) -> None:
@@ -142,7 +143,7 @@ def _run_on_worker(call: Call, topic: str) -> Outcome:
 @contextmanager
 def open_cluster(
     scheduler: str, receive: Callable[[Progress], None], notify: Callable[[str], None]
-) -> Iterator[Cluster]:
+) -> Iterator[DaskEngine]:
     """Yield an engine for a scheduler's address, or for "local:N"; raises UserError.
 
     receive: is given the progress of tasks, in a thread; notify: receives the address of the dashboard.
@@ -164,7 +165,7 @@ def open_cluster(
         topic = f"bcclone-{uuid.uuid4().hex}"
         client.subscribe_topic(topic, lambda event: receive(Progress(*event[1])))
         stack.callback(client.unsubscribe_topic, topic)
-        cluster = Cluster(client, address, topic)
+        cluster = DaskEngine(client, address, topic)
         cluster.check_versions()
         if client.dashboard_link and (not local or find_spec("bokeh")):
             notify(f"Dask's dashboard: {client.dashboard_link}")

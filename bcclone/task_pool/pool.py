@@ -10,8 +10,9 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from bcclone.errors import UserError
 from bcclone.hardware import usable_cores
+from bcclone.sources import source_digest
 from bcclone.task_pool.processes import open_processes
-from bcclone.task_pool.task import Call, Outcome, Progress, WorkerFault, source_digest
+from bcclone.task_pool.task import Call, Outcome, Progress, WorkerFault
 
 _RETRIES = 3
 _TASKS_PER_WORKER = 3  # one that runs, and others that wait for it to end
@@ -72,7 +73,7 @@ class TaskPool:
         report by report_progress(), once for a task that is tried again.
         Raises UserError, and whatever a task raises; tasks that have not started are then cancelled.
         """
-        return _Run(self._engine, self._events, function, enumerate(tasks), on_progress).results()
+        return _TaskRun(self._engine, self._events, function, enumerate(tasks), on_progress).results()
 
 
 @dataclass
@@ -86,7 +87,7 @@ class _Attempt:
     only: tuple[str, ...] = ()
 
 
-class _Run:
+class _TaskRun:
     """The tasks of one run: which are pending, what they reported, and how often each was tried."""
 
     def __init__(

@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.1
 _queue: "ContextVar[SimpleQueue[Progress]]" = ContextVar("queue")
 
 
-class Processes:
+class ProcessEngine:
     """An engine: worker processes of this machine."""
 
     def __init__(self, executor: Executor, workers: int) -> None:
@@ -44,7 +44,7 @@ class Processes:
 
 
 @contextmanager
-def open_processes(workers: int, receive: Callable[[Progress], None]) -> Iterator[Processes]:
+def open_processes(workers: int, receive: Callable[[Progress], None]) -> Iterator[ProcessEngine]:
     """Yield an engine of so many processes. receive: is given their progress, in a thread."""
     queue: SimpleQueue[Progress] = multiprocessing.get_context("spawn").SimpleQueue()
     ended = threading.Event()
@@ -53,7 +53,7 @@ def open_processes(workers: int, receive: Callable[[Progress], None]) -> Iterato
     forwarding.start()
     try:
         with process_pool(workers, _initialize_worker, (queue,)) as executor:
-            yield Processes(executor, workers)
+            yield ProcessEngine(executor, workers)
     finally:
         ended.set()
         forwarding.join()

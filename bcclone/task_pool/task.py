@@ -1,19 +1,15 @@
 """Run one task in a worker: a call becomes an outcome, with progress on the way. Loads no engine."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from bcclone.errors import UserError
+from bcclone.sources import source_digest
 
 _SECONDS_BETWEEN_REPORTS = 0.25
-_PACKAGE = Path(__file__).parents[1]
-_SOURCES = (".py", ".csv")
 
 
 class WorkerFault(Exception):
@@ -95,14 +91,3 @@ def run_call(call: Call, worker: str, send: Callable[[Progress], None]) -> Outco
         return Outcome(worker, reporter.total, error=error)
     finally:
         _reporter.reset(token)
-
-
-@cache
-def source_digest() -> str:
-    """Return a digest of bcclone's files as they were at the first call: its code and its tables."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _SOURCES):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()

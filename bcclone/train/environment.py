@@ -1,7 +1,5 @@
 """Describe the machine, the packages and the code version of a training."""
 
-import functools
-import hashlib
 import json
 import os
 import platform
@@ -69,16 +67,6 @@ def describe_environment() -> Environment:
         packages=dict(sorted((entry.name, entry.version) for entry in metadata.distributions() if entry.name)),
         git=git_state(Path(__file__).parent),
     )
-
-
-@functools.cache
-def source_digest() -> str:
-    """Return a digest of the package's source files, which differs between versions."""
-    folder, digest = Path(__file__).parent.parent, hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def git_state(folder: Path) -> GitState | None:

@@ -21,7 +21,7 @@ from bcclone.train.settings import CheckpointSettings, TrainSettings
 from bcclone.train.state import SampleCounts, TrainResult, epoch_summary, fraction_done, learning_rate
 from bcclone.train.tensorboard import TensorBoard
 from bcclone.train.trainer import Trainer
-from bcclone.train.worker_group import ONE_WORKER, Decision, WorkerGroup
+from bcclone.train.worker_group import ONE_WORKER, JointDecision, WorkerGroup
 
 _VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = 20
@@ -148,7 +148,7 @@ class _TrainingLoop:
         Return whether the time left only suffices for the end of the epoch.
         """
         elapsed = self._measured()
-        decision = self._group.decide(Decision(self._interrupts.requested, elapsed, self._time_is_up()))
+        decision = self._group.decide(JointDecision(self._interrupts.requested, elapsed, self._time_is_up()))
         self._must_stop, self._state.elapsed = decision.must_stop, decision.elapsed
         return decision.time_is_up
 

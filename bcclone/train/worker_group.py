@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from bcclone.errors import UserError
 from bcclone.feed.order import WHOLE_BATCH, BatchPart
+from bcclone.sources import source_digest
 from bcclone.train.cluster import Cluster
-from bcclone.train.environment import source_digest
 from bcclone.train.meeting import MEETING_SECONDS, meet
 
 Value = TypeVar("Value")
@@ -36,7 +36,7 @@ _OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/
 
 
 @dataclass(frozen=True)
-class Decision:
+class JointDecision:
     """What workers must know alike to take the same steps. elapsed: seconds since the training began."""
 
     must_stop: bool
@@ -108,11 +108,11 @@ class WorkerGroup:
         """Return whether the workers decide together after this step: whether to stop, and what time it is."""
         return self.count == 1 or step % _STEPS_BETWEEN_DECISIONS == 0
 
-    def decide(self, own: Decision) -> Decision:
+    def decide(self, own: JointDecision) -> JointDecision:
         """Return the decision of all workers: to stop when one of them must, and the rest as the chief decided."""
         of_chief = [own.elapsed, own.time_is_up] if self.is_chief else [0.0, 0.0]
         stops, elapsed, time_is_up = self.sum(np.array([own.must_stop, *of_chief])).tolist()
-        return Decision(bool(stops), elapsed, bool(time_is_up))
+        return JointDecision(bool(stops), elapsed, bool(time_is_up))
 
     def check_agreement(self, facts: Mapping[str, Any]) -> None:
         """Raise UserError on all workers when a fact differs from the chief's. facts: plain values by what they are."""

@@ -15,7 +15,7 @@ from bcclone.images import Image
 from bcclone.video.encode import encode
 from bcclone.video.frames import (
     FrameDecoder,
-    Frames,
+    RunFrames,
     clip_times,
     find_frames,
     frames_at,
@@ -91,7 +91,7 @@ class ClipTrack:
     model: ReferenceModel | None = None
 
     @property
-    def frames(self) -> Frames:
+    def frames(self) -> RunFrames:
         """Return the frames of the run."""
         return self.decoder.frames
 
@@ -148,7 +148,7 @@ def _smoothed(frame: Image) -> Image:
     return np.asarray(cv2.bilateralFilter(cv2.medianBlur(frame, 3), *_SMOOTHING), np.uint8)
 
 
-def _open_track(frames: Frames, settings: ClipSettings, model: ReferenceModel | None) -> ClipTrack:
+def _open_track(frames: RunFrames, settings: ClipSettings, model: ReferenceModel | None) -> ClipTrack:
     decoder = FrameDecoder(frames)
     if not settings.overlay:
         return ClipTrack(decoder, read_times(frames), settings.run_width, settings.is_gif)

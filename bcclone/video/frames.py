@@ -20,7 +20,7 @@ _ROUNDING = 1e-6  # a float may be this much below the whole number that is mean
 
 
 @dataclass(frozen=True)
-class Frames:
+class RunFrames:
     """The frames of a run that can be shown.
 
     names: paths within the folder, in the order of time; size: width and height of all of them; skipped: name -> reason
@@ -41,7 +41,7 @@ class Frames:
 class FrameDecoder:
     """Decodes the frames of a run. skipped: name -> reason of the frames that were skipped or turned out broken."""
 
-    def __init__(self, frames: Frames) -> None:
+    def __init__(self, frames: RunFrames) -> None:
         self.frames = frames
         self.skipped = dict(frames.skipped)
 
@@ -56,20 +56,20 @@ class FrameDecoder:
         return frame
 
 
-def find_frames(folder: Path) -> Frames:
+def find_frames(folder: Path) -> RunFrames:
     """Return the frames of a run, or those of the centre camera of a recording; raises UserError if there are none.
 
     Frames of another size than most, and frames without a time in the name, are skipped.
     """
     names, skipped = _find_names(folder)
     size = _most_common_size(folder, names, skipped)
-    frames = Frames(folder, tuple(name for name in names if name not in skipped), size, skipped)
+    frames = RunFrames(folder, tuple(name for name in names if name not in skipped), size, skipped)
     if min(size) < _MIN_SIZE:
         raise nothing_to_show(frames, skipped)
     return frames
 
 
-def nothing_to_show(frames: Frames, skipped: Mapping[str, str]) -> UserError:
+def nothing_to_show(frames: RunFrames, skipped: Mapping[str, str]) -> UserError:
     """Return the error of a run without a single usable frame. skipped: name -> reason; the first one is shown."""
     first = "; the first: " + ": ".join(next(iter(skipped.items()))) if skipped else ""
     count = len(skipped.keys() | set(frames.names))

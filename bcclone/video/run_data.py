@@ -9,7 +9,7 @@ import numpy as np
 from bcclone.arrays import Float32Array, FloatArray
 from bcclone.errors import UserError
 from bcclone.recording.run_tables import TracePoint, read_answers, read_trace
-from bcclone.video.frames import Frames, seconds_by_name, seconds_since_first
+from bcclone.video.frames import RunFrames, seconds_by_name, seconds_since_first
 
 _LOG_COLUMNS = ("steering", "speed_mph")
 
@@ -69,7 +69,7 @@ class RunData:
         )
 
 
-def read_run_data(frames: Frames) -> RunData:
+def read_run_data(frames: RunFrames) -> RunData:
     """Read the tables of a run folder; raises UserError for a table that cannot be read."""
     trace, answers = read_trace(frames.folder), read_answers(frames.folder)
     names = _base_names(frames)
@@ -95,16 +95,16 @@ def read_run_data(frames: Frames) -> RunData:
     )
 
 
-def read_times(frames: Frames) -> RunData:
+def read_times(frames: RunFrames) -> RunData:
     """Read only the times of the frames, for a clip without an overlay."""
     return RunData(_seconds(frames, read_trace(frames.folder)), "")
 
 
-def _base_names(frames: Frames) -> list[str]:
+def _base_names(frames: RunFrames) -> list[str]:
     return [Path(name).name for name in frames.names]
 
 
-def _seconds(frames: Frames, trace: Mapping[str, TracePoint]) -> FloatArray:
+def _seconds(frames: RunFrames, trace: Mapping[str, TracePoint]) -> FloatArray:
     """Return the seconds of driving, (frames,): simulated seconds if the trace has all frames, else by their names."""
     points = [trace.get(name) for name in _base_names(frames)]
     seconds = np.array([np.nan if point is None else point.seconds for point in points])
@@ -113,7 +113,7 @@ def _seconds(frames: Frames, trace: Mapping[str, TracePoint]) -> FloatArray:
     return seconds_by_name(frames.names)
 
 
-def _read_log(frames: Frames) -> tuple[dict[str, dict[str, float]], tuple[str, ...]]:
+def _read_log(frames: RunFrames) -> tuple[dict[str, dict[str, float]], tuple[str, ...]]:
     """Return the values of the log by the name of the centre image, and notes on what could not be read."""
     from bcclone.recording import find_log, read_log
 
