@@ -177,3 +177,20 @@ class ChunksBenchSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         _refuse_both(self, "store")
+
+
+@dataclass(frozen=True)
+class WindowsBenchSettings:
+    """How well windows of shards are shuffled, and what that means for training."""
+
+    store: Path | None = setting(
+        None, "store to measure on; a folder of shards is used as it is", unit="PATH", shown="a synthetic one"
+    )
+    frames: int | None = _store_frames()
+    shards: int = setting(48, "number of shards to divide a store of one file into", minimum=16, maximum=4096)
+    epochs: int = setting(3, "number of epochs of each training", minimum=1, maximum=1000)
+    rounds: int = setting(3, "number of rounds, of another seed each; the figures are medians", minimum=1)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        _refuse_both(self, "store")

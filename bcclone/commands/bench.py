@@ -17,6 +17,7 @@ from bcclone.bench.settings import (
     SimulatorBenchSettings,
     SoakSettings,
     VideoBenchSettings,
+    WindowsBenchSettings,
 )
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, notify, print_json
 from bcclone.hardware import find_cards, visible_cards
@@ -37,6 +38,10 @@ _USES: dict[str, tuple[Any, str]] = {
         "much driving on several machines",
     ),
     "feeds": (FeedsBenchSettings, "samples per second of every feed, of other loaders, and the limits of the machine"),
+    "windows": (
+        WindowsBenchSettings,
+        "shuffle quality of the feed shards, and training on it, for each --window-shards",
+    ),
     "chunks": (ChunksBenchSettings, "speed and shuffle quality of the feed hdf5-chunks for each --chunk-size"),
 }
 
@@ -49,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_settings(use, settings)
         if name == "cluster":
             add_settings(use, PlanSettings)
-        if name != "chunks":  # it has no bars
+        if name not in ("chunks", "windows"):  # they have no bars
             use.add_argument("--check-bars", action="store_true", help="end with exit code 1 when a bar is missed")
         add_output_options(use)
 
@@ -67,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_cluster(arguments, settings, gpus)
     if arguments.use == "chunks":
         return _run_chunks(arguments, settings)
+    if arguments.use == "windows":
+        return _run_windows(arguments, settings)
     measures = _measure(arguments.use, settings)
     if arguments.json:
         print_json({"gpus": gpus, "measures": [measure.as_json() for measure in measures]})
@@ -139,6 +146,17 @@ def _run_chunks(arguments: argparse.Namespace, settings: ChunksBenchSettings) ->
     sizes = measure_chunk_sizes(settings, notify)
     if arguments.json:
         print_json({"chunks": [size.as_json() for size in sizes]})
+    else:
+        print("\n".join(to_rows(sizes)))
+    return 0
+
+
+def _run_windows(arguments: argparse.Namespace, settings: WindowsBenchSettings) -> int:
+    from bcclone.bench.feeds.window_sizes import measure_window_sizes, to_rows
+
+    sizes = measure_window_sizes(settings, notify)
+    if arguments.json:
+        print_json({"windows": [size.as_json() for size in sizes]})
     else:
         print("\n".join(to_rows(sizes)))
     return 0

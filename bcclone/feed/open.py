@@ -108,7 +108,9 @@ def choose_feed(data: TrainingData) -> tuple[str, str]:
     if available is None:
         return "hdf5-shuffle", f"{needed:.2f} GB of frames"
     reason = f"{needed:.2f} GB of frames, {available / 1e9:.1f} GB of memory available"
-    return ("hdf5-shuffle" if needed < _USABLE_MEMORY * available / 1e9 else "hdf5-chunks"), reason
+    if needed < _USABLE_MEMORY * available / 1e9:
+        return "hdf5-shuffle", reason
+    return ("shards" if len(data.frames.files) > 1 else "hdf5-chunks"), reason
 
 
 def _check_memory(store: Store, copies: int) -> None:

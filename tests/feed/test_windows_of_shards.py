@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from bcclone.feed.open import open_feed
+from bcclone.feed.open import choose_feed, open_feed
 from bcclone.feed.order import windowed
 from bcclone.feed.selection import select
 from bcclone.feed.settings import FeedSettings, SamplingSettings
+from bcclone.frames import FrameFile, Frames
 from bcclone.store import Store
 
 BATCH, SEED = 50, 3
@@ -52,3 +53,11 @@ def test_an_epoch_may_be_left_at_any_time(store):
                     next(batches)
         again = [batch.steering for batch in drain(feed, 1)]
     assert all((one == other).all() for one, other in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize(("files", "expected"), [(1, "hdf5-chunks"), (2, "shards")])
+def test_the_feed_chosen_for_a_store_larger_than_memory_reads_ahead(store, files, expected):
+    file = FrameFile(store.frames.files[0].path, 0, 10**12, (0, 0))
+    with Store(store.path) as large:
+        large.frames = Frames([file] * files, store.frames.frame_shape)
+        assert choose_feed(large)[0] == expected
