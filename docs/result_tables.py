@@ -153,6 +153,19 @@ def chunks() -> list[list[str]]:
     return rows
 
 
+def windows() -> list[list[str]]:
+    """Return the sizes of windows of shards, how well they shuffle, and the loss after training on them."""
+    rows = [["window", "of the store", "of driving, s", "distance", "stretches", "spread", "validation loss", "range"]]
+    for one in results("windows")["windows"]:
+        name = f"{one['window_shards']} shards" if one["window_shards"] else "all samples"
+        size = [f"{one['fraction']:.0%}", f"{one['driving_seconds']:.1f}"]
+        shuffled = [f"{one['distance']:.0%}", f"{one['stretches']:.0%}", f"{one['spread']:.2f}"]
+        losses = sorted(one["val_loss"])
+        loss = [f"{losses[len(losses) // 2]:.4f}", f"{losses[0]:.4f} to {losses[-1]:.4f}"]
+        rows.append([name, *size, *shuffled, *loss])
+    return rows
+
+
 TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "models": models,
     "drives": drives,
@@ -161,6 +174,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "bars": bars,
     "orders": orders,
     "chunks": chunks,
+    "windows": windows,
 }
 
 
