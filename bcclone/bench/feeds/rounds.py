@@ -27,7 +27,7 @@ from bcclone.store import Store
 AUGMENTED = "hdf5-shuffle-augmented"  # as in a default training: samples augmented by a thread per core
 OURS = (*STRATEGIES, AUGMENTED)
 # feeds that read a store, on a folder of shards: name -> feed
-SHARDED = {f"{name}-sharded": name for name in ("hdf5-shuffle", "hdf5-chunks", "hdf5", "workers")}
+SHARDED = {f"{name}-sharded": name for name in ("hdf5-shuffle", "hdf5-chunks", "hdf5", "workers", "shards")}
 ALTERNATIVES = tuple(OTHER_LOADERS)
 ROOFLINES: dict[str, Callable[[Benchmark, OnBatch], None]] = {"gather": rooflines.gather, "decode": rooflines.decode}
 _PACKAGES = {"torch-jpeg": ("torch", "torchvision"), "pytables-chunks": ("tables",)}
