@@ -16,7 +16,10 @@ from networks import COMPARED, compare
 
 ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
-PAGES = [EXPLANATION / "comparison.md", EXPLANATION / "feeding.md", ROOT / "writeup_images" / "README.md"]
+PAGES = [
+    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "scale")),
+    ROOT / "writeup_images" / "README.md",
+]
 MODELS = {  # label: (what it was trained on, its results, its names there)
     "`python model.py`, three seeds, median": (
         "105 s of keyboard driving, one real recording", "suite", ("s0", "s1", "s2")),
@@ -166,6 +169,94 @@ def windows() -> list[list[str]]:
     return rows
 
 
+def cluster() -> list[list[str]]:
+    """Return what several workers gain and cost on this machine."""
+    rows = [["measure", "bar", "measured", ""]]
+    for one in results("cluster")["measures"]:
+        limit, verdict = "", ""
+        if one["bar"] is not None:
+            limit = f"at {'least' if one['least'] else 'most'} {one['bar']:g} {one['unit']}"
+            verdict = "reached" if one["reached"] else "**missed**"
+        rows.append([one["name"], limit, f"{_rounded(one['value'])} {one['unit']}", verdict])
+    return rows
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def scale() -> list[list[str]]:
+    """Return time, cost and bottleneck of each phase, for each plan."""
+    plans = results("scale")["plans"]
+    rows = [["", *(_plan_title(plan) for plan in plans)]]
+    for number, phase in enumerate(plans[0]["phases"]):
+        rows.append([phase["name"], *(_phase(plan["phases"][number]) for plan in plans)])
+    rows.append(["**total, hours**", *(f"**{plan['seconds'] / 3600:.1f}**" for plan in plans)])
+    rows.append(["**cost**, at 1 for a machine and hour", *(f"**{plan['cost']:,.0f}**" for plan in plans)])
+    return rows
+
+
+def _plan_title(plan: Mapping[str, Any]) -> str:
+    rate, streams = plan["settings"]["machine_rate"], plan["settings"]["window_streams"]
+    notes = [f"GPUs of {rate:,.0f} samples/s"] if rate else []
+    notes += [f"{streams} stream"] if streams else []
+    return ", ".join([f"{plan['machines']} machine{'s' if plan['machines'] > 1 else ''}", *notes])
+
+
+def _phase(phase: Mapping[str, Any]) -> str:
+    """Return the hours, and the resources that were busy for more than half of them."""
+    busy = sorted(phase["busy"].items(), key=lambda item: -item[1])
+    shown = [f"{name} {fraction:.0%}" for name, fraction in busy if fraction > 0.5 or name == phase["bottleneck"]]
+    return f"{phase['seconds'] / 3600:.2f} h: {', '.join(shown)}"
+
+
+def rates() -> list[list[str]]:
+    """Return the rates that the plans take."""
+    found = results("scale")["plans"][0]["rates"]
+    return [
+        ["rate", "measured"],
+        ["images that a core decodes and writes in a second of its time", f"{found['image_rate']:,.0f}"],
+        ["reading, labelling and dividing a row, by one thread", f"{found['row_ms']:.3f} ms"],
+        ["memory of a row meanwhile", f"{found['row_bytes']:,.0f} bytes"],
+        ["sending a shard to a worker and its result back", f"{found['shard_ms']:.1f} ms"],
+        ["opening a shard", f"{found['open_ms']:.1f} ms"],
+        ["and reading each of its samples", f"{found['sample_us']:.2f} us"],
+        ["samples that a core trains on in a second", f"{found['training_rate']:,.0f}"],
+        ["what a step of two workers takes longer than one of one", f"{found['step_ms']:.1f} ms"],
+    ]
+
+
+def limits() -> list[list[str]]:
+    """Return what does not grow with the number of machines, for the first plan."""
+    plan, measured = results("scale")["plans"][0], {one["name"]: one for one in results("cluster")["measures"]}
+    memory, size, found = plan["memory_gb"], plan["size"], plan["rates"]
+    hours = {phase["name"]: phase["seconds"] / 3600 for phase in plan["phases"]}
+    starting, training = (memory[name] for name in sorted(memory, key=lambda name: name.startswith("each")))
+    manifest_mb = size["shards"] * measured["manifest of each shard"]["value"] / 1e6
+    sending = size["shards"] * found["shard_ms"] / 1000 / 60
+    return [
+        ["limit", "figure", "what would help"],
+        [
+            "the command that starts a conversion holds all rows",
+            f"{found['row_bytes']:,.0f} bytes a row, {starting:.0f} GB",
+            "labels and split by recording, on the workers",
+        ],
+        ["one thread reads the logs", f"{hours['reading the logs']:.1f} h", "logs read by the workers"],
+        [
+            "one thread reads the tables of all shards, in every training process, too",
+            f"{hours['opening the store'] * 60:.0f} min",
+            "tables read side by side",
+        ],
+        [
+            "each training process holds all samples: 20 bytes of the table, 9 of the feed, 4 of the order",
+            f"{training:.1f} GB",
+            "the tables of its own stream only",
+        ],
+        ["`store.json` names all shards", f"{manifest_mb:.0f} MB", "enough for some 100,000 shards"],
+        ["one process sends all tasks", f"{sending:.0f} min in all", "larger shards"],
+    ]
+
+
 TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "models": models,
     "drives": drives,
@@ -175,6 +266,10 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "orders": orders,
     "chunks": chunks,
     "windows": windows,
+    "cluster": cluster,
+    "scale": scale,
+    "rates": rates,
+    "limits": limits,
 }
 
 
