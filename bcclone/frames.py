@@ -1,6 +1,7 @@
 """Read frames that lie in one or several memory-mapped files, numbered through all of them."""
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,7 @@ class Frames:
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
+        self._mapping = threading.Lock()  # a file mapped twice would be unmapped once, where the first thread reads it
         # where frame 0 would be if all frames lay in memory as those of a file do, (files,); 0 for one not mapped yet
         self._origins = np.zeros(len(self.files), np.uint64)
 
@@ -136,7 +138,9 @@ class Frames:
 
     def _map(self, number: int) -> Image:
         if number not in self._maps:
-            self._maps[number] = self.files[number].map(self.frame_shape)
+            with self._mapping:
+                if number not in self._maps:
+                    self._maps[number] = self.files[number].map(self.frame_shape)
         return self._maps[number]
 
     def reopened(self) -> "Frames":

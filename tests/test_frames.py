@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -84,6 +85,26 @@ def test_a_copy_refuses_a_file_that_has_changed(tmp_path):
     os.utime(path, ns=(1, 1))
     with pytest.raises(UserError, match=r"data\.h5: the store was rewritten or removed after training began"):
         pickle.loads(sent)
+
+
+def test_threads_may_read_new_files_at_the_same_time(tmp_path):
+    """Each file is mapped once; with two maps of it, one thread would read memory that is gone."""
+    files = []
+    for number in range(40):
+        path = tmp_path / str(number)
+        path.write_bytes(FRAMES.tobytes())
+        files.append(FrameFile(path, 0, len(FRAMES), file_version(path)))
+    indices = np.arange(40 * len(FRAMES), dtype=np.uint32)
+
+    def read(frames):
+        into = np.empty((len(indices), *SHAPE), np.uint8)
+        frames.take(indices, into)
+        return (into.reshape(40, *FRAMES.shape) == FRAMES).all()
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            frames = Frames(files, SHAPE)
+            assert all(pool.map(read, [frames] * 8))
 
 
 def test_closed_frames_are_empty(files):

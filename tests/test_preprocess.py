@@ -423,9 +423,11 @@ def test_a_full_disk_ends_a_small_conversion_with_a_short_error(recording, tmp_p
 
 @pytest.mark.parametrize(
     ("output", "error"),
-    [("none/data.h5", "does not exist"), (".", "is a folder")],
+    [("none/data.h5", "does not exist"), ("folder", "holds other files")],
 )
 def test_an_output_that_cannot_be_written_is_an_error_before_the_work(simulated_recording, tmp_path, output, error):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("precious")
     assert error in convert(simulated_recording, "-o", tmp_path / output, "--force", code=1)
 
 

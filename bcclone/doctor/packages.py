@@ -100,7 +100,7 @@ def _check_package(requirement: "Requirement") -> Check:
         found = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
         return Check(requirement.name, "failed", f"missing, needs {requirement.specifier or 'any'}", advice)
-    except KeyError:  # an interrupted installation; up to Python 3.13 the version is None instead
+    except (KeyError, FileNotFoundError):  # an interrupted installation; up to Python 3.13 the version is None instead
         found = ""
     if not found:
         advice = f'python -m pip install --force-reinstall "{needs}"'
