@@ -110,6 +110,17 @@ def scheduler_setting(help: str, group: str = "") -> Any:
     return setting("", f"{help}: {where}", unit="ADDRESS", shown="none", group=group)
 
 
+def jobs_setting(help: str, group: str = "") -> Any:
+    """Return the field for the number of processes that bcclone.task_pool.open_pool() starts. help: what they do."""
+    return setting(0, help, minimum=1, maximum=256, zero="one per core", group=group)
+
+
+def check_one_pool(scheduler: str, jobs: int) -> None:
+    """Raise ValueError where both a scheduler and a number of processes are given."""
+    if scheduler and jobs:
+        raise ValueError("jobs are processes of this machine, but a scheduler is given; leave --jobs out")
+
+
 def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
     """Yield each field of a settings dataclass that setting() made, with its Setting."""
     for each in fields(kind):

@@ -3,7 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bcclone.settings import check_settings, preprocess_setting, scheduler_setting, setting
+from bcclone.settings import (
+    check_one_pool,
+    check_settings,
+    jobs_setting,
+    preprocess_setting,
+    scheduler_setting,
+    setting,
+)
 from bcclone.simulator.settings import (
     TOP_SPEED_MPH,
     Conditions,
@@ -69,14 +76,7 @@ class SuiteSettings:
     )
     laps: float = laps_setting()
     texture_seed: int = texture_seed_setting()
-    jobs: int = setting(
-        0,
-        "with --suite: number of processes that drive in parallel",
-        minimum=1,
-        maximum=256,
-        zero="one per core",
-        group=SUITE_GROUP,
-    )
+    jobs: int = jobs_setting("with --suite: number of processes that drive in parallel", SUITE_GROUP)
     scheduler: str = scheduler_setting(
         "with --suite: Dask cluster that drives, whose workers find models and recordings at the same paths",
         group=SUITE_GROUP,
@@ -85,5 +85,4 @@ class SuiteSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.scheduler and self.jobs:
-            raise ValueError("jobs are processes of this machine, but a scheduler is given; leave --jobs out")
+        check_one_pool(self.scheduler, self.jobs)

@@ -23,13 +23,14 @@ from bcclone.preprocess.sharded import (
     complete,
     first_free_number,
     frame_numbers,
+    joint_origin,
     write_shards,
 )
 from bcclone.preprocess.store_files import RECORDING_BYTES, StoredFiles, store_files, table_bytes
 from bcclone.progress import ProgressBar
 from bcclone.recording import find_logs
 from bcclone.sample_settings import SampleSettings
-from bcclone.samples import SAMPLE, SampleTable, assign_validation, count_split_pairs, sample_chunks
+from bcclone.samples import SAMPLE, RowTable, SampleTable, assign_validation, count_split_pairs, sample_chunks
 from bcclone.settings import differences
 from bcclone.store import (
     MANIFEST_NAME,
@@ -194,10 +195,15 @@ class _Written:
     skips: tuple[Skip, ...] = ()
 
     @classmethod
+    def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
+        """Return what a store with these tables holds. frames: their number."""
+        validation = int(samples["validation"].sum())
+        return cls(row_frame(rows), frames, len(samples) - validation, validation, skips)
+
+    @classmethod
     def unchanged(cls, old: Store) -> Self:
         """Return what a store holds to which nothing is added."""
-        validation = int(old.samples["validation"].sum())
-        return cls(row_frame(old.rows), len(old.frames), len(old.samples) - validation, validation)
+        return cls.of(old.rows, old.samples, len(old.frames))
 
 
 def _write_store(
@@ -247,12 +253,9 @@ def _write_folder(
             samples,
             (*(before.recordings if before else ()), *plan.recordings),
             before.shards if before else (),
-            origin=shards.origin,
         )
         content = complete(shards, written, frames, manifest)
-    validation = int(content.samples["validation"].sum())
-    count = sum(file.count for file in content.frames)
-    return _Written(row_frame(content.rows), count, len(content.samples) - validation, validation, skips)
+    return _Written.of(content.rows, content.samples, sum(file.count for file in content.frames), skips)
 
 
 @contextmanager
@@ -270,7 +273,7 @@ def _made_and_locked(folder: Location) -> Iterator[None]:
 
 def _complete_already(folder: Location, shards: ShardPlan, notify: Callable[[str], None]) -> _Written:
     """Return what a complete store holds; raises UserError if it was made of something else."""
-    if Manifest.read(folder).origin != shards.origin:
+    if Manifest.read(folder).origin != joint_origin(shards.tasks()):
         raise UserError(
             f"{folder} is a complete store, of other recordings or with other options; overwrite it with --force, add "
             "to it with --add, or name another -o"

@@ -10,7 +10,9 @@ from bcclone.settings import (
     LARGEST_IMAGE,
     PRESET_NAMES,
     SMALLEST_IMAGE,
+    check_one_pool,
     check_settings,
+    jobs_setting,
     preprocess_setting,
     scheduler_setting,
     setting,
@@ -72,14 +74,7 @@ class PreprocessSettings:
         shown=PRESET_NAMES[0],
     )
     scheduler: str = scheduler_setting("workers that write shards", _SHARDS)
-    jobs: int = setting(
-        0,
-        "number of processes that write shards, without --scheduler",
-        minimum=1,
-        maximum=256,
-        zero="one per core",
-        group=_SHARDS,
-    )
+    jobs: int = jobs_setting("number of processes that write shards, without --scheduler", _SHARDS)
     shard_mb: int = setting(
         256, "size of the frames of a shard, about", unit="MB", minimum=1, maximum=1 << 20, group=_SHARDS
     )
@@ -105,8 +100,7 @@ class PreprocessSettings:
                 f"--{option} writes a folder of shards, and {self.output} is one file; name another -o, without "
                 f"{self.output.suffix}"
             )
-        if self.scheduler and self.jobs:
-            raise ValueError("jobs are processes of this machine, but a scheduler is given; leave --jobs out")
+        check_one_pool(self.scheduler, self.jobs)
         if unknown := (self.given or frozenset()) - {each.name for each in fields(SampleSettings)}:
             raise ValueError(f"samples have no setting {min(unknown)!r}")
 

@@ -53,10 +53,12 @@ class ShardTask:
 class WrittenShard:
     """A shard that has been written; its borrowed frames have no numbers yet.
 
-    unusable: index among the task's files -> why it has no frame; borrowed: index among them of each borrowed frame.
+    origin: that of its task; unusable: index among the task's files -> why it has no frame; borrowed: index among them
+    of each borrowed frame.
     """
 
     shard: Shard
+    origin: str
     unusable: dict[int, str]
     borrowed: tuple[int, ...]
 
@@ -159,4 +161,4 @@ def _describe(task: ShardTask, path: Path) -> WrittenShard:
         sha256=sha256,
     )
     borrowed = tuple(index for index in range(task.own, len(task.files)) if index not in unusable)
-    return WrittenShard(shard, unusable, borrowed)
+    return WrittenShard(shard, task.origin, unusable, borrowed)

@@ -1,7 +1,7 @@
 """Write a store as a folder of shards, each by a worker, and complete it with a manifest."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -21,7 +21,7 @@ from bcclone.progress import ProgressBar
 from bcclone.recording import CAMERAS
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import NO_FRAME
-from bcclone.store import ContentHash, Manifest, StoreContent, open_tables, read_checksums, read_shards
+from bcclone.store import ContentHash, Manifest, StoreContent, read_checksums, read_shards
 from bcclone.task_pool import TaskPool
 
 _SHARD_NAME = "{:05d}.h5"
@@ -116,13 +116,9 @@ class ShardPlan:
             reuse=settings.reuse,
         )
 
-    @property
-    def origin(self) -> str:
-        """Return a digest of what all shards are made of."""
-        digest = hashlib.sha256()
-        for number in range(len(self)):
-            digest.update(self.task(number).origin.encode())
-        return digest.hexdigest()
+    def tasks(self) -> Iterator[ShardTask]:
+        """Yield the tasks that write the shards, in their order."""
+        return map(self.task, range(len(self)))
 
     def _rows(self, number: int) -> tuple[pd.DataFrame, int]:
         """Return the rows of a shard, after those before it that its earlier frames are of, and the number of these."""
@@ -161,9 +157,17 @@ def write_shards(shards: ShardPlan, pool: TaskPool) -> list[WrittenShard]:
         def advance(count: float) -> None:
             bar.advance(count, f"{len(written)}/{len(shards)} shards")
 
-        for number, result in pool.run(write_shard, map(shards.task, range(len(shards))), advance):
+        for number, result in pool.run(write_shard, shards.tasks(), advance):
             written[number] = result
     return [written[number] for number in range(len(shards))]
+
+
+def joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
+    """Return a digest of what all of these shards are made of, in their order."""
+    digest = hashlib.sha256()
+    for shard in shards:
+        digest.update(shard.origin.encode())
+    return digest.hexdigest()
 
 
 def frame_numbers(shards: ShardPlan, written: Sequence[WrittenShard], first: int) -> tuple[IndexArray, dict[int, str]]:
@@ -199,27 +203,27 @@ def complete(
                 "command with --resume"
             )
         added.append(replace(result.shard, borrowed=tuple(borrowed.tolist())))
-    manifest = replace(manifest, shards=(*manifest.shards, *added))
-    content = read_shards(shards.folder, manifest)
-    content_hash = _content_hash(shards.folder, manifest, content)
-    replace(manifest, content_hash=content_hash).write(shards.folder)
+    manifest = replace(manifest, shards=(*manifest.shards, *added), origin=joint_origin(written))
+    content = _with_content_hash(shards.folder, manifest)
+    replace(manifest, content_hash=content.content_hash).write(shards.folder)
     named = {shard.name for shard in manifest.shards}
     with reaching(shards.folder):
         found = [*shards.folder.glob("[0-9]*.h5"), *shards.folder.glob(".[0-9]*.partial.h5")]
         for path in found:  # of other stores, and of killed workers
             if path.name not in named:
                 path.unlink()
-    return replace(content, content_hash=content_hash)
+    return content
 
 
-def _content_hash(folder: Location, manifest: Manifest, content: StoreContent) -> str:
-    """Return the hash that a store of one file with this content has."""
+def _with_content_hash(folder: Location, manifest: Manifest) -> StoreContent:
+    """Read the shards, and compute the hash that a store of one file with this content has."""
     digest = ContentHash(manifest.preprocessing)
-    for shard, tables in open_tables(folder, manifest):
-        digest.add_frames(read_checksums(tables)[: shard.frames])
+    content = read_shards(
+        folder, manifest, lambda shard, tables: digest.add_frames(read_checksums(tables)[: shard.frames])
+    )
     digest.add_table(content.rows)
     digest.add_table(content.samples)
-    return digest.hexdigest()
+    return replace(content, content_hash=digest.hexdigest())
 
 
 def first_free_number(folder: Location) -> int:

@@ -1,9 +1,9 @@
 """Read the shards of a store as one: its rows, samples and frames are numbered through all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +15,26 @@ from bcclone.samples import NO_FRAME, SAMPLE, RowTable
 from bcclone.store.manifest import Manifest, Shard
 from bcclone.store.reader import StoreContent, read_store_file
 
+Tables: TypeAlias = Path | IO[bytes]  # a shard, or a file at a URL without its frames
+
 _FILES_AT_ONCE = 32
 _HEAD_BYTES = 1 << 14  # more than an HDF5 file has before its frames
 
 
-def read_shards(folder: Location, manifest: Manifest) -> StoreContent:
-    """Read the shards in a folder; raises UserError if one of them is missing or damaged."""
+def read_shards(
+    folder: Location, manifest: Manifest, look: Callable[[Shard, Tables], None] = lambda shard, tables: None
+) -> StoreContent:
+    """Read the shards in a folder; raises UserError if one of them is missing or damaged.
+
+    look: called with each shard and its tables, which are opened once.
+    """
     samples = np.empty(sum(shard.samples for shard in manifest.shards), SAMPLE)
     rows, frames = [], []
     extras: list[str] = []
     first_row = first_frame = first_sample = 0
     for shard, tables in open_tables(folder, manifest):
         content = read_shard(folder, shard, manifest, tables)
+        look(shard, tables)
         number_of = np.append(first_frame + np.arange(shard.frames), np.array(shard.borrowed, np.int64))
         part = samples[first_sample : first_sample + shard.samples]
         part[:] = content.samples
@@ -50,7 +58,7 @@ def read_shards(folder: Location, manifest: Manifest) -> StoreContent:
     )
 
 
-def open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Path | IO[bytes]]]:
+def open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Tables]]:
     """Yield each shard with what h5py.File takes: its path or, at a URL, a file without the frames.
 
     Of several shards at a URL, the bytes before the frames and after them are read at once.
@@ -76,7 +84,7 @@ def _without_frames(size: int, frame_bytes: int) -> list[tuple[int, int]]:
     return [(0, _HEAD_BYTES), (frame_bytes, size)]  # the frames do not begin at 0, and so end after their size
 
 
-def read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Path | IO[bytes]) -> StoreContent:
+def read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Tables) -> StoreContent:
     """Read a shard; raises UserError if it is not the one that the manifest describes. tables: see open_tables()."""
     path = folder / shard.name
     remedy = f"make it again with: python preprocess.py RECORDING... -o {folder} --force --resume"

@@ -36,8 +36,7 @@ class Store:
 
     def __init__(self, path: Location) -> None:
         self.path = path
-        _check(path)
-        content = read_shards(path, Manifest.read(path)) if path.is_dir() else read_store_file(path)
+        content = read_shards(path, Manifest.read(path)) if _is_folder(path) else read_store_file(path)
         self.preprocessing, self.sample_settings = content.preprocessing, content.sample_settings
         self.content_hash, self.recordings = content.content_hash, content.recordings
         self.samples, self.rows, self.extras = content.samples, content.rows, content.extras
@@ -59,8 +58,8 @@ class Store:
         return np.flatnonzero(self.samples["validation"] == validation)
 
 
-def _check(path: Location) -> None:
-    """Raise UserError if there is no store."""
+def _is_folder(path: Location) -> bool:
+    """Return whether a store is a folder of shards; raises UserError if there is no store."""
     with reaching(path):
         is_folder, exists = path.is_dir(), path.exists()
         has_manifest = is_folder and (path / MANIFEST_NAME).is_file()
@@ -73,6 +72,7 @@ def _check(path: Location) -> None:
         raise UserError(f"{path}: no such store; make one with: python preprocess.py RECORDING... -o {path}")
     if is_url(path) and not is_folder:
         raise UserError(f"{path}: a file at a URL, expected a folder of shards; copy it to this machine first")
+    return is_folder
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ let drawnFrame = -1;
 let drawnMask = -1;
 let cameraImage = null;
 let maskImage = null;
-let touched = -Infinity; // when the set speed was last changed here
+let touched = -Infinity; // when a control was last changed here, or its change was answered
 let shownWarnings = [];
 
 function readColors() {
@@ -235,7 +235,8 @@ function showConnection(name) {
 function showControls() {
   const recording = state.recording;
   const slider = element("set-speed");
-  if (performance.now() - touched > SETTLED_MS && !slider.matches(":active")) slider.value = state.set_speed_mph;
+  const settled = !waiting && performance.now() - touched > SETTLED_MS;
+  if (settled && !slider.matches(":active")) slider.value = state.set_speed_mph;
   showSetSpeed();
   write("corners", state.slow_in_corners ? `slows down to ${fixed(state.min_speed_mph, 0)} mph in corners` : "");
   element("recording").setAttribute("aria-pressed", String(recording.on));
@@ -288,11 +289,21 @@ function show() {
 
 // -- the controls
 
-let sending = Promise.resolve();
+let waiting = null; // changes that are sent, or are sent next; null: all are answered
+let sending = false;
 
-// one at a time, so that the last change wins
-function set(changes) {
-  sending = sending.then(() => send(changes));
+// One request at a time, so that the last change wins; changes made meanwhile are sent together.
+async function set(changes) {
+  waiting = { ...waiting, ...changes };
+  if (sending) return;
+  sending = true;
+  while (Object.keys(waiting).length) {
+    const next = waiting;
+    waiting = {};
+    await send(next);
+  }
+  waiting = null;
+  sending = false;
 }
 
 async function send(changes) {
@@ -303,6 +314,7 @@ async function send(changes) {
     const answer = await response.json();
     write("refusal", response.ok ? "" : answer.error);
     if (response.ok) {
+      touched = performance.now();
       state = { ...state, ...answer };
       show();
     }
@@ -355,8 +367,10 @@ function connect() {
   events.onopen = begin;
   events.onmessage = (message) => {
     const { frame, mask, ...rest } = JSON.parse(message.data);
-    state = rest;
-    show();
+    if (!state || rest.seconds >= state.seconds) { // not from before the answer to a change
+      state = rest;
+      show();
+    }
     showFrame(frame, mask);
   };
   events.onerror = () => {
@@ -370,6 +384,7 @@ function connect() {
 // Fetches the history before the page was opened; also after the server was restarted.
 async function begin() {
   points = [];
+  state = null; // of a server that may have been restarted since
   drawnFrame = drawnMask = -1;
   write("refusal", "");
   const fetched = await fetch("history").then((response) => response.json()).catch(() => []);
