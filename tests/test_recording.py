@@ -319,7 +319,7 @@ def test_missing_inputs_are_errors(tmp_path):
 
 
 def test_a_folder_without_driving_log_names_all_of_its_csv_files_except_sidecars(tmp_path):
-    for name in ("run2.csv", "run1.csv", "trace.csv", "answers.csv"):
+    for name in ("run2.csv", "run1.csv", "trace.csv", "answers.csv", "drivers.csv"):
         (tmp_path / name).write_text("x")
     assert find_logs([str(tmp_path)]) == [tmp_path / "run1.csv", tmp_path / "run2.csv"]
     with pytest.raises(UserError, match=r"2 recordings, expected one.*run1\.csv"):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from bcclone.errors import UserError
 from bcclone.location import Location, as_local, is_url, parse_location, reaching
+from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.run_tables import ANSWERS, TRACE
 
 LOG_NAME = "driving_log.csv"
 _DEFAULT_FOLDERS = ("recordings", "data")
-_SIDECAR_NAMES = {ANSWERS.name, TRACE.name}
+_SIDECAR_NAMES = {ANSWERS.name, DRIVERS.name, TRACE.name}
 
 
 def find_logs(inputs: Sequence[str]) -> list[Location]:

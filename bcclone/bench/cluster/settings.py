@@ -17,8 +17,7 @@ _PLAN, _RATES = "plan", "rates of a plan"
 class Rates:
     """What the work costs. The defaults were measured on two cores, but for step_ms, which is assumed.
 
-    image_rate is from docs/results/preprocess.json, training_rate from feeds.json, row_bytes from decision 0018, and
-    the others are from cluster.json.
+    row_bytes is from decision 0018, and the others are from docs/results/cluster.json.
 
     image_rate: images that a core decodes and writes in a second; row_ms, row_bytes: time and memory of the command
     that starts the conversion, for each row; shard_ms: its time, and Dask's, for each shard; open_ms, sample_us: time
@@ -26,13 +25,13 @@ class Rates:
     step_ms: further time of a step of several workers.
     """
 
-    image_rate: float = 2500.0
-    row_ms: float = 0.033
+    image_rate: float = 1020.0
+    row_ms: float = 0.046
     row_bytes: float = 1600.0
-    shard_ms: float = 24.0
-    open_ms: float = 7.0
-    sample_us: float = 0.54
-    training_rate: float = 457.0
+    shard_ms: float = 15.5
+    open_ms: float = 5.9
+    sample_us: float = 0.12
+    training_rate: float = 329.0
     step_ms: float = 5.0
 
     def __post_init__(self) -> None:
@@ -128,9 +127,9 @@ class PlanSettings:
     rates: Path | None = setting(
         None, "take the rates from this result of bench cluster --json", unit="FILE", shown="those below", group=_RATES
     )
-    image_rate: float | None = _rate("images that a core converts in a second", "N", "2500")
+    image_rate: float | None = _rate("images that a core converts in a second", "N", "1020")
     training_rate: float | None = _rate(
-        "samples that a core trains on in a second; no GPU has been measured", "N", "457"
+        "samples that a core trains on in a second; no GPU has been measured", "N", "329"
     )
     machine_rate: float | None = _rate(
         "samples that a machine with GPUs trains on in a second, instead", "N", "none: its cores train"

@@ -1,0 +1,48 @@
+"""Read and write who drove at each row of a recording: drivers.csv, next to its log.
+
+A person who takes over from a model begins a take-over, which ends when the model drives again. A row of the table is
+written with its row of the log, so a killed program leaves both complete.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.recording.run_tables import Sidecar
+
+DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
+MODEL, HUMAN = "model", "human"
+
+
+@dataclass(frozen=True, slots=True)
+class DrivenRow:
+    """Who steered at a row of the log: MODEL or HUMAN; take_over: number of the take-over, from 1, None if none."""
+
+    driver: str
+    take_over: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.driver not in (MODEL, HUMAN):
+            raise ValueError(f"driver {self.driver!r}, expected {MODEL} or {HUMAN}")
+        if self.take_over is not None and (self.take_over < 1 or self.driver != HUMAN):
+            raise ValueError(f"take_over {self.take_over} of driver {self.driver}, expected 1 or more of {HUMAN}")
+
+    def row(self, image: str) -> str:
+        """Return the row of drivers.csv for an image's base name."""
+        return f"{image},{self.driver},{'' if self.take_over is None else self.take_over}"
+
+
+def read_drivers(folder: Path) -> Mapping[str, DrivenRow]:
+    """Return who drove, by the base name of the centre image; empty if there is no drivers.csv.
+
+    Raises UserError for a row that is not as above.
+    """
+    rows = {}
+    for line, image, (driver, number) in DRIVERS.rows(folder):
+        if number and not number.isdecimal():
+            raise DRIVERS.error(folder, line, f"take_over is {number!r}, expected a whole number or nothing")
+        try:
+            rows[image] = DrivenRow(driver, int(number) if number else None)
+        except ValueError as error:
+            raise DRIVERS.error(folder, line, str(error)) from None
+    return rows
