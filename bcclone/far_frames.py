@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from bcclone.frames import FrameFile, Frames, Indices
-from bcclone.gather import gather
 from bcclone.images import Image
 from bcclone.location import Location, read_ranges
 from bcclone.shard_cache import ShardCache
@@ -90,6 +89,8 @@ class FarFrames(Frames):
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
+        from bcclone.gather import gather  # loads Numba
+
         if not len(indices):
             return
         missing: list[int] = []  # images of which there is no copy of the file
