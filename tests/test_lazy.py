@@ -24,3 +24,11 @@ def test_importing_the_library_loads_neither_tensorflow_nor_opencv():
         "    assert all(getattr(room, name) is not None for name in room.__all__)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_only_shards_need_is_not_loaded_for_a_store_of_one_file():
+    code = (
+        "import sys, bcclone.preprocess.conversion, bcclone.store.store\n"
+        "assert not {'numba', 'fsspec', 'upath', 'distributed', 'tensorflow'} & set(sys.modules), sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(result.as_json())
     elif result.worker:
-        print(f"worker {result.worker}: {result.epochs} epochs are trained; worker 0 writes {result.model}")
+        print(f"worker {result.worker}: trained up to epoch {result.epochs}; worker 0 writes {result.model}")
     elif not result.was_complete:
         _print_result(result)
     return 0
