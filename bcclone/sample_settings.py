@@ -9,6 +9,8 @@ from bcclone.recording import CAMERAS
 from bcclone.settings import check_settings, setting
 
 AUTO = "auto"
+ALL_ROWS, GOOD_ROWS, CORRECTIONS = ROWS = ("all", "good", "corrections")
+MAX_CORRECTION_WEIGHT = 100
 MAX_FRAME_OFFSETS = 100
 MAX_SEQ_LENGTH = 20
 _SAMPLES, _LABELS, _SPLIT = "samples", "steering of the samples", "split into training and validation"
@@ -81,6 +83,20 @@ class SampleSettings:
         "default of model.py --seq-length for this store: number of consecutive frames in each input",
         minimum=1,
         maximum=MAX_SEQ_LENGTH,
+        group=_SAMPLES,
+    )
+    rows: str = setting(
+        ALL_ROWS,
+        "rows to use of recordings with take-overs (drivers.csv): all; good, without those that the model drove in the "
+        "5 s before a take-over; corrections, only those in which a person had taken over",
+        choices=ROWS,
+        group=_SAMPLES,
+    )
+    correction_weight: int = setting(
+        1,
+        "number of times that each training sample of a take-over is seen in an epoch",
+        minimum=1,
+        maximum=MAX_CORRECTION_WEIGHT,
         group=_SAMPLES,
     )
     flip: bool = setting(True, "add the mirror image of each sample, with the opposite steering", group=_SAMPLES)

@@ -97,7 +97,8 @@ def sample_chunks(rows: pd.DataFrame, settings: SampleSettings, rows_per_chunk: 
 
     rows: ordered by episode and time, with `episode`, `time_ms`, `steering`, `speed_mph`, `validation` and, for each
     camera, `frame_CAMERA` (index, or NO_FRAME if it is missing). A column `label` is the result of steering_labels(),
-    for rows that lack their neighbours; it is computed here if there is none.
+    for rows that lack their neighbours; it is computed here if there is none. A column `take_over`, bool, marks rows
+    whose training samples are each in the table settings.correction_weight times, one after the other.
     """
     if "label" not in rows:
         rows = rows.assign(label=steering_labels(rows, settings.smooth_seconds, settings.lead_seconds))
@@ -120,7 +121,20 @@ def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
     key = samples["row"].astype(np.int64)  # sorting by one number is several times as fast as by four
     for name, count in (("camera", len(CAMERAS)), ("frame_offset", MAX_FRAME_OFFSETS + 1), ("flipped", 2)):
         key = key * count + samples[name]
-    return samples[np.argsort(key, kind="stable")]
+    return _with_copies(samples[np.argsort(key, kind="stable")], rows, settings.correction_weight)
+
+
+def _with_copies(samples: SampleTable, rows: pd.DataFrame, weight: int) -> SampleTable:
+    """Return the samples with `weight` of each one for training that belongs to a take-over."""
+    if weight == 1 or "take_over" not in rows:
+        return samples
+    corrects = rows["take_over"].to_numpy(np.bool_)[samples["row"]] & ~samples["validation"]
+    return np.repeat(samples, np.where(corrects, weight, 1))
+
+
+def count_copies(samples: SampleTable) -> int:
+    """Count the samples that repeat the one before them, to be seen more often in an epoch."""
+    return int((samples[1:] == samples[:-1]).sum())
 
 
 def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, frame_offset: int) -> SampleTable:

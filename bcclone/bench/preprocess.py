@@ -27,6 +27,7 @@ from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.preprocess.plan import NO_FILE, ConversionPlan, make_plan
 from bcclone.recording import CAMERAS
+from bcclone.sample_settings import SampleSettings
 
 _SIDE = 128
 _FILES_PER_TASK = 64
@@ -49,7 +50,7 @@ def measure_preprocess(settings: PreprocessBenchSettings, rounds: int = _ROUNDS)
         if recording is None:
             recording = folder / "recording"
             draw_recording(recording, settings.frames or SYNTHETIC_IMAGES)
-        plan = make_plan((str(recording),), CAMERAS, None)
+        plan = make_plan((str(recording),), SampleSettings(), None)
         rates = _rates(str(recording), list(plan.files), _complete_rows(plan)[:_SOURCE_ROWS], folder, rounds)
     return _compare({name: float(np.median(of_rounds)) for name, of_rounds in rates.items()})
 

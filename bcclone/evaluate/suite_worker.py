@@ -73,7 +73,7 @@ def run_task(task: SuiteTask) -> ScenarioDrive | RecordingReplay:
     with _one_at_a_time:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add in another order each time
         cv2.setNumThreads(1)
-        policy = _policy(task.model, task.preprocess)
+        policy = cached_policy(task.model, task.preprocess)
         if isinstance(task.work, SuiteRecording):
             return replay_recording(policy, task.work)
         return drive_scenario(policy, task.work, report_progress)
@@ -105,7 +105,8 @@ def _renderer(track: str, conditions: Conditions) -> Renderer:
 
 
 @lru_cache
-def _policy(model: InputFile, preprocess: str | None) -> "Policy":
+def cached_policy(model: InputFile, preprocess: str | None) -> "Policy":
+    """Return a model's policy, which this worker loads once. preprocess: for a model that does not store its own."""
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)

@@ -30,7 +30,15 @@ from bcclone.preprocess.store_files import RECORDING_BYTES, StoredFiles, store_f
 from bcclone.progress import ProgressBar
 from bcclone.recording import find_logs
 from bcclone.sample_settings import SampleSettings
-from bcclone.samples import SAMPLE, RowTable, SampleTable, assign_validation, count_split_pairs, sample_chunks
+from bcclone.samples import (
+    SAMPLE,
+    RowTable,
+    SampleTable,
+    assign_validation,
+    count_copies,
+    count_split_pairs,
+    sample_chunks,
+)
 from bcclone.settings import differences
 from bcclone.store import (
     MANIFEST_NAME,
@@ -58,7 +66,7 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
     with Store(settings.output) if settings.adding else nullcontext() as old:
         preprocessing, samples = _chosen(settings, old)
         _check_output(settings)
-        plan = make_plan(settings.inputs, samples.cameras, old, notify)
+        plan = make_plan(settings.inputs, samples, old, notify)
         if old and plan.rows.empty:
             written = _Written.unchanged(old)
         elif settings.is_sharded:
@@ -105,7 +113,7 @@ def open_in_place(
     No image is opened here, so a damaged image is found only when it is used. notify: called with a line for each log,
     each notice and each skipped row or image. Raises UserError, and ForeignLog for a file that is not a driving log.
     """
-    plan = make_plan(inputs, settings.cameras, None, notify)
+    plan = make_plan(inputs, settings, None, notify)
     refuse_many_skips(plan, plan.skips, allowed=False)
     rows = with_frames(plan.rows, np.arange(len(plan.files)))
     rows["validation"] = assign_validation(rows, settings)
@@ -117,7 +125,7 @@ def open_in_place(
         digest.update(recording.sha256.encode())
     digest.update(samples.tobytes())
     path = parse_location(plan.logs[0]).parent
-    table = row_table(rows.drop(columns="extras"))
+    table = row_table(rows.drop(columns=["extras", "take_over"]))
     return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest())
 
 
@@ -186,19 +194,23 @@ def _check_output(settings: PreprocessSettings) -> None:
 
 @dataclass(frozen=True)
 class _Written:
-    """What a store holds after a conversion: all its rows, and counts; skips: images that could not be decoded."""
+    """What a store holds after a conversion: all its rows, and counts.
+
+    copies: number of training samples that repeat another one; skips: images that could not be decoded.
+    """
 
     rows: pd.DataFrame
     frames: int
     train: int
     validation: int
+    copies: int = 0
     skips: tuple[Skip, ...] = ()
 
     @classmethod
     def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
         """Return what a store with these tables holds. frames: their number."""
         validation = int(samples["validation"].sum())
-        return cls(row_frame(rows), frames, len(samples) - validation, validation, skips)
+        return cls(row_frame(rows), frames, len(samples) - validation, validation, count_copies(samples), skips)
 
     @classmethod
     def unchanged(cls, old: Store) -> Self:
@@ -308,21 +320,21 @@ def _write_tables(
     writer: StoreWriter, plan: ConversionPlan, new: pd.DataFrame, old: Store | None, settings: SampleSettings
 ) -> _Written:
     """Complete the store with the tables of the old store, if any, and those of the new rows."""
-    extras, recordings, rows = new["extras"].tolist(), plan.recordings, new.drop(columns="extras")
+    extras, recordings, rows = new["extras"].tolist(), plan.recordings, new.drop(columns=["extras", "take_over"])
     if old:
         extras = [*(old.extras or [""] * len(old.rows)), *extras]
         rows = pd.concat([row_frame(old.rows), rows], ignore_index=True)
         recordings = (*old.recordings, *recordings)
-    counts: Counter[bool] = Counter()  # of samples: for validation or not
+    counts: Counter[str] = Counter()  # of samples
 
     def samples() -> Iterator[SampleTable]:
         for chunk in _all_samples(new, old, settings):
             validation = int(chunk["validation"].sum())
-            counts.update({True: validation, False: len(chunk) - validation})
+            counts.update(train=len(chunk) - validation, validation=validation, copies=count_copies(chunk))
             yield chunk
 
     writer.finish(samples(), row_table(rows), extras if any(extras) else [], recordings, settings)
-    return _Written(rows, writer.count, train=counts[False], validation=counts[True])
+    return _Written(rows, writer.count, counts["train"], counts["validation"], counts["copies"])
 
 
 def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:
@@ -336,7 +348,7 @@ def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings
 
 def _split_notices(written: _Written, split_pairs: int, settings: SampleSettings) -> Iterator[str]:
     """Yield a notice if validation is far from what was asked for, and if the split costs many samples."""
-    total = written.train + written.validation
+    total = written.train + written.validation - written.copies
     wanted = settings.validation * total
     if not wanted / 2 <= written.validation <= 2 * wanted:
         yield (

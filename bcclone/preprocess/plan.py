@@ -15,7 +15,9 @@ from bcclone.arrays import IndexArray
 from bcclone.errors import UserError
 from bcclone.location import Location, as_local, is_url, reaching
 from bcclone.preprocess.settings import LogRead, Skip
+from bcclone.preprocess.take_overs import LEFT_OUT, choose_rows
 from bcclone.recording import CAMERAS, ImageIndex, Log, find_logs, read_log
+from bcclone.sample_settings import ALL_ROWS, SampleSettings
 from bcclone.samples import NO_FRAME
 from bcclone.store import RecordingInfo, Store
 
@@ -68,9 +70,9 @@ class ImageFiles(Sequence[str]):
 class ConversionPlan:
     """The rows that a store will hold, and the image files that they name.
 
-    rows: the rows to store, with `recording`, `episode` and, for each camera, `file_CAMERA`: index of its image among
-    `files`, or NO_FILE; logs: path of each new recording's log; logs_read: all logs, also those without a new row;
-    skips: rows and images known to be unusable before an image is opened, bad_rows of them rows; rows_read,
+    rows: the rows to store, with `recording`, `episode`, `take_over` and, for each camera, `file_CAMERA`: index of its
+    image among `files`, or NO_FILE; logs: path of each new recording's log; logs_read: all logs, also those without a
+    new row; skips: rows and images known to be unusable before an image is opened, bad_rows of them rows; rows_read,
     images_named: counts that include unusable ones.
     """
 
@@ -105,16 +107,17 @@ def with_frames(rows: pd.DataFrame, frames: IndexArray) -> pd.DataFrame:
 
 def make_plan(
     inputs: tuple[str, ...],
-    cameras: tuple[str, ...],
+    samples: SampleSettings,
     old: Store | None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> ConversionPlan:
     """Read the logs, and number recordings, episodes and images; the numbers continue those of the old store, if any.
 
-    The plan has no rows if the old store has all of them. notify: takes a line for each log that was read. Raises
-    ForeignLog for a file that is not a log.
+    The plan has no rows if the old store has all of them. samples: which cameras and rows are used. notify: takes a
+    line for each log that was read. Raises ForeignLog for a file that is not a log, and UserError if no log has a row
+    of those that are used.
     """
-    builder = _PlanBuilder(cameras, old)
+    builder = _PlanBuilder(samples, old)
     for path in find_logs(inputs):
         log = read_log(path)
         read = LogRead(str(path), len(log.rows), len(log.bad_rows))
@@ -150,8 +153,8 @@ def refuse_many_skips(plan: ConversionPlan, skips: Sequence[Skip], allowed: bool
 class _PlanBuilder:
     """Collects a plan log by log; the numbers of recordings and episodes continue those of the old store, if any."""
 
-    def __init__(self, cameras: tuple[str, ...], old: Store | None) -> None:
-        self._cameras, self._old = cameras, old
+    def __init__(self, samples: SampleSettings, old: Store | None) -> None:
+        self._samples, self._old = samples, old
         self._recording = len(old.recordings) if old else 0
         self._episode = int(old.rows["episode"].max()) + 1 if old else 0
         self._tables: list[pd.DataFrame] = []
@@ -161,12 +164,17 @@ class _PlanBuilder:
         self._files = ImageFiles()
         self._skips: list[Skip] = []
         self._notices: list[str] = []
-        self._rows_read = self._bad_rows = self._images_named = 0
+        self._rows_read = self._bad_rows = self._images_named = self._left_out = self._chosen = 0
         self._centers: set[tuple[int, str]] = set()  # folder and name of the centre images read so far
 
     def add(self, log: Log, read: LogRead) -> None:
         """Add the new rows of a log, and their images."""
         self._logs_read.append(read)
+        log = choose_rows(log, self._samples.rows)
+        self._left_out += read.rows - len(log.rows)
+        self._chosen += len(log.rows)
+        if log.rows.empty:
+            return
         index = ImageIndex(log.path)
         folders = self._files.add_folders(index.folders)
         rows = self._new_rows(log, index, folders)
@@ -180,7 +188,15 @@ class _PlanBuilder:
         self._tables.append(rows)
 
     def finish(self) -> ConversionPlan:
-        """Return the plan of the logs added so far."""
+        """Return the plan of the logs added so far; raises UserError if no row of them is used."""
+        choice = self._samples.rows
+        if not self._chosen:
+            raise UserError(
+                f"{self._logs_read[0].path}: no row is left, since all {self._left_out} are rows "
+                f"{LEFT_OUT[choice]}; name a recording with take-overs, or use --rows {ALL_ROWS}"
+            )
+        if self._left_out:
+            self._notices.append(f"--rows {choice}: {self._left_out} rows left out, {LEFT_OUT[choice]}")
         nothing_new = () if self._tables else ("the store holds all of this already; nothing is added",)
         return ConversionPlan(
             rows=pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame(),
@@ -236,7 +252,7 @@ class _PlanBuilder:
         numbers: dict[str, list[int]] = {camera: [] for camera in CAMERAS}
         for line, *names in zip(*(rows[name].tolist() for name in ("line", *CAMERAS)), strict=True):
             for camera, name in zip(CAMERAS, names, strict=True):
-                used = camera in self._cameras
+                used = camera in self._samples.cameras
                 numbers[camera].append(self._add_file(index, folders, name, line) if used else NO_FILE)
         return numbers
 

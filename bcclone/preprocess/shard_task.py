@@ -123,7 +123,7 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
         rows = with_frames(task.rows, stored.frames)
         extras = rows["extras"].tolist()[task.halo :]
         chunks = _without_halo(sample_chunks(rows.drop(columns="extras"), task.samples), task.halo)
-        table = row_table(rows.drop(columns=["extras", "label"])[task.halo :])
+        table = row_table(rows.drop(columns=["extras", "label", "take_over"])[task.halo :])
         writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
         writer.mark_as_shard(ShardOrigin(origin, dict(stored.unusable)))
 

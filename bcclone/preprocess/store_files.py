@@ -55,7 +55,8 @@ def store_files(
 
 def table_bytes(rows: pd.DataFrame, settings: SampleSettings) -> int:
     """Return the largest possible size of the tables of these rows, in bytes."""
-    samples = len(rows) * len(settings.cameras) * (settings.frame_offsets + 1) * (1 + settings.flip)
+    copies = int(rows["take_over"].sum()) * (settings.correction_weight - 1) if "take_over" in rows else 0
+    samples = (len(rows) + copies) * len(settings.cameras) * (settings.frame_offsets + 1) * (1 + settings.flip)
     names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS) * _MOST_UTF8_BYTES
     extras = int(rows["extras"].str.len().sum()) * _MOST_UTF8_BYTES
     return len(rows) * (_ROW_BYTES + names) + samples * SAMPLE.itemsize + extras

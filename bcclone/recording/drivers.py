@@ -6,8 +6,8 @@ written with its row of the log, so a killed program leaves both complete.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from bcclone.location import Location
 from bcclone.recording.run_tables import Sidecar
 
 DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
@@ -32,7 +32,7 @@ class DrivenRow:
         return f"{image},{self.driver},{'' if self.take_over is None else self.take_over}"
 
 
-def read_drivers(folder: Path) -> Mapping[str, DrivenRow]:
+def read_drivers(folder: Location) -> Mapping[str, DrivenRow]:
     """Return who drove, by the base name of the centre image; empty if there is no drivers.csv.
 
     Raises UserError for a row that is not as above.

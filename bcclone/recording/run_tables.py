@@ -16,6 +16,7 @@ from typing import IO, Self
 
 from bcclone.atomic import write_text
 from bcclone.errors import UserError
+from bcclone.location import Location, is_url, reaching
 
 _LONGEST_LINE = 20_000  # the csv module refuses fields of more than 131,072 characters
 
@@ -36,15 +37,19 @@ class Sidecar:
         """Return the file's first line."""
         return ",".join(("image", *self.columns)) + "\n"
 
-    def rows(self, folder: Path) -> Iterator[tuple[int, str, list[str]]]:
+    def rows(self, folder: Location) -> Iterator[tuple[int, str, list[str]]]:
         """Yield line number, image and the other cells of each row; nothing if there is no such file.
 
         An incomplete last line, which a killed program leaves, is ignored. Raises UserError for a table of another
         form.
         """
         path = folder / self.name
+        with reaching(path):
+            if is_url(path) and not path.is_file():
+                return
         try:
-            text = path.read_text(encoding="utf-8")
+            with reaching(path):
+                text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return
         except (OSError, UnicodeDecodeError) as error:
@@ -61,7 +66,7 @@ class Sidecar:
                 raise self.error(folder, number, f"{len(cells)} cells, expected {len(self.columns) + 1}")
             yield number, cells[0], cells[1:]
 
-    def numbers(self, folder: Path, line: int, columns: Sequence[str], cells: Sequence[str]) -> list[float]:
+    def numbers(self, folder: Location, line: int, columns: Sequence[str], cells: Sequence[str]) -> list[float]:
         """Return cells as finite numbers; raises UserError that names file, row and column."""
         values = []
         for column, cell in zip(columns, cells, strict=True):
@@ -74,7 +79,7 @@ class Sidecar:
             values.append(value)
         return values
 
-    def error(self, folder: Path, line: int, reason: str) -> UserError:
+    def error(self, folder: Location, line: int, reason: str) -> UserError:
         """Return the error for a wrong row, with file, row, reason and remedy."""
         path = folder / self.name
         return UserError(f"{path}: row {line}: {reason}; correct it, or remove the file to leave out {self.provides}")

@@ -21,7 +21,7 @@ from bcclone.simulator.settings import RecordSettings
 from bcclone.simulator.track import load_track
 from bcclone.vehicle import MOUNTS, MPH
 
-_BETWEEN_ROWS_SECONDS = 1 / 15
+BETWEEN_ROWS_SECONDS = 1 / 15
 _BEGUN = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes
 
 
@@ -120,7 +120,7 @@ def _rows_due(tracked: TrackedCar, expert: Expert, goal_m: float) -> Iterator[No
     while tracked.progress_m < goal_m:
         tracked.car.control(*expert.control(tracked.car, tracked.position))
         if tracked.seconds >= next_row:
-            next_row += _BETWEEN_ROWS_SECONDS
+            next_row += BETWEEN_ROWS_SECONDS
             if expert.recording:
                 yield
         tracked.step()

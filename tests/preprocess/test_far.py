@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bcclone.location import parse_location
+from bcclone.recording.drivers import DRIVERS, HUMAN, DrivenRow, read_drivers
 from bcclone.store import Manifest, Store
 from tests.conftest import run_script
 from tests.s3 import put_folder, s3_server
@@ -76,3 +77,10 @@ def test_what_is_not_on_the_server_is_told_in_one_line(server, arguments, words)
     done = run_script("preprocess.py", *arguments, code=1)
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert re.search(words, error)
+
+
+def test_who_drove_is_read_from_a_url_as_from_a_folder(server, tmp_path):
+    (tmp_path / DRIVERS.name).write_text(f"{DRIVERS.header}{DrivenRow(HUMAN, 1).row('a.jpg')}\n")
+    put_folder(tmp_path, "s3://bucket/driven")
+    assert read_drivers(parse_location("s3://bucket/driven")) == read_drivers(tmp_path) != {}
+    assert read_drivers(parse_location("s3://bucket/nowhere")) == {}

@@ -109,7 +109,7 @@ def measure_sharding(recording: Path, folder: Path, shard_mb: int, rounds: int) 
 
     The work of the command itself, which reads the logs before and the shards' tables afterwards, is not included.
     """
-    plan = make_plan((str(recording),), SampleSettings().cameras, None)
+    plan = make_plan((str(recording),), SampleSettings(), None)
     rows = plan.rows.assign(validation=assign_validation(plan.rows, SampleSettings(), None))
     settings = ShardSettings(Preprocessing(), SampleSettings(), shard_mb * 10**6, reuse=False)
     shards = ShardPlan.of(folder, 0, plan, rows, settings)

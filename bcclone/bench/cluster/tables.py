@@ -120,7 +120,7 @@ def plan_rows(recording: Path) -> Planning:
     """Measure the plan of a conversion to shards in this process, with the tasks of all shards, which are kept."""
     before, begun = used_memory().resident_mb, time.process_time()
     samples = SampleSettings()
-    plan = make_plan((str(recording),), samples.cameras, None)
+    plan = make_plan((str(recording),), samples, None)
     rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, None))
     settings = ShardSettings(Preprocessing(), samples, PreprocessSettings.shard_mb * 10**6, reuse=False)
     shards = ShardPlan.of(recording, 0, plan, rows, settings)
