@@ -178,6 +178,7 @@ LINES = {
     "drive": ("model.h5", "run1"),
     "video": ("run1",),
     "plots": ("model.h5",),
+    "play": (),
     "simulate": ("record", "laps"),
     "evaluate": ("model.h5", "--run", "run1"),
     "replay": ("model.h5", "laps"),

@@ -148,11 +148,11 @@ def test_threads_print_nothing_after_the_drive_has_ended():
     program = """
 import threading, time
 from contextlib import closing
-from bcclone.drive.server import _Notifier
+from bcclone.drive.wire.listener import Notifier
 def repeat(notifier):
     while True:
         notifier.notify("the car has left")
-with closing(_Notifier(lambda text: print(text, flush=True))) as notifier:
+with closing(Notifier(lambda text: print(text, flush=True))) as notifier:
     for _ in range(4):
         threading.Thread(target=repeat, args=(notifier,), daemon=True).start()
     time.sleep(0.2)

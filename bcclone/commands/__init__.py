@@ -9,6 +9,7 @@ COMMANDS = {
     "drive": "drive the simulator's car with a model",
     "video": "make a clip of a run",
     "plots": "draw a model, its samples and its decisions",
+    "play": "drive the built-in simulator yourself",
     "simulate": "record, drive and replay without the simulator",
     "evaluate": "score models by simulated drives",
     "replay": "score models on a recording",

@@ -3,12 +3,11 @@
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import cv2
 import numpy as np
 
-from bcclone.drive.stats import DriveStats
 from bcclone.images import BadImage, Image, decode_jpeg
 
 logger = logging.getLogger(__name__)
@@ -18,6 +17,14 @@ _COLOR_BGR = (90, 255, 80)
 _MAX_ALPHA = 220  # of 255, so that the frame shows through
 
 
+class NewestFrame(Protocol):
+    """Has the newest frame of a drive."""
+
+    @property
+    def jpeg(self) -> tuple[int, bytes]:
+        """Return the number of the newest frame and the frame; b"" without one."""
+
+
 class SaliencyThread:
     """Computes the saliency overlays of the newest frames, off the driving path.
 
@@ -25,9 +32,9 @@ class SaliencyThread:
     `unavailable` is the reason.
     """
 
-    def __init__(self, stats: DriveStats, mask: Callable[[Image], Any] | None, unavailable: str = "") -> None:
+    def __init__(self, source: NewestFrame, mask: Callable[[Image], Any] | None, unavailable: str = "") -> None:
         self.unavailable = unavailable
-        self._stats, self._mask = stats, mask
+        self._source, self._mask = source, mask
         self._lock = threading.Lock()
         self._png: tuple[int, bytes] = (0, b"")
         self._wanted, self._over = threading.Event(), threading.Event()
@@ -66,7 +73,7 @@ class SaliencyThread:
     def _run(self) -> None:
         last = 0
         while self._wanted.wait() and not self._over.is_set():
-            number, jpeg = self._stats.jpeg
+            number, jpeg = self._source.jpeg
             if number != last and jpeg:
                 last = number
                 self._compute(number, jpeg)

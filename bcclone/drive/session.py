@@ -13,7 +13,7 @@ from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.saliency_thread import SaliencyThread
+from bcclone.drive.saliency_thread import NewestFrame, SaliencyThread
 from bcclone.drive.settings import DriveResult, DriveSettings
 from bcclone.drive.stats import DriveStats
 
@@ -70,20 +70,22 @@ def open_session(policy: "Policy", settings: DriveSettings, began: float | None 
         controller = SpeedController(settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners)
         driver = Driver(policy, controller, on_decision)
         arbiter = ConnectionArbiter(driver, stats.driven_by_hand, stats.warn, stats.car_changed)
-        saliency = stack.enter_context(_make_saliency_thread(policy, stats))
-        yield DriveSession(arbiter, stats, recording, saliency, policy.preprocessing.describe(), _region(policy))
+        saliency = stack.enter_context(make_saliency_thread(policy, stats))
+        yield DriveSession(arbiter, stats, recording, saliency, policy.preprocessing.describe(), seen_region_of(policy))
 
 
-def _make_saliency_thread(policy: "Policy", stats: DriveStats) -> SaliencyThread:
+def make_saliency_thread(policy: "Policy", source: NewestFrame) -> SaliencyThread:
+    """Return the thread that computes the overlays of a policy's network, if it has any."""
     from bcclone.saliency import Saliency  # loads TensorFlow
 
     try:
-        return SaliencyThread(stats, Saliency(policy.model, policy.preprocessing).mask)
+        return SaliencyThread(source, Saliency(policy.model, policy.preprocessing).mask)
     except Exception as error:  # an unusual network drives without the overlay
-        return SaliencyThread(stats, None, str(error) or type(error).__name__)
+        return SaliencyThread(source, None, str(error) or type(error).__name__)
 
 
-def _region(policy: "Policy") -> tuple[float, float, float, float]:
+def seen_region_of(policy: "Policy") -> tuple[float, float, float, float]:
+    """Return the part of the frame that a policy's network sees: left, top, right, bottom, as fractions."""
     from bcclone.saliency import seen_region
 
     try:

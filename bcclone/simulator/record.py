@@ -42,13 +42,13 @@ class Recorded:
 class RecordingWriter:
     """Writes rows as the simulator does: three images, then their row; a row that fails leaves nothing behind.
 
-    Raises UserError if the folder is not empty or cannot be written to.
+    begun: the time at which the recording begins. Raises UserError if the folder is not empty or cannot be written to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, begun: datetime.datetime = _BEGUN) -> None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not an empty folder; choose another one to record into")
-        self.log, self._images, self.rows = folder / LOG_NAME, folder / "IMG", 0
+        self.log, self._images, self.rows, self._begun = folder / LOG_NAME, folder / "IMG", 0, begun
         try:
             self._images.mkdir(parents=True)
             self._file: BinaryIO = self.log.open("wb", buffering=0)
@@ -61,12 +61,20 @@ class RecordingWriter:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def write(self, seconds: float, car: Car, frames: Mapping[str, Image]) -> str:
+    def write(
+        self,
+        seconds: float,
+        car: Car,
+        frames: Mapping[str, Image],
+        write_tables: Callable[[str], None] = lambda image: None,
+    ) -> str:
         """Append a row; return the name of its centre image.
 
-        frames: camera -> uint8 (160, 320, 3). Raises UserError if the disk refuses; the rows before are complete.
+        seconds: since the recording began; frames: camera -> uint8 (160, 320, 3); write_tables: called with that name
+        just before the row is written, to write the rows of the tables next to the log. Raises UserError if the disk
+        refuses; the rows before are complete.
         """
-        clock = _BEGUN + datetime.timedelta(milliseconds=round(seconds * 1000))
+        clock = self._begun + datetime.timedelta(milliseconds=round(seconds * 1000))
         stamp = f"{clock:%Y_%m_%d_%H_%M_%S}_{clock.microsecond // 1000:03d}"
         paths = {camera: self._images / f"{camera}_{stamp}.jpg" for camera in frames}
         with self._undone_on_failure(list(paths.values())) as file:
@@ -74,6 +82,7 @@ class RecordingWriter:
                 paths[camera].write_bytes(encode_jpeg(frame))
             numbers = (car.steering, car.throttle, car.brake, car.speed / MPH)
             names = (str(paths[camera].absolute()) for camera in MOUNTS)
+            write_tables(paths["center"].name)
             _write_all(file, (",".join((*names, *map(_single, numbers))) + "\n").encode())
         self.rows += 1
         return paths["center"].name

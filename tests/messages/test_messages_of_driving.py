@@ -43,7 +43,7 @@ def evaluated(broken_policy):
 
 
 def listen(host, port):
-    from bcclone.drive.server import listen
+    from bcclone.drive.wire.listener import listen
 
     return listen(host, port)
 

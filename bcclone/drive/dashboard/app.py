@@ -1,40 +1,28 @@
-"""Serve the web page and the addresses that its script requests; the only module that imports flask.
+"""Serve the web page and the addresses that its script requests.
 
 GET / the page, GET /events server-sent events with the state, GET /history the last 60 seconds, GET /state the state
 once, POST /control a JSON object of controls to set, POST /login the token.
 """
 
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 import flask
 
+from bcclone.drive.dashboard.login import protect, text_response
 from bcclone.drive.dashboard.state import EVERY_SECONDS, ControlChanges, Dashboard
 from bcclone.drive.settings import HIGHEST_SPEED_MPH, DriveSettings
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS, Access
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # with "no-referrer" the login form would have the origin "null"
-    "Cache-Control": "no-store",
-}
-_LONGEST_BODY = 1000
+from bcclone.drive.wire.access import Access
 
 
 def make_app(dashboard: Dashboard, access: Access, sleep: Callable[[float], Any]) -> flask.Flask:
     """Return the page as a WSGI app. sleep: pauses only the current request."""
     app = flask.Flask(__name__)
-    app.secret_key = secrets.token_bytes(32)
-    app.config.update(SESSION_COOKIE_SAMESITE="Strict", MAX_CONTENT_LENGTH=_LONGEST_BODY)
-    responses = _Responses(dashboard, access, sleep)
-    app.before_request(responses.require_token)
-    app.after_request(_add_headers)
+    protect(app, access, sleep, "drive.py")
+    responses = _Responses(dashboard, sleep)
     app.add_url_rule("/", view_func=responses.index)
-    app.add_url_rule("/login", view_func=responses.login, methods=["POST"])
     app.add_url_rule("/state", view_func=responses.state)
     app.add_url_rule("/history", view_func=responses.history)
     app.add_url_rule("/events", view_func=responses.events)
@@ -45,34 +33,15 @@ def make_app(dashboard: Dashboard, access: Access, sleep: Callable[[float], Any]
 class _Responses:
     """The responses of the page's addresses."""
 
-    def __init__(self, dashboard: Dashboard, access: Access, sleep: Callable[[float], Any]) -> None:
-        self._dashboard, self._access, self._sleep = dashboard, access, sleep
+    def __init__(self, dashboard: Dashboard, sleep: Callable[[float], Any]) -> None:
+        self._dashboard, self._sleep = dashboard, sleep
         self._streams: list[object] = []
-
-    def require_token(self) -> Any:
-        """Return the response to a request that is not allowed, or None."""
-        request = flask.request
-        if not self._access.is_same_origin(request.environ):
-            return _text("pages of other sites have no access", 403)
-        if not self._access.token or flask.session.get("known") or request.endpoint in ("login", "static"):
-            return None
-        if request.endpoint == "index":
-            return flask.render_template("login.html", wrong=False), 401
-        return _text("log in on the page first", 401)
 
     def index(self) -> str:
         """Return the page."""
         port = int(flask.request.environ["SERVER_PORT"])
         option = "" if port == DriveSettings.port else f" --port {port}"
         return flask.render_template("dashboard.html", port_option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}")
-
-    def login(self) -> Any:
-        """Remember a browser that has sent the token."""
-        if not self._access.is_token(flask.request.form.get("token", "")):
-            self._sleep(WRONG_TOKEN_SECONDS)
-            return flask.render_template("login.html", wrong=True), 401
-        flask.session["known"] = True
-        return flask.redirect("/")
 
     def state(self) -> dict[str, Any]:
         """Return the state."""
@@ -93,17 +62,8 @@ class _Responses:
     def events(self) -> Any:
         """Return the stream of states."""
         if len(self._streams) >= limits.DASHBOARDS:
-            return _text(f"{limits.DASHBOARDS} pages are open already", 503)
+            return text_response(f"{limits.DASHBOARDS} pages are open already", 503)
         return flask.Response(_stream(self._dashboard, self._streams, self._sleep), mimetype="text/event-stream")
-
-
-def _text(text: str, status: int) -> flask.Response:
-    return flask.Response(f"{text}\n", status, mimetype="text/plain")
-
-
-def _add_headers(response: flask.Response) -> flask.Response:
-    response.headers.update(_HEADERS)
-    return response
 
 
 def _stream(dashboard: Dashboard, streams: list[object], sleep: Callable[[float], Any]) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Connections, WSGIApp, peer_of
 from bcclone.drive.wire.limits import client_logger
 from bcclone.drive.wire.socketio_dialects import TelemetryPacket, Translator
-from bcclone.drive.wire.websocket import UPGRADED, BadHandshake, Websocket
+from bcclone.drive.wire.websocket import UPGRADED, BadHandshake, Websocket, headers_of
 from bcclone.interrupts import StopSocket
 
 _EIO3 = "bcclone.eio3"
@@ -166,7 +166,7 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
         def app(environ: dict[str, Any], start_response: Any) -> Any:
             try:
                 sock, lock = self._host.socket_of(environ), self._host.make_lock()
-                websocket = Websocket(sock, _headers(environ), lock, lambda: self.sleep(0))
+                websocket = Websocket(sock, headers_of(environ), lock, lambda: self.sleep(0))
             except (BadHandshake, OSError) as error:
                 engine_socket.close(wait=False, abort=True)
                 start_response("400 Bad Request", [("Content-Type", "text/plain")])
@@ -187,10 +187,6 @@ class TranslatingEngine(engineio.Server):  # type: ignore[misc]
             return []
 
         return app
-
-
-def _headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
 
 
 class _RateLimit:

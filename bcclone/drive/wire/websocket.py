@@ -29,6 +29,11 @@ def without_upgraded(app: Callable[..., Any], end_response: Callable[[], list[by
     return without_response
 
 
+def headers_of(environ: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the headers of a request, for a Websocket."""
+    return [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
+
+
 class BadHandshake(Exception):
     """A request that is not a valid websocket handshake; the text is the reason."""
 

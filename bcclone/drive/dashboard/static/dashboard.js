@@ -15,8 +15,6 @@ const CONNECTION = {
   "full": "too many pages are open: close one",
 };
 const GONE = ["lost", "full"];
-const element = (id) => document.getElementById(id);
-let colors = readColors();
 
 let state = null;
 let points = []; // the history that the plots show
@@ -26,34 +24,6 @@ let cameraImage = null;
 let maskImage = null;
 let touched = -Infinity; // when a control was last changed here, or its change was answered
 let shownWarnings = [];
-
-function readColors() {
-  const style = getComputedStyle(document.documentElement);
-  const color = (name) => style.getPropertyValue(`--${name}`).trim();
-  return Object.fromEntries(["model", "sent", "line", "quiet", "text"].map((name) => [name, color(name)]));
-}
-
-function write(id, text) {
-  const target = element(id);
-  if (target.textContent !== text) target.textContent = text;
-}
-
-// Return the canvas's context, ready to draw in CSS pixels, and its size.
-function wipe(canvas) {
-  const scale = window.devicePixelRatio || 1;
-  const width = canvas.clientWidth, height = canvas.clientHeight;
-  if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
-  if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
-  const context = canvas.getContext("2d");
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.clearRect(0, 0, width, height);
-  context.font = "11px system-ui, sans-serif";
-  return { context, width, height };
-}
-
-function fixed(value, digits) {
-  return value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
-}
 
 // -- the camera
 
@@ -100,45 +70,14 @@ function drawCamera() {
   context.strokeRect(x + .5, y + .5, width - 1, height - 1);
 }
 
-// -- the dial
+// -- the dial and the plots
 
-function drawDial() {
+function showDial() {
   const canvas = element("dial");
-  const { context, width, height } = wipe(canvas);
-  const x = width / 2, y = height - 18, radius = Math.min(height - 38, width / 2 - 20);
-  const angle = (steering) => -Math.PI / 2 + steering * Math.PI / 2 * .9;
-  context.lineWidth = 2;
-  context.strokeStyle = colors.quiet;
-  context.beginPath();
-  context.arc(x, y, radius, angle(-1), angle(1));
-  context.stroke();
-  context.fillStyle = colors.quiet;
-  context.textAlign = "center";
-  for (const mark of [-1, -.5, 0, .5, 1]) {
-    const cosine = Math.cos(angle(mark)), sine = Math.sin(angle(mark));
-    context.beginPath();
-    context.moveTo(x + cosine * (radius - 6), y + sine * (radius - 6));
-    context.lineTo(x + cosine * radius, y + sine * radius);
-    context.stroke();
-    context.fillText(String(mark).replace("-", "−"), x + cosine * (radius + 11), y + sine * (radius + 11) + 4);
-  }
-  const needle = (value, length, width, style) => {
-    if (value === null || value === undefined) return;
-    const at = angle(Math.min(Math.max(value, -1.05), 1.05));
-    context.strokeStyle = style;
-    context.lineWidth = width;
-    context.beginPath();
-    context.moveTo(x, y);
-    context.lineTo(x + Math.cos(at) * length, y + Math.sin(at) * length);
-    context.stroke();
-  };
-  needle(state.steering_sent, radius - 26, 7, colors.sent);
-  needle(state.steering_model, radius - 10, 3, colors.model);
+  drawDial(canvas, state.steering_sent, state.steering_model);
   const words = `sent ${fixed(state.steering_sent, 2)}, model ${fixed(state.steering_model, 2)}`;
   canvas.setAttribute("aria-label", `steering, −1 left to 1 right: ${state.steering_sent === null ? "nothing sent" : words}`);
 }
-
-// -- the plots
 
 // lines: [field of the history, colour, width] each.
 function drawPlot(id, lines, low, high) {
@@ -270,11 +209,7 @@ function showWarnings() {
   if (news.length) write("announcement", `warning: ${news.join("; ")}`);
   shownWarnings = state.warnings.map((w) => w.text);
   element("no-warnings").hidden = texts.length > 0;
-  while (list.children.length > texts.length) list.lastChild.remove();
-  while (list.children.length < texts.length) list.append(document.createElement("li"));
-  texts.forEach((text, index) => {
-    if (list.children[index].textContent !== text) list.children[index].textContent = text;
-  });
+  writeList(list, texts);
 }
 
 function show() {
@@ -283,7 +218,7 @@ function show() {
   showFigures();
   showControls();
   showWarnings();
-  drawDial();
+  showDial();
   drawPlots();
 }
 
@@ -399,6 +334,5 @@ async function explain() {
 }
 
 document.addEventListener("visibilitychange", connect);
-matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => { colors = readColors(); });
 listenToControls();
 connect();

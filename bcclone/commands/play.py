@@ -1,0 +1,66 @@
+"""Drive the built-in simulator yourself, on a web page: with keys, mouse, gamepad or the thumbs of a phone.
+
+With --model, a model drives, and you take over whenever you steer. R records in the simulator's format.
+"""
+
+import argparse
+import sys
+
+from bcclone.commands.options import (
+    add_output_options,
+    add_settings,
+    build,
+    given_for,
+    notify,
+    number_of,
+    print_json,
+)
+from bcclone.drive.process import end_with_stdin
+from bcclone.play.settings import PlayResult, PlaySettings
+from bcclone.simulator.settings import Conditions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_settings(parser, PlaySettings)
+    add_settings(parser, Conditions)
+    parser.add_argument(
+        "--end-with-stdin",
+        action="store_true",
+        help="exit when standard input is closed, for programs that start the server",
+    )
+    add_output_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C; return the exit code. Raises UserError."""
+    conditions = build(Conditions, **given_for(Conditions, arguments))
+    settings = build(PlaySettings, conditions=conditions, **given_for(PlaySettings, arguments))
+    from bcclone.play import play
+
+    if arguments.end_with_stdin:
+        end_with_stdin()
+    stream = sys.stderr if arguments.json or arguments.quiet else sys.stdout
+    result = play(settings, lambda text: print(text, file=stream, flush=True))
+    notify(_summary(result))
+    if arguments.json:
+        print_json(result.as_json())
+    return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Return what is left after Ctrl-C."""
+    return "nothing was recorded"
+
+
+def _summary(result: PlayResult) -> str:
+    best = "" if result.best_lap_seconds is None else f", the fastest in {result.best_lap_seconds:.1f} s"
+    lines = [f"ended; {result.laps:.2f} laps driven{best}"]
+    if result.folders:
+        folders = " ".join(map(str, result.folders))
+        dropped = f", {result.dropped} dropped" if result.dropped else ""
+        lines += [
+            f"{number_of(result.rows, 'row')} recorded{dropped}",
+            f"next: python preprocess.py {folders} -o data.h5",
+        ]
+    return "\n".join(lines)

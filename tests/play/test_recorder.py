@@ -1,0 +1,108 @@
+"""A play is recorded in the simulator's format with whole rows, also on a disk that fills."""
+
+import datetime
+import time
+
+import pytest
+
+from bcclone.errors import UserError
+from bcclone.play.recorder import PlayedRow, PlayRecorder
+from bcclone.play.world import PlayedWorld
+from bcclone.recording import read_log
+from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow, read_drivers
+from bcclone.recording.run_tables import read_trace
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.settings import Conditions
+from bcclone.simulator.track import load_track
+from tests.processes import wait_for
+
+
+@pytest.fixture(scope="module")
+def world():
+    return PlayedWorld(Renderer("lake", Conditions()), load_track("lake"))
+
+
+@pytest.fixture(scope="module")
+def renderer(world):
+    return world._renderer
+
+
+def row(world, by=DrivenRow(HUMAN)):  # noqa: B008
+    world.drive(0.1, 1.0, 3)
+    return PlayedRow(world.snapshot(), world.frame(), world.trace_point(), by, time.monotonic())
+
+
+def record(recorder, world, count, by=DrivenRow(HUMAN)):  # noqa: B008
+    before = recorder.rows
+    for number in range(count):
+        recorder.record(row(world, by))
+        wait_for(lambda number=number: recorder.rows == before + number + 1, every_seconds=0.002)
+
+
+def test_a_recording_has_three_images_a_row_and_who_drove(world, renderer, tmp_path):
+    with PlayRecorder(renderer, tmp_path / "run") as recorder:
+        recorder.turn(True)
+        record(recorder, world, 2, DrivenRow(MODEL))
+        record(recorder, world, 3, DrivenRow(HUMAN, 1))
+        recorder.turn(False)
+    rows = read_log(tmp_path / "run" / "driving_log.csv").rows
+    assert len(rows) == 5
+    named = {*rows.center, *rows.left, *rows.right}
+    assert named == {path.name for path in (tmp_path / "run" / "IMG").iterdir()}
+    drivers, trace = read_drivers(tmp_path / "run"), read_trace(tmp_path / "run")
+    assert [drivers[name] for name in rows.center] == [DrivenRow(MODEL)] * 2 + [DrivenRow(HUMAN, 1)] * 3
+    assert trace.keys() == drivers.keys()
+    now = datetime.datetime.now() - datetime.datetime(1970, 1, 1)  # by the clock of this machine, as the simulator
+    assert rows.time_ms.iloc[-1] == pytest.approx(now.total_seconds() * 1000, abs=60_000)
+
+
+def test_each_recording_gets_a_new_folder(world, renderer, tmp_path):
+    (tmp_path / "run-2").mkdir()
+    (tmp_path / "run-2" / "mine").touch()
+    with PlayRecorder(renderer, tmp_path / "run") as recorder:
+        for _ in range(2):
+            recorder.turn(True)
+            record(recorder, world, 1)
+            recorder.turn(False)
+    assert recorder.folders == [tmp_path / "run", tmp_path / "run-3"]
+    assert list((tmp_path / "run-2").iterdir()) == [tmp_path / "run-2" / "mine"]
+
+
+def test_rows_are_dropped_while_the_disk_is_slow_and_the_rest_is_whole(world, renderer, tmp_path):
+    with PlayRecorder(renderer, tmp_path / "run") as recorder:
+        recorder.turn(True)
+        for _ in range(40):  # at once, which no disk can follow
+            recorder.record(row(world))
+    assert recorder.dropped > 0
+    assert recorder.rows + recorder.dropped == 40
+    assert len(read_log(tmp_path / "run" / "driving_log.csv").rows) == recorder.rows >= 8
+
+
+def test_a_full_disk_ends_the_recording_and_says_why(world, renderer, tmp_path):
+    reasons = []
+    with PlayRecorder(renderer, tmp_path / "run", reasons.append) as recorder:
+        recorder.turn(True)
+        record(recorder, world, 2)
+        images = tmp_path / "run" / "IMG"
+        images.chmod(0o500)
+        (tmp_path / "gone").mkdir()
+        images.rename(tmp_path / "gone" / "IMG")  # a folder that has gone fails for every user, root too
+        recorder.record(row(world))
+        wait_for(lambda: not recorder.on)
+        (tmp_path / "gone" / "IMG").rename(images)
+        images.chmod(0o700)
+        assert recorder.failure
+        assert recorder.figures().failure == recorder.failure
+        recorder.turn(True)  # the next one is a new start
+        assert recorder.failure == ""
+    assert len(reasons) == 1
+    assert "2 rows recorded so far are complete" in reasons[0]
+    assert len(read_log(tmp_path / "run" / "driving_log.csv").rows) == 2
+
+
+def test_a_folder_that_cannot_be_made_is_refused(renderer, tmp_path):
+    (tmp_path / "file").touch()
+    with PlayRecorder(renderer, tmp_path / "file" / "run") as recorder:
+        with pytest.raises(UserError, match="choose another"):
+            recorder.turn(True)
+        assert not recorder.on

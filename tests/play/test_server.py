@@ -1,0 +1,201 @@
+"""bcclone play serves pages: hands move the car, one page drives, slow and sleeping pages harm nobody."""
+
+import signal
+import time
+
+import pytest
+import requests
+import websocket
+
+from bcclone.images import decode_jpeg
+from bcclone.play import PlaySettings
+from bcclone.preprocess import PreprocessSettings, convert
+from bcclone.recording import read_log
+from bcclone.recording.drivers import HUMAN, MODEL, read_drivers
+from tests.play.play_server import FakePage, PlayProcess, playing
+from tests.processes import on_a_full_disk
+
+pytestmark = pytest.mark.slow
+FASTER, LEFT = {"throttle_key": 1}, {"throttle_key": 1, "steering_key": -1}
+
+
+@pytest.fixture(scope="module")
+def server():
+    with playing() as server:
+        yield server
+
+
+@pytest.fixture
+def page(server):
+    with FakePage(server.port) as page:
+        page.until(lambda state: state["wheel"]["drives"])
+        page.send(set={"put_back": True, "paused": False})
+        page.until(lambda state: state["mode"] == "driving" and state["speed_mph"] < 1, throttle_key=0)
+        yield page
+
+
+def test_keys_move_the_car_and_frames_show_the_input(page):
+    before, (jpeg, _) = page.receive()
+    assert decode_jpeg(jpeg).shape == (160, 320, 3)
+    state = page.until(lambda state: state["speed_mph"] > 5, **FASTER)
+    assert state["input"] > 0
+    assert state["seconds"] > before["seconds"]
+    state = page.until(lambda state: state["steering"] <= -0.5, **LEFT)
+    assert (state["driver"], state["take_over"]) == (HUMAN, None)
+
+
+def test_the_car_of_a_silent_page_rolls_to_a_stop_on_the_road(page):
+    page.until(lambda state: state["speed_mph"] > 10, **FASTER)
+    state = page.until(lambda state: state["mode"] == "asleep")
+    assert state["speed_mph"] > 5
+    assert any("silent" in text for text in state["warnings"])
+    state = page.until(lambda state: state["speed_mph"] == 0)
+    assert not state["off_road"]
+    assert page.until(lambda state: state["mode"] == "driving", **FASTER)["warnings"] == []
+
+
+def test_a_paused_world_stands_still_and_goes_on(page):
+    page.until(lambda state: state["speed_mph"] > 5, **FASTER)
+    page.send(set={"paused": True})
+    paused = page.until(lambda state: state["mode"] == "paused", **FASTER)
+    later, _ = page.receive(), time.sleep(0.3)
+    assert later[0]["seconds"] == paused["seconds"]
+    page.send(set={"paused": False})
+    page.until(lambda state: state["seconds"] > paused["seconds"], **FASTER)
+
+
+def test_a_page_that_does_not_draw_gets_no_more_than_two_frames_and_then_the_newest(page, server):
+    with FakePage(server.port, acknowledges=False) as slow:
+        numbers = [slow.receive()[0]["frame"] for _ in range(2)]
+        page.until(lambda state: state["frame"] > numbers[-1] + 20, **FASTER)
+        slow.socket.settimeout(0.3)
+        with pytest.raises(websocket.WebSocketTimeoutException):
+            slow.receive()
+        slow.socket.settimeout(10)
+        slow.send(drawn=2)
+        assert slow.receive()[0]["frame"] > numbers[-1] + 15  # those between were dropped
+
+
+def test_a_second_page_watches_and_gets_the_wheel_when_it_is_given(page, server):
+    with FakePage(server.port) as second:
+        assert not second.receive()[0]["wheel"]["drives"]
+        second.hands(**FASTER)
+        refusal = second.until_refused()
+        assert "only watches" in refusal
+        second.send(wheel="ask")
+        assert page.until(lambda state: state["wheel"]["asked"], **FASTER)
+        page.send(wheel="give")
+        second.until(lambda state: state["wheel"]["drives"])
+        page.until(lambda state: not state["wheel"]["drives"])
+        second.until(lambda state: state["steering"] <= -0.2, **LEFT)
+    page.until(lambda state: state["wheel"]["drives"])
+
+
+def test_messages_that_cannot_be_read_are_refused_and_the_page_lives_on(page):
+    for text in ("nonsense", '{"set": {"paused": 3}}', "[1]"):
+        page.socket.send(text)
+        assert "expected" in page.until_refused()
+    page.until(lambda state: state["speed_mph"] > 1, **FASTER)
+
+
+def test_other_sites_and_ninth_pages_have_no_access(server):
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        FakePage(server.port, origin="http://elsewhere.example")
+    assert refused.value.status_code == 403
+    pages = []
+    try:
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            pages.extend(FakePage(server.port) for _ in range(9))
+        assert refused.value.status_code == 503
+    finally:
+        for one in pages:
+            one.socket.close()
+
+
+def test_other_machines_need_the_token():
+    with pytest.raises(ValueError, match="--token"):
+        PlaySettings(host="0.0.0.0")
+    with playing(token="sesame") as server:
+        url = f"http://127.0.0.1:{server.port}"
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            FakePage(server.port)
+        assert refused.value.status_code == 401
+        assert "The token that bcclone play was started with" in requests.get(url, timeout=5).text
+        with requests.Session() as browser:
+            assert browser.post(f"{url}/login", data={"token": "sesame"}, timeout=5).status_code == 200
+            cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        with FakePage(server.port, cookie=cookie) as page:
+            page.until(lambda state: state["wheel"]["drives"])
+
+
+def test_a_recording_of_a_play_can_be_preprocessed(tmp_path):
+    with playing(folder=tmp_path / "run") as server, FakePage(server.port) as page:
+        page.send(set={"recording": True})
+        page.until(lambda state: state["recording"]["recorded"] >= 20, **FASTER)
+        page.send(set={"recording": False})
+        page.until(lambda state: not state["recording"]["on"], **FASTER)
+    rows = read_log(tmp_path / "run" / "driving_log.csv").rows
+    assert server.result.folders == (tmp_path / "run",)
+    assert server.result.rows == len(rows) >= 20
+    apart = rows.time_ms.diff().dropna()
+    assert 55 < apart.median() < 90  # 15 a second
+    convert(PreprocessSettings((str(tmp_path / "run"),), tmp_path / "data.h5"))
+    assert (tmp_path / "data.h5").stat().st_size > 0
+
+
+def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_path):
+    with playing(model=untrained_model, folder=tmp_path / "run") as server, FakePage(server.port) as page:
+        page.until(lambda state: state["speed_mph"] > 3, throttle_key=0)
+        page.send(set={"recording": True})
+        page.until(lambda state: state["recording"]["recorded"] > 2, throttle_key=0)
+        steering = []
+
+        def took(state):
+            steering.append(state["steering"])
+            return state["steering"] == 0.9
+
+        state = page.until(took, steering=0.9)
+        assert (state["driver"], state["take_over"]) == (HUMAN, 1)
+        assert state["steering_model"] is not None
+        changes = [abs(after - before) for before, after in zip(steering, steering[1:], strict=False)]
+        assert len(steering) > 10
+        assert sorted(changes)[len(changes) // 2] <= 0.0501  # a frame that was dropped hides one change
+        page.until(lambda state: state["driver"] == MODEL, throttle_key=0)
+        state = page.until(lambda state: state["take_over"] == 2, steering=-0.5)
+        page.until(lambda state: state["driver"] == MODEL, throttle_key=0)
+        page.send(set={"recording": False})
+        page.until(lambda state: not state["recording"]["on"], throttle_key=0)
+    drivers = list(read_drivers(tmp_path / "run").values())
+    assert {row.take_over for row in drivers} == {None, 1, 2}
+    assert {row.driver for row in drivers} == {HUMAN, MODEL}
+
+
+def test_a_killed_play_leaves_whole_rows(tmp_path):
+    with PlayProcess("-o", tmp_path / "run") as server, FakePage(server.port) as page:
+        page.send(set={"recording": True})
+        page.until(lambda state: state["recording"]["recorded"] > 5, **FASTER)
+        server.end(signal.SIGKILL)
+    rows = read_log(tmp_path / "run" / "driving_log.csv").rows
+    assert len(rows) > 5
+    drivers = read_drivers(tmp_path / "run")
+    for name in (*rows.center, *rows.left, *rows.right):
+        assert decode_jpeg((tmp_path / "run" / "IMG" / name).read_bytes()).shape == (160, 320, 3)
+    assert set(rows.center) <= drivers.keys()
+
+
+def test_a_disk_that_fills_ends_the_recording_and_the_drive_goes_on(tmp_path):
+    folder = tmp_path / ("long" * 50) / "run"  # which is in each row, so that the log is soon too large
+
+    def full(line):
+        return on_a_full_disk(line, 24_000)
+
+    with PlayProcess("-o", folder, wrap=full) as server, FakePage(server.port) as page:
+        page.send(set={"recording": True})
+        state = page.until(lambda state: state["recording"]["failure"], **FASTER)
+        assert any("the recording has ended" in text for text in state["warnings"])
+        page.until(lambda later: later["seconds"] > state["seconds"] + 0.5, **FASTER)
+        assert server.end(signal.SIGINT) == 0
+    assert "Traceback" not in server.output
+    rows = read_log(folder / "driving_log.csv").rows
+    assert len(rows) == state["recording"]["recorded"] > 5
+    assert {*rows.center, *rows.left, *rows.right} == {path.name for path in (folder / "IMG").iterdir()}
