@@ -71,8 +71,8 @@ def test_each_recording_gets_a_new_folder(world, renderer, tmp_path):
 def test_rows_are_dropped_while_the_disk_is_slow_and_the_rest_is_whole(world, renderer, tmp_path):
     with PlayRecorder(renderer, tmp_path / "run") as recorder:
         recorder.turn(True)
-        for _ in range(40):  # at once, which no disk can follow
-            recorder.record(row(world))
+        for one in [row(world) for _ in range(40)]:
+            recorder.record(one)  # all at once, which no disk can follow
     assert recorder.dropped > 0
     assert recorder.rows + recorder.dropped == 40
     assert len(read_log(tmp_path / "run" / "driving_log.csv").rows) == recorder.rows >= 8
