@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bcclone.drive.controller import SpeedController
+from bcclone.drive.page_hands import PageHands
 from bcclone.images import BadImage, Image, decode_jpeg
 from bcclone.protocol import Control, Telemetry
+from bcclone.recording.drivers import BY_MODEL, DrivenRow
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class Decision:
 
     frame: its number, from 1, which identifies it throughout the drive; steering: the model's steering, None when that
     was not usable, and `fault` is the reason; set_speed_mph: the speed that the throttle is to hold; frame_readable:
-    whether the camera frame could be decoded.
+    whether the camera frame could be decoded; by: who gave the steering of the control.
     """
 
     frame: int
@@ -42,6 +44,7 @@ class Decision:
     set_speed_mph: float
     fault: str = ""
     frame_readable: bool = True
+    by: DrivenRow = BY_MODEL
 
     def __post_init__(self) -> None:
         if (self.steering is None) != bool(self.fault):
@@ -51,8 +54,8 @@ class Decision:
 class Driver:
     """Answers telemetry by a policy's steering and a controller's throttle.
 
-    on_decision is called with each decision, before its control is sent. answered: decisions so far; faults: frames
-    and messages so far that could not be used.
+    on_decision is called with each decision, before its control is sent. hands: of persons who may take over; None:
+    only the model drives. answered: decisions so far; faults: frames and messages so far that could not be used.
     """
 
     def __init__(
@@ -60,8 +63,9 @@ class Driver:
         policy: SteeringPolicy,
         controller: SpeedController,
         on_decision: Callable[[Decision], None] = lambda decision: None,
+        hands: PageHands | None = None,
     ) -> None:
-        self.controller = controller
+        self.controller, self._hands = controller, hands
         self._policy, self._on_decision = policy, on_decision
         self._steering = 0.0
         self.answered = self.faults = 0
@@ -81,10 +85,14 @@ class Driver:
         else:
             clipped = min(max(steering, -1.0), 1.0)
             control = Control(clipped, self.controller.throttle(telemetry.speed_mph, clipped))
+        by = BY_MODEL
+        if self._hands is not None:
+            steered = self._hands.control(control)
+            control, by = steered.control, steered.by
         self._steering = control.steering
         self.answered += 1
         set_speed = self.controller.target_mph(control.steering)
-        decision = Decision(self.answered, telemetry, control, steering, set_speed, fault, frame is not None)
+        decision = Decision(self.answered, telemetry, control, steering, set_speed, fault, frame is not None, by)
         self._report(decision)
         return decision
 
@@ -92,6 +100,8 @@ class Driver:
         """Reset steering, controller and frames, for another car."""
         self._steering = 0.0
         self.controller.forget()
+        if self._hands is not None:
+            self._hands.forget()
         self.forget_frames()
 
     def forget_frames(self) -> None:

@@ -1,4 +1,4 @@
-"""Record a drive into a run folder: the frames as received, driving_log.csv, and answers.csv with the latencies.
+"""Record a drive into a run folder: frames as received, driving_log.csv, drivers.csv, and answers.csv with latencies.
 
 A run folder is a recording like those of the simulator, so that a model can be trained on it.
 """
@@ -17,6 +17,7 @@ from typing import IO, Self
 
 from bcclone.errors import UserError
 from bcclone.protocol import Control, Telemetry
+from bcclone.recording.drivers import BY_MODEL, DRIVERS, DrivenRow
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.run_tables import ANSWERS, SidecarWriter, answer_row, append_line, remove_incomplete_row
 
@@ -31,6 +32,7 @@ class _Entry:
     taken: datetime.datetime
     telemetry: Telemetry
     control: Control
+    by: DrivenRow
 
     @property
     def name(self) -> str:
@@ -59,6 +61,7 @@ class Recorder:
             try:
                 self._last = _prepare(folder, append)
                 self._log: IO[bytes] = files.enter_context((folder / LOG_NAME).open("ab", buffering=0))
+                self._drivers = files.enter_context(SidecarWriter(DRIVERS, folder))
                 self._answers = files.enter_context(SidecarWriter(ANSWERS, folder))
             except OSError as error:
                 raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
@@ -85,10 +88,11 @@ class Recorder:
         if value:
             self.failure = ""
 
-    def record(self, frame: int, telemetry: Telemetry, control: Control) -> None:
+    def record(self, frame: int, telemetry: Telemetry, control: Control, by: DrivenRow = BY_MODEL) -> None:
         """Queue a frame and the control that answers it, if recording is on; returns at once.
 
-        frame: its number in the drive. Files are named by the millisecond; a second frame in it takes the next one.
+        frame: its number in the drive; by: who gave the steering. Files are named by the millisecond; a second frame in
+        it takes the next one.
         """
         if not self._on:
             return
@@ -97,7 +101,7 @@ class Recorder:
             return
         now = datetime.datetime.now()
         self._last = max(now.replace(microsecond=now.microsecond // 1000 * 1000), self._last + _MILLISECOND)
-        entry = _Entry(self._last, telemetry, control)
+        entry = _Entry(self._last, telemetry, control, by)
         if len(self._unanswered) >= _QUEUE_LENGTH:  # answers by polling have no latency, and those of lost cars
             self._unanswered.popitem(last=False)
         self._unanswered[frame] = entry.name
@@ -145,6 +149,7 @@ class Recorder:
         finally:
             temporary.unlink(missing_ok=True)
         try:
+            self._drivers.append(entry.by.row(name))  # first, so that each row of the log has one
             append_line(self._log, _row(name, entry.telemetry, entry.control))
         except OSError:
             frame.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.page_hands import PageHands
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.saliency_thread import NewestFrame, SaliencyThread
 from bcclone.drive.settings import DriveResult, DriveSettings
@@ -32,6 +33,7 @@ class DriveSession:
     """
 
     arbiter: ConnectionArbiter
+    hands: PageHands
     stats: DriveStats
     recording: "RecordingSwitch"
     saliency: SaliencyThread
@@ -68,10 +70,12 @@ def open_session(policy: "Policy", settings: DriveSettings, began: float | None 
             stats.decided(decision)
 
         controller = SpeedController(settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners)
-        driver = Driver(policy, controller, on_decision)
+        hands = PageHands()
+        driver = Driver(policy, controller, on_decision, hands)
         arbiter = ConnectionArbiter(driver, stats.driven_by_hand, stats.warn, stats.car_changed)
         saliency = stack.enter_context(make_saliency_thread(policy, stats))
-        yield DriveSession(arbiter, stats, recording, saliency, policy.preprocessing.describe(), seen_region_of(policy))
+        sees, region = policy.preprocessing.describe(), seen_region_of(policy)
+        yield DriveSession(arbiter, hands, stats, recording, saliency, sees, region)
 
 
 def make_saliency_thread(policy: "Policy", source: NewestFrame) -> SaliencyThread:
@@ -143,7 +147,7 @@ class RecordingSwitch:
     def record(self, decision: Decision) -> None:
         """Record a decision, if recording is on; decisions on unreadable frames are left out."""
         if self._recorder is not None and decision.frame_readable:
-            self._recorder.record(decision.frame, decision.telemetry, decision.control)
+            self._recorder.record(decision.frame, decision.telemetry, decision.control, decision.by)
 
     def answered(self, frame: int, seconds: float) -> None:
         """Record the latency of the answer to a frame."""

@@ -32,6 +32,9 @@ class DrivenRow:
         return f"{image},{self.driver},{'' if self.take_over is None else self.take_over}"
 
 
+BY_MODEL = DrivenRow(MODEL)
+
+
 def read_drivers(folder: Location) -> Mapping[str, DrivenRow]:
     """Return who drove, by the base name of the centre image; empty if there is no drivers.csv.
 

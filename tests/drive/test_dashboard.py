@@ -15,6 +15,7 @@ import requests
 
 from bcclone.images import encode_jpeg
 from bcclone.recording import read_log
+from bcclone.recording.drivers import read_drivers
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.drive.drive_server import next_event, raw, serving, telemetry_text
 
@@ -47,10 +48,10 @@ def frame(color, left):
 
 
 class Rolling:
-    """A world with changing frames, until `over` is set; collects the throttles that it receives."""
+    """A world with changing frames, until `over` is set; collects the controls that it receives."""
 
     def __init__(self):
-        self.over, self.throttles, self.shown = False, [], 0
+        self.over, self.throttles, self.steerings, self.shown = False, [], [], 0
         self.frames = [frame(color, 80 + 60 * index) for index, color in enumerate(COLORS)]
 
     def observe(self):
@@ -60,6 +61,7 @@ class Rolling:
         return None if self.over else CarState(-3.75, 0.3, SPEED_MPH, jpeg)
 
     def steer(self, steering, throttle):
+        self.steerings.append(steering)
         self.throttles.append(throttle)
 
 
@@ -405,3 +407,60 @@ def test_the_page_asks_for_the_token(browser, untrained_model):
         browser.delete_all_cookies()
         page.script("connect()")  # as when the server is restarted with another token
         wait_for(lambda: browser.find_elements(By.ID, "token"))
+
+
+def test_a_key_at_the_page_takes_over_and_gives_back(page, port, folder):
+    keys = webdriver.ActionChains(page.browser)
+    with driving(port) as (world, _):
+        wait_for(lambda: len(world.steerings) > 5)
+        page.press("r")
+        wait_for(lambda: page.pressed("recording"))
+        keys.key_down(Keys.ARROW_RIGHT).perform()
+        wait_for(lambda: page.text("connection-text").startswith("a person steers: take-over "))
+        wait_for(lambda: world.steerings[-1] == 1.0)
+        wait_for(lambda: page.text("steering-sent") == "1.000")
+        keys.key_up(Keys.ARROW_RIGHT).perform()
+        page.shows("the model drives")
+        wait_for(lambda: page.text("steering-sent") == page.text("steering-model"))
+        page.press("r")
+        wait_for(lambda: not page.pressed("recording"))
+    run = folder / page.text("recording-text").partition(":")[0]
+    log = read_log(run / "driving_log.csv").rows
+    drivers = read_drivers(run)
+    taken = np.array([drivers[image].take_over is not None for image in log["center"]])
+    steering = log["steering"].to_numpy()
+    hand_overs = np.flatnonzero(np.diff(taken))
+    assert len(hand_overs) == 2
+    assert np.abs(np.diff(steering))[hand_overs].max() < 0.0501
+    assert steering[taken].max() == 1.0
+
+
+def test_one_of_two_pages_steers(page, port):
+    hands = f"http://127.0.0.1:{port}/hands"
+    with driving(port) as (world, _):
+        wait_for(lambda: len(world.steerings) > 5)
+        with held_at(hands, steering_key=-1):
+            wait_for(lambda: page.text("connection-text").startswith("a person steers"))
+            webdriver.ActionChains(page.browser).key_down(Keys.ARROW_RIGHT).perform()
+            wait_for(lambda: "another page steers" in page.text("refusal"))
+            wait_for(lambda: world.steerings[-1] == -1.0)
+        wait_for(lambda: world.steerings[-1] == 1.0)
+        webdriver.ActionChains(page.browser).key_up(Keys.ARROW_RIGHT).perform()
+
+
+@contextmanager
+def held_at(address, **hands):
+    """Hold controls of another page within the block, which then falls silent."""
+    over = threading.Event()
+
+    def hold():
+        while not over.wait(0.1):
+            requests.post(address, json={"page": "another", "hands": hands}, timeout=5).raise_for_status()
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10)

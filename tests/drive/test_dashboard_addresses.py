@@ -21,6 +21,7 @@ from bcclone.drive.controller import SpeedController
 from bcclone.drive.dashboard.app import make_app
 from bcclone.drive.dashboard.state import Dashboard
 from bcclone.drive.driver import Driver
+from bcclone.drive.page_hands import PageHands
 from bcclone.drive.saliency_thread import SaliencyThread
 from bcclone.drive.session import DriveSession, RecordingSwitch
 from bcclone.drive.settings import ASYNC_MODES
@@ -46,13 +47,15 @@ class Straight:
 
 def make_session(mask=None, unavailable="it has no convolution"):
     stats = DriveStats()
+    hands = PageHands()
     arbiter = ConnectionArbiter(
-        Driver(Straight(), SpeedController(25.0), stats.decided),
+        Driver(Straight(), SpeedController(25.0), stats.decided, hands),
         stats.driven_by_hand,
         on_change=stats.car_changed,
     )
     saliency = SaliencyThread(stats, mask, unavailable)
-    return DriveSession(arbiter, stats, RecordingSwitch(None), saliency, "320x160 -> 128x128 RGB", (0.0, 0.0, 1.0, 1.0))
+    seen = (0.0, 0.0, 1.0, 1.0)
+    return DriveSession(arbiter, hands, stats, RecordingSwitch(None), saliency, "320x160 -> 128x128 RGB", seen)
 
 
 def make_client(session=None, token="", waits=None):
@@ -90,6 +93,34 @@ def test_an_invalid_control_is_refused_with_the_reason_and_changes_nothing(body,
     after = client.get("/state").json
     for name in ("set_speed_mph", "autonomous", "recording", "saliency"):
         assert after[name] == before[name]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("no JSON", "expected an object with page and hands"),
+        ('{"hands": {}}', "expected an object with page and hands"),
+        ('{"page": "", "hands": {}}', "expected a text"),
+        ('{"page": 1, "hands": {}}', "expected a text"),
+        ('{"page": "a", "hands": []}', "expected an object with some of"),
+        ('{"page": "a", "hands": {"steering": 1.5}}', "expected -1 to 1"),
+        ('{"page": "a", "hands": {"steering": NaN}}', "expected -1 to 1"),
+        ('{"page": "a", "hands": {"steering_key": 2}}', "expected -1, 0 or 1"),
+    ],
+)
+def test_invalid_hands_are_refused_with_the_reason(body, reason):
+    refused = make_client().post("/hands", data=body, content_type="application/json")
+    assert refused.status_code == 400
+    assert reason in refused.json["error"]
+
+
+def test_one_page_steers_at_a_time():
+    client = make_client()
+    first, second = ({"page": name, "hands": {"steering_key": 1}} for name in "ab")
+    assert client.post("/hands", json=first).json == {"refused": ""}
+    assert "another page steers" in client.post("/hands", json=second).json["refused"]
+    assert client.post("/hands", json={"page": "a", "hands": {}}).json == {"refused": ""}
+    assert client.post("/hands", json=second).json == {"refused": ""}
 
 
 def test_the_response_has_the_new_controls():

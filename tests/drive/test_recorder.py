@@ -13,6 +13,7 @@ from bcclone.errors import UserError
 from bcclone.images import encode_jpeg
 from bcclone.protocol import Control, Telemetry
 from bcclone.recording import read_log
+from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow, read_drivers
 from bcclone.recording.run_tables import read_answers
 from tests.processes import wait_for
 
@@ -51,6 +52,15 @@ def test_the_frames_are_the_received_bytes_under_unique_names(tmp_path):
     assert [(tmp_path / "run1" / name).read_bytes() for name in names] == FRAMES
     assert all(len(name) == len("yyyy_MM_dd_HH_mm_ss_fff.jpg") for name in names)
     assert read_log(tmp_path / "run1" / "driving_log.csv").rows["center"].tolist() == names
+
+
+def test_every_row_of_the_log_says_who_steered(tmp_path):
+    with Recorder(tmp_path / "run1") as recorder:
+        recorder.record(1, TELEMETRY, CONTROL)
+        recorder.record(2, TELEMETRY, CONTROL, DrivenRow(HUMAN, 1))
+    names = read_log(tmp_path / "run1" / "driving_log.csv").rows["center"].tolist()
+    drivers = read_drivers(tmp_path / "run1")
+    assert [drivers[name] for name in names] == [DrivenRow(MODEL), DrivenRow(HUMAN, 1)]
 
 
 def test_a_run_is_never_overwritten(tmp_path):

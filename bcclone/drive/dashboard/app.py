@@ -1,7 +1,7 @@
 """Serve the web page and the addresses that its script requests.
 
 GET / the page, GET /events server-sent events with the state, GET /history the last 60 seconds, GET /state the state
-once, POST /control a JSON object of controls to set, POST /login the token.
+once, POST /control a JSON object of controls to set, POST /hands what a person's hands do, POST /login the token.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,8 @@ from typing import Any
 import flask
 
 from bcclone.drive.dashboard.login import protect, text_response
-from bcclone.drive.dashboard.state import EVERY_SECONDS, ControlChanges, Dashboard
+from bcclone.drive.dashboard.state import EVERY_SECONDS, ControlChanges, Dashboard, HandsAtPage
+from bcclone.drive.page_hands import WheelTaken
 from bcclone.drive.settings import HIGHEST_SPEED_MPH, DriveSettings
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access
@@ -27,6 +28,7 @@ def make_app(dashboard: Dashboard, access: Access, sleep: Callable[[float], Any]
     app.add_url_rule("/history", view_func=responses.history)
     app.add_url_rule("/events", view_func=responses.events)
     app.add_url_rule("/control", view_func=responses.control, methods=["POST"])
+    app.add_url_rule("/hands", view_func=responses.hands, methods=["POST"])
     return app
 
 
@@ -58,6 +60,16 @@ class _Responses:
         except ValueError as error:
             return {"error": str(error)}, 400
         return self.state()
+
+    def hands(self) -> Any:
+        """Let the hands at a page steer; `refused` is the reason why they may not, or ""."""
+        try:
+            self._dashboard.move_hands(HandsAtPage.parse(flask.request.get_json(silent=True)))
+        except WheelTaken as error:
+            return {"refused": str(error)}
+        except ValueError as error:
+            return {"error": str(error)}, 400
+        return {"refused": ""}
 
     def events(self) -> Any:
         """Return the stream of states."""

@@ -12,9 +12,11 @@ from bcclone.drive.settings import HIGHEST_SPEED_MPH
 from bcclone.drive.stats import HistoryPoint, LiveFigures
 from bcclone.drive.wire.service import DriveService
 from bcclone.errors import UserError
+from bcclone.hand_controls import HandInput
 
 EVERY_SECONDS = 0.1  # between two events
 _SILENT_SECONDS = 3.0
+_LONGEST_PAGE = 40
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class DashboardState:
     faults: int
     wakeups: int
     autonomous: bool
+    driver: str
+    take_over: int | None
     set_speed_mph: float
     min_speed_mph: float
     slow_in_corners: bool
@@ -83,6 +87,27 @@ class ControlChanges:
         return cls(**values)
 
 
+@dataclass(frozen=True)
+class HandsAtPage:
+    """What the hands at a page do. page: a text that tells it from other pages."""
+
+    page: str
+    hands: HandInput
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.page, str) or not 0 < len(self.page) <= _LONGEST_PAGE:
+            raise ValueError(
+                f"page {str(self.page)[:_LONGEST_PAGE]!r}, expected a text of 1 to {_LONGEST_PAGE} characters"
+            )
+
+    @classmethod
+    def parse(cls, values: Any) -> "HandsAtPage":
+        """Return what is in a JSON value; raises ValueError with the reason when it is not valid."""
+        if not isinstance(values, dict) or set(values) != {"page", "hands"}:
+            raise ValueError("expected an object with page and hands")
+        return cls(values["page"], HandInput.parse(values["hands"]))
+
+
 class Dashboard:
     """The state and the controls of a drive; any number of pages costs as much as one."""
 
@@ -95,6 +120,7 @@ class Dashboard:
         """Return the current state."""
         session = self._session
         arbiter, controller = session.arbiter, session.arbiter.driver.controller
+        by = session.hands.by
         return DashboardState(
             figures=session.stats.figures(),
             connection=self._connection(),
@@ -105,6 +131,8 @@ class Dashboard:
             faults=arbiter.driver.faults,
             wakeups=arbiter.wakeups,
             autonomous=arbiter.autonomous,
+            driver=by.driver,
+            take_over=by.take_over,
             set_speed_mph=controller.set_speed_mph,
             min_speed_mph=controller.min_speed_mph,
             slow_in_corners=controller.slow_in_corners,
@@ -141,6 +169,10 @@ class Dashboard:
                 session.arbiter.autonomous = changes.autonomous
         finally:
             self._made = 0.0  # so that the next event shows it
+
+    def move_hands(self, moved: HandsAtPage) -> None:
+        """Let the hands at a page steer; raises WheelTaken if those of another page do."""
+        self._session.hands.move(moved.page, moved.hands)
 
     def _set_recording(self, on: bool) -> None:
         try:

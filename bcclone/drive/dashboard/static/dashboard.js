@@ -4,6 +4,7 @@
 
 const HISTORY_SECONDS = 60;
 const RETRY_MS = 1000;
+const HANDS_MS = 250; // between two messages of hands that do not move
 const SETTLED_MS = 500; // after a change here, until the slider follows the server again
 const CONNECTION = {
   "none": "waiting for the simulator",
@@ -163,7 +164,8 @@ function showFigures() {
 
 function showConnection(name) {
   document.body.dataset.state = name;
-  write("connection-text", CONNECTION[name] || name);
+  const taken = name === "driving" && state.driver === "human";
+  write("connection-text", taken ? `a person steers: take-over ${state.take_over}` : CONNECTION[name] || name);
   const known = state && !GONE.includes(name);
   write("dialect", known ? state.dialect + (state.waiting_cars ? `, ${state.waiting_cars} more waiting` : "") : "");
   element("guide").hidden = name !== "none";
@@ -242,19 +244,11 @@ async function set(changes) {
 }
 
 async function send(changes) {
-  try {
-    const response = await fetch("control", {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(changes),
-    });
-    const answer = await response.json();
-    write("refusal", response.ok ? "" : answer.error);
-    if (response.ok) {
-      touched = performance.now();
-      state = { ...state, ...answer };
-      show();
-    }
-  } catch {
-    write("refusal", "drive.py did not answer");
+  const answer = await post("control", changes);
+  if (answer) {
+    touched = performance.now();
+    state = { ...state, ...answer };
+    show();
   }
 }
 
@@ -287,6 +281,52 @@ function listenToControls() {
   element("set-speed").addEventListener("input", showSetSpeed);
   element("set-speed").addEventListener("change", setSpeed);
   document.addEventListener("keydown", onKey);
+}
+
+// -- taking over
+
+const page = String(Math.random()); // tells this page from others; nothing secret
+let moved = null; // what the hands do, to be sent
+let sendingHands = false;
+let handsSent = -Infinity;
+
+async function sendHands(values) {
+  moved = values;
+  if (sendingHands || !state) return;
+  sendingHands = true;
+  while (moved) {
+    const hands = moved;
+    moved = null;
+    handsSent = performance.now();
+    await post("hands", { page, hands });
+  }
+  sendingHands = false;
+}
+
+async function post(address, values) {
+  try {
+    const response = await fetch(address, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(values),
+    });
+    const answer = await response.json();
+    write("refusal", response.ok ? answer.refused || "" : answer.error);
+    return response.ok ? answer : null;
+  } catch {
+    write("refusal", "drive.py did not answer");
+    return null;
+  }
+}
+
+// Hands that hold still are sent again, because the server takes a silent page's hands off the wheel.
+function holdHands(hands) {
+  if (!document.hidden) hands.readGamepad();
+  const held = Object.values(hands.hands).some((value) => value);
+  if (held && performance.now() - handsSent > HANDS_MS) sendHands(hands.hands);
+}
+
+function watchHands() {
+  const hands = new HandControls(sendHands);
+  setInterval(() => holdHands(hands), 20);
 }
 
 // -- the connection to drive.py
@@ -335,4 +375,5 @@ async function explain() {
 
 document.addEventListener("visibilitychange", connect);
 listenToControls();
+watchHands();
 connect();
