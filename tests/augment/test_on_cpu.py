@@ -246,7 +246,13 @@ def first_epoch(simulated_store):
         return batches_of(store)
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES.keys() - {"files", "hdf5", "hdf5-chunks", "shards"}))
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param(name, marks=pytest.mark.long) if name == "device" else name  # which compiles it for half a minute
+        for name in sorted(STRATEGIES.keys() - {"files", "hdf5", "hdf5-chunks", "shards"})
+    ],
+)
 def test_every_feed_that_shuffles_gives_the_same_augmented_batches(simulated_store, first_epoch, strategy):
     with Store(simulated_store) as store:
         assert_same(batches_of(store, strategy), first_epoch)

@@ -116,9 +116,8 @@ def test_augmentation_on_the_device_is_compiled_by_xla(device):
     np.testing.assert_allclose(labels, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "draws", [pytest.param(4_000, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("draws", [4_000, 10_000])
 def test_draws_of_other_seeds_have_the_same_statistics(device, draws):
     """The seeds differ, so the distributions are compared and not single draws."""
     small = Preprocessing(width=64, height=64)

@@ -102,7 +102,7 @@ def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, tmp_
     assert "no GPU" in notices[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_feed_whose_images_are_gone_is_skipped_and_the_others_train(store, tmp_path):
     moved = tmp_path / "moved.h5"
     moved.write_bytes(store.read_bytes())

@@ -22,7 +22,7 @@ def test_the_table_has_a_line_for_each_size():
     assert json.loads(json.dumps(sizes[1].as_json()))["window_shards"] == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_larger_windows_are_nearer_to_a_shuffle_of_all_samples(sharded_store):
     settings = WindowsBenchSettings(store=sharded_store, epochs=1, rounds=1)
     whole, one, eight = measure_window_sizes(settings, windows=(1, 8))

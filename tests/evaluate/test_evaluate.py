@@ -65,7 +65,7 @@ def test_a_model_gets_the_same_score_in_process_each_time(untrained_model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, how):
     line = command("evaluate", untrained_model, "--laps", 3)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as evaluation:
@@ -160,8 +160,8 @@ def test_a_recurrent_model_starts_each_drive_without_state(untrained_recurrent_m
     assert one == other
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("laps", [0.2, pytest.param(1.0, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("laps", [0.2, 1.0])
 def test_models_that_others_trained_on_the_unity_program_drive_the_lake(laps):
     folder = shared("legacy_models")
     for name, preset in LEGACY.items():

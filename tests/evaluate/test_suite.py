@@ -102,7 +102,7 @@ def of_two_models(untrained_model, simulated_recording, tmp_path_factory):
     return [(folder / f"{name}.json").read_text() for name in ("processes", "cluster")], folder / "out"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_figures_are_the_same_to_the_byte_wherever_the_models_drive(of_two_models):
     (of_processes, of_cluster), _ = of_two_models
     assert of_cluster == of_processes
@@ -308,7 +308,9 @@ def workers_of(pid):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(how, marks=pytest.mark.long) for how in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL]
+)
 def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
     line = command("evaluate", untrained_model, "--suite", "--rows", "lake-15", "mountain", "--jobs", 2)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as suite:
