@@ -99,6 +99,18 @@ class PreprocessBenchSettings:
 
 
 @dataclass(frozen=True)
+class PlayBenchSettings:
+    """How fluently bcclone play drives, in a browser on this machine."""
+
+    seconds: float = setting(
+        20.0, "time of each of the two drives, in seconds", unit="SECONDS", minimum=2, maximum=3600
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
 class SimulatorBenchSettings:
     """How fast the simulator renders and drives."""
 

@@ -13,6 +13,7 @@ from bcclone.bench.settings import (
     ChunksBenchSettings,
     DriveBenchSettings,
     FeedsBenchSettings,
+    PlayBenchSettings,
     PreprocessBenchSettings,
     SimulatorBenchSettings,
     SoakSettings,
@@ -31,6 +32,7 @@ _USES: dict[str, tuple[Any, str]] = {
     "soak": (SoakSettings, "latency and memory of the drive server in a long drive at 30 frames per second"),
     "preprocess": (PreprocessBenchSettings, "images per second of preprocess.py, compared with decoding alone"),
     "simulator": (SimulatorBenchSettings, "frames per second of the built-in simulator, and the speed of its drives"),
+    "play": (PlayBenchSettings, "pictures a second of bcclone play in headless Chromium, and how soon one shows a key"),
     "video": (VideoBenchSettings, "rendering speed of clips, with and without an overlay"),
     "cluster": (
         ClusterBenchSettings,
@@ -104,6 +106,10 @@ def _measure(use: str, settings: Any) -> list[Measure]:
         from bcclone.bench.simulator import measure_simulator
 
         return measure_simulator(settings)
+    if use == "play":
+        from bcclone.bench.play import measure_play
+
+        return measure_play(settings)
     from bcclone.bench.video import measure_video
 
     return measure_video(settings)

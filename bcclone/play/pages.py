@@ -100,7 +100,7 @@ class PlayPages:
     def _pass_wheel(self, page: "_Page", wish: str) -> None:
         with self._changing_driver():
             if wish == "ask":
-                self._seat.ask(page, asleep=self._session.mode == "asleep")
+                self._seat.ask(page)
             else:
                 self._seat.answer(page, give=wish == "give")
 
@@ -142,7 +142,7 @@ class PlayPages:
                 continue
             number = frame.number
             with self._changing_driver():
-                self._seat.check()
+                self._seat.check(asleep=frame.state.mode == "asleep")
                 view = self._seat.view(page)
             overlay_of, overlay = self._session.saliency.png if self._session.saliency else (0, b"")
             page.send_frame(frame, view, overlay if overlay_of != mask else b"")

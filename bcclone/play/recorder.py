@@ -23,8 +23,7 @@ from bcclone.vehicle import MOUNTS
 
 logger = logging.getLogger(__name__)
 
-_QUEUE_LENGTH = 8  # rows; half a second
-_CHECK_SECONDS = 0.1  # how soon the thread notices the end of a recording
+_QUEUE_LENGTH = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
 _MOST_FOLDERS = 1000
 
 
@@ -45,99 +44,126 @@ class PlayedRow:
 class PlayRecorder:
     """Writes recordings, each into a new folder, and renders the side cameras for them.
 
-    Rows are dropped and counted when disk or machine is too slow. When the disk is full or gone, the recording ends
-    and the drive goes on; on_failure is called with the reason. folder: of the first recording; None: play-DATE_TIME.
-    folders, rows: of all recordings so far.
+    Rows are dropped and counted when disk or machine is too slow for long. When the disk is full or gone, the recording
+    ends and the drive goes on; on_failure is called with the reason. folder: of the first recording; None:
+    play-DATE_TIME. folders: of all recordings so far.
     """
 
     def __init__(
         self, renderer: Renderer, folder: Path | None, on_failure: Callable[[str], None] = lambda why: None
     ) -> None:
         self._renderer, self._folder, self._on_failure = renderer, folder, on_failure
-        self._queue: queue.Queue[PlayedRow] = queue.Queue(_QUEUE_LENGTH)
-        self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._recordings: list[_Recording] = []
         self._lock = threading.Lock()  # one start or stop at a time
-        self.folders: list[Path] = []
-        self.rows = self.dropped = 0
-        self._recorded, self.failure = 0, ""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.turn(False)
+        for recording in self._recordings:
+            recording.join()
 
     @property
     def on(self) -> bool:
         """Return whether rows are recorded now."""
-        return self._thread is not None and not self._ending.is_set()
+        return bool(self._recordings) and self._recordings[-1].on
+
+    @property
+    def failure(self) -> str:
+        """Return why the last recording ended by itself, or ""."""
+        return self._recordings[-1].failure if self._recordings else ""
+
+    @property
+    def folders(self) -> list[Path]:
+        """Return the folders of all recordings so far."""
+        return [recording.folder for recording in self._recordings]
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows of all recordings so far."""
+        return sum(recording.rows for recording in self._recordings)
+
+    @property
+    def dropped(self) -> int:
+        """Return the number of rows that were left out so far."""
+        return sum(recording.dropped for recording in self._recordings)
 
     def turn(self, on: bool) -> None:
-        """Begin a recording in a new folder, or end it; raises UserError when the folder cannot be used."""
+        """Begin a recording in a new folder, or end it; returns at once, and the rows that wait are still written.
+
+        Raises UserError when the folder cannot be used.
+        """
         with self._lock:
             if on == self.on:
                 return
-            self._end()
             if on:
-                self._begin()
+                folder = _free_folder(self._folder or Path(f"play-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
+                self._recordings.append(_Recording(self._renderer, folder, self._on_failure))
+            else:
+                self._recordings[-1].end()
 
     def record(self, row: PlayedRow) -> None:
         """Queue a row, if recording is on; returns at once."""
-        if not self.on:
-            return
-        try:
-            self._queue.put_nowait(row)
-        except queue.Full:
-            self.dropped += 1
+        if self.on:
+            self._recordings[-1].add(row)
 
     def figures(self) -> RecordingFigures:
         """Return whether and where is recorded, and how many rows the recording has."""
-        folder = str(self.folders[-1]) if self.folders else None
-        return RecordingFigures(self.on, folder, self._recorded, self.dropped, self.failure)
+        if not self._recordings:
+            return RecordingFigures()
+        last = self._recordings[-1]
+        return RecordingFigures(last.on, str(last.folder), last.rows, last.dropped, last.failure)
 
-    def _begin(self) -> None:
-        self.failure, self._recorded = "", 0
-        folder = _free_folder(self._folder or Path(f"play-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
-        files = _RecordingFiles(folder)
-        self.folders.append(folder)
-        self._ending.clear()
-        self._thread = threading.Thread(target=self._write_all, args=(files,), name="bcclone-play", daemon=True)
+
+class _Recording:
+    """One recording: its queue of rows, and the thread that writes them."""
+
+    def __init__(self, renderer: Renderer, folder: Path, on_failure: Callable[[str], None]) -> None:
+        self.folder, self.rows, self.dropped, self.failure = folder, 0, 0, ""
+        self._renderer, self._on_failure = renderer, on_failure
+        self._queue: queue.Queue[PlayedRow | None] = queue.Queue()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._write_all, args=(_RecordingFiles(folder),), daemon=True)
         self._thread.start()
 
-    def _end(self) -> None:
-        self._ending.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        while not self._queue.empty():  # after a failure
-            self._queue.get_nowait()
+    @property
+    def on(self) -> bool:
+        """Return whether rows are taken."""
+        return not self._ended.is_set()
+
+    def add(self, row: PlayedRow) -> None:
+        """Queue a row."""
+        if self._queue.qsize() >= _QUEUE_LENGTH:
+            self.dropped += 1
+        else:
+            self._queue.put(row)
+
+    def end(self) -> None:
+        """Take no more rows; those that wait are written."""
+        self._ended.set()
+        self._queue.put(None)
+
+    def join(self) -> None:
+        """Wait until everything is written; call end() first."""
+        self._thread.join()
 
     def _write_all(self, files: "_RecordingFiles") -> None:
-        """Write the rows of the queue until the recording ends and the queue is empty."""
         with files:
-            while not (self._ending.is_set() and self._queue.empty()):
-                try:
-                    row = self._queue.get(timeout=_CHECK_SECONDS)
-                except queue.Empty:
-                    continue
-                if not self._written(files, row):
-                    return
+            while (row := self._queue.get()) is not None and not self.failure:
+                self._write(files, row)
 
-    def _written(self, files: "_RecordingFiles", row: PlayedRow) -> bool:
-        """Write a row; return False, and end the recording, when that fails."""
+    def _write(self, files: "_RecordingFiles", row: PlayedRow) -> None:
+        """Write a row; end the recording when that fails."""
         sides = {camera: self._renderer.frame(row.car, camera) for camera in MOUNTS if camera != "center"}
         try:
             files.write(row, {"center": row.center} | sides)
+            self.rows += 1
         except (UserError, OSError) as error:
             self.failure = str(error)
-            self._ending.set()
+            self.end()
             logger.warning("%s", error)
             self._on_failure(f"the recording has ended: {error}")
-            return False
-        self.rows += 1
-        self._recorded += 1
-        return True
 
 
 class _RecordingFiles:

@@ -58,13 +58,11 @@ class Seat:
         elif drove and self._asking is not None:
             self._hand_over()
 
-    def ask(self, page: object, asleep: bool = False) -> None:
-        """Let a watching page ask for the wheel. asleep: the page that drives has gone quiet, so it is not asked."""
+    def ask(self, page: object) -> None:
+        """Let a watching page ask for the wheel, if no other one asks."""
         if page is self.driver or page not in self._pages or self._asking is not None:
             return
         self._asking, self._asked_at = page, self._clock()
-        if asleep:
-            self._hand_over()
 
     def answer(self, page: object, give: bool) -> None:
         """Give the wheel to the page that asks, or keep it; only the page that drives can."""
@@ -74,9 +72,9 @@ class Seat:
             self._hand_over()
         self._asking = None
 
-    def check(self) -> None:
-        """Hand over when the page that drives has not answered in time; call this now and then."""
-        if self._asking is not None and self._clock() - self._asked_at >= ANSWER_SECONDS:
+    def check(self, asleep: bool = False) -> None:
+        """Hand over when the page that drives has not answered in time, or is asleep; call this now and then."""
+        if self._asking is not None and (asleep or self._clock() - self._asked_at >= ANSWER_SECONDS):
             self._hand_over()
 
     def _hand_over(self) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FRAMES_A_SECOND = 30
-_FRAMES_A_ROW = 2  # 15 rows a second, as the Unity program records
+_ROW_SECONDS = 1 / 15  # as the Unity program records
 _IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world at rest
 ASLEEP_SECONDS = 1.0  # without a message of the page that drives
 _ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
@@ -63,7 +63,7 @@ class PlaySession:
         self._pace, self._hands, self._over = WorldPace(), HandControls(), threading.Event()
         self._decision: Decision | None = None
         self._turn: SteeringTurn = TakeOver().steer(0.0 if driver else None, None)
-        self._apart_until = 0.0
+        self._apart_until = self._next_row_at = 0.0
         self._image: Image | None = None
         self._jpeg = b""
 
@@ -148,10 +148,14 @@ class PlaySession:
             self._decision = self.driver.decide(Telemetry(degrees, car.throttle, mph, self._jpeg))
 
     def _record(self, mode: str) -> None:
-        if mode != "driving" or self.frames % _FRAMES_A_ROW or self._image is None:
-            return
         now = time.monotonic()
-        if now > self._apart_until:
+        due = now >= self._next_row_at - 0.5 / FRAMES_A_SECOND  # no frame is exactly on time
+        if mode != "driving" or not due or now < self._apart_until or self._image is None:
+            return
+        self._next_row_at += _ROW_SECONDS
+        if self._next_row_at < now:
+            self._next_row_at = now + _ROW_SECONDS
+        if self.recorder.on:
             world = self.world
             self.recorder.record(PlayedRow(world.snapshot(), self._image, world.trace_point(), self._turn.by, now))
 

@@ -24,7 +24,7 @@ class PlayServer:
 
 
 @contextmanager
-def playing(**settings):
+def playing(port=0, **settings):
     """Serve within the block; yield the server."""
     lines, listening, stop = [], threading.Event(), threading.Event()
 
@@ -34,7 +34,7 @@ def playing(**settings):
             listening.set()
 
     with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(play, PlaySettings(port=0, browser=False, **settings), notify, stop)
+        ended = pool.submit(play, PlaySettings(port=port, browser=False, **settings), notify, stop)
         try:
             while not listening.wait(0.05):
                 assert not ended.done(), ended.result()

@@ -63,8 +63,9 @@ def test_a_driver_that_does_not_answer_loses_the_wheel(seat, time):
     assert seat.driver == "second"
 
 
-def test_a_driver_that_sleeps_is_not_asked(seat):
-    seat.ask("second", asleep=True)
+def test_a_driver_that_sleeps_loses_the_wheel_at_once(seat):
+    seat.ask("second")
+    seat.check(asleep=True)
     assert seat.driver == "second"
 
 

@@ -4,6 +4,7 @@
 
 const RETRY_MS = 1000;
 const HEARTBEAT_MS = 200; // the car stops when no input has come for a second
+const SHOW_MS = 90; // between two times that figures, dial and map are drawn
 const REMEMBERED = 200; // times from a key to its picture
 const MODES = {
   connecting: "connecting", lost: "bcclone play does not answer: start it again; this page reconnects by itself",
@@ -23,6 +24,9 @@ let drawnFrames = 0;
 let settled = -Infinity; // when the slider was last moved here
 let shownWarnings = [];
 let shownMode = "";
+let shownFolder = ""; // of the recording that is on
+let shownAsked = false;
+let shownAt = -Infinity;
 
 const hands = new HandControls(sendHands);
 
@@ -86,7 +90,12 @@ async function receive(data) {
   const before = state;
   state = message;
   measure();
-  show(before);
+  if (performance.now() - shownAt > SHOW_MS || isNews(before)) show();
+}
+
+// Changes that are shown at once; nobody reads figures thirty times a second.
+function isNews(before) {
+  return !before || modeOf(before) !== modeOf(state) || before.warnings.length !== state.warnings.length;
 }
 
 function decode(type, bytes) {
@@ -142,12 +151,13 @@ function clock(seconds) {
   return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
 }
 
-function show(before) {
+function show() {
+  shownAt = performance.now();
   const mode = modeOf(state);
   if (mode !== shownMode) showMode(mode);
   showFigures();
   showControls();
-  showWarnings(before);
+  showWarnings();
   drawDial(element("dial"), state.steering, state.steering_model);
   element("dial").setAttribute("aria-label", `steering ${fixed(state.steering, 1)}, −1 left to 1 right`);
   drawMap();
@@ -203,13 +213,14 @@ function showSetSpeed() {
   slider.setAttribute("aria-valuetext", `${slider.value} mph`);
 }
 
-function showWarnings(before) {
+function showWarnings() {
   const texts = state.warnings;
   const news = texts.filter((text) => !shownWarnings.includes(text)).map((text) => `warning: ${text}`);
-  if (before && before.recording.on !== state.recording.on) {
-    news.push(state.recording.on ? `recording into ${state.recording.folder}` : "the recording has ended");
-  }
-  if (state.wheel.asked && !(before && before.wheel.asked)) news.push("another page asks for the wheel");
+  const folder = state.recording.on ? state.recording.folder : "";
+  if (folder !== shownFolder) news.push(folder ? `recording into ${folder}` : "the recording has ended");
+  shownFolder = folder;
+  if (state.wheel.asked && !shownAsked) news.push("another page asks for the wheel");
+  shownAsked = state.wheel.asked;
   if (news.length) write("announcement", news.join("; ")); // texts with figures in them would be read without end
   shownWarnings = texts;
   element("no-warnings").hidden = texts.length > 0;

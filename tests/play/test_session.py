@@ -1,0 +1,123 @@
+"""The world is driven by whoever steers: a person, a model that works or fails, or nobody."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from bcclone.drive.controller import SpeedController
+from bcclone.drive.driver import Driver
+from bcclone.hand_controls import RELEASED, HandInput
+from bcclone.play.recorder import PlayRecorder
+from bcclone.play.session import PlaySession
+from bcclone.play.state import FrameFeed
+from bcclone.play.world import PlayedWorld
+from bcclone.recording.drivers import HUMAN, MODEL
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.settings import Conditions
+from bcclone.simulator.track import load_track
+
+pytestmark = pytest.mark.slow  # in real time
+
+
+class Steady:
+    """A policy that steers as it was told, or fails with `error`."""
+
+    def __init__(self, steering):
+        self.steering, self.error = steering, ""
+
+    def act(self, frame):
+        if self.error:
+            raise RuntimeError(self.error)
+        return self.steering
+
+    def forget(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return Renderer("lake", Conditions())
+
+
+@contextmanager
+def driven(renderer, policy=None):
+    """Drive within the block; yield a function that holds the hands so until a state meets the condition."""
+    driver = None if policy is None else Driver(policy, SpeedController(20.0))
+    session = PlaySession(PlayedWorld(renderer, load_track("lake")), PlayRecorder(renderer, None), FrameFeed(), driver)
+    session.controls.pages = 1
+    thread = threading.Thread(target=session.drive)
+    thread.start()
+    seen = [0]
+
+    def until(condition, hands=RELEASED, frames=200):
+        for number in range(frames):
+            if hands is not None:
+                session.controls.at = time.monotonic()
+                session.controls.input = (number + 1, hands)
+            frame = session.feed.after(seen[0], 5)
+            seen[0] = frame.number
+            if condition(frame.state):
+                return frame.state
+        raise AssertionError(frame.state)
+
+    try:
+        yield session, until
+    finally:
+        session.end()
+        thread.join(10)
+
+
+def test_a_model_drives_until_a_person_steers(renderer):
+    with driven(renderer, Steady(0.1)) as (_, until):
+        state = until(lambda state: state.speed_mph > 1)
+        assert (state.driver, state.steering_model, state.steering) == (MODEL, 0.1, 0.1)
+        state = until(lambda state: state.steering == -0.3, HandInput(steering=-0.3))
+        assert (state.driver, state.take_over) == (HUMAN, 1)
+        assert until(lambda state: state.steering == 0.1).driver == MODEL
+
+
+@pytest.mark.parametrize("steering", [float("nan"), 0.2])
+def test_a_model_that_fails_gets_safe_controls_and_the_reason_is_shown(renderer, steering):
+    policy = Steady(0.2)
+    with driven(renderer, policy) as (_, until):
+        until(lambda state: state.speed_mph > 1)
+        policy.steering, policy.error = steering, "" if steering != steering else "the model is broken"
+        state = until(lambda state: abs(state.steering) < 0.01)
+        assert state.throttle == 0
+        assert any("the model fails: bad inference" in text for text in state.warnings)
+        assert policy.error in " ".join(state.warnings)
+        state = until(lambda state: state.steering == 0.4, HandInput(steering=0.4, throttle_key=1))
+        assert state.throttle > 0
+        policy.steering, policy.error = 0.2, ""
+        until(lambda state: state.steering == 0.2 and not state.warnings)
+
+
+def test_the_person_brakes_while_the_model_steers(renderer):
+    with driven(renderer, Steady(0.0)) as (_, until):
+        until(lambda state: state.speed_mph > 3)
+        state = until(lambda state: state.speed_mph == 0, HandInput(throttle_key=-1))
+        assert (state.driver, state.take_over) == (MODEL, None)
+
+
+def test_a_lost_car_is_put_back(renderer):
+    with driven(renderer) as (session, until):
+        until(lambda state: state.speed_mph > 1, HandInput(throttle_key=1))
+        session.world.tracked.push(20.0)
+        state = until(lambda state: abs(state.cross_track_m) < 1)
+        assert state.mode == "driving"
+
+
+def test_a_world_that_nobody_watches_rests(renderer):
+    with driven(renderer) as (session, until):
+        until(lambda state: state.mode == "driving", HandInput())
+        session.controls.at = float("-inf")
+        until(lambda state: state.mode == "asleep", hands=None)
+        session.controls.pages = 0
+        time.sleep(0.2)
+        frames = session.frames
+        time.sleep(0.3)
+        assert session.frames == frames
+        session.controls.pages = 1
+        until(lambda state: state.mode == "driving")
