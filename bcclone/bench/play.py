@@ -43,9 +43,10 @@ class _Drive:
 
 def measure_play(settings: PlayBenchSettings) -> list[Measure]:
     """Return the measures of a drive with keys, and of another one that is recorded."""
+    model = [] if settings.model is None else ["--model", settings.model]
     with (
         tempfile.TemporaryDirectory() as folder,
-        server_process(["--no-browser", "-o", Path(folder) / "run"], _PLAYING) as server,
+        server_process(["--no-browser", "-o", Path(folder) / "run", *model], _PLAYING) as server,
         _browser() as browser,
     ):
         browser.get(f"http://127.0.0.1:{server.port}/")

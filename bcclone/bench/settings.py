@@ -105,6 +105,9 @@ class PlayBenchSettings:
     seconds: float = setting(
         20.0, "time of each of the two drives, in seconds", unit="SECONDS", minimum=2, maximum=3600
     )
+    model: Path | None = setting(
+        None, "let this model drive while no key is pressed", unit="PATH", shown="only the keys drive"
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -153,7 +153,7 @@ class PlaySession:
         if mode != "driving" or not due or now < self._apart_until or self._image is None:
             return
         self._next_row_at += _ROW_SECONDS
-        if self._next_row_at < now:
+        if self._next_row_at < now - _ROW_SECONDS:  # after a pause
             self._next_row_at = now + _ROW_SECONDS
         if self.recorder.on:
             world = self.world

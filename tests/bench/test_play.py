@@ -8,7 +8,7 @@ from bcclone.bench.play import measure_play
 from bcclone.bench.settings import PlayBenchSettings
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(
         not (shutil.which("chromium") and shutil.which("chromedriver")),
         reason="needs a browser: apt-get install chromium chromium-driver",

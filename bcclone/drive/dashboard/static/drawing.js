@@ -31,7 +31,8 @@ function wipe(canvas) {
 }
 
 function fixed(value, digits) {
-  return value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
+  if (value === null || value === undefined) return "–";
+  return value.toFixed(digits).replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−"); // no −0.0
 }
 
 // -- the dial
