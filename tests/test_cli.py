@@ -182,6 +182,7 @@ LINES = {
     "simulate": ("record", "laps"),
     "evaluate": ("model.h5", "--run", "run1"),
     "replay": ("model.h5", "laps"),
+    "improve": ("model.h5", "laps"),
     "import-model": ("old.h5",),
     "demo": (),
     "bench": ("drive",),

@@ -13,6 +13,7 @@ COMMANDS = {
     "simulate": "record, drive and replay without the simulator",
     "evaluate": "score models by simulated drives",
     "replay": "score models on a recording",
+    "improve": "train a model on where it goes wrong",
     "import-model": "convert an older Keras model",
     "demo": "record, train and drive, without the simulator",
     "bench": "run benchmarks",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from bcclone.errors import UserError
 from bcclone.evaluate.settings import EvaluateSettings
@@ -36,6 +36,11 @@ class Scenario:
     def seconds(self) -> float:
         """Return the approximate duration in simulated time."""
         return self.length_m / (self.settings.speed_mph * MPH)
+
+    def ended_at(self, most_interventions: int) -> Self:
+        """Return the scenario whose drive ends at this intervention, 0 for never."""
+        world = replace(self.settings.world, most_interventions=most_interventions)
+        return replace(self, settings=replace(self.settings, world=world))
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,9 @@ class SuiteSettings:
         group=SUITE_GROUP,
     )
     laps: float = laps_setting()
+    most_interventions: int = setting(
+        0, "end each drive at this intervention", minimum=1, maximum=1000, zero="never", hidden=True
+    )
     texture_seed: int = texture_seed_setting()
     jobs: int = jobs_setting("with --suite: number of processes that drive in parallel", SUITE_GROUP)
     scheduler: str = scheduler_setting(

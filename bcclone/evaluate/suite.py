@@ -1,7 +1,7 @@
 """Let several models drive the suite's scenarios and replay recordings, side by side, here or on a cluster."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,28 +19,32 @@ from bcclone.evaluate.suite_worker import InputFile, SuiteTask, run_task
 from bcclone.hardware import usable_cores
 from bcclone.progress import ProgressBar
 from bcclone.recording import find_local_logs
-from bcclone.task_pool import open_pool
+from bcclone.task_pool import TaskPool, open_pool
 
 
 def evaluate_suite(
     models: Sequence[Path | str],
     settings: SuiteSettings | None = None,
     notify: Callable[[str], None] = lambda line: None,
+    pool: TaskPool | None = None,
 ) -> SuiteResult:
     """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
-    notify: receives the address of the dashboard of a cluster.
+    notify: receives the address of the dashboard of a cluster; pool: the workers that drive, None to start some.
     """
     settings = settings or SuiteSettings()
     logs = find_local_logs(settings.recordings) if settings.recordings else []
-    scenarios = select_scenarios(settings.rows, settings.laps, settings.texture_seed)
+    chosen = select_scenarios(settings.rows, settings.laps, settings.texture_seed)
+    scenarios = tuple(one.ended_at(settings.most_interventions) for one in chosen)
     names, recordings = name_models(list(map(Path, models))), name_recordings(logs)
     # the longest first, so that no worker drives on alone at the end
     ordered: list[Scenario | SuiteRecording] = sorted([*scenarios, *recordings], key=lambda one: -one.seconds)
     pairs = [(work, model) for work in ordered for model in names]
-    inputs = {path: InputFile(path.absolute(), _sha256(path)) for path in [*names.values(), *logs]}
+    inputs = {path: InputFile.of(path) for path in [*names.values(), *logs]}
     tasks = [SuiteTask(inputs[names[model]], settings.preprocess, *_work(work, inputs)) for work, model in pairs]
-    results = _run_tasks(tasks, settings, notify)
+    jobs = min(settings.jobs or usable_cores(), len(tasks))
+    with nullcontext(pool) if pool else open_pool(settings.scheduler, jobs, notify) as workers:
+        results = _run_tasks(tasks, workers)
     drives: dict[str, dict[str, ScenarioDrive]] = {one.name: {} for one in scenarios}
     replays: dict[str, dict[str, RecordingReplay]] = {one.name: {} for one in recordings}
     for (work, model), result in zip(pairs, results, strict=True):
@@ -51,9 +55,7 @@ def evaluate_suite(
     return SuiteResult(names, scenarios, drives, recordings, replays)
 
 
-def _run_tasks(
-    tasks: Sequence[SuiteTask], settings: SuiteSettings, notify: Callable[[str], None]
-) -> list[ScenarioDrive | RecordingReplay]:
+def _run_tasks(tasks: Sequence[SuiteTask], pool: TaskPool) -> list[ScenarioDrive | RecordingReplay]:
     """Run all tasks with a progress bar; return their results in the same order."""
     results: dict[int, ScenarioDrive | RecordingReplay] = {}
     metres = round(sum(task.work.length_m for task in tasks))
@@ -61,10 +63,7 @@ def _run_tasks(
     def advance(amount: float) -> None:
         progress.advance(amount, f"{len(results)} of {len(tasks)} drives done")
 
-    with (
-        open_pool(settings.scheduler, min(settings.jobs or usable_cores(), len(tasks)), notify) as pool,
-        ProgressBar("driving", metres, "m") as progress,
-    ):
+    with ProgressBar("driving", metres, "m") as progress:
         for index, result in pool.run(run_task, tasks, advance):
             results[index] = result
         advance(max(metres - progress.done, 0.0))
@@ -79,11 +78,6 @@ def _work(
         return work, ()
     log = inputs[work.log]
     return replace(work, log=log.path), (log,)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:

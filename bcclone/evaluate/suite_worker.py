@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import cv2
 
@@ -38,6 +38,12 @@ class InputFile:
 
     path: Path
     sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return a file of this machine, by its absolute path."""
+        with path.open("rb") as file:
+            return cls(path.absolute(), hashlib.file_digest(file, "sha256").hexdigest())
 
     def check(self) -> None:
         """Raise WorkerFault if this worker does not find the file."""

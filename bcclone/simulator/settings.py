@@ -109,7 +109,8 @@ class Conditions:
 class WorldSettings:
     """Length and disturbances of a simulated drive.
 
-    set_back: an intervention puts the car back on the centre line, otherwise it drives on; real_time: simulated time
+    set_back: an intervention puts the car back on the centre line, otherwise it drives on; most_interventions: end the
+    drive at this one, 0 for never; real_time: simulated time
     follows the wall clock instead of the frames.
     """
 
@@ -157,6 +158,9 @@ class WorldSettings:
         group=DISTURBANCES,
     )
     set_back: bool = setting(True, "put the car back on the centre line after it left the road", hidden=True)
+    most_interventions: int = setting(
+        0, "end the drive at this intervention", minimum=1, maximum=1000, zero="never", hidden=True
+    )
     real_time: bool = setting(False, "let simulated time run on while the server computes")
 
     def __post_init__(self) -> None:

@@ -154,9 +154,12 @@ class SimulatedWorld:
         """End the drive at its goal, or when the car is lost, stuck or too slow."""
         car, seconds = self.tracked.car, self.tracked.seconds
         self._still_seconds = self._still_seconds + STEP_SECONDS if car.speed < _STUCK_SPEED else 0.0
-        goal = self._settings.laps * self.track.length_m
+        goal, most = self._settings.laps * self.track.length_m, self._settings.most_interventions
         if self.tracked.progress_m >= goal:
             self.ended = LAPS_DRIVEN
+        elif most and len(self.scorer.interventions) >= most:
+            self.ended = f"intervention {most}"
+            return  # it is counted already
         elif abs(self.tracked.position.cross_track_m) > LOST_M:
             self.ended = f"the car is more than {LOST_M:.0f} m from the road"
         elif self._still_seconds >= _STUCK_SECONDS:

@@ -191,7 +191,7 @@ def test_no_file_contains_machine_paths_or_names():
 
 
 RECORDS = {"lab-log.md", "CHANGELOG.md"}  # of what was; decisions name files of their time, too
-MADE = {"checkpoints/", "demo/", "runs/", "tensorboard/"}  # by commands
+MADE = {"checkpoints/", "demo/", "recordings/", "runs/", "tensorboard/"}  # by commands
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""Improve a model by take-overs or by an expert: the one call behind the command, and its result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bcclone.improve.corrections import learn_from_corrections
+from bcclone.improve.course import Course
+from bcclone.improve.expert import learn_from_expert
+from bcclone.improve.rounds import RoundsSoFar, rounds_table
+from bcclone.improve.scoring import RowComparison, compare_rows, comparison_table
+from bcclone.improve.settings import ImproveSettings
+from bcclone.improve.start_model import StartModel
+from bcclone.improve.work_folder import opened
+from bcclone.plots.rounds import RoundScore, plot_rounds
+from bcclone.task_pool import open_pool
+
+_PICTURE = "rounds.png"
+_IDENTITY = (
+    "recordings", "expert", "track", "drives", "drive_laps", "epochs", "learning_rate", "correction_weight", "seed",
+    "rows", "laps",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """The rounds, the model that was written, and the folder of everything on the way."""
+
+    so_far: RoundsSoFar
+    output: Path
+    work: Path
+
+    @property
+    def rows(self) -> tuple[RowComparison, ...]:
+        """Return the rows of the suite, before and after."""
+        return compare_rows(self.so_far.rounds[0].scores, self.so_far.chosen.scores)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "output": str(self.output),
+            "work": str(self.work),
+            **self.so_far.as_json(),
+            "compared": [one.as_json() for one in self.rows],
+            "worse": [one.before.row for one in self.rows if one.verdict == "worse"],
+        }
+
+    def as_text(self) -> list[str]:
+        """Return the lines of the tables: the rounds, and each row before and after."""
+        return [*rounds_table(self.so_far.rounds), "", *comparison_table(self.rows)]
+
+
+def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda line: None) -> Improvement:
+    """Train a model on, score it before and after, and write the better one.
+
+    notify: called with each line of progress. Raises UserError, and KeyboardInterrupt on Ctrl-C; after that, or after a
+    kill at any point, the same call with `resume` continues.
+    """
+    with (
+        opened(settings, {name: getattr(settings, name) for name in _IDENTITY}) as folder,
+        open_pool("", settings.jobs) as pool,
+    ):
+        course = Course(settings, folder, StartModel.read(folder.start), pool, notify)
+        so_far = learn_from_expert(course) if settings.expert else learn_from_corrections(course)
+        scores = [RoundScore(one.all_rows, {row.row: row.interventions for row in one.scores}) for one in so_far.rounds]
+        plot_rounds(scores, folder.path / _PICTURE)
+        folder.publish(folder.path / so_far.chosen.model, settings.output)
+        return Improvement(so_far, settings.output, folder.path)
