@@ -16,7 +16,7 @@ Color = tuple[int, int, int]
 Point = tuple[float, float]
 
 # M. Okabe and K. Ito, "Color universal design" (2008): safe for colour-blind viewers
-SKY, ORANGE, RED, YELLOW = (86, 180, 233), (230, 159, 0), (213, 94, 0), (240, 228, 66)
+SKY, ORANGE, RED, YELLOW, GREEN = (86, 180, 233), (230, 159, 0), (213, 94, 0), (240, 228, 66), (0, 158, 115)
 GROUND, RAIL, ROAD, FAINT, WHITE = (22, 25, 31), (58, 64, 74), (120, 126, 136), (165, 172, 182), (242, 244, 247)
 
 _SHIFT = 4  # fractional bits of OpenCV's coordinates

@@ -71,7 +71,8 @@ class Overlay:
         cv2.resize(lit, (self.width, height), dst=upper, interpolation=cv2.INTER_CUBIC)
         if info.ended:
             dim(upper, _ENDED_DIMMED)
-        title = f"{self.name}   {info.seconds:.1f} s{'   ended' if info.ended else ''}"
+        state = "   ended" if info.ended else "   a person steers" if info.taken_over else ""
+        title = f"{self.name}   {info.seconds:.1f} s{state}"
         dim(upper[_PAD : _PAD + 22, _PAD : _PAD + text_width(title, _TITLE) + 14], _TITLE_DIMMED)
         text(upper, title, (_PAD + 7, _PAD + 16), _TITLE, WHITE)
         if self.track_map is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone.images import Image
-from bcclone.video.draw import FAINT, GROUND, ORANGE, RAIL, SKY, WHITE, Color, box, dot, right_text, text
+from bcclone.video.draw import FAINT, GREEN, GROUND, ORANGE, RAIL, SKY, WHITE, Color, box, dot, right_text, text
 from bcclone.video.run_data import FrameInfo
 
 _ONE_ROW_WIDTH = 560  # pixels: a panel this wide shows all parts in one row
@@ -21,7 +21,8 @@ _SPEED, _LATENCY, _OFFSET = 88, 118, 138  # pixels wide
 class Panel:
     """The parts of a panel, the same for all frames of a run.
 
-    width: in pixels; driver: label of the upper steering bar, "" for none; model: whether there is a lower bar, for
+    width: in pixels; driver: label of the upper steering bar, "" for none; it is green, and "human", while a person has
+    taken over; model: whether there is a lower bar, for
     the reference model; speed, latency: whether they are shown; road_half_m: half the width of the road, for the
     distance from its centre line, None to leave that out.
     """
@@ -62,7 +63,7 @@ class Panel:
     def _draw_steering(self, picture: Image, info: FrameInfo, width: int) -> None:
         bars: list[tuple[str, float | None, Color]] = []
         if self.driver:
-            bars.append((self.driver, info.steering, SKY))
+            bars.append(("human", info.steering, GREEN) if info.taken_over else (self.driver, info.steering, SKY))
         if self.model:
             bars.append(("model", info.model_steering, ORANGE))
         left, right = _MARGIN + _LABEL, width - _MARGIN - _NUMBER

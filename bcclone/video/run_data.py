@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.arrays import Float32Array, FloatArray
 from bcclone.errors import UserError
+from bcclone.recording.drivers import MODEL, read_drivers
 from bcclone.recording.run_tables import TracePoint, read_answers, read_trace
 from bcclone.video.frames import RunFrames, seconds_by_name, seconds_since_first
 
@@ -20,8 +22,8 @@ class FrameInfo:
 
     seconds: of driving since the first frame; index: number of the frame, up to which the map draws the driven line;
     steering, model_steering: -1 (left) to 1 (right), of the driver and of the reference model; cross_track_m: to the
-    right of the centre line; mask: how much each pixel decided, float32 (height, width), 0 to 1; ended: whether the run
-    is over.
+    right of the centre line; mask: how much each pixel decided, float32 (height, width), 0 to 1; taken_over: whether a
+    person has taken over from the model; ended: whether the run is over.
     """
 
     seconds: float
@@ -32,6 +34,7 @@ class FrameInfo:
     latency_ms: float | None = None
     cross_track_m: float | None = None
     mask: Float32Array | None = None
+    taken_over: bool = False
     ended: bool = False
 
 
@@ -39,8 +42,9 @@ class FrameInfo:
 class RunData:
     """What is known of a run's frames: arrays (frames,) with NaN for unknown values, None for unknown columns.
 
-    seconds: of driving since the first frame; driver: label of the steering, "sent" or "human"; track: name of the
-    track; positions: x and z on its map, (frames, 2), metres; notes: what is left out, and why.
+    seconds: of driving since the first frame; driver: label of the steering, "sent" or "human"; taken_over: in which
+    frames a person had taken over, bool; track: name of the track; positions: x and z on its map, (frames, 2), metres;
+    notes: what is left out, and why.
     """
 
     seconds: FloatArray
@@ -49,6 +53,7 @@ class RunData:
     speed_mph: FloatArray | None = None
     latency_ms: FloatArray | None = None
     cross_track_m: FloatArray | None = None
+    taken_over: npt.NDArray[np.bool_] | None = None
     track: str | None = None
     positions: FloatArray | None = None
     notes: tuple[str, ...] = ()
@@ -66,12 +71,13 @@ class RunData:
             speed_mph=known(self.speed_mph),
             latency_ms=known(self.latency_ms),
             cross_track_m=known(self.cross_track_m),
+            taken_over=self.taken_over is not None and bool(self.taken_over[index]),
         )
 
 
 def read_run_data(frames: RunFrames) -> RunData:
     """Read the tables of a run folder; raises UserError for a table that cannot be read."""
-    trace, answers = read_trace(frames.folder), read_answers(frames.folder)
+    trace, answers, drivers = read_trace(frames.folder), read_answers(frames.folder), read_drivers(frames.folder)
     names = _base_names(frames)
     log, notes = _read_log(frames)
     steering, speed_mph = (_column([log.get(name, {}).get(column) for name in names]) for column in _LOG_COLUMNS)
@@ -81,14 +87,16 @@ def read_run_data(frames: RunFrames) -> RunData:
         for name in ("cross_track_m", "x_m", "z_m")
     )
     tracks = {point.track for point in points if point}
+    by_model = any(row.driver == MODEL for row in drivers.values())
     on_one_track = len(tracks) == 1  # a run on two tracks fits neither map
     return RunData(
         _seconds(frames, trace),
-        "human" if frames.is_recording else "sent",
+        "human" if frames.is_recording and not by_model else "sent",
         steering,
         speed_mph,
         _column([answers.get(name) for name in names]),
         cross_track_m=offset_m if on_one_track else None,
+        taken_over=np.array([name in drivers and drivers[name].take_over is not None for name in names]),
         track=tracks.pop() if on_one_track else None,
         positions=np.column_stack([x, z]) if on_one_track and x is not None and z is not None else None,
         notes=notes,

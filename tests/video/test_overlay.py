@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from bcclone.errors import UserError
+from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.recording.run_tables import ANSWERS, TRACE
 from bcclone.simulator.track import load_track
-from bcclone.video.draw import ORANGE, SKY, WHITE, saliency_overlay, text, text_width
+from bcclone.video.draw import GREEN, ORANGE, SKY, WHITE, saliency_overlay, text, text_width
 from bcclone.video.frames import find_frames
 from bcclone.video.overlay import make_map, make_overlay
 from bcclone.video.panel import Panel
@@ -92,6 +93,18 @@ def test_run_data_holds_the_sent_steering_of_a_run_and_the_human_steering_of_a_r
     assert (recording.driver, recording.track, recording.latency_ms) == ("human", "lake", None)
     assert len(recording.steering) == 120
     assert np.abs(recording.cross_track_m).max() < 2
+
+
+def test_a_person_who_took_over_is_shown_in_the_frames_of_the_take_over(tmp_path):
+    run = make_known_run(tmp_path / "run1", 4)
+    who = [DrivenRow(MODEL), DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 1), DrivenRow(MODEL)]
+    lines = [row.row(name_of(100 * number)) + "\n" for number, row in enumerate(who)]
+    (run / DRIVERS.name).write_text(DRIVERS.header + "".join(lines))
+    data = run_data_of(run)
+    assert [data.at(index).taken_over for index in range(4)] == [False, True, True, False]
+    overlay = make_overlay("run1", 640, data, (320, 160), with_model=False)
+    by_model, by_person = (overlay.draw(FRAME, data.at(index)) for index in (0, 1))
+    assert len(columns_of(by_person[-overlay.panel.height :], GREEN)) > 10 > len(columns_of(by_model, GREEN))
 
 
 def test_a_missing_table_leaves_out_its_columns(tmp_path):
