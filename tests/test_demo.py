@@ -16,7 +16,7 @@ def demo(folder, *options):
     return done
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
     first = demo(tmp_path / "demo")
     result = json.loads(first.stdout)

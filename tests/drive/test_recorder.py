@@ -87,7 +87,7 @@ def test_frames_without_an_answer_are_forgotten(tmp_path):
     with Recorder(tmp_path / "run1") as recorder:
         for frame in range(300):
             recorder.record(frame, TELEMETRY, CONTROL)
-            wait_for(lambda written=frame + 1: recorder.recorded == written)
+            wait_for(lambda written=frame + 1: recorder.recorded == written, every_seconds=0.001)
         for frame in (0, 299):
             recorder.answered(frame, 0.5)
     last = max(path.name for path in (tmp_path / "run1").glob("*.jpg"))

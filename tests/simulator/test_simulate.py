@@ -147,7 +147,7 @@ def test_a_missing_server_is_reported_at_once():
     assert re.search(rf"error: no drive server at 127.0.0.1:{port}: .*refused; start one with", done.stderr)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_silent_servers_are_reported_after_ten_seconds():
     with (
         socket.create_server(("127.0.0.1", 0)) as deaf,
