@@ -86,8 +86,9 @@ def server(untrained_model, folder):
 @pytest.fixture
 def page(browser, server):
     page = PlayPage(browser, server.port)
-    page.until("state.wheel.drives && state.mode === 'driving'")
-    page.press("b")
+    page.until("state.wheel.drives")
+    page.script("send({set: {kept: false, paused: false, recording: false, put_back: true}})")
+    page.until("state.mode === 'driving' && state.driver === 'model'")
     yield page
     page.check_console()
 
@@ -115,7 +116,7 @@ def test_held_keys_give_a_recording_that_says_who_drove(page, folder):
         page.let_go(key)
         page.until("state.steering === 0")
     page.let_go("w")
-    assert "recording into" in page.browser.find_element(By.ID, "announcement").get_attribute("textContent")
+    assert folder.name in page.text("recording-text")
     page.press("m")
     recorded = page.until("state.driver === 'model'")["recording"]["recorded"]
     page.until(f"state.recording.recorded > {recorded + 10}")
