@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.settings import check_settings, parse_names, setting
+from bcclone.simulator.settings import laps_setting, track_setting
 from bcclone.train.settings import TrainSettings
 
 SYNTHETIC_FRAMES, SYNTHETIC_IMAGES = 40_000, 12_000  # of a synthetic store, and of a synthetic recording
@@ -209,3 +210,26 @@ class WindowsBenchSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         _refuse_both(self, "store")
+
+
+@dataclass(frozen=True)
+class ImproveBenchSettings:
+    """How fast a weak model learns from the built-in expert, and by plain cloning."""
+
+    folder: Path = setting(
+        Path("bench-improve"), "folder for all results; steps that are complete there are skipped", unit="DIR"
+    )
+    seed: int = setting(0, "first seed", minimum=0, maximum=1 << 20)
+    seeds: int = setting(1, "number of seeds", minimum=1, maximum=100)
+    track: str = track_setting()
+    size: int = setting(64, "width and height of what the network is given, in pixels", minimum=8, maximum=1024)
+    epochs: int = setting(3, "passes of the weak model over its one lap", minimum=1, maximum=1000)
+    rounds: int = setting(12, "most rounds", minimum=1, maximum=1000)
+    drive_laps: float = laps_setting()
+    rows: tuple[str, ...] = setting(
+        (), "names of the suite's rows to drive", unit="NAME", shown="those of the track", several=True
+    )
+    laps: float = laps_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)

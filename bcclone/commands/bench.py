@@ -13,6 +13,7 @@ from bcclone.bench.settings import (
     ChunksBenchSettings,
     DriveBenchSettings,
     FeedsBenchSettings,
+    ImproveBenchSettings,
     PlayBenchSettings,
     PreprocessBenchSettings,
     SimulatorBenchSettings,
@@ -34,6 +35,11 @@ _USES: dict[str, tuple[Any, str]] = {
     "simulator": (SimulatorBenchSettings, "frames per second of the built-in simulator, and the speed of its drives"),
     "play": (PlayBenchSettings, "pictures a second of bcclone play in headless Chromium, and how soon one shows a key"),
     "video": (VideoBenchSettings, "rendering speed of clips, with and without an overlay"),
+    "improve": (
+        ImproveBenchSettings,
+        "how many rounds, rows and minutes a weak model needs to learn from the built-in expert, against cloning as "
+        "many rows; takes hours",
+    ),
     "cluster": (
         ClusterBenchSettings,
         "what several workers gain and cost, for preprocessing, feeding and training; or, with --plan, simulate very "
@@ -56,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_settings(use, settings)
         if name == "cluster":
             add_settings(use, PlanSettings)
-        if name not in ("chunks", "windows"):  # they have no bars
+        if name not in ("chunks", "windows", "improve"):  # they have no bars
             use.add_argument("--check-bars", action="store_true", help="end with exit code 1 when a bar is missed")
         add_output_options(use)
 
@@ -76,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_chunks(arguments, settings)
     if arguments.use == "windows":
         return _run_windows(arguments, settings)
+    if arguments.use == "improve":
+        return _run_improve(arguments, settings)
     measures = _measure(arguments.use, settings)
     if arguments.json:
         print_json({"gpus": gpus, "measures": [measure.as_json() for measure in measures]})
@@ -165,4 +173,15 @@ def _run_windows(arguments: argparse.Namespace, settings: WindowsBenchSettings) 
         print_json({"windows": [size.as_json() for size in sizes]})
     else:
         print("\n".join(to_rows(sizes)))
+    return 0
+
+
+def _run_improve(arguments: argparse.Namespace, settings: ImproveBenchSettings) -> int:
+    from bcclone.bench.improving import measure_improve
+
+    reports = measure_improve(settings, notify)
+    if arguments.json:
+        print_json({"improve": [report.as_json() for report in reports]})
+    else:
+        print("\n".join(line for report in reports for line in report.to_rows()))
     return 0

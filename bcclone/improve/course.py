@@ -1,12 +1,12 @@
 """Improve a model in rounds, in a work folder: score it, train it on, score it again, and note each complete round."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bcclone.improve.rounds import Round, RoundsSoFar, describe_round
-from bcclone.improve.scoring import score_rows
+from bcclone.improve.scoring import rows_to_drive, score_rows
 from bcclone.improve.settings import ImproveSettings
 from bcclone.improve.start_model import StartModel
 from bcclone.improve.work_folder import WorkFolder
@@ -34,6 +34,10 @@ class Course:
         model = self.folder.start
         return self.add(so_far, lambda: self.scored(Round(0, 0, 0, 0, 0.0, 0, None, 0.0, model.name, ())))
 
+    def is_scored(self, one: Round) -> bool:
+        """Return whether the model of a round has driven all rows of the suite."""
+        return len(one.scores) == len(rows_to_drive(self.settings))
+
     def add(self, so_far: RoundsSoFar, complete: Callable[[], Round]) -> RoundsSoFar:
         """Complete a round, and note it with its duration."""
         begun = time.monotonic()
@@ -60,9 +64,31 @@ class Course:
         )
         return run(lesson, self.notify)
 
-    def scored(self, one: Round) -> Round:
-        """Return a round with the score of its model."""
-        return replace(one, scores=score_rows(self.folder.path / one.model, self.settings, self.pool))
+    def scored(self, one: Round, first: Sequence[str] = ()) -> Round:
+        """Return a round with the score of its model on all rows of the suite that it lacks.
+
+        first: rows to drive before the others, which are left out if one of these needs an intervention.
+        """
+        model, driven = self.folder.path / one.model, {score.row: score for score in one.scores}
+        names = rows_to_drive(self.settings)
+        for some in (first, names):
+            left = [name for name in some if name not in driven]
+            driven |= {score.row: score for score in score_rows(model, self.settings, left, self.pool)}
+            if first and any(score.interventions for score in driven.values()):
+                break
+        return replace(one, scores=tuple(driven[name] for name in names if name in driven))
+
+    def finish(self, so_far: RoundsSoFar) -> RoundsSoFar:
+        """Drive the rows of the suite that the model of the last round has not driven."""
+        last = so_far.rounds[-1]
+        if self.is_scored(last):
+            return so_far
+        begun = time.monotonic()
+        complete = self.scored(last)
+        seconds = round(last.seconds + time.monotonic() - begun, 1)
+        so_far = RoundsSoFar((*so_far.rounds[:-1], replace(complete, seconds=seconds)))
+        so_far.write(self.folder.path)
+        return so_far
 
     def model_name(self, number: int) -> str:
         """Return the name of the model of a round, relative to the work folder."""

@@ -22,14 +22,14 @@ def learn_from_expert(course: Course) -> RoundsSoFar:
     so_far = course.begin()
     while not _has_ended(course, so_far):
         so_far = course.add(so_far, partial(_round, course, so_far.rounds[-1]))
-    return so_far
+    return course.finish(so_far)
 
 
 def _has_ended(course: Course, so_far: RoundsSoFar) -> bool:
     """Return whether no row needs an intervention, or the rounds or the minutes are used up."""
-    settings = course.settings
+    settings, last = course.settings, so_far.rounds[-1]
     is_late = bool(settings.minutes) and so_far.seconds >= settings.minutes * 60
-    return not so_far.rounds[-1].interventions or len(so_far.rounds) > settings.rounds or is_late
+    return not last.interventions or len(so_far.rounds) > settings.rounds or is_late
 
 
 def _round(course: Course, last: Round) -> Round:
@@ -50,7 +50,7 @@ def _round(course: Course, last: Round) -> Round:
         model=course.model_name(number),
         scores=(),
     )
-    return course.scored(one)
+    return course.scored(one, first=[score.row for score in last.scores if score.interventions])
 
 
 def _drive(course: Course, number: int, model: Path) -> list[ExpertDrive]:

@@ -19,7 +19,9 @@ class Round:
 
     number: 0 for the model before the first round; rows: recorded in this round; all_rows: that it learned from;
     rescues: how often the expert took the car back to the road while it was recorded; epochs: passes over the samples;
-    val_loss: of the training; seconds: that the round took; model: its file, relative to the folder of the rounds.
+    val_loss: of the training; seconds: that the round took; model: its file, relative to the folder of the rounds;
+    scores: of the rows of the suite that were driven; those that failed before are driven first, the others only if
+    none of them fails again.
     """
 
     number: int
@@ -35,7 +37,7 @@ class Round:
 
     @property
     def interventions(self) -> int:
-        """Return the sum over all rows of the suite."""
+        """Return the sum over the rows of the suite that were driven."""
         return sum(score.interventions for score in self.scores)
 
     @property
@@ -67,8 +69,9 @@ class RoundsSoFar:
 
     @property
     def chosen(self) -> Round:
-        """Return the round whose model is written: that with the fewest interventions, the latest of equals."""
-        return min(reversed(self.rounds), key=lambda one: one.interventions)
+        """Return the round whose model is written: with the fewest interventions on all rows, the latest of equals."""
+        complete = [one for one in self.rounds if len(one.scores) == len(self.rounds[0].scores)]
+        return min(reversed(complete), key=lambda one: one.interventions)
 
     def as_json(self) -> dict[str, Any]:
         """Return the rounds as JSON values."""
@@ -112,4 +115,4 @@ def _round_cells(one: Round) -> str:
 
 
 def _describe_scores(one: Round) -> str:
-    return f"{one.interventions} interventions, {one.clean_rows} of {len(one.scores)} rows without"
+    return f"{one.interventions} interventions, {one.clean_rows} of {len(one.scores)} driven rows without"

@@ -33,13 +33,19 @@ class RowScore:
         return self.ended != LAPS_DRIVEN, self.interventions
 
 
-def score_rows(model: Path, settings: ImproveSettings, pool: TaskPool) -> tuple[RowScore, ...]:
-    """Let a model drive the chosen rows of the suite, with an expert all those of its track; raises UserError."""
-    names = settings.rows
-    if settings.expert and not names:
-        names = tuple(one.name for one in SCENARIOS if one.settings.track == settings.track)
+def rows_to_drive(settings: ImproveSettings) -> tuple[str, ...]:
+    """Return the names of the chosen rows of the suite: by default all, with an expert those of its track."""
+    if settings.rows:
+        return tuple(dict.fromkeys(settings.rows))
+    return tuple(one.name for one in SCENARIOS if not settings.expert or one.settings.track == settings.track)
+
+
+def score_rows(model: Path, settings: ImproveSettings, names: Sequence[str], pool: TaskPool) -> tuple[RowScore, ...]:
+    """Let a model drive rows of the suite; raises UserError."""
+    if not names:
+        return ()
     most = _MOST_INTERVENTIONS if settings.expert else 0
-    suite = SuiteSettings(names, laps=settings.laps, most_interventions=most)
+    suite = SuiteSettings(tuple(names), laps=settings.laps, most_interventions=most)
     result = evaluate_suite([model], suite, pool=pool)
     scores = []
     for scenario in result.scenarios:

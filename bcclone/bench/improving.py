@@ -1,0 +1,139 @@
+"""Measure how fast a weak model learns from the built-in expert, against cloning as many rows of the expert's drives.
+
+The weak model learned from one lap of the expert, in a few passes. Both ways then see drives of the same number,
+length, direction, speed and appearance, begin with the weak model, and are trained on as many samples.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bcclone.atomic import write_text
+from bcclone.bench.settings import ImproveBenchSettings
+from bcclone.improve import ImproveSettings, improve
+from bcclone.improve.expert_drives import draw_drive
+from bcclone.improve.rounds import Round, RoundsSoFar
+from bcclone.improve.scoring import RowScore, rows_to_drive, score_rows
+from bcclone.preprocess import PreprocessSettings, convert
+from bcclone.simulator.record import record
+from bcclone.simulator.settings import ExpertSettings, RecordSettings
+from bcclone.task_pool import open_pool
+from bcclone.train import CheckpointSettings, RunSettings, TrainSettings, run
+
+Notify = Callable[[str], None]
+
+_CLONING = "cloning.json"
+_LEARNING_RATE = 5e-4  # of both ways
+
+
+@dataclass(frozen=True)
+class ImproveReport:
+    """The result for one seed: the rounds with the expert's labels, and the score of plain cloning with its rows."""
+
+    seed: int
+    so_far: RoundsSoFar
+    cloned_rows: int
+    cloned: tuple[RowScore, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        cloned = {"rows": self.cloned_rows, "scores": [asdict(score) for score in self.cloned]}
+        return {"seed": self.seed, **self.so_far.as_json(), "cloning": cloned}
+
+    def to_rows(self) -> list[str]:
+        """Return the lines of a table."""
+        first, last = self.so_far.rounds[0], self.so_far.rounds[-1]
+        failed = [score.row for score in self.cloned if score.interventions]
+        return [
+            f"seed {self.seed}",
+            f"  the weak model                {_failures(first)}",
+            f"  taught in {last.number:>2} rounds           {_failures(last)}; {last.all_rows} rows, "
+            f"{self.so_far.seconds / 60:.0f} minutes",
+            f"  cloned from the expert        {len(failed)} of {len(self.cloned)} rows of the suite fail; "
+            f"{self.cloned_rows} rows{': ' if failed else ''}{', '.join(failed)}",
+        ]
+
+
+def _failures(one: Round) -> str:
+    failed = [score.row for score in one.scores if score.interventions]
+    return f"{len(failed)} of {len(one.scores)} rows of the suite fail{': ' if failed else ''}{', '.join(failed)}"
+
+
+def measure_improve(settings: ImproveBenchSettings, notify: Notify = lambda line: None) -> list[ImproveReport]:
+    """Teach and clone with each seed; what is complete in the folder is kept. Raises UserError."""
+    return [_measure(settings, seed, notify) for seed in range(settings.seed, settings.seed + settings.seeds)]
+
+
+def _measure(settings: ImproveBenchSettings, seed: int, notify: Notify) -> ImproveReport:
+    folder = settings.folder / f"seed-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lap, weak = folder / "lap", folder / "weak.h5"
+    if not weak.exists():
+        if not (folder / "lap.h5").exists():
+            _once(lap, lambda: record(lap, RecordSettings(settings.track, seed=seed)))
+            convert(PreprocessSettings((str(lap),), folder / "lap.h5", size=(settings.size, settings.size)), notify)
+        training = TrainSettings(epochs=settings.epochs, seed=seed)
+        _train(folder / "lap.h5", weak, None, training, notify)
+    taught = ImproveSettings(
+        weak, (str(lap),), folder / "taught.h5", expert=True, track=settings.track, resume=True, seed=seed,
+        rounds=settings.rounds, rows=settings.rows, laps=settings.laps, drive_laps=settings.drive_laps,
+    )  # fmt: skip
+    so_far = improve(taught, notify).so_far
+    if not (folder / _CLONING).exists():
+        rows = _clone(settings, taught, so_far, notify)
+        with open_pool("") as pool:
+            scores = score_rows(folder / "cloned.h5", taught, rows_to_drive(taught), pool)
+        write_text(folder / _CLONING, json.dumps({"rows": rows, "scores": [asdict(score) for score in scores]}))
+    cloned = json.loads((folder / _CLONING).read_text(encoding="utf-8"))
+    return ImproveReport(seed, so_far, cloned["rows"], tuple(RowScore(**score) for score in cloned["scores"]))
+
+
+def _clone(settings: ImproveBenchSettings, taught: ImproveSettings, so_far: RoundsSoFar, notify: Notify) -> int:
+    """Train the weak model on the expert's own drives, as many as it was taught on; return the number of their rows."""
+    folder, drives = taught.output.parent, taught.drives * so_far.rounds[-1].number
+    recordings = []
+    for number in range(drives):
+        drawn, _, _ = draw_drive(taught.track, taught.drive_laps, taught.seed, number)
+        expert = ExpertSettings(drawn.speed_mph)
+        recorded = RecordSettings(
+            drawn.track, drawn.reverse, taught.drive_laps, taught.seed + number, expert, drawn.conditions
+        )
+        recordings.append(folder / "cloned" / f"{number:02d}")
+        _once(recordings[-1], partial(record, recordings[-1], recorded))
+    inputs = (*taught.recordings, *map(str, recordings))
+    store = PreprocessSettings(inputs, folder / "cloned.store.h5", size=(settings.size, settings.size), force=True)
+    made = convert(store, notify)
+    seen = sum(one.epochs * one.all_rows for one in so_far.rounds)
+    epochs = max(round(seen / made.rows), 1)
+    training = TrainSettings(epochs=epochs, learning_rate=_LEARNING_RATE, seed=taught.seed)
+    _train(folder / "cloned.store.h5", folder / "cloned.h5", taught.model, training, notify)
+    return made.rows
+
+
+def _once(folder: Path, make: Callable[[], object]) -> None:
+    """Make a recording unless it is complete already; the file that says so is written last."""
+    done = folder.with_suffix(".complete")
+    if done.exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)  # what a killed one has left
+    make()
+    write_text(done, "")
+
+
+def _train(store: Path, output: Path, start: Path | None, training: TrainSettings, notify: Notify) -> None:
+    runs, name = output.parent / "runs", output.stem
+    settings = RunSettings(
+        data=(str(store),),
+        output=output,
+        start=start,
+        runs=runs,
+        name=name,
+        resume=(runs / name).exists(),
+        training=training,
+        checkpointing=CheckpointSettings(plots=False),
+    )
+    run(settings, notify)
