@@ -35,9 +35,7 @@ class ProcessEngine:
 
     def explain(self, error: Exception) -> UserError | None:
         """Return the error for a worker process that died."""
-        if isinstance(error, BrokenExecutor):
-            return UserError("a worker process ended unexpectedly; if memory ran out, use fewer --jobs")
-        return None
+        return _worker_ended() if isinstance(error, BrokenExecutor) else None
 
     def check(self) -> None:
         """Do nothing: the executor notices by itself that a process has died."""
@@ -54,10 +52,16 @@ def open_processes(workers: int, receive: Callable[[Progress], None]) -> Iterato
     try:
         with process_pool(workers, _initialize_worker, (queue,)) as executor:
             yield ProcessEngine(executor, workers)
+    except BrokenExecutor:  # a process that ended while the others were started
+        raise _worker_ended() from None
     finally:
         ended.set()
         forwarding.join()
         queue.close()
+
+
+def _worker_ended() -> UserError:
+    return UserError("a worker process ended unexpectedly; if memory ran out, use fewer --jobs")
 
 
 def _forward(queue: "SimpleQueue[Progress]", receive: Callable[[Progress], None], ended: threading.Event) -> None:
