@@ -6,7 +6,7 @@ length, direction, speed and appearance, begin with the weak model, and are trai
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from bcclone.improve import ImproveSettings, improve
 from bcclone.improve.expert_drives import draw_drive
 from bcclone.improve.rounds import Round, RoundsSoFar
 from bcclone.improve.scoring import RowScore, rows_to_drive, score_rows
+from bcclone.plots.teaching import Lesson, Teaching, plot_teaching
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.simulator.record import record
 from bcclone.simulator.settings import ExpertSettings, RecordSettings
@@ -26,7 +27,7 @@ from bcclone.train import CheckpointSettings, RunSettings, TrainSettings, run
 
 Notify = Callable[[str], None]
 
-_CLONING = "cloning.json"
+_CLONING, _PICTURE = "cloning.json", "teaching.png"
 _LEARNING_RATE = 5e-4  # of both ways
 
 
@@ -38,6 +39,12 @@ class ImproveReport:
     so_far: RoundsSoFar
     cloned_rows: int
     cloned: tuple[RowScore, ...]
+
+    @property
+    def teaching(self) -> Teaching:
+        """Return what a picture shows of it."""
+        rounds = [Lesson(one.all_rows, _failed(one.scores)) for one in self.so_far.rounds]
+        return Teaching(self.seed, rounds, Lesson(self.cloned_rows, _failed(self.cloned)))
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -63,9 +70,18 @@ def _failures(one: Round) -> str:
     return f"{len(failed)} of {len(one.scores)} rows of the suite fail{': ' if failed else ''}{', '.join(failed)}"
 
 
+def _failed(scores: Sequence[RowScore]) -> int:
+    return sum(bool(score.interventions) for score in scores)
+
+
 def measure_improve(settings: ImproveBenchSettings, notify: Notify = lambda line: None) -> list[ImproveReport]:
-    """Teach and clone with each seed; what is complete in the folder is kept. Raises UserError."""
-    return [_measure(settings, seed, notify) for seed in range(settings.seed, settings.seed + settings.seeds)]
+    """Teach and clone with each seed, and draw the result into the folder; raises UserError.
+
+    What is complete in the folder is kept.
+    """
+    reports = [_measure(settings, seed, notify) for seed in range(settings.seed, settings.seed + settings.seeds)]
+    plot_teaching([one.teaching for one in reports], len(reports[0].cloned), settings.folder / _PICTURE)
+    return reports
 
 
 def _measure(settings: ImproveBenchSettings, seed: int, notify: Notify) -> ImproveReport:

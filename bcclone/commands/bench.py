@@ -94,6 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
+    if arguments.use == "improve":
+        return "the same command continues with the first step that is not complete"
     return "nothing was kept of the measurement"
 
 
