@@ -51,7 +51,7 @@ class ProgressBar:
                 self._bar.unpause()
         if self._bar is not None:
             self._bar.set_postfix_str(figures, refresh=False)
-            self._bar.update(count)
+            self._bar.update(round(self.done) - self._bar.n)
         elif self.done < self.total and self._clock() - self._shown >= _SECONDS_BETWEEN_LINES:
             self._shown = self._clock()
             self._print_line(figures)

@@ -16,7 +16,7 @@ from bcclone.commands.options import (
     number_of,
     print_json,
 )
-from bcclone.preprocess import Conversion, PreprocessSettings, SampleSettings
+from bcclone.preprocess import Conversion, PreprocessSettings, SampleSettings, count_unfinished_shards
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,11 @@ def interrupted(arguments: argparse.Namespace) -> str:
     """Describe what is left after Ctrl-C."""
     if arguments.check:
         return "--check writes nothing"
-    return describe_unchanged(arguments.output or PreprocessSettings.output)
+    output = arguments.output or PreprocessSettings.output
+    if count := count_unfinished_shards(output):
+        begun = f"{output} holds {number_of(count, 'shard')} that are not part of a complete store yet"
+        return f"{begun}; continue with the same command and --resume"
+    return describe_unchanged(output)
 
 
 def _default_inputs() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from bcclone.sample_settings import SampleSettings
 
 if TYPE_CHECKING:
     from bcclone.preprocess.conversion import convert, open_in_place, open_samples
+    from bcclone.preprocess.sharded import count_unfinished_shards
 
 __all__ = [
     "Conversion",
@@ -23,8 +24,12 @@ __all__ = [
     "SampleSettings",
     "Skip",
     "convert",
+    "count_unfinished_shards",
     "open_in_place",
     "open_samples",
 ]
 
-__getattr__ = lazy_attributes(__name__, dict.fromkeys(("convert", "open_in_place", "open_samples"), "conversion"))
+__getattr__ = lazy_attributes(
+    __name__,
+    dict.fromkeys(("convert", "open_in_place", "open_samples"), "conversion") | {"count_unfinished_shards": "sharded"},
+)

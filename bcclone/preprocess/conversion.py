@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -51,7 +51,7 @@ from bcclone.store import (
     row_frame,
     row_table,
 )
-from bcclone.task_pool import open_pool
+from bcclone.task_pool import TaskPool, open_pool
 
 _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
 
@@ -63,14 +63,18 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
     UserError for all other problems that the user can fix.
     """
     started = time.monotonic()
-    with Store(settings.output) if settings.adding else nullcontext() as old:
+    with ExitStack() as opened:
+        old = opened.enter_context(Store(settings.output)) if settings.adding else None
         preprocessing, samples = _chosen(settings, old)
         _check_output(settings)
+        # a cluster that does not answer is found before hours of reading logs
+        cluster = opened.enter_context(open_pool(settings.scheduler, notify=notify)) if settings.scheduler else None
         plan = make_plan(settings.inputs, samples, old, notify)
         if old and plan.rows.empty:
             written = _Written.unchanged(old)
         elif settings.is_sharded:
-            written = _write_folder(settings, ShardSettings.of(settings, preprocessing, samples), plan, old, notify)
+            shard_settings = ShardSettings.of(settings, preprocessing, samples)
+            written = _write_folder(settings, shard_settings, plan, old, cluster)
         else:
             written = _write_store(settings, preprocessing, samples, plan, old)
     split_pairs = count_split_pairs(written.rows, samples)
@@ -83,7 +87,7 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
         validation=written.validation,
         split_pairs=split_pairs,
         skips=(*plan.skips, *written.skips),
-        notices=(*plan.notices, *_split_notices(written, split_pairs, samples)),
+        notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples)),
         logs=plan.logs_read,
         seconds=time.monotonic() - started,
         output=settings.output,
@@ -196,7 +200,8 @@ def _check_output(settings: PreprocessSettings) -> None:
 class _Written:
     """What a store holds after a conversion: all its rows, and counts.
 
-    copies: number of training samples that repeat another one; skips: images that could not be decoded.
+    copies: number of training samples that repeat another one; skips: images that could not be decoded; notices: for
+    the user.
     """
 
     rows: pd.DataFrame
@@ -205,6 +210,7 @@ class _Written:
     validation: int
     copies: int = 0
     skips: tuple[Skip, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
@@ -246,15 +252,18 @@ def _write_folder(
     shard_settings: ShardSettings,
     plan: ConversionPlan,
     old: Store | None,
-    notify: Callable[[str], None],
+    cluster: TaskPool | None,
 ) -> _Written:
-    """Write the shards of the plan, side by side, and a manifest that names them, after those of the old store."""
+    """Write the shards of the plan, side by side, and a manifest that names them, after those of the old store.
+
+    cluster: that writes them, None for processes of this machine.
+    """
     folder, samples = settings.output.absolute(), shard_settings.samples
     rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, row_frame(old.rows) if old else None))
     shards = ShardPlan.of(folder, first_free_number(folder), plan, rows, shard_settings)
     if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
-        return _complete_already(folder, shards, notify)
-    with _made_and_locked(folder), open_pool(settings.scheduler, settings.jobs, notify) as pool:
+        return _complete_already(folder, shards)
+    with _made_and_locked(folder), nullcontext(cluster) if cluster else open_pool("", settings.jobs) as pool:
         written = write_shards(shards, pool)
         frames, unusable = frame_numbers(shards, written, len(old.frames) if old else 0)
         skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
@@ -267,7 +276,11 @@ def _write_folder(
             before.shards if before else (),
         )
         content = complete(shards, written, frames, manifest)
-    return _Written.of(content.rows, content.samples, sum(file.count for file in content.frames), skips)
+    kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
+    return replace(
+        _Written.of(content.rows, content.samples, sum(file.count for file in content.frames), skips),
+        notices=(kept,) if settings.resume else (),
+    )
 
 
 @contextmanager
@@ -283,16 +296,15 @@ def _made_and_locked(folder: Location) -> Iterator[None]:
         yield
 
 
-def _complete_already(folder: Location, shards: ShardPlan, notify: Callable[[str], None]) -> _Written:
+def _complete_already(folder: Location, shards: ShardPlan) -> _Written:
     """Return what a complete store holds; raises UserError if it was made of something else."""
     if Manifest.read(folder).origin != joint_origin(shards.tasks()):
         raise UserError(
             f"{folder} is a complete store, of other recordings or with other options; overwrite it with --force, add "
             "to it with --add, or name another -o"
         )
-    notify(f"note: {folder} is complete already")
     with Store(folder) as store:
-        return _Written.unchanged(store)
+        return replace(_Written.unchanged(store), notices=(f"{folder} is complete already",))
 
 
 def _capacity(plan: ConversionPlan, old: Store | None, settings: SampleSettings) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -54,13 +54,14 @@ class WrittenShard:
     """A shard that has been written; its borrowed frames have no numbers yet.
 
     origin: that of its task; unusable: index among the task's files -> why it has no frame; borrowed: index among them
-    of each borrowed frame.
+    of each borrowed frame; was_kept: whether an interrupted run has left it.
     """
 
     shard: Shard
     origin: str
     unusable: dict[int, str]
     borrowed: tuple[int, ...]
+    was_kept: bool = False
 
 
 def write_shard(task: ShardTask) -> WrittenShard:
@@ -96,7 +97,7 @@ def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
         if path is None or content is None or content.origin is None or content.origin.digest != origin:
             return None
         report_progress(task.own)
-        return _describe(task, path)
+        return replace(_describe(task, path), was_kept=True)
 
 
 def _write(task: ShardTask, origin: str) -> WrittenShard:

@@ -24,7 +24,7 @@ from bcclone.samples import NO_FRAME
 from bcclone.store import ContentHash, Manifest, StoreContent, read_checksums, read_shards
 from bcclone.task_pool import TaskPool
 
-_SHARD_NAME = "{:05d}.h5"
+_SHARD_NAME, _SHARDS = "{:05d}.h5", "[0-9]*.h5"
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def complete(
     replace(manifest, content_hash=content.content_hash).write(shards.folder)
     named = {shard.name for shard in manifest.shards}
     with reaching(shards.folder):
-        found = [*shards.folder.glob("[0-9]*.h5"), *shards.folder.glob(".[0-9]*.partial.h5")]
+        found = [*shards.folder.glob(_SHARDS), *shards.folder.glob(".[0-9]*.partial.h5")]
         for path in found:  # of other stores, and of killed workers
             if path.name not in named:
                 path.unlink()
@@ -228,8 +228,17 @@ def _with_content_hash(folder: Location, manifest: Manifest) -> StoreContent:
 
 def first_free_number(folder: Location) -> int:
     """Return the number after those of the shards that the manifest in the folder names, 0 without one."""
+    return max((int(Path(name).stem) for name in _named_shards(folder)), default=-1) + 1
+
+
+def count_unfinished_shards(output: Location) -> int:
+    """Return how many shards a folder has that its manifest does not name; 0 for a file and for nothing."""
+    with reaching(output):
+        return len({path.name for path in output.glob(_SHARDS)} - _named_shards(output))
+
+
+def _named_shards(folder: Location) -> set[str]:
     try:
-        shards = Manifest.read(folder).shards
+        return {shard.name for shard in Manifest.read(folder).shards}
     except UserError:
-        return 0  # what is there is not a store, and may be overwritten
-    return max((int(Path(shard.name).stem) for shard in shards), default=-1) + 1
+        return set()  # what is there is not a store, and may be overwritten

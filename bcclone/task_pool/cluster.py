@@ -38,8 +38,9 @@ _CONFIGURATION = {
 class DaskEngine:
     """An engine: the workers of a Dask scheduler. address: the scheduler's; topic: that of progress."""
 
-    def __init__(self, client: "Client", address: str, topic: str) -> None:
-        self._client, self._address, self._topic = client, address, topic
+    def __init__(self, client: "Client", address: str, topic: str, notify: Callable[[str], None]) -> None:
+        self._client, self._address, self._topic, self._notify = client, address, topic, notify
+        self._known: set[str] = set()  # addresses of workers
         # pure: two calls with equal tasks are two calls
         self.executor: Executor = client.get_executor(pure=False)
         self._without_workers_since: float | None = None
@@ -81,7 +82,7 @@ class DaskEngine:
         elif time.monotonic() - self._without_workers_since > _WORKER_SECONDS:
             raise UserError(
                 f"all workers of the Dask scheduler at {self._address} have ended; start some "
-                f"(dask worker {self._address}), and run the same command again"
+                f"(dask worker {self._address}), and run the same command again, with --resume if it has that"
             )
 
     def check_versions(self) -> None:
@@ -109,12 +110,15 @@ class DaskEngine:
         except TimeoutError:
             raise self._lost() from None
         workers: Mapping[str, Mapping[str, Any]] = state["workers"]
+        for address in sorted(self._known - set(workers)):
+            self._notify(f"note: worker {address} was lost, {len(workers)} remain; what it had begun is done again")
+        self._known = set(workers)
         return workers
 
     def _lost(self) -> UserError:
         return UserError(
-            f"the Dask scheduler at {self._address} ended or cannot be reached any more; start it again, and run the "
-            "same command again"
+            f"the Dask scheduler at {self._address} ended or cannot be reached any more; start it and its workers "
+            "again, and run the same command again, with --resume if it has that"
         )
 
 
@@ -146,7 +150,8 @@ def open_cluster(
 ) -> Iterator[DaskEngine]:
     """Yield an engine for a scheduler's address, or for "local:N"; raises UserError.
 
-    receive: is given the progress of tasks, in a thread; notify: receives the address of the dashboard.
+    receive: is given the progress of tasks, in a thread; notify: receives the address of the dashboard, and
+    which workers were lost.
     """
     local = _LOCAL.fullmatch(scheduler)
     if not local and not _ADDRESS.fullmatch(scheduler):
@@ -165,7 +170,7 @@ def open_cluster(
         topic = f"bcclone-{uuid.uuid4().hex}"
         client.subscribe_topic(topic, lambda event: receive(Progress(*event[1])))
         stack.callback(client.unsubscribe_topic, topic)
-        cluster = DaskEngine(client, address, topic)
+        cluster = DaskEngine(client, address, topic, notify)
         cluster.check_versions()
         if client.dashboard_link and (not local or find_spec("bokeh")):
             notify(f"Dask's dashboard: {client.dashboard_link}")

@@ -41,8 +41,8 @@ def _listening(cluster: Cluster) -> socket.socket:
         return socket.create_server((host if host in _LOOPBACK else "", port), family=_family(host))
     except OSError as error:
         raise UserError(
-            f"{cluster.describe(cluster.index)}, this one, cannot listen at port {port}: {error.strerror}; end the "
-            "program that uses the port, or give every worker other --workers"
+            f"{cluster.describe(cluster.index)}, this one, cannot listen at port {port}: {error.strerror}; give each "
+            "worker a --worker-index of its own, or end the program that uses the port, or choose other --workers"
         ) from None
 
 
@@ -133,8 +133,18 @@ def _nobody(cluster: Cluster, came: Mapping[int, object], seconds: float) -> NoR
     names = ", ".join(map(cluster.describe, missing))
     raise UserError(
         f"{names} did not come within {seconds:g} s; start every worker with the same --workers, each with its "
-        "--worker-index, and check that the machines reach each other at these ports"
+        f"--worker-index, and check that the machines reach each other at these ports{_foreign_address(cluster)}"
     )
+
+
+def _foreign_address(cluster: Cluster) -> str:
+    """Return a hint if this worker's address is not one of this machine, as behind a gateway; else ""."""
+    host, _ = cluster.host_and_port(cluster.index)
+    try:
+        socket.create_server((host, 0), family=_family(host)).close()
+    except OSError:
+        return f"; {host} is not an address of this machine, which is worker {cluster.index}"
+    return ""
 
 
 def _answer_of_chief(cluster: Cluster, version: str, seconds: float) -> None:

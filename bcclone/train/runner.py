@@ -42,7 +42,7 @@ def run(settings: RunSettings, notify: Notify = lambda line: None) -> TrainResul
     gpus, gpu_memory = (settings.training or TrainSettings()).gpus, settings.checkpointing.gpu_memory
     with open_group(cluster, notify, gpus, gpu_memory) as group, ExitStack() as opened:
         data = group.each(lambda: _open_data(settings, group, opened, notify))
-        group.check_agreement({"store": data.content_hash, **settings.chosen})
+        group.check_agreement({"content of the store": data.content_hash[:16], **settings.chosen})
         begun = group.on_chief(lambda: _begin(settings, data, group.count, notify))
         if group.count > 1:
             scratch = Path(opened.enter_context(TemporaryDirectory()))

@@ -122,8 +122,8 @@ class WorkerGroup:
                 ours, other = gathered[0].get(name, "not given"), theirs.get(name, "not given")
                 if ours != other:
                     raise UserError(
-                        f"{self.name(index)} has another {name.replace('_', ' ')} than {self.name(0)}: {other}, and "
-                        f"{ours}; give every worker the same"
+                        f"{name.replace('_', ' ')}: {other} on {self.name(index)}, and {ours} on {self.name(0)}; give "
+                        "every worker the same"
                     )
 
 
@@ -191,7 +191,9 @@ def open_group(
     from bcclone.tensorflow_quietly import load_tensorflow
 
     group: list[WorkerGroup] = []
-    notify(f"{cluster.describe(cluster.index)}, this one, waits for {len(cluster) - 1} more; worker 0 writes the model")
+    own, others = cluster.describe(cluster.index), [n for n in range(len(cluster)) if n != cluster.index]
+    awaited = ", ".join(map(cluster.describe, others))
+    notify(f"{own}, this one, waits up to {seconds:g} s for {awaited}; worker 0 writes the model")
 
     def connect() -> None:
         meet(cluster, source_digest(), seconds)

@@ -138,7 +138,7 @@ def test_an_interrupted_conversion_goes_on_with_the_shards_that_are_whole(two_re
         Store(folder)
     assert "interrupted run; complete it with --resume" in preprocess(*line, code=1)
     kept = {name: (folder / name).stat().st_mtime_ns for name in shards_of(folder)}
-    preprocess(*line, "--resume")
+    assert f"note: {len(kept)} of " in preprocess(*line, "--resume")
     assert {name: (folder / name).stat().st_mtime_ns for name in kept} == kept
     preprocess(*two_recordings, "-o", tmp_path / "one.h5", *OF_ONE_FILE, "--allow-skips")
     assert content_of(folder) == content_of(tmp_path / "one.h5")

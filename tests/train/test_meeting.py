@@ -53,6 +53,13 @@ def test_a_worker_that_does_not_come_is_named_to_all():
     assert "--workers" in errors[0]
 
 
+def test_a_chief_whose_address_is_of_another_machine_is_told_so():
+    own, other = free_addresses(2)
+    port = own.rpartition(":")[2]
+    (error,) = met(*workers([f"192.0.2.1:{port}", other], 0), seconds=0.5)
+    assert "192.0.2.1 is not an address of this machine" in error
+
+
 def test_a_chief_that_does_not_come_is_named():
     addresses = free_addresses(2)
     (error,) = met(*workers(addresses, 1), seconds=0.5)

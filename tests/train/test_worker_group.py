@@ -229,11 +229,12 @@ def ended_alike(members):
 def test_another_store_on_one_worker_and_other_settings_are_told_to_all(store, simulated_store, workers):
     errors = ended_alike(workers.start([store, simulated_store], *QUICK))
     assert errors[0] == errors[1]
-    assert "worker 1" in errors[0]
-    assert "another store than worker 0" in errors[0]
+    assert "content of the store: " in errors[0]
+    assert "on worker 1" in errors[0]
+    assert "on worker 0" in errors[0]
     errors = ended_alike(workers.start([store] * 2, *QUICK, more=("--learning-rate", 0.01)))
     assert errors[0] == errors[1]
-    for words in ("worker 1", "another learning rate than worker 0", "0.01, and not given"):
+    for words in ("learning rate: 0.01 on worker 1", "not given on worker 0"):
         assert words in errors[0]
 
 
