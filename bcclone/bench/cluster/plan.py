@@ -118,7 +118,8 @@ class PlanReport:
         size, machines = self.size, self.settings.machines
         return [
             f"{self.settings.hours:,g} hours of driving: {size.images:,} images, {size.store_bytes / 1e12:.2f} TB of "
-            f"frames in {size.shards:,} shards, {size.training_samples:,} training samples; {machines:,} machine{'s' if machines > 1 else ''}",
+            f"frames in {size.shards:,} shards, {size.training_samples:,} training samples; {machines:,} machine"
+            f"{'s' if machines > 1 else ''}",
             "",
             f"{'':<24}{'hours':>10}{'cost':>12}  first bottleneck, and how busy resources were",
             *(self._row(phase) for phase in self.phases),
