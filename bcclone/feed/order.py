@@ -201,11 +201,10 @@ def streamed(shard: Order, window: int, streams: int, batch_size: int, random: n
 def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
     """Return an order whose batches consist of the streams' parts, in their order, then what remains of the longer."""
     lengths = [BatchPart(number, len(streams)).span(batch_size).samples for number in range(len(streams))]
-    rounds = min(len(stream) // length for stream, length in zip(streams, lengths, strict=True))
-    batches = [
-        stream[: rounds * length].reshape(rounds, length) for stream, length in zip(streams, lengths, strict=True)
-    ]
-    rest = [stream[rounds * length :] for stream, length in zip(streams, lengths, strict=True)]
+    pairs = list(zip(streams, lengths, strict=True))
+    rounds = min(len(stream) // length for stream, length in pairs)
+    batches = [stream[: rounds * length].reshape(rounds, length) for stream, length in pairs]
+    rest = [stream[rounds * length :] for stream, length in pairs]
     return np.concatenate([np.concatenate(batches, axis=1).reshape(-1), *rest])
 
 

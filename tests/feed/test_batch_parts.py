@@ -2,43 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import BatchPart, EpochOrder
 from bcclone.feed.selection import select
-from bcclone.feed.settings import STRATEGIES, FeedSettings, Ordering, SamplingSettings
+from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.store import Store
-
-
-@given(st.integers(0, 200), st.integers(1, 9))
-def test_the_spans_of_all_workers_make_up_a_batch(size, count):
-    spans = [BatchPart(index, count).span(size) for index in range(count)]
-    joined = [first for span in spans for first in range(span.first, span.first + span.samples)]
-    assert joined == list(range(size))
-    assert max(span.samples for span in spans) - min(span.samples for span in spans) <= 1
-    assert {span.size for span in spans} == {size}
-
-
-@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 6), st.integers(0, 5))
-def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, count, skipped):
-    count, start = min(count, batch_size), min(skipped, size // batch_size) * batch_size
-    orders = [
-        EpochOrder(size, Ordering("shuffled"), seed=4, batch_size=batch_size, part=BatchPart(index, count))
-        for index in range(count)
-    ]
-    whole, given_positions = orders[0].order(2), []
-    fetched = [(list(order.positions(2, start)), list(order.spans(start))) for order in orders]
-    for number, first in enumerate(range(start, size, batch_size)):
-        for positions, spans in fetched:
-            taken = max(spans[number].samples, 1)
-            given_positions += positions[: spans[number].samples]
-            del positions[:taken]
-        assert given_positions[first - start :] == whole[first : first + batch_size].tolist()
-    assert given_positions == whole[start:].tolist()
-    assert not any(positions for positions, _ in fetched)
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES.keys() - {"files"}))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bcclone.feed.order import (
     BatchPart,
+    EpochOrder,
     batches,
     chunked,
     interleaved,
@@ -16,6 +17,7 @@ from bcclone.feed.order import (
     streamed,
     windowed,
 )
+from bcclone.feed.settings import Ordering
 
 
 def test_a_shuffle_is_a_permutation_of_seed_and_epoch():
@@ -143,3 +145,56 @@ def test_a_stream_of_many_shards_leaves_few_samples_to_the_last_batches():
 def test_streams_are_interleaved_batch_by_batch():
     streams = [np.array([0, 1, 2, 3, 4]), np.array([10, 11, 12])]
     assert interleaved(streams, 3).tolist() == [0, 1, 10, 2, 3, 11, 4, 12]
+
+
+def test_a_stream_is_read_in_windows_of_so_many_shards():
+    shard = np.arange(240) // 10
+    order = streamed(shard, 4, 1, 8, np.random.default_rng(0))
+    parts = split_into_windows(shard[order])
+    assert [len(set(shard[order[part]].tolist())) for part in parts] == [4] * 6
+
+
+def test_an_order_by_windows_is_that_of_one_stream_or_of_several():
+    shard = np.arange(240, dtype=np.uint32) // 10
+
+    def order(streams):
+        ordering = Ordering("windows", 4, streams)
+        return EpochOrder(240, ordering, seed=3, batch_size=8, shard=shard).order(2).tolist()
+
+    assert order(1) == windowed(shard, 4, seed=3, epoch=2).tolist()
+    for streams in (2, 3):
+        assert order(streams) == streamed(shard, 4, streams, 8, np.random.default_rng([3, 2])).tolist()
+
+
+@given(st.integers(0, 200), st.integers(1, 9))
+def test_the_spans_of_all_workers_make_up_a_batch(size, count):
+    spans = [BatchPart(index, count).span(size) for index in range(count)]
+    joined = [first for span in spans for first in range(span.first, span.first + span.samples)]
+    assert joined == list(range(size))
+    assert max(span.samples for span in spans) - min(span.samples for span in spans) <= 1
+    assert {span.size for span in spans} == {size}
+
+
+@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 6), st.integers(0, 5))
+def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, count, skipped):
+    count, start = min(count, batch_size), min(skipped, size // batch_size) * batch_size
+    orders = [
+        EpochOrder(size, Ordering("shuffled"), seed=4, batch_size=batch_size, part=BatchPart(index, count))
+        for index in range(count)
+    ]
+    whole, given_positions = orders[0].order(2), []
+    fetched = [(list(order.positions(2, start)), list(order.spans(start))) for order in orders]
+    for number, first in enumerate(range(start, size, batch_size)):
+        for positions, spans in fetched:
+            taken = max(spans[number].samples, 1)
+            given_positions += positions[: spans[number].samples]
+            del positions[:taken]
+        assert given_positions[first - start :] == whole[first : first + batch_size].tolist()
+    assert given_positions == whole[start:].tolist()
+    assert not any(positions for positions, _ in fetched)
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_a_worker_beyond_the_count_is_refused(index):
+    with pytest.raises(ValueError, match=rf"worker {index} of 2, expected 0 to 1$"):
+        BatchPart(index, 2)

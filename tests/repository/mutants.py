@@ -38,6 +38,11 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
     },
     "bcclone.feed.order": {
         "balanced": Known(2, "a surplus of none leaves none out either way, and None counts as False"),
+        "interleaved": Known(
+            4, "there are as many lengths as streams, so strict changes nothing, and NumPy takes any negative length"
+        ),
+        "split_into_windows": Known(2, "longer tables, whose ends are never read"),
+        "streamed": Known(3, "counts as exact float64, and an array of integers, which cuts a fraction off"),
     },
     "bcclone.protocol": {},
     "bcclone.drive.controller": {},
