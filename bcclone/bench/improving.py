@@ -15,7 +15,7 @@ from typing import Any
 from bcclone.atomic import write_text
 from bcclone.bench.settings import ImproveBenchSettings
 from bcclone.improve import ImproveSettings, improve
-from bcclone.improve.expert_drives import draw_drive
+from bcclone.improve.expert_drives import LOOKAHEAD_SECONDS, draw_drive
 from bcclone.improve.rounds import Round, RoundsSoFar
 from bcclone.improve.scoring import RowScore, rows_to_drive, score_rows
 from bcclone.plots.teaching import Lesson, Teaching, plot_teaching
@@ -114,7 +114,7 @@ def _clone(settings: ImproveBenchSettings, taught: ImproveSettings, so_far: Roun
     recordings = []
     for number in range(drives):
         drawn, _, _ = draw_drive(taught.track, taught.drive_laps, taught.seed, number)
-        expert = ExpertSettings(drawn.speed_mph)
+        expert = ExpertSettings(drawn.speed_mph, lookahead_seconds=LOOKAHEAD_SECONDS)
         recorded = RecordSettings(
             drawn.track, drawn.reverse, taught.drive_laps, taught.seed + number, expert, drawn.conditions
         )

@@ -13,7 +13,7 @@ from bcclone.simulator.settings import ExpertSettings
 from bcclone.simulator.track import Track, TrackPosition
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, WHEELBASE_M
 
-_LOOKAHEAD_M, _LOOKAHEAD_SECONDS = 4.0, 0.45
+_LOOKAHEAD_M = 4.0
 _WANDER_SECONDS = 4.0
 _KEY_STEP = 0.05  # of full lock, per 0.02 s that a key is held; 0 when it is released: seen in recorded logs
 _KEY_SLACK = 0.006  # error, in seconds of full lock, at which a person presses a key
@@ -73,7 +73,7 @@ class Expert:
 
     def _pursue(self, car: Car, position: TrackPosition) -> float:
         """Return the steering that brings the car onto an arc through a point of the line ahead (Coulter, 1992)."""
-        ahead = _LOOKAHEAD_M + _LOOKAHEAD_SECONDS * car.speed
+        ahead = _LOOKAHEAD_M + self._settings.lookahead_seconds * car.speed
         offset_m = self._swerve_m or self._wander_m
         x, _, z, _ = self._track.point(position.along_m + ahead, offset_m)
         turn = math.atan2(x - car.x, z - car.z) - car.heading

@@ -204,6 +204,15 @@ class ExpertSettings:
         maximum=3,
         group=_EXPERT,
     )
+    lookahead_seconds: float = setting(
+        0.45,
+        "how far ahead the expert aims, beyond 4 m; the farther, the gentler it steers, and the more delay it bears",
+        unit="SECONDS",
+        minimum=0,
+        maximum=3,
+        option="lookahead",
+        group=_EXPERT,
+    )
     steering: str = setting(
         "smooth",
         "smooth, as with a mouse, or as with a keyboard: in steps of 0.05 while a key is held, 0 when it is released",
