@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bcclone.labels import steering_labels
 from bcclone.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
-from bcclone.samples import SAMPLE, assign_validation, count_split_pairs, sample_chunks, windows
+from bcclone.samples import SAMPLE, assign_validation, count_copies, count_split_pairs, sample_chunks, windows
 
 
 def make_rows(count, episodes=1, interval_ms=100, cameras=3):
@@ -40,6 +40,23 @@ def test_earlier_frames_carry_the_current_steering():
     assert latest["frame"].tolist() == [12, 9, 6, 3, 0]
     assert latest["frame_offset"].tolist() == [0, 1, 2, 3, 4]
     assert set(latest["steering"].tolist()) == {np.float32(0.9)}
+
+
+def test_labels_that_are_given_are_used():
+    rows = make_rows(4).assign(label=[0.1, 0.2, 0.3, 0.4])
+    samples = build_samples(rows, SampleSettings(flip=False, cameras=("center",)))
+    assert samples["steering"].tolist() == np.array([0.1, 0.2, 0.3, 0.4], np.float32).tolist()
+
+
+@pytest.mark.parametrize("weight", [1, 2, 3])
+def test_a_training_sample_of_a_take_over_is_in_the_table_as_often_as_it_weighs(weight):
+    rows = make_rows(6).assign(take_over=[False, True, True, False, True, False])
+    rows["validation"] = [False, False, True, True, False, False]
+    plain = build_samples(rows.drop(columns="take_over"), SampleSettings(correction_weight=weight))
+    samples = build_samples(rows, SampleSettings(correction_weight=weight))
+    weighs = np.isin(plain["row"], [1, 4])
+    assert (samples == np.repeat(plain, np.where(weighs, weight, 1))).all()
+    assert count_copies(samples) == weighs.sum() * (weight - 1)
 
 
 def test_the_correction_steers_side_cameras_back_to_the_line_and_is_clipped():
