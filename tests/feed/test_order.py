@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bcclone.feed.order import (
     BatchPart,
+    BatchSpan,
     EpochOrder,
     batches,
     chunked,
@@ -17,7 +18,7 @@ from bcclone.feed.order import (
     streamed,
     windowed,
 )
-from bcclone.feed.settings import Ordering
+from bcclone.feed.settings import FeedSettings, Ordering
 
 
 def test_a_shuffle_is_a_permutation_of_seed_and_epoch():
@@ -198,3 +199,28 @@ def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, cou
 def test_a_worker_beyond_the_count_is_refused(index):
     with pytest.raises(ValueError, match=rf"worker {index} of 2, expected 0 to 1$"):
         BatchPart(index, 2)
+
+
+def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning():
+    assert BatchPart(2, 3).span(2) == BatchSpan(0, 0, 2)
+    spans = EpochOrder(5, batch_size=3, part=BatchPart(2, 3)).spans()
+    assert list(spans) == [BatchSpan(2, 1, 3), BatchSpan(0, 0, 2)]
+
+
+def test_an_order_of_a_feed_has_its_ordering_and_the_shards():
+    shard = np.arange(6, dtype=np.uint32) // 2
+    order = EpochOrder.of(FeedSettings("shards", window_shards=1), 6, seed=4, shard=shard)
+    assert order.order(1).tolist() == windowed(shard, 1, seed=4, epoch=1).tolist()
+    assert EpochOrder(6, shard=shard).order(1).tolist() == list(range(6))  # only windows need them
+
+
+@pytest.mark.parametrize("shard", [None, np.zeros(5, np.uint32)])
+def test_windows_without_the_shard_of_each_sample_are_refused(shard):
+    with pytest.raises(ValueError, match=r"expected the shard of each of 6 samples"):
+        EpochOrder(6, Ordering("windows", 1), shard=shard)
+
+
+def test_batches_that_are_too_small_for_the_workers_are_refused():
+    with pytest.raises(ValueError, match=r"batches of 1 for 2 workers, expected a sample for each"):
+        EpochOrder(6, batch_size=1, part=BatchPart(0, 2))
+    EpochOrder(6, batch_size=2, part=BatchPart(0, 2))

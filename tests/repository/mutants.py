@@ -30,7 +30,7 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
             "the sort key has more room, is an exact float64, or is sorted another way: the keys differ, so the order "
             "is the same",
         ),
-        "_with_copies": Known(2, "a weight of 1 repeats each sample once, and the column is bool already"),
+        "_with_copies": Known(1, "the column is bool already"),
         "count_split_pairs": Known(
             2, "a dtype that the column has already, and offsets beyond the last row, which pair nothing"
         ),
@@ -38,6 +38,7 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
         "windows": Known(6, "a longer table, whose end is never read, or another dtype of the same numbers"),
     },
     "bcclone.feed.order": {
+        "EpochOrder.positions": Known(1, "NumPy takes any negative length"),
         "_shuffled_windows": Known(1, "NumPy takes the kind of a sort in capitals, too"),
         "balanced": Known(2, "a surplus of none leaves none out either way, and None counts as False"),
         "interleaved": Known(
