@@ -227,7 +227,7 @@ class ImproveBenchSettings:
     rounds: int = setting(12, "most rounds", minimum=1, maximum=1000)
     drive_laps: float = laps_setting()
     rows: tuple[str, ...] = setting(
-        (), "names of the suite's rows to drive", unit="NAME", shown="those of the track", several=True
+        (), "names of the suite's rows to drive, such as lake-30", unit="NAME", shown="those of the track", several=True
     )
     laps: float = laps_setting()
 

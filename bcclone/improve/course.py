@@ -30,6 +30,7 @@ class Course:
         """Return the rounds that are complete; the first one, number 0, is the score of the model to begin with."""
         so_far = RoundsSoFar.read(self.folder.path) or RoundsSoFar()
         if so_far.rounds:
+            self.notify(f"continuing after round {so_far.rounds[-1].number}, which is complete")
             return so_far
         model = self.folder.start
         return self.add(so_far, lambda: self.scored(Round(0, 0, 0, 0, 0.0, 0, None, 0.0, model.name, ())))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.improve.corrections import learn_from_corrections
+from bcclone.evaluate.scenarios import select_scenarios
+from bcclone.improve.corrections import count_images, learn_from_corrections
 from bcclone.improve.course import Course
 from bcclone.improve.expert import learn_from_expert
 from bcclone.improve.rounds import RoundsSoFar, rounds_table
@@ -14,6 +15,7 @@ from bcclone.improve.settings import ImproveSettings
 from bcclone.improve.start_model import StartModel
 from bcclone.improve.work_folder import opened
 from bcclone.plots.rounds import RoundScore, plot_rounds
+from bcclone.recording import CAMERAS, find_logs
 from bcclone.task_pool import open_pool
 
 _PICTURE = "rounds.png"
@@ -25,9 +27,10 @@ _IDENTITY = (
 
 @dataclass(frozen=True)
 class Improvement:
-    """The rounds, the model that was written, and the folder of everything on the way."""
+    """The rounds, the model to begin with, the one that was written, and the folder of everything on the way."""
 
     so_far: RoundsSoFar
+    model: Path
     output: Path
     work: Path
 
@@ -47,8 +50,19 @@ class Improvement:
         }
 
     def as_text(self) -> list[str]:
-        """Return the lines of the tables: the rounds, and each row before and after."""
-        return [*rounds_table(self.so_far.rounds), "", *comparison_table(self.rows)]
+        """Return the lines of the tables: the rounds, and each row before and after; then what was written."""
+        return [*rounds_table(self.so_far.rounds), "", *comparison_table(self.rows), self._outcome()]
+
+    def _outcome(self) -> str:
+        rounds, chosen = self.so_far.rounds, self.so_far.chosen
+        if chosen.number:
+            return f"{self.output} is the model after round {chosen.number}; everything on the way is in {self.work}"
+        copy = f"{self.output} is {self.model}, unchanged"
+        if len(rounds) == 1:
+            return f"nothing to learn: the model needs no intervention on these rows; {copy}"
+        after = f"{rounds[-1].interventions} interventions, {chosen.interventions} before"
+        remedy = "learn from more drives, or try other --epochs or --learning-rate, and --force"
+        return f"NOT IMPROVED: after training the model needs {after}; {copy}; {remedy}"
 
 
 def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda line: None) -> Improvement:
@@ -57,13 +71,19 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
     notify: called with each line of progress. Raises UserError, and KeyboardInterrupt on Ctrl-C; after that, or after a
     kill at any point, the same call with `resume` continues.
     """
+    select_scenarios(settings.rows)
+    if settings.recordings:
+        find_logs(settings.recordings)
+    if not settings.expert:
+        count_images(settings.recordings, CAMERAS)
     with (
         opened(settings, {name: getattr(settings, name) for name in _IDENTITY}) as folder,
         open_pool("", settings.jobs) as pool,
     ):
+        notify(f"everything on the way is in {folder.path}")
         course = Course(settings, folder, StartModel.read(folder.start), pool, notify)
         so_far = learn_from_expert(course) if settings.expert else learn_from_corrections(course)
         scores = [RoundScore(one.all_rows, {row.row: row.interventions for row in one.scores}) for one in so_far.rounds]
         plot_rounds(scores, folder.path / _PICTURE)
         folder.publish(folder.path / so_far.chosen.model, settings.output)
-        return Improvement(so_far, settings.output, folder.path)
+        return Improvement(so_far, settings.model, settings.output, folder.path)

@@ -99,7 +99,8 @@ class RoundsSoFar:
 def rounds_table(rounds: Sequence[Round]) -> list[str]:
     """Return the lines of a table with a line for each round."""
     head = f"{'round':>5}{'rows':>8}{'all rows':>10}{'rescues':>9}{'epochs':>8}{'val_loss':>10}{'minutes':>9}  suite"
-    return [head, *map(_round_cells, rounds)]
+    legend = "rows: of the round; all rows: learned from so far; rescues: how often the expert took the car back"
+    return [legend, head, *map(_round_cells, rounds)]
 
 
 def describe_round(one: Round) -> str:

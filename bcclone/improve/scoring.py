@@ -85,7 +85,10 @@ def comparison_table(rows: Sequence[RowComparison]) -> list[str]:
     """Return the lines of a table with a line for each row, and what follows from it."""
     name, text = (max(len(getattr(one.before, key)) for one in rows) for key in ("row", "description"))
     heads = "".join(f"{when:>8}: off  mean   most" for when in ("before", "after"))
-    lines = [" " * (name + 2 + text) + heads]
+    lines = [
+        "off: interventions; mean, most: distance from the centre line, m",
+        " " * (name + 2 + text) + heads,
+    ]
     for one in rows:
         cells = "".join(
             f"{score.interventions:>13}{score.mean_abs_cross_track_m:>6.2f}{score.max_abs_cross_track_m:>7.2f}"

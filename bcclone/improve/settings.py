@@ -20,7 +20,7 @@ class ImproveSettings:
     model: Path
     recordings: tuple[str, ...] = ()
     output: Path = setting(Path("better.h5"), "the improved model to write", short="-o")
-    force: bool = setting(False, "overwrite an existing model")
+    force: bool = setting(False, "overwrite an existing model, and begin anew in a work folder that is in use")
     resume: bool = setting(False, "continue what was interrupted, with the same model and output")
     work: Path | None = setting(
         None, "folder for recordings, stores, runs and figures on the way", unit="DIR", shown="OUTPUT-improve"
@@ -74,7 +74,7 @@ class ImproveSettings:
     seed: int = setting(0, "seed of the drives and of the training", minimum=0, maximum=2**32 - 1, group=_TRAINING)
     rows: tuple[str, ...] = setting(
         (),
-        "names of the suite's rows to drive",
+        "names of the suite's rows to drive, such as lake-30; see docs/reference/cli.md",
         unit="NAME",
         shown="all, with --expert those of the track",
         several=True,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from bcclone import atomic
 from bcclone.errors import UserError
+from bcclone.improve.rounds import ROUNDS_NAME
 from bcclone.improve.settings import ImproveSettings
 
 _BEGUN, _START = "begun.json", "start.h5"
@@ -49,6 +51,14 @@ class WorkFolder:
         """Return the folder of the trained models."""
         return self.path / "models"
 
+    def clear(self) -> None:
+        """Delete what an earlier improvement has left; other files stay."""
+        (self.path / _BEGUN).unlink()
+        (self.path / ROUNDS_NAME).unlink(missing_ok=True)
+        for part in (self.recordings, self.store, self.runs, self.models):
+            shutil.rmtree(part, ignore_errors=True)
+        self.models.mkdir()
+
     def publish(self, model: Path, output: Path) -> None:
         """Write a model of this folder to the output."""
         atomic.write_bytes(output, model.read_bytes())
@@ -74,8 +84,11 @@ def opened(settings: ImproveSettings, begun: Mapping[str, Any]) -> Iterator[Work
         raise UserError(f"{model}: no such model; train one with: python model.py data.h5 -o {model}")
     if model.is_file() and not folder.has_published(model):
         begun = {**begun, "model": _digest(model)}
-    if record.exists() and not settings.resume:
-        raise UserError(f"{path} holds an earlier improvement; continue it with --resume, or name another --work")
+    if record.exists() and not (settings.resume or settings.force):
+        raise UserError(
+            f"{path} holds an earlier improvement; continue it with --resume, begin anew with --force, which deletes "
+            "it, or name another --work"
+        )
     may_replace = settings.force or (settings.resume and folder.has_published(settings.output))
     atomic.check_output(settings.output, may_replace, "overwrite it with --force, or name another -o")
     try:
@@ -86,6 +99,8 @@ def opened(settings: ImproveSettings, begun: Mapping[str, Any]) -> Iterator[Work
     with atomic.locked(
         path, f"{path}: another process is improving a model there; wait until it ends, or name another --work"
     ):
+        if record.exists() and not settings.resume:
+            folder.clear()
         if record.exists():
             _check_same(record, begun)
         else:
@@ -108,7 +123,8 @@ def _check_same(record: Path, begun: Mapping[str, Any]) -> None:
     ]
     if differing:
         raise UserError(
-            f"{record.parent} was begun with other options; resume it with the same ones, or name another --work:"
+            f"{record.parent} was begun with other options; resume it with the same ones, begin anew with --force "
+            "instead of --resume, or name another --work:"
             f"{''.join(differing)}"
         )
 

@@ -6,8 +6,9 @@ import shutil
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.improve import ImproveSettings
+from bcclone.improve import Improvement, ImproveSettings
 from bcclone.improve.corrections import count_images
+from bcclone.improve.rounds import Round, RoundsSoFar
 from bcclone.improve.scoring import RowScore, compare_rows, comparison_table
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.store import Store
@@ -50,6 +51,35 @@ def test_rows_that_became_worse_are_named():
     assert "no row became worse" in comparison_table(compare_rows(before, before))[-1]
 
 
+@pytest.mark.parametrize(
+    ("interventions", "words"),
+    [((2, 1), "better.h5 is the model after round 1"), ((1, 2), "NOT IMPROVED"), ((0,), "nothing to learn")],
+)
+def test_the_outcome_says_which_model_was_written(interventions, words, tmp_path):
+    rounds = [Round(n, 9, 9, 0, 1.0, 1, 0.1, 1.0, "", (score("fog", i),)) for n, i in enumerate(interventions)]
+    made = Improvement(RoundsSoFar(tuple(rounds)), tmp_path / "weak.h5", tmp_path / "better.h5", tmp_path / "work")
+    outcome = made.as_text()[-1]
+    assert words in outcome
+    assert ("weak.h5, unchanged" in outcome) == (words != "better.h5 is the model after round 1")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--rows", "lake-99"), "lake-30"),
+        (("--expert", "--rows", "lake-99"), "lake-30"),
+        (("none",), "none"),
+        ((), "taken over"),
+    ],
+)
+def test_a_mistake_is_refused_before_anything_is_driven_or_written(simulated_recording, tmp_path, more, words):
+    model = tmp_path / "model.h5"
+    model.touch()
+    line = ("improve", model, simulated_recording, *more, "-o", tmp_path / "better.h5")
+    assert words in run_script(*line, code=1).stderr
+    assert not (tmp_path / "better-improve").exists()
+
+
 @pytest.mark.slow
 def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(recording, untrained_model, tmp_path):
     take_over(recording, 80, 100)
@@ -62,6 +92,9 @@ def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(recording
     with Store(tmp_path / "better-improve" / "store") as store:
         assert store.sample_settings.rows == "good"
         assert store.sample_settings.correction_weight == round((120 - 20 - 75) / 20)
+    refused = run_script(*line, *suite, code=1).stderr
+    assert "--resume" in refused
+    assert "--force" in refused
     model.unlink()
     again = run_script(*line, *suite, "--resume", "--json")  # it is complete: nothing is trained
     result = json.loads(again.stdout)

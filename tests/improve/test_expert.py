@@ -1,6 +1,7 @@
 """Learning from the built-in expert: its labels, drives that differ, rounds that survive a kill."""
 
 import json
+import shutil
 import signal
 import subprocess
 
@@ -100,6 +101,16 @@ def test_each_round_adds_its_rows_to_all_earlier_ones_and_is_scored(improved):
     assert (improved / "better.h5").read_bytes() == (work / chosen["model"]).read_bytes()
     (compared,) = result["compared"]
     assert compared["after"] == chosen["scores"][0]
+
+
+@pytest.mark.long
+def test_force_begins_anew_where_an_improvement_has_been(improved, untrained_model, tmp_path):
+    shutil.copytree(improved, tmp_path / "copy")
+    line = ("improve", untrained_model, *ROUNDS, *SUITE, "-o", tmp_path / "copy" / "better.h5", "--seed", 1)
+    run_script(*line, "--force")
+    work = tmp_path / "copy" / "better-improve"
+    assert json.loads((work / "begun.json").read_text())["seed"] == 1
+    assert len(rounds_of(work)) == 2
 
 
 @pytest.mark.long

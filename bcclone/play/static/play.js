@@ -6,6 +6,7 @@ const RETRY_MS = 1000;
 const HEARTBEAT_MS = 200; // the car stops when no input has come for a second
 const SHOW_MS = 90; // between two times that figures, dial and map are drawn
 const REMEMBERED = 200; // times from a key to its picture
+const ANNOUNCED_MS = 10000; // how long a screen reader finds what was announced
 const MODES = {
   connecting: "connecting", lost: "bcclone play does not answer: start it again; this page reconnects by itself",
   full: "too many pages are open: close one", watching: "you watch: another page drives",
@@ -26,6 +27,9 @@ let shownWarnings = [];
 let shownMode = "";
 let shownFolder = ""; // of the recording that is on
 let shownAsked = false;
+let asking = false; // this page, for the wheel
+let refused = false; // the wheel
+let cutShort = ""; // the recording that was on when the server ended
 let shownAt = -Infinity;
 
 const hands = new HandControls(sendHands);
@@ -38,8 +42,7 @@ function connect() {
   let received = Promise.resolve(); // one after the other, since pictures are decoded at different speeds
   socket.onmessage = (message) => { received = received.then(() => receive(message.data)); };
   socket.onclose = () => {
-    state = null;
-    showMode("lost");
+    showLost();
     explain();
     setTimeout(connect, RETRY_MS);
   };
@@ -140,6 +143,28 @@ function showOver() {
   write("over-frame", text);
 }
 
+// Without the server nothing is recorded, and no warning holds any more.
+function showLost() {
+  if (state && state.recording.on) {
+    cutShort = `the recording ended with bcclone play; the rows in ${state.recording.folder} are whole, but for about the last second`;
+    write("recording-text", cutShort);
+    announce(cutShort);
+  }
+  state = null;
+  shownFolder = "";
+  shownWarnings = [];
+  writeList(element("warnings"), []);
+  element("no-warnings").hidden = false;
+  element("recording-lamp").hidden = true;
+  element("recording").setAttribute("aria-pressed", "false");
+  showMode("lost");
+}
+
+function announce(text) {
+  write("announcement", text);
+  setTimeout(() => { if (element("announcement").textContent === text) write("announcement", ""); }, ANNOUNCED_MS);
+}
+
 function modeOf(one) {
   if (!one.wheel.drives) return "watching";
   return one.mode === "driving" ? one.driver : one.mode;
@@ -189,7 +214,11 @@ function showControls() {
   const failure = recording.failure ? "; it has ended, see the warnings" : "";
   const dropped = recording.dropped ? `, ${recording.dropped} dropped` : "";
   const recorded = `${recording.folder}: ${recording.recorded} rows${dropped}${failure}`;
-  write("recording-text", recording.folder ? recorded : "nothing is recorded");
+  if (recording.on) cutShort = "";
+  write("recording-text", recording.folder ? recorded : cutShort || "nothing is recorded");
+  if (element("model-hint")) {
+    write("model-hint", state.kept ? "You keep the wheel; M gives it to the model." : "The model drives while you do not steer.");
+  }
   for (const id of ["recording", "paused", "put-back", "kept", "saliency", "set-speed"]) {
     if (element(id)) element(id).disabled = !wheel.drives || (id === "saliency" && state.saliency_unavailable !== "");
   }
@@ -202,8 +231,12 @@ function showControls() {
   element("wheel").hidden = wheel.drives && !wheel.asked;
   element("ask").hidden = wheel.drives || wheel.asking;
   element("give").hidden = element("keep").hidden = !wheel.asked;
+  if (asking && !wheel.asking) refused = !wheel.drives;
+  if (wheel.asking || wheel.drives) refused = false;
+  asking = wheel.asking;
   const asked = "Another page asks for the wheel; it gets it in 10 s if you do not answer.";
-  const watching = wheel.asking ? "You have asked for the wheel." : "Another page drives; this one watches.";
+  const watched = refused ? "The other page keeps the wheel; this one watches." : "Another page drives; this one watches.";
+  const watching = asking ? "You have asked for the wheel; you get it within 10 s, unless the other page keeps it." : watched;
   write("wheel-text", wheel.asked ? asked : watching);
 }
 
@@ -219,9 +252,9 @@ function showWarnings() {
   const folder = state.recording.on ? state.recording.folder : "";
   if (folder !== shownFolder) news.push(folder ? `recording into ${folder}` : "the recording has ended");
   shownFolder = folder;
-  if (state.wheel.asked && !shownAsked) news.push("another page asks for the wheel");
+  if (state.wheel.asked && !shownAsked) news.push("another page asks for the wheel: G gives it, K keeps it");
   shownAsked = state.wheel.asked;
-  if (news.length) write("announcement", news.join("; ")); // texts with figures in them would be read without end
+  if (news.length) announce(news.join("; ")); // texts with figures in them would be read without end
   shownWarnings = texts;
   element("no-warnings").hidden = texts.length > 0;
   writeList(element("warnings"), texts);
@@ -271,7 +304,7 @@ const buttons = {
   give: () => send({ wheel: "give" }),
   keep: () => send({ wheel: "keep" }),
 };
-const KEYS = { r: "recording", Escape: "paused", b: "put-back", m: "kept", v: "saliency" };
+const KEYS = { r: "recording", Escape: "paused", b: "put-back", m: "kept", v: "saliency", g: "give", k: "keep" };
 const STEPS = { "+": 1, "=": 1, "-": -1 };
 
 function onKey(event) {
@@ -280,7 +313,7 @@ function onKey(event) {
   if (event.key in STEPS && element("set-speed") && !element("set-speed").disabled) {
     element("set-speed").stepUp(STEPS[event.key]);
     setSpeed();
-  } else if (button && !event.repeat && !button.disabled) {
+  } else if (button && !event.repeat && !button.disabled && !button.hidden) {
     write("refusal", "");
     buttons[KEYS[event.key]]();
   }
