@@ -17,8 +17,7 @@ from networks import COMPARED, compare
 ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
-    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "improving", "scale")),
-    ROOT / "docs" / "reference" / "play.md",
+    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "scale")),
     ROOT / "writeup_images" / "README.md",
 ]
 MODELS = {  # label: (what it was trained on, its results, its names there)
@@ -175,31 +174,6 @@ def cluster() -> list[list[str]]:
     return _with_bars("cluster")
 
 
-def improve() -> list[list[str]]:
-    """Return how many rows of the suite fail after each round with the expert, and after cloning it, for each seed."""
-    rows = [["seed", "model", "rows learned from", "minutes", "rows of the suite that fail"]]
-    for one in results("improve")["improve"]:
-        minutes = 0.0
-        for lesson in one["rounds"]:
-            name = f"taught, round {lesson['number']}" if lesson["number"] else "weak"
-            minutes += lesson["seconds"] / 60
-            driven = f"{_failing(lesson['scores'])} of {len(lesson['scores'])}"
-            rows.append([str(one["seed"]), name, f"{lesson['all_rows']:,}", f"{minutes:.0f}", driven])
-        cloning = one["cloning"]
-        driven = f"{_failing(cloning['scores'])} of {len(cloning['scores'])}"
-        rows.append([str(one["seed"]), "cloned", f"{cloning['rows']:,}", "", driven])
-    return rows
-
-
-def _failing(scores: Sequence[Mapping[str, Any]]) -> int:
-    return sum(bool(score["interventions"]) for score in scores)
-
-
-def play() -> list[list[str]]:
-    """Return every measure of bcclone play."""
-    return _with_bars("play")
-
-
 def _with_bars(name: str) -> list[list[str]]:
     rows = [["measure", "bar", "measured", ""]]
     for one in results(name)["measures"]:
@@ -300,8 +274,6 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "scale": scale,
     "rates": rates,
     "limits": limits,
-    "improve": improve,
-    "play": play,
 }
 
 
