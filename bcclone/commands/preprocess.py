@@ -16,7 +16,7 @@ from bcclone.commands.options import (
     number_of,
     print_json,
 )
-from bcclone.preprocess import Conversion, PreprocessSettings, SampleSettings, count_unfinished_shards
+from bcclone.preprocess import Conversion, PreprocessSettings, SampleSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +46,8 @@ def interrupted(arguments: argparse.Namespace) -> str:
     """Describe what is left after Ctrl-C."""
     if arguments.check:
         return "--check writes nothing"
+    from bcclone.preprocess import count_unfinished_shards
+
     output = arguments.output or PreprocessSettings.output
     if count := count_unfinished_shards(output):
         begun = f"{output} holds {number_of(count, 'shard')} that are not part of a complete store yet"

@@ -206,7 +206,7 @@ def test_the_keyboard_answers_another_page_that_asks_for_the_wheel(page, server,
         other.until(lambda state: not state["wheel"]["drives"])
         other.send(wheel="ask")
         other.until(lambda state: state["wheel"]["asking"])
-        page.until("state.wheel.asked")
+        assert wait_for(lambda: page.browser.find_element(By.ID, "keep").is_displayed())
         page.press(key)
         state = other.until(lambda state: not state["wheel"]["asking"])
         assert state["wheel"]["drives"] == drives

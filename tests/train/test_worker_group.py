@@ -41,7 +41,7 @@ class Worker:
     process: subprocess.Popen
     folder: Path
 
-    def ended(self, seconds=120):
+    def ended(self, seconds=240):  # beside other programs two workers take long
         """Return the exit code and the lines on standard error."""
         _, notices = self.process.communicate(timeout=seconds)
         assert "Traceback" not in notices, notices

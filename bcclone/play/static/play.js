@@ -98,7 +98,7 @@ async function receive(data) {
 
 // Changes that are shown at once; nobody reads figures thirty times a second.
 function isNews(before) {
-  return !before || modeOf(before) !== modeOf(state) || before.warnings.length !== state.warnings.length;
+  return !before || modeOf(before) !== modeOf(state) || before.wheel.asked !== state.wheel.asked || before.warnings.length !== state.warnings.length;
 }
 
 function decode(type, bytes) {
