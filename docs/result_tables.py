@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
     *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "scale")),
+    ROOT / "docs" / "reference" / "play.md",
     ROOT / "writeup_images" / "README.md",
 ]
 MODELS = {  # label: (what it was trained on, its results, its names there)
@@ -174,6 +175,11 @@ def cluster() -> list[list[str]]:
     return _with_bars("cluster")
 
 
+def play() -> list[list[str]]:
+    """Return how fast bcclone play draws, answers and records."""
+    return _with_bars("play")
+
+
 def _with_bars(name: str) -> list[list[str]]:
     rows = [["measure", "bar", "measured", ""]]
     for one in results(name)["measures"]:
@@ -274,6 +280,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "scale": scale,
     "rates": rates,
     "limits": limits,
+    "play": play,
 }
 
 
