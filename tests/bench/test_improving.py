@@ -8,7 +8,7 @@ import pytest
 from bcclone.plots.teaching import Lesson, Teaching, plot_teaching
 from tests.conftest import run_script
 
-TINY = ("--size", 32, "--epochs", 1, "--rounds", 1, "--drive-laps", 0.02, "--rows", "start-turned", "--laps", 0.03)
+TINY = ("--size", 64, "--epochs", 1, "--rounds", 1, "--drive-laps", 0.02, "--rows", "start-turned", "--laps", 0.03)
 
 
 @pytest.mark.long
