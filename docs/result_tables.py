@@ -132,8 +132,7 @@ def bars() -> list[list[str]]:
     rows = [["measure", "bar", "measured", ""]]
     for one in results("feeds")["measures"]:
         if one["bar"] is not None:
-            limit = f"at {'least' if one['least'] else 'most'} {one['bar']:g} {one['unit']}"
-            verdict = "reached" if one["reached"] else "**missed**"
+            limit, verdict = _bar(one)
             rows.append([one["name"], limit, f"{one['value']:.3g} {one['unit']}", verdict])
     return rows
 
@@ -183,12 +182,17 @@ def play() -> list[list[str]]:
 def _with_bars(name: str) -> list[list[str]]:
     rows = [["measure", "bar", "measured", ""]]
     for one in results(name)["measures"]:
-        limit, verdict = "", ""
-        if one["bar"] is not None:
-            limit = f"at {'least' if one['least'] else 'most'} {one['bar']:g} {one['unit']}"
-            verdict = "reached" if one["reached"] else "**missed**"
+        limit, verdict = _bar(one)
         rows.append([one["name"], limit, f"{_rounded(one['value'])} {one['unit']}", verdict])
     return rows
+
+
+def _bar(measure: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the limit of a measure and whether it was reached, both "" for one without a bar."""
+    if measure["bar"] is None:
+        return "", ""
+    limit = f"at {'least' if measure['least'] else 'most'} {measure['bar']:g} {measure['unit']}"
+    return limit, "reached" if measure["reached"] else "**missed**"
 
 
 def _rounded(value: float) -> str:

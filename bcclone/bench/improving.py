@@ -10,68 +10,79 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bcclone.atomic import write_text
 from bcclone.bench.settings import ImproveBenchSettings
 from bcclone.improve import ImproveSettings, improve
+from bcclone.improve.course import train_resumably
+from bcclone.improve.expert import LEARNING_RATE
 from bcclone.improve.expert_drives import LOOKAHEAD_SECONDS, draw_drive
-from bcclone.improve.rounds import Round, RoundsSoFar
+from bcclone.improve.rounds import RoundsSoFar
 from bcclone.improve.scoring import RowScore, rows_to_drive, score_rows
 from bcclone.plots.teaching import Lesson, Teaching, plot_teaching
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.simulator.record import record
 from bcclone.simulator.settings import ExpertSettings, RecordSettings
 from bcclone.task_pool import open_pool
-from bcclone.train import CheckpointSettings, RunSettings, TrainSettings, run
+from bcclone.train import RunSettings, TrainSettings
 
 Notify = Callable[[str], None]
 
 _CLONING, _PICTURE = "cloning.json", "teaching.png"
-_LEARNING_RATE = 5e-4  # of both ways
+
+
+@dataclass(frozen=True)
+class Cloning:
+    """How the model drives that cloned the expert. rows: that it learned from; scores: of the rows of the suite."""
+
+    rows: int
+    scores: tuple[RowScore, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what was written as JSON."""
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return cls(stored["rows"], tuple(RowScore(**score) for score in stored["scores"]))
 
 
 @dataclass(frozen=True)
 class ImproveReport:
-    """The result for one seed: the rounds with the expert's labels, and the score of plain cloning with its rows."""
+    """The result for one seed: the rounds with the expert's labels, and plain cloning of its drives."""
 
     seed: int
     so_far: RoundsSoFar
-    cloned_rows: int
-    cloned: tuple[RowScore, ...]
+    cloning: Cloning
 
     @property
     def teaching(self) -> Teaching:
         """Return what a picture shows of it."""
-        rounds = [Lesson(one.all_rows, _failed(one.scores)) for one in self.so_far.rounds]
-        return Teaching(self.seed, rounds, Lesson(self.cloned_rows, _failed(self.cloned)))
+        rounds = [Lesson(one.all_rows, len(_failed(one.scores))) for one in self.so_far.rounds]
+        return Teaching(self.seed, rounds, Lesson(self.cloning.rows, len(_failed(self.cloning.scores))))
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
-        cloned = {"rows": self.cloned_rows, "scores": [asdict(score) for score in self.cloned]}
-        return {"seed": self.seed, **self.so_far.as_json(), "cloning": cloned}
+        return {"seed": self.seed, **self.so_far.as_json(), "cloning": asdict(self.cloning)}
 
     def to_rows(self) -> list[str]:
         """Return the lines of a table."""
         first, last = self.so_far.rounds[0], self.so_far.rounds[-1]
-        failed = [score.row for score in self.cloned if score.interventions]
         return [
             f"seed {self.seed}",
-            f"  the weak model                {_failures(first)}",
-            f"  taught in {last.number:>2} rounds           {_failures(last)}; {last.all_rows} rows, "
+            f"  the weak model                {_failures(first.scores)}",
+            f"  taught in {last.number:>2} rounds           {_failures(last.scores)}; {last.all_rows} rows, "
             f"{self.so_far.seconds / 60:.0f} minutes",
-            f"  cloned from the expert        {len(failed)} of {len(self.cloned)} rows of the suite fail; "
-            f"{self.cloned_rows} rows{': ' if failed else ''}{', '.join(failed)}",
+            f"  cloned from the expert        {_failures(self.cloning.scores)}; {self.cloning.rows} rows",
         ]
 
 
-def _failures(one: Round) -> str:
-    failed = [score.row for score in one.scores if score.interventions]
-    return f"{len(failed)} of {len(one.scores)} rows of the suite fail{': ' if failed else ''}{', '.join(failed)}"
+def _failures(scores: Sequence[RowScore]) -> str:
+    failed = _failed(scores)
+    return f"{len(failed)} of {len(scores)} rows of the suite fail{': ' if failed else ''}{', '.join(failed)}"
 
 
-def _failed(scores: Sequence[RowScore]) -> int:
-    return sum(bool(score.interventions) for score in scores)
+def _failed(scores: Sequence[RowScore]) -> list[str]:
+    return [score.row for score in scores if score.interventions]
 
 
 def measure_improve(settings: ImproveBenchSettings, notify: Notify = lambda line: None) -> list[ImproveReport]:
@@ -80,7 +91,7 @@ def measure_improve(settings: ImproveBenchSettings, notify: Notify = lambda line
     What is complete in the folder is kept.
     """
     reports = [_measure(settings, seed, notify) for seed in range(settings.seed, settings.seed + settings.seeds)]
-    plot_teaching([one.teaching for one in reports], len(reports[0].cloned), settings.folder / _PICTURE)
+    plot_teaching([one.teaching for one in reports], len(reports[0].cloning.scores), settings.folder / _PICTURE)
     return reports
 
 
@@ -103,9 +114,8 @@ def _measure(settings: ImproveBenchSettings, seed: int, notify: Notify) -> Impro
         rows = _clone(settings, taught, so_far, notify)
         with open_pool("") as pool:
             scores = score_rows(folder / "cloned.h5", taught, rows_to_drive(taught), pool)
-        write_text(folder / _CLONING, json.dumps({"rows": rows, "scores": [asdict(score) for score in scores]}))
-    cloned = json.loads((folder / _CLONING).read_text(encoding="utf-8"))
-    return ImproveReport(seed, so_far, cloned["rows"], tuple(RowScore(**score) for score in cloned["scores"]))
+        write_text(folder / _CLONING, json.dumps(asdict(Cloning(rows, scores))))
+    return ImproveReport(seed, so_far, Cloning.read(folder / _CLONING))
 
 
 def _clone(settings: ImproveBenchSettings, taught: ImproveSettings, so_far: RoundsSoFar, notify: Notify) -> int:
@@ -125,7 +135,7 @@ def _clone(settings: ImproveBenchSettings, taught: ImproveSettings, so_far: Roun
     made = convert(store, notify)
     seen = sum(one.epochs * one.all_rows for one in so_far.rounds)
     epochs = max(round(seen / made.rows), 1)
-    training = TrainSettings(epochs=epochs, learning_rate=_LEARNING_RATE, seed=taught.seed)
+    training = TrainSettings(epochs=epochs, learning_rate=LEARNING_RATE, seed=taught.seed)
     _train(folder / "cloned.store.h5", folder / "cloned.h5", taught.model, training, notify)
     return made.rows
 
@@ -141,15 +151,5 @@ def _once(folder: Path, make: Callable[[], object]) -> None:
 
 
 def _train(store: Path, output: Path, start: Path | None, training: TrainSettings, notify: Notify) -> None:
-    runs, name = output.parent / "runs", output.stem
-    settings = RunSettings(
-        data=(str(store),),
-        output=output,
-        start=start,
-        runs=runs,
-        name=name,
-        resume=(runs / name).exists(),
-        training=training,
-        checkpointing=CheckpointSettings(plots=False),
-    )
-    run(settings, notify)
+    runs = output.parent / "runs"
+    train_resumably(RunSettings((str(store),), output, start, runs, output.stem, training=training), notify)

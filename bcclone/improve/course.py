@@ -52,18 +52,9 @@ class Course:
         """Train on from a model, on the store; an interrupted training continues where it stopped."""
         seed = self.settings.seed + number
         settings = replace(self.start.training, epochs=epochs, learning_rate=learning_rate, seed=seed)
-        name = f"{number:02d}"
-        lesson = RunSettings(
-            data=(str(self.folder.store),),
-            output=self.folder.path / self.model_name(number),
-            start=model,
-            runs=self.folder.runs,
-            name=name,
-            resume=(self.folder.runs / name).exists(),
-            training=settings,
-            checkpointing=CheckpointSettings(plots=False),
-        )
-        return run(lesson, self.notify)
+        output, name = self.folder.path / self.model_name(number), f"{number:02d}"
+        lesson = RunSettings((str(self.folder.store),), output, model, self.folder.runs, name, training=settings)
+        return train_resumably(lesson, self.notify)
 
     def scored(self, one: Round, first: Sequence[str] = ()) -> Round:
         """Return a round with the score of its model on all rows of the suite that it lacks.
@@ -94,3 +85,9 @@ class Course:
     def model_name(self, number: int) -> str:
         """Return the name of the model of a round, relative to the work folder."""
         return f"{self.folder.models.name}/{number:02d}.h5"
+
+
+def train_resumably(lesson: RunSettings, notify: Notify) -> TrainResult:
+    """Train without pictures; a run of this name that was interrupted continues where it stopped."""
+    resume = (lesson.runs / str(lesson.name)).exists()
+    return run(replace(lesson, resume=resume, checkpointing=CheckpointSettings(plots=False)), notify)

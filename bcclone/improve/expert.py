@@ -13,7 +13,7 @@ from bcclone.progress import ProgressBar
 from bcclone.sample_settings import GOOD_ROWS
 from bcclone.store import MANIFEST_NAME
 
-_LEARNING_RATE = 5e-4
+LEARNING_RATE = 5e-4
 _ROWS_SEEN, _MOST_EPOCHS = 40_000, 8  # in a training: with more rows, fewer epochs; 2 epochs of 5,500 rows are too few
 
 
@@ -37,7 +37,7 @@ def _round(course: Course, last: Round) -> Round:
     drives = _drive(course, number, model)
     all_rows = _add(course, number)
     epochs = course.settings.epochs or min(max(round(_ROWS_SEEN / all_rows), 1), _MOST_EPOCHS)
-    trained = course.train(number, model, epochs, course.settings.learning_rate or _LEARNING_RATE)
+    trained = course.train(number, model, epochs, course.settings.learning_rate or LEARNING_RATE)
     one = Round(
         number=number,
         rows=sum(drive.rows for drive in drives),

@@ -72,10 +72,10 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
     kill at any point, the same call with `resume` continues.
     """
     select_scenarios(settings.rows)
-    if settings.recordings:
-        find_logs(settings.recordings)
     if not settings.expert:
         count_images(settings.recordings, CAMERAS)
+    elif settings.recordings:
+        find_logs(settings.recordings)
     with (
         opened(settings, {name: getattr(settings, name) for name in _IDENTITY}) as folder,
         open_pool("", settings.jobs) as pool,

@@ -20,7 +20,9 @@ class ImproveSettings:
     model: Path
     recordings: tuple[str, ...] = ()
     output: Path = setting(Path("better.h5"), "the improved model to write", short="-o")
-    force: bool = setting(False, "overwrite an existing model, and begin anew in a work folder that is in use")
+    force: bool = setting(
+        False, "overwrite an existing model, and what an earlier improvement has left in the work folder"
+    )
     resume: bool = setting(False, "continue what was interrupted, with the same model and output")
     work: Path | None = setting(
         None, "folder for recordings, stores, runs and figures on the way", unit="DIR", shown="OUTPUT-improve"

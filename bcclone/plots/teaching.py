@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.ticker import MaxNLocator
+
 from bcclone.plots.style import BLUE, GREEN, ORANGE, new_figure, save, tidy
 
 _COLORS = (BLUE, ORANGE, GREEN)
@@ -50,6 +52,7 @@ def plot_teaching(teachings: Sequence[Teaching], suite_rows: int, path: Path) ->
         )
     axes.set(xlabel="rows learned from", ylabel=f"rows of the suite that fail, of {suite_rows}")
     axes.set(xlim=(0, None), ylim=(-0.5, suite_rows + 0.5))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8, ncols=len(teachings))
     tidy(axes)
     save(figure, path)
