@@ -15,6 +15,9 @@ from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# Permissions that speed up code without NaN and infinity, and do not change its results
+FINITE = {"nnan", "ninf", "nsz"}
+
 
 def compiled(**options: Any) -> Callable[[Function], Function]:
     """Compile a function with Numba's njit and these options; it releases the interpreter lock.

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from bcclone.arrays import FloatArray
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 
-FOCAL_PX = FRAME_HEIGHT / 2 / math.tan(math.radians(30))  # 60 degrees vertical
+FOCAL_PX = FRAME_HEIGHT / 2 * math.sqrt(3)  # 60 degrees vertical
 HEIGHT_M = 1.278  # of the cameras above the road
 VANISHING_ROW = 59.4
 ROLL_DEGREES = -1.11  # in image axes: right, down, ahead

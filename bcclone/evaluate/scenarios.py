@@ -30,7 +30,7 @@ class Scenario:
     @property
     def length_m(self) -> float:
         """Return the length of the drive."""
-        return self.settings.world.laps * load_track(self.settings.track).length_m
+        return load_track(self.settings.track).goal_m(self.settings.world.laps)
 
     @property
     def seconds(self) -> float:

@@ -72,7 +72,7 @@ class ExpertDriveTask:
     @property
     def length_m(self) -> float:
         """Return the length of the drive."""
-        return self.settings.world.laps * load_track(self.settings.track).length_m
+        return load_track(self.settings.track).goal_m(self.settings.world.laps)
 
     def __str__(self) -> str:
         return f"the drive {self.folder} with {self.model.path}"
@@ -140,7 +140,7 @@ def record_drive(
     track, renderer = load_track(settings.track, settings.reverse), Renderer(settings.track, settings.conditions)
     world = SimulatedWorld(renderer, track, settings.world, on_progress)
     expert = Expert(track, ExpertSettings(settings.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS), seed=0)
-    pushes = Perturbations(task.push_m, task.push_every_m, track.road.limit_m)
+    pushes = Perturbations(task.push_m, task.push_every_m)
     pilot = _Pilot(Driver(policy, SpeedController(settings.speed_mph)), expert, world)
     clock, next_row = task.number * _BETWEEN_DRIVES_SECONDS, 0.0
     tracked = world.tracked
@@ -151,8 +151,8 @@ def record_drive(
             if tracked.seconds >= next_row:
                 next_row += BETWEEN_ROWS_SECONDS
                 labelled = replace(tracked.car, steering=steering)
-                writer.write(clock + tracked.seconds, labelled, renderer.frames(labelled))
-            if right_m := pushes.due(tracked.progress_m, tracked.position.cross_track_m):
+                writer.write(clock + tracked.seconds, labelled, renderer.frames(labelled, tracked.seconds))
+            if right_m := pushes.due(tracked.progress_m, tracked.position):
                 tracked.push(right_m)
                 clock += _BETWEEN_EPISODES_SECONDS
         return ExpertDrive(writer.rows, pilot.rescues, round(tracked.distance_m, 1))
@@ -170,7 +170,7 @@ class _Pilot:
         tracked = self._world.tracked
         steering, throttle = self._expert.control(tracked.car, tracked.position)
         off_m = abs(tracked.position.cross_track_m)
-        if not self._rescuing and off_m > tracked.track.road.limit_m:
+        if not self._rescuing and off_m > tracked.position.limit_m:
             self._rescuing, self.rescues = True, self.rescues + 1
         elif self._rescuing and off_m < _ON_THE_ROAD_M:
             self._rescuing = False

@@ -49,7 +49,7 @@ class _PlayResponses:
     def track(self) -> dict[str, Any]:
         """Return the map: x and z of the centre line's points, in metres, and the width of the asphalt."""
         line = self._track.line[::_MAP_STEP, [0, 2]].round(1).tolist()
-        return {"line": line, "width_m": 2 * self._track.road.asphalt_half_width_m}
+        return {"line": line, "width_m": self._track.road.width_m}
 
     def room(self) -> flask.Response:
         """Return whether one more page has room; a browser does not tell why a websocket was refused."""

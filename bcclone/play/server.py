@@ -146,7 +146,7 @@ def _result(session: PlaySession) -> PlayResult:
     return PlayResult(
         frames=session.frames,
         seconds=round(world.tracked.seconds, 2),
-        laps=round(float(world.tracked.progress_m / world.track.length_m), 3),
+        laps=round(float(world.tracked.progress_m / world.track.lap_m), 3),
         best_lap_seconds=None if laps.best is None else round(laps.best, 2),
         folders=tuple(recorder.folders),
         rows=recorder.rows,

@@ -43,7 +43,7 @@ class PlayedWorld:
     @property
     def off_road(self) -> bool:
         """Return whether a wheel has left the asphalt."""
-        return bool(abs(self.tracked.position.cross_track_m) > self.track.road.limit_m)
+        return bool(abs(self.tracked.position.cross_track_m) > self.tracked.position.limit_m)
 
     @property
     def lost(self) -> bool:
@@ -59,7 +59,7 @@ class PlayedWorld:
 
     def frame(self) -> Image:
         """Return what the centre camera sees."""
-        return self._renderer.frame(self.car)
+        return self._renderer.frame(self.car, seconds=self.tracked.seconds)
 
     def put_back(self) -> None:
         """Put the car back on the middle of the road, where it stands still."""
@@ -88,7 +88,7 @@ class PlayedWorld:
 
     def _count_laps(self) -> None:
         """Take the time of a lap when the car passes the start again."""
-        if self.tracked.progress_m < (self._laps_done + 1) * self.track.length_m:
+        if self.tracked.progress_m < (self._laps_done + 1) * self.track.lap_m:
             return
         self._laps_done += 1
         self._last, self._lap_began = self.tracked.seconds - self._lap_began, self.tracked.seconds

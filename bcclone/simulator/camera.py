@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.arrays import FloatArray
+from bcclone.exact_math import cosine, sine, tangent
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.car import Car
 from bcclone.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
@@ -39,20 +40,25 @@ def pose_of(car: Car, camera: str, shift_m: float = 0.0, pitch: float = 0.0) -> 
 
     shift_m: metres that it is shifted to the right; pitch: degrees that it is pitched up.
     """
-    body = _yaw(car.heading) @ _pitch(car.pitch)
+    body = _product(_yaw(car.heading), _pitch(car.pitch))
     mount = np.array(MOUNTS[camera]) + (shift_m, ORIGIN_ABOVE_ROAD_M, 0.0)
-    return CameraPose(np.array([car.x, car.y, car.z]) + body @ mount, body @ _MOUNT @ _pitch(math.radians(pitch)))
+    axes = _product(_product(body, _MOUNT), _pitch(math.radians(pitch)))
+    return CameraPose(np.array([car.x, car.y, car.z]) + _product(body, mount[:, None])[:, 0], axes)
 
 
 def bonnet(
-    camera: str, shift_m: float = 0.0, pitch: float = 0.0
+    camera: str,
+    shift_m: float = 0.0,
+    pitch: float = 0.0,
+    size: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH),
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-    """Return the mask of the bonnet, bool (160, 320), and its picture, RGB uint8 (160, 320, 3).
+    """Return the mask of the bonnet, bool (height, width), and its picture, RGB uint8 (height, width, 3).
 
-    shift_m, pitch: as for pose_of().
+    shift_m, pitch: as for pose_of(); size: height and width of the picture.
     """
-    columns = np.arange(FRAME_WIDTH) + 0.5 + shift_m * _BONNET_PX_A_METRE
-    rows = np.arange(FRAME_HEIGHT)[:, None] + 0.5 - FOCAL_PX * math.tan(math.radians(pitch))
+    height, width = size
+    columns = (np.arange(width) + 0.5) * (FRAME_WIDTH / width) + shift_m * _BONNET_PX_A_METRE
+    rows = (np.arange(height)[:, None] + 0.5) * (FRAME_HEIGHT / height) - FOCAL_PX * tangent(math.radians(pitch))
     corners = np.array(_OUTLINES[camera], float)
     top = np.interp(columns, *_extended(corners).T)
     depth = rows - top[None, :]
@@ -73,13 +79,18 @@ def _extended(corners: FloatArray) -> FloatArray:
 
 
 def _yaw(angle: float) -> FloatArray:
-    sine, cosine = math.sin(angle), math.cos(angle)
-    return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
+    right, ahead = sine(angle), cosine(angle)
+    return np.array([[ahead, 0.0, right], [0.0, 1.0, 0.0], [-right, 0.0, ahead]])
 
 
 def _pitch(nose_up: float) -> FloatArray:
-    sine, cosine = math.sin(nose_up), math.cos(nose_up)
-    return np.array([[1.0, 0.0, 0.0], [0.0, cosine, sine], [0.0, -sine, cosine]])
+    up, ahead = sine(nose_up), cosine(nose_up)
+    return np.array([[1.0, 0.0, 0.0], [0.0, ahead, up], [0.0, -up, ahead]])
+
+
+def _product(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return the matrix product; that of NumPy rounds differently on different processors."""
+    return np.asarray(left[:, 0:1] * right[0] + left[:, 1:2] * right[1] + left[:, 2:3] * right[2])
 
 
 def _rotation(x: float, y: float, z: float, w: float) -> FloatArray:

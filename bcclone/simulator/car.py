@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bcclone.exact_math import arctangent, cosine, length, sine, tangent
 from bcclone.simulator.settings import TOP_SPEED_MPH
 from bcclone.simulator.track import LEVEL_M, Track
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
@@ -48,16 +49,16 @@ class Car:
     def step(self, grade: float = 0.0) -> None:
         """Advance by 0.02 s on a road that rises by `grade` metres for each metre ahead."""
         self._change_speed(grade)
-        curvature = math.tan(math.radians(self.steering * FULL_LOCK_DEGREES)) / WHEELBASE_M
+        curvature = tangent(math.radians(self.steering * FULL_LOCK_DEGREES)) / WHEELBASE_M
         most = _MOST_SIDEWAYS / max(self.speed, 1.0)
         wanted = min(max(YAW_GAIN * self.speed * curvature, -most), most)
         self._yaw_rate += (wanted - self._yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
         self.heading += self._yaw_rate * STEP_SECONDS
-        level = self.speed * STEP_SECONDS / math.hypot(1.0, grade)
-        self.x += level * math.sin(self.heading)
-        self.z += level * math.cos(self.heading)
+        level = self.speed * STEP_SECONDS / length(1.0, grade)
+        self.x += level * sine(self.heading)
+        self.z += level * cosine(self.heading)
         pitch = math.radians(_PITCH_REST + _PITCH_THROTTLE * self.throttle + _PITCH_BRAKE * self.brake)
-        self.pitch += (pitch + math.atan(grade) - self.pitch) * STEP_SECONDS / _PITCH_LAG_SECONDS
+        self.pitch += (pitch + arctangent(grade) - self.pitch) * STEP_SECONDS / _PITCH_LAG_SECONDS
 
     def set_back(self, x: float, y: float, z: float, heading: float) -> None:
         """Move the car somewhere else; it keeps its speed."""
@@ -66,15 +67,16 @@ class Car:
     def _change_speed(self, grade: float) -> None:
         """Accelerate; the top speed is cut before, so that the car reaches 30.2 mph as in the simulator."""
         speed = min(self.speed, TOP_SPEED_MPH * MPH)
-        slope = _GRAVITY * grade / math.hypot(1.0, grade)
+        slope = _GRAVITY * grade / length(1.0, grade)
         acceleration = FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
         self.speed = max(speed + acceleration * STEP_SECONDS, 0.0)
 
 
-def start_on(track: Track, cross_track_m: float = 0.0, along_m: float = 0.0) -> Car:
-    """Return a car that stands on the track and faces along it."""
+def start_on(track: Track, cross_track_m: float = 0.0, along_m: float | None = None) -> Car:
+    """Return a car that stands on the track, at its start if nothing else is given, and faces along it."""
+    along_m = track.start_m if along_m is None else along_m
     x, y, z, heading = track.point(along_m, cross_track_m)
-    return Car(x, y, z, heading, pitch=math.atan(float(track.grade[track.index(along_m)])))
+    return Car(x, y, z, heading, pitch=arctangent(float(track.grade[track.index(along_m)])))
 
 
 class TrackedCar:
@@ -88,12 +90,12 @@ class TrackedCar:
         self,
         track: Track,
         cross_track_m: float = 0.0,
-        along_m: float = 0.0,
+        along_m: float | None = None,
         ground_height: Callable[[float, float], float] | None = None,
     ) -> None:
         self.track, self._ground_height = track, ground_height
         self.car = start_on(track, cross_track_m, along_m)
-        self.position = track.locate(self.car.x, self.car.y, self.car.z, near_m=along_m)
+        self.position = track.locate(self.car.x, self.car.y, self.car.z, track.start_m if along_m is None else along_m)
         self.steps = 0
         self.progress_m = self.distance_m = 0.0
 
@@ -105,7 +107,7 @@ class TrackedCar:
     def step(self) -> None:
         """Advance by 0.02 s."""
         car, before = self.car, self.position
-        uphill = before.grade * math.cos(car.heading - before.heading)
+        uphill = before.grade * cosine(car.heading - before.heading)
         car.step(uphill if self._on_road else 0.0)
         self.position = self.track.locate(car.x, car.y, car.z, near_m=before.along_m)
         if self._on_road or self._ground_height is None:
@@ -124,7 +126,7 @@ class TrackedCar:
     def push(self, right_m: float) -> None:
         """Move the car sideways, to the right if positive; it keeps its heading and speed."""
         car, heading = self.car, self.position.heading
-        car.x, car.z = car.x + right_m * math.cos(heading), car.z - right_m * math.sin(heading)
+        car.x, car.z = car.x + right_m * cosine(heading), car.z - right_m * sine(heading)
         self.position = self.track.locate(car.x, car.y, car.z, near_m=self.position.along_m)
 
     @property

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from bcclone.exact_math import arctangent, arctangent2, length, normals, sine
 from bcclone.simulator.car import DRAG, FULL_THROTTLE, STEP_SECONDS, Car
 from bcclone.simulator.settings import ExpertSettings
 from bcclone.simulator.track import Track, TrackPosition
@@ -49,9 +50,8 @@ class Expert:
     def _choose_line(self, position: TrackPosition) -> None:
         """Move the line to follow: wander, swerve out unrecorded, and back again."""
         fraction = STEP_SECONDS / _WANDER_SECONDS
-        self._wander_m += (
-            -self._wander_m * fraction
-            + self._settings.wander_m * math.sqrt(2 * fraction) * self._randomness.standard_normal()
+        self._wander_m += -self._wander_m * fraction + self._settings.wander_m * math.sqrt(2 * fraction) * float(
+            normals(self._randomness)
         )
         self._phase_seconds += STEP_SECONDS
         if self._swerve_m:
@@ -76,9 +76,9 @@ class Expert:
         ahead = _LOOKAHEAD_M + self._settings.lookahead_seconds * car.speed
         offset_m = self._swerve_m or self._wander_m
         x, _, z, _ = self._track.point(position.along_m + ahead, offset_m)
-        turn = math.atan2(x - car.x, z - car.z) - car.heading
-        curvature = 2 * math.sin(turn) / max(math.hypot(x - car.x, z - car.z), 0.1)
-        return min(max(math.degrees(math.atan(WHEELBASE_M * curvature)) / FULL_LOCK_DEGREES, -1.0), 1.0)
+        turn = arctangent2(x - car.x, z - car.z) - car.heading
+        curvature = 2 * sine(turn) / max(length(x - car.x, z - car.z), 0.1)
+        return min(max(math.degrees(arctangent(WHEELBASE_M * curvature)) / FULL_LOCK_DEGREES, -1.0), 1.0)
 
     def _by_key(self, wanted: float) -> float:
         """Return the steering of a person who presses keys so that its average is `wanted`."""

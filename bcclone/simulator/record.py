@@ -114,10 +114,12 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
         track = load_track(settings.track, settings.reverse)
         renderer = Renderer(settings.track, settings.conditions)
         tracked, expert = TrackedCar(track), Expert(track, settings.expert, settings.seed)
-        goal = settings.laps * track.length_m
+        goal = track.goal_m(settings.laps)
         with _report_on_interrupt(folder, writer), ProgressBar("recording", round(goal), "m") as progress:
             for _ in _rows_due(tracked, expert, goal):
-                write_position(writer.write(tracked.seconds, tracked.car, renderer.frames(tracked.car)), tracked)
+                write_position(
+                    writer.write(tracked.seconds, tracked.car, renderer.frames(tracked.car, tracked.seconds)), tracked
+                )
                 progress.advance(max(tracked.progress_m - progress.done, 0.0), f"{writer.rows} rows")
             progress.advance(goal - progress.done, f"{writer.rows} rows")
         return Recorded(writer.log, writer.rows, round(tracked.seconds, 2), round(tracked.distance_m, 1))

@@ -57,11 +57,10 @@ class Intervention:
 class Scorer:
     """Collects the steps of a drive and scores them.
 
-    limit_m: distance of the car from the centre line at which it leaves the road; trace: the driven line.
+    trace: the driven line.
     """
 
-    def __init__(self, limit_m: float) -> None:
-        self._limit_m = limit_m
+    def __init__(self) -> None:
         self._steps, self._distance_m, self._off_road = 0, 0.0, False
         self._cross_tracks: list[float] = []
         self._steering: list[float] = []
@@ -80,7 +79,7 @@ class Scorer:
         self._steps += 1
         self._distance_m += speed * STEP_SECONDS
         self._cross_tracks.append(abs(position.cross_track_m))
-        was_off_road, self._off_road = self._off_road, abs(position.cross_track_m) > self._limit_m
+        was_off_road, self._off_road = self._off_road, abs(position.cross_track_m) > position.limit_m
         if self._off_road and not was_off_road:
             self.interventions.append(Intervention(x, z, self._distance_m))
         return self._off_road

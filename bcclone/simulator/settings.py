@@ -3,7 +3,6 @@
 Loads neither NumPy nor the renderer, so that --help answers at once.
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +20,13 @@ _SERVER = "connection to the drive server"
 
 def track_setting() -> Any:
     """Return the field for the name of a track."""
-    return setting("lake", "track: 1,138 m around a lake, or 1,509 m over a steep mountain", choices=TRACKS)
+    return setting(
+        "lake",
+        "track: lake (1,138 m), mountain (1,509 m, steep), random:SEED for a road from a seed, or a .json file of the "
+        "control points of a road",
+        unit="TRACK",
+        short="--road",
+    )
 
 
 def reverse_setting() -> Any:
@@ -78,6 +83,39 @@ class Conditions:
         maximum=1,
         group=_APPEARANCE,
     )
+    rain: float = setting(
+        0.0,
+        "rain: drops, a wet road, less light; 1 is a downpour",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        group=_APPEARANCE,
+    )
+    snow: float = setting(
+        0.0,
+        "snow: flakes, and a cover on road and ground; 1 is a snowstorm",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        group=_APPEARANCE,
+    )
+    night: float = setting(
+        0.0,
+        "darkness; 1 is a night with headlights",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        group=_APPEARANCE,
+    )
+    night_cycle: float = setting(
+        0.0,
+        "from day to night and back in this time, in seconds",
+        unit="SECONDS",
+        minimum=1,
+        maximum=1e6,
+        zero="no change",
+        group=_APPEARANCE,
+    )
     camera_shift_m: float = setting(
         0.0,
         "shift of the camera to the right, in metres",
@@ -97,12 +135,6 @@ class Conditions:
 
     def __post_init__(self) -> None:
         check_settings(self)
-
-    @property
-    def sun(self) -> tuple[float, float, float]:
-        """Return the unit vector towards the sun: x, y, z."""
-        up, around = math.radians(self.sun_elevation), math.radians(self.sun_azimuth)
-        return math.cos(up) * math.sin(around), math.sin(up), math.cos(up) * math.cos(around)
 
 
 @dataclass(frozen=True)

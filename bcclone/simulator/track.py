@@ -1,53 +1,59 @@
-"""Load a track's centre line, and find the position of a car on it."""
+"""Load or build a track's centre line, and find the position of a car on it."""
 
 import csv
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
+from pathlib import Path
 from typing import Self
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-from bcclone.arrays import FloatArray
+from bcclone.arrays import Float32Array, FloatArray
+from bcclone.errors import UserError
+from bcclone.exact_math import arctangent2, cosine, sine
+from bcclone.simulator.roads.line import RUN_OUT_M, STEP_M, RoadLine, interpolate, with_run_outs
+from bcclone.simulator.roads.look import RoadLook
+from bcclone.simulator.roads.plan import RoadPlan
+from bcclone.simulator.roads.points_file import read_points
+from bcclone.simulator.roads.random_road import PREFIX as RANDOM_PREFIX
+from bcclone.simulator.roads.random_road import random_road
+from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 
-STEP_M = 0.5
 _HALF_CAR_M = 1.0  # half the car's track: its wheels' distance from its centre
 _NEAR_M = 20.0  # how far along the road a car can be from where it just was
 _SMOOTHING_M = 4.0  # over which headings and grades are averaged
+_SPARE_RADIUS_M = 2.0  # of the sharpest bend, beyond half the road's width
 
 
 @dataclass(frozen=True)
 class Road:
     """Properties of a track's road.
 
-    bridge: its start and end, in metres along the centre line; style: how the surface is drawn.
+    width_m: of the asphalt; bridge: its start and end, in metres along the centre line; style: how the surface is
+    drawn; look: what a designed road is made of.
     """
 
     name: str
-    asphalt_half_width_m: float
-    bridge: tuple[float, float]
-    style: int
+    width_m: float
+    bridge: tuple[float, float] = (-1.0, -1.0)  # nowhere
+    style: int = 2
+    look: RoadLook = field(default_factory=RoadLook)
 
     def __post_init__(self) -> None:
-        if self.asphalt_half_width_m <= _HALF_CAR_M or self.bridge[0] > self.bridge[1]:
-            raise ValueError(f"{self.name}: {self.asphalt_half_width_m} m beside the centre line, bridge {self.bridge}")
+        if self.width_m <= 2 * _HALF_CAR_M or self.bridge[0] > self.bridge[1]:
+            raise ValueError(f"{self.name}: {self.width_m} m wide, bridge {self.bridge}")
 
     def on_bridge(self, along_m: float) -> bool:
         """Return whether a position along the track is on its bridge."""
         return self.bridge[0] <= along_m <= self.bridge[1]
 
-    @property
-    def limit_m(self) -> float:
-        """Return the largest distance of the car from the centre line with all wheels on the asphalt."""
-        return self.asphalt_half_width_m - _HALF_CAR_M
 
-
-LAKE_STYLE, MOUNTAIN_STYLE = 0, 1
+LAKE_STYLE, MOUNTAIN_STYLE, DESIGNED_STYLE = 0, 1, 2
 # Sources of the figures: docs/explanation/simulator.md.
-LAKE = Road("lake", 4.65, (697.0, 770.0), LAKE_STYLE)
-MOUNTAIN = Road("mountain", 4.8, (1377.0, 1420.0), MOUNTAIN_STYLE)
+LAKE = Road("lake", 9.3, (697.0, 770.0), LAKE_STYLE)
+MOUNTAIN = Road("mountain", 9.6, (1377.0, 1420.0), MOUNTAIN_STYLE)
 ROADS = {road.name: road for road in (LAKE, MOUNTAIN)}
 _LAKE_ROAD_HEIGHT_M = 2.0
 LEVEL_M = 6.0  # up to this distance from the centre line the ground is as high as the road
@@ -55,87 +61,185 @@ LEVEL_M = 6.0  # up to this distance from the centre line the ground is as high 
 
 @dataclass(frozen=True)
 class TrackPosition:
-    """A position on a track: along_m from its start, cross_track_m to the right of its centre line."""
+    """A position on a track: along_m from its first point, cross_track_m to the right of its centre line.
+
+    limit_m: largest distance of the car from the centre line with all wheels on the asphalt.
+    """
 
     along_m: float
     cross_track_m: float
     heading: float
     grade: float
     height_m: float
+    limit_m: float
 
 
 class Track:
-    """A closed centre line with a point every half metre, driven from its first point.
+    """A centre line with a point every half metre, closed or open.
 
-    line: x, y, z, float64 (points, 3), metres; heading: radians from +z towards +x; grade: metres up for each metre
-    along.
+    points: x, y, z, float64 (points, 3), metres; heading: radians from +z towards +x; ahead: the same as a unit vector,
+    x and z, (points, 2); grade: metres up for each metre along; length_m: of the whole line; start_m, lap_m: where a
+    drive starts, and its length: an open line goes on beyond both.
     """
 
-    def __init__(self, road: Road, line: FloatArray, length_m: float) -> None:
-        self.road, self.line, self.length_m = road, line, length_m
-        ahead, behind = np.roll(line, -1, axis=0), np.roll(line, 1, axis=0)
-        level = np.hypot(*(ahead - behind)[:, [0, 2]].T)
-        self.heading = np.arctan2(ahead[:, 0] - behind[:, 0], ahead[:, 2] - behind[:, 2])
-        self.grade = _smoothed((ahead - behind)[:, 1] / level)
-        turn = np.angle(np.exp(1j * (np.roll(self.heading, -1) - np.roll(self.heading, 1))))
-        self.curvature = _smoothed(turn / level)
-        self._tree = cKDTree(line)
+    def __init__(self, road: Road, line: RoadLine, closed: bool = True) -> None:
+        self.road, self.line, self.widths_m, self.closed = road, line.points, line.widths_m, closed
+        self.length_m = line.length_m
+        self.start_m = 0.0 if closed else RUN_OUT_M
+        self.lap_m = self.length_m - 2 * self.start_m
+        around = np.pad(self.line, ((1, 1), (0, 0)), mode="wrap") if closed else _extended(self.line)
+        x, up, z = (around[2:] - around[:-2]).T
+        level = np.sqrt(x * x + z * z)
+        self.heading = np.array([arctangent2(*there) for there in zip(x.tolist(), z.tolist(), strict=True)])
+        self.ahead = np.array([(sine(heading), cosine(heading)) for heading in self.heading.tolist()])
+        self.grade = self._smoothed(up / level)
+        turned = np.pad(self.heading, 1, mode="wrap" if closed else "edge")
+        turn = (turned[2:] - turned[:-2] + math.pi) % (2 * math.pi) - math.pi
+        self.curvature = self._smoothed(turn / level)
+        self._tree = cKDTree(self.line)
 
     def reversed(self) -> Self:
-        """Return the same road driven the other way, from the same start."""
+        """Return the same road driven the other way; a closed one from the same start."""
         start, end = self.road.bridge
-        road = replace(self.road, bridge=(self.length_m - end, self.length_m - start))
-        return type(self)(road, np.roll(self.line[::-1], 1, axis=0).copy(), self.length_m)
+        road = self.road
+        if end > 0:
+            road = replace(road, bridge=(self.length_m - end, self.length_m - start))
+        points, widths = self.line[::-1], self.widths_m[::-1]
+        if self.closed:
+            points, widths = np.roll(points, 1, axis=0), np.roll(widths, 1)
+        return type(self)(road, RoadLine(points.copy(), widths.copy(), self.length_m), self.closed)
+
+    @property
+    def half_widths_m(self) -> Float32Array:
+        """Return half the road's width at every metre along the track, float32."""
+        metres = np.arange(int(self.length_m) + 1)
+        index = np.minimum((metres * self.points_a_metre).astype(int), len(self.line) - 1)
+        return np.asarray(self.widths_m[index] / 2, np.float32)
+
+    @property
+    def points_a_metre(self) -> float:
+        """Return how many points of the line there are for each metre."""
+        return (len(self.line) - (not self.closed)) / self.length_m
+
+    def goal_m(self, laps: float) -> float:
+        """Return how far a drive of some laps goes. Raises UserError for more than one lap of an open road."""
+        if not self.closed and laps > 1:
+            raise UserError(f"{self.road.name} is an open road, which has one lap; {laps:g} are given")
+        return laps * self.lap_m
+
+    def _place(self, along_m: float) -> tuple[int, float, int]:
+        """Return the index of the point at a position, or just before it, how far beyond it is, and the next index."""
+        count = len(self.line)
+        if self.closed:
+            place = along_m % self.length_m * self.points_a_metre
+            index = int(place) % count
+            return index, place - int(place), (index + 1) % count
+        place = min(max(along_m * self.points_a_metre, 0.0), count - 1.0)
+        index = min(int(place), count - 2)
+        return index, place - index, index + 1
 
     def index(self, along_m: float) -> int:
         """Return the index of the point of the centre line at a position, or just before it."""
-        return int(along_m % self.length_m / self.length_m * len(self.line)) % len(self.line)
+        return self._place(along_m)[0]
 
     def point(self, along_m: float, cross_track_m: float = 0.0) -> tuple[float, float, float, float]:
         """Return x, y, z and the heading of a position."""
-        index = self.index(along_m)
-        fraction = along_m % self.length_m / self.length_m * len(self.line) - index
-        x, y, z = self.line[index] * (1 - fraction) + self.line[(index + 1) % len(self.line)] * fraction
-        heading = float(self.heading[index])
-        return x + math.cos(heading) * cross_track_m, y, z - math.sin(heading) * cross_track_m, heading
+        index, fraction, following = self._place(along_m)
+        x, y, z = (self.line[index] * (1 - fraction) + self.line[following] * fraction).tolist()
+        ahead_x, ahead_z = self.ahead[index].tolist()
+        return x + ahead_z * cross_track_m, y, z - ahead_x * cross_track_m, float(self.heading[index])
 
     def edge(self, side: int) -> FloatArray:
         """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2)."""
-        right = np.column_stack([np.cos(self.heading), -np.sin(self.heading)])
-        return np.asarray(self.line[:, [0, 2]] + side * self.road.asphalt_half_width_m * right)
+        right = self.ahead[:, ::-1] * (1, -1)
+        return np.asarray(self.line[:, [0, 2]] + side * self.widths_m[:, None] / 2 * right)
+
+    def limit_at(self, along_m: float) -> float:
+        """Return the largest distance of the car from the centre line with all wheels on the asphalt."""
+        return float(self.widths_m[self.index(along_m)]) / 2 - _HALF_CAR_M
 
     def locate(self, x: float, y: float, z: float, near_m: float | None = None) -> TrackPosition:
         """Return the position of a point. near_m: search only the road around this distance along the track."""
         index = self._nearest((x, y, z), near_m)
         heading = float(self.heading[index])
-        sine, cosine = math.sin(heading), math.cos(heading)
+        ahead_x, ahead_z = self.ahead[index].tolist()
         dx, dz = x - float(self.line[index, 0]), z - float(self.line[index, 2])
-        forward, right = dx * sine + dz * cosine, dx * cosine - dz * sine
+        forward, right = dx * ahead_x + dz * ahead_z, dx * ahead_z - dz * ahead_x
         grade = float(self.grade[index])
-        along = (index * self.length_m / len(self.line) + forward) % self.length_m
-        return TrackPosition(along, right, heading, grade, float(self.line[index, 1]) + grade * forward)
+        along = index / self.points_a_metre + forward
+        if self.closed:
+            along %= self.length_m
+        limit_m = float(self.widths_m[index]) / 2 - _HALF_CAR_M
+        return TrackPosition(along, right, heading, grade, float(self.line[index, 1]) + grade * forward, limit_m)
 
     def _nearest(self, point: tuple[float, float, float], near_m: float | None) -> int:
         if near_m is None:
             return int(self._tree.query(point)[1])
-        reach = round(_NEAR_M / STEP_M)
-        around = np.arange(-reach, reach + 1) + self.index(near_m)
-        away = ((self.line[around % len(self.line)] - point) ** 2).sum(axis=1)
-        return int(around[np.argmin(away)] % len(self.line))
+        reach, middle = round(_NEAR_M / STEP_M), self.index(near_m)
+        if reach <= middle < len(self.line) - reach:
+            begin = middle - reach
+            away = self.line[begin : middle + reach + 1] - point
+            return begin + int(np.argmin((away * away).sum(axis=1)))
+        around = np.arange(-reach, reach + 1) + middle
+        around = around % len(self.line) if self.closed else np.clip(around, 0, len(self.line) - 1)
+        away = self.line[around] - point
+        return int(around[np.argmin((away * away).sum(axis=1))])
 
     def apart(self, from_m: float, to_m: float) -> float:
         """Return the distance along the track between two positions, the shorter way; negative for backwards."""
+        if not self.closed:
+            return to_m - from_m
         half = self.length_m / 2
         return (to_m - from_m + half) % self.length_m - half
 
+    def _smoothed(self, values: FloatArray) -> FloatArray:
+        """Return the running mean along the line."""
+        width = round(_SMOOTHING_M / STEP_M) | 1
+        padded = np.pad(values, width // 2, mode="wrap" if self.closed else "edge")
+        total = np.zeros(len(values))
+        for number in range(width):
+            total += padded[number : number + len(values)]
+        return total / width
+
+
+def _extended(line: FloatArray) -> FloatArray:
+    """Return a line with a point more at both ends, straight on."""
+    return np.vstack([2 * line[0] - line[1], line, 2 * line[-1] - line[-2]])
+
 
 def load_track(name: str, reverse: bool = False) -> Track:
-    """Return the track `lake` or `mountain`."""
-    points = read_figures(f"{name}_centreline.csv")
-    if points.shape[1] == 2:
-        points = np.column_stack([points[:, 0], np.full(len(points), _LAKE_ROAD_HEIGHT_M), points[:, 1]])
-    track = Track(ROADS[name], *_every_half_metre(points))
+    """Return a track: lake, mountain, random:SEED, or the path of a JSON file of control points. Raises UserError."""
+    if name in ROADS:
+        road, points = ROADS[name], read_figures(f"{name}_centreline.csv")
+        if points.shape[1] == 2:
+            points = np.column_stack([points[:, 0], np.full(len(points), _LAKE_ROAD_HEIGHT_M), points[:, 1]])
+        line = interpolate(np.column_stack([points, np.full(len(points), road.width_m)]), closed=True)
+        track = Track(road, line)
+    else:
+        track = build_track(_plan(name))
     return track.reversed() if reverse else track
+
+
+def _plan(name: str) -> RoadPlan:
+    if name.startswith(RANDOM_PREFIX):
+        return random_road(name)
+    if Path(name).suffix == ".json":
+        return read_points(Path(name))
+    raise UserError(
+        f"no track {name!r}; expected lake, mountain, random:SEED such as random:7, or a .json file of points"
+    )
+
+
+def build_track(plan: RoadPlan) -> Track:
+    """Return the track of a plan. Raises UserError if the road meets itself or is too sharp to be built."""
+    line = interpolate(plan.table, plan.closed)
+    widest_m = float(plan.table[:, 3].max())
+    rules = RoadRules(map_m=None, least_length_m=20.0, least_radius_m=widest_m / 2 + _SPARE_RADIUS_M)
+    if faults := faults_of_line(line.points[:, [0, 2]], widest_m / 2, rules, plan.closed):
+        raise UserError(f"{plan.name}: cannot build this road: {'; '.join(faults)}")
+    if not plan.closed:
+        line = with_run_outs(line)
+    return Track(Road(plan.name, widest_m, style=DESIGNED_STYLE, look=plan.look), line, plan.closed)
 
 
 def read_figures(name: str, kinds: tuple[str, ...] = ()) -> FloatArray:
@@ -147,22 +251,3 @@ def read_figures(name: str, kinds: tuple[str, ...] = ()) -> FloatArray:
     if any(cell.isidentifier() for cell in rows[0]):
         rows = rows[1:]
     return np.array([[float(cell) for cell in row] for row in rows])
-
-
-def _every_half_metre(points: FloatArray) -> tuple[FloatArray, float]:
-    """Return a closed spline through the points, resampled by its length, and that length in metres."""
-    closed = np.vstack([points, points[:1]])
-    chord = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
-    spline = CubicSpline(chord, closed, bc_type="periodic")
-    fine = spline(np.arange(0.0, chord[-1], 0.05))
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(np.vstack([fine, fine[:1]]), axis=0), axis=1))])
-    wanted = np.linspace(0.0, length[-1], round(length[-1] / STEP_M), endpoint=False)
-    line = np.column_stack([np.interp(wanted, length, np.append(axis, axis[0])) for axis in fine.T])
-    return line, float(length[-1])
-
-
-def _smoothed(values: FloatArray) -> FloatArray:
-    """Return the running mean of a closed series."""
-    width = round(_SMOOTHING_M / STEP_M) | 1
-    padded = np.concatenate([values[-(width // 2) :], values, values[: width // 2]])
-    return np.convolve(padded, np.full(width, 1 / width), mode="valid")

@@ -15,7 +15,7 @@ from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import Score, Scorer
 from bcclone.simulator.settings import LOST_M, Conditions, ServerSettings, SimulationSettings, WorldSettings
-from bcclone.simulator.track import Track, load_track
+from bcclone.simulator.track import Track, TrackPosition, load_track
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
 from bcclone.vehicle import FULL_LOCK_DEGREES, MPH
 
@@ -57,7 +57,7 @@ def simulate(settings: SimulationSettings, server: ServerSettings) -> Simulation
 def open_world(track: Track, settings: WorldSettings, conditions: Conditions) -> "Iterator[SimulatedWorld]":
     """Yield a world, with a progress bar of the drive."""
     renderer = Renderer(track.road.name, conditions)
-    with ProgressBar("driving", round(settings.laps * track.length_m), "m") as progress:
+    with ProgressBar("driving", round(track.goal_m(settings.laps)), "m") as progress:
         yield SimulatedWorld(renderer, track, settings, progress.advance)
 
 
@@ -88,8 +88,9 @@ class SimulatedWorld:
         self._renderer, self.track, self._settings, self._on_progress = renderer, track, settings, on_progress
         self.tracked = TrackedCar(track, settings.start_offset_m, ground_height=renderer.scene.ground.height_at)
         self.tracked.car.heading += math.radians(settings.start_turn)
-        self.scorer = Scorer(track.road.limit_m)
-        self._perturbations = Perturbations(settings.perturbation_m, settings.perturbation_every_m, track.road.limit_m)
+        self._goal_m = track.goal_m(settings.laps)
+        self.scorer = Scorer()
+        self._perturbations = Perturbations(settings.perturbation_m, settings.perturbation_every_m)
         self.ended = ""
         self._still_seconds, self._reported_m = 0.0, 0.0
         self._pending: deque[_PendingControl] = deque()
@@ -101,7 +102,7 @@ class SimulatedWorld:
     @property
     def laps(self) -> float:
         """Return how many laps have been driven."""
-        return self.tracked.progress_m / self.track.length_m
+        return self.tracked.progress_m / self.track.lap_m
 
     def observe(self) -> CarState | None:
         """Advance to the next frame and return the car's state with it; None after the end of the drive."""
@@ -112,8 +113,8 @@ class SimulatedWorld:
         if self.ended:
             return None
         car, position = self.tracked.car, self.tracked.position
-        frame = self._renderer.frame(car)
-        if self.tracked.progress_m >= len(self.views) * self._settings.laps * self.track.length_m / _VIEWS:
+        frame = self._renderer.frame(car, seconds=self.tracked.seconds)
+        if self.tracked.progress_m >= len(self.views) * self._goal_m / _VIEWS:
             self.views.append(frame)
         jpeg = encode_jpeg(frame)
         point = TracePoint(self.tracked.seconds, self.track.road.name, car.x, car.z, position.cross_track_m)
@@ -142,7 +143,7 @@ class SimulatedWorld:
         while self._pending and self._pending[0].at <= tracked.seconds + 1e-9:
             pending = self._pending.popleft()
             car.control(pending.steering, pending.throttle)
-        if right_m := self._perturbations.due(tracked.progress_m, tracked.position.cross_track_m):
+        if right_m := self._perturbations.due(tracked.progress_m, tracked.position):
             tracked.push(right_m)
         tracked.step()
         off_road = self.scorer.add_step(car.x, car.z, tracked.position, car.speed)
@@ -154,7 +155,7 @@ class SimulatedWorld:
         """End the drive at its goal, or when the car is lost, stuck or too slow."""
         car, seconds = self.tracked.car, self.tracked.seconds
         self._still_seconds = self._still_seconds + STEP_SECONDS if car.speed < _STUCK_SPEED else 0.0
-        goal, most = self._settings.laps * self.track.length_m, self._settings.most_interventions
+        goal, most = self._goal_m, self._settings.most_interventions
         if self.tracked.progress_m >= goal:
             self.ended = LAPS_DRIVEN
         elif most and len(self.scorer.interventions) >= most:
@@ -192,19 +193,18 @@ class Perturbations:
     A push is shortened so that it leaves the wheels on the asphalt; it is skipped where the car is at the edge or
     beyond. So it is always the driver who leaves the road.
 
-    size_m: length of a push, 0 for none; every_m: distance between two; limit_m: distance of the car from the centre
-    line at which it leaves the road.
+    size_m: length of a push, 0 for none; every_m: distance between two.
     """
 
-    def __init__(self, size_m: float, every_m: float, limit_m: float) -> None:
-        self._size_m, self._every_m, self._limit_m = size_m, every_m, limit_m
+    def __init__(self, size_m: float, every_m: float) -> None:
+        self._size_m, self._every_m = size_m, every_m
         self._given = 0
 
-    def due(self, progress_m: float, cross_track_m: float) -> float:
+    def due(self, progress_m: float, position: TrackPosition) -> float:
         """Return how far to push the car now: to the right if positive, 0 for not at all."""
         if self._size_m == 0 or progress_m < (self._given + 1) * self._every_m:
             return 0.0
         side = 1 if self._given % 2 == 0 else -1
         self._given += 1
-        room = max(self._limit_m - _SPARE_M - side * cross_track_m, 0.0)
+        room = max(position.limit_m - _SPARE_M - side * position.cross_track_m, 0.0)
         return side * min(self._size_m, room)

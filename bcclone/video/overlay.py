@@ -39,7 +39,7 @@ def make_overlay(name: str, width: int, data: RunData, size: tuple[int, int], wi
                 f"or remove the file to leave out {TRACE.provides}"
             )
         track = load_track(data.track)
-        road_half_m = track.road.asphalt_half_width_m
+        road_half_m = track.road.width_m / 2
         map_size = round(size[1] * width / size[0] * _MAP_HEIGHT)
         track_map = make_map(track.line[:, [0, 2]], data.positions, map_size)
     panel = Panel(

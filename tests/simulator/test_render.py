@@ -57,7 +57,7 @@ def test_compiled_code_is_not_reused_after_a_source_changed():
     for drawing in (cast, draw_cards, draw_faces):
         assert SOURCES in [cell.cell_contents for cell in drawing.py_func.__closure__]
     folder = ROOT / "bcclone" / "simulator" / "render"
-    for name in ("faces", "raycast", "surface"):
+    for name in ("faces", "raycast", "surface", "weather"):
         used = re.findall(r"^from (bcclone\S+) import", (folder / f"{name}.py").read_text(), re.MULTILINE)
         assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.compiled"} <= set(COMPILED_MODULES)
 
@@ -69,7 +69,13 @@ def test_a_bush_right_before_the_camera_does_not_fill_the_picture(lake, ahead_m,
     card[0, :3] = 0.0, -card[0, 3] / 2, ahead_m
     canvas = blank_canvas(160, 320)
     canvas.depths[:] = 1000.0
-    draw_cards(Eye(np.zeros(3), np.eye(3), FOCAL_PX), card, lake.scene.pictures, air_of(Conditions()), canvas)
+    draw_cards(
+        Eye(np.zeros(3), np.eye(3), FOCAL_PX, FOCAL_PX, np.full(320, 160)),
+        card,
+        lake.scene.pictures,
+        air_of(Conditions()),
+        canvas,
+    )
     assert (canvas.depths < 1000.0).any() == drawn
 
 
@@ -198,7 +204,12 @@ def test_rays_do_not_jump_over_crests(name):
     renderer = Renderer(name, Conditions())
     view = pose_of(at(renderer, 0), "center")
     canvas = blank_canvas(160, 320)
-    cast(Eye(view.position, view.axes, FOCAL_PX), surface_of(renderer.scene), air_of(Conditions()), canvas)
+    cast(
+        Eye(view.position, view.axes, FOCAL_PX, FOCAL_PX, np.full(320, 160)),
+        surface_of(renderer.scene),
+        air_of(Conditions()),
+        canvas,
+    )
     ground, missed = renderer.scene.ground, 0
     rows, columns = np.mgrid[2:130:6, 2:320:6]
     rays = np.stack([columns + 0.5 - 160, 80 - rows - 0.5, np.full(rows.shape, FOCAL_PX)], -1) / FOCAL_PX @ view.axes.T

@@ -101,7 +101,7 @@ def test_recoveries_begin_off_the_centre_and_only_the_way_back_is_recorded():
         was_recording = expert.recording
         recorded += expert.recording
         tracked.step()
-        assert abs(tracked.position.cross_track_m) < track.road.limit_m
+        assert abs(tracked.position.cross_track_m) < tracked.position.limit_m
     assert len(begun) > 12
     assert np.median(begun) > 0.7
     assert 0.6 < recorded / 6000 < 0.95

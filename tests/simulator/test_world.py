@@ -40,7 +40,7 @@ def test_an_expert_drives_a_lap_without_an_intervention(track, reverse):
     assert (score.autonomy_percent, score.interventions, score.first_off_road_m) == (100, 0, None)
     assert score.distance_m == pytest.approx(world.track.length_m, rel=0.02)
     assert score.mean_abs_cross_track_m < 0.6
-    assert score.max_abs_cross_track_m < world.track.road.limit_m
+    assert score.max_abs_cross_track_m < world.tracked.position.limit_m
     json.dumps(score.as_json())
 
 
@@ -172,12 +172,13 @@ def test_a_push_moves_the_car_across_the_road_and_keeps_speed_and_heading():
     [(0.0, 1.0, -1.0), (2.9, 0.45, -1.0), (-2.9, 1.0, -0.45), (3.5, 0.0, -1.0), (9.0, 0.0, -1.0), (-9.0, 1.0, 0.0)],
 )
 def test_a_perturbation_never_pushes_the_car_off_the_road(cross_track_m, first, second):
-    perturbations = Perturbations(size_m=1.0, every_m=10.0, limit_m=3.65)
-    assert perturbations.due(9.9, cross_track_m) == 0.0
-    assert perturbations.due(10.1, cross_track_m) == pytest.approx(first)
-    assert perturbations.due(10.2, cross_track_m) == 0.0  # once
-    assert perturbations.due(20.0, cross_track_m) == pytest.approx(second)
-    assert Perturbations(size_m=0.0, every_m=10.0, limit_m=3.65).due(50.0, 0.0) == 0.0
+    perturbations = Perturbations(size_m=1.0, every_m=10.0)
+    position = TrackPosition(0.0, cross_track_m, 0.0, 0.0, 0.0, limit_m=3.65)
+    assert perturbations.due(9.9, position) == 0.0
+    assert perturbations.due(10.1, position) == pytest.approx(first)
+    assert perturbations.due(10.2, position) == 0.0  # once
+    assert perturbations.due(20.0, position) == pytest.approx(second)
+    assert Perturbations(size_m=0.0, every_m=10.0).due(50.0, position) == 0.0
 
 
 def test_observing_advances_by_a_frame_and_returns_the_car():
@@ -243,9 +244,11 @@ def test_invalid_settings_are_refused(bad):
 
 
 def test_a_score_counts_interventions_time_and_distances():
-    scorer = Scorer(limit_m=3.65)
+    scorer = Scorer()
     for step, cross in enumerate(itertools.chain([0.0, 1.0, -2.0], [4.0], [0.0] * 46)):
-        assert scorer.add_step(step, 0.0, TrackPosition(step, cross, 0.0, 0.0, 0.0), speed=10.0) == (cross == 4.0)
+        assert scorer.add_step(step, 0.0, TrackPosition(step, cross, 0.0, 0.0, 0.0, limit_m=3.65), speed=10.0) == (
+            cross == 4.0
+        )
     for steering in (0.0, 0.5, -0.5):
         scorer.add_steering(steering)
     score = scorer.score()

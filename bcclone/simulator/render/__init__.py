@@ -1,51 +1,104 @@
-"""Render the frames of a car's cameras, RGB uint8 (160, 320, 3)."""
+"""Render what a car's cameras see: pictures, RGB uint8 (height, width, 3), depths, and what each pixel shows."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.arrays import Float32Array
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
-from bcclone.simulator.render.arrays import Eye, air_of, blank_canvas, surface_of
+from bcclone.simulator.render.arrays import Canvas, Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.faces import draw_cards, draw_faces
 from bcclone.simulator.render.raycast import cast
+from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
+from bcclone.simulator.render.weather import draw_drops
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.settings import Conditions
 from bcclone.vehicle import MOUNTS
 from bcclone.view import FOCAL_PX
 
+_NAMES = ("sky", "ground", "water", "road", "line", "edge", "object", "car")
+LABELS = dict(zip(_NAMES, (SKY, GROUND, WATER, ROAD, LINE, EDGE, OBJECT, CAR), strict=True))
+_FRAMES_A_SECOND = 50  # at most: drops of two frames differ
+
+
+@dataclass(frozen=True)
+class View:
+    """What a camera sees.
+
+    picture: RGB uint8 (height, width, 3); depths_m: along the camera's axis, infinite for the sky and 0 for the car's
+    own bonnet, float32 (height, width); labels: values of LABELS, uint8 (height, width).
+    """
+
+    picture: Image
+    depths_m: Float32Array
+    labels: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Bonnet:
+    """Flat indices of the pixels that show it, their colours, uint8 (pixels, 3), and its first row in each column."""
+
+    pixels: npt.NDArray[np.intp]
+    paint: Image
+    bottoms: npt.NDArray[np.int64]
+
 
 class Renderer:
-    """Draws what a car's cameras see of a track. The very first frame waits for the compiler, whose work is cached."""
+    """Draws what a car's cameras see of a track. The very first frame waits for the compiler, whose work is cached.
 
-    def __init__(self, track_name: str, conditions: Conditions) -> None:
+    height, width: of the pictures; their field of view is always that of the simulator's frames of 160 x 320 pixels.
+    """
+
+    def __init__(
+        self, track_name: str, conditions: Conditions, height: int = FRAME_HEIGHT, width: int = FRAME_WIDTH
+    ) -> None:
         self.conditions, self.scene = conditions, build_scene(track_name, conditions)
+        self._size = height, width
         self._surface, self._air = surface_of(self.scene), air_of(conditions)
-        self._bonnets = {camera: _bonnet_pixels(camera, conditions) for camera in MOUNTS}
+        self._bonnets = {camera: _bonnet(camera, conditions, self._size) for camera in MOUNTS}
 
-    def frame(self, car: Car, camera: str = "center") -> Image:
-        """Return the frame of the center, left or right camera; the same car gives the same bytes."""
-        pose = pose_of(car, camera, self.conditions.camera_shift_m, self.conditions.camera_pitch)
-        canvas = blank_canvas(FRAME_HEIGHT, FRAME_WIDTH)
-        eye = Eye(pose.position, pose.axes, FOCAL_PX)
-        cast(eye, self._surface, self._air, canvas)
-        draw_faces(eye, self.scene.faces.values, self._surface, self._air, canvas)
-        draw_cards(eye, self.scene.cards.placements, self.scene.pictures, self._air, canvas)
-        hidden, paint = self._bonnets[camera]
-        canvas.picture.reshape(-1, 3)[hidden] = paint
-        return canvas.picture
+    def frame(self, car: Car, camera: str = "center", seconds: float = 0.0) -> Image:
+        """Return the picture of the center, left or right camera; the same car gives the same bytes.
 
-    def frames(self, car: Car) -> Mapping[str, Image]:
+        seconds: since the drive began, for drops of rain and the cycle of day and night.
+        """
+        return self._draw(car, camera, seconds).picture
+
+    def view(self, car: Car, camera: str = "center", seconds: float = 0.0) -> View:
+        """Return the picture with depths and labels."""
+        canvas = self._draw(car, camera, seconds)
+        depths = np.where(canvas.labels == SKY, np.float32(np.inf), canvas.depths)
+        return View(canvas.picture, depths, canvas.labels)
+
+    def frames(self, car: Car, seconds: float = 0.0) -> Mapping[str, Image]:
         """Return the frames of the three cameras, each rendered by its own thread."""
         with ThreadPoolExecutor(len(MOUNTS)) as pool:
-            return dict(zip(MOUNTS, pool.map(lambda camera: self.frame(car, camera), MOUNTS), strict=True))
+            return dict(zip(MOUNTS, pool.map(lambda camera: self.frame(car, camera, seconds), MOUNTS), strict=True))
+
+    def _draw(self, car: Car, camera: str, seconds: float) -> Canvas:
+        conditions, (height, width) = self.conditions, self._size
+        pose = pose_of(car, camera, conditions.camera_shift_m, conditions.camera_pitch)
+        canvas, own = blank_canvas(height, width), self._bonnets[camera]
+        across_px, up_px = FOCAL_PX * width / FRAME_WIDTH, FOCAL_PX * height / FRAME_HEIGHT
+        eye = Eye(pose.position, pose.axes, across_px, up_px, own.bottoms)
+        air = air_of(conditions, seconds) if conditions.night_cycle else self._air
+        cast(eye, self._surface, air, canvas)
+        draw_faces(eye, self.scene.faces.values, self._surface, air, canvas)
+        draw_cards(eye, self.scene.cards.placements, self.scene.pictures, air, canvas)
+        canvas.picture.reshape(-1, 3)[own.pixels] = own.paint
+        if conditions.rain or conditions.snow:
+            moment = round(seconds * _FRAMES_A_SECOND) * len(MOUNTS) + list(MOUNTS).index(camera)
+            draw_drops(canvas.picture, conditions.rain, conditions.snow, air.daylight + air.headlights, moment)
+        return canvas
 
 
-def _bonnet_pixels(camera: str, conditions: Conditions) -> tuple[npt.NDArray[np.intp], Image]:
-    """Return the flat indices of the pixels that show the bonnet, and their colours, uint8 (pixels, 3)."""
-    hidden, paint = bonnet(camera, conditions.camera_shift_m, conditions.camera_pitch)
-    lit = np.minimum(paint[hidden] * float(conditions.light), 255).astype(np.uint8)
-    return np.flatnonzero(hidden), lit
+def _bonnet(camera: str, conditions: Conditions, size: tuple[int, int]) -> _Bonnet:
+    hidden, paint = bonnet(camera, conditions.camera_shift_m, conditions.camera_pitch, size)
+    lit = np.minimum(paint[hidden] * float(conditions.light * (1 - 0.8 * conditions.night)), 255).astype(np.uint8)
+    bottoms = np.where(hidden.any(axis=0), hidden.argmax(axis=0), size[0])
+    return _Bonnet(np.flatnonzero(hidden), lit, bottoms)

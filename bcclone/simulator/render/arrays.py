@@ -1,44 +1,67 @@
 """Convert scene, conditions and camera to the plain tuples that compiled code takes."""
 
+import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bcclone.arrays import Float32Array
-from bcclone.simulator.render.surface import AMBIENT, SUNLIGHT
+from bcclone.exact_math import cosine, exponentials
+from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
 from bcclone.simulator.scene import Scene
+from bcclone.simulator.scene.bands import RoadBands, bands_of
 from bcclone.simulator.scene.roadmap import CELL_M
 from bcclone.simulator.settings import Conditions
 
+_BLOCK = 64  # cells in a row of a block
 _FOG_FROM_M, _FOG_OVER_M = 100.0, 500.0
+_ZENITH, _HORIZON, _CLOUDS, _SKY_STEPS = (88.0, 116.0, 166.0), (206.0, 220.0, 238.0), (168.0, 176.0, 188.0), 2048
+# What full rain and snow add to the fog and take from the light, and the light at night
+_RAIN_FOG, _SNOW_FOG, _RAIN_DARK, _SNOW_DARK = 1.5, 3.0, 0.3, 0.1
+_MOONLIGHT, _HEADLIGHTS = 0.06, 0.9
 
 
 class Eye(NamedTuple):
-    """A camera: its position (3,), its axes (3, 3) with right, up and ahead as columns, its focal length in pixels."""
+    """A camera.
+
+    position: (3,); axes: (3, 3) with right, up and ahead as columns; across_px, up_px: focal length in columns and in
+    rows; bottoms: for each column the first row that the bonnet hides, int64 (columns,).
+    """
 
     position: npt.NDArray[np.float64]
     axes: npt.NDArray[np.float64]
-    focal: float
+    across_px: float
+    up_px: float
+    bottoms: npt.NDArray[np.int64]
 
 
 class Canvas(NamedTuple):
-    """The picture, uint8 (rows, columns, 3), the depth of each pixel, and scratch memory, float64 (8, 4), since
-    compiled code allocates no arrays."""
+    """What is drawn, and scratch memory, float64 (8, 4), since compiled code allocates no arrays.
+
+    picture: uint8 (rows, columns, 3); depths: in metres, 0 for the bonnet, float32 (rows, columns); labels: what each
+    pixel shows, uint8 (rows, columns).
+    """
 
     picture: npt.NDArray[np.uint8]
     depths: Float32Array
+    labels: npt.NDArray[np.uint8]
     room: npt.NDArray[np.float64]
 
 
 def blank_canvas(height: int, width: int) -> Canvas:
-    """Return an empty canvas."""
-    return Canvas(np.empty((height, width, 3), np.uint8), np.empty((height, width), np.float32), np.empty((8, 4)))
+    """Return a canvas that shows nothing but bonnet."""
+    shape = height, width
+    return Canvas(
+        np.empty((*shape, 3), np.uint8), np.zeros(shape, np.float32), np.full(shape, CAR, np.uint8), np.empty((8, 4))
+    )
 
 
 class Paint(NamedTuple):
     """Textures and properties of the road. textures: of make_textures(), (4, texels); kinds, border_light: of the
-    shoulders, (2, metres); bridge_start, bridge_end: metres along the track; style: of the track."""
+    shoulders, (2, metres); bridge_start, bridge_end: metres along the track; style: of the track; half_widths_m: of the
+    asphalt, (metres,); bands: of a road that is neither the lake's nor the mountain's."""
 
     textures: Float32Array
     kinds: npt.NDArray[np.int64]
@@ -46,10 +69,16 @@ class Paint(NamedTuple):
     bridge_start: float
     bridge_end: float
     style: int
+    half_widths_m: Float32Array
+    bands: RoadBands
 
 
 class Surface(NamedTuple):
-    """The ground and the road on it. lit: RGB of the cover under its light, uint8 (side, side, 3)."""
+    """The ground and the road on it.
+
+    lit: RGB of the cover under its light, uint8 (side, side, 3); tops: greatest height within one block's side around
+    each block, (blocks, blocks).
+    """
 
     height: Float32Array
     cross: Float32Array
@@ -59,19 +88,29 @@ class Surface(NamedTuple):
     paint: Paint
     x: float
     z: float
-    cell: float
+    cells_a_metre: float
     water: float
     top: float
+    tops: Float32Array
+    blocks_a_metre: float
 
 
 class Air(NamedTuple):
-    """Brightness, fog, and the visibility of lines and road."""
+    """Light and weather.
 
-    brightness: float
+    sky: RGB from the horizon to the zenith, float32 (steps, 3); headlights: their light beside daylight; wet, snow: 0
+    to 1.
+    """
+
+    daylight: float
+    headlights: float
+    wet: float
+    snow: float
     fog_from: float
     fog_over: float
     line_visibility: float
     road_visibility: float
+    sky: Float32Array
 
 
 def surface_of(scene: Scene) -> Surface:
@@ -91,22 +130,52 @@ def surface_of(scene: Scene) -> Surface:
             bridge_start=float(road.bridge[0]),
             bridge_end=float(road.bridge[1]),
             style=int(road.style),
+            half_widths_m=scene.track.half_widths_m,
+            bands=bands_of(road.look),
         ),
         x=float(ground.grid.x),
         z=float(ground.grid.z),
-        cell=CELL_M,
+        cells_a_metre=1 / CELL_M,
         water=float(ground.water_m),
         top=float(ground.heights_m.max()) + 0.1,
+        tops=_tops(ground.heights_m, ground.water_m),
+        blocks_a_metre=1 / (CELL_M * _BLOCK),
     )
 
 
-def air_of(conditions: Conditions) -> Air:
-    """Return brightness, fog and visibility under the conditions."""
-    thickness = max(conditions.fog, 1e-6)
+def _tops(heights_m: Float32Array, water_m: float) -> Float32Array:
+    """Return the greatest height of ground or water in each block and its neighbours."""
+    blocks = -(-len(heights_m) // _BLOCK)
+    padded = np.pad(heights_m, (0, blocks * _BLOCK - len(heights_m)), mode="edge")
+    own = padded.reshape(blocks, _BLOCK, blocks, _BLOCK).max((1, 3))
+    around = np.pad(own, 1, mode="edge")
+    near = [around[row : row + blocks, column : column + blocks] for row in range(3) for column in range(3)]
+    return np.maximum(np.max(near, axis=0), np.float32(water_m))
+
+
+def air_of(conditions: Conditions, seconds: float = 0.0) -> Air:
+    """Return light and weather under the conditions. seconds: since the drive began, for the cycle of day and night."""
+    thickness = max(conditions.fog + _RAIN_FOG * conditions.rain + _SNOW_FOG * conditions.snow, 1e-6)
+    overcast = max(_RAIN_DARK * conditions.rain, _SNOW_DARK * conditions.snow)
+    night = conditions.night
+    if conditions.night_cycle:
+        night = (1 - cosine(2 * math.pi * seconds / conditions.night_cycle)) / 2
     return Air(
-        brightness=float(conditions.light),
+        daylight=conditions.light * (1 - overcast) * (1 - (1 - _MOONLIGHT) * night),
+        headlights=_HEADLIGHTS * night,
+        wet=float(conditions.rain),
+        snow=float(conditions.snow),
         fog_from=_FOG_FROM_M / thickness,
         fog_over=_FOG_OVER_M / thickness,
         line_visibility=float(conditions.line_visibility),
         road_visibility=float(conditions.road_visibility),
+        sky=_sky_colors(overcast),
     )
+
+
+@cache
+def _sky_colors(overcast: float) -> Float32Array:
+    """Return the sky's colours by the sine of the elevation, 0 to 1, float32 (steps, 3); overcast: 0 to 1."""
+    haze = exponentials(np.linspace(0, -5.5, _SKY_STEPS, dtype=np.float32))[:, None]
+    zenith = np.array(_ZENITH) + (np.array(_CLOUDS) - np.array(_ZENITH)) * min(overcast * 3, 1.0)
+    return np.asarray(zenith * (1 - haze) + np.array(_HORIZON) * haze, np.float32)

@@ -3,22 +3,27 @@
 import math
 from typing import Any
 
-from bcclone.compiled import compiled
 from bcclone.simulator.render.surface import (
+    EDGE,
+    GROUND,
+    OBJECT,
     RGB,
     SOURCES,
     RoadPixel,
+    drawing,
+    headlight_beam,
     level_of,
+    light_at,
     lit,
     mountain_road,
     put,
     seen_through,
     texel,
+    weathered,
 )
 from bcclone.simulator.scene.plants import CARD_HEIGHT, CARD_WIDTH, Kind
 from bcclone.simulator.scene.structures import Material
 from bcclone.simulator.scene.textures import GRAIN
-from bcclone.view import FOCAL_PX
 
 _CARD_NEAR_M, _BUSH_FAR_M = 1.5, 170.0
 _LEAST_PX = 0.7
@@ -28,22 +33,24 @@ _BUSH_A, _BUSH_B = int(Kind.BUSH_A), int(Kind.BUSH_B)
 _FACE_NEAR_M, _FACE_FAR_M = 0.3, 300.0
 _CLOSER_M = 0.02  # than the pixel's present depth
 _BLACK_WALL, _STONE, _DECK = int(Material.BLACK_WALL), int(Material.STONE), int(Material.DECK)
+_RAIL, _BRICK = int(Material.RAIL), int(Material.BRICK)
 
 
-@compiled(fastmath=True, inline="always")
+@drawing(inline="always")
 def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> None:
     """Draw the pixels of a card that are nearer than the canvas's depths."""
-    axes, focal, kind = eye.axes, eye.focal, int(card[5])
+    axes, kind = eye.axes, int(card[5])
     rows, columns = canvas.depths.shape
     x, y, z = card[0] - eye.position[0], card[1] - eye.position[1], card[2] - eye.position[2]
     depth = axes[0, 2] * x + axes[1, 2] * y + axes[2, 2] * z
-    if depth < _CARD_NEAR_M or focal * card[3] < _LEAST_PX * depth:
+    if depth < _CARD_NEAR_M or eye.up_px * card[3] < _LEAST_PX * depth:
         return
     if depth > _BUSH_FAR_M and kind in (_BUSH_A, _BUSH_B):
         return
-    middle = columns * 0.5 + focal * (axes[0, 0] * x + axes[1, 0] * y + axes[2, 0] * z) / depth
-    foot = rows * 0.5 - focal * (axes[0, 1] * x + axes[1, 1] * y + axes[2, 1] * z) / depth
-    half, tall = focal * card[4] * 0.5 / depth, focal * card[3] / depth
+    middle = columns * 0.5 + eye.across_px * (axes[0, 0] * x + axes[1, 0] * y + axes[2, 0] * z) / depth
+    foot = rows * 0.5 - eye.up_px * (axes[0, 1] * x + axes[1, 1] * y + axes[2, 1] * z) / depth
+    half, tall = eye.across_px * card[4] * 0.5 / depth, eye.up_px * card[3] / depth
+    light = light_at(air, depth, headlight_beam(air, (middle - columns * 0.5) / eye.across_px))
     top, left = foot - tall, middle - half
     for row in range(max(0, int(top)), min(rows - 1, int(foot)) + 1):
         down = int(math.floor((row + 0.5 - top) / tall * CARD_HEIGHT))
@@ -53,12 +60,12 @@ def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> Non
             if inside and canvas.depths[row, column] >= depth and pictures[kind, down, right, 3] >= _OPAQUE:
                 texel = pictures[kind, down, right]
                 color = (float(texel[0]), float(texel[1]), float(texel[2]))
-                put(canvas, row, column, seen_through(color, depth, air), air.brightness)
-                canvas.depths[row, column] = depth
+                put(canvas, row, column, seen_through(color, depth, air), light)
+                canvas.depths[row, column], canvas.labels[row, column] = depth, OBJECT
 
 
 def _make_draw_cards(sources: int) -> Any:
-    @compiled(fastmath=True, cache=True)
+    @drawing(cache=True)
     def draw_cards(eye: Any, placements: Any, pictures: Any, air: Any, canvas: Any) -> None:
         """Draw all cards that are nearer than the canvas's depths, and update these.
 
@@ -75,12 +82,12 @@ def _make_draw_cards(sources: int) -> Any:
 draw_cards = _make_draw_cards(SOURCES)
 
 
-@compiled(fastmath=True)
+@drawing()
 def _dot(one: Any, other: Any) -> float:
     return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
 
 
-@compiled(fastmath=True)
+@drawing()
 def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tuple[int, int, int, int]:
     """Return the first and last row and column of a face in the picture; an empty box if it is not visible."""
     rows, columns = canvas.depths.shape
@@ -96,48 +103,56 @@ def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tu
     for number in range(4):
         here, there = points[number], points[(number + 1) % 4]
         if here[2] >= _FACE_NEAR_M:
-            _widen(box, here, eye.focal, rows, columns)
+            _widen(box, here, eye, rows, columns)
         if (here[2] < _FACE_NEAR_M) != (there[2] < _FACE_NEAR_M):
             fraction = (_FACE_NEAR_M - here[2]) / (there[2] - here[2])
             for axis in range(2):
                 cut[axis] = here[axis] + (there[axis] - here[axis]) * fraction
             cut[2] = _FACE_NEAR_M
-            _widen(box, cut, eye.focal, rows, columns)
+            _widen(box, cut, eye, rows, columns)
     top, bottom = max(int(math.floor(box[0])), 0), min(int(math.ceil(box[1])), rows - 1)
     left, right = max(int(math.floor(box[2])), 0), min(int(math.ceil(box[3])), columns - 1)
     return top, bottom, left, right
 
 
-@compiled(fastmath=True)
-def _widen(box: Any, point: Any, focal: float, rows: int, columns: int) -> None:
+@drawing()
+def _widen(box: Any, point: Any, eye: Any, rows: int, columns: int) -> None:
     """Extend a box of rows and columns to a point in front of the camera."""
-    row = rows * 0.5 - focal * point[1] / point[2]
-    column = columns * 0.5 + focal * point[0] / point[2]
+    row = rows * 0.5 - eye.up_px * point[1] / point[2]
+    column = columns * 0.5 + eye.across_px * point[0] / point[2]
     # clipped just outside the picture, so that it fits an integer
     row, column = min(max(row, -9.0), rows + 9.0), min(max(column, -9.0), columns + 9.0)
     box[0], box[1] = min(box[0], row), max(box[1], row)
     box[2], box[3] = min(box[2], column), max(box[3], column)
 
 
-@compiled(fastmath=True)
-def _face_color(face: Any, along: float, across: float, depth: float, surface: Any, air: Any) -> RGB:
-    """Return the colour of a point of a face; along, across: 0 to 1 on its edges."""
-    material, pixel_m = int(face[9]), depth / FOCAL_PX
+@drawing()
+def _face_color(face: Any, along: float, across: float, pixel_m: float, surface: Any, air: Any) -> tuple[RGB, int]:
+    """Return the colour and the label of a point of a face; along, across: 0 to 1 on its edges."""
+    material = int(face[9])
     u = face[10] + along * math.sqrt(face[3] ** 2 + face[4] ** 2 + face[5] ** 2)
     v = face[11] + across * math.sqrt(face[6] ** 2 + face[7] ** 2 + face[8] ** 2)
     if material == _DECK:
-        color, is_road = mountain_road(RoadPixel(u, v, 1.0, pixel_m, pixel_m * 6.0), surface.paint, air.line_visibility)
-        return color if is_road and air.road_visibility >= 0.5 else lit((132.0, 126.0, 112.0), 1.0, 1.0)
+        pixel = RoadPixel(u, v, 1.0, pixel_m, pixel_m * 6.0)
+        color, label = mountain_road(pixel, surface.paint, air.line_visibility)
+        if label == GROUND or air.road_visibility < 0.5:
+            return lit((132.0, 126.0, 112.0), 1.0, 1.0), EDGE
+        return weathered(color, pixel, surface.paint.textures, air), label
     grain = texel(surface.paint.textures, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
     if material == _STONE:
         cap = 1.25 if across > 0.8 else 1.0
-        return lit((138.0, 132.0, 116.0), (1.0 + 0.16 * grain) * cap, 0.6)
+        return lit((138.0, 132.0, 116.0), (1.0 + 0.16 * grain) * cap, 0.6), OBJECT
     if material == _BLACK_WALL:
-        return lit((40.0, 40.0, 40.0) if across > 0.95 else (10.0, 10.0, 12.0), 1.0 + 0.06 * grain, 0.8)
-    return lit((60.0, 58.0, 54.0), 1.0 + 0.1 * grain, 0.2)
+        return lit((40.0, 40.0, 40.0) if across > 0.95 else (10.0, 10.0, 12.0), 1.0 + 0.06 * grain, 0.8), OBJECT
+    if material == _RAIL:
+        return lit((176.0, 180.0, 184.0), 0.75 + 0.5 * across + 0.05 * grain, 0.7), OBJECT
+    if material == _BRICK:
+        joint = pixel_m < 0.04 and abs(v * 5.0 - math.floor(v * 5.0) - 0.5) > 0.42
+        return lit((170.0, 160.0, 150.0) if joint else (158.0, 96.0, 74.0), 1.0 + 0.14 * grain, 0.65), OBJECT
+    return lit((60.0, 58.0, 54.0), 1.0 + 0.1 * grain, 0.2), OBJECT
 
 
-@compiled(fastmath=True, inline="always")
+@drawing(inline="always")
 def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air: Any, canvas: Any) -> None:
     """Draw a face where the pixels' rays meet its plane within its edges."""
     axes, ahead, across = eye.axes, face[3:6], face[6:9]
@@ -147,9 +162,9 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
     squared, mutual, other = _dot(ahead, ahead), _dot(ahead, across), _dot(across, across)
     spread = squared * other - mutual * mutual
     for row in range(top, bottom + 1):
-        up = (rows * 0.5 - row - 0.5) / eye.focal
+        up = (rows * 0.5 - row - 0.5) / eye.up_px
         for column in range(left, right + 1):
-            sideways = (column + 0.5 - columns * 0.5) / eye.focal
+            sideways = (column + 0.5 - columns * 0.5) / eye.across_px
             dx = axes[0, 0] * sideways + axes[0, 1] * up + axes[0, 2]
             dy = axes[1, 0] * sideways + axes[1, 1] * up + axes[1, 2]
             dz = axes[2, 0] * sideways + axes[2, 1] * up + axes[2, 2]
@@ -165,13 +180,14 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
             along = (first * other - second * mutual) / spread
             over = (second * squared - first * mutual) / spread
             if 0.0 <= along <= 1.0 and 0.0 <= over <= 1.0:
-                color = _face_color(face, along, over, depth, surface, air)
-                put(canvas, row, column, seen_through(color, depth, air), air.brightness)
-                canvas.depths[row, column] = depth
+                color, label = _face_color(face, along, over, depth / eye.across_px, surface, air)
+                light = light_at(air, depth, headlight_beam(air, sideways))
+                put(canvas, row, column, seen_through(color, depth, air), light)
+                canvas.depths[row, column], canvas.labels[row, column] = depth, label
 
 
 def _make_draw_faces(sources: int) -> Any:
-    @compiled(fastmath=True, cache=True)
+    @drawing(cache=True)
     def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
         """Draw all faces that are nearer than the canvas's depths, and update these.
 

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.arrays import Float32Array
+from bcclone.exact_math import cosine, length, sine
+from bcclone.simulator.scene.fields import blur, shift
 from bcclone.simulator.scene.ground import Ground, make_ground
 from bcclone.simulator.scene.plants import Cards, Pictures, draw_cards, place_cards
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, Shoulders, make_shoulders
@@ -49,7 +51,7 @@ def build_scene(track_name: str, conditions: Conditions) -> Scene:
 
 @lru_cache(maxsize=2)
 def _build(track_name: str, sun_elevation: float, sun_azimuth: float, seed: int) -> Scene:
-    sun = np.array(Conditions(sun_elevation=sun_elevation, sun_azimuth=sun_azimuth).sun)
+    sun = towards_sun(sun_elevation, sun_azimuth)
     track = load_track(track_name)
     ground = make_ground(track, seed)
     cards = place_cards(track, ground, seed)
@@ -68,6 +70,12 @@ def _build(track_name: str, sun_elevation: float, sun_azimuth: float, seed: int)
     )
 
 
+def towards_sun(elevation: float, azimuth: float) -> npt.NDArray[np.float64]:
+    """Return the unit vector towards the sun: x, y, z. elevation, azimuth: degrees, as in Conditions."""
+    up, around = math.radians(elevation), math.radians(azimuth)
+    return np.array([cosine(up) * sine(around), sine(up), cosine(up) * cosine(around)])
+
+
 def _tall(cards: Cards) -> npt.NDArray[np.float32]:
     return cards.placements[: cards.trees, [0, 2, 3]]
 
@@ -78,7 +86,7 @@ def bake_light(heights_m: Float32Array, on_road: npt.NDArray[np.bool_], sun: npt
     The road counts as level, also where the ground falls away at the end of a bridge.
     """
     rise_z, rise_x = np.gradient(heights_m, CELL_M)
-    facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / np.sqrt(1 + rise_x**2 + rise_z**2)
+    facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / np.sqrt(1 + rise_x * rise_x + rise_z * rise_z)
     light = np.clip(facing / sun[1], 0, _MOST_LIGHT).astype(np.float32)
     light[on_road] = 1.0
     return np.asarray(light * _hill_shadow(heights_m, sun), np.float32)
@@ -92,7 +100,7 @@ def add_tree_shadows(
     trees: x, z and height of each, in metres; sun: unit vector towards it, (3,).
     """
     shade = np.ones_like(light)
-    level = max(math.hypot(sun[0], sun[2]), 1e-6)
+    level = max(length(sun[0], sun[2]), 1e-6)
     reach = level / sun[1]
     x_away, z_away = -sun[0] / level, -sun[2] / level
     for x, z, height in trees:
@@ -100,25 +108,18 @@ def add_tree_shadows(
         for fraction in np.linspace(0.1, 1.0, discs):
             column = round((x + x_away * fraction * height * reach - grid.x) / CELL_M)
             row = round((z + z_away * fraction * height * reach - grid.z) / CELL_M)
-            crown = math.sin(math.pi * min(max((fraction - 0.3) / 0.75, 0.0), 1.0))
+            crown = sine(math.pi * min(max((fraction - 0.3) / 0.75, 0.0), 1.0))
             cv2.circle(shade, (column, row), round((0.25 + 0.13 * height * crown) / CELL_M), _UNDER_LEAVES, -1)
-    return np.asarray(light * cv2.GaussianBlur(shade, (3, 3), 0), np.float32)
+    return np.asarray(light * blur(shade, 3), np.float32)
 
 
 def _hill_shadow(heights_m: Float32Array, sun: npt.NDArray[np.float64]) -> Float32Array:
     """March from every cell towards the sun; a cell whose path meets a hill is in its shadow."""
     lit = np.ones_like(heights_m)
-    level = math.hypot(sun[0], sun[2])
+    level = length(sun[0], sun[2])
     if level < 0.05:  # overhead
         return lit
     for reach in np.arange(_SHADOW_STEP_M, _SHADOW_REACH_M, _SHADOW_STEP_M):
-        shift = np.array([[1, 0, sun[0] / level * reach / CELL_M], [0, 1, sun[2] / level * reach / CELL_M]])
-        ahead = cv2.warpAffine(
-            heights_m,
-            shift.astype(np.float32),
-            heights_m.shape[::-1],
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        ahead = shift(heights_m, sun[0] / level * reach / CELL_M, sun[2] / level * reach / CELL_M)
         lit[ahead > heights_m + reach * sun[1] / level + 0.3] = _IN_SHADOW
-    return np.asarray(cv2.GaussianBlur(lit, (5, 5), 0), np.float32)
+    return blur(lit, 5)

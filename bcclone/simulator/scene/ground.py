@@ -6,14 +6,16 @@ The lake's hills come from the figures, the mountain's are generated around its 
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import distance_transform_edt
 
 from bcclone.arrays import Float32Array
+from bcclone.exact_math import exponentials
+from bcclone.simulator.scene.fields import resize
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, RoadMap, map_road
 from bcclone.simulator.scene.textures import tiling_noise
-from bcclone.simulator.track import LAKE, LEVEL_M, Track, read_figures
+from bcclone.simulator.track import DESIGNED_STYLE, LAKE, LEVEL_M, Track, read_figures
 
 _LAKE_GRID = Grid(-342.0, -368.0, 1400)
 _MOUNTAIN_GRID = Grid(-136.0, -285.0, 1024)
@@ -27,6 +29,31 @@ _ROCKS = {"rock1": (15.0, 9.0), "rock2": (19.0, 11.0)}
 # Colours of the ground, RGB under full light: estimated from recordings.
 _GRASS, _DRY, _DIRT, _SCRUB, _STONE = (192, 164, 84), (200, 176, 118), (182, 132, 92), (140, 126, 68), (142, 140, 128)
 _MEADOW, _LEAVES, _CLIFF, _DARK_CLIFF = (128, 146, 46), (96, 118, 40), (146, 130, 100), (96, 88, 72)
+_MARGIN_M = 130.0  # of ground around a designed road
+
+
+@dataclass(frozen=True)
+class _Land:
+    """covers, stone: colours of level ground and of slopes; lift_m: how much higher it is away from the road; relief_m:
+    of its hills; cliffs: how steep they are, 0 to 1."""
+
+    covers: tuple[tuple[int, int, int], ...]
+    stone: tuple[int, int, int]
+    lift_m: float
+    relief_m: float
+    cliffs: float
+
+
+_LANDS = {
+    "meadow": _Land((_MEADOW, _LEAVES, (150, 150, 70), (118, 140, 60)), _STONE, 1.0, 2.5, 0.0),
+    "forest": _Land((_LEAVES, (86, 96, 48), (120, 100, 66), (76, 100, 44)), _CLIFF, 3.0, 4.0, 0.2),
+    "desert": _Land(
+        ((214, 184, 128), (198, 160, 108), (222, 196, 148), (188, 150, 104)), (176, 132, 96), 2.0, 4.0, 0.0
+    ),
+    "rock": _Land(((150, 146, 138), (128, 122, 112), (164, 152, 132), (110, 112, 84)), (136, 128, 118), 9.0, 6.0, 1.0),
+    "water": _Land((_GRASS, _DRY, _SCRUB, (170, 176, 96)), _STONE, -4.0, 1.2, 0.0),
+    "town": _Land(((140, 138, 134), (120, 130, 90), (156, 150, 142), (132, 126, 120)), _STONE, 0.3, 0.4, 0.0),
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +73,8 @@ class Ground:
 
 def make_ground(track: Track, seed: int) -> Ground:
     """Return the ground of a track; the same seed gives the same ground."""
+    if track.road.style == DESIGNED_STYLE:
+        return _designed(track, seed)
     return (_lake if track.road.name == LAKE.name else _mountain)(track, seed)
 
 
@@ -54,7 +83,7 @@ def _lake(track: Track, seed: int) -> Ground:
     road = map_road(track, grid, np.ones(len(track.line), bool))
     distance_m = np.abs(road.cross_track_m)
     coarse = read_figures("lake_terrain.csv").astype(np.float32)
-    hills = cv2.resize(coarse, (grid.side, grid.side), interpolation=cv2.INTER_CUBIC)
+    hills = resize(coarse, grid.side, grid.side)
     relief = _noise(grid, seed, 64) * 1.6 + _noise(grid, seed + 1, 16) * 0.5
     hills = hills + relief * np.clip((distance_m - 9) / 12, 0, 1) * np.clip(np.abs(hills) / 6, 0.15, 1)
     steps = (hills + 5 * _noise(grid, seed + 5, 32)) / 9
@@ -80,7 +109,7 @@ def _lake(track: Track, seed: int) -> Ground:
 def _mountain(track: Track, seed: int) -> Ground:
     grid = _MOUNTAIN_GRID
     start, end = track.road.bridge
-    along = np.arange(len(track.line)) * track.length_m / len(track.line)
+    along = np.arange(len(track.line)) / track.points_a_metre
     on_ground = (along < start) | (along > end)
     road = map_road(track, grid, on_ground)
     distance_m = np.abs(road.cross_track_m)
@@ -101,6 +130,27 @@ def _mountain(track: Track, seed: int) -> Ground:
     return Ground(grid, _single(heights), _single(cover), road, _NO_WATER_M)
 
 
+def _designed(track: Track, seed: int) -> Ground:
+    """Return the ground around a designed road: level beside it, and beyond as its surroundings are."""
+    low, high = track.line[:, [0, 2]].min(axis=0), track.line[:, [0, 2]].max(axis=0)
+    side = math.ceil((float((high - low).max()) + 2 * _MARGIN_M) / CELL_M / 64) * 64
+    corner = np.round((low + high) / 2 - side * CELL_M / 2, 3)
+    grid = Grid(float(corner[0]), float(corner[1]), side)
+    road = map_road(track, grid, np.ones(len(track.line), bool))
+    land = _LANDS[track.road.look.surroundings]
+    far = _distance_to_road(track.line, grid)
+    rise = _smooth_step(far, 9.0, 22.0)
+    bumps = 0.7 * _noise(grid, seed, 64) + 0.5 * _noise(grid, seed + 1, 128)
+    rolling = land.lift_m * np.clip((far - 10) / 50, 0, 1) + land.relief_m * bumps
+    terraces = np.floor(rolling / 4) * 4 + 4 * _smooth_step(rolling / 4 % 1, 0.5, 1.0)
+    hills = _between_roads(track.line, grid) + rise * (rolling * (1 - land.cliffs) + terraces * land.cliffs)
+    level = np.clip((LEVEL_M + 2.0 - np.abs(road.cross_track_m)) / 2.0, 0, 1)
+    heights = hills * (1 - level) + np.where(level > 0, road.road_height_m, 0.0) * level
+    water_m = float(np.floor(track.line[:, 1].min() - 1.0)) if land.lift_m < 0 else _NO_WATER_M
+    cover = _stone_on_slopes(_mixed(grid, seed, land.covers), heights, land.stone, 0.8)
+    return Ground(grid, _single(heights), _single(cover), road, water_m)
+
+
 def _boulder(
     grid: Grid, center: tuple[float, float, float], radius: float, height: float, seed: int
 ) -> npt.NDArray[np.float64]:
@@ -118,32 +168,32 @@ def _between_roads(line: npt.NDArray[np.float64], grid: Grid) -> npt.NDArray[np.
     x, z = np.meshgrid(steps + grid.x, steps + grid.z)
     some = line[::8]
     squared = (x[..., None] - some[:, 0]) ** 2 + (z[..., None] - some[:, 2]) ** 2
-    weight = (squared + 30.0) ** -2
+    weight = 1 / ((squared + 30.0) * (squared + 30.0))
     coarse = (weight * some[:, 1]).sum(-1) / weight.sum(-1)
-    return np.asarray(cv2.resize(coarse, (grid.side, grid.side), interpolation=cv2.INTER_CUBIC), np.float64)
+    return np.asarray(resize(coarse, grid.side, grid.side), np.float64)
 
 
 def _distance_to_road(line: npt.NDArray[np.float64], grid: Grid) -> Float32Array:
     free = np.ones((grid.side, grid.side), np.uint8)
     pixels = ((line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(int)
     free[pixels[:, 1], pixels[:, 0]] = 0
-    return np.asarray(cv2.distanceTransform(free, cv2.DIST_L2, 5) * CELL_M, np.float32)
+    return np.asarray(distance_transform_edt(free) * CELL_M, np.float32)
 
 
 def _noise(grid: Grid, seed: int, grain: int) -> Float32Array:
     """Return smooth noise of standard deviation 1 with lumps about `grain` cells wide."""
     cells = 2 ** math.ceil(math.log2(grid.side / grain)) + 2
     field = tiling_noise(cells + cells % 2, 1000 + seed * 31 + grain, ((1, 1.0), (2, 1.0)))
-    smooth = cv2.resize(field, None, fx=grain, fy=grain, interpolation=cv2.INTER_CUBIC)
-    return np.asarray(smooth[: grid.side, : grid.side], np.float32)
+    return resize(field, len(field) * grain, len(field) * grain)[: grid.side, : grid.side]
 
 
 def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> npt.NDArray[np.float32]:
     """Return patches of the covers that blend into each other."""
-    weights = np.stack([np.exp(2.2 * _noise(grid, seed + 11 + n, 64)) for n in range(len(covers))], -1)
+    weights = np.stack([exponentials(2.2 * _noise(grid, seed + 11 + n, 64)) for n in range(len(covers))], -1)
     weights[..., 0] *= 2.5
     weights /= weights.sum(-1, keepdims=True)
-    return np.asarray(weights @ np.array(covers, np.float32), np.float32)
+    patches = [weights[..., n, None] * np.array(cover, np.float32) for n, cover in enumerate(covers)]
+    return np.asarray(sum(patches), np.float32)
 
 
 def _stone_on_slopes(
@@ -154,7 +204,8 @@ def _stone_on_slopes(
 
 
 def _slope(heights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    return np.asarray(np.hypot(*np.gradient(heights, CELL_M)))
+    rise_z, rise_x = np.gradient(heights, CELL_M)
+    return np.asarray(np.sqrt(rise_x * rise_x + rise_z * rise_z))
 
 
 def _smooth_step(values: npt.NDArray[np.floating], start: float, end: float) -> npt.NDArray[np.floating]:

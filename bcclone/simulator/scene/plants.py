@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.arrays import Float32Array
+from bcclone.exact_math import cosine, normals, sine
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.scene.roadmap import CELL_M, FAR_M, REACH_M
-from bcclone.simulator.track import LAKE, Track, read_figures
+from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track, read_figures
 
 Pictures = npt.NDArray[np.uint8]
 Rows = list[tuple[float, float, float, float, float, int]]
@@ -33,6 +34,15 @@ class Kind(IntEnum):
 
 _PINES = (Kind.PINE_A, Kind.PINE_B, Kind.PINE_C, Kind.PINE_D)
 _PALMS = (Kind.PALM_A, Kind.PALM_B)
+# For each surroundings: kinds of trees, their heights in metres, how many of them and of clumps of bushes a kilometre
+_GROWTH: dict[str, tuple[tuple[Kind, ...], tuple[float, float], int, int]] = {
+    "meadow": (_PINES, (6.0, 14.0), 90, 120),
+    "forest": (_PINES, (8.0, 22.0), 700, 150),
+    "desert": (_PALMS, (4.0, 8.0), 25, 60),
+    "rock": (_PINES, (5.0, 10.0), 40, 80),
+    "water": (_PALMS, (6.0, 11.0), 120, 100),
+    "town": (_PINES, (5.0, 9.0), 60, 40),
+}
 
 
 @dataclass(frozen=True)
@@ -46,13 +56,26 @@ class Cards:
 def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
     """Return the cards of everything that stands on the ground."""
     randomness = np.random.default_rng(seed + 101)
-    if track.road.name == LAKE.name:
+    if track.road.style == DESIGNED_STYLE:
+        trees, rest = _along_designed(track, ground, randomness)
+    elif track.road.name == LAKE.name:
         trees = _figured_pines(ground, randomness)
         rest = _bushes(ground, randomness, clumps=170, reach_m=60.0) + _lake_props()
     else:
         trees = _palms(ground, randomness, count=420)
         rest = _bushes(ground, randomness, clumps=220, reach_m=70.0)
-    return Cards(np.array(trees + rest, np.float32), len(trees))
+    return Cards(np.array(trees + rest, np.float32).reshape(-1, 6), len(trees))
+
+
+def _along_designed(track: Track, ground: Ground, randomness: np.random.Generator) -> tuple[Rows, Rows]:
+    """Return the trees and the bushes of a designed road, by its surroundings and its length."""
+    kinds, heights_m, trees_a_km, clumps_a_km = _GROWTH[track.road.look.surroundings]
+    km, rows = track.length_m / 1000, []
+    for x, z in _random_positions(ground, randomness, round(trees_a_km * km), (_CLEAR_M + 1.0, 80.0)):
+        height = heights_m[0] + (heights_m[1] - heights_m[0]) * randomness.random()
+        wide = 0.8 if kinds is _PALMS else 0.42
+        rows.append((x, ground.height_at(x, z), z, height, height * wide, int(randomness.choice(kinds))))
+    return rows, _bushes(ground, randomness, clumps=round(clumps_a_km * km), reach_m=50.0)
 
 
 def _figured_pines(ground: Ground, randomness: np.random.Generator) -> Rows:
@@ -82,7 +105,7 @@ def _bushes(ground: Ground, randomness: np.random.Generator, clumps: int, reach_
     rows: Rows = []
     for x, z in _random_positions(ground, randomness, clumps, (_CLEAR_M + 1.5, reach_m)):
         for _ in range(int(randomness.integers(2, 7))):
-            near_x, near_z = x + randomness.normal(0, 2.5), z + randomness.normal(0, 2.5)
+            near_x, near_z = x + 2.5 * normals(randomness), z + 2.5 * normals(randomness)
             if _distance_to_road(ground, near_x, near_z) > _CLEAR_M:
                 height = randomness.uniform(0.7, 1.6)
                 kind = Kind.BUSH_A if randomness.random() < 0.5 else Kind.BUSH_B
@@ -98,6 +121,7 @@ def _random_positions(
     far = cv2.distanceTransform(near, cv2.DIST_L2, 5) * CELL_M + np.minimum(np.abs(ground.road.cross_track_m), REACH_M)
     usable = (far > distances_m[0]) & (far < distances_m[1]) & (ground.heights_m > ground.water_m + 0.4)
     rows, columns = np.nonzero(usable)
+    count = min(count, len(rows))
     chosen = randomness.choice(len(rows), count, replace=False)
     x = ground.grid.x + (columns[chosen] + randomness.random(count)) * CELL_M
     z = ground.grid.z + (rows[chosen] + randomness.random(count)) * CELL_M
@@ -135,10 +159,10 @@ def _draw_pine(picture: Pictures, randomness: np.random.Generator) -> None:
     lowest = int(randomness.integers(62, 86))
     for _ in range(46):
         y = int(randomness.uniform(8, lowest))
-        widest = 5 + 24 * math.sin(math.pi * min((y + 8) / (lowest + 24), 1.0))
-        x = int(32 + lean * (1 - y / 127) + randomness.normal(0, widest * 0.42))
+        widest = 5 + 24 * sine(math.pi * min((y + 8) / (lowest + 24), 1.0))
+        x = int(32 + lean * (1 - y / 127) + widest * 0.42 * normals(randomness))
         for _ in range(11):
-            leaf = (int(x + randomness.normal(0, 4)), int(y + randomness.normal(0, 2.2)))
+            leaf = (int(x + 4 * normals(randomness)), int(y + 2.2 * normals(randomness)))
             brightness = randomness.uniform(0.4, 0.9) + 0.5 * (leaf[1] < y and leaf[0] > x)
             size = (int(randomness.integers(1, 4)), int(randomness.integers(1, 3)))
             cv2.ellipse(picture, leaf, size, 0, 0, 360, _shaded((70, 76, 46), brightness), -1)
@@ -146,8 +170,8 @@ def _draw_pine(picture: Pictures, randomness: np.random.Generator) -> None:
 
 def _draw_palm(picture: Pictures, randomness: np.random.Generator) -> None:
     cv2.line(picture, (32, 127), (32, 26), (122, 96, 66, 255), 4)
-    for angle in np.linspace(-200, 20, 12) + randomness.normal(0, 6, 12):
-        tip = (32 + 29 * math.cos(math.radians(angle)), 30 + 26 * math.sin(math.radians(angle)) + 12)
+    for angle in np.linspace(-200, 20, 12) + 6 * normals(randomness, (12,)):
+        tip = (32 + 29 * cosine(math.radians(angle)), 30 + 26 * sine(math.radians(angle)) + 12)
         middle = ((32 + tip[0]) / 2, (26 + tip[1]) / 2 - 8)
         frond = np.array([(32, 26), middle, tip], np.int32)
         cv2.polylines(picture, [frond], False, _shaded((70, 98, 30), randomness.uniform(0.6, 1.2)), 5)
@@ -155,7 +179,7 @@ def _draw_palm(picture: Pictures, randomness: np.random.Generator) -> None:
 
 def _draw_bush(picture: Pictures, randomness: np.random.Generator) -> None:
     for _ in range(150):
-        x, y = randomness.normal(32, 13), randomness.uniform(14, 127)
+        x, y = 32 + 13 * normals(randomness), randomness.uniform(14, 127)
         if abs(x - 32) < 31 * math.sqrt(min((y - 6) / 70, 1.0)):
             brightness = randomness.uniform(0.45, 0.9) + 0.3 * (1 - y / 127)
             cv2.ellipse(picture, (int(x), int(y)), (3, 7), 0, 0, 360, _shaded((62, 70, 30), brightness), -1)

@@ -1,5 +1,6 @@
 """Map the road: every cell of the ground near it to its position on the track, and its shoulders metre by metre."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -73,14 +74,15 @@ def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> Road
     kept = np.flatnonzero(on_ground)
     _, found = cKDTree(track.line[kept][:, [0, 2]]).query(points)
     nearest = kept[found]
-    heading, point = track.heading[nearest], track.line[nearest]
+    point = track.line[nearest]
+    ahead_x, ahead_z = (axis[nearest] for axis in track.ahead.T)
     dx, dz = points[:, 0] - point[:, 0], points[:, 1] - point[:, 2]
-    forward = dx * np.sin(heading) + dz * np.cos(heading)
-    right = dx * np.cos(heading) - dz * np.sin(heading)
+    forward = dx * ahead_x + dz * ahead_z
+    right = dx * ahead_z - dz * ahead_x
     maps = [np.full((grid.side, grid.side), fill, np.float32) for fill in (0.0, FAR_M, 0.0)]
-    inside = (np.hypot(dx, dz) < REACH_M) & (np.abs(forward) < _PAST_M)  # not beyond the ends of the road
+    inside = (dx * dx + dz * dz < REACH_M * REACH_M) & (np.abs(forward) < _PAST_M)  # not beyond the ends of the road
     values = (
-        nearest * track.length_m / len(track.line) + forward,
+        nearest / track.points_a_metre + forward,
         right,
         point[:, 1] + track.grade[nearest] * np.clip(forward, -1, 1),
     )
@@ -109,10 +111,10 @@ def make_shoulders(track: Track, sun: npt.NDArray[np.float64]) -> Shoulders:
         for side, kind, stretches in ((0, KERB, _KERBS_LEFT), (1, KERB, _KERBS_RIGHT), (1, DIRT, _DIRT_RIGHT)):
             for start, end in stretches:
                 kinds[side, start : end + 1] = kind
-    heading = track.heading[[track.index(metre) for metre in range(metres)]]
-    right = np.stack([np.cos(heading), np.zeros(metres), -np.sin(heading)])
+    ahead = track.ahead[[track.index(metre) for metre in range(metres)]]
+    facing_right = sun[0] * ahead[:, 1] - sun[2] * ahead[:, 0]
     border = []
     for side in (-1, 1):  # the border slopes towards the road
-        facing = (sun[1] - side * _BORDER_SLOPE * (sun @ right)) / np.hypot(1, _BORDER_SLOPE)
+        facing = (sun[1] - side * _BORDER_SLOPE * facing_right) / math.sqrt(1 + _BORDER_SLOPE * _BORDER_SLOPE)
         border.append(np.clip(facing / sun[1], 0, _MOST))
     return Shoulders(kinds, np.array(border, np.float32))

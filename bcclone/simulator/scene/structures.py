@@ -10,7 +10,7 @@ import numpy as np
 
 from bcclone.arrays import FloatArray
 from bcclone.simulator.scene.ground import Ground
-from bcclone.simulator.track import LAKE, Track
+from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track
 
 _SEGMENT_M = 4.0
 _LAKE_WALL_M, _LAKE_WALL_HEIGHT_M = 5.55, 0.85
@@ -18,12 +18,14 @@ _GUARD_WALL_M, _GUARD_WALL_HEIGHT_M = 6.1, 0.75
 _DECK_HALF_WIDTH_M, _DECK_THICKNESS_M = 6.0, 1.4
 _OVERLAP_M = 1.0  # of the deck with the ground at both ends
 _SHARP_RADIUS_M = 30.0
+_BARRIER_GAP_M, _RAIL_FROM_M, _RAIL_HEIGHT_M = 0.8, 0.4, 0.35
+_HOUSE_GAP_M, _HOUSE_M = 6.0, 14.0
 
 
 class Material(IntEnum):
     """How a face is drawn."""
 
-    BLACK_WALL, STONE, DECK, DARK = range(4)
+    BLACK_WALL, STONE, DECK, DARK, RAIL, BRICK = range(6)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class Faces:
 def build_structures(track: Track, ground: Ground) -> Faces:
     """Return everything that is built along the track."""
     start, end = track.road.bridge
-    if track.road.name == LAKE.name:
+    if track.road.style == DESIGNED_STYLE:
+        rows = _barriers(track) + _houses(track)
+    elif track.road.name == LAKE.name:
         rows = [
             row
             for side in (-1, 1)
@@ -48,6 +52,43 @@ def build_structures(track: Track, ground: Ground) -> Faces:
     else:
         rows = _deck(track, start - _OVERLAP_M, end + _OVERLAP_M) + _guard_walls(track, ground)
     return Faces(np.array(rows, np.float64).reshape(-1, 12))
+
+
+def _barriers(track: Track) -> list[FloatArray]:
+    """Return the rails or walls along both sides of a designed road."""
+    look = track.road.look
+    rows: list[FloatArray] = []
+    if look.barriers == "none":
+        return rows
+    away_m = track.road.width_m / 2 + (look.edge_m if look.edges != "none" else 0.0) + _BARRIER_GAP_M
+    for side in (-1, 1):
+        line = _offset_line(track, side * away_m, 0.0, track.length_m - 0.01 * track.closed)
+        if look.barriers == "wall":
+            rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, Material.STONE)
+        else:
+            rows += _wall(line + (0.0, _RAIL_FROM_M, 0.0), 0.0, _RAIL_HEIGHT_M, Material.RAIL)
+    return rows
+
+
+def _houses(track: Track) -> list[FloatArray]:
+    """Return the fronts of houses along both sides of a road through a town."""
+    if track.road.look.surroundings != "town":
+        return []
+    randomness = np.random.default_rng([track.road.look.seed, 31])
+    rows: list[FloatArray] = []
+    away_m = track.road.width_m / 2 + _HOUSE_GAP_M
+    for side in (-1, 1):
+        along = 5.0 * randomness.random()
+        while along < track.length_m - _HOUSE_M:
+            front_m, height_m = _HOUSE_M * (0.6 + 0.4 * randomness.random()), 4.0 + 6.0 * randomness.random()
+            back_m = away_m + 6.0 * randomness.random()
+            begin, end = (np.array(track.point(at, side * back_m)[:3]) for at in (along, along + front_m))
+            behind, gable = (np.array(track.point(at, side * (back_m + 8.0))[:3]) for at in (along, along + front_m))
+            material = Material.BRICK if randomness.random() < 0.6 else Material.STONE
+            for foot in ((begin, end), (begin, behind), (end, gable)):
+                rows += _wall(np.array(foot), -2.0, height_m, material)
+            along += front_m + 2.0 + 14.0 * randomness.random()
+    return rows
 
 
 def _offset_line(track: Track, cross_track_m: float, start: float, end: float) -> FloatArray:

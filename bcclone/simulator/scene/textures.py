@@ -1,9 +1,10 @@
 """Make the world's textures from a seed: tiling noise and its coarser levels (mipmaps)."""
 
-import cv2
 import numpy as np
 
 from bcclone.arrays import Float32Array
+from bcclone.exact_math import exponentials, normals
+from bcclone.simulator.scene.fields import blur, resize
 
 SIZE = 512  # texels of the finest level
 LEVELS = 10
@@ -16,14 +17,14 @@ _STONES = 32  # in a row of cobbles
 
 def make_textures(seed: int) -> Float32Array:
     """Return the four textures, float32 (4, texels), of all levels, each of mean 0 and deviation about 1."""
-    asphalt = np.exp(0.5 * tiling_noise(SIZE, seed, _FINE))  # bright grains in a dark ground
-    rock = cv2.GaussianBlur(tiling_noise(SIZE, seed + 3, _EVEN), (1, 9), 0)
+    asphalt = exponentials(0.5 * tiling_noise(SIZE, seed, _FINE))  # bright grains in a dark ground
+    rock = blur(tiling_noise(SIZE, seed + 3, _EVEN), 9, across=False)
     return np.stack(
         [
             _with_levels(asphalt),
             _with_levels(tiling_noise(SIZE, seed + 1, _EVEN)),
             _with_levels(_cobbles(seed + 2)),
-            _with_levels(np.asarray(rock, np.float32)),
+            _with_levels(rock),
         ]
     )
 
@@ -34,9 +35,9 @@ def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -
     total = np.zeros((size, size), np.float32)
     for grain, weight in octaves:
         cells = size // grain
-        field = randomness.standard_normal((cells, cells)).astype(np.float32)
-        around = cv2.copyMakeBorder(field, 2, 2, 2, 2, cv2.BORDER_WRAP)
-        smooth = cv2.resize(around, None, fx=grain, fy=grain, interpolation=cv2.INTER_CUBIC)
+        field = normals(randomness, (cells, cells)).astype(np.float32)
+        around = np.pad(field, 2, mode="wrap")
+        smooth = resize(around, len(around) * grain, len(around) * grain)
         smooth = smooth[2 * grain : 2 * grain + size, 2 * grain : 2 * grain + size]
         total += weight * smooth / float(smooth.std())
     return np.asarray(total / float(total.std()), np.float32)
@@ -51,10 +52,10 @@ def _cobbles(seed: int) -> Float32Array:
     course = np.floor(columns / pitch).astype(int) % _STONES
     shifted = rows + np.where(course % 2 == 1, pitch // 2, 0)
     stone = np.floor(shifted / pitch).astype(int) % _STONES
-    brightness = randomness.normal(-0.5, 0.6, (_STONES, _STONES))[course, stone]
+    brightness = (0.6 * normals(randomness, (_STONES, _STONES)) - 0.5)[course, stone]
     joint = np.minimum(columns % pitch, shifted % pitch) < 2.5
     stones = np.where(joint, 2.0, brightness).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(stones, (3, 3), 0) + 0.4 * tiling_noise(SIZE, seed, _EVEN), np.float32)
+    return np.asarray(blur(stones, 3) + 0.4 * tiling_noise(SIZE, seed, _EVEN), np.float32)
 
 
 def _with_levels(texture: Float32Array) -> Float32Array:

@@ -1,0 +1,56 @@
+"""Read a road from a JSON file of control points.
+
+{"points": [[x, z, width], ...], "closed": false, "look": {"surface": "dirt"}}; a list of points alone is allowed, and a
+point may have its height as a fourth number.
+"""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from bcclone.errors import UserError
+from bcclone.simulator.roads.look import RoadLook
+from bcclone.simulator.roads.plan import ControlPoint, RoadPlan
+
+_EXPECTED = 'expected {"points": [[x, z, width], ...]} in metres, with "closed" and "look" if needed'
+
+
+def read_points(path: Path) -> RoadPlan:
+    """Return the plan in a file. Raises UserError if it is not a road."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the road: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}; {_EXPECTED}") from None
+    if isinstance(stored, list):
+        stored = {"points": stored}
+    if not isinstance(stored, dict) or not isinstance(stored.get("points"), list):
+        raise UserError(f"{path}: no list of points; {_EXPECTED}")
+    if unknown := sorted(set(stored) - {"points", "closed", "look"}):
+        raise UserError(f"{path}: unknown entry {', '.join(unknown)}; {_EXPECTED}")
+    closed = stored.get("closed", False)
+    if not isinstance(closed, bool):
+        raise UserError(f'{path}: "closed" is {closed!r}, expected true or false')
+    points = tuple(_point(path, number, point) for number, point in enumerate(stored["points"], 1))
+    return RoadPlan(str(path), points, closed, _look(path, stored.get("look", {})))
+
+
+def _point(path: Path, number: int, stored: Any) -> ControlPoint:
+    numbers = isinstance(stored, list) and all(type(value) in (int, float) for value in stored)
+    if not numbers or len(stored) not in (3, 4):
+        raise UserError(f"{path}: point {number} is {stored!r}, expected [x, z, width] or [x, z, width, height]")
+    x, z, width_m, *rest = map(float, stored)
+    return ControlPoint(x, rest[0] if rest else 0.0, z, width_m)
+
+
+def _look(path: Path, stored: Any) -> RoadLook:
+    names = [each.name for each in fields(RoadLook)]
+    if not isinstance(stored, dict) or (unknown := sorted(set(stored) - set(names))):
+        what = f"unknown {', '.join(unknown)}" if isinstance(stored, dict) else f"{stored!r}"
+        raise UserError(f'{path}: "look": {what}, expected {", ".join(names)}')
+    try:
+        return RoadLook(**stored)
+    except (ValueError, TypeError) as error:
+        raise UserError(f'{path}: "look": {error}') from None

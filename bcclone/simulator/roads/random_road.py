@@ -1,0 +1,147 @@
+"""Make a road from a seed: a closed loop through random points, with hills, in random materials.
+
+random:7 is the road of seed 7; values after it narrow what the seed chooses from: random:7:length=400-600,hills=0,
+surface=dirt.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+from bcclone.errors import UserError
+from bcclone.exact_math import cosine, sine
+from bcclone.simulator.roads import look as looks
+from bcclone.simulator.roads.line import interpolate
+from bcclone.simulator.roads.look import RoadLook
+from bcclone.simulator.roads.plan import NARROWEST_M, WIDEST_M, ControlPoint, RoadPlan
+from bcclone.simulator.roads.rules import RoadRules, faults_of_line
+
+PREFIX = "random:"
+_TRIES = 200
+_CHOICES = {
+    "surface": looks.SURFACES,
+    "lines": looks.LINES,
+    "middle": looks.MIDDLES,
+    "edges": looks.EDGES,
+    "barriers": looks.BARRIERS,
+    "surroundings": looks.SURROUNDINGS,
+}
+_OFTEN = {"surface": (0.6, 0.2, 0.2), "barriers": (0.7, 0.15, 0.15)}  # how often each choice is drawn
+
+
+@dataclass(frozen=True)
+class RoadRanges:
+    """What the seed of a road chooses from: the smallest and the largest of each, in metres."""
+
+    length: tuple[float, float] = (500.0, 1200.0)
+    radius: tuple[float, float] = (18.0, 40.0)
+    hills: tuple[float, float] = (0.0, 10.0)
+    width: tuple[float, float] = (7.0, 10.0)
+
+
+_LIMITS = {"length": (150.0, 5000.0), "radius": (12.0, 200.0), "hills": (0.0, 40.0), "width": (NARROWEST_M, WIDEST_M)}
+
+
+def random_road(name: str) -> RoadPlan:
+    """Return the plan of a road such as random:7 or random:7:surface=dirt. Raises UserError for a malformed name."""
+    seed, ranges, chosen = _parse(name)
+    randomness = np.random.default_rng([seed, 20])
+    look = _draw_look(randomness, seed, chosen)
+    length_m, radius_m, hills_m, width_m = (
+        low + (high - low) * randomness.random()
+        for low, high in (getattr(ranges, each.name) for each in fields(ranges))
+    )
+    for _ in range(_TRIES):
+        points = _loop(randomness, length_m, hills_m, width_m)
+        plan = RoadPlan(name, points, closed=True, look=look)
+        line = interpolate(plan.table, closed=True).points[:, [0, 2]]
+        clear_m = width_m / 2 + look.edge_m + 6.0
+        if not faults_of_line(line, clear_m, RoadRules(None, 0, max(radius_m, clear_m)), closed=True):
+            return plan
+    raise UserError(
+        f"{name}: found no loop of {length_m:.0f} m with bends of at least {radius_m:.0f} m in {_TRIES} tries; "
+        "make it longer, or its radius smaller"
+    )
+
+
+def _draw_look(randomness: np.random.Generator, seed: int, chosen: Mapping[str, str]) -> RoadLook:
+    """Draw every choice, also those that are given, so that the others stay what they are."""
+    drawn = {}
+    for name, choices in _CHOICES.items():
+        often = np.cumsum(_OFTEN.get(name, (1 / len(choices),) * len(choices)))
+        drawn[name] = choices[min(int(np.searchsorted(often, randomness.random())), len(choices) - 1)]
+    drawn |= chosen
+    return RoadLook(
+        surface=drawn["surface"],
+        shade=round(0.7 + 0.6 * randomness.random(), 3),
+        lines=drawn["lines"],
+        middle=drawn["middle"],
+        edges=drawn["edges"],
+        edge_m=round(0.4 + 1.4 * randomness.random(), 3),
+        barriers=drawn["barriers"],
+        surroundings=drawn["surroundings"],
+        seed=seed,
+    )
+
+
+def _loop(randomness: np.random.Generator, length_m: float, hills_m: float, width_m: float) -> tuple[ControlPoint, ...]:
+    """Return the points of a loop: a circle whose radius and angle vary, stretched to the length."""
+    count = int(randomness.integers(7, 15))
+    waves = [(order, 0.5 / order * (randomness.random() - 0.5), randomness.random()) for order in (2, 3, 4, 5, 6)]
+    corners, side = [], 1 if randomness.random() < 0.5 else -1  # anticlockwise or clockwise
+    for number in range(count):
+        angle = 2 * math.pi * (number + 0.5 * (randomness.random() - 0.5)) / count
+        reach = 1.0 + sum(size * cosine(order * angle + 2 * math.pi * phase) for order, size, phase in waves)
+        reach *= 0.75 + 0.5 * randomness.random()
+        corners.append((side * reach * cosine(angle), reach * sine(angle)))
+    around = [
+        math.sqrt((x - there_x) ** 2 + (z - there_z) ** 2)
+        for (x, z), (there_x, there_z) in zip(corners, corners[1:] + corners[:1], strict=True)
+    ]
+    scale = length_m / (1.08 * sum(around))  # a spline through the points is a little longer than their polygon
+    phases = [randomness.random() for _ in range(3)]
+    heights = [
+        sum(sine(2 * math.pi * (order * number / count + phases[order - 1])) / order for order in (1, 2, 3))
+        for number in range(count)
+    ]
+    lowest, spread = min(heights), max(max(heights) - min(heights), 1e-9)
+    return tuple(
+        ControlPoint(x * scale, hills_m * (height - lowest) / spread, z * scale, width_m)
+        for (x, z), height in zip(corners, heights, strict=True)
+    )
+
+
+def _parse(name: str) -> tuple[int, RoadRanges, dict[str, str]]:
+    seed, _, rest = name.removeprefix(PREFIX).partition(":")
+    if not seed.isdecimal() or len(seed) > 9:
+        raise UserError(f"{name}: the seed is {seed!r}, expected a whole number, as in random:7")
+    ranges, chosen = asdict(RoadRanges()), {}
+    for part in filter(None, rest.split(",")):
+        key, _, value = part.partition("=")
+        if key in _CHOICES:
+            _expect(name, key, value, value in _CHOICES[key], f"one of {', '.join(_CHOICES[key])}")
+            chosen[key] = value
+        elif key in _LIMITS:
+            low, high = _LIMITS[key]
+            span = _span(value.split("-"))
+            fits = span is not None and low <= span[0] <= span[1] <= high
+            _expect(name, key, value, fits, f"a number or a range, {low:g}-{high:g}, in metres")
+            ranges[key] = span
+        else:
+            _expect(name, key, value, False, f"{', '.join((*_LIMITS, *_CHOICES))}")
+    return int(seed), RoadRanges(**ranges), chosen
+
+
+def _span(texts: Sequence[str]) -> tuple[float, float] | None:
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        return None
+    return (numbers[0], numbers[-1]) if 1 <= len(numbers) <= 2 else None
+
+
+def _expect(name: str, key: str, value: str, fits: bool, expected: str) -> None:
+    if not fits:
+        raise UserError(f"{name}: {key}={value}, expected {expected}")

@@ -1,0 +1,75 @@
+"""The simulator gives the same bytes whatever code the libraries choose for the processor at hand.
+
+Each library can be told to use the code of an older processor, so one machine can stand for several.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+DRIVE = """
+import hashlib, json
+from bcclone.simulator.car import TrackedCar
+from bcclone.simulator.expert import Expert
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.settings import Conditions, ExpertSettings
+from bcclone.simulator.track import load_track
+
+digests = {}
+for name in ("lake", "mountain"):
+    track, renderer = load_track(name), Renderer(name, Conditions(texture_seed=3, camera_pitch=2.0))
+    tracked = TrackedCar(track, along_m=600.0, ground_height=renderer.scene.ground.height_at)
+    expert, frames = Expert(track, ExpertSettings(), seed=5), hashlib.sha256()
+    for step in range(600):
+        tracked.car.control(*expert.control(tracked.car, tracked.position))
+        tracked.step()
+        if step % 60 == 0:
+            for camera in ("center", "left"):
+                frames.update(renderer.frame(tracked.car, camera))
+    car = tracked.car
+    digests[name] = [frames.hexdigest(), [value.hex() for value in (car.x, car.y, car.z, car.heading, car.pitch)]]
+print(json.dumps(digests))
+"""
+OLD_LIBRARIES = {
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENCV_CPU_DISABLE": "AVX2,FMA3,FP16,AVX,AVX512-SKX",
+    "OPENCV_IPP": "disabled",
+    "OPENBLAS_CORETYPE": "Nehalem",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F,-AVX512VL,-FMA4,-AVX",
+    "NUMBA_CPU_NAME": "generic",
+}
+
+
+@pytest.fixture(scope="module")
+def here():
+    return digests({})
+
+
+def digests(environment):
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVE], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_drives_and_frames_are_the_same_with_the_code_for_an_old_processor(here):
+    assert digests(OLD_LIBRARIES) == here
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("processor", ["haswell", "skylake-avx512", "znver3"])
+def test_drives_and_frames_are_the_same_when_compiled_for_another_processor(here, processor):
+    assert digests({"NUMBA_CPU_NAME": processor}) == here
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("library", sorted(OLD_LIBRARIES))
+def test_drives_and_frames_are_the_same_with_each_library_of_an_old_processor(here, library):
+    assert digests({library: OLD_LIBRARIES[library]}) == here
