@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "score models by simulated drives",
     "replay": "score models on a recording",
     "improve": "train a model on where it goes wrong",
+    "edit": "list, delete and restore rows of a recording",
     "import-model": "convert an older Keras model",
     "demo": "record, train and drive, without the simulator",
     "bench": "run benchmarks",
