@@ -5,9 +5,13 @@ removed when the last row is restored. Without an edit, the recording is only li
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, number_of, print_json
-from bcclone.edit import EditResult, EditSettings, RowSpan
+from bcclone.edit import EditSettings
+
+if TYPE_CHECKING:
+    from bcclone.edit import EditResult, RowSpan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +39,7 @@ def interrupted(arguments: argparse.Namespace) -> str:
     return "the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING"
 
 
-def _listed(result: EditResult, undone: bool) -> str:
+def _listed(result: "EditResult", undone: bool) -> str:
     lines = [
         f"{result.log}: {number_of(result.rows, 'row')}, {result.seconds:.1f} s; "
         f"{result.rows - result.deleted} kept, {result.deleted} deleted by {number_of(result.edits, 'edit')}"
@@ -49,7 +53,7 @@ def _listed(result: EditResult, undone: bool) -> str:
     return "\n".join(lines)
 
 
-def _line(span: RowSpan) -> str:
+def _line(span: "RowSpan") -> str:
     take_over = f", take-over {span.take_over}" if span.take_over else ""
     driver = f"   {span.driver}{take_over}" if span.driver else ""
     state = "kept" if span.kept else "deleted"
