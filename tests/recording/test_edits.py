@@ -88,6 +88,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     tmp_path.chmod(0o755)
     log = Path("driving_log.csv")
     write_edits(log, edited((DELETE, 0, 1)))
+    read_log(log)  # loads what others may not read
     edits_path(log).chmod(0)
     with without_privileges(), pytest.raises(UserError, match=r"edits\.json: cannot be read: .*restore the file"):
         read_log(log)
