@@ -13,7 +13,7 @@ from bcclone.recording.drivers import BY_MODEL, DRIVERS, HUMAN, DrivenRow
 from bcclone.recording.run_tables import SidecarWriter
 from bcclone.video.frames import find_frames
 from tests.conftest import run_script, shared
-from tests.messages.small_recording import make_recording, without_privileges
+from tests.messages.small_recording import make_recording
 from tests.video.video_runs import name_of
 
 
@@ -123,16 +123,6 @@ def test_an_edit_that_cannot_be_made_changes_nothing(tmp_path, what, words):
     with pytest.raises(UserError, match=words):
         do(tmp_path, **what)
     assert content(tmp_path) == before
-
-
-def test_a_folder_without_permission_is_named_with_the_remedy(tmp_path, monkeypatch):
-    make_recording(tmp_path, rows=4)
-    monkeypatch.chdir(tmp_path)  # its parents may not be read by others
-    do(".")  # loads what others may not read
-    tmp_path.chmod(0o555)
-    with without_privileges(), pytest.raises(UserError, match="edits.json: cannot be written: .*edit a copy"):
-        do(".", delete=("1", "2"))
-    tmp_path.chmod(0o755)
 
 
 @pytest.mark.parametrize(
