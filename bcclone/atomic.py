@@ -1,6 +1,7 @@
 """Write files atomically: a path holds the complete new file or the old one, never a part."""
 
 import os
+import shutil
 import sys
 import time
 import uuid
@@ -37,6 +38,28 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+    if os.name == "posix":
+        _flush(path.parent)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder next to `path`, which gets that name when the block ends without an error.
+
+    `path` is missing or an empty folder. Temporary folders of killed processes are removed when the same path is
+    written again.
+    """
+    path = path.resolve()
+    _remove_leftovers(path)
+    temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            path.rmdir()
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     if os.name == "posix":
         _flush(path.parent)
 
@@ -144,7 +167,14 @@ def _remove_leftovers(path: Path) -> None:
         if leftover.name.startswith(_temporary_prefix(path)) and ".partial" in leftover.name:
             pid = leftover.name.removeprefix(_temporary_prefix(path)).partition("-")[0]
             if pid.isdigit() and not _may_be_in_use(leftover, int(pid)):
-                leftover.unlink(missing_ok=True)
+                _remove(leftover)
+
+
+def _remove(leftover: Path) -> None:
+    if leftover.is_dir():
+        shutil.rmtree(leftover, ignore_errors=True)
+    else:
+        leftover.unlink(missing_ok=True)
 
 
 def _may_be_in_use(leftover: Path, pid: int) -> bool:

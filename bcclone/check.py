@@ -58,7 +58,7 @@ class RecordingReport:
         if self.log is None:
             return {
                 "path": str(self.path), "foreign": True, "reason": self.reason, "dialect": None, "rows": 0,
-                "bad_rows": [], "episodes": 0, "steering_sum": 0.0, "speed_sum": 0.0, "images": None,
+                "bad_rows": [], "deleted_rows": 0, "episodes": 0, "steering_sum": 0.0, "speed_sum": 0.0, "images": None,
             }  # fmt: skip
         log, dialect, images = self.log, self.log.dialect, self.images
         steering = log.rows["steering"]
@@ -71,6 +71,7 @@ class RecordingReport:
             },
             "rows": len(log.rows),
             "bad_rows": [{"row": bad.row, "reason": bad.reason} for bad in log.bad_rows],
+            "deleted_rows": len(log.deleted),
             "episodes": log.episodes,
             "steering_sum": float(steering.sum()),
             "speed_sum": float(log.rows["speed_mph"].sum()),
@@ -93,7 +94,7 @@ class RecordingReport:
         lines = [
             str(self.path),
             f"  dialect   {', '.join(described)}; cameras {', '.join(dialect.cameras)}",
-            f"  rows      {len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad",
+            f"  rows      {len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad{_deleted_text(log)}",
             *(f"            row {bad.row}: {bad.reason}" for bad in log.bad_rows[:10]),
             *(f"  suspect   {suspect}" for suspect in self.suspects),
             f"  images    {_image_text(self.images)}",
@@ -101,6 +102,10 @@ class RecordingReport:
             f"  steering  {(steering == 0).mean():.0%} exactly zero, {steering.nunique()} distinct values",
         ]
         return "\n".join(lines + _histogram(steering))
+
+
+def _deleted_text(log: Log) -> str:
+    return f", {len(log.deleted)} deleted by bcclone edit" if len(log.deleted) else ""
 
 
 @dataclass
@@ -131,19 +136,20 @@ def _check_images(log: Log) -> ImageFaults | None:
     named = {name for camera in CAMERAS for name in log.rows[camera] if name}
     if not any(index.find(name) for name in named):
         return None
+    known = named | {name for camera in CAMERAS for name in log.deleted[camera]}
     found = _ImagePass()
     with ProgressBar(f"checking {log.path.name}", len(log.rows), "rows") as progress:
         for row in log.rows[["line", *CAMERAS]].to_dict("records"):
             _check_row(found, index, row)
             progress.advance(1)
     frozen = sum(a is not None and a == b for a, b in zip(found.checksums, found.checksums[1:], strict=False))
-    known = [checksum for checksum in found.checksums if checksum is not None]
+    readable = [checksum for checksum in found.checksums if checksum is not None]
     return ImageFaults(
         missing=found.missing,
         corrupt=len(found.reasons) - found.missing,
-        orphans=len(index.orphans(named)),
+        orphans=len(index.orphans(known)),
         frozen=frozen,
-        duplicates=len(known) - len(set(known)) - frozen,
+        duplicates=len(readable) - len(set(readable)) - frozen,
         reasons=tuple(found.reasons),
     )
 

@@ -33,7 +33,8 @@ class Setting:
     field's; short: a second name, such as "-o"; shown: the default as --help shows it; parse: converts the text of the
     command line, raises ValueError; group: the heading in --help; hidden: make no option; negatable: also offer
     --no-NAME, for a value that a settings file can set; for a tuple, whose members are checked one by one, repeatable:
-    the option may be given several times; several: it takes one value or more.
+    the option may be given several times; several: it takes one value or more; count: it takes this many values, of
+    which `unit` names each.
     """
 
     help: str
@@ -53,6 +54,7 @@ class Setting:
     negatable: bool = False
     repeatable: bool = False
     several: bool = False
+    count: int = 0
 
     @property
     def expected(self) -> str:

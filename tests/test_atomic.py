@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bcclone.atomic import EarlyFlush, replacing, write_text
+from bcclone.atomic import EarlyFlush, new_folder, replacing, write_text
 
 
 def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
@@ -49,6 +49,36 @@ def test_temporary_files_of_dead_processes_are_removed(tmp_path):
     assert others.exists()
     assert not theirs.exists()
     assert not further.exists()
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "made"
+    path.mkdir()  # an empty one is replaced
+    with new_folder(path) as folder:
+        (folder / "file.txt").write_text("whole")
+        assert not list(path.iterdir())
+    assert (path / "file.txt").read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_leaves_no_folder(tmp_path):
+    def fail():
+        with new_folder(tmp_path / "made") as folder:
+            (folder / "file.txt").write_text("half")
+            raise RuntimeError("no more room")
+
+    with pytest.raises(RuntimeError, match="no more room"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_folders_of_dead_processes_are_removed(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".made.{dead.pid}-0a1b2c3d.partial"
+    (left / "images").mkdir(parents=True)
+    write_text(tmp_path / "made.txt", "of the same name")
+    assert not left.exists()
 
 
 def test_a_link_stays_and_its_target_is_replaced(tmp_path):

@@ -1,6 +1,7 @@
 """The command line: each module parses its options, calls one library function and prints the result."""
 
 from importlib import import_module
+from keyword import iskeyword
 from types import ModuleType
 
 COMMANDS = {
@@ -14,6 +15,9 @@ COMMANDS = {
     "evaluate": "score models by simulated drives",
     "replay": "score models on a recording",
     "improve": "train a model on where it goes wrong",
+    "edit": "list, delete and restore rows of a recording",
+    "export": "write recordings in other programs' formats",
+    "import": "read recordings of other programs",
     "import-model": "convert an older Keras model",
     "demo": "record, train and drive, without the simulator",
     "bench": "run benchmarks",
@@ -24,4 +28,5 @@ COMMANDS = {
 
 def load_command(name: str) -> ModuleType:
     """Return the module of one of COMMANDS; it declares add_arguments(), run() and interrupted()."""
-    return import_module(f"{__name__}.{name.replace('-', '_')}")
+    module = f"{name}_" if iskeyword(name) else name.replace("-", "_")
+    return import_module(f"{__name__}.{module}")

@@ -60,10 +60,10 @@ def add_settings(
                 *filter(None, (declared.short, name)),
                 dest=each.name,
                 action="append" if declared.repeatable else "store",
-                nargs="+" if declared.several else None,
+                nargs=declared.count or ("+" if declared.several else None),
                 type=_parser_of(each, declared),
                 choices=None if declared.parse else declared.choices or None,
-                metavar=declared.unit or (None if declared.choices else _TYPES.get(_type_of(each), "TEXT")),
+                metavar=_metavar(each, declared),
                 help=_help(each, declared),
             )
 
@@ -100,6 +100,13 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value) or "none"
+
+
+def _metavar(each: Any, declared: Setting) -> str | tuple[str, ...] | None:
+    """Return what --help shows for the value; None for choices, which argparse shows itself."""
+    if declared.count:
+        return tuple(declared.unit.split())
+    return declared.unit or (None if declared.choices else _TYPES.get(_type_of(each), "TEXT"))
 
 
 def _type_of(each: Any) -> Any:

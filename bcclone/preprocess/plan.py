@@ -120,7 +120,7 @@ def make_plan(
     builder = _PlanBuilder(samples, old)
     for path in find_logs(inputs):
         log = read_log(path)
-        read = LogRead(str(path), len(log.rows), len(log.bad_rows))
+        read = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted))
         notify(f"read {read}")
         builder.add(log, read)
     return builder.finish()

@@ -130,14 +130,22 @@ class Skip:
 
 @dataclass(frozen=True)
 class LogRead:
-    """A log that was read. rows: number of usable rows, repeated ones included; bad_rows: number of the others."""
+    """A log that was read.
+
+    rows: number of usable rows, repeated ones included; bad_rows: number of the others; deleted_rows: of those that
+    `bcclone edit` leaves out.
+    """
 
     path: str
     rows: int
     bad_rows: int
+    deleted_rows: int = 0
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.rows} rows" + (f", and {self.bad_rows} bad ones" if self.bad_rows else "")
+        others = f", and {self.bad_rows} bad ones" if self.bad_rows else ""
+        return f"{self.path}: {self.rows} rows{others}" + (
+            f"; {self.deleted_rows} deleted ones are left out" if self.deleted_rows else ""
+        )
 
 
 @dataclass(frozen=True)

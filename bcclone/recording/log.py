@@ -29,6 +29,7 @@ from bcclone.recording.dialect import (
     split_line,
     with_decimal_point,
 )
+from bcclone.recording.edits import Edits, read_edits
 from bcclone.recording.row import CAMERAS, STEERING_LIMIT, LogRow, RowError, time_of
 
 EPISODE_GAP_MS = 1000
@@ -64,17 +65,19 @@ class BadRow:
 class Log:
     """A log and its usable rows.
 
-    rows: a table with the columns of LogRow and `episode` (from 0; a gap over 1 s begins a new one), in order of time.
+    rows: a table with the columns of LogRow and `episode` (from 0; a gap over 1 s, or deleted rows, begin a new one),
+    in order of time; deleted: the rows that edits leave out, without `episode`.
     """
 
     path: Location
     dialect: Dialect
     rows: pd.DataFrame
     bad_rows: tuple[BadRow, ...]
+    deleted: pd.DataFrame
 
     @property
     def row_count(self) -> int:
-        """Count all rows, the bad ones included."""
+        """Count all rows but the deleted ones, the bad ones included."""
         return len(self.rows) + len(self.bad_rows)
 
     @property
@@ -83,17 +86,20 @@ class Log:
         return int(self.rows["episode"].max()) + 1
 
 
-def read_log(path: Location) -> Log:
-    """Read a log of any dialect in docs/reference/dialects.md.
+def read_log(path: Location, edited: bool = True) -> Log:
+    """Read a log of any dialect in docs/reference/dialects.md, without the rows that edits leave out.
 
-    Raises ForeignLog for an empty file, a git-LFS pointer, and any table that is not the simulator's;
-    UserError if the file cannot be read.
+    edited: False to return all rows, as if there were no edits. Raises ForeignLog for an empty file, a git-LFS
+    pointer, and any table that is not the simulator's; UserError if the file or its edits cannot be read, and if every
+    row is deleted.
     """
     lines = _read_text(path).split("\n")
     if standard := read_standard(lines):
         dialect, table = standard
-        return Log(path, dialect, _with_episodes(table), ())
-    return _read_line_by_line(path, lines)
+        bad_rows: tuple[BadRow, ...] = ()
+    else:
+        dialect, table, bad_rows = _read_line_by_line(path, lines)
+    return _edited(path, dialect, table, bad_rows, read_edits(path) if edited else Edits())
 
 
 def read_standard(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
@@ -171,9 +177,15 @@ def _decode(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def _with_episodes(table: pd.DataFrame) -> pd.DataFrame:
-    table["episode"] = (table["time_ms"].diff() > EPISODE_GAP_MS).cumsum().astype("int64")
-    return table
+def _edited(path: Location, dialect: Dialect, table: pd.DataFrame, bad_rows: tuple[BadRow, ...], edits: Edits) -> Log:
+    """Return the log of a table of all rows, in order of time."""
+    deleted = edits.deleted(table["time_ms"].to_numpy(np.int64))
+    if deleted.all():
+        raise UserError(f"{path}: all {len(table)} rows are deleted; restore some: bcclone edit {path} --undo")
+    begins = (table["time_ms"].diff() > EPISODE_GAP_MS) | pd.Series(deleted).shift(fill_value=False)
+    rows = table.assign(episode=begins.cumsum().astype("int64"))[~deleted].reset_index(drop=True)
+    rows["episode"] = rows["episode"].rank(method="dense").astype("int64") - 1
+    return Log(path, dialect, rows, bad_rows, table[deleted].reset_index(drop=True))
 
 
 @dataclass
@@ -185,7 +197,7 @@ class _SplitLog:
     bad: list[BadRow] = field(default_factory=list)
 
 
-def _read_line_by_line(path: Location, lines: list[str]) -> Log:
+def _read_line_by_line(path: Location, lines: list[str]) -> tuple[Dialect, pd.DataFrame, tuple[BadRow, ...]]:
     split = _split_lines(path, lines)
     bare_commas = _has_bare_decimal_commas(split.fields)
     decimal_comma = bare_commas or any(with_decimal_point(n) != n for f in split.fields for n in f.numbers[:4])
@@ -200,7 +212,7 @@ def _read_line_by_line(path: Location, lines: list[str]) -> Log:
     if not rows:
         raise ForeignLog(path, f"no row can be used; row {split.bad[0].row}: {split.bad[0].reason}")
     table = pd.DataFrame({column.name: [getattr(row, column.name) for row in rows] for column in fields(LogRow)})
-    return Log(path, dialect, _with_episodes(table), tuple(sorted(split.bad, key=lambda bad: bad.row)))
+    return dialect, table, tuple(sorted(split.bad, key=lambda bad: bad.row))
 
 
 def _split_lines(path: Location, lines: list[str]) -> _SplitLog:

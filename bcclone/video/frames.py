@@ -13,9 +13,11 @@ from bcclone.arrays import FloatArray, IndexArray
 from bcclone.errors import UserError
 from bcclone.images import Image
 from bcclone.recording import CAMERAS, time_of
+from bcclone.recording.edits import read_edits
+from bcclone.recording.files import LOG_NAME
+from bcclone.recording.seconds import seconds_since_first
 
 _MIN_SIZE = 2  # pixels: H.264 halves the colour planes
-_LONGEST_PAUSE_SECONDS = 10.0
 _ROUNDING = 1e-6  # a float may be this much below the whole number that is meant
 
 
@@ -59,7 +61,8 @@ class FrameDecoder:
 def find_frames(folder: Path) -> RunFrames:
     """Return the frames of a run, or those of the centre camera of a recording; raises UserError if there are none.
 
-    Frames of another size than most, and frames without a time in the name, are skipped.
+    Frames of another size than most, and frames without a time in the name, are skipped; those of deleted rows are
+    left out.
     """
     names, skipped = _find_names(folder)
     size = _most_common_size(folder, names, skipped)
@@ -109,7 +112,8 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
             timed.append((time_of(Path(name).name), name))
         except ValueError as error:
             skipped[name] = str(error)
-    return [name for _, name in sorted(timed)], skipped
+    deleted = read_edits(folder / LOG_NAME).deleted(np.array([time for time, _ in sorted(timed)], np.int64))
+    return [name for (_, name), out in zip(sorted(timed), deleted, strict=True) if not out], skipped
 
 
 def _most_common_size(folder: Path, names: Sequence[str], skipped: dict[str, str]) -> tuple[int, int]:
@@ -136,11 +140,6 @@ def seconds_by_name(names: Sequence[str]) -> FloatArray:
     """Return the seconds from the first frame to each, by the times in their names; pauses count 10 s at most."""
     times = np.array([time_of(Path(name).name) for name in names])
     return seconds_since_first(times / 1000)
-
-
-def seconds_since_first(seconds: FloatArray) -> FloatArray:
-    """Return rising times as seconds since the first; pauses count 10 s at most."""
-    return np.concatenate([[0.0], np.cumsum(np.minimum(np.diff(seconds), _LONGEST_PAUSE_SECONDS))])
 
 
 def frames_within(seconds: FloatArray, span: tuple[float, float]) -> IndexArray:

@@ -11,7 +11,8 @@ from bcclone.arrays import Float32Array, FloatArray
 from bcclone.errors import UserError
 from bcclone.recording.drivers import MODEL, read_drivers
 from bcclone.recording.run_tables import TracePoint, read_answers, read_trace
-from bcclone.video.frames import RunFrames, seconds_by_name, seconds_since_first
+from bcclone.recording.seconds import seconds_since_first
+from bcclone.video.frames import RunFrames, seconds_by_name
 
 _LOG_COLUMNS = ("steering", "speed_mph")
 

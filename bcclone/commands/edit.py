@@ -1,0 +1,63 @@
+"""List the rows of a recording, and delete or restore some of them, without changing the recording's log or images.
+
+Deleted rows are left out by every command. They are listed in a file next to the log, driving_log.edits.json, which is
+removed when the last row is restored. Without an edit, the recording is only listed.
+"""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from bcclone.commands.options import add_output_options, add_settings, build, given_for, number_of, print_json
+from bcclone.edit import EditSettings
+
+if TYPE_CHECKING:
+    from bcclone.edit import EditResult, RowSpan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("recording", metavar="RECORDING", help="folder with a driving_log.csv, or a CSV file")
+    add_settings(parser, EditSettings)
+    add_output_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Edit the recording; return the exit code."""
+    settings = build(EditSettings, **given_for(EditSettings, arguments))
+    from bcclone.edit import edit
+
+    result = edit(settings)
+    if arguments.json:
+        print_json(result.as_json())
+    else:
+        print(_listed(result, undone=settings.undo))
+    return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Return what is left after Ctrl-C."""
+    return "the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING"
+
+
+def _listed(result: "EditResult", undone: bool) -> str:
+    lines = [
+        f"{result.log}: {number_of(result.rows, 'row')}, {result.seconds:.1f} s; "
+        f"{result.rows - result.deleted} kept, {result.deleted} deleted by {number_of(result.edits, 'edit')}"
+    ]
+    lines += [_line(span) for span in result.spans]
+    if result.changed:
+        hint = f"; undo it with: bcclone edit {result.log} --undo" if result.edits and not undone else ""
+        lines.append(f"{number_of(result.changed, 'row')} changed{hint}")
+    if result.view:
+        lines.append(f"{result.view}: drawn")
+    return "\n".join(lines)
+
+
+def _line(span: "RowSpan") -> str:
+    take_over = f", take-over {span.take_over}" if span.take_over else ""
+    driver = f"   {span.driver}{take_over}" if span.driver else ""
+    state = "kept" if span.kept else "deleted"
+    return (
+        f"  rows {span.first:>6} to {span.last:<6} {span.from_seconds:>8.1f}s to {span.to_seconds:>7.1f}s   "
+        f"{state:<7}{driver}".rstrip()
+    )

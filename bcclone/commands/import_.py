@@ -1,0 +1,54 @@
+"""Write a donkeycar tub, a LeRobot data set or a CSV table as a recording, which preprocess.py takes.
+
+The recording has a driving_log.csv and IMG/, as the simulator writes them, and the tables that the source has.
+"""
+
+import argparse
+
+from bcclone.commands.options import (
+    add_output_options,
+    add_settings,
+    build,
+    describe_unchanged,
+    given_for,
+    local_path,
+    notify,
+    number_of,
+    print_json,
+)
+from bcclone.exchange import ImportSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("source", type=local_path, metavar="SOURCE", help="folder of a tub or a data set, or a table")
+    add_settings(parser, ImportSettings)
+    add_output_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Import; return the exit code."""
+    settings = build(ImportSettings, **given_for(ImportSettings, arguments))
+    from bcclone.exchange import import_recording
+
+    result = import_recording(settings)
+    if result.converted:
+        notify(f"note: {number_of(result.converted, 'image')} converted to JPEG of 320x160 pixels")
+    if result.deleted:
+        notify(
+            f"note: {number_of(result.deleted, 'row')} deleted in the source, and here: bcclone edit {result.output}"
+        )
+    if arguments.json:
+        print_json(result.as_json())
+    else:
+        print(
+            f"{result.output}: {number_of(result.recordings, 'recording')} from {result.format}, "
+            f"{number_of(result.rows, 'row')}, {result.seconds:.1f} s\n"
+            f"next: python preprocess.py {result.output} -o data.h5"
+        )
+    return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Return what Ctrl-C leaves behind."""
+    return describe_unchanged(arguments.output or ImportSettings.output)

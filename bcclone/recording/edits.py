@@ -1,0 +1,111 @@
+"""Read and write the edits of a recording: LOG.edits.json, next to its log, says which rows are left out.
+
+The log and its images never change. Each edit deletes or restores the rows between two centre images; the edits count
+in their order. A file without a deleted row would say nothing, so it is removed.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.arrays import IndexArray
+from bcclone.atomic import write_text
+from bcclone.errors import UserError
+from bcclone.location import Location, as_local, reaching
+from bcclone.recording.row import time_of
+
+TRIM, DELETE, RESTORE = KINDS = ("trim", "delete", "restore")
+_VERSION = 1
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The rows from one centre image to another, both included; the times in the two names decide."""
+
+    first: str
+    last: str
+
+    def __post_init__(self) -> None:
+        if time_of(self.first) > time_of(self.last):
+            raise ValueError(f"a span from {self.first} back to {self.last}")
+
+    def contains(self, time_ms: IndexArray) -> Mask:
+        """Return which times, (rows,), are in the span."""
+        return (time_ms >= time_of(self.first)) & (time_ms <= time_of(self.last))
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit: TRIM and DELETE leave the rows of the spans out, RESTORE takes them back."""
+
+    kind: str
+    spans: tuple[Span, ...]
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or not self.spans:
+            raise ValueError(f"edit {self.kind!r} of {len(self.spans)} spans, expected one of {', '.join(KINDS)}")
+
+
+@dataclass(frozen=True)
+class Edits:
+    """The edits of a recording, in the order in which they were made."""
+
+    done: tuple[Edit, ...] = field(default=())
+
+    def deleted(self, time_ms: IndexArray) -> Mask:
+        """Return which rows are left out, (rows,), given their times."""
+        out = np.zeros(len(time_ms), np.bool_)
+        for edit in self.done:
+            for span in edit.spans:
+                out[span.contains(time_ms)] = edit.kind != RESTORE
+        return out
+
+    def to_json(self) -> str:
+        """Return the text of the file."""
+        edits = [{"edit": edit.kind, "rows": [[span.first, span.last] for span in edit.spans]} for edit in self.done]
+        return json.dumps({"version": _VERSION, "edits": edits}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read the text of a file; raises KeyError, TypeError or ValueError for any other."""
+        stored: Any = json.loads(text)
+        if stored["version"] != _VERSION:
+            raise ValueError(f"version {stored['version']}, expected {_VERSION}")
+        return cls(tuple(Edit(each["edit"], tuple(Span(*names) for names in each["rows"])) for each in stored["edits"]))
+
+
+def edits_path(log: Location) -> Location:
+    """Return the path of the edits of a log."""
+    return log.with_name(f"{log.stem}.edits.json")
+
+
+def read_edits(log: Location) -> Edits:
+    """Return the edits of a log, none if there is no such file; raises UserError for one that cannot be read."""
+    path = edits_path(log)
+    remedy = "restore the file, or remove it to use all rows of the recording"
+    try:
+        with reaching(path):
+            if not path.is_file():
+                return Edits()
+            text = path.read_text(encoding="utf-8")
+        return Edits.from_json(text)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise UserError(f"{path}: not the edits of a recording: {reason}; {remedy}") from None
+
+
+def write_edits(log: Path, edits: Edits) -> None:
+    """Write the edits of a log, or remove their file if there are none."""
+    path = as_local(edits_path(log))
+    if edits.done:
+        write_text(path, edits.to_json())
+    else:
+        path.unlink(missing_ok=True)

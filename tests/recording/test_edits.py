@@ -1,0 +1,93 @@
+"""Edits leave rows out of every reader, and never change the log."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bcclone.errors import UserError
+from bcclone.recording import find_log, read_log
+from bcclone.recording.edits import DELETE, RESTORE, Edit, Edits, Span, edits_path, read_edits, write_edits
+from tests.messages.small_recording import make_recording
+from tests.video.video_runs import name_of
+
+TIMES = np.arange(10) * 100 + 1_767_225_600_000  # as name_of() counts
+
+
+def span(first, last):
+    return Span(name_of(first * 100), name_of(last * 100))
+
+
+def edited(*edits):
+    return Edits(tuple(Edit(kind, (span(first, last),)) for kind, first, last in edits))
+
+
+def test_the_last_edit_of_a_row_counts():
+    deleted = edited((DELETE, 2, 6), (RESTORE, 4, 9), (DELETE, 9, 9)).deleted(TIMES)
+    assert np.flatnonzero(deleted).tolist() == [2, 3, 9]
+
+
+def test_edits_are_read_as_they_were_written(tmp_path):
+    log = make_recording(tmp_path) / "driving_log.csv"
+    edits = edited((DELETE, 0, 1), (RESTORE, 1, 1))
+    write_edits(log, edits)
+    assert read_edits(log) == edits
+    write_edits(log, Edits())
+    assert not edits_path(log).exists()
+
+
+def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):
+    log = make_recording(tmp_path, rows=10) / "driving_log.csv"
+    write_edits(log, edited((DELETE, 0, 1), (DELETE, 5, 6)))
+    found = read_log(log)
+    assert found.rows["line"].tolist() == [3, 4, 5, 8, 9, 10]
+    assert found.rows["episode"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert found.deleted["line"].tolist() == [1, 2, 6, 7]
+    assert found.episodes == 2
+    assert read_log(log, edited=False).rows["line"].tolist() == list(range(1, 11))
+
+
+def test_rows_recorded_after_an_edit_are_kept(tmp_path):
+    log = make_recording(tmp_path, rows=4) / "driving_log.csv"
+    write_edits(log, edited((DELETE, 3, 3)))
+    make_recording(tmp_path, rows=6)
+    assert read_log(log).rows["line"].tolist() == [1, 2, 3, 5, 6]
+
+
+def test_a_recording_without_a_kept_row_is_refused_with_the_remedy(tmp_path):
+    log = make_recording(tmp_path) / "driving_log.csv"
+    write_edits(log, edited((DELETE, 0, 9)))
+    with pytest.raises(UserError, match="all 3 rows are deleted.*bcclone edit"):
+        read_log(find_log(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"version": 2, "edits": []}',
+        '{"version": 1}',
+        '{"version": 1, "edits": [{"edit": "shuffle", "rows": [["NAME", "NAME"]]}]}',
+        '{"version": 1, "edits": [{"edit": "delete", "rows": []}]}',
+        '{"version": 1, "edits": [{"edit": "delete", "rows": [["row 3", "row 4"]]}]}',
+        '{"version": 1, "edits": [{"edit": "delete", "rows": [["NAME"]]}]}',
+    ],
+)
+def test_a_file_of_another_form_is_refused_by_name(tmp_path, text):
+    log = make_recording(tmp_path) / "driving_log.csv"
+    edits_path(log).write_text(text.replace("NAME", name_of(0)))
+    with pytest.raises(UserError, match=r"driving_log\.edits\.json: not the edits .*remove it"):
+        read_log(log)
+
+
+def test_a_span_does_not_go_backwards():
+    with pytest.raises(ValueError, match="back to"):
+        span(3, 2)
+
+
+def test_the_form_of_the_file_is_documented(tmp_path):
+    log = make_recording(tmp_path) / "driving_log.csv"
+    write_edits(log, edited((DELETE, 0, 1)))
+    stored = json.loads(edits_path(log).read_text())
+    assert stored == {"version": 1, "edits": [{"edit": "delete", "rows": [[name_of(0), name_of(100)]]}]}
