@@ -1,6 +1,7 @@
 """Write files atomically: a path holds the complete new file or the old one, never a part."""
 
 import os
+import shutil
 import sys
 import time
 import uuid
@@ -37,6 +38,28 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+    if os.name == "posix":
+        _flush(path.parent)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, which replaces it when the block ends without an error."""
+    path = path.resolve()
+    token = f".{path.name[:100]}.{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary, old = path.with_name(f"{token}.partial"), path.with_name(f"{token}.old")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for written in (*temporary.rglob("*"), temporary):
+            if written.is_file() or os.name == "posix":
+                _flush(written)
+        if path.exists():
+            path.replace(old)
+        temporary.replace(path)
+    finally:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
     if os.name == "posix":
         _flush(path.parent)
 

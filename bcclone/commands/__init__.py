@@ -15,6 +15,7 @@ COMMANDS = {
     "replay": "score models on a recording",
     "improve": "train a model on where it goes wrong",
     "import-model": "convert an older Keras model",
+    "export": "write a model for other programs",
     "demo": "record, train and drive, without the simulator",
     "bench": "run benchmarks",
     "doctor": "check this machine",
