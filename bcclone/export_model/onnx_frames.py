@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from bcclone.export_model import integer_steps as steps
-from bcclone.export_model.integer_steps import Indices
+from bcclone.export_model import exact_steps as steps
+from bcclone.export_model.exact_steps import Tap
 from bcclone.export_model.onnx_graph import Graph, Value
 from bcclone.images import Preprocessing
 
 
 def prepare_frames(graph: Graph, frames: str, preprocessing: Preprocessing) -> Value:
     """Add the preparation of frames, uint8 (frames, frame_height, frame_width, 3); return it as float32."""
-    images = graph.cast(_kept_rows(graph, frames, preprocessing), "int32")
+    images = graph.add_float32(_kept_rows(graph, frames, preprocessing))
     prepared = _convert_colors(graph, _resize(graph, images, preprocessing), preprocessing.color)
-    return Value(graph.cast(prepared, "float32"), (preprocessing.height, preprocessing.width, 3))
+    return Value(prepared, (preprocessing.height, preprocessing.width, 3))
 
 
 def _kept_rows(graph: Graph, frames: str, preprocessing: Preprocessing) -> str:
@@ -28,18 +28,24 @@ def _resize(graph: Graph, images: str, preprocessing: Preprocessing) -> str:
     if found is None:
         return images
     across, down = found
-    left = _weighted(graph, images, across.first, across.first_weight, axis=2)
-    right = _weighted(graph, images, across.second, across.second_weight, axis=2)
+    left, right = (_times_weight(graph, images, tap, axis=2) for tap in across)
     rows = _divided(graph, graph.add("Add", left, right), steps.ACROSS_DIVISOR)
-    above = _divided(graph, _weighted(graph, rows, down.first, down.first_weight, axis=1), steps.DOWN_DIVISOR)
-    below = _divided(graph, _weighted(graph, rows, down.second, down.second_weight, axis=1), steps.DOWN_DIVISOR)
+    high = _divided(graph, rows, steps.BYTE)
+    low = graph.add("Sub", rows, _times(graph, high, steps.BYTE))
+    above, below = (_weighted(graph, high, low, tap) for tap in down)
     return _divided(graph, _plus(graph, graph.add("Add", above, below), steps.LAST_HALF), steps.LAST_DIVISOR)
 
 
-def _weighted(graph: Graph, images: str, index: Indices, weight: Indices, axis: int) -> str:
+def _weighted(graph: Graph, high: str, low: str, tap: Tap) -> str:
+    """Add the chosen rows times their weights, by 2**16. high, low: the bytes of the rows."""
+    carried = _divided(graph, _times_weight(graph, low, tap, axis=1), steps.BYTE)
+    return _divided(graph, graph.add("Add", _times_weight(graph, high, tap, axis=1), carried), steps.BYTE)
+
+
+def _times_weight(graph: Graph, images: str, tap: Tap, axis: int) -> str:
     """Add the chosen rows (axis 1) or columns (axis 2), times their weights."""
-    taken = graph.add("Gather", images, graph.constant(index), axis=axis)
-    return graph.add("Mul", taken, graph.constant(weight.reshape(-1, *[1] * (3 - axis))))
+    taken = graph.add("Gather", images, graph.constant(tap.index), axis=axis)
+    return graph.add("Mul", taken, graph.constant(tap.weight.reshape(-1, *[1] * (3 - axis))))
 
 
 def _convert_colors(graph: Graph, images: str, color: str) -> str:
@@ -64,17 +70,16 @@ def _luma(graph: Graph, planes: list[str], weights: tuple[int, ...], divisor: in
 def _chroma(graph: Graph, plane: str, luma: str, weight: int) -> str:
     difference = _times(graph, graph.add("Sub", plane, luma), weight)
     chroma = _divided(graph, _plus(graph, difference, steps.CHROMA_OFFSET), steps.YUV_DIVISOR)
-    return graph.add("Clip", chroma, *(graph.constant(np.int32(limit)) for limit in (0, 255)))
+    return graph.add("Clip", chroma, *(graph.constant(np.float32(limit)) for limit in (0, 255)))
 
 
-def _times(graph: Graph, name: str, factor: int) -> str:
-    return graph.add("Mul", name, graph.constant(np.int32(factor)))
+def _times(graph: Graph, name: str, factor: float) -> str:
+    return graph.add("Mul", name, graph.constant(np.float32(factor)))
 
 
 def _plus(graph: Graph, name: str, number: int) -> str:
-    return graph.add("Add", name, graph.constant(np.int32(number)))
+    return graph.add("Add", name, graph.constant(np.float32(number)))
 
 
 def _divided(graph: Graph, name: str, divisor: int) -> str:
-    """Add a division; it rounds towards zero, which matters only for chroma below 0, which becomes 0."""
-    return graph.add("Div", name, graph.constant(np.int32(divisor)))
+    return graph.add("Floor", _times(graph, name, 1 / divisor))

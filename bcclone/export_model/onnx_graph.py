@@ -54,10 +54,9 @@ class Graph:
         self._nodes.append(self._onnx.helper.make_node(operator, list(inputs), [name], name, **attributes))
         return name
 
-    def cast(self, name: str, dtype: str) -> str:
-        """Add a conversion to "int32" or "float32"; return its output's name."""
-        kinds = {"int32": self._onnx.TensorProto.INT32, "float32": self._onnx.TensorProto.FLOAT}
-        return self.add("Cast", name, to=kinds[dtype])
+    def add_float32(self, name: str) -> str:
+        """Add a conversion to float32; return its output's name."""
+        return self.add("Cast", name, to=self._onnx.TensorProto.FLOAT)
 
     def with_channels_first(self, value: Value) -> Value:
         """Return images as (batch, channels, height, width)."""

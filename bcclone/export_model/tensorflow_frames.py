@@ -5,16 +5,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bcclone.export_model import integer_steps as steps
+from bcclone.export_model import exact_steps as steps
+from bcclone.export_model.exact_steps import Tap
 from bcclone.images import Preprocessing
 
 
 def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
-    """Return the network's inputs, int32 (frames, height, width, 3), 0 to 255.
+    """Return the network's inputs, float32 (frames, height, width, 3), whole numbers from 0 to 255.
 
     frames: RGB, uint8 (frames, frame_height, frame_width, 3).
     """
-    kept = tf.cast(frames[:, preprocessing.crop_top : preprocessing.crop_bottom], tf.int32)
+    kept = tf.cast(frames[:, preprocessing.crop_top : preprocessing.crop_bottom], tf.float32)
     return _convert_colors(_resize(kept, preprocessing), preprocessing.color)
 
 
@@ -22,30 +23,41 @@ def _resize(images: Any, preprocessing: Preprocessing) -> Any:
     found = steps.resize_taps(preprocessing)
     if found is None:
         return images
-    across, down = found
-    left, right = (tf.gather(images, index, axis=2) for index in (across.first, across.second))
-    rows = left * across.first_weight[:, np.newaxis] + right * across.second_weight[:, np.newaxis]
-    rows = rows // steps.ACROSS_DIVISOR
-    above, below = (
-        tf.gather(rows, index, axis=1) * weight[:, np.newaxis, np.newaxis] // steps.DOWN_DIVISOR
-        for index, weight in ((down.first, down.first_weight), (down.second, down.second_weight))
-    )
-    return (above + below + steps.LAST_HALF) // steps.LAST_DIVISOR
+    (left, right), (above, below) = found
+    across = [tf.gather(images, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in (left, right)]
+    rows = _divided(across[0] + across[1], steps.ACROSS_DIVISOR)
+    high = _divided(rows, steps.BYTE)
+    low = rows - high * steps.BYTE
+    total = _weighted(high, low, above) + _weighted(high, low, below)
+    return _divided(total + steps.LAST_HALF, steps.LAST_DIVISOR)
+
+
+def _weighted(high: Any, low: Any, tap: Tap) -> Any:
+    """Return the chosen rows times their weights, by 2**16. high, low: the bytes of the rows."""
+    weight = tap.weight[:, np.newaxis, np.newaxis]
+    carried = _divided(tf.gather(low, tap.index, axis=1) * weight, steps.BYTE)
+    return _divided(tf.gather(high, tap.index, axis=1) * weight + carried, steps.BYTE)
 
 
 def _convert_colors(images: Any, color: str) -> Any:
     if color == "RGB":
         return images
+    planes = [images[..., number : number + 1] for number in range(3)]
     if color == "GRAY":
-        gray = _luma(images, steps.GRAY_LUMA, steps.GRAY_DIVISOR)
-        return tf.stack([gray] * 3, -1)
-    if color == "BGR-YUV":
-        images = images[..., ::-1]
-    luma = _luma(images, steps.YUV_LUMA, steps.YUV_DIVISOR)
-    u = ((images[..., 2] - luma) * steps.U_OF_BLUE + steps.CHROMA_OFFSET) // steps.YUV_DIVISOR
-    v = ((images[..., 0] - luma) * steps.V_OF_RED + steps.CHROMA_OFFSET) // steps.YUV_DIVISOR
-    return tf.stack([luma, *(tf.clip_by_value(chroma, 0, 255) for chroma in (u, v))], -1)
+        return tf.concat([_luma(planes, steps.GRAY_LUMA, steps.GRAY_DIVISOR)] * 3, -1)
+    red, _, blue = planes = planes[::-1] if color == "BGR-YUV" else planes
+    luma = _luma(planes, steps.YUV_LUMA, steps.YUV_DIVISOR)
+    u, v = (
+        tf.clip_by_value(_divided((plane - luma) * weight + steps.CHROMA_OFFSET, steps.YUV_DIVISOR), 0.0, 255.0)
+        for plane, weight in ((blue, steps.U_OF_BLUE), (red, steps.V_OF_RED))
+    )
+    return tf.concat([luma, u, v], -1)
 
 
-def _luma(images: Any, weights: tuple[int, ...], divisor: int) -> Any:
-    return (tf.reduce_sum(images * tf.constant(weights), -1) + divisor // 2) // divisor
+def _luma(planes: list[Any], weights: tuple[int, ...], divisor: int) -> Any:
+    red, green, blue = (plane * weight for plane, weight in zip(planes, weights, strict=True))
+    return _divided(red + green + blue + divisor // 2, divisor)
+
+
+def _divided(values: Any, divisor: int) -> Any:
+    return tf.floor(values * (1 / divisor))
