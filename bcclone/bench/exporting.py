@@ -1,14 +1,14 @@
 """Measure how fast each exported format answers a frame, beside drive.py's own network, and how far its answers differ.
 
-All are given the same rendered frames in rounds, so that a slow moment of the machine affects all alike.
+All are given the same rendered frames, a few at a time in turn, so that a slow moment of the machine affects all alike.
 """
 
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from bcclone.bench import Measure, given_or_untrained_model, measure_in_rounds
 from bcclone.bench.settings import ExportBenchSettings
 from bcclone.errors import UserError
 from bcclone.export_model.exporting import TOLERANCE, signature_of, write_exported
-from bcclone.export_model.runtimes import Inputs, Run, open_exported
+from bcclone.export_model.runtimes import Run, open_exported
 from bcclone.export_model.settings import FORMATS
 from bcclone.images import Image
 from bcclone.simulator.car import start_on
@@ -26,9 +26,9 @@ from bcclone.simulator.track import load_track
 
 if TYPE_CHECKING:
     from bcclone.model_file import ModelFile
-    from bcclone.policy import Policy
 
-_ROUNDS = 5
+_PASSES = 2  # over the frames
+_ANSWERS = 10  # of each, one after the other, before those of the next
 _MILLION = 1e6
 
 
@@ -47,9 +47,9 @@ def measure_export(settings: ExportBenchSettings, notify: Callable[[str], None] 
         frames = lake_frames(settings.frames)
         inputs, own = inputs_of(signature_of(file), frames), own_run(file)
         differences = {kind: greatest_difference(own, run, inputs) for kind, run in runs.items()}
-        timed: dict[str, Callable[[], list[float]]] = {"drive.py": partial(_times_of_policy, Policy(file), frames)}
-        timed |= {kind: partial(_times_of_run, run, inputs) for kind, run in runs.items()}
-        rounds = measure_in_rounds(timed, _ROUNDS)
+        timed = {"drive.py": _timed(Policy(file).act, frames)}
+        timed |= {kind: _timed(run, inputs) for kind, run in runs.items()}
+        rounds = measure_in_rounds(timed, max(_PASSES * len(frames) // _ANSWERS, 1))
     return [*_latencies(rounds), *_differences(differences)]
 
 
@@ -75,18 +75,15 @@ def _exported_runs(file: "ModelFile", folder: Path, notify: Callable[[str], None
     return runs
 
 
-def _times_of_policy(policy: "Policy", frames: Sequence[Image]) -> list[float]:
-    policy.forget()
-    return [_milliseconds(partial(policy.act, frame)) for frame in frames]
+def _timed(answer: Callable[[Any], object], given: Sequence[Any]) -> Callable[[], list[float]]:
+    """Return a function that measures the next few answers, in milliseconds; after the last one, the first follows."""
+    following = itertools.cycle(given)
+    return lambda: [_milliseconds(answer, next(following)) for _ in range(_ANSWERS)]
 
 
-def _times_of_run(run: Run, inputs: Sequence[Inputs]) -> list[float]:
-    return [_milliseconds(partial(run, given)) for given in inputs]
-
-
-def _milliseconds(answer: Callable[[], object]) -> float:
+def _milliseconds(answer: Callable[[Any], object], given: Any) -> float:
     begun = time.perf_counter()
-    answer()
+    answer(given)
     return (time.perf_counter() - begun) * 1000
 
 

@@ -87,9 +87,7 @@ class SoakSettings:
 class ExportBenchSettings:
     """How fast exported models answer, and how far their answers differ."""
 
-    frames: int = setting(
-        1000, "number of rendered frames that each format is given, in each of five rounds", minimum=2
-    )
+    frames: int = setting(1000, "number of rendered frames that each format is given, twice", minimum=2)
     model: Path | None = _model()
 
     def __post_init__(self) -> None:
