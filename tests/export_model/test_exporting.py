@@ -79,11 +79,16 @@ def test_a_model_of_another_program_is_exported_with_its_preprocessing(kind, tmp
         assert found == pytest.approx(answers(load_policy(model, YUV), FRAMES), abs=MOST)
 
 
-@pytest.mark.slow
-def test_answers_agree_on_a_thousand_frames_of_the_simulator(kind, tmp_path):
+@pytest.fixture(scope="module")
+def thousand_frames():
     from bcclone.bench.exporting import lake_frames
 
-    assert difference_on(kind, lake_frames(1000), tmp_path) <= MOST
+    return lake_frames(1000)
+
+
+@pytest.mark.slow
+def test_answers_agree_on_a_thousand_frames_of_the_simulator(kind, thousand_frames, tmp_path):
+    assert difference_on(kind, thousand_frames, tmp_path) <= MOST
 
 
 @pytest.mark.slow
