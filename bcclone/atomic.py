@@ -43,25 +43,27 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder next to `path`, which gets that name when the block ends without an error.
 
-    `path` is missing or an empty folder. Temporary folders of killed processes are removed when the same path is
-    written again.
+    A folder of that name is replaced. Temporary folders of killed processes are removed when the same path is written
+    again.
     """
     path = path.resolve()
     _remove_leftovers(path)
-    temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+    token = f"{_temporary_prefix(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary, old = path.with_name(f"{token}.partial"), path.with_name(f"{token}.old.partial")
     temporary.mkdir()
     try:
         yield temporary
+        if os.name == "posix":
+            os.sync()  # one flush for all files, of which there may be thousands
         if path.exists():
-            path.rmdir()
+            path.replace(old)
         temporary.replace(path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    if os.name == "posix":
-        _flush(path.parent)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 class EarlyFlush:

@@ -169,6 +169,8 @@ PRESETS = {
     "nvidia-66x200-yuv": _NVIDIA,
     "nvidia-66x200-yuv-bgr": replace(_NVIDIA, color="BGR-YUV"),
     "gray-80x120": Preprocessing(width=120, height=80, color="GRAY"),
+    "chauffeur-120x320-yuv": Preprocessing(width=FRAME_WIDTH, height=120, color="YUV", crop_top=40),
+    "epoch-128x128-rgb": Preprocessing(crop_top=67),  # 5/12 of the rows: 200 of 480 in the teams' pictures
 }
 
 

@@ -184,6 +184,10 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
         raise UserError(
             f"{path}: is a folder; a SavedModel contains code, so it is not supported: save the model as .h5 or .keras"
         )
+    if path.suffix == ".onnx":
+        raise UserError(
+            f"{path}: an ONNX file drives, but it is no longer a network of Keras: name the .h5 that it was made from"
+        )
     if not path.is_file():
         other = f", or use the one that comes with bcclone: {_SHIPPED}" if _SHIPPED.is_file() else ""
         raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")

@@ -14,6 +14,7 @@ from keras import layers
 
 from bcclone.errors import UserError
 from bcclone.images import seen_rows
+from bcclone.published_networks import PUBLISHED, build_published
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,11 @@ def build_network(height: int = 128, width: int = 128, seq_length: int = 1, netw
     """Return the untrained network: uint8 (batch, height, width, 3) RGB -> steering float32 (batch, 1).
 
     With a seq_length above 1 it takes windows, (batch, seq_length, height, width, 3), oldest frame first. network: one
-    of CONVOLUTIONS or RECURRENT. Raises UserError for images that are too small, and for a recurrent network without
-    windows.
+    of CONVOLUTIONS, RECURRENT or PUBLISHED. Raises UserError for images that are too small, or not of the published
+    size, and for a recurrent network without windows.
     """
+    if network in PUBLISHED:
+        return build_published(network, height, width, seq_length)
     convolutions = CONVOLUTIONS[convolutions_for(height, width, network)]
     if network in RECURRENT:
         return _recurrent_network(_Frames(height, width, convolutions), network, seq_length)

@@ -1,6 +1,6 @@
 """Steer with a trained model: one frame after the other, for one or several drives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,16 +9,23 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.arrays import Float32Array, Memory
+from bcclone.errors import UserError
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
 from bcclone.model_file import ModelFile, load_model_file
+from bcclone.onnx_model import FRAME, OnnxModel, is_onnx
 from bcclone.recurrent import Steps, steps_of
 
 
 class _Network(Protocol):
-    """A network, compiled as one call for one or several drives."""
+    """A network, compiled as one call for one or several drives. seq_length: the frames of a window."""
+
+    seq_length: int
 
     def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
         """Return the steering, (drives,), for the newest prepared image of each drive, and the new memories."""
+
+
+_TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
 
 
 class Policy:
@@ -28,15 +35,15 @@ class Policy:
     carries its states. Call act() for each frame of a drive, and forget() before a frame that does not follow the last
     one. To drive several cars, keep a memory for each and call steer().
 
-    carries_states: whether an answer depends on all frames since the drive began.
+    carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
+    one in an ONNX file.
     """
 
-    def __init__(self, file: ModelFile) -> None:
-        self.preprocessing, self.model = file.preprocessing, file.model
-        self.seq_length = file.seq_length
-        steps = steps_of(file.model)
-        self.carries_states = steps is not None
-        self._network: _Network = _Recurrent(file, steps) if steps else _Windows(file)
+    def __init__(self, file: ModelFile | OnnxModel) -> None:
+        self.preprocessing = file.preprocessing
+        self.model: Any = file.model if isinstance(file, ModelFile) else None
+        self._network = _network_of_onnx(file) if isinstance(file, OnnxModel) else _network_of(file)
+        self.seq_length, self.carries_states = self._network.seq_length, isinstance(self._network, _Recurrent)
         self._memory: Memory = ()
         self.act(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
         self.forget()
@@ -62,34 +69,31 @@ class Policy:
 
 
 class _Windows:
-    """A network of single frames, or of the last frames stacked; the first frame of a drive fills its window."""
+    """A network of single frames, or of the last frames stacked; the first frame of a drive fills its window.
 
-    def __init__(self, file: ModelFile) -> None:
-        self._seq_length, self._shape = file.seq_length, file.model.input_shape[1:]
-        self._infer = _compiled(file.model)
+    shape: of its input; infer: inputs, uint8 (drives, *shape), to steering, (drives, 1).
+    """
+
+    def __init__(self, seq_length: int, shape: Sequence[int], infer: Callable[[Image], Float32Array]) -> None:
+        self.seq_length, self._shape, self._infer = seq_length, shape, infer
 
     def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
-        windows = [window_after(*pair, self._seq_length) for pair in zip(memories, images, strict=True)]
+        windows = [window_after(*pair, self.seq_length) for pair in zip(memories, images, strict=True)]
         stacked = np.stack([np.stack(window) for window in windows]).reshape(len(windows), *self._shape)
-        steering = self._infer(tf.constant(stacked))
-        kept: list[Memory] = windows if self._seq_length > 1 else [()] * len(windows)
-        return np.asarray(steering.numpy()[:, 0]), kept
+        kept: list[Memory] = windows if self.seq_length > 1 else [()] * len(windows)
+        return self._infer(stacked)[:, 0], kept
 
 
 class _Recurrent:
     """A recurrent network that takes one step per frame.
 
     Before the first frame of a drive its states are those after seq_length - 1 copies of that frame, so that the first
-    steering is that of a window filled with it, as in training.
+    steering is that of a window filled with it, as in training. take_step: images, (drives, height, width, 3), and
+    states, (drives, size) each, to steering, (drives, 1), and the new states.
     """
 
-    def __init__(self, file: ModelFile, steps: Steps) -> None:
-        self._warmup_steps, self._sizes = file.seq_length - 1, steps.state_sizes
-        dtype = file.model.inputs[0].dtype
-        infer = tf.function(lambda images, states: steps.step(tf.cast(images, dtype), states))
-        image = tf.TensorSpec((None, *file.model.input_shape[2:]), tf.uint8)
-        states = [tf.TensorSpec((None, size), tf.float32) for size in steps.state_sizes]
-        self._infer = infer.get_concrete_function(image, states)
+    def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: _TakeStep) -> None:
+        self.seq_length, self._sizes, self._take_step = seq_length, state_sizes, take_step
 
     def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
         begun = [memory or self._warm_up(image) for memory, image in zip(memories, images, strict=True)]
@@ -98,22 +102,50 @@ class _Recurrent:
     def _warm_up(self, image: Image) -> Memory:
         """Return the states after seq_length - 1 copies of this image."""
         memory: Memory = tuple(np.zeros(size, np.float32) for size in self._sizes)
-        for _ in range(self._warmup_steps):
+        for _ in range(self.seq_length - 1):
             _, (memory,) = self._step(image[np.newaxis], [memory])
         return memory
 
     def _step(self, images: Image, memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
-        states = [np.stack(one) for one in zip(*memories, strict=True)]
-        steering, after = self._infer(tf.constant(images), [tf.constant(state) for state in states])
-        kept = [tuple(one) for one in zip(*(state.numpy() for state in after), strict=True)]
-        return np.asarray(steering.numpy()[:, 0]), kept
+        steering, after = self._take_step(images, [np.stack(one) for one in zip(*memories, strict=True)])
+        return steering[:, 0], [tuple(one) for one in zip(*after, strict=True)]
 
 
-def _compiled(model: keras.Model) -> Any:
+def _network_of(file: ModelFile) -> _Network:
+    if steps := steps_of(file.model):
+        return _Recurrent(file.seq_length, steps.state_sizes, _compiled_step(file.model, steps))
+    return _Windows(file.seq_length, file.model.input_shape[1:], _compiled(file.model))
+
+
+def _network_of_onnx(file: OnnxModel) -> _Network:
+    signature = file.signature
+    if signature.state_sizes:
+        return _Recurrent(signature.seq_length, signature.state_sizes, file.step)
+    return _Windows(signature.seq_length, signature.inputs[FRAME], file.steer)
+
+
+def _compiled(model: keras.Model) -> Callable[[Image], Float32Array]:
     """Return a network as one compiled call for any number of its inputs, uint8."""
     dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
     infer = tf.function(lambda images: model(tf.cast(images, dtype), training=False))
-    return infer.get_concrete_function(tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8))
+    compiled = infer.get_concrete_function(tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8))
+    return lambda images: np.asarray(compiled(tf.constant(images)).numpy())
+
+
+def _compiled_step(model: keras.Model, steps: Steps) -> _TakeStep:
+    """Return one step of a recurrent network as a compiled call for any number of drives."""
+    dtype = model.inputs[0].dtype
+    infer = tf.function(lambda images, states: steps.step(tf.cast(images, dtype), states))
+    image = tf.TensorSpec((None, *model.input_shape[2:]), tf.uint8)
+    compiled = infer.get_concrete_function(
+        image, [tf.TensorSpec((None, size), tf.float32) for size in steps.state_sizes]
+    )
+
+    def take_step(images: Image, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+        steering, after = compiled(tf.constant(images), [tf.constant(state) for state in states])
+        return np.asarray(steering.numpy()), [state.numpy() for state in after]
+
+    return take_step
 
 
 def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
@@ -125,8 +157,12 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
 
 
 def load_policy(path: Path, preprocessing: Preprocessing | str | None = None) -> Policy:
-    """Load a model of model.py, or one of another program with its preprocessing; raises UserError.
+    """Load a model of model.py, one of another program with its preprocessing, or an ONNX file; raises UserError.
 
     preprocessing: a definition, a name of images.PRESETS, or None for that of the file.
     """
-    return Policy(load_model_file(path, preprocessing))
+    if not is_onnx(path):
+        return Policy(load_model_file(path, preprocessing))
+    if preprocessing is not None:
+        raise UserError(f"{path}: an ONNX file prepares the frames itself; leave out --preprocess")
+    return Policy(OnnxModel(path))

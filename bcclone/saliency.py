@@ -39,8 +39,10 @@ class Saliency:
     It only reads the network's weights, so that one thread can call it while another one drives.
     """
 
-    def __init__(self, model: keras.Model, preprocessing: Preprocessing) -> None:
+    def __init__(self, model: keras.Model | None, preprocessing: Preprocessing) -> None:
         """Raises UserError for a network that is not a chain of known layers, or has no convolution."""
+        if model is None:
+            raise _refusal("it is in an ONNX file; use the .h5 that it was made from")
         self.preprocessing = preprocessing
         shape = (preprocessing.height, preprocessing.width, 3)
         frames = _stacked_frames(model)

@@ -20,7 +20,10 @@ _RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "fee
 
 SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
 # those of images.PRESETS, which would load OpenCV; a test compares
-PRESET_NAMES = ("carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120")
+PRESET_NAMES = (
+    "carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120",
+    "chauffeur-120x320-yuv", "epoch-128x128-rgb",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

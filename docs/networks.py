@@ -31,9 +31,17 @@ NETWORKS = {  # the name of its results: (what it is called, how its store was m
     "padded": ("conv4, conv5 padded", _LAKE, " --network cnn-padded"),
     "fewer-strides": ("conv3 with stride 1", _LAKE, " --network cnn-fewer-strides"),
     "64x64": ("64x64 input", f"{_LAKE} --size 64", ""),
+    "dave-2": ("DAVE-2", f"{_LAKE} --preprocess nvidia-66x200-yuv", " --network dave-2"),
+    "chauffeur": ("Chauffeur", f"{_LAKE} --preprocess chauffeur-120x320-yuv", " --network chauffeur"),
+    "epoch": ("Epoch", f"{_LAKE} --preprocess epoch-128x128-rgb", " --network epoch"),
     "gray20": ("20 gray frames, 80x120", f"{_LAKE} --preprocess gray-80x120 --seq-length 20", ""),
 }
-COMPARED = {"recurrent": list(NETWORKS)[:4], "left-open": ["single", *list(NETWORKS)[4:]]}
+_PUBLISHED = ["dave-2", "chauffeur", "epoch"]
+COMPARED = {
+    "recurrent": list(NETWORKS)[:4],
+    "left-open": ["single", *(name for name in list(NETWORKS)[4:] if name not in _PUBLISHED)],
+    "published": ["single", *_PUBLISHED],
+}
 ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 _SCORED = [f"bcclone replay model.h5 {what} --json" for what in ("lake_linux --fraction 0.8:1", "mountain_windows")]
 _SCORED += [f"bcclone evaluate model.h5 --suite --rows {' '.join(ROWS)} --json"]

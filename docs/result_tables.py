@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
     *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "scale")),
-    ROOT / "docs" / "reference" / "play.md",
+    *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("exported", "networks", "play")),
     ROOT / "writeup_images" / "README.md",
 ]
 MODELS = {  # label: (what it was trained on, its results, its names there)
@@ -271,6 +271,17 @@ def limits() -> list[list[str]]:
     ]
 
 
+def export() -> list[list[str]]:
+    """Return the latency of each exported format, and how far its answers differ from the model's."""
+    found = {one["name"]: one["value"] for one in results("export")["measures"]}
+    rows = [["format", "p50, ms", "p99, ms", "greatest difference of the steering"]]
+    for name in ("drive.py", "onnx", "litert", "saved-model"):
+        times = [f"{found[f'{name}, frame to steering, {part}']:.1f}" for part in ("p50", "p99")]
+        difference = found.get(f"{name}, greatest difference")
+        rows.append([f"`{name}`", *times, "" if difference is None else f"{difference / 1e6:.1e}"])
+    return rows
+
+
 TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "models": models,
     "drives": drives,
@@ -285,6 +296,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "rates": rates,
     "limits": limits,
     "play": play,
+    "export": export,
 }
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bcclone.atomic import EarlyFlush, new_folder, replacing, write_text
+from bcclone.atomic import EarlyFlush, replacing, replacing_folder, write_text
 
 
 def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
@@ -53,17 +53,18 @@ def test_temporary_files_of_dead_processes_are_removed(tmp_path):
 
 def test_a_folder_appears_when_it_is_complete(tmp_path):
     path = tmp_path / "made"
-    path.mkdir()  # an empty one is replaced
-    with new_folder(path) as folder:
+    path.mkdir()
+    (path / "old.txt").write_text("old")
+    with replacing_folder(path) as folder:
         (folder / "file.txt").write_text("whole")
-        assert not list(path.iterdir())
+        assert [file.name for file in path.iterdir()] == ["old.txt"]
     assert (path / "file.txt").read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_error_leaves_no_folder(tmp_path):
     def fail():
-        with new_folder(tmp_path / "made") as folder:
+        with replacing_folder(tmp_path / "made") as folder:
             (folder / "file.txt").write_text("half")
             raise RuntimeError("no more room")
 

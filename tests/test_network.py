@@ -122,9 +122,10 @@ def test_images_that_are_too_small_are_refused(build_network):
 
 def test_the_option_offers_all_networks(build_network):
     from bcclone.network import CONVOLUTIONS, RECURRENT
+    from bcclone.published_networks import PUBLISHED
     from bcclone.train.settings import NETWORKS
 
-    assert [*CONVOLUTIONS, *RECURRENT] == [*NETWORKS]
+    assert [*CONVOLUTIONS, *RECURRENT, *PUBLISHED] == [*NETWORKS]
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])

@@ -84,6 +84,17 @@ class SoakSettings:
 
 
 @dataclass(frozen=True)
+class ExportBenchSettings:
+    """How fast exported models answer, and how far their answers differ."""
+
+    frames: int = setting(1000, "number of rendered frames that each format is given, twice", minimum=2)
+    model: Path | None = _model()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
 class PreprocessBenchSettings:
     """How fast a recording becomes a store."""
 

@@ -16,7 +16,7 @@ COMMANDS = {
     "replay": "score models on a recording",
     "improve": "train a model on where it goes wrong",
     "edit": "list, delete and restore rows of a recording",
-    "export": "write recordings in other programs' formats",
+    "export": "write recordings and models in other programs' formats",
     "import": "read recordings of other programs",
     "import-model": "convert an older Keras model",
     "demo": "record, train and drive, without the simulator",

@@ -12,6 +12,7 @@ from bcclone.bench.cluster.settings import ClusterBenchSettings, PlanSettings
 from bcclone.bench.settings import (
     ChunksBenchSettings,
     DriveBenchSettings,
+    ExportBenchSettings,
     FeedsBenchSettings,
     ImproveBenchSettings,
     PlayBenchSettings,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _USES: dict[str, tuple[Any, str]] = {
     "drive": (DriveBenchSettings, "latency of the drive server in both async modes, and with open dashboards"),
     "soak": (SoakSettings, "latency and memory of the drive server in a long drive at 30 frames per second"),
+    "export": (ExportBenchSettings, "latency of a model in each exported format, and how far its answers differ"),
     "preprocess": (PreprocessBenchSettings, "images per second of preprocess.py, compared with decoding alone"),
     "simulator": (SimulatorBenchSettings, "frames per second of the built-in simulator, and the speed of its drives"),
     "play": (PlayBenchSettings, "pictures a second of bcclone play in headless Chromium, and how soon one shows a key"),
@@ -108,6 +110,10 @@ def _measure(use: str, settings: Any) -> list[Measure]:
         from bcclone.bench.drive import measure_soak
 
         return measure_soak(settings, notify)
+    if use == "export":
+        from bcclone.bench.exporting import measure_export
+
+        return measure_export(settings, notify)
     if use == "preprocess":
         from bcclone.bench.preprocess import measure_preprocess
 

@@ -1,9 +1,13 @@
-"""Write recordings or a store in the format of another program: a CSV table, donkeycar, LeRobot, Minari, robomimic.
+"""Write a recording, a store or a model in the format of another program.
 
-The target is written whole or not at all. Rows that `bcclone edit` has deleted are left out.
+Recordings and stores become a CSV table, or a data set of donkeycar, LeRobot, Minari or robomimic; rows that
+`bcclone edit` has deleted are left out. A model becomes a file for ONNX Runtime, LiteRT or TensorFlow that takes whole
+camera frames; its answers are compared with those of the model before it is kept. What is written is complete or not
+there.
 """
 
 import argparse
+from pathlib import Path
 
 from bcclone.commands.options import (
     add_output_options,
@@ -11,24 +15,53 @@ from bcclone.commands.options import (
     build,
     describe_unchanged,
     given_for,
+    local_path,
     notify,
     number_of,
     print_json,
 )
-from bcclone.exchange import ExportSettings
+from bcclone.exchange import EXPORT_FORMATS, ExportSettings
+from bcclone.export_model import FORMATS, ExportModelSettings, export_model
 
 _SHOWN_SKIPS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("source", metavar="SOURCE", help="folder with recordings, a CSV file, a pattern, or a store")
-    add_settings(parser, ExportSettings)
+    parser.add_argument(
+        "source", metavar="SOURCE", help="folder with recordings, a CSV file, a pattern, a store, or a model"
+    )
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=(*EXPORT_FORMATS, *FORMATS),
+        help=f"format: {', '.join(EXPORT_FORMATS)} for recordings and stores, {', '.join(FORMATS)} for models",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=local_path,
+        metavar="PATH",
+        help=f"file or folder to write (default: {ExportSettings.output}, or named like the model)",
+    )
+    add_settings(parser, ExportSettings, only=("cameras", "allow_skips"))
+    add_settings(parser, ExportModelSettings, only=("force", "preprocess"))
     add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Export; return the exit code."""
+    return _export_model(arguments) if arguments.to in FORMATS else _export_rows(arguments)
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Return what Ctrl-C leaves behind."""
+    if arguments.to in FORMATS:
+        return describe_unchanged(_model_settings(arguments).path)
+    return describe_unchanged(arguments.output or ExportSettings.output)
+
+
+def _export_rows(arguments: argparse.Namespace) -> int:
     settings = build(ExportSettings, **given_for(ExportSettings, arguments))
     from bcclone.exchange import export
 
@@ -46,6 +79,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what Ctrl-C leaves behind."""
-    return describe_unchanged(arguments.output or ExportSettings.output)
+def _export_model(arguments: argparse.Namespace) -> int:
+    result = export_model(_model_settings(arguments), notify)
+    if arguments.json:
+        print_json(result.as_json())
+    else:
+        for name, shape in (result.inputs | result.outputs).items():
+            print(f"{'input' if name in result.inputs else 'output'} {name}: {' x '.join(map(str, shape))}")
+        print(
+            f"{result.output}: written, {result.megabytes:g} MB; its answers differ by at most "
+            f"{result.greatest_difference:.1e} from those of {result.model}"
+        )
+    return 0
+
+
+def _model_settings(arguments: argparse.Namespace) -> ExportModelSettings:
+    return build(ExportModelSettings, Path(arguments.source), **given_for(ExportModelSettings, arguments))

@@ -92,6 +92,8 @@ def seen_region_of(policy: "Policy") -> tuple[float, float, float, float]:
     """Return the part of the frame that a policy's network sees: left, top, right, bottom, as fractions."""
     from bcclone.saliency import seen_region
 
+    if policy.model is None:  # an ONNX file, which takes whole frames
+        return 0.0, 0.0, 1.0, 1.0
     try:
         return seen_region(policy.model, policy.preprocessing)
     except Exception as error:  # as above

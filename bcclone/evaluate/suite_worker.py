@@ -117,7 +117,10 @@ def cached_policy(model: InputFile, preprocess: str | None) -> "Policy":
 
     load_tensorflow(threads=1)
     from bcclone.model_file import ModelFile, named_preprocessing, open_model
-    from bcclone.policy import Policy
+    from bcclone.onnx_model import is_onnx
+    from bcclone.policy import Policy, load_policy
 
+    if is_onnx(model.path):
+        return load_policy(model.path)
     loaded = open_model(model.path)
     return Policy(loaded if isinstance(loaded, ModelFile) else loaded.declared(named_preprocessing(preprocess)))

@@ -83,7 +83,7 @@ def _write(source: Source, settings: ExportSettings) -> None:
         with atomic.replacing(settings.output) as temporary:
             robomimic.write(source, temporary)
     else:
-        with atomic.new_folder(settings.output) as folder:
+        with atomic.replacing_folder(settings.output) as folder:
             _FOLDERS[settings.to](source, folder, settings.output.name)
 
 

@@ -54,7 +54,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     if not output.absolute().parent.is_dir():
         raise UserError(f"{output}: the folder {output.absolute().parent} does not exist; make it first")
     format = settings.format or _format_of(source)
-    with atomic.new_folder(output) as folder:
+    with atomic.replacing_folder(output) as folder:
         try:
             written = write_recordings(_READERS[format](source), folder)
         except UserError as error:

@@ -144,7 +144,8 @@ def _augmented(
     preprocessing = selection.data.preprocessing
     shape = *selection.arrays.frame.shape[1:], preprocessing.height, preprocessing.width, 3
     buffers = Buffers(epoch_order.part.span(sampling.batch_size).samples, shape, kept=AHEAD * threads + 2)
-    augmenter = CpuAugmenter(sampling.augmentation, preprocessing, seen_rows(preprocessing.height))
+    rows = slice(None) if sampling.whole_images else seen_rows(preprocessing.height)
+    augmenter = CpuAugmenter(sampling.augmentation, preprocessing, rows)
     return AugmentedFeed(feed, epoch_order, inputs, augment_on_cpu(augmenter, buffers), threads)
 
 

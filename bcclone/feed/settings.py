@@ -110,13 +110,15 @@ class SamplingSettings:
 
     batch_size: samples of a batch; seed: of the order and of augmentation; zero_fraction: the largest fraction of an
     epoch's samples that may have zero steering, 1 for no limit; augmentation: how samples are augmented, and
-    whether by the feed, or with augment_on "device" by the training step, to which the feed gives the random numbers.
+    whether by the feed, or with augment_on "device" by the training step, to which the feed gives the random numbers;
+    whole_images: the network sees all rows of an image, not only images.seen_rows(), so all are augmented.
     """
 
     batch_size: int
     seed: int = 0
     zero_fraction: float = 1.0
     augmentation: AugmentSettings = AugmentSettings(augment=False)
+    whole_images: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

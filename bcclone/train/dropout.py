@@ -35,16 +35,37 @@ class PartDropout(keras.layers.Dropout):  # type: ignore[misc]
         """Return the inputs with units dropped in training."""
         if not training or not self.rate or self._batch_rows.rows is None:
             return super().call(inputs, training=training)
-        whole = tf.ones(tf.concat([[self._batch_rows.size], tf.shape(inputs)[1:]], 0), inputs.dtype)
-        whole.set_shape([None, *inputs.shape[1:]])
-        mask = keras.random.dropout(whole, self.rate, seed=self.seed_generator)
-        return inputs * tf.gather(mask, self._batch_rows.rows)
+        return inputs * _part_of_mask(self, self._batch_rows, inputs, inputs.shape[1:])
+
+
+class PartSpatialDropout2D(keras.layers.SpatialDropout2D):  # type: ignore[misc]
+    """The same for keras.layers.SpatialDropout2D, which drops whole maps."""
+
+    def __init__(self, batch_rows: BatchRows, **config: Any) -> None:
+        super().__init__(**config)
+        self._batch_rows = batch_rows
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Return the inputs with maps dropped in training."""
+        if not training or not self.rate or self._batch_rows.rows is None:
+            return super().call(inputs, training=training)
+        return inputs * _part_of_mask(self, self._batch_rows, inputs, (1, 1, inputs.shape[-1]))
+
+
+def _part_of_mask(layer: keras.layers.Layer, batch_rows: BatchRows, inputs: Any, shape: tuple[int, ...]) -> Any:
+    """Return the rows of the mask of the whole batch, (rows, *shape), by which a layer's inputs are multiplied."""
+    whole = tf.ones([batch_rows.size, *shape], inputs.dtype)
+    whole.set_shape([None, *shape])
+    mask = keras.random.dropout(whole, layer.rate, seed=layer.seed_generator)
+    return tf.gather(mask, batch_rows.rows)
 
 
 def with_part_dropout(model: keras.Model, batch_rows: BatchRows) -> keras.Model:
     """Return a copy of the network, in the same state, whose dropout layers are those of a part of a batch."""
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.SpatialDropout2D):
+            return PartSpatialDropout2D(batch_rows, **layer.get_config())
         if isinstance(layer, keras.layers.Dropout):
             return PartDropout(batch_rows, **layer.get_config())
         if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):

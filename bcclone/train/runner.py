@@ -14,6 +14,7 @@ from bcclone.errors import UserError
 from bcclone.feed.open import check_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.feed.settings import FeedSettings
+from bcclone.images import PRESETS
 from bcclone.preprocess import open_samples
 from bcclone.settings import differences
 from bcclone.store import root_attributes
@@ -155,7 +156,7 @@ class _Run:
         data, notify, group = self.selection.data, self.notify, self.group
         trainer = prepare(data, plan.settings, plan.start, group.strategy)
         if not plan.start:
-            _notify_convolutions(data, plan.settings, notify)
+            _check_network(data, plan.settings, notify)
         notify(layer_table(trainer.model))
         folder = group.on_chief(lambda: self._locked_folder(plan, device, opened))
         training = Training(
@@ -232,11 +233,18 @@ def _describe_augmentation(settings: TrainSettings) -> str:
     return ", which augments the samples, too" if on_device else ", augmenting on the CPU"
 
 
-def _notify_convolutions(data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
-    """Report other convolutions than the network's own, when the images are too small for those."""
+def _check_network(data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
+    """Raise UserError for images that the network does not take; report what differs from the network's own design."""
     from bcclone.network import convolutions_for
+    from bcclone.published_networks import PUBLISHED, check_images
 
     height, width = data.preprocessing.height, data.preprocessing.width
+    if settings.network in PUBLISHED:
+        check_images(settings.network, height, width, settings.seq_length)
+        published = PUBLISHED[settings.network].preset
+        if data.preprocessing != PRESETS[published]:
+            notify(f"note: {settings.network} was published for images like those of --preprocess {published}")
+        return
     if settings.network != "cnn-64" and convolutions_for(height, width, settings.network) == "cnn-64":
         notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
 

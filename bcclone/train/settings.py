@@ -21,7 +21,11 @@ NETWORKS = {
     "cnn-64": "cnn without the third convolution, for images of 64x64",
     "gru": "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state between frames",
     "lstm": "the same as gru, with an LSTM",
+    "dave-2": "DAVE-2 as published by Nvidia, for a store of --preprocess nvidia-66x200-yuv",
+    "chauffeur": "the CNN of team Chauffeur in Udacity's challenge 2, for --preprocess chauffeur-120x320-yuv",
+    "epoch": "the CNN of team Epoch in Udacity's challenge 2, for --preprocess epoch-128x128-rgb; 34 million weights",
 }
+PUBLISHED = ("dave-2", "chauffeur", "epoch")
 _RECURRENT = ("gru", "lstm")
 _RECURRENT_SEQ_LENGTH = 5
 HUBER_DELTA = 0.1  # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
@@ -204,7 +208,8 @@ class TrainSettings:
     @property
     def sampling(self) -> SamplingSettings:
         """Return how the feed draws from the samples."""
-        return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self.augmentation)
+        whole = self.network in PUBLISHED  # the others crop the images
+        return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self.augmentation, whole)
 
 
 def default_seq_length(network: str, stored: int = 1) -> int:

@@ -270,7 +270,8 @@ def _augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter |
     augmentation = settings.augmentation
     if not augmentation.augment or augmentation.augment_on != "device":
         return None
-    return DeviceAugmenter(augmentation, data.preprocessing, seen_rows(data.preprocessing.height))
+    rows = slice(None) if settings.sampling.whole_images else seen_rows(data.preprocessing.height)
+    return DeviceAugmenter(augmentation, data.preprocessing, rows)
 
 
 def _network(data: TrainingData, settings: TrainSettings, start: Path | None) -> keras.Model:

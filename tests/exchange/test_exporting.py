@@ -202,4 +202,4 @@ def test_the_command_reports_what_it_wrote(lake, tmp_path):
     assert {name: result[name] for name in ("format", "rows", "episodes", "recordings", "skipped")} == {
         "format": "tub", "rows": 6, "episodes": 2, "recordings": 1, "skipped": [],
     }  # fmt: skip
-    assert "6 rows in 2 episodes" in run_script("export", lake, "-o", tmp_path / "csv").stdout
+    assert "6 rows in 2 episodes" in run_script("export", lake, "-o", tmp_path / "csv", "--to", "csv").stdout

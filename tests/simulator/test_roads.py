@@ -1,0 +1,162 @@
+"""Roads from control points and from a seed."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from bcclone.errors import UserError
+from bcclone.simulator.car import TrackedCar, start_on
+from bcclone.simulator.expert import Expert
+from bcclone.simulator.render import LABELS, Renderer
+from bcclone.simulator.roads.look import BARRIERS, EDGES, SURFACES, SURROUNDINGS
+from bcclone.simulator.roads.random_road import random_road
+from bcclone.simulator.roads.rules import RoadRules, judge_road
+from bcclone.simulator.settings import Conditions, ExpertSettings
+from bcclone.simulator.track import load_track
+
+BEND = [[20.0, 20.0, 8.0], [60.0, 60.0, 8.0], [60.0, 110.0, 10.0], [100.0, 150.0, 10.0], [160.0, 160.0, 8.0]]
+
+
+@pytest.fixture
+def bend(tmp_path):
+    path = tmp_path / "bend.json"
+    path.write_text(json.dumps({"points": BEND, "look": {"surface": "dirt", "surroundings": "rock"}}))
+    return str(path)
+
+
+def test_a_road_from_points_passes_through_them_with_their_widths(bend):
+    track = load_track(bend)
+    for x, z, width_m in BEND:
+        position = track.locate(x, 0.0, z)
+        assert abs(position.cross_track_m) < 0.05
+        assert position.limit_m == pytest.approx(width_m / 2 - 1.0, abs=0.05)
+    assert not track.closed
+    assert track.point(track.start_m)[:3] == pytest.approx((20.0, 0.0, 20.0), abs=0.3)
+    assert track.point(track.start_m + track.lap_m)[:3] == pytest.approx((160.0, 0.0, 160.0), abs=0.3)
+
+
+def test_an_open_road_goes_on_straight_beyond_its_ends(bend):
+    track = load_track(bend)
+    for along in (0.0, track.start_m / 2, track.length_m - 30, track.length_m):
+        assert abs(track.curvature[track.index(along)]) < 1e-3
+    assert track.apart(10.0, track.length_m - 10.0) == pytest.approx(track.length_m - 20.0)
+
+
+def test_an_open_road_has_one_lap(bend):
+    track = load_track(bend)
+    assert track.goal_m(1.0) == track.lap_m
+    with pytest.raises(UserError, match="open road"):
+        track.goal_m(1.5)
+
+
+def test_a_reversed_open_road_starts_where_it_ended(bend):
+    track, back = load_track(bend), load_track(bend, reverse=True)
+    assert back.lap_m == track.lap_m
+    x, y, z, heading = back.point(back.start_m)
+    ahead = track.point(track.start_m + track.lap_m)
+    assert (x, y, z) == pytest.approx(ahead[:3], abs=0.01)
+    assert math.cos(heading - ahead[3]) == pytest.approx(-1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("stored", "part"),
+    [
+        ("{", "not JSON"),
+        ("3", "no list of points"),
+        ('{"points": [], "colour": 1}', "colour"),
+        ('{"points": [[0, 0, 8]]}', "1 points"),
+        ('{"points": [[0, 0], [50, 0, 8]]}', "point 1"),
+        ('{"points": [[0, 0, 8], [50, 0, 90]]}', "point 2 is 90 m wide"),
+        ('{"points": [[0, 0, 8], [0, 0, 8], [50, 0, 8]]}', "points 1 and 2"),
+        ('{"points": [[0, 0, 8], [1e9, 0, 8]]}', "across"),
+        ('{"points": [[0, 0, 8], [NaN, 0, 8]]}', "point 2"),
+        ('{"points": [[0, 0, 8], [40, 0, 8], [43, 4, 8], [46, 0, 8], [90, 0, 8]]}', "bend"),
+        ('{"points": [[0, 0, 8], [100, 0, 8], [130, 50, 8], [60, 90, 8], [50, -60, 8]]}', "meets itself"),
+        ('{"points": [[0, 0, 8], [99, 0, 8]], "closed": 1}', "closed"),
+        ('{"points": [[0, 0, 8], [99, 0, 8]], "look": {"surface": "ice"}}', "asphalt"),
+        ('{"points": [[0, 0, 8], [99, 0, 8]], "look": {"ice": 1}}', "ice"),
+    ],
+)
+def test_an_impossible_road_is_refused_with_the_file_and_the_reason(tmp_path, stored, part):
+    path = tmp_path / "road.json"
+    path.write_text(stored)
+    with pytest.raises(UserError) as caught:
+        load_track(str(path))
+    assert str(path) in str(caught.value)
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["moon", "random:", "random:x", "random:1:length=1", "random:1:size=3", "none.json"])
+def test_an_unknown_track_is_refused(name):
+    with pytest.raises(UserError, match="expected|cannot read"):
+        load_track(name)
+
+
+def test_a_seed_always_makes_the_same_road_and_another_seed_another():
+    roads = [random_road(f"random:{seed}") for seed in (7, 7, 8)]
+    assert roads[0] == roads[1]
+    assert roads[0].look != roads[2].look
+
+
+def test_what_is_given_for_a_random_road_is_kept_and_the_rest_stays():
+    free, given = random_road("random:3"), random_road("random:3:surface=paving,hills=0,width=6")
+    assert (given.look.surface, given.look.surroundings) == ("paving", free.look.surroundings)
+    assert {point.width_m for point in given.points} == {6.0}
+    assert {point.y for point in given.points} == {0.0}
+
+
+def test_random_roads_keep_to_their_ranges_and_use_every_material():
+    looks = []
+    for seed in range(40):
+        track = load_track(f"random:{seed}")
+        looks.append(track.road.look)
+        assert 450 < track.length_m < 1350
+        assert 1 / np.abs(track.curvature).max() > 15
+        assert np.abs(track.grade).max() < 0.3
+        assert track.closed
+    for name, choices in (("surface", SURFACES), ("edges", EDGES), ("barriers", BARRIERS)):
+        assert {getattr(look, name) for look in looks} == set(choices)
+    assert {look.surroundings for look in looks} == set(SURROUNDINGS)
+
+
+def test_the_competitions_rules_judge_roads():
+    straight = np.array([[20.0, 20.0], [20.0, 180.0]])
+    assert judge_road(straight) == []
+    assert "inside the map" in judge_road(straight + (0.0, 30.0))[0]
+    assert "points" in judge_road(straight[:1])[0]
+    assert "long" in judge_road(np.array([[20.0, 20.0], [20.0, 30.0]]))[0]
+    hairpin = np.array([[50.0, 50.0], [50.0, 120.0], [60.0, 130.0], [70.0, 120.0], [70.0, 50.0]])
+    assert any("radius" in fault for fault in judge_road(hairpin))
+    loop = np.array([[20, 100], [100, 100], [150, 140], [110, 180], [80, 140], [90, 40]], float)
+    assert any("meets itself" in fault for fault in judge_road(loop))
+    assert judge_road(hairpin, rules=RoadRules(least_radius_m=4.0)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["random:1", "random:2:surroundings=water,surface=paving,edges=kerb", "bend"])
+def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
+    track = load_track(bend if name == "bend" else name)
+    renderer = Renderer(track.road.name, Conditions())
+    tracked = TrackedCar(track, ground_height=renderer.scene.ground.height_at)
+    expert = Expert(track, ExpertSettings(speed_mph=20, recoveries=0), seed=0)
+    goal, seen = track.goal_m(1.0), 0
+    while tracked.progress_m < goal:
+        tracked.car.control(*expert.control(tracked.car, tracked.position))
+        tracked.step()
+        assert abs(tracked.position.cross_track_m) < tracked.position.limit_m
+        if tracked.steps % 500 == 1:
+            labels = renderer.view(tracked.car).labels
+            assert labels[130, 160] in (LABELS["road"], LABELS["line"])
+            assert (labels == LABELS["sky"]).mean() > 0.05
+            seen += 1
+    assert seen > 1
+
+
+def test_a_town_has_houses_and_rails_stand_beside_the_road():
+    track = load_track("random:4:surroundings=town,barriers=rail,length=400")
+    renderer = Renderer(track.road.name, Conditions())
+    assert len(renderer.scene.faces.values) > 200
+    labels = renderer.view(start_on(track)).labels
+    assert (labels == LABELS["object"]).mean() > 0.02
