@@ -156,11 +156,12 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
     return (*window, image)[-seq_length:] if window else (image,) * seq_length
 
 
-def load_policy(path: Path, preprocessing: Preprocessing | str | None = None) -> Policy:
+def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = None) -> Policy:
     """Load a model of model.py, one of another program with its preprocessing, or an ONNX file; raises UserError.
 
     preprocessing: a definition, a name of images.PRESETS, or None for that of the file.
     """
+    path = Path(path)
     if not is_onnx(path):
         return Policy(load_model_file(path, preprocessing))
     if preprocessing is not None:

@@ -17,7 +17,7 @@ from networks import COMPARED, compare
 ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
-    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "scale")),
+    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "improving", "scale")),
     *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("exported", "networks", "play")),
     ROOT / "writeup_images" / "README.md",
 ]
@@ -179,6 +179,25 @@ def play() -> list[list[str]]:
     return _with_bars("play")
 
 
+def improve() -> list[list[str]]:
+    """Return how the weak model, the taught one and the cloned one of each seed drive the suite's rows on the lake."""
+    rows = [["seed", "model", "rows learned from", "minutes", "rows of the suite that fail"]]
+    for one in results("improve")["improve"]:
+        first, *_, last = one["rounds"]
+        minutes = sum(each["seconds"] for each in one["rounds"]) / 60
+        taught = f"taught, {last['number']} round{'s' if last['number'] > 1 else ''}"
+        rows.append([str(one["seed"]), "weak", "", "", _failing(first["scores"])])
+        rows.append(["", taught, f"{last['all_rows']:,}", f"{minutes:.0f}", _failing(last["scores"])])
+        rows.append(["", "cloned", f"{one['cloning']['rows']:,}", "", _failing(one["cloning"]["scores"])])
+    return rows
+
+
+def _failing(scores: Sequence[Mapping[str, Any]]) -> str:
+    failing = [f"`{score['row']}`" for score in scores if score["interventions"]]
+    shown = f": {', '.join(failing)}" if 0 < len(failing) < 6 else ""
+    return f"{len(failing)} of {len(scores)}{shown}"
+
+
 def _with_bars(name: str) -> list[list[str]]:
     rows = [["measure", "bar", "measured", ""]]
     for one in results(name)["measures"]:
@@ -296,6 +315,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "rates": rates,
     "limits": limits,
     "play": play,
+    "improve": improve,
     "export": export,
 }
 

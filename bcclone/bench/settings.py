@@ -136,6 +136,18 @@ class SimulatorBenchSettings:
 
 
 @dataclass(frozen=True)
+class EnvironmentBenchSettings:
+    """How many steps a second the environment makes."""
+
+    road: str = setting("lake", "road to drive: lake, mountain, random:SEED, or a .json file of points")
+    steps: int = setting(300, "number of steps of each measurement", minimum=10)
+    rounds: int = rounds_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
 class VideoBenchSettings:
     """How fast clips are made."""
 

@@ -12,6 +12,7 @@ from bcclone.bench.cluster.settings import ClusterBenchSettings, PlanSettings
 from bcclone.bench.settings import (
     ChunksBenchSettings,
     DriveBenchSettings,
+    EnvironmentBenchSettings,
     ExportBenchSettings,
     FeedsBenchSettings,
     ImproveBenchSettings,
@@ -35,6 +36,7 @@ _USES: dict[str, tuple[Any, str]] = {
     "export": (ExportBenchSettings, "latency of a model in each exported format, and how far its answers differ"),
     "preprocess": (PreprocessBenchSettings, "images per second of preprocess.py, compared with decoding alone"),
     "simulator": (SimulatorBenchSettings, "frames per second of the built-in simulator, and the speed of its drives"),
+    "env": (EnvironmentBenchSettings, "steps per second of the Gymnasium environment, beside other environments"),
     "play": (PlayBenchSettings, "pictures a second of bcclone play in headless Chromium, and how soon one shows a key"),
     "video": (VideoBenchSettings, "rendering speed of clips, with and without an overlay"),
     "improve": (
@@ -122,6 +124,10 @@ def _measure(use: str, settings: Any) -> list[Measure]:
         from bcclone.bench.simulator import measure_simulator
 
         return measure_simulator(settings)
+    if use == "env":
+        from bcclone.bench.environment import measure_environment
+
+        return measure_environment(settings)
     if use == "play":
         from bcclone.bench.play import measure_play
 

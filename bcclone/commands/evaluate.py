@@ -5,7 +5,8 @@ asphalt; the car is then set back on the centre line. The model drives through a
 simulator's protocol; with --in-process it drives without one. The exit code is 0 whatever the score is.
 
 With --suite, each model drives a fixed set of 20 scenarios (rows of a table): other speeds, latency, light, fog, camera
-positions and tracks. The drives run in parallel on all cores.
+positions and tracks. --suite testing drives the lake in 37 weathers: fog, rain and snow from 10 to 100 %, day and
+night. The drives run in parallel on all cores.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from bcclone.commands.options import (
     print_json,
 )
 from bcclone.errors import UserError
-from bcclone.evaluate.settings import SUITE_GROUP, EvaluateSettings, SuiteSettings
+from bcclone.evaluate.settings import SUITE_GROUP, SUITES, EvaluateSettings, SuiteSettings
 from bcclone.settings import names_in_group, settings_of
 from bcclone.simulator.settings import DISTURBANCES, Conditions, WorldSettings
 
@@ -37,7 +38,7 @@ _SHARED = tuple(each.name for each, _ in settings_of(SuiteSettings) if each.name
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "models", type=local_path, nargs="+", metavar="MODEL", help="a model file; with --suite, one or several"
+        "models", type=local_path, nargs="*", metavar="MODEL", help="a model file; with --suite, one or several"
     )
     add_settings(parser, EvaluateSettings)
     add_settings(parser, WorldSettings, only=("laps",))
@@ -49,7 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder to write pictures and figures into: the driven line on a map, camera views (default: none)",
     )
     group = parser.add_argument_group(SUITE_GROUP)
-    group.add_argument("--suite", action="store_true", help="drive the rows (scenarios) of the suite with each model")
+    group.add_argument(
+        "--suite",
+        nargs="?",
+        const=SUITES[0],
+        metavar="SUITE",
+        help="drive the rows (scenarios) of a suite with each model: standard, 20 rows, or testing, the 37 weathers of "
+        "studies on failures (default without a name: standard)",
+    )
     add_settings(parser, SuiteSettings, only=_SUITE_ONLY)
     add_settings(parser, WorldSettings, only=names_in_group(WorldSettings, DISTURBANCES))
     add_settings(parser, Conditions)
@@ -58,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Drive and score; return the exit code."""
+    if arguments.suite and arguments.suite not in SUITES:  # a model after --suite, as in `evaluate --suite MODEL`
+        arguments.models.insert(0, local_path(arguments.suite))
+        arguments.suite = SUITES[0]
+    if not arguments.models:
+        raise UserError("no model to score; name one, such as: bcclone evaluate model.h5")
     return _run_suite(arguments) if arguments.suite else _run_single(arguments)
 
 

@@ -1,7 +1,7 @@
 """The suite's scenarios, and the results of driving them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -9,13 +9,14 @@ from typing import Any, Protocol, Self
 from bcclone.errors import UserError
 from bcclone.evaluate.settings import EvaluateSettings
 from bcclone.replay.result import ReplayFigures
-from bcclone.simulator.score import Intervention, LinePoint, Score
+from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.settings import Conditions, WorldSettings
-from bcclone.simulator.track import load_track
+from bcclone.simulator.track import LAKE, load_track
 from bcclone.simulator.world import LAPS_DRIVEN
 from bcclone.vehicle import MPH
 
 _LAKE_MPH, _MOUNTAIN_MPH = 20.0, 15.0
+_DENSEST_FOG, _SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS = 20.0, 0.5, 60.0
 _LOW_SUN = Conditions(sun_elevation=12.0, sun_azimuth=0.0)  # the azimuth with the most shadows on the road
 
 
@@ -41,6 +42,25 @@ class Scenario:
         """Return the scenario whose drive ends at this intervention, 0 for never."""
         world = replace(self.settings.world, most_interventions=most_interventions)
         return replace(self, settings=replace(self.settings, world=world))
+
+
+@dataclass(frozen=True)
+class ScenarioChanges:
+    """What is changed in all scenarios of a suite. road: drive the lake's scenarios there instead, "" for none."""
+
+    suite: str = "standard"
+    road: str = ""
+    laps: float = 1.0
+    texture_seed: int = 0
+
+    def apply(self, scenario: Scenario) -> Scenario:
+        """Return a scenario with the changes."""
+        settings = scenario.settings
+        world = replace(settings.world, laps=self.laps)
+        conditions = replace(settings.conditions, texture_seed=self.texture_seed)
+        changed = replace(settings, track=self.road or settings.track, world=world, conditions=conditions)
+        description = scenario.description.replace(settings.track, changed.track, 1)
+        return replace(scenario, description=description, settings=changed)
 
 
 @dataclass(frozen=True)
@@ -93,22 +113,43 @@ SCENARIOS = (
 )
 
 
-def select_scenarios(names: Sequence[str] = (), laps: float = 1.0, texture_seed: int = 0) -> tuple[Scenario, ...]:
-    """Return the scenarios of these names, or all, with a length in laps and a seed of the textures.
+def _testing() -> Iterator[Scenario]:
+    """Yield the conditions under which studies predict failures of driving models, on the lake.
+
+    The single ones are those of SelfOracle (Stocco, Weiss, Calzana and Tonella, "Misbehaviour prediction for autonomous
+    driving systems", ICSE 2020), the graded ones those of ThirdEye (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
+    """
+    weather = {"fog": {"fog": _DENSEST_FOG}, "rain": {"rain": 1.0}, "snow": {"snow": 1.0}}
+    for name, full in weather.items():
+        some = {setting: _SINGLE_STRENGTH * value for setting, value in full.items()}
+        yield _lake(name, f"{name}, {_SINGLE_STRENGTH:.0%}", conditions=Conditions(**some))
+    turns = {"night_cycle": _NIGHT_CYCLE_SECONDS}
+    yield _lake("day-night", f"day and night within {_NIGHT_CYCLE_SECONDS:g} s", conditions=Conditions(**turns))
+    for name, full in weather.items():
+        some = {setting: _SINGLE_STRENGTH * value for setting, value in full.items()}
+        conditions = Conditions(**some, **turns)
+        yield _lake(f"day-night-{name}", f"the same with {name}, {_SINGLE_STRENGTH:.0%}", conditions=conditions)
+    for name, full in weather.items():
+        for percent in range(10, 101, 10):
+            some = {setting: percent / 100 * value for setting, value in full.items()}
+            yield _lake(f"{name}-{percent}", f"{name}, {percent} %", conditions=Conditions(**some))
+
+
+SUITES = {"standard": SCENARIOS, "testing": tuple(_testing())}
+
+
+def select_scenarios(names: Sequence[str] = (), changes: ScenarioChanges | None = None) -> tuple[Scenario, ...]:
+    """Return the scenarios of these names, or all of a suite, changed.
 
     Raises UserError for an unknown name.
     """
-    known = [scenario.name for scenario in SCENARIOS]
+    changes = changes or ScenarioChanges()
+    suite = [one for one in SUITES[changes.suite] if not changes.road or one.settings.track == LAKE.name]
+    known = [scenario.name for scenario in suite]
     for name in names:
         if name not in known:
             raise UserError(f"the suite has no row {name}; choose from {', '.join(known)}")
-    return tuple(_changed(one, laps, texture_seed) for one in SCENARIOS if not names or one.name in names)
-
-
-def _changed(scenario: Scenario, laps: float, texture_seed: int) -> Scenario:
-    world = replace(scenario.settings.world, laps=laps)
-    conditions = replace(scenario.settings.conditions, texture_seed=texture_seed)
-    return replace(scenario, settings=replace(scenario.settings, world=world, conditions=conditions))
+    return tuple(changes.apply(one) for one in suite if not names or one.name in names)
 
 
 class Ranked(Protocol):
@@ -121,13 +162,14 @@ class Ranked(Protocol):
 
 @dataclass(frozen=True)
 class ScenarioDrive:
-    """A model's drive of a scenario: its figures, the driven line and the interventions."""
+    """A model's drive of a scenario: its figures, the driven line, the interventions and the events."""
 
     score: Score
     laps: float
     ended: str
     trace: Sequence[LinePoint]
     interventions: Sequence[Intervention]
+    events: Sequence[DriveEvent] = ()
 
     @property
     def rank(self) -> tuple[float, ...]:

@@ -22,6 +22,7 @@ from bcclone.simulator.settings import (
 )
 
 SUITE_GROUP = "suite"
+SUITES = ("standard", "testing")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class SuiteSettings:
     recordings: folders, logs or patterns, see recording.find_logs().
     """
 
+    suite: str = setting("standard", "scenarios to drive", choices=SUITES, hidden=True)
+    track: str = setting("", "road to drive instead of the lake", shown="each row's own", hidden=True)
     rows: tuple[str, ...] = setting(
         (), "with --suite: names of the rows to drive", unit="NAME", shown="all", several=True, group=SUITE_GROUP
     )

@@ -23,7 +23,7 @@ from bcclone.images import Image
 from bcclone.plots.drives import plot_drive, plot_views
 from bcclone.protocol import Telemetry
 from bcclone.recording.run_tables import write_trace
-from bcclone.simulator.score import Intervention, LinePoint, Score
+from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score, event_lines
 from bcclone.simulator.settings import ServerSettings
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.unity_client import drive_by_server
@@ -46,7 +46,7 @@ class DriveFigures:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return the figures that as_json() gave."""
-        score = Score(**{field.name: values[field.name] for field in fields(Score)})
+        score = Score(**{field.name: values[field.name] for field in fields(Score) if field.name in values})
         latency = values["request_to_steer_ms"]
         return cls(score, values["laps"], values["ended"], latency["p50"], latency["p99"])
 
@@ -71,6 +71,7 @@ class Evaluation(DriveFigures):
     track: Track
     trace: Sequence[LinePoint]
     interventions: Sequence[Intervention]
+    events: Sequence[DriveEvent]
     views: Sequence[Image]
 
 
@@ -114,8 +115,8 @@ def drive_policy(policy: SteeringPolicy, world: SimulatedWorld, speed_mph: float
 
 
 def write_pictures(folder: Path, evaluation: Evaluation, settings: EvaluateSettings) -> list[Path]:
-    """Write the driven line on a map, views along the way and the figures into a folder; return their paths."""
-    paths = [folder / name for name in ("map.png", "views.png", "figures.json")]
+    """Write the driven line on a map, views along the way, figures and events into a folder; return their paths."""
+    paths = [folder / name for name in ("map.png", "views.png", "figures.json", "events.jsonl")]
     score, track = evaluation.score, evaluation.track
     title = (
         f"{settings.track}{' reversed' if settings.reverse else ''}, {settings.speed_mph:g} mph: "
@@ -124,6 +125,7 @@ def write_pictures(folder: Path, evaluation: Evaluation, settings: EvaluateSetti
     plot_drive(title, (track.edge(-1), track.edge(1)), evaluation.trace, evaluation.interventions, paths[0])
     plot_views(evaluation.views, paths[1])
     write_text(paths[2], json.dumps(evaluation.as_json(), indent=2) + "\n")
+    write_text(paths[3], event_lines(evaluation.events))
     return paths
 
 
@@ -156,5 +158,6 @@ def _evaluation(world: SimulatedWorld, latencies_ms: Sequence[float]) -> Evaluat
         track=world.track,
         trace=tuple(world.scorer.trace),
         interventions=tuple(world.scorer.interventions),
+        events=tuple(world.scorer.events),
         views=tuple(world.views),
     )

@@ -9,6 +9,7 @@ from bcclone.errors import UserError
 from bcclone.evaluate.scenarios import (
     RecordingReplay,
     Scenario,
+    ScenarioChanges,
     ScenarioDrive,
     SuiteRecording,
     SuiteResult,
@@ -34,7 +35,8 @@ def evaluate_suite(
     """
     settings = settings or SuiteSettings()
     logs = find_local_logs(settings.recordings) if settings.recordings else []
-    chosen = select_scenarios(settings.rows, settings.laps, settings.texture_seed)
+    changes = ScenarioChanges(settings.suite, settings.track, settings.laps, settings.texture_seed)
+    chosen = select_scenarios(settings.rows, changes)
     scenarios = tuple(one.ended_at(settings.most_interventions) for one in chosen)
     names, recordings = name_models(list(map(Path, models))), name_recordings(logs)
     # the longest first, so that no worker drives on alone at the end

@@ -12,6 +12,7 @@ from bcclone.images import Image
 from bcclone.plots.drives import DriveScore, plot_appearances, plot_drives, plot_scores
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.score import event_lines
 from bcclone.simulator.track import load_track
 
 _CELL = 25
@@ -41,16 +42,22 @@ def suite_table(result: SuiteResult) -> list[str]:
 def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     """Write all pictures, the tables and the figures into a folder; return their paths.
 
-    maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json.
+    maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json, events.jsonl.
     """
     maps = folder / "maps"
     maps.mkdir(parents=True, exist_ok=True)
-    paths = [folder / name for name in ("table.txt", "figures.json", "appearances.png", "models.png")]
+    paths = [folder / name for name in ("table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl")]
     write_text(paths[0], "\n".join(suite_table(result)) + "\n")
     write_text(paths[1], json.dumps(result.as_json(), indent=2) + "\n")
     plot_appearances(appearances_of(result.scenarios), paths[2])
     scores = {model: _scores(result, model) for model in result.models}
     plot_scores([*result.drives, *result.replays], scores, paths[3])
+    lines = [
+        event_lines(drive.events, row=one.name, model=model)
+        for one in result.scenarios
+        for model, drive in result.drives[one.name].items()
+    ]
+    write_text(paths[4], "".join(lines))
     for one in result.scenarios:
         track = load_track(one.settings.track, one.settings.reverse)
         titled = {f"{model}: {_title(drive)}": drive for model, drive in result.drives[one.name].items()}

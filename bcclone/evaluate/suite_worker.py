@@ -93,7 +93,7 @@ def drive_scenario(
     track = load_track(settings.track, settings.reverse)
     world = SimulatedWorld(_renderer(settings.track, settings.conditions), track, settings.world, on_progress)
     result = drive_policy(policy, world, settings.speed_mph)
-    return ScenarioDrive(result.score, result.laps, result.ended, result.trace, result.interventions)
+    return ScenarioDrive(result.score, result.laps, result.ended, result.trace, result.interventions, result.events)
 
 
 def replay_recording(policy: "Policy", recording: SuiteRecording) -> RecordingReplay:

@@ -1,6 +1,8 @@
 """Score a drive: autonomy, interventions and distance from the centre line."""
 
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,9 @@ from bcclone.simulator.track import TrackPosition
 from bcclone.vehicle import MPH
 
 INTERVENTION_SECONDS = 6.0  # cost of an intervention, as in the PilotNet paper
+# Distances from the centre line at which published studies count a failure, beside leaving the road
+FAILURE_LIMITS_M = (2.2, 2.5, 3.0)
+OFF_ROAD = "off the road"
 _TRACE_STEPS = 5  # steps of the car between two points of the driven line
 
 
@@ -18,7 +23,8 @@ class Score:
     """Figures of a drive, rounded.
 
     first_off_road_m: distance driven before the first intervention, None if there was none; steering_smoothness: mean
-    absolute change of the steering per second.
+    absolute change of the steering per second; departures: distance from the centre line in metres -> how often the car
+    went beyond it.
     """
 
     autonomy_percent: float
@@ -30,6 +36,7 @@ class Score:
     mean_speed_mph: float
     steering_smoothness: float
     seconds: float
+    departures: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the score as JSON values."""
@@ -43,6 +50,23 @@ class LinePoint:
     x: float
     z: float
     cross_track_m: float
+
+
+@dataclass(frozen=True)
+class DriveEvent:
+    """What happened on a drive: after how many seconds, where (metres), how far off the centre line, and why."""
+
+    seconds: float
+    x: float
+    z: float
+    along_m: float
+    cross_track_m: float
+    cause: str
+
+
+def event_lines(events: Iterable[DriveEvent], **more: str) -> str:
+    """Return events as JSON lines. more: further entries of each line."""
+    return "".join(json.dumps(more | asdict(event)) + "\n" for event in events)
 
 
 @dataclass(frozen=True)
@@ -64,7 +88,10 @@ class Scorer:
         self._steps, self._distance_m, self._off_road = 0, 0.0, False
         self._cross_tracks: list[float] = []
         self._steering: list[float] = []
+        self._beyond = dict.fromkeys(FAILURE_LIMITS_M, False)
+        self._last: tuple[float, float, TrackPosition] | None = None
         self.interventions: list[Intervention] = []
+        self.events: list[DriveEvent] = []
         self.trace: list[LinePoint] = []
 
     @property
@@ -79,18 +106,31 @@ class Scorer:
         self._steps += 1
         self._distance_m += speed * STEP_SECONDS
         self._cross_tracks.append(abs(position.cross_track_m))
+        self._last = x, z, position
+        for limit_m, was_beyond in self._beyond.items():
+            self._beyond[limit_m] = abs(position.cross_track_m) > limit_m
+            if self._beyond[limit_m] and not was_beyond:
+                self._add_event(f"beyond {limit_m:g} m")
         was_off_road, self._off_road = self._off_road, abs(position.cross_track_m) > position.limit_m
         if self._off_road and not was_off_road:
             self.interventions.append(Intervention(x, z, self._distance_m))
+            self._add_event(OFF_ROAD)
         return self._off_road
 
     def add_steering(self, steering: float) -> None:
         """Add a steering command, -1 to 1."""
         self._steering.append(steering)
 
-    def add_failure(self, x: float, z: float) -> None:
+    def add_failure(self, x: float, z: float, cause: str) -> None:
         """Add the intervention that ends a drive before its goal."""
         self.interventions.append(Intervention(x, z, self._distance_m))
+        self._add_event(cause)
+
+    def _add_event(self, cause: str) -> None:
+        if self._last is not None:
+            x, z, position = self._last
+            place = (round(value, 3) for value in (self.seconds, x, z, position.along_m, position.cross_track_m))
+            self.events.append(DriveEvent(*place, cause))
 
     def score(self) -> Score:
         """Return the score of the drive so far."""
@@ -107,6 +147,10 @@ class Scorer:
             mean_speed_mph=round(self._distance_m / seconds / MPH, 2),
             steering_smoothness=round(change / seconds, 4),
             seconds=round(self.seconds, 2),
+            departures={
+                f"{limit_m:g}": sum(event.cause == f"beyond {limit_m:g} m" for event in self.events)
+                for limit_m in FAILURE_LIMITS_M
+            },
         )
 
 

@@ -168,7 +168,7 @@ class SimulatedWorld:
         elif seconds > goal / _SLOWEST + _STUCK_SECONDS:
             self.ended = f"the car has not come around in {seconds:.0f} s"
         if self.ended and self.ended != LAPS_DRIVEN:
-            self.scorer.add_failure(car.x, car.z)
+            self.scorer.add_failure(car.x, car.z, self.ended)
 
     def _wait_for_frame(self) -> None:
         """Sleep until the next frame is due, and advance the world to the present."""

@@ -15,7 +15,7 @@ from distributed import Client
 from bcclone.bench.simulator import Blind
 from bcclone.errors import UserError
 from bcclone.evaluate import SCENARIOS, SuiteResult, SuiteSettings
-from bcclone.evaluate.scenarios import ScenarioDrive, best_of, select_scenarios
+from bcclone.evaluate.scenarios import ScenarioChanges, ScenarioDrive, best_of, select_scenarios
 from bcclone.evaluate.suite import name_models, name_recordings
 from bcclone.evaluate.suite_report import appearances_of, suite_table, write_suite
 from bcclone.evaluate.suite_worker import InputFile, SuiteTask, drive_scenario, run_task
@@ -39,6 +39,22 @@ FIGURES = {
 def scenario(name):
     (found,) = select_scenarios([name])
     return found
+
+
+def test_the_testing_suite_has_the_weathers_of_the_studies():
+    rows = select_scenarios(changes=ScenarioChanges("testing"))
+    assert len(rows) == 37
+    names = [row.name for row in rows]
+    assert names[:7] == ["fog", "rain", "snow", "day-night", "day-night-fog", "day-night-rain", "day-night-snow"]
+    assert {f"{weather}-{percent}" for weather in ("fog", "rain", "snow") for percent in (10, 50, 100)} <= set(names)
+    assert len({row.settings.conditions for row in rows}) == 34  # the single ones are those of 50 %
+
+
+def test_the_suites_rows_are_driven_on_another_road():
+    rows = select_scenarios(changes=ScenarioChanges(road="random:7"))
+    assert len(rows) == 18
+    assert {row.settings.track for row in rows} == {"random:7"}
+    assert rows[0].description == "random:7, 15 mph"
 
 
 def test_the_suite_has_its_twenty_rows():
@@ -79,7 +95,7 @@ def test_a_row_describes_its_direction_and_speed():
 
 
 def test_laps_and_seed_go_to_every_row():
-    for one in select_scenarios(laps=0.5, texture_seed=3):
+    for one in select_scenarios(changes=ScenarioChanges(laps=0.5, texture_seed=3)):
         assert (one.settings.world.laps, one.settings.conditions.texture_seed) == (0.5, 3)
 
 
@@ -141,7 +157,7 @@ def test_the_suite_writes_pictures_table_and_figures(of_two_models):
     assert json.loads((folder / "figures.json").read_text()) == json.loads(texts[0])
     names = {path.name for path in folder.rglob("*") if path.is_file()}
     maps = {"lake-30.png", "perturbations.png"}
-    assert names == {"table.txt", "figures.json", "appearances.png", "models.png", *maps}
+    assert names == {"table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl", *maps}
     for name in ("appearances.png", "models.png", "maps/perturbations.png"):
         with PIL.Image.open(folder / name) as picture:
             assert min(picture.size) > 150
@@ -192,7 +208,7 @@ def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path, 
 
 def test_a_drive_reports_its_progress():
     metres = []
-    done = drive_scenario(Blind([0.0]), select_scenarios(["lake-20"], laps=0.1)[0], metres.append)
+    done = drive_scenario(Blind([0.0]), select_scenarios(["lake-20"], ScenarioChanges(laps=0.1))[0], metres.append)
     assert len(metres) > 3
     assert 90 < sum(metres) <= 114
     assert done.laps == pytest.approx(0.1, abs=0.01)

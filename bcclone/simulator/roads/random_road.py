@@ -20,6 +20,7 @@ from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 
 PREFIX = "random:"
 _TRIES = 200
+_ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius that its sharpest bend may have
 _CHOICES = {
     "surface": looks.SURFACES,
     "lines": looks.LINES,
@@ -53,6 +54,7 @@ def random_road(name: str) -> RoadPlan:
         low + (high - low) * randomness.random()
         for low, high in (getattr(ranges, each.name) for each in fields(ranges))
     )
+    radius_m = min(radius_m, max(length_m / _ROUNDNESS, ranges.radius[0]))
     for _ in range(_TRIES):
         points = _loop(randomness, length_m, hills_m, width_m)
         plan = RoadPlan(name, points, closed=True, look=look)

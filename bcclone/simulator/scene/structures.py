@@ -10,7 +10,7 @@ import numpy as np
 
 from bcclone.arrays import FloatArray
 from bcclone.simulator.scene.ground import Ground
-from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track
+from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Road, Track
 
 _SEGMENT_M = 4.0
 _LAKE_WALL_M, _LAKE_WALL_HEIGHT_M = 5.55, 0.85
@@ -60,14 +60,28 @@ def _barriers(track: Track) -> list[FloatArray]:
     rows: list[FloatArray] = []
     if look.barriers == "none":
         return rows
-    away_m = track.road.width_m / 2 + (look.edge_m if look.edges != "none" else 0.0) + _BARRIER_GAP_M
     for side in (-1, 1):
-        line = _offset_line(track, side * away_m, 0.0, track.length_m - 0.01 * track.closed)
+        line = _offset_line(track, side * _barriers_m(track.road), 0.0, track.length_m - 0.01 * track.closed)
         if look.barriers == "wall":
             rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, Material.STONE)
         else:
             rows += _wall(line + (0.0, _RAIL_FROM_M, 0.0), 0.0, _RAIL_HEIGHT_M, Material.RAIL)
     return rows
+
+
+def _barriers_m(road: Road) -> float:
+    """Return the distance of a designed road's barriers from its centre line."""
+    return road.width_m / 2 + (road.look.edge_m if road.look.edges != "none" else 0.0) + _BARRIER_GAP_M
+
+
+def walls_at(track: Track, along_m: float) -> float | None:
+    """Return the distance of the walls on both sides from the centre line, None where there are none on both."""
+    road = track.road
+    if road.style == DESIGNED_STYLE:
+        return None if road.look.barriers == "none" else _barriers_m(road)
+    if not road.on_bridge(along_m):
+        return None
+    return _LAKE_WALL_M if road.name == LAKE.name else _DECK_HALF_WIDTH_M
 
 
 def _houses(track: Track) -> list[FloatArray]:

@@ -1,0 +1,187 @@
+"""Drive an episode step by step: controls in, frames, reward and the figures of the drive out; without Gymnasium."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.drive.controller import SpeedController
+from bcclone.environment.settings import EnvironmentSettings
+from bcclone.images import Image
+from bcclone.simulator.car import STEP_SECONDS, TrackedCar
+from bcclone.simulator.obstacles import Obstacles
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.settings import Conditions
+from bcclone.simulator.track import Track, load_track
+from bcclone.simulator.world import FRAME_SECONDS
+from bcclone.vehicle import MPH
+
+FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
+PENALTY = 10.0  # taken from the reward of the step that ends an episode off the road or in a crash
+_STEPS = round(FRAME_SECONDS / STEP_SECONDS)
+_SECTOR_M = 50.0
+_NEXT_SECONDS = 1.0
+_START_OFFSET_M, _START_TURN_DEGREES = 0.8, 4.0  # largest of random starts
+_DRIVE_OPTIONS = ("start_m", "offset_m", "turn_degrees", "speed_mph")
+_WORLD_OPTIONS = ("road", "conditions")
+
+Observation = Any  # an array, or a dictionary of arrays
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an episode starts: metres along the lap, metres to the right, degrees to the right of the road, and mph."""
+
+    start_m: float = 0.0
+    offset_m: float = 0.0
+    turn_degrees: float = 0.0
+    speed_mph: float = 0.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step leads to, as Gymnasium has it; info: Episode.info()."""
+
+    observation: Observation
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+
+
+class Episode:
+    """Episodes of one car. Raises UserError for a road that cannot be built.
+
+    frame(): the picture of the centre camera that render() shows.
+    """
+
+    def __init__(self, settings: EnvironmentSettings) -> None:
+        self.settings = settings
+        self._offroads = self._crashes = 0
+        self._crashed, self._cause = False, ""
+        self._open(settings.road, settings.conditions)
+        self._begin(Start())
+
+    def reset(self, randomness: np.random.Generator, options: Mapping[str, Any] | None) -> tuple[Observation, Any]:
+        """Begin an episode; return its first observation and info.
+
+        options: start_m, offset_m, turn_degrees and speed_mph of Start; conditions: values of Conditions by name; road.
+        Raises ValueError for others.
+        """
+        given = dict(options or {})
+        if unknown := sorted(set(given) - {*_DRIVE_OPTIONS, *_WORLD_OPTIONS}):
+            expected = ", ".join((*_DRIVE_OPTIONS, *_WORLD_OPTIONS))
+            raise ValueError(f"unknown option {', '.join(unknown)}; expected {expected}")
+        if any(name in given for name in _WORLD_OPTIONS):
+            changes = dict(given.get("conditions", {}))
+            if unknown := sorted(set(changes) - {each.name for each in fields(Conditions)}):
+                raise ValueError(f"unknown conditions {', '.join(unknown)}")
+            self._open(given.get("road", self.settings.road), replace(self.settings.conditions, **changes))
+        start = self._random_start(randomness) if self.settings.random_start else Start()
+        start = replace(start, **{name: float(given[name]) for name in _DRIVE_OPTIONS if name in given})
+        self._begin(start)
+        return self.observe(), self.info()
+
+    def step(self, action: npt.NDArray[np.floating]) -> Step:
+        """Advance by 0.04 s. action: steering, -1 to 1, and throttle, -1 (brake) to 1, if it is controlled."""
+        tracked, car = self.tracked, self.tracked.car
+        steering = float(action[0])
+        held = self._controller.throttle(car.speed / MPH, steering)
+        throttle = float(action[1]) if len(action) > 1 else held
+        car.control(steering, throttle)
+        before = tracked.progress_m
+        for _ in range(_STEPS):
+            tracked.step()
+        self._crashed = self._crashed or self._obstacles.hit(car.x, car.z, tracked.position)
+        off_road = abs(tracked.position.cross_track_m) > self._limit_m
+        self._crashes += self._crashed
+        self._offroads += off_road
+        goal = tracked.progress_m >= self._goal_m
+        failed = off_road or self._crashed
+        self._cause = "crash" if self._crashed else "off road" if off_road else "laps driven" if goal else ""
+        truncated = not self._cause and tracked.seconds >= self.settings.time_limit - 1e-9
+        if truncated:
+            self._cause = "time"
+        reward = (tracked.progress_m - before) * max(1 - abs(tracked.position.cross_track_m) / self._limit_m, 0.0)
+        info = self.info()
+        return Step(self.observe(), reward - PENALTY * failed, failed or goal, truncated, info)
+
+    def observe(self) -> Observation:
+        """Return what is observed now: an array, or a dictionary of arrays for several observations."""
+        names, seconds = self.settings.observations, self.tracked.seconds
+        if names == ("center",):
+            return self._renderer.frame(self.tracked.car, seconds=seconds)
+        seen: dict[str, Any] = {}
+        if {"center", "segmentation", "depth"} & set(names):
+            view = self._renderer.view(self.tracked.car, seconds=seconds)
+            seen = {"center": view.picture, "segmentation": view.labels, "depth": np.minimum(view.depths_m, FARTHEST_M)}
+        for side in {"left", "right"} & set(names):
+            seen[side] = self._renderer.frame(self.tracked.car, side, seconds)
+        return seen[names[0]] if len(names) == 1 else {name: seen[name] for name in names}
+
+    def frame(self) -> Image:
+        """Return the picture of the centre camera, uint8 (height, width, 3)."""
+        return self._renderer.frame(self.tracked.car, seconds=self.tracked.seconds)
+
+    def info(self) -> dict[str, Any]:
+        """Return the figures of the drive, named as in the forks of the Udacity simulator that testers use.
+
+        cte: metres to the right of the centre line; next_cte: the same one second ahead, if the car goes straight on;
+        pos_x, pos_y, pos_z: metres; speed: mph; lap, sector: numbers from 1 and from 0, of 50 m; ang_diff: degrees to
+        the right of the road's direction; crash: whether the car met something; tot_crashes, tot_obes: crashes and
+        departures from the road of all episodes; sim_time: seconds; limit: metres from the centre line that end the
+        episode; progress: metres along the road; cause: why the episode has ended, or "".
+        """
+        tracked, car, position = self.tracked, self.tracked.car, self.tracked.position
+        turned = (car.heading - position.heading + math.pi) % (2 * math.pi) - math.pi
+        ahead_m = car.speed * _NEXT_SECONDS
+        following = self.track.locate(
+            car.x + ahead_m * math.sin(car.heading), car.y, car.z + ahead_m * math.cos(car.heading), position.along_m
+        )
+        lap, into = divmod(max(tracked.progress_m, 0.0), self.track.lap_m)
+        return {
+            "cte": position.cross_track_m,
+            "next_cte": following.cross_track_m,
+            "pos_x": car.x,
+            "pos_y": car.y,
+            "pos_z": car.z,
+            "speed": car.speed / MPH,
+            "lap": int(lap) + 1,
+            "sector": int(into / _SECTOR_M),
+            "ang_diff": math.degrees(turned),
+            "crash": self._crashed,
+            "tot_crashes": self._crashes,
+            "tot_obes": self._offroads,
+            "sim_time": tracked.seconds,
+            "limit": self._limit_m,
+            "progress": tracked.progress_m,
+            "cause": self._cause,
+        }
+
+    def _open(self, road: str, conditions: Conditions) -> None:
+        settings = self.settings
+        self._renderer = Renderer(road, conditions, settings.height, settings.width)
+        self.track: Track = load_track(road, settings.reverse)
+        self._obstacles = Obstacles(self._renderer.scene)
+        self._goal_m = self.track.goal_m(settings.laps)
+
+    def _begin(self, start: Start) -> None:
+        ground_height = self._renderer.scene.ground.height_at
+        along_m = self.track.start_m + start.start_m
+        self.tracked = TrackedCar(self.track, start.offset_m, along_m, ground_height)
+        self.tracked.car.heading += math.radians(start.turn_degrees)
+        self.tracked.car.speed = start.speed_mph * MPH
+        self._controller = SpeedController(self.settings.speed_mph)
+        self._crashed, self._cause = False, ""
+
+    def _random_start(self, randomness: np.random.Generator) -> Start:
+        start_m = self.track.lap_m * randomness.random() if self.track.closed else 0.0
+        offset_m, turn = (2 * randomness.random() - 1 for _ in range(2))
+        return Start(start_m, _START_OFFSET_M * offset_m, _START_TURN_DEGREES * turn, self.settings.speed_mph)
+
+    @property
+    def _limit_m(self) -> float:
+        return self.settings.limit_m or self.tracked.position.limit_m
