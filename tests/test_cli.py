@@ -184,7 +184,7 @@ LINES = {
     "replay": ("model.h5", "laps"),
     "improve": ("model.h5", "laps"),
     "edit": ("laps",),
-    "export": ("laps",),
+    "export": ("laps", "--to", "csv"),
     "import": ("laps",),
     "import-model": ("old.h5",),
     "demo": (),

@@ -95,7 +95,7 @@ def test_it_is_saved_loaded_and_exported(keras, name, kind, tmp_path):
     assert result.greatest_difference <= 1e-5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", FORMATS)
 def test_epoch_with_its_34_million_weights_is_exported(keras, kind, tmp_path):
     test_it_is_saved_loaded_and_exported(keras, "epoch", kind, tmp_path)

@@ -326,7 +326,7 @@ def beside_the_borders(track, car, along_m):
     near, view = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.uint8), pose_of(car, "center")
     for side in (-1, 1):
         ahead = np.arange(3, 60, 0.5)
-        border = np.array([track.point(along_m + m, side * track.road.asphalt_half_width_m)[:3] for m in ahead])
+        border = np.array([track.point(along_m + m, side * track.road.width_m / 2)[:3] for m in ahead])
         right, up, depth = ((border - view.position) @ view.axes).T
         places = [FRAME_WIDTH / 2 + FOCAL_PX * right / depth, FRAME_HEIGHT / 2 - FOCAL_PX * up / depth]
         cv2.polylines(near, [np.column_stack(places).round().astype(np.int32)], False, 1, thickness=24)

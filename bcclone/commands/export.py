@@ -21,7 +21,7 @@ from bcclone.commands.options import (
     print_json,
 )
 from bcclone.exchange import EXPORT_FORMATS, ExportSettings
-from bcclone.export_model import FORMATS, ExportModelSettings, export_model
+from bcclone.export_model import FORMATS, ExportModelSettings
 
 _SHOWN_SKIPS = 10
 
@@ -80,7 +80,10 @@ def _export_rows(arguments: argparse.Namespace) -> int:
 
 
 def _export_model(arguments: argparse.Namespace) -> int:
-    result = export_model(_model_settings(arguments), notify)
+    settings = _model_settings(arguments)
+    from bcclone.export_model import export_model
+
+    result = export_model(settings, notify)
     if arguments.json:
         print_json(result.as_json())
     else:

@@ -16,6 +16,7 @@ from bcclone.simulator.world import LAPS_DRIVEN
 from bcclone.vehicle import MPH
 
 _LAKE_MPH, _MOUNTAIN_MPH = 20.0, 15.0
+_WEATHERS = ("fog", "rain", "snow")
 _DENSEST_FOG, _SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS = 20.0, 0.5, 60.0
 _LOW_SUN = Conditions(sun_elevation=12.0, sun_azimuth=0.0)  # the azimuth with the most shadows on the road
 
@@ -119,20 +120,25 @@ def _testing() -> Iterator[Scenario]:
     The single ones are those of SelfOracle (Stocco, Weiss, Calzana and Tonella, "Misbehaviour prediction for autonomous
     driving systems", ICSE 2020), the graded ones those of ThirdEye (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
     """
-    weather = {"fog": {"fog": _DENSEST_FOG}, "rain": {"rain": 1.0}, "snow": {"snow": 1.0}}
-    for name, full in weather.items():
-        some = {setting: _SINGLE_STRENGTH * value for setting, value in full.items()}
-        yield _lake(name, f"{name}, {_SINGLE_STRENGTH:.0%}", conditions=Conditions(**some))
-    turns = {"night_cycle": _NIGHT_CYCLE_SECONDS}
-    yield _lake("day-night", f"day and night within {_NIGHT_CYCLE_SECONDS:g} s", conditions=Conditions(**turns))
-    for name, full in weather.items():
-        some = {setting: _SINGLE_STRENGTH * value for setting, value in full.items()}
-        conditions = Conditions(**some, **turns)
-        yield _lake(f"day-night-{name}", f"the same with {name}, {_SINGLE_STRENGTH:.0%}", conditions=conditions)
-    for name, full in weather.items():
+    half, cycle = _SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS
+    for kind in _WEATHERS:
+        yield _lake(kind, f"{kind}, {half:.0%}", conditions=_weather(kind, half))
+    yield _lake("day-night", f"day and night within {cycle:g} s", conditions=Conditions(night_cycle=cycle))
+    for kind in _WEATHERS:
+        yield _lake(f"day-night-{kind}", f"the same with {kind}, {half:.0%}", conditions=_weather(kind, half, cycle))
+    for kind in _WEATHERS:
         for percent in range(10, 101, 10):
-            some = {setting: percent / 100 * value for setting, value in full.items()}
-            yield _lake(f"{name}-{percent}", f"{name}, {percent} %", conditions=Conditions(**some))
+            yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", conditions=_weather(kind, percent / 100))
+
+
+def _weather(kind: str, strength: float, night_cycle: float = 0.0) -> Conditions:
+    """Return the conditions of fog, rain or snow of a strength, 0 to 1."""
+    return Conditions(
+        fog=_DENSEST_FOG * strength if kind == "fog" else 1.0,
+        rain=strength if kind == "rain" else 0.0,
+        snow=strength if kind == "snow" else 0.0,
+        night_cycle=night_cycle,
+    )
 
 
 SUITES = {"standard": SCENARIOS, "testing": tuple(_testing())}

@@ -65,8 +65,6 @@ class SuiteSettings:
     recordings: folders, logs or patterns, see recording.find_logs().
     """
 
-    suite: str = setting("standard", "scenarios to drive", choices=SUITES, hidden=True)
-    track: str = setting("", "road to drive instead of the lake", shown="each row's own", hidden=True)
     rows: tuple[str, ...] = setting(
         (), "with --suite: names of the rows to drive", unit="NAME", shown="all", several=True, group=SUITE_GROUP
     )
@@ -87,6 +85,8 @@ class SuiteSettings:
         "with --suite: Dask cluster that drives, whose workers find models and recordings at the same paths",
         group=SUITE_GROUP,
     )
+    suite: str = setting("standard", "scenarios to drive", choices=SUITES, hidden=True)
+    track: str = setting("", "road to drive instead of the lake", shown="each row's own", hidden=True)
     preprocess: str | None = preprocess_setting()
 
     def __post_init__(self) -> None:

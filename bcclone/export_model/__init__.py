@@ -7,7 +7,14 @@
 Importing this loads neither TensorFlow nor Keras; export_model() does.
 """
 
-from bcclone.export_model.exporting import ExportModelResult, export_model
+from typing import TYPE_CHECKING
+
 from bcclone.export_model.settings import FORMATS, ExportModelSettings
+from bcclone.lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from bcclone.export_model.exporting import ExportModelResult, export_model
 
 __all__ = ["FORMATS", "ExportModelResult", "ExportModelSettings", "export_model"]
+
+__getattr__ = lazy_attributes(__name__, dict.fromkeys(("ExportModelResult", "export_model"), "exporting"))

@@ -129,8 +129,9 @@ class Scorer:
     def _add_event(self, cause: str) -> None:
         if self._last is not None:
             x, z, position = self._last
-            place = (round(value, 3) for value in (self.seconds, x, z, position.along_m, position.cross_track_m))
-            self.events.append(DriveEvent(*place, cause))
+            along_m, cross_track_m = round(position.along_m, 3), round(position.cross_track_m, 3)
+            event = DriveEvent(round(self.seconds, 3), round(x, 3), round(z, 3), along_m, cross_track_m, cause)
+            self.events.append(event)
 
     def score(self) -> Score:
         """Return the score of the drive so far."""

@@ -20,7 +20,8 @@ from tests.processes import children_of, wait_for
 
 KEYS = {
     "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m", "max_abs_cross_track_m",
-    "mean_speed_mph", "steering_smoothness", "seconds", "request_to_steer_ms", "first_off_road_m", "ended", "departures",
+    "mean_speed_mph", "steering_smoothness", "seconds", "request_to_steer_ms", "first_off_road_m", "ended",
+    "departures",
 }  # fmt: skip
 LEGACY = {
     "keras-1.2.1_66x200_yuv.h5": "nvidia-66x200-yuv-bgr",

@@ -142,7 +142,7 @@ def weathered(color: RGB, pixel: RoadPixel, textures: Any, air: Any) -> RGB:
         flat = min(pixel.stretch_m / pixel.pixel_m / 30.0, 1.0)
         color = mixed(color, _WET_SKY, 0.45 * air.wet * flat)
     if air.snow > 0.0:  # drifts, thinner where wheels run
-        drift = texel(textures, GRAIN, pixel.cross * 3.0, pixel.along * 1.0, level_of(pixel.pixel_m * 3.0))
+        drift = texel(textures, GRAIN, pixel.cross * 14.0, pixel.along * 6.0, level_of(pixel.pixel_m * 14.0))
         track = abs(abs(pixel.cross) - 1.0) < 0.5
         cover = min(max(air.snow * (1.1 + 0.35 * drift) - (0.45 if track else 0.2), 0.0), 0.85)
         color = mixed(color, lit(SNOW_COLOR, 1.0, pixel.sunlight), cover)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -27,6 +28,7 @@ _SHADOW_STEP_M, _SHADOW_REACH_M = 2.0, 120.0
 _BETWEEN_DISCS_M = 1.5  # between the discs that make up a tree's shadow
 _IN_SHADOW, _UNDER_LEAVES = 0.15, 0.35
 _MOST_LIGHT = 1.6
+_BETWEEN_SEEDS = 1009  # of two random roads
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,16 @@ class Scene:
 def build_scene(track_name: str, conditions: Conditions) -> Scene:
     """Return the scene of a track; it is cached by track, sun and texture seed."""
     sun = (conditions.sun_elevation, conditions.sun_azimuth)
-    return _build(track_name, *sun, conditions.texture_seed)
+    content = Path(track_name).read_bytes() if track_name.endswith(".json") else b""
+    return _build(track_name, *sun, conditions.texture_seed, content)
 
 
 @lru_cache(maxsize=2)
-def _build(track_name: str, sun_elevation: float, sun_azimuth: float, seed: int) -> Scene:
+def _build(track_name: str, sun_elevation: float, sun_azimuth: float, texture_seed: int, content: bytes) -> Scene:
+    """Build a scene. content: of the track's file, for the cache, which would not notice that it has changed."""
     sun = towards_sun(sun_elevation, sun_azimuth)
     track = load_track(track_name)
+    seed = texture_seed + _BETWEEN_SEEDS * track.road.look.seed
     ground = make_ground(track, seed)
     cards = place_cards(track, ground, seed)
     on_road = np.abs(ground.road.cross_track_m) < LEVEL_M
