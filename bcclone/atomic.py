@@ -62,6 +62,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             path.replace(old)
         temporary.replace(path)
     finally:
+        if old.exists() and not path.exists():  # the new folder did not get the name
+            old.replace(path)
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)
 

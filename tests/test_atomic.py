@@ -62,6 +62,21 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_that_cannot_be_replaced_is_kept(tmp_path):
+    path = tmp_path / "made"
+    path.mkdir()
+    (path / "old.txt").write_text("old")
+
+    def lose_the_new_folder():
+        with replacing_folder(path) as folder:
+            folder.rmdir()
+
+    with pytest.raises(FileNotFoundError):
+        lose_the_new_folder()
+    assert (path / "old.txt").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_an_error_leaves_no_folder(tmp_path):
     def fail():
         with replacing_folder(tmp_path / "made") as folder:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bcclone.drive.controller import SpeedController
 from bcclone.environment.settings import EnvironmentSettings
+from bcclone.exact_math import cosine, sine
 from bcclone.images import Image
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.obstacles import Obstacles
@@ -139,7 +140,7 @@ class Episode:
         turned = (car.heading - position.heading + math.pi) % (2 * math.pi) - math.pi
         ahead_m = car.speed * _NEXT_SECONDS
         following = self.track.locate(
-            car.x + ahead_m * math.sin(car.heading), car.y, car.z + ahead_m * math.cos(car.heading), position.along_m
+            car.x + ahead_m * sine(car.heading), car.y, car.z + ahead_m * cosine(car.heading), position.along_m
         )
         lap, into = divmod(max(tracked.progress_m, 0.0), self.track.lap_m)
         return {

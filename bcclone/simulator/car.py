@@ -94,8 +94,9 @@ class TrackedCar:
         ground_height: Callable[[float, float], float] | None = None,
     ) -> None:
         self.track, self._ground_height = track, ground_height
+        along_m = track.start_m if along_m is None else along_m
         self.car = start_on(track, cross_track_m, along_m)
-        self.position = track.locate(self.car.x, self.car.y, self.car.z, track.start_m if along_m is None else along_m)
+        self.position = track.locate(self.car.x, self.car.y, self.car.z, near_m=along_m)
         self.steps = 0
         self.progress_m = self.distance_m = 0.0
 

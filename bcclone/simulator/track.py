@@ -154,10 +154,6 @@ class Track:
         right = self.ahead[:, ::-1] * (1, -1)
         return np.asarray(self.line[:, [0, 2]] + side * self.widths_m[:, None] / 2 * right)
 
-    def limit_at(self, along_m: float) -> float:
-        """Return the largest distance of the car from the centre line with all wheels on the asphalt."""
-        return float(self.widths_m[self.index(along_m)]) / 2 - _HALF_CAR_M
-
     def locate(self, x: float, y: float, z: float, near_m: float | None = None) -> TrackPosition:
         """Return the position of a point. near_m: search only the road around this distance along the track."""
         index = self._nearest((x, y, z), near_m)

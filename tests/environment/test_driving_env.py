@@ -1,6 +1,5 @@
 """The Gymnasium environments, driven as their users do."""
 
-import hashlib
 import json
 import math
 import os
@@ -221,4 +220,7 @@ def test_figures_are_plain_numbers_that_json_takes(make):
     info = drive(make(), 3)[4]
     assert json.loads(json.dumps(info)) == info
     assert all(math.isfinite(value) for value in info.values() if not isinstance(value, str))
-    assert hashlib.sha256(json.dumps(sorted(info)).encode())
+    assert set(info) >= {
+        "cte", "next_cte", "pos_x", "pos_y", "pos_z", "speed", "lap", "sector", "ang_diff", "crash", "tot_crashes",
+        "tot_obes", "sim_time",
+    }  # fmt: skip

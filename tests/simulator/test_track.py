@@ -17,7 +17,7 @@ from bcclone.view import FOCAL_PX
 def test_a_track_has_its_length_and_its_limit(name, length_m, limit_m):
     track = load_track(name)
     assert track.length_m == pytest.approx(length_m, abs=0.5)
-    assert track.limit_at(100.0) == pytest.approx(limit_m)
+    assert track.locate(*track.point(100.0)[:3]).limit_m == pytest.approx(limit_m)
     steps = np.linalg.norm(np.diff(np.vstack([track.line, track.line[:1]]), axis=0), axis=1)
     assert steps.min() > 0.45
     assert steps.max() < 0.55

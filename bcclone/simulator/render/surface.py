@@ -18,8 +18,6 @@ RGB = tuple[float, float, float]
 # All modules whose functions or constants are compiled into the renderer, and the checksum of their sources.
 COMPILED_MODULES = (
     "bcclone.exact_math",
-    "bcclone.view",
-    "bcclone.simulator.camera",
     "bcclone.simulator.track",
     "bcclone.simulator.scene.plants",
     "bcclone.simulator.scene.roadmap",
