@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 
-def wait_for(condition, seconds=40, every_seconds=0.05):
+def wait_for(condition, seconds=120, every_seconds=0.05):
     """Wait until the condition is true and return its value; fail after so many seconds."""
     until = time.monotonic() + seconds
     while not (found := condition()):
