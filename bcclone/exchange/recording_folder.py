@@ -20,7 +20,8 @@ from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import LogRow, RowError
 from bcclone.recording.run_tables import TRACE, SidecarWriter
 
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
+_LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
 
 
 @dataclass
@@ -57,6 +58,7 @@ class RecordingFolder:
 
     def write(self, row: ExchangedRow) -> None:
         """Append a row; raises UserError for numbers that no recording has, and for images that cannot be read."""
+        self._check(row)
         images = {camera: self._as_recorded(image, row) for camera, image in row.images.items()}
         stamp = self._free_stamp(row.time_ms, images["center"])
         names = {camera: f"{camera}_{stamp}.jpg" for camera in CAMERAS if camera in images}
@@ -73,6 +75,15 @@ class RecordingFolder:
         self._marks.append((names["center"], row.deleted))
         self.written.rows += 1
         self.written.deleted += row.deleted
+
+    def _check(self, row: ExchangedRow) -> None:
+        if "center" not in row.images:
+            raise UserError(f"row {self.written.rows + 1}: it has no image of the center camera; remove the row")
+        if not 0 <= row.time_ms < _LAST_MS:
+            raise UserError(
+                f"row {self.written.rows + 1}: its time is {row.time_ms} ms, expected milliseconds since 1970, "
+                f"before the year {_LAST.year}; correct it in the source"
+            )
 
     def _as_recorded(self, image: bytes, row: ExchangedRow) -> bytes:
         """Return a JPEG of the simulator's size as it is, and any other image as such a JPEG."""

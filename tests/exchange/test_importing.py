@@ -161,6 +161,9 @@ def spoil(path, old, new):
         ),
         ("catalog_0.catalog", '"user/angle": 0.2', '"user/angle": 7', "row 3: steering is 7, expected -1 to 1"),
         ("catalog_0.catalog", "3_cam", "9_cam", "record 4: .*9_cam_image_array_.jpg: No such file"),
+        ("catalog_0.catalog", "cam/image_array", "cam/depth", "row 1: it has no image of the center camera"),
+        ("catalog_0.catalog", ": 1767225600000", ": 1e20", "row 1: its time is 100000000000000000000 ms, expected"),
+        ("catalog_0.catalog", ": 1767225600000", ": -1", "row 1: its time is -1 ms, expected milliseconds since 1970"),
     ],
 )
 def test_a_broken_tub_is_refused_by_file_and_record(tmp_path, file, old, new, words):
