@@ -127,7 +127,7 @@ def _measure(use: str, settings: Any) -> list[Measure]:
     if use == "env":
         from bcclone.bench.environment import measure_environment
 
-        return measure_environment(settings)
+        return measure_environment(settings, notify)
     if use == "play":
         from bcclone.bench.play import measure_play
 
