@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.settings import check_settings, parse_names, setting
-from bcclone.simulator.settings import laps_setting, track_setting
+from bcclone.simulator.settings import TOP_SPEED_MPH, laps_setting, track_setting
 from bcclone.train.settings import TrainSettings
 
 SYNTHETIC_FRAMES, SYNTHETIC_IMAGES = 40_000, 12_000  # of a synthetic store, and of a synthetic recording
@@ -142,6 +142,21 @@ class EnvironmentBenchSettings:
     road: str = setting("lake", "road to drive: lake, mountain, random:SEED, or a .json file of points")
     steps: int = setting(300, "number of steps of each measurement", minimum=10)
     rounds: int = rounds_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class VerdictsBenchSettings:
+    """Whether the same drives end the same, whatever computes them."""
+
+    model: Path = setting(Path("models/lake.h5"), "model that drives", unit="PATH")
+    roads: int = setting(100, "number of random roads, each driven five times", minimum=1)
+    length: str = setting("150-250", "length of the roads in metres, as in random:7:length=150-250", unit="RANGE")
+    speed_mph: float = setting(
+        20.0, "speed that the car holds, in mph", unit="MPH", minimum=1, maximum=TOP_SPEED_MPH, option="speed"
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

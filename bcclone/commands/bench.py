@@ -20,6 +20,7 @@ from bcclone.bench.settings import (
     PreprocessBenchSettings,
     SimulatorBenchSettings,
     SoakSettings,
+    VerdictsBenchSettings,
     VideoBenchSettings,
     WindowsBenchSettings,
 )
@@ -37,6 +38,10 @@ _USES: dict[str, tuple[Any, str]] = {
     "preprocess": (PreprocessBenchSettings, "images per second of preprocess.py, compared with decoding alone"),
     "simulator": (SimulatorBenchSettings, "frames per second of the built-in simulator, and the speed of its drives"),
     "env": (EnvironmentBenchSettings, "steps per second of the Gymnasium environment, beside other environments"),
+    "verdicts": (
+        VerdictsBenchSettings,
+        "how many verdicts on random roads differ when other threads, libraries and instructions compute them",
+    ),
     "play": (PlayBenchSettings, "pictures a second of bcclone play in headless Chromium, and how soon one shows a key"),
     "video": (VideoBenchSettings, "rendering speed of clips, with and without an overlay"),
     "improve": (
@@ -128,6 +133,10 @@ def _measure(use: str, settings: Any) -> list[Measure]:
         from bcclone.bench.environment import measure_environment
 
         return measure_environment(settings, notify)
+    if use == "verdicts":
+        from bcclone.bench.verdicts import measure_verdicts
+
+        return measure_verdicts(settings)
     if use == "play":
         from bcclone.bench.play import measure_play
 

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from bcclone.bench.verdicts import OLD_LIBRARIES
+
 DRIVE = """
 import hashlib, json
 from bcclone.simulator.car import TrackedCar
@@ -33,14 +35,6 @@ for name in ("lake", "mountain"):
     digests[name] = [frames.hexdigest(), [value.hex() for value in (car.x, car.y, car.z, car.heading, car.pitch)]]
 print(json.dumps(digests))
 """
-OLD_LIBRARIES = {
-    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
-    "OPENCV_CPU_DISABLE": "AVX2,FMA3,FP16,AVX,AVX512-SKX",
-    "OPENCV_IPP": "disabled",
-    "OPENBLAS_CORETYPE": "Nehalem",
-    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F,-AVX512VL,-FMA4,-AVX",
-    "NUMBA_CPU_NAME": "generic",
-}
 
 
 @pytest.fixture(scope="module")
