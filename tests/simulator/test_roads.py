@@ -10,9 +10,10 @@ from bcclone.errors import UserError
 from bcclone.simulator.car import TrackedCar, start_on
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import LABELS, Renderer
+from bcclone.simulator.roads.line import interpolate
 from bcclone.simulator.roads.look import BARRIERS, EDGES, SURFACES, SURROUNDINGS
 from bcclone.simulator.roads.random_road import random_road
-from bcclone.simulator.roads.rules import RoadRules, judge_road
+from bcclone.simulator.roads.rules import RoadRules, judge_road, sharpest_bend
 from bcclone.simulator.settings import Conditions, ExpertSettings
 from bcclone.simulator.track import load_track
 
@@ -135,6 +136,14 @@ def test_the_competitions_rules_judge_roads():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_a_short_loop_becomes_rounder_until_its_bends_are_wide_enough(seed):
+    road = random_road(f"random:{seed}:length=150-160")
+    line = interpolate(road.table, closed=True).points[:, [0, 2]]
+    assert sharpest_bend(line, closed=True)[0] >= 18.0
+    assert 130 < np.sqrt((np.diff(line, axis=0) ** 2).sum(axis=1)).sum() < 180
+
+
 @pytest.mark.parametrize("name", ["random:1", "random:2:surroundings=water,surface=paving,edges=kerb", "bend"])
 def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
     track = load_track(bend if name == "bend" else name)

@@ -19,7 +19,7 @@ from bcclone.simulator.roads.plan import NARROWEST_M, WIDEST_M, ControlPoint, Ro
 from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 
 PREFIX = "random:"
-_TRIES = 200
+_TRIES, _CALMER_TRIES = 200, 100  # of any shape, and of ever rounder ones after that
 _ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius that its sharpest bend may have
 _CHOICES = {
     "surface": looks.SURFACES,
@@ -55,15 +55,16 @@ def random_road(name: str) -> RoadPlan:
         for low, high in (getattr(ranges, each.name) for each in fields(ranges))
     )
     radius_m = min(radius_m, max(length_m / _ROUNDNESS, ranges.radius[0]))
-    for _ in range(_TRIES):
-        points = _loop(randomness, length_m, hills_m, width_m)
+    for number in range(_TRIES + _CALMER_TRIES):
+        wildness = min(1.0, (_TRIES + _CALMER_TRIES - number) / _CALMER_TRIES)
+        points = _loop(randomness, length_m, hills_m, width_m, wildness)
         plan = RoadPlan(name, points, closed=True, look=look)
         line = interpolate(plan.table, closed=True).points[:, [0, 2]]
         clear_m = width_m / 2 + look.edge_m + 6.0
         if not faults_of_line(line, clear_m, RoadRules(None, 0, max(radius_m, clear_m)), closed=True):
             return plan
     raise UserError(
-        f"{name}: found no loop of {length_m:.0f} m with bends of at least {radius_m:.0f} m in {_TRIES} tries; "
+        f"{name}: found no loop of {length_m:.0f} m with bends of at least {radius_m:.0f} m; "
         "make it longer, or its radius smaller"
     )
 
@@ -88,15 +89,20 @@ def _draw_look(randomness: np.random.Generator, seed: int, chosen: Mapping[str, 
     )
 
 
-def _loop(randomness: np.random.Generator, length_m: float, hills_m: float, width_m: float) -> tuple[ControlPoint, ...]:
-    """Return the points of a loop: a circle whose radius and angle vary, stretched to the length."""
+def _loop(
+    randomness: np.random.Generator, length_m: float, hills_m: float, width_m: float, wildness: float
+) -> tuple[ControlPoint, ...]:
+    """Return the points of a loop: a circle whose radius and angle vary, stretched to the length.
+
+    wildness: how much they vary, from 1 to 0 for a circle.
+    """
     count = int(randomness.integers(7, 15))
-    waves = [(order, 0.5 / order * (randomness.random() - 0.5), randomness.random()) for order in (2, 3, 4, 5, 6)]
+    waves = [(order, 0.5 * wildness / order * (randomness.random() - 0.5), randomness.random()) for order in (2, 3, 4, 5, 6)]
     corners, side = [], 1 if randomness.random() < 0.5 else -1  # anticlockwise or clockwise
     for number in range(count):
-        angle = 2 * math.pi * (number + 0.5 * (randomness.random() - 0.5)) / count
+        angle = 2 * math.pi * (number + 0.5 * wildness * (randomness.random() - 0.5)) / count
         reach = 1.0 + sum(size * cosine(order * angle + 2 * math.pi * phase) for order, size, phase in waves)
-        reach *= 0.75 + 0.5 * randomness.random()
+        reach *= 1.0 + wildness * (0.5 * randomness.random() - 0.25)
         corners.append((side * reach * cosine(angle), reach * sine(angle)))
     around = [
         math.sqrt((x - there_x) ** 2 + (z - there_z) ** 2)
