@@ -97,7 +97,9 @@ def _loop(
     wildness: how much they vary, from 1 to 0 for a circle.
     """
     count = int(randomness.integers(7, 15))
-    waves = [(order, 0.5 * wildness / order * (randomness.random() - 0.5), randomness.random()) for order in (2, 3, 4, 5, 6)]
+    waves = [
+        (order, 0.5 * wildness / order * (randomness.random() - 0.5), randomness.random()) for order in (2, 3, 4, 5, 6)
+    ]
     corners, side = [], 1 if randomness.random() < 0.5 else -1  # anticlockwise or clockwise
     for number in range(count):
         angle = 2 * math.pi * (number + 0.5 * wildness * (randomness.random() - 0.5)) / count
