@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.simulator.scene.fields import blur, resize, shift
+from bcclone.simulator.scene.fields import blur, resize
 
 FIELD = np.random.default_rng(0).standard_normal((23, 31)).astype(np.float32)
 
@@ -23,13 +23,7 @@ def test_blurring_can_leave_rows_apart():
     np.testing.assert_allclose(blur(FIELD, 9, across=False), expected, atol=0.02)
 
 
-def test_shifting_interpolates_and_continues_the_edges():
-    shifted = shift(FIELD, 1.25, -2.0)
-    assert shifted[5, 7] == pytest.approx(0.75 * FIELD[3, 8] + 0.25 * FIELD[3, 9])
-    assert shifted[0, 30] == FIELD[0, 30]
-
-
 def test_fields_are_contiguous():
-    for field in (resize(FIELD, 40, 30), blur(FIELD, 5), shift(FIELD, 1, 1)):
+    for field in (resize(FIELD, 40, 30), blur(FIELD, 5)):
         assert field.flags.c_contiguous
         assert field.dtype == np.float32

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from bcclone.arrays import Float32Array
 from bcclone.exact_math import cosine, length, sine
-from bcclone.simulator.scene.fields import blur, shift
+from bcclone.simulator.scene.fields import blur
 from bcclone.simulator.scene.ground import Ground, make_ground
+from bcclone.simulator.scene.hill_shadows import hide_from_sun
 from bcclone.simulator.scene.plants import Cards, Pictures, draw_cards, place_cards
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, Shoulders, make_shoulders
 from bcclone.simulator.scene.structures import Faces, build_structures
@@ -24,9 +25,8 @@ from bcclone.simulator.scene.textures import make_textures
 from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import LEVEL_M, Track, load_track
 
-_SHADOW_STEP_M, _SHADOW_REACH_M = 2.0, 120.0
 _BETWEEN_DISCS_M = 1.5  # between the discs that make up a tree's shadow
-_IN_SHADOW, _UNDER_LEAVES = 0.15, 0.35
+_UNDER_LEAVES = 0.35
 _MOST_LIGHT = 1.6
 _BETWEEN_SEEDS = 1009  # of two random roads
 
@@ -119,12 +119,9 @@ def add_tree_shadows(
 
 
 def _hill_shadow(heights_m: Float32Array, sun: npt.NDArray[np.float64]) -> Float32Array:
-    """March from every cell towards the sun; a cell whose path meets a hill is in its shadow."""
+    """Return sunlight behind hills, 1 for none in the way; softened at its edges."""
     lit = np.ones_like(heights_m)
-    level = length(sun[0], sun[2])
-    if level < 0.05:  # overhead
+    if length(sun[0], sun[2]) < 0.05:  # overhead
         return lit
-    for reach in np.arange(_SHADOW_STEP_M, _SHADOW_REACH_M, _SHADOW_STEP_M):
-        ahead = shift(heights_m, sun[0] / level * reach / CELL_M, sun[2] / level * reach / CELL_M)
-        lit[ahead > heights_m + reach * sun[1] / level + 0.3] = _IN_SHADOW
+    hide_from_sun(heights_m, sun, lit)
     return blur(lit, 5)

@@ -1,4 +1,4 @@
-"""Resize, blur and shift fields of numbers, with the same result to the last bit on every processor.
+"""Resize and blur fields of numbers, with the same result to the last bit on every processor.
 
 OpenCV's functions for floating-point images add up in an order that depends on the processor.
 """
@@ -25,11 +25,6 @@ def blur(field: npt.NDArray[np.floating], taps: int, across: bool = True) -> Flo
     """Return a field blurred by a bell curve of 3, 5 or 9 taps, float32. across: along the rows, too."""
     blurred = _weighted(field, _TAPS[taps])
     return np.ascontiguousarray(_weighted(blurred.T, _TAPS[taps]).T if across else blurred, np.float32)
-
-
-def shift(field: Float32Array, right: float, up: float) -> Float32Array:
-    """Return the values that lie this many columns and rows beyond each cell, interpolated; its edges are continued."""
-    return np.ascontiguousarray(_shifted_rows(_shifted_rows(field, up).T, right).T, np.float32)
 
 
 def _resized_rows(field: npt.NDArray[np.floating], rows: int) -> FloatArray:
@@ -59,10 +54,3 @@ def _weighted(field: npt.NDArray[np.floating], weights: tuple[float, ...]) -> Fl
     for number, weight in enumerate(weights):
         result += weight * padded[number : number + len(field)]
     return result
-
-
-def _shifted_rows(field: npt.NDArray[np.floating], rows: float) -> FloatArray:
-    first = int(np.floor(rows))
-    beyond, numbers = rows - first, np.arange(len(field)) + first
-    here, there = (field[np.clip(numbers + step, 0, len(field) - 1)] for step in (0, 1))
-    return np.asarray(here * (1 - beyond) + there * beyond, np.float64)
