@@ -2,9 +2,9 @@
 
 python .ci/prepare_release.py https://HOST/OWNER/REPOSITORY vX.Y.Z
 
-PyPI shows README.md, where relative links lead nowhere. This makes them absolute, with the files of the tag, and adds the
-addresses that PyPI lists beside them. It changes README.md and pyproject.toml in the current folder; the release workflow
-runs it in its own checkout, and nothing of it is committed.
+PyPI shows README.md, where relative links lead nowhere. This makes them absolute, with the files of the tag, and adds
+the addresses that PyPI lists beside them. It changes README.md and pyproject.toml in the current folder. The release
+workflow runs it in its own checkout; nothing of it is committed.
 """
 
 import re

@@ -82,12 +82,8 @@ def jobs(workflow):
 
 
 def lines(workflow):
-    return [
-        line
-        for job in jobs(workflow).values()
-        for step in job["steps"]
-        for line in step.get("run", "").splitlines()
-    ]  # fmt: skip
+    steps = [step for job in jobs(workflow).values() for step in job["steps"]]
+    return [line for step in steps for line in step.get("run", "").splitlines()]
 
 
 @pytest.mark.parametrize("workflow", sorted(WORKFLOWS))
