@@ -1,7 +1,7 @@
 """Learn to drive the lake track by reinforcement learning, with PPO of Stable-Baselines3, and drive a lap.
 
 pip install 'bcclone[gym]' stable-baselines3
-python examples/ppo.py --steps 200000 --output lake_ppo.zip
+python examples/ppo.py --steps 100000 --output lake_ppo.zip
 
 The policy sees the picture of the centre camera, 64x64, and controls the steering; the car holds 20 mph. Episodes start
 anywhere on the lap and end off the road or after 20 s. It prints how the mean reward and progress of the last 100
@@ -80,7 +80,7 @@ def drive_lap(model: PPO) -> dict[str, float | str]:
 def main() -> None:
     """Train, drive a lap and save the policy."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=200_000, help="steps of the environment, 0.04 s each")
+    parser.add_argument("--steps", type=int, default=100_000, help="steps of the environment, 0.04 s each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="file for the policy, .zip")
     arguments = parser.parse_args()
