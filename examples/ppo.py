@@ -5,10 +5,11 @@ python examples/ppo.py --steps 100000 --output lake_ppo.zip
 
 The policy sees the picture of the centre camera, 64x64, and controls the steering; the car holds 20 mph. Episodes start
 anywhere on the lap and end off the road or after 20 s. It prints how the mean reward and progress of the last 100
-episodes change with the steps. The curve of one training is in docs/lab-log.md.
+episodes change with the steps; Ctrl-C ends the training early. The curve of one training is in docs/lab-log.md.
 """
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
 import gymnasium
@@ -42,7 +43,7 @@ class Curve(BaseCallback):
 
 
 def train(steps: int, seed: int) -> PPO:
-    """Return a policy after at least so many steps of the environment."""
+    """Return a policy after at least so many steps of the environment, or after Ctrl-C."""
     cars = make_vec_env(
         "bcclone/Lake-v0",
         CARS,
@@ -61,7 +62,9 @@ def train(steps: int, seed: int) -> PPO:
         seed=seed,
         device="cpu",
     )
-    return model.learn(steps, callback=Curve())
+    with suppress(KeyboardInterrupt):
+        model.learn(steps, callback=Curve())
+    return model
 
 
 def drive_lap(model: PPO) -> dict[str, float | str]:
