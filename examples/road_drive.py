@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import bcclone.environment  # noqa: F401  (registers the environments)
+from bcclone.drive.driver import SteeringPolicy
 
 ROAD_WIDTH_M = 8.0
 
@@ -36,22 +37,33 @@ class RoadDrive:
         return [(info["pos_x"], info["pos_y"], info["pos_z"]) for info in self.infos]
 
 
+def act_of(policy: SteeringPolicy) -> Act:
+    """Return what a policy does from the beginning of a drive on."""
+    policy.forget()
+    return lambda frame: [policy.act(frame)]
+
+
 def drive_road(points: Sequence[tuple[float, float]], act: Act, **settings: Any) -> RoadDrive:
     """Drive from the first to the last point, x and z in metres; the road is their cubic spline, 8 m wide.
 
     settings: arguments of the environment. Raises bcclone.errors.UserError for a road that cannot be built.
     """
-    actions, infos = [], []
     with tempfile.TemporaryDirectory() as folder:
         road = Path(folder, "road.json")
         road.write_text(json.dumps({"points": [[x, z, ROAD_WIDTH_M] for x, z in points]}))
-        env = gymnasium.make("bcclone/Road-v0", road=str(road), **settings)
-        frame, _ = env.reset(seed=0)
-        ended = False
-        while not ended:
-            actions.append(act(frame))
-            frame, _, terminated, truncated, info = env.step(np.asarray(actions[-1], np.float32))
-            infos.append(info)
-            ended = terminated or truncated
-        env.close()
+        return drive(str(road), act, **settings)
+
+
+def drive(road: str, act: Act, **settings: Any) -> RoadDrive:
+    """Drive an episode on a road; settings: further arguments of the environment."""
+    actions, infos = [], []
+    env = gymnasium.make("bcclone/Road-v0", road=road, **settings)
+    frame, _ = env.reset(seed=0)
+    ended = False
+    while not ended:
+        actions.append(act(frame))
+        frame, _, terminated, truncated, info = env.step(np.asarray(actions[-1], np.float32))
+        infos.append(info)
+        ended = terminated or truncated
+    env.close()
     return RoadDrive(actions, infos)

@@ -4,10 +4,9 @@ PYTHONPATH=cps-tool-competition python examples/sbft_executor.py models/lake.h5 
     sample_test_generators.random_generator:RandomTestGenerator --time-budget 120
 
 A generator is made with executor= and map_size=. Its start() proposes roads until executor.is_over(), and learns from
-what execute_test() returns: an outcome, a description, and the records of the drive. This is the interface of
-AbstractTestExecutor in code_pipeline/executors.py of https://github.com/sbft-cps-tool-competition/cps-tool-competition,
-where the generators find the code_pipeline that they import. The competitions drive in the right lane of two; the
-models of this simulator drive in the middle, so the whole road of 8 m counts as the lane.
+what execute_test() returns: outcome, description and the records of the drive. This is the interface of
+code_pipeline/executors.py in https://github.com/sbft-cps-tool-competition/cps-tool-competition. The competitions drive
+in the right lane of two; the models of this simulator drive in the middle, so the whole road of 8 m is the lane.
 """
 
 import argparse
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from road_drive import ROAD_WIDTH_M, RoadDrive, drive_road
+from road_drive import ROAD_WIDTH_M, RoadDrive, act_of, drive_road
 
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.policy import load_policy
@@ -57,7 +56,7 @@ class RoadTestExecutor:
         return self.get_remaining_time()["time-budget"] <= 0
 
     def get_remaining_time(self) -> dict[str, float]:
-        """Return the seconds that are left."""
+        """Return the seconds of real time that are left."""
         return {"time-budget": self._end - time.monotonic()}
 
     def validate_test(self, the_test: Any) -> tuple[bool, str]:
@@ -74,9 +73,7 @@ class RoadTestExecutor:
         return outcome, reason, records
 
     def _drive(self, points: list[tuple[float, float]]) -> tuple[str, str, list[Record]]:
-        self._policy.forget()
-        settings = {"speed_mph": self._speed_mph, "limit_m": _LIMIT_M}
-        drive = drive_road(points, lambda frame: [self._policy.act(frame)], **settings)
+        drive = drive_road(points, act_of(self._policy), speed_mph=self._speed_mph, limit_m=_LIMIT_M)
         records = _records(drive)
         reason = f"{drive.cause}, at most {records[0].max_oob_percentage:.0%} of the car off the road"
         return ("PASS" if drive.cause == "laps driven" else "FAIL"), reason, records
@@ -85,10 +82,9 @@ class RoadTestExecutor:
 def _records(drive: RoadDrive) -> list[Record]:
     beyond_m = np.array([abs(info["cte"]) for info in drive.infos]) - ROAD_WIDTH_M / 2
     off = np.clip(beyond_m / CAR_WIDTH_M + 0.5, 0, 1)  # of a car that is parallel to the road
-    moments = zip(drive.infos, drive.positions, drive.actions, off.tolist(), strict=True)
     return [
         Record(info["sim_time"], place, action[0], info["speed"] * MPH * 3.6, now >= TOLERANCE, now, float(off.max()))
-        for info, place, action, now in moments
+        for info, place, action, now in zip(drive.infos, drive.positions, drive.actions, off.tolist(), strict=True)
     ]
 
 
