@@ -23,12 +23,7 @@ except ImportError:
     from types import SimpleNamespace as UdacityAction
     from types import SimpleNamespace as UdacityObservation
 
-WEATHER: dict[str, dict[str, float]] = {"sunny": {}, "rainy": {"rain": 0.7}, "snowy": {"snow": 0.7}, "foggy": {"fog": 5}}
-    "sunny": {},
-    "rainy": {"rain": 0.7},
-    "snowy": {"snow": 0.7},
-    "foggy": {"fog": 5.0},
-}
+WEATHER: dict[str, dict[str, float]] = {"sunny": {}, "rainy": {"rain": 1}, "snowy": {"snow": 1}, "foggy": {"fog": 5}}
 DAYTIME: dict[str, dict[str, float]] = {"day": {}, "night": {"night": 1.0}}
 KMH_PER_MPH = 1.609344
 

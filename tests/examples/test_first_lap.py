@@ -11,8 +11,8 @@ from nbclient import NotebookClient
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "first_lap.ipynb"
 CPU_SECONDS = 300
 FIGURES = """
-import json, sys
-print(json.dumps([drive.complete, drive.score.interventions, cpu_seconds, str(clip.path), clip.frames]), file=sys.stderr)
+import json
+print(json.dumps([drive.complete, drive.score.interventions, cpu_seconds, str(clip.path), clip.frames]))
 """
 
 
