@@ -40,8 +40,7 @@ class RoadSimulator:
             disable_env_checker=True,
             **settings,
         )
-        self.sim_state: dict[str, Any] = {}
-        self.reset()
+        self.sim_state: dict[str, Any] = {}  # filled by reset()
 
     def start(self) -> None:
         """Do nothing: the simulator runs in this process."""
