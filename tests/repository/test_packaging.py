@@ -1,10 +1,11 @@
-"""An installed wheel runs the complete workflow, without the repository."""
+"""The packages contain what they should, and an installed wheel runs the complete workflow, without the repository."""
 
 import importlib.metadata
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 
@@ -12,25 +13,56 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
+def packages(tmp_path_factory):
+    """Build both packages from the last commit; the wheel is built from the source package, as in the release."""
+    folder = tmp_path_factory.mktemp("packages")
     source = folder / "source"  # setuptools writes beside what it builds from
     subprocess.run(["git", "clone", "-q", ROOT, source], check=True)
-    line = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", source]
-    subprocess.run([*line, "--wheel-dir", folder], check=True)
-    (built,) = folder.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(packages):
+    (built,) = packages.glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def source_package(packages):
+    (built,) = packages.glob("*.tar.gz")
+    return built
+
+
+def tracked():
+    done = subprocess.run(
+        ["git", "ls-tree", "-r", "--name-only", "HEAD", "bcclone"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def test_pypi_accepts_the_metadata_and_the_long_description(wheel, source_package):
+    line = [sys.executable, "-m", "twine", "check", "--strict", wheel, source_package]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("PASSED") == 2
+
+
+def test_the_source_package_contains_what_a_build_needs_and_nothing_more(source_package):
+    with tarfile.open(source_package) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames() if archive.getmember(name).isfile()}
+    expected = {*tracked(), "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg"}
+    assert {name for name in names if ".egg-info/" not in name} == expected
 
 
 def test_the_wheel_contains_only_the_package_and_its_data(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    tracked = subprocess.run(
-        ["git", "ls-tree", "-r", "--name-only", "HEAD", "bcclone"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split()
     packaged = [name for name in names if ".dist-info/" not in name]
-    assert sorted(packaged) == sorted(tracked)
+    assert sorted(packaged) == sorted(tracked())
     assert "bcclone/py.typed" in packaged
 
 

@@ -1,0 +1,116 @@
+"""What the release workflow runs: the check of the tag, the long description, and the files that it names."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+from bcclone.cli import COMMANDS
+from tests.conftest import ROOT
+
+ADDRESS = "https://git.example/owner/name"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+VERSION = PROJECT["version"]
+WORKFLOWS = {path.name: path for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    for name in ("README.md", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n## {VERSION} (2026-12-01)\n")
+    return tmp_path
+
+
+def prepare(checkout, tag):
+    line = [sys.executable, ROOT / ".ci" / "prepare_release.py", ADDRESS, tag]
+    return subprocess.run(line, cwd=checkout, capture_output=True, text=True, check=False)
+
+
+def test_each_relative_link_of_the_long_description_becomes_a_file_of_the_tag(checkout):
+    assert prepare(checkout, f"v{VERSION}").returncode == 0
+    before, after = ((folder / "README.md").read_text() for folder in (ROOT, checkout))
+    link = re.compile(r"\]\(([^)\s]+)\)")
+    relative = [target for target in link.findall(before) if "://" not in target]
+    assert relative
+    for target in relative:
+        kind = "raw" if target.endswith((".gif", ".png")) else "blob"
+        assert f"]({ADDRESS}/{kind}/v{VERSION}/{target})" in after
+    assert all("://" in target for target in link.findall(after))
+    assert f"git clone {ADDRESS} bcclone" in after
+
+
+def test_the_addresses_are_added_to_the_metadata(checkout):
+    assert "urls" not in PROJECT  # a clone does not know its address
+    prepare(checkout, f"v{VERSION}")
+    prepared = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    assert prepared.pop("urls")["Source"] == ADDRESS
+    assert prepared == PROJECT
+
+
+@pytest.mark.parametrize("tag", [f"v{VERSION}1", VERSION, f"v{VERSION}-rc1"])
+def test_a_tag_that_is_not_the_version_is_refused(checkout, tag):
+    done = prepare(checkout, tag)
+    assert done.returncode == 1
+    assert tag in done.stderr
+    assert f"v{VERSION}" in done.stderr
+    assert (checkout / "README.md").read_text() == (ROOT / "README.md").read_text()
+
+
+def test_a_version_without_a_section_in_the_changelog_is_refused(checkout):
+    (checkout / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n")
+    done = prepare(checkout, f"v{VERSION}")
+    assert done.returncode == 1
+    assert f"## {VERSION}" in done.stderr
+
+
+def test_the_classifiers_name_the_python_versions_of_requires_python_and_of_make():
+    prefix = "Programming Language :: Python :: 3."
+    named = sorted(int(one.removeprefix(prefix)) for one in PROJECT["classifiers"] if one.startswith(prefix))
+    first, end = map(int, re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"]).groups())
+    assert named == list(range(first, end))
+    assert f"(3, {named[0]}) <= sys.version_info[:2] <= (3, {named[-1]})" in (ROOT / "Makefile").read_text()
+
+
+def jobs(workflow):
+    return yaml.safe_load(WORKFLOWS[workflow].read_text())["jobs"]
+
+
+def lines(workflow):
+    steps = [step for job in jobs(workflow).values() for step in job["steps"]]
+    return [line for step in steps for line in step.get("run", "").splitlines()]
+
+
+@pytest.mark.parametrize("workflow", sorted(WORKFLOWS))
+def test_the_files_that_a_workflow_names_exist(workflow):
+    words = [word for line in lines(workflow) for word in shlex.split(line, comments=True)]
+    named = {word for word in words if word.startswith((".ci/", "constraints")) or word == "Containerfile"}
+    assert named
+    assert all((ROOT / name).exists() for name in named)
+
+
+@pytest.mark.parametrize("workflow", sorted(WORKFLOWS))
+def test_each_action_of_a_workflow_has_a_version(workflow):
+    used = [step["uses"] for job in jobs(workflow).values() for step in job["steps"] if "uses" in step]
+    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@(v\d+|release/v\d+)", one) for one in used), used
+
+
+def test_the_commands_of_the_release_exist():
+    ours = [line.split()[1] for line in lines("release.yml") if line.startswith("bcclone ")]
+    assert {"simulate", "preprocess", "model", "evaluate"} <= set(ours)
+    assert set(ours) - {"--help"} <= set(COMMANDS)
+
+
+def test_only_the_last_job_may_publish_and_only_after_the_tests_of_the_wheel():
+    release = jobs("release.yml")
+    publishers = [name for name, job in release.items() if job.get("permissions", {}).get("id-token") == "write"]
+    assert publishers == ["publish"]
+    assert release["publish"]["environment"] == "pypi"
+    assert {"test-wheel", "image"} <= set(release["publish"]["needs"])
+    assert release["image"]["needs"] == "test-wheel"
+    assert release["test-wheel"]["needs"] == "build"
