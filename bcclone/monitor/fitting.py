@@ -1,0 +1,125 @@
+"""Fit a monitor: learn what its kind needs from the store, then set the threshold on undisturbed driving."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.arrays import FloatArray, IndexArray
+from bcclone.errors import UserError
+from bcclone.images import Image, Preprocessing, decode_jpeg
+from bcclone.model_file import load_model_file
+from bcclone.monitor.kinds import BY_NAME
+from bcclone.monitor.monitor import Monitor, MonitorFacts, load_monitor, save_monitor, sha256_of
+from bcclone.monitor.scorer import Arrays, FitInputs, Scorer
+from bcclone.monitor.settings import WINDOW_SECONDS, MonitorSettings
+from bcclone.monitor.threshold import GammaFit, moving_average
+from bcclone.recording import ImageIndex, find_log, read_log
+from bcclone.store import Store
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class NominalDrive:
+    """Undisturbed driving. images: consecutive prepared frames, uint8 (height, width, 3); rate: frames per second."""
+
+    images: Iterable[Image]
+    rate: float
+
+
+def fit(
+    model: Path | str,
+    store: Path | str,
+    output: Path | str,
+    settings: MonitorSettings | None = None,
+    notify: Notify = lambda line: None,
+) -> Monitor:
+    """Fit a monitor to a model file and the store of its samples, write it to `output`, and return it.
+
+    An existing file is replaced; notify: called with each line of progress. Raises UserError.
+    """
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    settings, preprocessing = settings or MonitorSettings(), load_model_file(Path(model)).preprocessing
+    if settings.nominal:
+        drives: Iterable[NominalDrive] = recorded_drives(settings.nominal, preprocessing)
+    else:
+        drives = validation_drives(Path(store))
+    facts, arrays = fit_kind(FitFiles(Path(model), Path(store)), settings, drives, notify)
+    save_monitor(Path(output), facts, arrays)
+    return load_monitor(output, model)
+
+
+@dataclass(frozen=True)
+class FitFiles:
+    """The files that a monitor is fitted to: the model, and the store of its samples."""
+
+    model: Path
+    store: Path
+
+
+def fit_kind(
+    files: FitFiles, settings: MonitorSettings, drives: Iterable[NominalDrive], notify: Notify = lambda line: None
+) -> tuple[MonitorFacts, Arrays]:
+    """Return what a monitor file holds; raises UserError. drives: what the threshold is set on."""
+    model = load_model_file(files.model)
+    with Store(files.store) as store:
+        if store.preprocessing != model.preprocessing:
+            raise UserError(
+                f"{files.store}: its frames are prepared as {store.preprocessing.describe()}, the model's as "
+                f"{model.preprocessing.describe()}; give the store that {files.model} was trained on"
+            )
+    kind = BY_NAME[settings.kind]
+    arrays = kind.learn(FitInputs(model, files.store, settings), notify)
+    scores = nominal_scores(kind.open(model, arrays), drives)
+    fitted = GammaFit.of(scores)
+    threshold = fitted.threshold(settings.false_alarms)
+    notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
+    sha256 = sha256_of(files.model)
+    return MonitorFacts(settings.kind, sha256, fitted, threshold, settings.false_alarms, len(scores)), arrays
+
+
+def nominal_scores(scorer: Scorer, drives: Iterable[NominalDrive]) -> FloatArray:
+    """Return the scores of undisturbed driving, averaged over each second of it, (windows,)."""
+    averages = [np.empty(0)]
+    for drive in drives:
+        scorer.forget()
+        scores = np.array([scorer.score(image) for image in drive.images])
+        averages.append(moving_average(scores, max(round(drive.rate * WINDOW_SECONDS), 1)))
+    return np.concatenate(averages)
+
+
+def validation_drives(path: Path) -> Iterator[NominalDrive]:
+    """Yield the stretches of consecutive validation frames of a store, of the centre camera."""
+    with Store(path) as store:
+        samples = store.samples[store.split_indices(validation=True)]
+        samples = samples[(samples["camera"] == 0) & ~samples["flipped"] & (samples["frame_offset"] == 0)]
+        samples = samples[np.argsort(samples["row"], kind="stable")]
+        if not len(samples):
+            raise UserError(
+                f"{path}: it has no validation samples of the centre camera to set a threshold on; make a store with "
+                f"some: python preprocess.py RECORDING... -o {path} --validation 0.2"
+            )
+        rate = _rate(store.rows["time_ms"])
+        breaks = (np.diff(samples["row"].astype(np.int64)) != 1) | (np.diff(samples["episode"].astype(np.int64)) != 0)
+        for stretch in np.split(samples["frame"], np.flatnonzero(breaks) + 1):
+            yield NominalDrive((store.frames[int(frame)] for frame in stretch), rate)
+
+
+def recorded_drives(recordings: Sequence[str], preprocessing: Preprocessing) -> Iterator[NominalDrive]:
+    """Yield the drives of recordings, such as runs of drive.py; raises UserError for one that cannot be read."""
+    for recording in recordings:
+        log = find_log(recording)
+        index, rows = ImageIndex(log), read_log(log).rows
+        found = [index.find(name) for name in rows["center"]]
+        images = (preprocessing.apply(decode_jpeg(Path(path).read_bytes())) for path in found if path is not None)
+        yield NominalDrive(images, _rate(rows["time_ms"].to_numpy()))
+
+
+def _rate(times_ms: IndexArray) -> float:
+    """Return the frames per second of a recording, 1 for one of a single row."""
+    steps = np.diff(times_ms)
+    return 1000 / max(float(np.median(steps[steps > 0])), 1.0) if (steps > 0).any() else 1.0

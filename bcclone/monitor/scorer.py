@@ -1,0 +1,81 @@
+"""What every kind of monitor gives: scores of prepared images, and the arrays that it is stored as."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from bcclone.errors import UserError
+from bcclone.images import Image
+from bcclone.model_file import ModelFile
+from bcclone.monitor.settings import MonitorSettings
+
+Arrays = Mapping[str, Any]  # name -> NumPy array
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FitInputs:
+    """What a kind is fitted to: the model, the store of its samples, and the settings."""
+
+    model: ModelFile
+    store: Path
+    settings: MonitorSettings
+
+
+class Scorer(Protocol):
+    """Scores the prepared images of a drive, one after the other."""
+
+    def score(self, image: Image) -> float:
+        """Return the score of the next image, uint8 (height, width, 3); the higher, the more unusual."""
+
+    def forget(self) -> None:
+        """Forget the images so far: the next one does not follow the last one."""
+
+
+class Kind(Protocol):
+    """A way to score: a module with these two functions."""
+
+    def learn(self, inputs: FitInputs, notify: Notify) -> Arrays:
+        """Return all that the scores need besides the model itself; raises UserError."""
+
+    def open(self, model: ModelFile, arrays: Arrays) -> Scorer:
+        """Return the scorer; raises UserError for a model of another form, ValueError or KeyError for other arrays."""
+
+
+class FrameByFrame:
+    """A scorer of single images, compiled as one call.
+
+    compute: images, uint8 (1, height, width, 3), to a score, ().
+    """
+
+    def __init__(self, shape: Sequence[int], compute: Callable[[Any], Any]) -> None:
+        compiled = tf.function(compute, autograph=False)
+        self._compute = compiled.get_concrete_function(tf.TensorSpec((1, *shape), tf.uint8))
+
+    def score(self, image: Image) -> float:
+        """Return the score of an image, uint8 (height, width, 3)."""
+        return float(self._compute(tf.constant(image[None])))
+
+    def forget(self) -> None:
+        """Do nothing: no image depends on another."""
+
+
+def single_frame_layers(model: ModelFile, kind: str) -> list[Any]:
+    """Return the layers of a network of single frames; raises UserError for one of windows.
+
+    kind: of the monitor, for the error.
+    """
+    if model.seq_length > 1:
+        raise UserError(
+            f"a monitor of kind {kind} needs a network of single frames, this one takes windows of "
+            f"{model.seq_length}; choose --kind ensemble or autoencoder"
+        )
+    return list(model.model.layers)
+
+
+def image_shape(model: ModelFile) -> tuple[int, int, int]:
+    """Return height, width and channels of a model's prepared images."""
+    return model.preprocessing.height, model.preprocessing.width, 3
