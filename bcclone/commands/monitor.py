@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"output": str(output)} | facts.as_json())
     else:
-        print(f"{output}: {facts.kind}, doubts above {facts.threshold:.4g} ({facts.false_alarms:.0%} of nominal seconds)")
+        alarms = f"{facts.false_alarms:.1%} of the seconds of undisturbed driving"
+        print(f"{output}: {facts.kind}; doubts above {facts.threshold:.4g}, in {alarms}")
         notify(f"next: bcclone evaluate {arguments.model} --monitor {output}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Compute the throttle from speed and steering: Udacity's proportional-integral controller, slower in corners or doubt."""
+"""Compute the throttle from speed and steering: Udacity's proportional-integral controller, slower in corners."""
 
 _KP, _KI = 0.1, 0.002
 _MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still

@@ -20,9 +20,9 @@ from bcclone.drive.process import server_process
 from bcclone.errors import UserError
 from bcclone.evaluate.settings import EvaluateSettings
 from bcclone.images import Image
-from bcclone.plots.drives import plot_drive, plot_views
 from bcclone.monitor.doubt import DoubtWatch, FrameScorer
 from bcclone.monitor.points import DoubtPoint, doubt_figures, doubts_csv
+from bcclone.plots.drives import plot_drive, plot_views
 from bcclone.protocol import Telemetry
 from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score, event_lines

@@ -35,21 +35,13 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
 
 def open(model: ModelFile, arrays: Arrays) -> Scorer:
     """Return the scorer of a stored distribution."""
-    return _Attention(Saliency(model.model, model.preprocessing), arrays["mean"], arrays["scaling"])
+    saliency, mean, scaling = Saliency(model.model, model.preprocessing), arrays["mean"], arrays["scaling"]
 
+    def distance(images: Image) -> Float32Array:
+        figures = np.stack([_figures(saliency.mask_of(image)) for image in images])
+        return np.asarray(np.linalg.norm((figures - mean) @ scaling, axis=1), np.float32)
 
-class _Attention:
-    """Scores images by their saliency maps."""
-
-    def __init__(self, saliency: Saliency, mean: Float32Array, scaling: Float32Array) -> None:
-        self._saliency, self._mean, self._scaling = saliency, mean, scaling
-
-    def score(self, image: Image) -> float:
-        """Return the score of an image, uint8 (height, width, 3)."""
-        return float(np.linalg.norm((_figures(self._saliency.mask_of(image)) - self._mean) @ self._scaling))
-
-    def forget(self) -> None:
-        """Do nothing: no image depends on another."""
+    return distance
 
 
 def _figures(mask: Float32Array) -> Float32Array:

@@ -11,7 +11,7 @@ from keras import layers
 
 from bcclone.images import seen_rows
 from bcclone.model_file import ModelFile
-from bcclone.monitor.scorer import Arrays, FitInputs, FrameByFrame, Notify, Scorer, image_shape
+from bcclone.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, image_shape
 from bcclone.monitor.training import (
     LEARNING_RATE,
     block_size,
@@ -45,9 +45,9 @@ def open(model: ModelFile, arrays: Arrays) -> Scorer:
 
     def error(images: Any) -> Any:
         small = reduce(images, training=False)
-        return tf.reduce_mean(tf.square(network(small, training=False) - small))
+        return tf.reduce_mean(tf.square(network(small, training=False) - small), axis=(1, 2, 3))
 
-    return FrameByFrame(image_shape(model), error)
+    return compiled_scorer(image_shape(model), error)
 
 
 def _networks(height: int, width: int) -> tuple[keras.Model, keras.Model]:

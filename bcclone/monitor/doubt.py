@@ -20,9 +20,6 @@ class FrameScorer(Protocol):
     def score(self, frame: Image) -> float:
         """Return the score of an RGB frame, uint8 (160, 320, 3); the higher, the more unusual."""
 
-    def forget(self) -> None:
-        """Forget the frames so far: the next one does not follow the last one."""
-
 
 @dataclass(frozen=True)
 class Doubt:
@@ -60,4 +57,3 @@ class DoubtWatch:
     def forget(self) -> None:
         """Forget the frames so far: the next one does not follow the last one."""
         self._recent.clear()
-        self._monitor.forget()

@@ -12,7 +12,7 @@ from keras import layers
 
 from bcclone.errors import UserError
 from bcclone.model_file import ModelFile
-from bcclone.monitor.scorer import Arrays, FitInputs, FrameByFrame, Notify, Scorer, image_shape, single_frame_layers
+from bcclone.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, image_shape, single_frame_layers
 
 _RANDOM = (layers.Dropout, layers.SpatialDropout2D)
 
@@ -35,9 +35,9 @@ def open(model: ModelFile, arrays: Arrays) -> Scorer:
         values = tf.repeat(values, passes, axis=0)
         for layer in chain[first:]:
             values = layer(values, training=isinstance(layer, _RANDOM))
-        return tf.math.reduce_std(tf.cast(values, tf.float32))
+        return tf.math.reduce_std(tf.reshape(tf.cast(values, tf.float32), (-1, passes)), axis=1)
 
-    return FrameByFrame(image_shape(model), deviation)
+    return compiled_scorer(image_shape(model), deviation)
 
 
 def _first_dropout(model: ModelFile) -> int:

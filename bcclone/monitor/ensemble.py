@@ -16,7 +16,7 @@ from keras import layers
 
 from bcclone.errors import UserError
 from bcclone.model_file import ModelFile, load_model_file, model_content
-from bcclone.monitor.scorer import Arrays, FitInputs, FrameByFrame, Notify, Scorer, image_shape
+from bcclone.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, image_shape
 from bcclone.monitor.training import reduced_frame, train_steering
 
 
@@ -42,9 +42,9 @@ def open(model: ModelFile, arrays: Arrays) -> Scorer:
 
     def deviation(images: Any) -> Any:
         steering = [member(tf.cast(images, member.inputs[0].dtype), training=False) for member in members]
-        return tf.math.reduce_std(tf.cast(tf.stack(steering), tf.float32))
+        return tf.math.reduce_std(tf.cast(tf.concat(steering, axis=1), tf.float32), axis=1)
 
-    return FrameByFrame(image_shape(model), deviation)
+    return compiled_scorer(image_shape(model), deviation)
 
 
 def member_network(height: int, width: int) -> keras.Model:

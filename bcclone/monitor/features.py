@@ -15,7 +15,7 @@ from keras import layers
 from bcclone.errors import UserError
 from bcclone.model_file import ModelFile
 from bcclone.monitor.distance import measure_distribution
-from bcclone.monitor.scorer import Arrays, FitInputs, FrameByFrame, Notify, Scorer, image_shape, single_frame_layers
+from bcclone.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, image_shape, single_frame_layers
 from bcclone.monitor.training import training_batches
 
 
@@ -31,9 +31,9 @@ def open(model: ModelFile, arrays: Arrays) -> Scorer:
     features, mean, scaling = _features_of(model), tf.constant(arrays["mean"]), tf.constant(arrays["scaling"])
 
     def distance(images: Any) -> Any:
-        return tf.norm(tf.linalg.matmul(features(images) - mean, scaling))
+        return tf.norm(tf.linalg.matmul(features(images) - mean, scaling), axis=1)
 
-    return FrameByFrame(image_shape(model), distance)
+    return compiled_scorer(image_shape(model), distance)
 
 
 def _features_of(model: ModelFile) -> Any:

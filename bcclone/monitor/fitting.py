@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from bcclone.monitor.settings import WINDOW_SECONDS, MonitorSettings
 from bcclone.monitor.threshold import GammaFit, moving_average
 from bcclone.recording import ImageIndex, find_log, read_log
 from bcclone.store import Store
+
+_BATCH = 64
 
 Notify = Callable[[str], None]
 
@@ -86,10 +89,16 @@ def nominal_scores(scorer: Scorer, drives: Iterable[NominalDrive]) -> FloatArray
     """Return the scores of undisturbed driving, averaged over each second of it, (windows,)."""
     averages = [np.empty(0)]
     for drive in drives:
-        scorer.forget()
-        scores = np.array([scorer.score(image) for image in drive.images])
+        scores = score_all(scorer, drive.images)
         averages.append(moving_average(scores, max(round(drive.rate * WINDOW_SECONDS), 1)))
     return np.concatenate(averages)
+
+
+def score_all(scorer: Scorer, images: Iterable[Image]) -> FloatArray:
+    """Return the scores of prepared images, (images,), computed in batches."""
+    remaining = iter(images)
+    batches = iter(lambda: list(islice(remaining, _BATCH)), [])
+    return np.concatenate([np.empty(0), *(scorer(np.stack(batch)) for batch in batches)])
 
 
 def validation_drives(path: Path) -> Iterator[NominalDrive]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.arrays import Float32Array
 from bcclone.atomic import write_bytes
 from bcclone.errors import UserError
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
@@ -78,7 +79,6 @@ class Monitor:
         self.facts, self.preprocessing = facts, model.preprocessing
         self._scorer = BY_NAME[facts.kind].open(model, arrays)
         self.score(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
-        self.forget()
 
     @property
     def kind(self) -> str:
@@ -91,19 +91,12 @@ class Monitor:
         return self.facts.threshold
 
     def score(self, frame: Image) -> float:
-        """Return the score of the next RGB frame of a drive, uint8 (160, 320, 3).
+        """Return the score of an RGB frame, uint8 (160, 320, 3); raises BadImage for one of another size."""
+        return float(self.score_prepared(self.preprocessing.apply(frame)[np.newaxis])[0])
 
-        Raises BadImage for a frame of another size.
-        """
-        return self.score_prepared(self.preprocessing.apply(frame))
-
-    def score_prepared(self, image: Image) -> float:
-        """Return the score of the next frame from its prepared image, uint8 (height, width, 3)."""
-        return self._scorer.score(image)
-
-    def forget(self) -> None:
-        """Forget the frames so far: the next one does not follow the last one."""
-        self._scorer.forget()
+    def score_prepared(self, images: Image) -> Float32Array:
+        """Return the scores of prepared images, uint8 (batch, height, width, 3): float32 (batch,)."""
+        return self._scorer(images)
 
 
 def save_monitor(path: Path, facts: MonitorFacts, arrays: Arrays) -> None:

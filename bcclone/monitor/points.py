@@ -38,3 +38,10 @@ def doubts_csv(points: Sequence[DoubtPoint]) -> str:
     """Return the points as a CSV table."""
     rows = (f"{one.seconds:.3f},{one.score:.6g},{one.average:.6g},{int(one.in_doubt)}" for one in points)
     return "\n".join([",".join(asdict(DoubtPoint(0, 0, 0, False))), *rows]) + "\n"
+
+
+def describe_doubts(points: Sequence[DoubtPoint]) -> str:
+    """Return in words how much of a drive was in doubt."""
+    figures = doubt_figures(points)
+    first = "" if figures["first_seconds"] is None else f", first after {figures['first_seconds']:.1f} s"
+    return f"doubts at {figures['in_doubt']} of {figures['frames']} frames{first}"

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
+from bcclone.arrays import Float32Array
 from bcclone.errors import UserError
 from bcclone.images import Image
 from bcclone.model_file import ModelFile
@@ -25,14 +27,8 @@ class FitInputs:
     settings: MonitorSettings
 
 
-class Scorer(Protocol):
-    """Scores the prepared images of a drive, one after the other."""
-
-    def score(self, image: Image) -> float:
-        """Return the score of the next image, uint8 (height, width, 3); the higher, the more unusual."""
-
-    def forget(self) -> None:
-        """Forget the images so far: the next one does not follow the last one."""
+# prepared images, uint8 (batch, height, width, 3), to their scores, (batch,); the higher, the more unusual
+Scorer = Callable[[Image], Float32Array]
 
 
 class Kind(Protocol):
@@ -45,22 +41,14 @@ class Kind(Protocol):
         """Return the scorer; raises UserError for a model of another form, ValueError or KeyError for other arrays."""
 
 
-class FrameByFrame:
-    """A scorer of single images, compiled as one call.
+def compiled_scorer(shape: Sequence[int], compute: Callable[[Any], Any]) -> Scorer:
+    """Return a scorer that is compiled as one call.
 
-    compute: images, uint8 (1, height, width, 3), to a score, ().
+    shape: of an image; compute: images, uint8 (batch, *shape), to scores, (batch,).
     """
-
-    def __init__(self, shape: Sequence[int], compute: Callable[[Any], Any]) -> None:
-        compiled = tf.function(compute, autograph=False)
-        self._compute = compiled.get_concrete_function(tf.TensorSpec((1, *shape), tf.uint8))
-
-    def score(self, image: Image) -> float:
-        """Return the score of an image, uint8 (height, width, 3)."""
-        return float(self._compute(tf.constant(image[None])))
-
-    def forget(self) -> None:
-        """Do nothing: no image depends on another."""
+    compiled = tf.function(compute, autograph=False)
+    compute_now = compiled.get_concrete_function(tf.TensorSpec((None, *shape), tf.uint8))
+    return lambda images: np.asarray(compute_now(tf.constant(images)).numpy(), np.float32)
 
 
 def single_frame_layers(model: ModelFile, kind: str) -> list[Any]:

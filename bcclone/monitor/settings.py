@@ -35,8 +35,8 @@ def on_doubt_setting() -> Any:
     """Return the field for what the car does while the monitor doubts."""
     return setting(
         ON_DOUBT[0],
-        "while the monitor doubts: drive on (ignore), hold 0.4 of the speed (slow), or brake until the doubt is gone or "
-        "a person drives (stop)",
+        "while the monitor doubts: drive on (ignore), hold 0.4 of the speed (slow), or brake until the doubt is gone "
+        "or a person drives (stop)",
         choices=ON_DOUBT,
         group=_DOUBT,
     )

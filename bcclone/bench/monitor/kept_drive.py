@@ -1,6 +1,7 @@
 """Drive a scenario and keep the frames, so that any monitor can score the same drive later."""
 
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -8,12 +9,14 @@ from typing import Self
 import numpy as np
 
 from bcclone.arrays import FloatArray, IndexArray
-from bcclone.atomic import write_bytes
+from bcclone.atomic import write_bytes, write_text
 from bcclone.drive.driver import Decision
 from bcclone.evaluate.scenarios import Scenario
-from bcclone.evaluate.single import drive_policy
+from bcclone.evaluate.single import Supervision, drive_policy
 from bcclone.evaluate.suite_worker import InputFile, cached_policy, open_scenario
 from bcclone.images import Image, decode_jpeg
+from bcclone.monitor import load_monitor
+from bcclone.monitor.points import doubt_figures
 from bcclone.simulator.score import OFF_ROAD
 from bcclone.task_pool import report_progress
 
@@ -85,3 +88,35 @@ def drive_and_keep(task: DriveTask) -> None:
         jpegs=b"".join(jpegs),
         ends=np.cumsum([len(jpeg) for jpeg in jpegs]),
     ).save(task.output)
+
+
+@dataclass(frozen=True)
+class DoubtTask:
+    """A drive with a monitor, what the car does in doubt, and the file for the figures."""
+
+    model: InputFile
+    scenario: Scenario
+    monitor: InputFile
+    on_doubt: str
+    output: Path
+
+    def __str__(self) -> str:
+        return f"{self.scenario.name} with {self.model.path}, --on-doubt {self.on_doubt}"
+
+
+def drive_in_doubt(task: DoubtTask) -> None:
+    """Drive a scenario with a monitor in a worker of a pool, and write how often the car left the road."""
+    for file in (task.model, task.monitor):
+        file.check()
+    world = open_scenario(task.scenario, report_progress)
+    policy = cached_policy(task.model, None)
+    supervision = Supervision(load_monitor(task.monitor.path, task.model.path), task.on_doubt)
+    result = drive_policy(policy, world, task.scenario.settings.speed_mph, supervision)
+    figures = {
+        "departures": sum(event.cause == OFF_ROAD for event in result.events),
+        "laps": result.laps,
+        "seconds": result.score.seconds,
+        "ended": result.ended,
+        "doubt": doubt_figures(result.doubts),
+    }
+    write_text(task.output, json.dumps(figures) + "\n")
