@@ -96,8 +96,8 @@ class LiveFigures:
 class DriveStats:
     """Collects the figures of a drive; threads may write and read at the same time.
 
-    max_latency_ms: slower answers are counted, 0 for none; on_doubt: what the car does in doubt; began: when the program
-    began, by the clock; None: now.
+    max_latency_ms: slower answers are counted, 0 for none; on_doubt: what the car does in doubt; began: when the
+    program began, by the clock; None: now.
     """
 
     def __init__(

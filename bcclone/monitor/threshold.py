@@ -14,7 +14,7 @@ from scipy.stats import gamma
 from bcclone.arrays import FloatArray
 from bcclone.errors import UserError
 
-_FEWEST = 20  # scores that a distribution is fitted to
+_FEWEST = 10  # scores that a distribution is fitted to
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,10 @@ _BETA = 3.0  # of the F score: how much more recall counts than precision
 
 @dataclass(frozen=True)
 class ScoredDrive:
-    """The scores of a drive's frames: seconds, scores, (frames,); departures: when the car left the road, in seconds."""
+    """The scores of a drive.
+
+    seconds, scores: of each frame, (frames,); departures: when the car left the road, in seconds.
+    """
 
     seconds: FloatArray
     scores: FloatArray
