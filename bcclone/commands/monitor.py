@@ -45,12 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.monitor import fit
 
     monitor = fit(arguments.model, arguments.store, output, settings, notify)
-    facts = monitor.facts
+    info = monitor.info
     if arguments.json:
-        print_json({"output": str(output)} | facts.as_json())
+        print_json({"output": str(output)} | info.as_json())
     else:
-        alarms = f"{facts.false_alarms:.1%} of the seconds of undisturbed driving"
-        print(f"{output}: {facts.kind}; doubts above {facts.threshold:.4g}, in {alarms}")
+        alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
+        print(f"{output}: {info.kind}; doubts above {info.threshold:.4g}, in {alarms}")
         notify(f"next: bcclone evaluate {arguments.model} --monitor {output}")
     return 0
 

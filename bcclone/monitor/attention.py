@@ -33,7 +33,7 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     return measure_distribution([np.stack(figures)])
 
 
-def open(model: ModelFile, arrays: Arrays) -> Scorer:
+def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
     """Return the scorer of a stored distribution."""
     saliency, mean, scaling = Saliency(model.model, model.preprocessing), arrays["mean"], arrays["scaling"]
 

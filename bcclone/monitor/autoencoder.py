@@ -38,7 +38,7 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     return weights_of(network)
 
 
-def open(model: ModelFile, arrays: Arrays) -> Scorer:
+def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
     """Return the scorer of stored weights."""
     reduce, network = _networks(*image_shape(model)[:2])
     with_weights(network, dict(arrays))

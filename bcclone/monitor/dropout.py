@@ -23,7 +23,7 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     return {"passes": np.array(inputs.settings.passes)}
 
 
-def open(model: ModelFile, arrays: Arrays) -> Scorer:
+def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
     """Return the scorer of a network with dropout; raises UserError for one without."""
     chain, first, passes = single_frame_layers(model, "dropout"), _first_dropout(model), int(arrays["passes"])
     dtype = model.model.inputs[0].dtype

@@ -36,7 +36,7 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     return _arrays([model_content(member, model.preprocessing, {}) for member in members])
 
 
-def open(model: ModelFile, arrays: Arrays) -> Scorer:
+def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
     """Return the scorer of the stored members."""
     members = [_member(arrays[name], model) for name in sorted(arrays)]
 

@@ -26,7 +26,7 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     return measure_distribution(features(tf.constant(images)).numpy() for images in batches)
 
 
-def open(model: ModelFile, arrays: Arrays) -> Scorer:
+def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
     """Return the scorer of a stored distribution."""
     features, mean, scaling = _features_of(model), tf.constant(arrays["mean"]), tf.constant(arrays["scaling"])
 

@@ -12,7 +12,7 @@ from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing, decode_jpeg
 from bcclone.model_file import load_model_file
 from bcclone.monitor.kinds import BY_NAME
-from bcclone.monitor.monitor import Monitor, MonitorFacts, load_monitor, save_monitor, sha256_of
+from bcclone.monitor.monitor import Monitor, MonitorInfo, load_monitor, save_monitor, sha256_of
 from bcclone.monitor.scorer import Arrays, FitInputs, Scorer
 from bcclone.monitor.settings import WINDOW_SECONDS, MonitorSettings
 from bcclone.monitor.threshold import GammaFit, moving_average
@@ -51,8 +51,8 @@ def fit(
         drives: Iterable[NominalDrive] = recorded_drives(settings.nominal, preprocessing)
     else:
         drives = validation_drives(Path(store))
-    facts, arrays = fit_kind(FitFiles(Path(model), Path(store)), settings, drives, notify)
-    save_monitor(Path(output), facts, arrays)
+    info, arrays = fit_kind(FitFiles(Path(model), Path(store)), settings, drives, notify)
+    save_monitor(Path(output), info, arrays)
     return load_monitor(output, model)
 
 
@@ -66,7 +66,7 @@ class FitFiles:
 
 def fit_kind(
     files: FitFiles, settings: MonitorSettings, drives: Iterable[NominalDrive], notify: Notify = lambda line: None
-) -> tuple[MonitorFacts, Arrays]:
+) -> tuple[MonitorInfo, Arrays]:
     """Return what a monitor file holds; raises UserError. drives: what the threshold is set on."""
     model = load_model_file(files.model)
     with Store(files.store) as store:
@@ -77,12 +77,12 @@ def fit_kind(
             )
     kind = BY_NAME[settings.kind]
     arrays = kind.learn(FitInputs(model, files.store, settings), notify)
-    scores = nominal_scores(kind.open(model, arrays), drives)
+    scores = nominal_scores(kind.make_scorer(model, arrays), drives)
     fitted = GammaFit.of(scores)
     threshold = fitted.threshold(settings.false_alarms)
     notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
     sha256 = sha256_of(files.model)
-    return MonitorFacts(settings.kind, sha256, fitted, threshold, settings.false_alarms, len(scores)), arrays
+    return MonitorInfo(settings.kind, sha256, fitted, threshold, settings.false_alarms, len(scores)), arrays
 
 
 def nominal_scores(scorer: Scorer, drives: Iterable[NominalDrive]) -> FloatArray:

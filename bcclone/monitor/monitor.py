@@ -32,7 +32,7 @@ _FIT = "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
 
 
 @dataclass(frozen=True)
-class MonitorFacts:
+class MonitorInfo:
     """What a monitor file states: kind, the model that it belongs to, and the threshold.
 
     false_alarms: fraction of seconds of undisturbed driving above the threshold; fitted_to: number of scores that the
@@ -61,7 +61,7 @@ class MonitorFacts:
         return json.dumps({"version": _VERSION} | self.as_json())
 
     @classmethod
-    def from_json(cls, text: str) -> "MonitorFacts":
+    def from_json(cls, text: str) -> "MonitorInfo":
         """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
         stored = json.loads(text)
         if stored.pop("version") != _VERSION:
@@ -72,23 +72,23 @@ class MonitorFacts:
 class Monitor:
     """Scores the frames of a drive: the higher, the more unlike what the model was trained on.
 
-    facts: what its file states. A score has no unit that kinds share; compare it with the threshold.
+    info: what its file states. A score has no unit that kinds share; compare it with the threshold.
     """
 
-    def __init__(self, facts: MonitorFacts, model: ModelFile, arrays: Arrays) -> None:
-        self.facts, self.preprocessing = facts, model.preprocessing
-        self._scorer = BY_NAME[facts.kind].open(model, arrays)
+    def __init__(self, info: MonitorInfo, model: ModelFile, arrays: Arrays) -> None:
+        self.info, self.preprocessing = info, model.preprocessing
+        self._scorer = BY_NAME[info.kind].make_scorer(model, arrays)
         self.score(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
 
     @property
     def kind(self) -> str:
         """Return the name of its kind."""
-        return self.facts.kind
+        return self.info.kind
 
     @property
     def threshold(self) -> float:
         """Return the highest average score of a second that is not yet a doubt."""
-        return self.facts.threshold
+        return self.info.threshold
 
     def score(self, frame: Image) -> float:
         """Return the score of an RGB frame, uint8 (160, 320, 3); raises BadImage for one of another size."""
@@ -99,10 +99,10 @@ class Monitor:
         return self._scorer(images)
 
 
-def save_monitor(path: Path, facts: MonitorFacts, arrays: Arrays) -> None:
+def save_monitor(path: Path, info: MonitorInfo, arrays: Arrays) -> None:
     """Write a monitor file, completely or not at all."""
     content = io.BytesIO()
-    text = np.frombuffer(facts.to_json().encode(), np.uint8)
+    text = np.frombuffer(info.to_json().encode(), np.uint8)
     named: dict[str, Any] = {_TEXT: text, **{_LEARNED + name: array for name, array in arrays.items()}}
     np.savez_compressed(content, **named)
     write_bytes(path, content.getbuffer())
@@ -111,20 +111,20 @@ def save_monitor(path: Path, facts: MonitorFacts, arrays: Arrays) -> None:
 def load_monitor(path: Path | str, model: Path | str) -> Monitor:
     """Load the monitor of a model file; raises UserError, also for the monitor of another model."""
     path, model = Path(path), Path(model)
-    facts, arrays = read_monitor(path)
+    info, arrays = read_monitor(path)
     loaded = load_model_file(model)
-    if facts.model_sha256 != sha256_of(model):
+    if info.model_sha256 != sha256_of(model):
         raise UserError(
             f"{path}: belongs to another model than {model}, which may have been trained again since; "
             f"{_FIT.format(path=path)}"
         )
     try:
-        return Monitor(facts, loaded, arrays)
+        return Monitor(info, loaded, arrays)
     except (LookupError, ValueError, TypeError) as error:
         raise _damaged(path, error) from None
 
 
-def read_monitor(path: Path) -> tuple[MonitorFacts, Arrays]:
+def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
     """Read what a monitor file states, and the arrays of its kind; raises UserError."""
     if not path.is_file():
         raise UserError(f"{path}: no such monitor; make one with: bcclone monitor fit MODEL STORE -o {path}")
@@ -134,10 +134,10 @@ def read_monitor(path: Path) -> tuple[MonitorFacts, Arrays]:
                 raise ValueError(f"it holds more than {_LARGEST_FILE >> 20} MiB")
         with np.load(path, allow_pickle=False) as stored:
             arrays: Mapping[str, Any] = {name: stored[name] for name in stored.files}
-        facts = MonitorFacts.from_json(arrays[_TEXT].tobytes()[:_LONGEST_TEXT].decode())
+        info = MonitorInfo.from_json(arrays[_TEXT].tobytes()[:_LONGEST_TEXT].decode())
     except (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from None
-    return facts, {name.removeprefix(_LEARNED): array for name, array in arrays.items() if name != _TEXT}
+    return info, {name.removeprefix(_LEARNED): array for name, array in arrays.items() if name != _TEXT}
 
 
 def sha256_of(path: Path) -> str:

@@ -37,7 +37,7 @@ class Kind(Protocol):
     def learn(self, inputs: FitInputs, notify: Notify) -> Arrays:
         """Return all that the scores need besides the model itself; raises UserError."""
 
-    def open(self, model: ModelFile, arrays: Arrays) -> Scorer:
+    def make_scorer(self, model: ModelFile, arrays: Arrays) -> Scorer:
         """Return the scorer; raises UserError for a model of another form, ValueError or KeyError for other arrays."""
 
 

@@ -67,16 +67,16 @@ def test_the_monitor_of_another_model_is_refused(fitted, untrained_model, tmp_pa
 def test_damaged_files_are_refused_with_the_remedy(fitted, untrained_model, tmp_path):
     path = tmp_path / "damaged.monitor"
     path.write_bytes(fitted.read_bytes()[:-100])
-    facts, arrays = read_monitor(fitted)
+    info, arrays = read_monitor(fitted)
     with pytest.raises(UserError, match="not a complete monitor file.*bcclone monitor fit"):
         monitor.load_monitor(path, untrained_model)
-    save_monitor(path, facts, {"mean": arrays["mean"]})
+    save_monitor(path, info, {"mean": arrays["mean"]})
     with pytest.raises(UserError, match="scaling"):
         monitor.load_monitor(path, untrained_model)
     np.savez(tmp_path / "objects.npz", monitor=np.array([{"kind": "features"}], dtype=object))
     with pytest.raises(UserError, match="not a complete monitor file"):
         read_monitor(tmp_path / "objects.npz")
-    changed = json.loads(facts.to_json()) | {"kind": "guess"}
+    changed = json.loads(info.to_json()) | {"kind": "guess"}
     np.savez(tmp_path / "kind.npz", monitor=np.frombuffer(json.dumps(changed).encode(), np.uint8))
     with pytest.raises(UserError, match="kind 'guess', expected one of"):
         read_monitor(tmp_path / "kind.npz")

@@ -106,7 +106,7 @@ def _measure(work: SeedFolder, notify: Notify) -> SeedReport:
 
 
 def _judge(work: SeedFolder, kind: str) -> KindReport:
-    facts, _ = read_monitor(work.monitor(kind))
+    info, _ = read_monitor(work.monitor(kind))
     driven = [read_scores(work, kind, one.name) for one in scenarios(work.settings)]
     nominal = [read_scores(work, kind, one.name) for one in nominal_scenarios(work.settings, calibration=False)]
     negative = pooled([windows_without_departures(one) for one in nominal])
@@ -115,11 +115,11 @@ def _judge(work: SeedFolder, kind: str) -> KindReport:
     p50, p99 = measure_latency(work, kind)
     return KindReport(
         kind,
-        facts.threshold,
-        tuple(detect(seconds, positive[seconds], negative, facts.threshold) for seconds in REACTION_SECONDS),
-        round(float((negative > facts.threshold).mean()), 4),
+        info.threshold,
+        tuple(detect(seconds, positive[seconds], negative, info.threshold) for seconds in REACTION_SECONDS),
+        round(float((negative > info.threshold).mean()), 4),
         round(auc(positive[1], healthy), 4),
-        round(float((healthy > facts.threshold).mean()), 4) if len(healthy) else 0.0,
+        round(float((healthy > info.threshold).mean()), 4) if len(healthy) else 0.0,
         p50,
         p99,
     )

@@ -40,8 +40,8 @@ def fit_all(work: SeedFolder, notify: Notify) -> None:
             NominalDrive(_prepared(KeptDrive.load(work.drive(one.name)), preprocessing), 1 / FRAME_SECONDS)
             for one in nominal_scenarios(settings, calibration=True)
         )
-        facts, arrays = fit_kind(FitFiles(work.model, work.store), chosen, drives, notify)
-        save_monitor(work.monitor(kind), facts, arrays)
+        info, arrays = fit_kind(FitFiles(work.model, work.store), chosen, drives, notify)
+        save_monitor(work.monitor(kind), info, arrays)
 
 
 def score_drives(work: SeedFolder, notify: Notify) -> None:
