@@ -31,6 +31,8 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.unity_client import drive_by_server
 from bcclone.simulator.world import LAPS_DRIVEN, SimulatedWorld, open_world
 
+IN_DOUBT = "in doubt"  # cause of the event where a monitor begins to doubt
+
 
 @dataclass(frozen=True)
 class Supervision:
@@ -151,6 +153,8 @@ def drive_policy(
         decision = driver.decide(telemetry)
         latencies_ms.append((time.perf_counter() - begun) * 1000)
         if decision.doubt is not None:
+            if decision.doubt.in_doubt and not (doubts and doubts[-1].in_doubt):
+                world.scorer.add_event(IN_DOUBT)
             doubts.append(DoubtPoint.of(world.tracked.seconds, decision.doubt))
         world.steer(decision.control.steering, decision.control.throttle)
     if driver.faults == driver.answered:

@@ -16,11 +16,9 @@ from bcclone.monitor.doubt import Doubt, DoubtWatch
 from bcclone.monitor.settings import KINDS, MonitorSettings
 
 if TYPE_CHECKING:
-    from bcclone.monitor.fitting import fit, fit_monitor
+    from bcclone.monitor.fitting import fit
     from bcclone.monitor.monitor import Monitor, load_monitor
 
-__all__ = ["KINDS", "Doubt", "DoubtWatch", "Monitor", "MonitorSettings", "fit", "fit_monitor", "load_monitor"]
+__all__ = ["KINDS", "Doubt", "DoubtWatch", "Monitor", "MonitorSettings", "fit", "load_monitor"]
 
-__getattr__ = lazy_attributes(
-    __name__, {"Monitor": "monitor", "load_monitor": "monitor", "fit": "fitting", "fit_monitor": "fitting"}
-)
+__getattr__ = lazy_attributes(__name__, {"Monitor": "monitor", "load_monitor": "monitor", "fit": "fitting"})

@@ -12,7 +12,7 @@ from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing, decode_jpeg
 from bcclone.model_file import load_model_file
 from bcclone.monitor.kinds import BY_NAME
-from bcclone.monitor.monitor import Monitor, MonitorInfo, load_monitor, save_monitor, sha256_of
+from bcclone.monitor.monitor import Monitor, MonitorInfo, save_monitor, sha256_of
 from bcclone.monitor.scorer import Arrays, FitInputs, Scorer
 from bcclone.monitor.settings import WINDOW_SECONDS, MonitorSettings
 from bcclone.monitor.threshold import GammaFit, moving_average
@@ -46,43 +46,40 @@ def fit(
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
-    settings, preprocessing = settings or MonitorSettings(), load_model_file(Path(model)).preprocessing
-    if settings.nominal:
-        drives: Iterable[NominalDrive] = recorded_drives(settings.nominal, preprocessing)
+    inputs = fit_inputs(Path(model), Path(store), settings or MonitorSettings())
+    if inputs.settings.nominal:
+        drives: Iterable[NominalDrive] = recorded_drives(inputs.settings.nominal, inputs.model.preprocessing)
     else:
-        drives = validation_drives(Path(store))
-    info, arrays = fit_kind(FitFiles(Path(model), Path(store)), settings, drives, notify)
+        drives = validation_drives(inputs.store)
+    info, arrays = fit_kind(inputs, drives, notify)
     save_monitor(Path(output), info, arrays)
-    return load_monitor(output, model)
+    return Monitor(info, inputs.model, arrays)
 
 
-@dataclass(frozen=True)
-class FitFiles:
-    """The files that a monitor is fitted to: the model, and the store of its samples."""
-
-    model: Path
-    store: Path
+def fit_inputs(model: Path, store: Path, settings: MonitorSettings) -> FitInputs:
+    """Load the model that a monitor is fitted to; raises UserError if the store was prepared for another one."""
+    loaded = load_model_file(model)
+    with Store(store) as opened:
+        if opened.preprocessing != loaded.preprocessing:
+            raise UserError(
+                f"{store}: its frames are prepared as {opened.preprocessing.describe()}, the model's as "
+                f"{loaded.preprocessing.describe()}; give the store that {model} was trained on"
+            )
+    return FitInputs(loaded, sha256_of(model), store, settings)
 
 
 def fit_kind(
-    files: FitFiles, settings: MonitorSettings, drives: Iterable[NominalDrive], notify: Notify = lambda line: None
+    inputs: FitInputs, drives: Iterable[NominalDrive], notify: Notify = lambda line: None
 ) -> tuple[MonitorInfo, Arrays]:
     """Return what a monitor file holds; raises UserError. drives: what the threshold is set on."""
-    model = load_model_file(files.model)
-    with Store(files.store) as store:
-        if store.preprocessing != model.preprocessing:
-            raise UserError(
-                f"{files.store}: its frames are prepared as {store.preprocessing.describe()}, the model's as "
-                f"{model.preprocessing.describe()}; give the store that {files.model} was trained on"
-            )
-    kind = BY_NAME[settings.kind]
-    arrays = kind.learn(FitInputs(model, files.store, settings), notify)
-    scores = nominal_scores(kind.make_scorer(model, arrays), drives)
+    settings, kind = inputs.settings, BY_NAME[inputs.settings.kind]
+    arrays = kind.learn(inputs, notify)
+    scores = nominal_scores(kind.make_scorer(inputs.model, arrays), drives)
     fitted = GammaFit.of(scores)
     threshold = fitted.threshold(settings.false_alarms)
     notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
-    sha256 = sha256_of(files.model)
-    return MonitorInfo(settings.kind, sha256, fitted, threshold, settings.false_alarms, len(scores)), arrays
+    info = MonitorInfo(settings.kind, inputs.model_sha256, fitted, threshold, settings.false_alarms, len(scores))
+    return info, arrays
 
 
 def nominal_scores(scorer: Scorer, drives: Iterable[NominalDrive]) -> FloatArray:

@@ -1,7 +1,7 @@
 """What a monitor said along a drive, frame by frame."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from bcclone.monitor.doubt import Doubt
@@ -37,7 +37,7 @@ def doubt_figures(points: Sequence[DoubtPoint]) -> dict[str, Any]:
 def doubts_csv(points: Sequence[DoubtPoint]) -> str:
     """Return the points as a CSV table."""
     rows = (f"{one.seconds:.3f},{one.score:.6g},{one.average:.6g},{int(one.in_doubt)}" for one in points)
-    return "\n".join([",".join(asdict(DoubtPoint(0, 0, 0, False))), *rows]) + "\n"
+    return "\n".join([",".join(column.name for column in fields(DoubtPoint)), *rows]) + "\n"
 
 
 def describe_doubts(points: Sequence[DoubtPoint]) -> str:

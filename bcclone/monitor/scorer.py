@@ -20,9 +20,10 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class FitInputs:
-    """What a kind is fitted to: the model, the store of its samples, and the settings."""
+    """What a kind is fitted to: the model, the SHA-256 of its file, the store of its samples, and the settings."""
 
     model: ModelFile
+    model_sha256: str
     store: Path
     settings: MonitorSettings
 

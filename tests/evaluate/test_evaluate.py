@@ -12,7 +12,7 @@ import pytest
 from bcclone.bench.simulator import Blind, measure_blind_drives
 from bcclone.errors import UserError
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
-from bcclone.evaluate.single import Supervision
+from bcclone.evaluate.single import IN_DOUBT, Supervision
 from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.settings import WorldSettings
 from bcclone.simulator.track import load_track
@@ -202,6 +202,7 @@ def test_the_car_acts_on_the_doubt_of_a_monitor(rule):
     settings = EvaluateSettings(speed_mph=20.0, world=WorldSettings(laps=0.02))
     result = evaluate_policy(Blind([0.0]), settings, Supervision(Doubtful(), rule))
     figures = result.as_json()["doubt"]
+    assert [event.seconds for event in result.events if event.cause == IN_DOUBT] == [figures["first_seconds"]]
     assert figures["first_seconds"] == result.doubts[20].seconds == pytest.approx(0.84)
     assert figures["in_doubt"] == figures["frames"] - 20 == len(result.doubts) - 20
     if rule == "stop":

@@ -13,9 +13,8 @@ from bcclone.bench.monitor.kept_drive import KeptDrive
 from bcclone.bench.monitor.windows import ScoredDrive
 from bcclone.bench.monitor.work import SeedFolder, nominal_scenarios, scenarios
 from bcclone.images import Image, Preprocessing
-from bcclone.model_file import load_model_file
 from bcclone.monitor import Monitor, MonitorSettings, load_monitor
-from bcclone.monitor.fitting import FitFiles, NominalDrive, fit_kind, score_all
+from bcclone.monitor.fitting import NominalDrive, fit_inputs, fit_kind, score_all
 from bcclone.monitor.monitor import save_monitor
 from bcclone.simulator.world import FRAME_SECONDS
 
@@ -27,7 +26,7 @@ _WARM_UP = 20
 
 def fit_all(work: SeedFolder, notify: Notify) -> None:
     """Fit a monitor of each kind, with the threshold set on undisturbed drives of the model itself."""
-    settings, preprocessing = work.settings, load_model_file(work.model).preprocessing
+    settings = work.settings
     for kind in settings.kinds:
         if work.monitor(kind).exists():
             continue
@@ -36,11 +35,10 @@ def fit_all(work: SeedFolder, notify: Notify) -> None:
             kind, members=settings.members, epochs=settings.monitor_epochs, seed=work.seed,
             false_alarms=settings.false_alarms,
         )  # fmt: skip
-        drives = (
-            NominalDrive(_prepared(KeptDrive.load(work.drive(one.name)), preprocessing), 1 / FRAME_SECONDS)
-            for one in nominal_scenarios(settings, calibration=True)
-        )
-        info, arrays = fit_kind(FitFiles(work.model, work.store), chosen, drives, notify)
+        inputs = fit_inputs(work.model, work.store, chosen)
+        kept = (KeptDrive.load(work.drive(one.name)) for one in nominal_scenarios(settings, calibration=True))
+        drives = (NominalDrive(_prepared(one, inputs.model.preprocessing), 1 / FRAME_SECONDS) for one in kept)
+        info, arrays = fit_kind(inputs, drives, notify)
         save_monitor(work.monitor(kind), info, arrays)
 
 
