@@ -63,7 +63,10 @@ class Saliency:
 
         The highest value is 1, or 0 if no feature is active. Raises BadImage for a frame of another size.
         """
-        image = self.preprocessing.apply(frame)
+        return self.mask_of(self.preprocessing.apply(frame))
+
+    def mask_of(self, image: Image) -> Mask:
+        """Return the saliency of a frame, float32 (160, 320), from its prepared image, uint8 (height, width, 3)."""
         return np.asarray(self._mask(tf.constant(image[np.newaxis])).numpy(), np.float32)
 
 

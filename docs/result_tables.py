@@ -17,7 +17,7 @@ from networks import COMPARED, compare
 ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
-    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "improving", "scale")),
+    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "improving", "monitor", "scale")),
     *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("exported", "networks", "play")),
     ROOT / "writeup_images" / "README.md",
 ]
@@ -192,6 +192,30 @@ def improve() -> list[list[str]]:
     return rows
 
 
+def monitor() -> list[list[str]]:
+    """Return how well each kind of monitor announces a departure, the median over the seeds."""
+    seeds = results("monitor")["monitor"]
+    rows = [["kind", "F3, 1 / 2 / 3 s before", "recall, the same", "precision, the same", "AUC, 1 s before"]]
+    rows[0] += ["AUC in the same weather", "false alarms", "ms a frame, p50 / p99"]
+    for kind in [one["kind"] for one in seeds[0]["kinds"]]:
+        found = [next(one for one in seed["kinds"] if one["kind"] == kind) for seed in seeds]
+        figures = [
+            " / ".join(f"{median(one['detections'][number][name] for one in found):.2f}" for number in range(3))
+            for name in ("f3", "recall", "precision")
+        ]
+        rows.append(
+            [
+                f"`{kind}`",
+                *figures,
+                f"{median(one['detections'][0]['auc'] for one in found):.2f}",
+                f"{median(one['weather_auc'] for one in found):.2f}",
+                f"{median(one['false_alarms'] for one in found):.1%}",
+                " / ".join(f"{median(one[name] for one in found):.1f}" for name in ("p50_ms", "p99_ms")),
+            ]
+        )
+    return rows
+
+
 def _failing(scores: Sequence[Mapping[str, Any]]) -> str:
     failing = [f"`{score['row']}`" for score in scores if score["interventions"]]
     shown = f": {', '.join(failing)}" if 0 < len(failing) < 6 else ""
@@ -316,6 +340,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "limits": limits,
     "play": play,
     "improve": improve,
+    "monitor": monitor,
     "export": export,
 }
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.settings import check_settings, parse_names, setting
+from bcclone.monitor.settings import KINDS, false_alarms_setting
+from bcclone.settings import check_settings, jobs_setting, parse_names, setting
 from bcclone.simulator.settings import TOP_SPEED_MPH, laps_setting, track_setting
 from bcclone.train.settings import TrainSettings
 
@@ -268,6 +269,46 @@ class ImproveBenchSettings:
         (), "names of the suite's rows to drive, such as lake-30", unit="NAME", shown="those of the track", several=True
     )
     laps: float = laps_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class MonitorBenchSettings:
+    """How well each kind of monitor announces that a model will leave the road."""
+
+    folder: Path = setting(
+        Path("bench-monitor"), "folder for all results; steps that are complete there are skipped", unit="DIR"
+    )
+    seed: int = setting(0, "first seed", minimum=0, maximum=1 << 20)
+    seeds: int = setting(1, "number of seeds, each of another model and other monitors", minimum=1, maximum=100)
+    kinds: tuple[str, ...] = setting(
+        KINDS, "kinds of monitors to measure", choices=KINDS, unit="KIND", several=True, shown="all"
+    )
+    members: int = setting(5, "number of networks of an ensemble", minimum=2, maximum=50)
+    model: Path | None = setting(
+        None, "model that drives, trained on these laps", unit="MODEL", shown="one that is trained for each seed"
+    )
+    size: int = setting(64, "width and height of what the networks are given, in pixels", minimum=16, maximum=1024)
+    epochs: int = setting(4, "passes of the model that drives over its three laps", minimum=1, maximum=1000)
+    augment: bool = setting(
+        False, "augment the samples of the model that drives, which then fails much less often", negatable=True
+    )
+    monitor_epochs: int = setting(5, "passes of each network of a monitor", minimum=1, maximum=1000)
+    false_alarms: float = false_alarms_setting()
+    rows: tuple[str, ...] = setting(
+        (), "names of rows of the suite testing, such as snow-50", unit="NAME", shown="all 37", several=True
+    )
+    laps: float = setting(0.35, "length of each drive, in laps", unit="LAPS", minimum=0.05, maximum=1000)
+    nominal_laps: float = setting(
+        1.0, "length of each of the four undisturbed drives, in laps", unit="LAPS", minimum=0.05, maximum=1000
+    )
+    departures: int = setting(3, "end a drive at this departure from the road", minimum=1, maximum=1000)
+    on_doubt_kind: str = setting(
+        "", "also drive with --on-doubt slow and stop by this kind of monitor", choices=("", *KINDS), shown="none"
+    )
+    jobs: int = jobs_setting("number of processes that drive in parallel")
 
     def __post_init__(self) -> None:
         check_settings(self)

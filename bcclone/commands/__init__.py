@@ -14,6 +14,7 @@ COMMANDS = {
     "simulate": "record, drive and replay without the simulator",
     "evaluate": "score models by simulated drives",
     "replay": "score models on a recording",
+    "monitor": "find out whether a model knows that it does not know",
     "improve": "train a model on where it goes wrong",
     "edit": "list, delete and restore rows of a recording",
     "export": "write recordings and models in other programs' formats",

@@ -16,6 +16,7 @@ from bcclone.bench.settings import (
     ExportBenchSettings,
     FeedsBenchSettings,
     ImproveBenchSettings,
+    MonitorBenchSettings,
     PlayBenchSettings,
     PreprocessBenchSettings,
     SimulatorBenchSettings,
@@ -49,6 +50,10 @@ _USES: dict[str, tuple[Any, str]] = {
         "how many rounds, rows and minutes a weak model needs to learn from the built-in expert, against cloning as "
         "many rows; takes hours",
     ),
+    "monitor": (
+        MonitorBenchSettings,
+        "how well each kind of monitor announces that a model will leave the road, in 37 weathers; takes hours",
+    ),
     "cluster": (
         ClusterBenchSettings,
         "what several workers gain and cost, for preprocessing, feeding and training; or, with --plan, simulate very "
@@ -71,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_settings(use, settings)
         if name == "cluster":
             add_settings(use, PlanSettings)
-        if name not in ("chunks", "windows", "improve"):  # they have no bars
+        if name not in ("chunks", "windows", "improve", "monitor"):  # they have no bars
             use.add_argument("--check-bars", action="store_true", help="end with exit code 1 when a bar is missed")
         add_output_options(use)
 
@@ -93,6 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_windows(arguments, settings)
     if arguments.use == "improve":
         return _run_improve(arguments, settings)
+    if arguments.use == "monitor":
+        return _run_monitor(arguments, settings)
     measures = _measure(arguments.use, settings)
     if arguments.json:
         print_json({"gpus": gpus, "measures": [measure.as_json() for measure in measures]})
@@ -103,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
-    if arguments.use == "improve":
+    if arguments.use in ("improve", "monitor"):
         return "the same command continues with the first step that is not complete"
     return "nothing was kept of the measurement"
 
@@ -207,4 +214,15 @@ def _run_improve(arguments: argparse.Namespace, settings: ImproveBenchSettings) 
         print_json({"improve": [report.as_json() for report in reports]})
     else:
         print("\n".join(line for report in reports for line in report.to_rows()))
+    return 0
+
+
+def _run_monitor(arguments: argparse.Namespace, settings: MonitorBenchSettings) -> int:
+    from bcclone.bench.monitor.run import measure_monitors, to_rows
+
+    reports = measure_monitors(settings, notify)
+    if arguments.json:
+        print_json({"monitor": [report.as_json() for report in reports]})
+    else:
+        print("\n".join(to_rows(reports)))
     return 0

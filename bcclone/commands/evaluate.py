@@ -141,3 +141,7 @@ def _show(result: "Evaluation", settings: EvaluateSettings) -> None:
         f"request to steer p50 {result.latency_p50_ms:.1f} ms, p99 {result.latency_p99_ms:.1f} ms; "
         f"it ended: {result.ended}"
     )
+    if result.doubts:
+        from bcclone.monitor.points import describe_doubts
+
+        print(f"the monitor {describe_doubts(result.doubts)}; in doubt: {settings.on_doubt}")

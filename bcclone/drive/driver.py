@@ -9,6 +9,7 @@ from typing import Protocol
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.page_hands import PageHands
 from bcclone.images import BadImage, Image, decode_jpeg
+from bcclone.monitor.doubt import Doubt, DoubtWatch
 from bcclone.protocol import Control, Telemetry
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
 
@@ -34,7 +35,8 @@ class Decision:
 
     frame: its number, from 1, which identifies it throughout the drive; steering: the model's steering, None when that
     was not usable, and `fault` is the reason; set_speed_mph: the speed that the throttle is to hold; frame_readable:
-    whether the camera frame could be decoded; by: who gave the steering of the control.
+    whether the camera frame could be decoded; by: who gave the steering of the control; doubt: what the monitor says of
+    the frame, None without a monitor or a readable frame.
     """
 
     frame: int
@@ -45,6 +47,7 @@ class Decision:
     fault: str = ""
     frame_readable: bool = True
     by: DrivenRow = BY_MODEL
+    doubt: Doubt | None = None
 
     def __post_init__(self) -> None:
         if (self.steering is None) != bool(self.fault):
@@ -55,7 +58,8 @@ class Driver:
     """Answers telemetry by a policy's steering and a controller's throttle.
 
     on_decision is called with each decision, before its control is sent. hands: of persons who may take over; None:
-    only the model drives. answered: decisions so far; faults: frames and messages so far that could not be used.
+    only the model drives; watch: judges each frame, and the controller acts on it, None: nothing does. answered:
+    decisions so far; faults: frames and messages so far that could not be used.
     """
 
     def __init__(
@@ -64,8 +68,9 @@ class Driver:
         controller: SpeedController,
         on_decision: Callable[[Decision], None] = lambda decision: None,
         hands: PageHands | None = None,
+        watch: DoubtWatch | None = None,
     ) -> None:
-        self.controller, self._hands = controller, hands
+        self.controller, self._hands, self._watch = controller, hands, watch
         self._policy, self._on_decision = policy, on_decision
         self._steering = 0.0
         self.answered = self.faults = 0
@@ -77,8 +82,11 @@ class Driver:
         """
         frame, fault = _decode(telemetry.jpeg)
         steering = None
+        doubt = None
         if frame is not None:
             steering, fault = self._infer(frame)
+            doubt = self._judge(frame)
+        self.controller.in_doubt = doubt is not None and doubt.in_doubt
         if steering is None:
             self.count_fault(fault)
             control = Control(self._steering * _DECAY, 0.0)
@@ -92,7 +100,7 @@ class Driver:
         self._steering = control.steering
         self.answered += 1
         set_speed = self.controller.target_mph(control.steering)
-        decision = Decision(self.answered, telemetry, control, steering, set_speed, fault, frame is not None, by)
+        decision = Decision(self.answered, telemetry, control, steering, set_speed, fault, frame is not None, by, doubt)
         self._report(decision)
         return decision
 
@@ -107,6 +115,8 @@ class Driver:
     def forget_frames(self) -> None:
         """Forget the frames so far: time has passed, or the car was moved."""
         self._policy.forget()
+        if self._watch is not None:
+            self._watch.forget()
 
     def count_fault(self, fault: str) -> None:
         """Count a frame or message that could not be used; log the first, then fewer and fewer."""
@@ -124,6 +134,16 @@ class Driver:
         if not math.isfinite(steering):
             return None, f"bad inference: steering is {steering}"
         return steering, ""
+
+    def _judge(self, frame: Image) -> Doubt | None:
+        """Return what the monitor says of a frame, None without one or when it fails."""
+        if self._watch is None:
+            return None
+        try:
+            return self._watch.judge(frame)
+        except Exception as error:  # the car needs an answer, whatever the monitor raises
+            self.count_fault(f"the monitor failed: {str(error)[:_LONGEST_REASON]}")
+            return None
 
     def _report(self, decision: Decision) -> None:
         try:

@@ -1,5 +1,7 @@
 """Record a drive into a run folder: frames as received, driving_log.csv, drivers.csv, and answers.csv with latencies.
 
+With a monitor, doubts.csv has its score of each frame.
+
 A run folder is a recording like those of the simulator, so that a model can be trained on it.
 """
 
@@ -16,10 +18,19 @@ from pathlib import Path
 from typing import IO, Self
 
 from bcclone.errors import UserError
+from bcclone.monitor.doubt import Doubt
 from bcclone.protocol import Control, Telemetry
 from bcclone.recording.drivers import BY_MODEL, DRIVERS, DrivenRow
 from bcclone.recording.files import LOG_NAME
-from bcclone.recording.run_tables import ANSWERS, SidecarWriter, answer_row, append_line, remove_incomplete_row
+from bcclone.recording.run_tables import (
+    ANSWERS,
+    DOUBTS,
+    SidecarWriter,
+    answer_row,
+    append_line,
+    doubt_row,
+    remove_incomplete_row,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +44,7 @@ class _Entry:
     telemetry: Telemetry
     control: Control
     by: DrivenRow
+    doubt: Doubt | None
 
     @property
     def name(self) -> str:
@@ -66,6 +78,7 @@ class Recorder:
             except OSError as error:
                 raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
             self._files = files.pop_all()
+        self._doubts: SidecarWriter | None = None
         self._thread = threading.Thread(target=self._write_all, name="bcclone-recorder", daemon=True)
 
     def __enter__(self) -> Self:
@@ -88,11 +101,18 @@ class Recorder:
         if value:
             self.failure = ""
 
-    def record(self, frame: int, telemetry: Telemetry, control: Control, by: DrivenRow = BY_MODEL) -> None:
+    def record(
+        self,
+        frame: int,
+        telemetry: Telemetry,
+        control: Control,
+        by: DrivenRow = BY_MODEL,
+        doubt: Doubt | None = None,
+    ) -> None:
         """Queue a frame and the control that answers it, if recording is on; returns at once.
 
-        frame: its number in the drive; by: who gave the steering. Files are named by the millisecond; a second frame in
-        it takes the next one.
+        frame: its number in the drive; by: who gave the steering; doubt: what a monitor says of the frame. Files are
+        named by the millisecond; a second frame in it takes the next one.
         """
         if not self._on:
             return
@@ -101,7 +121,7 @@ class Recorder:
             return
         now = datetime.datetime.now()
         self._last = max(now.replace(microsecond=now.microsecond // 1000 * 1000), self._last + _MILLISECOND)
-        entry = _Entry(self._last, telemetry, control, by)
+        entry = _Entry(self._last, telemetry, control, by, doubt)
         if len(self._unanswered) >= _QUEUE_LENGTH:  # answers by polling have no latency, and those of lost cars
             self._unanswered.popitem(last=False)
         self._unanswered[frame] = entry.name
@@ -140,6 +160,12 @@ class Recorder:
             logger.warning("%s: cannot record any more: %s; driving goes on", self.folder, self.failure)
             self._on_failure(f"the recording has ended: {self.failure}")
 
+    def _doubt_table(self) -> SidecarWriter:
+        """Return the table of doubts, which only a drive with a monitor has."""
+        if self._doubts is None:
+            self._doubts = self._files.enter_context(SidecarWriter(DOUBTS, self.folder))
+        return self._doubts
+
     def _write(self, entry: _Entry) -> None:
         name = entry.name
         frame, temporary = self.folder / name, self.folder / f".{name}.partial"
@@ -151,6 +177,10 @@ class Recorder:
         try:
             self._drivers.append(entry.by.row(name))  # first, so that each row of the log has one
             append_line(self._log, _row(name, entry.telemetry, entry.control))
+            if entry.doubt is not None:
+                self._doubt_table().append(
+                    doubt_row(name, entry.doubt.score, entry.doubt.average, entry.doubt.in_doubt)
+                )
         except OSError:
             frame.unlink(missing_ok=True)
             raise

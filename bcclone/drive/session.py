@@ -17,6 +17,7 @@ from bcclone.drive.recorder import Recorder
 from bcclone.drive.saliency_thread import NewestFrame, SaliencyThread
 from bcclone.drive.settings import DriveResult, DriveSettings
 from bcclone.drive.stats import DriveStats
+from bcclone.monitor.doubt import DoubtWatch
 
 if TYPE_CHECKING:
     from bcclone.policy import Policy
@@ -61,7 +62,7 @@ def open_session(policy: "Policy", settings: DriveSettings, began: float | None 
 
     began: when the program began, by time.monotonic(); None: now.
     """
-    stats = DriveStats(settings.max_latency_ms, began)
+    stats = DriveStats(settings.max_latency_ms, began, on_doubt=settings.on_doubt)
     with ExitStack() as stack:
         recording = stack.enter_context(RecordingSwitch(settings.run_folder, settings.append, stats.warn))
 
@@ -69,13 +70,24 @@ def open_session(policy: "Policy", settings: DriveSettings, began: float | None 
             recording.record(decision)
             stats.decided(decision)
 
-        controller = SpeedController(settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners)
+        controller = SpeedController(
+            settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners, settings.on_doubt
+        )
         hands = PageHands()
-        driver = Driver(policy, controller, on_decision, hands)
+        driver = Driver(policy, controller, on_decision, hands, _watch(settings))
         arbiter = ConnectionArbiter(driver, stats.driven_by_hand, stats.warn, stats.car_changed)
         saliency = stack.enter_context(make_saliency_thread(policy, stats))
         sees, region = policy.preprocessing.describe(), seen_region_of(policy)
         yield DriveSession(arbiter, hands, stats, recording, saliency, sees, region)
+
+
+def _watch(settings: DriveSettings) -> DoubtWatch | None:
+    """Return the monitor's watch over the drive, None without a monitor; raises UserError."""
+    if settings.monitor is None:
+        return None
+    from bcclone.monitor import load_monitor  # loads TensorFlow
+
+    return DoubtWatch(load_monitor(settings.monitor, settings.model))
 
 
 def make_saliency_thread(policy: "Policy", source: NewestFrame) -> SaliencyThread:
@@ -149,7 +161,7 @@ class RecordingSwitch:
     def record(self, decision: Decision) -> None:
         """Record a decision, if recording is on; decisions on unreadable frames are left out."""
         if self._recorder is not None and decision.frame_readable:
-            self._recorder.record(decision.frame, decision.telemetry, decision.control, decision.by)
+            self._recorder.record(decision.frame, decision.telemetry, decision.control, decision.by, decision.doubt)
 
     def answered(self, frame: int, seconds: float) -> None:
         """Record the latency of the answer to a frame."""

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bcclone.monitor.settings import check_doubt, monitor_setting, on_doubt_setting
 from bcclone.protocol import SIMULATOR_PORT
 from bcclone.settings import check_settings, preprocess_setting, setting
 
@@ -76,9 +77,12 @@ class DriveSettings:
         group=_SERVER,
     )
     preprocess: str | None = preprocess_setting()
+    monitor: Path | None = monitor_setting()
+    on_doubt: str = on_doubt_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)
+        check_doubt(self.monitor, self.on_doubt)
         for address in self.allow_from:
             _check_address(address)
         if not (self.token or is_this_machine(self.host)):

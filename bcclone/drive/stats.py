@@ -60,11 +60,22 @@ class LatencyFigures:
 
 
 @dataclass(frozen=True)
+class DoubtFigures:
+    """What the monitor says of the last frame. average: of the last second; rule: what the car does in doubt."""
+
+    score: float
+    average: float
+    threshold: float
+    in_doubt: bool
+    rule: str
+
+
+@dataclass(frozen=True)
 class LiveFigures:
     """The figures of a moment, as the page shows them; those of a car are None while none is connected.
 
     seconds, first_answer_seconds: since the program began; frames_per_second: answers per second, of the last 2 s;
-    warnings: the newest first.
+    warnings: the newest first; doubt: None without a monitor.
     """
 
     seconds: float
@@ -79,12 +90,14 @@ class LiveFigures:
     target_speed_mph: float | None
     latency_ms: LatencyFigures
     warnings: tuple[DriveWarning, ...]
+    doubt: DoubtFigures | None = None
 
 
 class DriveStats:
     """Collects the figures of a drive; threads may write and read at the same time.
 
-    max_latency_ms: slower answers are counted, 0 for none. began: when the program began, by the clock; None: now.
+    max_latency_ms: slower answers are counted, 0 for none; on_doubt: what the car does in doubt; began: when the
+    program began, by the clock; None: now.
     """
 
     def __init__(
@@ -92,7 +105,9 @@ class DriveStats:
         max_latency_ms: float = 0.0,
         began: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        on_doubt: str = "ignore",
     ) -> None:
+        self._on_doubt = on_doubt
         self.max_latency_ms = max_latency_ms
         self._clock, self._began = clock, clock() if began is None else began
         self._lock = threading.Lock()
@@ -186,6 +201,7 @@ class DriveStats:
                 target_speed_mph=decision.set_speed_mph if decision else None,
                 latency_ms=LatencyFigures(latency, *self._latency_percentiles(), self.slow, self.max_latency_ms),
                 warnings=tuple(reversed(self._warnings.values())),
+                doubt=self._doubt(decision),
             )
 
     def history(self) -> list[HistoryPoint]:
@@ -193,6 +209,12 @@ class DriveStats:
         after = self.seconds - HISTORY_SECONDS
         with self._lock:
             return [point for point in self._history if point.seconds > after]
+
+    def _doubt(self, decision: Decision | None) -> DoubtFigures | None:
+        doubt = decision.doubt if decision else None
+        if doubt is None:
+            return None
+        return DoubtFigures(doubt.score, doubt.average, doubt.threshold, doubt.in_doubt, self._on_doubt)
 
     def _count(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry

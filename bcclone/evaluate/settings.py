@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bcclone.monitor.settings import check_doubt, monitor_setting, on_doubt_setting
 from bcclone.settings import (
     check_one_pool,
     check_settings,
@@ -51,9 +52,14 @@ class EvaluateSettings:
     )
     in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
     preprocess: str | None = preprocess_setting()
+    monitor: Path | None = monitor_setting("which drives in this process, in simulated time")
+    on_doubt: str = on_doubt_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)
+        check_doubt(self.monitor, self.on_doubt)
+        if self.monitor is not None and self.run_folder is not None:
+            raise ValueError("a run is recorded by the drive server, a monitor drives without one; leave --run out")
         if self.in_process and self.run_folder is not None:
             raise ValueError("a run is recorded by the drive server; leave --run or --in-process out")
 

@@ -6,8 +6,8 @@ does not test the protocol.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,11 +15,13 @@ import numpy as np
 
 from bcclone.atomic import write_text
 from bcclone.drive.controller import SpeedController
-from bcclone.drive.driver import Driver, SteeringPolicy
+from bcclone.drive.driver import Decision, Driver, SteeringPolicy
 from bcclone.drive.process import server_process
 from bcclone.errors import UserError
 from bcclone.evaluate.settings import EvaluateSettings
 from bcclone.images import Image
+from bcclone.monitor.doubt import DoubtWatch, FrameScorer
+from bcclone.monitor.points import DoubtPoint, doubt_figures, doubts_csv
 from bcclone.plots.drives import plot_drive, plot_views
 from bcclone.protocol import Telemetry
 from bcclone.recording.run_tables import write_trace
@@ -28,6 +30,16 @@ from bcclone.simulator.settings import ServerSettings
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.unity_client import drive_by_server
 from bcclone.simulator.world import LAPS_DRIVEN, SimulatedWorld, open_world
+
+IN_DOUBT = "in doubt"  # cause of the event where a monitor begins to doubt
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """A monitor, and what the car does while it doubts: one of bcclone.drive.controller.ON_DOUBT."""
+
+    monitor: FrameScorer
+    on_doubt: str = "ignore"
 
 
 @dataclass(frozen=True)
@@ -66,39 +78,71 @@ class DriveFigures:
 
 @dataclass(frozen=True)
 class Evaluation(DriveFigures):
-    """The result of a simulated drive: its figures, the driven line, and some of its frames, uint8 (160, 320, 3)."""
+    """The result of a simulated drive: its figures, the driven line, and some of its frames, uint8 (160, 320, 3).
+
+    doubts: what the monitor said of each frame, () without one.
+    """
 
     track: Track
     trace: Sequence[LinePoint]
     interventions: Sequence[Intervention]
     events: Sequence[DriveEvent]
     views: Sequence[Image]
+    doubts: Sequence[DoubtPoint] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values, with those of a monitor, if there was one."""
+        return super().as_json() | ({"doubt": doubt_figures(self.doubts)} if self.doubts else {})
 
 
 def evaluate(model: Path | str, settings: EvaluateSettings | None = None) -> Evaluation:
     """Score a model file by one simulated drive; raises UserError."""
     model, settings = Path(model), settings or EvaluateSettings()
-    if not settings.in_process:
+    if not (settings.in_process or settings.monitor):
         return _evaluate_served(model, settings)
     from bcclone.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
     from bcclone.policy import load_policy
 
-    return evaluate_policy(load_policy(model, settings.preprocess), settings)
+    supervision = None
+    if settings.monitor is not None:
+        from bcclone.monitor import load_monitor
+
+        supervision = Supervision(load_monitor(settings.monitor, model), settings.on_doubt)
+    return evaluate_policy(load_policy(model, settings.preprocess), settings, supervision)
 
 
-def evaluate_policy(policy: SteeringPolicy, settings: EvaluateSettings) -> Evaluation:
-    """Score a policy by one simulated drive in this process; raises UserError if it never gave a usable steering."""
+def evaluate_policy(
+    policy: SteeringPolicy, settings: EvaluateSettings, supervision: Supervision | None = None
+) -> Evaluation:
+    """Score a policy by one simulated drive in this process; raises UserError if it never gave a usable steering.
+
+    supervision: a monitor and what to do on its doubt, instead of those of the settings.
+    """
     track = load_track(settings.track, settings.reverse)
     with open_world(track, settings.world, settings.conditions) as world:
-        return drive_policy(policy, world, settings.speed_mph)
+        return drive_policy(policy, world, settings.speed_mph, supervision)
 
 
-def drive_policy(policy: SteeringPolicy, world: SimulatedWorld, speed_mph: float) -> Evaluation:
-    """Let a policy drive in a world to the end of the drive; raises UserError if it never steered."""
-    driver = Driver(policy, SpeedController(speed_mph))
+def drive_policy(
+    policy: SteeringPolicy,
+    world: SimulatedWorld,
+    speed_mph: float,
+    supervision: Supervision | None = None,
+    on_decision: Callable[[Decision], None] = lambda decision: None,
+) -> Evaluation:
+    """Let a policy drive in a world to the end of the drive; raises UserError if it never steered.
+
+    supervision: a monitor and what to do on its doubt; on_decision: called with each decision.
+    """
+    controller, watch = SpeedController(speed_mph), None
+    if supervision is not None:
+        controller.on_doubt = supervision.on_doubt
+        watch = DoubtWatch(supervision.monitor, lambda: world.tracked.seconds)
+    driver = Driver(policy, controller, on_decision, watch=watch)
     latencies_ms, interventions = [], 0
+    doubts: list[DoubtPoint] = []
     driver.forget()
     while (state := world.observe()) is not None:
         if len(world.scorer.interventions) > interventions:  # the car has been set back
@@ -106,12 +150,16 @@ def drive_policy(policy: SteeringPolicy, world: SimulatedWorld, speed_mph: float
             driver.forget_frames()
         begun = time.perf_counter()
         telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
-        control = driver.decide(telemetry).control
+        decision = driver.decide(telemetry)
         latencies_ms.append((time.perf_counter() - begun) * 1000)
-        world.steer(control.steering, control.throttle)
+        if decision.doubt is not None:
+            if decision.doubt.in_doubt and not (doubts and doubts[-1].in_doubt):
+                world.scorer.add_event(IN_DOUBT)
+            doubts.append(DoubtPoint.of(world.tracked.seconds, decision.doubt))
+        world.steer(decision.control.steering, decision.control.throttle)
     if driver.faults == driver.answered:
         raise UserError("the model gave no usable steering for any frame; is it trained, and is its input complete?")
-    return _evaluation(world, latencies_ms)
+    return replace(_evaluation(world, latencies_ms), doubts=tuple(doubts))
 
 
 def write_pictures(folder: Path, evaluation: Evaluation, settings: EvaluateSettings) -> list[Path]:
@@ -126,6 +174,9 @@ def write_pictures(folder: Path, evaluation: Evaluation, settings: EvaluateSetti
     plot_views(evaluation.views, paths[1])
     write_text(paths[2], json.dumps(evaluation.as_json(), indent=2) + "\n")
     write_text(paths[3], event_lines(evaluation.events))
+    if evaluation.doubts:
+        paths.append(folder / "doubts.csv")
+        write_text(paths[-1], doubts_csv(evaluation.doubts))
     return paths
 
 

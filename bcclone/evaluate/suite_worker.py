@@ -89,11 +89,15 @@ def drive_scenario(
     policy: SteeringPolicy, scenario: Scenario, on_progress: Callable[[float], None] | None = None
 ) -> ScenarioDrive:
     """Let a policy drive a scenario in this process; on_progress: called often with the metres driven since."""
+    result = drive_policy(policy, open_scenario(scenario, on_progress), scenario.settings.speed_mph)
+    return ScenarioDrive(result.score, result.laps, result.ended, result.trace, result.interventions, result.events)
+
+
+def open_scenario(scenario: Scenario, on_progress: Callable[[float], None] | None = None) -> SimulatedWorld:
+    """Return the world of a scenario, whose renderer this process keeps for the next one."""
     settings = scenario.settings
     track = load_track(settings.track, settings.reverse)
-    world = SimulatedWorld(_renderer(settings.track, settings.conditions), track, settings.world, on_progress)
-    result = drive_policy(policy, world, settings.speed_mph)
-    return ScenarioDrive(result.score, result.laps, result.ended, result.trace, result.interventions, result.events)
+    return SimulatedWorld(_renderer(settings.track, settings.conditions), track, settings.world, on_progress)
 
 
 def replay_recording(policy: "Policy", recording: SuiteRecording) -> RecordingReplay:

@@ -1,6 +1,7 @@
 """Read and write the sidecar tables of a run: CSV files next to its log, with further values for each image.
 
-trace.csv contains the position of the simulated car, answers.csv the latency of each request to the drive server.
+trace.csv contains the position of the simulated car, answers.csv the latency of each request to the drive server,
+doubts.csv the scores of a monitor.
 """
 
 import csv
@@ -135,6 +136,9 @@ TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m")
 ANSWERS = Sidecar("answers.csv", ("request_to_steer_ms",), "the latency")
 
 
+DOUBTS = Sidecar("doubts.csv", ("score", "average", "in_doubt"), "the doubt")
+
+
 @dataclass(frozen=True, slots=True)
 class TracePoint:
     """Where a simulated car was when a frame was taken: one row of trace.csv.
@@ -166,6 +170,11 @@ def read_trace(folder: Path) -> dict[str, TracePoint]:
 def answer_row(image: str, seconds: float) -> str:
     """Return the row of answers.csv for an image's base name and the time from its request to its answer."""
     return f"{image},{seconds * 1000:.3f}"
+
+
+def doubt_row(image: str, score: float, average: float, in_doubt: bool) -> str:
+    """Return the row of doubts.csv for an image's base name; average: of the scores of the last second."""
+    return f"{image},{score:.6g},{average:.6g},{int(in_doubt)}"
 
 
 def read_answers(folder: Path) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from bcclone.arrays import Memory
 from bcclone.errors import UserError
 from bcclone.images import Image, Preprocessing
+from bcclone.monitor.doubt import DoubtWatch, FrameScorer
+from bcclone.monitor.points import DoubtPoint
 from bcclone.prefetch import prefetch_ordered
 from bcclone.progress import ProgressBar
 from bcclone.recording import find_log
@@ -54,28 +57,45 @@ def replay(
     from bcclone.policy import load_policy
 
     policies = {str(path): load_policy(Path(path), settings.preprocess) for path in models}
-    return replay_policies(policies, Path(recording), settings)
+    monitor = None
+    if settings.monitor is not None:
+        from bcclone.monitor import load_monitor
+
+        if len(models) > 1:
+            raise UserError(f"{settings.monitor}: a monitor belongs to one model; replay only that one with --monitor")
+        monitor = load_monitor(settings.monitor, models[0])
+    return replay_policies(policies, Path(recording), settings, monitor)
 
 
 def replay_policies(
-    policies: Mapping[str, BatchPolicy], recording: Path, settings: ReplaySettings | None = None
+    policies: Mapping[str, BatchPolicy],
+    recording: Path,
+    settings: ReplaySettings | None = None,
+    monitor: FrameScorer | None = None,
 ) -> dict[str, ReplayResult]:
     """Score policies on a recording; return the result of each policy by its name.
 
-    Raises UserError for an unusable recording, and for a policy whose steering is not finite.
+    monitor: scores the recording's own frames. Raises UserError for an unusable recording, and for a policy whose
+    steering is not finite.
     """
     settings = settings or ReplaySettings()
     reference = read_reference(find_log(str(recording)), settings.fraction)
     drivers = {name: _Driver(policy, reference, settings) for name, policy in policies.items()}
+    doubts = _Doubts(monitor, reference) if monitor else None
     with (
         ProgressBar("replaying", len(reference), "rows") as progress,
         prefetch_ordered(read_row, reference.images, os.cpu_count() or 1, _ROWS_AHEAD) as rows,
     ):
         for frames in rows:
             _drive_row(drivers, frames)
+            if doubts is not None:
+                doubts.judge_row(frames)
             progress.advance(1)
     controls = replay_controls(reference, settings)
-    return {name: driver.result(controls) for name, driver in drivers.items()}
+    results = {name: driver.result(controls) for name, driver in drivers.items()}
+    if doubts is None:
+        return results
+    return {name: replace(result, doubts=tuple(doubts.points)) for name, result in results.items()}
 
 
 def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
@@ -101,6 +121,24 @@ def _drive_row(drivers: "Mapping[str, _Driver]", frames: RowFrames) -> None:
     for name, driver in drivers.items():
         if not driver.drive_row(frames):
             raise UserError(f"{name}: no usable steering; is it trained, and is its input complete?")
+
+
+class _Doubts:
+    """What a monitor says of the recording's own frames, row by row, in recorded time."""
+
+    def __init__(self, monitor: FrameScorer, reference: RecordedDrive) -> None:
+        self._reference, self._row, self._seconds = reference, 0, 0.0
+        self._watch = DoubtWatch(monitor, lambda: self._seconds)
+        self.points: list[DoubtPoint] = []
+
+    def judge_row(self, frames: RowFrames) -> None:
+        """Judge the next row; one without a frame is left out, and a gap ends the second that is averaged."""
+        if frames.centre is not None:
+            self.points.append(DoubtPoint.of(self._seconds, self._watch.judge(frames.centre)))
+        if self._reference.ends[self._row]:
+            self._watch.forget()
+        self._seconds += self._reference.seconds[self._row]
+        self._row += 1
 
 
 class _Driver:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.atomic import write_text
+from bcclone.monitor.points import describe_doubts, doubts_csv
 from bcclone.plots.drives import plot_deviations
 from bcclone.replay.result import ReplayResult
 
@@ -54,7 +55,8 @@ def replay_table(results: Results) -> list[str]:
             f"{its.score.rms_cross_track_m:6.2f}{counts}{_number(its.steering.correlation, 7)}"
             f"{_number(its.steering.correlation_smoothed, 8)}{_number(its.steering.mae, 8)}"
         )
-    return lines
+    doubted = next(iter(results.values())).doubts
+    return [*lines, f"the monitor {describe_doubts(doubted)}"] if doubted else lines
 
 
 def write_replay(folder: Path, recording: str, results: Results, figures: Mapping[str, Any]) -> list[Path]:
@@ -69,6 +71,9 @@ def write_replay(folder: Path, recording: str, results: Results, figures: Mappin
     paths = [folder / "deviation.png", folder / "figures.json"]
     plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
     write_text(paths[1], json.dumps(figures, indent=2) + "\n")
+    if first.doubts:
+        paths.append(folder / "doubts.csv")
+        write_text(paths[-1], doubts_csv(first.doubts))
     return paths
 
 

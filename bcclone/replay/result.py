@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.arrays import FloatArray
+from bcclone.monitor.points import DoubtPoint, doubt_figures
 from bcclone.replay.reference import RecordedDrive
 from bcclone.replay.rollout import RolloutResult, RolloutScore
 
@@ -65,7 +66,8 @@ class ReplayResult:
 
     rollouts: limit in metres -> the rollout with it; limit_m: the limit of the rollout that is scored; steering: the
     driver's steering on the recording's own frames, (rows,), NaN where it is not known; frames: number of rows with a
-    centre image; controls: name -> result of a driver to compare with.
+    centre image; controls: name -> result of a driver to compare with; doubts: what a monitor said of the recording's
+    own frames, () without one.
     """
 
     reference: RecordedDrive
@@ -74,6 +76,7 @@ class ReplayResult:
     steering: FloatArray
     frames: int
     controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)
+    doubts: tuple[DoubtPoint, ...] = ()
 
     @property
     def rollout(self) -> RolloutResult:
@@ -102,7 +105,7 @@ class ReplayResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        return self.figures().as_json()
+        return self.figures().as_json() | ({"doubt": doubt_figures(self.doubts)} if self.doubts else {})
 
 
 def _correlation(recorded: FloatArray, steering: FloatArray) -> float | None:

@@ -1,7 +1,9 @@
 """Settings of a replay; loads neither NumPy nor pandas, so that --help answers at once."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from bcclone.monitor.settings import monitor_setting
 from bcclone.settings import check_settings, preprocess_setting, setting
 
 _FARTHEST_M = 5.0  # no useful view can be made from farther away
@@ -54,6 +56,7 @@ class ReplaySettings:
     )
     limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
     preprocess: str | None = preprocess_setting()
+    monitor: Path | None = monitor_setting("of the recording's own")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -82,3 +82,45 @@ def test_forget_resets_the_integral():
         controller.throttle(0.0)
     controller.forget()
     assert controller.throttle(24.0) == first
+
+
+def test_a_car_in_doubt_holds_a_fraction_of_the_speed_until_the_doubt_is_gone():
+    controller = SpeedController(20.0, on_doubt="slow")
+    fast = hold(controller, 60)
+    controller.in_doubt = True
+    slow = hold(controller, 60, fast[-1])
+    assert slow[-1] == pytest.approx(8.0, abs=0.5)
+    controller.in_doubt = False
+    assert hold(controller, 60, slow[-1])[-1] == pytest.approx(20.0, abs=0.5)
+
+
+def test_a_car_in_doubt_stops_and_drives_on_afterwards():
+    controller = SpeedController(20.0, on_doubt="stop")
+    mph = hold(controller, 60)[-1]
+    controller.in_doubt = True
+    assert controller.target_mph(0.0) == 0.0
+    assert controller.throttle(mph) == -1.0
+    assert controller.throttle(0.0) == 0.0
+    assert hold(controller, 20, mph)[-1] == pytest.approx(0.0, abs=0.3)
+    controller.in_doubt = False
+    assert hold(controller, 60)[-1] == pytest.approx(20.0, abs=0.5)
+
+
+def test_doubt_that_is_ignored_changes_nothing():
+    controller, other = SpeedController(20.0), SpeedController(20.0)
+    controller.in_doubt = True
+    assert hold(controller, 10) == hold(other, 10)
+
+
+def test_another_car_is_not_in_doubt():
+    controller = SpeedController(20.0, on_doubt="stop")
+    controller.in_doubt = True
+    controller.forget()
+    assert controller.target_mph(0.0) == 20.0
+
+
+@pytest.mark.parametrize(("rule", "target"), [("ignore", 10.0), ("slow", 4.0), ("stop", 0.0)])
+def test_in_a_corner_the_car_in_doubt_is_slower_still(rule, target):
+    controller = SpeedController(20.0, min_speed_mph=10.0, slow_in_corners=True, on_doubt=rule)
+    controller.in_doubt = True
+    assert controller.target_mph(0.5) == pytest.approx(target)

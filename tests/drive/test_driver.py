@@ -8,6 +8,7 @@ import pytest
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Decision, Driver
 from bcclone.images import encode_jpeg
+from bcclone.monitor import DoubtWatch
 from bcclone.protocol import Control, Telemetry
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
@@ -104,3 +105,44 @@ def test_another_car_starts_with_straight_wheels_and_no_frames():
 def test_a_decision_has_either_steering_or_a_fault(steering, fault):
     with pytest.raises(ValueError, match="expected one"):
         Decision(1, Telemetry(0.0, 0.0, 1.0, b""), Control(0.0, 0.0), steering, 25.0, fault)
+
+
+class Scores:
+    """A monitor with these scores and a threshold of 1."""
+
+    threshold = 1.0
+
+    def __init__(self, *scores):
+        self.scores = list(scores)
+
+    def score(self, frame):
+        answer = self.scores.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def doubting(rule, *scores):
+    clock = iter(range(100))  # a second between two frames, so that each is a window of its own
+    watch = DoubtWatch(Scores(*scores), lambda: next(clock))
+    return Driver(Steering(*[0.1] * 10), SpeedController(20.0, on_doubt=rule), watch=watch)
+
+
+def test_each_decision_says_whether_the_monitor_doubts_and_the_car_acts_on_it():
+    driver = doubting("stop", 0.5, 3.0, 0.5)
+    decisions = [driver.decide(telemetry()) for _ in range(3)]
+    assert [decision.doubt.in_doubt for decision in decisions] == [False, True, False]
+    assert [decision.set_speed_mph for decision in decisions] == [20.0, 0.0, 20.0]
+    assert decisions[1].control.throttle == -1.0
+    assert decisions[1].control.steering == 0.1
+
+
+def test_a_frame_that_cannot_be_judged_is_driven_without_doubt():
+    driver = doubting("stop", 3.0, RuntimeError("out of memory"), 3.0)
+    first, failed, last = (driver.decide(telemetry(jpeg)) for jpeg in (FRAME, FRAME, b""))
+    assert (first.doubt.in_doubt, failed.doubt, last.doubt) == (True, None, None)
+    assert (failed.set_speed_mph, failed.control.steering, driver.faults) == (20.0, 0.1, 2)
+
+
+def test_without_a_monitor_nothing_doubts():
+    assert Driver(Steering(0.1), SpeedController(20.0, on_doubt="stop")).decide(telemetry()).doubt is None

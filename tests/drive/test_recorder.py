@@ -11,10 +11,11 @@ from bcclone.drive.recorder import Recorder
 from bcclone.drive.session import RecordingFigures, RecordingSwitch
 from bcclone.errors import UserError
 from bcclone.images import encode_jpeg
+from bcclone.monitor import Doubt
 from bcclone.protocol import Control, Telemetry
 from bcclone.recording import read_log
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow, read_drivers
-from bcclone.recording.run_tables import read_answers
+from bcclone.recording.run_tables import DOUBTS, read_answers
 from tests.processes import wait_for
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
@@ -203,3 +204,17 @@ def test_recording_is_on_from_the_start_if_a_folder_is_named(tmp_path):
         assert switch.figures().on
         switch.record(DECISION)
     assert switch.figures().recorded == 1
+
+
+def test_the_scores_of_a_monitor_are_recorded_beside_the_frames(tmp_path):
+    with Recorder(tmp_path / "run1") as recorder:
+        recorder.record(1, TELEMETRY, CONTROL, doubt=Doubt(0.25, 0.5, 1.0))
+        recorder.record(2, TELEMETRY, CONTROL, doubt=Doubt(9.0, 2.0, 1.0))
+    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
+    rows = [(image, *cells) for _, image, cells in DOUBTS.rows(tmp_path / "run1")]
+    assert rows == [(names[0], "0.25", "0.5", "0"), (names[1], "9", "2", "1")]
+
+
+def test_a_drive_without_a_monitor_has_no_table_of_doubts(tmp_path):
+    record(tmp_path / "run1")
+    assert not (tmp_path / "run1" / DOUBTS.name).exists()

@@ -1,9 +1,12 @@
 """The figures of a drive, the last 60 seconds, and warnings; with a clock that the tests set."""
 
+from dataclasses import replace
+
 import pytest
 
 from bcclone.drive.driver import Decision
-from bcclone.drive.stats import DriveStats, LatencyFigures
+from bcclone.drive.stats import DoubtFigures, DriveStats, LatencyFigures
+from bcclone.monitor import Doubt
 from bcclone.protocol import Control, Telemetry
 
 
@@ -130,3 +133,12 @@ def test_driving_by_hand_shows_frames_and_no_steering():
     assert (stats.key_held, stats.figures().steering_sent, stats.figures().frames) == (True, None, 1)
     stats.driven_by_hand(decision(jpeg=b"by hand").telemetry)
     assert (stats.key_held, stats.jpeg) == (False, (2, b"by hand"))
+
+
+def test_the_page_is_told_what_the_monitor_says():
+    stats = DriveStats(on_doubt="slow")
+    assert stats.figures().doubt is None
+    stats.decided(replace(decision(), doubt=Doubt(3.0, 2.0, 1.0)))
+    assert stats.figures().doubt == DoubtFigures(3.0, 2.0, 1.0, True, "slow")
+    stats.decided(decision())
+    assert stats.figures().doubt is None

@@ -12,6 +12,7 @@ import pytest
 from bcclone.bench.simulator import Blind, measure_blind_drives
 from bcclone.errors import UserError
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
+from bcclone.evaluate.single import IN_DOUBT, Supervision
 from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.settings import WorldSettings
 from bcclone.simulator.track import load_track
@@ -180,3 +181,33 @@ def test_a_trained_model_is_lost_when_the_road_is_painted_over():
     line = ("evaluate", model, "--preprocess", preset, "--speed", 20, "--laps", 0.13, "--in-process", "--json")
     result = json.loads(run_script(*line, "--road-visibility", 0).stdout)
     assert result["first_off_road_m"] < 150
+
+
+class Doubtful:
+    """A monitor that doubts from the 20th frame on."""
+
+    threshold = 1.0
+
+    def __init__(self):
+        self.frames = 0
+
+    def score(self, frame):
+        assert frame.shape == (160, 320, 3)
+        self.frames += 1
+        return 900.0 if self.frames > 20 else 0.0
+
+
+@pytest.mark.parametrize("rule", ["ignore", "slow", pytest.param("stop", marks=pytest.mark.slow)])
+def test_the_car_acts_on_the_doubt_of_a_monitor(rule):
+    settings = EvaluateSettings(speed_mph=20.0, world=WorldSettings(laps=0.02))
+    result = evaluate_policy(Blind([0.0]), settings, Supervision(Doubtful(), rule))
+    figures = result.as_json()["doubt"]
+    assert [event.seconds for event in result.events if event.cause == IN_DOUBT] == [figures["first_seconds"]]
+    assert figures["first_seconds"] == result.doubts[20].seconds == pytest.approx(0.84)
+    assert figures["in_doubt"] == figures["frames"] - 20 == len(result.doubts) - 20
+    if rule == "stop":
+        assert "stood still" in result.ended
+        assert result.score.mean_speed_mph < 1
+    else:
+        assert result.laps == pytest.approx(0.02, abs=0.002)
+        assert (result.score.mean_speed_mph < 8) == (rule == "slow")

@@ -34,11 +34,23 @@ def evaluate(*line):
     return run_command("evaluate", "m.h5", *line)
 
 
+def monitor(model, *line):
+    return run_command("monitor", "fit", model, "d.h5", *line)
+
+
 REFUSALS = [
     refusal(lambda: run_command("drive", "m.h5", "--append"), "--append", "python drive.py MODEL RUN --append"),
     refusal(lambda: evaluate("--in-process", "--run", "run"), "--run", "--in-process"),
     refusal(lambda: Path("run").mkdir() or evaluate("--run", "run"), "run", "new folder"),
     refusal(lambda: evaluate("--jobs", 2), "--jobs", "--suite"),
+    refusal(lambda: evaluate("--on-doubt", "slow"), "--on-doubt slow", "--monitor", "bcclone monitor fit"),
+    refusal(lambda: evaluate("--monitor", "m.monitor", "--run", "run"), "--run", "monitor"),
+    refusal(lambda: evaluate("--suite", "--monitor", "m.monitor"), "--monitor", "suite"),
+    refusal(lambda: run_command("drive", "m.h5", "--on-doubt", "stop"), "--on-doubt stop", "--monitor"),
+    refusal(lambda: Path("m.monitor").touch() or monitor("m.h5"), "m.monitor", "exists already", "--force"),
+    refusal(lambda: monitor("n.h5", "--members", 1), "members 1", "2 to 50"),
+    refusal(lambda: monitor("n.h5", "--member", "a.h5"), "one member", "2 or more"),
+    refusal(lambda: monitor("n.h5"), "n.h5", "no such model", "python model.py"),
     refusal(lambda: evaluate("n.h5"), "one model", "--suite"),
     refusal(lambda: evaluate("--suite", "--camera-pitch", 1), "--camera-pitch", "suite"),
     refusal(lambda: evaluate("--suite", "--rows", "lake-99"), "lake-99", "lake-15, lake-30"),

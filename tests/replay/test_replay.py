@@ -15,6 +15,7 @@ from bcclone.images import PRESETS, Preprocessing
 from bcclone.replay import ReplaySettings, RolloutWorld, read_reference, replay_policies
 from bcclone.replay.reference import RecordedDrive
 from bcclone.replay.replaying import replay_controls
+from bcclone.replay.report import replay_table
 from bcclone.replay.rollout import RelativePose, Rollout
 from bcclone.replay.views import RowFrames, Views, read_row
 from bcclone.simulator.record import record
@@ -398,3 +399,23 @@ def test_known_models_get_their_known_scores_on_a_real_recording(
     assert {name: control.score.interventions for name, control in new.controls.items()} == interventions
     assert new.controls["zero"].score.autonomy_percent == pytest.approx(zero_percent, abs=1)
     assert new.steering.correlation > 0.8 > old.steering.correlation
+
+
+class Brightness:
+    """A monitor that scores the brightness of a frame."""
+
+    threshold = 1e-6
+
+    def score(self, frame):
+        assert frame.shape == (160, 320, 3)
+        return float(frame.mean())
+
+
+def test_a_monitor_scores_the_frames_of_the_recording(lap):
+    results = replay_policies({"zero": Constant(0.0)}, lap, ReplaySettings(fraction=(0.0, 0.1)), Brightness())
+    figures = results["zero"].as_json()["doubt"]
+    assert figures["frames"] == figures["in_doubt"] == len(results["zero"].reference)
+    assert 0 < figures["mean_score"] < 255
+    seconds = [point.seconds for point in results["zero"].doubts]
+    assert seconds == sorted(seconds)
+    assert "the monitor doubts at" in replay_table(results)[-1]

@@ -159,7 +159,18 @@ function showFigures() {
   write("frames", state.frames.toLocaleString("en"));
   write("rate", fixed(state.frames_per_second, 1));
   write("faults", String(state.faults));
+  showDoubt();
   write("slow", latency.limit > 0 ? `${latency.slow} over ${latency.limit} ms` : "");
+}
+
+function showDoubt() {
+  const doubt = state.doubt;
+  element("doubt").hidden = doubt === null;
+  if (doubt === null) return;
+  element("doubt").classList.toggle("in-doubt", doubt.in_doubt);
+  const percent = Math.round(100 * doubt.average / doubt.threshold);
+  write("doubt-text", doubt.in_doubt ? "the model does not know this" : "none");
+  write("doubt-rule", `${percent} % of the threshold${doubt.rule === "ignore" ? "" : `; in doubt: ${doubt.rule}`}`);
 }
 
 function showConnection(name) {

@@ -1,0 +1,1 @@
+"""Measure whether monitors announce that a model will leave the road."""

@@ -1,0 +1,65 @@
+"""Make a monitor, which tells frame by frame whether a model still knows its surroundings.
+
+A monitor belongs to one model. `bcclone evaluate`, `bcclone replay` and `python drive.py` score each frame with it
+(--monitor), and the car can slow down or stop while it doubts (--on-doubt). `bcclone bench monitor` measures how well
+each kind announces that a model will leave the road.
+"""
+
+import argparse
+from pathlib import Path
+
+from bcclone.atomic import check_output
+from bcclone.commands.options import (
+    add_output_options,
+    add_settings,
+    build,
+    describe_unchanged,
+    given_for,
+    local_path,
+    notify,
+    print_json,
+)
+from bcclone.monitor.settings import MonitorSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the uses and their options."""
+    uses = parser.add_subparsers(dest="use", required=True, metavar="USE")
+    text = "fit a monitor to a model and the store that it was trained on"
+    fit = uses.add_parser("fit", help=text, description=f"{text.capitalize()}; an existing file needs --force.")
+    fit.add_argument("model", type=local_path, metavar="MODEL", help="model file of model.py")
+    fit.add_argument("store", type=local_path, metavar="STORE", help="store of its samples")
+    fit.add_argument(
+        "-o", "--output", type=local_path, metavar="MONITOR", help="file to write (default: MODEL, ending in .monitor)"
+    )
+    add_settings(fit, MonitorSettings)
+    fit.add_argument("--force", action="store_true", help="replace an existing monitor")
+    add_output_options(fit)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fit the monitor; return the exit code."""
+    settings = build(MonitorSettings, **given_for(MonitorSettings, arguments))
+    output = _output(arguments)
+    check_output(output, arguments.force, "choose another name with -o, or add --force")
+    from bcclone.monitor import fit
+
+    monitor = fit(arguments.model, arguments.store, output, settings, notify)
+    info = monitor.info
+    if arguments.json:
+        print_json({"output": str(output)} | info.as_json())
+    else:
+        alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
+        print(f"{output}: {info.kind}; doubts above {info.threshold:.4g}, in {alarms}")
+        notify(f"next: bcclone evaluate {arguments.model} --monitor {output}")
+    return 0
+
+
+def interrupted(arguments: argparse.Namespace) -> str:
+    """Return what is left after Ctrl-C."""
+    return describe_unchanged(_output(arguments))
+
+
+def _output(arguments: argparse.Namespace) -> Path:
+    output: Path = arguments.output or arguments.model.with_suffix(".monitor")
+    return output
