@@ -19,6 +19,7 @@ EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
     *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "improving", "monitor", "scale")),
     *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("exported", "networks", "play")),
+    ROOT / "docs" / "how-to" / "environment.md",
     ROOT / "writeup_images" / "README.md",
 ]
 MODELS = {  # label: (what it was trained on, its results, its names there)
@@ -177,6 +178,11 @@ def cluster() -> list[list[str]]:
 def play() -> list[list[str]]:
     """Return how fast bcclone play draws, answers and records."""
     return _with_bars("play")
+
+
+def env() -> list[list[str]]:
+    """Return how many steps a second environments make."""
+    return _with_bars("env")
 
 
 def improve() -> list[list[str]]:
@@ -339,6 +345,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "rates": rates,
     "limits": limits,
     "play": play,
+    "env": env,
     "improve": improve,
     "monitor": monitor,
     "export": export,
