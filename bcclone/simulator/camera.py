@@ -24,6 +24,8 @@ _OUTLINES = {
 }  # fmt: skip
 _EXTENSION = 50
 _BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
+_Matrix = tuple[tuple[float, ...], ...]  # rows
+
 _PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
 
 
@@ -41,9 +43,11 @@ def pose_of(car: Car, camera: str, shift_m: float = 0.0, pitch: float = 0.0) -> 
     shift_m: metres that it is shifted to the right; pitch: degrees that it is pitched up.
     """
     body = _product(_yaw(car.heading), _pitch(car.pitch))
-    mount = np.array(MOUNTS[camera]) + (shift_m, ORIGIN_ABOVE_ROAD_M, 0.0)
+    right_m, up_m, ahead_m = MOUNTS[camera]
+    mount = ((right_m + shift_m,), (up_m + ORIGIN_ABOVE_ROAD_M,), (ahead_m,))
     axes = _product(_product(body, _MOUNT), _pitch(math.radians(pitch)))
-    return CameraPose(np.array([car.x, car.y, car.z]) + _product(body, mount[:, None])[:, 0], axes)
+    (x,), (y,), (z,) = _product(body, mount)
+    return CameraPose(np.array([car.x + x, car.y + y, car.z + z]), np.array(axes))
 
 
 def bonnet(
@@ -78,29 +82,31 @@ def _extended(corners: FloatArray) -> FloatArray:
     return np.vstack([corners[0] + _EXTENSION * before, corners, corners[-1] + _EXTENSION * after])
 
 
-def _yaw(angle: float) -> FloatArray:
+def _yaw(angle: float) -> _Matrix:
     right, ahead = sine(angle), cosine(angle)
-    return np.array([[ahead, 0.0, right], [0.0, 1.0, 0.0], [-right, 0.0, ahead]])
+    return (ahead, 0.0, right), (0.0, 1.0, 0.0), (-right, 0.0, ahead)
 
 
-def _pitch(nose_up: float) -> FloatArray:
+def _pitch(nose_up: float) -> _Matrix:
     up, ahead = sine(nose_up), cosine(nose_up)
-    return np.array([[1.0, 0.0, 0.0], [0.0, ahead, up], [0.0, -up, ahead]])
+    return (1.0, 0.0, 0.0), (0.0, ahead, up), (0.0, -up, ahead)
 
 
-def _product(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return the matrix product; that of NumPy rounds differently on different processors."""
-    return np.asarray(left[:, 0:1] * right[0] + left[:, 1:2] * right[1] + left[:, 2:3] * right[2])
+def _product(left: _Matrix, right: _Matrix) -> _Matrix:
+    """Return the product of a matrix of three columns and one of three rows.
+
+    NumPy's own rounds differently on different processors, and takes longer for so few numbers.
+    """
+    columns = tuple(zip(*right, strict=True))
+    return tuple(tuple(a * x + b * y + c * z for x, y, z in columns) for a, b, c in left)
 
 
-def _rotation(x: float, y: float, z: float, w: float) -> FloatArray:
+def _rotation(x: float, y: float, z: float, w: float) -> _Matrix:
     """Return the rotation matrix of a unit quaternion."""
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
+    return (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
+        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
+        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
     )
 
 
