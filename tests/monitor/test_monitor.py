@@ -30,10 +30,11 @@ def fitted(request, tmp_path_factory, untrained_model, simulated_store):
 
 @pytest.fixture(scope="session")
 def frames(simulated_recording):
-    """Frames of the recording, and noise that no camera has seen."""
+    """Frames of the recording, and coarse noise, black and white in each colour, that no camera has seen."""
     known = [decode_jpeg(path.read_bytes()) for path in sorted((simulated_recording / "IMG").glob("center*"))[:20]]
     random = np.random.default_rng(0)
-    return known, [random.integers(0, 256, (160, 320, 3), np.uint8) for _ in range(5)]
+    blocks = [255 * random.integers(0, 2, (20, 40, 3), np.uint8) for _ in range(5)]
+    return known, [block.repeat(8, axis=0).repeat(8, axis=1) for block in blocks]
 
 
 def test_a_frame_scores_the_same_alone_in_a_batch_and_after_loading_again(fitted, untrained_model, frames):
