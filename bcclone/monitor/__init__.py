@@ -12,13 +12,16 @@ Importing this loads neither TensorFlow nor Keras; the functions do.
 from typing import TYPE_CHECKING
 
 from bcclone.lazy import lazy_attributes
-from bcclone.monitor.doubt import Doubt, DoubtWatch
 from bcclone.monitor.settings import KINDS, MonitorSettings
 
 if TYPE_CHECKING:
+    from bcclone.monitor.doubt import Doubt, DoubtWatch
     from bcclone.monitor.fitting import fit
     from bcclone.monitor.monitor import Monitor, load_monitor
 
 __all__ = ["KINDS", "Doubt", "DoubtWatch", "Monitor", "MonitorSettings", "fit", "load_monitor"]
 
-__getattr__ = lazy_attributes(__name__, {"Monitor": "monitor", "load_monitor": "monitor", "fit": "fitting"})
+__getattr__ = lazy_attributes(
+    __name__,
+    {"Doubt": "doubt", "DoubtWatch": "doubt", "Monitor": "monitor", "load_monitor": "monitor", "fit": "fitting"},
+)

@@ -210,4 +210,4 @@ def test_the_car_acts_on_the_doubt_of_a_monitor(rule):
         assert result.score.mean_speed_mph < 1
     else:
         assert result.laps == pytest.approx(0.02, abs=0.002)
-        assert (result.score.mean_speed_mph < 8) == (rule == "slow")
+        assert (result.score.mean_speed_mph < 10) == (rule == "slow")  # 8 mph, after the first second
