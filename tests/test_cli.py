@@ -183,6 +183,7 @@ LINES = {
     "evaluate": ("model.h5", "--run", "run1"),
     "replay": ("model.h5", "laps"),
     "improve": ("model.h5", "laps"),
+    "monitor": ("fit", "model.h5", "data.h5"),
     "edit": ("laps",),
     "export": ("laps", "--to", "csv"),
     "import": ("laps",),

@@ -305,8 +305,8 @@ class MonitorBenchSettings:
         1.0, "length of each of the four undisturbed drives, in laps", unit="LAPS", minimum=0.05, maximum=1000
     )
     departures: int = setting(3, "end a drive at this departure from the road", minimum=1, maximum=1000)
-    on_doubt_kind: str = setting(
-        "", "also drive with --on-doubt slow and stop by this kind of monitor", choices=("", *KINDS), shown="none"
+    on_doubt_kind: str | None = setting(
+        None, "also let this kind of monitor slow the car down, and stop it", choices=KINDS, shown="none"
     )
     jobs: int = jobs_setting("number of processes that drive in parallel")
 

@@ -96,13 +96,14 @@ def _measure(work: SeedFolder, notify: Notify) -> SeedReport:
         drive_all(work, pool)
     fit_all(work, notify)
     score_drives(work, notify)
-    if work.settings.on_doubt_kind:
+    doubting = work.settings.on_doubt_kind
+    if doubting:
         with open_pool("", work.settings.jobs) as pool:
-            drive_all_in_doubt(work, pool)
+            drive_all_in_doubt(work, doubting, pool)
     kinds = tuple(_judge(work, kind) for kind in work.settings.kinds)
     rows = [one.name for one in scenarios(work.settings)]
     departures = {name: len(KeptDrive.load(work.drive(name)).departures) for name in rows}
-    return SeedReport(work.seed, kinds, departures, _on_doubt(work, rows) if work.settings.on_doubt_kind else {})
+    return SeedReport(work.seed, kinds, departures, _on_doubt(work, doubting, rows) if doubting else {})
 
 
 def _judge(work: SeedFolder, kind: str) -> KindReport:
@@ -129,8 +130,7 @@ def _before(driven: Sequence[ScoredDrive], seconds: float) -> FloatArray:
     return pooled([windows_before_departures(one, seconds) for one in driven])
 
 
-def _on_doubt(work: SeedFolder, rows: Sequence[str]) -> dict[str, dict[str, Any]]:
-    kind = work.settings.on_doubt_kind
+def _on_doubt(work: SeedFolder, kind: str, rows: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {
         rule: {name: json.loads(work.doubt(kind, rule, name).read_text(encoding="utf-8")) for name in rows}
         for rule in DOUBT_RULES

@@ -127,9 +127,9 @@ def drive_all(work: SeedFolder, pool: TaskPool) -> None:
             pass
 
 
-def drive_all_in_doubt(work: SeedFolder, pool: TaskPool) -> None:
-    """Drive all conditions again, slowing down or stopping while one kind of monitor doubts."""
-    kind, tasks = work.settings.on_doubt_kind, []
+def drive_all_in_doubt(work: SeedFolder, kind: str, pool: TaskPool) -> None:
+    """Drive all conditions again, slowing down or stopping while this kind of monitor doubts."""
+    tasks = []
     model, monitor = InputFile.of(work.model), InputFile.of(work.monitor(kind))
     for one in scenarios(work.settings):
         for rule in DOUBT_RULES:
