@@ -2,8 +2,18 @@
 
 import argparse
 
-from bcclone.commands.options import add_output_options, add_settings, build, given_for, local_path, print_json
+from bcclone.commands.options import (
+    add_output_options,
+    add_settings,
+    build,
+    describe_unchanged,
+    given_for,
+    local_path,
+    notify,
+    print_json,
+)
 from bcclone.replay.settings import FrameReplaySettings
+from bcclone.road_samples.settings import RoadSamplesSettings
 from bcclone.simulator.settings import (
     Conditions,
     ExpertSettings,
@@ -15,14 +25,16 @@ from bcclone.simulator.settings import (
 
 _RECORD = "let an expert driver drive, and record it in the format of the Unity program"
 _DRIVE = "connect to a drive server, and let it drive the simulated car, as in the autonomous mode"
+_ROADS = "render frames all over many random roads, with the steering of an expert, and write them as a store"
 _REPLAY = "send the frames of a recording to a drive server, and measure its latency"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the three subcommands and their options."""
+    """Declare the subcommands and their options."""
     uses = parser.add_subparsers(dest="use", required=True, metavar="COMMAND")
     record = uses.add_parser("record", help=_RECORD, description=_sentence(_RECORD))
     record.add_argument("folder", type=local_path, metavar="DIR", help="folder to record into; must be new or empty")
+    roads = uses.add_parser("roads", help=_ROADS, description=_sentence(_ROADS))
     drive = uses.add_parser("drive", help=_DRIVE, description=_sentence(_DRIVE))
     replay = uses.add_parser("replay", help=_REPLAY, description=_sentence(_REPLAY))
     replay.add_argument(
@@ -32,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for use, kinds in (
         (record, (RecordSettings, ExpertSettings, Conditions)),
+        (roads, (RoadSamplesSettings,)),
         (drive, (SimulationSettings, WorldSettings, ServerSettings, Conditions)),
         (replay, (FrameReplaySettings, ServerSettings)),
     ):
@@ -42,11 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the chosen subcommand; return the exit code."""
-    return {"record": _record, "drive": _drive, "replay": _replay}[arguments.use](arguments)
+    return {"record": _record, "roads": _roads, "drive": _drive, "replay": _replay}[arguments.use](arguments)
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
+    if arguments.use == "roads":
+        return describe_unchanged(arguments.output or RoadSamplesSettings.output)
     return "nothing was written"
 
 
@@ -67,6 +82,22 @@ def _record(arguments: argparse.Namespace) -> int:
         print(
             f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in {recorded.seconds:.0f} s\n"
             f"next: python preprocess.py {arguments.folder} -o data.h5"
+        )
+    return 0
+
+
+def _roads(arguments: argparse.Namespace) -> int:
+    settings = build(RoadSamplesSettings, **given_for(RoadSamplesSettings, arguments))
+    from bcclone.road_samples import make_road_samples
+
+    result = make_road_samples(settings, notify)
+    if arguments.json:
+        print_json(result.as_json())
+    else:
+        print(
+            f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "
+            f"{result.validation} validation samples, {result.seconds:.0f} s\n"
+            f"next: python model.py {result.output} -o model.h5"
         )
     return 0
 

@@ -1,0 +1,61 @@
+"""Draw places for the car on a road, and compute the steering that brings it back to the middle."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bcclone.exact_math import arctangent, cosine
+from bcclone.simulator.car import Car
+from bcclone.simulator.track import Track
+from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, WHEELBASE_M, YAW_GAIN
+
+SPEED_MPH = 20.0  # that the samples state; a frame does not show it
+_RETURN_M = 8.0  # in which the car returns to the middle
+_BEND_FROM_M, _BEND_TO_M, _BEND_STEP_M = 0.0, 7.0, 0.5  # stretch of the road ahead whose mean curvature is followed
+_IN_THE_MIDDLE = 0.45  # fraction of the places
+_NEAR_M, _NEAR_DEGREES, _FAR_DEGREES = 0.4, 3.0, 7.0  # standard deviations
+_BEYOND_M = 0.3  # of the limit, at which a wheel leaves the asphalt
+_NOSE_UP, _NOSE_DEGREES = 0.6, 0.8  # mean and standard deviation of what throttle and brake do
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place on a road: metres along it and to the right of its middle, radians to the right of its direction, and
+    how far the nose is up beyond the road's rise, in radians."""
+
+    along_m: float
+    offset_m: float
+    turn: float
+    nose_up: float
+
+
+def draw_place(track: Track, random: np.random.Generator) -> Place:
+    """Return a place anywhere on a road, half of the time near its middle."""
+    along_m = track.start_m + track.lap_m * random.random()
+    limit_m = float(track.widths_m[track.index(along_m)]) / 2 + _BEYOND_M - 1.0
+    near = random.random() < _IN_THE_MIDDLE
+    offset_m = random.normal(0.0, _NEAR_M) if near else random.uniform(-limit_m, limit_m)
+    turn = random.normal(0.0, _NEAR_DEGREES if near else _FAR_DEGREES)
+    nose_up = random.normal(_NOSE_UP, _NOSE_DEGREES)
+    return Place(along_m, offset_m, math.radians(turn), math.radians(nose_up))
+
+
+def car_at(track: Track, place: Place) -> Car:
+    """Return the car at a place."""
+    x, y, z, heading = track.point(place.along_m, place.offset_m)
+    rise = float(track.grade[track.index(place.along_m)]) * cosine(place.turn)
+    return Car(x, y, z, heading + place.turn, SPEED_MPH * MPH, pitch=arctangent(rise) + place.nose_up)
+
+
+def steering_at(track: Track, place: Place) -> float:
+    """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
+
+    The way back is that of pure pursuit (vehicle.steering_to_line()), as a curvature that is added to the road's own.
+    """
+    ahead = np.arange(_BEND_FROM_M, _BEND_TO_M + _BEND_STEP_M / 2, _BEND_STEP_M)
+    bend = float(np.mean([track.curvature[track.index(place.along_m + metres)] for metres in ahead.tolist()]))
+    target_m = -(place.offset_m * math.cos(place.turn) + _RETURN_M * math.sin(place.turn))
+    back = 2 * target_m / (_RETURN_M**2 + place.offset_m**2)
+    wheel = math.degrees(math.atan(WHEELBASE_M * (bend + back) / YAW_GAIN))
+    return min(max(wheel / FULL_LOCK_DEGREES, -1.0), 1.0)

@@ -1,0 +1,65 @@
+"""Settings of samples on random roads; loads nothing large, so that --help answers at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.preprocess.settings import parse_size
+from bcclone.settings import (
+    LARGEST_IMAGE,
+    PRESET_NAMES,
+    SMALLEST_IMAGE,
+    check_one_pool,
+    check_settings,
+    jobs_setting,
+    preprocess_setting,
+    scheduler_setting,
+    setting,
+)
+
+FIRST_ROAD = 100_000  # seeds below are left for roads to score on
+
+
+@dataclass(frozen=True)
+class RoadSamplesSettings:
+    """How many roads, how many frames of each, and how these are stored. size: width and height in pixels."""
+
+    output: Path = setting(Path("roads.h5"), "store to write", short="-o")
+    force: bool = setting(False, "overwrite an existing store")
+    roads: int = setting(300, "number of random roads", minimum=2, maximum=100_000)
+    frames: int = setting(200, "number of frames of each road", minimum=1, maximum=10_000)
+    first_road: int = setting(
+        FIRST_ROAD, "seed of the first road, random:N; the others follow", minimum=0, maximum=900_000_000
+    )
+    ranges: str = setting(
+        "length=300-900,radius=14-40,hills=0-30,width=6-12",
+        "what the roads' seeds choose from, as in random:7:length=300-900,surface=dirt",
+        unit="RANGES",
+    )
+    validation: float = setting(
+        0.1, "fraction of the roads that are kept for validation", unit="FRACTION", minimum=0, maximum=0.9
+    )
+    size: tuple[int, int] | None = setting(
+        None,
+        "size of the stored images in pixels, N or WIDTHxHEIGHT",
+        unit="SIZE",
+        parse=parse_size,
+        minimum=SMALLEST_IMAGE,
+        maximum=LARGEST_IMAGE,
+        shown="128",
+    )
+    preprocess: str | None = preprocess_setting(
+        "preset of crop, size and colours for the stored images, instead of --size", shown=PRESET_NAMES[0]
+    )
+    seed: int = setting(0, "seed of places, light and weather", minimum=0, maximum=2**32 - 1)
+    jobs: int = jobs_setting("number of processes that render")
+    scheduler: str = scheduler_setting("workers that render")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        check_one_pool(self.scheduler, self.jobs)
+        if self.preprocess and self.size:
+            raise ValueError(f"--preprocess {self.preprocess} includes a size; leave out --size")
+
+    def road(self, number: int) -> str:
+        """Return the name of a road by its number, from 0."""
+        return f"random:{self.first_road + number}:{self.ranges}".rstrip(":")

@@ -1,0 +1,141 @@
+"""Write the frames of random roads as a store."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcclone import atomic
+from bcclone.arrays import Float32Array
+from bcclone.hardware import usable_cores
+from bcclone.images import PRESETS, Preprocessing
+from bcclone.progress import ProgressBar
+from bcclone.recording.dialect import Dialect
+from bcclone.road_samples.places import SPEED_MPH
+from bcclone.road_samples.rendering import RoadFrames, RoadTask, render_road
+from bcclone.road_samples.settings import RoadSamplesSettings
+from bcclone.sample_settings import SampleSettings
+from bcclone.samples import NO_FRAME, sample_chunks
+from bcclone.simulator.track import load_track
+from bcclone.store import RecordingInfo, StoreWriter, row_table
+from bcclone.task_pool import open_pool
+
+_CAMERAS = ("center",)
+_DIALECT = Dialect(spaced=False, decimal_comma=False, header=False, cameras=_CAMERAS, extra_columns=0)
+_BYTES_A_ROW, _BYTES_A_ROAD = 250, 8192  # in the tables, at most
+
+
+@dataclass(frozen=True)
+class RoadSamplesResult:
+    """What was written: numbers of roads, frames, and training and validation samples, mirror images included."""
+
+    output: Path
+    roads: int
+    frames: int
+    train: int
+    validation: int
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return asdict(self) | {"output": str(self.output)}
+
+
+def make_road_samples(
+    settings: RoadSamplesSettings, notify: Callable[[str], None] = lambda line: None
+) -> RoadSamplesResult:
+    """Render frames on random roads, and write them as a store that model.py trains on, whole or not at all.
+
+    notify: receives the address of the dashboard of a cluster. Raises UserError.
+    """
+    begun = time.monotonic()
+    atomic.check_output(settings.output, settings.force, "overwrite it with --force, or name another -o")
+    load_track(settings.road(0))  # refuses malformed ranges before any work
+    preprocessing = _preprocessing(settings)
+    tasks = [_task(settings, preprocessing, number) for number in range(settings.roads)]
+    count = settings.roads * settings.frames
+    space = count * _BYTES_A_ROW + settings.roads * _BYTES_A_ROAD
+    with (
+        atomic.replacing(settings.output) as temporary,
+        StoreWriter(temporary, preprocessing, count, space) as writer,
+    ):
+        steering = [frames.steering for frames in _rendered(settings, tasks, writer, notify)]
+        samples = SampleSettings(cameras=_CAMERAS, smooth_seconds=0.0, validation=settings.validation)
+        rows = _rows(settings, steering)
+        tables = list(sample_chunks(rows, samples))
+        recordings = [RecordingInfo(Path(task.road), "", settings.frames, 0, 1, _DIALECT) for task in tasks]
+        writer.finish(tables, row_table(rows.drop(columns="label")), [], recordings, samples)
+    validation = sum(int(table["validation"].sum()) for table in tables)
+    return RoadSamplesResult(
+        output=settings.output,
+        roads=settings.roads,
+        frames=count,
+        train=sum(map(len, tables)) - validation,
+        validation=validation,
+        seconds=round(time.monotonic() - begun, 1),
+    )
+
+
+def _preprocessing(settings: RoadSamplesSettings) -> Preprocessing:
+    if settings.preprocess:
+        return PRESETS[settings.preprocess]
+    if settings.size is None:
+        return Preprocessing()
+    width, height = settings.size
+    return replace(Preprocessing(), width=width, height=height)
+
+
+def _task(settings: RoadSamplesSettings, preprocessing: Preprocessing, number: int) -> RoadTask:
+    seed = settings.seed, settings.first_road + number
+    return RoadTask(settings.road(number), bool(number % 2), settings.frames, seed, preprocessing)
+
+
+def _rendered(
+    settings: RoadSamplesSettings, tasks: Sequence[RoadTask], writer: StoreWriter, notify: Callable[[str], None]
+) -> Iterator[RoadFrames]:
+    """Yield the frames of each road in order, when they are in the store."""
+    early: dict[int, RoadFrames] = {}
+    written = 0
+    jobs = min(settings.jobs or usable_cores(), len(tasks))
+    with (
+        open_pool(settings.scheduler, jobs, notify) as pool,
+        ProgressBar("rendering", len(tasks) * settings.frames, "frames") as progress,
+    ):
+        for number, frames in pool.run(render_road, tasks, progress.advance):
+            early[number] = frames
+            while written in early:
+                writer.append(early[written].images)
+                yield early.pop(written)
+                written += 1
+
+
+def _rows(settings: RoadSamplesSettings, steering: Sequence[Float32Array]) -> pd.DataFrame:
+    """Return a row for each frame; the last roads are those for validation."""
+    count, frames = settings.roads * settings.frames, settings.frames
+    road, number = np.divmod(np.arange(count), frames)
+    labels = np.concatenate(steering)
+    kept = round(settings.validation * settings.roads)
+    return pd.DataFrame(
+        {
+            "line": number + 1,
+            "time_ms": np.arange(count, dtype=np.int64) * 1000,
+            "center": [f"{settings.first_road + each}_{one}.png" for each, one in zip(road, number, strict=True)],
+            "left": [""] * count,
+            "right": [""] * count,
+            "steering": labels.astype(np.float64),
+            "throttle": np.zeros(count),
+            "brake": np.zeros(count),
+            "speed_mph": np.full(count, SPEED_MPH),
+            "episode": road,
+            "recording": road,
+            "frame_center": np.arange(count),
+            "frame_left": np.full(count, NO_FRAME),
+            "frame_right": np.full(count, NO_FRAME),
+            "validation": road >= settings.roads - kept,
+            "label": labels.astype(np.float64),
+        }
+    )

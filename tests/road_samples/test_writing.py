@@ -1,0 +1,56 @@
+import json
+
+import numpy as np
+import pytest
+
+from bcclone.errors import UserError
+from bcclone.road_samples import RoadSamplesSettings, make_road_samples
+from bcclone.store import Store
+from tests.conftest import run_script
+
+RANGES = "length=150-200"
+
+
+@pytest.mark.slow
+def test_the_store_has_every_roads_frames_and_is_the_same_with_any_number_of_processes(tmp_path):
+    paths = [tmp_path / f"{jobs}.h5" for jobs in (1, 2)]
+    for jobs, path in enumerate(paths, start=1):
+        settings = RoadSamplesSettings(path, roads=3, frames=4, size=(32, 24), ranges=RANGES, validation=0.4, jobs=jobs)
+        result = make_road_samples(settings)
+    assert (result.roads, result.frames, result.train, result.validation) == (3, 12, 16, 8)
+    with Store(paths[0]) as one, Store(paths[1]) as other:
+        assert one.content_hash == other.content_hash
+        assert one.frames[0].shape == (24, 32, 3)
+        samples, rows = one.samples, one.rows
+        assert samples["validation"].tolist() == [False] * 16 + [True] * 8  # mirror images included
+        assert (samples["steering"][1::2] == -samples["steering"][::2]).all()
+        assert np.ptp(rows["steering"]) > 0.05
+        assert rows["recording"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+        assert len({one.frames[number].tobytes() for number in range(12)}) == 12
+
+
+@pytest.mark.slow
+def test_a_network_trains_on_what_the_command_writes(tmp_path):
+    store, model = tmp_path / "roads.h5", tmp_path / "model.h5"
+    line = ("simulate", "roads", "-o", store, "--roads", 2, "--frames", 3, "--size", 64, "--ranges", RANGES, "--json")
+    assert json.loads(run_script(*line, "--validation", 0.5).stdout)["frames"] == 6
+    run_script("model.py", store, "-o", model, "--runs", tmp_path / "runs", "--epochs", 1, "--batch-size", 2)
+    assert model.exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [({"ranges": "length=1"}, "length=1, expected"), ({"ranges": "colour=red"}, "colour=red, expected")],
+)
+def test_malformed_ranges_are_refused_before_any_work(tmp_path, values, words):
+    with pytest.raises(UserError, match=words):
+        make_road_samples(RoadSamplesSettings(tmp_path / "roads.h5", **values))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_store_is_kept(tmp_path):
+    path = tmp_path / "roads.h5"
+    path.write_bytes(b"mine")
+    with pytest.raises(UserError, match="--force"):
+        make_road_samples(RoadSamplesSettings(path))
+    assert path.read_bytes() == b"mine"
