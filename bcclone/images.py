@@ -174,6 +174,14 @@ PRESETS = {
 }
 
 
+def choose_preprocessing(
+    preset: str | None, size: tuple[int, int] | None, otherwise: Preprocessing | None = None
+) -> Preprocessing:
+    """Return a preset, by its name, or another preprocessing, with this width and height, if they are given."""
+    chosen = PRESETS[preset] if preset else otherwise or Preprocessing()
+    return replace(chosen, width=size[0], height=size[1]) if size else chosen
+
+
 def _converted(image: Image, steps: tuple[int, ...], into: Image | None) -> Image:
     """Return an image, (height, width, 3), after these conversions; the last one writes into `into`."""
     for step in steps[:-1]:

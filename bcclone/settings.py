@@ -109,6 +109,34 @@ def preprocess_setting(
     return setting(None, f"{help}: {', '.join(PRESET_NAMES)}", unit="NAME", choices=PRESET_NAMES, shown=shown)
 
 
+def size_setting() -> Any:
+    """Return the field for width and height of stored images, None for those of the preprocessing."""
+    return setting(
+        None,
+        "size of the stored images in pixels, N or WIDTHxHEIGHT",
+        unit="SIZE",
+        parse=parse_size,
+        minimum=SMALLEST_IMAGE,
+        maximum=LARGEST_IMAGE,
+        shown="128",
+    )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return width and height of "128" or "320x160"; raises ValueError for anything else."""
+    width, _, height = text.lower().partition("x")
+    try:
+        return int(width), int(height or width)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
+
+
+def check_one_size(preset: str | None, size: tuple[int, int] | None) -> None:
+    """Raise ValueError where both a preset, which has a size, and a size are given."""
+    if preset and size:
+        raise ValueError(f"--preprocess {preset} includes a size; leave out --size")
+
+
 def scheduler_setting(help: str, group: str = "") -> Any:
     """Return the field for the scheduler that bcclone.task_pool.open_pool() takes. help: what runs there."""
     where = "the address of a Dask scheduler, such as tcp://HOST:8786, or local:N for N processes of this machine"

@@ -1,6 +1,7 @@
 """Run benchmarks: measures, each with an optional bar (a value to reach), as a table and as JSON."""
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -50,6 +51,13 @@ def measure_in_rounds(functions: Mapping[str, Callable[[], _Result]], rounds: in
             if number:
                 results[name].append(result)
     return results
+
+
+def milliseconds(answer: Callable[[Any], object], given: Any) -> float:
+    """Return how long an answer takes."""
+    begun = time.perf_counter()
+    answer(given)
+    return (time.perf_counter() - begun) * 1000
 
 
 @contextmanager

@@ -5,14 +5,13 @@ All are given the same rendered frames, a few at a time in turn, so that a slow 
 
 import itertools
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bcclone.bench import Measure, given_or_untrained_model, measure_in_rounds
+from bcclone.bench import Measure, given_or_untrained_model, measure_in_rounds, milliseconds
 from bcclone.bench.settings import ExportBenchSettings
 from bcclone.errors import UserError
 from bcclone.export_model.exporting import TOLERANCE, signature_of, write_exported
@@ -78,19 +77,13 @@ def _exported_runs(file: "ModelFile", folder: Path, notify: Callable[[str], None
 def _timed(answer: Callable[[Any], object], given: Sequence[Any]) -> Callable[[], list[float]]:
     """Return a function that measures the next few answers, in milliseconds; after the last one, the first follows."""
     following = itertools.cycle(given)
-    return lambda: [_milliseconds(answer, next(following)) for _ in range(_ANSWERS)]
-
-
-def _milliseconds(answer: Callable[[Any], object], given: Any) -> float:
-    begun = time.perf_counter()
-    answer(given)
-    return (time.perf_counter() - begun) * 1000
+    return lambda: [milliseconds(answer, next(following)) for _ in range(_ANSWERS)]
 
 
 def _latencies(rounds: dict[str, list[list[float]]]) -> list[Measure]:
     measures = []
-    for name, milliseconds in rounds.items():
-        p50, p99 = np.percentile(np.concatenate(milliseconds), [50, 99])
+    for name, taken in rounds.items():
+        p50, p99 = np.percentile(np.concatenate(taken), [50, 99])
         measures.append(Measure(f"{name}, frame to steering, p50", float(p50), "ms"))
         measures.append(Measure(f"{name}, frame to steering, p99", float(p99), "ms"))
     return measures

@@ -35,9 +35,9 @@ def _store_frames() -> Any:
     return setting(None, text, minimum=60, shown=str(SYNTHETIC_FRAMES))
 
 
-def rounds_setting() -> Any:
-    """Return the field for the number of rounds."""
-    return setting(3, "number of rounds; the figures are medians", minimum=1)
+def rounds_setting(figure: str = "the figures are medians") -> Any:
+    """Return the field for the number of rounds. figure: what is reported of them."""
+    return setting(3, f"number of rounds; {figure}", minimum=1)
 
 
 def seconds_setting() -> Any:
@@ -142,7 +142,7 @@ class EnvironmentBenchSettings:
 
     road: str = setting("lake", "road to drive: lake, mountain, random:SEED, or a .json file of points")
     steps: int = setting(300, "number of steps of each measurement", minimum=10)
-    rounds: int = rounds_setting()
+    rounds: int = rounds_setting("the figures are those of the best one")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -36,7 +36,7 @@ IN_DOUBT = "in doubt"  # cause of the event where a monitor begins to doubt
 
 @dataclass(frozen=True)
 class Supervision:
-    """A monitor, and what the car does while it doubts: one of bcclone.drive.controller.ON_DOUBT."""
+    """A monitor, and what the car does while it doubts: one of bcclone.monitor.settings.ON_DOUBT."""
 
     monitor: FrameScorer
     on_doubt: str = "ignore"
@@ -138,7 +138,7 @@ def drive_policy(
     """
     controller, watch = SpeedController(speed_mph), None
     if supervision is not None:
-        controller.on_doubt = supervision.on_doubt
+        controller = SpeedController(speed_mph, on_doubt=supervision.on_doubt)
         watch = DoubtWatch(supervision.monitor, lambda: world.tracked.seconds)
     driver = Driver(policy, controller, on_decision, watch=watch)
     latencies_ms, interventions = [], 0

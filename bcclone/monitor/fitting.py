@@ -1,6 +1,6 @@
 """Fit a monitor: learn what its kind needs from the store, then set the threshold on undisturbed driving."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,15 +13,13 @@ from bcclone.images import Image, Preprocessing, decode_jpeg
 from bcclone.model_file import load_model_file
 from bcclone.monitor.kinds import BY_NAME
 from bcclone.monitor.monitor import Monitor, MonitorInfo, save_monitor, sha256_of
-from bcclone.monitor.scorer import Arrays, FitInputs, Scorer
+from bcclone.monitor.scorer import Arrays, FitInputs, Notify, Scorer
 from bcclone.monitor.settings import WINDOW_SECONDS, MonitorSettings
 from bcclone.monitor.threshold import GammaFit, moving_average
 from bcclone.recording import ImageIndex, find_log, read_log
 from bcclone.store import Store
 
 _BATCH = 64
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from bcclone.monitor.doubt import Doubt
+from bcclone.recording.run_tables import doubt_cells
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def doubt_figures(points: Sequence[DoubtPoint]) -> dict[str, Any]:
 
 def doubts_csv(points: Sequence[DoubtPoint]) -> str:
     """Return the points as a CSV table."""
-    rows = (f"{one.seconds:.3f},{one.score:.6g},{one.average:.6g},{int(one.in_doubt)}" for one in points)
+    rows = (f"{one.seconds:.3f},{doubt_cells(one.score, one.average, one.in_doubt)}" for one in points)
     return "\n".join([",".join(column.name for column in fields(DoubtPoint)), *rows]) + "\n"
 
 

@@ -1,6 +1,6 @@
 """Train the small networks of a monitor on the samples of a store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,6 @@ from bcclone.images import Image, seen_rows
 BATCH_SIZE = 64
 LEARNING_RATE = 1e-3
 _LARGEST_SIDE = 64  # pixels of what the networks of a monitor compute on
-
-Notify = Callable[[str], None]
 
 
 def reduced_frame(height: int, width: int) -> list[Any]:
@@ -47,14 +45,12 @@ def train_steering(network: keras.Model, store: Path, epochs: int, seed: int) ->
         return float(network.evaluate(validation, verbose=0))
 
 
-def training_batches(store: Path, seed: int, epochs: int = 1) -> Iterator[Image]:
-    """Yield the images of the training samples in shuffled batches, uint8 (batch, height, width, 3)."""
+def training_batches(store: Path, seed: int) -> Iterator[Image]:
+    """Yield the images of the training samples once, in shuffled batches, uint8 (batch, height, width, 3)."""
     with SampleDataset.from_store(store, BATCH_SIZE, seed) as samples:
-        for _ in range(epochs):
-            for number in range(len(samples)):
-                images, _ = samples[number]
-                yield images
-            samples.on_epoch_end()
+        for number in range(len(samples)):
+            images, _ = samples[number]
+            yield images
 
 
 def weights_of(network: keras.Model) -> dict[str, Float32Array]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from bcclone import atomic
 from bcclone.errors import UserError
-from bcclone.images import PRESETS, Preprocessing
+from bcclone.images import Preprocessing, choose_preprocessing
 from bcclone.location import Location, as_local, check_writable, is_url, parse_location, reaching
 from bcclone.preprocess.plan import ConversionPlan, make_plan, refuse_many_skips, with_frames
 from bcclone.preprocess.settings import Conversion, PreprocessSettings, Skip
@@ -139,12 +139,8 @@ def _chosen(settings: PreprocessSettings, old: Store | None) -> tuple[Preprocess
     Raises UserError if they are made otherwise in the old store.
     """
     images, samples = (old.preprocessing, old.sample_settings) if old else (Preprocessing(), SampleSettings())
-    chosen = settings.preprocessing or images, _with_given(samples, settings)
-    if settings.preprocess:
-        chosen = PRESETS[settings.preprocess], chosen[1]
-    if settings.size:
-        width, height = settings.size
-        chosen = replace(chosen[0], width=width, height=height), chosen[1]
+    preprocessing = choose_preprocessing(settings.preprocess, settings.size, settings.preprocessing or images)
+    chosen = preprocessing, _with_given(samples, settings)
     if old and chosen != (images, samples):
         raise UserError(
             f"{settings.output} was made with other options; leave them out to add with its own, or make a new store:"

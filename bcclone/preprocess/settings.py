@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from bcclone.location import Location, is_url, parse_location, reaching
 from bcclone.sample_settings import SampleSettings
 from bcclone.settings import (
-    LARGEST_IMAGE,
     PRESET_NAMES,
-    SMALLEST_IMAGE,
     check_one_pool,
+    check_one_size,
     check_settings,
     jobs_setting,
     preprocess_setting,
     scheduler_setting,
     setting,
+    size_setting,
 )
 
 if TYPE_CHECKING:
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
 
 _SHARDS = "folder of shards"
 _OF_SHARDS = ("scheduler", "resume", "jobs")
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Return width and height of "128" or "320x160"; raises ValueError for anything else."""
-    width, _, height = text.lower().partition("x")
-    try:
-        return int(width), int(height or width)
-    except ValueError:
-        raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
 
 
 @dataclass(frozen=True)
@@ -59,15 +50,7 @@ class PreprocessSettings:
         False, "keep the shards that an interrupted run has left in the folder, and write the others"
     )
     allow_skips: bool = setting(False, "continue even if more than 5 % of the rows or images cannot be used")
-    size: tuple[int, int] | None = setting(
-        None,
-        "size of the stored images in pixels, N or WIDTHxHEIGHT",
-        unit="SIZE",
-        parse=parse_size,
-        minimum=SMALLEST_IMAGE,
-        maximum=LARGEST_IMAGE,
-        shown="128",
-    )
+    size: tuple[int, int] | None = size_setting()
     preprocess: str | None = preprocess_setting(
         "preset of crop, size and colours for the stored images, to fine-tune an older model or to train in grey, "
         "instead of --size",
@@ -91,8 +74,7 @@ class PreprocessSettings:
                 f"{self.output}: one file is written to a local path; name a folder of shards, without "
                 f"{self.output.suffix}, or another -o"
             )
-        if self.preprocess and self.size:
-            raise ValueError(f"--preprocess {self.preprocess} includes a size; leave out --size")
+        check_one_size(self.preprocess, self.size)
         if self.preprocess and self.preprocessing:
             raise ValueError(f"preprocess {self.preprocess} and a preprocessing are given; leave one out")
         if not self.is_sharded and (option := next((name for name in _OF_SHARDS if getattr(self, name)), None)):

@@ -174,7 +174,12 @@ def answer_row(image: str, seconds: float) -> str:
 
 def doubt_row(image: str, score: float, average: float, in_doubt: bool) -> str:
     """Return the row of doubts.csv for an image's base name; average: of the scores of the last second."""
-    return f"{image},{score:.6g},{average:.6g},{int(in_doubt)}"
+    return f"{image},{doubt_cells(score, average, in_doubt)}"
+
+
+def doubt_cells(score: float, average: float, in_doubt: bool) -> str:
+    """Return the cells of what a monitor said of a frame, as in doubts.csv."""
+    return f"{score:.6g},{average:.6g},{int(in_doubt)}"
 
 
 def read_answers(folder: Path) -> dict[str, float]:

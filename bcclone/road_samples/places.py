@@ -8,7 +8,7 @@ import numpy as np
 from bcclone.exact_math import arctangent, cosine
 from bcclone.simulator.car import Car
 from bcclone.simulator.track import Track
-from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, WHEELBASE_M, YAW_GAIN
+from bcclone.vehicle import MPH, curvature_to_line, steering_of
 
 SPEED_MPH = 20.0  # that the samples state; a frame does not show it
 _RETURN_M = 8.0  # in which the car returns to the middle
@@ -51,11 +51,8 @@ def car_at(track: Track, place: Place) -> Car:
 def steering_at(track: Track, place: Place) -> float:
     """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
 
-    The way back is that of pure pursuit (vehicle.steering_to_line()), as a curvature that is added to the road's own.
+    The way back is that of pure pursuit, whose curvature is added to the road's own.
     """
     ahead = np.arange(_BEND_FROM_M, _BEND_TO_M + _BEND_STEP_M / 2, _BEND_STEP_M)
     bend = float(np.mean([track.curvature[track.index(place.along_m + metres)] for metres in ahead.tolist()]))
-    target_m = -(place.offset_m * math.cos(place.turn) + _RETURN_M * math.sin(place.turn))
-    back = 2 * target_m / (_RETURN_M**2 + place.offset_m**2)
-    wheel = math.degrees(math.atan(WHEELBASE_M * (bend + back) / YAW_GAIN))
-    return min(max(wheel / FULL_LOCK_DEGREES, -1.0), 1.0)
+    return float(steering_of(bend + curvature_to_line(place.offset_m, place.turn, _RETURN_M)))

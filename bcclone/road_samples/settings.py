@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.preprocess.settings import parse_size
 from bcclone.settings import (
-    LARGEST_IMAGE,
     PRESET_NAMES,
-    SMALLEST_IMAGE,
     check_one_pool,
+    check_one_size,
     check_settings,
     jobs_setting,
     preprocess_setting,
     scheduler_setting,
     setting,
+    size_setting,
 )
 
 FIRST_ROAD = 100_000  # seeds below are left for roads to score on
@@ -38,15 +37,7 @@ class RoadSamplesSettings:
     validation: float = setting(
         0.1, "fraction of the roads that are kept for validation", unit="FRACTION", minimum=0, maximum=0.9
     )
-    size: tuple[int, int] | None = setting(
-        None,
-        "size of the stored images in pixels, N or WIDTHxHEIGHT",
-        unit="SIZE",
-        parse=parse_size,
-        minimum=SMALLEST_IMAGE,
-        maximum=LARGEST_IMAGE,
-        shown="128",
-    )
+    size: tuple[int, int] | None = size_setting()
     preprocess: str | None = preprocess_setting(
         "preset of crop, size and colours for the stored images, instead of --size", shown=PRESET_NAMES[0]
     )
@@ -57,8 +48,7 @@ class RoadSamplesSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         check_one_pool(self.scheduler, self.jobs)
-        if self.preprocess and self.size:
-            raise ValueError(f"--preprocess {self.preprocess} includes a size; leave out --size")
+        check_one_size(self.preprocess, self.size)
 
     def road(self, number: int) -> str:
         """Return the name of a road by its number, from 0."""

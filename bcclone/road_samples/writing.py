@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from bcclone import atomic
 from bcclone.arrays import Float32Array
 from bcclone.hardware import usable_cores
-from bcclone.images import PRESETS, Preprocessing
+from bcclone.images import Preprocessing, choose_preprocessing
 from bcclone.progress import ProgressBar
 from bcclone.recording.dialect import Dialect
 from bcclone.road_samples.places import SPEED_MPH
@@ -55,7 +55,7 @@ def make_road_samples(
     begun = time.monotonic()
     atomic.check_output(settings.output, settings.force, "overwrite it with --force, or name another -o")
     load_track(settings.road(0))  # refuses malformed ranges before any work
-    preprocessing = _preprocessing(settings)
+    preprocessing = choose_preprocessing(settings.preprocess, settings.size)
     tasks = [_task(settings, preprocessing, number) for number in range(settings.roads)]
     count = settings.roads * settings.frames
     space = count * _BYTES_A_ROW + settings.roads * _BYTES_A_ROAD
@@ -78,15 +78,6 @@ def make_road_samples(
         validation=validation,
         seconds=round(time.monotonic() - begun, 1),
     )
-
-
-def _preprocessing(settings: RoadSamplesSettings) -> Preprocessing:
-    if settings.preprocess:
-        return PRESETS[settings.preprocess]
-    if settings.size is None:
-        return Preprocessing()
-    width, height = settings.size
-    return replace(Preprocessing(), width=width, height=height)
 
 
 def _task(settings: RoadSamplesSettings, preprocessing: Preprocessing, number: int) -> RoadTask:

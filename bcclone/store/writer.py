@@ -180,6 +180,7 @@ def _lay_out(path: Path, preprocessing: Preprocessing, capacity: int) -> int:
         properties.set_layout(h5py.h5d.CONTIGUOUS)
         properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        properties.set_obj_track_times(False)  # the same content is the same file, whenever it is written
         space = h5py.h5s.create_simple(shape)
         dataset = h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT8, space, properties)
         return dataset.get_offset() or 0

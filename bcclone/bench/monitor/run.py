@@ -7,7 +7,6 @@ from statistics import median
 from typing import Any
 
 from bcclone.arrays import FloatArray
-from bcclone.bench.monitor.kept_drive import KeptDrive
 from bcclone.bench.monitor.scoring import fit_all, measure_latency, read_scores, score_drives
 from bcclone.bench.monitor.windows import (
     REACTION_SECONDS,
@@ -102,7 +101,7 @@ def _measure(work: SeedFolder, notify: Notify) -> SeedReport:
             drive_all_in_doubt(work, doubting, pool)
     kinds = tuple(_judge(work, kind) for kind in work.settings.kinds)
     rows = [one.name for one in scenarios(work.settings)]
-    departures = {name: len(KeptDrive.load(work.drive(name)).departures) for name in rows}
+    departures = {name: len(read_scores(work, work.settings.kinds[0], name).departures) for name in rows}
     return SeedReport(work.seed, kinds, departures, _on_doubt(work, doubting, rows) if doubting else {})
 
 

@@ -1,19 +1,18 @@
 """Fit the monitors of a seed, let each score every frame of the same drives, and time it."""
 
 import io
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from bcclone.arrays import FloatArray
 from bcclone.atomic import write_bytes
+from bcclone.bench import milliseconds
 from bcclone.bench.monitor.kept_drive import KeptDrive
 from bcclone.bench.monitor.windows import ScoredDrive
 from bcclone.bench.monitor.work import SeedFolder, nominal_scenarios, scenarios
 from bcclone.images import Image, Preprocessing
-from bcclone.monitor import Monitor, MonitorSettings, load_monitor
+from bcclone.monitor import MonitorSettings, load_monitor
 from bcclone.monitor.fitting import NominalDrive, fit_inputs, fit_kind, score_all
 from bcclone.monitor.monitor import save_monitor
 from bcclone.simulator.world import FRAME_SECONDS
@@ -53,15 +52,14 @@ def score_drives(work: SeedFolder, notify: Notify) -> None:
         images = list(_prepared(drive, next(iter(monitors.values())).preprocessing))
         for kind in missing:
             scores = score_all(monitors[kind].score_prepared, images)
-            _write(work.scores(kind, one.name), scores=scores)
+            _write(work.scores(kind, one.name), ScoredDrive(drive.seconds, scores, drive.departures))
         notify(f"seed {work.seed}: scored {one.name}")
 
 
 def read_scores(work: SeedFolder, kind: str, name: str) -> ScoredDrive:
-    """Return the scores of a drive."""
-    drive = KeptDrive.load(work.drive(name))
+    """Return the scores of a drive, as score_drives() wrote them."""
     with np.load(work.scores(kind, name), allow_pickle=False) as stored:
-        return ScoredDrive(drive.seconds, stored["scores"], drive.departures)
+        return ScoredDrive(**stored)
 
 
 def measure_latency(work: SeedFolder, kind: str) -> tuple[float, float]:
@@ -69,23 +67,17 @@ def measure_latency(work: SeedFolder, kind: str) -> tuple[float, float]:
     monitor = load_monitor(work.monitor(kind), work.model)
     drive = KeptDrive.load(work.drive(nominal_scenarios(work.settings, calibration=False)[0].name))
     count = min(_TIMED_FRAMES + _WARM_UP, len(drive))
-    taken = [_milliseconds(monitor, drive.frame(index)) for index in range(count)]
+    taken = [milliseconds(monitor.score, drive.frame(index)) for index in range(count)]
     p50, p99 = np.percentile(taken[min(_WARM_UP, count - 1) :], [50, 99])
     return round(float(p50), 2), round(float(p99), 2)
-
-
-def _milliseconds(monitor: Monitor, frame: Image) -> float:
-    begun = time.perf_counter()
-    monitor.score(frame)
-    return (time.perf_counter() - begun) * 1000
 
 
 def _prepared(drive: KeptDrive, preprocessing: Preprocessing) -> Iterator[Image]:
     return (preprocessing.apply(drive.frame(index)) for index in range(len(drive)))
 
 
-def _write(path: Path, scores: FloatArray) -> None:
+def _write(path: Path, scored: ScoredDrive) -> None:
     content = io.BytesIO()
-    np.savez(content, scores=scores)
+    np.savez(content, **vars(scored))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content.getbuffer())

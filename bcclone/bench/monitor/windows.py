@@ -8,8 +8,7 @@ alarm is an average above the threshold.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,10 +42,6 @@ class Detection:
     recall: float
     f3: float
     auc: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the figures as JSON values."""
-        return asdict(self)
 
 
 def windows_before_departures(drive: ScoredDrive, reaction_seconds: float) -> FloatArray:
