@@ -6,7 +6,8 @@ simulator's protocol; with --in-process it drives without one. The exit code is 
 
 With --suite, each model drives a fixed set of 20 scenarios (rows of a table): other speeds, latency, light, fog, camera
 positions and tracks. --suite testing drives the lake in 37 weathers: fog, rain and snow from 10 to 100 %, day and
-night. The drives run in parallel on all cores.
+night. --suite roads drives 30 random roads at 15 and 25 mph, and lake and mountain in both directions. The drives run
+in parallel on all cores.
 """
 
 import argparse
@@ -55,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=SUITES[0],
         metavar="SUITE",
-        help="drive the rows (scenarios) of a suite with each model: standard, 20 rows, or testing, the 37 weathers of "
-        "studies on failures (default without a name: standard)",
+        help="drive the rows (scenarios) of a suite with each model: standard, 20 rows, testing, the 37 weathers of "
+        "studies on failures, or roads, 68 drives of 32 roads (default without a name: standard)",
     )
     add_settings(parser, SuiteSettings, only=_SUITE_ONLY)
     add_settings(parser, WorldSettings, only=names_in_group(WorldSettings, DISTURBANCES))

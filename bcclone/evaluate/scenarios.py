@@ -11,12 +11,13 @@ from bcclone.evaluate.settings import EvaluateSettings
 from bcclone.replay.result import ReplayFigures
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.settings import Conditions, WorldSettings
-from bcclone.simulator.track import LAKE, load_track
+from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
 from bcclone.simulator.world import LAPS_DRIVEN
 from bcclone.vehicle import MPH
 
 _LAKE_MPH, _MOUNTAIN_MPH = 20.0, 15.0
 _WEATHERS = ("fog", "rain", "snow")
+_RANDOM_ROADS, _RANDOM_MPH = 30, (15.0, 25.0)  # seeds from 0; those of `simulate roads` begin far above
 _DENSEST_FOG, _SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS = 20.0, 0.5, 60.0
 _LOW_SUN = Conditions(sun_elevation=12.0, sun_azimuth=0.0)  # the azimuth with the most shadows on the road
 
@@ -141,7 +142,21 @@ def _weather(kind: str, strength: float, night_cycle: float = 0.0) -> Conditions
     )
 
 
-SUITES = {"standard": SCENARIOS, "testing": tuple(_testing())}
+def _roads() -> Iterator[Scenario]:
+    """Yield drives of many roads: those of the first seeds, then lake and mountain in both directions."""
+    for speed_mph in _RANDOM_MPH:
+        for seed in range(_RANDOM_ROADS):
+            road = f"random:{seed}"
+            settings = EvaluateSettings(road, False, speed_mph)
+            yield Scenario(f"random-{seed}-{speed_mph:g}", f"{road}, {speed_mph:g} mph", settings)
+    for track, speeds in ((LAKE.name, (20.0, 30.0)), (MOUNTAIN.name, (15.0, 20.0))):
+        for speed_mph in speeds:
+            for reverse in (False, True):
+                name = f"{track}{'-reverse' if reverse else ''}-{speed_mph:g}"
+                yield replace(_plain(track, speed_mph, reverse), name=name)
+
+
+SUITES = {"standard": SCENARIOS, "testing": tuple(_testing()), "roads": tuple(_roads())}
 
 
 def select_scenarios(names: Sequence[str] = (), changes: ScenarioChanges | None = None) -> tuple[Scenario, ...]:
@@ -150,6 +165,8 @@ def select_scenarios(names: Sequence[str] = (), changes: ScenarioChanges | None 
     Raises UserError for an unknown name.
     """
     changes = changes or ScenarioChanges()
+    if changes.road and changes.suite == "roads":
+        raise UserError(f"the suite roads drives roads of its own; leave {changes.road} out, or name another suite")
     suite = [one for one in SUITES[changes.suite] if not changes.road or one.settings.track == LAKE.name]
     known = [scenario.name for scenario in suite]
     for name in names:

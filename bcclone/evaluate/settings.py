@@ -23,7 +23,7 @@ from bcclone.simulator.settings import (
 )
 
 SUITE_GROUP = "suite"
-SUITES = ("standard", "testing")
+SUITES = ("standard", "testing", "roads")
 
 
 @dataclass(frozen=True)

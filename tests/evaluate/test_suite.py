@@ -19,6 +19,7 @@ from bcclone.evaluate.scenarios import ScenarioChanges, ScenarioDrive, best_of, 
 from bcclone.evaluate.suite import name_models, name_recordings
 from bcclone.evaluate.suite_report import appearances_of, suite_table, write_suite
 from bcclone.evaluate.suite_worker import InputFile, SuiteTask, drive_scenario, run_task
+from bcclone.road_samples.settings import FIRST_ROAD
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.settings import Conditions, WorldSettings
 from bcclone.task_pool import open_pool
@@ -48,6 +49,16 @@ def test_the_testing_suite_has_the_weathers_of_the_studies():
     assert names[:7] == ["fog", "rain", "snow", "day-night", "day-night-fog", "day-night-rain", "day-night-snow"]
     assert {f"{weather}-{percent}" for weather in ("fog", "rain", "snow") for percent in (10, 50, 100)} <= set(names)
     assert len({row.settings.conditions for row in rows}) == 34  # the single ones are those of 50 %
+
+
+def test_the_suite_roads_drives_roads_that_no_samples_are_made_of():
+    rows = select_scenarios(changes=ScenarioChanges("roads"))
+    assert len({row.name for row in rows}) == len(rows) == 68
+    assert len({row.settings.track for row in rows}) == 32
+    assert max(int(row.settings.track.removeprefix("random:")) for row in rows[:60]) < FIRST_ROAD
+    assert {row.settings.speed_mph for row in rows[:60]} == {15.0, 25.0}
+    with pytest.raises(UserError, match="roads of its own"):
+        select_scenarios(changes=ScenarioChanges("roads", road="random:7"))
 
 
 def test_the_suites_rows_are_driven_on_another_road():
