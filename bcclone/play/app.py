@@ -11,7 +11,6 @@ import flask
 
 from bcclone.drive.dashboard.login import protect, text_response
 from bcclone.drive.settings import HIGHEST_SPEED_MPH
-from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access
 from bcclone.drive.wire.threading_host import make_lock, socket_of
 from bcclone.drive.wire.websocket import UPGRADED, BadHandshake, Websocket, headers_of
@@ -53,19 +52,21 @@ class _PlayResponses:
 
     def room(self) -> flask.Response:
         """Return whether one more page has room; a browser does not tell why a websocket was refused."""
-        if self._pages.pages >= limits.DASHBOARDS:
-            return text_response(f"{limits.DASHBOARDS} pages are open already", 503)
-        return text_response("there is room", 200)
+        return self._full() if self._pages.full else text_response("there is room", 200)
 
     def socket(self) -> Any:
         """Serve a page over its websocket until it closes."""
-        if (full := self.room()).status_code != 200:
-            return full
         environ = flask.request.environ
-        try:
-            websocket = Websocket(socket_of(environ), headers_of(environ), make_lock())
-        except (BadHandshake, OSError) as error:
-            return text_response(str(error), 400)
-        environ[UPGRADED] = True
-        self._pages.serve(websocket)
+        with self._pages.admission() as admitted:
+            if not admitted:
+                return self._full()
+            try:
+                websocket = Websocket(socket_of(environ), headers_of(environ), make_lock())
+            except (BadHandshake, OSError) as error:
+                return text_response(str(error), 400)
+            environ[UPGRADED] = True
+            self._pages.serve(websocket)
         return ""
+
+    def _full(self) -> flask.Response:
+        return text_response(f"{self._pages.most} pages are open already", 503)

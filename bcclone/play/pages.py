@@ -36,18 +36,32 @@ class MessageSocket(Protocol):
 
 
 class PlayPages:
-    """The open pages of a session; one of them drives."""
+    """The open pages of a session; one of them drives. most: how many there may be."""
 
-    def __init__(self, session: PlaySession) -> None:
+    def __init__(self, session: PlaySession, most: int) -> None:
+        self.most = most
         self._session, self._seat, self._lock = session, Seat(), threading.Lock()
+        self._admitted = 0
 
     @property
-    def pages(self) -> int:
-        """Return the number of open pages."""
-        return self._seat.pages
+    def full(self) -> bool:
+        """Return whether there is no room for one more page."""
+        return self._admitted >= self.most
+
+    @contextmanager
+    def admission(self) -> Iterator[bool]:
+        """Keep room for a page within the block, before its websocket is there; yield False if there is none."""
+        with self._lock:
+            admitted = not self.full
+            self._admitted += admitted
+        try:
+            yield admitted
+        finally:
+            with self._lock:
+                self._admitted -= admitted
 
     def serve(self, socket: MessageSocket) -> None:
-        """Serve a page until its websocket closes."""
+        """Serve an admitted page until its websocket closes."""
         page = _Page(socket)
         with self._joined(page):
             sender = threading.Thread(target=self._send, args=(page,), name="bcclone-page", daemon=True)

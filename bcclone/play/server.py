@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Driver
 from bcclone.drive.settings import is_this_machine
-from bcclone.drive.wire import threading_host
+from bcclone.drive.wire import limits, threading_host
 from bcclone.drive.wire.access import Access, Connections, guarded
 from bcclone.drive.wire.listener import Notifier, address_of, listen, logging_errors, marking_requests, url_of
 from bcclone.interrupts import StopSocket
@@ -59,7 +59,7 @@ def play(
         StopSocket(stop) as stop_socket,
         _driven(PlaySession(world, recorder, FrameFeed(), driver), policy, stop_socket) as session,
     ):
-        pages, connections = PlayPages(session), Connections()
+        pages, connections = PlayPages(session, limits.DASHBOARDS), Connections()
         access = Access(settings.host, settings.token)
         page = make_play_app(pages, track, policy is not None, sees, access)
         app = logging_errors(guarded(marking_requests(page, connections), access, time.sleep))
