@@ -105,7 +105,7 @@ def test_unused_capacity_leaves_no_trace_in_the_file(tmp_path):
 
 def test_frames_are_memory_mapped_and_read_only(tmp_path):
     write_store(tmp_path / "data.h5", some_frames(10))
-    with Store(tmp_path / "data.h5") as store:
+    with Store(str(tmp_path / "data.h5")) as store:  # a text names it as well as a path does
         mapped = np.asarray(store.frames)
         assert isinstance(mapped.base, np.memmap)
         assert not mapped.flags.writeable

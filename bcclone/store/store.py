@@ -11,7 +11,7 @@ from bcclone.errors import UserError
 from bcclone.far_frames import FarFrames
 from bcclone.frames import Frames
 from bcclone.images import Preprocessing
-from bcclone.location import Location, is_url, reaching
+from bcclone.location import Location, is_url, parse_location, reaching
 from bcclone.sample_settings import SampleSettings
 from bcclone.samples import RowTable, SampleTable
 from bcclone.store.manifest import MANIFEST_NAME, Manifest
@@ -34,8 +34,8 @@ class Store:
     Raises UserError for a path that is not a store, and for a store that is truncated or has another schema.
     """
 
-    def __init__(self, path: Location) -> None:
-        self.path = path
+    def __init__(self, path: Location | str) -> None:
+        self.path = path = parse_location(path) if isinstance(path, str) else path
         content = read_shards(path, Manifest.read(path)) if _is_folder(path) else read_store_file(path)
         self.preprocessing, self.sample_settings = content.preprocessing, content.sample_settings
         self.content_hash, self.recordings = content.content_hash, content.recordings
