@@ -191,6 +191,8 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
     if not path.is_file():
         other = f", or use the one that comes with bcclone: {_SHIPPED}" if _SHIPPED.is_file() else ""
         raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
+    if path.suffix == ".tflite":
+        raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")
     try:
         stored = read_stored(path)
         if "model_config" not in stored.texts:

@@ -42,6 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     settings = build(MonitorSettings, **given_for(MonitorSettings, arguments))
     output = _output(arguments)
     check_output(output, arguments.force, "choose another name with -o, or add --force")
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
     from bcclone.monitor import fit
 
     monitor = fit(arguments.model, arguments.store, output, settings, notify)

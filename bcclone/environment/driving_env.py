@@ -27,6 +27,9 @@ def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
     """
     conditions = Conditions(**{name: value for name, value in values.items() if name in _CONDITIONS})
     others = {name: value for name, value in values.items() if name not in _CONDITIONS}
+    known = {each.name for each in fields(EnvironmentSettings)}
+    if unknown := sorted(set(others) - known):
+        raise TypeError(f"unknown argument {', '.join(unknown)}; expected {', '.join(sorted(known | _CONDITIONS))}")
     if isinstance(names := others.get("observations"), list):
         others["observations"] = tuple(names)
     return EnvironmentSettings(**others, conditions=others.pop("conditions", conditions))
@@ -84,7 +87,9 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         return started
 
     def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Advance by 0.04 s."""
+        """Advance by 0.04 s. Raises gymnasium.error.ResetNeeded after the end of an episode."""
+        if self._episode.ended:
+            raise gymnasium.error.ResetNeeded("the episode has ended; begin another with reset()")
         done = self._episode.step(action)
         self._show()
         return done.observation, done.reward, done.terminated, done.truncated, done.info

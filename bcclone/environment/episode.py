@@ -12,10 +12,11 @@ from bcclone.drive.controller import SpeedController
 from bcclone.environment.settings import EnvironmentSettings
 from bcclone.exact_math import cosine, sine
 from bcclone.images import Image
+from bcclone.settings import check_settings, setting
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.obstacles import Obstacles
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.settings import Conditions
+from bcclone.simulator.settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.vehicle import MPH
@@ -34,12 +35,17 @@ Observation = Any  # an array, or a dictionary of arrays
 
 @dataclass(frozen=True)
 class Start:
-    """Where an episode starts: metres along the lap, metres to the right, degrees to the right of the road, and mph."""
+    """Where an episode starts, and how fast. Raises ValueError for a value out of range."""
 
-    start_m: float = 0.0
-    offset_m: float = 0.0
-    turn_degrees: float = 0.0
-    speed_mph: float = 0.0
+    start_m: float = setting(0.0, "distance along the lap, in metres", minimum=0)
+    offset_m: float = setting(
+        0.0, "distance to the right of the centre line, in metres", minimum=-LOST_M, maximum=LOST_M
+    )
+    turn_degrees: float = setting(0.0, "degrees to the right of the road", minimum=-180, maximum=180)
+    speed_mph: float = setting(0.0, "speed, in mph", minimum=0, maximum=TOP_SPEED_MPH)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True)
@@ -63,35 +69,43 @@ class Episode:
         self.settings = settings
         self._offroads = self._crashes = 0
         self._crashed, self._cause = False, ""
+        self._opened: tuple[str, Conditions] | None = None
         self._open(settings.road, settings.conditions)
         self._begin(Start())
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the episode has ended, so that the next call must be reset()."""
+        return bool(self._cause)
 
     def reset(self, randomness: np.random.Generator, options: Mapping[str, Any] | None) -> tuple[Observation, Any]:
         """Begin an episode; return its first observation and info.
 
         options: start_m, offset_m, turn_degrees and speed_mph of Start; conditions: values of Conditions by name; road.
-        Raises ValueError for others.
+        They hold for this episode. Raises ValueError for others, UserError for a road that cannot be built; the present
+        episode goes on then.
         """
         given = dict(options or {})
         if unknown := sorted(set(given) - {*_DRIVE_OPTIONS, *_WORLD_OPTIONS}):
             expected = ", ".join((*_DRIVE_OPTIONS, *_WORLD_OPTIONS))
             raise ValueError(f"unknown option {', '.join(unknown)}; expected {expected}")
-        if any(name in given for name in _WORLD_OPTIONS):
-            changes = dict(given.get("conditions", {}))
-            if unknown := sorted(set(changes) - {each.name for each in fields(Conditions)}):
-                raise ValueError(f"unknown conditions {', '.join(unknown)}")
-            self._open(given.get("road", self.settings.road), replace(self.settings.conditions, **changes))
+        changes, known = dict(given.get("conditions", {})), [each.name for each in fields(Conditions)]
+        if unknown := sorted(set(changes) - set(known)):
+            raise ValueError(f"unknown conditions {', '.join(unknown)}; expected {', '.join(known)}")
+        chosen = Start(**{name: _number(name, given[name]) for name in _DRIVE_OPTIONS if name in given})
+        self._open(given.get("road", self.settings.road), replace(self.settings.conditions, **changes), chosen.start_m)
         start = self._random_start(randomness) if self.settings.random_start else Start()
-        start = replace(start, **{name: float(given[name]) for name in _DRIVE_OPTIONS if name in given})
-        self._begin(start)
+        self._begin(replace(start, **{name: getattr(chosen, name) for name in _DRIVE_OPTIONS if name in given}))
         return self.observe(), self.info()
 
     def step(self, action: npt.NDArray[np.floating]) -> Step:
-        """Advance by 0.04 s. action: steering, -1 to 1, and throttle, -1 (brake) to 1, if it is controlled."""
+        """Advance by 0.04 s. action: steering, -1 to 1, and throttle, -1 (brake) to 1, if it is controlled.
+
+        Raises ValueError for anything else.
+        """
         tracked, car = self.tracked, self.tracked.car
-        steering = float(action[0])
-        held = self._controller.throttle(car.speed / MPH, steering)
-        throttle = float(action[1]) if len(action) > 1 else held
+        steering, *others = self._checked(action)
+        throttle = others[0] if others else self._controller.throttle(car.speed / MPH, steering)
         car.control(steering, throttle)
         before = tracked.progress_m
         for _ in range(_STEPS):
@@ -131,10 +145,11 @@ class Episode:
         """Return the figures of the drive, named as in the forks of the Udacity simulator that testers use.
 
         cte: metres to the right of the centre line; next_cte: the same one second ahead, if the car goes straight on;
-        pos_x, pos_y, pos_z: metres; speed: mph; lap, sector: numbers from 1 and from 0, of 50 m; ang_diff: degrees to
-        the right of the road's direction; crash: whether the car met something; tot_crashes, tot_obes: crashes and
-        departures from the road of all episodes; sim_time: seconds; limit: metres from the centre line that end the
-        episode; progress: metres along the road; cause: why the episode has ended, or "".
+        pos_x, pos_y, pos_z: metres; speed: mph; lap: of the episode, from 1; sector: number of the road's stretch of
+        50 m, from 0 where a lap starts; ang_diff: degrees to the right of the road's direction; crash: whether the car
+        met something; tot_crashes, tot_obes: crashes and departures from the road of all episodes; sim_time: seconds;
+        limit: metres from the centre line that end the episode; progress: metres along the road; cause: why the episode
+        has ended, or "".
         """
         tracked, car, position = self.tracked, self.tracked.car, self.tracked.position
         turned = (car.heading - position.heading + math.pi) % (2 * math.pi) - math.pi
@@ -142,7 +157,8 @@ class Episode:
         following = self.track.locate(
             car.x + ahead_m * sine(car.heading), car.y, car.z + ahead_m * cosine(car.heading), position.along_m
         )
-        lap, into = divmod(max(tracked.progress_m, 0.0), self.track.lap_m)
+        into = position.along_m - self.track.start_m
+        into = into % self.track.lap_m if self.track.closed else min(max(into, 0.0), self.track.lap_m)
         return {
             "cte": position.cross_track_m,
             "next_cte": following.cross_track_m,
@@ -150,24 +166,31 @@ class Episode:
             "pos_y": car.y,
             "pos_z": car.z,
             "speed": car.speed / MPH,
-            "lap": int(lap) + 1,
+            "lap": int(max(tracked.progress_m, 0.0) / self.track.lap_m) + 1,
             "sector": int(into / _SECTOR_M),
             "ang_diff": math.degrees(turned),
             "crash": self._crashed,
             "tot_crashes": self._crashes,
             "tot_obes": self._offroads,
             "sim_time": tracked.seconds,
-            "limit": self._limit_m,
+            "limit": round(self._limit_m, 3),
             "progress": tracked.progress_m,
             "cause": self._cause,
         }
 
-    def _open(self, road: str, conditions: Conditions) -> None:
+    def _open(self, road: str, conditions: Conditions, start_m: float = 0.0) -> None:
+        """Show this road under these conditions, all or nothing."""
         settings = self.settings
+        track = self.track if self._opened == (road, conditions) else load_track(road, settings.reverse)
+        goal_m = track.goal_m(settings.laps)
+        if start_m > track.lap_m:
+            raise ValueError(f"start_m {start_m:g}, expected at most the {track.lap_m:.0f} m of {road}")
+        if self._opened == (road, conditions):
+            return
         self._renderer = Renderer(road, conditions, settings.height, settings.width)
-        self.track: Track = load_track(road, settings.reverse)
+        self.track: Track = track
         self._obstacles = Obstacles(self._renderer.scene)
-        self._goal_m = self.track.goal_m(settings.laps)
+        self._goal_m, self._opened = goal_m, (road, conditions)
 
     def _begin(self, start: Start) -> None:
         ground_height = self._renderer.scene.ground.height_at
@@ -183,6 +206,23 @@ class Episode:
         offset_m, turn = (2 * randomness.random() - 1 for _ in range(2))
         return Start(start_m, _START_OFFSET_M * offset_m, _START_TURN_DEGREES * turn, self.settings.speed_mph)
 
+    def _checked(self, action: Any) -> list[float]:
+        names = ("steering", "throttle") if self.settings.action == "steering-throttle" else ("steering",)
+        try:
+            values = [float(value) for value in np.ravel(action)]
+        except (TypeError, ValueError):
+            values = []
+        if len(values) != len(names) or not np.isfinite(values).all():
+            raise ValueError(f"action {action!r}, expected {' and '.join(names)}, each a number from -1 to 1")
+        return values
+
     @property
     def _limit_m(self) -> float:
         return self.settings.limit_m or self.tracked.position.limit_m
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} {value!r}, expected a number") from None

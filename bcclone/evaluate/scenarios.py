@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 
 from bcclone.errors import UserError
 from bcclone.evaluate.settings import EvaluateSettings
+from bcclone.monitor.points import DoubtPoint, doubt_figures
 from bcclone.replay.result import ReplayFigures
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.settings import Conditions, WorldSettings
@@ -185,7 +186,10 @@ class Ranked(Protocol):
 
 @dataclass(frozen=True)
 class ScenarioDrive:
-    """A model's drive of a scenario: its figures, the driven line, the interventions and the events."""
+    """A model's drive of a scenario: its figures, the driven line, the interventions and the events.
+
+    doubts: what a monitor said of each frame, () without one.
+    """
 
     score: Score
     laps: float
@@ -193,6 +197,7 @@ class ScenarioDrive:
     trace: Sequence[LinePoint]
     interventions: Sequence[Intervention]
     events: Sequence[DriveEvent] = ()
+    doubts: Sequence[DoubtPoint] = ()
 
     @property
     def rank(self) -> tuple[float, ...]:
@@ -201,7 +206,8 @@ class ScenarioDrive:
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        return self.score.as_json() | {"laps": self.laps, "ended": self.ended}
+        figures = self.score.as_json() | {"laps": self.laps, "ended": self.ended}
+        return figures | ({"doubt": doubt_figures(self.doubts)} if self.doubts else {})
 
 
 @dataclass(frozen=True)

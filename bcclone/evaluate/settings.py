@@ -94,7 +94,10 @@ class SuiteSettings:
     suite: str = setting("standard", "scenarios to drive", choices=SUITES, hidden=True)
     track: str = setting("", "road to drive instead of the lake", shown="each row's own", hidden=True)
     preprocess: str | None = preprocess_setting()
+    monitor: Path | None = monitor_setting()
+    on_doubt: str = on_doubt_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)
         check_one_pool(self.scheduler, self.jobs)
+        check_doubt(self.monitor, self.on_doubt)

@@ -31,6 +31,8 @@ def evaluate_suite(
 ) -> SuiteResult:
     """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
+    A monitor watches the scenarios of one model, and not the recordings.
+
     notify: receives the address of the dashboard of a cluster; pool: the workers that drive, None to start some.
     """
     settings = settings or SuiteSettings()
@@ -43,7 +45,11 @@ def evaluate_suite(
     ordered: list[Scenario | SuiteRecording] = sorted([*scenarios, *recordings], key=lambda one: -one.seconds)
     pairs = [(work, model) for work in ordered for model in names]
     inputs = {path: InputFile.of(path) for path in [*names.values(), *logs]}
-    tasks = [SuiteTask(inputs[names[model]], settings.preprocess, *_work(work, inputs)) for work, model in pairs]
+    monitor = _monitor_file(settings, names)
+    tasks = [
+        SuiteTask(inputs[names[model]], settings.preprocess, *_work(work, inputs), monitor, settings.on_doubt)
+        for work, model in pairs
+    ]
     jobs = min(settings.jobs or usable_cores(), len(tasks))
     with nullcontext(pool) if pool else open_pool(settings.scheduler, jobs, notify) as workers:
         results = _run_tasks(tasks, workers)
@@ -55,6 +61,21 @@ def evaluate_suite(
         else:
             replays[work.name][model] = result
     return SuiteResult(names, scenarios, drives, recordings, replays)
+
+
+def _monitor_file(settings: SuiteSettings, models: Mapping[str, Path]) -> InputFile | None:
+    """Return the monitor; raises UserError if it does not fit, before anything is driven."""
+    if settings.monitor is None:
+        return None
+    if len(models) > 1:
+        raise UserError(f"{settings.monitor} belongs to one model, and {len(models)} are given; name that one only")
+    from bcclone.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.monitor import load_monitor
+
+    load_monitor(settings.monitor, *models.values())
+    return InputFile.of(settings.monitor)
 
 
 def _run_tasks(tasks: Sequence[SuiteTask], pool: TaskPool) -> list[ScenarioDrive | RecordingReplay]:

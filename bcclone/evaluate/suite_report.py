@@ -9,6 +9,7 @@ from typing import TypeVar
 from bcclone.atomic import write_text
 from bcclone.evaluate.scenarios import Ranked, RecordingReplay, Scenario, ScenarioDrive, SuiteResult, best_of
 from bcclone.images import Image
+from bcclone.monitor.points import doubts_csv
 from bcclone.plots.drives import DriveScore, plot_appearances, plot_drives, plot_scores
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
@@ -42,7 +43,8 @@ def suite_table(result: SuiteResult) -> list[str]:
 def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     """Write all pictures, the tables and the figures into a folder; return their paths.
 
-    maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json, events.jsonl.
+    maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json, events.jsonl;
+    with a monitor, doubts/ROW.csv.
     """
     maps = folder / "maps"
     maps.mkdir(parents=True, exist_ok=True)
@@ -63,7 +65,16 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
         titled = {f"{model}: {_title(drive)}": drive for model, drive in result.drives[one.name].items()}
         title, edges = f"{one.name}: {one.description}", (track.edge(-1), track.edge(1))
         plot_drives(title, edges, titled, maps / f"{one.name}.png")
-    return [*paths, maps]
+    return [*paths, maps, *_write_doubts(folder / "doubts", result)]
+
+
+def _write_doubts(folder: Path, result: SuiteResult) -> list[Path]:
+    """Write what a monitor said of each frame, a table for each row; return the folder, if there was a monitor."""
+    watched = [(name, drive) for name, drives in result.drives.items() for drive in drives.values() if drive.doubts]
+    for name, drive in watched:
+        folder.mkdir(exist_ok=True)
+        write_text(folder / f"{name}.csv", doubts_csv(drive.doubts))
+    return [folder] if watched else []
 
 
 def appearances_of(scenarios: Sequence[Scenario]) -> list[tuple[str, Image]]:

@@ -18,7 +18,7 @@ import cv2
 
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate.scenarios import RecordingReplay, Scenario, ScenarioDrive, SuiteRecording
-from bcclone.evaluate.single import drive_policy
+from bcclone.evaluate.single import Supervision, drive_policy
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
@@ -26,6 +26,7 @@ from bcclone.simulator.world import SimulatedWorld
 from bcclone.task_pool import WorkerFault, report_progress
 
 if TYPE_CHECKING:
+    from bcclone.monitor import Monitor
     from bcclone.policy import Policy
 
 # a worker of a cluster may have several threads, but neither TensorFlow's settings nor the renderer are for several
@@ -60,13 +61,16 @@ class InputFile:
 class SuiteTask:
     """A model and its scenario or recording.
 
-    preprocess: preprocessing for a model that does not store its own; inputs: further files that the worker needs.
+    preprocess: preprocessing for a model that does not store its own; inputs: further files that the worker needs;
+    monitor, on_doubt: what watches the drive of a scenario, and what the car does while it doubts.
     """
 
     model: InputFile
     preprocess: str | None
     work: Scenario | SuiteRecording
     inputs: tuple[InputFile, ...] = ()
+    monitor: InputFile | None = None
+    on_doubt: str = "ignore"
 
     def __str__(self) -> str:
         return f"{self.work.name} with {self.model.path}"
@@ -74,7 +78,7 @@ class SuiteTask:
 
 def run_task(task: SuiteTask) -> ScenarioDrive | RecordingReplay:
     """Drive or replay; raises UserError, and WorkerFault for a model or recording that this worker does not find."""
-    for file in (task.model, *task.inputs):
+    for file in (task.model, *task.inputs, *([task.monitor] if task.monitor else [])):
         file.check()
     with _one_at_a_time:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add in another order each time
@@ -82,15 +86,20 @@ def run_task(task: SuiteTask) -> ScenarioDrive | RecordingReplay:
         policy = cached_policy(task.model, task.preprocess)
         if isinstance(task.work, SuiteRecording):
             return replay_recording(policy, task.work)
-        return drive_scenario(policy, task.work, report_progress)
+        return drive_scenario(policy, task.work, report_progress, _supervision(task))
 
 
 def drive_scenario(
-    policy: SteeringPolicy, scenario: Scenario, on_progress: Callable[[float], None] | None = None
+    policy: SteeringPolicy,
+    scenario: Scenario,
+    on_progress: Callable[[float], None] | None = None,
+    supervision: Supervision | None = None,
 ) -> ScenarioDrive:
     """Let a policy drive a scenario in this process; on_progress: called often with the metres driven since."""
-    result = drive_policy(policy, open_scenario(scenario, on_progress), scenario.settings.speed_mph)
-    return ScenarioDrive(result.score, result.laps, result.ended, result.trace, result.interventions, result.events)
+    result = drive_policy(policy, open_scenario(scenario, on_progress), scenario.settings.speed_mph, supervision)
+    return ScenarioDrive(
+        result.score, result.laps, result.ended, result.trace, result.interventions, result.events, result.doubts
+    )
 
 
 def open_scenario(scenario: Scenario, on_progress: Callable[[float], None] | None = None) -> SimulatedWorld:
@@ -107,6 +116,17 @@ def replay_recording(policy: "Policy", recording: SuiteRecording) -> RecordingRe
     with contextlib.redirect_stderr(io.StringIO()):  # no progress bar beside the suite's
         results = replay_policies({recording.name: policy}, recording.log)
     return RecordingReplay(results[recording.name].figures())
+
+
+def _supervision(task: SuiteTask) -> Supervision | None:
+    return Supervision(_cached_monitor(task.monitor, task.model), task.on_doubt) if task.monitor else None
+
+
+@lru_cache(maxsize=1)
+def _cached_monitor(monitor: InputFile, model: InputFile) -> "Monitor":
+    from bcclone.monitor import load_monitor
+
+    return load_monitor(monitor.path, model.path)
 
 
 @lru_cache(maxsize=4)

@@ -41,9 +41,6 @@ def fit(
 
     An existing file is replaced; notify: called with each line of progress. Raises UserError.
     """
-    from bcclone.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
     inputs = fit_inputs(Path(model), Path(store), settings or MonitorSettings())
     if inputs.settings.nominal:
         drives: Iterable[NominalDrive] = recorded_drives(inputs.settings.nominal, inputs.model.preprocessing)

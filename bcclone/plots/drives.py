@@ -119,7 +119,8 @@ def plot_drive(
 ) -> None:  # fmt: skip
     """Draw a driven line on the track's map, coloured by its distance from the centre line, into a PNG.
 
-    edges: x and z of the two sides of the road, (points, 2) each, metres.
+    edges: x and z of the left and the right side of the road, (points, 2) each, metres; of a closed road, the last
+    point is the first one.
     """
     figure = new_figure(8, 7)
     axes = figure.add_subplot()
@@ -158,7 +159,7 @@ def _draw_line(
     interventions: Sequence[MapPoint],
 ) -> LineCollection:
     """Draw the road and a driven line on it; return the line."""
-    left, right = (np.vstack([edge, edge[:1]]) for edge in edges)
+    left, right = edges
     axes.fill(*np.vstack([left, right[::-1]]).T, color="0.85")
     points = np.array([(point.x, point.z) for point in trace])
     segments = np.stack([points[:-1], points[1:]], axis=1)

@@ -155,7 +155,8 @@ class TracePoint:
 
     def row(self, image: str) -> str:
         """Return the row for an image's base name."""
-        return f"{image},{self.seconds:.2f},{self.track},{self.x_m:.3f},{self.z_m:.3f},{self.cross_track_m:.4f}"
+        track = f'"{self.track}"' if "," in self.track else self.track  # random:7:hills=0,surface=dirt
+        return f"{image},{self.seconds:.2f},{track},{self.x_m:.3f},{self.z_m:.3f},{self.cross_track_m:.4f}"
 
 
 def read_trace(folder: Path) -> dict[str, TracePoint]:

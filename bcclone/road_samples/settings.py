@@ -49,6 +49,16 @@ class RoadSamplesSettings:
         check_settings(self)
         check_one_pool(self.scheduler, self.jobs)
         check_one_size(self.preprocess, self.size)
+        if self.validation and not self.validation_roads:
+            raise ValueError(
+                f"validation {self.validation:g} of {self.roads} roads is none; make more roads, or train on all of "
+                "them with --validation 0"
+            )
+
+    @property
+    def validation_roads(self) -> int:
+        """Return how many roads, the last ones, are kept for validation."""
+        return round(self.validation * self.roads)
 
     def road(self, number: int) -> str:
         """Return the name of a road by its number, from 0."""

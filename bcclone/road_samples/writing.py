@@ -109,7 +109,6 @@ def _rows(settings: RoadSamplesSettings, steering: Sequence[Float32Array]) -> pd
     count, frames = settings.roads * settings.frames, settings.frames
     road, number = np.divmod(np.arange(count), frames)
     labels = np.concatenate(steering)
-    kept = round(settings.validation * settings.roads)
     return pd.DataFrame(
         {
             "line": number + 1,
@@ -126,7 +125,7 @@ def _rows(settings: RoadSamplesSettings, steering: Sequence[Float32Array]) -> pd
             "frame_center": np.arange(count),
             "frame_left": np.full(count, NO_FRAME),
             "frame_right": np.full(count, NO_FRAME),
-            "validation": road >= settings.roads - kept,
+            "validation": road >= settings.roads - settings.validation_roads,
             "label": labels.astype(np.float64),
         }
     )

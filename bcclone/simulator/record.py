@@ -110,11 +110,11 @@ class RecordingWriter:
 
 def record(folder: Path, settings: RecordSettings) -> Recorded:
     """Record an expert's drive; the same settings and folder give the same bytes. Raises UserError."""
+    track = load_track(settings.track, settings.reverse)
+    goal = track.goal_m(settings.laps)  # refuses a road or a length before the folder is made
     with RecordingWriter(folder) as writer, _trace_writer(folder, writer) as write_position:
-        track = load_track(settings.track, settings.reverse)
         renderer = Renderer(settings.track, settings.conditions)
         tracked, expert = TrackedCar(track), Expert(track, settings.expert, settings.seed)
-        goal = track.goal_m(settings.laps)
         with _report_on_interrupt(folder, writer), ProgressBar("recording", round(goal), "m") as progress:
             for _ in _rows_due(tracked, expert, goal):
                 write_position(

@@ -150,9 +150,10 @@ class Track:
         return x + ahead_z * cross_track_m, y, z - ahead_x * cross_track_m, float(self.heading[index])
 
     def edge(self, side: int) -> FloatArray:
-        """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2)."""
+        """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2); a closed one ends where it begins."""
         right = self.ahead[:, ::-1] * (1, -1)
-        return np.asarray(self.line[:, [0, 2]] + side * self.widths_m[:, None] / 2 * right)
+        points = self.line[:, [0, 2]] + side * self.widths_m[:, None] / 2 * right
+        return np.concatenate([points, points[:1]]) if self.closed else np.asarray(points)
 
     def locate(self, x: float, y: float, z: float, near_m: float | None = None) -> TrackPosition:
         """Return the position of a point. near_m: search only the road around this distance along the track."""

@@ -31,17 +31,17 @@ def make_overlay(name: str, width: int, data: RunData, size: tuple[int, int], wi
     """
     road_half_m, track_map = None, None
     if data.track is not None and data.positions is not None:
-        from bcclone.simulator.track import ROADS, load_track
+        from bcclone.simulator.track import load_track
 
-        if data.track not in ROADS:
+        try:
+            track = load_track(data.track)
+        except UserError as error:
             raise UserError(
-                f"{name}: {TRACE.name} has the track {data.track!r}, expected {' or '.join(ROADS)}; correct it, "
-                f"or remove the file to leave out {TRACE.provides}"
-            )
-        track = load_track(data.track)
+                f"{name}: {TRACE.name}: {error}; correct it, or remove the file to leave out {TRACE.provides}"
+            ) from None
         road_half_m = track.road.width_m / 2
         map_size = round(size[1] * width / size[0] * _MAP_HEIGHT)
-        track_map = make_map(track.line[:, [0, 2]], data.positions, map_size)
+        track_map = make_map(track.line[:, [0, 2]], data.positions, map_size, track.closed)
     panel = Panel(
         width,
         driver=data.driver if data.steering is not None else "",
@@ -115,11 +115,11 @@ class TrackMap:
             dot(area, (car[0], car[1]), 4.0, WHITE)
 
 
-def make_map(road: FloatArray, positions: FloatArray, size: int) -> TrackMap:
+def make_map(road: FloatArray, positions: FloatArray, size: int, closed: bool = True) -> TrackMap:
     """Return the map of a track, with z pointing up.
 
     road: x and z of its centre line, (points, 2), metres; positions: x and z of the car at each frame, (frames, 2);
-    size: width and height, in pixels.
+    size: width and height, in pixels; closed: the road ends where it begins.
     """
     low, high = road.min(axis=0), road.max(axis=0)
     scale = (size - 2 * _MAP_MARGIN) / (high - low).max()
@@ -134,7 +134,7 @@ def make_map(road: FloatArray, positions: FloatArray, size: int) -> TrackMap:
     stretches = np.split(known, np.flatnonzero(moved_m > _SET_BACK_M) + 1)
     thinned = [_thinned(stretch, points) for stretch in stretches if len(stretch)]
     covered = np.zeros((size, size), np.uint8)
-    path(covered, on_map(road), (255,), _ROAD_PIXELS, closed=True)
+    path(covered, on_map(road), (255,), _ROAD_PIXELS, closed)
     coverage = covered[..., np.newaxis] / 255
     ground = np.array(GROUND) * (1 - _MAP_DIMMED)
     kept, added = _MAP_DIMMED * (1 - coverage), ground * (1 - coverage) + np.array(ROAD) * coverage

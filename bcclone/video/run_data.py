@@ -89,7 +89,9 @@ def read_run_data(frames: RunFrames) -> RunData:
     )
     tracks = {point.track for point in points if point}
     by_model = any(row.driver == MODEL for row in drivers.values())
-    on_one_track = len(tracks) == 1  # a run on two tracks fits neither map
+    if missing := [track for track in tracks if track.endswith(".json") and not Path(track).is_file()]:
+        notes += (f"map and distance are left out: the road {missing[0]} is not here; make the clip where it is",)
+    on_one_track = len(tracks) == 1 and not missing  # a run on two tracks fits neither map
     return RunData(
         _seconds(frames, trace),
         "human" if frames.is_recording and not by_model else "sent",

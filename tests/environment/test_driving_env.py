@@ -155,10 +155,60 @@ def test_options_change_the_road_and_the_conditions(make):
     assert (other != plain).any()
 
 
-@pytest.mark.parametrize("options", [{"light": 1}, {"conditions": {"smoke": 1}}])
-def test_unknown_options_are_refused(make, options):
-    with pytest.raises(ValueError, match="unknown"):
-        make().reset(options=options)
+def test_options_hold_for_one_episode(make):
+    env = make()
+    plain, info = env.reset(seed=0)
+    env.reset(seed=0, options={"road": "random:3", "conditions": {"night": 1.0}, "start_m": 9.0})
+    again, same = env.reset(seed=0)
+    assert (again == plain).all()
+    assert same == info
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"light": 1}, "unknown option light; expected start_m"),
+        ({"conditions": {"smoke": 1}}, "unknown conditions smoke; expected light"),
+        ({"start_m": 5000}, "start_m 5000, expected at most the 1138 m of lake"),
+        ({"start_m": -1}, "start m -1.*0 or more"),
+        ({"offset_m": 99}, "offset m 99.*-15"),
+        ({"speed_mph": -3}, "speed mph -3, expected 0 to 30"),
+        ({"conditions": {"light": 0.2}, "start_m": "x"}, "start_m 'x', expected a number"),
+    ],
+)
+def test_wrong_options_are_refused_and_the_episode_goes_on(make, options, words):
+    env = make()
+    plain, _ = env.reset(seed=0)
+    with pytest.raises(ValueError, match=words):
+        env.reset(options=options)
+    assert (env.unwrapped.episode.observe() == plain).all()
+
+
+@pytest.mark.parametrize("action", [[np.nan], [0.1, 0.2], None, "left"])
+def test_wrong_actions_are_refused(make, action):
+    env = make().unwrapped
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="expected steering, each a number from -1 to 1"):
+        env.step(action)
+
+
+def test_a_step_after_the_end_is_refused(make):
+    env = make(time_limit=0.08)
+    drive(env, 2)
+    with pytest.raises(gymnasium.error.ResetNeeded, match="has ended"):
+        env.step(AHEAD)
+    env.reset()
+    env.step(AHEAD)
+
+
+def test_an_unknown_argument_is_refused_with_the_known_ones(make):
+    with pytest.raises(TypeError, match="unknown argument wind; expected action, .*time_limit"):
+        make(wind=3)
+
+
+def test_the_sector_is_a_place_on_the_road(make):
+    env = make()
+    assert [env.reset(options={"start_m": start_m})[1]["sector"] for start_m in (0.0, 49.0, 505.0)] == [0, 0, 10]
 
 
 @pytest.mark.parametrize(

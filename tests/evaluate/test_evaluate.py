@@ -184,7 +184,7 @@ def test_a_trained_model_is_lost_when_the_road_is_painted_over():
 
 
 class Doubtful:
-    """A monitor that doubts from the 20th frame on."""
+    """A monitor that doubts from the 31st frame on."""
 
     threshold = 1.0
 
@@ -194,20 +194,20 @@ class Doubtful:
     def score(self, frame):
         assert frame.shape == (160, 320, 3)
         self.frames += 1
-        return 900.0 if self.frames > 20 else 0.0
+        return 900.0 if self.frames > 30 else 0.0
 
 
 @pytest.mark.parametrize("rule", ["ignore", "slow", pytest.param("stop", marks=pytest.mark.slow)])
 def test_the_car_acts_on_the_doubt_of_a_monitor(rule):
-    settings = EvaluateSettings(speed_mph=20.0, world=WorldSettings(laps=0.02))
+    settings = EvaluateSettings(speed_mph=20.0, world=WorldSettings(laps=0.014))
     result = evaluate_policy(Blind([0.0]), settings, Supervision(Doubtful(), rule))
     figures = result.as_json()["doubt"]
     assert [event.seconds for event in result.events if event.cause == IN_DOUBT] == [figures["first_seconds"]]
-    assert figures["first_seconds"] == result.doubts[20].seconds == pytest.approx(0.84)
-    assert figures["in_doubt"] == figures["frames"] - 20 == len(result.doubts) - 20
+    assert figures["first_seconds"] == result.doubts[30].seconds == pytest.approx(1.24)
+    assert figures["in_doubt"] == figures["frames"] - 30 == len(result.doubts) - 30
     if rule == "stop":
         assert "stood still" in result.ended
         assert result.score.mean_speed_mph < 1
     else:
-        assert result.laps == pytest.approx(0.02, abs=0.002)
+        assert result.laps == pytest.approx(0.014, abs=0.002)
         assert (result.score.mean_speed_mph < 10) == (rule == "slow")  # 8 mph, after the first second

@@ -26,15 +26,23 @@ def watch(times, *scores):
 
 
 def test_the_scores_of_the_last_second_are_averaged():
-    judged = watch([0.0, 0.5, 1.0, 1.4], 4.0, 1.0, 0.0, 0.0)
+    judged = watch([0.0, 0.5, 1.0, 1.4], 0.0, 4.0, 0.0, 0.0)
     doubts = [judged.judge(FRAME) for _ in range(4)]
-    assert [doubt.average for doubt in doubts] == pytest.approx([4.0, 2.5, 0.5, 1 / 3])
-    assert [doubt.in_doubt for doubt in doubts] == [True, True, False, False]
+    assert [doubt.average for doubt in doubts] == pytest.approx([0.0, 2.0, 2.0, 4 / 3])
+    assert [doubt.in_doubt for doubt in doubts] == [False, False, True, True]
     assert doubts[2].score == 0.0
 
 
+def test_there_is_no_doubt_before_a_whole_second_was_seen():
+    judged = watch([5.0, 5.5, 6.0, 9.0, 9.9], 9.0, 9.0, 9.0, 9.0, 9.0)
+    assert [judged.judge(FRAME).in_doubt for _ in range(3)] == [False, False, True]
+    judged.forget()
+    assert [judged.judge(FRAME).in_doubt for _ in range(2)] == [False, False]
+
+
 def test_an_average_at_the_threshold_is_no_doubt():
-    assert not watch([0.0], 1.0).judge(FRAME).in_doubt
+    judged = watch([0.0, 1.0], 1.0, 1.0)
+    assert [judged.judge(FRAME).in_doubt for _ in range(2)] == [False, False]
 
 
 def test_frames_that_were_forgotten_do_not_count():

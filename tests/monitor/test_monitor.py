@@ -10,7 +10,7 @@ from bcclone import monitor
 from bcclone.errors import UserError
 from bcclone.images import decode_jpeg
 from bcclone.monitor.monitor import read_monitor, save_monitor
-from tests.conftest import made_once
+from tests.conftest import made_once, run_script
 
 SETTINGS = {"members": 2, "epochs": 1, "passes": 8}
 pytestmark = pytest.mark.slow  # networks are trained
@@ -54,6 +54,20 @@ def test_noise_scores_above_every_known_frame(fitted, untrained_model, frames):
     loaded = monitor.load_monitor(fitted, untrained_model)
     known, noise = frames
     assert min(map(loaded.score, noise)) > max(loaded.threshold, *map(loaded.score, known))
+
+
+@pytest.mark.parametrize("fitted", ["features"], indirect=True)
+def test_a_monitor_watches_the_rows_of_a_suite(fitted, untrained_model, tmp_path):
+    rows = ("--suite", "testing", "--rows", "snow", "fog-10", "--laps", 0.01)
+    run_script("evaluate", untrained_model, *rows, "--monitor", fitted, "-o", tmp_path / "out")
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text())
+    for row in figures["rows"]:
+        (found,) = row["models"].values()
+        with (tmp_path / "out" / "doubts" / f"{row['row']}.csv").open() as table:
+            assert len(table.readlines()) == found["doubt"]["frames"] + 1 > 20
+    other = shutil.copy(untrained_model, tmp_path / "other.h5")
+    refused = run_script("evaluate", untrained_model, other, *rows, "--monitor", fitted, code=1)
+    assert "belongs to one model" in refused.stderr
 
 
 def test_the_monitor_of_another_model_is_refused(fitted, untrained_model, tmp_path):

@@ -48,6 +48,12 @@ def test_malformed_ranges_are_refused_before_any_work(tmp_path, values, words):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_store_without_any_road_for_validation_is_refused():
+    with pytest.raises(ValueError, match="validation 0.1 of 3 roads is none"):
+        RoadSamplesSettings(roads=3)
+    assert RoadSamplesSettings(roads=3, validation=0.0).validation_roads == 0
+
+
 def test_an_existing_store_is_kept(tmp_path):
     path = tmp_path / "roads.h5"
     path.write_bytes(b"mine")

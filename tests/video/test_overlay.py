@@ -1,11 +1,13 @@
 """Overlays draw the known values of a frame, and leave out unknown ones."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from bcclone.errors import UserError
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
-from bcclone.recording.run_tables import ANSWERS, TRACE
+from bcclone.recording.run_tables import ANSWERS, TRACE, TracePoint
 from bcclone.simulator.track import load_track
 from bcclone.video.draw import GREEN, ORANGE, SKY, WHITE, saliency_overlay, text, text_width
 from bcclone.video.frames import find_frames
@@ -157,11 +159,30 @@ def test_a_broken_table_is_reported_by_file_and_row(tmp_path, name, row, message
 def test_an_unknown_track_and_a_table_with_other_columns_are_refused(tmp_path):
     run = make_known_run(tmp_path / "run1", 3)
     (run / TRACE.name).write_text((run / TRACE.name).read_text().replace("lake", "moon"))
-    with pytest.raises(UserError, match="'moon'.*lake or mountain"):
+    with pytest.raises(UserError, match="trace.csv: no track 'moon'.*lake, mountain.*remove the file"):
         make_overlay("run1", 640, run_data_of(run), (320, 160), with_model=False)
     (run / TRACE.name).write_text("time,x\n0,1\n")
     with pytest.raises(UserError, match="row 1.*'time,x'.*'image,seconds"):
         run_data_of(run)
+
+
+@pytest.mark.parametrize("road", ["random:7:length=200-250,hills=0", "bend.json"])
+def test_a_drive_on_another_road_has_a_map_where_the_road_is_known(tmp_path, monkeypatch, road):
+    monkeypatch.chdir(tmp_path)
+    run = make_known_run(tmp_path / "run1", 3)
+    points = [TracePoint(number / 10, road, 20.0 + number, 30.0, 0.1) for number in range(3)]
+    rows = [point.row(name_of(100 * number)) for number, point in enumerate(points)]
+    (run / TRACE.name).write_text(TRACE.header + "".join(f"{row}\n" for row in rows))
+    if road.endswith(".json"):
+        data = run_data_of(run)
+        assert (data.track, data.cross_track_m) == (None, None)
+        assert "bend.json is not here" in data.notes[0]
+        Path(road).write_text('{"points": [[20, 20, 8], [60, 60, 8], [60, 110, 10]]}')
+    data = run_data_of(run)
+    assert data.track == road
+    overlay = make_overlay("run1", 640, data, (320, 160), with_model=False)
+    assert overlay.track_map is not None
+    assert overlay.draw(FRAME, data.at(2)).shape[1] == 640
 
 
 def test_an_unfinished_last_row_is_ignored(tmp_path):
