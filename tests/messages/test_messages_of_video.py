@@ -64,7 +64,7 @@ REFUSALS = [
     refusal(lambda: Path("run").touch() or video("run"), "run", "a file", "the folder of a run"),
     refusal(of_no_jpeg, "run", "1 frames", "2026_01_01_00_00_00_000.jpg", "JPEG"),
     refusal(outside_its_time, "run", "40:", "0 to 0.2 s"),
-    refusal(on_another_track, "run", "trace.csv", "desert", "lake or mountain"),
+    refusal(on_another_track, "run", "trace.csv", "desert", "expected lake, mountain, random:SEED"),
     refusal(without_ffmpeg, "ffmpeg", "/nonexistent", "bcclone doctor", by=()),
     refusal(lambda: encoded("no/clip.mp4", None), "No such file or directory"),
     refusal(lambda: encoded("clip.mp4", "/dev/null"), "0 of 5 frames", "disk"),
