@@ -138,9 +138,9 @@ def test_each_decision_says_whether_the_monitor_doubts_and_the_car_acts_on_it():
 
 
 def test_a_frame_that_cannot_be_judged_is_driven_without_doubt():
-    driver = doubting("stop", 3.0, RuntimeError("out of memory"), 3.0)
-    first, failed, last = (driver.decide(telemetry(jpeg)) for jpeg in (FRAME, FRAME, b""))
-    assert (first.doubt.in_doubt, failed.doubt, last.doubt) == (True, None, None)
+    driver = doubting("stop", 3.0, 3.0, RuntimeError("out of memory"), 3.0)
+    _, judged, failed, last = (driver.decide(telemetry(jpeg)) for jpeg in (FRAME, FRAME, FRAME, b""))
+    assert (judged.doubt.in_doubt, failed.doubt, last.doubt) == (True, None, None)
     assert (failed.set_speed_mph, failed.control.steering, driver.faults) == (20.0, 0.1, 2)
 
 
