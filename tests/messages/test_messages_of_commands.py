@@ -38,6 +38,11 @@ def monitor(model, *line):
     return run_command("monitor", "fit", model, "d.h5", *line)
 
 
+def two_models():
+    for name in ("m.h5", "n.h5"):
+        Path(name).touch()
+
+
 REFUSALS = [
     refusal(lambda: run_command("drive", "m.h5", "--append"), "--append", "python drive.py MODEL RUN --append"),
     refusal(lambda: evaluate("--in-process", "--run", "run"), "--run", "--in-process"),
@@ -45,7 +50,7 @@ REFUSALS = [
     refusal(lambda: evaluate("--jobs", 2), "--jobs", "--suite"),
     refusal(lambda: evaluate("--on-doubt", "slow"), "--on-doubt slow", "--monitor", "bcclone monitor fit"),
     refusal(lambda: evaluate("--monitor", "m.monitor", "--run", "run"), "--run", "monitor"),
-    refusal(lambda: evaluate("--suite", "--monitor", "m.monitor"), "--monitor", "suite"),
+    refusal(lambda: two_models() or evaluate("n.h5", "--suite", "--monitor", "m.monitor"), "m.monitor", "one model"),
     refusal(lambda: run_command("drive", "m.h5", "--on-doubt", "stop"), "--on-doubt stop", "--monitor"),
     refusal(lambda: Path("m.monitor").touch() or monitor("m.h5"), "m.monitor", "exists already", "--force"),
     refusal(lambda: monitor("n.h5", "--members", 1), "members 1", "2 to 50"),
