@@ -30,7 +30,7 @@ class RoadSamplesSettings:
         FIRST_ROAD, "seed of the first road, random:N; the others follow", minimum=0, maximum=900_000_000
     )
     ranges: str = setting(
-        "length=300-900,radius=14-40,hills=0-30,width=6-12",
+        "length=250-800,radius=8-40,hills=0-25,width=6-12,shape=any",
         "what the roads' seeds choose from, as in random:7:length=300-900,surface=dirt",
         unit="RANGES",
     )

@@ -89,7 +89,9 @@ def test_an_impossible_road_is_refused_with_the_file_and_the_reason(tmp_path, st
     assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["moon", "random:", "random:x", "random:1:length=1", "random:1:size=3", "none.json"])
+@pytest.mark.parametrize(
+    "name", ["moon", "random:", "random:x", "random:1:length=1", "random:1:size=3", "random:1:shape=star", "none.json"]
+)
 def test_an_unknown_track_is_refused(name):
     with pytest.raises(UserError, match="expected|cannot read"):
         load_track(name)
@@ -122,6 +124,23 @@ def test_random_roads_keep_to_their_ranges_and_use_every_material():
     assert {look.surroundings for look in looks} == set(SURROUNDINGS)
 
 
+def test_winding_roads_are_open_have_many_bends_and_keep_to_their_ranges():
+    for seed in range(20):
+        name = f"random:{seed}:length=200-400,radius=10-14,hills=40,width=7,shape=winding"
+        track, radius_m = load_track(name), 1 / np.maximum(np.abs(load_track(name).curvature), 1e-6)
+        assert not track.closed
+        assert 170 < track.lap_m < 420
+        assert 8 < radius_m.min() < 60
+        within = radius_m[2 * 60 : -2 * 60]  # without the straight run-outs
+        assert np.median(within) < 80
+        assert np.abs(track.grade).max() < 0.5
+
+
+def test_shape_any_gives_loops_and_winding_roads():
+    shapes = [random_road(f"random:{seed}:shape=any,length=300").closed for seed in range(20)]
+    assert 4 < sum(shapes) < 16
+
+
 def test_the_competitions_rules_judge_roads():
     straight = np.array([[20.0, 20.0], [20.0, 180.0]])
     assert judge_road(straight) == []
@@ -144,7 +163,10 @@ def test_a_short_loop_becomes_rounder_until_its_bends_are_wide_enough(seed):
     assert 130 < np.sqrt((np.diff(line, axis=0) ** 2).sum(axis=1)).sum() < 180
 
 
-@pytest.mark.parametrize("name", ["random:1", "random:2:surroundings=water,surface=paving,edges=kerb", "bend"])
+@pytest.mark.parametrize(
+    "name",
+    ["random:1", "random:2:surroundings=water,surface=paving,edges=kerb", "random:5:shape=winding,length=300", "bend"],
+)
 def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
     track = load_track(bend if name == "bend" else name)
     renderer = Renderer(track.road.name, Conditions())

@@ -1,4 +1,4 @@
-"""Make a road from a seed: a closed loop through random points, with hills, in random materials.
+"""Make a road from a seed: a loop through random points, or an open winding road, with hills, in random materials.
 
 random:7 is the road of seed 7; values after it narrow what the seed chooses from: random:7:length=400-600,hills=0,
 surface=dirt.
@@ -13,7 +13,7 @@ import numpy as np
 from bcclone.errors import UserError
 from bcclone.exact_math import cosine, sine
 from bcclone.simulator.roads import look as looks
-from bcclone.simulator.roads.line import interpolate
+from bcclone.simulator.roads.line import interpolate, with_run_outs
 from bcclone.simulator.roads.look import RoadLook
 from bcclone.simulator.roads.plan import NARROWEST_M, WIDEST_M, ControlPoint, RoadPlan
 from bcclone.simulator.roads.rules import RoadRules, faults_of_line
@@ -21,6 +21,12 @@ from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 PREFIX = "random:"
 _TRIES, _CALMER_TRIES = 200, 100  # of any shape, and of ever rounder ones after that
 _ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius that its sharpest bend may have
+_BESIDE_M, _INSIDE_M = 6.0, 2.0  # beside the edges: free of other parts of the road, and inside of its bends
+_SHAPES = ("loop", "winding")
+# winding roads: steps in metres, the widest turn from the general direction, the gentlest bend's radius in those of the
+# sharpest, straight stretches between bends in steps; the steepest slope, and how steep the hills' waves are
+_STRETCH_M, _WIDEST_TURN, _GENTLEST, _LONGEST_STRAIGHT = 5.0, 1.6, 4.0, 6
+_STEEPEST, _STEEPNESS = 0.3, 19.0
 _CHOICES = {
     "surface": looks.SURFACES,
     "lines": looks.LINES,
@@ -42,30 +48,37 @@ class RoadRanges:
     width: tuple[float, float] = (7.0, 10.0)
 
 
-_LIMITS = {"length": (150.0, 5000.0), "radius": (12.0, 200.0), "hills": (0.0, 40.0), "width": (NARROWEST_M, WIDEST_M)}
+_LIMITS = {"length": (150.0, 5000.0), "radius": (8.0, 200.0), "hills": (0.0, 40.0), "width": (NARROWEST_M, WIDEST_M)}
 
 
 def random_road(name: str) -> RoadPlan:
     """Return the plan of a road such as random:7 or random:7:surface=dirt. Raises UserError for a malformed name."""
-    seed, ranges, chosen = _parse(name)
+    seed, ranges, shape, chosen = _parse(name)
     randomness = np.random.default_rng([seed, 20])
     look = _draw_look(randomness, seed, chosen)
     length_m, radius_m, hills_m, width_m = (
         low + (high - low) * randomness.random()
         for low, high in (getattr(ranges, each.name) for each in fields(ranges))
     )
-    radius_m = min(radius_m, max(length_m / _ROUNDNESS, ranges.radius[0]))
+    closed = _draw_shape(randomness, shape) == "loop"
+    if closed:
+        radius_m = min(radius_m, max(length_m / _ROUNDNESS, ranges.radius[0]))
+    clear_m = width_m / 2 + look.edge_m + _BESIDE_M
+    rules = RoadRules(None, 0, max(radius_m, clear_m if closed else clear_m - _BESIDE_M + _INSIDE_M))
     for number in range(_TRIES + _CALMER_TRIES):
         wildness = min(1.0, (_TRIES + _CALMER_TRIES - number) / _CALMER_TRIES)
-        points = _loop(randomness, length_m, hills_m, width_m, wildness)
-        plan = RoadPlan(name, points, closed=True, look=look)
-        line = interpolate(plan.table, closed=True).points[:, [0, 2]]
-        clear_m = width_m / 2 + look.edge_m + 6.0
-        if not faults_of_line(line, clear_m, RoadRules(None, 0, max(radius_m, clear_m)), closed=True):
+        if closed:
+            points = _loop(randomness, length_m, hills_m, width_m, wildness)
+        else:
+            points = _winding(randomness, length_m, hills_m, width_m, rules.least_radius_m / wildness)
+        plan = RoadPlan(name, points, closed, look)
+        line = interpolate(plan.table, closed)
+        line = line if closed else with_run_outs(line)
+        if not faults_of_line(line.points[:, [0, 2]], clear_m, rules, closed):
             return plan
     raise UserError(
-        f"{name}: found no loop of {length_m:.0f} m with bends of at least {radius_m:.0f} m; "
-        "make it longer, or its radius smaller"
+        f"{name}: found no {'loop' if closed else 'road'} of {length_m:.0f} m with bends of at least {radius_m:.0f} m; "
+        f"make it {'longer' if closed else 'shorter'}, or its radius smaller"
     )
 
 
@@ -123,16 +136,63 @@ def _loop(
     )
 
 
-def _parse(name: str) -> tuple[int, RoadRanges, dict[str, str]]:
+def _draw_shape(randomness: np.random.Generator, shape: str) -> str:
+    """Return loop or winding; a seed draws one only if any is asked for, so that its loops are always the same."""
+    return _SHAPES[int(randomness.random() < 0.5)] if shape == "any" else shape
+
+
+def _winding(
+    randomness: np.random.Generator, length_m: float, hills_m: float, width_m: float, radius_m: float
+) -> tuple[ControlPoint, ...]:
+    """Return the points of an open road of bends to both sides, some with a straight stretch between.
+
+    radius_m: of the sharpest bends.
+    """
+    bends: list[float] = []  # curvature of every stretch of _STRETCH_M
+    turned = 0.0  # radians from the road's general direction
+    while len(bends) * _STRETCH_M < length_m:
+        side = -1.0 if turned > 0 else 1.0
+        turn = abs(turned) + _WIDEST_TURN * randomness.random()
+        radius = radius_m * _GENTLEST ** randomness.random()
+        count = max(round(turn * radius / _STRETCH_M), 1)
+        bends += [side * turn / (count * _STRETCH_M)] * count
+        turned += side * turn
+        bends += [0.0] * int(randomness.integers(0, _LONGEST_STRAIGHT))
+    x = z = 0.0
+    points, heading = [], 0.0
+    phases = [randomness.random() for _ in range(3)]
+    for number, bend in enumerate(_eased(bends)):
+        along = number / len(bends)
+        height = sum(sine(2 * math.pi * (order * along + phases[order - 1])) / order for order in (1, 2, 3))
+        points.append((x, height, z))
+        heading += 0.5 * bend * _STRETCH_M
+        x, z = x + _STRETCH_M * sine(heading), z + _STRETCH_M * cosine(heading)
+        heading += 0.5 * bend * _STRETCH_M
+    heights = [height for _, height, _ in points]
+    lowest, spread = min(heights), max(max(heights) - min(heights), 1e-9)
+    hills_m = min(hills_m, _STEEPEST * length_m * spread / _STEEPNESS)
+    return tuple(ControlPoint(x, hills_m * (height - lowest) / spread, z, width_m) for x, height, z in points)
+
+
+def _eased(bends: Sequence[float]) -> list[float]:
+    """Return curvatures that change over three stretches instead of from one to the next."""
+    padded = [bends[0], *bends, bends[-1]]
+    return [sum(padded[number : number + 3]) / 3 for number in range(len(bends))]
+
+
+def _parse(name: str) -> tuple[int, RoadRanges, str, dict[str, str]]:
     seed, _, rest = name.removeprefix(PREFIX).partition(":")
     if not seed.isdecimal() or len(seed) > 9:
         raise UserError(f"{name}: the seed is {seed!r}, expected a whole number, as in random:7")
-    ranges, chosen = asdict(RoadRanges()), {}
+    ranges, shape, chosen = asdict(RoadRanges()), _SHAPES[0], {}
     for part in filter(None, rest.split(",")):
         key, _, value = part.partition("=")
         if key in _CHOICES:
             _expect(name, key, value, value in _CHOICES[key], f"one of {', '.join(_CHOICES[key])}")
             chosen[key] = value
+        elif key == "shape":
+            _expect(name, key, value, value in (*_SHAPES, "any"), f"{', '.join(_SHAPES)}, or any")
+            shape = value
         elif key in _LIMITS:
             low, high = _LIMITS[key]
             span = _span(value.split("-"))
@@ -140,8 +200,8 @@ def _parse(name: str) -> tuple[int, RoadRanges, dict[str, str]]:
             _expect(name, key, value, fits, f"a number or a range, {low:g}-{high:g}, in metres")
             ranges[key] = span
         else:
-            _expect(name, key, value, False, f"{', '.join((*_LIMITS, *_CHOICES))}")
-    return int(seed), RoadRanges(**ranges), chosen
+            _expect(name, key, value, False, f"{', '.join((*_LIMITS, 'shape', *_CHOICES))}")
+    return int(seed), RoadRanges(**ranges), shape, chosen
 
 
 def _span(texts: Sequence[str]) -> tuple[float, float] | None:
