@@ -14,6 +14,7 @@ from bcclone.bench import Measure
 from bcclone.bench.settings import EnvironmentBenchSettings
 
 _LARGE, _SMALL = "bcclone, 160x320", "bcclone, 64x64"
+_VECTOR_CARS = 4
 _STEPS = """
 import json, sys, time
 import gymnasium, numpy as np
@@ -33,6 +34,24 @@ for _ in range(steps):
         env.reset()
 print(json.dumps(steps / (time.perf_counter() - begun)))
 env.close()
+"""
+_CARS = """
+import json, sys, time
+import gymnasium, numpy as np
+name, values, cars, steps = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+import bcclone.environment
+envs = gymnasium.make_vec(name, cars, "vector_entry_point", **values)
+envs.reset(seed=0)
+actions = np.zeros(envs.action_space.shape, np.float32)
+for _ in range(10):
+    envs.step(actions)
+print("ready", flush=True)
+sys.stdin.readline()
+begun = time.perf_counter()
+for _ in range(steps // cars):
+    envs.step(actions)
+print(json.dumps(steps // cars * cars / (time.perf_counter() - begun)))
+envs.close()
 """
 _METADRIVE = """
 import sys, time, json
@@ -108,9 +127,11 @@ def _ours(settings: EnvironmentBenchSettings) -> list[_Contestant]:
         values = {"road": settings.road, "height": height, "width": width}
         return (_STEPS, "bcclone/Road-v0", json.dumps(values), "bcclone.environment")
 
+    vector = (_CARS, "bcclone/Road-v0", json.dumps({"road": settings.road}), str(_VECTOR_CARS))
     return [
         _Contestant(_LARGE, program(160, 320), settings.steps, bar=140),
         _Contestant(_SMALL, program(64, 64), 4 * settings.steps, bar=1000),
+        _Contestant(f"bcclone, {_VECTOR_CARS} cars in one process, 160x320", vector, settings.steps),
     ]
 
 

@@ -57,7 +57,9 @@ def _line(span: "RowSpan") -> str:
     take_over = f", take-over {span.take_over}" if span.take_over else ""
     driver = f"   {span.driver}{take_over}" if span.driver else ""
     state = "kept" if span.kept else "deleted"
+    pause = ", after a pause" if span.after_pause else ""
     return (
         f"  rows {span.first:>6} to {span.last:<6} {span.from_seconds:>8.1f}s to {span.to_seconds:>7.1f}s   "
         f"{state:<7}{driver}".rstrip()
+        + pause
     )

@@ -19,10 +19,10 @@ from bcclone.commands.options import (
     build,
     given_for,
     local_path,
-    make_folder,
     notify,
     option_of,
     print_json,
+    results_folder,
 )
 from bcclone.errors import UserError
 from bcclone.evaluate.settings import SUITE_GROUP, SUITES, EvaluateSettings, SuiteSettings
@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.suite = SUITES[0]
     if not arguments.models:
         raise UserError("no model to score; name one, such as: bcclone evaluate model.h5")
-    return _run_suite(arguments) if arguments.suite else _run_single(arguments)
+    with results_folder(arguments.output):
+        return _run_suite(arguments) if arguments.suite else _run_single(arguments)
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
@@ -91,8 +92,6 @@ def _run_single(arguments: argparse.Namespace) -> int:
     conditions = build(Conditions, **given_for(Conditions, arguments))
     world = build(WorldSettings, **given_for(WorldSettings, arguments))
     settings = build(EvaluateSettings, world=world, conditions=conditions, **given_for(EvaluateSettings, arguments))
-    if arguments.output is not None:
-        make_folder(arguments.output)
     from bcclone.evaluate.single import evaluate, write_pictures
 
     result = evaluate(arguments.models[0], settings)
@@ -115,8 +114,6 @@ def _run_suite(arguments: argparse.Namespace) -> int:
                     "it out"
                 )
     settings = build(SuiteSettings, **given_for(SuiteSettings, arguments))
-    if arguments.output is not None:
-        make_folder(arguments.output)
     from bcclone.evaluate.suite import evaluate_suite
     from bcclone.evaluate.suite_report import suite_table, write_suite
 

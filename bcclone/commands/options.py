@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from types import NoneType
@@ -181,6 +182,21 @@ def make_folder(folder: Path, choose: str = "another") -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose {choose}") from None
+
+
+@contextmanager
+def results_folder(folder: Path | None) -> Iterator[None]:
+    """Make the folder for the results before any work is done; one that was new and stays empty is removed again."""
+    if folder is None:
+        yield
+        return
+    is_new = not folder.exists()
+    make_folder(folder)
+    try:
+        yield
+    finally:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def print_json(value: Any) -> None:

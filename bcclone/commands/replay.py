@@ -17,9 +17,9 @@ from bcclone.commands.options import (
     build,
     given_for,
     local_path,
-    make_folder,
     notify,
     print_json,
+    results_folder,
 )
 from bcclone.errors import UserError
 from bcclone.replay.settings import ReplaySettings
@@ -62,13 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.replay import replay, replay_served
 
     log = find_log(arguments.recording)
-    if arguments.output is not None:
-        make_folder(arguments.output)
-    if arguments.models:
-        _report(arguments, log, replay(arguments.models, log, settings))
-    else:
-        result, report = replay_served(log, settings, server)
-        _report(arguments, log, {f"{server.host}:{server.port}": result}, report)
+    with results_folder(arguments.output):
+        if arguments.models:
+            _report(arguments, log, replay(arguments.models, log, settings))
+        else:
+            result, report = replay_served(log, settings, server)
+            _report(arguments, log, {f"{server.host}:{server.port}": result}, report)
     return 0
 
 

@@ -24,7 +24,8 @@ class RowSpan:
     """Consecutive rows that are alike: without a pause, all kept or all deleted, and driven by the same driver.
 
     first, last: numbers of the rows, from 1; from_seconds, to_seconds: since the first row of the recording; driver:
-    "human" or "model", None if there is no drivers.csv; take_over: its number, None if none.
+    "human" or "model", None if there is no drivers.csv; take_over: its number, None if none; after_pause: a pause
+    separates them from the rows before.
     """
 
     first: int
@@ -34,6 +35,7 @@ class RowSpan:
     kept: bool
     driver: str | None
     take_over: int | None
+    after_pause: bool
 
     @property
     def rows(self) -> int:
@@ -191,4 +193,5 @@ def _spans(path: Path, rows: pd.DataFrame, seconds: FloatArray, deleted: Mask) -
             kept=not deleted[first],
             driver=driven.driver if driven else None,
             take_over=driven.take_over if driven else None,
+            after_pause=bool(first and pauses[first - 1]),
         )

@@ -37,12 +37,12 @@ Observation = Any  # an array, or a dictionary of arrays
 class Start:
     """Where an episode starts, and how fast. Raises ValueError for a value out of range."""
 
-    start_m: float = setting(0.0, "distance along the lap, in metres", minimum=0)
+    start_m: float = setting(0.0, "distance along the lap", unit="M", minimum=0)
     offset_m: float = setting(
-        0.0, "distance to the right of the centre line, in metres", minimum=-LOST_M, maximum=LOST_M
+        0.0, "distance to the right of the centre line", unit="M", minimum=-LOST_M, maximum=LOST_M
     )
     turn_degrees: float = setting(0.0, "degrees to the right of the road", minimum=-180, maximum=180)
-    speed_mph: float = setting(0.0, "speed, in mph", minimum=0, maximum=TOP_SPEED_MPH)
+    speed_mph: float = setting(0.0, "speed", unit="MPH", minimum=0, maximum=TOP_SPEED_MPH)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -184,7 +184,7 @@ class Episode:
         track = self.track if self._opened == (road, conditions) else load_track(road, settings.reverse)
         goal_m = track.goal_m(settings.laps)
         if start_m > track.lap_m:
-            raise ValueError(f"start_m {start_m:g}, expected at most the {track.lap_m:.0f} m of {road}")
+            raise ValueError(f"start {start_m:g} m, expected at most the {track.lap_m:.0f} m of {road}")
         if self._opened == (road, conditions):
             return
         self._renderer = Renderer(road, conditions, settings.height, settings.width)

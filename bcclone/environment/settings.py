@@ -29,6 +29,7 @@ class EnvironmentSettings:
     limit_m: float = setting(
         0.0,
         "distance from the centre line that ends an episode",
+        unit="M",
         minimum=0,
         maximum=LOST_M,
         zero="a wheel off the road",

@@ -1,5 +1,6 @@
 """Show pictures in a window at 25 a second; needs pygame."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from bcclone.images import Image
 from bcclone.simulator.world import FRAME_SECONDS
 
 _LEAST_WIDTH_PX = 640  # smaller pictures are enlarged
+_UNSEEN = ("dummy", "offscreen")  # drivers that SDL falls back to where there is no display
 
 
 class Window:
@@ -24,6 +26,9 @@ class Window:
         self._pygame: Any = pygame
         scale = max(_LEAST_WIDTH_PX // width, 1)
         pygame.display.init()
+        if pygame.display.get_driver() in _UNSEEN and "SDL_VIDEODRIVER" not in os.environ:
+            pygame.display.quit()
+            raise UserError("render_mode human found no display; use rgb_array, or set SDL_VIDEODRIVER=dummy")
         pygame.display.set_caption("bcclone")
         self._surface = pygame.display.set_mode((width * scale, height * scale))
         self._clock = pygame.time.Clock()

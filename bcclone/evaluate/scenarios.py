@@ -127,7 +127,11 @@ def _testing() -> Iterator[Scenario]:
         yield _lake(kind, f"{kind}, {half:.0%}", conditions=_weather(kind, half))
     yield _lake("day-night", f"day and night within {cycle:g} s", conditions=Conditions(night_cycle=cycle))
     for kind in _WEATHERS:
-        yield _lake(f"day-night-{kind}", f"the same with {kind}, {half:.0%}", conditions=_weather(kind, half, cycle))
+        yield _lake(
+            f"day-night-{kind}",
+            f"day and night within {cycle:g} s, {kind}, {half:.0%}",
+            conditions=_weather(kind, half, cycle),
+        )
     for kind in _WEATHERS:
         for percent in range(10, 101, 10):
             yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", conditions=_weather(kind, percent / 100))

@@ -100,7 +100,8 @@ def _frame(scenario: Scenario) -> Image:
     along = track.length_m - _PICTURE_AT_M if settings.reverse else _PICTURE_AT_M
     car = start_on(track, world.start_offset_m + world.perturbation_m, along)
     car.heading += math.radians(world.start_turn)
-    return Renderer(settings.track, settings.conditions).frame(car)
+    conditions = settings.conditions
+    return Renderer(settings.track, conditions).frame(car, seconds=conditions.night_cycle / 2)  # at its darkest
 
 
 def _scores(result: SuiteResult, model: str) -> list[DriveScore]:

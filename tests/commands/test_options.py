@@ -1,6 +1,7 @@
-"""Every option sets the setting of its name."""
+"""Every option sets the setting of its name; folders for results."""
 
 import argparse
+import contextlib
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from bcclone.commands.options import (
     actions_of,
     add_settings,
     given_for,
+    results_folder,
 )
 from bcclone.demo import DemoSettings
 from bcclone.drive.settings import DriveSettings
+from bcclone.errors import UserError
 from bcclone.sample_settings import SampleSettings
 from bcclone.simulator.settings import Conditions, ExpertSettings, WorldSettings
 from bcclone.train.run_settings import SETTING_NAMES
@@ -111,3 +114,20 @@ def test_every_field_of_a_commands_settings_has_its_option(words, kind, position
     for given, value in ways:
         arguments = parser.parse_args([*given, *filter(None, [positional])])
         assert given_for(kind, arguments)[name] == value
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_a_folder_for_results_that_came_to_none_is_not_left_behind(tmp_path, existed):
+    folder = tmp_path / "results"
+    if existed:
+        folder.mkdir()
+    with contextlib.suppress(UserError), results_folder(folder):
+        assert folder.is_dir()
+        raise UserError("refused")
+    assert folder.exists() is existed
+
+
+def test_a_folder_for_results_stays_with_what_is_in_it(tmp_path):
+    with results_folder(tmp_path / "results"):
+        (tmp_path / "results" / "figures.json").touch()
+    assert (tmp_path / "results" / "figures.json").exists()

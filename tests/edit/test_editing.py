@@ -101,6 +101,7 @@ def test_a_pause_begins_a_line_of_the_list(tmp_path):
         (2, 2, 10.0, None),
         (3, 3, 20.0, None),
     ]
+    assert [one.after_pause for one in spans] == [False, True, True]
 
 
 @pytest.mark.parametrize(
