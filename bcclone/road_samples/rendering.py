@@ -7,6 +7,7 @@ import numpy as np
 
 from bcclone.arrays import Float32Array
 from bcclone.images import Image, Preprocessing, decode_jpeg, encode_jpeg
+from bcclone.road_samples.coloring import Coloring
 from bcclone.road_samples.places import car_at, draw_place, steering_at
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.settings import Conditions
@@ -20,13 +21,15 @@ _SECONDS = 1e4  # of the clock that drops follow
 
 @dataclass(frozen=True)
 class RoadTask:
-    """Frames to render. road: its name; reverse: driven the other way; frames: how many; seed: of all that is drawn."""
+    """Frames to render. road: its name; reverse: driven the other way; frames: how many; seed: of all that is drawn;
+    recolored: fraction of the weathers in colours of chance."""
 
     road: str
     reverse: bool
     frames: int
     seed: tuple[int, int]
     preprocessing: Preprocessing
+    recolored: float
 
     def __str__(self) -> str:
         return f"the frames of {self.road}"
@@ -50,8 +53,10 @@ def render_road(task: RoadTask) -> RoadFrames:
     for number in range(task.frames):
         if number % _FRAMES_OF_A_WEATHER == 0:
             renderer = Renderer(task.road, _draw_weather(random, always))
+            coloring = Coloring.draw(random) if random.random() < task.recolored else None
         place = draw_place(track, random)
-        frame = renderer.frame(car_at(track, place), seconds=random.uniform(0.0, _SECONDS))
+        view = renderer.view(car_at(track, place), seconds=random.uniform(0.0, _SECONDS))
+        frame = coloring.apply(view.picture, view.labels) if coloring else view.picture
         images[number] = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
         steering[number] = steering_at(track, place)
         report_progress(1)

@@ -34,6 +34,13 @@ class RoadSamplesSettings:
         "what the roads' seeds choose from, as in random:7:length=300-900,surface=dirt",
         unit="RANGES",
     )
+    recolored: float = setting(
+        0.5,
+        "fraction of the frames in which road, ground, sky and objects have colours of chance",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+    )
     validation: float = setting(
         0.1, "fraction of the roads that are kept for validation", unit="FRACTION", minimum=0, maximum=0.9
     )

@@ -82,7 +82,7 @@ def make_road_samples(
 
 def _task(settings: RoadSamplesSettings, preprocessing: Preprocessing, number: int) -> RoadTask:
     seed = settings.seed, settings.first_road + number
-    return RoadTask(settings.road(number), bool(number % 2), settings.frames, seed, preprocessing)
+    return RoadTask(settings.road(number), bool(number % 2), settings.frames, seed, preprocessing, settings.recolored)
 
 
 def _rendered(
