@@ -51,7 +51,7 @@ class EvaluateSettings:
         option="run",
     )
     learned_speed: bool = setting(
-        False, "drive as fast as the model has learned, up to --speed; for a model of model.py --predict throttle"
+        False, "drive as fast as the model has learned, up to --speed; for a model trained to predict the throttle"
     )
     in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
     preprocess: str | None = preprocess_setting()

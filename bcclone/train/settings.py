@@ -158,8 +158,8 @@ class TrainSettings:
     )
     predict: str = setting(
         STEERING,
-        "what the network learns: the steering alone, or how fast to drive as well, from the recorded speed; drive.py "
-        "--learned-speed then controls the throttle by it",
+        "what the network learns: the steering alone, or how fast to drive as well, from the recorded speed, which the "
+        "throttle then holds if drive.py is told to",
         choices=(STEERING, THROTTLE),
         group=_NETWORK,
     )
