@@ -11,10 +11,12 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from bcclone.arrays import FloatArray, IndexArray
+from bcclone.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.sample_settings import SampleSettings
 from bcclone.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 
+LEARNED_SPEED_MPH = 30.0  # the unit of a learned speed: about the car's top speed
+_SPEED_LEAD_SECONDS = 0.5  # a controller needs some time to reach the speed of a bend
 _SIDE = {"center": 0.0, "left": 1.0, "right": -1.0}
 _SHORTEST_LOOKAHEAD_M = 6.0  # a shorter one would teach a slow car to swerve
 _REACH = 3.0  # standard deviations
@@ -36,6 +38,17 @@ def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: flo
         if lead_seconds:
             labels[episode] = np.interp(seconds[episode] + lead_seconds, seconds[episode], labels[episode])
     return labels
+
+
+def learned_speeds(episode: IndexArray, time_ms: IndexArray, speed_mph: FloatArray) -> Float32Array:
+    """Return the speed that the images of each row call for, in units of LEARNED_SPEED_MPH, float32 (rows,).
+
+    It is the speed recorded half a second later, within the episode. The rows are ordered by episode and time.
+    """
+    seconds, speeds = np.asarray(time_ms, np.float64) / 1000, np.array(speed_mph, np.float64)
+    for rows in _episodes(episode):
+        speeds[rows] = np.interp(seconds[rows] + _SPEED_LEAD_SECONDS, seconds[rows], speeds[rows])
+    return (speeds / LEARNED_SPEED_MPH).astype(np.float32)
 
 
 def _episodes(episode: IndexArray) -> Iterator[slice]:

@@ -88,6 +88,11 @@ class ModelFile:
         shape = self.model.input_shape
         return int(shape[1]) if len(shape) == 5 else 1
 
+    @property
+    def learned(self) -> int:
+        """Return the number of outputs: 1, the steering, or 2 with the speed."""
+        return int(self.model.output_shape[-1])
+
 
 @dataclass(frozen=True)
 class ForeignModel:
@@ -198,7 +203,7 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
         if "model_config" not in stored.texts:
             stored = StoredModel({**stored.texts, "model_config": _separate_config(path)}, stored.weights)
         own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
-        found = rebuild_model(stored)
+        found = rebuild_model(stored, (1, 2) if own else (1,))  # two: the speed as well
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
     except UnsupportedModel as error:
         raise UserError(f"{path}: {error}") from None

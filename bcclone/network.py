@@ -48,18 +48,23 @@ def normalize(images: Any) -> Any:
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
-def build_network(height: int = 128, width: int = 128, seq_length: int = 1, network: str = "cnn") -> keras.Model:
+def build_network(
+    height: int = 128, width: int = 128, seq_length: int = 1, network: str = "cnn", learned: int = 1
+) -> keras.Model:
     """Return the untrained network: uint8 (batch, height, width, 3) RGB -> steering float32 (batch, 1).
 
     With a seq_length above 1 it takes windows, (batch, seq_length, height, width, 3), oldest frame first. network: one
-    of CONVOLUTIONS, RECURRENT or PUBLISHED. Raises UserError for images that are too small, or not of the published
+    of CONVOLUTIONS, RECURRENT or PUBLISHED; learned: 2 for a second output, the speed in units of
+    labels.LEARNED_SPEED_MPH. Raises UserError for images that are too small, or not of the published
     size, and for a recurrent network without windows.
     """
     if network in PUBLISHED:
+        if learned > 1:
+            raise UserError(f"--network {network} predicts the steering alone; leave out --predict")
         return build_published(network, height, width, seq_length)
     convolutions = CONVOLUTIONS[convolutions_for(height, width, network)]
     if network in RECURRENT:
-        return _recurrent_network(_Frames(height, width, convolutions), network, seq_length)
+        return _recurrent_network(_Frames(height, width, convolutions), network, seq_length, learned)
     frames = _Frames(height, width, convolutions, stacked=seq_length)
     return keras.Sequential(
         [
@@ -68,13 +73,13 @@ def build_network(height: int = 128, width: int = 128, seq_length: int = 1, netw
             layers.Dropout(_DROPOUT, name="dropout2"),
             layers.Dense(50, activation="elu", name="dense2"),
             layers.Dense(10, activation="elu", name="dense3"),
-            layers.Dense(1, dtype="float32", name="steering"),
+            layers.Dense(learned, dtype="float32", name="steering"),
         ],
         name="bcclone",
     )
 
 
-def _recurrent_network(frames: "_Frames", network: str, seq_length: int) -> keras.Model:
+def _recurrent_network(frames: "_Frames", network: str, seq_length: int, learned: int) -> keras.Model:
     """Return a network that processes single frames, with a GRU or LSTM instead of the second dense layer."""
     if seq_length < 2:
         raise UserError(f"--network {network} is trained on windows of frames; use --seq-length 2 or more")
@@ -87,7 +92,7 @@ def _recurrent_network(frames: "_Frames", network: str, seq_length: int) -> kera
             layers.Dropout(_DROPOUT, name="dropout2"),
             RECURRENT[network](50, name=network),
             layers.Dense(10, activation="elu", name="dense3"),
-            layers.Dense(1, dtype="float32", name="steering"),
+            layers.Dense(learned, dtype="float32", name="steering"),
         ],
         name="bcclone",
     )

@@ -11,6 +11,7 @@ import tensorflow as tf
 from bcclone.arrays import Float32Array, Memory
 from bcclone.errors import UserError
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
+from bcclone.labels import LEARNED_SPEED_MPH
 from bcclone.model_file import ModelFile, load_model_file
 from bcclone.onnx_model import FRAME, OnnxModel, is_onnx
 from bcclone.recurrent import Steps, steps_of
@@ -22,7 +23,7 @@ class _Network(Protocol):
     seq_length: int
 
     def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
-        """Return the steering, (drives,), for the newest prepared image of each drive, and the new memories."""
+        """Return the outputs, (drives, learned), for the newest prepared image of each drive, and the new memories."""
 
 
 _TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
@@ -36,7 +37,8 @@ class Policy:
     one. To drive several cars, keep a memory for each and call steer().
 
     carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
-    one in an ONNX file.
+    one in an ONNX file; speed_mph: how fast to drive at the last frame of act(), None for a network that has not
+    learned it.
     """
 
     def __init__(self, file: ModelFile | OnnxModel) -> None:
@@ -45,6 +47,7 @@ class Policy:
         self._network = _network_of_onnx(file) if isinstance(file, OnnxModel) else _network_of(file)
         self.seq_length, self.carries_states = self._network.seq_length, isinstance(self._network, _Recurrent)
         self._memory: Memory = ()
+        self.speed_mph: float | None = None
         self.act(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
         self.forget()
 
@@ -53,8 +56,10 @@ class Policy:
 
         Raises BadImage for a frame of another size, which is not remembered. The network may return NaN.
         """
-        steering, (self._memory,) = self.steer([self.preprocessing.apply(frame)], [self._memory])
-        return float(steering[0])
+        image = self.preprocessing.apply(frame)
+        (outputs,), (self._memory,) = self._network.steer([image], [self._memory])
+        self.speed_mph = float(outputs[1]) * LEARNED_SPEED_MPH if len(outputs) > 1 else None
+        return float(outputs[0])
 
     def forget(self) -> None:
         """Forget the frames so far; the next one begins another drive."""
@@ -65,13 +70,14 @@ class Policy:
 
         images: the newest prepared image of each, uint8 (height, width, 3); memories: those of the drives so far.
         """
-        return self._network.steer(images, memories)
+        outputs, after = self._network.steer(images, memories)
+        return outputs[:, 0], after
 
 
 class _Windows:
     """A network of single frames, or of the last frames stacked; the first frame of a drive fills its window.
 
-    shape: of its input; infer: inputs, uint8 (drives, *shape), to steering, (drives, 1).
+    shape: of its input; infer: inputs, uint8 (drives, *shape), to outputs, (drives, learned).
     """
 
     def __init__(self, seq_length: int, shape: Sequence[int], infer: Callable[[Image], Float32Array]) -> None:
@@ -81,7 +87,7 @@ class _Windows:
         windows = [window_after(*pair, self.seq_length) for pair in zip(memories, images, strict=True)]
         stacked = np.stack([np.stack(window) for window in windows]).reshape(len(windows), *self._shape)
         kept: list[Memory] = windows if self.seq_length > 1 else [()] * len(windows)
-        return self._infer(stacked)[:, 0], kept
+        return self._infer(stacked), kept
 
 
 class _Recurrent:
@@ -89,7 +95,7 @@ class _Recurrent:
 
     Before the first frame of a drive its states are those after seq_length - 1 copies of that frame, so that the first
     steering is that of a window filled with it, as in training. take_step: images, (drives, height, width, 3), and
-    states, (drives, size) each, to steering, (drives, 1), and the new states.
+    states, (drives, size) each, to outputs, (drives, learned), and the new states.
     """
 
     def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: _TakeStep) -> None:
@@ -107,8 +113,8 @@ class _Recurrent:
         return memory
 
     def _step(self, images: Image, memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
-        steering, after = self._take_step(images, [np.stack(one) for one in zip(*memories, strict=True)])
-        return steering[:, 0], [tuple(one) for one in zip(*after, strict=True)]
+        outputs, after = self._take_step(images, [np.stack(one) for one in zip(*memories, strict=True)])
+        return outputs, [tuple(one) for one in zip(*after, strict=True)]
 
 
 def _network_of(file: ModelFile) -> _Network:
@@ -142,8 +148,8 @@ def _compiled_step(model: keras.Model, steps: Steps) -> _TakeStep:
     )
 
     def take_step(images: Image, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
-        steering, after = compiled(tf.constant(images), [tf.constant(state) for state in states])
-        return np.asarray(steering.numpy()), [state.numpy() for state in after]
+        outputs, after = compiled(tf.constant(images), [tf.constant(state) for state in states])
+        return np.asarray(outputs.numpy()), [state.numpy() for state in after]
 
     return take_step
 

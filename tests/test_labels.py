@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bcclone.labels import Correction, steering_labels
+from bcclone.labels import Correction, learned_speeds, steering_labels
 from bcclone.vehicle import SIDE_CAMERA_M, lookahead_of, steering_to_line
 
 
@@ -74,3 +74,10 @@ def test_a_fixed_correction_determines_the_lookahead(steering):
     (ahead,) = Correction(steering).lookahead_m(np.array([30.0]))
     assert ahead == lookahead_of(SIDE_CAMERA_M, steering)
     assert steering_to_line(-SIDE_CAMERA_M, 0.0, ahead) == pytest.approx(steering)
+
+
+def test_the_learned_speed_is_that_of_half_a_second_later_within_the_episode():
+    episode, time_ms = np.array([0, 0, 0, 1, 1]), np.array([0, 250, 750, 5000, 6000])
+    speeds = learned_speeds(episode, time_ms, np.array([0.0, 3.0, 9.0, 30.0, 15.0])) * 30
+    assert speeds.tolist() == pytest.approx([6.0, 9.0, 9.0, 22.5, 15.0])
+    assert speeds.dtype == np.float32

@@ -1,5 +1,8 @@
 """Compute the throttle from speed and steering: Udacity's proportional-integral controller, slower in corners."""
 
+import math
+from collections.abc import Callable
+
 _KP, _KI = 0.1, 0.002
 _MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
 # fractions of full lock: on straight roads our models steer less than the first, in all corners less than the second
@@ -11,7 +14,8 @@ class SpeedController:
     """Holds a set speed. Its gains (0.1, and 0.002 per telemetry) are those of Udacity's drive.py.
 
     slow_in_corners: the sharper the steering, the lower the speed, down to min_speed_mph; on_doubt: one of
-    bcclone.monitor.settings.ON_DOUBT; "slow" holds 0.4 of the speed while in_doubt is set, "stop" brakes and stands.
+    bcclone.monitor.settings.ON_DOUBT; "slow" holds 0.4 of the speed while in_doubt is set, "stop" brakes and stands;
+    learned_mph: returns the speed that the model asks for now, which is held between min_speed_mph and the set speed.
     """
 
     def __init__(
@@ -20,9 +24,11 @@ class SpeedController:
         min_speed_mph: float = 10.0,
         slow_in_corners: bool = False,
         on_doubt: str = "ignore",
+        learned_mph: Callable[[], float] | None = None,
     ) -> None:
         self.set_speed_mph, self.min_speed_mph, self.slow_in_corners = set_speed_mph, min_speed_mph, slow_in_corners
         self.on_doubt, self.in_doubt = on_doubt, False
+        self._learned_mph = learned_mph
         self._integral = 0.0
 
     def throttle(self, speed_mph: float, steering: float = 0.0) -> float:
@@ -48,6 +54,9 @@ class SpeedController:
 
     def _undoubted_mph(self, steering: float) -> float:
         lowest = min(self.min_speed_mph, self.set_speed_mph)
+        if self._learned_mph is not None:
+            learned = self._learned_mph()
+            return min(max(learned, lowest), self.set_speed_mph) if math.isfinite(learned) else lowest
         if not self.slow_in_corners:
             return self.set_speed_mph
         sharpness = min(max((abs(steering) - _STRAIGHT) / (_SHARPEST - _STRAIGHT), 0.0), 1.0)

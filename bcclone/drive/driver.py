@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.page_hands import PageHands
+from bcclone.errors import UserError
 from bcclone.images import BadImage, Image, decode_jpeg
 from bcclone.monitor.doubt import Doubt, DoubtWatch
 from bcclone.protocol import Control, Telemetry
@@ -150,6 +151,16 @@ class Driver:
             self._on_decision(decision)
         except Exception:  # recording and statistics must not cost the car its answer
             logger.exception("a decision could not be recorded or counted")
+
+
+def learned_speed_of(policy: SteeringPolicy) -> Callable[[], float]:
+    """Return the function that returns the speed that a policy asks for, in mph; raises UserError if it knows none."""
+    if getattr(policy, "speed_mph", None) is None:
+        raise UserError(
+            "this model has not learned how fast to drive; leave out --learned-speed, or train one with: "
+            "python model.py data.h5 --predict throttle"
+        )
+    return lambda: float(policy.speed_mph)  # type: ignore[attr-defined]
 
 
 def _decode(jpeg: bytes) -> tuple[Image | None, str]:

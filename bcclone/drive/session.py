@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedController
-from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.driver import Decision, Driver, learned_speed_of
 from bcclone.drive.page_hands import PageHands
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.saliency_thread import NewestFrame, SaliencyThread
@@ -71,7 +71,11 @@ def open_session(policy: "Policy", settings: DriveSettings, began: float | None 
             stats.decided(decision)
 
         controller = SpeedController(
-            settings.speed_mph, settings.min_speed_mph, settings.slow_in_corners, settings.on_doubt
+            settings.speed_mph,
+            settings.min_speed_mph,
+            settings.slow_in_corners,
+            settings.on_doubt,
+            learned_speed_of(policy) if settings.learned_speed else None,
         )
         hands = PageHands()
         driver = Driver(policy, controller, on_decision, hands, _watch(settings))

@@ -34,11 +34,17 @@ class DriveSettings:
     )
     min_speed_mph: float = setting(
         10.0,
-        "speed in the sharpest corner, in mph, with --slow-in-corners",
+        "speed in the sharpest corner, in mph, with --slow-in-corners, and the lowest one with --learned-speed",
         unit="MPH",
         minimum=0,
         maximum=HIGHEST_SPEED_MPH,
         option="min-speed",
+        group=_SPEED,
+    )
+    learned_speed: bool = setting(
+        False,
+        "drive as fast as the model has learned, between --min-speed and --speed; for a model that was trained to predict "
+        "the throttle",
         group=_SPEED,
     )
     max_latency_ms: float = setting(
@@ -90,6 +96,8 @@ class DriveSettings:
                 f"--host {self.host} is reachable from other machines; set a secret for them with --token TEXT, or "
                 "listen on 127.0.0.1"
             )
+        if self.learned_speed and self.slow_in_corners:
+            raise ValueError("--learned-speed slows down where the model does; leave out --slow-in-corners")
         if self.append and self.run_folder is None:
             raise ValueError("--append adds to a run; name its folder: python drive.py MODEL RUN --append")
 

@@ -50,6 +50,9 @@ class EvaluateSettings:
         shown="none",
         option="run",
     )
+    learned_speed: bool = setting(
+        False, "drive as fast as the model has learned, up to --speed; for a model trained to predict the throttle"
+    )
     in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
     preprocess: str | None = preprocess_setting()
     monitor: Path | None = monitor_setting("which drives in this process, in simulated time")

@@ -15,7 +15,7 @@ import numpy as np
 
 from bcclone.atomic import write_text
 from bcclone.drive.controller import SpeedController
-from bcclone.drive.driver import Decision, Driver, SteeringPolicy
+from bcclone.drive.driver import Decision, Driver, SteeringPolicy, learned_speed_of
 from bcclone.drive.process import server_process
 from bcclone.errors import UserError
 from bcclone.evaluate.settings import EvaluateSettings
@@ -32,6 +32,14 @@ from bcclone.simulator.unity_client import drive_by_server
 from bcclone.simulator.world import LAPS_DRIVEN, SimulatedWorld, open_world
 
 IN_DOUBT = "in doubt"  # cause of the event where a monitor begins to doubt
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast to drive. learned: as fast as the policy has learned, up to that speed."""
+
+    mph: float
+    learned: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,13 +130,13 @@ def evaluate_policy(
     """
     track = load_track(settings.track, settings.reverse)
     with open_world(track, settings.world, settings.conditions) as world:
-        return drive_policy(policy, world, settings.speed_mph, supervision)
+        return drive_policy(policy, world, Speed(settings.speed_mph, settings.learned_speed), supervision)
 
 
 def drive_policy(
     policy: SteeringPolicy,
     world: SimulatedWorld,
-    speed_mph: float,
+    speed: Speed,
     supervision: Supervision | None = None,
     on_decision: Callable[[Decision], None] = lambda decision: None,
 ) -> Evaluation:
@@ -136,9 +144,10 @@ def drive_policy(
 
     supervision: a monitor and what to do on its doubt; on_decision: called with each decision.
     """
-    controller, watch = SpeedController(speed_mph), None
+    learned_mph, watch = learned_speed_of(policy) if speed.learned else None, None
+    on_doubt = supervision.on_doubt if supervision else "ignore"
+    controller = SpeedController(speed.mph, on_doubt=on_doubt, learned_mph=learned_mph)
     if supervision is not None:
-        controller = SpeedController(speed_mph, on_doubt=supervision.on_doubt)
         watch = DoubtWatch(supervision.monitor, lambda: world.tracked.seconds)
     driver = Driver(policy, controller, on_decision, watch=watch)
     latencies_ms, interventions = [], 0
@@ -187,6 +196,7 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
         raise UserError(f"{run_folder} exists already; choose a new folder for the run")
     track = load_track(settings.track, settings.reverse)
     options = ["--speed", settings.speed_mph, *(["--preprocess", settings.preprocess] if settings.preprocess else [])]
+    options += ["--learned-speed"] if settings.learned_speed else []
     with (
         server_process([model, *([run_folder] if run_folder else []), *options]) as server,
         open_world(track, settings.world, settings.conditions) as world,

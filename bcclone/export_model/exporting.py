@@ -93,7 +93,7 @@ def signature_of(file: "ModelFile") -> Signature:
 
     steps = steps_of(file.model)
     frame = (file.preprocessing.frame_height, file.preprocessing.frame_width)
-    return Signature(file.seq_length, steps.state_sizes if steps else (), frame)
+    return Signature(file.seq_length, steps.state_sizes if steps else (), frame, file.learned)
 
 
 def write_exported(path: Path, kind: str, file: "ModelFile", signature: Signature) -> None:

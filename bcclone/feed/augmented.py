@@ -71,8 +71,9 @@ def augment_on_cpu(augmenter: "CpuAugmenter", buffers: Buffers) -> Work:
 
     def augment(batch: Batch, inputs: AugmentationInputs, seed: Seed) -> Batch:
         images, into = np.asarray(batch.images), buffers.take(len(batch))
-        steering = augmenter.augment(images, np.asarray(batch.steering), inputs, _draws(batch, seed), into)
-        return replace(batch, images=into, steering=steering)
+        labels = np.array(batch.labels)
+        labels[:, :1] = augmenter.augment(images, labels[:, :1], inputs, _draws(batch, seed), into)
+        return replace(batch, images=into, labels=labels)
 
     return augment
 

@@ -61,7 +61,7 @@ class TensorSource:
                 self._frames = tf.constant(np.asarray(source.frames))
                 self._frame = tf.constant(arrays.frame.astype("int64"))
                 self._flipped = tf.constant(arrays.flipped)
-                self._steering = tf.constant(arrays.steering[:, None])
+                self._labels = tf.constant(arrays.labels_of(np.arange(len(arrays.frame), dtype=np.uint32)))
         except tf.errors.ResourceExhaustedError:
             raise UserError(
                 f"{source.frames.nbytes / 1e9:.1f} GB of frames do not fit on {device}; use --feed hdf5-shuffle"
@@ -69,12 +69,12 @@ class TensorSource:
         self._flip = flip_by_selection if "GPU" in device else flip_by_stitching
 
     def gather(self, positions: Any) -> tuple[Any, Any]:
-        """Return images, uint8 (positions, height, width, 3), or windows of them, and steering, float32 (positions, 1).
+        """Return images, uint8 (positions, height, width, 3), or windows of them, and labels, float32.
 
         positions: int64 tensor; to be called within a tf.function.
         """
         images = self._flip(self._frames, tf.gather(self._frame, positions), tf.gather(self._flipped, positions))
-        return images, tf.gather(self._steering, positions)
+        return images, tf.gather(self._labels, positions)
 
 
 def flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:

@@ -123,7 +123,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         batch = self.reader.read(self.positions(number))
-        return batch.images, batch.steering
+        return batch.images, batch.labels
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; called by Keras."""

@@ -6,11 +6,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.arrays import Float32Array
 from bcclone.augment.draws import AugmentationInputs
 from bcclone.errors import UserError
 from bcclone.feed.order import has_zero_steering
 from bcclone.feed.source import SampleArrays
-from bcclone.labels import Correction
+from bcclone.labels import Correction, learned_speeds
 from bcclone.samples import RowTable, SampleTable, windows
 from bcclone.store import ImageSamples, Store
 
@@ -73,18 +74,27 @@ class Selection:
         return _inputs(self.data, self.row, self.arrays.flipped)
 
 
-def select(data: TrainingData, validation: bool = False, seq_length: int = 1) -> Selection:
-    """Return the training or the validation samples. seq_length: frames of a window; 1 for single frames."""
+def select(data: TrainingData, validation: bool = False, seq_length: int = 1, with_speed: bool = False) -> Selection:
+    """Return the training or the validation samples.
+
+    seq_length: frames of a window; 1 for single frames; with_speed: the speed is a label, too.
+    """
+    speeds = _speeds(data.rows) if with_speed else None
     samples = data.samples[data.split_indices(validation)]
     if seq_length == 1:
-        return Selection(data, _arrays(samples, samples["frame"].copy()), samples["row"].copy())
+        return Selection(data, _arrays(samples, samples["frame"].copy(), speeds), samples["row"].copy())
     found = windows(samples, seq_length)
-    arrays = _arrays(found.samples, found.frames)
+    arrays = _arrays(found.samples, found.frames, speeds)
     return Selection(data, arrays, found.samples["row"].copy(), found.paired, found.incomplete)
 
 
-def _arrays(samples: SampleTable, frame: npt.NDArray[np.uint32]) -> SampleArrays:
-    return SampleArrays(frame, samples["flipped"].copy(), samples["steering"].copy())
+def _arrays(samples: SampleTable, frame: npt.NDArray[np.uint32], speeds: Float32Array | None) -> SampleArrays:
+    speed = None if speeds is None else speeds[samples["row"]]
+    return SampleArrays(frame, samples["flipped"].copy(), samples["steering"].copy(), speed)
+
+
+def _speeds(rows: RowTable) -> Float32Array:
+    return learned_speeds(rows["episode"], rows["time_ms"], rows["speed_mph"])
 
 
 def augmentation_inputs_of(data: TrainingData, samples: SampleTable) -> AugmentationInputs:

@@ -26,15 +26,17 @@ _CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on mos
 
 @dataclass(frozen=True)
 class SampleArrays:
-    """Frame, flip and steering of samples: 9 bytes each, and 4 more for each further frame of a window.
+    """Frame, flip and labels of samples: 9 bytes each, and 4 more for each further frame of a window.
 
     frame: uint32 (samples,), index into the frames, or (samples, seq_length) for windows, oldest first;
-    flipped: bool (samples,), for all frames of a window; steering: float32 (samples,).
+    flipped: bool (samples,), for all frames of a window; steering: float32 (samples,); speed: of
+    labels.learned_speeds(), float32 (samples,), None if it is not learned.
     """
 
     frame: npt.NDArray[np.uint32]
     flipped: npt.NDArray[np.bool_]
     steering: npt.NDArray[np.float32]
+    speed: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.frame) == len(self.flipped) == len(self.steering):
@@ -51,9 +53,16 @@ class SampleArrays:
         newest = self.frame if self.frame.ndim == 1 else self.frame[:, -1]
         return frames.file_of(newest).astype(np.uint32)
 
-    def steering_of(self, positions: Order) -> npt.NDArray[np.float32]:
-        """Return the steering at these positions, float32 (positions, 1)."""
-        return self.steering[positions][:, np.newaxis]
+    @property
+    def learned(self) -> int:
+        """Return the number of labels of a sample: 1, the steering, or 2 with the speed."""
+        return 1 if self.speed is None else 2
+
+    def labels_of(self, positions: Order) -> npt.NDArray[np.float32]:
+        """Return the labels at these positions: steering, and speed if it is learned, float32 (positions, learned)."""
+        if self.speed is None:
+            return self.steering[positions][:, np.newaxis]
+        return np.stack([self.steering[positions], self.speed[positions]], axis=1)
 
 
 class Source(Protocol):
@@ -174,4 +183,4 @@ class Reader:
         images = self._buffers.take(len(positions))
         for part in parts:
             self.source.fill(positions[part], images[part])
-        return Batch(images, self.source.arrays.steering_of(positions))
+        return Batch(images, self.source.arrays.labels_of(positions))

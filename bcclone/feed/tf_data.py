@@ -49,8 +49,8 @@ class PipelineFetcher:
 
     def _batches(self, pipeline: Any) -> Iterator[Batch]:
         try:
-            for images, steering in pipeline:
-                yield Batch(images, steering)
+            for images, labels in pipeline:
+                yield Batch(images, labels)
         except tf.errors.OpError:
             if self._error is None:
                 raise
@@ -58,8 +58,9 @@ class PipelineFetcher:
             raise error from None
 
     def _read_in_graph(self, positions: Any) -> tuple[Any, Any]:
-        images, steering = tf.numpy_function(self._read, [positions], (tf.uint8, tf.float32))
-        return tf.ensure_shape(images, (None, *self._source.shape)), tf.ensure_shape(steering, (None, 1))
+        images, labels = tf.numpy_function(self._read, [positions], (tf.uint8, tf.float32))
+        shape = None, self._source.arrays.learned
+        return tf.ensure_shape(images, (None, *self._source.shape)), tf.ensure_shape(labels, shape)
 
     def _read(self, positions: Order) -> tuple[Any, Any]:
         try:
@@ -67,7 +68,7 @@ class PipelineFetcher:
         except Exception as error:  # TensorFlow replaces it by one of its own
             self._error = error
             raise
-        return batch.images, batch.steering
+        return batch.images, batch.labels
 
     def close(self) -> None:
         """Close the source."""

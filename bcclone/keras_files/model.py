@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,11 @@ class RebuiltModel:
     notes: tuple[str, ...]
 
 
-def rebuild_model(stored: StoredModel) -> RebuiltModel:
-    """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras."""
+def rebuild_model(stored: StoredModel, learned: Sequence[int] = (1,)) -> RebuiltModel:
+    """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras.
+
+    learned: how many numbers it may predict.
+    """
     nest, given = read_tree(json.loads(stored.texts["model_config"]))
     leaves = list(nest.leaves())
     first, mirrored = has_channels_first(leaves), is_mirrored(stored)
@@ -63,7 +66,7 @@ def rebuild_model(stored: StoredModel) -> RebuiltModel:
     builder = _Builder(_channels_last(given, first), given.dtype, first, budget)
     for leaf in leaves:
         builder.add(leaf)
-    model = builder.finish(nest)
+    model = builder.finish(nest, learned)
     assign_weights(nest, builder.rebuilt, stored, mirrored, first)
     notes = [*builder.notes]
     notes += ["channels first: rebuilt with channels last"] if first else []
@@ -132,11 +135,11 @@ class _Builder:
         if (dtype := dtype_of(leaf.config.get("dtype"))) != "float32" and leaf.kind != "InputLayer":
             self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
 
-    def finish(self, nest: Nest) -> keras.Model:
-        """Return the model with initial weights; raises UnsupportedModel when its output is not one number."""
+    def finish(self, nest: Nest, learned: Sequence[int]) -> keras.Model:
+        """Return the model with initial weights; raises UnsupportedModel when it predicts another number of numbers."""
         if self._gathered_name:
             self._end_frames()
-        if self.shape != (None, 1):
+        if self.shape not in [(None, each) for each in learned]:
             raise UnsupportedModel(
                 f"the network has an output of shape {self.shape[1:]}, expected 1 number, the steering"
             )

@@ -35,7 +35,7 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
         values = tf.repeat(values, passes, axis=0)
         for layer in chain[first:]:
             values = layer(values, training=isinstance(layer, _RANDOM))
-        return tf.math.reduce_std(tf.reshape(tf.cast(values, tf.float32), (-1, passes)), axis=1)
+        return tf.math.reduce_std(tf.reshape(tf.cast(values[:, 0], tf.float32), (-1, passes)), axis=1)
 
     return compiled_scorer(image_shape(model), deviation)
 

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.exact_math import arctangent, cosine
+from bcclone.exact_math import arctangent, cosine, sine
 from bcclone.simulator.car import Car
 from bcclone.simulator.track import Track
-from bcclone.vehicle import MPH, curvature_to_line, steering_of
+from bcclone.vehicle import MPH, steering_of
 
 SPEED_MPH = 20.0  # that the samples state; a frame does not show it
-_RETURN_M = 8.0  # in which the car returns to the middle
-_BEND_FROM_M, _BEND_TO_M, _BEND_STEP_M = 0.0, 7.0, 0.5  # stretch of the road ahead whose mean curvature is followed
+_BEND_TO_M, _BEND_STEP_M = 4.0, 0.5  # stretch of the road ahead whose mean curvature is followed
+# curvature for each radian to the right of the road, and for each metre to the right of its middle
+_BY_TURN, _BY_OFFSET = -0.25, -0.0139
 _IN_THE_MIDDLE = 0.45  # fraction of the places
 _NEAR_M, _NEAR_DEGREES, _FAR_DEGREES = 0.4, 3.0, 7.0  # standard deviations
 _BEYOND_M = 0.3  # of the limit, at which a wheel leaves the asphalt
@@ -51,8 +52,8 @@ def car_at(track: Track, place: Place) -> Car:
 def steering_at(track: Track, place: Place) -> float:
     """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
 
-    The way back is that of pure pursuit, whose curvature is added to the road's own.
+    It turns firmly along the road and gently towards its middle: people steer so, too, though not in the middle.
     """
-    ahead = np.arange(_BEND_FROM_M, _BEND_TO_M + _BEND_STEP_M / 2, _BEND_STEP_M)
+    ahead = np.arange(0.0, _BEND_TO_M + _BEND_STEP_M / 2, _BEND_STEP_M)
     bend = float(np.mean([track.curvature[track.index(place.along_m + metres)] for metres in ahead.tolist()]))
-    return float(steering_of(bend + curvature_to_line(place.offset_m, place.turn, _RETURN_M)))
+    return float(steering_of(bend + _BY_TURN * sine(place.turn) + _BY_OFFSET * place.offset_m))

@@ -7,7 +7,6 @@ import numpy as np
 
 from bcclone.arrays import Float32Array
 from bcclone.images import Image, Preprocessing, decode_jpeg, encode_jpeg
-from bcclone.road_samples.coloring import Coloring
 from bcclone.road_samples.places import car_at, draw_place, steering_at
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.settings import Conditions
@@ -52,11 +51,9 @@ def render_road(task: RoadTask) -> RoadFrames:
     steering = np.empty(task.frames, np.float32)
     for number in range(task.frames):
         if number % _FRAMES_OF_A_WEATHER == 0:
-            renderer = Renderer(task.road, _draw_weather(random, always))
-            coloring = Coloring.draw(random) if random.random() < task.recolored else None
+            renderer = Renderer(task.road, _draw_weather(random, always, task.recolored))
         place = draw_place(track, random)
-        view = renderer.view(car_at(track, place), seconds=random.uniform(0.0, _SECONDS))
-        frame = coloring.apply(view.picture, view.labels) if coloring else view.picture
+        frame = renderer.frame(car_at(track, place), seconds=random.uniform(0.0, _SECONDS))
         images[number] = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
         steering[number] = steering_at(track, place)
         report_progress(1)
@@ -72,13 +69,14 @@ def _draw_sun(random: np.random.Generator) -> Conditions:
     )
 
 
-def _draw_weather(random: np.random.Generator, conditions: Conditions) -> Conditions:
-    """Return light, weather and the camera's mounting, mostly fair."""
+def _draw_weather(random: np.random.Generator, conditions: Conditions, recolored: float) -> Conditions:
+    """Return light, weather, colours and the camera's mounting, mostly fair. recolored: fraction in other colours."""
     drawn = replace(
         conditions,
         light=random.uniform(0.6, 1.4),
         fog=random.choice([0.0, 1.0, random.uniform(1.0, 6.0)]),
         line_visibility=random.choice([1.0, random.random()], p=[0.75, 0.25]),
+        color_seed=int(random.integers(1, 1 << 20)) if random.random() < recolored else 0,
         camera_shift_m=random.uniform(-0.2, 0.2),
         camera_pitch=random.uniform(-1.5, 1.5),
     )

@@ -67,6 +67,14 @@ class Conditions:
         group=_APPEARANCE,
     )
     texture_seed: int = texture_seed_setting()
+    color_seed: int = setting(
+        0,
+        "seed of other colours for sky, ground, road, lines and objects",
+        minimum=0,
+        maximum=2**31 - 1,
+        zero="their own",
+        group=_APPEARANCE,
+    )
     line_visibility: float = setting(
         1.0,
         "visibility of the lines on the road; 0 paints them over",

@@ -27,6 +27,7 @@ _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
 # settings that older runs do not have, with the values that they used
 _BEFORE: Mapping[str, Any] = {
     "augment": False, "weight_decay": 0.0, "keep": "best", "augment_on": "cpu", "seq_length": 1,
+    "predict": "steering",
 }  # fmt: skip
 _FEED_BEFORE: Mapping[str, Any] = {"feed": "hdf5-shuffle"}
 

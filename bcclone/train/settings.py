@@ -12,6 +12,7 @@ from bcclone.settings import check_settings, current_names, setting
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
 KEPT = ("last", "best")
+STEERING, THROTTLE = "steering", "throttle"
 # those of bcclone.network, which loads TensorFlow; a test compares
 NETWORKS = {
     "cnn": "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of cnn-64",
@@ -155,6 +156,13 @@ class TrainSettings:
         zero="that of the store, else 1, or 5 for gru and lstm",
         group=_NETWORK,
     )
+    predict: str = setting(
+        STEERING,
+        "what the network learns: the steering alone, or how fast to drive as well, from the recorded speed, which the "
+        "throttle then holds if drive.py is told to",
+        choices=(STEERING, THROTTLE),
+        group=_NETWORK,
+    )
     mixed_precision: bool = setting(
         False,
         "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs",
@@ -187,6 +195,11 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @property
+    def learned(self) -> int:
+        """Return the number of outputs of the network: 1, the steering, or 2 with the speed."""
+        return 2 if self.predict == THROTTLE else 1
 
     def check_limits(self) -> None:
         """Raise ValueError when nothing ends the training; a resumed run may have a limit that these lack."""

@@ -18,7 +18,9 @@ from bcclone.images import seen_rows
 from bcclone.model_file import ForeignModel, open_model
 from bcclone.network import build_network
 from bcclone.train.dropout import BatchRows, with_part_dropout
-from bcclone.train.settings import HUBER_DELTA, TrainSettings
+from bcclone.train.settings import HUBER_DELTA, STEERING, THROTTLE, TrainSettings
+
+_LABEL_WEIGHTS = (1.0, 0.1)  # of steering and speed in the loss that is minimised; the reported one is the steering's
 
 
 class Totals:
@@ -76,7 +78,10 @@ class Trainer:
         self._strategy, self._loss, self._exported = options.strategy, options.loss, options.exported
         self._augmenter, self._batch_rows = options.augmenter, options.batch_rows
         self._input_dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
-        shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
+        shape = (
+            tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
+            tf.TensorSpec((None, model.output_shape[-1]), tf.float32),
+        )
         samples = shape + (self._augmenter.input_signature if self._augmenter else ())
         sizes = (tf.TensorSpec((), tf.int32),) * 3
         self._train = tf.function(self._train_step, input_signature=[samples, sizes, tf.TensorSpec((), tf.float32)])
@@ -89,7 +94,7 @@ class Trainer:
 
     def train(self, batch: Batch, learning_rate: float) -> None:
         """Take one step down the gradient of the mean loss and add the batch to the totals."""
-        samples: tuple[Any, ...] = batch.images, batch.steering
+        samples: tuple[Any, ...] = batch.images, batch.labels
         first = batch.span.first if batch.span else 0
         sizes = np.int32(batch.samples), np.int32(first), np.int32(batch.global_size)
         if batch.augmentation is not None:
@@ -100,7 +105,7 @@ class Trainer:
     def validate(self, batch: Batch) -> None:
         """Add the batch's errors to the totals, without dropout; of several workers, to those of this one."""
         if batch.samples:
-            self._validate(batch.images, batch.steering)
+            self._validate(batch.images, batch.labels)
 
     def weights_digest(self) -> str:
         """Return a digest of the weights, which is the same on workers that train together."""
@@ -117,14 +122,14 @@ class Trainer:
         return self._exported
 
     def _train_step(self, samples: tuple[Any, ...], sizes: tuple[Any, Any, Any], learning_rate: Any) -> None:
-        """Take a step. samples: images, steering and the other inputs of the augmenter; (samples, ...) each.
+        """Take a step. samples: images, labels and the other inputs of the augmenter; (samples, ...) each.
 
         sizes: how many of the samples count; of the batch of all workers, the index of the first one, and the number of
         samples.
         """
         self.optimizer.learning_rate.assign(learning_rate)
         if self._strategy is None:
-            self.totals.add(self._descend(samples, tf.ones_like(samples[1])))
+            self.totals.add(self._descend(samples, tf.ones_like(samples[1][:, :1])))
         else:
             self.totals.add(self._descend_together(self._strategy, samples, sizes))
 
@@ -163,12 +168,12 @@ class Trainer:
         """
         if self._batch_rows:
             self._batch_rows.set(rows, size)
-        images, steering = self._augmenter(*samples) if self._augmenter else samples
+        images, labels = self._augmented(*samples) if self._augmenter else samples
         with tf.GradientTape() as tape:
-            errors = self._errors(images, steering, training=True) * weights
+            errors = self._errors(images, labels, training=True) * weights
             losses = self._losses(errors)
-            loss = tf.reduce_sum(losses) / tf.cast(tf.size(steering) if size is None else size, tf.float32)
-            loss = self.optimizer.scale_loss(loss)
+            loss = tf.reduce_sum(losses * _LABEL_WEIGHTS[: labels.shape[1]])
+            loss = self.optimizer.scale_loss(loss / tf.cast(tf.shape(labels)[0] if size is None else size, tf.float32))
         variables = self.model.trainable_variables
         gradients = tape.gradient(loss, variables)
         if self._strategy is not None:
@@ -178,13 +183,18 @@ class Trainer:
         self.optimizer.apply(gradients, variables)
         return _sums(losses, errors, weights)
 
-    def _validate_step(self, images: Any, steering: Any) -> None:
-        errors = self._errors(images, steering, training=False)
-        self.totals.add(_sums(self._losses(errors), errors, tf.ones_like(errors)))
+    def _augmented(self, images: Any, labels: Any, *others: Any) -> tuple[Any, Any]:
+        """Return images and labels as the augmenter changes them, which leaves the speed as it is."""
+        augmented, steering = self._augmenter(images, labels[:, :1], *others)  # type: ignore[misc]
+        return augmented, tf.concat([steering, labels[:, 1:]], axis=1)
 
-    def _errors(self, images: Any, steering: Any, training: bool) -> Any:
+    def _validate_step(self, images: Any, labels: Any) -> None:
+        errors = self._errors(images, labels, training=False)
+        self.totals.add(_sums(self._losses(errors), errors, tf.ones_like(errors[:, :1])))
+
+    def _errors(self, images: Any, labels: Any, training: bool) -> Any:
         predicted = self.model(tf.cast(images, self._input_dtype), training=training)
-        return tf.cast(predicted, tf.float32) - steering
+        return tf.cast(predicted, tf.float32) - labels
 
     def _losses(self, errors: Any) -> Any:
         if self._loss == "mse":
@@ -197,7 +207,9 @@ class Trainer:
 
 
 def _sums(losses: Any, errors: Any, weights: Any) -> Any:
-    return tf.stack([tf.reduce_sum(tf.cast(values, tf.float64)) for values in (losses, tf.abs(errors), weights)])
+    """Return the sums of the loss and the absolute errors of the steering, and of the weights."""
+    values = losses[:, :1], tf.abs(errors[:, :1]), weights
+    return tf.stack([tf.reduce_sum(tf.cast(each, tf.float64)) for each in values])
 
 
 def prepare(
@@ -278,7 +290,7 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
     preprocessing = data.preprocessing
     if start is None:
         height, width = preprocessing.height, preprocessing.width
-        return build_network(height, width, seq_length=settings.seq_length, network=settings.network)
+        return build_network(height, width, settings.seq_length, settings.network, settings.learned)
     file = open_model(start)
     if isinstance(file, ForeignModel):
         raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
@@ -286,6 +298,9 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
         raise UserError(
             f"{start} takes {file.seq_length} frames at a time; fine-tune it with --seq-length {file.seq_length}"
         )
+    if file.learned != settings.learned:
+        knows, option = ("the speed, too", THROTTLE) if file.learned > 1 else ("steering only", STEERING)
+        raise UserError(f"{start} predicts {knows}; fine-tune it with --predict {option}")
     trained_as = file.training.network or settings.network
     if trained_as != settings.network:
         raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")

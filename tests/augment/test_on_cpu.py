@@ -230,7 +230,7 @@ def batches_of(store, strategy="hdf5-shuffle", epoch=1, start=0, seed=3):
         open_feed(select(store), FeedSettings(strategy, feed_workers=2), sampling) as feed,
         feed.epoch(epoch, start) as batches,
     ):
-        return [(np.array(batch.images), np.array(batch.steering)) for batch in batches]
+        return [(np.array(batch.images), np.array(batch.labels)) for batch in batches]
 
 
 def assert_same(found, expected):

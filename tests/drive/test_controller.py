@@ -1,5 +1,7 @@
 """The speed controller reaches and holds the set speed, and slows down in corners."""
 
+import math
+
 import pytest
 
 from bcclone.drive.controller import SpeedController
@@ -124,3 +126,15 @@ def test_in_a_corner_the_car_in_doubt_is_slower_still(rule, target):
     controller = SpeedController(20.0, min_speed_mph=10.0, slow_in_corners=True, on_doubt=rule)
     controller.in_doubt = True
     assert controller.target_mph(0.5) == pytest.approx(target)
+
+
+@pytest.mark.parametrize(("learned", "held"), [(20.0, 20.0), (50.0, 30.0), (3.0, 10.0), (math.nan, 10.0)])
+def test_a_learned_speed_is_held_between_the_lowest_and_the_set_one(learned, held):
+    controller = SpeedController(30.0, min_speed_mph=10.0, learned_mph=lambda: learned)
+    assert controller.target_mph(0.9) == held
+
+
+def test_in_doubt_a_learned_speed_is_reduced_too():
+    controller = SpeedController(30.0, on_doubt="slow", learned_mph=lambda: 25.0)
+    controller.in_doubt = True
+    assert controller.target_mph(0.0) == pytest.approx(10.0)

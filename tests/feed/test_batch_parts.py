@@ -26,7 +26,7 @@ def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store
                 return [
                     (
                         np.array(batch.images)[: batch.samples],
-                        np.array(batch.steering)[: batch.samples],
+                        np.array(batch.labels)[: batch.samples],
                         batch.global_size,
                     )
                     for batch in given_batches
@@ -48,7 +48,7 @@ def test_validation_samples_are_divided_too(simulated_store):
         selection, steering = select(store, True), []
         for index in range(3):
             with open_validation_feed(selection, 256, BatchPart(index, 3)) as feed, feed.epoch(1) as batches:
-                steering.append(np.concatenate([batch.steering[: batch.samples] for batch in batches]))
+                steering.append(np.concatenate([batch.labels[: batch.samples] for batch in batches]))
     assert sorted(np.concatenate(steering).ravel()) == sorted(selection.arrays.steering)
 
 

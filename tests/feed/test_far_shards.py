@@ -39,7 +39,7 @@ def batches_of(feed, epoch, start=0):
 def assert_same(batches, expected):
     for one, other in zip(batches, expected, strict=True):
         assert (one.images == other.images).all()
-        assert (one.steering == other.steering).all()
+        assert (one.labels == other.labels).all()
 
 
 def test_a_store_at_a_url_has_the_tables_and_frames_of_the_local_one(stores):

@@ -85,7 +85,7 @@ def drain(feed, epoch, start=0):
 
 def assert_same(batches, expected):
     images = np.concatenate([np.asarray(batch.images) for batch in batches])
-    steering = np.concatenate([np.asarray(batch.steering) for batch in batches])
+    steering = np.concatenate([np.asarray(batch.labels) for batch in batches])
     assert images.dtype == np.uint8
     assert steering.dtype == np.float32
     assert (images == expected[0]).all()

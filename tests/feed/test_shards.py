@@ -40,6 +40,6 @@ def test_the_batches_are_those_of_one_file(stores, name, seq_length):
     with one, shards, one.epoch(2, 16) as expected, shards.epoch(2, 16) as found:
         for there, here in zip(expected, found, strict=True):
             assert (np.asarray(here.images) == np.asarray(there.images)).all()
-            assert (np.asarray(here.steering) == np.asarray(there.steering)).all()
+            assert (np.asarray(here.labels) == np.asarray(there.labels)).all()
             count += len(here)
     assert count == len(shards) - 16

@@ -30,7 +30,7 @@ def assert_samples(batches, store, selection, order):
     expected = store.frames[selection.arrays.frame[order]]
     expected[flipped] = expected[flipped][..., ::-1, :]
     assert (images == expected).all()
-    assert (np.concatenate([batch.steering for batch in batches])[:, 0] == selection.arrays.steering[order]).all()
+    assert (np.concatenate([batch.labels for batch in batches])[:, 0] == selection.arrays.steering[order]).all()
 
 
 @pytest.mark.parametrize("window", [1, 2, 5, 100])
@@ -46,12 +46,12 @@ def test_an_epoch_has_the_samples_of_each_window_of_shards_and_can_continue_in_t
 
 def test_an_epoch_may_be_left_at_any_time(store):
     with open_feed(select(store), FeedSettings("shards", window_shards=1), SamplingSettings(BATCH, SEED)) as feed:
-        first = [batch.steering for batch in drain(feed, 1)]
+        first = [batch.labels for batch in drain(feed, 1)]
         for asked in (0, 1, 5):
             with feed.epoch(2) as batches:
                 for _ in range(asked):
                     next(batches)
-        again = [batch.steering for batch in drain(feed, 1)]
+        again = [batch.labels for batch in drain(feed, 1)]
     assert all((one == other).all() for one, other in zip(first, again, strict=True))
 
 

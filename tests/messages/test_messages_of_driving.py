@@ -37,9 +37,9 @@ class ScoredStill(Still):
 
 
 def evaluated(broken_policy):
-    from bcclone.evaluate.single import drive_policy
+    from bcclone.evaluate.single import Speed, drive_policy
 
-    return drive_policy(broken_policy, ScoredStill(1), 30.0)
+    return drive_policy(broken_policy, ScoredStill(1), Speed(30.0))
 
 
 def listen(host, port):

@@ -150,7 +150,7 @@ def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained
         feed.epoch(1) as batches,
     ):
         (batch,) = batches
-    errors = file.model.predict(batch.images, verbose=0) - batch.steering
+    errors = file.model.predict(batch.images, verbose=0) - batch.labels
     assert result["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
     assert result["val_mae"] == pytest.approx(float(abs(errors).mean()), rel=1e-3)
 
@@ -503,7 +503,7 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
         feed.epoch(1) as batches,
     ):
         (batch,) = batches
-    errors = file.model.predict(batch.images, verbose=0) - batch.steering
+    errors = file.model.predict(batch.images, verbose=0) - batch.labels
     assert json.loads(done.stdout)["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
     refused = train(simulated_store, tmp_path, "--seq-length", 2, "--epochs", 1, "--resume", code=1)
     assert "seq length: 3, and 2 is given" in refused.stderr

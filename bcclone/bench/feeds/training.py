@@ -57,7 +57,7 @@ def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed:
         trainers = prepare(store, settings), prepare(store, unaugmented)
         with plain.epoch(1) as batches:
             first = next(iter(batches))
-            batch = tf.constant(np.array(first.images)), tf.constant(np.array(first.steering))
+            batch = tf.constant(np.array(first.images)), tf.constant(np.array(first.labels))
         model = build_network(store.preprocessing.height, store.preprocessing.width)
         model.compile(optimizer=keras.optimizers.Adam(_LEARNING_RATE), loss="mse")
         for trainer, warmed in zip(trainers, (augmented, plain), strict=True):

@@ -12,6 +12,7 @@ from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.render.arrays import Canvas, Eye, air_of, blank_canvas, surface_of
+from bcclone.simulator.render.coloring import color, draw_coloring
 from bcclone.simulator.render.faces import draw_cards, draw_faces
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
@@ -60,6 +61,7 @@ class Renderer:
         self.conditions, self.scene = conditions, build_scene(track_name, conditions)
         self._size = height, width
         self._surface, self._air = surface_of(self.scene), air_of(conditions)
+        self._coloring = draw_coloring(conditions.color_seed) if conditions.color_seed else None
         self._bonnets = {camera: _bonnet(camera, conditions, self._size) for camera in MOUNTS}
 
     def frame(self, car: Car, camera: str = "center", seconds: float = 0.0) -> Image:
@@ -91,6 +93,8 @@ class Renderer:
         draw_faces(eye, self.scene.faces.values, self._surface, air, canvas)
         draw_cards(eye, self.scene.cards.placements, self.scene.pictures, air, canvas)
         canvas.picture.reshape(-1, 3)[own.pixels] = own.paint
+        if self._coloring is not None:
+            color(canvas.picture, canvas.labels, self._coloring)
         if conditions.rain or conditions.snow:
             moment = round(seconds * _FRAMES_A_SECOND) * len(MOUNTS) + list(MOUNTS).index(camera)
             draw_drops(canvas.picture, conditions.rain, conditions.snow, air.daylight + air.headlights, moment)

@@ -23,9 +23,10 @@ _TRIES, _CALMER_TRIES = 200, 100  # of any shape, and of ever rounder ones after
 _ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius that its sharpest bend may have
 _BESIDE_M, _INSIDE_M = 6.0, 2.0  # beside the edges: free of other parts of the road, and inside of its bends
 _SHAPES = ("loop", "winding")
+_WINDING = 0.7  # fraction of the roads of any shape
 # winding roads: steps in metres, the widest turn from the general direction, the gentlest bend's radius in those of the
 # sharpest, straight stretches between bends in steps; the steepest slope, and how steep the hills' waves are
-_STRETCH_M, _WIDEST_TURN, _GENTLEST, _LONGEST_STRAIGHT = 5.0, 1.6, 4.0, 6
+_STRETCH_M, _WIDEST_TURN, _GENTLEST, _LONGEST_STRAIGHT = 5.0, 1.6, 2.5, 4
 _STEEPEST, _STEEPNESS = 0.3, 19.0
 _CHOICES = {
     "surface": looks.SURFACES,
@@ -63,6 +64,9 @@ def random_road(name: str) -> RoadPlan:
     closed = _draw_shape(randomness, shape) == "loop"
     if closed:
         radius_m = min(radius_m, max(length_m / _ROUNDNESS, ranges.radius[0]))
+    else:  # more often near the least: sharp bends are those that are hard to drive
+        least, most = ranges.radius
+        radius_m = least + (radius_m - least) ** 2 / max(most - least, 1e-9)
     clear_m = width_m / 2 + look.edge_m + _BESIDE_M
     rules = RoadRules(None, 0, max(radius_m, clear_m if closed else clear_m - _BESIDE_M + _INSIDE_M))
     for number in range(_TRIES + _CALMER_TRIES):
@@ -138,7 +142,7 @@ def _loop(
 
 def _draw_shape(randomness: np.random.Generator, shape: str) -> str:
     """Return loop or winding; a seed draws one only if any is asked for, so that its loops are always the same."""
-    return _SHAPES[int(randomness.random() < 0.5)] if shape == "any" else shape
+    return _SHAPES[int(randomness.random() < _WINDING)] if shape == "any" else shape
 
 
 def _winding(

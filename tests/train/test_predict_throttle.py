@@ -1,0 +1,112 @@
+"""model.py --predict throttle: the network learns how fast to drive beside the steering, and drives so."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bcclone.augment.settings import AugmentSettings
+from bcclone.drive.driver import learned_speed_of
+from bcclone.errors import UserError
+from bcclone.feed.open import open_feed
+from bcclone.feed.selection import select
+from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.store import Store
+from tests.conftest import made_once, run_script
+
+STRENGTHS = AugmentSettings(augment_on="cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(simulated_store, tmp_path_factory):
+    """A folder with a model that has learned the speed, and what its training printed."""
+
+    def make(folder):
+        line = ("-o", folder / "model.h5", "--runs", folder / "runs", "--no-plots", "--epochs", 3, "--batch-size", 16)
+        done = run_script("model.py", simulated_store, *line, "--predict", "throttle", "--json")
+        (folder / "result.json").write_text(done.stdout)
+
+    folder = made_once(tmp_path_factory, "throttle", make)
+    return folder / "model.h5", json.loads((folder / "result.json").read_text())
+
+
+@pytest.mark.parametrize("feed", [name for name in STRATEGIES if name not in ("files", "shards")])
+@pytest.mark.parametrize("augmentation", [None, STRENGTHS])
+def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augmentation):
+    sampling = SamplingSettings(64, 3) if augmentation is None else SamplingSettings(64, 3, augmentation=augmentation)
+    with Store(simulated_store) as store:
+        selection = select(store, with_speed=True)
+        with open_feed(selection, FeedSettings(feed), sampling) as opened, opened.epoch(1) as batches:
+            labels = np.concatenate([np.array(batch.labels) for batch in batches])
+    assert labels.shape == (len(selection), 2)
+    assert np.sort(labels[:, 1]) == pytest.approx(np.sort(selection.arrays.speed))
+
+
+@pytest.mark.slow
+def test_the_model_has_a_second_output_that_nears_the_recorded_speed(trained, simulated_store):
+    from bcclone.model_file import load_model_file
+
+    path, result = trained
+    file = load_model_file(path)
+    assert file.model.output_shape == (None, 2)
+    assert file.training.settings["predict"] == "throttle"
+    with Store(simulated_store) as store:
+        selection = select(store, validation=True, with_speed=True)
+        images = np.stack([store.frames[frame] for frame in selection.arrays.frame[::4]])
+        labels = selection.arrays.labels_of(np.arange(0, len(selection), 4, dtype=np.uint32))
+        every = selection.arrays.steering
+    predicted = file.model.predict(images, verbose=0)
+    errors = np.abs(predicted - labels)
+    assert errors[:, 1].mean() < 0.5 * np.abs(labels[:, 1]).mean()  # than of a network that says 0
+    assert result["val_mae"] < 2 * np.abs(every).mean() + 0.05  # of the steering alone, which is far smaller
+
+
+@pytest.mark.slow
+def test_it_drives_as_fast_as_it_has_learned_and_no_faster_than_asked(trained):
+    path, _ = trained
+    line = ("evaluate", path, "--in-process", "--learned-speed", "--laps", 0.05, "--json")
+    slow, fast = (json.loads(run_script(*line, "--speed", mph).stdout)["mean_speed_mph"] for mph in (12, 30))
+    assert slow < 12.5
+    assert fast > slow
+
+
+@pytest.mark.slow
+def test_an_exported_network_predicts_the_speed_too(trained, tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from bcclone.policy import load_policy
+
+    path, _ = trained
+    run_script("export", path, "--to", "onnx", "-o", tmp_path / "model.onnx")
+    frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
+    one, other = load_policy(path), load_policy(tmp_path / "model.onnx")
+    assert one.act(frame) == pytest.approx(other.act(frame), abs=1e-5)
+    assert one.speed_mph == pytest.approx(other.speed_mph, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_policy_without_a_speed_is_refused(untrained_model, trained):
+    from bcclone.policy import load_policy
+
+    policy = load_policy(untrained_model)
+    with pytest.raises(UserError, match="has not learned how fast to drive.*--predict throttle"):
+        learned_speed_of(policy)
+    policy = load_policy(trained[0])
+    policy.act(np.zeros((160, 320, 3), np.uint8))
+    assert learned_speed_of(policy)() == policy.speed_mph
+
+
+@pytest.mark.slow
+def test_it_is_fine_tuned_as_what_it_is(trained, simulated_store, tmp_path):
+    line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1, "--from", trained[0])
+    refused = run_script("model.py", simulated_store, *line, code=1)
+    assert "predicts the speed, too; fine-tune it with --predict throttle" in refused.stderr
+    run_script("model.py", simulated_store, *line, "--predict", "throttle", "--batch-size", 64)
+    assert (tmp_path / "m.h5").exists()
+
+
+def test_a_published_network_predicts_the_steering_alone():
+    from bcclone.network import build_network
+
+    with pytest.raises(UserError, match="dave-2 predicts the steering alone; leave out --predict"):
+        build_network(66, 200, network="dave-2", learned=2)
