@@ -43,8 +43,8 @@ class DriveSettings:
     )
     learned_speed: bool = setting(
         False,
-        "drive as fast as the model has learned, between --min-speed and --speed; for a model that was trained to predict "
-        "the throttle",
+        "drive as fast as the model has learned, between --min-speed and --speed; for a model trained to predict the "
+        "throttle",
         group=_SPEED,
     )
     max_latency_ms: float = setting(
