@@ -20,6 +20,7 @@ def test_environments_are_measured_and_those_that_are_missing_or_do_not_run_are_
     assert [measure.name for measure in measures] == [
         "bcclone, 160x320",
         "bcclone, 64x64",
+        "bcclone, 4 cars in one process, 160x320",
         "two processes to one, bcclone, 160x320",
     ]
     assert all(measure.value > 0 for measure in measures)
