@@ -26,20 +26,14 @@ _LONGEST_RETURN_SECONDS = 1000.0
 def steering_to_line(lateral_offset_m: Any, yaw_rad: Any, lookahead_m: Any, xp: Any = np) -> Any:
     """Return the steering, -1 to 1, that aims at the point of a straight line lookahead_m ahead, (...,) for (...,).
 
+    The car drives the arc of curvature 2 x / l^2 through a point at distance l and lateral offset x (R. C. Coulter,
+    "Implementation of the pure pursuit path tracking algorithm", CMU-RI-TR-92-01, 1992).
+
     lateral_offset_m: of the car from the line, to the right; yaw_rad: of the car, to the right; xp: the array library,
     NumPy, or keras.ops for tensors.
     """
-    return steering_of(curvature_to_line(lateral_offset_m, yaw_rad, lookahead_m, xp), xp)
-
-
-def curvature_to_line(lateral_offset_m: Any, yaw_rad: Any, lookahead_m: Any, xp: Any = np) -> Any:
-    """Return the curvature, in 1/m to the right, of the arc that steering_to_line() drives.
-
-    It is 2 x / l^2 for a point at distance l and lateral offset x (R. C. Coulter, "Implementation of the pure pursuit
-    path tracking algorithm", CMU-RI-TR-92-01, 1992).
-    """
     target_m = -(lateral_offset_m * xp.cos(yaw_rad) + lookahead_m * xp.sin(yaw_rad))
-    return 2 * target_m / (lookahead_m**2 + lateral_offset_m**2)
+    return steering_of(2 * target_m / (lookahead_m**2 + lateral_offset_m**2), xp)
 
 
 def steering_of(curvature: Any, xp: Any = np) -> Any:

@@ -18,9 +18,12 @@ _VECTOR_CARS = 4
 _STEPS = """
 import json, sys, time
 import gymnasium, numpy as np
-name, values, module, steps = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+name, values, module, cars, steps = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:])
 __import__(module)
-env = gymnasium.make(name, **values)
+if cars > 1:
+    env = gymnasium.make_vec(name, cars, "vector_entry_point", **values)
+else:
+    env = gymnasium.make(name, **values)
 env.reset(seed=0)
 action = np.zeros(env.action_space.shape, np.float32)
 for _ in range(10):
@@ -28,30 +31,12 @@ for _ in range(10):
 print("ready", flush=True)
 sys.stdin.readline()
 begun = time.perf_counter()
-for _ in range(steps):
-    done = env.step(action)
-    if done[2] or done[3]:
-        env.reset()
-print(json.dumps(steps / (time.perf_counter() - begun)))
-env.close()
-"""
-_CARS = """
-import json, sys, time
-import gymnasium, numpy as np
-name, values, cars, steps = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-import bcclone.environment
-envs = gymnasium.make_vec(name, cars, "vector_entry_point", **values)
-envs.reset(seed=0)
-actions = np.zeros(envs.action_space.shape, np.float32)
-for _ in range(10):
-    envs.step(actions)
-print("ready", flush=True)
-sys.stdin.readline()
-begun = time.perf_counter()
 for _ in range(steps // cars):
-    envs.step(actions)
+    done = env.step(action)
+    if cars == 1 and (done[2] or done[3]):
+        env.reset()
 print(json.dumps(steps // cars * cars / (time.perf_counter() - begun)))
-envs.close()
+env.close()
 """
 _METADRIVE = """
 import sys, time, json
@@ -123,20 +108,22 @@ def measure_environment(
 
 
 def _ours(settings: EnvironmentBenchSettings) -> list[_Contestant]:
-    def program(height: int, width: int) -> tuple[str, ...]:
+    def program(height: int, width: int, cars: int = 1) -> tuple[str, ...]:
         values = {"road": settings.road, "height": height, "width": width}
-        return (_STEPS, "bcclone/Road-v0", json.dumps(values), "bcclone.environment")
+        return (_STEPS, "bcclone/Road-v0", json.dumps(values), "bcclone.environment", str(cars))
 
-    vector = (_CARS, "bcclone/Road-v0", json.dumps({"road": settings.road}), str(_VECTOR_CARS))
+    several = f"bcclone, {_VECTOR_CARS} cars in one process, 160x320"
     return [
         _Contestant(_LARGE, program(160, 320), settings.steps, bar=140),
         _Contestant(_SMALL, program(64, 64), 4 * settings.steps, bar=1000),
-        _Contestant(f"bcclone, {_VECTOR_CARS} cars in one process, 160x320", vector, settings.steps),
+        _Contestant(
+            f"bcclone, {_VECTOR_CARS} cars in one process, 160x320", program(160, 320, _VECTOR_CARS), settings.steps
+        ),
     ]
 
 
 def _others(settings: EnvironmentBenchSettings) -> list[_Contestant]:
-    racing = (_STEPS, "CarRacing-v3", "{}", "gymnasium")
+    racing = (_STEPS, "CarRacing-v3", "{}", "gymnasium", "1")
     return [
         _Contestant("CarRacing-v3, 96x96 from above", racing, settings.steps, needs="Box2D", beside=_SMALL),
         _Contestant("MetaDrive, 160x320", (_METADRIVE,), settings.steps, needs="metadrive", beside=_LARGE),

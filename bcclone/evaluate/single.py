@@ -35,14 +35,6 @@ IN_DOUBT = "in doubt"  # cause of the event where a monitor begins to doubt
 
 
 @dataclass(frozen=True)
-class Speed:
-    """How fast to drive. learned: as fast as the policy has learned, up to that speed."""
-
-    mph: float
-    learned: bool = False
-
-
-@dataclass(frozen=True)
 class Supervision:
     """A monitor, and what the car does while it doubts: one of bcclone.monitor.settings.ON_DOUBT."""
 
@@ -130,23 +122,24 @@ def evaluate_policy(
     """
     track = load_track(settings.track, settings.reverse)
     with open_world(track, settings.world, settings.conditions) as world:
-        return drive_policy(policy, world, Speed(settings.speed_mph, settings.learned_speed), supervision)
+        return drive_policy(policy, world, settings, supervision)
 
 
 def drive_policy(
     policy: SteeringPolicy,
     world: SimulatedWorld,
-    speed: Speed,
+    settings: EvaluateSettings,
     supervision: Supervision | None = None,
     on_decision: Callable[[Decision], None] = lambda decision: None,
 ) -> Evaluation:
     """Let a policy drive in a world to the end of the drive; raises UserError if it never steered.
 
-    supervision: a monitor and what to do on its doubt; on_decision: called with each decision.
+    settings: how fast it drives; the world has been opened with the others; supervision: a monitor and what to do on
+    its doubt; on_decision: called with each decision.
     """
-    learned_mph, watch = learned_speed_of(policy) if speed.learned else None, None
+    learned_mph, watch = learned_speed_of(policy) if settings.learned_speed else None, None
     on_doubt = supervision.on_doubt if supervision else "ignore"
-    controller = SpeedController(speed.mph, on_doubt=on_doubt, learned_mph=learned_mph)
+    controller = SpeedController(settings.speed_mph, on_doubt=on_doubt, learned_mph=learned_mph)
     if supervision is not None:
         watch = DoubtWatch(supervision.monitor, lambda: world.tracked.seconds)
     driver = Driver(policy, controller, on_decision, watch=watch)

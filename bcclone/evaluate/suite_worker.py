@@ -18,7 +18,7 @@ import cv2
 
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate.scenarios import RecordingReplay, Scenario, ScenarioDrive, SuiteRecording
-from bcclone.evaluate.single import Speed, Supervision, drive_policy
+from bcclone.evaluate.single import Supervision, drive_policy
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
@@ -96,7 +96,7 @@ def drive_scenario(
     supervision: Supervision | None = None,
 ) -> ScenarioDrive:
     """Let a policy drive a scenario in this process; on_progress: called often with the metres driven since."""
-    result = drive_policy(policy, open_scenario(scenario, on_progress), Speed(scenario.settings.speed_mph), supervision)
+    result = drive_policy(policy, open_scenario(scenario, on_progress), scenario.settings, supervision)
     return ScenarioDrive(
         result.score, result.laps, result.ended, result.trace, result.interventions, result.events, result.doubts
     )

@@ -37,9 +37,10 @@ class ScoredStill(Still):
 
 
 def evaluated(broken_policy):
-    from bcclone.evaluate.single import Speed, drive_policy
+    from bcclone.evaluate.settings import EvaluateSettings
+    from bcclone.evaluate.single import drive_policy
 
-    return drive_policy(broken_policy, ScoredStill(1), Speed(30.0))
+    return drive_policy(broken_policy, ScoredStill(1), EvaluateSettings())
 
 
 def listen(host, port):

@@ -224,6 +224,6 @@ def endless_batches(feed: Feed) -> Generator[Batch]:
 
 
 def _wait_for(batch: Any) -> None:
-    """Wait for a batch that is still being copied to a device; its steering arrives after its images."""
+    """Wait for a batch that is still being copied to a device; its labels arrive after its images."""
     if not isinstance(batch.labels, np.ndarray):
         np.asarray(batch.labels)

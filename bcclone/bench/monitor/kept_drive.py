@@ -12,7 +12,7 @@ from bcclone.arrays import FloatArray, IndexArray
 from bcclone.atomic import write_bytes, write_text
 from bcclone.drive.driver import Decision
 from bcclone.evaluate.scenarios import Scenario
-from bcclone.evaluate.single import Speed, Supervision, drive_policy
+from bcclone.evaluate.single import Supervision, drive_policy
 from bcclone.evaluate.suite_worker import InputFile, cached_policy, open_scenario
 from bcclone.images import Image, decode_jpeg
 from bcclone.monitor import load_monitor
@@ -78,7 +78,7 @@ def drive_and_keep(task: DriveTask) -> None:
     world = open_scenario(task.scenario, report_progress)
     decisions: list[Decision] = []
     policy = cached_policy(task.model, None)
-    drive_policy(policy, world, Speed(task.scenario.settings.speed_mph), on_decision=decisions.append)
+    drive_policy(policy, world, task.scenario.settings, on_decision=decisions.append)
     jpegs = [decision.telemetry.jpeg for decision in decisions]
     KeptDrive(
         seconds=np.array([shown.point.seconds for shown in world.shown]),
@@ -111,7 +111,7 @@ def drive_in_doubt(task: DoubtTask) -> None:
     world = open_scenario(task.scenario, report_progress)
     policy = cached_policy(task.model, None)
     supervision = Supervision(load_monitor(task.monitor.path, task.model.path), task.on_doubt)
-    result = drive_policy(policy, world, Speed(task.scenario.settings.speed_mph), supervision)
+    result = drive_policy(policy, world, task.scenario.settings, supervision)
     figures = {
         "departures": sum(event.cause == OFF_ROAD for event in result.events),
         "laps": result.laps,
