@@ -116,9 +116,7 @@ def _ours(settings: EnvironmentBenchSettings) -> list[_Contestant]:
     return [
         _Contestant(_LARGE, program(160, 320), settings.steps, bar=140),
         _Contestant(_SMALL, program(64, 64), 4 * settings.steps, bar=1000),
-        _Contestant(
-            f"bcclone, {_VECTOR_CARS} cars in one process, 160x320", program(160, 320, _VECTOR_CARS), settings.steps
-        ),
+        _Contestant(several, program(160, 320, _VECTOR_CARS), settings.steps),
     ]
 
 
