@@ -3,11 +3,9 @@
 python examples/opensbt_simulator.py models/lake.h5 0 20 -20 -20
 
 RoadSimulator(policy).simulate is the simulate_function of their ADASProblem: values of the scenario's variables in, a
-SimulationOutput of each drive out. The interface: opensbt/simulation/simulator.py of
-https://github.com/opensbt/opensbt-core. Without OpenSBT the outputs are namespaces with the same names.
-
-A road is a row of straight pieces of 25 m, smoothed by a spline. A variable is how far a piece turns to the left of the
-one before, in degrees, as in the road generators of both projects.
+SimulationOutput of each drive out, as in opensbt/simulation/simulator.py of https://github.com/opensbt/opensbt-core.
+Without OpenSBT the outputs are namespaces with the same names. A road is a row of straight pieces of 25 m, smoothed by
+a spline. A variable is how far a piece turns to the left of the one before, in degrees, as in their road generators.
 """
 
 import argparse

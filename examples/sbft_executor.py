@@ -3,10 +3,9 @@
 PYTHONPATH=cps-tool-competition python examples/sbft_executor.py models/lake.h5 \
     sample_test_generators.random_generator:RandomTestGenerator --time-budget 120
 
-A generator is made with executor= and map_size=. Its start() proposes roads until executor.is_over(), and learns from
-what execute_test() returns: outcome, description and the records of the drive. This is the interface of
-code_pipeline/executors.py in https://github.com/sbft-cps-tool-competition/cps-tool-competition. The competitions drive
-in the right lane of two; the models of this simulator drive in the middle, so the whole road of 8 m is the lane.
+A generator has the arguments executor and map_size. Its start() proposes roads until executor.is_over(), as in
+https://github.com/sbft-cps-tool-competition/cps-tool-competition (code_pipeline/executors.py). There, cars drive in the
+right lane of two; here the models drive in the middle, so the whole road of 8 m is the lane.
 """
 
 import argparse
@@ -44,9 +43,7 @@ class Record:
 class RoadTestExecutor:
     """Judge and drive the roads of a generator. speed_mph: that the car holds; time_budget: seconds of real time."""
 
-    def __init__(
-        self, policy: SteeringPolicy, time_budget: float, map_size: int = 200, speed_mph: float = 15.0
-    ) -> None:
+    def __init__(self, policy: SteeringPolicy, time_budget: float, map_size: int = 200, speed_mph: float = 15) -> None:
         self._policy, self._rules, self._speed_mph = policy, RoadRules(map_m=map_size), speed_mph
         self._end = time.monotonic() + time_budget
         self.outcomes: list[tuple[str, str]] = []
@@ -94,6 +91,9 @@ if __name__ == "__main__":
     parser.add_argument("generator", help="MODULE:CLASS")
     parser.add_argument("--time-budget", type=float, default=300, help="seconds")
     given = parser.parse_args()
-    module, name = given.generator.split(":")
-    executor = RoadTestExecutor(load_policy(given.model), given.time_budget)
-    getattr(importlib.import_module(module), name)(executor=executor, map_size=200).start()
+    module, _, name = given.generator.partition(":")
+    try:
+        generator = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        parser.error(f"{given.generator}: {error}; is its folder on PYTHONPATH?")
+    generator(executor=RoadTestExecutor(load_policy(given.model), given.time_budget), map_size=200).start()

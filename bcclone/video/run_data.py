@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bcclone.arrays import Float32Array, FloatArray
 from bcclone.errors import UserError
-from bcclone.recording.drivers import MODEL, read_drivers
+from bcclone.recording.drivers import MODEL, DrivenRow, read_drivers
 from bcclone.recording.run_tables import TracePoint, read_answers, read_trace
 from bcclone.recording.seconds import seconds_since_first
 from bcclone.video.frames import RunFrames, seconds_by_name
@@ -43,9 +43,9 @@ class FrameInfo:
 class RunData:
     """What is known of a run's frames: arrays (frames,) with NaN for unknown values, None for unknown columns.
 
-    seconds: of driving since the first frame; driver: label of the steering, "sent" or "human"; taken_over: in which
-    frames a person had taken over, bool; track: name of the track; positions: x and z on its map, (frames, 2), metres;
-    notes: what is left out, and why.
+    seconds: of driving since the first frame; driver: label of the steering, "sent", "human", "expert"; taken_over: in
+    which frames a person had taken over, bool; track: name of the track; positions: x and z on its map, (frames, 2),
+    metres; notes: what is left out, and why.
     """
 
     seconds: FloatArray
@@ -88,13 +88,12 @@ def read_run_data(frames: RunFrames) -> RunData:
         for name in ("cross_track_m", "x_m", "z_m")
     )
     tracks = {point.track for point in points if point}
-    by_model = any(row.driver == MODEL for row in drivers.values())
     if missing := [track for track in tracks if track.endswith(".json") and not Path(track).is_file()]:
         notes += (f"map and distance are left out: the road {missing[0]} is not here; make the clip where it is",)
     on_one_track = len(tracks) == 1 and not missing  # a run on two tracks fits neither map
     return RunData(
         _seconds(frames, trace),
-        "human" if frames.is_recording and not by_model else "sent",
+        _driver(frames, drivers, trace),
         steering,
         speed_mph,
         _column([answers.get(name) for name in names]),
@@ -104,6 +103,12 @@ def read_run_data(frames: RunFrames) -> RunData:
         positions=np.column_stack([x, z]) if on_one_track and x is not None and z is not None else None,
         notes=notes,
     )
+
+
+def _driver(frames: RunFrames, drivers: Mapping[str, DrivenRow], trace: Mapping[str, TracePoint]) -> str:
+    if not frames.is_recording or any(row.driver == MODEL for row in drivers.values()):
+        return "sent"
+    return "expert" if trace and not drivers else "human"  # our simulator writes who drove unless its expert did
 
 
 def read_times(frames: RunFrames) -> RunData:

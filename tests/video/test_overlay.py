@@ -84,7 +84,7 @@ def test_a_panel_has_room_only_for_its_parts():
         assert np.isfinite(drawn(panel)).all()  # nothing is known of this frame: only labels are drawn
 
 
-def test_run_data_holds_the_sent_steering_of_a_run_and_the_human_steering_of_a_recording(tmp_path, simulated_recording):
+def test_run_data_holds_who_steered_a_run_and_a_simulated_recording(tmp_path, simulated_recording):
     run = run_data_of(make_known_run(tmp_path / "run1", 5))
     assert (run.driver, run.track) == ("sent", "lake")
     assert run.steering.tolist() == [0.2] * 5
@@ -92,7 +92,7 @@ def test_run_data_holds_the_sent_steering_of_a_run_and_the_human_steering_of_a_r
     assert run.latency_ms.tolist() == [1, 2, 3, 4, 5]
     assert run.cross_track_m.tolist() == [1.0] * 5
     recording = run_data_of(simulated_recording)
-    assert (recording.driver, recording.track, recording.latency_ms) == ("human", "lake", None)
+    assert (recording.driver, recording.track, recording.latency_ms) == ("expert", "lake", None)
     assert len(recording.steering) == 120
     assert np.abs(recording.cross_track_m).max() < 2
 
