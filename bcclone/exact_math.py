@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.arrays import Float32Array
+from bcclone.arrays import Float32Array, FloatArray
 from bcclone.compiled import compiled
 
 # pi / 2 and ln 2 in two parts; small multiples of the first part are exact
@@ -19,6 +19,7 @@ _HALF_PI, _HALF_PI_REST = 1.5707963267341256, 6.077100506506192e-11
 _LN2, _LN2_REST = 0.6931471806019545, -4.2009150726810846e-11
 _TAN_EIGHTH_PI, _EIGHTH_PI, _QUARTER_PI = math.sqrt(2) - 1, math.pi / 8, math.pi / 4
 _SMALLEST, _LARGEST = -700.0, 700.0  # exponents whose results are normal numbers
+_BLOCK = 512  # values
 
 
 @compiled(cache=True)
@@ -106,14 +107,27 @@ def length(x: float, y: float) -> float:
 def exponentials(values: Float32Array) -> Float32Array:
     """Return e to the power of every value of an array, float32, of the same shape."""
     results = np.empty(values.shape, np.float32)
-    _exponentials(np.ascontiguousarray(values).reshape(-1), results.reshape(-1))
+    _exponentials(np.ascontiguousarray(values).reshape(-1), results.reshape(-1), *np.empty((3, _BLOCK)))
     return results
 
 
 @compiled(cache=True)
-def _exponentials(values: Float32Array, results: Float32Array) -> None:
-    for number in range(values.size):
-        results[number] = exponential(float(values[number]))
+def _exponentials(
+    values: Float32Array, results: Float32Array, doublings: FloatArray, rests: FloatArray, totals: FloatArray
+) -> None:
+    """Compute exponential() for a block of values side by side, term by term, which processors do several at a time."""
+    for begin in range(0, values.size, totals.size):
+        count = min(totals.size, values.size - begin)
+        for number in range(count):
+            value = min(max(float(values[begin + number]), _SMALLEST), _LARGEST)
+            doublings[number] = math.floor(value / math.log(2) + 0.5)
+            rests[number] = value - doublings[number] * _LN2 - doublings[number] * _LN2_REST
+            totals[number] = 1.0
+        for power in range(16, 0, -1):
+            for number in range(count):
+                totals[number] = 1.0 + totals[number] * rests[number] / power
+        for number in range(count):
+            results[begin + number] = math.ldexp(totals[number], int(doublings[number]))
 
 
 @compiled(cache=True)

@@ -38,6 +38,12 @@ def test_exponentials_of_an_array_keep_its_shape():
     np.testing.assert_allclose(exact_math.exponentials(values), np.exp(values), rtol=1e-6)
 
 
+def test_exponentials_of_an_array_are_those_of_its_values():
+    values = np.random.default_rng(2).uniform(-90, 80, 1300).astype(np.float32)
+    expected = [np.float32(exact_math.exponential(float(value))) for value in values]
+    np.testing.assert_array_equal(exact_math.exponentials(values), expected)
+
+
 def test_normals_are_normal_and_have_no_tails():
     drawn = exact_math.normals(np.random.default_rng(1), (100_000,))
     assert abs(drawn.mean()) < 0.02

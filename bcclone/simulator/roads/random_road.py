@@ -25,9 +25,9 @@ _BESIDE_M, _INSIDE_M = 6.0, 2.0  # beside the edges: free of other parts of the 
 _SHAPES = ("loop", "winding")
 _WINDING = 0.7  # fraction of the roads of any shape
 # winding roads: steps in metres, the widest turn from the general direction, the gentlest bend's radius in those of the
-# sharpest, straight stretches between bends in steps; the steepest slope, and how steep the hills' waves are
+# sharpest at most, straight stretches between bends in steps; the steepest slope, and the least length of hills' waves
 _STRETCH_M, _WIDEST_TURN, _GENTLEST, _LONGEST_STRAIGHT = 5.0, 1.6, 2.5, 4
-_STEEPEST, _STEEPNESS = 0.3, 19.0
+_STEEPEST, _SHORTEST_WAVE_M = 0.3, (30.0, 100.0)
 _CHOICES = {
     "surface": looks.SURFACES,
     "lines": looks.LINES,
@@ -154,28 +154,45 @@ def _winding(
     """
     bends: list[float] = []  # curvature of every stretch of _STRETCH_M
     turned = 0.0  # radians from the road's general direction
+    gentlest, longest = _GENTLEST ** randomness.random(), int(randomness.integers(1, _LONGEST_STRAIGHT + 1))
     while len(bends) * _STRETCH_M < length_m:
         side = -1.0 if turned > 0 else 1.0
         turn = abs(turned) + _WIDEST_TURN * randomness.random()
-        radius = radius_m * _GENTLEST ** randomness.random()
+        radius = radius_m * gentlest ** randomness.random()
         count = max(round(turn * radius / _STRETCH_M), 1)
         bends += [side * turn / (count * _STRETCH_M)] * count
         turned += side * turn
-        bends += [0.0] * int(randomness.integers(0, _LONGEST_STRAIGHT))
+        bends += [0.0] * int(randomness.integers(0, longest))
     x = z = 0.0
-    points, heading = [], 0.0
-    phases = [randomness.random() for _ in range(3)]
-    for number, bend in enumerate(_eased(bends)):
-        along = number / len(bends)
-        height = sum(sine(2 * math.pi * (order * along + phases[order - 1])) / order for order in (1, 2, 3))
-        points.append((x, height, z))
+    places, heading = [], 0.0
+    for bend in _eased(bends):
+        places.append((x, z))
         heading += 0.5 * bend * _STRETCH_M
         x, z = x + _STRETCH_M * sine(heading), z + _STRETCH_M * cosine(heading)
         heading += 0.5 * bend * _STRETCH_M
-    heights = [height for _, height, _ in points]
+    heights = _heights(randomness, len(places), hills_m)
+    return tuple(ControlPoint(x, height, z, width_m) for (x, z), height in zip(places, heights, strict=True))
+
+
+def _heights(randomness: np.random.Generator, count: int, hills_m: float) -> list[float]:
+    """Return the heights of a winding road's points, from 0: waves of many lengths, all as steep as one another.
+
+    The difference between the highest and the lowest is hills_m, or less where that would be too steep.
+    """
+    least, most = _SHORTEST_WAVE_M
+    orders = range(1, max(int(count * _STRETCH_M / (least + (most - least) * randomness.random())), 3) + 1)
+    phases = [randomness.random() for _ in orders]
+    heights = [
+        sum(
+            sine(2 * math.pi * (order * number / count + phase)) / order
+            for order, phase in zip(orders, phases, strict=True)
+        )
+        for number in range(count)
+    ]
+    steepest = max(abs(there - here) for here, there in zip(heights, heights[1:], strict=False)) / _STRETCH_M
     lowest, spread = min(heights), max(max(heights) - min(heights), 1e-9)
-    hills_m = min(hills_m, _STEEPEST * length_m * spread / _STEEPNESS)
-    return tuple(ControlPoint(x, hills_m * (height - lowest) / spread, z, width_m) for x, height, z in points)
+    scale = min(hills_m / spread, _STEEPEST / max(steepest, 1e-9))
+    return [scale * (height - lowest) for height in heights]
 
 
 def _eased(bends: Sequence[float]) -> list[float]:

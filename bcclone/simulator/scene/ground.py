@@ -90,9 +90,10 @@ def _lake(track: Track, seed: int) -> Ground:
     ledges = _smooth_step(steps % 1, 0.3, 0.8) - steps % 1  # rock faces, which the figures are too coarse for
     hills = hills + 9 * 0.6 * ledges * np.clip((hills - 4) / 4, 0, 1) * np.clip((distance_m - 11) / 6, 0, 1)
     stony = np.zeros((grid.side, grid.side), bool)
+    lumps = 1 + 0.12 * _noise(grid, seed + 7, 16)
     for kind, (radius, height) in _ROCKS.items():
         for x, y, z in read_figures("lake_props.csv", (kind,)):
-            bump = _boulder(grid, (x, y, z), radius, height, seed)
+            bump = _boulder(grid, (x, y, z), radius, height, lumps)
             bump = np.where(distance_m > 14, bump, -1e3)
             stony |= bump > hills
             hills = np.maximum(hills, bump)
@@ -152,12 +153,11 @@ def _designed(track: Track, seed: int) -> Ground:
 
 
 def _boulder(
-    grid: Grid, center: tuple[float, float, float], radius: float, height: float, seed: int
-) -> npt.NDArray[np.float64]:
-    """Return the heights of a rounded rock; far below the ground outside of it."""
+    grid: Grid, center: tuple[float, float, float], radius: float, height: float, lumps: Float32Array
+) -> npt.NDArray[np.floating]:
+    """Return the heights of a rounded rock; far below the ground outside of it. lumps: how much higher each cell is."""
     x, z = grid.centres()
     inside = 1 - ((x - center[0]) ** 2 + (z - center[2]) ** 2) / radius**2
-    lumps = 1 + 0.12 * _noise(grid, seed + 7, 16)
     return np.where(inside > 0, np.sqrt(np.clip(inside, 0, 1)) * height * lumps + center[1] - 4.0, -1e3)
 
 
@@ -184,23 +184,26 @@ def _noise(grid: Grid, seed: int, grain: int) -> Float32Array:
     """Return smooth noise of standard deviation 1 with lumps about `grain` cells wide."""
     cells = 2 ** math.ceil(math.log2(grid.side / grain)) + 2
     field = tiling_noise(cells + cells % 2, 1000 + seed * 31 + grain, ((1, 1.0), (2, 1.0)))
-    return resize(field, len(field) * grain, len(field) * grain)[: grid.side, : grid.side]
+    return resize(field, len(field) * grain, len(field) * grain, kept=(grid.side, grid.side))
 
 
 def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> npt.NDArray[np.float32]:
     """Return patches of the covers that blend into each other."""
-    weights = np.stack([exponentials(2.2 * _noise(grid, seed + 11 + n, 64)) for n in range(len(covers))], -1)
-    weights[..., 0] *= 2.5
-    weights /= weights.sum(-1, keepdims=True)
-    patches = [weights[..., n, None] * np.array(cover, np.float32) for n, cover in enumerate(covers)]
-    return np.asarray(sum(patches), np.float32)
+    weights = [exponentials(2.2 * _noise(grid, seed + 11 + n, 64)) for n in range(len(covers))]
+    weights[0] *= 2.5
+    total = sum(weights)
+    for weight in weights:
+        weight /= total
+    colors = [sum(weight * cover[color] for weight, cover in zip(weights, covers, strict=True)) for color in range(3)]
+    return np.stack(colors, -1, dtype=np.float32)
 
 
 def _stone_on_slopes(
     cover: Float32Array, heights: npt.NDArray[np.floating], stone: tuple[int, int, int], steep: float
 ) -> Float32Array:
-    fraction = np.clip((_slope(heights) - steep) / 0.5, 0, 1)[..., None]
-    return np.asarray(cover * (1 - fraction) + np.array(stone) * fraction, np.float32)
+    fraction = np.clip((_slope(heights) - steep) / 0.5, 0, 1)
+    colors = [cover[..., color] * (1 - fraction) + stone[color] * fraction for color in range(3)]
+    return np.stack(colors, -1, dtype=np.float32, casting="same_kind")
 
 
 def _slope(heights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
