@@ -190,10 +190,16 @@ class _Run:
         return folder
 
     def _finish(self, training: "Training", folder: RunFolder, trained: "Trained") -> None:
-        """Write the model to the output, draw its pictures and mark the run as complete."""
+        """Write the model to the output, draw its pictures and mark the run as complete.
+
+        Raises UserError at the end when another program has written the output since the training began.
+        """
         from bcclone.tensorflow_quietly import describe_peak_memory
 
-        folder.publish(self.settings.output, trained.model)
+        output = self.settings.output
+        is_free = not output.exists() or _may_overwrite(self.settings, folder)
+        if is_free:
+            folder.publish(output, trained.model)
         if peak := describe_peak_memory():
             self.notify(f"TensorFlow used {peak} at most")
         if self.settings.checkpointing.plots:
@@ -202,6 +208,11 @@ class _Run:
             folder.write_result(trained.result)
         except OSError as error:
             self.notify(f"note: {folder.path}: the run's result cannot be written: {error.strerror}")
+        if not is_free:
+            raise UserError(
+                f"{output} was written by another program while the training ran, and is left as it is; the model is "
+                f"{folder.model}: copy it from there, or replace {output} by the same command with --resume --force"
+            )
 
     def _record_settings(self, folder: RunFolder, plan: RunPlan) -> None:
         """Record the settings and the environment that the run is trained with from now on."""
@@ -307,5 +318,9 @@ def _check_output(settings: RunSettings, folder: RunFolder | None) -> None:
     output = settings.output
     if "schema_version" in root_attributes(output):
         raise UserError(f"{output} is a store; name another -o")
-    may_overwrite = settings.force or (folder and (folder.may_overwrite or folder.has_published(output)))
-    atomic.check_output(output, bool(may_overwrite), "overwrite it with --force, or name another -o")
+    atomic.check_output(output, _may_overwrite(settings, folder), "overwrite it with --force, or name another -o")
+
+
+def _may_overwrite(settings: RunSettings, folder: RunFolder | None) -> bool:
+    """Return whether the output may be replaced if it exists."""
+    return settings.force or bool(folder and (folder.may_overwrite or folder.has_published(settings.output)))

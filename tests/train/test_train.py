@@ -356,6 +356,25 @@ def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(simulate
     assert progress["samples"] == (progress["step"] - 34 * len(progress["history"])) * 32 > 0
 
 
+@pytest.mark.slow
+def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(small_store, tmp_path):
+    output = tmp_path / "model.h5"
+    line = command("model.py", small_store, "-o", output, "--runs", tmp_path / "runs", "--epochs", 2, "--no-plots")
+    run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    for notice in run.stderr:
+        if notice.startswith("training on"):
+            output.write_text("theirs")
+            break
+    notices = run.communicate(timeout=120)[1]
+    assert run.returncode == 1
+    assert "written by another program" in notices
+    assert output.read_text() == "theirs"
+    (model,) = tmp_path.glob("runs/*/model.h5")
+    assert str(model) in notices
+    train(small_store, tmp_path, "--epochs", 2, "--resume", "--force")
+    assert output.read_bytes() == model.read_bytes()
+
+
 def test_without_a_store_the_error_names_the_command_that_makes_one(tmp_path):
     notices = run_script("model.py", code=1, cwd=tmp_path).stderr
     assert "data.h5" in notices
