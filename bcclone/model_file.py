@@ -187,7 +187,8 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
     """
     if path.is_dir():
         raise UserError(
-            f"{path}: is a folder; a SavedModel contains code, so it is not supported: save the model as .h5 or .keras"
+            f"{path}: is a folder, expected a model file; a SavedModel contains code, so it is not supported: save the "
+            "model as .h5 or .keras"
         )
     if path.suffix == ".onnx":
         raise UserError(

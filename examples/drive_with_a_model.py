@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 
 import bcclone.environment  # noqa: F401  (registers the environments)
+from bcclone.errors import UserError
 from bcclone.tensorflow_quietly import load_tensorflow
 
 
@@ -32,4 +33,7 @@ def main(model: str, road: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2])
+    try:
+        main(sys.argv[1], sys.argv[2])
+    except UserError as error:
+        sys.exit(f"error: {error}")

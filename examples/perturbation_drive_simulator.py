@@ -2,13 +2,11 @@
 
 python examples/perturbation_drive_simulator.py models/lake.h5 gaussian_noise contrast
 
-RoadSimulator is a PerturbationSimulator and LaneKeeping an ADS, as in perturbationdrive/Simulator/ and
-AutomatedDrivingSystem/ of https://github.com/ast-fortiss-tum/perturbation-drive. Without that project the two classes
-work alike, and outcomes are namespaces with the same names.
-
-A scenario's waypoints are what its road generators return: x,height,y of each point in metres, joined by @; the road
-is flat and 8 m wide. Without waypoints the road is the lake. As in its own simulators, images are perturbed at 240x320.
-The simulator holds the speed, and does not use the throttle of the driving system.
+RoadSimulator is a PerturbationSimulator and LaneKeeping an ADS, as in github.com/ast-fortiss-tum/perturbation-drive
+(perturbationdrive/Simulator/ and AutomatedDrivingSystem/). Without that project the two classes work alike, and
+outcomes are namespaces. A scenario's waypoints are what its road generators return: x,height,y of each point in metres,
+joined by @; the road is flat and 8 m wide, and the lake's without waypoints. As in its own simulators, images are
+perturbed at 240x320. The simulator holds the speed, and does not use the throttle of the driving system.
 """
 
 import sys
@@ -92,6 +90,8 @@ class RoadSimulator(PerturbationSimulator):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     from perturbationdrive import PerturbationDrive
 
     benchmark = PerturbationDrive(RoadSimulator(), LaneKeeping(load_policy(sys.argv[1])))

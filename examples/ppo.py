@@ -4,8 +4,7 @@ pip install 'bcclone[gym]' stable-baselines3
 python examples/ppo.py --steps 100000 --output lake_ppo.zip
 
 The policy sees the picture of the centre camera, 64x64, and controls the steering; the car holds 20 mph. Episodes start
-anywhere on the lap and end off the road or after 20 s. It prints how the mean reward and progress of the last 100
-episodes change with the steps; Ctrl-C ends the training early. The curve of one training is in docs/lab-log.md.
+anywhere on the lap and end off the road or after 20 s. Ctrl-C ends the training early. A curve is in docs/lab-log.md.
 """
 
 import argparse
@@ -13,12 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import gymnasium
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecNormalize
 
 import bcclone.environment  # noqa: F401  (registers the environments)
+
+try:
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import VecNormalize
+except ImportError as error:
+    raise SystemExit(f"{error}; install it with: pip install stable-baselines3") from None
 
 CARS, STEPS_OF_A_CAR = 8, 256  # an update of the policy follows 8 x 256 steps
 PICTURE = {"height": 64, "width": 64}
@@ -70,8 +73,7 @@ def train(steps: int, seed: int) -> PPO:
 def drive_lap(model: PPO) -> dict[str, float | str]:
     """Drive a lap from the start line without exploration; return the last info of the environment."""
     env = gymnasium.make("bcclone/Lake-v0", **PICTURE)
-    observation, info = env.reset(seed=0)
-    ended = False
+    (observation, info), ended = env.reset(seed=0), False
     while not ended:
         action, _ = model.predict(observation, deterministic=True)
         observation, _, terminated, truncated, info = env.step(action)
@@ -87,8 +89,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="file for the policy, .zip")
     arguments = parser.parse_args()
-    model = train(arguments.steps, arguments.seed)
-    info = drive_lap(model)
+    info = drive_lap(model := train(arguments.steps, arguments.seed))
     print(f"lap: {info['cause']} after {info['progress']:.0f} m and {info['sim_time']:.0f} s")
     if arguments.output:
         model.save(arguments.output)

@@ -5,8 +5,7 @@ callbacks of that project run on it: udacity_gym/simulator.py and gym.py of http
 Without that project, actions and observations are namespaces with the same names.
 
 step() advances by 0.04 s, and nothing moves between two steps, so pause() and resume() do nothing, and observe() never
-has to wait. Tracks: lake, mountain and all other roads of docs/how-to/roads.md. Weather: sunny, rainy, snowy, foggy;
-times of day: day, night.
+has to wait. Tracks: lake, mountain and all other roads of docs/how-to/roads.md.
 """
 
 from typing import Any
@@ -41,6 +40,7 @@ class RoadSimulator:
             **settings,
         )
         self.sim_state: dict[str, Any] = {}  # filled by reset()
+        self._options: dict[str, Any] = {}
 
     def start(self) -> None:
         """Do nothing: the simulator runs in this process."""
@@ -48,9 +48,12 @@ class RoadSimulator:
     def reset(
         self, new_track_name: str = "lake", new_weather_name: str = "sunny", new_daytime_name: str = "day"
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode; return its first observation. Raises KeyError for an unknown weather or time of day."""
+        """Begin an episode; return its first observation. Raises ValueError for an unknown weather or time of day."""
+        if new_weather_name not in WEATHER or new_daytime_name not in DAYTIME:
+            raise ValueError(f"{new_weather_name}, {new_daytime_name}: expected {list(WEATHER)}, {list(DAYTIME)}")
         conditions = {**WEATHER[new_weather_name], **DAYTIME[new_daytime_name]}
-        seen, info = self._env.reset(seed=0, options={"road": new_track_name, "conditions": conditions})
+        self._options = {"road": new_track_name, "conditions": conditions}
+        seen, info = self._env.reset(seed=0, options=self._options)
         stopped = UdacityAction(steering_angle=0.0, throttle=0.0)
         self.sim_state = {"action": stopped, "events": [], "episode_metrics": None, "paused": False}
         return self._observe(seen, info), {}
@@ -63,7 +66,7 @@ class RoadSimulator:
         if terminated or truncated:
             self.sim_state["events"] += [{"key": info["cause"], "timestamp": info["sim_time"]}]
             self.sim_state["episode_metrics"] = info
-            seen, info = self._env.reset()
+            seen, info = self._env.reset(options=self._options)
         return self._observe(seen, info)
 
     def observe(self) -> Any:

@@ -11,6 +11,7 @@ in parallel on all cores.
 """
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.commands.options import (
@@ -20,6 +21,7 @@ from bcclone.commands.options import (
     given_for,
     local_path,
     notify,
+    number_of,
     option_of,
     print_json,
     results_folder,
@@ -68,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Drive and score; return the exit code."""
     if arguments.suite and arguments.suite not in SUITES:  # a model after --suite, as in `evaluate --suite MODEL`
+        if not Path(arguments.suite).suffix:
+            raise UserError(f"--suite {arguments.suite}: no such suite, expected {', '.join(SUITES)}")
         arguments.models.insert(0, local_path(arguments.suite))
         arguments.suite = SUITES[0]
     if not arguments.models:
@@ -131,11 +135,12 @@ def _run_suite(arguments: argparse.Namespace) -> int:
 def _show(result: "Evaluation", settings: EvaluateSettings) -> None:
     score = result.score
     print(
-        f"autonomy {score.autonomy_percent:.1f} %: {score.interventions} interventions in "
+        f"autonomy {score.autonomy_percent:.1f} %: {number_of(score.interventions, 'intervention')} in "
         f"{result.laps:.2f} laps of the {settings.track} track{' in reverse' if settings.reverse else ''}, "
         f"{score.distance_m:.0f} m in {score.seconds:.0f} s ({score.mean_speed_mph:.1f} mph)\n"
         f"distance from the centre line {score.mean_abs_cross_track_m:.2f} m on average, "
         f"{score.max_abs_cross_track_m:.2f} m at most; steering changes {score.steering_smoothness:.2f} per second\n"
+        f"departures: {score.describe_departures()}\n"
         f"request to steer p50 {result.latency_p50_ms:.1f} ms, p99 {result.latency_p99_ms:.1f} ms; "
         f"it ended: {result.ended}"
     )

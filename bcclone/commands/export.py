@@ -20,10 +20,12 @@ from bcclone.commands.options import (
     number_of,
     print_json,
 )
+from bcclone.errors import UserError
 from bcclone.exchange import EXPORT_FORMATS, ExportSettings
 from bcclone.export_model import FORMATS, ExportModelSettings
 
 _SHOWN_SKIPS = 10
+_OF_ROWS, _OF_MODELS = ("cameras", "allow_skips"), ("force", "preprocess")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,14 +46,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help=f"file or folder to write (default: {ExportSettings.output}, or named like the model)",
     )
-    add_settings(parser, ExportSettings, only=("cameras", "allow_skips"))
-    add_settings(parser, ExportModelSettings, only=("force", "preprocess"))
+    add_settings(parser, ExportSettings, only=_OF_ROWS)
+    add_settings(parser, ExportModelSettings, only=_OF_MODELS)
     add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Export; return the exit code."""
-    return _export_model(arguments) if arguments.to in FORMATS else _export_rows(arguments)
+    is_model = arguments.to in FORMATS
+    for name in _OF_ROWS if is_model else _OF_MODELS:
+        if getattr(arguments, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')} does not change an export --to {arguments.to}; leave it out")
+    if is_model and Path(arguments.source).is_dir():
+        raise UserError(f"{arguments.source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
+    return _export_model(arguments) if is_model else _export_rows(arguments)
 
 
 def interrupted(arguments: argparse.Namespace) -> str:

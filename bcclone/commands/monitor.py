@@ -19,7 +19,10 @@ from bcclone.commands.options import (
     notify,
     print_json,
 )
+from bcclone.errors import UserError
 from bcclone.monitor.settings import MonitorSettings
+
+_ONLY = {"members": ("ensemble",), "passes": ("dropout",), "epochs": ("ensemble", "autoencoder")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fit the monitor; return the exit code."""
     settings = build(MonitorSettings, **given_for(MonitorSettings, arguments))
+    for name, kinds in _ONLY.items():
+        if getattr(arguments, name) is not None and settings.kind not in kinds:
+            raise UserError(f"--{name} is for --kind {' and '.join(kinds)}; leave it out with --kind {settings.kind}")
     output = _output(arguments)
     check_output(output, arguments.force, "choose another name with -o, or add --force")
     from bcclone.tensorflow_quietly import load_tensorflow
@@ -53,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"output": str(output)} | info.as_json())
     else:
         alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
-        print(f"{output}: {info.kind}; doubts above {info.threshold:.4g}, in {alarms}")
+        print(f"{output}: {info.kind}; doubts above {info.threshold:.4g}, which is meant to be exceeded in {alarms}")
         notify(f"next: bcclone evaluate {arguments.model} --monitor {output}")
     return 0
 

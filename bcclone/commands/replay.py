@@ -56,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay and score; return the exit code."""
     if bool(arguments.models) == (arguments.port is not None):
         raise UserError("give models and a recording, or a recording and the --port of a drive server")
+    if arguments.port is not None and arguments.monitor is not None:
+        raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
     settings = build(ReplaySettings, **given_for(ReplaySettings, arguments))
     server = build(ServerSettings, **given_for(ServerSettings, arguments))
     from bcclone.recording import find_log

@@ -52,4 +52,4 @@ class EditSettings:
         if self.view is not None and self.view.suffix.lower() != ".png":
             raise ValueError(f"view {self.view}, expected the name of a picture that ends in .png")
         if self.show and self.view is None:
-            raise ValueError("show without view; name the picture to draw with --view PICTURE.png")
+            raise ValueError("--show without --view; name the picture to draw with --view PICTURE.png")

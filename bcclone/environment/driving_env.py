@@ -1,7 +1,7 @@
 """The simulator as a Gymnasium environment."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import gymnasium
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from bcclone.environment.episode import FARTHEST_M, Episode, Observation
-from bcclone.environment.settings import EnvironmentSettings
+from bcclone.environment.settings import EnvironmentSettings, changed_conditions
 from bcclone.environment.window import Window
 from bcclone.images import Image
 from bcclone.simulator.render import LABELS
@@ -25,14 +25,15 @@ def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
 
     Raises ValueError for a value out of range, TypeError for an unknown name.
     """
-    conditions = Conditions(**{name: value for name, value in values.items() if name in _CONDITIONS})
-    others = {name: value for name, value in values.items() if name not in _CONDITIONS}
+    conditions = changed_conditions(Conditions(), values.get("conditions", {}))
+    conditions = replace(conditions, **{name: value for name, value in values.items() if name in _CONDITIONS})
+    others = {name: value for name, value in values.items() if name not in {*_CONDITIONS, "conditions"}}
     known = {each.name for each in fields(EnvironmentSettings)}
     if unknown := sorted(set(others) - known):
         raise TypeError(f"unknown argument {', '.join(unknown)}; expected {', '.join(sorted(known | _CONDITIONS))}")
     if isinstance(names := others.get("observations"), list):
         others["observations"] = tuple(names)
-    return EnvironmentSettings(**others, conditions=others.pop("conditions", conditions))
+    return EnvironmentSettings(**others, conditions=conditions)
 
 
 def observation_space(settings: EnvironmentSettings) -> spaces.Space[Any]:

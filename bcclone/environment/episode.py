@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bcclone.drive.controller import SpeedController
-from bcclone.environment.settings import EnvironmentSettings
+from bcclone.environment.settings import EnvironmentSettings, changed_conditions
 from bcclone.exact_math import cosine, sine
 from bcclone.images import Image
 from bcclone.settings import check_settings, setting
@@ -89,11 +89,9 @@ class Episode:
         if unknown := sorted(set(given) - {*_DRIVE_OPTIONS, *_WORLD_OPTIONS}):
             expected = ", ".join((*_DRIVE_OPTIONS, *_WORLD_OPTIONS))
             raise ValueError(f"unknown option {', '.join(unknown)}; expected {expected}")
-        changes, known = dict(given.get("conditions", {})), [each.name for each in fields(Conditions)]
-        if unknown := sorted(set(changes) - set(known)):
-            raise ValueError(f"unknown conditions {', '.join(unknown)}; expected {', '.join(known)}")
+        conditions = changed_conditions(self.settings.conditions, given.get("conditions", {}))
         chosen = Start(**{name: _number(name, given[name]) for name in _DRIVE_OPTIONS if name in given})
-        self._open(given.get("road", self.settings.road), replace(self.settings.conditions, **changes), chosen.start_m)
+        self._open(given.get("road", self.settings.road), conditions, chosen.start_m)
         start = self._random_start(randomness) if self.settings.random_start else Start()
         self._begin(replace(start, **{name: getattr(chosen, name) for name in _DRIVE_OPTIONS if name in given}))
         return self.observe(), self.info()

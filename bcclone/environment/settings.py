@@ -1,6 +1,8 @@
 """Settings of an environment; loads neither NumPy nor the renderer."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.settings import check_settings, setting
@@ -42,3 +44,15 @@ class EnvironmentSettings:
         check_settings(self)
         if not self.observations or len(set(self.observations)) < len(self.observations):
             raise ValueError(f"observations {self.observations}, expected each at most once, and at least one")
+
+
+def changed_conditions(conditions: Conditions, changes: Any) -> Conditions:
+    """Return the conditions with changes: values by name, or other Conditions in their place. Raises ValueError."""
+    if isinstance(changes, Conditions):
+        return changes
+    if not isinstance(changes, Mapping):
+        raise ValueError(f"conditions are {changes!r}, expected values by name, such as {{'fog': 2}}")  # noqa: TRY004
+    known = [each.name for each in fields(Conditions)]
+    if unknown := sorted(str(name) for name in set(changes) - set(known)):
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; expected {', '.join(known)}")
+    return replace(conditions, **changes)

@@ -55,7 +55,7 @@ class EvaluateSettings:
     )
     in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
     preprocess: str | None = preprocess_setting()
-    monitor: Path | None = monitor_setting("which drives in this process, in simulated time")
+    monitor: Path | None = monitor_setting(note="; drives without a server then, in simulated time")
     on_doubt: str = on_doubt_setting()
 
     def __post_init__(self) -> None:

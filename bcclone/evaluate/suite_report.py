@@ -13,11 +13,12 @@ from bcclone.monitor.points import doubts_csv
 from bcclone.plots.drives import DriveScore, plot_appearances, plot_drives, plot_scores
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.score import event_lines
+from bcclone.simulator.score import FAILURE_LIMITS_M, event_lines
 from bcclone.simulator.track import load_track
 
 _CELL = 25
 _BEST = "*"
+_DEPARTURES = f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_LIMITS_M)} m, off the road"
 _TOTALS = "rows without an intervention, all interventions"
 _PICTURE_AT_M = 95.0  # where a low sun throws shadows of trees across the lake's road
 
@@ -29,6 +30,7 @@ def suite_table(result: SuiteResult) -> list[str]:
     lines = [["", "", *result.models], ["", "", *["autonomy  off  mean   most"] * len(result.models)]]
     lines += [[one.name, one.description, *_cells(result.drives[one.name], _drive_cell)] for one in result.scenarios]
     lines += [["", _TOTALS, *(_totals(result, model) for model in result.models)]]
+    lines += [["", _DEPARTURES, *(_departures(result, model) for model in result.models)]]
     if result.recordings:
         lines += [[""], ["", "", *["autonomy  off   rms"] * len(result.models)]]
         for one in result.recordings:
@@ -141,6 +143,12 @@ def _describe_recording(replays: Mapping[str, RecordingReplay]) -> str:
 
 def _totals(result: SuiteResult, model: str) -> str:
     return f"{result.clean_rows(model)} of {len(result.scenarios)} rows, {result.interventions(model)}"
+
+
+def _departures(result: SuiteResult, model: str) -> str:
+    scores = [drives[model].score for drives in result.drives.values()]
+    beyond = [sum(score.departures.get(f"{limit:g}", 0) for score in scores) for limit in FAILURE_LIMITS_M]
+    return ", ".join(map(str, [*beyond, sum(score.interventions for score in scores)]))
 
 
 def _legend(result: SuiteResult) -> list[str]:

@@ -67,8 +67,8 @@ def read(path: Path) -> Iterator[ExchangedRow]:
             missing = [name for name in ("center", "time_ms", "steering") if name not in (table.fieldnames or ())]
             if missing:
                 raise UserError(
-                    f"{path}: no column {missing[0]!r}, expected a table with the columns {','.join(COLUMNS)}; "
-                    "a driving_log.csv needs no import: name it to preprocess.py"
+                    f"{path}: no column {missing[0]!r}, expected a table with center, time_ms, steering and perhaps "
+                    f"others of {','.join(COLUMNS)}; a driving_log.csv needs no import: name it to preprocess.py"
                 )
             for cells in table:
                 yield _row(path, table.line_num, cells)

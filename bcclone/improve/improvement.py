@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bcclone.errors import UserError
 from bcclone.evaluate.scenarios import select_scenarios
 from bcclone.improve.corrections import count_images, learn_from_corrections
 from bcclone.improve.course import Course
@@ -14,6 +15,7 @@ from bcclone.improve.scoring import RowComparison, compare_rows, comparison_tabl
 from bcclone.improve.settings import ImproveSettings
 from bcclone.improve.start_model import StartModel
 from bcclone.improve.work_folder import opened
+from bcclone.onnx_model import is_onnx
 from bcclone.plots.rounds import RoundScore, plot_rounds
 from bcclone.recording import CAMERAS, find_logs
 from bcclone.task_pool import open_pool
@@ -72,6 +74,8 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
     kill at any point, the same call with `resume` continues.
     """
     select_scenarios(settings.rows)
+    if is_onnx(settings.model):
+        raise UserError(f"{settings.model}: an ONNX file cannot be trained on; name the .h5 that it was made from")
     if not settings.expert:
         count_images(settings.recordings, CAMERAS)
     elif settings.recordings:

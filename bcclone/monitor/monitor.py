@@ -129,6 +129,8 @@ def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
     if not path.is_file():
         raise UserError(f"{path}: no such monitor; make one with: bcclone monitor fit MODEL STORE -o {path}")
     try:
+        if not zipfile.is_zipfile(path):
+            raise UserError(f"{path}: not a monitor; make one with: bcclone monitor fit MODEL STORE -o NAME.monitor")
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_FILE:
                 raise ValueError(f"it holds more than {_LARGEST_FILE >> 20} MiB")

@@ -25,10 +25,10 @@ def false_alarms_setting() -> Any:
     )
 
 
-def monitor_setting(note: str = "") -> Any:
-    """Return the field for a monitor file. note: what the option changes, for its help."""
-    text = "monitor of the model, made by bcclone monitor fit, that scores each frame"
-    return setting(None, f"{text}{', ' if note else ''}{note}", unit="PATH", shown="none", group=_DOUBT)
+def monitor_setting(frames: str = "each frame", note: str = "") -> Any:
+    """Return the field for a monitor file. frames: what it scores; note: what else the option changes, for its help."""
+    text = f"score {frames} by this monitor of the model, made by bcclone monitor fit{note}"
+    return setting(None, text, unit="PATH", shown="none", group=_DOUBT)
 
 
 def on_doubt_setting() -> Any:
@@ -36,7 +36,7 @@ def on_doubt_setting() -> Any:
     return setting(
         ON_DOUBT[0],
         "while the monitor doubts: drive on (ignore), hold 0.4 of the speed (slow), or brake until the doubt is gone "
-        "or a person drives (stop)",
+        "(stop)",
         choices=ON_DOUBT,
         group=_DOUBT,
     )

@@ -56,7 +56,7 @@ class ReplaySettings:
     )
     limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
     preprocess: str | None = preprocess_setting()
-    monitor: Path | None = monitor_setting("of the recording's own")
+    monitor: Path | None = monitor_setting("each of the recorded frames")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -42,6 +42,11 @@ class Score:
         """Return the score as JSON values."""
         return asdict(self)
 
+    def describe_departures(self) -> str:
+        """Return how often the car went beyond each of the published limits, and off the road."""
+        beyond = "".join(f"{count} beyond {limit} m, " for limit, count in self.departures.items())
+        return f"{beyond}{self.interventions} off the road"
+
 
 @dataclass(frozen=True)
 class LinePoint:

@@ -13,6 +13,7 @@ from gymnasium.utils.env_checker import check_env
 
 import bcclone.environment  # noqa: F401
 from bcclone.errors import UserError
+from bcclone.simulator.settings import Conditions
 
 SMALL = {"height": 40, "width": 60}
 AHEAD = np.array([0.0], np.float32)
@@ -237,11 +238,26 @@ def test_a_window_shows_the_drive(make):
     assert env.render() is None
 
 
-def test_without_a_display_a_window_is_refused(make, monkeypatch):
+def test_without_a_display_nothing_is_shown_and_a_note_says_so(make, monkeypatch, capsys):
     for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UserError, match="no display; use rgb_array"):
-        make(render_mode="human")
+    env = make(render_mode="human")
+    assert "no display" in capsys.readouterr().err
+    env.reset(seed=0)
+    env.step(AHEAD)
+    assert env.render() is None
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+
+
+def test_conditions_are_given_by_name_together_or_one_by_one(make):
+    for given in ({"night": 0.5}, {"conditions": {"night": 0.5}}, {"conditions": Conditions(night=0.5)}):
+        assert make(**given).unwrapped.settings.conditions == Conditions(night=0.5)
+    with pytest.raises(ValueError, match="expected values by name"):
+        make(conditions=5)
+    with pytest.raises(ValueError, match="expected values by name"):
+        make().reset(options={"conditions": 5})
+    with pytest.raises(ValueError, match="unknown conditions dusk; expected light"):
+        make(conditions={"dusk": 1.0})
 
 
 DRIVE = """

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import bcclone.environment  # noqa: F401
+from bcclone.environment.vector_env import DrivingVectorEnv
 
 SMALL = {"height": 32, "width": 48}
 
@@ -41,6 +42,29 @@ def test_an_ended_episode_begins_anew_with_the_next_step(several):
     _, rewards, terminated, _, infos = several.step(actions)
     assert (rewards[1], terminated[1], infos["sim_time"][1]) == (0.0, False, 0.0)
     assert infos["sim_time"][0] > 1
+
+
+def test_the_options_of_a_reset_hold_for_the_episodes_that_follow(several):
+    options = {"road": "random:3", "conditions": {"snow": 1.0}, "offset_m": 3.0, "turn_degrees": 60}
+    snowy, _ = several.reset(seed=0, options=options)
+    for _ in range(400):
+        _, _, terminated, _, infos = several.step(np.ones((3, 1), np.float32))
+        if terminated.all():
+            break
+    observations, _, _, _, infos = several.step(np.zeros((3, 1), np.float32))
+    assert infos["cte"] == pytest.approx([3.0, 3.0, 3.0], abs=0.01)
+    np.testing.assert_array_equal(observations, snowy)
+
+
+def test_wrong_numbers_of_cars_and_actions_and_windows_are_refused(several):
+    several.reset(seed=0)
+    for actions in (np.zeros((4, 1), np.float32), np.zeros((2, 1), np.float32), np.zeros((3, 2), np.float32)):
+        with pytest.raises(ValueError, match=r"expected \(3, 1\)"):
+            several.step(actions)
+    with pytest.raises(ValueError, match="expected 1 or more"):
+        DrivingVectorEnv(0, **SMALL)
+    with pytest.raises(ValueError, match="expected rgb_array"):
+        DrivingVectorEnv(1, "human", **SMALL)
 
 
 def test_spaces_hold_what_is_returned(several):

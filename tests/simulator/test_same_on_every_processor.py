@@ -21,16 +21,24 @@ from bcclone.simulator.settings import Conditions, ExpertSettings
 from bcclone.simulator.track import load_track
 
 digests = {}
-for name in ("lake", "mountain"):
-    track, renderer = load_track(name), Renderer(name, Conditions(texture_seed=3, camera_pitch=2.0, color_seed=5))
-    tracked = TrackedCar(track, along_m=600.0, ground_height=renderer.scene.ground.height_at)
+for name, along_m, conditions in (
+    ("lake", 600.0, Conditions(texture_seed=3, camera_pitch=2.0, color_seed=5)),
+    ("mountain", 600.0, Conditions(texture_seed=3, camera_pitch=2.0, color_seed=5)),
+    ("random:4:hills=30,surroundings=rock", 50.0, Conditions(rain=0.5, night=0.6, fog=3.0)),
+    ("random:5:shape=winding,length=300,surroundings=water", 50.0, Conditions(snow=0.7, sun_elevation=12.0)),
+):
+    track, renderer = load_track(name), Renderer(name, conditions)
+    tracked = TrackedCar(track, along_m=along_m, ground_height=renderer.scene.ground.height_at)
     expert, frames = Expert(track, ExpertSettings(), seed=5), hashlib.sha256()
     for step in range(600):
         tracked.car.control(*expert.control(tracked.car, tracked.position))
         tracked.step()
         if step % 60 == 0:
             for camera in ("center", "left"):
-                frames.update(renderer.frame(tracked.car, camera))
+                frames.update(renderer.frame(tracked.car, camera, seconds=step * 0.02))
+            view = renderer.view(tracked.car, seconds=step * 0.02)
+            frames.update(view.labels)
+            frames.update(view.depths_m)
     car = tracked.car
     digests[name] = [frames.hexdigest(), [value.hex() for value in (car.x, car.y, car.z, car.heading, car.pitch)]]
 print(json.dumps(digests))

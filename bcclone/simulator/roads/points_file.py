@@ -5,7 +5,10 @@ point may have its height as a fourth number.
 """
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from bcclone.errors import UserError
 from bcclone.simulator.roads.look import RoadLook
 from bcclone.simulator.roads.plan import ControlPoint, RoadPlan
 
+_STEEPEST = 0.6  # between two points
 _EXPECTED = 'expected {"points": [[x, z, width], ...]} in metres, with "closed" and "look" if needed'
 
 
@@ -22,7 +26,7 @@ def read_points(path: Path) -> RoadPlan:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot read the road: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}; {_EXPECTED}") from None
     if isinstance(stored, list):
         stored = {"points": stored}
@@ -34,7 +38,18 @@ def read_points(path: Path) -> RoadPlan:
     if not isinstance(closed, bool):
         raise UserError(f'{path}: "closed" is {closed!r}, expected true or false')
     points = tuple(_point(path, number, point) for number, point in enumerate(stored["points"], 1))
+    _check_slopes(path, points, closed)
     return RoadPlan(str(path), points, closed, _look(path, stored.get("look", {})))
+
+
+def _check_slopes(path: Path, points: Sequence[ControlPoint], closed: bool) -> None:
+    for number, (here, there) in enumerate(pairwise((*points, points[0]) if closed and points else points), 1):
+        rise, run = abs(there.y - here.y), math.dist((here.x, here.z), (there.x, there.z))
+        if rise > _STEEPEST * run > 0:
+            raise UserError(
+                f"{path}: {rise:.0f} m of height over {run:.0f} m from point {number} to {number % len(points) + 1}; "
+                f"expected at most {_STEEPEST:g} m for each metre"
+            )
 
 
 def _point(path: Path, number: int, stored: Any) -> ControlPoint:

@@ -204,10 +204,12 @@ def _eased(bends: Sequence[float]) -> list[float]:
 def _parse(name: str) -> tuple[int, RoadRanges, str, dict[str, str]]:
     seed, _, rest = name.removeprefix(PREFIX).partition(":")
     if not seed.isdecimal() or len(seed) > 9:
-        raise UserError(f"{name}: the seed is {seed!r}, expected a whole number, as in random:7")
-    ranges, shape, chosen = asdict(RoadRanges()), _SHAPES[0], {}
+        raise UserError(f"{name}: the seed is {seed!r}, expected a whole number of up to nine digits, as in random:7")
+    ranges, shape, chosen, given = asdict(RoadRanges()), _SHAPES[0], {}, set[str]()
     for part in filter(None, rest.split(",")):
         key, _, value = part.partition("=")
+        _expect(name, key, value, key not in given, "each only once")
+        given.add(key)
         if key in _CHOICES:
             _expect(name, key, value, value in _CHOICES[key], f"one of {', '.join(_CHOICES[key])}")
             chosen[key] = value

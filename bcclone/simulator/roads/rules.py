@@ -35,7 +35,14 @@ def judge_road(points: FloatArray, width_m: float = COMPETITION_WIDTH_M, rules: 
     fewest, most = rules.points
     if not fewest <= len(points) <= most:
         return [f"{len(points)} points, expected {fewest} to {most}"]
-    x, z = np.asarray(points, float).T
+    corners = np.asarray(points, float)
+    if corners.ndim != 2 or corners.shape[1] != 2:
+        return [f"points of the shape {corners.shape}, expected pairs of x and z"]
+    if not np.isfinite(corners).all():
+        return [f"point {int(np.argmin(np.isfinite(corners).all(axis=1))) + 1} is not of finite numbers"]
+    if (repeated := np.flatnonzero((np.diff(corners, axis=0) == 0).all(axis=1))).size:
+        return [f"point {repeated[0] + 2} is where the one before it is"]
+    x, z = corners.T
     table = np.column_stack([x, np.zeros(len(x)), z, np.full(len(x), width_m)])
     return faults_of_line(interpolate(table, closed=False).points[:, [0, 2]], width_m / 2, rules)
 
