@@ -176,7 +176,7 @@ def test_a_broken_tub_is_refused_by_file_and_record(tmp_path, file, old, new, wo
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("time_ms,", "when,", "no column 'time_ms', expected a table with the columns recording,"),
+        ("time_ms,", "when,", "no column 'time_ms', expected a table with center, time_ms, steering"),
         ("1.0000001", "left", r"table\.csv: line 6: steering is 'left', expected a number"),
         ("1.0000001", "nan", "steering is 'nan', expected a number"),
         ("1.0000001", "", "'steering' is empty"),

@@ -72,6 +72,8 @@ def test_a_reversed_open_road_starts_where_it_ended(bend):
         ('{"points": [[0, 0, 8], [50, 0, 90]]}', "point 2 is 90 m wide"),
         ('{"points": [[0, 0, 8], [0, 0, 8], [50, 0, 8]]}', "points 1 and 2"),
         ('{"points": [[0, 0, 8], [1e9, 0, 8]]}', "across"),
+        ('{"points": [[0, 0, 8, 0], [50, 0, 8, 60], [100, 0, 8, 0]]}', "60 m of height over 50 m from point 1 to 2"),
+        ("[" * 100_000, "not JSON"),
         ('{"points": [[0, 0, 8], [NaN, 0, 8]]}', "point 2"),
         ('{"points": [[0, 0, 8], [40, 0, 8], [43, 4, 8], [46, 0, 8], [90, 0, 8]]}', "bend"),
         ('{"points": [[0, 0, 8], [100, 0, 8], [130, 50, 8], [60, 90, 8], [50, -60, 8]]}', "meets itself"),
@@ -147,6 +149,9 @@ def test_the_competitions_rules_judge_roads():
     assert "inside the map" in judge_road(straight + (0.0, 30.0))[0]
     assert "points" in judge_road(straight[:1])[0]
     assert "long" in judge_road(np.array([[20.0, 20.0], [20.0, 30.0]]))[0]
+    assert "point 2 is where the one before" in judge_road(straight[[0, 0, 1]])[0]
+    assert "point 2 is not of finite" in judge_road(np.array([[20.0, 20.0], [20.0, np.nan]]))[0]
+    assert "expected pairs of x and z" in judge_road(np.array([[20.0, 20.0, 8.0], [20.0, 90.0, 8.0]]))[0]
     hairpin = np.array([[50.0, 50.0], [50.0, 120.0], [60.0, 130.0], [70.0, 120.0], [70.0, 50.0]])
     assert any("radius" in fault for fault in judge_road(hairpin))
     loop = np.array([[20, 100], [100, 100], [150, 140], [110, 180], [80, 140], [90, 40]], float)
