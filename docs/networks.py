@@ -74,7 +74,8 @@ def _figures(name: str, results: list[Any], log: str) -> dict[str, Any]:
     train, *replays, suite = results
     (network, _, seed), parts = name.rpartition("-"), ("replay", "replay-mountain")
     _, store, options = NETWORKS[network]
-    trained = f"python model.py data.h5 --seed {seed} --epochs {train['epochs']}{options} --feed-workers 1 --no-plots"
+    length = f"--epochs 0 {train['ended']}" if "--time" in train["ended"] else f"--epochs {train['epochs']}"
+    trained = f"python model.py data.h5 --seed {seed} {length}{options} --feed-workers 1 --no-plots"
     (parameters,) = re.findall(r"^total +([\d,]+)$", log, re.MULTILINE)
     rows = {row["row"]: next(iter(row["models"].values())) for row in suite["rows"]}
     driven = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
