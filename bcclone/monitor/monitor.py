@@ -28,6 +28,7 @@ _VERSION = 1
 _TEXT, _LEARNED = "monitor", "learned/"
 _LARGEST_FILE = 1 << 28  # bytes, unpacked
 _LONGEST_TEXT = 1 << 16
+_ZIP = b"PK"  # what a monitor's file begins with
 _FIT = "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
 
 
@@ -129,7 +130,9 @@ def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
     if not path.is_file():
         raise UserError(f"{path}: no such monitor; make one with: bcclone monitor fit MODEL STORE -o {path}")
     try:
-        if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            begins_as_one = file.read(len(_ZIP)) == _ZIP
+        if not begins_as_one:
             raise UserError(f"{path}: not a monitor; make one with: bcclone monitor fit MODEL STORE -o NAME.monitor")
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_FILE:

@@ -83,6 +83,8 @@ def test_damaged_files_are_refused_with_the_remedy(fitted, untrained_model, tmp_
     path = tmp_path / "damaged.monitor"
     path.write_bytes(fitted.read_bytes()[:-100])
     info, arrays = read_monitor(fitted)
+    with pytest.raises(UserError, match="not a monitor.*-o NAME.monitor"):
+        read_monitor(untrained_model)
     with pytest.raises(UserError, match="not a complete monitor file.*bcclone monitor fit"):
         monitor.load_monitor(path, untrained_model)
     save_monitor(path, info, {"mean": arrays["mean"]})
