@@ -27,12 +27,13 @@ def cells_under(head):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
 
 
-def write_results(folder, name, off=0, val_loss=0.01, parameters="1,234"):
+def write_results(folder, name, off=0, val_loss=0.01, parameters="1,234", ended="--epochs 7"):
     replay = {"interventions": 2, "rms_cross_track_m": 0.5, "steering_correlation": 0.3}
     replay |= {"steering_correlation_smoothed": 0.4, "by_limit": {}}
     drive = {"autonomy_percent": 90.0, "interventions": off, "mean_abs_cross_track_m": 0.2, "ended": "laps driven"}
     suite = {"rows": [{"row": row, "models": {name: drive}} for row in networks.ROWS]}
     train = {"epochs": 7, "seconds": 80.4, "val_loss": val_loss, "samples": {"train": 10, "validation": 2}, "feed": "x"}
+    train |= {"ended": ended}
     for part, content in (("train", train), ("replay", replay), ("replay-mountain", replay), ("suite", suite)):
         (folder / f"{name}.{part}.json").write_text(json.dumps(content))
     (folder / f"{name}.train.log").write_text(f"conv1  Conv2D  1 x 2  {parameters}\ntotal  {parameters}\nepoch 1\n")
@@ -44,7 +45,7 @@ def made_up(tmp_path):
     for seed, val_loss in enumerate((0.03, 0.01, 0.02)):
         write_results(tmp_path, f"single-{seed}", val_loss=val_loss)
     write_results(tmp_path, "gru3-1", off=3, parameters="269,969")
-    write_results(tmp_path, "no-conv4-5-0")
+    write_results(tmp_path, "no-conv4-5-0", ended="--time 60s")
     write_results(tmp_path, "lstm3-0")
     (tmp_path / "lstm3-0.suite.json").write_text("")
     return networks.collect(tmp_path)["models"]
@@ -58,6 +59,7 @@ def test_models_are_collected_with_their_figures_and_commands_and_unfinished_one
     assert gru["replay-mountain"]["steering_correlation_smoothed"] == 0.4
     assert "--seed 1 --epochs 7 --network gru --seq-length 3" in gru["commands"][1]
     assert made_up["no-conv4-5-0"]["network"] == "no-conv4-5"
+    assert "--seed 0 --epochs 0 --time 60s --network" in made_up["no-conv4-5-0"]["commands"][1]
 
 
 def test_networks_are_compared_by_the_median_of_their_seeds_with_the_range(made_up):
