@@ -19,7 +19,7 @@ EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
     *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "improving", "monitor", "scale")),
     *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("exported", "networks", "play")),
-    ROOT / "docs" / "how-to" / "environment.md",
+    *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("environment", "roads")),
     ROOT / "writeup_images" / "README.md",
 ]
 MODELS = {  # label: (what it was trained on, its results, its names there)
@@ -222,6 +222,21 @@ def monitor() -> list[list[str]]:
     return rows
 
 
+def testing() -> list[list[str]]:
+    """Return how models/lake.h5 drives in each weather: mean distance from the centre line, and interventions."""
+    drives = {row["row"]: next(iter(row["models"].values())) for row in results("suite-testing")["rows"]}
+
+    def cell(row: str) -> str:
+        figures = drives[row]
+        off = f", {figures['interventions']} off the road" if figures["interventions"] else ""
+        return f"{figures['mean_abs_cross_track_m']:.2f} m{off}"
+
+    weathers = ("fog", "rain", "snow")
+    rows = [["strength", *weathers]]
+    rows += [[f"{strength} %", *(cell(f"{one}-{strength}") for one in weathers)] for strength in range(10, 101, 10)]
+    return [*rows, ["50 %, from day to night", *(cell(f"day-night-{one}") for one in weathers)]]
+
+
 def _failing(scores: Sequence[Mapping[str, Any]]) -> str:
     failing = [f"`{score['row']}`" for score in scores if score["interventions"]]
     shown = f": {', '.join(failing)}" if 0 < len(failing) < 6 else ""
@@ -348,6 +363,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "env": env,
     "improve": improve,
     "monitor": monitor,
+    "testing": testing,
     "export": export,
 }
 
