@@ -18,6 +18,7 @@ from bcclone.commands.options import (
     local_path,
     notify,
     number_of,
+    option_of,
     print_json,
 )
 from bcclone.errors import UserError
@@ -54,9 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Export; return the exit code."""
     is_model = arguments.to in FORMATS
-    for name in _OF_ROWS if is_model else _OF_MODELS:
+    others, names = (ExportSettings, _OF_ROWS) if is_model else (ExportModelSettings, _OF_MODELS)
+    for name in names:
         if getattr(arguments, name) is not None:
-            raise UserError(f"--{name.replace('_', '-')} does not change an export --to {arguments.to}; leave it out")
+            raise UserError(f"{option_of(others, name)} does not change an export --to {arguments.to}; leave it out")
     if is_model and Path(arguments.source).is_dir():
         raise UserError(f"{arguments.source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
     return _export_model(arguments) if is_model else _export_rows(arguments)

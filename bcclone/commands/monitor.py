@@ -17,6 +17,7 @@ from bcclone.commands.options import (
     given_for,
     local_path,
     notify,
+    option_of,
     print_json,
 )
 from bcclone.errors import UserError
@@ -45,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = build(MonitorSettings, **given_for(MonitorSettings, arguments))
     for name, kinds in _ONLY.items():
         if getattr(arguments, name) is not None and settings.kind not in kinds:
-            raise UserError(f"--{name} is for --kind {' and '.join(kinds)}; leave it out with --kind {settings.kind}")
+            option = option_of(MonitorSettings, name)
+            raise UserError(f"{option} is for --kind {' and '.join(kinds)}; leave it out with --kind {settings.kind}")
     output = _output(arguments)
     check_output(output, arguments.force, "choose another name with -o, or add --force")
     from bcclone.tensorflow_quietly import load_tensorflow

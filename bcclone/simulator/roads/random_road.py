@@ -7,11 +7,12 @@ surface=dirt.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 
 from bcclone.errors import UserError
-from bcclone.exact_math import cosine, sine
+from bcclone.exact_math import cosine, exponential, sine
 from bcclone.simulator.roads import look as looks
 from bcclone.simulator.roads.line import interpolate, with_run_outs
 from bcclone.simulator.roads.look import RoadLook
@@ -24,9 +25,10 @@ _ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius tha
 _BESIDE_M, _INSIDE_M = 6.0, 2.0  # beside the edges: free of other parts of the road, and inside of its bends
 _SHAPES = ("loop", "winding")
 _WINDING = 0.7  # fraction of the roads of any shape
-# winding roads: steps in metres, the widest turn from the general direction, the gentlest bend's radius in those of the
-# sharpest at most, straight stretches between bends in steps; the steepest slope, and the least length of hills' waves
-_STRETCH_M, _WIDEST_TURN, _GENTLEST, _LONGEST_STRAIGHT = 5.0, 1.6, 2.5, 4
+# winding roads: steps in metres, the widest turn from the general direction, the logarithm of how many times as wide the
+# gentlest bend may be as the sharpest (2.5), straight stretches between bends in steps; the steepest slope, and the
+# least length of hills' waves
+_STRETCH_M, _WIDEST_TURN, _GENTLEST, _LONGEST_STRAIGHT = 5.0, 1.6, 0.9162907318741551, 4
 _STEEPEST, _SHORTEST_WAVE_M = 0.3, (30.0, 100.0)
 _CHOICES = {
     "surface": looks.SURFACES,
@@ -154,11 +156,11 @@ def _winding(
     """
     bends: list[float] = []  # curvature of every stretch of _STRETCH_M
     turned = 0.0  # radians from the road's general direction
-    gentlest, longest = _GENTLEST ** randomness.random(), int(randomness.integers(1, _LONGEST_STRAIGHT + 1))
+    gentlest, longest = _GENTLEST * randomness.random(), int(randomness.integers(1, _LONGEST_STRAIGHT + 1))
     while len(bends) * _STRETCH_M < length_m:
         side = -1.0 if turned > 0 else 1.0
         turn = abs(turned) + _WIDEST_TURN * randomness.random()
-        radius = radius_m * gentlest ** randomness.random()
+        radius = radius_m * exponential(gentlest * randomness.random())
         count = max(round(turn * radius / _STRETCH_M), 1)
         bends += [side * turn / (count * _STRETCH_M)] * count
         turned += side * turn
@@ -189,7 +191,7 @@ def _heights(randomness: np.random.Generator, count: int, hills_m: float) -> lis
         )
         for number in range(count)
     ]
-    steepest = max(abs(there - here) for here, there in zip(heights, heights[1:], strict=False)) / _STRETCH_M
+    steepest = max(abs(there - here) for here, there in pairwise(heights)) / _STRETCH_M
     lowest, spread = min(heights), max(max(heights) - min(heights), 1e-9)
     scale = min(hills_m / spread, _STEEPEST / max(steepest, 1e-9))
     return [scale * (height - lowest) for height in heights]
