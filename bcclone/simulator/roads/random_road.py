@@ -25,8 +25,8 @@ _ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius tha
 _BESIDE_M, _INSIDE_M = 6.0, 2.0  # beside the edges: free of other parts of the road, and inside of its bends
 _SHAPES = ("loop", "winding")
 _WINDING = 0.7  # fraction of the roads of any shape
-# winding roads: steps in metres, the widest turn from the general direction, the logarithm of how many times as wide the
-# gentlest bend may be as the sharpest (2.5), straight stretches between bends in steps; the steepest slope, and the
+# winding roads: steps in metres, the widest turn from the general direction, the logarithm of how many times as wide
+# the gentlest bend may be as the sharpest (2.5), straight stretches between bends in steps; the steepest slope, the
 # least length of hills' waves
 _STRETCH_M, _WIDEST_TURN, _GENTLEST, _LONGEST_STRAIGHT = 5.0, 1.6, 0.9162907318741551, 4
 _STEEPEST, _SHORTEST_WAVE_M = 0.3, (30.0, 100.0)
