@@ -6,19 +6,26 @@ which is what the images show, is a smooth curve. Without smoothing, a network l
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bcclone.arrays import Float32Array, FloatArray, IndexArray
+from bcclone.errors import UserError
 from bcclone.sample_settings import SampleSettings
 from bcclone.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 
 LEARNED_SPEED_MPH = 30.0  # the unit of a learned speed: about the car's top speed
 _SPEED_LEAD_SECONDS = 0.5  # a controller needs some time to reach the speed of a bend
+# metres ahead: where the stretches of a path end, and the columns of the rows that hold it, where it is known
+PATH_ENDS_M = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0)
+PATH_COLUMNS = *(f"path_{end:g}m" for end in PATH_ENDS_M), "path_offset", "path_turn"
+_PATH_POINTS = 5  # of each stretch
 _SIDE = {"center": 0.0, "left": 1.0, "right": -1.0}
 _SHORTEST_LOOKAHEAD_M = 6.0  # a shorter one would teach a slow car to swerve
+_LEAST_SPREAD = 1e-3  # of steering
 _REACH = 3.0  # standard deviations
 _MOST_NEIGHBOURS = 200  # rows, on either side
 
@@ -49,6 +56,45 @@ def learned_speeds(episode: IndexArray, time_ms: IndexArray, speed_mph: FloatArr
     for rows in _episodes(episode):
         speeds[rows] = np.interp(seconds[rows] + _SPEED_LEAD_SECONDS, seconds[rows], speeds[rows])
     return (speeds / LEARNED_SPEED_MPH).astype(np.float32)
+
+
+def path_labels(rows: npt.NDArray[Any], settings: SampleSettings) -> Float32Array:
+    """Return where the road leads from each row, as steering, float32 (rows, stretches and more).
+
+    It is the mean steering over each stretch ahead, between 0 m and PATH_ENDS_M, within the episode; rows of
+    `simulate roads` also know the car's offset from the middle of the road and its turn. Each is scaled to the spread
+    of the steering, so that all of them count alike in a loss. rows: ordered by episode and time.
+    """
+    if set(PATH_COLUMNS) <= set(rows.dtype.names or ()):
+        path = np.stack([rows[name].astype(np.float64) for name in PATH_COLUMNS], axis=1)
+        if not np.isfinite(path).all():
+            raise UserError(
+                "only some of the rows know their path; train on a store of simulate roads alone, or "
+                "without --predict path"
+            )
+    else:
+        path = _driven_path(rows, settings)
+    steering = rows["steering"].astype(np.float64)
+    spread = np.maximum(path.std(axis=0), _LEAST_SPREAD)
+    scaled: Float32Array = (path * (max(float(steering.std()), _LEAST_SPREAD) / spread)).astype(np.float32)
+    return scaled
+
+
+def _driven_path(rows: npt.NDArray[Any], settings: SampleSettings) -> FloatArray:
+    """Return the mean of the steering labels over each stretch that the car then drove, (rows, stretches)."""
+    frame = pd.DataFrame({name: rows[name] for name in ("episode", "time_ms", "steering")})
+    labels = steering_labels(frame, settings.smooth_seconds, settings.lead_seconds)
+    seconds, speeds = np.asarray(rows["time_ms"], np.float64) / 1000, np.asarray(rows["speed_mph"], np.float64) * MPH
+    starts = np.array([0.0, *PATH_ENDS_M[:-1]])
+    parts = (np.arange(_PATH_POINTS) + 0.5) / _PATH_POINTS
+    path = np.empty((len(rows), len(PATH_ENDS_M)))
+    for episode in _episodes(rows["episode"]):
+        steps = np.diff(seconds[episode]) * (speeds[episode][1:] + speeds[episode][:-1]) / 2
+        driven = np.concatenate([[0.0], np.cumsum(steps)])
+        for number, (start, end) in enumerate(zip(starts, PATH_ENDS_M, strict=True)):
+            ahead = driven[:, np.newaxis] + start + parts * (end - start)
+            path[episode, number] = np.interp(ahead, driven, labels[episode]).mean(axis=1)
+    return path
 
 
 def _episodes(episode: IndexArray) -> Iterator[slice]:

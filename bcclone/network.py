@@ -54,9 +54,9 @@ def build_network(
     """Return the untrained network: uint8 (batch, height, width, 3) RGB -> steering float32 (batch, 1).
 
     With a seq_length above 1 it takes windows, (batch, seq_length, height, width, 3), oldest frame first. network: one
-    of CONVOLUTIONS, RECURRENT or PUBLISHED; learned: 2 for a second output, the speed in units of
-    labels.LEARNED_SPEED_MPH. Raises UserError for images that are too small, or not of the published
-    size, and for a recurrent network without windows.
+    of CONVOLUTIONS, RECURRENT or PUBLISHED; learned: number of outputs, the steering first, such as 2 with the speed in
+    units of labels.LEARNED_SPEED_MPH. Raises UserError for images that are too small, or not of the published size, and
+    for a recurrent network without windows.
     """
     if network in PUBLISHED:
         if learned > 1:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 _KEY = "setting"
 _KINDS: dict[Any, tuple[type, str]] = {int: (Integral, "a whole number"), float: (Real, "a number")}
@@ -176,7 +177,7 @@ def check_settings(settings: Any) -> None:
         value = getattr(settings, each.name)
         if value is None and each.default is None:
             continue
-        if (kind := _KINDS.get(each.type)) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
+        if (kind := _KINDS.get(type_of(each))) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
             raise ValueError(f"{each.name.replace('_', ' ')} {value!r}, expected {kind[1]}")
         if not declared.allows(value):
             text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -185,6 +186,12 @@ def check_settings(settings: Any) -> None:
             name = each.name.removesuffix(f"_{declared.unit.lower()}") if unit else each.name
             expected = declared.expected.replace("one of", "some of") if isinstance(value, tuple) else declared.expected
             raise ValueError(f"{name.replace('_', ' ')} {shown}{unit}, expected {expected}")
+
+
+def type_of(each: Any) -> Any:
+    """Return the type of a field's values; of `Path | None` it is Path."""
+    kinds = [kind for kind in get_args(each.type) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 else each.type
 
 
 def _accept_texts(settings: Any) -> None:

@@ -1,5 +1,6 @@
 """Data that the tests make themselves, and the shared real data where it is."""
 
+import faulthandler
 import io
 import logging
 import os
@@ -26,6 +27,9 @@ from bcclone.simulator.settings import ExpertSettings, RecordSettings
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+
+_STDERR = pytest.StashKey()
+_LONGEST_CLEAN_UP = 120  # seconds, after a test that has run out of time
 
 # a program of that name; {line}: a card; {fields}: words that it does not know
 NVIDIA_SMI = """#!{python}
@@ -78,6 +82,30 @@ def pytest_collection_modifyitems(items):
         room = max((worker + 1) * length - len(ordered), 0) if worker + 1 < workers else len(others)
         ordered, others = ordered + others[:room], others[room:]
     items[:] = ordered
+
+
+def _guarded(item):
+    """End a process that is stuck where pytest-timeout cannot end it, in compiled code or in what cleans up after it.
+
+    The stacks of all threads are printed, and pytest-xdist reports the test as failed and goes on in a new worker.
+    """
+    marker = item.get_closest_marker("timeout")
+    limit = marker.args[0] if marker else float(item.config.getoption("timeout") or item.config.getini("timeout"))
+    faulthandler.dump_traceback_later(limit + _LONGEST_CLEAN_UP, exit=True, file=item.config.stash[_STDERR])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+pytest_runtest_setup = pytest.hookimpl(wrapper=True)(_guarded)
+pytest_runtest_call = pytest.hookimpl(wrapper=True)(_guarded)
+pytest_runtest_teardown = pytest.hookimpl(wrapper=True)(_guarded)
+
+
+def pytest_configure(config):
+    """Keep the standard error as it is before tests are captured."""
+    config.stash[_STDERR] = os.dup(2)
 
 
 def made_once(tmp_path_factory, name, make):

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bcclone.labels import Correction, learned_speeds, steering_labels
-from bcclone.vehicle import SIDE_CAMERA_M, lookahead_of, steering_to_line
+from bcclone.errors import UserError
+from bcclone.labels import PATH_COLUMNS, PATH_ENDS_M, Correction, learned_speeds, path_labels, steering_labels
+from bcclone.sample_settings import SampleSettings
+from bcclone.vehicle import MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 
 
 def rows_of(steering, episode=None, step_ms=100):
@@ -81,3 +83,35 @@ def test_the_learned_speed_is_that_of_half_a_second_later_within_the_episode():
     speeds = learned_speeds(episode, time_ms, np.array([0.0, 3.0, 9.0, 30.0, 15.0])) * 30
     assert speeds.tolist() == pytest.approx([6.0, 9.0, 9.0, 22.5, 15.0])
     assert speeds.dtype == np.float32
+
+
+def test_a_path_is_the_steering_over_each_stretch_ahead_within_the_episode():
+    rows = np.zeros(60, [("episode", int), ("time_ms", int), ("steering", float), ("speed_mph", float)])
+    rows["episode"][30:] = 1
+    rows["time_ms"] = 100 * np.arange(60)
+    rows["speed_mph"] = 10 / MPH  # 1 m each row
+    rows["steering"][28] = rows["steering"][45:] = 0.5
+    path = path_labels(rows, SampleSettings(smooth_seconds=0.0))
+    assert path.shape == (60, len(PATH_ENDS_M))
+    assert path.std(axis=0) == pytest.approx(rows["steering"].std(), rel=1e-4)  # each counts alike
+    for number, end in enumerate(PATH_ENDS_M):
+        start = PATH_ENDS_M[number - 1] if number else 0.0
+        seen = np.flatnonzero(path[:30, number])
+        assert (seen.min(), seen.max()) == (28 - end, 28 - start)
+    assert path[45:, 0] == pytest.approx(path[59, 0])  # held at the end of the episode
+    assert not path[29].any()  # nothing of the next one
+
+
+def test_a_path_that_the_rows_hold_is_taken_and_has_to_be_known_of_all():
+    columns = [("steering", float), *((name, np.float32) for name in PATH_COLUMNS)]
+    rows = np.zeros(50, columns)
+    random = np.random.default_rng(0)
+    rows["steering"] = random.normal(0, 0.2, 50)
+    for number, name in enumerate(PATH_COLUMNS, start=1):
+        rows[name] = random.normal(0, number, 50)
+    path = path_labels(rows, SampleSettings())
+    assert path.std(axis=0) == pytest.approx(rows["steering"].std(), rel=1e-4)
+    assert np.corrcoef(path[:, 3], rows[PATH_COLUMNS[3]])[0, 1] == pytest.approx(1)
+    rows[PATH_COLUMNS[0]][7] = np.nan
+    with pytest.raises(UserError, match="only some of the rows know their path.*simulate roads alone"):
+        path_labels(rows, SampleSettings())

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from types import NoneType
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from bcclone.errors import UserError
 from bcclone.location import Location, as_local, reaching
-from bcclone.settings import Setting, settings_of
+from bcclone.settings import Setting, settings_of, type_of
 
 Settings = TypeVar("Settings")
 
@@ -107,19 +106,13 @@ def _metavar(each: Any, declared: Setting) -> str | tuple[str, ...] | None:
     """Return what --help shows for the value; None for choices, which argparse shows itself."""
     if declared.count:
         return tuple(declared.unit.split())
-    return declared.unit or (None if declared.choices else _TYPES.get(_type_of(each), "TEXT"))
-
-
-def _type_of(each: Any) -> Any:
-    """Return the type of a field's values; of `Path | None` it is Path."""
-    kinds = [kind for kind in get_args(each.type) if kind is not NoneType]
-    return kinds[0] if len(kinds) == 1 else each.type
+    return declared.unit or (None if declared.choices else _TYPES.get(type_of(each), "TEXT"))
 
 
 def _parser_of(each: Any, declared: Setting) -> Callable[[str], Any]:
     """Return the function that converts the option's text to a value."""
     if declared.parse is None:
-        kind = _type_of(each)
+        kind = type_of(each)
         return local_path if kind is Path else kind if kind in _TYPES else str
 
     def parse(text: str) -> Any:

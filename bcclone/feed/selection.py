@@ -10,8 +10,9 @@ from bcclone.arrays import Float32Array
 from bcclone.augment.draws import AugmentationInputs
 from bcclone.errors import UserError
 from bcclone.feed.order import has_zero_steering
+from bcclone.feed.settings import PATH, STEERING, THROTTLE
 from bcclone.feed.source import SampleArrays
-from bcclone.labels import Correction, learned_speeds
+from bcclone.labels import Correction, learned_speeds, path_labels
 from bcclone.samples import RowTable, SampleTable, windows
 from bcclone.store import ImageSamples, Store
 
@@ -74,27 +75,44 @@ class Selection:
         return _inputs(self.data, self.row, self.arrays.flipped)
 
 
-def select(data: TrainingData, validation: bool = False, seq_length: int = 1, with_speed: bool = False) -> Selection:
+def select(data: TrainingData, validation: bool = False, seq_length: int = 1, predict: str = STEERING) -> Selection:
     """Return the training or the validation samples.
 
-    seq_length: frames of a window; 1 for single frames; with_speed: the speed is a label, too.
+    seq_length: frames of a window; 1 for single frames; predict: what is learned, STEERING, THROTTLE or PATH. Raises
+    UserError for rows of which only some know their path.
     """
-    speeds = _speeds(data.rows) if with_speed else None
+    further = _further_labels(data, predict)
     samples = data.samples[data.split_indices(validation)]
     if seq_length == 1:
-        return Selection(data, _arrays(samples, samples["frame"].copy(), speeds), samples["row"].copy())
+        return Selection(data, _arrays(samples, samples["frame"].copy(), further), samples["row"].copy())
     found = windows(samples, seq_length)
-    arrays = _arrays(found.samples, found.frames, speeds)
+    arrays = _arrays(found.samples, found.frames, further)
     return Selection(data, arrays, found.samples["row"].copy(), found.paired, found.incomplete)
 
 
-def _arrays(samples: SampleTable, frame: npt.NDArray[np.uint32], speeds: Float32Array | None) -> SampleArrays:
-    speed = None if speeds is None else speeds[samples["row"]]
-    return SampleArrays(frame, samples["flipped"].copy(), samples["steering"].copy(), speed)
+@dataclass(frozen=True)
+class _Further:
+    """Labels of the rows beside the steering, float32 (rows, labels). mirrored: negated in a mirror image."""
+
+    of_rows: Float32Array
+    mirrored: bool
 
 
-def _speeds(rows: RowTable) -> Float32Array:
-    return learned_speeds(rows["episode"], rows["time_ms"], rows["speed_mph"])
+def _further_labels(data: TrainingData, predict: str) -> _Further | None:
+    rows: RowTable = data.rows
+    if predict == THROTTLE:
+        speeds = learned_speeds(rows["episode"], rows["time_ms"], rows["speed_mph"])
+        return _Further(speeds[:, np.newaxis], mirrored=False)
+    return _Further(path_labels(rows, data.sample_settings), mirrored=True) if predict == PATH else None
+
+
+def _arrays(samples: SampleTable, frame: npt.NDArray[np.uint32], further: _Further | None) -> SampleArrays:
+    labels = None
+    if further:
+        labels = further.of_rows[samples["row"]]
+        if further.mirrored:
+            labels *= np.where(samples["flipped"], np.float32(-1), np.float32(1))[:, np.newaxis]
+    return SampleArrays(frame, samples["flipped"].copy(), samples["steering"].copy(), labels)
 
 
 def augmentation_inputs_of(data: TrainingData, samples: SampleTable) -> AugmentationInputs:

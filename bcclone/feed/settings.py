@@ -20,6 +20,8 @@ STRATEGIES = {
     "device": "keeps all frames on the device that trains, and gathers batches there; shuffled",
 }
 
+STEERING, THROTTLE, PATH = "steering", "throttle", "path"  # what a network learns; see --predict
+
 _MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _GROUP = "feed"
 

@@ -29,14 +29,14 @@ class SampleArrays:
     """Frame, flip and labels of samples: 9 bytes each, and 4 more for each further frame of a window.
 
     frame: uint32 (samples,), index into the frames, or (samples, seq_length) for windows, oldest first;
-    flipped: bool (samples,), for all frames of a window; steering: float32 (samples,); speed: of
-    labels.learned_speeds(), float32 (samples,), None if it is not learned.
+    flipped: bool (samples,), for all frames of a window; steering: float32 (samples,); further: what else is learned,
+    such as the speed, float32 (samples, labels), None for the steering alone.
     """
 
     frame: npt.NDArray[np.uint32]
     flipped: npt.NDArray[np.bool_]
     steering: npt.NDArray[np.float32]
-    speed: npt.NDArray[np.float32] | None = None
+    further: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.frame) == len(self.flipped) == len(self.steering):
@@ -55,14 +55,13 @@ class SampleArrays:
 
     @property
     def learned(self) -> int:
-        """Return the number of labels of a sample: 1, the steering, or 2 with the speed."""
-        return 1 if self.speed is None else 2
+        """Return the number of labels of a sample: 1, the steering, or more."""
+        return 1 if self.further is None else 1 + self.further.shape[1]
 
     def labels_of(self, positions: Order) -> npt.NDArray[np.float32]:
-        """Return the labels at these positions: steering, and speed if it is learned, float32 (positions, learned)."""
-        if self.speed is None:
-            return self.steering[positions][:, np.newaxis]
-        return np.stack([self.steering[positions], self.speed[positions]], axis=1)
+        """Return the labels at these positions, the steering first, float32 (positions, learned)."""
+        steering = self.steering[positions][:, np.newaxis]
+        return steering if self.further is None else np.concatenate([steering, self.further[positions]], axis=1)
 
 
 class Source(Protocol):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone.exact_math import arctangent, cosine, sine
+from bcclone.labels import PATH_ENDS_M
 from bcclone.simulator.car import Car
 from bcclone.simulator.track import Track
 from bcclone.vehicle import MPH, steering_of
@@ -54,6 +55,21 @@ def steering_at(track: Track, place: Place) -> float:
 
     It turns firmly along the road and gently towards its middle: people steer so, too, though not in the middle.
     """
-    ahead = np.arange(0.0, _BEND_TO_M + _BEND_STEP_M / 2, _BEND_STEP_M)
-    bend = float(np.mean([track.curvature[track.index(place.along_m + metres)] for metres in ahead.tolist()]))
+    bend = _mean_curvature(track, place.along_m, 0.0, _BEND_TO_M)
     return float(steering_of(bend + _BY_TURN * sine(place.turn) + _BY_OFFSET * place.offset_m))
+
+
+def path_at(track: Track, place: Place) -> list[float]:
+    """Return where the road leads, in the order of labels.PATH_COLUMNS.
+
+    These are the steering along the road over each stretch ahead, the car's offset in metres and its turn in radians.
+    """
+    starts = (0.0, *PATH_ENDS_M[:-1])
+    bends = [_mean_curvature(track, place.along_m, *stretch) for stretch in zip(starts, PATH_ENDS_M, strict=True)]
+    return [*(float(steering_of(bend)) for bend in bends), place.offset_m, place.turn]
+
+
+def _mean_curvature(track: Track, along_m: float, start_m: float, end_m: float) -> float:
+    """Return the mean curvature of the road between two distances ahead, in 1/m, positive to the right."""
+    ahead = np.arange(start_m, end_m + _BEND_STEP_M / 2, _BEND_STEP_M)
+    return float(np.mean([track.curvature[track.index(along_m + metres)] for metres in ahead.tolist()]))

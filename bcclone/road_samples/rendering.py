@@ -7,7 +7,8 @@ import numpy as np
 
 from bcclone.arrays import Float32Array
 from bcclone.images import Image, Preprocessing, decode_jpeg, encode_jpeg
-from bcclone.road_samples.places import car_at, draw_place, steering_at
+from bcclone.labels import PATH_COLUMNS
+from bcclone.road_samples.places import car_at, draw_place, path_at, steering_at
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
@@ -36,10 +37,13 @@ class RoadTask:
 
 @dataclass(frozen=True)
 class RoadFrames:
-    """Prepared images of a road, uint8 (frames, height, width, 3), and their steering, float32 (frames,)."""
+    """Prepared images of a road, uint8 (frames, height, width, 3), their steering, float32 (frames,), and where the
+    road leads from there, float32 (frames, len(PATH_COLUMNS)).
+    """
 
     images: Image
     steering: Float32Array
+    path: Float32Array
 
 
 def render_road(task: RoadTask) -> RoadFrames:
@@ -49,15 +53,16 @@ def render_road(task: RoadTask) -> RoadFrames:
     track, always = load_track(task.road, task.reverse), _draw_sun(random)
     images = np.empty((task.frames, task.preprocessing.height, task.preprocessing.width, 3), np.uint8)
     steering = np.empty(task.frames, np.float32)
+    path = np.empty((task.frames, len(PATH_COLUMNS)), np.float32)
     for number in range(task.frames):
         if number % _FRAMES_OF_A_WEATHER == 0:
             renderer = Renderer(task.road, _draw_weather(random, always, task.recolored))
         place = draw_place(track, random)
         frame = renderer.frame(car_at(track, place), seconds=random.uniform(0.0, _SECONDS))
         images[number] = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
-        steering[number] = steering_at(track, place)
+        steering[number], path[number] = steering_at(track, place), path_at(track, place)
         report_progress(1)
-    return RoadFrames(images, steering)
+    return RoadFrames(images, steering, path)
 
 
 def _draw_sun(random: np.random.Generator) -> Conditions:

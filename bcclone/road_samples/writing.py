@@ -13,6 +13,7 @@ from bcclone import atomic
 from bcclone.arrays import Float32Array
 from bcclone.hardware import usable_cores
 from bcclone.images import Preprocessing, choose_preprocessing
+from bcclone.labels import PATH_COLUMNS
 from bcclone.progress import ProgressBar
 from bcclone.recording.dialect import Dialect
 from bcclone.road_samples.places import SPEED_MPH
@@ -26,7 +27,7 @@ from bcclone.task_pool import open_pool
 
 _CAMERAS = ("center",)
 _DIALECT = Dialect(spaced=False, decimal_comma=False, header=False, cameras=_CAMERAS, extra_columns=0)
-_BYTES_A_ROW, _BYTES_A_ROAD = 250, 8192  # in the tables, at most
+_BYTES_A_ROW, _BYTES_A_ROAD = 300, 8192  # in the tables, at most
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def make_road_samples(
         atomic.replacing(settings.output) as temporary,
         StoreWriter(temporary, preprocessing, count, space) as writer,
     ):
-        steering = [frames.steering for frames in _rendered(settings, tasks, writer, notify)]
+        labels = [(frames.steering, frames.path) for frames in _rendered(settings, tasks, writer, notify)]
         samples = SampleSettings(cameras=_CAMERAS, smooth_seconds=0.0, validation=settings.validation)
-        rows = _rows(settings, steering)
+        rows = _rows(settings, *(np.concatenate(one) for one in zip(*labels, strict=True)))
         tables = list(sample_chunks(rows, samples))
         recordings = [RecordingInfo(Path(task.road), "", settings.frames, 0, 1, _DIALECT) for task in tasks]
         writer.finish(tables, row_table(rows.drop(columns="label")), [], recordings, samples)
@@ -104,11 +105,10 @@ def _rendered(
                 written += 1
 
 
-def _rows(settings: RoadSamplesSettings, steering: Sequence[Float32Array]) -> pd.DataFrame:
-    """Return a row for each frame; the last roads are those for validation."""
+def _rows(settings: RoadSamplesSettings, labels: Float32Array, path: Float32Array) -> pd.DataFrame:
+    """Return a row for each frame, with steering and path, (frames, ...); the last roads are those for validation."""
     count, frames = settings.roads * settings.frames, settings.frames
     road, number = np.divmod(np.arange(count), frames)
-    labels = np.concatenate(steering)
     return pd.DataFrame(
         {
             "line": number + 1,
@@ -128,4 +128,5 @@ def _rows(settings: RoadSamplesSettings, steering: Sequence[Float32Array]) -> pd
             "validation": road >= settings.roads - settings.validation_roads,
             "label": labels.astype(np.float64),
         }
+        | dict(zip(PATH_COLUMNS, path.T, strict=True))
     )

@@ -110,9 +110,9 @@ def settings_path(output: Path) -> Path:
 
 
 def describe_settings(training: TrainSettings, feed: FeedSettings, checkpointing: CheckpointSettings) -> dict[str, Any]:
-    """Return all settings by the names of their options, as a settings file holds them."""
+    """Return all settings that have a value, by the names of their options, as a settings file holds them."""
     values = training.flat() | asdict(feed) | asdict(checkpointing)
-    return {name.replace("_", "-"): value for name, value in values.items()}
+    return {name.replace("_", "-"): value for name, value in values.items() if value is not None}
 
 
 def read_settings(path: Path, output: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from bcclone.train.cluster import find_cluster
 from bcclone.train.plan import make_plan
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, new_path
 from bcclone.train.run_settings import RunSettings, describe_settings
-from bcclone.train.settings import THROTTLE, TrainSettings
+from bcclone.train.settings import TrainSettings
 from bcclone.train.state import TrainResult
 from bcclone.train.worker_group import WorkerGroup, open_group
 
@@ -94,8 +94,8 @@ def _begin(settings: RunSettings, data: TrainingData, workers: int, notify: Noti
 def _select(data: TrainingData, plan: RunPlan) -> tuple[Selection, Selection]:
     """Return the samples of training and validation."""
     check_feed(data, plan.feed)
-    seq_length, with_speed = plan.settings.seq_length, plan.settings.predict == THROTTLE
-    selection, validation = (select(data, side, seq_length, with_speed) for side in (False, True))
+    seq_length = plan.settings.seq_length
+    selection, validation = (select(data, side, seq_length, plan.settings.predict) for side in (False, True))
     if seq_length > 1:
         describe_windows(selection, validation)
     return selection, validation
@@ -154,7 +154,7 @@ class _Run:
 
         plan = replace(self.begun.plan, settings=with_augment_device(self.begun.plan.settings))
         data, notify, group = self.selection.data, self.notify, self.group
-        trainer = prepare(data, plan.settings, plan.start, group.strategy)
+        trainer = prepare(data, plan.settings, plan.start, group.strategy, self.selection.arrays.learned)
         if not plan.start:
             _check_network(data, plan.settings, notify)
         notify(layer_table(trainer.model))

@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from bcclone.augment.settings import AugmentSettings
-from bcclone.feed.settings import SamplingSettings
+from bcclone.feed.settings import PATH, STEERING, THROTTLE, SamplingSettings
 from bcclone.settings import check_settings, current_names, setting
 
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
 KEPT = ("last", "best")
-STEERING, THROTTLE = "steering", "throttle"
 # those of bcclone.network, which loads TensorFlow; a test compares
 NETWORKS = {
     "cnn": "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of cnn-64",
@@ -158,9 +157,19 @@ class TrainSettings:
     )
     predict: str = setting(
         STEERING,
-        "what the network learns: the steering alone, or how fast to drive as well, from the recorded speed, which the "
-        "throttle then holds if drive.py is told to",
-        choices=(STEERING, THROTTLE),
+        "what the network learns: the steering alone; or how fast to drive as well, from the recorded speed, which the "
+        "throttle then holds if drive.py is told to; or where the road leads as well, as a help in training, of which "
+        "the written model keeps the steering alone",
+        choices=(STEERING, THROTTLE, PATH),
+        group=_NETWORK,
+    )
+    dropout: float | None = setting(
+        None,
+        "fraction of the features that each dropout layer leaves out in a training step",
+        shown="that of the network, 0.5 for those of bcclone",
+        unit="FRACTION",
+        minimum=0,
+        maximum=0.9,
         group=_NETWORK,
     )
     mixed_precision: bool = setting(
@@ -195,11 +204,6 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-
-    @property
-    def learned(self) -> int:
-        """Return the number of outputs of the network: 1, the steering, or 2 with the speed."""
-        return 2 if self.predict == THROTTLE else 1
 
     def check_limits(self) -> None:
         """Raise ValueError when nothing ends the training; a resumed run may have a limit that these lack."""

@@ -1,6 +1,7 @@
 """Make the network of a training and its optimizer, and take training steps as one compiled call each."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from bcclone.augment.on_device import DeviceAugmenter
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch
 from bcclone.feed.selection import TrainingData
+from bcclone.feed.settings import PATH, STEERING, THROTTLE
 from bcclone.images import seen_rows
 from bcclone.model_file import ForeignModel, open_model
 from bcclone.network import build_network
-from bcclone.train.dropout import BatchRows, with_part_dropout
-from bcclone.train.settings import HUBER_DELTA, STEERING, THROTTLE, TrainSettings
+from bcclone.train.dropout import BatchRows, with_dropout_rate, with_part_dropout
+from bcclone.train.settings import HUBER_DELTA, TrainSettings
 
-_LABEL_WEIGHTS = (1.0, 0.1)  # of steering and speed in the loss that is minimised; the reported one is the steering's
+# of the steering and of the others in the loss that is minimised; the reported one is the steering's
+_STEERING_WEIGHT, _FURTHER_WEIGHT = 1.0, 0.1
 
 
 class Totals:
@@ -56,9 +59,9 @@ class StepOptions:
     """Options of the training step.
 
     loss: the loss to minimise; strategy: divides each batch among several devices, None for one device; exported: the
-    network that takes the weights when the trained one computes in 16 bits, or has the dropout of several workers;
-    batch_rows: tells that dropout which samples it is given; augmenter: augments each batch as
-    the first part of a step, None when the feed does or samples are not augmented.
+    network that takes the weights when the trained one computes in 16 bits, has the dropout of several workers, or
+    outputs that only help in training; batch_rows: tells that dropout which samples it is given; augmenter: augments
+    each batch as the first part of a step, None when the feed does or samples are not augmented.
     """
 
     loss: str = "mse"
@@ -75,6 +78,7 @@ class Trainer:
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer, options: StepOptions = StepOptions()
     ) -> None:
         self.model, self.optimizer, self.totals = model, optimizer, Totals()
+        self._label_weights = [_STEERING_WEIGHT] + [_FURTHER_WEIGHT] * (model.output_shape[-1] - 1)
         self._strategy, self._loss, self._exported = options.strategy, options.loss, options.exported
         self._augmenter, self._batch_rows = options.augmenter, options.batch_rows
         self._input_dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
@@ -115,10 +119,10 @@ class Trainer:
         return digest.hexdigest()[:16]
 
     def export(self) -> keras.Model:
-        """Return the network to save, which computes in 32 bits, with the layers of Keras alone."""
+        """Return the network to save, which computes in 32 bits, with the layers and outputs that drive alone."""
         if self._exported is None:
             return self.model
-        self._exported.set_weights(self.model.get_weights())
+        self._exported.set_weights(_first_outputs(self.model.get_weights(), self._exported.get_weights()))
         return self._exported
 
     def _train_step(self, samples: tuple[Any, ...], sizes: tuple[Any, Any, Any], learning_rate: Any) -> None:
@@ -172,7 +176,7 @@ class Trainer:
         with tf.GradientTape() as tape:
             errors = self._errors(images, labels, training=True) * weights
             losses = self._losses(errors)
-            loss = tf.reduce_sum(losses * _LABEL_WEIGHTS[: labels.shape[1]])
+            loss = tf.reduce_sum(losses * self._label_weights)
             loss = self.optimizer.scale_loss(loss / tf.cast(tf.shape(labels)[0] if size is None else size, tf.float32))
         variables = self.model.trainable_variables
         gradients = tape.gradient(loss, variables)
@@ -212,15 +216,21 @@ def _sums(losses: Any, errors: Any, weights: Any) -> Any:
     return tf.stack([tf.reduce_sum(tf.cast(each, tf.float64)) for each in values])
 
 
+def _first_outputs(weights: list[npt.NDArray[Any]], of: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Return the weights of the first outputs alone, as many as there are in another network's weights."""
+    return [each[..., : other.shape[-1]] for each, other in zip(weights, of, strict=True)]
+
+
 def prepare(
     data: TrainingData,
     settings: TrainSettings,
     start: Path | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    learned: int = 1,
 ) -> Trainer:
     """Return the trainer of an untrained network, or of the network in the model file `start`.
 
-    strategy: that of several workers; None to train on this machine alone.
+    strategy: that of several workers; None to train on this machine alone; learned: number of labels of a sample.
     Raises UserError when the samples do not suit the network, or there are fewer GPUs than asked for.
     """
     if not data.split_indices(validation=False).size:
@@ -228,20 +238,32 @@ def prepare(
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    return make_trainer(data, settings, start, strategy or _strategy(settings.gpus))
+    return make_trainer(data, settings, start, strategy or _strategy(settings.gpus), learned)
 
 
 def make_trainer(
-    data: TrainingData, settings: TrainSettings, start: Path | None, strategy: tf.distribute.Strategy | None
+    data: TrainingData,
+    settings: TrainSettings,
+    start: Path | None,
+    strategy: tf.distribute.Strategy | None,
+    learned: int = 1,
 ) -> Trainer:
-    """Return the network and its optimizer on the devices of the strategy; None for one device."""
-    if not settings.mixed_precision:
-        return _make_trainer(data, settings, start, strategy, exported=None)
-    exported = _network(data, settings, start)
+    """Return the network and its optimizer on the devices of the strategy; None for one device.
+
+    learned: number of labels of a sample.
+    """
+
+    def network(outputs: int) -> keras.Model:
+        made = _network(data, settings, start, outputs)
+        return made if settings.dropout is None else with_dropout_rate(made, settings.dropout)
+
+    helps = settings.predict == PATH
+    exported = network(1 if helps else learned) if settings.mixed_precision or helps else None
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
+    if settings.mixed_precision:
+        keras.config.set_dtype_policy("mixed_float16")
     try:
-        return _make_trainer(data, settings, start, strategy, exported)
+        return _make_trainer(data, settings, lambda: network(learned), strategy, exported)
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -249,13 +271,13 @@ def make_trainer(
 def _make_trainer(
     data: TrainingData,
     settings: TrainSettings,
-    start: Path | None,
+    network: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy | None,
     exported: keras.Model | None,
 ) -> Trainer:
     batch_rows = BatchRows() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None
     with (strategy or tf.distribute.get_strategy()).scope():
-        model = _network(data, settings, start)
+        model = network()
         if batch_rows:
             exported, model = exported or model, with_part_dropout(model, batch_rows)
         # each device passes its fraction of the gradient to Keras (see _descend)
@@ -286,11 +308,11 @@ def _augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter |
     return DeviceAugmenter(augmentation, data.preprocessing, rows)
 
 
-def _network(data: TrainingData, settings: TrainSettings, start: Path | None) -> keras.Model:
+def _network(data: TrainingData, settings: TrainSettings, start: Path | None, outputs: int) -> keras.Model:
     preprocessing = data.preprocessing
     if start is None:
         height, width = preprocessing.height, preprocessing.width
-        return build_network(height, width, settings.seq_length, settings.network, settings.learned)
+        return build_network(height, width, settings.seq_length, settings.network, outputs)
     file = open_model(start)
     if isinstance(file, ForeignModel):
         raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
@@ -298,7 +320,7 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
         raise UserError(
             f"{start} takes {file.seq_length} frames at a time; fine-tune it with --seq-length {file.seq_length}"
         )
-    if file.learned != settings.learned:
+    if file.learned != (2 if settings.predict == THROTTLE else 1):
         knows, option = ("the speed, too", THROTTLE) if file.learned > 1 else ("steering only", STEERING)
         raise UserError(f"{start} predicts {knows}; fine-tune it with --predict {option}")
     trained_as = file.training.network or settings.network
@@ -310,7 +332,21 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None) ->
             "preprocessing:\n"
             f"  the model: {file.preprocessing.describe()}\n  the store: {preprocessing.describe()}"
         )
-    return file.model
+    return file.model if file.learned == outputs else _with_outputs(file.model, outputs)
+
+
+def _with_outputs(model: keras.Model, outputs: int) -> keras.Model:
+    """Return a network with further outputs, whose weights are untrained."""
+    last = model.layers[-1]
+    wider = keras.layers.Dense(outputs, dtype="float32", name=last.name)
+    widened = keras.Model(model.inputs[0], wider(model.layers[-2].output))
+    wider.set_weights(
+        [
+            np.concatenate([trained, drawn[..., trained.shape[-1] :]], axis=-1)
+            for trained, drawn in zip(last.get_weights(), wider.get_weights(), strict=True)
+        ]
+    )
+    return widened
 
 
 def _strategy(wanted: int) -> tf.distribute.Strategy | None:

@@ -35,11 +35,11 @@ def trained(simulated_store, tmp_path_factory):
 def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augmentation):
     sampling = SamplingSettings(64, 3) if augmentation is None else SamplingSettings(64, 3, augmentation=augmentation)
     with Store(simulated_store) as store:
-        selection = select(store, with_speed=True)
+        selection = select(store, predict="throttle")
         with open_feed(selection, FeedSettings(feed), sampling) as opened, opened.epoch(1) as batches:
             labels = np.concatenate([np.array(batch.labels) for batch in batches])
     assert labels.shape == (len(selection), 2)
-    assert np.sort(labels[:, 1]) == pytest.approx(np.sort(selection.arrays.speed))
+    assert np.sort(labels[:, 1]) == pytest.approx(np.sort(selection.arrays.further[:, 0]))
 
 
 @pytest.mark.slow
@@ -51,7 +51,7 @@ def test_the_model_has_a_second_output_that_nears_the_recorded_speed(trained, si
     assert file.model.output_shape == (None, 2)
     assert file.training.settings["predict"] == "throttle"
     with Store(simulated_store) as store:
-        selection = select(store, validation=True, with_speed=True)
+        selection = select(store, validation=True, predict="throttle")
         images = np.stack([store.frames[frame] for frame in selection.arrays.frame[::4]])
         labels = selection.arrays.labels_of(np.arange(0, len(selection), 4, dtype=np.uint32))
         every = selection.arrays.steering

@@ -1,0 +1,101 @@
+"""model.py --predict path: where the road leads helps in training; the written model keeps the steering alone."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from bcclone.feed.open import open_feed
+from bcclone.feed.selection import select
+from bcclone.feed.settings import FeedSettings, SamplingSettings
+from bcclone.labels import PATH_ENDS_M
+from bcclone.store import Store
+from bcclone.train.settings import TrainSettings
+from tests.conftest import run_script
+
+
+def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
+    with Store(simulated_store) as store:
+        arrays = select(store, predict="path").arrays
+        assert arrays.learned == 1 + len(PATH_ENDS_M)
+        assert arrays.further[arrays.flipped].any(axis=0).all()
+        for frame in np.unique(arrays.frame)[::5]:
+            plain, mirrored = (arrays.further[(arrays.frame == frame) & (arrays.flipped == flip)] for flip in (0, 1))
+            assert (plain == -mirrored).all()
+
+
+@pytest.mark.parametrize("feed", ["memory", "workers", "tf-data", "device"])
+def test_feeds_give_the_path(simulated_store, feed):
+    with Store(simulated_store) as store:
+        selection = select(store, predict="path")
+        with open_feed(selection, FeedSettings(feed), SamplingSettings(64, 3)) as opened, opened.epoch(1) as batches:
+            labels = np.concatenate([np.array(batch.labels) for batch in batches])
+    assert np.sort(labels[:, 1:], axis=0) == pytest.approx(np.sort(selection.arrays.further, axis=0))
+
+
+def trainer_of(store, start=None, **settings):
+    from bcclone.train.trainer import prepare
+
+    learned = select(store, predict=settings.get("predict", "steering")).arrays.learned
+    return prepare(store, TrainSettings(seq_length=1, **settings), start, learned=learned)
+
+
+@pytest.mark.parametrize("mixed_precision", [False, True])
+def test_the_exported_network_is_the_trained_one_without_the_path(simulated_store, mixed_precision):
+    with Store(simulated_store) as store:
+        trainer = trainer_of(store, predict="path", mixed_precision=mixed_precision)
+        images = np.stack([store.frames[number] for number in range(4)])
+    assert trainer.model.output_shape == (None, 1 + len(PATH_ENDS_M))
+    exported = trainer.export()
+    assert exported.output_shape == (None, 1)
+    steering = np.array(trainer.model(images))[:, :1]
+    assert np.array(exported(images)) == pytest.approx(steering, abs=0.02 if mixed_precision else 1e-6)
+
+
+def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, untrained_model):
+    from bcclone.model_file import load_model_file
+
+    with Store(simulated_store) as store:
+        trainer = trainer_of(store, untrained_model, predict="path")
+        images = np.stack([store.frames[number] for number in range(4)])
+    begun = np.array(load_model_file(untrained_model).model(images))
+    assert np.array(trainer.model(images))[:, :1] == pytest.approx(begun, abs=1e-6)
+    assert np.array(trainer.export()(images)) == pytest.approx(begun, abs=1e-6)
+
+
+@pytest.mark.parametrize(("network", "seq_length"), [("cnn", 1), ("gru", 2)])
+def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model, network, seq_length):
+    from bcclone.network import build_network
+    from bcclone.train.dropout import with_dropout_rate
+
+    def rates(model):
+        each = [part for layer in model.layers for part in getattr(getattr(layer, "layer", None), "layers", [layer])]
+        return [layer.rate for layer in each if isinstance(layer, keras.layers.Dropout)]
+
+    made = build_network(network=network, seq_length=seq_length)
+    less = with_dropout_rate(made, 0.1)
+    assert (rates(made), rates(less)) == ([0.5, 0.5], [0.1, 0.1])
+    assert all((one == other).all() for one, other in zip(made.get_weights(), less.get_weights(), strict=True))
+    with Store(simulated_store) as store:
+        assert rates(trainer_of(store, untrained_model).model) == [0.5, 0.5]
+        assert rates(trainer_of(store, untrained_model, dropout=0.2).model) == [0.2, 0.2]
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_model_of_the_steering_alone_and_resumes(simulated_store, tmp_path):
+    from bcclone.model_file import load_model_file
+
+    line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--batch-size", 16, "--dropout", 0.1)
+    first = run_script("model.py", simulated_store, *line, "--predict", "path", "--epochs", 2, "--json")
+    more = run_script("model.py", simulated_store, *line, "--predict", "path", "--epochs", 3, "--resume", "--json")
+    losses = [json.loads(done.stdout)["val_loss"] for done in (first, more)]
+    file = load_model_file(tmp_path / "m.h5")
+    assert file.model.output_shape == (None, 1)
+    assert file.training.settings["predict"] == "path"
+    with Store(simulated_store) as store:
+        samples = select(store, validation=True).arrays
+        images = np.stack([store.frames[frame][:, ::-1] if flip else store.frames[frame]
+                           for frame, flip in zip(samples.frame, samples.flipped, strict=True)])  # fmt: skip
+        errors = file.model.predict(images, verbose=0)[:, 0] - samples.steering
+    assert np.square(errors).mean() == pytest.approx(losses[1], rel=1e-3)  # what is reported is the steering's
