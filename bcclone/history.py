@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from bcclone.errors import UserError
 
+START_NAME = "start.h5"  # beside it in a run folder: the model that the run began with
+
 
 @dataclass(frozen=True)
 class Epoch:

@@ -142,4 +142,4 @@ class Correction:
         """Return the correction for a frame of that camera, (speeds,), at each of (speeds,)."""
         if not isinstance(self.steering, str):
             return np.full(np.shape(speed_mph), _SIDE[camera] * self.steering)
-        return np.asarray(steering_to_line(MOUNTS[camera][0], 0.0, self.lookahead_m(np.round(speed_mph, 1))))
+        return np.asarray(steering_to_line(MOUNTS[camera][0], 0.0, self.lookahead_m(speed_mph)))

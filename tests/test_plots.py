@@ -15,7 +15,7 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.commands import plots as command
 from bcclone.errors import UserError
 from bcclone.history import Epoch
-from bcclone.images import PRESETS, Preprocessing
+from bcclone.images import PRESETS, Preprocessing, seen_rows
 from bcclone.labels import Correction
 from bcclone.plots import PlotSettings, draw_all
 from bcclone.plots.charts import EDGES, balanced_samples, plot_history, returns, steering_counts, typical_speeds
@@ -255,6 +255,14 @@ def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
     shown = augmented_samples(subject, position)
     assert len({sample.steering for sample in shown}) == len(shown) == 3
     assert augmented_samples(replace(subject, augment=AugmentSettings(augment=False)), position) == []
+    seen, plain = (
+        seen_rows(store.preprocessing.height),
+        subject.frames.inputs(np.array([position]), store.preprocessing),
+    )
+    for sample in shown:  # as in training, which leaves the other rows alone
+        changed = (sample.image != plain[0]).any(axis=(1, 2))
+        assert changed[seen].all()
+        assert changed.sum() == seen.stop - seen.start
 
 
 def test_each_prediction_is_compared_with_the_steering_of_its_own_row(subject, store):
@@ -485,6 +493,13 @@ def test_pictures_go_into_the_run_folder_of_the_model(untrained_model, run_folde
     result = json.loads(capsys.readouterr().out)
     assert result["skipped"] == {}
     assert {Path(path) for path in result["drawn"].values()} == set((run_folder / "plots").iterdir())
+
+
+def test_the_run_folder_is_found_whatever_its_model_is_called(untrained_model, run_folder, capsys):
+    renamed = (run_folder / "model.h5").rename(run_folder / "best.h5")
+    for model in (renamed, untrained_model):
+        assert command.run(command_line(model, "--runs", run_folder.parent, "--only", "history", "--json")) == 0
+        assert json.loads(capsys.readouterr().out)["drawn"] == {"history": str(run_folder / "plots" / "history.png")}
 
 
 def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(untrained_model, simulated_store, tmp_path, capsys):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bcclone.errors import UserError
 from bcclone.feed.selection import TrainingData
-from bcclone.history import read_history
+from bcclone.history import START_NAME, read_history
 from bcclone.plots.settings import PlotResult, PlotSettings
 from bcclone.preprocess import open_samples
 
@@ -41,11 +41,12 @@ def draw_all(settings: PlotSettings, notify: Callable[[str], None] = lambda line
 
 
 def _find_run(model: Path, runs: Path) -> Path | None:
-    """Return the newest run folder that holds this model and a history, None if there is none."""
-    if model.name == "model.h5" and (model.parent / "history.csv").is_file():
+    """Return the newest run folder that holds this model, under any name, and a history; None if there is none."""
+    if model.name != START_NAME and (model.parent / "history.csv").is_file():
         return model.parent
     content = model.read_bytes()
-    for saved in sorted(runs.glob("*/model.h5"), key=lambda path: path.stat().st_mtime, reverse=True):
+    trained = (path for path in runs.glob("*/*.h5") if path.name != START_NAME)
+    for saved in sorted(trained, key=lambda path: path.stat().st_mtime, reverse=True):
         same_size = saved.stat().st_size == len(content)
         if same_size and (saved.parent / "history.csv").is_file() and saved.read_bytes() == content:
             return saved.parent

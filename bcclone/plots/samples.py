@@ -11,10 +11,11 @@ from bcclone.arrays import IndexArray
 from bcclone.augment.draws import draw
 from bcclone.augment.on_cpu import CpuAugmenter
 from bcclone.feed.selection import augmentation_inputs_of
-from bcclone.images import Image
+from bcclone.images import Image, seen_rows
 from bcclone.plots.predictions import predict
 from bcclone.plots.style import BLUE, GRAY, new_figure, save, show_image
 from bcclone.plots.subject import NotDrawn, SampleFrames, Subject
+from bcclone.published_networks import PUBLISHED
 from bcclone.recording import CAMERAS
 
 _AUGMENTED = 3
@@ -70,13 +71,17 @@ def samples_of_row(frames: SampleFrames, index: int) -> list[ShownSample]:
 
 
 def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
-    """Return a few augmentations of a sample; none if the training did not augment."""
+    """Return a few augmentations of a sample; none if the training did not augment.
+
+    As in training, only the rows that the network sees are changed.
+    """
     if not subject.augment.augment:
         return []
     data, sample = subject.frames.data, subject.frames.table[[index] * _AUGMENTED]
     images = subject.frames.inputs(np.full(_AUGMENTED, index), data.preprocessing)
     into, steering = np.empty_like(images), sample["steering"][:, np.newaxis]
-    augmenter, inputs = CpuAugmenter(subject.augment, data.preprocessing), augmentation_inputs_of(data, sample)
+    rows = slice(None) if subject.file.training.network in PUBLISHED else seen_rows(data.preprocessing.height)
+    augmenter, inputs = CpuAugmenter(subject.augment, data.preprocessing, rows), augmentation_inputs_of(data, sample)
     draws = draw(_AUGMENTED, (subject.seed, index))
     changed = augmenter.augment(images, steering, inputs, draws, into)[:, 0]
     return [ShownSample("augmented", image, float(value)) for image, value in zip(into, changed, strict=True)]

@@ -17,6 +17,7 @@ import tomli_w
 from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.feed.settings import AUTO, FeedSettings
+from bcclone.history import START_NAME
 from bcclone.settings import current_names
 from bcclone.train.environment import Environment
 from bcclone.train.run_settings import settings_path
@@ -112,14 +113,14 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.h5"
         self.plots = path / "plots"
-        self._start = path / "start.h5"
+        self._start = path / START_NAME
 
     @classmethod
     def create(cls, path: Path, identity: RunIdentity, plan: RunPlan, force: bool = False) -> "RunFolder":
         """Make the folder of a new run; raises UserError when it exists. force: the run may overwrite the output."""
         try:
             path.mkdir(parents=True, exist_ok=True)
-            beginnings = {entry.name for entry in path.iterdir()} - {"start.h5"}
+            beginnings = {entry.name for entry in path.iterdir()} - {START_NAME}
         except OSError as error:
             raise UserError(f"{path}: cannot make the run folder: {error.strerror}; choose other --runs") from None
         if any(".partial" not in name for name in beginnings):  # a run killed while it began leaves partial files
