@@ -119,6 +119,8 @@ def _drive(arguments: argparse.Namespace) -> int:
             f"{score.distance_m:.0f} m in {score.seconds:.0f} s, {score.mean_abs_cross_track_m:.2f} m from "
             f"the centre line on average, {score.max_abs_cross_track_m:.2f} m at most; it ended: {result.ended}"
         )
+        if result.traced is not None:
+            print(f"{settings.run_folder}: the position of the car at {result.traced} frames, for video.py")
     return 0
 
 

@@ -34,7 +34,7 @@ def replay_served(
         ProgressBar("replaying", len(reference), "rows") as progress,
     ):
         world = RolloutWorld(reference, settings, progress.advance)
-        report = UnityClient(connection, world, server.decimal_comma).drive()
+        report = UnityClient(connection, world, server.decimal_comma, loops=1).drive()
     return world.result(), report
 
 

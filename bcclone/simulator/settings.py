@@ -4,6 +4,7 @@ Loads neither NumPy nor the renderer, so that --help answers at once.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bcclone.protocol import SIMULATOR_PORT
@@ -287,6 +288,14 @@ class SimulationSettings:
     reverse: bool = reverse_setting()
     world: WorldSettings = field(default_factory=lambda: WorldSettings(set_back=False))
     conditions: Conditions = field(default_factory=Conditions)
+    run_folder: Path | None = setting(
+        None,
+        "run folder that the drive server records into on this machine; the car's position at each frame is added, for "
+        "video.py",
+        unit="RUN",
+        shown="none",
+        option="run",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

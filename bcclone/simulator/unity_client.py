@@ -23,7 +23,6 @@ from bcclone.simulator.unity_websocket import SILENCE_SECONDS, ServerGone, Unity
 
 _PING_SECONDS = 25.0
 _END_SECONDS = 1.0
-_LOOPS = 2  # of request and response: fact 4
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,8 @@ class DriveReport:
 class UnityClient:
     """Drives a world's car by a server's answers, with the simulator's two request and response loops.
 
-    decimal_comma: write and read numbers with a decimal comma; patience_seconds: how long the server may be silent.
+    decimal_comma: write and read numbers with a decimal comma; patience_seconds: how long the server may be silent;
+    loops: 1 to wait for each answer before the next frame, so that it takes effect where it was asked for.
     """
 
     def __init__(
@@ -98,9 +98,10 @@ class UnityClient:
         world: World,
         decimal_comma: bool = False,
         patience_seconds: float = SILENCE_SECONDS,
+        loops: int = 2,
     ) -> None:
         self._connection, self._world, self._decimal_comma = connection, world, decimal_comma
-        self._patience_seconds = patience_seconds
+        self._patience_seconds, self._loops = patience_seconds, loops
         self._sent: deque[float] = deque()
         self._ended = False
         self._counts: Counter[str] = Counter()
@@ -157,7 +158,8 @@ class UnityClient:
         message = arrival.text
         if message.startswith("0"):
             _parsed(message, message[1:], dict)  # fact 3: only the sid matters
-            self._send_telemetry()  # fact 4: "open" fires for the packet, too
+            if self._loops > 1:
+                self._send_telemetry()  # fact 4: "open" fires for the packet, too
         elif message == "2":
             self._connection.send_text("3")
         elif message == "3":
@@ -186,7 +188,7 @@ class UnityClient:
             steering, throttle = (self._parse(controls[name]) for name in ("steering_angle", "throttle"))
         except (KeyError, ValueError, TypeError):
             self._counts["lost loop"] += 1  # fact 8: the exception ends this loop
-            if self._counts["lost loop"] == _LOOPS:
+            if self._counts["lost loop"] == self._loops:
                 raise UserError(
                     f"the drive server answered {json.dumps(controls)[:200]}, expected steering_angle and throttle as "
                     "texts with a number each; the simulator cannot read it, and the car stands still"

@@ -6,11 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from bcclone.errors import UserError
 from bcclone.images import Image, encode_jpeg
 from bcclone.progress import ProgressBar
-from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of
+from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, write_trace
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import Score, Scorer
@@ -25,32 +27,49 @@ _STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
 _SLOWEST = 1.5  # m/s along the track on average; a slower drive is ended
 _VIEWS = 12  # frames kept of a drive, evenly spaced along it
 _LONGEST_PAUSE_SECONDS = 1.0  # of the wall clock that a world in real time catches up with at once
+_RECORDER_SECONDS = 5.0  # until the server has written its last frames, at most
 _SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
 
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """The result of a drive by a drive server: its score, laps, why it ended, and the client's measurements."""
+    """The result of a drive by a drive server: its score, laps, why it ended, and the client's measurements.
+
+    traced: frames of the run folder whose position was added there, None without one.
+    """
 
     score: Score
     laps: float
     ended: str
     report: DriveReport
+    traced: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
-        return self.report.as_json() | self.score.as_json() | {"laps": self.laps, "ended": self.ended}
+        own = {"laps": self.laps, "ended": self.ended, "traced": self.traced}
+        return self.report.as_json() | self.score.as_json() | own
 
 
 def simulate(settings: SimulationSettings, server: ServerSettings) -> SimulationResult:
     """Let a drive server drive in a simulated world; raises UserError."""
-    track = load_track(settings.track, settings.reverse)
+    track, folder = load_track(settings.track, settings.reverse), settings.run_folder
     with (
         connected(server.host, server.port, server.wait) as connection,
         open_world(track, settings.world, settings.conditions) as world,
     ):
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; name the one that drive.py records into, or leave --run out")
         report = UnityClient(connection, world, server.decimal_comma).drive()
-    return SimulationResult(world.scorer.score(), round(world.laps, 3), world.ended, report)
+    traced = _trace(folder, world, report.steers) if folder is not None else None
+    return SimulationResult(world.scorer.score(), round(world.laps, 3), world.ended, report, traced)
+
+
+def _trace(folder: Path, world: "SimulatedWorld", answered: int) -> int:
+    """Write where the car was at each frame into the run folder of the server, which may still be writing frames."""
+    until = time.monotonic() + _RECORDER_SECONDS
+    while sum(1 for _ in folder.glob("*.jpg")) < answered and time.monotonic() < until:
+        time.sleep(0.1)
+    return write_trace(folder, world.shown)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from bcclone.simulator.record import record
 from bcclone.simulator.settings import ExpertSettings, RecordSettings
 from bcclone.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.view import CameraMove, warp_to
-from tests.conftest import made_once, run_script, shared
+from tests.conftest import ROOT, made_once, run_script, shared
 from tests.drive.drive_server import serving
 from tests.similarity import structural_similarity
 
@@ -304,13 +304,17 @@ def test_several_models_are_reported_by_name_and_in_a_table(lap, untrained_model
 
 
 @pytest.mark.slow
-def test_a_drive_server_is_scored_over_the_wire(lap, untrained_model):
-    with serving(untrained_model) as server:
-        line = ("replay", lap, "--port", server.port, "--fraction", "0.3:0.5", "--decimal-comma", "--wait", 1, "--json")
-        result = json.loads(run_script(*line).stdout)
+def test_a_drive_server_is_scored_over_the_wire(lap):
+    model, line = ROOT / "models" / "lake.h5", (lap, "--fraction", "0.3:0.5", "--json")
+    with serving(model) as server:
+        result = json.loads(run_script("replay", *line, "--port", server.port, "--decimal-comma", "--wait", 1).stdout)
+    alone = json.loads(run_script("replay", model, *line).stdout)
     assert set(result) >= KEYS | {"controls", "request_to_steer_ms"}
     assert list(result["by_limit"]) == ["2"]
     assert result["telemetries"] == result["frames"] == result["rows"]
+    # each answer takes effect at its own row; the frames are encoded once more
+    assert result["rms_cross_track_m"] == pytest.approx(alone["rms_cross_track_m"], rel=0.1)
+    assert result["interventions"] == alone["by_limit"]["2"]["interventions"]
 
 
 @pytest.mark.slow

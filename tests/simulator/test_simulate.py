@@ -12,9 +12,11 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
+import numpy as np
 import pytest
 
 from bcclone.errors import UserError
+from bcclone.recording.run_tables import read_trace
 from bcclone.replay import FrameReplay
 from bcclone.simulator.unity_client import UnityClient, connected
 from tests.conftest import command, run_script
@@ -190,3 +192,17 @@ def test_a_drive_reports_what_was_driven(untrained_model):
     assert words["distance_m"] > 10
     assert words["ended"] in ("laps driven", "the car is more than 15 m from the road")
     assert words["request_to_steer_ms"]["p50"] > 0
+
+
+@pytest.mark.slow
+def test_a_drive_leaves_where_the_car_was_in_the_run_folder_of_the_server(untrained_model, tmp_path):
+    with serving(untrained_model, tmp_path / "run") as server:
+        line = ("simulate", "drive", "--port", server.port, "--laps", 0.02, "--json")
+        refused = run_script(*line, "--run", tmp_path / "other", code=1)
+        words = json.loads(run_script(*line, "--run", tmp_path / "run").stdout)
+    assert "no such folder; name the one that drive.py records into" in refused.stderr
+    trace = read_trace(tmp_path / "run")
+    assert len(trace) == words["traced"]
+    assert words["steers"] - 1 <= len(trace) <= words["telemetries"]
+    points = np.array([(point.x_m, point.z_m) for _, point in sorted(trace.items())])
+    assert 10 < np.hypot(*np.diff(points, axis=0).T).sum() < 40  # metres driven
