@@ -34,6 +34,7 @@ from bcclone.simulator.settings import DISTURBANCES, Conditions, WorldSettings
 if TYPE_CHECKING:
     from bcclone.evaluate import Evaluation
 
+_KEPT = "drives"  # folder of the finished drives of a suite, in that of the results
 _SUITE_ONLY = names_in_group(SuiteSettings, SUITE_GROUP)
 _SHARED = tuple(each.name for each, _ in settings_of(SuiteSettings) if each.name not in _SUITE_ONLY)
 
@@ -84,6 +85,8 @@ def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
     if arguments.run_folder and arguments.run_folder.exists():
         return f"{arguments.run_folder} keeps what was recorded; there is no score"
+    if arguments.suite and arguments.output and (kept := arguments.output / _KEPT).exists():
+        return f"{kept} keeps the finished drives; the same command drives the others"
     return "nothing was written"
 
 
@@ -117,7 +120,8 @@ def _run_suite(arguments: argparse.Namespace) -> int:
                     f"{option_of(kind, name)} is for a single drive; each row of the suite has its own value, so leave "
                     "it out"
                 )
-    settings = build(SuiteSettings, **given_for(SuiteSettings, arguments))
+    kept = arguments.output / _KEPT if arguments.output else None
+    settings = build(SuiteSettings, kept=kept, **given_for(SuiteSettings, arguments))
     from bcclone.evaluate.suite import evaluate_suite
     from bcclone.evaluate.suite_report import suite_table, write_suite
 

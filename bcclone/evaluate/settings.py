@@ -71,7 +71,7 @@ class EvaluateSettings:
 class SuiteSettings:
     """Which scenarios of the suite and which recordings are driven, and by how many processes, or on which cluster.
 
-    recordings: folders, logs or patterns, see recording.find_logs().
+    recordings: folders, logs or patterns, see recording.find_logs(); kept: folder of finished drives.
     """
 
     rows: tuple[str, ...] = setting(
@@ -95,6 +95,7 @@ class SuiteSettings:
         group=SUITE_GROUP,
     )
     suite: str = setting("standard", "scenarios to drive", choices=SUITES, hidden=True)
+    kept: Path | None = setting(None, "folder in which finished drives are kept", hidden=True)
     track: str = setting("", "road to drive instead of the lake", shown="each row's own", hidden=True)
     preprocess: str | None = preprocess_setting()
     monitor: Path | None = monitor_setting()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bcclone.errors import UserError
+from bcclone.evaluate.kept_drives import KeptDrives
 from bcclone.evaluate.scenarios import (
     RecordingReplay,
     Scenario,
@@ -31,7 +32,8 @@ def evaluate_suite(
 ) -> SuiteResult:
     """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
-    A monitor watches the scenarios of one model, and not the recordings.
+    A monitor watches the scenarios of one model, and not the recordings. Drives that are in settings.kept are not
+    driven again, and finished ones are written there at once.
 
     notify: receives the address of the dashboard of a cluster; pool: the workers that drive, None to start some.
     """
@@ -50,12 +52,19 @@ def evaluate_suite(
         SuiteTask(inputs[names[model]], settings.preprocess, *_work(work, inputs), monitor, settings.on_doubt)
         for work, model in pairs
     ]
-    jobs = min(settings.jobs or usable_cores(), len(tasks))
-    with nullcontext(pool) if pool else open_pool(settings.scheduler, jobs, notify) as workers:
-        results = _run_tasks(tasks, workers)
+    kept = KeptDrives(settings.kept)
+    found = {index: drive for index, task in enumerate(tasks) if (drive := kept.find(task))}
+    if found:
+        notify(f"{len(found)} of {len(tasks)} drives are finished already, in {settings.kept}")
+    results: dict[int, ScenarioDrive | RecordingReplay] = {**found}
+    if left := {index: task for index, task in enumerate(tasks) if index not in found}:
+        jobs = min(settings.jobs or usable_cores(), len(left))
+        with nullcontext(pool) if pool else open_pool(settings.scheduler, jobs, notify) as workers:
+            results |= _run_tasks(left, workers, kept)
     drives: dict[str, dict[str, ScenarioDrive]] = {one.name: {} for one in scenarios}
     replays: dict[str, dict[str, RecordingReplay]] = {one.name: {} for one in recordings}
-    for (work, model), result in zip(pairs, results, strict=True):
+    for index, (work, model) in enumerate(pairs):
+        result = results[index]
         if isinstance(result, ScenarioDrive):
             drives[work.name][model] = result
         else:
@@ -78,19 +87,24 @@ def _monitor_file(settings: SuiteSettings, models: Mapping[str, Path]) -> InputF
     return InputFile.of(settings.monitor)
 
 
-def _run_tasks(tasks: Sequence[SuiteTask], pool: TaskPool) -> list[ScenarioDrive | RecordingReplay]:
-    """Run all tasks with a progress bar; return their results in the same order."""
+def _run_tasks(
+    tasks: Mapping[int, SuiteTask], pool: TaskPool, kept: KeptDrives
+) -> dict[int, ScenarioDrive | RecordingReplay]:
+    """Run tasks with a progress bar, and keep each drive as soon as it is finished; return the results by number."""
     results: dict[int, ScenarioDrive | RecordingReplay] = {}
-    metres = round(sum(task.work.length_m for task in tasks))
+    numbers = list(tasks)
+    metres = round(sum(task.work.length_m for task in tasks.values()))
 
     def advance(amount: float) -> None:
         progress.advance(amount, f"{len(results)} of {len(tasks)} drives done")
 
     with ProgressBar("driving", metres, "m") as progress:
-        for index, result in pool.run(run_task, tasks, advance):
-            results[index] = result
+        for index, result in pool.run(run_task, list(tasks.values()), advance):
+            results[numbers[index]] = result
+            if isinstance(result, ScenarioDrive):
+                kept.keep(tasks[numbers[index]], result)
         advance(max(metres - progress.done, 0.0))
-    return [results[index] for index in range(len(tasks))]
+    return results
 
 
 def _work(
