@@ -5,8 +5,9 @@ the store in memory. AUTOTUNE: its thread sleeps ever longer, and the first batc
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -45,13 +46,20 @@ class PipelineFetcher:
             positions = tf.data.Dataset.from_tensor_slices(order).batch(self._batch_size)
             pipeline = positions.map(self._read_in_graph, num_parallel_calls=self._calls).prefetch(self._ahead)
             pipeline = pipeline.with_options(options)
-        yield self._batches(pipeline)  # outside of tf.device, so that the network trains on its own device
+        with closing(self._batches(pipeline)) as batches:
+            yield batches  # outside of tf.device, so that the network trains on its own device
 
-    def _batches(self, pipeline: Any) -> Iterator[Batch]:
+    def _batches(self, pipeline: Any) -> Generator[Batch]:
+        """Yield the batches; the pipeline's threads have ended when this generator has.
+
+        An iterator that outlives it, in a reference cycle, might be collected as garbage in one of its own threads,
+        which would wait for itself for ever.
+        """
         try:
             for images, labels in pipeline:
                 yield Batch(images, labels)
-        except tf.errors.OpError:
+        except tf.errors.OpError as ended:
+            traceback.clear_frames(ended.__traceback__)  # they hold the iterator
             if self._error is None:
                 raise
             error, self._error = self._error, None

@@ -202,6 +202,27 @@ def test_a_killed_process_of_the_sequence_ends_it_with_a_message(simulated_store
     assert "was killed" in str(error)
 
 
+@pytest.mark.parametrize("left_early", [True, False])
+def test_no_iterator_of_tensorflow_outlives_its_epoch(left_early):
+    """Collected as garbage in a thread of its own pipeline, it would wait for itself for ever."""
+    from tensorflow.python.data.ops.iterator_ops import OwnedIterator
+
+    gc.collect()
+    gc.disable()
+    try:
+        source = Faulty("error")
+        with feed_of(source, tf_data_fetcher(source)) as feed:
+            if left_early:
+                with feed.epoch(1) as batches:
+                    next(batches)
+            else:
+                _, error = count_epoch(feed)
+                assert str(error) == "frame 150 is spoilt"
+            assert not [one for one in gc.get_objects() if isinstance(one, OwnedIterator)]
+    finally:
+        gc.enable()
+
+
 def test_leaving_early_ends_the_thread():
     source = Faulty("error")
     with feed_of(source, ThreadFetcher(source, 1)) as feed, feed.epoch(1) as batches:
