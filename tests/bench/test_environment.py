@@ -8,7 +8,7 @@ from bcclone.bench.settings import EnvironmentBenchSettings
 pytest.importorskip("gymnasium", reason="gymnasium is not installed")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_environments_are_measured_and_those_that_are_missing_or_do_not_run_are_left_out(tmp_path, monkeypatch):
     (tmp_path / "metadrive.py").write_text("raise RuntimeError('no display')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")

@@ -86,7 +86,7 @@ def thousand_frames():
     return lake_frames(1000)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_answers_agree_on_a_thousand_frames_of_the_simulator(kind, thousand_frames, tmp_path):
     assert difference_on(kind, thousand_frames, tmp_path) <= MOST
 

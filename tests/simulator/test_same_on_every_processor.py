@@ -57,7 +57,7 @@ def digests(environment):
     return json.loads(done.stdout)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_drives_and_frames_are_the_same_with_the_code_for_an_old_processor(here):
     assert digests(OLD_LIBRARIES) == here

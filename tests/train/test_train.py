@@ -201,7 +201,7 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
     assert not list(run.rglob("*.partial*"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_training_that_augments_in_its_step_resumes_to_the_same_weights(simulated_store, tmp_path):
     options = (*QUICK, "--augment-on", "device", "--epochs", 1)
     (tmp_path / "whole").mkdir()
@@ -402,7 +402,7 @@ def test_early_stopping_and_training_without_validation(simulated_recording, tmp
     assert more["epochs"] == result["epochs"] + 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_extended_run_resumes_after_a_kill(trained, simulated_store, tmp_path):
     folder, _, _ = trained
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -528,7 +528,7 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
     assert "seq length: 3, and 2 is given" in refused.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_recurrent_network_is_trained_and_resumed_to_the_same_weights(simulated_store, tmp_path):
     from bcclone.model_file import load_model_file
     from bcclone.policy import load_policy

@@ -49,7 +49,7 @@ for clip_norm, place in ((0.0, "cpu"), (0.1, "cpu"), (0.0, "device")):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_devices_train_like_one():
     """Also batches of odd size, and of a single sample, of which one device gets none."""
     done = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True, check=False, cwd=ROOT)
