@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from bcclone.errors import UserError
-from bcclone.simulator.car import TrackedCar, start_on
+from bcclone.simulator.car import Car, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import LABELS, Renderer
 from bcclone.simulator.roads.line import interpolate
 from bcclone.simulator.roads.look import BARRIERS, EDGES, SURFACES, SURROUNDINGS
 from bcclone.simulator.roads.random_road import random_road
 from bcclone.simulator.roads.rules import RoadRules, judge_road, sharpest_bend
+from bcclone.simulator.scene.neighbor import neighbor_of
 from bcclone.simulator.settings import Conditions, ExpertSettings
 from bcclone.simulator.track import load_track
 
@@ -196,3 +197,39 @@ def test_a_town_has_houses_and_rails_stand_beside_the_road():
     assert len(renderer.scene.faces.values) > 200
     labels = renderer.view(start_on(track)).labels
     assert (labels == LABELS["object"]).mean() > 0.02
+
+
+def test_a_neighbor_is_another_road_beside_it_and_changes_nothing_else():
+    plain = random_road("random:7:width=8")
+    roads = {side: random_road(f"random:7:width=8,neighbor={side}") for side in ("none", "left", "right", "any")}
+    assert all(road.points == plain.points for road in roads.values())
+    assert roads["none"].look == plain.look
+    assert 8 < roads["right"].look.neighbor_m < 10.2
+    assert roads["left"].look.neighbor_m == -roads["right"].look.neighbor_m
+    drawn = [random_road(f"random:{seed}:neighbor=any").look.neighbor_m for seed in range(60)]
+    assert 5 < sum(beside_m < 0 for beside_m in drawn) + sum(beside_m > 0 for beside_m in drawn) < 30
+    assert min(drawn) < 0 < max(drawn)
+    with pytest.raises(UserError, match="neighbor=near, expected one of none, left, right, any"):
+        random_road("random:7:neighbor=near")
+
+
+@pytest.mark.parametrize(("neighbor", "side"), [("left", -1), ("right", 1)])
+def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(neighbor, side):
+    name = f"random:7:shape=winding,radius=10,width=8,surroundings=meadow,barriers=none,neighbor={neighbor}"
+    track, conditions = load_track(name), Conditions()
+    beside_m = neighbor_of(track)
+    assert set(np.unique(np.sign(beside_m))) == {0.0, float(side)}  # sharp bends have none
+    along = float(np.flatnonzero(np.convolve(beside_m != 0, np.ones(40), "valid") == 40)[0])
+    x, y, z, heading = track.point(along, float(beside_m.max() + beside_m.min()))
+    assert abs(track.locate(x, y, z, near_m=along).cross_track_m) > track.locate(x, y, z, near_m=along).limit_m
+    on_neighbor = Car(x, y, z, heading, 0.0)
+    shown, alone = (Renderer(road, conditions) for road in (name, name.rpartition(",")[0]))
+    ahead = (slice(100, 115), slice(150, 170))
+    assert (shown.view(on_neighbor).labels[ahead] != LABELS["ground"]).mean() > 0.95
+    assert (alone.view(on_neighbor).labels[ahead] == LABELS["ground"]).mean() > 0.5
+
+
+def test_a_road_without_a_band_beside_it_has_no_black_edge():
+    name = "random:5:length=250-400,edges=none,shape=loop,surface=asphalt,lines=none"
+    frame = Renderer(name, Conditions()).frame(start_on(load_track(name)))
+    assert frame[60:130].max(axis=2).min() > 10

@@ -12,7 +12,8 @@ from bcclone.exact_math import cosine, exponentials
 from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.bands import RoadBands, bands_of
-from bcclone.simulator.scene.roadmap import CELL_M
+from bcclone.simulator.scene.neighbor import neighbor_of
+from bcclone.simulator.scene.roadmap import CELL_M, REACH_M
 from bcclone.simulator.settings import Conditions
 
 _BLOCK = 64  # cells in a row of a block
@@ -21,6 +22,7 @@ _ZENITH, _HORIZON, _CLOUDS, _SKY_STEPS = (88.0, 116.0, 166.0), (206.0, 220.0, 23
 # What full rain and snow add to the fog and take from the light, and the light at night
 _RAIN_FOG, _SNOW_FOG, _RAIN_DARK, _SNOW_DARK = 1.5, 3.0, 0.3, 0.1
 _MOONLIGHT, _HEADLIGHTS = 0.06, 0.9
+_ROADSIDE_M, _WITH_NEIGHBOR_M = 9.0, REACH_M  # of a road's shoulders, and of those of a second road beside it
 
 
 class Eye(NamedTuple):
@@ -61,7 +63,8 @@ def blank_canvas(height: int, width: int) -> Canvas:
 class Paint(NamedTuple):
     """Textures and properties of the road. textures: of make_textures(), (4, texels); kinds, border_light: of the
     shoulders, (2, metres); bridge_start, bridge_end: metres along the track; style: of the track; half_widths_m: of the
-    asphalt, (metres,); bands: of a road that is neither the lake's nor the mountain's."""
+    asphalt, (metres,); neighbor_m: of neighbor_of(), (metres,); roadside_m: largest distance of any road from the
+    centre line; bands: of a road that is neither the lake's nor the mountain's."""
 
     textures: Float32Array
     kinds: npt.NDArray[np.int64]
@@ -70,6 +73,8 @@ class Paint(NamedTuple):
     bridge_end: float
     style: int
     half_widths_m: Float32Array
+    neighbor_m: Float32Array
+    roadside_m: float
     bands: RoadBands
 
 
@@ -131,6 +136,8 @@ def surface_of(scene: Scene) -> Surface:
             bridge_end=float(road.bridge[1]),
             style=int(road.style),
             half_widths_m=scene.track.half_widths_m,
+            neighbor_m=neighbor_of(scene.track),
+            roadside_m=_WITH_NEIGHBOR_M if road.look.neighbor_m else _ROADSIDE_M,
             bands=bands_of(road.look),
         ),
         x=float(ground.grid.x),

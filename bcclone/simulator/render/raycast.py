@@ -35,7 +35,6 @@ _STEEPEST = 2.0  # slope that is assumed to continue
 _CLOSE_M, _CLOSE, _ROUNDS = 0.004, 0.002, 3  # distance to the ground that is near enough: at least, and of the depth
 _HIGH_M = 3.0  # above the ground: from here on, rays look for blocks to pass over
 _LONGEST_STRETCH = 40.0
-_ROADSIDE_M = 9.0  # largest distance of the road's shoulders from the centre line
 _NOTHING = 1e9
 
 
@@ -192,7 +191,7 @@ def _ground(surface: Any, air: Any, ray: Ray, depth: float, size: GroundPixel) -
     cell = _cell((x - surface.x) * surface.cells_a_metre - 0.5, (z - surface.z) * surface.cells_a_metre - 0.5, side)
     footprint = size.width_m * math.sqrt(size.stretch)
     cross = surface.cross[cell.low, cell.left]
-    if -_ROADSIDE_M < cross < _ROADSIDE_M and air.road_visibility > 0.0:
+    if -surface.paint.roadside_m < cross < surface.paint.roadside_m and air.road_visibility > 0.0:
         light = _blend(surface.light, cell)
         along, cross = _along(surface, cell), _blend(surface.cross, cell)
         pixel = RoadPixel(along, cross, light, size.width_m, size.width_m * size.stretch)

@@ -160,10 +160,11 @@ def road_color(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
 @drawing(inline="always")
 def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
     """Return the colour and the label of a road that is made of bands, as RoadBands describes them."""
-    bands, offset_m, sunlight = paint.bands, abs(pixel.cross), pixel.sunlight
-    half_m = paint.half_widths_m[min(max(int(pixel.along), 0), paint.half_widths_m.size - 1)]
+    bands, sunlight = paint.bands, pixel.sunlight
+    metre = min(max(int(pixel.along), 0), paint.half_widths_m.size - 1)
+    half_m, offset_m = paint.half_widths_m[metre], _from_middle(pixel.cross, paint.neighbor_m[metre])
     outer_m = half_m + bands.shoulder_m
-    if offset_m >= outer_m + 0.5 * pixel.pixel_m:
+    if offset_m >= outer_m + (0.5 * pixel.pixel_m if bands.shoulder_m > 0.0 else 0.0):
         return (0.0, 0.0, 0.0), GROUND
     level = level_of(math.sqrt(pixel.pixel_m * pixel.stretch_m) * _TEXELS_A_METRE)
     broad = texel(paint.textures, GRAIN, pixel.cross * 9.0, pixel.along * 4.0, level - 2)
@@ -178,12 +179,9 @@ def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tupl
         fine = _asphalt(pixel, paint)
     color, label = lit(bands.surface, 1.0 + bands.grain * fine + 0.06 * broad, sunlight), ROAD
     inset_m = half_m - bands.line_inset_m
-    line = covered(offset_m, inset_m - bands.line_m, inset_m, pixel.pixel_m)
-    if bands.line_dash_m > 0.0 and math.floor(pixel.along / bands.line_dash_m) % 2 == 1:
-        line = 0.0
+    line = covered(offset_m, inset_m - bands.line_m, inset_m, pixel.pixel_m) * _dash(pixel, bands.line_dash_m)
     middle = covered(offset_m, -0.5 * bands.middle_m, 0.5 * bands.middle_m, pixel.pixel_m)
-    if bands.middle_dash_m > 0.0 and math.floor(pixel.along / bands.middle_dash_m) % 2 == 1:
-        middle = 0.0
+    middle *= _dash(pixel, bands.middle_dash_m)
     if line * line_visibility > 0.0:
         color = mixed(color, lit(bands.line, 1.0 + 0.06 * fine, sunlight), line * line_visibility)
     if middle * line_visibility > 0.0:
@@ -191,6 +189,20 @@ def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tupl
     if max(line, middle) * line_visibility > 0.5:
         label = LINE
     return color, label
+
+
+@drawing()
+def _from_middle(cross_m: float, neighbor_m: float) -> float:
+    """Return the distance from the middle of the road, or of its neighbor, if there is one that is nearer."""
+    if neighbor_m == 0.0:
+        return abs(cross_m)
+    return min(abs(cross_m), abs(cross_m - neighbor_m))
+
+
+@drawing()
+def _dash(pixel: RoadPixel, dash_m: float) -> float:
+    """Return 0 between the dashes of a line, 1 on them and for a solid line, whose dash_m is 0."""
+    return 0.0 if dash_m > 0.0 and math.floor(pixel.along / dash_m) % 2 == 1 else 1.0
 
 
 @drawing(inline="always")

@@ -28,6 +28,13 @@ class RoadLook:
     edge_m: float = setting(1.0, "width of that band, in metres", minimum=0, maximum=2)
     barriers: str = setting("none", "rails or walls along both sides", choices=BARRIERS)
     surroundings: str = setting("meadow", "land beside the road", choices=SURROUNDINGS)
+    neighbor_m: float = setting(
+        0.0,
+        "distance of the middle of another road on its right, negative on its left, where it does not bend sharply",
+        minimum=-16,
+        maximum=16,
+        zero="none",
+    )
     seed: int = setting(0, "seed of textures, hills and plants", minimum=0)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ surface=dirt.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +25,8 @@ _ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius tha
 _BESIDE_M, _INSIDE_M = 6.0, 2.0  # beside the edges: free of other parts of the road, and inside of its bends
 _SHAPES = ("loop", "winding")
 _WINDING = 0.7  # fraction of the roads of any shape
+_NEIGHBORS, _NEIGHBOR = ("none", "left", "right", "any"), 0.25  # where another road is; fraction that has one, of any
+_REACH_M = 16.0  # that a scene shows of roads beside a road's middle
 # winding roads: steps in metres, the widest turn from the general direction, the logarithm of how many times as wide
 # the gentlest bend may be as the sharpest (2.5), straight stretches between bends in steps; the steepest slope, the
 # least length of hills' waves
@@ -56,7 +58,7 @@ _LIMITS = {"length": (150.0, 5000.0), "radius": (8.0, 200.0), "hills": (0.0, 40.
 
 def random_road(name: str) -> RoadPlan:
     """Return the plan of a road such as random:7 or random:7:surface=dirt. Raises UserError for a malformed name."""
-    seed, ranges, shape, chosen = _parse(name)
+    seed, ranges, shape, neighbor, chosen = _parse(name)
     randomness = np.random.default_rng([seed, 20])
     look = _draw_look(randomness, seed, chosen)
     length_m, radius_m, hills_m, width_m = (
@@ -70,6 +72,7 @@ def random_road(name: str) -> RoadPlan:
         least, most = ranges.radius
         radius_m = least + (radius_m - least) ** 2 / max(most - least, 1e-9)
     clear_m = width_m / 2 + look.edge_m + _BESIDE_M
+    look = replace(look, neighbor_m=_draw_neighbor(seed, neighbor, width_m))
     rules = RoadRules(None, 0, max(radius_m, clear_m if closed else clear_m - _BESIDE_M + _INSIDE_M))
     for number in range(_TRIES + _CALMER_TRIES):
         wildness = min(1.0, (_TRIES + _CALMER_TRIES - number) / _CALMER_TRIES)
@@ -142,6 +145,17 @@ def _loop(
     )
 
 
+def _draw_neighbor(seed: int, neighbor: str, width_m: float) -> float:
+    """Return the distance of the middle of another road beside it, 0 for none; wide roads have none.
+
+    It is drawn by itself, so that all else of a road stays what it is.
+    """
+    randomness = np.random.default_rng([seed, 21])
+    drawn, gap_m = randomness.random(), 0.1 + 2.0 * randomness.random()
+    side = {"left": -1, "right": 1, "none": 0}.get(neighbor, -1 if drawn < _NEIGHBOR / 2 else int(drawn < _NEIGHBOR))
+    return round(side * (width_m + gap_m), 2) if 1.5 * width_m + gap_m < _REACH_M else 0.0
+
+
 def _draw_shape(randomness: np.random.Generator, shape: str) -> str:
     """Return loop or winding; a seed draws one only if any is asked for, so that its loops are always the same."""
     return _SHAPES[int(randomness.random() < _WINDING)] if shape == "any" else shape
@@ -203,11 +217,11 @@ def _eased(bends: Sequence[float]) -> list[float]:
     return [sum(padded[number : number + 3]) / 3 for number in range(len(bends))]
 
 
-def _parse(name: str) -> tuple[int, RoadRanges, str, dict[str, str]]:
+def _parse(name: str) -> tuple[int, RoadRanges, str, str, dict[str, str]]:
     seed, _, rest = name.removeprefix(PREFIX).partition(":")
     if not seed.isdecimal() or len(seed) > 9:
         raise UserError(f"{name}: the seed is {seed!r}, expected a whole number of up to nine digits, as in random:7")
-    ranges, shape, chosen, given = asdict(RoadRanges()), _SHAPES[0], {}, set[str]()
+    ranges, shape, neighbor, chosen, given = asdict(RoadRanges()), _SHAPES[0], "none", {}, set[str]()
     for part in filter(None, rest.split(",")):
         key, _, value = part.partition("=")
         _expect(name, key, value, key not in given, "each only once")
@@ -218,6 +232,9 @@ def _parse(name: str) -> tuple[int, RoadRanges, str, dict[str, str]]:
         elif key == "shape":
             _expect(name, key, value, value in (*_SHAPES, "any"), f"{', '.join(_SHAPES)}, or any")
             shape = value
+        elif key == "neighbor":
+            _expect(name, key, value, value in _NEIGHBORS, f"one of {', '.join(_NEIGHBORS)}")
+            neighbor = value
         elif key in _LIMITS:
             low, high = _LIMITS[key]
             span = _span(value.split("-"))
@@ -225,8 +242,8 @@ def _parse(name: str) -> tuple[int, RoadRanges, str, dict[str, str]]:
             _expect(name, key, value, fits, f"a number or a range, {low:g}-{high:g}, in metres")
             ranges[key] = span
         else:
-            _expect(name, key, value, False, f"{', '.join((*_LIMITS, 'shape', *_CHOICES))}")
-    return int(seed), RoadRanges(**ranges), shape, chosen
+            _expect(name, key, value, False, f"{', '.join((*_LIMITS, 'shape', 'neighbor', *_CHOICES))}")
+    return int(seed), RoadRanges(**ranges), shape, neighbor, chosen
 
 
 def _span(texts: Sequence[str]) -> tuple[float, float] | None:

@@ -60,7 +60,7 @@ def _build(track_name: str, sun_elevation: float, sun_azimuth: float, texture_se
     seed = texture_seed + _BETWEEN_SEEDS * track.road.look.seed
     ground = make_ground(track, seed)
     cards = place_cards(track, ground, seed)
-    on_road = np.abs(ground.road.cross_track_m) < LEVEL_M
+    on_road = ground.road.distance_m < LEVEL_M
     light = bake_light(ground.heights_m, on_road, sun)
     light = add_tree_shadows(light, ground.grid, _tall(cards), sun)
     return Scene(

@@ -145,7 +145,7 @@ def _designed(track: Track, seed: int) -> Ground:
     rolling = land.lift_m * np.clip((far - 10) / 50, 0, 1) + land.relief_m * bumps
     terraces = np.floor(rolling / 4) * 4 + 4 * _smooth_step(rolling / 4 % 1, 0.5, 1.0)
     hills = _between_roads(track.line, grid) + rise * (rolling * (1 - land.cliffs) + terraces * land.cliffs)
-    level = np.clip((LEVEL_M + 2.0 - np.abs(road.cross_track_m)) / 2.0, 0, 1)
+    level = np.clip((LEVEL_M + 2.0 - road.distance_m) / 2.0, 0, 1)
     heights = hills * (1 - level) + np.where(level > 0, road.road_height_m, 0.0) * level
     water_m = float(np.floor(track.line[:, 1].min() - 1.0)) if land.lift_m < 0 else _NO_WATER_M
     cover = _stone_on_slopes(_mixed(grid, seed, land.covers), heights, land.stone, 0.8)

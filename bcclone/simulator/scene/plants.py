@@ -118,7 +118,7 @@ def _random_positions(
 ) -> list[tuple[float, float]]:
     """Return random positions on dry ground between two distances from the road."""
     near = np.where(ground.road.cross_track_m < FAR_M, 0, 1).astype(np.uint8)
-    far = cv2.distanceTransform(near, cv2.DIST_L2, 5) * CELL_M + np.minimum(np.abs(ground.road.cross_track_m), REACH_M)
+    far = cv2.distanceTransform(near, cv2.DIST_L2, 5) * CELL_M + np.minimum(ground.road.distance_m, REACH_M)
     usable = (far > distances_m[0]) & (far < distances_m[1]) & (ground.heights_m > ground.water_m + 0.4)
     rows, columns = np.nonzero(usable)
     count = min(count, len(rows))
@@ -129,7 +129,7 @@ def _random_positions(
 
 
 def _distance_to_road(ground: Ground, x: float, z: float) -> float:
-    return abs(float(ground.road.cross_track_m[ground.grid.cell(x, z)]))
+    return float(ground.road.distance_m[ground.grid.cell(x, z)])
 
 
 def draw_cards(seed: int) -> Pictures:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from bcclone.arrays import Float32Array
+from bcclone.simulator.scene.neighbor import neighbor_of
 from bcclone.simulator.track import LAKE, Track
 
 CELL_M = 0.5
@@ -51,14 +52,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class RoadMap:
-    """Metres along the track, metres to the right of it, and height of its road, float32 (side, side) each."""
+    """Metres along the track, metres to the right of it, height of its road, and metres from the middle of the nearest
+    road, its neighbor included; float32 (side, side) each."""
 
     along_m: Float32Array
     cross_track_m: Float32Array
     road_height_m: Float32Array
+    distance_m: Float32Array
 
     def __post_init__(self) -> None:
-        shapes = {self.along_m.shape, self.cross_track_m.shape, self.road_height_m.shape}
+        maps = self.along_m, self.cross_track_m, self.road_height_m, self.distance_m
+        shapes = {each.shape for each in maps}
         if len(shapes) > 1:
             raise ValueError(f"maps of the shapes {sorted(shapes)}, expected the same for all")
 
@@ -88,7 +92,12 @@ def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> Road
     )
     for target, value in zip(maps, values, strict=True):
         target[rows[inside], columns[inside]] = value[inside]
-    return RoadMap(*maps)
+    along_m, cross_track_m, road_height_m = maps
+    neighbor_m = neighbor_of(track)
+    beside_m = neighbor_m[np.clip(along_m, 0, len(neighbor_m) - 1).astype(np.int64)]
+    distance_m = np.abs(cross_track_m)
+    nearest_m = np.where(beside_m, np.minimum(distance_m, np.abs(cross_track_m - beside_m)), distance_m)
+    return RoadMap(along_m, cross_track_m, road_height_m, nearest_m)
 
 
 @dataclass(frozen=True)

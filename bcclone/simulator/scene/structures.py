@@ -55,12 +55,14 @@ def build_structures(track: Track, ground: Ground) -> Faces:
 
 
 def _barriers(track: Track) -> list[FloatArray]:
-    """Return the rails or walls along both sides of a designed road."""
+    """Return the rails or walls along both sides of a designed road; there are none towards its neighbor."""
     look = track.road.look
     rows: list[FloatArray] = []
     if look.barriers == "none":
         return rows
     for side in (-1, 1):
+        if side * look.neighbor_m > 0:
+            continue
         line = _offset_line(track, side * _barriers_m(track.road), 0.0, track.length_m - 0.01 * track.closed)
         if look.barriers == "wall":
             rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, Material.STONE)
@@ -78,7 +80,7 @@ def walls_at(track: Track, along_m: float) -> float | None:
     """Return the distance of the walls on both sides from the centre line, None where there are none on both."""
     road = track.road
     if road.style == DESIGNED_STYLE:
-        return None if road.look.barriers == "none" else _barriers_m(road)
+        return None if road.look.barriers == "none" or road.look.neighbor_m else _barriers_m(road)
     if not road.on_bridge(along_m):
         return None
     return _LAKE_WALL_M if road.name == LAKE.name else _DECK_HALF_WIDTH_M
@@ -90,8 +92,8 @@ def _houses(track: Track) -> list[FloatArray]:
         return []
     randomness = np.random.default_rng([track.road.look.seed, 31])
     rows: list[FloatArray] = []
-    away_m = track.road.width_m / 2 + _HOUSE_GAP_M
     for side in (-1, 1):
+        away_m = track.road.width_m / 2 + max(side * track.road.look.neighbor_m, 0.0) + _HOUSE_GAP_M
         along = 5.0 * randomness.random()
         while along < track.length_m - _HOUSE_M:
             front_m, height_m = _HOUSE_M * (0.6 + 0.4 * randomness.random()), 4.0 + 6.0 * randomness.random()
