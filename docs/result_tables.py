@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from any_road import fine_tuning, scores
 from networks import COMPARED, compare
 
 ROOT = Path(__file__).parent.parent
@@ -365,6 +366,8 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "monitor": monitor,
     "testing": testing,
     "export": export,
+    "any-road": lambda: scores(results("any-road")),
+    "fine-tuning": lambda: fine_tuning(results("any-road")),
 }
 
 

@@ -1,4 +1,4 @@
-"""models/lake.h5, the model that comes with a clone: its content, and that it drives."""
+"""The models that come with a clone: their content, and that they drive."""
 
 from pathlib import Path
 
@@ -10,12 +10,13 @@ from bcclone.policy import load_policy
 from bcclone.simulator.settings import WorldSettings
 from bcclone.simulator.world import LAPS_DRIVEN
 
-MODEL = Path(__file__).parents[1] / "models" / "lake.h5"
+MODELS = Path(__file__).parents[1] / "models"
 
 
-def test_the_shipped_model_is_small_and_contains_weights_only():
-    assert MODEL.stat().st_size < 2e6
-    with h5py.File(MODEL) as file:
+@pytest.mark.parametrize("name", ["lake.h5", "any-road.h5"])
+def test_a_shipped_model_is_small_and_contains_weights_only(name):
+    assert (MODELS / name).stat().st_size < 2e6
+    with h5py.File(MODELS / name) as file:
         names = []
         file.visit(names.append)
         assert not [name for name in names if "optimizer" in name]
@@ -32,7 +33,22 @@ def test_the_shipped_model_is_small_and_contains_weights_only():
     ],
     ids=["part of a lap", "the other way round, with 200 ms latency", "a lap"],
 )
-def test_the_shipped_model_drives_without_an_intervention(settings):
-    result = evaluate_policy(load_policy(MODEL), settings)
+def test_the_model_of_the_lake_drives_without_an_intervention(settings):
+    result = evaluate_policy(load_policy(MODELS / "lake.h5"), settings)
     assert (result.score.autonomy_percent, result.ended) == (100.0, LAPS_DRIVEN)
     assert result.score.mean_abs_cross_track_m < 0.4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        EvaluateSettings("lake", True, 20.0, WorldSettings(laps=0.2)),
+        EvaluateSettings("random:3", False, 25.0, WorldSettings(laps=0.4)),
+        EvaluateSettings("mountain", False, 15.0, WorldSettings(laps=0.1)),
+    ],
+    ids=["the lake", "a random road", "the mountain"],
+)
+def test_the_model_of_any_road_drives_where_it_has_never_been(settings):
+    result = evaluate_policy(load_policy(MODELS / "any-road.h5"), settings)
+    assert (result.score.autonomy_percent, result.ended) == (100.0, LAPS_DRIVEN)
