@@ -131,8 +131,13 @@ def _network_of_onnx(file: OnnxModel) -> _Network:
 
 
 def _compiled(model: keras.Model) -> Callable[[Image], Float32Array]:
-    """Return a network as one compiled call for any number of its inputs, uint8."""
+    """Return a network as one compiled call for any number of its inputs, uint8.
+
+    With another backend of Keras than TensorFlow it is called as it is: slower, with the same answers.
+    """
     dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
+    if keras.backend.backend() != "tensorflow":
+        return lambda images: _as_numpy(model(keras.ops.cast(images, dtype), training=False))
     infer = tf.function(lambda images: model(tf.cast(images, dtype), training=False))
     compiled = infer.get_concrete_function(tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8))
     return lambda images: np.asarray(compiled(tf.constant(images)).numpy())
@@ -141,6 +146,8 @@ def _compiled(model: keras.Model) -> Callable[[Image], Float32Array]:
 def _compiled_step(model: keras.Model, steps: Steps) -> _TakeStep:
     """Return one step of a recurrent network as a compiled call for any number of drives."""
     dtype = model.inputs[0].dtype
+    if keras.backend.backend() != "tensorflow":
+        return lambda images, states: _stepped(steps, keras.ops.cast(images, dtype), states)
     infer = tf.function(lambda images, states: steps.step(tf.cast(images, dtype), states))
     image = tf.TensorSpec((None, *model.input_shape[2:]), tf.uint8)
     compiled = infer.get_concrete_function(
@@ -152,6 +159,15 @@ def _compiled_step(model: keras.Model, steps: Steps) -> _TakeStep:
         return np.asarray(outputs.numpy()), [state.numpy() for state in after]
 
     return take_step
+
+
+def _stepped(steps: Steps, images: Any, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+    outputs, after = steps.step(images, [keras.ops.convert_to_tensor(state) for state in states])
+    return _as_numpy(outputs), [_as_numpy(state) for state in after]
+
+
+def _as_numpy(tensor: Any) -> Float32Array:
+    return np.asarray(keras.ops.convert_to_numpy(tensor), np.float32)
 
 
 def window_after(window: Memory, image: Image, seq_length: int) -> Memory:

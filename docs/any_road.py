@@ -1,0 +1,166 @@
+"""Results of models/any-road.h5 and of fine-tuning it -> docs/results/any-road.json, and the picture about them.
+
+    python docs/any_road.py collect FOLDER   # the results in a folder -> docs/results/any-road.json
+    python docs/any_road.py draw             # that -> writeup_images/seconds-of-recording.png
+
+FOLDER holds the --json of model, `evaluate --suite roads` and replay of both recordings as seed-N.train.json,
+.suite.json, .replay-lake_linux.json and .replay-mountain_windows.json; and for fine-tuning those of model,
+`evaluate --suite` and `replay --fraction 0.5:1` as RECORDING-PART-START.train.json, .suite.json and .replay.json: the
+first 1/PART of the recording, and START is any (--from models/any-road.h5) or scratch.
+The tables are written by docs/result_tables.py.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from bcclone.plots.style import BLUE, RED, new_figure, save, tidy
+
+ROOT = Path(__file__).parent.parent
+RESULTS, PICTURE = ROOT / "docs" / "results" / "any-road.json", ROOT / "writeup_images" / "seconds-of-recording.png"
+RECORDINGS = {"lake_linux": 104.7, "mountain_windows": 72.2}  # seconds of driving
+PARTS = (8, 4, 2, 1)
+STARTS = {"scratch": "from scratch", "any": "from `models/any-road.h5`"}
+_SCORE = ("autonomy_percent", "interventions", "mean_abs_cross_track_m", "max_abs_cross_track_m")
+_REPLAY = ("steering_correlation", "steering_correlation_smoothed")
+
+
+def collect(folder: Path) -> dict[str, Any]:
+    """Return the figures of the models whose results are all in the folder."""
+    models = {}
+    for seed in range(100):
+        path = folder / f"seed-{seed}.train.json"
+        if path.is_file():
+            models[f"seed {seed}"] = {
+                "training": _training(path),
+                "rows": _rows(folder / f"seed-{seed}.suite.json"),
+                "replays": {name: _replay(folder / f"seed-{seed}.replay-{name}.json") for name in RECORDINGS},
+            }
+    tuned = [one for choice in product(RECORDINGS, PARTS, STARTS) if (one := _tuned_model(folder, *choice))]
+    return {"machine": "2 cores without a GPU", "models": models, "fine-tuning": tuned}
+
+
+def _tuned_model(folder: Path, recording: str, part: int, start: str) -> dict[str, Any] | None:
+    """Return the figures of a model that was trained on a part of a recording, None if they are not all there."""
+    paths = [folder / f"{recording}-{part}-{start}.{what}.json" for what in ("train", "suite", "replay")]
+    if not all(path.is_file() and path.stat().st_size for path in paths):
+        return None
+    return {
+        "recording": recording,
+        "seconds": round(RECORDINGS[recording] / part, 1),
+        "start": start,
+        "training": _training(paths[0]),
+        "rows": _rows(paths[1]),
+        "replay": _replay(paths[2]),
+    }
+
+
+def _training(path: Path) -> dict[str, Any]:
+    stored = json.loads(path.read_text())
+    return {key: stored[key] for key in ("epochs", "seconds", "val_loss")}
+
+
+def _rows(path: Path) -> dict[str, Any]:
+    rows = json.loads(path.read_text())["rows"]
+    drives = {row["row"]: next(iter(row["models"].values())) for row in rows}
+    return {name: {key: drive[key] for key in _SCORE} for name, drive in drives.items()}
+
+
+def _replay(path: Path) -> dict[str, Any]:
+    stored = json.loads(path.read_text())
+    figures = next(iter(stored["models"].values())) if "models" in stored else stored
+    interventions = {limit: one["interventions"] for limit, one in figures["by_limit"].items()}
+    return {key: figures[key] for key in _REPLAY} | {"interventions": interventions}
+
+
+def scores(stored: Mapping[str, Any]) -> list[list[str]]:
+    """Return the table of models/any-road.h5: a column for each seed of training."""
+    models = stored["models"]
+    groups = {
+        "30 random roads, 15 mph": [f"random-{number}-15" for number in range(30)],
+        "30 random roads, 25 mph": [f"random-{number}-25" for number in range(30)],
+        **{f"`{name}`": [name] for name in ("lake-20", "lake-reverse-20", "lake-30", "lake-reverse-30")},
+        **{f"`{name}`": [name] for name in ("mountain-15", "mountain-reverse-15", "mountain-20")},
+        "`mountain-reverse-20`": ["mountain-reverse-20"],
+    }
+    rows = [["autonomy, interventions, mean distance", *models]]
+    for label, names in groups.items():
+        cells = []
+        for model in models.values():
+            drives = [model["rows"][name] for name in names]
+            mean = sum(drive["mean_abs_cross_track_m"] for drive in drives) / len(drives)
+            worst = min(drive["autonomy_percent"] for drive in drives)
+            cells.append(f"{worst:.1f} %, {sum(drive['interventions'] for drive in drives)}, {mean:.2f} m")
+        rows.append([label, *cells])
+    for name in RECORDINGS:
+        replays = [model["replays"][name] for model in models.values()]
+        cells = [
+            f"{one['interventions']['2']} at 2 m, correlation {one['steering_correlation_smoothed']:.2f}"
+            for one in replays
+        ]
+        rows.append([f"replay of `{name}`", *cells])
+    return rows
+
+
+def fine_tuning(stored: Mapping[str, Any]) -> list[list[str]]:
+    """Return the table of fine-tuning: a row for each length of recording."""
+    rows = [["recording", "seconds", *(f"{name}: {what}" for name in STARTS.values() for what in ("drives", "replay"))]]
+    for name, whole in RECORDINGS.items():
+        for part in PARTS:
+            found = [one for one in stored["fine-tuning"] if one["recording"] == name]
+            cells = []
+            for start in STARTS:
+                of = [one for one in found if one["start"] == start and one["seconds"] == round(whole / part, 1)]
+                cells += _tuned_cells(of[0]) if of else ["", ""]
+            if any(cells):
+                rows.append([f"`{name}`", f"{whole / part:.0f}", *cells])
+    return rows
+
+
+def _tuned_cells(one: Mapping[str, Any]) -> list[str]:
+    drives = one["rows"].values()
+    mean = sum(drive["mean_abs_cross_track_m"] for drive in drives) / len(drives)
+    replay = one["replay"]
+    return [
+        f"{sum(drive['interventions'] for drive in drives)}, {mean:.2f} m",
+        f"{replay['interventions']['2']}, {replay['steering_correlation_smoothed']:.2f}",
+    ]
+
+
+def draw(stored: Mapping[str, Any], path: Path) -> None:
+    """Draw the scores against the seconds of recording, with and without the model to begin with, as a PNG."""
+    figure = new_figure(10, 4.2, "What a recording is worth, from scratch and from models/any-road.h5")
+    panels = figure.subplots(1, 4)
+    for number, name in enumerate(RECORDINGS):
+        for what, axes in (("drives", panels[2 * number]), ("replay", panels[2 * number + 1])):
+            for start, color in (("scratch", RED), ("any", BLUE)):
+                of = [one for one in stored["fine-tuning"] if (one["recording"], one["start"]) == (name, start)]
+                axes.plot([one["seconds"] for one in of], [_value(one, what) for one in of], "o-", color=color,
+                          label=STARTS[start].replace("`", ""))  # fmt: skip
+            axes.set_title(f"{name}:\n{_TITLES[what]}", fontsize=9)
+            axes.set(xlabel="seconds of recording", ylim=(0, None))
+            tidy(axes)
+    panels[0].legend(fontsize=8, frameon=False)
+    save(figure, path)
+
+
+_TITLES = {"drives": "interventions in simulated drives", "replay": "interventions in its last half"}
+
+
+def _value(one: Mapping[str, Any], what: str) -> float:
+    if what == "replay":
+        return float(one["replay"]["interventions"]["2"])
+    return float(sum(drive["interventions"] for drive in one["rows"].values()))
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["collect"] and len(arguments) == 2:
+        RESULTS.write_text(json.dumps(collect(Path(arguments[1])), indent=1) + "\n", encoding="utf-8")
+    elif arguments == ["draw"]:
+        draw(json.loads(RESULTS.read_text()), PICTURE)
+    else:
+        sys.exit(__doc__)
