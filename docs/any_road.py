@@ -6,7 +6,7 @@
 FOLDER holds the --json of model, `evaluate --suite roads` and replay of both recordings as seed-N.train.json,
 .suite.json, .replay-lake_linux.json and .replay-mountain_windows.json; and for fine-tuning those of model,
 `evaluate --suite` and `replay --fraction 0.5:1` as RECORDING-PART-START.train.json, .suite.json and .replay.json: the
-first 1/PART of the recording, and START is any (--from models/any-road.h5) or scratch.
+first 1/PART of the recording, or nothing of it if PART is 0, and START is any (--from models/any-road.h5) or scratch.
 The tables are written by docs/result_tables.py.
 """
 
@@ -22,7 +22,7 @@ from bcclone.plots.style import BLUE, RED, new_figure, save, tidy
 ROOT = Path(__file__).parent.parent
 RESULTS, PICTURE = ROOT / "docs" / "results" / "any-road.json", ROOT / "writeup_images" / "seconds-of-recording.png"
 RECORDINGS = {"lake_linux": 104.7, "mountain_windows": 72.2}  # seconds of driving
-PARTS = (8, 4, 2, 1)
+PARTS = (0, 8, 4, 2, 1)  # 0: none of it
 STARTS = {"scratch": "from scratch", "any": "from `models/any-road.h5`"}
 _SCORE = ("autonomy_percent", "interventions", "mean_abs_cross_track_m", "max_abs_cross_track_m")
 _REPLAY = ("steering_correlation", "steering_correlation_smoothed")
@@ -50,12 +50,16 @@ def _tuned_model(folder: Path, recording: str, part: int, start: str) -> dict[st
         return None
     return {
         "recording": recording,
-        "seconds": round(RECORDINGS[recording] / part, 1),
+        "seconds": _seconds(recording, part),
         "start": start,
         "training": _training(paths[0]),
         "rows": _rows(paths[1]),
         "replay": _replay(paths[2]),
     }
+
+
+def _seconds(recording: str, part: int) -> float:
+    return round(RECORDINGS[recording] / part, 1) if part else 0.0
 
 
 def _training(path: Path) -> dict[str, Any]:
@@ -108,15 +112,15 @@ def scores(stored: Mapping[str, Any]) -> list[list[str]]:
 def fine_tuning(stored: Mapping[str, Any]) -> list[list[str]]:
     """Return the table of fine-tuning: a row for each length of recording."""
     rows = [["recording", "seconds", *(f"{name}: {what}" for name in STARTS.values() for what in ("drives", "replay"))]]
-    for name, whole in RECORDINGS.items():
+    for name in RECORDINGS:
         for part in PARTS:
             found = [one for one in stored["fine-tuning"] if one["recording"] == name]
             cells = []
             for start in STARTS:
-                of = [one for one in found if one["start"] == start and one["seconds"] == round(whole / part, 1)]
+                of = [one for one in found if one["start"] == start and one["seconds"] == _seconds(name, part)]
                 cells += _tuned_cells(of[0]) if of else ["", ""]
             if any(cells):
-                rows.append([f"`{name}`", f"{whole / part:.0f}", *cells])
+                rows.append([f"`{name}`", f"{_seconds(name, part):.0f}", *cells])
     return rows
 
 
@@ -143,7 +147,7 @@ def draw(stored: Mapping[str, Any], path: Path) -> None:
             axes.set_title(f"{name}:\n{_TITLES[what]}", fontsize=9)
             axes.set(xlabel="seconds of recording", ylim=(0, None))
             tidy(axes)
-    panels[0].legend(fontsize=8, frameon=False)
+    panels[0].legend(fontsize=8, frameon=False, loc="center right")
     save(figure, path)
 
 
