@@ -59,15 +59,23 @@ def simulate(settings: SimulationSettings, server: ServerSettings) -> Simulation
     ):
         if folder is not None and not folder.is_dir():
             raise UserError(f"{folder}: no such folder; name the one that drive.py records into, or leave --run out")
+        before = _count_frames(folder) if folder is not None else 0
         report = UnityClient(connection, world, server.decimal_comma).drive()
-    traced = _trace(folder, world, report.steers) if folder is not None else None
+    traced = _trace(folder, world, before + report.steers) if folder is not None else None
     return SimulationResult(world.scorer.score(), round(world.laps, 3), world.ended, report, traced)
 
 
-def _trace(folder: Path, world: "SimulatedWorld", answered: int) -> int:
-    """Write where the car was at each frame into the run folder of the server, which may still be writing frames."""
+def _count_frames(folder: Path) -> int:
+    return sum(1 for _ in folder.glob("*.jpg"))
+
+
+def _trace(folder: Path, world: "SimulatedWorld", expected: int) -> int:
+    """Write where the car was at each frame into the run folder of the server, which may still be writing frames.
+
+    expected: number of frames there when it has written all, those of earlier drives included.
+    """
     until = time.monotonic() + _RECORDER_SECONDS
-    while sum(1 for _ in folder.glob("*.jpg")) < answered and time.monotonic() < until:
+    while _count_frames(folder) < expected and time.monotonic() < until:
         time.sleep(0.1)
     return write_trace(folder, world.shown)
 

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from bcclone.arrays import Float32Array
 from bcclone.exact_math import cosine, exponentials
 from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
+from bcclone.simulator.roads.look import REACH_M
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.bands import RoadBands, bands_of
 from bcclone.simulator.scene.neighbor import neighbor_of
-from bcclone.simulator.scene.roadmap import CELL_M, REACH_M
+from bcclone.simulator.scene.roadmap import CELL_M
 from bcclone.simulator.settings import Conditions
 
 _BLOCK = 64  # cells in a row of a block
@@ -22,7 +23,7 @@ _ZENITH, _HORIZON, _CLOUDS, _SKY_STEPS = (88.0, 116.0, 166.0), (206.0, 220.0, 23
 # What full rain and snow add to the fog and take from the light, and the light at night
 _RAIN_FOG, _SNOW_FOG, _RAIN_DARK, _SNOW_DARK = 1.5, 3.0, 0.3, 0.1
 _MOONLIGHT, _HEADLIGHTS = 0.06, 0.9
-_ROADSIDE_M, _WITH_NEIGHBOR_M = 9.0, REACH_M  # of a road's shoulders, and of those of a second road beside it
+_ROADSIDE_M = 9.0  # largest distance of a road's shoulders from its centre line
 
 
 class Eye(NamedTuple):
@@ -137,7 +138,7 @@ def surface_of(scene: Scene) -> Surface:
             style=int(road.style),
             half_widths_m=scene.track.half_widths_m,
             neighbor_m=neighbor_of(scene.track),
-            roadside_m=_WITH_NEIGHBOR_M if road.look.neighbor_m else _ROADSIDE_M,
+            roadside_m=REACH_M if road.look.neighbor_m else _ROADSIDE_M,
             bands=bands_of(road.look),
         ),
         x=float(ground.grid.x),

@@ -9,6 +9,7 @@ LINES = ("white", "yellow", "none")
 MIDDLES = ("dashed", "solid", "none")
 EDGES = ("grass", "sand", "gravel", "kerb", "none")
 BARRIERS = ("none", "rail", "wall")
+REACH_M = 16.0  # largest distance from the middle of a road at which a scene shows roads
 SURROUNDINGS = ("meadow", "forest", "desert", "rock", "water", "town")
 
 
@@ -31,8 +32,8 @@ class RoadLook:
     neighbor_m: float = setting(
         0.0,
         "distance of the middle of another road on its right, negative on its left, where it does not bend sharply",
-        minimum=-16,
-        maximum=16,
+        minimum=-REACH_M,
+        maximum=REACH_M,
         zero="none",
     )
     seed: int = setting(0, "seed of textures, hills and plants", minimum=0)

@@ -26,7 +26,6 @@ _BESIDE_M, _INSIDE_M = 6.0, 2.0  # beside the edges: free of other parts of the 
 _SHAPES = ("loop", "winding")
 _WINDING = 0.7  # fraction of the roads of any shape
 _NEIGHBORS, _NEIGHBOR = ("none", "left", "right", "any"), 0.25  # where another road is; fraction that has one, of any
-_REACH_M = 16.0  # that a scene shows of roads beside a road's middle
 # winding roads: steps in metres, the widest turn from the general direction, the logarithm of how many times as wide
 # the gentlest bend may be as the sharpest (2.5), straight stretches between bends in steps; the steepest slope, the
 # least length of hills' waves
@@ -153,7 +152,7 @@ def _draw_neighbor(seed: int, neighbor: str, width_m: float) -> float:
     randomness = np.random.default_rng([seed, 21])
     drawn, gap_m = randomness.random(), 0.1 + 2.0 * randomness.random()
     side = {"left": -1, "right": 1, "none": 0}.get(neighbor, -1 if drawn < _NEIGHBOR / 2 else int(drawn < _NEIGHBOR))
-    return round(side * (width_m + gap_m), 2) if 1.5 * width_m + gap_m < _REACH_M else 0.0
+    return round(side * (width_m + gap_m), 2) if 1.5 * width_m + gap_m < looks.REACH_M else 0.0
 
 
 def _draw_shape(randomness: np.random.Generator, shape: str) -> str:

@@ -9,11 +9,11 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from bcclone.arrays import Float32Array
+from bcclone.simulator.roads.look import REACH_M
 from bcclone.simulator.scene.neighbor import neighbor_of
 from bcclone.simulator.track import LAKE, Track
 
 CELL_M = 0.5
-REACH_M = 16.0  # largest distance from the centre line on the map
 _PAST_M = 1.0  # largest distance of a cell, along the track, from its nearest point of the centre line
 FAR_M = 99.0  # cross_track_m of cells farther away
 
