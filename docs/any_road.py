@@ -147,7 +147,7 @@ def draw(stored: Mapping[str, Any], path: Path) -> None:
             axes.set_title(f"{name}:\n{_TITLES[what]}", fontsize=9)
             axes.set(xlabel="seconds of recording", ylim=(0, None))
             tidy(axes)
-    panels[0].legend(fontsize=8, frameon=False, loc="upper right")
+    panels[2].legend(fontsize=8, frameon=False, loc="center left")
     save(figure, path)
 
 
