@@ -10,7 +10,7 @@ from bcclone.feed.selection import TrainingData
 from bcclone.feed.settings import AUTO, FeedSettings
 from bcclone.train.run_folder import RunFolder, RunPlan
 from bcclone.train.run_settings import RunSettings
-from bcclone.train.settings import TrainSettings, default_seq_length
+from bcclone.train.settings import FINE_TUNING_LEARNING_RATE, LEARNING_RATE, TrainSettings, default_seq_length
 
 _LIMITS = ("epochs", "time", "patience")
 
@@ -20,9 +20,9 @@ def make_plan(
 ) -> RunPlan:
     """Return the settings of a run, and the model that it begins with. folder: that of a resumed run; workers: number.
 
-    In a new run, seq_length 0, feed "auto" and window_streams 0 are replaced by what suits samples and workers. A
-    resumed run keeps its settings, except for the limits that are given, and for a feed that gives the same batches;
-    for other changes it raises UserError.
+    In a new run, learning_rate 0, seq_length 0, feed "auto" and window_streams 0 are replaced by what suits the start,
+    the samples and the workers. A resumed run keeps its settings, except for the limits that are given, and for a feed
+    that gives the same batches; for other changes it raises UserError.
     """
     if folder:
         if settings.start and not _began_with(folder, settings.start):
@@ -53,7 +53,8 @@ def new_settings(settings: RunSettings, stored_seq_length: int = 1) -> TrainSett
     """Return the training settings of a new run. stored_seq_length: of the windows that the samples are made for."""
     training = settings.training or TrainSettings()
     seq_length = training.seq_length or default_seq_length(training.network, stored_seq_length)
-    return replace(training, seq_length=seq_length)
+    learning_rate = training.learning_rate or (FINE_TUNING_LEARNING_RATE if settings.start else LEARNING_RATE)
+    return replace(training, seq_length=seq_length, learning_rate=learning_rate)
 
 
 def resumed_settings(settings: RunSettings, folder: RunFolder) -> TrainSettings:

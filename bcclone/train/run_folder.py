@@ -64,9 +64,10 @@ class RunPlan:
     start: Path | None = None
 
     def __post_init__(self) -> None:
-        if not self.settings.seq_length or self.feed.feed == AUTO:
-            chosen = f"seq length {self.settings.seq_length} and feed {self.feed.feed}"
-            raise ValueError(f"{chosen}, expected those chosen for the samples")
+        settings, feed = self.settings, self.feed.feed
+        if not settings.seq_length or not settings.learning_rate or feed == AUTO:
+            chosen = f"learning rate {settings.learning_rate}, seq length {settings.seq_length} and feed {feed}"
+            raise ValueError(f"{chosen}, expected those chosen for the start and the samples")
 
 
 @dataclass(frozen=True)

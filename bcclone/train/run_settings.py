@@ -20,6 +20,7 @@ _EXPECTED = {int: "a whole number", float: "a number", str: "a text in quotes", 
 _FOLLOWING = {
     "augment_on": AUTO,
     "seq_length": 0,
+    "learning_rate": 0.0,
     "feed": AUTO,
 }  # values that follow the samples, the machine or the run
 _GROUP, _WORKERS = "run folder", "several machines"

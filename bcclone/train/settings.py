@@ -9,6 +9,7 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.feed.settings import PATH, STEERING, THROTTLE, SamplingSettings
 from bcclone.settings import check_settings, current_names, setting
 
+LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4  # at the usual one, a model forgets what it knew
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
 KEPT = ("last", "best")
@@ -78,12 +79,13 @@ class TrainSettings:
         parse=parse_duration,
     )
     learning_rate: float = setting(
-        1e-3,
+        0.0,
         "highest learning rate of the AdamW optimizer",
         minimum=0,
         maximum=1,
         above_minimum=True,
         below_maximum=True,
+        zero=f"{LEARNING_RATE}, and {FINE_TUNING_LEARNING_RATE} with --from",
     )
     schedule: str = setting(
         "cosine",

@@ -38,7 +38,9 @@ def begun(output="model.h5", start=None):
     with Store(store()) as data:
         task = RunIdentity(str(data.path.resolve()), data.content_hash, str(Path(output).resolve()))
     return RunFolder.create(
-        Path("runs/one"), task, RunPlan(TrainSettings(seq_length=1), FeedSettings("hdf5-shuffle"), start)
+        Path("runs/one"),
+        task,
+        RunPlan(TrainSettings(seq_length=1, learning_rate=1e-3), FeedSettings("hdf5-shuffle"), start),
     )
 
 

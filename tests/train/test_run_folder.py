@@ -13,7 +13,7 @@ from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, RunRecord,
 from bcclone.train.settings import TrainSettings
 from bcclone.train.state import SampleCounts, TrainResult
 
-SETTINGS, FEED = TrainSettings(seq_length=1), FeedSettings("hdf5-shuffle")
+SETTINGS, FEED = TrainSettings(seq_length=1, learning_rate=1e-3), FeedSettings("hdf5-shuffle")
 PLAN = RunPlan(SETTINGS, FEED)
 RESULT = TrainResult(
     "model.h5", 10, 10, 9, 0.1, 0.2, 0.3, 1000.0, 0.0, 9.5, SampleCounts(8, 2), "memory", "--epochs 10"

@@ -18,7 +18,7 @@ from bcclone.train.run_settings import RunSettings, describe_settings
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
 from bcclone.train.state import fraction_done, learning_rate
 
-DEFAULT, DEFAULT_FEED = TrainSettings(seq_length=1), FeedSettings("hdf5-shuffle")
+DEFAULT, DEFAULT_FEED = TrainSettings(seq_length=1, learning_rate=1e-3), FeedSettings("hdf5-shuffle")
 
 
 def chosen(*options, file=None, text=""):
@@ -57,18 +57,29 @@ def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_pat
 
 def test_a_program_trains_on_windows_of_the_stores_length_unless_it_chooses_another():
     asked = RunSettings(training=TrainSettings(epochs=5))
-    assert new_settings(asked, stored_seq_length=5) == TrainSettings(epochs=5, seq_length=5)
+    assert new_settings(asked, stored_seq_length=5) == replace(DEFAULT, epochs=5, seq_length=5)
     assert new_settings(RunSettings(training=TrainSettings(seq_length=1)), stored_seq_length=5).seq_length == 1
     assert new_settings(RunSettings(), stored_seq_length=5).seq_length == 5
 
 
+def test_a_fine_tuning_has_a_tenth_of_the_usual_learning_rate_unless_one_is_given():
+    given, start = TrainSettings(learning_rate=3e-4), Path("start.h5")
+    rates = [
+        new_settings(RunSettings(start=start, training=one)).learning_rate for one in (None, TrainSettings(), given)
+    ]
+    assert rates == [1e-4, 1e-4, 3e-4]
+    assert new_settings(RunSettings()).learning_rate == 1e-3
+
+
 def test_a_program_resumes_a_run_with_its_settings_and_may_extend_it(tmp_path):
-    stored = TrainSettings(epochs=80, batch_size=8, seq_length=4, augmentation=AugmentSettings(blur=0.1))
+    stored = replace(DEFAULT, epochs=80, batch_size=8, seq_length=4, augmentation=AugmentSettings(blur=0.1))
     folder = begin(tmp_path / "run", stored)
     assert resumed_settings(RunSettings(resume=True), folder) == stored
     longer = RunSettings.from_values({"epochs": 90}, resume=True)
     assert resumed_settings(longer, folder) == replace(stored, epochs=90)
-    follows = RunSettings.from_values({"seq_length": 0, "augment_on": "auto", "feed": "auto"}, resume=True)
+    follows = RunSettings.from_values(
+        {"learning_rate": 0.0, "seq_length": 0, "augment_on": "auto", "feed": "auto"}, resume=True
+    )
     assert resumed_settings(follows, folder) == stored
     assert follows.chosen == {}
     assert resumed_settings(RunSettings(training=replace(stored, epochs=40), resume=True), folder).epochs == 40
@@ -76,9 +87,16 @@ def test_a_program_resumes_a_run_with_its_settings_and_may_extend_it(tmp_path):
         resumed_settings(RunSettings(training=TrainSettings(), resume=True), folder)
 
 
-@pytest.mark.parametrize(("training", "feed"), [(DEFAULT, FeedSettings()), (TrainSettings(), DEFAULT_FEED)])
+@pytest.mark.parametrize(
+    ("training", "feed"),
+    [
+        (DEFAULT, FeedSettings()),
+        (replace(DEFAULT, seq_length=0), DEFAULT_FEED),
+        (replace(DEFAULT, learning_rate=0.0), DEFAULT_FEED),
+    ],
+)
 def test_the_plan_of_a_run_has_no_open_setting(training, feed):
-    with pytest.raises(ValueError, match="chosen for the samples"):
+    with pytest.raises(ValueError, match="chosen for the start and the samples"):
         RunPlan(training, feed)
 
 
@@ -97,7 +115,7 @@ def test_wrong_settings_of_a_run_are_refused_when_they_are_made(wrong, expected)
 
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
-    settings = TrainSettings(epochs=4, time=90.0, loss="huber", clip_norm=0.5, seq_length=1)
+    settings = replace(DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5)
     feed, checkpointing = FeedSettings("workers", feed_workers=3), CheckpointSettings(tensorboard=True)
     folder = begin(tmp_path / "run", settings, feed)
     folder.write_settings(describe_settings(settings, feed, checkpointing))
@@ -170,7 +188,7 @@ def test_the_window_length_follows_the_option_then_the_store_then_the_network():
 
 
 def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_path):
-    stored = TrainSettings(epochs=5, batch_size=8, seq_length=4)
+    stored = replace(DEFAULT, epochs=5, batch_size=8, seq_length=4)
     folder = begin(tmp_path / "run", stored)
     assert resume(folder) == stored
     assert resume(folder, "--epochs", 9).epochs == 9
@@ -227,7 +245,7 @@ def test_the_fraction_done_follows_steps_or_seconds():
     [
         {"batch_size": 0},
         {"epochs": -1},
-        {"learning_rate": 0.0},
+        {"learning_rate": -0.1},
         {"patience": -1},
         {"seed": -1},
         {"seed": 2**32},

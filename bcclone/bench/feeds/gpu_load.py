@@ -25,7 +25,7 @@ from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.feed.settings import STRATEGIES, FeedSettings
 from bcclone.store import Store
-from bcclone.train.settings import TrainSettings
+from bcclone.train.settings import LEARNING_RATE, TrainSettings
 
 if TYPE_CHECKING:
     from bcclone.train.trainer import Trainer
@@ -205,7 +205,7 @@ def _train(
         asked = time.perf_counter() - begun
         batch = next(batches)
         waits.append((asked, time.perf_counter() - begun))
-        trainer.train(batch, TrainSettings().learning_rate)
+        trainer.train(batch, LEARNING_RATE)
         samples += len(batch)
         now = time.perf_counter() - begun
     trainer.totals.means()

@@ -20,12 +20,11 @@ from bcclone.feed.selection import select
 from bcclone.feed.settings import FeedSettings
 from bcclone.network import build_network
 from bcclone.store import Store
-from bcclone.train.settings import TrainSettings
+from bcclone.train.settings import LEARNING_RATE, TrainSettings
 from bcclone.train.trainer import Trainer, prepare, with_augment_device
 
 _WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _AUGMENTED_BAR_PERCENT = 2.0, 95.0, 90.0
 _WARM_STEPS = 20
-_LEARNING_RATE = TrainSettings().learning_rate
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed:
             first = next(iter(batches))
             batch = tf.constant(np.array(first.images)), tf.constant(np.array(first.labels))
         model = build_network(store.preprocessing.height, store.preprocessing.width)
-        model.compile(optimizer=keras.optimizers.Adam(_LEARNING_RATE), loss="mse")
+        model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="mse")
         for trainer, warmed in zip(trainers, (augmented, plain), strict=True):
             _train_on_feed(trainer, warmed, 1, _WARM_STEPS)
         _train_repeatedly(model, batch, _WARM_STEPS)
@@ -78,7 +77,7 @@ def _train_on_feed(trainer: Trainer, feed: Feed, epoch: int, steps: int) -> tupl
     with feed.epoch(epoch) as batches:
         for step, batch in enumerate(batches, 1):
             waited += time.perf_counter() - asked
-            trainer.train(batch, _LEARNING_RATE)
+            trainer.train(batch, LEARNING_RATE)
             samples += len(batch)
             if step == steps:
                 break

@@ -18,7 +18,7 @@ from bcclone.feed.selection import select
 from bcclone.feed.settings import FeedSettings
 from bcclone.store import Store
 from bcclone.tensorflow_quietly import load_tensorflow
-from bcclone.train.settings import TrainSettings
+from bcclone.train.settings import LEARNING_RATE, TrainSettings
 from bcclone.train.state import learning_rate
 
 WINDOWS = (1, 2, 4, 8)
@@ -66,7 +66,7 @@ def measure_window_sizes(
             raise UserError(f"{path} has no validation samples; make it with --validation 0.2")
         for seed in range(settings.rounds):
             for feed, found in zip(feeds, losses, strict=True):
-                found.append(_train(store, feed, TrainSettings(epochs=settings.epochs, seed=seed, seq_length=1)))
+                found.append(_train(store, feed, _training(settings.epochs, seed)))
                 name = _name(feed.window_shards if feed != _SHUFFLE else 0)
                 notify(f"round {seed + 1} of {settings.rounds}: {name}: validation loss {found[-1]:.4f}")
         return _collect(store, feeds, losses)
@@ -107,6 +107,10 @@ def _sharded_store(settings: WindowsBenchSettings) -> Iterator[Path]:
             return
         with sharded_copy(store, settings.shards) as folder:
             yield folder
+
+
+def _training(epochs: int, seed: int) -> TrainSettings:
+    return TrainSettings(epochs=epochs, learning_rate=LEARNING_RATE, seq_length=1, seed=seed)
 
 
 def _train(store: Store, feed: FeedSettings, settings: TrainSettings) -> float:
