@@ -20,6 +20,7 @@ from bcclone.drive import DriveSettings, serve
 from bcclone.drive.settings import ASYNC_MODES
 from bcclone.errors import UserError
 from bcclone.images import decode_jpeg, encode_jpeg
+from bcclone.policy import Policy
 from bcclone.recording import read_log
 from bcclone.recording.run_tables import read_answers
 from bcclone.replay import FrameReplay
@@ -59,6 +60,26 @@ def test_the_first_latency_is_printed_and_slow_answers_are_counted(untrained_mod
         assert latency["slow"] in (9, 10)  # the simulator quits with one on its way
     assert f"watch it drive: http://127.0.0.1:{server.port}/" in "\n".join(server.lines)
     assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", "\n".join(server.lines))
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_on_a_slow_machine_the_network_sees_only_the_newest_frames(untrained_model, monkeypatch, mode):
+    """Every frame is answered, every second one at once: the simulator's two loops do not wait for each other."""
+    act, seen = Policy.act, []
+
+    def slow_act(policy, frame):
+        seen.append(time.sleep(0.1))
+        return act(policy, frame)
+
+    monkeypatch.setattr(Policy, "act", slow_act)
+    with serving_in_a_thread(untrained_model, async_mode=mode) as server:
+        seen.clear()  # those of loading
+        report = drive(server.port, Still(40))
+        warnings = state_of(server.port)["warnings"]
+    assert report.lost_loops == 0
+    assert report.steers in (38, 39)  # the simulator quits with one on its way
+    assert 40 * 0.4 < len(seen) < 40 * 0.7
+    assert "too slow" in warnings[0]["text"]
 
 
 def test_slow_in_corners_lowers_the_speed(untrained_model):

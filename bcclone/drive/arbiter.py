@@ -106,8 +106,8 @@ class ConnectionArbiter:
         """Return the seconds since the driving connection last sent telemetry."""
         return 0.0 if self._answering else self._clock() - self._received
 
-    def answer(self, sid: str, payload: Any) -> Reply:
-        """Return the reply to a connection's telemetry event."""
+    def answer(self, sid: str, payload: Any, late: bool = False) -> Reply:
+        """Return the reply to a connection's telemetry event. late: it waited for the reply to an earlier one."""
         fault = ""
         try:
             telemetry = parse_telemetry(payload)
@@ -125,7 +125,7 @@ class ConnectionArbiter:
                 return Reply(after=_WAITING_SECONDS)
             self._answering = True
             try:
-                return MANUAL if fault else self._drive(telemetry)
+                return MANUAL if fault else self._drive(telemetry, late)
             finally:
                 self._answering = False
                 self._received, self._wakeups_in_silence = self._clock(), 0
@@ -176,7 +176,7 @@ class ConnectionArbiter:
         self._pending.pop(self.driving_sid or "", None)
         self._received, self._wakeups_in_silence = self._clock(), 0
 
-    def _drive(self, telemetry: Telemetry | None) -> Reply:
+    def _drive(self, telemetry: Telemetry | None, late: bool) -> Reply:
         """Return the reply to the driving connection. telemetry: None while a driving key is held."""
         if telemetry is None:
             self._on_manual(None)
@@ -184,7 +184,7 @@ class ConnectionArbiter:
         if self._autonomous:
             if self._clock() - self._received > _PAUSE_SECONDS:
                 self.driver.forget_frames()
-            decision = self.driver.decide(telemetry)
+            decision = self.driver.decide(telemetry, late)
             return Reply(decision.control, telemetry.decimal_comma, decision=decision)
         self._on_manual(telemetry)
         if self._released:

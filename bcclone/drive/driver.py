@@ -2,6 +2,8 @@
 
 import logging
 import math
+import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +19,9 @@ from bcclone.recording.drivers import BY_MODEL, DrivenRow
 logger = logging.getLogger(__name__)
 
 _LONGEST_REASON = 200
+# When the network takes longer than this for each of its last frames, the frames of the simulator's two loops wait for
+# each other, and each is answered twice as late as it need be.
+_TOO_SLOW_SECONDS, _FRAMES_TOO_SLOW = 0.05, 3
 _DECAY = 0.8  # factor on the last steering for each frame without usable steering
 
 
@@ -37,7 +42,7 @@ class Decision:
     frame: its number, from 1, which identifies it throughout the drive; steering: the model's steering, None when that
     was not usable, and `fault` is the reason; set_speed_mph: the speed that the throttle is to hold; frame_readable:
     whether the camera frame could be decoded; by: who gave the steering of the control; doubt: what the monitor says of
-    the frame, None without a monitor or a readable frame.
+    the frame, None without a monitor or a readable frame; repeated: steering and doubt are those of the frame before.
     """
 
     frame: int
@@ -49,10 +54,20 @@ class Decision:
     frame_readable: bool = True
     by: DrivenRow = BY_MODEL
     doubt: Doubt | None = None
+    repeated: bool = False
 
     def __post_init__(self) -> None:
         if (self.steering is None) != bool(self.fault):
             raise ValueError(f"steering {self.steering} and fault {self.fault!r}, expected one of them")
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What model and monitor say of a frame: the steering, or None and the reason."""
+
+    steering: float | None
+    fault: str
+    doubt: Doubt | None
 
 
 class Driver:
@@ -74,19 +89,30 @@ class Driver:
         self.controller, self._hands, self._watch = controller, hands, watch
         self._policy, self._on_decision = policy, on_decision
         self._steering = 0.0
+        self._judged = _Judged(None, "", None)
+        self._judging_seconds: deque[float] = deque([0.0], maxlen=_FRAMES_TOO_SLOW)
         self.answered = self.faults = 0
 
-    def decide(self, telemetry: Telemetry) -> Decision:
-        """Return the decision on a telemetry.
+    @property
+    def too_slow(self) -> bool:
+        """Return whether the last frames that the network saw took so long that a frame that waits is out of date."""
+        return min(self._judging_seconds) > _TOO_SLOW_SECONDS
 
-        Without usable steering, the last steering decays to 0 and the throttle is closed.
+    def decide(self, telemetry: Telemetry, late: bool = False) -> Decision:
+        """Return the decision on a telemetry. late: it had to wait for the decision before.
+
+        Without usable steering, the last steering decays to 0 and the throttle is closed. On a machine that is too
+        slow, a late frame gets the last usable steering again, so that the network sees the next one, which is newer.
         """
         frame, fault = _decode(telemetry.jpeg)
-        steering = None
-        doubt = None
-        if frame is not None:
-            steering, fault = self._infer(frame)
-            doubt = self._judge(frame)
+        repeated = late and self.too_slow and self._judged.steering is not None
+        if frame is None:
+            judged = _Judged(None, fault, None)
+        elif repeated:
+            judged = self._judged
+        else:
+            judged = self._judged = self._infer_and_judge(frame)
+        steering, fault, doubt = judged.steering, judged.fault, judged.doubt
         self.controller.in_doubt = doubt is not None and doubt.in_doubt
         if steering is None:
             self.count_fault(fault)
@@ -101,7 +127,10 @@ class Driver:
         self._steering = control.steering
         self.answered += 1
         set_speed = self.controller.target_mph(control.steering)
-        decision = Decision(self.answered, telemetry, control, steering, set_speed, fault, frame is not None, by, doubt)
+        readable = frame is not None
+        decision = Decision(
+            self.answered, telemetry, control, steering, set_speed, fault, readable, by, doubt, repeated and readable
+        )
         self._report(decision)
         return decision
 
@@ -116,6 +145,7 @@ class Driver:
     def forget_frames(self) -> None:
         """Forget the frames so far: time has passed, or the car was moved."""
         self._policy.forget()
+        self._judging_seconds.append(0.0)
         if self._watch is not None:
             self._watch.forget()
 
@@ -124,6 +154,13 @@ class Driver:
         self.faults += 1
         if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
             logger.warning("fault %d: %s; answered safely", self.faults, fault)
+
+    def _infer_and_judge(self, frame: Image) -> "_Judged":
+        """Return what the model and the monitor say of a frame; note how long it took."""
+        begun = time.monotonic()
+        judged = _Judged(*self._infer(frame), self._judge(frame))
+        self._judging_seconds.append(time.monotonic() - begun)
+        return judged
 
     def _infer(self, frame: Image) -> tuple[float | None, str]:
         """Return the model's steering, or None and the reason."""

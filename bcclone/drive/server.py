@@ -21,6 +21,7 @@ from bcclone.drive.wire.access import Access, guarded
 from bcclone.drive.wire.engine import Host
 from bcclone.drive.wire.listener import Notifier, address_of, listen, logging_errors, marking_requests, url_of
 from bcclone.drive.wire.service import DriveService
+from bcclone.errors import UserError
 from bcclone.interrupts import StopSocket
 
 if TYPE_CHECKING:
@@ -85,11 +86,9 @@ def _host(async_mode: str) -> Host:
     """Return the module that serves in this mode.
 
     eventlet makes a copy of `threading` when it is imported, and join() on the importing thread then never returns.
-    So a thread of its own imports it, unless this is the main thread.
+    So a thread of its own imports it, unless this is the main thread. Raises UserError when the package is missing.
     """
     name = f"bcclone.drive.wire.{async_mode}_host"
-    if threading.current_thread() is threading.main_thread():
-        return cast(Host, import_module(name))
     loaded: Future[Any] = Future()
 
     def load() -> None:
@@ -98,8 +97,19 @@ def _host(async_mode: str) -> Host:
         except BaseException as error:
             loaded.set_exception(error)
 
-    threading.Thread(target=load, daemon=True).start()
-    return cast(Host, loaded.result())
+    if threading.current_thread() is threading.main_thread():
+        load()
+    else:
+        threading.Thread(target=load, daemon=True).start()
+    try:
+        return cast(Host, loaded.result())
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] != async_mode:
+            raise
+        raise UserError(
+            f"--async-mode {async_mode} needs a package that is not installed: pip install {async_mode}; or leave the "
+            "option out, to serve with threads"
+        ) from None
 
 
 def _allow_files() -> None:

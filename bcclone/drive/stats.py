@@ -140,6 +140,8 @@ class DriveStats:
         with self._lock:
             self._decision, self.key_held = decision, False
             self._count(decision.telemetry)
+        if decision.repeated:
+            self.warn("this machine is too slow: a frame that waited got the steering of the frame before")
         if decision.fault:
             self.warn(f"{decision.fault}; steering decays, the throttle is closed")
 

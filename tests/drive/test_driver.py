@@ -146,3 +146,72 @@ def test_a_frame_that_cannot_be_judged_is_driven_without_doubt():
 
 def test_without_a_monitor_nothing_doubts():
     assert Driver(Steering(0.1), SpeedController(20.0, on_doubt="stop")).decide(telemetry()).doubt is None
+
+
+class Clock:
+    """Stands for the module time in bcclone.drive.driver."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+
+class Slow:
+    """A policy that takes some seconds for each frame, by the clock, and counts the frames that it saw."""
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds, self.seen = clock, seconds, 0
+
+    def act(self, frame):
+        self.clock.now += self.seconds
+        self.seen += 1
+        return self.seen / 100
+
+    def forget(self):
+        pass
+
+
+def slow_driver(monkeypatch, seconds):
+    clock, decisions = Clock(), []
+    monkeypatch.setattr("bcclone.drive.driver.time", clock)
+    policy = Slow(clock, seconds)
+    return policy, Driver(policy, SpeedController(25), decisions.append), decisions
+
+
+def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one(monkeypatch):
+    policy, driver, decisions = slow_driver(monkeypatch, 0.1)
+    for late in (False, True, True, True, False, True):
+        driver.decide(telemetry(), late)
+    assert [decision.repeated for decision in decisions] == [False, False, False, True, False, True]
+    assert [decision.steering for decision in decisions] == [0.01, 0.02, 0.03, 0.03, 0.04, 0.04]
+    assert policy.seen == 4
+
+
+def test_another_car_does_not_get_the_steering_of_the_one_before(monkeypatch):
+    policy, driver, decisions = slow_driver(monkeypatch, 0.1)
+    for _ in range(3):
+        driver.decide(telemetry())
+    assert driver.too_slow
+    driver.forget()
+    assert not driver.too_slow
+    driver.decide(telemetry(), late=True)
+    assert policy.seen == 4
+    assert not any(decision.repeated for decision in decisions)
+
+
+def test_on_a_fast_machine_the_network_sees_every_frame(monkeypatch):
+    policy, driver, decisions = slow_driver(monkeypatch, 0.04)
+    for _ in range(6):
+        driver.decide(telemetry(), late=True)
+    assert policy.seen == 6
+    assert not any(decision.repeated for decision in decisions)
+
+
+def test_an_unreadable_frame_is_not_repeated(monkeypatch):
+    _, driver, decisions = slow_driver(monkeypatch, 0.1)
+    for jpeg in (FRAME, FRAME, FRAME, b"garbage"):
+        driver.decide(telemetry(jpeg), late=True)
+    assert "bad camera frame" in decisions[-1].fault
+    assert not decisions[-1].repeated

@@ -141,3 +141,33 @@ def _send_thrice(websocket):
     """Send until an error is raised; the system accepts data until it notices that the connection is closed."""
     for _ in range(3):
         websocket.send("x" * 1000)
+
+
+def test_the_messages_that_wait_are_counted_before_they_are_read():
+    with connected() as (websocket, client, _):
+        assert websocket.waiting() == 0
+        client.sendall(frame(1, b"one"))
+        assert websocket.waiting() == 1
+        client.sendall(frame(1, b"two") + frame(1, b"thr", final=False))
+        assert (websocket.wait(), websocket.waiting()) == ("one", 2)
+        assert (websocket.wait(), websocket.waiting()) == ("two", 1)
+        client.sendall(frame(0, b"ee") + frame(9, b"ping") + frame(1, b"four"))
+        assert (websocket.wait(), websocket.waiting()) == ("three", 1)
+        assert client.recv(100) == b"\x8a\x04ping"
+        assert (websocket.wait(), websocket.waiting()) == ("four", 0)
+
+
+def test_a_close_frame_waits_until_the_messages_before_it_have_been_returned():
+    with connected() as (websocket, client, _):
+        client.sendall(frame(1, b"one") + frame(1, b"two") + frame(8, struct.pack("!H", 1000)))
+        assert websocket.waiting() == 2
+        assert [websocket.wait(), websocket.wait(), websocket.wait()] == ["one", "two", None]
+        assert close_code(client.recv(100)) == 1000
+        assert websocket.waiting() == 0
+
+
+def test_no_more_is_read_ahead_than_a_client_may_leave_unanswered():
+    with connected() as (websocket, client, _):
+        client.sendall(frame(1, b"x") * 200)
+        assert websocket.waiting() == limits.QUEUED_ANSWERS
+        assert [websocket.wait() for _ in range(200)] == ["x"] * 200

@@ -73,9 +73,11 @@ class DriveService:
 
     def _on_telemetry(self, sid: str, payload: Any = None, *_: Any) -> None:
         translator = self._engine.translators.get(self._engine_sid(sid) or "")
-        received = translator.take_received() if translator else None
+        received, late = (translator.take_received(), translator.take_late()) if translator else (None, False)
         before = self._arbiter.driving_sid
-        reply = self._arbiter.answer(sid, payload)
+        reply = self._arbiter.answer(sid, payload, late)
+        if translator and self._arbiter.driver.too_slow and reply.decision and not reply.decision.repeated:
+            translator.look_ahead()
         if self._arbiter.driving_sid != before:
             self._notify("a car is connected" if before is None else "another car is connected, and drives")
         if reply.after:

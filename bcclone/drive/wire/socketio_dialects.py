@@ -50,6 +50,7 @@ class Translator:
         self.peer = peer
         self._waiting: deque[tuple[str, float | None]] = deque()  # messages, and when a telemetry arrived
         self._received: float | None = None
+        self._late = 0
         self._packets, self._packets_since = 0, 0.0
         self._joined = bool(engine_socket.connected)  # after an upgrade from polling, CONNECT came there
         if eio3:
@@ -73,6 +74,15 @@ class Translator:
         """Return when the telemetry that wait() returned last had arrived whole, by time.perf_counter(); once."""
         received, self._received = self._received, None
         return received
+
+    def look_ahead(self) -> None:
+        """Note how many messages wait for the reply to the last one, before it is sent: they will be late."""
+        self._late = len(self._waiting) + self._websocket.waiting()
+
+    def take_late(self) -> bool:
+        """Return whether the message that wait() returned last is late; once."""
+        late, self._late = self._late > 0, max(self._late - 1, 0)
+        return late
 
     def send(self, message: str | bytes) -> None:
         """Send a packet, except packets that an Engine.IO 3 client does not support."""

@@ -1,14 +1,16 @@
 """Exchange text messages over a socket: the server side of a websocket, for both hosts (docs/decisions/0007)."""
 
 import contextlib
+import selectors
 import socket
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
-from wsproto.events import AcceptConnection, CloseConnection, Message, Ping, TextMessage
+from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
@@ -57,6 +59,8 @@ class Websocket:
     ) -> None:
         self._socket, self._lock, self._yield, self._max_bytes = sock, lock, yield_to_others, max_bytes
         self._events = 0
+        self._messages: deque[str | bytes] = deque()
+        self._close_frame: CloseConnection | None = None  # one that comes after these messages
         self._fragments: list[str | bytes] = []
         self._length = 0
         self._protocol = WSConnection(ConnectionType.SERVER)
@@ -72,6 +76,19 @@ class Websocket:
             return self._next_message()
         except (OSError, ValueError, LocalProtocolError):  # timeout, reset, or closed by this side
             return None
+
+    def waiting(self) -> int:
+        """Return the number of messages that have arrived by now, with one that has only begun to arrive.
+
+        For the thread that calls wait(). Up to `limits.QUEUED_ANSWERS` are read for it; wait() returns them later.
+        """
+        with contextlib.suppress(OSError, ValueError, LocalProtocolError):  # wait() will meet it again
+            while not self._take_in(limits.QUEUED_ANSWERS) and not self._is_full() and self._has_data():
+                data = self._read()
+                if not data:
+                    break
+                self._protocol.receive_data(data)
+        return len(self._messages) + bool(self._fragments)
 
     def send(self, message: str | bytes) -> None:
         """Send a message; raises OSError when the connection is at its end."""
@@ -98,19 +115,48 @@ class Websocket:
             raise BadHandshake(str(error)) from None
 
     def _next_message(self) -> str | bytes | None:
-        while True:
-            for event in self._protocol.events():
-                self._events += 1
-                if self._events % _YIELD_EVERY == 0:
-                    self._yield()
-                if isinstance(event, Message) and (message := self._add(event)) is not None:
-                    return message
-                if self._ends(event):
-                    return None
-            data = self._read()
-            if not data:
+        while not self._messages:
+            if self._take_in(1):
                 return None
-            self._protocol.receive_data(data)
+            if not self._messages:
+                data = self._read()
+                if not data:
+                    return None
+                self._protocol.receive_data(data)
+        return self._messages.popleft()
+
+    def _take_in(self, most: int) -> bool:
+        """Keep messages of the data at hand until there are `most`; return whether the connection has ended.
+
+        A close frame waits until the messages before it have been returned.
+        """
+        while len(self._messages) < most and (event := self._next_event()) is not None:
+            self._events += 1
+            if self._events % _YIELD_EVERY == 0:
+                self._yield()
+            if isinstance(event, Message) and (message := self._add(event)) is not None:
+                self._messages.append(message)
+            elif isinstance(event, CloseConnection) and self._messages:
+                self._close_frame = event
+                break
+            elif self._ends(event):
+                return True
+        return False
+
+    def _next_event(self) -> Event | None:
+        """Return the next event of the data at hand, None when there is none."""
+        event, self._close_frame = self._close_frame, None
+        return event or next(self._protocol.events(), None)
+
+    def _is_full(self) -> bool:
+        """Return whether nothing more is read before a message is returned."""
+        return self._close_frame is not None or len(self._messages) >= limits.QUEUED_ANSWERS
+
+    def _has_data(self) -> bool:
+        """Return whether data has arrived that was not read yet."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            return bool(selector.select(0))
 
     def _ends(self, event: Any) -> bool:
         """Answer pings and close frames; return whether the connection has ended."""
