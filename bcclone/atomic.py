@@ -56,7 +56,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        if os.name == "posix":
+        if sys.platform != "win32":
             os.sync()  # one flush for all files, of which there may be thousands
         if path.exists():
             path.replace(old)

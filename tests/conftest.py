@@ -218,9 +218,10 @@ def command(script, *arguments):
     return [sys.executable, *map(str, head), *map(str, arguments)]
 
 
-def run_process(script, *arguments, code=0, cwd=None):
+def run_process(script, *arguments, code=0, cwd=None, encoding=None):
     """Run a command in a process of its own; its exit code must be `code`, and no traceback may show."""
-    done = subprocess.run(command(script, *arguments), capture_output=True, text=True, cwd=cwd, check=False)
+    line = command(script, *arguments)
+    done = subprocess.run(line, capture_output=True, text=True, encoding=encoding, cwd=cwd, check=False)
     return _checked(done, code)
 
 

@@ -280,6 +280,20 @@ def test_images_are_found_by_base_name_in_every_usual_folder(tmp_path, subfolder
     assert index.orphans(["center_y.jpg"]) == ["center_x.jpg"]
 
 
+def test_images_are_found_in_spite_of_other_letters_as_on_windows_and_macos(tmp_path):
+    (tmp_path / "img").mkdir()
+    for name in ("CENTER_X.JPG", "center_y.jpg"):
+        (tmp_path / "img" / name).write_bytes(b"")
+    index = ImageIndex(tmp_path / "driving_log.csv")
+    assert index.find("center_x.jpg") == str(tmp_path / "img" / "CENTER_X.JPG")
+    assert index.find("center_y.JPG") == str(tmp_path / "img" / "center_y.jpg")
+    assert index.find("center_z.jpg") is None
+    assert index.orphans(["center_x.jpg"]) == ["center_y.jpg"]
+    (tmp_path / "img" / "center_x.jpg").write_bytes(b"")
+    exact = ImageIndex(tmp_path / "driving_log.csv")
+    assert exact.find("center_x.jpg") == str(tmp_path / "img" / "center_x.jpg")
+
+
 def test_images_of_a_log_inside_img_are_found(tmp_path):
     (tmp_path / "IMG").mkdir()
     (tmp_path / "IMG" / "center_x.jpg").write_bytes(b"")

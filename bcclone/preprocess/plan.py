@@ -214,7 +214,8 @@ class _PlanBuilder:
     def _new_rows(self, log: Log, index: ImageIndex, folders: list[int]) -> pd.DataFrame:
         """Return the log's rows except those whose centre image was named before: by a row, a log or the old store."""
         rows, old = log.rows, self._old
-        images = [(None if (at := index.folder_of(name)) is None else folders[at], name) for name in rows["center"]]
+        places = [(index.place_of(name), name) for name in rows["center"]]
+        images = [(folders[place[0]], place[1]) if place else (None, name) for place, name in places]
         repeated = rows.duplicated("center") | pd.Series([image in self._centers for image in images], rows.index)
         self._centers.update((folder, name) for folder, name in images if folder is not None)
         if repeated.any():
@@ -259,9 +260,9 @@ class _PlanBuilder:
     def _add_file(self, index: ImageIndex, folders: list[int], name: str, line: int) -> int:
         """Return the index of an image among the files, or NO_FILE. line: number of the row that names it."""
         self._images_named += bool(name)
-        folder = index.folder_of(name)
-        if folder is not None:
-            return self._files.add(folders[folder], name)
+        place = index.place_of(name)
+        if place is not None:
+            return self._files.add(folders[place[0]], place[1])
         if name:
             self._skips.append(Skip(self._logs[-1], line, f"image {name} is missing"))
         return NO_FILE

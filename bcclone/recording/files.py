@@ -69,30 +69,50 @@ def default_inputs() -> list[str]:
 
 
 class ImageIndex:
-    """Finds the JPEG files of a log by base name, in all the usual folders; each folder is listed once."""
+    """Finds the JPEG files of a log by base name, in all the usual folders; each folder is listed once.
+
+    A name that differs from a file's in upper and lower case only is found too, as on Windows and macOS.
+    """
 
     def __init__(self, log_path: Location) -> None:
         home = log_path.parent
-        self.folders = [home / "IMG", home, home / "IMG" / "IMG"]
-        if home.name == "IMG":
+        images = _images_folder(home)
+        self.folders = [images, home, images / "IMG"]
+        if home.name.lower() == "img":
             self.folders.append(home.parent)
         self._folder_of: dict[str, int] = {}
         for number, folder in reversed(list(enumerate(self.folders))):
             if folder.is_dir():
                 self._folder_of.update((name, number) for name in _jpeg_names(folder))
+        self._by_lower: dict[str, str] = {}  # made when a name is not found as it is
 
     def find(self, name: str) -> str | None:
         """Return the path of the image with this base name, or None."""
-        folder = self.folder_of(name)
-        return None if folder is None else str(self.folders[folder] / name)
+        place = self.place_of(name)
+        return None if place is None else str(self.folders[place[0]] / place[1])
 
-    def folder_of(self, name: str) -> int | None:
-        """Return the index of the folder that holds the image with this base name, or None."""
-        return self._folder_of.get(name)
+    def place_of(self, name: str) -> tuple[int, str] | None:
+        """Return the index of the folder that holds the image with this base name, and the file's name, or None."""
+        if name not in self._folder_of:
+            self._by_lower = self._by_lower or {known.lower(): known for known in self._folder_of}
+            name = self._by_lower.get(name.lower(), name)
+        folder = self._folder_of.get(name)
+        return None if folder is None else (folder, name)
 
     def orphans(self, named: Iterable[str]) -> list[str]:
         """Return the base names of the images that are not among those named."""
-        return sorted(self._folder_of.keys() - set(named))
+        places = map(self.place_of, named)
+        return sorted(self._folder_of.keys() - {place[1] for place in places if place})
+
+
+def _images_folder(home: Location) -> Location:
+    """Return the folder IMG of a recording, also if its name has other letters, such as img."""
+    usual = home / "IMG"
+    if is_url(home) or usual.is_dir() or not home.is_dir():
+        return usual
+    return next(
+        (path for path in sorted(as_local(home).iterdir()) if path.name.lower() == "img" and path.is_dir()), usual
+    )
 
 
 def _jpeg_names(folder: Location) -> list[str]:

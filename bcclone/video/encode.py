@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -123,7 +123,7 @@ def _encoder(path: Path, size: tuple[int, int], rate: float, codec: _Codec) -> I
                 process.stdin.close()
 
 
-def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: _Codec, log: TextIO) -> Any:
+def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: _Codec, log: IO[str]) -> Any:
     """Return moviepy's writer, whose ffmpeg writes its errors into a log; raises UserError without an ffmpeg."""
     try:
         from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
@@ -143,7 +143,7 @@ def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: _Codec, 
         raise UserError(f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it") from None
 
 
-def _failure(code: int, log: TextIO) -> UserError:
+def _failure(code: int, log: IO[str]) -> UserError:
     log.seek(0)
     reason = log.read().strip().splitlines() or [f"exit code {code}"]
     return UserError(f"the encoder failed: {reason[-1]}; is the disk full?")

@@ -5,6 +5,7 @@ dropped; it affects both alike.
 """
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def measure_cold(store: Path, rounds: int) -> list[ColdRates]:
 
 def can_drop_pages() -> bool:
     """Return whether this system can drop a file from the page cache."""
-    return hasattr(os, "posix_fadvise")
+    return sys.platform == "linux"
 
 
 def drop_pages(path: Path) -> None:
@@ -61,7 +62,8 @@ def drop_pages(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)  # pages that are not written yet would stay
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        if sys.platform == "linux":
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(handle)
 
