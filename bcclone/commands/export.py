@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export; return the exit code."""
+    from bcclone.store import root_attributes
+
     is_model = arguments.to in FORMATS
     others, names = (ExportSettings, _OF_ROWS) if is_model else (ExportModelSettings, _OF_MODELS)
     for name in names:
@@ -61,6 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"{option_of(others, name)} does not change an export --to {arguments.to}; leave it out")
     if is_model and Path(arguments.source).is_dir():
         raise UserError(f"{arguments.source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
+    if not is_model and "model_config" in root_attributes(Path(arguments.source)):
+        raise UserError(
+            f"{arguments.source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}"
+        )
     return _export_model(arguments) if is_model else _export_rows(arguments)
 
 

@@ -43,10 +43,10 @@ def play(
     notify: called with lines for the user; stop: an event that any thread may set to end the play. Signals are handled
     if this is called in the main thread. Raises UserError when the model, the address or a folder cannot be used.
     """
+    track = load_track(settings.track, settings.reverse)
     what = "the simulator" if settings.model is None else f"{settings.model} and the simulator"
     notify(f"loading {what}; on the first start it is compiled, which takes a minute")
     policy = None if settings.model is None else _load_policy(settings)
-    track = load_track(settings.track, settings.reverse)
     renderer = Renderer(settings.track, settings.conditions)
     world = PlayedWorld(renderer, track)
     world.frame()  # the first one may wait for the compiler
