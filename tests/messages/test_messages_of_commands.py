@@ -8,6 +8,8 @@ from bcclone.demo import DemoSettings, run_demo
 from tests.conftest import ROOT
 from tests.messages.refusals import refusal, run_command
 
+LAKE = ROOT / "models" / "lake.h5"
+
 
 def demo():
     Path("demo").mkdir(exist_ok=True)
@@ -61,9 +63,7 @@ REFUSALS = [
     refusal(lambda: run_command("export", "m.h5", "--to", "onnx", "--cameras", "left"), "--cameras", "--to onnx"),
     refusal(lambda: run_command("export", "rec", "--to", "csv", "--preprocess", "gray-80x120"), "--preprocess", "csv"),
     refusal(lambda: Path("rec").mkdir() or run_command("export", "rec", "--to", "onnx"), "rec", "folder", "--to csv"),
-    refusal(
-        lambda: run_command("export", ROOT / "models" / "lake.h5", "--to", "csv"), "lake.h5", "a model", "--to onnx"
-    ),
+    refusal(lambda: run_command("export", LAKE, "--to", "csv"), "lake.h5", "a model", "--to onnx"),
     refusal(lambda: run_command("play", "--road", "nope"), "no track 'nope'", "lake, mountain"),
     refusal(lambda: run_command("improve", "m.onnx", "--expert", "-o", "n.h5"), "m.onnx", "ONNX", ".h5"),
     refusal(lambda: evaluate("--road", "random:7:length=600,length=700"), "length=700", "only once"),
