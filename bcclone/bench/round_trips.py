@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from bcclone.simulator.unity_websocket import UnitySocket, text_frames
 
 _SILENCE_SECONDS = 10.0
 _FRAMES = 60
+FRAMES_PER_SECOND = 30.0
 
 
 def frames_to_send(recording: Path | None) -> list[bytes]:
@@ -44,26 +46,38 @@ def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
     ]
 
 
-def measure_round_trips(port: int, texts: Sequence[str], rounds: int, loops: int = 1, rate: float = 0.0) -> list[float]:
-    """Return the milliseconds of each round trip: a telemetry and its answer.
+@dataclass(frozen=True)
+class RoundTrips:
+    """How a car asks: so many telemetries, with an answer each.
 
-    loops: telemetries in flight at a time; the simulator has 2. rate: round trips per second, 0 for no limit. Raises
-    UserError if the server does not answer.
+    loops: telemetries under way at a time; the simulator has 2. rate: round trips per second, 0 for no limit; cut: at
+    the end one telemetry more is sent, and the connection closed at once.
     """
+
+    count: int
+    loops: int = 1
+    rate: float = 0.0
+    cut: bool = False
+
+
+def measure_round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> list[float]:
+    """Return the milliseconds from each telemetry to its answer; raises UserError if the server does not answer."""
     milliseconds = []
     with connected("127.0.0.1", port) as connection, _connection_errors():
         telemetry = itertools.cycle([text_frames(text) for text in texts])  # masked before the measurement
         asked: deque[float] = deque()
-        for _ in range(loops - 1):
+        for _ in range(trips.loops - 1):
             asked.append(time.perf_counter())
             connection.send_frames(next(telemetry))
-        for _ in _paced(rounds, rate):
+        for _ in _paced(trips.count, trips.rate):
             asked.append(time.perf_counter())
             connection.send_frames(next(telemetry))
             _await_steer(connection)
             milliseconds.append((time.perf_counter() - asked.popleft()) * 1000)
-        for _ in range(loops - 1):
+        for _ in range(trips.loops - 1):
             _await_steer(connection)
+        if trips.cut:
+            connection.send_frames(next(telemetry))
     return milliseconds
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bcclone.drive.settings import ASYNC_MODES
 from bcclone.monitor.settings import KINDS, false_alarms_setting
 from bcclone.settings import check_settings, jobs_setting, parse_names, setting
 from bcclone.simulator.settings import TOP_SPEED_MPH, laps_setting, track_setting
@@ -66,7 +67,7 @@ class DriveBenchSettings:
 
 @dataclass(frozen=True)
 class SoakSettings:
-    """Whether the drive server stays as fast and as small for a long time."""
+    """Whether the drive server stays as fast and as small for a long time, whatever disturbs it."""
 
     minutes: float = setting(
         60.0,
@@ -77,11 +78,32 @@ class SoakSettings:
         above_minimum=True,
         below_maximum=True,
     )
+    async_mode: str = setting(ASYNC_MODES[0], "--async-mode of the server", choices=ASYNC_MODES)
+    pages: int = setting(0, "pages that watch all the time, with the saliency overlay", minimum=0, maximum=8)
+    reconnect_seconds: float = setting(
+        0.0,
+        "cut the car's connection after this time, while an answer is on its way, and connect again",
+        unit="SECONDS",
+        minimum=1,
+        maximum=1e6,
+        zero="never",
+        option="reconnect",
+    )
+    record: Path | None = setting(None, "folder to record the drive in", unit="DIR", shown="nothing is recorded")
+    disk_fills: int = setting(
+        0,
+        "how often the disk of --record is filled for a twelfth of the drive; it must be smaller than 4 GB, so that no "
+        "other program suffers",
+        minimum=0,
+        maximum=5,
+    )
     model: Path | None = _model()
     recording: Path | None = _recording()
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.disk_fills and self.record is None:
+            raise ValueError("--disk-fills fills the disk of a recording; name its folder with --record")
 
 
 @dataclass(frozen=True)

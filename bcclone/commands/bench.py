@@ -121,7 +121,7 @@ def _measure(use: str, settings: Any) -> list[Measure]:
 
         return measure_drive(settings)
     if use == "soak":
-        from bcclone.bench.drive import measure_soak
+        from bcclone.bench.soak import measure_soak
 
         return measure_soak(settings, notify)
     if use == "export":

@@ -49,6 +49,8 @@ def of_no_image():
 REFUSALS = [
     refusal(lambda: run_command("bench", "drive", "--rounds", 9), "rounds 9", "10 or more"),
     refusal(lambda: run_command("bench", "soak", "--minutes", 0), "minutes 0", "more than 0"),
+    refusal(lambda: run_command("bench", "soak", "--disk-fills", 1), "--disk-fills", "--record"),
+    refusal(lambda: run_command("bench", "soak", "--disk-fills", 1, "--record", "run"), "run", "4 GB", "mount"),
     refusal(lambda: run_command("bench", "preprocess", "--frames", 2), "frames 2", "3 or more"),
     refusal(lambda: run_command("bench", "simulator", "--frames", 0), "frames 0", "1 or more"),
     refusal(lambda: run_command("bench", "video", "--seconds", 601), "seconds 601", "1 to 600"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.bench.round_trips import measure_round_trips
+from bcclone.bench.round_trips import RoundTrips, measure_round_trips
 from bcclone.drive.process import server_process
 from bcclone.drive.recorder import Recorder
 from bcclone.protocol import ProtocolError, parse_telemetry
@@ -64,12 +64,12 @@ def connect(*chunks, timeout=5.0):
 
 def rounds(*answers):
     with server(*answers) as port:
-        return measure_round_trips(port, ['42["telemetry",{}]'], 1)
+        return measure_round_trips(port, ['42["telemetry",{}]'], RoundTrips(1))
 
 
 def rounds_with_one_who_leaves():
     with answering(HEAD + b"\r\n") as port:
-        return measure_round_trips(port, ['42["telemetry",{}]'], 1)
+        return measure_round_trips(port, ['42["telemetry",{}]'], RoundTrips(1))
 
 
 def parse(**values):
