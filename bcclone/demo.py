@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 _NOTES = "steps.json"
 _FIRST_PICTURE = "clip of the recording"
 _DRIVE, _FIGURES = "drive and score", "figures.json"
+# Each lap looks different, so that the model does not learn one look by heart: docs/lab-log.md, 2026-11-23.
+_LOOKS: Mapping[str, tuple[object, ...]] = {
+    "forward": ("--seed", 1, "--texture-seed", 1),
+    "fog": ("--seed", 2, "--texture-seed", 2, "--light", 1.2, "--fog", 2, "--sun-azimuth", 200),
+    "reverse": ("--seed", 3, "--texture-seed", 3, "--light", 0.8, "--sun-elevation", 30, "--reverse"),
+}
 _END_SECONDS = 30
 
 
@@ -40,7 +46,11 @@ class DemoSettings:
         Path("demo"), "folder for all results; steps that are complete there are skipped", unit="DIR"
     )
     record_laps: float = setting(
-        2.0, "laps to record; half as many are recorded in reverse, too", unit="LAPS", minimum=0, above_minimum=True
+        2.0,
+        "laps to record, half of them in another weather; half as many are recorded in reverse, too",
+        unit="LAPS",
+        minimum=0,
+        above_minimum=True,
     )
     epochs: int = setting(8, "epochs to train", minimum=1)
     laps: float = setting(1.0, "laps that the model drives", unit="LAPS", minimum=0, above_minimum=True)
@@ -158,16 +168,18 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
 
 def _steps(settings: DemoSettings) -> list[DemoStep]:
     folder = settings.folder
-    forward, back, store, model = folder / "forward", folder / "reverse", folder / "data.h5", folder / "model.h5"
-    drive, run = folder / "drive", folder / "run1"
+    store, model, drive, run = (folder / name for name in ("data.h5", "model.h5", "drive", "run1"))
+    laps = {name: folder / name for name in _LOOKS}
     expert_clip, clip = folder / "forward.mp4", folder / "run1.mp4"
     way = ("--laps", settings.laps, "--speed", settings.speed_mph)
-    record, video, back_laps = ("simulate", "record"), ("video", "--overlay"), settings.record_laps / 2
+    video, record, length = ("video", "--overlay"), ("simulate", "record"), ("--laps", settings.record_laps / 2)
+    recorded = {name: _step(f"record {name}", lap, *record, lap, *length, *_LOOKS[name]) for name, lap in laps.items()}
+    first = laps["forward"]
     return [
-        _step("record", forward, *record, forward, "--laps", settings.record_laps, "--seed", 0),
-        _step(_FIRST_PICTURE, expert_clip, *video, forward, "-o", expert_clip, "--range", "0:30", shown_only=True),
-        _step("record the other way", back, *record, back, "--laps", back_laps, "--reverse", "--seed", 1),
-        _step("preprocess", store, "preprocess", forward, back, "-o", store),
+        recorded.pop("forward"),
+        _step(_FIRST_PICTURE, expert_clip, *video, first, "-o", expert_clip, "--range", "0:30", shown_only=True),
+        *recorded.values(),
+        _step("preprocess", store, "preprocess", *laps.values(), "-o", store),
         _step("train", model, "model", store, "-o", model, "--runs", folder / "runs", "--epochs", settings.epochs),
         _step(_DRIVE, drive, "evaluate", model, *way, "--run", run, "--output", drive, side_products=(run,)),
         _step("clip of the lap", clip, *video, run, "-o", clip, shown_only=True),

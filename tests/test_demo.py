@@ -20,21 +20,29 @@ def demo(folder, *options):
 def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
     first = demo(tmp_path / "demo")
     result = json.loads(first.stdout)
-    names = ["record", "clip of the recording", "record the other way"]
+    names = ["record forward", "clip of the recording", "record fog", "record reverse"]
     names += ["preprocess", "train", "drive and score", "clip of the lap"]
     assert [step["step"] for step in result["steps"]] == names
     seconds = [step["seconds"] for step in result["steps"]]
     assert result["seconds_to_first_picture"] == pytest.approx(sum(seconds[:2]), abs=0.1)
-    assert result["seconds_to_trained_lap"] == pytest.approx(sum(seconds[:6]), abs=0.1)
+    assert result["seconds_to_trained_lap"] == pytest.approx(sum(seconds[:7]), abs=0.1)
     kept = result["drive"]["autonomy_percent"] == 100 and result["drive"]["ended"] == "laps driven"
     assert first.returncode == int(not kept)
-    made = ("forward/driving_log.csv", "reverse/driving_log.csv", "data.h5", "model.h5", "run1.mp4", "drive/map.png")
+    made = (
+        "forward/driving_log.csv",
+        "fog/driving_log.csv",
+        "reverse/driving_log.csv",
+        "data.h5",
+        "model.h5",
+        "run1.mp4",
+        "drive/map.png",
+    )
     for name in (*made, "forward.mp4"):
         assert (tmp_path / "demo" / name).exists()
     times = {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made}
     (tmp_path / "demo" / "forward.mp4").unlink()
     second = demo(tmp_path / "demo")
-    assert second.stderr.count("is complete already") == 6  # only the removed clip is made again
+    assert second.stderr.count("is complete already") == 7  # only the removed clip is made again
     assert json.loads(second.stdout)["drive"] == result["drive"]
     assert json.loads(second.stdout)["seconds_to_trained_lap"] is None
     assert {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made} == times

@@ -62,24 +62,49 @@ def test_the_first_latency_is_printed_and_slow_answers_are_counted(untrained_mod
     assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", "\n".join(server.lines))
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES)
-def test_on_a_slow_machine_the_network_sees_only_the_newest_frames(untrained_model, monkeypatch, mode):
-    """Every frame is answered, every second one at once: the simulator's two loops do not wait for each other."""
+@pytest.fixture
+def slow_model(monkeypatch):
+    """Let every model take 0.1 s for a frame; return the list of the frames that it saw."""
     act, seen = Policy.act, []
 
     def slow_act(policy, frame):
-        seen.append(time.sleep(0.1))
+        time.sleep(0.1)
+        seen.append(frame)
         return act(policy, frame)
 
     monkeypatch.setattr(Policy, "act", slow_act)
+    return seen
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_on_a_slow_machine_the_frames_of_the_two_loops_do_not_wait_for_each_other(untrained_model, slow_model, mode):
     with serving_in_a_thread(untrained_model, async_mode=mode) as server:
-        seen.clear()  # those of loading
+        slow_model.clear()  # those of loading
         report = drive(server.port, Still(40))
         warnings = state_of(server.port)["warnings"]
     assert report.lost_loops == 0
     assert report.steers in (38, 39)  # the simulator quits with one on its way
-    assert 40 * 0.4 < len(seen) < 40 * 0.7
+    assert 16 < len(slow_model) < 36
     assert "too slow" in warnings[0]["text"]
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_on_a_slow_machine_the_model_sees_no_frame_that_waited_for_another(untrained_model, slow_model, mode):
+    with serving_in_a_thread(untrained_model, async_mode=mode) as server, raw(server.port) as connection:
+
+        def answered(count):
+            """Return how many of these frames the model saw."""
+            before = len(slow_model)
+            for number in range(count):
+                connection.send_text(telemetry_text())
+                if number == 2:
+                    connection.send_text("2")
+            assert [next_event(connection)[0] for _ in range(count)] == ["steer"] * count
+            return len(slow_model) - before
+
+        assert [answered(1) for _ in range(3)] == [1, 1, 1]
+        assert answered(6) == 1  # the others had arrived when it was done
+        assert answered(1) == 1
 
 
 def test_slow_in_corners_lowers_the_speed(untrained_model):

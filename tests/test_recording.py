@@ -289,6 +289,11 @@ def test_images_are_found_in_spite_of_other_letters_as_on_windows_and_macos(tmp_
     assert index.find("center_y.JPG") == str(tmp_path / "img" / "center_y.jpg")
     assert index.find("center_z.jpg") is None
     assert index.orphans(["center_x.jpg"]) == ["center_y.jpg"]
+    (tmp_path / "img" / "driving_log.csv").write_text("a\n")
+    assert find_logs([str(tmp_path)]) == [tmp_path / "img" / "driving_log.csv"]
+    assert ImageIndex(tmp_path / "img" / "driving_log.csv").find("center_x.jpg") == str(
+        tmp_path / "img" / "CENTER_X.JPG"
+    )
     (tmp_path / "img" / "center_x.jpg").write_bytes(b"")
     exact = ImageIndex(tmp_path / "driving_log.csv")
     assert exact.find("center_x.jpg") == str(tmp_path / "img" / "center_x.jpg")

@@ -62,7 +62,11 @@ class RoundTrips:
 
 def measure_round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> list[float]:
     """Return the milliseconds from each telemetry to its answer; raises UserError if the server does not answer."""
-    milliseconds = []
+    return list(round_trips(port, texts, trips))
+
+
+def round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> Iterator[float]:
+    """Yield what measure_round_trips() returns, as it is measured."""
     with connected("127.0.0.1", port) as connection, _connection_errors():
         telemetry = itertools.cycle([text_frames(text) for text in texts])  # masked before the measurement
         asked: deque[float] = deque()
@@ -73,12 +77,11 @@ def measure_round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> l
             asked.append(time.perf_counter())
             connection.send_frames(next(telemetry))
             _await_steer(connection)
-            milliseconds.append((time.perf_counter() - asked.popleft()) * 1000)
+            yield (time.perf_counter() - asked.popleft()) * 1000
         for _ in range(trips.loops - 1):
             _await_steer(connection)
         if trips.cut:
             connection.send_frames(next(telemetry))
-    return milliseconds
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class SoakSettings:
         "how often the disk of --record is filled for a twelfth of the drive; it must be smaller than 4 GB, so that no "
         "other program suffers",
         minimum=0,
-        maximum=5,
+        maximum=3,
     )
     model: Path | None = _model()
     recording: Path | None = _recording()

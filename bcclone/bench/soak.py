@@ -7,8 +7,8 @@ the recording.
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from bcclone.bench.round_trips import (
     FRAMES_PER_SECOND,
     RoundTrips,
     frames_to_send,
-    measure_round_trips,
+    round_trips,
     telemetry_texts,
 )
 from bcclone.bench.settings import SoakSettings
@@ -40,89 +40,120 @@ _BLOCKS = (1 << 20, 1 << 12, 1)  # bytes that are written at a time to fill a di
 
 
 def measure_soak(settings: SoakSettings, notify: Callable[[str], None] = lambda text: None) -> list[Measure]:
-    """Drive for some minutes; notify is called after each twelfth. Raises UserError for a disk that is too large."""
+    """Drive for some minutes; notify is called after each twelfth.
+
+    Raises UserError for a disk that is too large, or when the server ends or answers nothing for a whole twelfth.
+    """
     if settings.record is not None:
         settings.record.mkdir(parents=True, exist_ok=True)
-    if settings.disk_fills and settings.record is not None and shutil.disk_usage(settings.record).total > _LARGEST_DISK:
-        raise UserError(
-            f"{settings.record}: its disk is larger than 4 GB; name a folder on a small one, on Linux for example: "
-            f"mount -t tmpfs -o size=2G none {settings.record}"
-        )
+        if settings.disk_fills:
+            check_disk(settings.record, shutil.disk_usage(settings.record).total)
     with given_or_untrained_model(settings.model) as model:
         return _soak(model, telemetry_texts(frames_to_send(settings.recording)), settings, notify)
 
 
-@dataclass
-class _Drive:
-    """The drive, with what was counted so far; of each period: p99 in ms, memory in MB, threads and open files.
+def check_disk(folder: Path, size: int) -> None:
+    """Raise UserError for a disk of more than 4 GB, which other programs probably use. size: in bytes."""
+    if size > _LARGEST_DISK:
+        raise UserError(
+            f"{folder}: its disk has {size / 1e9:.0f} GB, and one of 4 GB at most is filled; name a folder on a small "
+            f"one, on Linux for example: mount -t tmpfs -o size=2G none {folder}"
+        )
 
-    fills: the periods in which the disk is full; cut: connections that were; survived: full disks after which the
-    recording went on.
+
+@dataclass(frozen=True)
+class _Period:
+    """A twelfth of the drive. answered, lost: telemetries; cut: connections; recorded: frames so far.
+
+    p99: of the latency, in milliseconds; memory_mb, threads, files: of the server at the end, files None where they
+    cannot be counted; disk_error: of the recording on a full disk, None if the disk was not full.
     """
+
+    answered: int
+    lost: int
+    cut: int
+    recorded: int
+    p99: float
+    memory_mb: float
+    threads: int
+    files: int | None
+    disk_error: str | None
+
+    def __str__(self) -> str:
+        files = "" if self.files is None else f"{self.files} open files, "
+        disk = "" if self.disk_error is None else f", the disk was full: {self.disk_error or 'NOT NOTICED'}"
+        return (
+            f"p99 {self.p99:.1f} ms, {self.memory_mb:.1f} MB, {self.threads} threads, {files}"
+            f"{self.lost} answers lost{disk}"
+        )
+
+
+@dataclass(frozen=True)
+class _Driver:
+    """A car that drives by a server."""
 
     port: int
     server: psutil.Process
     texts: Sequence[str]
     settings: SoakSettings
-    fills: Sequence[int]
-    answered: int = 0
-    lost: int = 0
-    cut: int = 0
-    survived: int = 0
-    p99: list[float] = field(default_factory=list)
-    memory_mb: list[float] = field(default_factory=list)
-    threads: list[int] = field(default_factory=list)
-    files: list[int] = field(default_factory=list)
 
-    def period(self, number: int) -> str:
-        """Drive a twelfth, and return a line about it."""
-        note = ""
-        if number in self.fills and self.settings.record is not None:
-            with _FullDisk(self.settings.record):
-                self._drive()
-                failure = state(self.port)["recording"]["failure"]
-            control(self.port, recording=True)
-            self.survived += bool(failure)
-            note = f", the disk was full: {failure or 'NOT NOTICED'}"
-        else:
-            self._drive()
-        self.memory_mb.append(self.server.memory_info().rss / 1e6)
-        self.threads.append(self.server.num_threads())
-        self.files.append(self.server.num_fds() if psutil.POSIX else 0)
-        return (
-            f"period {number + 1} of {_PERIODS}: p99 {self.p99[-1]:.1f} ms, {self.memory_mb[-1]:.1f} MB, "
-            f"{self.threads[-1]} threads, {self.files[-1]} files, {self.lost} answers lost{note}"
+    def drive(self, full_disk: bool) -> _Period:
+        """Drive a twelfth. full_disk: without room for the recording."""
+        folder = self.settings.record if full_disk else None
+        with nullcontext() if folder is None else _FullDisk(folder):
+            milliseconds, lost, cut = self._exchange()
+            recording = state(self.port)["recording"]
+        if folder is not None:
+            control(self.port, {"recording": True})
+        return _Period(
+            answered=len(milliseconds),
+            lost=lost,
+            cut=cut,
+            recorded=recording["recorded"],
+            p99=float(np.percentile(milliseconds, 99)),
+            memory_mb=self.server.memory_info().rss / 1e6,
+            threads=self.server.num_threads(),
+            files=self.server.num_fds() if psutil.POSIX else None,
+            disk_error=recording["failure"] if full_disk else None,
         )
 
-    def _drive(self) -> None:
-        settings = self.settings
-        until = time.monotonic() + settings.minutes * 60 / _PERIODS
-        found: list[float] = []
+    def _exchange(self) -> tuple[list[float], int, int]:
+        """Return the latencies in milliseconds, the lost answers and the cut connections; raises UserError."""
+        seconds, reconnect = self.settings.minutes * 60 / _PERIODS, self.settings.reconnect_seconds
+        until, lost, cut = time.monotonic() + seconds, 0, 0
+        milliseconds: list[float] = []
         while (left := until - time.monotonic()) > 0.5 / FRAMES_PER_SECOND:
-            count = max(round(min(left, settings.reconnect_seconds or left) * FRAMES_PER_SECOND), 1)
-            trips = RoundTrips(count, rate=FRAMES_PER_SECOND, cut=settings.reconnect_seconds > 0)
+            count = max(round(min(left, reconnect or left) * FRAMES_PER_SECOND), 1)
             try:
-                found += measure_round_trips(self.port, self.texts, trips)
-                self.cut += trips.cut
+                for one in round_trips(
+                    self.port, self.texts, RoundTrips(count, rate=FRAMES_PER_SECOND, cut=reconnect > 0)
+                ):
+                    milliseconds.append(one)
+                cut += reconnect > 0
             except UserError:
-                self.lost += 1
+                if not self.server.is_running() or self.server.status() == psutil.STATUS_ZOMBIE:
+                    raise UserError("the drive server has ended; its output says why") from None
+                lost += 1
                 time.sleep(_PAUSE_SECONDS)
-        self.answered += len(found)
-        self.p99.append(float(np.percentile(found, 99)) if found else float("inf"))
+        if not milliseconds:
+            raise UserError(f"the drive server answered nothing for {seconds:.0f} s; its output may say why")
+        return milliseconds, lost, cut
 
 
 def _soak(model: Path, texts: Sequence[str], settings: SoakSettings, notify: Callable[[str], None]) -> list[Measure]:
     run = None if settings.record is None else settings.record / "run"
-    fills = np.linspace(1, _PERIODS - 2, settings.disk_fills + 2).round().astype(int).tolist()[1:-1]
+    full = np.linspace(1, _PERIODS - 2, settings.disk_fills + 2).round().astype(int).tolist()[1:-1]
     arguments = [model, *([run] if run else []), "--async-mode", settings.async_mode]
+    periods: list[_Period] = []
     with (
         server_process(arguments) as process,
         watching(process.port, settings.pages, saliency=settings.pages > 0),
     ):
-        drive = _Drive(process.port, psutil.Process(process.pid), texts, settings, fills)
+        driver = _Driver(process.port, psutil.Process(process.pid), texts, settings)
         for number in range(_PERIODS):
-            notify(drive.period(number))
-    return [*_compare(drive), *(_check_run(run, drive) if run else [])]
+            periods.append(driver.drive(full_disk=number in full))
+            notify(f"period {number + 1} of {_PERIODS}: {periods[-1]}")
+    return [*_compare(periods, settings.minutes), *(_check_run(run, periods) if run else [])]
 
 
 class _FullDisk:
@@ -147,32 +178,42 @@ def _fill(file: FileIO, block: bytes) -> None:
             pass
 
 
-def _compare(drive: _Drive) -> list[Measure]:
-    early, late = np.median(drive.p99[1:5]), np.median(drive.p99[-4:])
-    hours = np.arange(_PERIODS) * drive.settings.minutes / 60 / _PERIODS
-    growth, _ = np.polyfit(hours[1:], drive.memory_mb[1:], 1)
-    memory = drive.memory_mb[-1] / drive.memory_mb[0]
-    threads, files = drive.threads[-1] - drive.threads[0], drive.files[-1] - drive.files[0]
-    return [
-        Measure("frames answered", float(drive.answered), "frames"),
-        Measure("answers lost", float(drive.lost), "answers", 0, least=False),
-        Measure("connections cut, with an answer under way", float(drive.cut), ""),
-        Measure("memory at the end", drive.memory_mb[-1], "MB"),
-        Measure("memory at the end to after warming up", memory, "x", _MEMORY_BAR, least=False),
+def _compare(periods: Sequence[_Period], minutes: float) -> list[Measure]:
+    first, last = periods[0], periods[-1]
+    p99, memory_mb = ([getattr(one, name) for one in periods] for name in ("p99", "memory_mb"))
+    early, late = np.median(p99[1:5]), np.median(p99[-4:])
+    hours = np.arange(_PERIODS) * minutes / 60 / _PERIODS
+    growth, _ = np.polyfit(hours[1:], memory_mb[1:], 1)
+    answered, lost, cut = (sum(getattr(one, name) for one in periods) for name in ("answered", "lost", "cut"))
+    measures = [
+        Measure("frames answered", float(answered), "frames"),
+        Measure("answers lost", float(lost), "answers", 0, least=False),
+        Measure("connections cut after a telemetry", float(cut), ""),
+        Measure("memory at the end", last.memory_mb, "MB"),
+        Measure(
+            "memory at the end to after warming up", last.memory_mb / first.memory_mb, "x", _MEMORY_BAR, least=False
+        ),
         Measure("growth of the memory after warming up", float(growth), "MB an hour"),
-        Measure("threads gained after warming up", float(threads), "", _LEAK_BAR, least=False),
-        Measure("open files gained after warming up", float(files), "", _LEAK_BAR, least=False),
+        Measure("threads gained after warming up", float(last.threads - first.threads), "", _LEAK_BAR, least=False),
+    ]
+    if first.files is not None and last.files is not None:
+        gained = float(last.files - first.files)
+        measures.append(Measure("open files gained after warming up", gained, "", _LEAK_BAR, least=False))
+    return [
+        *measures,
         Measure("p99 of the first third", float(early), "ms"),
         Measure("p99 of the last third to the first", float(late / early), "x", _DRIFT_BAR, least=False),
     ]
 
 
-def _check_run(run: Path, drive: _Drive) -> list[Measure]:
+def _check_run(run: Path, periods: Sequence[_Period]) -> list[Measure]:
     """Return what became of the recording."""
     log, images = read_log(run / LOG_NAME), ImageIndex(run / LOG_NAME)
     missing = sum(images.find(name) is None for name in log.rows["center"])
+    full = [number for number, period in enumerate(periods) if period.disk_error is not None]
+    went_on = [n for n in full if periods[n].disk_error and periods[n + 1].recorded > periods[n].recorded]
     return [
         Measure("rows recorded", float(len(log.rows)), "rows"),
         Measure("rows that cannot be used", float(len(log.bad_rows) + missing), "rows", 0, least=False),
-        Measure("full disks after which the recording went on", float(drive.survived), "", len(drive.fills)),
+        *([Measure("full disks, then recorded again", float(len(went_on)), "", len(full))] if full else []),
     ]

@@ -19,8 +19,8 @@ from bcclone.recording.drivers import BY_MODEL, DrivenRow
 logger = logging.getLogger(__name__)
 
 _LONGEST_REASON = 200
-# When the network takes longer than this for each of its last frames, the frames of the simulator's two loops wait for
-# each other, and each is answered twice as late as it need be.
+# When model and monitor take longer than this for each of the last frames, the frames of the simulator's two loops wait
+# for each other, and each is answered twice as late as it need be.
 _TOO_SLOW_SECONDS, _FRAMES_TOO_SLOW = 0.05, 3
 _DECAY = 0.8  # factor on the last steering for each frame without usable steering
 
@@ -42,7 +42,8 @@ class Decision:
     frame: its number, from 1, which identifies it throughout the drive; steering: the model's steering, None when that
     was not usable, and `fault` is the reason; set_speed_mph: the speed that the throttle is to hold; frame_readable:
     whether the camera frame could be decoded; by: who gave the steering of the control; doubt: what the monitor says of
-    the frame, None without a monitor or a readable frame; repeated: steering and doubt are those of the frame before.
+    the frame, None without a monitor or a readable frame; repeated: steering and doubt are those of the last frame that
+    the model saw, which was another one.
     """
 
     frame: int
@@ -90,19 +91,19 @@ class Driver:
         self._policy, self._on_decision = policy, on_decision
         self._steering = 0.0
         self._judged = _Judged(None, "", None)
-        self._judging_seconds: deque[float] = deque([0.0], maxlen=_FRAMES_TOO_SLOW)
+        self._judging_seconds: deque[float] = deque(maxlen=_FRAMES_TOO_SLOW)
         self.answered = self.faults = 0
 
     @property
     def too_slow(self) -> bool:
-        """Return whether the last frames that the network saw took so long that a frame that waits is out of date."""
-        return min(self._judging_seconds) > _TOO_SLOW_SECONDS
+        """Return whether each of the last frames took so long that one that waits meanwhile is out of date."""
+        return len(self._judging_seconds) == _FRAMES_TOO_SLOW and min(self._judging_seconds) > _TOO_SLOW_SECONDS
 
     def decide(self, telemetry: Telemetry, late: bool = False) -> Decision:
         """Return the decision on a telemetry. late: it had to wait for the decision before.
 
         Without usable steering, the last steering decays to 0 and the throttle is closed. On a machine that is too
-        slow, a late frame gets the last usable steering again, so that the network sees the next one, which is newer.
+        slow, a late frame gets the model's last steering again, so that the model sees the next one, which is newer.
         """
         frame, fault = _decode(telemetry.jpeg)
         repeated = late and self.too_slow and self._judged.steering is not None
@@ -145,7 +146,7 @@ class Driver:
     def forget_frames(self) -> None:
         """Forget the frames so far: time has passed, or the car was moved."""
         self._policy.forget()
-        self._judging_seconds.append(0.0)
+        self._judging_seconds.clear()  # so that the steering before is not repeated
         if self._watch is not None:
             self._watch.forget()
 
@@ -155,7 +156,7 @@ class Driver:
         if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
             logger.warning("fault %d: %s; answered safely", self.faults, fault)
 
-    def _infer_and_judge(self, frame: Image) -> "_Judged":
+    def _infer_and_judge(self, frame: Image) -> _Judged:
         """Return what the model and the monitor say of a frame; note how long it took."""
         begun = time.monotonic()
         judged = _Judged(*self._infer(frame), self._judge(frame))

@@ -63,6 +63,8 @@ def serve_policy(
 ) -> DriveResult:
     """Do as serve() does, with a policy that is open already. began: when the program began, by time.monotonic()."""
     host = _host(settings.async_mode)
+    if settings.async_mode == "eventlet":
+        notify("note: eventlet's support, and this mode, end in April 2027; without --async-mode, threads serve")
     with (
         closing(listen(settings.host, settings.port)) as listener,
         open_session(policy, settings, began) as session,

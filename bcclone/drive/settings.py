@@ -78,7 +78,7 @@ class DriveSettings:
     )
     async_mode: str = setting(
         ASYNC_MODES[0],
-        "serve each connection in a thread of its own (threading), or all in one thread (eventlet)",
+        "serve each connection in a thread of its own (threading), or all in one thread (eventlet, until April 2027)",
         choices=ASYNC_MODES,
         group=_SERVER,
     )

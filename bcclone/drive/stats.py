@@ -46,7 +46,7 @@ class DriveWarning:
 
 @dataclass(frozen=True)
 class LatencyFigures:
-    """Milliseconds from the whole telemetry message to the whole answer.
+    """Milliseconds from the moment a telemetry was read whole to the whole answer.
 
     last: of the car that drives, None without one; p50, p99: of the last 1000 answers, None before the first; slow:
     number of answers over the limit; limit: 0 for none.
@@ -141,7 +141,7 @@ class DriveStats:
             self._decision, self.key_held = decision, False
             self._count(decision.telemetry)
         if decision.repeated:
-            self.warn("this machine is too slow: a frame that waited got the steering of the frame before")
+            self.warn("the model is too slow for this machine: frames that waited got the steering of an earlier one")
         if decision.fault:
             self.warn(f"{decision.fault}; steering decays, the throttle is closed")
 

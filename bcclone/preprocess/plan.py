@@ -16,7 +16,7 @@ from bcclone.errors import UserError
 from bcclone.location import Location, as_local, is_url, reaching
 from bcclone.preprocess.settings import LogRead, Skip
 from bcclone.preprocess.take_overs import LEFT_OUT, choose_rows
-from bcclone.recording import CAMERAS, ImageIndex, Log, find_logs, read_log
+from bcclone.recording import CAMERAS, ImageIndex, ImagePlace, Log, find_logs, read_log
 from bcclone.sample_settings import ALL_ROWS, SampleSettings
 from bcclone.samples import NO_FRAME
 from bcclone.store import RecordingInfo, Store
@@ -214,9 +214,10 @@ class _PlanBuilder:
     def _new_rows(self, log: Log, index: ImageIndex, folders: list[int]) -> pd.DataFrame:
         """Return the log's rows except those whose centre image was named before: by a row, a log or the old store."""
         rows, old = log.rows, self._old
-        places = [(index.place_of(name), name) for name in rows["center"]]
-        images = [(folders[place[0]], place[1]) if place else (None, name) for place, name in places]
-        repeated = rows.duplicated("center") | pd.Series([image in self._centers for image in images], rows.index)
+        places = [index.place_of(name) or name for name in rows["center"]]
+        images = [(folders[at.folder], at.name) if isinstance(at, ImagePlace) else (None, at) for at in places]
+        repeated = pd.Series(images, rows.index).duplicated()
+        repeated |= pd.Series([image in self._centers for image in images], rows.index)
         self._centers.update((folder, name) for folder, name in images if folder is not None)
         if repeated.any():
             self._notices.append(f"{log.path}: {int(repeated.sum())} repeated rows left out")
@@ -262,7 +263,7 @@ class _PlanBuilder:
         self._images_named += bool(name)
         place = index.place_of(name)
         if place is not None:
-            return self._files.add(folders[place[0]], place[1])
+            return self._files.add(folders[place.folder], place.name)
         if name:
             self._skips.append(Skip(self._logs[-1], line, f"image {name} is missing"))
         return NO_FILE

@@ -6,7 +6,7 @@ The reader of logs needs pandas, which is loaded when it is first used.
 from typing import TYPE_CHECKING
 
 from bcclone.lazy import lazy_attributes
-from bcclone.recording.files import ImageIndex, default_inputs, find_local_logs, find_log, find_logs
+from bcclone.recording.files import ImageIndex, ImagePlace, default_inputs, find_local_logs, find_log, find_logs
 from bcclone.recording.row import CAMERAS, time_of
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ __all__ = [
     "Dialect",
     "ForeignLog",
     "ImageIndex",
+    "ImagePlace",
     "Log",
     "default_inputs",
     "find_local_logs",

@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.errors import UserError
@@ -11,6 +12,7 @@ from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.run_tables import ANSWERS, TRACE
 
 LOG_NAME = "driving_log.csv"
+_IMAGES = "IMG"
 _DEFAULT_FOLDERS = ("recordings", "data")
 _SIDECAR_NAMES = {ANSWERS.name, DRIVERS.name, TRACE.name}
 
@@ -68,6 +70,14 @@ def default_inputs() -> list[str]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ImagePlace:
+    """Where an image is: the index of its folder among ImageIndex.folders, and the file's name."""
+
+    folder: int
+    name: str
+
+
 class ImageIndex:
     """Finds the JPEG files of a log by base name, in all the usual folders; each folder is listed once.
 
@@ -77,42 +87,42 @@ class ImageIndex:
     def __init__(self, log_path: Location) -> None:
         home = log_path.parent
         images = _images_folder(home)
-        self.folders = [images, home, images / "IMG"]
-        if home.name.lower() == "img":
+        self.folders = [images, home, _images_folder(images)]
+        if home.name.lower() == _IMAGES.lower():
             self.folders.append(home.parent)
         self._folder_of: dict[str, int] = {}
         for number, folder in reversed(list(enumerate(self.folders))):
             if folder.is_dir():
                 self._folder_of.update((name, number) for name in _jpeg_names(folder))
-        self._by_lower: dict[str, str] = {}  # made when a name is not found as it is
+        self._by_lower: dict[str, str] | None = None  # made when a name is not found as it is
 
     def find(self, name: str) -> str | None:
         """Return the path of the image with this base name, or None."""
         place = self.place_of(name)
-        return None if place is None else str(self.folders[place[0]] / place[1])
+        return None if place is None else str(self.folders[place.folder] / place.name)
 
-    def place_of(self, name: str) -> tuple[int, str] | None:
-        """Return the index of the folder that holds the image with this base name, and the file's name, or None."""
+    def place_of(self, name: str) -> ImagePlace | None:
+        """Return the place of the image with this base name, or None."""
         if name not in self._folder_of:
-            self._by_lower = self._by_lower or {known.lower(): known for known in self._folder_of}
+            if self._by_lower is None:
+                self._by_lower = {known.lower(): known for known in sorted(self._folder_of)}
             name = self._by_lower.get(name.lower(), name)
         folder = self._folder_of.get(name)
-        return None if folder is None else (folder, name)
+        return None if folder is None else ImagePlace(folder, name)
 
     def orphans(self, named: Iterable[str]) -> list[str]:
         """Return the base names of the images that are not among those named."""
         places = map(self.place_of, named)
-        return sorted(self._folder_of.keys() - {place[1] for place in places if place})
+        return sorted(self._folder_of.keys() - {place.name for place in places if place})
 
 
 def _images_folder(home: Location) -> Location:
-    """Return the folder IMG of a recording, also if its name has other letters, such as img."""
-    usual = home / "IMG"
+    """Return the folder IMG in this one, also if its name has other letters, such as img."""
+    usual = home / _IMAGES
     if is_url(home) or usual.is_dir() or not home.is_dir():
         return usual
-    return next(
-        (path for path in sorted(as_local(home).iterdir()) if path.name.lower() == "img" and path.is_dir()), usual
-    )
+    others = (path for path in sorted(as_local(home).iterdir()) if path.name.lower() == _IMAGES.lower())
+    return next((path for path in others if path.is_dir()), usual)
 
 
 def _jpeg_names(folder: Location) -> list[str]:
@@ -159,7 +169,7 @@ def _subfolders(outer: Location) -> list[Location]:
 
 def _logs_in_folder(folder: Location) -> list[Location]:
     """Return driving_log.csv, or else all CSV files except empty ones and sidecars."""
-    for candidate in (folder / LOG_NAME, folder / "IMG" / LOG_NAME):
+    for candidate in (folder / LOG_NAME, _images_folder(folder) / LOG_NAME):
         if candidate.is_file():
             return [candidate]
     tables = (table for table in folder.glob("*.csv") if table.is_file() and table.name not in _SIDECAR_NAMES)

@@ -1,6 +1,7 @@
 """Decisions on telemetry: the model's steering, or a safe control; without sockets."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -148,24 +149,14 @@ def test_without_a_monitor_nothing_doubts():
     assert Driver(Steering(0.1), SpeedController(20.0, on_doubt="stop")).decide(telemetry()).doubt is None
 
 
-class Clock:
-    """Stands for the module time in bcclone.drive.driver."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def monotonic(self):
-        return self.now
-
-
 class Slow:
-    """A policy that takes some seconds for each frame, by the clock, and counts the frames that it saw."""
+    """A policy that takes some seconds for each frame, and counts the frames that it saw."""
 
-    def __init__(self, clock, seconds):
-        self.clock, self.seconds, self.seen = clock, seconds, 0
+    def __init__(self, seconds):
+        self.seconds, self.seen = seconds, 0
 
     def act(self, frame):
-        self.clock.now += self.seconds
+        time.sleep(self.seconds)
         self.seen += 1
         return self.seen / 100
 
@@ -173,15 +164,13 @@ class Slow:
         pass
 
 
-def slow_driver(monkeypatch, seconds):
-    clock, decisions = Clock(), []
-    monkeypatch.setattr("bcclone.drive.driver.time", clock)
-    policy = Slow(clock, seconds)
+def slow_driver(seconds):
+    policy, decisions = Slow(seconds), []
     return policy, Driver(policy, SpeedController(25), decisions.append), decisions
 
 
-def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one(monkeypatch):
-    policy, driver, decisions = slow_driver(monkeypatch, 0.1)
+def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one():
+    policy, driver, decisions = slow_driver(0.06)
     for late in (False, True, True, True, False, True):
         driver.decide(telemetry(), late)
     assert [decision.repeated for decision in decisions] == [False, False, False, True, False, True]
@@ -189,8 +178,8 @@ def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_ne
     assert policy.seen == 4
 
 
-def test_another_car_does_not_get_the_steering_of_the_one_before(monkeypatch):
-    policy, driver, decisions = slow_driver(monkeypatch, 0.1)
+def test_another_car_does_not_get_the_steering_of_the_one_before():
+    policy, driver, decisions = slow_driver(0.06)
     for _ in range(3):
         driver.decide(telemetry())
     assert driver.too_slow
@@ -201,16 +190,16 @@ def test_another_car_does_not_get_the_steering_of_the_one_before(monkeypatch):
     assert not any(decision.repeated for decision in decisions)
 
 
-def test_on_a_fast_machine_the_network_sees_every_frame(monkeypatch):
-    policy, driver, decisions = slow_driver(monkeypatch, 0.04)
+def test_on_a_fast_machine_the_network_sees_every_frame():
+    policy, driver, decisions = slow_driver(0.0)
     for _ in range(6):
         driver.decide(telemetry(), late=True)
     assert policy.seen == 6
     assert not any(decision.repeated for decision in decisions)
 
 
-def test_an_unreadable_frame_is_not_repeated(monkeypatch):
-    _, driver, decisions = slow_driver(monkeypatch, 0.1)
+def test_an_unreadable_frame_is_not_repeated():
+    _, driver, decisions = slow_driver(0.06)
     for jpeg in (FRAME, FRAME, FRAME, b"garbage"):
         driver.decide(telemetry(jpeg), late=True)
     assert "bad camera frame" in decisions[-1].fault

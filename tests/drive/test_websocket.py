@@ -4,6 +4,7 @@ import hashlib
 import socket
 import struct
 import threading
+import time
 from base64 import b64encode
 from contextlib import contextmanager
 
@@ -143,31 +144,40 @@ def _send_thrice(websocket):
         websocket.send("x" * 1000)
 
 
-def test_the_messages_that_wait_are_counted_before_they_are_read():
+def test_the_messages_that_wait_are_known_before_it_is_their_turn():
     with connected() as (websocket, client, _):
-        assert websocket.waiting() == 0
+        assert websocket.look_ahead() == ([], False)
         client.sendall(frame(1, b"one"))
-        assert websocket.waiting() == 1
+        assert websocket.look_ahead() == (["one"], False)
         client.sendall(frame(1, b"two") + frame(1, b"thr", final=False))
-        assert (websocket.wait(), websocket.waiting()) == ("one", 2)
-        assert (websocket.wait(), websocket.waiting()) == ("two", 1)
+        assert (websocket.wait(), websocket.look_ahead()) == ("one", (["two"], True))
+        assert (websocket.wait(), websocket.look_ahead()) == ("two", ([], True))
         client.sendall(frame(0, b"ee") + frame(9, b"ping") + frame(1, b"four"))
-        assert (websocket.wait(), websocket.waiting()) == ("three", 1)
+        assert (websocket.wait(), websocket.look_ahead()) == ("three", (["four"], False))
         assert client.recv(100) == b"\x8a\x04ping"
-        assert (websocket.wait(), websocket.waiting()) == ("four", 0)
+        assert (websocket.wait(), websocket.look_ahead()) == ("four", ([], False))
+
+
+def test_a_message_has_arrived_when_it_was_read_and_not_when_its_turn_came():
+    with connected() as (websocket, client, _):
+        client.sendall(frame(1, b"one"))
+        websocket.look_ahead()
+        read = time.perf_counter()
+        websocket.wait()
+        assert websocket.arrived <= read
 
 
 def test_a_close_frame_waits_until_the_messages_before_it_have_been_returned():
     with connected() as (websocket, client, _):
         client.sendall(frame(1, b"one") + frame(1, b"two") + frame(8, struct.pack("!H", 1000)))
-        assert websocket.waiting() == 2
+        assert websocket.look_ahead() == (["one", "two"], False)
         assert [websocket.wait(), websocket.wait(), websocket.wait()] == ["one", "two", None]
         assert close_code(client.recv(100)) == 1000
-        assert websocket.waiting() == 0
+        assert websocket.look_ahead() == ([], False)
 
 
-def test_no_more_is_read_ahead_than_a_client_may_leave_unanswered():
+def test_only_a_few_messages_are_read_ahead():
     with connected() as (websocket, client, _):
         client.sendall(frame(1, b"x") * 200)
-        assert websocket.waiting() == limits.QUEUED_ANSWERS
+        assert websocket.look_ahead() == (["x"] * limits.MESSAGES_AHEAD, False)
         assert [websocket.wait() for _ in range(200)] == ["x"] * 200

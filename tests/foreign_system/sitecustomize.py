@@ -5,9 +5,11 @@ What other packages see is left alone. bcclone's modules see:
 - no modules `fcntl`, `resource`, `pwd`, `grp`, `termios`
 - CRLF in text files that are written without a `newline`, and cp1252 in those opened without an `encoding`
 - PermissionError when a file that this process has open or mapped is removed or replaced, or a folder that holds one
-- OSError for a new file whose name Windows forbids
+- FileExistsError when something is renamed to a name that exists, PermissionError when a folder is to replace a folder
+- OSError for a new file or folder whose name Windows forbids
 
-It does not show: paths with drives and backslashes, case-insensitive names, and what the packages do differently.
+It does not show: paths with drives and backslashes, case-insensitive names, files that another process has open, and
+what the packages do differently.
 """
 
 import builtins
@@ -69,7 +71,7 @@ _FOREIGN = {
     "signal": _Foreign(signal, _OF_SIGNAL),
     "sys": _Foreign(sys, platform="win32"),
 }
-_import, _open = builtins.__import__, io.open
+_import, _open, _rename, _replace, _mkdir = builtins.__import__, io.open, os.rename, os.replace, os.mkdir
 
 
 def _import_as_on_windows(name, globals=None, locals=None, fromlist=(), level=0):
@@ -125,12 +127,23 @@ def _guarded(real):
             for one in (path, *others):
                 if (used := _in_use(base / os.fspath(one))) is not None:
                     raise PermissionError(errno.EACCES, "The process cannot access the file; it is in use", used)
+            if real is _rename and Path(others[0]).exists():
+                raise FileExistsError(errno.EEXIST, "Cannot create a file when that file already exists", others[0])
+            if real is _replace and Path(others[0]).is_dir():
+                raise PermissionError(errno.EACCES, "Access is denied", others[0])
         return real(path, *others, **more)
 
     return guarded
 
 
+def _mkdir_as_on_windows(path, *others, **more):
+    if _asked_by_us() and _FORBIDDEN.search(Path(path).name):
+        raise OSError(errno.EINVAL, "Invalid argument", path)
+    return _mkdir(path, *others, **more)
+
+
 builtins.__import__ = _import_as_on_windows
 builtins.open = io.open = _open_as_on_windows
+os.mkdir = _mkdir_as_on_windows
 for _name in ("replace", "rename", "unlink", "remove"):
     setattr(os, _name, _guarded(getattr(os, _name)))

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/map_files").exists(), reaso
 
 ROOT = Path(__file__).parents[2]
 PROBE = """
-import os, signal, sys
+import mmap, os, signal, sys
 from pathlib import Path
 print(sys.platform, os.name, hasattr(os, "sync"), hasattr(signal, "SIGKILL"))
 try:
@@ -35,7 +35,25 @@ try:
     Path("a:b.txt").write_text("")
 except OSError as error:
     print(error.strerror)
-Path("a.txt").unlink()
+def refused(name, action, *values):
+    try:
+        action(*values)
+    except OSError as error:
+        print(name, type(error).__name__)
+Path("d/e").mkdir(parents=True)
+Path("f").mkdir()
+with open("d/a.bin", "wb") as file:
+    file.write(bytes(4096))
+    refused("a folder with an open file", Path("d").rename, "g")
+with open("d/a.bin", "r+b") as file:
+    mapped = mmap.mmap(file.fileno(), 0)
+refused("a mapped file", Path("d/a.bin").unlink)
+mapped.close()
+refused("rename", Path("a.txt").rename, "d/a.bin")
+refused("a folder to a folder", Path("d").replace, "f")
+refused("a name", Path("aux").mkdir)
+Path("d/a.bin").unlink()
+Path("a.txt").replace("b.txt")
 """
 RUN_PROBE = "import sys; exec(compile(sys.argv[1], sys.argv[2], 'exec'), {'__name__': 'bcclone.probe'})"
 
@@ -58,6 +76,11 @@ def test_the_differences_are_shown_to_our_code(tmp_path):
         "in use: a.txt",
         "in use: a.txt",
         "Invalid argument",
+        "a folder with an open file PermissionError",
+        "a mapped file PermissionError",
+        "rename FileExistsError",
+        "a folder to a folder PermissionError",
+        "a name OSError",
     ], done.stderr
 
 

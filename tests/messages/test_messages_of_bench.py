@@ -12,6 +12,7 @@ from bcclone.bench.feeds.meter import Benchmark, Timing, in_fresh_process
 from bcclone.bench.feeds.rounds import LoaderUnavailable, measure_loader
 from bcclone.bench.preprocess import measure_preprocess, time_decoding, time_source_conversion
 from bcclone.bench.settings import PreprocessBenchSettings
+from bcclone.bench.soak import check_disk
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
 
@@ -50,7 +51,7 @@ REFUSALS = [
     refusal(lambda: run_command("bench", "drive", "--rounds", 9), "rounds 9", "10 or more"),
     refusal(lambda: run_command("bench", "soak", "--minutes", 0), "minutes 0", "more than 0"),
     refusal(lambda: run_command("bench", "soak", "--disk-fills", 1), "--disk-fills", "--record"),
-    refusal(lambda: run_command("bench", "soak", "--disk-fills", 1, "--record", "run"), "run", "4 GB", "mount"),
+    refusal(lambda: check_disk(Path("run"), 5_000_000_000), "run", "5 GB", "4 GB", "mount"),
     refusal(lambda: run_command("bench", "preprocess", "--frames", 2), "frames 2", "3 or more"),
     refusal(lambda: run_command("bench", "simulator", "--frames", 0), "frames 0", "1 or more"),
     refusal(lambda: run_command("bench", "video", "--seconds", 601), "seconds 601", "1 to 600"),

@@ -11,6 +11,7 @@ MESSAGE_BYTES = 1_000_000  # of a message or a request's body; a camera frame ha
 CONTROL_BYTES = 200  # of any packet except an event: a ping, a probe, a CONNECT
 OPENING_BRACKETS = 64  # in an event, which bounds its depth; telemetry has 2
 QUEUED_ANSWERS = 64  # that a client has not read; the simulator has 2 at most
+MESSAGES_AHEAD = 8  # that are read before their turn on a slow machine; the simulator has 1 waiting
 SESSIONS = 64  # of Engine.IO
 DASHBOARDS = 8
 SOCKETS = 160  # open TCP connections

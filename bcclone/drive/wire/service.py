@@ -76,7 +76,8 @@ class DriveService:
         received, late = (translator.take_received(), translator.take_late()) if translator else (None, False)
         before = self._arbiter.driving_sid
         reply = self._arbiter.answer(sid, payload, late)
-        if translator and self._arbiter.driver.too_slow and reply.decision and not reply.decision.repeated:
+        inferred = reply.decision is not None and not reply.decision.repeated
+        if translator and inferred and self._arbiter.driver.too_slow:
             translator.look_ahead()
         if self._arbiter.driving_sid != before:
             self._notify("a car is connected" if before is None else "another car is connected, and drives")

@@ -76,11 +76,13 @@ class Translator:
         return received
 
     def look_ahead(self) -> None:
-        """Note how many messages wait for the reply to the last one, before it is sent: they will be late."""
-        self._late = len(self._waiting) + self._websocket.waiting()
+        """Note how many telemetries wait for the reply to the last one, before it is sent: they will be late."""
+        messages, one_begun = self._websocket.look_ahead()
+        waiting = sum(received is not None for _, received in self._waiting)
+        self._late = waiting + sum(isinstance(one, str) and _holds_telemetry(one) for one in messages) + one_begun
 
     def take_late(self) -> bool:
-        """Return whether the message that wait() returned last is late; once."""
+        """Return whether the telemetry that wait() returned last is late; once for each telemetry."""
         late, self._late = self._late > 0, max(self._late - 1, 0)
         return late
 
@@ -122,8 +124,8 @@ class Translator:
         if message.startswith(_CONNECT):
             self._joined = True
         elif message.startswith(_EVENT) and not message.startswith("42/"):
-            if is_telemetry(message[1:]):
-                received = time.perf_counter()
+            if _holds_telemetry(message):
+                received = self._websocket.arrived
             if not self._joined:
                 self.dialect = "Unity simulator"
                 self._join()  # fact 4: an event without a CONNECT before it
@@ -185,6 +187,11 @@ class TelemetryPacket(socketio.packet.Packet):  # type: ignore[misc]
 def is_telemetry(packet: str) -> bool:
     """Return whether a Socket.IO packet is a telemetry event, which is answered."""
     return _TELEMETRY_EVENT.match(packet) is not None
+
+
+def _holds_telemetry(message: str) -> bool:
+    """Return whether an Engine.IO message holds a telemetry event."""
+    return message.startswith(_EVENT) and is_telemetry(message[1:])
 
 
 def _decode_within_limits(decode: Callable[[str], int], encoded_packet: str) -> int:

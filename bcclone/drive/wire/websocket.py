@@ -3,6 +3,7 @@
 import contextlib
 import selectors
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -44,9 +45,10 @@ class Websocket:
     """The server side of a websocket as engineio expects it: wait(), send(), close(). Raises BadHandshake.
 
     It offers no extensions: the simulator rejects them, and a compressed message may be a bomb. Data is read only
-    while wait() runs. The socket belongs to the caller; close() shuts its traffic down.
+    while wait() or look_ahead() runs. The socket belongs to the caller; close() shuts its traffic down.
     lock: one of the host's, held while sending, including pongs. yield_to_others: called during floods of small frames,
-    to let other connections run. max_bytes: limit of a message.
+    to let other connections run. max_bytes: limit of a message. arrived: when the message that wait() returned last had
+    been read whole, by time.perf_counter().
     """
 
     def __init__(
@@ -58,8 +60,9 @@ class Websocket:
         max_bytes: int = limits.MESSAGE_BYTES,
     ) -> None:
         self._socket, self._lock, self._yield, self._max_bytes = sock, lock, yield_to_others, max_bytes
+        self.arrived = 0.0
         self._events = 0
-        self._messages: deque[str | bytes] = deque()
+        self._messages: deque[tuple[str | bytes, float]] = deque()  # and when each had been read whole
         self._close_frame: CloseConnection | None = None  # one that comes after these messages
         self._fragments: list[str | bytes] = []
         self._length = 0
@@ -77,18 +80,18 @@ class Websocket:
         except (OSError, ValueError, LocalProtocolError):  # timeout, reset, or closed by this side
             return None
 
-    def waiting(self) -> int:
-        """Return the number of messages that have arrived by now, with one that has only begun to arrive.
+    def look_ahead(self) -> tuple[list[str | bytes], bool]:
+        """Return the next messages that have arrived by now, and whether another one has begun to arrive.
 
-        For the thread that calls wait(). Up to `limits.QUEUED_ANSWERS` are read for it; wait() returns them later.
+        For the thread that calls wait(), which returns them later. At most `limits.MESSAGES_AHEAD` are read.
         """
         with contextlib.suppress(OSError, ValueError, LocalProtocolError):  # wait() will meet it again
-            while not self._take_in(limits.QUEUED_ANSWERS) and not self._is_full() and self._has_data():
+            while not self._take_in(limits.MESSAGES_AHEAD) and not self._is_full() and self._has_data():
                 data = self._read()
                 if not data:
                     break
                 self._protocol.receive_data(data)
-        return len(self._messages) + bool(self._fragments)
+        return [message for message, _ in self._messages], bool(self._fragments)
 
     def send(self, message: str | bytes) -> None:
         """Send a message; raises OSError when the connection is at its end."""
@@ -123,19 +126,20 @@ class Websocket:
                 if not data:
                     return None
                 self._protocol.receive_data(data)
-        return self._messages.popleft()
+        message, self.arrived = self._messages.popleft()
+        return message
 
     def _take_in(self, most: int) -> bool:
         """Keep messages of the data at hand until there are `most`; return whether the connection has ended.
 
-        A close frame waits until the messages before it have been returned.
+        A close frame waits until the messages before it have been returned, though they can no longer be answered.
         """
         while len(self._messages) < most and (event := self._next_event()) is not None:
             self._events += 1
             if self._events % _YIELD_EVERY == 0:
                 self._yield()
             if isinstance(event, Message) and (message := self._add(event)) is not None:
-                self._messages.append(message)
+                self._messages.append((message, time.perf_counter()))
             elif isinstance(event, CloseConnection) and self._messages:
                 self._close_frame = event
                 break
@@ -150,7 +154,7 @@ class Websocket:
 
     def _is_full(self) -> bool:
         """Return whether nothing more is read before a message is returned."""
-        return self._close_frame is not None or len(self._messages) >= limits.QUEUED_ANSWERS
+        return self._close_frame is not None or len(self._messages) >= limits.MESSAGES_AHEAD
 
     def _has_data(self) -> bool:
         """Return whether data has arrived that was not read yet."""
