@@ -38,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
-    if os.name == "posix":
+    if sys.platform != "win32":
         _flush(path.parent)
 
 

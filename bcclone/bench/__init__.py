@@ -36,7 +36,7 @@ class Measure:
         """Return the measure as a line of a table."""
         bar = "" if self.bar is None else f"{'at least' if self.least else 'at most'} {self.bar:g}"
         mark = {True: "reached", False: "MISSED", None: ""}[self.reached]
-        return f"{self.name:<42}{self.value:>10.2f} {self.unit:<14}{bar:<16}{mark}".rstrip()
+        return f"{self.name:<50}{self.value:>10.2f} {self.unit:<14}{bar:<16}{mark}".rstrip()
 
 
 def measure_in_rounds(functions: Mapping[str, Callable[[], _Result]], rounds: int) -> dict[str, list[_Result]]:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from bcclone.bench.cluster.run import ClusterReport
 
 _USES: dict[str, tuple[Any, str]] = {
-    "drive": (DriveBenchSettings, "latency of the drive server in both async modes, and with open dashboards"),
-    "soak": (SoakSettings, "latency and memory of the drive server in a long drive at 30 frames per second"),
+    "drive": (DriveBenchSettings, "latency of the drive server: both async modes, open dashboards, a busy core"),
+    "soak": (SoakSettings, "latency, memory and lost answers of the drive server in a long, disturbed drive"),
     "export": (ExportBenchSettings, "latency of a model in each exported format, and how far its answers differ"),
     "preprocess": (PreprocessBenchSettings, "images per second of preprocess.py, compared with decoding alone"),
     "simulator": (SimulatorBenchSettings, "frames per second of the built-in simulator, and the speed of its drives"),

@@ -9,8 +9,9 @@ from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.preprocess.take_overs import choose_rows
 from bcclone.recording import find_logs, read_log
 from bcclone.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT
+from bcclone.train.settings import FINE_TUNING_LEARNING_RATE
 
-_LEARNING_RATE, _EPOCHS = 1e-4, 4
+_EPOCHS = 4
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _train(course: Course) -> Round:
         course.notify,
     )
     epochs = settings.epochs or _EPOCHS
-    trained = course.train(1, course.folder.start, epochs, settings.learning_rate or _LEARNING_RATE)
+    trained = course.train(1, course.folder.start, epochs, settings.learning_rate or FINE_TUNING_LEARNING_RATE)
     return course.scored(
         Round(1, made.rows, made.rows, 0, 0.0, epochs, trained.val_loss, 0.0, course.model_name(1), ())
     )

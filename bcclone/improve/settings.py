@@ -6,6 +6,7 @@ from pathlib import Path
 from bcclone.sample_settings import MAX_CORRECTION_WEIGHT
 from bcclone.settings import check_settings, jobs_setting, setting
 from bcclone.simulator.settings import TRACKS
+from bcclone.train.settings import FINE_TUNING_LEARNING_RATE
 
 _EXPERT, _TRAINING, _SCORE = "learning from the built-in expert", "training", "scoring, before and after"
 
@@ -62,7 +63,7 @@ class ImproveSettings:
         maximum=1,
         above_minimum=True,
         below_maximum=True,
-        zero="0.0001, and 0.0005 with --expert",
+        zero=f"{FINE_TUNING_LEARNING_RATE}, and 0.0005 with --expert",
         group=_TRAINING,
     )
     correction_weight: int = setting(

@@ -22,7 +22,7 @@ _FOLLOWING = {
     "seq_length": 0,
     "learning_rate": 0.0,
     "feed": AUTO,
-}  # values that follow the samples, the machine or the run
+}  # values that follow the start, the samples, the machine or the run
 _GROUP, _WORKERS = "run folder", "several machines"
 
 SETTING_NAMES = tuple(_TYPES)

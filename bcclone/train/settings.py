@@ -9,7 +9,8 @@ from bcclone.augment.settings import AugmentSettings
 from bcclone.feed.settings import PATH, STEERING, THROTTLE, SamplingSettings
 from bcclone.settings import check_settings, current_names, setting
 
-LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4  # at the usual one, a model forgets what it knew
+# a fine-tuning at the first of these forgets what the model knew (docs/lab-log.md, 2026-11-23)
+LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
 KEPT = ("last", "best")

@@ -73,8 +73,11 @@ def learning_rate(settings: TrainSettings, done: float) -> float:
     """Return the learning rate of the next step. done: fraction of the training that is done, 0 to 1.
 
     It rises linearly during the warm-up and then falls by the schedule to a hundredth of its highest value; "cosine"
-    follows I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts.
+    follows I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts. Raises ValueError if the
+    plan of a run has not decided the highest value.
     """
+    if not settings.learning_rate:
+        raise ValueError("learning rate 0, expected one that train.plan.new_settings() has decided")
     rise = min((done + 1e-3) / settings.warmup, 1.0) if settings.warmup else 1.0
     fallen = max(done - settings.warmup, 0.0) / (1.0 - settings.warmup)
     left = {"constant": 1.0, "linear": 1.0 - fallen, "cosine": (1.0 + math.cos(math.pi * fallen)) / 2}
