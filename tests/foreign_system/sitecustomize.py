@@ -13,6 +13,7 @@ what the packages do differently.
 """
 
 import builtins
+import contextlib
 import errno
 import io
 import os
@@ -109,14 +110,13 @@ def _open_as_on_windows(file, mode="r", buffering=-1, encoding=None, errors=None
 
 def _in_use(path):
     """Return an open or mapped file of this process that is the path or in that folder, None when there is none."""
-    for entry in (*Path("/proc/self/fd").iterdir(), *Path("/proc/self/map_files").iterdir()):
-        try:
-            target = entry.readlink()
-        except OSError:
-            continue
-        if target.is_relative_to(path) and target.is_file():
-            return str(target)
-    return None
+    with _open("/proc/self/maps", errors="replace") as maps:
+        used = [line.partition("/")[2].rstrip("\n") for line in maps if str(path) in line]
+    targets = [Path(f"/{name}") for name in used]
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            targets.append(entry.readlink())
+    return next((str(one) for one in targets if one.is_relative_to(path) and one.is_file()), None)
 
 
 def _guarded(real):

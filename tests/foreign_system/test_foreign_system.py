@@ -12,7 +12,7 @@ from bcclone.recording import read_log
 from tests.conftest import run_process
 from tests.test_chain import run_chain
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/map_files").exists(), reason="finds open files as Linux does")
+pytestmark = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="finds open files as Linux does")
 
 ROOT = Path(__file__).parents[2]
 PROBE = """
