@@ -106,7 +106,7 @@ class Driver:
         slow, a late frame gets the model's last steering again, so that the model sees the next one, which is newer.
         """
         frame, fault = _decode(telemetry.jpeg)
-        repeated = late and self.too_slow and self._judged.steering is not None
+        repeated = frame is not None and late and self.too_slow and self._judged.steering is not None
         if frame is None:
             judged = _Judged(None, fault, None)
         elif repeated:
@@ -128,9 +128,8 @@ class Driver:
         self._steering = control.steering
         self.answered += 1
         set_speed = self.controller.target_mph(control.steering)
-        readable = frame is not None
         decision = Decision(
-            self.answered, telemetry, control, steering, set_speed, fault, readable, by, doubt, repeated and readable
+            self.answered, telemetry, control, steering, set_speed, fault, frame is not None, by, doubt, repeated
         )
         self._report(decision)
         return decision

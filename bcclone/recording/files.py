@@ -87,7 +87,7 @@ class ImageIndex:
     def __init__(self, log_path: Location) -> None:
         home = log_path.parent
         images = _images_folder(home)
-        self.folders = [images, home, _images_folder(images)]
+        self.folders = [images, home, images / _IMAGES]
         if home.name.lower() == _IMAGES.lower():
             self.folders.append(home.parent)
         self._folder_of: dict[str, int] = {}
@@ -121,8 +121,9 @@ def _images_folder(home: Location) -> Location:
     usual = home / _IMAGES
     if is_url(home) or usual.is_dir() or not home.is_dir():
         return usual
-    others = (path for path in sorted(as_local(home).iterdir()) if path.name.lower() == _IMAGES.lower())
-    return next((path for path in others if path.is_dir()), usual)
+    with os.scandir(as_local(home)) as entries:  # there may be 300,000 images beside the log
+        names = [entry.name for entry in entries if entry.name.lower() == _IMAGES.lower() and entry.is_dir()]
+    return home / min(names, default=_IMAGES)
 
 
 def _jpeg_names(folder: Location) -> list[str]:
