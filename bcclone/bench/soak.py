@@ -5,6 +5,7 @@ the recording.
 """
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -113,7 +114,7 @@ class _Driver:
             p99=float(np.percentile(milliseconds, 99)),
             memory_mb=self.server.memory_info().rss / 1e6,
             threads=self.server.num_threads(),
-            files=self.server.num_fds() if psutil.POSIX else None,
+            files=_open_files(self.server),
             disk_error=recording["failure"] if full_disk else None,
         )
 
@@ -138,6 +139,13 @@ class _Driver:
         if not milliseconds:
             raise UserError(f"the drive server answered nothing for {seconds:.0f} s; its output may say why")
         return milliseconds, lost, cut
+
+
+def _open_files(process: psutil.Process) -> int | None:
+    """Return how many files and sockets the process has open, or None on Windows, which counts other things."""
+    if sys.platform == "win32":
+        return None
+    return process.num_fds()
 
 
 def _soak(model: Path, texts: Sequence[str], settings: SoakSettings, notify: Callable[[str], None]) -> list[Measure]:
