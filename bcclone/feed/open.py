@@ -75,8 +75,9 @@ def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart 
     epoch_order = EpochOrder(len(selection), batch_size=batch_size, part=part)
     if isinstance(data, Store) and is_url(data.path):
         return Feed(epoch_order, window_fetcher(selection, size))
-    source = FrameSource.mapped(data, arrays) if isinstance(data, Store) else FileSource.of(data, arrays)
-    return Feed(epoch_order, ThreadFetcher(source, size))
+    if isinstance(data, Store):
+        return Feed(epoch_order, ThreadFetcher(FrameSource.mapped(data, arrays), size))
+    return Feed(epoch_order, ThreadFetcher(FileSource.of(data, arrays), size, threads=1))
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
@@ -178,7 +179,7 @@ def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings
 def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return a feed that reads and decodes the images of a recording for each batch; needs no store."""
     source = FileSource.of(selection.image_samples, selection.arrays, threads=settings.feed_workers)
-    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
+    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size, threads=1))
 
 
 def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:

@@ -1,11 +1,13 @@
-"""Fetch batches with a thread of this process."""
+"""Fetch batches with threads of this process."""
 
 import contextlib
+import os
 import queue
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from itertools import islice
 from typing import Self
 
 from bcclone.feed.feed import Batch
@@ -13,27 +15,63 @@ from bcclone.feed.order import Order, batches
 from bcclone.feed.source import Reader, Source
 
 _BATCHES_AHEAD = 4
+_THREADS = 2  # one alone copies half of what a core can, since it also flips, looks up labels and hands over
 _Result = Batch | Exception | None  # of the thread that prefetches
 
 
 class ThreadFetcher:
-    """Read batches ahead of time in a thread. ahead: number of batches, 0 for the default."""
+    """Read batches ahead of time in threads, which take turns.
 
-    def __init__(self, source: Source, batch_size: int, ahead: int = 0) -> None:
+    ahead: number of batches, 0 for the default; threads: 0 for the default.
+    """
+
+    def __init__(self, source: Source, batch_size: int, ahead: int = 0, threads: int = 0) -> None:
         self._source, self._batch_size, self._ahead = source, batch_size, ahead or _BATCHES_AHEAD
+        self._threads = min(threads or _THREADS, os.cpu_count() or 1, self._ahead)
         self._reader = Reader(source, batch_size, kept=self._ahead + 2)
 
     def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:
         """Return the batches of these positions."""
-        return PrefetchThread(self._batches(order), self._ahead)
+        return PrefetchThreads([self._thread(order, number) for number in range(self._threads)])
 
-    def _batches(self, order: Order) -> Iterator[Batch]:
-        for positions in batches(order, self._batch_size):
+    def _thread(self, order: Order, number: int) -> "PrefetchThread":
+        """Return the thread that reads batch `number` and every further one whose turn it is."""
+        ahead = len(range(number, self._ahead, self._threads))
+        return PrefetchThread(self._batches(order, number), ahead)
+
+    def _batches(self, order: Order, number: int) -> Iterator[Batch]:
+        for positions in islice(batches(order, self._batch_size), number, None, self._threads):
             yield self._reader.read(positions)
 
     def close(self) -> None:
         """Close the source."""
         self._source.close()
+
+
+class PrefetchThreads:
+    """Threads whose batches are taken in turns, one of each; the first that has no more, or fails, ends them all."""
+
+    def __init__(self, threads: Sequence["PrefetchThread"]) -> None:
+        self._threads, self._taken = threads, 0
+        self._running = ExitStack()
+
+    def __enter__(self) -> Iterator[Batch]:
+        with ExitStack() as starting:
+            for thread in self._threads:
+                starting.enter_context(thread)
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        batch = next(self._threads[self._taken % len(self._threads)])
+        self._taken += 1
+        return batch
 
 
 class PrefetchThread:

@@ -56,13 +56,30 @@ class Faulty(FrameSource):
         super().fill(positions, images)
 
 
+class Slow(FrameSource):
+    """A source whose first batch takes longer than the others; each image holds its own number."""
+
+    def __init__(self):
+        frames = np.arange(20, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis].repeat(3, axis=3)
+        arrays = SampleArrays(np.arange(20, dtype=np.uint32), np.zeros(20, bool), np.zeros(20, np.float32))
+        super().__init__(arrays, FramesInMemory(frames))
+        self.filled = []
+
+    def fill(self, positions, images):
+        self.filled.append(int(positions[0]))
+        if positions[0] == 0:
+            time.sleep(0.1)
+        super().fill(positions, images)
+
+
 class Unspeakable(Exception):
     """An error that cannot be pickled."""
 
 
 def fetchers():
     return {
-        "thread": lambda source: ThreadFetcher(source, 10),
+        "threads": lambda source: ThreadFetcher(source, 10),
+        "one thread": lambda source: ThreadFetcher(source, 10, threads=1),
         "pipe": lambda source: PipeFetcher(source, 10, 4),
         "shared memory": lambda source: SharedMemoryFetcher(source, 10, 2, 8),
         "tf-data": tf_data_fetcher,
@@ -143,7 +160,9 @@ def nothing_is_left():
     assert shared_memory() <= before
 
 
-@pytest.mark.parametrize("kind", ["thread", "pipe", "shared memory", "tf-data", "dataset", "dataset, processes"])
+@pytest.mark.parametrize(
+    "kind", ["threads", "one thread", "pipe", "shared memory", "tf-data", "dataset", "dataset, processes"]
+)
 def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed(kind):
     source = Faulty("error")
     if kind.startswith("dataset"):
@@ -223,11 +242,24 @@ def test_no_iterator_of_tensorflow_outlives_its_epoch(left_early):
         gc.enable()
 
 
-def test_leaving_early_ends_the_thread():
+@pytest.mark.parametrize("threads", [1, 2])
+def test_leaving_early_ends_the_threads(threads):
     source = Faulty("error")
-    with feed_of(source, ThreadFetcher(source, 1)) as feed, feed.epoch(1) as batches:
+    with feed_of(source, ThreadFetcher(source, 1, threads=threads)) as feed, feed.epoch(1) as batches:
         next(batches)
+        assert len(feed_threads()) == threads
     assert not feed_threads()
+
+
+@pytest.mark.parametrize(("ahead", "threads"), [(1, 2), (2, 2), (5, 2), (4, 1)])
+def test_threads_that_take_turns_keep_the_order_and_the_bound(ahead, threads):
+    source = Slow()
+    with ThreadFetcher(source, 3, ahead, threads).fetch(np.arange(20)) as batches:
+        first = next(batches)
+        time.sleep(0.2)
+        assert len(source.filled) <= ahead + 1
+        given = [first.images[:, 0, 0, 0].tolist(), *(batch.images[:, 0, 0, 0].tolist() for batch in batches)]
+    assert given == [list(range(start, min(start + 3, 20))) for start in range(0, 20, 3)]
 
 
 def test_fetching_ahead_is_bounded():
