@@ -15,7 +15,7 @@ from bcclone.augment.on_device import DeviceAugmenter
 from bcclone.errors import UserError
 from bcclone.feed.feed import Batch
 from bcclone.feed.selection import TrainingData
-from bcclone.feed.settings import PATH, STEERING, THROTTLE
+from bcclone.feed.settings import PATH, THROTTLE
 from bcclone.images import seen_rows
 from bcclone.model_file import ForeignModel, open_model
 from bcclone.network import build_network
@@ -320,9 +320,8 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None, ou
         raise UserError(
             f"{start} takes {file.seq_length} frames at a time; fine-tune it with --seq-length {file.seq_length}"
         )
-    if file.learned != (2 if settings.predict == THROTTLE else 1):
-        knows, option = ("the speed, too", THROTTLE) if file.learned > 1 else ("steering only", STEERING)
-        raise UserError(f"{start} predicts {knows}; fine-tune it with --predict {option}")
+    if file.learned > 1 and settings.predict != THROTTLE:
+        raise UserError(f"{start} predicts the speed, too; fine-tune it with --predict {THROTTLE}")
     trained_as = file.training.network or settings.network
     if trained_as != settings.network:
         raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")

@@ -105,6 +105,20 @@ def test_it_is_fine_tuned_as_what_it_is(trained, simulated_store, tmp_path):
     assert (tmp_path / "m.h5").exists()
 
 
+@pytest.mark.slow
+def test_a_network_that_knows_the_steering_learns_the_speed(untrained_model, simulated_store, tmp_path):
+    from bcclone.policy import load_policy
+
+    frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
+    knew = load_policy(untrained_model).act(frame)
+    line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1)
+    line = (*line, "--from", untrained_model, "--predict", "throttle", "--learning-rate", 1e-9)
+    run_script("model.py", simulated_store, *line)
+    policy = load_policy(tmp_path / "m.h5")
+    assert policy.act(frame) == pytest.approx(knew, abs=1e-3)
+    assert policy.speed_mph is not None
+
+
 def test_a_published_network_predicts_the_steering_alone():
     from bcclone.network import build_network
 
