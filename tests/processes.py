@@ -1,5 +1,6 @@
 """Other processes: on a full disk, which ones a process started, what a command imports, waiting for a condition."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL; its SIGTERM ends a process as suddenly
 
 
 def wait_for(condition, seconds=120, every_seconds=0.05):

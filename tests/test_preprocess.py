@@ -291,6 +291,10 @@ def test_a_recording_or_a_model_is_never_overwritten(recording, untrained_model,
     model.write_bytes(untrained_model.read_bytes())
     assert "is a model" in convert(recording, "-o", model, "--force", code=1)
     assert model.read_bytes() == untrained_model.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_never_overwritten(recording, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert "regular file" in convert(recording, "-o", tmp_path / "pipe", "--force", code=1)
 

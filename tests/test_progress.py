@@ -1,10 +1,10 @@
 """Progress is a bar on a terminal, and plain lines otherwise."""
 
 import os
-import pty
 import subprocess
 import sys
-import termios
+
+import pytest
 
 from bcclone.progress import ProgressBar
 
@@ -50,6 +50,7 @@ def test_time_before_the_first_advance_does_not_count(capsys):
 
 
 def test_on_a_terminal_progress_is_a_bar():
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     subprocess.run([sys.executable, "-c", COUNT], stderr=theirs, check=True)

@@ -18,7 +18,7 @@ from bcclone.task_pool import WorkerFault, open_pool, report_progress
 from tests import pool_tasks
 from tests.conftest import ROOT
 from tests.dask_cluster import DaskCluster, dask_cluster, kill
-from tests.processes import wait_for
+from tests.processes import KILL, wait_for
 
 ENGINES = ["", pytest.param("local:2", marks=pytest.mark.slow)]
 
@@ -311,7 +311,7 @@ if __name__ == "__main__":
 
 @pytest.mark.long
 @pytest.mark.parametrize("scheduler", ["", "local:2"])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, KILL])
 def test_a_pool_that_is_ended_leaves_no_process_behind(tmp_path, scheduler, how):
     (tmp_path / "program.py").write_text(PROGRAM)
     line = [sys.executable, "program.py", scheduler, *(str(tmp_path / name) for name in "abcd")]

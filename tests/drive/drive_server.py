@@ -18,7 +18,7 @@ from bcclone.drive import DriveResult, DriveSettings, serve
 from bcclone.images import encode_jpeg
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.conftest import command
-from tests.processes import on_a_full_disk
+from tests.processes import KILL, on_a_full_disk
 
 FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8))
 
@@ -53,7 +53,7 @@ def serving(model, *arguments, port=0, **options):
         yield server
     finally:
         if server.process.returncode is None:
-            server.end(signal.SIGKILL)
+            server.end(KILL)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.settings import WorldSettings
 from bcclone.simulator.track import load_track
 from tests.conftest import command, run_script, shared
-from tests.processes import children_of, wait_for
+from tests.processes import KILL, children_of, wait_for
 
 KEYS = {
     "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m", "max_abs_cross_track_m",
@@ -67,7 +67,7 @@ def test_a_model_gets_the_same_score_in_process_each_time(untrained_model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.parametrize("how", [KILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, how):
     line = command("evaluate", untrained_model, "--laps", 3)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as evaluation:
@@ -76,7 +76,7 @@ def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, h
         assert "driving" in evaluation.stderr.readline()
         evaluation.send_signal(how)
         stderr = evaluation.communicate(timeout=40)[1]
-    assert evaluation.returncode == (-9 if how == signal.SIGKILL else 130)
+    assert evaluation.returncode == (-9 if how == KILL else 130)
     assert "Traceback" not in stderr
     wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 

@@ -26,7 +26,7 @@ from bcclone.task_pool import open_pool
 from tests.conftest import ROOT, command, made_once, run_script
 from tests.dask_cluster import dask_cluster, kill
 from tests.keras_files.old_models import keras1_config, write
-from tests.processes import children_of, wait_for
+from tests.processes import KILL, children_of, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # each process loads TensorFlow, on cores that other tests use, too
 
@@ -336,7 +336,7 @@ def workers_of(pid):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "how", [*(pytest.param(how, marks=pytest.mark.long) for how in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL]
+    "how", [*(pytest.param(how, marks=pytest.mark.long) for how in (signal.SIGINT, signal.SIGTERM)), KILL]
 )
 def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
     line = command("evaluate", untrained_model, "--suite", "--rows", "lake-15", "mountain", "--jobs", 2)
@@ -346,7 +346,7 @@ def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
         assert "driving" in suite.stderr.readline()
         suite.send_signal(how)
         stderr = suite.communicate(timeout=40)[1]
-    assert suite.returncode == (-9 if how == signal.SIGKILL else 130)
+    assert suite.returncode == (-9 if how == KILL else 130)
     assert "Traceback" not in stderr
     for worker in workers:
         wait_for(lambda worker=worker: not Path(f"/proc/{worker}/exe").exists())
@@ -359,7 +359,7 @@ def test_a_worker_that_is_killed_ends_the_suite_with_a_message(untrained_model):
         wait_for(lambda: len(workers_of(suite.pid)) == 2)
         workers = workers_of(suite.pid)
         assert "driving" in suite.stderr.readline()
-        os.kill(workers[0], signal.SIGKILL)
+        os.kill(workers[0], KILL)
         stderr = suite.communicate(timeout=40)[1]
     assert suite.returncode == 1
     assert "a worker process" in stderr

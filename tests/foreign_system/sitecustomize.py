@@ -1,8 +1,8 @@
 """Let bcclone's code meet Windows' differences on Linux. Python imports this module when its folder is in PYTHONPATH.
 
-What other packages see is left alone. bcclone's modules see:
+What other packages see is left alone. bcclone's modules, and those of the tests where these are collected, see:
 - `sys.platform` win32 and `os.name` nt, without the functions of `os` and `signal` that Windows lacks
-- no modules `fcntl`, `resource`, `pwd`, `grp`, `termios`
+- no modules `fcntl`, `resource`, `pwd`, `grp`, `pty`, `termios`
 - CRLF in text files that are written without a `newline`, and cp1252 in those opened without an `encoding`
 - PermissionError when a file that this process has open or mapped is removed or replaced, or a folder that holds one
 - FileExistsError when something is renamed to a name that exists, PermissionError when a folder is to replace a folder
@@ -24,7 +24,7 @@ import types
 from pathlib import Path
 
 _OURS = str(Path(__file__).parents[2] / "bcclone") + os.sep
-_MODULES = {"fcntl", "resource", "pwd", "grp", "termios"}
+_MODULES = {"fcntl", "resource", "pwd", "grp", "pty", "termios"}
 _OF_OS = {
     "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "chown", "fchmod", "fchown", "fork", "forkpty", "geteuid",
     "getloadavg", "getpgid", "getuid", "killpg", "mkfifo", "nice", "posix_fadvise", "posix_fallocate", "pread",
@@ -76,7 +76,7 @@ _import, _open, _rename, _replace, _mkdir = builtins.__import__, io.open, os.ren
 
 
 def _import_as_on_windows(name, globals=None, locals=None, fromlist=(), level=0):
-    if not level and str((globals or {}).get("__name__", "")).partition(".")[0] == "bcclone":
+    if not level and str((globals or {}).get("__name__", "")).partition(".")[0] in ("bcclone", "tests"):
         if name in _MODULES:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         if name in _FOREIGN:
