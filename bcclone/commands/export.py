@@ -27,6 +27,7 @@ from bcclone.export_model import FORMATS, ExportModelSettings
 
 _SHOWN_SKIPS = 10
 _OF_ROWS, _OF_MODELS = ("cameras", "allow_skips"), ("force", "preprocess")
+_MODEL_SUFFIXES = (".keras", ".onnx", ".tflite")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"{option_of(others, name)} does not change an export --to {arguments.to}; leave it out")
     if is_model and Path(arguments.source).is_dir():
         raise UserError(f"{arguments.source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
-    if not is_model and "model_config" in root_attributes(Path(arguments.source)):
+    source = Path(arguments.source)
+    if not is_model and (source.suffix in _MODEL_SUFFIXES or "model_config" in root_attributes(source)):
         raise UserError(
             f"{arguments.source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}"
         )

@@ -64,6 +64,7 @@ REFUSALS = [
     refusal(lambda: run_command("export", "rec", "--to", "csv", "--preprocess", "gray-80x120"), "--preprocess", "csv"),
     refusal(lambda: Path("rec").mkdir() or run_command("export", "rec", "--to", "onnx"), "rec", "folder", "--to csv"),
     refusal(lambda: run_command("export", LAKE, "--to", "csv"), "lake.h5", "a model", "--to onnx"),
+    refusal(lambda: Path("m.onnx").touch() or run_command("export", "m.onnx", "--to", "csv"), "a model", "--to onnx"),
     refusal(lambda: run_command("play", "--road", "nope"), "no track 'nope'", "lake, mountain"),
     refusal(lambda: run_command("improve", "m.onnx", "--expert", "-o", "n.h5"), "m.onnx", "ONNX", ".h5"),
     refusal(lambda: evaluate("--road", "random:7:length=600,length=700"), "length=700", "only once"),
