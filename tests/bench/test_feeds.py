@@ -301,7 +301,7 @@ def test_the_command_gives_strategies_alternatives_and_rooflines(synthetic):
     assert notices["shards"] == 2
     assert set(notices["alternatives"]) == {"h5py-fancy"}
     assert set(notices["rooflines"]) == {"gather"}
-    assert notices["measures"][0]["bar"] == 50.0
+    assert notices["measures"][0]["bar"] == 70.0
     assert done.returncode == int(not all(measure["reached"] for measure in notices["measures"]))
 
 
