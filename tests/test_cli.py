@@ -160,7 +160,7 @@ def interrupted(*line, after, cwd):
     return printed.strip().splitlines()[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_reports_what_was_saved(tmp_path):
     laps = ("simulate", "record", tmp_path / "laps", "--laps", 20)
     assert interrupted(*laps, after="recording: ", cwd=tmp_path).startswith(

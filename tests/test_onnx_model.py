@@ -74,7 +74,7 @@ def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, tmp_path
         load_policy(tmp_path / "model.onnx", "carnd-128-rgb")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_commands_drive_and_score_it_as_the_model(untrained_model, simulated_recording, tmp_path):
     policies(untrained_model, tmp_path)
     models = (untrained_model, tmp_path / "model.onnx")

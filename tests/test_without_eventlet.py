@@ -37,7 +37,7 @@ def without_eventlet(tmp_path_factory, monkeypatch):
     monkeypatch.delitem(sys.modules, "bcclone.drive.wire.eventlet_host", raising=False)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_four_commands_run(simulated_recording, tmp_path):
     options = ("--block-seconds", 2, "--frame-offsets", 0)
     _, trained, report, clip, _ = run_chain([simulated_recording], tmp_path, options, ("--epochs", 1), frames=0)

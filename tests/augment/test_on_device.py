@@ -98,7 +98,7 @@ def test_the_frames_of_a_window_are_augmented_alike(device):
     assert np.abs(by_cpu.astype(int) - by_device).mean() < 0.8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_augmentation_on_the_device_is_compiled_by_xla(device):
     """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that it cannot know."""
     import tensorflow as tf

@@ -213,7 +213,7 @@ def test_a_log_is_planned_without_its_images(tmp_path):
     assert planned.seconds > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_costs_of_tables_are_measured(simulated_recording, tmp_path):
     costs = measure_tables(simulated_recording, tmp_path, 100, 2000)
     assert (costs.few.rows, costs.many.rows) == (100, 2000)

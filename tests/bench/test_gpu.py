@@ -84,7 +84,7 @@ def test_a_report_without_failures_or_missed_bars_is_good():
         FeedsBenchSettings(batch_size=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
 def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, tmp_path, monkeypatch):
     fake = tmp_path / "nvidia-smi"

@@ -42,7 +42,7 @@ def test_a_drive_that_is_cut_and_watched_loses_no_answer(tmp_path):
     assert found["rows that cannot be used"]["value"] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_drive_whose_disk_is_full_for_a_time_goes_on_and_is_recorded_again(tmp_path):
     with small_disk(tmp_path / "disk"):
         found, lines = measured("--minutes", 0.4, "--record", tmp_path / "disk", "--disk-fills", 2)

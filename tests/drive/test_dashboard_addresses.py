@@ -248,7 +248,7 @@ def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(untrained_m
                 assert next_event(connection)[0] == "steer"
                 began = time.monotonic()
                 assert server.end() == 0
-                assert time.monotonic() - began < 10
+                assert time.monotonic() - began < 20  # a loaded machine takes half of that
         assert "Traceback" not in server.output, server.output
 
 

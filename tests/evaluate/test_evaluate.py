@@ -66,7 +66,7 @@ def test_a_model_gets_the_same_score_in_process_each_time(untrained_model):
     assert first == second
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("how", [KILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, how):
     line = command("evaluate", untrained_model, "--laps", 3)

@@ -77,7 +77,7 @@ def test_nothing_is_kept_without_a_folder():
     assert kept.find(task()) is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
     line = ("evaluate", untrained_model, "--suite", "--laps", 0.01, "--jobs", 1, "--json", "--output", tmp_path / "out")
     run_script(*line, "--rows", "lake-20")

@@ -318,7 +318,7 @@ def test_a_wrong_command_line_is_refused(untrained_model, line, words):
     assert words in run_script("evaluate", untrained_model, *line, code=1).stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_model_that_cannot_be_loaded_ends_the_suite_with_its_message(untrained_model, tmp_path):
     damaged = tmp_path / "damaged.h5"
     damaged.write_bytes(b"nothing")
@@ -334,7 +334,7 @@ def workers_of(pid):
     return [child for child, line in lines.items() if b"spawn_main" in line]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "how", [*(pytest.param(how, marks=pytest.mark.long) for how in (signal.SIGINT, signal.SIGTERM)), KILL]
 )

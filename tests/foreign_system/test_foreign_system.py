@@ -84,7 +84,7 @@ def test_the_differences_are_shown_to_our_code(tmp_path):
     ], done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_four_commands_and_a_resumed_training_run(simulated_recording, tmp_path):
     options = ("--block-seconds", 2, "--frame-offsets", 0)
     _, trained, report, clip, _ = run_chain([simulated_recording], tmp_path, options, ("--epochs", 1), frames=0)
@@ -97,7 +97,7 @@ def test_the_four_commands_and_a_resumed_training_run(simulated_recording, tmp_p
     run_process("preprocess.py", simulated_recording, "-o", tmp_path / "shards", *options, "--shard-mb", 4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tools_around_them_run(simulated_recording, untrained_model, tmp_path):
     def run(*line, code=0):
         run_process(*line, code=code, encoding="cp1252")

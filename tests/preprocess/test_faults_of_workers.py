@@ -73,7 +73,7 @@ def ended(process):
     return said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_shard_of_a_killed_worker_is_written_by_another(recording, folder, expected, tmp_path):
     with dask_cluster(tmp_path, workers=2) as cluster:
         process = start(recording, folder, cluster.address)

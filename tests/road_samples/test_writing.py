@@ -11,7 +11,7 @@ from tests.conftest import run_script
 RANGES = "length=150-200"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_store_has_every_roads_frames_and_is_the_same_with_any_number_of_processes(tmp_path):
     paths = [tmp_path / f"{jobs}.h5" for jobs in (1, 2)]
     for jobs, path in enumerate(paths, start=1):

@@ -169,7 +169,7 @@ def test_silent_servers_are_reported_after_ten_seconds():
     assert "Traceback" not in "".join(outputs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_is_killed_ends_the_drive(untrained_model):
     with serving(untrained_model) as server:
         driving = subprocess.Popen(

@@ -221,7 +221,7 @@ def test_the_device_of_augmentation_is_chosen_when_a_run_begins_and_kept_on_a_re
     assert "augment on: cpu, and device is given" in refused.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(trained, simulated_store, tmp_path):
     run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=14)
     newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
@@ -356,7 +356,7 @@ def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(simulate
     assert progress["samples"] == (progress["step"] - 34 * len(progress["history"])) * 32 > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(small_store, tmp_path):
     output = tmp_path / "model.h5"
     line = command("model.py", small_store, "-o", output, "--runs", tmp_path / "runs", "--epochs", 2, "--no-plots")
@@ -490,7 +490,7 @@ def train_on_a_small_disk(store, folder, limit):
     return done
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_disk_too_full_for_the_model_ends_with_one_line(small_store, tmp_path):
     done = train_on_a_small_disk(small_store, tmp_path, 300_000)
     assert done.returncode == 1, done.stderr
@@ -551,7 +551,7 @@ def test_a_recurrent_network_is_trained_and_resumed_to_the_same_weights(simulate
     assert "--network gru" in again.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_window_length_of_a_store_is_the_default(simulated_recording, tmp_path):
     from bcclone.model_file import load_model_file
 

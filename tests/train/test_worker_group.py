@@ -214,6 +214,7 @@ def test_a_stopped_worker_ends_the_others(store, workers):
     assert members[2].ended()[0] == 1
 
 
+@pytest.mark.long
 def ended_alike(members):
     """Return the error lines of workers that all end with exit code 1 and one error line each."""
     errors = []
@@ -226,6 +227,7 @@ def ended_alike(members):
     return [line for (line,) in errors]
 
 
+@pytest.mark.long
 def test_another_store_on_one_worker_and_other_settings_are_told_to_all(store, simulated_store, workers):
     errors = ended_alike(workers.start([store, simulated_store], *QUICK))
     assert errors[0] == errors[1]
