@@ -58,6 +58,11 @@ def learned_speeds(episode: IndexArray, time_ms: IndexArray, speed_mph: FloatArr
     return (speeds / LEARNED_SPEED_MPH).astype(np.float32)
 
 
+def knows_road(rows: npt.NDArray[Any]) -> bool:
+    """Return whether some of the rows are places of `simulate roads`, which know the road ahead."""
+    return PATH_COLUMNS[0] in (rows.dtype.names or ()) and bool(np.isfinite(rows[PATH_COLUMNS[0]]).any())
+
+
 def path_labels(rows: npt.NDArray[Any], settings: SampleSettings) -> Float32Array:
     """Return where the road leads from each row, as steering, float32 (rows, stretches and more).
 

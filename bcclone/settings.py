@@ -125,9 +125,9 @@ def size_setting() -> Any:
 
 def parse_size(text: str) -> tuple[int, int]:
     """Return width and height of "128" or "320x160"; raises ValueError for anything else."""
-    width, _, height = text.lower().partition("x")
+    width, by, height = text.lower().partition("x")
     try:
-        return int(width), int(height or width)
+        return int(width), int(height if by else width)
     except ValueError:
         raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
 

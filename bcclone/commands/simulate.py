@@ -97,7 +97,7 @@ def _roads(arguments: argparse.Namespace) -> int:
         print(
             f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "
             f"{result.validation} validation samples, {result.seconds:.0f} s\n"
-            f"next: python model.py {result.output} -o model.h5"
+            f"next: python model.py {result.output} -o model.h5 --predict path"
         )
     return 0
 

@@ -12,10 +12,11 @@ from bcclone.errors import UserError
 from bcclone.feed.order import has_zero_steering
 from bcclone.feed.settings import PATH, STEERING, THROTTLE
 from bcclone.feed.source import SampleArrays
-from bcclone.labels import Correction, learned_speeds, path_labels
+from bcclone.labels import Correction, knows_road, learned_speeds, path_labels
 from bcclone.samples import RowTable, SampleTable, windows
 from bcclone.store import ImageSamples, Store
 
+_LEAST_SPEED_RANGE = 0.01  # in units of LEARNED_SPEED_MPH
 TrainingData = Store | ImageSamples
 
 
@@ -85,6 +86,11 @@ def select(data: TrainingData, validation: bool = False, seq_length: int = 1, pr
     samples = data.samples[data.split_indices(validation)]
     if seq_length == 1:
         return Selection(data, _arrays(samples, samples["frame"].copy(), further), samples["row"].copy())
+    if knows_road(data.rows):
+        raise UserError(
+            f"{data.path}: its rows are single places of random roads, which do not follow each other; train with "
+            "--seq-length 1"
+        )
     found = windows(samples, seq_length)
     arrays = _arrays(found.samples, found.frames, further)
     return Selection(data, arrays, found.samples["row"].copy(), found.paired, found.incomplete)
@@ -102,6 +108,11 @@ def _further_labels(data: TrainingData, predict: str) -> _Further | None:
     rows: RowTable = data.rows
     if predict == THROTTLE:
         speeds = learned_speeds(rows["episode"], rows["time_ms"], rows["speed_mph"])
+        if len(speeds) and np.ptp(speeds) < _LEAST_SPEED_RANGE:
+            raise UserError(
+                f"{data.path}: all rows have the same speed, {rows['speed_mph'][0]:.0f} mph, so none is learned; "
+                "train without --predict throttle, or on recordings of changing speed"
+            )
         return _Further(speeds[:, np.newaxis], mirrored=False)
     return _Further(path_labels(rows, data.sample_settings), mirrored=True) if predict == PATH else None
 

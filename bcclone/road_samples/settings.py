@@ -31,7 +31,7 @@ class RoadSamplesSettings:
     )
     ranges: str = setting(
         "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=any",
-        "what the roads' seeds choose from, as in random:7:length=300-900,surface=dirt",
+        "what the roads' seeds choose from, such as length=300-900,surface=dirt",
         unit="RANGES",
     )
     recolored: float = setting(

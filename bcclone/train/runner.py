@@ -185,6 +185,8 @@ class _Run:
             path = new_path(self.settings.runs, self.settings.name)
             folder = RunFolder.create(path, self.begun.identity, plan, self.settings.force)
             self.notify(f"training on {device}{_describe_augmentation(plan.settings)}; the run is in {folder.path}")
+            if plan.start:
+                self.notify(f"beginning with {plan.start} at a learning rate of {plan.settings.learning_rate:g}")
         opened.enter_context(folder.locked())
         self._record_settings(folder, plan)
         return folder

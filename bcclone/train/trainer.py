@@ -16,7 +16,8 @@ from bcclone.errors import UserError
 from bcclone.feed.feed import Batch
 from bcclone.feed.selection import TrainingData
 from bcclone.feed.settings import PATH, THROTTLE
-from bcclone.images import seen_rows
+from bcclone.images import PRESETS, Preprocessing, seen_rows
+from bcclone.labels import learned_speeds
 from bcclone.model_file import ForeignModel, open_model
 from bcclone.network import build_network
 from bcclone.train.dropout import BatchRows, with_dropout_rate, with_part_dropout
@@ -327,24 +328,38 @@ def _network(data: TrainingData, settings: TrainSettings, start: Path | None, ou
         raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
     if file.preprocessing != preprocessing:
         raise UserError(
-            f"{start} takes other images than those of {data.path}; make the store again with the model's "
-            "preprocessing:\n"
-            f"  the model: {file.preprocessing.describe()}\n  the store: {preprocessing.describe()}"
+            f"{start} takes other images than those of {data.path}:\n"
+            f"  the model: {file.preprocessing.describe()}\n  the data:  {preprocessing.describe()}\n"
+            f"make a store for it: python preprocess.py RECORDING -o data.h5{_options_for(file.preprocessing)}"
         )
-    return file.model if file.learned == outputs else _with_outputs(file.model, outputs)
+    if file.learned == outputs:
+        return file.model
+    if settings.predict != THROTTLE:
+        return _with_outputs(file.model, outputs, begin=0.0)
+    rows = data.rows
+    speeds = learned_speeds(rows["episode"], rows["time_ms"], rows["speed_mph"])
+    return _with_outputs(file.model, outputs, begin=float(speeds.mean()))
 
 
-def _with_outputs(model: keras.Model, outputs: int) -> keras.Model:
-    """Return a network with further outputs, whose weights are untrained."""
+def _options_for(preprocessing: Preprocessing) -> str:
+    """Return the options of preprocess.py that make such images, nothing if there are none."""
+    for name, preset in PRESETS.items():
+        if preset == preprocessing:
+            return f" --preprocess {name}"
+    width, height = preprocessing.width, preprocessing.height
+    if preprocessing == replace(Preprocessing(), width=width, height=height):
+        return f" --size {width}x{height}"
+    return ""
+
+
+def _with_outputs(model: keras.Model, outputs: int, begin: float) -> keras.Model:
+    """Return a network with further outputs, which say `begin` at first, and so disturb the others little."""
     last = model.layers[-1]
     wider = keras.layers.Dense(outputs, dtype="float32", name=last.name)
     widened = keras.Model(model.inputs[0], wider(model.layers[-2].output))
-    wider.set_weights(
-        [
-            np.concatenate([trained, drawn[..., trained.shape[-1] :]], axis=-1)
-            for trained, drawn in zip(last.get_weights(), wider.get_weights(), strict=True)
-        ]
-    )
+    kernel, bias = last.get_weights()
+    added = outputs - len(bias)
+    wider.set_weights([np.pad(kernel, ((0, 0), (0, added))), np.append(bias, np.full(added, begin, bias.dtype))])
     return widened
 
 

@@ -34,7 +34,10 @@ def test_a_network_trains_on_what_the_command_writes(tmp_path):
     store, model = tmp_path / "roads.h5", tmp_path / "model.h5"
     line = ("simulate", "roads", "-o", store, "--roads", 2, "--frames", 3, "--size", 64, "--ranges", RANGES, "--json")
     assert json.loads(run_script(*line, "--validation", 0.5).stdout)["frames"] == 6
-    run_script("model.py", store, "-o", model, "--runs", tmp_path / "runs", "--epochs", 1, "--batch-size", 2)
+    train = ("model.py", store, "-o", model, "--runs", tmp_path / "runs", "--epochs", 1, "--batch-size", 2)
+    assert "do not follow each other" in run_script(*train, "--seq-length", 3, code=1).stderr
+    assert "the same speed, 20 mph" in run_script(*train, "--predict", "throttle", code=1).stderr
+    run_script(*train)
     assert model.exists()
 
 

@@ -113,10 +113,19 @@ def test_a_network_that_knows_the_steering_learns_the_speed(untrained_model, sim
     knew = load_policy(untrained_model).act(frame)
     line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1)
     line = (*line, "--from", untrained_model, "--predict", "throttle", "--learning-rate", 1e-9)
-    run_script("model.py", simulated_store, *line)
+    printed = run_script("model.py", simulated_store, *line).stderr
+    assert f"beginning with {untrained_model} at a learning rate of 1e-09" in printed
     policy = load_policy(tmp_path / "m.h5")
     assert policy.act(frame) == pytest.approx(knew, abs=1e-3)
-    assert policy.speed_mph is not None
+    with Store(simulated_store) as store:
+        assert policy.speed_mph == pytest.approx(store.rows["speed_mph"].mean(), abs=2)  # half a second later
+
+
+@pytest.mark.slow
+def test_pictures_show_the_steering_of_a_model_of_both(trained, simulated_store, tmp_path):
+    shown = run_script("plots", trained[0], simulated_store, "--only", "predictions,saliency,network", "-o", tmp_path)
+    assert "not all pictures" not in shown.stderr
+    assert {"predictions.png", "saliency.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_a_published_network_predicts_the_steering_alone():

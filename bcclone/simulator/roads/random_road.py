@@ -221,7 +221,7 @@ def _parse(name: str) -> tuple[int, RoadRanges, str, str, dict[str, str]]:
     if not seed.isdecimal() or len(seed) > 9:
         raise UserError(f"{name}: the seed is {seed!r}, expected a whole number of up to nine digits, as in random:7")
     ranges, shape, neighbor, chosen, given = asdict(RoadRanges()), _SHAPES[0], "none", {}, set[str]()
-    for part in filter(None, rest.split(",")):
+    for part in filter(None, map(str.strip, rest.split(","))):
         key, _, value = part.partition("=")
         _expect(name, key, value, key not in given, "each only once")
         given.add(key)
@@ -238,7 +238,13 @@ def _parse(name: str) -> tuple[int, RoadRanges, str, str, dict[str, str]]:
             low, high = _LIMITS[key]
             span = _span(value.split("-"))
             fits = span is not None and low <= span[0] <= span[1] <= high
-            _expect(name, key, value, fits, f"a number or a range, {low:g}-{high:g}, in metres")
+            _expect(
+                name,
+                key,
+                value,
+                fits,
+                f"a number, or a range from the smaller to the larger, of {low:g}-{high:g} metres",
+            )
             ranges[key] = span
         else:
             _expect(name, key, value, False, f"{', '.join((*_LIMITS, 'shape', 'neighbor', *_CHOICES))}")
