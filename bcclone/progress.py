@@ -8,6 +8,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 _SECONDS_BETWEEN_LINES = 5.0
+_LEAST_FRACTION = 0.001  # of the total, before the time left is shown
 
 
 class ProgressBar:
@@ -59,6 +60,7 @@ class ProgressBar:
     def _print_line(self, figures: str) -> None:
         begun, done = self._begin
         rate = (self.done - done) / max(self._clock() - begun, 1e-9)
-        left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and round(self.done) < self.total else ""
+        known = self.done - done >= _LEAST_FRACTION * self.total and round(self.done) < self.total
+        left = f", {(self.total - self.done) / rate:.0f} s left" if known else ""
         line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{left}"
         print(f"{line}, {figures}" if figures else line, file=sys.stderr, flush=True)

@@ -49,6 +49,18 @@ def test_time_before_the_first_advance_does_not_count(capsys):
         assert capsys.readouterr().err == "driving: 25/100 m, 5/s, 15 s left\n"
 
 
+def test_the_time_left_waits_for_something_to_tell_it_by(capsys):
+    now = 0.0
+    with ProgressBar("driving", 800, "m", clock=lambda: now) as bar:
+        bar.advance(0.0001)
+        now += 6
+        bar.advance(0.0001)
+        assert capsys.readouterr().err == "driving: 0/800 m, 0/s\n"
+        now += 6
+        bar.advance(8)
+        assert capsys.readouterr().err == "driving: 8/800 m, 1/s, 1188 s left\n"
+
+
 def test_on_a_terminal_progress_is_a_bar():
     pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     ours, theirs = pty.openpty()

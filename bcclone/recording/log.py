@@ -154,8 +154,8 @@ def _read_text(path: Location) -> str:
     if data.startswith(_HDF5):
         raise ForeignLog(
             path,
-            "it is an HDF5 file, a store or a model. One store can be trained on at a time; make a store of several "
-            "recordings with: python preprocess.py RECORDING RECORDING -o data.h5",
+            "it is an HDF5 file, a store or a model, expected a recording. To train on several recordings, make a "
+            "store of them: python preprocess.py RECORDING RECORDING -o data.h5",
         )
     if data.startswith(b"version https://git-lfs"):
         raise ForeignLog(path, "it is a git-LFS pointer, not the data; fetch the data with: git lfs pull")

@@ -57,9 +57,10 @@ class RoadSamplesSettings:
         check_one_pool(self.scheduler, self.jobs)
         check_one_size(self.preprocess, self.size)
         if self.validation and not self.validation_roads:
+            least = int(0.5 / self.validation) + 1
             raise ValueError(
-                f"validation {self.validation:g} of {self.roads} roads is none; make more roads, or train on all of "
-                "them with --validation 0"
+                f"validation {self.validation:g} of {self.roads} roads is none; make {least} roads or more, or "
+                "train on all of them with --validation 0"
             )
 
     @property
