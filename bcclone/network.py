@@ -30,7 +30,7 @@ class Convolution:
 _CONV1, _CONV2, _CONV3 = Convolution(24, 5, 2), Convolution(36, 5, 2), Convolution(48, 5, 2)
 _CONV4 = _CONV5 = Convolution(64, 3)
 
-# the convolutions of each network; "gru" and "lstm" have those of "cnn"
+# the convolutions of each network; "gru", "lstm" and BATCH_NORM have those of "cnn"
 CONVOLUTIONS = {
     "cnn": (_CONV1, _CONV2, _CONV3, _CONV4, _CONV5),
     "cnn-no-conv4-5": (_CONV1, _CONV2, _CONV3),
@@ -39,6 +39,8 @@ CONVOLUTIONS = {
     "cnn-64": (_CONV1, _CONV2, _CONV4, _CONV5),  # 64x64 images give maps of 2x9, as 128x128 images do in "cnn"
 }
 _DROPOUT = 0.5
+BATCH_NORM = "cnn-batch-norm"
+_MOMENTUM = 0.98  # of the means that drive: over about 50 batches, so that a training of a minute has them, too
 RECURRENT = {"gru": layers.GRU, "lstm": layers.LSTM}
 
 
@@ -54,9 +56,9 @@ def build_network(
     """Return the untrained network: uint8 (batch, height, width, 3) RGB -> steering float32 (batch, 1).
 
     With a seq_length above 1 it takes windows, (batch, seq_length, height, width, 3), oldest frame first. network: one
-    of CONVOLUTIONS, RECURRENT or PUBLISHED; learned: number of outputs, the steering first, such as 2 with the speed in
-    units of labels.LEARNED_SPEED_MPH. Raises UserError for images that are too small, or not of the published size, and
-    for a recurrent network without windows.
+    of CONVOLUTIONS, RECURRENT or PUBLISHED, or BATCH_NORM; learned: number of outputs, the steering first, such as 2
+    with the speed in units of labels.LEARNED_SPEED_MPH. Raises UserError for images that are too small, or not of the
+    published size, and for a recurrent network without windows.
     """
     if network in PUBLISHED:
         if learned > 1:
@@ -65,7 +67,7 @@ def build_network(
     convolutions = CONVOLUTIONS[convolutions_for(height, width, network)]
     if network in RECURRENT:
         return _recurrent_network(_Frames(height, width, convolutions), network, seq_length, learned)
-    frames = _Frames(height, width, convolutions, stacked=seq_length)
+    frames = _Frames(height, width, convolutions, stacked=seq_length, normalized=network == BATCH_NORM)
     return keras.Sequential(
         [
             *_input(height, width, seq_length),
@@ -100,12 +102,13 @@ def _recurrent_network(frames: "_Frames", network: str, seq_length: int, learned
 
 @dataclass(frozen=True)
 class _Frames:
-    """The layers from a frame, or from several stacked as channels, to features."""
+    """The layers from a frame, or from several stacked as channels, to features. normalized: batch by batch."""
 
     height: int
     width: int
     convolutions: Sequence[Convolution]
     stacked: int = 1
+    normalized: bool = False
 
     def features(self) -> list[keras.Layer]:
         """Return the layers from the image, (height, width, 3 * stacked), to 100 features."""
@@ -115,19 +118,24 @@ class _Frames:
             layers.Cropping2D(((seen.start, self.height - seen.stop), (0, 0)), name="crop"),
             layers.Lambda(normalize, output_shape=shape, name="normalize"),
             *(
-                layers.Conv2D(
-                    convolution.filters,
-                    convolution.kernel,
-                    strides=convolution.stride,
-                    padding=convolution.padding,
-                    activation="elu",
-                    name=f"conv{number}",
-                )
+                layer
                 for number, convolution in enumerate(self.convolutions, 1)
+                for layer in self._convolution(convolution, number)
             ),
             layers.Dropout(_DROPOUT, name="dropout1"),
             layers.Flatten(name="flatten"),
             layers.Dense(100, activation="elu", name="dense1"),
+        ]
+
+    def _convolution(self, convolution: Convolution, number: int) -> list[keras.Layer]:
+        """Return a convolution with its activation, and what comes between them."""
+        kind = {"strides": convolution.stride, "padding": convolution.padding, "name": f"conv{number}"}
+        if not self.normalized:
+            return [layers.Conv2D(convolution.filters, convolution.kernel, activation="elu", **kind)]
+        return [
+            layers.Conv2D(convolution.filters, convolution.kernel, use_bias=False, **kind),
+            layers.BatchNormalization(momentum=_MOMENTUM, name=f"norm{number}"),
+            layers.Activation("elu", name=f"elu{number}"),
         ]
 
 
@@ -150,7 +158,7 @@ def convolutions_for(height: int, width: int, network: str = "cnn") -> str:
     """
     seen = seen_rows(height)
     least_extent = min(seen.stop - seen.start, width)
-    name = "cnn" if network in RECURRENT else network
+    name = "cnn" if network in RECURRENT or network == BATCH_NORM else network
     if name == "cnn" and least_extent < _smallest(CONVOLUTIONS["cnn"]):
         name = "cnn-64"
     if least_extent < (needed := _smallest(CONVOLUTIONS[name])):

@@ -103,6 +103,14 @@ def test_images_of_64x64_give_the_same_maps_as_128x128(build_network, network):
     assert small.output_shape == (None, 1)
 
 
+def test_batch_normalization_comes_between_each_convolution_and_its_activation(build_network):
+    plain, network = build_network(64, 64), build_network(64, 64, network="cnn-batch-norm")
+    assert maps_of(network) == maps_of(plain)
+    names = [layer.name for layer in network.layers]
+    assert names[2:8] == ["conv1", "norm1", "elu1", "conv2", "norm2", "elu2"]
+    assert network.count_params() == plain.count_params() + (24 + 36 + 64 + 64) * (4 - 1)
+
+
 def test_recurrent_networks_use_the_convolutions_for_small_images(build_network):
     from bcclone.recurrent import frame_layers
 
@@ -121,11 +129,11 @@ def test_images_that_are_too_small_are_refused(build_network):
 
 
 def test_the_option_offers_all_networks(build_network):
-    from bcclone.network import CONVOLUTIONS, RECURRENT
+    from bcclone.network import BATCH_NORM, CONVOLUTIONS, RECURRENT
     from bcclone.published_networks import PUBLISHED
     from bcclone.train.settings import NETWORKS
 
-    assert [*CONVOLUTIONS, *RECURRENT, *PUBLISHED] == [*NETWORKS]
+    assert [*CONVOLUTIONS, BATCH_NORM, *RECURRENT, *PUBLISHED] == [*NETWORKS]
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])

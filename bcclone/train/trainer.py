@@ -19,7 +19,7 @@ from bcclone.feed.settings import PATH, THROTTLE
 from bcclone.images import PRESETS, Preprocessing, seen_rows
 from bcclone.labels import learned_speeds
 from bcclone.model_file import ForeignModel, open_model
-from bcclone.network import build_network
+from bcclone.network import BATCH_NORM, build_network
 from bcclone.train.dropout import BatchRows, with_dropout_rate, with_part_dropout
 from bcclone.train.settings import HUBER_DELTA, TrainSettings
 
@@ -276,6 +276,8 @@ def _make_trainer(
     strategy: tf.distribute.Strategy | None,
     exported: keras.Model | None,
 ) -> Trainer:
+    if strategy and settings.network == BATCH_NORM:
+        raise UserError(f"--network {BATCH_NORM} trains on one device; use --gpus 1, and no further workers")
     batch_rows = BatchRows() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None
     with (strategy or tf.distribute.get_strategy()).scope():
         model = network()

@@ -529,11 +529,12 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
 
 
 @pytest.mark.long
-def test_a_recurrent_network_is_trained_and_resumed_to_the_same_weights(simulated_store, tmp_path):
+@pytest.mark.parametrize(("network", "frames"), [("gru", 3), ("cnn-batch-norm", 1)])
+def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(simulated_store, tmp_path, network, frames):
     from bcclone.model_file import load_model_file
     from bcclone.policy import load_policy
 
-    options = ("--network", "gru", "--seq-length", 3, "--epochs", 1, "--batch-size", 32)
+    options = ("--network", network, "--seq-length", frames, "--epochs", 1, "--batch-size", 32)
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     done = train_apart(simulated_store, tmp_path / "whole", *options)
@@ -545,10 +546,10 @@ def test_a_recurrent_network_is_trained_and_resumed_to_the_same_weights(simulate
     assert all((one[name] == other[name]).all() for name in one)
     assert json.loads(resumed.stdout)["val_loss"] == json.loads(done.stdout)["val_loss"]
     file = load_model_file(tmp_path / "whole" / "model.h5")
-    assert file.training.settings["network"] == "gru"
-    assert load_policy(tmp_path / "whole" / "model.h5").carries_states
-    again = train(simulated_store, tmp_path, "--from", tmp_path / "whole" / "model.h5", "--seq-length", 3, code=1)
-    assert "--network gru" in again.stderr
+    assert file.training.settings["network"] == network
+    assert load_policy(tmp_path / "whole" / "model.h5").carries_states == (network == "gru")
+    again = train(simulated_store, tmp_path, "--from", tmp_path / "whole" / "model.h5", "--seq-length", frames, code=1)
+    assert f"--network {network}" in again.stderr
 
 
 @pytest.mark.long

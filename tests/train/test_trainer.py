@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from bcclone.errors import UserError
+from bcclone.train.settings import TrainSettings
 from tests.conftest import ROOT
 
 TOGETHER = """
@@ -54,6 +56,13 @@ def test_two_devices_train_like_one():
     """Also batches of odd size, and of a single sample, of which one device gets none."""
     done = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout == "True\nFalse\nTrue\n", done.stderr  # longer without a limit than with it
+
+
+def test_batch_normalization_is_refused_on_several_devices(tools):
+    from bcclone.train.trainer import make_trainer
+
+    with pytest.raises(UserError, match="cnn-batch-norm trains on one device; use --gpus 1"):
+        make_trainer(None, TrainSettings(network="cnn-batch-norm"), None, object())
 
 
 @pytest.fixture(scope="module")
