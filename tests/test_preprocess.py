@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
+import pandas as pd
 import pytest
 
 from bcclone import preprocess
@@ -241,6 +242,20 @@ def test_adding_to_a_store_of_version_1_writes_the_present_version(recording, tm
         assert (opened.samples[: len(samples)] == samples).all()
         assert opened.sample_settings.frame_offsets == 2
         assert len(opened.rows) == 120
+
+
+@pytest.mark.parametrize("driven_otherwise", [False, True])
+def test_adding_a_copy_of_a_recording_is_noticed(recording, tmp_path, driven_otherwise):
+    """Recordings of the simulator all begin at the same time, so that times alone say nothing."""
+    copy, store = tmp_path / "copy", tmp_path / "data.h5"
+    shutil.copytree(recording, copy)
+    if driven_otherwise:
+        log = pd.read_csv(copy / "driving_log.csv", header=None)
+        log[3] = (log[3] + 0.1).clip(-1, 1)
+        log.to_csv(copy / "driving_log.csv", header=False, index=False)
+    convert(recording, "-o", store, "--size", 16)
+    noticed = "is this a copy of a recording in it?" in run_script("preprocess.py", copy, "-o", store, "--add").stderr
+    assert noticed != driven_otherwise
 
 
 def test_adding_a_log_that_has_grown_adds_its_new_rows(recording, tmp_path):

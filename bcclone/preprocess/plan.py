@@ -18,7 +18,7 @@ from bcclone.preprocess.settings import LogRead, Skip
 from bcclone.preprocess.take_overs import LEFT_OUT, choose_rows
 from bcclone.recording import CAMERAS, ImageIndex, ImagePlace, Log, find_logs, read_log
 from bcclone.sample_settings import ALL_ROWS, SampleSettings
-from bcclone.samples import NO_FRAME
+from bcclone.samples import NO_FRAME, RowTable
 from bcclone.store import RecordingInfo, Store
 
 NO_FILE = -1
@@ -229,9 +229,10 @@ class _PlanBuilder:
         known = rows["center"].isin([name.decode() for name in names.tolist()])
         if known.any():
             self._notices.append(f"{log.path}: {int(known.sum())} rows are in the store already; left out")
-        if np.isin(rows["time_ms"][~known], old.rows["time_ms"]).any():
+        if _are_mostly_in(rows[~known], old.rows):
             self._notices.append(
-                f"{log.path}: the store holds rows of the same times; is this a copy of a recording in it?"
+                f"{log.path}: most rows have times, steering and speed of rows in the store; is this a copy of a "
+                "recording in it?"
             )
         return rows[~known & ~repeated].reset_index(drop=True)
 
@@ -267,3 +268,14 @@ class _PlanBuilder:
         if name:
             self._skips.append(Skip(self._logs[-1], line, f"image {name} is missing"))
         return NO_FILE
+
+
+def _are_mostly_in(rows: pd.DataFrame, stored: RowTable) -> bool:
+    """Return whether most of the rows have time, steering and speed of a stored one; only times are often alike."""
+    new, old = (
+        pd.DataFrame({name: np.asarray(table[name], np.float32) for name in ("steering", "speed_mph")}).assign(
+            time_ms=np.asarray(table["time_ms"], np.int64)
+        )
+        for table in (rows, stored)
+    )
+    return 2 * len(new.merge(old.drop_duplicates())) > len(new)
