@@ -26,7 +26,7 @@ from bcclone.settings import current_names
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
-_SHIPPED = Path("models", "lake.h5")  # in a clone
+_SHIPPED = Path("models", "lake.h5"), Path("models", "any-road.h5")  # in a clone
 _LONGEST_TEXT = 1 << 20  # bytes of a configuration in a file beside its weights
 
 
@@ -195,7 +195,8 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
             f"{path}: an ONNX file drives, but it is no longer a network of Keras: name the .h5 that it was made from"
         )
     if not path.is_file():
-        other = f", or use the one that comes with bcclone: {_SHIPPED}" if _SHIPPED.is_file() else ""
+        shipped = " or ".join(str(model) for model in _SHIPPED if model.is_file())
+        other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
         raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
     if path.suffix == ".tflite":
         raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")
