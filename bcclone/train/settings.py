@@ -21,7 +21,7 @@ NETWORKS = {
     "cnn-padded": "cnn with padding 'same' in the last two convolutions",
     "cnn-fewer-strides": "cnn with stride 1 instead of 2 in the third convolution",
     "cnn-64": "cnn without the third convolution, for images of 64x64",
-    "cnn-batch-norm": "cnn with batch normalization after each convolution; learns more from many random roads",
+    "cnn-batch-norm": "cnn with batch normalization after each convolution; learns in fewer passes",
     "gru": "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state between frames",
     "lstm": "the same as gru, with an LSTM",
     "dave-2": "DAVE-2 as published by Nvidia, for a store of --preprocess nvidia-66x200-yuv",
