@@ -62,9 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     for name in names:
         if getattr(arguments, name) is not None:
             raise UserError(f"{option_of(others, name)} does not change an export --to {arguments.to}; leave it out")
-    if is_model and Path(arguments.source).is_dir():
-        raise UserError(f"{arguments.source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
     source = Path(arguments.source)
+    if is_model and source.is_dir():
+        raise UserError(f"{arguments.source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
     if not is_model and (source.suffix in _MODEL_SUFFIXES or "model_config" in root_attributes(source)):
         raise UserError(
             f"{arguments.source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}"

@@ -73,11 +73,11 @@ def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart 
     """
     data, arrays, size = selection.data, selection.arrays, part.span(batch_size).samples
     epoch_order = EpochOrder(len(selection), batch_size=batch_size, part=part)
-    if isinstance(data, Store) and is_url(data.path):
+    if not isinstance(data, Store):
+        return Feed(epoch_order, ThreadFetcher(FileSource.of(data, arrays), size, threads=1))
+    if is_url(data.path):
         return Feed(epoch_order, window_fetcher(selection, size))
-    if isinstance(data, Store):
-        return Feed(epoch_order, ThreadFetcher(FrameSource.mapped(data, arrays), size))
-    return Feed(epoch_order, ThreadFetcher(FileSource.of(data, arrays), size, threads=1))
+    return Feed(epoch_order, ThreadFetcher(FrameSource.mapped(data, arrays), size))
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:

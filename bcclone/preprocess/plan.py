@@ -22,6 +22,7 @@ from bcclone.samples import NO_FRAME, RowTable
 from bcclone.store import RecordingInfo, Store
 
 NO_FILE = -1
+_DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
 _MOST_SKIPPED = 0.05
 _LISTED = 10
 
@@ -272,10 +273,5 @@ class _PlanBuilder:
 
 def _are_mostly_in(rows: pd.DataFrame, stored: RowTable) -> bool:
     """Return whether most of the rows have time, steering and speed of a stored one; only times are often alike."""
-    new, old = (
-        pd.DataFrame({name: np.asarray(table[name], np.float32) for name in ("steering", "speed_mph")}).assign(
-            time_ms=np.asarray(table["time_ms"], np.int64)
-        )
-        for table in (rows, stored)
-    )
-    return 2 * len(new.merge(old.drop_duplicates())) > len(new)
+    old = pd.DataFrame({name: stored[name] for name in _DRIVEN}).drop_duplicates()
+    return 2 * len(rows[_DRIVEN].astype(old.dtypes).merge(old)) > len(rows)

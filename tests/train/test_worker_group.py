@@ -214,7 +214,6 @@ def test_a_stopped_worker_ends_the_others(store, workers):
     assert members[2].ended()[0] == 1
 
 
-@pytest.mark.long
 def ended_alike(members):
     """Return the error lines of workers that all end with exit code 1 and one error line each."""
     errors = []
@@ -240,6 +239,7 @@ def test_another_store_on_one_worker_and_other_settings_are_told_to_all(store, s
         assert words in errors[0]
 
 
+@pytest.mark.long
 def test_an_error_of_one_worker_is_told_to_all(store, workers):
     """Of worker 1 before the training, and of the chief, which alone looks at the output."""
     first, second = ended_alike(workers.start([store, store.with_name("none.h5")], *QUICK))
