@@ -23,7 +23,7 @@ def test_verdicts_on_random_roads_do_not_depend_on_threads_and_libraries():
     ("settings", "words"),
     [
         ({"model": Path("none.h5")}, "none.h5: no such model"),
-        ({"model": ROOT / "models" / "lake.h5", "length": "7"}, "length=7, expected a number or a range"),
+        ({"model": ROOT / "models" / "lake.h5", "length": "7"}, "length=7, expected a number, or a range"),
     ],
 )
 def test_what_cannot_be_driven_is_refused_before_any_run(settings, words):
