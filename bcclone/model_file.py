@@ -185,21 +185,7 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
 
     given: an expected preprocessing; raises UserError when the file has another one.
     """
-    if path.is_dir():
-        raise UserError(
-            f"{path}: is a folder, expected a model file; a SavedModel contains code, so it is not supported: save the "
-            "model as .h5 or .keras"
-        )
-    if path.suffix == ".onnx":
-        raise UserError(
-            f"{path}: an ONNX file drives, but it is no longer a network of Keras: name the .h5 that it was made from"
-        )
-    if not path.is_file():
-        shipped = " or ".join(str(model) for model in _SHIPPED if model.is_file())
-        other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
-        raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
-    if path.suffix == ".tflite":
-        raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")
+    _check_path(path)
     try:
         stored = read_stored(path)
         if "model_config" not in stored.texts:
@@ -223,6 +209,27 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
             f"{path}: the network takes {found.model.input_shape}, its preprocessing makes {expected}; train it again"
         )
     return loaded
+
+
+def _check_path(path: Path) -> None:
+    """Raise UserError for what cannot be a model file of Keras."""
+    if (path / "driving_log.csv").is_file():
+        raise UserError(f"{path}: is a recording, expected a model file; name models first, and the recording last")
+    if path.is_dir():
+        raise UserError(
+            f"{path}: is a folder, expected a model file; a SavedModel contains code, so it is not supported: save the "
+            "model as .h5 or .keras"
+        )
+    if path.suffix == ".onnx":
+        raise UserError(
+            f"{path}: an ONNX file drives, but it is no longer a network of Keras: name the .h5 that it was made from"
+        )
+    if not path.is_file():
+        shipped = " or ".join(str(model) for model in _SHIPPED if model.is_file())
+        other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
+        raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
+    if path.suffix == ".tflite":
+        raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")
 
 
 def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocessing | None:

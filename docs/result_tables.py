@@ -100,7 +100,15 @@ def speeds() -> list[list[str]]:
             f"{drive['request to steer, model.predict, p50']:.1f}: `model.predict` in the same server",
             "`bcclone bench drive`",
         ],
+        ["a training on a GPU, samples a second", _gpu_rate(), "", "`python docs/measure_gpu.py build/gpu`"],
     ]
+
+
+def _gpu_rate() -> str:
+    """Return how fast `model.py` trained on a GPU, once that was measured (docs/how-to/measure-on-a-gpu.md)."""
+    if not (ROOT / "docs" / "results" / "gpu.json").is_file():
+        return "not measured yet"
+    return f"{results('gpu')['steps']['train float32']['samples_per_second']:,.0f}"
 
 
 def _rate(figures: Mapping[str, float]) -> str:

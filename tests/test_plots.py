@@ -541,3 +541,13 @@ def test_wrong_options_are_refused_by_name(option, value, capsys):
     message = f"{error.value}{capsys.readouterr().err}"
     assert option.lstrip("-").replace("-", " ") in message
     assert value in message
+
+
+def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_store, tmp_path, monkeypatch, capsys):
+    shutil.copy(simulated_store, tmp_path / "data.h5")
+    monkeypatch.chdir(tmp_path)
+    assert command.run(command_line(untrained_model, "--output", "pictures", "--only", "steering,history")) == 0
+    shown = capsys.readouterr()
+    assert "those of data.h5 in this folder" in shown.err
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["history", "steering"]
+    assert [line[8:10] for line in shown.out.splitlines()] == ["  ", "  "]  # one width, that of the longest name

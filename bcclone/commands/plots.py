@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = build(PlotSettings, **given_for(PlotSettings, arguments))
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))
+        notify(f"samples: those of {_STORE} in this folder; name another store or recordings after the model")
     from bcclone.plots import draw_all
 
     result = draw_all(settings, notify)
@@ -46,8 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(result.as_json())
     else:
+        width = max(len(picture.name) for picture in result.pictures)
         for picture in result.pictures:
-            print(f"{picture.name:<12} {picture.path or f'left out: {picture.reason}'}")
+            print(f"{picture.name:<{width}}  {picture.path or f'left out: {picture.reason}'}")
     return 0
 
 

@@ -101,8 +101,8 @@ def validation_drives(path: Path) -> Iterator[NominalDrive]:
         samples = samples[np.argsort(samples["row"], kind="stable")]
         if not len(samples):
             raise UserError(
-                f"{path}: it has no validation samples of the centre camera to set a threshold on; make a store with "
-                f"some: python preprocess.py RECORDING... -o {path} --validation 0.2"
+                f"{path}: it has no validation samples of the centre camera to set a threshold on; fit it on "
+                "one that has some: python preprocess.py RECORDING... -o OTHER.h5 --validation 0.2"
             )
         rate = _rate(store.rows["time_ms"])
         breaks = (np.diff(samples["row"].astype(np.int64)) != 1) | (np.diff(samples["episode"].astype(np.int64)) != 0)

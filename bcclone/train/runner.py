@@ -150,7 +150,7 @@ class _Run:
         device = load_tensorflow(gpu_memory=gpu_memory) if self.group.count == 1 else describe_devices()
         from bcclone.network import layer_table
         from bcclone.train.loop import Training
-        from bcclone.train.trainer import prepare, with_augment_device
+        from bcclone.train.prepare import prepare, with_augment_device
 
         plan = replace(self.begun.plan, settings=with_augment_device(self.begun.plan.settings))
         data, notify, group = self.selection.data, self.notify, self.group

@@ -1,9 +1,7 @@
-"""Make the network of a training and its optimizer, and take training steps as one compiled call each."""
+"""Take training and validation steps, one compiled call each."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,16 +10,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from bcclone.augment.on_device import DeviceAugmenter
-from bcclone.errors import UserError
 from bcclone.feed.feed import Batch
-from bcclone.feed.selection import TrainingData
-from bcclone.feed.settings import PATH, THROTTLE
-from bcclone.images import PRESETS, Preprocessing, seen_rows
-from bcclone.labels import learned_speeds
-from bcclone.model_file import ForeignModel, open_model
-from bcclone.network import BATCH_NORM, build_network
-from bcclone.train.dropout import BatchRows, with_dropout_rate, with_part_dropout
-from bcclone.train.settings import HUBER_DELTA, TrainSettings
+from bcclone.train.dropout import BatchRows
+from bcclone.train.settings import HUBER_DELTA
 
 # of the steering and of the others in the loss that is minimised; the reported one is the steering's
 _STEERING_WEIGHT, _FURTHER_WEIGHT = 1.0, 0.1
@@ -220,155 +211,3 @@ def _sums(losses: Any, errors: Any, weights: Any) -> Any:
 def _first_outputs(weights: list[npt.NDArray[Any]], of: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
     """Return the weights of the first outputs alone, as many as there are in another network's weights."""
     return [each[..., : other.shape[-1]] for each, other in zip(weights, of, strict=True)]
-
-
-def prepare(
-    data: TrainingData,
-    settings: TrainSettings,
-    start: Path | None = None,
-    strategy: tf.distribute.Strategy | None = None,
-    learned: int = 1,
-) -> Trainer:
-    """Return the trainer of an untrained network, or of the network in the model file `start`.
-
-    strategy: that of several workers; None to train on this machine alone; learned: number of labels of a sample.
-    Raises UserError when the samples do not suit the network, or there are fewer GPUs than asked for.
-    """
-    if not data.split_indices(validation=False).size:
-        raise UserError(f"{data.path}: no training samples; make the store with more driving or a smaller --validation")
-    keras.utils.set_random_seed(settings.seed)
-    if settings.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    return make_trainer(data, settings, start, strategy or _strategy(settings.gpus), learned)
-
-
-def make_trainer(
-    data: TrainingData,
-    settings: TrainSettings,
-    start: Path | None,
-    strategy: tf.distribute.Strategy | None,
-    learned: int = 1,
-) -> Trainer:
-    """Return the network and its optimizer on the devices of the strategy; None for one device.
-
-    learned: number of labels of a sample.
-    """
-
-    def network(outputs: int) -> keras.Model:
-        made = _network(data, settings, start, outputs)
-        return made if settings.dropout is None else with_dropout_rate(made, settings.dropout)
-
-    helps = settings.predict == PATH
-    exported = network(1 if helps else learned) if settings.mixed_precision or helps else None
-    before = keras.config.dtype_policy()
-    if settings.mixed_precision:
-        keras.config.set_dtype_policy("mixed_float16")
-    try:
-        return _make_trainer(data, settings, lambda: network(learned), strategy, exported)
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def _make_trainer(
-    data: TrainingData,
-    settings: TrainSettings,
-    network: Callable[[], keras.Model],
-    strategy: tf.distribute.Strategy | None,
-    exported: keras.Model | None,
-) -> Trainer:
-    if strategy and settings.network == BATCH_NORM:
-        raise UserError(f"--network {BATCH_NORM} trains on one device; use --gpus 1, and no further workers")
-    batch_rows = BatchRows() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None
-    with (strategy or tf.distribute.get_strategy()).scope():
-        model = network()
-        if batch_rows:
-            exported, model = exported or model, with_part_dropout(model, batch_rows)
-        # each device passes its fraction of the gradient to Keras (see _descend)
-        longest = settings.clip_norm / (strategy.num_replicas_in_sync if strategy else 1)
-        adam = keras.optimizers.AdamW(
-            settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=longest or None
-        )
-        adam.exclude_from_weight_decay(var_names=["bias"])
-        optimizer = keras.optimizers.LossScaleOptimizer(adam) if settings.mixed_precision else adam
-        optimizer.build(model.trainable_variables)
-        options = StepOptions(settings.loss, strategy, exported, batch_rows, _augmenter(data, settings))
-    return Trainer(model, optimizer, options)
-
-
-def with_augment_device(settings: TrainSettings) -> TrainSettings:
-    """Return the settings with augment_on "auto" resolved: "device" when it is a GPU, else "cpu"."""
-    if settings.augmentation.augment_on != "auto":
-        return settings
-    chosen = "device" if tf.config.list_logical_devices("GPU") else "cpu"
-    return replace(settings, augmentation=replace(settings.augmentation, augment_on=chosen))
-
-
-def _augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter | None:
-    augmentation = settings.augmentation
-    if not augmentation.augment or augmentation.augment_on != "device":
-        return None
-    rows = slice(None) if settings.sampling.whole_images else seen_rows(data.preprocessing.height)
-    return DeviceAugmenter(augmentation, data.preprocessing, rows)
-
-
-def _network(data: TrainingData, settings: TrainSettings, start: Path | None, outputs: int) -> keras.Model:
-    preprocessing = data.preprocessing
-    if start is None:
-        height, width = preprocessing.height, preprocessing.width
-        return build_network(height, width, settings.seq_length, settings.network, outputs)
-    file = open_model(start)
-    if isinstance(file, ForeignModel):
-        raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
-    if file.seq_length != settings.seq_length:
-        raise UserError(
-            f"{start} takes {file.seq_length} frames at a time; fine-tune it with --seq-length {file.seq_length}"
-        )
-    if file.learned > 1 and settings.predict != THROTTLE:
-        raise UserError(f"{start} predicts the speed, too; fine-tune it with --predict {THROTTLE}")
-    trained_as = file.training.network or settings.network
-    if trained_as != settings.network:
-        raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
-    if file.preprocessing != preprocessing:
-        raise UserError(
-            f"{start} takes other images than those of {data.path}:\n"
-            f"  the model: {file.preprocessing.describe()}\n  the data:  {preprocessing.describe()}\n"
-            f"make a store for it: python preprocess.py RECORDING -o data.h5{_options_for(file.preprocessing)}"
-        )
-    if file.learned == outputs:
-        return file.model
-    if settings.predict != THROTTLE:
-        return _with_outputs(file.model, outputs, begin=0.0)
-    rows = data.rows
-    speeds = learned_speeds(rows["episode"], rows["time_ms"], rows["speed_mph"])
-    return _with_outputs(file.model, outputs, begin=float(speeds.mean()))
-
-
-def _options_for(preprocessing: Preprocessing) -> str:
-    """Return the options of preprocess.py that make such images, nothing if there are none."""
-    for name, preset in PRESETS.items():
-        if preset == preprocessing:
-            return f" --preprocess {name}"
-    width, height = preprocessing.width, preprocessing.height
-    if preprocessing == replace(Preprocessing(), width=width, height=height):
-        return f" --size {width}x{height}"
-    return ""
-
-
-def _with_outputs(model: keras.Model, outputs: int, begin: float) -> keras.Model:
-    """Return a network with further outputs, which say `begin` at first, and so disturb the others little."""
-    last = model.layers[-1]
-    wider = keras.layers.Dense(outputs, dtype="float32", name=last.name)
-    widened = keras.Model(model.inputs[0], wider(model.layers[-2].output))
-    kernel, bias = last.get_weights()
-    added = outputs - len(bias)
-    wider.set_weights([np.pad(kernel, ((0, 0), (0, added))), np.append(bias, np.full(added, begin, bias.dtype))])
-    return widened
-
-
-def _strategy(wanted: int) -> tf.distribute.Strategy | None:
-    """Return the strategy that divides batches among GPUs, 0 for all of them; None when there is one device."""
-    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
-    if wanted > max(len(gpus), 1):
-        raise UserError(f"--gpus {wanted}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full")
-    count = wanted or len(gpus)
-    return tf.distribute.MirroredStrategy(gpus[:count]) if count > 1 else None

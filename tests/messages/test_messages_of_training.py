@@ -70,7 +70,7 @@ def in_use():
 
 
 def prepared(samples, start=None, **values):
-    from bcclone.train.trainer import prepare
+    from bcclone.train.prepare import prepare
 
     with Store(samples) as data:
         return prepare(data, TrainSettings(**{"seq_length": 1} | values), start)

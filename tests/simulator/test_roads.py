@@ -213,6 +213,39 @@ def test_a_neighbor_is_another_road_beside_it_and_changes_nothing_else():
         random_road("random:7:neighbor=near")
 
 
+def slope_in_bends(name):
+    """Return the mean slope in the sharper half of a road's bends, relative to that of all of it."""
+    track = load_track(name)
+    bend, slope = np.abs(track.curvature), np.abs(track.grade)
+    return slope[bend > np.median(bend)].mean() / slope.mean()
+
+
+def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
+    kinds = ("even", "eased", "any")
+    names = [f"random:{seed}:shape=winding,length=300,radius=10,hills=40" for seed in range(8)]
+    even, eased, drawn = ([random_road(f"{name},slopes={kind}") for name in names] for kind in kinds)
+    assert [road.points for road in even] == [random_road(name).points for name in names]
+    for one, other in zip(even, eased, strict=True):
+        assert one.look == other.look
+        assert [(point.x, point.z, point.width_m) for point in one.points] == [
+            (point.x, point.z, point.width_m) for point in other.points
+        ]
+        assert min(point.y for point in other.points) == 0
+        rises = np.abs(np.diff([point.y for point in other.points]))
+        assert rises.max() <= 0.3 * 5.0 + 1e-9
+    assert {road.points for road in drawn} <= {road.points for road in even + eased}
+    assert {road.points for road in drawn} & {road.points for road in even}
+    assert {road.points for road in drawn} & {road.points for road in eased}
+    relative = [np.mean([slope_in_bends(f"{name},slopes={kind}") for name in names]) for kind in kinds[:2]]
+    assert relative[1] < 0.9 * relative[0]
+
+
+def test_a_loop_and_a_plain_road_have_no_eased_slopes():
+    for more in ("", ",shape=winding,length=300,hills=0"):
+        name = f"random:3:width=8{more}"
+        assert random_road(f"{name},slopes=eased").points == random_road(name).points
+
+
 @pytest.mark.parametrize(("neighbor", "side"), [("left", -1), ("right", 1)])
 def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(neighbor, side):
     name = f"random:7:shape=winding,radius=10,width=8,surroundings=meadow,barriers=none,neighbor={neighbor}"

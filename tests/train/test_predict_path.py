@@ -35,7 +35,7 @@ def test_feeds_give_the_path(simulated_store, feed):
 
 
 def trainer_of(store, start=None, **settings):
-    from bcclone.train.trainer import prepare
+    from bcclone.train.prepare import prepare
 
     learned = select(store, predict=settings.get("predict", "steering")).arrays.learned
     return prepare(store, TrainSettings(seq_length=1, **settings), start, learned=learned)

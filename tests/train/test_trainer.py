@@ -19,7 +19,7 @@ from bcclone.augment.draws import AugmentationInputs, draw
 from bcclone.augment.settings import AugmentSettings
 from bcclone.feed.feed import Augmentation, Batch
 from bcclone.images import Preprocessing
-from bcclone.train.trainer import make_trainer
+from bcclone.train.prepare import make_trainer
 from bcclone.train.settings import TrainSettings
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -59,7 +59,7 @@ def test_two_devices_train_like_one():
 
 
 def test_batch_normalization_is_refused_on_several_devices(tools):
-    from bcclone.train.trainer import make_trainer
+    from bcclone.train.prepare import make_trainer
 
     with pytest.raises(UserError, match="cnn-batch-norm trains on one device; use --gpus 1"):
         make_trainer(None, TrainSettings(network="cnn-batch-norm"), None, object())
@@ -119,8 +119,8 @@ def test_a_long_gradient_is_clipped(tools):
 
 def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
     from bcclone.store import Store
+    from bcclone.train.prepare import prepare
     from bcclone.train.settings import TrainSettings
-    from bcclone.train.trainer import prepare
 
     with Store(simulated_store) as store:
         trainer = prepare(store, TrainSettings(seq_length=1, mixed_precision=True))
@@ -140,8 +140,8 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
 
 def test_weight_decay_excludes_biases(tools, simulated_store):
     from bcclone.store import Store
+    from bcclone.train.prepare import prepare
     from bcclone.train.settings import TrainSettings
-    from bcclone.train.trainer import prepare
 
     with Store(simulated_store) as store:
         trainer = prepare(store, TrainSettings(seq_length=1, weight_decay=0.2))

@@ -152,7 +152,7 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     from bcclone.tensorflow_quietly import load_tensorflow, used_gpus
 
     load_tensorflow()
-    from bcclone.train.trainer import prepare, with_augment_device
+    from bcclone.train.prepare import prepare, with_augment_device
 
     augmentation = AugmentSettings(name not in (BEFORE, UNAUGMENTED))
     wanted = TrainSettings(batch_size=batch_size, seq_length=1, augmentation=augmentation)

@@ -20,8 +20,9 @@ from bcclone.feed.selection import select
 from bcclone.feed.settings import FeedSettings
 from bcclone.network import build_network
 from bcclone.store import Store
+from bcclone.train.prepare import prepare, with_augment_device
 from bcclone.train.settings import LEARNING_RATE, TrainSettings
-from bcclone.train.trainer import Trainer, prepare, with_augment_device
+from bcclone.train.trainer import Trainer
 
 _WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _AUGMENTED_BAR_PERCENT = 2.0, 95.0, 90.0
 _WARM_STEPS = 20

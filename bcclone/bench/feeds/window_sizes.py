@@ -115,7 +115,7 @@ def _training(epochs: int, seed: int) -> TrainSettings:
 
 def _train(store: Store, feed: FeedSettings, settings: TrainSettings) -> float:
     """Train an untrained network for some epochs, and return its validation loss."""
-    from bcclone.train.trainer import prepare, with_augment_device
+    from bcclone.train.prepare import prepare, with_augment_device
 
     settings = with_augment_device(settings)
     trainer = prepare(store, settings)

@@ -7,7 +7,7 @@ surface=dirt.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -25,7 +25,8 @@ _ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius tha
 _BESIDE_M, _INSIDE_M = 6.0, 2.0  # beside the edges: free of other parts of the road, and inside of its bends
 _SHAPES = ("loop", "winding")
 _WINDING = 0.7  # fraction of the roads of any shape
-_NEIGHBORS, _NEIGHBOR = ("none", "left", "right", "any"), 0.25  # where another road is; fraction that has one, of any
+_NEIGHBOR = 0.25  # fraction of the roads that have another beside them, of any
+_EASED, _LEAST_EASED, _MOST_EASED = 0.5, 0.5, 1.0  # fraction of winding roads, of any; of the slope in sharpest bends
 # winding roads: steps in metres, the widest turn from the general direction, the logarithm of how many times as wide
 # the gentlest bend may be as the sharpest (2.5), straight stretches between bends in steps; the steepest slope, the
 # least length of hills' waves
@@ -38,6 +39,12 @@ _CHOICES = {
     "edges": looks.EDGES,
     "barriers": looks.BARRIERS,
     "surroundings": looks.SURROUNDINGS,
+}
+# what a seed does not choose unless "any" is asked for; the first is what a road has otherwise
+_KINDS = {
+    "shape": (*_SHAPES, "any"),
+    "neighbor": ("none", "left", "right", "any"),
+    "slopes": ("even", "eased", "any"),
 }
 _OFTEN = {"surface": (0.6, 0.2, 0.2), "barriers": (0.7, 0.15, 0.15)}  # how often each choice is drawn
 
@@ -55,30 +62,41 @@ class RoadRanges:
 _LIMITS = {"length": (150.0, 5000.0), "radius": (8.0, 200.0), "hills": (0.0, 40.0), "width": (NARROWEST_M, WIDEST_M)}
 
 
+@dataclass(frozen=True)
+class _Size:
+    """What a seed has drawn: length, difference between the highest and the lowest point, and width."""
+
+    length_m: float
+    hills_m: float
+    width_m: float
+
+
 def random_road(name: str) -> RoadPlan:
     """Return the plan of a road such as random:7 or random:7:surface=dirt. Raises UserError for a malformed name."""
-    seed, ranges, shape, neighbor, chosen = _parse(name)
+    seed, ranges, kinds, chosen = _parse(name)
     randomness = np.random.default_rng([seed, 20])
     look = _draw_look(randomness, seed, chosen)
     length_m, radius_m, hills_m, width_m = (
         low + (high - low) * randomness.random()
         for low, high in (getattr(ranges, each.name) for each in fields(ranges))
     )
-    closed = _draw_shape(randomness, shape) == "loop"
+    size = _Size(length_m, hills_m, width_m)
+    closed = _draw_shape(randomness, kinds["shape"]) == "loop"
     if closed:
         radius_m = min(radius_m, max(length_m / _ROUNDNESS, ranges.radius[0]))
     else:  # more often near the least: sharp bends are those that are hard to drive
         least, most = ranges.radius
         radius_m = least + (radius_m - least) ** 2 / max(most - least, 1e-9)
     clear_m = width_m / 2 + look.edge_m + _BESIDE_M
-    look = replace(look, neighbor_m=_draw_neighbor(seed, neighbor, width_m))
+    look = replace(look, neighbor_m=_draw_neighbor(seed, kinds["neighbor"], width_m))
+    eased = _draw_eased(seed, kinds["slopes"])
     rules = RoadRules(None, 0, max(radius_m, clear_m if closed else clear_m - _BESIDE_M + _INSIDE_M))
     for number in range(_TRIES + _CALMER_TRIES):
         wildness = min(1.0, (_TRIES + _CALMER_TRIES - number) / _CALMER_TRIES)
         if closed:
-            points = _loop(randomness, length_m, hills_m, width_m, wildness)
+            points = _loop(randomness, size, wildness)
         else:
-            points = _winding(randomness, length_m, hills_m, width_m, rules.least_radius_m / wildness)
+            points = _winding(randomness, size, rules.least_radius_m / wildness, eased)
         plan = RoadPlan(name, points, closed, look)
         line = interpolate(plan.table, closed)
         line = line if closed else with_run_outs(line)
@@ -110,9 +128,7 @@ def _draw_look(randomness: np.random.Generator, seed: int, chosen: Mapping[str, 
     )
 
 
-def _loop(
-    randomness: np.random.Generator, length_m: float, hills_m: float, width_m: float, wildness: float
-) -> tuple[ControlPoint, ...]:
+def _loop(randomness: np.random.Generator, size: _Size, wildness: float) -> tuple[ControlPoint, ...]:
     """Return the points of a loop: a circle whose radius and angle vary, stretched to the length.
 
     wildness: how much they vary, from 1 to 0 for a circle.
@@ -131,7 +147,7 @@ def _loop(
         math.sqrt((x - there_x) ** 2 + (z - there_z) ** 2)
         for (x, z), (there_x, there_z) in zip(corners, corners[1:] + corners[:1], strict=True)
     ]
-    scale = length_m / (1.08 * sum(around))  # a spline through the points is a little longer than their polygon
+    scale = size.length_m / (1.08 * sum(around))  # a spline through the points is a little longer than their polygon
     phases = [randomness.random() for _ in range(3)]
     heights = [
         sum(sine(2 * math.pi * (order * number / count + phases[order - 1])) / order for order in (1, 2, 3))
@@ -139,7 +155,7 @@ def _loop(
     ]
     lowest, spread = min(heights), max(max(heights) - min(heights), 1e-9)
     return tuple(
-        ControlPoint(x * scale, hills_m * (height - lowest) / spread, z * scale, width_m)
+        ControlPoint(x * scale, size.hills_m * (height - lowest) / spread, z * scale, size.width_m)
         for (x, z), height in zip(corners, heights, strict=True)
     )
 
@@ -160,17 +176,22 @@ def _draw_shape(randomness: np.random.Generator, shape: str) -> str:
     return _SHAPES[int(randomness.random() < _WINDING)] if shape == "any" else shape
 
 
-def _winding(
-    randomness: np.random.Generator, length_m: float, hills_m: float, width_m: float, radius_m: float
-) -> tuple[ControlPoint, ...]:
+def _draw_eased(seed: int, slopes: str) -> float:
+    """Return by which fraction the slope is gentler in the sharpest bends of a winding road; drawn by itself."""
+    randomness = np.random.default_rng([seed, 22])
+    drawn, fraction = randomness.random(), _LEAST_EASED + (_MOST_EASED - _LEAST_EASED) * randomness.random()
+    return fraction if slopes == "eased" or (slopes == "any" and drawn < _EASED) else 0.0
+
+
+def _winding(randomness: np.random.Generator, size: _Size, radius_m: float, eased: float) -> tuple[ControlPoint, ...]:
     """Return the points of an open road of bends to both sides, some with a straight stretch between.
 
-    radius_m: of the sharpest bends.
+    radius_m: of the sharpest bends; eased: by which fraction its slope is gentler there.
     """
     bends: list[float] = []  # curvature of every stretch of _STRETCH_M
     turned = 0.0  # radians from the road's general direction
     gentlest, longest = _GENTLEST * randomness.random(), int(randomness.integers(1, _LONGEST_STRAIGHT + 1))
-    while len(bends) * _STRETCH_M < length_m:
+    while len(bends) * _STRETCH_M < size.length_m:
         side = -1.0 if turned > 0 else 1.0
         turn = abs(turned) + _WIDEST_TURN * randomness.random()
         radius = radius_m * exponential(gentlest * randomness.random())
@@ -180,20 +201,23 @@ def _winding(
         bends += [0.0] * int(randomness.integers(0, longest))
     x = z = 0.0
     places, heading = [], 0.0
-    for bend in _eased(bends):
+    bends = _smoothed(bends)
+    for bend in bends:
         places.append((x, z))
         heading += 0.5 * bend * _STRETCH_M
         x, z = x + _STRETCH_M * sine(heading), z + _STRETCH_M * cosine(heading)
         heading += 0.5 * bend * _STRETCH_M
-    heights = _heights(randomness, len(places), hills_m)
-    return tuple(ControlPoint(x, height, z, width_m) for (x, z), height in zip(places, heights, strict=True))
+    heights = _heights(randomness, bends, size.hills_m, eased)
+    return tuple(ControlPoint(x, height, z, size.width_m) for (x, z), height in zip(places, heights, strict=True))
 
 
-def _heights(randomness: np.random.Generator, count: int, hills_m: float) -> list[float]:
+def _heights(randomness: np.random.Generator, bends: Sequence[float], hills_m: float, eased: float) -> list[float]:
     """Return the heights of a winding road's points, from 0: waves of many lengths, all as steep as one another.
 
-    The difference between the highest and the lowest is hills_m, or less where that would be too steep.
+    The difference between the highest and the lowest is hills_m, or less where that would be too steep. bends: the
+    curvature at each point; eased: by which fraction the slope is gentler in the sharpest of them.
     """
+    count = len(bends)
     least, most = _SHORTEST_WAVE_M
     orders = range(1, max(int(count * _STRETCH_M / (least + (most - least) * randomness.random())), 3) + 1)
     phases = [randomness.random() for _ in orders]
@@ -204,23 +228,40 @@ def _heights(randomness: np.random.Generator, count: int, hills_m: float) -> lis
         )
         for number in range(count)
     ]
+    if eased:
+        heights = _gentler_in_bends(heights, bends, eased)
     steepest = max(abs(there - here) for here, there in pairwise(heights)) / _STRETCH_M
     lowest, spread = min(heights), max(max(heights) - min(heights), 1e-9)
     scale = min(hills_m / spread, _STEEPEST / max(steepest, 1e-9))
     return [scale * (height - lowest) for height in heights]
 
 
-def _eased(bends: Sequence[float]) -> list[float]:
+def _gentler_in_bends(heights: Sequence[float], bends: Sequence[float], fraction: float) -> list[float]:
+    """Return heights whose slope is gentler by that fraction in the sharpest bends, as mountain roads are built.
+
+    The car is then level in a bend, and does not see where it leads when the road falls away behind it.
+    """
+    sharpest = max(map(abs, bends))
+    rises = (
+        (there - here) * (1 - fraction * abs(bend) / sharpest)
+        for (here, there), bend in zip(pairwise(heights), bends, strict=False)
+    )
+    return list(accumulate(rises, initial=0.0))
+
+
+def _smoothed(bends: Sequence[float]) -> list[float]:
     """Return curvatures that change over three stretches instead of from one to the next."""
     padded = [bends[0], *bends, bends[-1]]
     return [sum(padded[number : number + 3]) / 3 for number in range(len(bends))]
 
 
-def _parse(name: str) -> tuple[int, RoadRanges, str, str, dict[str, str]]:
+def _parse(name: str) -> tuple[int, RoadRanges, dict[str, str], dict[str, str]]:
+    """Return the seed, the ranges of its figures, the value of each of _KINDS, and what is chosen of _CHOICES."""
     seed, _, rest = name.removeprefix(PREFIX).partition(":")
     if not seed.isdecimal() or len(seed) > 9:
         raise UserError(f"{name}: the seed is {seed!r}, expected a whole number of up to nine digits, as in random:7")
-    ranges, shape, neighbor, chosen, given = asdict(RoadRanges()), _SHAPES[0], "none", {}, set[str]()
+    ranges, chosen, given = asdict(RoadRanges()), dict[str, str](), set[str]()
+    kinds = {kind: choices[0] for kind, choices in _KINDS.items()}
     for part in filter(None, map(str.strip, rest.split(","))):
         key, _, value = part.partition("=")
         _expect(name, key, value, key not in given, "each only once")
@@ -228,12 +269,9 @@ def _parse(name: str) -> tuple[int, RoadRanges, str, str, dict[str, str]]:
         if key in _CHOICES:
             _expect(name, key, value, value in _CHOICES[key], f"one of {', '.join(_CHOICES[key])}")
             chosen[key] = value
-        elif key == "shape":
-            _expect(name, key, value, value in (*_SHAPES, "any"), f"{', '.join(_SHAPES)}, or any")
-            shape = value
-        elif key == "neighbor":
-            _expect(name, key, value, value in _NEIGHBORS, f"one of {', '.join(_NEIGHBORS)}")
-            neighbor = value
+        elif key in _KINDS:
+            _expect(name, key, value, value in _KINDS[key], f"one of {', '.join(_KINDS[key])}")
+            kinds[key] = value
         elif key in _LIMITS:
             low, high = _LIMITS[key]
             span = _span(value.split("-"))
@@ -247,8 +285,8 @@ def _parse(name: str) -> tuple[int, RoadRanges, str, str, dict[str, str]]:
             )
             ranges[key] = span
         else:
-            _expect(name, key, value, False, f"{', '.join((*_LIMITS, 'shape', 'neighbor', *_CHOICES))}")
-    return int(seed), RoadRanges(**ranges), shape, neighbor, chosen
+            _expect(name, key, value, False, f"{', '.join((*_LIMITS, *_KINDS, *_CHOICES))}")
+    return int(seed), RoadRanges(**ranges), kinds, chosen
 
 
 def _span(texts: Sequence[str]) -> tuple[float, float] | None:
