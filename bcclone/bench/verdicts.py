@@ -22,7 +22,8 @@ from bcclone.errors import UserError
 from bcclone.evaluate import EvaluateSettings, evaluate_policy
 from bcclone.hardware import usable_cores
 from bcclone.progress import ProgressBar
-from bcclone.simulator.roads.random_road import PREFIX, random_road
+from bcclone.simulator.roads.random_road import random_road
+from bcclone.simulator.roads.road_name import PREFIX
 from bcclone.simulator.settings import WorldSettings
 
 OLD_LIBRARIES = {  # what makes each library use the code for a processor without AVX

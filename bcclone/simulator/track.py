@@ -17,8 +17,8 @@ from bcclone.simulator.roads.line import RUN_OUT_M, STEP_M, RoadLine, interpolat
 from bcclone.simulator.roads.look import RoadLook
 from bcclone.simulator.roads.plan import RoadPlan
 from bcclone.simulator.roads.points_file import read_points
-from bcclone.simulator.roads.random_road import PREFIX as RANDOM_PREFIX
 from bcclone.simulator.roads.random_road import random_road
+from bcclone.simulator.roads.road_name import PREFIX as RANDOM_PREFIX
 from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 
 _HALF_CAR_M = 1.0  # half the car's track: its wheels' distance from its centre
