@@ -5,6 +5,8 @@ STAMP := .venv/installed
 TESTS ?=
 # processes that run tests
 WORKERS ?= 2
+# where it is set, each of the hundreds of processes that tests start would compile bcclone anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-slow test-long coverage mutants lint docs docs-links audit lock clean
 
