@@ -30,7 +30,7 @@ class RoadSamplesSettings:
         FIRST_ROAD, "seed of the first road, random:N; the others follow", minimum=0, maximum=900_000_000
     )
     ranges: str = setting(
-        "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=any",
+        "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=any,slopes=any",
         "what the roads' seeds choose from, such as length=300-900,surface=dirt",
         unit="RANGES",
     )

@@ -30,6 +30,18 @@ _PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
 
 
 @dataclass(frozen=True)
+class Mounting:
+    """How the cameras are mounted other than usual: metres to the right and higher, and degrees that they look up."""
+
+    right_m: float = 0.0
+    higher_m: float = 0.0
+    pitch: float = 0.0
+
+
+_USUAL = Mounting()
+
+
+@dataclass(frozen=True)
 class CameraPose:
     """A camera in the world: position (3,) in metres, axes (3, 3) with right, up and ahead as columns."""
 
@@ -37,32 +49,27 @@ class CameraPose:
     axes: FloatArray
 
 
-def pose_of(car: Car, camera: str, shift_m: float = 0.0, pitch: float = 0.0) -> CameraPose:
-    """Return the pose of the center, left or right camera.
-
-    shift_m: metres that it is shifted to the right; pitch: degrees that it is pitched up.
-    """
+def pose_of(car: Car, camera: str, mounting: Mounting = _USUAL) -> CameraPose:
+    """Return the pose of the center, left or right camera."""
     body = _product(_yaw(car.heading), _pitch(car.pitch))
     right_m, up_m, ahead_m = MOUNTS[camera]
-    mount = ((right_m + shift_m,), (up_m + ORIGIN_ABOVE_ROAD_M,), (ahead_m,))
-    axes = _product(_product(body, _MOUNT), _pitch(math.radians(pitch)))
+    mount = ((right_m + mounting.right_m,), (up_m + mounting.higher_m + ORIGIN_ABOVE_ROAD_M,), (ahead_m,))
+    axes = _product(_product(body, _MOUNT), _pitch(math.radians(mounting.pitch)))
     (x,), (y,), (z,) = _product(body, mount)
     return CameraPose(np.array([car.x + x, car.y + y, car.z + z]), np.array(axes))
 
 
 def bonnet(
-    camera: str,
-    shift_m: float = 0.0,
-    pitch: float = 0.0,
-    size: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH),
+    camera: str, mounting: Mounting = _USUAL, size: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
     """Return the mask of the bonnet, bool (height, width), and its picture, RGB uint8 (height, width, 3).
 
-    shift_m, pitch: as for pose_of(); size: height and width of the picture.
+    size: height and width of the picture.
     """
     height, width = size
-    columns = (np.arange(width) + 0.5) * (FRAME_WIDTH / width) + shift_m * _BONNET_PX_A_METRE
-    rows = (np.arange(height)[:, None] + 0.5) * (FRAME_HEIGHT / height) - FOCAL_PX * tangent(math.radians(pitch))
+    columns = (np.arange(width) + 0.5) * (FRAME_WIDTH / width) + mounting.right_m * _BONNET_PX_A_METRE
+    lower_px = FOCAL_PX * tangent(math.radians(mounting.pitch)) + mounting.higher_m * _BONNET_PX_A_METRE
+    rows = (np.arange(height)[:, None] + 0.5) * (FRAME_HEIGHT / height) - lower_px
     corners = np.array(_OUTLINES[camera], float)
     top = np.interp(columns, *_extended(corners).T)
     depth = rows - top[None, :]

@@ -133,6 +133,14 @@ class Conditions:
         maximum=3,
         group=_APPEARANCE,
     )
+    camera_height_m: float = setting(
+        0.0,
+        "how much higher the camera is mounted, in metres",
+        unit="M",
+        minimum=-0.3,
+        maximum=3,
+        group=_APPEARANCE,
+    )
     camera_pitch: float = setting(
         0.0,
         "upward pitch of the camera, in degrees",

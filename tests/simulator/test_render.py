@@ -137,6 +137,7 @@ def lowered_by(new, old):
         ({"sun_azimuth": -60.0}, np.s_[60:130], lambda new, old: np.abs(new - old).mean() > 1),
         ({"sun_elevation": 12.0}, np.s_[40:130], lambda new, old: np.abs(new - old).mean() > 1),
         ({"camera_shift_m": 1.0}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
+        ({"camera_height_m": 1.0}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
         ({"camera_pitch": 1.0}, np.s_[40:110], lambda new, old: lowered_by(new, old) in (2, 3)),
         ({"camera_pitch": -5.0}, np.s_[40:110], lambda new, old: lowered_by(new, old) in (-12, -13)),
     ],

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bcclone.arrays import Float32Array
 from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.simulator.camera import bonnet, pose_of
+from bcclone.simulator.camera import Mounting, bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.render.arrays import Canvas, Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.coloring import color, draw_coloring
@@ -84,7 +84,7 @@ class Renderer:
 
     def _draw(self, car: Car, camera: str, seconds: float) -> Canvas:
         conditions, (height, width) = self.conditions, self._size
-        pose = pose_of(car, camera, conditions.camera_shift_m, conditions.camera_pitch)
+        pose = pose_of(car, camera, _mounting(conditions))
         canvas, own = blank_canvas(height, width), self._bonnets[camera]
         across_px, up_px = FOCAL_PX * width / FRAME_WIDTH, FOCAL_PX * height / FRAME_HEIGHT
         eye = Eye(pose.position, pose.axes, across_px, up_px, own.bottoms)
@@ -101,8 +101,12 @@ class Renderer:
         return canvas
 
 
+def _mounting(conditions: Conditions) -> Mounting:
+    return Mounting(conditions.camera_shift_m, conditions.camera_height_m, conditions.camera_pitch)
+
+
 def _bonnet(camera: str, conditions: Conditions, size: tuple[int, int]) -> _Bonnet:
-    hidden, paint = bonnet(camera, conditions.camera_shift_m, conditions.camera_pitch, size)
+    hidden, paint = bonnet(camera, _mounting(conditions), size)
     lit = np.minimum(paint[hidden] * float(conditions.light * (1 - 0.8 * conditions.night)), 255).astype(np.uint8)
     bottoms = np.where(hidden.any(axis=0), hidden.argmax(axis=0), size[0])
     return _Bonnet(np.flatnonzero(hidden), lit, bottoms)
