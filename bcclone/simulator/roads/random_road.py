@@ -21,7 +21,6 @@ from bcclone.simulator.roads.shapes import RoadSize, loop, winding
 _TRIES, _CALMER_TRIES = 200, 100  # of any shape, and of ever rounder ones after that
 _ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius that its sharpest bend may have
 _BESIDE_M, _INSIDE_M = 6.0, 2.0  # beside the edges: free of other parts of the road, and inside of its bends
-_SHAPES = ("loop", "winding")
 _WINDING = 0.7  # fraction of the roads of any shape
 _NEIGHBOR = 0.25  # fraction of the roads that have another beside them, of any
 _EASED, _LEAST_EASED, _MOST_EASED = 0.5, 0.5, 1.0  # fraction of winding roads, of any; of the slope in sharpest bends
@@ -99,7 +98,9 @@ def _draw_neighbor(seed: int, neighbor: str, width_m: float) -> float:
 
 def _draw_shape(randomness: np.random.Generator, shape: str) -> str:
     """Return loop or winding; a seed draws one only if any is asked for, so that its loops are always the same."""
-    return _SHAPES[int(randomness.random() < _WINDING)] if shape == "any" else shape
+    if shape != "any":
+        return shape
+    return "winding" if randomness.random() < _WINDING else "loop"
 
 
 def _draw_eased(seed: int, slopes: str) -> float:

@@ -38,7 +38,7 @@ def loop(randomness: np.random.Generator, size: RoadSize, wildness: float) -> tu
     corners, side = [], 1 if randomness.random() < 0.5 else -1  # anticlockwise or clockwise
     for number in range(count):
         angle = 2 * math.pi * (number + 0.5 * wildness * (randomness.random() - 0.5)) / count
-        reach = 1.0 + sum(size * cosine(order * angle + 2 * math.pi * phase) for order, size, phase in waves)
+        reach = 1.0 + sum(sway * cosine(order * angle + 2 * math.pi * phase) for order, sway, phase in waves)
         reach *= 1.0 + wildness * (0.5 * randomness.random() - 0.25)
         corners.append((side * reach * cosine(angle), reach * sine(angle)))
     around = [
@@ -74,9 +74,9 @@ def winding(randomness: np.random.Generator, size: RoadSize, radius_m: float, ea
         bends += [side * turn / (count * _STRETCH_M)] * count
         turned += side * turn
         bends += [0.0] * int(randomness.integers(0, longest))
+    bends = _smoothed(bends)
     x = z = 0.0
     places, heading = [], 0.0
-    bends = _smoothed(bends)
     for bend in bends:
         places.append((x, z))
         heading += 0.5 * bend * _STRETCH_M
