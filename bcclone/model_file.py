@@ -22,6 +22,7 @@ from bcclone.images import PRESETS, Preprocessing, PreprocessingMismatch
 from bcclone.keras_files import UnsupportedModel
 from bcclone.keras_files.model import RebuiltModel, rebuild_model
 from bcclone.keras_files.stored import StoredModel, read_stored
+from bcclone.recording.files import LOG_NAME
 from bcclone.settings import current_names
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
@@ -213,7 +214,7 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
 
 def _check_path(path: Path) -> None:
     """Raise UserError for what cannot be a model file of Keras."""
-    if (path / "driving_log.csv").is_file():
+    if (path / LOG_NAME).is_file():
         raise UserError(f"{path}: is a recording, expected a model file; name models first, and the recording last")
     if path.is_dir():
         raise UserError(
