@@ -22,7 +22,8 @@ _SECONDS = 1e4  # of the clock that drops follow
 @dataclass(frozen=True)
 class RoadTask:
     """Frames to render. road: its name; reverse: driven the other way; frames: how many; seed: of all that is drawn;
-    recolored: fraction of the weathers in colours of chance."""
+    recolored: fraction of the weathers in colours of chance; camera_height_m: by how much the camera is mounted higher,
+    at most."""
 
     road: str
     reverse: bool
@@ -30,6 +31,7 @@ class RoadTask:
     seed: tuple[int, int]
     preprocessing: Preprocessing
     recolored: float
+    camera_height_m: float
 
     def __str__(self) -> str:
         return f"the frames of {self.road}"
@@ -56,7 +58,7 @@ def render_road(task: RoadTask) -> RoadFrames:
     path = np.empty((task.frames, len(PATH_COLUMNS)), np.float32)
     for number in range(task.frames):
         if number % _FRAMES_OF_A_WEATHER == 0:
-            renderer = Renderer(task.road, _draw_weather(random, always, task.recolored))
+            renderer = Renderer(task.road, draw_weather(random, always, task))
         place = draw_place(track, random)
         frame = renderer.frame(car_at(track, place), seconds=random.uniform(0.0, _SECONDS))
         images[number] = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
@@ -74,21 +76,21 @@ def _draw_sun(random: np.random.Generator) -> Conditions:
     )
 
 
-def _draw_weather(random: np.random.Generator, conditions: Conditions, recolored: float) -> Conditions:
-    """Return light, weather, colours and the camera's mounting, mostly fair. recolored: fraction in other colours."""
+def draw_weather(random: np.random.Generator, conditions: Conditions, task: RoadTask) -> Conditions:
+    """Return the conditions with light, weather, colours and the camera's mounting, mostly fair."""
     drawn = replace(
         conditions,
         light=random.uniform(0.6, 1.4),
         fog=random.choice([0.0, 1.0, random.uniform(1.0, 6.0)]),
         line_visibility=random.choice([1.0, random.random()], p=[0.75, 0.25]),
-        color_seed=int(random.integers(1, 1 << 20)) if random.random() < recolored else 0,
+        color_seed=int(random.integers(1, 1 << 20)) if random.random() < task.recolored else 0,
         camera_shift_m=random.uniform(-0.2, 0.2),
         camera_pitch=random.uniform(-1.5, 1.5),
     )
     kind = random.choice(["fair", "rain", "snow", "night"], p=[0.8, 0.08, 0.06, 0.06])
     strength = random.uniform(0.1, 0.7)
-    if kind == "rain":
-        return replace(drawn, rain=strength)
-    if kind == "snow":
-        return replace(drawn, snow=strength)
-    return replace(drawn, night=strength) if kind == "night" else drawn
+    rain, snow, night = (strength if kind == each else 0.0 for each in ("rain", "snow", "night"))
+    drawn = replace(drawn, rain=rain, snow=snow, night=night)
+    if task.camera_height_m:  # else draws nothing, so that stores of before are made again to the byte
+        drawn = replace(drawn, camera_height_m=random.uniform(0.0, task.camera_height_m))
+    return drawn

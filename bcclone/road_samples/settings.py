@@ -41,6 +41,13 @@ class RoadSamplesSettings:
         minimum=0,
         maximum=1,
     )
+    camera_height_m: float = setting(
+        0.0,
+        "mount the camera higher by up to this, differently in each weather, in metres",
+        unit="M",
+        minimum=0,
+        maximum=3,
+    )
     validation: float = setting(
         0.1, "fraction of the roads that are kept for validation", unit="FRACTION", minimum=0, maximum=0.9
     )

@@ -82,8 +82,15 @@ def make_road_samples(
 
 
 def _task(settings: RoadSamplesSettings, preprocessing: Preprocessing, number: int) -> RoadTask:
-    seed = settings.seed, settings.first_road + number
-    return RoadTask(settings.road(number), bool(number % 2), settings.frames, seed, preprocessing, settings.recolored)
+    return RoadTask(
+        road=settings.road(number),
+        reverse=bool(number % 2),
+        frames=settings.frames,
+        seed=(settings.seed, settings.first_road + number),
+        preprocessing=preprocessing,
+        recolored=settings.recolored,
+        camera_height_m=settings.camera_height_m,
+    )
 
 
 def _rendered(
