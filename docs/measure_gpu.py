@@ -31,6 +31,7 @@ LONGEST_SECONDS = 1200  # of a step
 VARIANTS = {
     "float32": (),
     "mixed precision": ("--mixed-precision",),
+    "compiled by XLA": ("--jit-compile",),
     "deterministic": ("--deterministic",),
     "all GPUs": ("--gpus", "all"),
     "augmented on the CPU": ("--augment-on", "cpu"),

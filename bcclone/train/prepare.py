@@ -75,6 +75,8 @@ def _make_trainer(
 ) -> Trainer:
     if strategy and settings.network == BATCH_NORM:
         raise UserError(f"--network {BATCH_NORM} trains on one device; use --gpus 1, and no further workers")
+    if strategy and settings.jit_compile:
+        raise UserError("--jit-compile trains on one device; use --gpus 1, and no further workers")
     batch_rows = BatchRows() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None
     with (strategy or tf.distribute.get_strategy()).scope():
         model = network()
@@ -88,7 +90,8 @@ def _make_trainer(
         adam.exclude_from_weight_decay(var_names=["bias"])
         optimizer = keras.optimizers.LossScaleOptimizer(adam) if settings.mixed_precision else adam
         optimizer.build(model.trainable_variables)
-        options = StepOptions(settings.loss, strategy, exported, batch_rows, _augmenter(data, settings))
+        augmenter = _augmenter(data, settings)
+        options = StepOptions(settings.loss, strategy, exported, batch_rows, augmenter, settings.jit_compile)
     return Trainer(model, optimizer, options)
 
 

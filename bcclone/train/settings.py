@@ -182,6 +182,12 @@ class TrainSettings:
         negatable=True,
         group=_DEVICE,
     )
+    jit_compile: bool = setting(
+        False,
+        "compile the whole training step by XLA, on one device; slower on CPUs",
+        negatable=True,
+        group=_DEVICE,
+    )
     gpus: int = setting(
         1,
         "number of GPUs to train on, or all; each batch is divided among them",

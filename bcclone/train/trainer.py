@@ -53,7 +53,8 @@ class StepOptions:
     loss: the loss to minimise; strategy: divides each batch among several devices, None for one device; exported: the
     network that takes the weights when the trained one computes in 16 bits, has the dropout of several workers, or
     outputs that only help in training; batch_rows: tells that dropout which samples it is given; augmenter: augments
-    each batch as the first part of a step, None when the feed does or samples are not augmented.
+    each batch as the first part of a step, None when the feed does or samples are not augmented; jit_compile: compile
+    the training step by XLA, without a strategy.
     """
 
     loss: str = "mse"
@@ -61,6 +62,7 @@ class StepOptions:
     exported: keras.Model | None = None
     batch_rows: BatchRows | None = None
     augmenter: DeviceAugmenter | None = None
+    jit_compile: bool = False
 
 
 class Trainer:
@@ -80,7 +82,8 @@ class Trainer:
         )
         samples = shape + (self._augmenter.input_signature if self._augmenter else ())
         sizes = (tf.TensorSpec((), tf.int32),) * 3
-        self._train = tf.function(self._train_step, input_signature=[samples, sizes, tf.TensorSpec((), tf.float32)])
+        step = [samples, sizes, tf.TensorSpec((), tf.float32)]
+        self._train = tf.function(self._train_step, input_signature=step, jit_compile=options.jit_compile or None)
         self._validate = tf.function(self._validate_step, input_signature=shape)
 
     @property

@@ -65,6 +65,13 @@ def test_batch_normalization_is_refused_on_several_devices(tools):
         make_trainer(None, TrainSettings(network="cnn-batch-norm"), None, object())
 
 
+def test_a_step_compiled_by_xla_is_refused_on_several_devices(tools):
+    from bcclone.train.prepare import make_trainer
+
+    with pytest.raises(UserError, match="--jit-compile trains on one device; use --gpus 1"):
+        make_trainer(None, TrainSettings(jit_compile=True), None, object())
+
+
 @pytest.fixture(scope="module")
 def tools():
     from bcclone.tensorflow_quietly import load_tensorflow
@@ -75,10 +82,10 @@ def tools():
     from bcclone.feed.feed import Batch
     from bcclone.train.trainer import StepOptions, Trainer
 
-    return keras, Batch, lambda model, optimizer, loss: Trainer(model, optimizer, StepOptions(loss))
+    return keras, Batch, lambda model, optimizer, loss, **more: Trainer(model, optimizer, StepOptions(loss, **more))
 
 
-def linear_trainer(tools, loss, clip_norm=None, rate=0.1):
+def linear_trainer(tools, loss, clip_norm=None, rate=0.1, **more):
     """steering = weight * mean of the image, from a weight of 0."""
     keras, _, make = tools
     model = keras.Sequential(
@@ -91,9 +98,10 @@ def linear_trainer(tools, loss, clip_norm=None, rate=0.1):
     )
     optimizer = keras.optimizers.SGD(rate, global_clipnorm=clip_norm)
     optimizer.build(model.trainable_variables)
-    return make(model, optimizer, loss)
+    return make(model, optimizer, loss, **more)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(
     ("loss", "expected_loss", "gradient"),
     [
@@ -102,8 +110,8 @@ def linear_trainer(tools, loss, clip_norm=None, rate=0.1):
         ("huber", (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
     ],
 )
-def test_losses_and_their_gradients_are_those_of_their_formulas(tools, loss, expected_loss, gradient):
-    trainer = linear_trainer(tools, loss)
+def test_losses_and_their_gradients_are_those_of_their_formulas(tools, loss, expected_loss, gradient, jit_compile):
+    trainer = linear_trainer(tools, loss, jit_compile=jit_compile)
     batch = tools[1](np.ones((2, 1, 1, 1), np.uint8), np.array([[0.5], [0.05]], np.float32))
     trainer.validate(batch)
     assert trainer.totals.means() == pytest.approx((expected_loss, 0.275), rel=1e-5)
@@ -115,6 +123,22 @@ def test_a_long_gradient_is_clipped(tools):
     trainer = linear_trainer(tools, "mse", clip_norm=0.01)
     trainer.train(tools[1](np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32)), 1.0)
     assert trainer.model.get_weights()[0].item() == pytest.approx(0.01, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated_store):
+    from bcclone.store import Store
+    from bcclone.train.prepare import prepare
+
+    weights = {}
+    for jit_compile in (False, True):
+        with Store(simulated_store) as store:
+            trainer = prepare(store, TrainSettings(seq_length=1, dropout=0.0, jit_compile=jit_compile))
+            trainer.train(tools[1](np.array(store.frames[:4]), np.full((4, 1), 0.2, np.float32)), 1e-3)
+        weights[jit_compile] = trainer.model.get_weights()
+    for plain, compiled in zip(weights[False], weights[True], strict=True):
+        assert compiled == pytest.approx(plain, abs=5e-4)
+        assert np.isfinite(compiled).all()
 
 
 def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
