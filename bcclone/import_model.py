@@ -97,7 +97,7 @@ def _check_output(settings: ImportSettings) -> None:
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
     if old.exists() and output.exists() and old.samefile(output):
         raise UserError(f"{output} is the model to import; name another -o")
-    atomic.check_output(output, settings.force, "overwrite it with --force, or name another -o")
+    atomic.check_output(output, settings.force, "overwrite it with --force, or name another -o", hdf5=True)
 
 
 def _describe(loaded: "ForeignModel", notify: Callable[[str], None]) -> None:

@@ -90,7 +90,7 @@ def scores(stored: Mapping[str, Any]) -> list[list[str]]:
         **{f"`{name}`": [name] for name in ("mountain-15", "mountain-reverse-15", "mountain-20")},
         "`mountain-reverse-20`": ["mountain-reverse-20"],
     }
-    rows = [["autonomy, interventions, mean distance", *models]]
+    rows = [["drives", *models]]
     for label, names in groups.items():
         cells = []
         for model in models.values():

@@ -16,6 +16,7 @@ from bcclone.commands import load_command
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 EVERYWHERE = {"help", "json", "quiet", "debug"}
 SHARED = {"appearance of the world", "disturbances"}
+_NAME = re.compile(r"^([a-z0-9-]+)  +(.+)$", re.MULTILINE)
 _TABLE = re.compile(r"<!-- options: (?P<what>[^>]+?) -->\n(?:.*?\n)??<!-- end -->\n", re.DOTALL)
 
 
@@ -32,7 +33,8 @@ def table_of(what: str) -> str:
     rows = [_row(action) for one in chosen for action in one._group_actions if action.dest not in EVERYWHERE]
     if not rows:
         raise ValueError(f"{what}: no options; the groups are {', '.join(str(one.title) for one in groups)}")
-    return "\n".join(["", "| option | meaning |", "|---|---|", *rows]) + "\n\n"
+    lists = [line for one in chosen for line in _names(one)]
+    return "\n".join(["", "| option | meaning |", "|---|---|", *rows, *lists]) + "\n\n"
 
 
 def parser_of(name: str, use: str = "") -> argparse.ArgumentParser:
@@ -45,6 +47,16 @@ def parser_of(name: str, use: str = "") -> argparse.ArgumentParser:
     return found
 
 
+def _names(group: argparse._ArgumentGroup) -> list[str]:
+    """Return a list of the names that the description of a group explains, nothing if it explains none."""
+    found = _NAME.findall(group.description or "")
+    return (
+        ["", f"The names of {group.title}s:", "", *(f"- `{name}`: {meaning}" for name, meaning in found)]
+        if found
+        else []
+    )
+
+
 def _row(action: argparse.Action) -> str:
     value = "" if action.nargs == 0 else _value(action)
     names = list(action.option_strings)
@@ -53,7 +65,7 @@ def _row(action: argparse.Action) -> str:
     else:
         names[-1] = f"{names[-1]} {value}" if value else names[-1]
         shown = ", ".join(f"`{name}`" for name in names)
-    meaning = (action.help or "").replace("%%", "%").replace("|", "\\|")
+    meaning = (action.help or "").replace("%%", "%").replace("|", "\\|").replace("listed above", "listed below")
     return f"| {shown} | {meaning} |"
 
 

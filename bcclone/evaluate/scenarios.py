@@ -124,12 +124,12 @@ def _testing() -> Iterator[Scenario]:
     """
     half, cycle = _SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS
     for kind in _WEATHERS:
-        yield _lake(kind, f"{kind}, {half:.0%}", conditions=_weather(kind, half))
+        yield _lake(kind, f"{kind}, {100 * half:g} %", conditions=_weather(kind, half))
     yield _lake("day-night", f"day and night within {cycle:g} s", conditions=Conditions(night_cycle=cycle))
     for kind in _WEATHERS:
         yield _lake(
             f"day-night-{kind}",
-            f"day and night within {cycle:g} s, {kind}, {half:.0%}",
+            f"day and night within {cycle:g} s, {kind}, {100 * half:g} %",
             conditions=_weather(kind, half, cycle),
         )
     for kind in _WEATHERS:

@@ -90,7 +90,7 @@ def opened(settings: ImproveSettings, begun: Mapping[str, Any]) -> Iterator[Work
             "it, or name another --work"
         )
     may_replace = settings.force or (settings.resume and folder.has_published(settings.output))
-    atomic.check_output(settings.output, may_replace, "overwrite it with --force, or name another -o")
+    atomic.check_output(settings.output, may_replace, "overwrite it with --force, or name another -o", hdf5=True)
     try:
         path.mkdir(parents=True, exist_ok=True)
         folder.models.mkdir(exist_ok=True)

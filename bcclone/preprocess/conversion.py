@@ -184,12 +184,12 @@ def _check_output(settings: PreprocessSettings) -> None:
         _check_folder(settings)
         return
     remedy, output = "overwrite it with --force, add to it with --add, or name another -o", as_local(settings.output)
-    atomic.check_output(output, settings.force or settings.adding, remedy)
-    if output.exists() and not settings.adding:
-        if output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
-            raise UserError(f"{output} is one of the recordings; name another -o")
-        if "model_config" in root_attributes(output):
-            raise UserError(f"{output} is a model; name another -o")
+    replaces = output.is_file() and settings.force and not settings.adding
+    if replaces and output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
+        raise UserError(f"{output} is one of the recordings; name another -o")
+    atomic.check_output(output, settings.force or settings.adding, remedy, hdf5=True)
+    if replaces and "model_config" in root_attributes(output):
+        raise UserError(f"{output} is a model; name another -o")
 
 
 @dataclass(frozen=True)
@@ -361,8 +361,8 @@ def _split_notices(written: _Written, split_pairs: int, settings: SampleSettings
     if not wanted / 2 <= written.validation <= 2 * wanted:
         yield (
             f"{written.validation} of {total} samples are for validation, where {settings.validation:.0%} were asked "
-            f"for: the recording has too few blocks of {settings.block_seconds:g} s; record more, or choose a smaller "
-            "--block-seconds"
+            f"for: the recording has too few blocks of {settings.block_seconds:g} s; record more, choose a smaller "
+            "--block-seconds, or train on all of it with --validation 0"
         )
     if split_pairs > _MANY_SPLIT_PAIRS * (total + split_pairs):
         instead = "--split blocks" if settings.split == "random" else "a longer --block-seconds"

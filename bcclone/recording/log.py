@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bcclone.atomic import HDF5
 from bcclone.errors import UserError
 from bcclone.location import Location, reaching
 from bcclone.recording.dialect import (
@@ -33,7 +34,6 @@ from bcclone.recording.edits import Edits, read_edits
 from bcclone.recording.row import CAMERAS, STEERING_LIMIT, LogRow, RowError, time_of
 
 EPISODE_GAP_MS = 1000
-_HDF5 = b"\x89HDF"  # the first bytes of such a file
 _NUMBER_COLUMNS = COLUMNS.split(",")[3:]  # as a log names them
 
 _STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
@@ -151,7 +151,7 @@ def _read_text(path: Location) -> str:
         raise UserError(
             f"{path}: cannot be read: {error.strerror}; check the file and its permissions, or name another"
         ) from None
-    if data.startswith(_HDF5):
+    if data.startswith(HDF5):
         raise ForeignLog(
             path,
             "it is an HDF5 file, a store or a model, expected a recording. To train on several recordings, make a "

@@ -4,7 +4,7 @@
 
     road_samples.make_road_samples(road_samples.RoadSamplesSettings(output="roads.h5", roads=300))
 
-Every frame is seen from another place: the car stands anywhere on its road, off its line and turned by chance, and the
+Every frame is seen from another place: the car stands anywhere on its road, off its line and turned at random, and the
 steering is the one that brings it back. So a network sees more in a thousand of these frames than in a thousand
 consecutive ones of a drive.
 """

@@ -22,7 +22,7 @@ _SECONDS = 1e4  # of the clock that drops follow
 @dataclass(frozen=True)
 class RoadTask:
     """Frames to render. road: its name; reverse: driven the other way; frames: how many; seed: of all that is drawn;
-    recolored: fraction of the weathers in colours of chance; camera_height_m: by how much the camera is mounted higher,
+    recolored: fraction of the weathers in random colours; camera_height_m: by how much the camera is mounted higher,
     at most."""
 
     road: str

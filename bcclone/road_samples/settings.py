@@ -16,6 +16,7 @@ from bcclone.settings import (
 )
 
 FIRST_ROAD = 100_000  # seeds below are left for roads to score on
+RANGES = "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=any,slopes=any"
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,14 @@ class RoadSamplesSettings:
         FIRST_ROAD, "seed of the first road, random:N; the others follow", minimum=0, maximum=900_000_000
     )
     ranges: str = setting(
-        "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=any,slopes=any",
-        "what the roads' seeds choose from, such as length=300-900,surface=dirt",
+        "",
+        "what the roads' seeds choose from, beside or instead of the default's values: surface=dirt,hills=0",
+        shown=RANGES,
         unit="RANGES",
     )
     recolored: float = setting(
         0.5,
-        "fraction of the frames in which road, ground, sky and objects have colours of chance",
+        "fraction of the frames in which road, ground, sky and objects have random colours",
         unit="FRACTION",
         minimum=0,
         maximum=1,
@@ -77,4 +79,7 @@ class RoadSamplesSettings:
 
     def road(self, number: int) -> str:
         """Return the name of a road by its number, from 0."""
-        return f"random:{self.first_road + number}:{self.ranges}".rstrip(":")
+        given = [part.strip() for part in self.ranges.split(",") if part.strip()]
+        keys = {part.partition("=")[0].strip() for part in given}
+        kept = [part for part in RANGES.split(",") if part.partition("=")[0] not in keys]
+        return f"random:{self.first_road + number}:{','.join([*kept, *given])}"

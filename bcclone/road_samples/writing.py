@@ -54,7 +54,7 @@ def make_road_samples(
     notify: receives the address of the dashboard of a cluster. Raises UserError.
     """
     begun = time.monotonic()
-    atomic.check_output(settings.output, settings.force, "overwrite it with --force, or name another -o")
+    atomic.check_output(settings.output, settings.force, "overwrite it with --force, or name another -o", hdf5=True)
     load_track(settings.road(0))  # refuses malformed ranges before any work
     preprocessing = choose_preprocessing(settings.preprocess, settings.size)
     tasks = [_task(settings, preprocessing, number) for number in range(settings.roads)]

@@ -25,20 +25,19 @@ def first_network(data: TrainingData, settings: TrainSettings, start: Path | Non
     file = open_model(start)
     if isinstance(file, ForeignModel):
         raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
-    if file.seq_length != settings.seq_length:
-        raise UserError(
-            f"{start} takes {file.seq_length} frames at a time; fine-tune it with --seq-length {file.seq_length}"
-        )
-    if file.learned > 1 and settings.predict != THROTTLE:
-        raise UserError(f"{start} predicts the speed, too; fine-tune it with --predict {THROTTLE}")
     trained_as = file.training.network or settings.network
     if trained_as != settings.network:
         raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
+    if file.seq_length != settings.seq_length:
+        count = f"{file.seq_length} frame{'s' * (file.seq_length > 1)}"
+        raise UserError(f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}")
+    if file.learned > 1 and settings.predict != THROTTLE:
+        raise UserError(f"{start} predicts the speed, too; fine-tune it with --predict {THROTTLE}")
     if file.preprocessing != preprocessing:
         raise UserError(
             f"{start} takes other images than those of {data.path}:\n"
             f"  the model: {file.preprocessing.describe()}\n  the data:  {preprocessing.describe()}\n"
-            f"make a store for it: python preprocess.py RECORDING -o data.h5{_options_for(file.preprocessing)}"
+            f"make a store for it: python preprocess.py RECORDING -o {_store_for(file.preprocessing)}"
         )
     if file.learned == outputs:
         return file.model
@@ -49,8 +48,12 @@ def first_network(data: TrainingData, settings: TrainSettings, start: Path | Non
     return _with_outputs(file.model, outputs, begin=float(speeds.mean()))
 
 
+def _store_for(preprocessing: Preprocessing) -> str:
+    """Return a name for a store of such images, and the options of preprocess.py that make them, if there are any."""
+    return f"data-{preprocessing.width}x{preprocessing.height}.h5{_options_for(preprocessing)}"
+
+
 def _options_for(preprocessing: Preprocessing) -> str:
-    """Return the options of preprocess.py that make such images, nothing if there are none."""
     for name, preset in PRESETS.items():
         if preset == preprocessing:
             return f" --preprocess {name}"

@@ -320,7 +320,9 @@ def _check_output(settings: RunSettings, folder: RunFolder | None) -> None:
     output = settings.output
     if "schema_version" in root_attributes(output):
         raise UserError(f"{output} is a store; name another -o")
-    atomic.check_output(output, _may_overwrite(settings, folder), "overwrite it with --force, or name another -o")
+    atomic.check_output(
+        output, _may_overwrite(settings, folder), "overwrite it with --force, or name another -o", hdf5=True
+    )
 
 
 def _may_overwrite(settings: RunSettings, folder: RunFolder | None) -> bool:

@@ -24,9 +24,9 @@ NETWORKS = {
     "cnn-batch-norm": "cnn with batch normalization after each convolution; learns in fewer passes",
     "gru": "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state between frames",
     "lstm": "the same as gru, with an LSTM",
-    "dave-2": "DAVE-2 as published by Nvidia, for a store of --preprocess nvidia-66x200-yuv",
-    "chauffeur": "the CNN of team Chauffeur in Udacity's challenge 2, for --preprocess chauffeur-120x320-yuv",
-    "epoch": "the CNN of team Epoch in Udacity's challenge 2, for --preprocess epoch-128x128-rgb; 34 million weights",
+    "dave-2": "DAVE-2 as published by Nvidia, for a store of the preset nvidia-66x200-yuv",
+    "chauffeur": "the CNN of team Chauffeur in Udacity's challenge 2, for the preset chauffeur-120x320-yuv",
+    "epoch": "the CNN of team Epoch in Udacity's challenge 2, for the preset epoch-128x128-rgb; 34 million weights",
 }
 PUBLISHED = ("dave-2", "chauffeur", "epoch")
 _RECURRENT = ("gru", "lstm")

@@ -5,6 +5,7 @@ import pytest
 
 from bcclone.errors import UserError
 from bcclone.road_samples import RoadSamplesSettings, make_road_samples
+from bcclone.simulator.roads.road_name import parse_name
 from bcclone.store import Store
 from tests.conftest import run_script
 
@@ -57,9 +58,29 @@ def test_a_store_without_any_road_for_validation_is_refused():
     assert RoadSamplesSettings(roads=3, validation=0.0).validation_roads == 0
 
 
-def test_an_existing_store_is_kept(tmp_path):
+@pytest.mark.parametrize(("force", "words"), [(False, "--force"), (True, "not an HDF5 file")])
+def test_an_existing_file_is_kept_and_what_is_no_store_even_with_force(tmp_path, force, words):
     path = tmp_path / "roads.h5"
     path.write_bytes(b"mine")
-    with pytest.raises(UserError, match="--force"):
-        make_road_samples(RoadSamplesSettings(path))
+    with pytest.raises(UserError, match=words):
+        make_road_samples(RoadSamplesSettings(path, force=force))
     assert path.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("ranges", "changed"),
+    [
+        ("", {}),
+        ("hills=0", {"hills": "0"}),
+        (" hills = 0 , surface=dirt", {"hills": "0", "surface": "dirt"}),
+        ("shape=loop,radius=30-40,length=300", {"shape": "loop", "radius": "30-40", "length": "300"}),
+    ],
+)
+def test_ranges_replace_those_of_the_default_and_leave_the_others(ranges, changed):
+    def values(settings):
+        _, seed, stated = settings.road(2).split(":")
+        return seed, {key.strip(): value.strip() for key, value in (part.split("=") for part in stated.split(","))}
+
+    usual, given = values(RoadSamplesSettings()), values(RoadSamplesSettings(ranges=ranges))
+    assert given == ("100002", usual[1] | changed)
+    parse_name(RoadSamplesSettings(ranges=ranges).road(2))

@@ -17,7 +17,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from bcclone.preprocess import PreprocessSettings, convert
 from bcclone.sample_settings import SampleSettings
 from bcclone.store import Store
-from tests.conftest import command, made_once, run_process, run_script
+from tests.conftest import ROOT, command, made_once, run_process, run_script
 from tests.processes import on_a_full_disk, wait_for
 
 QUICK = ("--epochs", 3, "--batch-size", 16)
@@ -473,7 +473,10 @@ def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_s
     settings.write_text(settings.read_text().replace(str(folder), str(copy)))
     (copy / "model.h5").write_text("mine")
     assert "--force" in train(simulated_store, copy, "--resume", code=1).stderr
+    assert "not an HDF5 file" in train(simulated_store, copy, "--resume", "--force", code=1).stderr
     assert (copy / "model.h5").read_text() == "mine"
+    shutil.copy(ROOT / "models" / "lake.h5", copy / "model.h5")
+    assert "--force" in train(simulated_store, copy, "--resume", code=1).stderr
     train(simulated_store, copy, "--resume", "--force")
     assert (copy / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
     (copy / "model.h5").unlink()

@@ -58,7 +58,7 @@ def parse_name(name: str) -> RoadName:
     ranges, chosen, given = asdict(RoadRanges()), dict[str, str](), set[str]()
     kinds = {kind: choices[0] for kind, choices in KINDS.items()}
     for part in filter(None, map(str.strip, rest.split(","))):
-        key, _, value = part.partition("=")
+        key, _, value = map(str.strip, part.partition("="))
         _expect(name, key, value, key not in given, "each only once")
         given.add(key)
         if key in CHOICES:
