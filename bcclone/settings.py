@@ -180,11 +180,8 @@ def check_settings(settings: Any) -> None:
         if (kind := _KINDS.get(type_of(each))) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
             raise ValueError(f"{each.name.replace('_', ' ')} {value!r}, expected {kind[1]}")
         if not declared.allows(value):
-            text = (
-                ("x" if declared.unit == "SIZE" else ", ").join(map(str, value))
-                if isinstance(value, tuple)
-                else str(value)
-            )
+            between = "x" if declared.unit == "SIZE" else ", "
+            text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)
             shown = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
             unit = f" {declared.unit.lower()}" if declared.unit in ("MPH", "MS", "M") else ""
             name = each.name.removesuffix(f"_{declared.unit.lower()}") if unit else each.name

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bcclone import atomic
 from bcclone.arrays import Float32Array
+from bcclone.errors import UserError
 from bcclone.hardware import usable_cores
 from bcclone.images import Preprocessing, choose_preprocessing
 from bcclone.labels import PATH_COLUMNS
@@ -54,6 +55,8 @@ def make_road_samples(
     notify: receives the address of the dashboard of a cluster. Raises UserError.
     """
     begun = time.monotonic()
+    if not settings.output.suffix:
+        raise UserError(f"{settings.output}: one file is written; give it an ending, as in {settings.output}.h5")
     atomic.check_output(settings.output, settings.force, "overwrite it with --force, or name another -o", hdf5=True)
     load_track(settings.road(0))  # refuses malformed ranges before any work
     preprocessing = choose_preprocessing(settings.preprocess, settings.size)

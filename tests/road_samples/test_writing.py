@@ -67,6 +67,11 @@ def test_an_existing_file_is_kept_and_what_is_no_store_even_with_force(tmp_path,
     assert path.read_bytes() == b"mine"
 
 
+def test_a_name_without_an_ending_is_refused_which_elsewhere_names_a_folder_of_shards(tmp_path):
+    with pytest.raises(UserError, match=r"give it an ending, as in .*roads\.h5"):
+        make_road_samples(RoadSamplesSettings(tmp_path / "roads"))
+
+
 @pytest.mark.parametrize(
     ("ranges", "changed"),
     [
