@@ -14,6 +14,7 @@ import pandas as pd
 from bcclone import atomic
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing, choose_preprocessing
+from bcclone.labels import knows_road
 from bcclone.location import Location, as_local, check_writable, is_url, parse_location, reaching
 from bcclone.preprocess.plan import ConversionPlan, make_plan, refuse_many_skips, with_frames
 from bcclone.preprocess.settings import Conversion, PreprocessSettings, Skip
@@ -53,6 +54,10 @@ from bcclone.store import (
 )
 from bcclone.task_pool import TaskPool, open_pool
 
+_MIXED = (
+    "the store holds places on random roads; with a recording beside them, model.py can neither take windows of frames "
+    "from it (--seq-length) nor learn the path (--predict path)"
+)
 _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
 
 
@@ -70,6 +75,7 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
         # a cluster that does not answer is found before hours of reading logs
         cluster = opened.enter_context(open_pool(settings.scheduler, notify=notify)) if settings.scheduler else None
         plan = make_plan(settings.inputs, samples, old, notify)
+        mixed = bool(old and len(plan.rows) and knows_road(old.rows))
         if old and plan.rows.empty:
             written = _Written.unchanged(old)
         elif settings.is_sharded:
@@ -87,7 +93,7 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
         validation=written.validation,
         split_pairs=split_pairs,
         skips=(*plan.skips, *written.skips),
-        notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples)),
+        notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples), *[_MIXED] * mixed),
         logs=plan.logs_read,
         seconds=time.monotonic() - started,
         output=settings.output,

@@ -40,6 +40,9 @@ def test_a_network_trains_on_what_the_command_writes(tmp_path):
     assert "the same speed, 20 mph" in run_script(*train, "--predict", "throttle", code=1).stderr
     run_script(*train)
     assert model.exists()
+    run_script("simulate", "record", tmp_path / "lap", "--laps", 0.01)
+    added = run_script("preprocess.py", tmp_path / "lap", "-o", store, "--add")
+    assert "can neither take windows of frames" in added.stdout + added.stderr
 
 
 @pytest.mark.parametrize(
