@@ -50,11 +50,8 @@ def parser_of(name: str, use: str = "") -> argparse.ArgumentParser:
 def _names(group: argparse._ArgumentGroup) -> list[str]:
     """Return a list of the names that the description of a group explains, nothing if it explains none."""
     found = _NAME.findall(group.description or "")
-    return (
-        ["", f"The names of {group.title}s:", "", *(f"- `{name}`: {meaning}" for name, meaning in found)]
-        if found
-        else []
-    )
+    heading = ["", f"The names of {group.title}s:", ""] if found else []
+    return [*heading, *(f"- `{name}`: {meaning}" for name, meaning in found)]
 
 
 def _row(action: argparse.Action) -> str:

@@ -78,7 +78,7 @@ class RoadSamplesSettings:
         return round(self.validation * self.roads)
 
     def road(self, number: int) -> str:
-        """Return the name of a road by its number, from 0."""
+        """Return the name of a road by its number, from 0, with the values of `ranges` in place of those of RANGES."""
         given = [part.strip() for part in self.ranges.split(",") if part.strip()]
         keys = {part.partition("=")[0].strip() for part in given}
         kept = [part for part in RANGES.split(",") if part.partition("=")[0] not in keys]
