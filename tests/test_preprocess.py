@@ -28,6 +28,8 @@ from tests.processes import on_a_full_disk, wait_for
 from tests.recordings import images_of, many_rows, spoil
 from tests.test_store import make_version_1
 
+PRECIOUS = b"\x89HDF\r\n\x1a\n, what may be replaced by a whole store only"
+
 
 def convert(*arguments, code=0):
     """Return the JSON result of a conversion, or the error."""
@@ -290,11 +292,14 @@ def test_a_copy_of_a_recording_is_on_the_same_side_of_the_split(recording, tmp_p
             assert not sides[0] & sides[1]
 
 
-def test_an_existing_store_is_not_overwritten_without_force(simulated_recording, tmp_path):
+def test_an_existing_store_is_not_overwritten_without_force_and_a_text_never(simulated_recording, tmp_path):
     store = tmp_path / "data.h5"
     store.write_text("precious")
     assert "--force" in convert(simulated_recording, "-o", store, code=1)
+    assert "not an HDF5 file" in convert(simulated_recording, "-o", store, "--force", code=1)
     assert store.read_text() == "precious"
+    store.write_bytes(PRECIOUS)
+    assert "--force" in convert(simulated_recording, "-o", store, code=1)
     convert(simulated_recording, "-o", store, "--force")
     Store(store).close()
 
@@ -452,25 +457,25 @@ def test_an_output_that_cannot_be_written_is_an_error_before_the_work(simulated_
 
 def test_a_full_disk_leaves_the_old_store_and_no_temporary_file(simulated_recording, tmp_path):
     store = tmp_path / "data.h5"
-    store.write_text("precious")
+    store.write_bytes(PRECIOUS)
 
     line = on_a_full_disk(command("preprocess.py", simulated_recording, "-o", store, "--force"), 5_000_000)
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "Traceback" not in done.stderr
-    assert store.read_text() == "precious"
+    assert store.read_bytes() == PRECIOUS
     assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
 
 
 @pytest.mark.slow
 def test_a_conversion_killed_at_any_time_leaves_the_old_store_or_none(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 1500)
-    for old in (None, "precious"):
+    for old in (None, PRECIOUS):
         for delay in (0.0, 0.1, 0.3):
-            store = tmp_path / f"data{old}{delay}.h5"
+            store = tmp_path / f"data{bool(old)}{delay}.h5"
             if old:
-                store.write_text(old)
+                store.write_bytes(old)
             run = subprocess.Popen(command("preprocess.py", long, "-o", store, "--force"), stderr=subprocess.DEVNULL)
             wait_for(lambda store=store: list(tmp_path.glob(f".{store.stem}.*.partial.h5")), every_seconds=0.005)
             time.sleep(delay)
@@ -478,7 +483,7 @@ def test_a_conversion_killed_at_any_time_leaves_the_old_store_or_none(recording,
             if run.wait() == 0:  # it was faster than the kill
                 Store(store).close()
                 continue
-            assert (store.read_text() if store.exists() else None) == old
+            assert (store.read_bytes() if store.exists() else None) == old
             convert(recording, "-o", store, "--force")  # and the next run removes what was left
             assert not list(tmp_path.glob(f".{store.stem}.*"))
             Store(store).close()
