@@ -75,7 +75,7 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
         # a cluster that does not answer is found before hours of reading logs
         cluster = opened.enter_context(open_pool(settings.scheduler, notify=notify)) if settings.scheduler else None
         plan = make_plan(settings.inputs, samples, old, notify)
-        mixed = bool(old and len(plan.rows) and knows_road(old.rows))
+        mixed = (_MIXED,) if old and not plan.rows.empty and knows_road(old.rows) else ()
         if old and plan.rows.empty:
             written = _Written.unchanged(old)
         elif settings.is_sharded:
@@ -93,7 +93,7 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
         validation=written.validation,
         split_pairs=split_pairs,
         skips=(*plan.skips, *written.skips),
-        notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples), *[_MIXED] * mixed),
+        notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples), *mixed),
         logs=plan.logs_read,
         seconds=time.monotonic() - started,
         output=settings.output,

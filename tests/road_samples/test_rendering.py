@@ -23,7 +23,7 @@ def test_weathers_differ_in_light_colours_and_mounting():
     assert 0.7 < np.mean([one.rain + one.snow + one.night == 0 for one in drawn]) < 0.9
 
 
-def test_no_colours_of_chance_if_none_are_asked_for():
+def test_no_weather_has_random_colours_if_none_are_asked_for():
     assert not any(one.color_seed for one in weathers(recolored=0.0))
 
 
