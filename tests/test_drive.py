@@ -353,10 +353,12 @@ def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path,
             while len(world.controls) < 100:
                 time.sleep(0.01)
             server.process.send_signal(signal.SIGINT)
-            assert server.process.wait(20) == 0  # standard input is still open
+            code = server.process.wait(20)  # standard input is still open
+            output = server.process.communicate()[0]
+            assert code == 0, output
             with pytest.raises(UserError, match="ended the connection"):
                 driving.result()
-        assert "Traceback" not in server.process.communicate()[0]
+        assert "Traceback" not in output
     rows = len(read_log(tmp_path / "run1" / "driving_log.csv").rows)
     assert len(world.controls) <= rows <= len(world.controls) + 2
 

@@ -75,7 +75,7 @@ class ConnectionArbiter:
         self._order: list[str] = []  # oldest first; the last one drives
         self._pending: dict[str, float] = {}  # connections that lost the car -> when to send `manual` unasked
         self._lock = threading.Lock()
-        self._autonomous, self._released = True, False
+        self._autonomous, self._released, self._ended = True, False, False
         self._received, self._wakeups_in_silence, self._answering = clock(), 0, False
         self.wakeups = 0
 
@@ -116,6 +116,8 @@ class ConnectionArbiter:
             self.driver.count_fault(fault)
             self._on_fault(fault)
         with self._lock:
+            if self._ended:
+                return MANUAL
             if telemetry is not None:
                 self._add(sid)
             if self.driving_sid is None:
@@ -140,6 +142,14 @@ class ConnectionArbiter:
             self._pending.pop(sid, None)
             if was_driving:
                 self._change()
+
+    def end(self) -> None:
+        """Decide nothing more: wait for the decision that is being made, and answer later telemetry `manual`.
+
+        Python aborts when the process ends while a daemon thread is in the C++ code of TensorFlow or OpenCV.
+        """
+        with self._lock:
+            self._ended = True
 
     def wake(self) -> str | None:
         """Return the driving connection when it has been silent so long that it needs a `manual`, else None."""

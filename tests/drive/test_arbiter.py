@@ -1,6 +1,8 @@
 """Which of several connections drives, and the reply to each; without sockets, with a clock that the tests set."""
 
 import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -209,3 +211,26 @@ def test_each_change_of_the_driving_connection_is_reported():
 
 def test_a_reply_without_a_control_is_manual():
     assert (MANUAL.event, MANUAL.data) == ("manual", {})
+
+
+def test_the_end_waits_for_the_decision_in_progress_and_nothing_is_decided_after_it():
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Always):
+        def act(self, frame):
+            begun.set()
+            assert go_on.wait(20)
+            return 0.25
+
+    arbiter = make_arbiter(Slow())
+    with ThreadPoolExecutor() as pool:
+        answering = pool.submit(arbiter.answer, "a", telemetry())
+        assert begun.wait(20)
+        ending = pool.submit(arbiter.end)
+        with pytest.raises(TimeoutError):
+            ending.result(0.2)
+        go_on.set()
+        assert answering.result(20).event == "steer"
+        ending.result(20)
+    assert arbiter.answer("a", telemetry()) == MANUAL
+    assert arbiter.driver.answered == 1

@@ -59,8 +59,9 @@ class DriveService:
                 logger.exception("the watch failed; it goes on")
 
     def stop(self) -> None:
-        """Let watch() return."""
+        """Wait for the decision that is being made, make no more, and let watch() return."""
         self._stopped = True
+        self._arbiter.end()
 
     def _check_connections(self) -> None:
         self.connections.close_late()
