@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from bcclone.errors import UserError
 
-HDF5 = b"\x89HDF"  # the first bytes of such a file
+REMEDY = "overwrite it with --force, or name another -o"  # of a file that exists
 _STALE_AFTER_SECONDS = 86_400
 _FLUSHED_BYTES = 1 << 25
 
@@ -132,11 +132,10 @@ def file_version(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def check_output(path: Path, force: bool, remedy: str, hdf5: bool = False) -> None:
+def check_output(path: Path, force: bool, remedy: str = REMEDY) -> None:
     """Raise UserError if `path` exists and may not be replaced, or cannot be written; call it before long work.
 
-    force: replace an existing file; remedy: what the user can do about an existing file, for the message; hdf5: replace
-    no file but an HDF5 file, as stores and models are, so that a wrong name costs nobody a text.
+    force: replace an existing file; remedy: what the user can do about an existing file, for the message.
     """
     folder = path.absolute().parent
     if path.is_dir():
@@ -145,20 +144,10 @@ def check_output(path: Path, force: bool, remedy: str, hdf5: bool = False) -> No
         raise UserError(f"{path} is not a regular file; give the name of a file")
     if path.exists() and not force:
         raise UserError(f"{path} exists already; {remedy}")
-    if hdf5 and path.exists() and path.stat().st_size and not _begins_with(path, HDF5):
-        raise UserError(f"{path} is not an HDF5 file, as stores and models are; it is not overwritten: name another -o")
     if not folder.is_dir():
         raise UserError(f"{path}: the folder {folder} does not exist; make it first, or choose another folder")
     if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
-
-
-def _begins_with(path: Path, content: bytes) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(content)) == content
-    except OSError:
-        return False
 
 
 def _flush_data(handle: int) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone import atomic
+from bcclone import file_kinds
 from bcclone.errors import UserError
 from bcclone.settings import check_settings, preprocess_setting, setting
 
@@ -97,7 +97,7 @@ def _check_output(settings: ImportSettings) -> None:
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
     if old.exists() and output.exists() and old.samefile(output):
         raise UserError(f"{output} is the model to import; name another -o")
-    atomic.check_output(output, settings.force, "overwrite it with --force, or name another -o", hdf5=True)
+    file_kinds.check_output(output, "model", settings.force)
 
 
 def _describe(loaded: "ForeignModel", notify: Callable[[str], None]) -> None:

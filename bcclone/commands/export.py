@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export; return the exit code."""
-    from bcclone.store import root_attributes
+    from bcclone.file_kinds import kind_of
 
     is_model = arguments.to in FORMATS
     others, names = (ExportSettings, _OF_ROWS) if is_model else (ExportModelSettings, _OF_MODELS)
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = Path(arguments.source)
     if is_model and source.is_dir():
         raise UserError(f"{arguments.source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
-    if not is_model and (source.suffix in _MODEL_SUFFIXES or "model_config" in root_attributes(source)):
+    if not is_model and (source.suffix in _MODEL_SUFFIXES or kind_of(source) == "model"):
         raise UserError(
             f"{arguments.source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}"
         )

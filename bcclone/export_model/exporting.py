@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-5  # of the steering, which is -1 to 1
 _FRAMES = 20
 _SAVED_MODEL_FILE = "saved_model.pb"
-_REMEDY = "overwrite it with --force, or name another -o"
 
 
 @dataclass(frozen=True)
@@ -133,9 +132,9 @@ def _check_output(settings: ExportModelSettings) -> None:
         if not (output / _SAVED_MODEL_FILE).is_file():
             raise UserError(f"{output} is a folder, but not a SavedModel; name another -o")
         if not settings.force:
-            raise UserError(f"{output} exists already; {_REMEDY}")
+            raise UserError(f"{output} exists already; {atomic.REMEDY}")
     else:
-        atomic.check_output(output, settings.force and settings.to != SAVED_MODEL, _REMEDY)
+        atomic.check_output(output, settings.force and settings.to != SAVED_MODEL)
 
 
 def _named(ending: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone import atomic
+from bcclone import atomic, file_kinds
 from bcclone.errors import UserError
 from bcclone.improve.rounds import ROUNDS_NAME
 from bcclone.improve.settings import ImproveSettings
@@ -90,7 +90,7 @@ def opened(settings: ImproveSettings, begun: Mapping[str, Any]) -> Iterator[Work
             "it, or name another --work"
         )
     may_replace = settings.force or (settings.resume and folder.has_published(settings.output))
-    atomic.check_output(settings.output, may_replace, "overwrite it with --force, or name another -o", hdf5=True)
+    file_kinds.check_output(settings.output, "model", may_replace)
     try:
         path.mkdir(parents=True, exist_ok=True)
         folder.models.mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from bcclone import atomic
+from bcclone import atomic, file_kinds
 from bcclone.errors import UserError
 from bcclone.images import Preprocessing, choose_preprocessing
 from bcclone.labels import knows_road
@@ -48,7 +48,6 @@ from bcclone.store import (
     Store,
     StoreWriter,
     is_store,
-    root_attributes,
     row_frame,
     row_table,
 )
@@ -193,9 +192,7 @@ def _check_output(settings: PreprocessSettings) -> None:
     replaces = output.is_file() and settings.force and not settings.adding
     if replaces and output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
         raise UserError(f"{output} is one of the recordings; name another -o")
-    atomic.check_output(output, settings.force or settings.adding, remedy, hdf5=True)
-    if replaces and "model_config" in root_attributes(output):
-        raise UserError(f"{output} is a model; name another -o")
+    file_kinds.check_output(output, "store", settings.force or settings.adding, remedy)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcclone.atomic import HDF5
 from bcclone.errors import UserError
+from bcclone.file_kinds import HDF5
 from bcclone.location import Location, reaching
 from bcclone.recording.dialect import (
     COLUMNS,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcclone import atomic
+from bcclone import atomic, file_kinds
 from bcclone.arrays import Float32Array
 from bcclone.errors import UserError
 from bcclone.hardware import usable_cores
@@ -57,7 +57,7 @@ def make_road_samples(
     begun = time.monotonic()
     if not settings.output.suffix:
         raise UserError(f"{settings.output}: one file is written; give it an ending, as in {settings.output}.h5")
-    atomic.check_output(settings.output, settings.force, "overwrite it with --force, or name another -o", hdf5=True)
+    file_kinds.check_output(settings.output, "store", settings.force)
     load_track(settings.road(0))  # refuses malformed ranges before any work
     preprocessing = choose_preprocessing(settings.preprocess, settings.size)
     tasks = [_task(settings, preprocessing, number) for number in range(settings.roads)]

@@ -12,7 +12,6 @@ from bcclone.store.reader import (
     StoreContent,
     read_checksums,
     read_store_file,
-    root_attributes,
     row_frame,
     row_table,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "read_checksums",
     "read_shards",
     "read_store_file",
-    "root_attributes",
     "row_frame",
     "row_table",
 ]

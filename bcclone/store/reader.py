@@ -188,12 +188,3 @@ def row_frame(table: RowTable) -> pd.DataFrame:
         if values.dtype.kind == "S":
             columns[name] = np.array([text.decode() for text in values], dtype=object)
     return pd.DataFrame(columns)
-
-
-def root_attributes(path: Path) -> set[str]:
-    """Return the names of a file's HDF5 attributes, which tell stores from models; none for other files."""
-    try:
-        with h5py.File(path, "r") as file:
-            return set(file.attrs)
-    except OSError:
-        return set()

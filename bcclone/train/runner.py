@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from bcclone import atomic
+from bcclone import file_kinds
 from bcclone.errors import UserError
 from bcclone.feed.open import check_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
@@ -17,7 +17,6 @@ from bcclone.feed.settings import FeedSettings
 from bcclone.images import PRESETS
 from bcclone.preprocess import open_samples
 from bcclone.settings import differences
-from bcclone.store import root_attributes
 from bcclone.train.cluster import find_cluster
 from bcclone.train.plan import make_plan
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, new_path
@@ -317,12 +316,7 @@ def _check_inputs(settings: RunSettings) -> None:
 
 def _check_output(settings: RunSettings, folder: RunFolder | None) -> None:
     """Raise UserError when the output exists and is not a model that may be overwritten."""
-    output = settings.output
-    if "schema_version" in root_attributes(output):
-        raise UserError(f"{output} is a store; name another -o")
-    atomic.check_output(
-        output, _may_overwrite(settings, folder), "overwrite it with --force, or name another -o", hdf5=True
-    )
+    file_kinds.check_output(settings.output, "model", _may_overwrite(settings, folder))
 
 
 def _may_overwrite(settings: RunSettings, folder: RunFolder | None) -> bool:

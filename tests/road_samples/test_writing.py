@@ -61,13 +61,16 @@ def test_a_store_without_any_road_for_validation_is_refused():
     assert RoadSamplesSettings(roads=3, validation=0.0).validation_roads == 0
 
 
-@pytest.mark.parametrize(("force", "words"), [(False, "--force"), (True, "not an HDF5 file")])
-def test_an_existing_file_is_kept_and_what_is_no_store_even_with_force(tmp_path, force, words):
-    path = tmp_path / "roads.h5"
-    path.write_bytes(b"mine")
-    with pytest.raises(UserError, match=words):
-        make_road_samples(RoadSamplesSettings(path, force=force))
-    assert path.read_bytes() == b"mine"
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_that_is_no_store_is_kept_even_with_force(tmp_path, untrained_model, force):
+    text, model = tmp_path / "roads.h5", tmp_path / "model.h5"
+    text.write_bytes(b"mine")
+    model.write_bytes(untrained_model.read_bytes())
+    for path, words in ((text, "neither a store nor a model"), (model, "model.h5 is a model, and a store is")):
+        before = path.read_bytes()
+        with pytest.raises(UserError, match=words):
+            make_road_samples(RoadSamplesSettings(path, force=force))
+        assert path.read_bytes() == before
 
 
 def test_a_name_without_an_ending_is_refused_which_elsewhere_names_a_folder_of_shards(tmp_path):
