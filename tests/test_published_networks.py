@@ -128,7 +128,7 @@ def test_augmentation_changes_all_rows_that_they_see():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["dave-2", "chauffeur"])
+@pytest.mark.parametrize("name", ["dave-2", pytest.param("chauffeur", marks=pytest.mark.long)])
 def test_model_py_trains_it_on_a_store_of_its_preset(keras, name, simulated_recording, tmp_path):
     from bcclone.model_file import load_model_file
     from bcclone.published_networks import PUBLISHED

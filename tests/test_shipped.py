@@ -28,7 +28,9 @@ def test_a_shipped_model_is_small_and_contains_weights_only(name):
     "settings",
     [
         EvaluateSettings("lake", False, 30.0, WorldSettings(laps=0.4)),
-        EvaluateSettings("lake", True, 20.0, WorldSettings(laps=0.2, latency_ms=200)),
+        pytest.param(
+            EvaluateSettings("lake", True, 20.0, WorldSettings(laps=0.2, latency_ms=200)), marks=pytest.mark.long
+        ),
         pytest.param(EvaluateSettings("lake", False, 30.0), marks=pytest.mark.long),
     ],
     ids=["part of a lap", "the other way round, with 200 ms latency", "a lap"],

@@ -278,7 +278,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
         measure_feeds(FeedsBenchSettings(only=("hdf6",)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_gives_strategies_alternatives_and_rooflines(synthetic):
     options = (
         "--store",

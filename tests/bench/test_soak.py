@@ -31,7 +31,7 @@ def measured(*line):
     return {measure["name"]: measure for measure in json.loads(done.stdout)["measures"]}, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_drive_that_is_cut_and_watched_loses_no_answer(tmp_path):
     line = ("--minutes", 0.4, "--pages", 1, "--reconnect", 1, "--record", tmp_path, "--async-mode", "eventlet")
     found, _ = measured(*line)

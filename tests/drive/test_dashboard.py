@@ -370,7 +370,7 @@ def test_a_ninth_page_waits_until_another_closes(browser, port):
         page.shows("waiting for the simulator")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_finds_a_server_that_was_started_again(browser, untrained_model):
     with serving(untrained_model) as server:
         page = Page(browser, server.port).open()
@@ -390,7 +390,7 @@ def test_the_page_finds_a_server_that_was_started_again(browser, untrained_model
                 wait_for(lambda: page.drawn("plot-speed", "text") > 10)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_asks_for_the_token(browser, untrained_model):
     with serving(untrained_model, "--token", "sesame") as server:
         page = Page(browser, server.port).open()

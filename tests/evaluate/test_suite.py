@@ -352,7 +352,7 @@ def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
         wait_for(lambda worker=worker: not Path(f"/proc/{worker}/exe").exists())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_is_killed_ends_the_suite_with_a_message(untrained_model):
     line = command("evaluate", untrained_model, "--suite", "--rows", "lake-15", "mountain", "--jobs", 2)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as suite:

@@ -115,7 +115,7 @@ def test_the_tools_around_them_run(simulated_recording, untrained_model, tmp_pat
     run("simulate", "roads", "-o", tmp_path / "roads.h5", "--roads", 2, "--frames", 10, "--validation", 0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tests_themselves_can_be_collected(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(ROOT)]))
     line = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", "not long"]

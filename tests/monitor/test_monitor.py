@@ -56,6 +56,7 @@ def test_noise_scores_above_every_known_frame(fitted, untrained_model, frames):
     assert min(map(loaded.score, noise)) > max(loaded.threshold, *map(loaded.score, known))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fitted", ["features"], indirect=True)
 def test_a_monitor_watches_the_rows_of_a_suite(fitted, untrained_model, tmp_path):
     rows = ("--suite", "testing", "--rows", "snow", "fog-10", "--laps", 0.01)

@@ -96,7 +96,7 @@ def test_a_policy_without_a_speed_is_refused(untrained_model, trained):
     assert learned_speed_of(policy)() == policy.speed_mph
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_is_fine_tuned_as_what_it_is(trained, simulated_store, tmp_path):
     line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1, "--from", trained[0])
     refused = run_script("model.py", simulated_store, *line, code=1)
@@ -105,7 +105,7 @@ def test_it_is_fine_tuned_as_what_it_is(trained, simulated_store, tmp_path):
     assert (tmp_path / "m.h5").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_network_that_knows_the_steering_learns_the_speed(untrained_model, simulated_store, tmp_path):
     from bcclone.policy import load_policy
 

@@ -255,7 +255,7 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
     assert "complete already" in train(simulated_store, folder, "--resume", "--feed", "workers").stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
     """--from, a settings file, thinned out straight driving, TensorBoard, another loss and pictures in one run."""
     folder, result, _ = trained
@@ -500,7 +500,7 @@ def test_a_disk_too_full_for_the_model_ends_with_one_line(small_store, tmp_path)
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_disk_too_full_for_a_checkpoint_is_reported_and_training_continues(small_store, tmp_path):
     done = train_on_a_small_disk(small_store, tmp_path, 1_500_000)
     assert done.returncode == 0, done.stderr
