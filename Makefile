@@ -16,10 +16,10 @@ help:            ## show these commands
 demo: $(STAMP)   ## record, train and drive a lap without the simulator, into demo/
 	$(BIN)/bcclone demo
 
-test: lint       ## lint, types, import contract and the fast tests
+test: lint       ## lint, types, import contract and the fast tests; this is what CI runs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(TESTS),-m "$(TESTS)")
 
-test-slow:       ## the same and the slow tests: laps, whole processes, kills; this is what CI runs
+test-slow:       ## the same and the slow tests: laps, more whole processes and kills; before a push
 	@$(MAKE) test TESTS="not long"
 
 test-long: $(STAMP) ## every test: real recordings, hundreds of kills, each command that the pages show; an hour
@@ -45,13 +45,14 @@ lint: $(STAMP)   ## ruff, mypy and import-linter only
 	$(BIN)/lint-imports --no-cache
 
 # Made once; made again only when what is declared changes. The stamp is written last, so a broken
-# installation is never taken for a complete one.
+# installation is never taken for a complete one. Python compiles the modules that are imported; compiling all
+# of them here takes pip as long as half of the rest.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "bcclone needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 	  echo "python3 cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
 docs: $(STAMP)   ## the pages of docs/, into build/docs/

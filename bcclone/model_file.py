@@ -18,6 +18,7 @@ from keras.src.legacy.saving import legacy_h5_format
 from bcclone.atomic import replacing
 from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
+from bcclone.file_kinds import may_hold_network
 from bcclone.images import PRESETS, Preprocessing, PreprocessingMismatch
 from bcclone.keras_files import UnsupportedModel
 from bcclone.keras_files.model import RebuiltModel, rebuild_model
@@ -215,7 +216,9 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
 def _check_path(path: Path) -> None:
     """Raise UserError for what cannot be a model file of Keras."""
     if (path / LOG_NAME).is_file():
-        raise UserError(f"{path}: is a recording, expected a model file; name models first, and the recording last")
+        raise UserError(
+            f"{path}: is a recording, expected a model file; to score a model on it: bcclone replay MODEL RECORDING"
+        )
     if path.is_dir():
         raise UserError(
             f"{path}: is a folder, expected a model file; a SavedModel contains code, so it is not supported: save the "
@@ -231,6 +234,8 @@ def _check_path(path: Path) -> None:
         raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
     if path.suffix == ".tflite":
         raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")
+    if not may_hold_network(path):
+        raise UserError(f"{path}: not a complete model file: neither HDF5 nor .keras; name the .h5 that model.py wrote")
 
 
 def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocessing | None:

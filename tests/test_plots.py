@@ -227,6 +227,17 @@ def test_a_recording_without_a_store_gives_the_same_samples(sample_frames, simul
         assert np.array_equal(sample_frames.inputs(mine[:3], made), in_place.inputs(theirs[:3], made))
 
 
+def test_corrections_are_not_drawn_where_no_sample_is_of_a_side_camera(model_file, simulated_recording, tmp_path):
+    from bcclone.plots.charts import plot_recovery
+    from bcclone.plots.subject import NotDrawn, Subject
+
+    settings = SampleSettings(cameras=("center",))
+    data = open_in_place((str(simulated_recording),), Preprocessing(), settings)
+    with pytest.raises(NotDrawn, match="all samples are of the centre camera"):
+        plot_recovery(Subject(model_file, data), tmp_path / "recovery.png")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_samples_of_a_row_have_the_steering_that_training_uses(sample_frames, store):
     from bcclone.plots.samples import samples_of_row, spread_by_steering
 

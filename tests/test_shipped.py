@@ -23,7 +23,6 @@ def test_a_shipped_model_is_small_and_contains_weights_only(name):
         assert "training_config" not in file.attrs
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -41,12 +40,11 @@ def test_the_model_of_the_lake_drives_without_an_intervention(settings):
     assert result.score.mean_abs_cross_track_m < 0.4
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
-        EvaluateSettings("lake", True, 20.0, WorldSettings(laps=0.2)),
-        EvaluateSettings("random:3", False, 25.0, WorldSettings(laps=0.4)),
+        pytest.param(EvaluateSettings("lake", True, 20.0, WorldSettings(laps=0.2)), marks=pytest.mark.slow),
+        pytest.param(EvaluateSettings("random:3", False, 25.0, WorldSettings(laps=0.4)), marks=pytest.mark.slow),
         EvaluateSettings("mountain", False, 15.0, WorldSettings(laps=0.1)),
     ],
     ids=["the lake", "a random road", "the mountain"],

@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=SUITES[0],
         metavar="SUITE",
-        help="drive the rows (scenarios) of a suite with each model: standard, 20 rows, testing, the 37 weathers of "
-        "studies on failures, or roads, 68 drives of 32 roads (default without a name: standard)",
+        help="drive the rows (scenarios) of a suite with each model: standard (20 rows), testing (37 kinds of weather "
+        "from studies of failures) or roads (68 drives on 32 roads); without a name: standard",
     )
     add_settings(parser, SuiteSettings, only=_SUITE_ONLY)
     add_settings(parser, WorldSettings, only=names_in_group(WorldSettings, DISTURBANCES))
@@ -76,6 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.models.insert(0, local_path(arguments.suite))
         arguments.suite = SUITES[0]
     if not arguments.models:
+        if taken := [name for name in arguments.rows or () if Path(name).is_file()]:
+            raise UserError(
+                f"no model to score: {', '.join(taken)} came after --rows, as names of rows; name models first"
+            )
         raise UserError("no model to score; name one, such as: bcclone evaluate model.h5")
     with results_folder(arguments.output):
         return _run_suite(arguments) if arguments.suite else _run_single(arguments)

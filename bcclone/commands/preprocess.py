@@ -88,7 +88,7 @@ def _summary(made: Conversion) -> str:
         f"{number_of(made.episodes, 'episode')}, "
         f"{made.frames} frames, {made.train} training and {made.validation} validation samples, "
         f"{len(made.skips)} skipped, {made.seconds:.1f} s\n"
-        f"next: python model.py {made.output}"
+        f"next: python model.py {made.output} -o model.h5"
     )
 
 

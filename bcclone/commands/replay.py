@@ -54,8 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay and score; return the exit code."""
-    if bool(arguments.models) == (arguments.port is not None):
-        raise UserError("give models and a recording, or a recording and the --port of a drive server")
+    if arguments.models and arguments.port is not None:
+        raise UserError("--port scores the model of a drive server; leave out one of the two")
+    if not arguments.models and arguments.port is None:
+        raise UserError(
+            f"only {arguments.recording} is given, expected models and, last, a recording: "
+            "bcclone replay MODEL RECORDING; or a recording and the --port of a drive server"
+        )
     if arguments.port is not None and arguments.monitor is not None:
         raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
     settings = build(ReplaySettings, **given_for(ReplaySettings, arguments))

@@ -48,7 +48,8 @@ def server_process(
         finally:
             _end(process)
             _, _, after = _read(output).partition(_CONNECTED)
-            print(after.strip(), file=sys.stderr, flush=True)
+            told = [line for line in after.splitlines() if not line.startswith("interrupted: ")]  # the caller tells it
+            print("\n".join(told).strip(), file=sys.stderr, flush=True)
 
 
 def end_with_stdin() -> None:

@@ -1,5 +1,6 @@
 """The suite's scenarios, and the results of driving them."""
 
+import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -176,7 +177,9 @@ def select_scenarios(names: Sequence[str] = (), changes: ScenarioChanges | None 
     known = [scenario.name for scenario in suite]
     for name in names:
         if name not in known:
-            raise UserError(f"the suite has no row {name}; choose from {', '.join(known)}")
+            near = difflib.get_close_matches(name, known, 3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(known)}"
+            raise UserError(f"the suite has no row {name}; {hint}")
     return tuple(changes.apply(one) for one in suite if not names or one.name in names)
 
 

@@ -51,7 +51,9 @@ class Subject:
 
     @property
     def correction(self) -> Correction:
-        """Return the correction of the steering in samples of the side cameras."""
+        """Return the correction of the steering in samples of the side cameras; raises NotDrawn if there are none."""
+        if not self.frames.table["camera"].any():
+            raise NotDrawn("all samples are of the centre camera, whose steering is not corrected")
         return Correction.of(self.frames.data.sample_settings)
 
     def inputs(self, windows: IndexArray) -> Image:

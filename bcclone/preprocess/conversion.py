@@ -53,10 +53,6 @@ from bcclone.store import (
 )
 from bcclone.task_pool import TaskPool, open_pool
 
-_MIXED = (
-    "the store holds places on random roads; with a recording beside them, model.py can neither take windows of frames "
-    "from it (--seq-length) nor learn the path (--predict path)"
-)
 _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
 
 
@@ -74,7 +70,12 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
         # a cluster that does not answer is found before hours of reading logs
         cluster = opened.enter_context(open_pool(settings.scheduler, notify=notify)) if settings.scheduler else None
         plan = make_plan(settings.inputs, samples, old, notify)
-        mixed = (_MIXED,) if old and not plan.rows.empty and knows_road(old.rows) else ()
+        if old and not plan.rows.empty and knows_road(old.rows) and not settings.force:
+            raise UserError(
+                f"{settings.output}: a store of simulate roads; with a recording in it, model.py could no longer learn "
+                "the path from it (--predict path) nor take windows of frames (--seq-length). Make a store of the "
+                "recording alone, with another -o, or add it all the same with --force"
+            )
         if old and plan.rows.empty:
             written = _Written.unchanged(old)
         elif settings.is_sharded:
@@ -92,7 +93,7 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
         validation=written.validation,
         split_pairs=split_pairs,
         skips=(*plan.skips, *written.skips),
-        notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples), *mixed),
+        notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples)),
         logs=plan.logs_read,
         seconds=time.monotonic() - started,
         output=settings.output,

@@ -44,7 +44,9 @@ class PreprocessSettings:
         parse=parse_location,
         short="-o",
     )
-    force: bool = setting(False, "overwrite an existing store")
+    force: bool = setting(
+        False, "overwrite an existing store; with --add, add to a store of `simulate roads` all the same"
+    )
     add: bool = setting(False, "add the recordings to an existing store, with the settings of that store")
     resume: bool = setting(
         False, "keep the shards that an interrupted run has left in the folder, and write the others"

@@ -154,8 +154,8 @@ def _read_text(path: Location) -> str:
     if data.startswith(HDF5):
         raise ForeignLog(
             path,
-            "it is an HDF5 file, a store or a model, expected a recording. To train on several recordings, make a "
-            "store of them: python preprocess.py RECORDING RECORDING -o data.h5",
+            "it is an HDF5 file, a store or a model, expected a recording: a folder with a driving_log.csv, or a log. "
+            "Training takes one store, or recordings alone",
         )
     if data.startswith(b"version https://git-lfs"):
         raise ForeignLog(path, "it is a git-LFS pointer, not the data; fetch the data with: git lfs pull")

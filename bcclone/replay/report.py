@@ -41,7 +41,7 @@ def replay_table(results: Results) -> list[str]:
     width = max(len(name) for name in figures)
     limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
     lines = [
-        f"{first.rows} rows, {first.distance_m / 1000:.2f} km in {first.seconds:.0f} s; a person takes over at a "
+        f"{first.rows} rows, {first.distance_m / 1000:.2f} km in {first.seconds:.0f} s; the car is set back at a "
         f"deviation of {first.limit_m:g} m",
         "rms: of the deviation, m; interventions by limit; r: correlation of the steering on the recorded frames with",
         "the recorded steering; mean r: with its mean over 9 rows; off by: mean absolute difference",

@@ -27,9 +27,7 @@ class RoadSamplesSettings:
     force: bool = setting(False, "overwrite an existing store")
     roads: int = setting(300, "number of random roads", minimum=2, maximum=100_000)
     frames: int = setting(200, "number of frames of each road", minimum=1, maximum=10_000)
-    first_road: int = setting(
-        FIRST_ROAD, "seed of the first road, random:N; the others follow", minimum=0, maximum=900_000_000
-    )
+    first_road: int = setting(FIRST_ROAD, "seed of the first road; the others follow", minimum=0, maximum=900_000_000)
     ranges: str = setting(
         "",
         "what the roads' seeds choose from, beside or instead of the default's values: surface=dirt,hills=0",

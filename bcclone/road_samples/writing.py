@@ -58,7 +58,7 @@ def make_road_samples(
     if not settings.output.suffix:
         raise UserError(f"{settings.output}: one file is written; give it an ending, as in {settings.output}.h5")
     file_kinds.check_output(settings.output, "store", settings.force)
-    load_track(settings.road(0))  # refuses malformed ranges before any work
+    _check_ranges(settings)
     preprocessing = choose_preprocessing(settings.preprocess, settings.size)
     tasks = [_task(settings, preprocessing, number) for number in range(settings.roads)]
     count = settings.roads * settings.frames
@@ -82,6 +82,16 @@ def make_road_samples(
         validation=validation,
         seconds=round(time.monotonic() - begun, 1),
     )
+
+
+def _check_ranges(settings: RoadSamplesSettings) -> None:
+    """Refuse malformed ranges before any work."""
+    first = settings.road(0)
+    try:
+        load_track(first)
+    except UserError as error:
+        reason = str(error).removeprefix(f"{first}: ")
+        raise UserError(f"--ranges {settings.ranges}: {reason}" if settings.ranges else str(error)) from None
 
 
 def _task(settings: RoadSamplesSettings, preprocessing: Preprocessing, number: int) -> RoadTask:

@@ -23,8 +23,8 @@ def track_setting() -> Any:
     """Return the field for the name of a track."""
     return setting(
         "lake",
-        "track: lake (1,138 m), mountain (1,509 m, steep), random:SEED for a road from a seed, or a .json file of the "
-        "control points of a road",
+        "track: lake (1,138 m), mountain (1,509 m, steep), random:SEED or random:SEED:NAME=VALUE,... for a road from a "
+        "seed, or a .json file of the control points of a road",
         unit="TRACK",
         short="--road",
     )

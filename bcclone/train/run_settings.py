@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
@@ -15,8 +15,13 @@ from bcclone.train.cluster import Cluster
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration, parse_gpus
 
 _KINDS = (AugmentSettings, TrainSettings, FeedSettings, CheckpointSettings)
-_TYPES = {field.name: field.type for kind in _KINDS for field in fields(kind) if field.name != "augmentation"}
 _EXPECTED = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
+_TYPES: dict[str, type] = {
+    field.name: next(kind for kind in (field.type, *get_args(field.type)) if kind in _EXPECTED)  # float of float | None
+    for kind in _KINDS
+    for field in fields(kind)
+    if field.name != "augmentation"
+}
 _FOLLOWING = {
     "augment_on": AUTO,
     "seq_length": 0,
@@ -173,5 +178,5 @@ def _checked(path: Path, key: str, name: str, value: Any) -> Any:
         raise UserError(f"{path}: {key}: {error}") from None
     if type(value) is not _TYPES[name]:
         form = ', or a text such as "10m"' if name == "time" else ""
-        raise UserError(f"{path}: {key} is {str(value)[:60]!r}, expected {_EXPECTED[_TYPES[name]]}{form}")  # type: ignore[index]
+        raise UserError(f"{path}: {key} is {str(value)[:60]!r}, expected {_EXPECTED[_TYPES[name]]}{form}")
     return value

@@ -161,9 +161,9 @@ class TrainSettings:
     )
     predict: str = setting(
         STEERING,
-        "what the network learns: the steering alone; or how fast to drive as well, from the recorded speed, which the "
-        "throttle then holds if drive.py is told to; or where the road leads as well, as a help in training, of which "
-        "the written model keeps the steering alone",
+        "what the network learns: steering alone; throttle: how fast to drive as well, from the recorded speed, which "
+        "drive.py holds if told to; path: where the road leads as well, which improves training on stores of `simulate "
+        "roads` and is not in the written model",
         choices=(STEERING, THROTTLE, PATH),
         group=_NETWORK,
     )

@@ -299,7 +299,8 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (("--suite", "--rows", "lake-99"), "lake-99; choose from lake-15, lake-30"),
+        (("--suite", "--rows", "lake-99"), "lake-99; did you mean lake-30 or lake-20 or lake-15?"),
+        (("--suite", "--rows", "all"), "all; choose from lake-15, lake-30"),
         (("--suite", "--speed", 20), "--speed is for a single drive"),
         (("--suite", "--camera-pitch", 1), "--camera-pitch is for a single drive"),
         (("--suite", "--in-process"), "--in-process is for a single drive"),

@@ -148,7 +148,7 @@ REFUSALS = [
         by=(PreprocessingMismatch,),
     ),
     refusal(lambda: load("."), "folder", ".h5 or .keras"),
-    refusal(lambda: Path("driving_log.csv").touch() or load("."), "is a recording", "models first"),
+    refusal(lambda: Path("driving_log.csv").touch() or load("."), "is a recording", "bcclone replay MODEL RECORDING"),
     refusal(lambda: load("m.h5"), "m.h5", "no such model", "python model.py data.h5 -o m.h5"),
     refusal(of_no_model, "model.h5", "no Keras model"),
     refusal(lambda untrained_model: changed(untrained_model, training="{"), "model.h5", "property name", "train"),

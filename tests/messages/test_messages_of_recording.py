@@ -62,7 +62,7 @@ REFUSALS = [
         lambda: Path("data.h5").write_bytes(b"\x89HDF\r\n\x1a\n") and read_log(Path("data.h5")),
         "data.h5",
         "a store or a model",
-        "python preprocess.py RECORDING RECORDING",
+        "a folder with a driving_log.csv",
         code=2,
     ),
     refusal(

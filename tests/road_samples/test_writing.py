@@ -41,13 +41,21 @@ def test_a_network_trains_on_what_the_command_writes(tmp_path):
     run_script(*train)
     assert model.exists()
     run_script("simulate", "record", tmp_path / "lap", "--laps", 0.01)
-    added = run_script("preprocess.py", tmp_path / "lap", "-o", store, "--add")
-    assert "can neither take windows of frames" in added.stdout + added.stderr
+    before, add = store.read_bytes(), ("preprocess.py", tmp_path / "lap", "-o", store, "--add")
+    assert "could no longer learn the path" in run_script(*add, code=1).stderr
+    assert store.read_bytes() == before
+    run_script(*add, "--force")
+    assert "only some of the rows know their path" in run_script(*train, "--predict", "path", "--force", code=1).stderr
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"ranges": "length=1"}, "length=1, expected"), ({"ranges": "colour=red"}, "colour=red, expected")],
+    [
+        ({"ranges": "length=1"}, "^--ranges length=1: length=1, expected a number"),
+        ({"ranges": "colour=red"}, "colour=red, expected length, radius"),
+        ({"ranges": "lenght=600"}, r"lenght=600: did you mean length\?"),
+        ({"ranges": "dirt"}, "'dirt', expected a name and a value, such as surface=dirt"),
+    ],
 )
 def test_malformed_ranges_are_refused_before_any_work(tmp_path, values, words):
     with pytest.raises(UserError, match=words):

@@ -77,13 +77,29 @@ def test_another_count_of_workers_is_told_to_all():
             assert words in errors[0]
 
 
-def test_another_version_and_a_number_given_twice_are_told():
+def came(addresses, index):
+    """Return the connection of a worker that has told the chief its number and waits."""
+    waiting = wait_for(lambda: connected(addresses))
+    waiting.sendall(json.dumps({"index": index, "addresses": addresses, "version": "1"}).encode() + b"\n")
+    return waiting
+
+
+def test_another_version_is_told():
     addresses = free_addresses(3)
     errors = met(*workers(addresses, 0), *workers(addresses, 1, version="2"))
     assert errors[0] == errors[1]
     assert "another version of bcclone (2) than worker 0 (1)" in errors[0]
-    errors = met(*workers(addresses, 0, 1), *workers(addresses, 1))
-    assert any("--worker-index 1" in error for error in errors)
+
+
+def test_a_number_given_twice_is_told_to_all():
+    addresses = free_addresses(3)
+    with ThreadPoolExecutor(1) as pool:
+        chief = pool.submit(met, *workers(addresses, 0))
+        with came(addresses, 1) as first:
+            (second,) = met(*workers(addresses, 1))
+            told = first.makefile().readline().strip()
+        assert [told] == chief.result() == [second]
+    assert "two workers were started with --worker-index 1; give each one a number of its own" in second
 
 
 def test_a_port_in_use_is_named():
@@ -132,10 +148,7 @@ def test_a_worker_that_left_may_come_again():
     addresses = free_addresses(3)
     with ThreadPoolExecutor(1) as pool:
         chief = pool.submit(met, *workers(addresses, 0), seconds=20.0)
-        leaving = wait_for(lambda: connected(addresses))
-        hello = {"index": 1, "addresses": addresses, "version": "1"}
-        leaving.sendall(json.dumps(hello).encode() + b"\n")
-        leaving.close()
+        came(addresses, 1).close()
         time.sleep(0.3)
         assert met(*workers(addresses, 1, 2)) == ["", ""]
         assert chief.result() == [""]

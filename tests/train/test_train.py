@@ -335,7 +335,6 @@ def test_an_existing_model_and_an_existing_run_are_not_overwritten(trained, simu
     assert (folder / "model.h5").read_bytes() == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(simulated_store, tmp_path, how):
     options = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500, "--checkpoint-minutes", 0)
@@ -357,18 +356,18 @@ def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(simulate
 
 
 @pytest.mark.long
-def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(small_store, tmp_path):
+def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(small_store, untrained_model, tmp_path):
     output = tmp_path / "model.h5"
     line = command("model.py", small_store, "-o", output, "--runs", tmp_path / "runs", "--epochs", 2, "--no-plots")
     run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     for notice in run.stderr:
         if notice.startswith("training on"):
-            output.write_text("theirs")
+            shutil.copyfile(untrained_model, output)
             break
     notices = run.communicate(timeout=120)[1]
     assert run.returncode == 1
     assert "written by another program" in notices
-    assert output.read_text() == "theirs"
+    assert output.read_bytes() == untrained_model.read_bytes()
     (model,) = tmp_path.glob("runs/*/model.h5")
     assert str(model) in notices
     train(small_store, tmp_path, "--epochs", 2, "--resume", "--force")

@@ -115,7 +115,7 @@ def test_wrong_settings_of_a_run_are_refused_when_they_are_made(wrong, expected)
 
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
-    settings = replace(DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5)
+    settings = replace(DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5, dropout=0.15)
     feed, checkpointing = FeedSettings("workers", feed_workers=3), CheckpointSettings(tensorboard=True)
     folder = begin(tmp_path / "run", settings, feed)
     folder.write_settings(describe_settings(settings, feed, checkpointing))
@@ -157,6 +157,7 @@ def test_settings_of_older_versions_are_read_by_their_old_names(tmp_path):
         ("learning-rate = 1" + "0" * 400, "learning-rate: int too large"),
         ("batch-size = 8\nbatch_size = 16", "set twice"),
         ("epochs = -1", "a.toml: epochs -1, expected 1 or more"),
+        ('dropout = "none"', "dropout is 'none', expected a number"),
         ("time = true", 'or a text such as "10m"'),
         ('gpus = "many"', "expected a number or all"),
     ],

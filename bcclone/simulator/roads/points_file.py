@@ -25,7 +25,7 @@ def read_points(path: Path) -> RoadPlan:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: cannot read the road: {error.strerror}") from None
+        raise UserError(f"{path}: cannot read the road: {error.strerror}; name another file") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}; {_EXPECTED}") from None
     if isinstance(stored, list):

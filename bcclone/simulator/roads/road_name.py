@@ -1,5 +1,6 @@
 """Read the name of a random road: its seed, and the values that narrow what the seed chooses from."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -58,7 +59,9 @@ def parse_name(name: str) -> RoadName:
     ranges, chosen, given = asdict(RoadRanges()), dict[str, str](), set[str]()
     kinds = {kind: choices[0] for kind, choices in KINDS.items()}
     for part in filter(None, map(str.strip, rest.split(","))):
-        key, _, value = map(str.strip, part.partition("="))
+        key, equals, value = map(str.strip, part.partition("="))
+        if not equals:
+            raise UserError(f"{name}: {part!r}, expected a name and a value, such as surface=dirt")
         _expect(name, key, value, key not in given, "each only once")
         given.add(key)
         if key in CHOICES:
@@ -75,7 +78,10 @@ def parse_name(name: str) -> RoadName:
             _expect(name, key, value, fits, expected)
             ranges[key] = span
         else:
-            _expect(name, key, value, False, f"{', '.join((*_LIMITS, *KINDS, *CHOICES))}")
+            known = (*_LIMITS, *KINDS, *CHOICES)
+            if near := difflib.get_close_matches(key, known, 1):
+                raise UserError(f"{name}: {key}={value}: did you mean {near[0]}?")
+            _expect(name, key, value, False, ", ".join(known))
     return RoadName(int(seed), RoadRanges(**ranges), kinds, chosen)
 
 
