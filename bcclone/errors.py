@@ -1,5 +1,8 @@
 """Errors that the user can fix: what happened, where, what was expected and what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """An error that the user can fix; a command shows its text without a traceback.
@@ -10,3 +13,9 @@ class UserError(Exception):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 1, quote: str = "") -> str:
+    """Return the question for an unknown name, with the nearest of the known ones, at most so many; "" if none is."""
+    near = difflib.get_close_matches(name, list(known), most)
+    return f"did you mean {' or '.join(f'{quote}{one}{quote}' for one in near)}?" if near else ""

@@ -8,7 +8,7 @@ from bcclone.errors import UserError
 
 Kind = Literal["store", "model"]
 
-HDF5, _ZIP = b"\x89HDF", b"PK\x03\x04"  # the first bytes of an HDF5 file, and of a .keras file
+HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
 _ATTRIBUTES: dict[str, Kind] = {"schema_version": "store", "model_config": "model", "layer_names": "model"}
 
 
@@ -21,15 +21,6 @@ def kind_of(path: Path) -> Kind | None:
             return next((kind for name, kind in _ATTRIBUTES.items() if name in file.attrs), None)
     except OSError:
         return None
-
-
-def may_hold_network(path: Path) -> bool:
-    """Return whether a file begins as those of Keras do, .h5 or .keras; True as well for one that cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(4).startswith((HDF5, _ZIP))
-    except OSError:
-        return True
 
 
 def check_output(path: Path, kind: Kind, force: bool, remedy: str = atomic.REMEDY) -> None:

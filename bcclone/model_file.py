@@ -18,7 +18,6 @@ from keras.src.legacy.saving import legacy_h5_format
 from bcclone.atomic import replacing
 from bcclone.augment.settings import AugmentSettings
 from bcclone.errors import UserError
-from bcclone.file_kinds import may_hold_network
 from bcclone.images import PRESETS, Preprocessing, PreprocessingMismatch
 from bcclone.keras_files import UnsupportedModel
 from bcclone.keras_files.model import RebuiltModel, rebuild_model
@@ -234,8 +233,6 @@ def _check_path(path: Path) -> None:
         raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
     if path.suffix == ".tflite":
         raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")
-    if not may_hold_network(path):
-        raise UserError(f"{path}: not a complete model file: neither HDF5 nor .keras; name the .h5 that model.py wrote")
 
 
 def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocessing | None:

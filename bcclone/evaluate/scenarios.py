@@ -1,13 +1,12 @@
 """The suite's scenarios, and the results of driving them."""
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from bcclone.errors import UserError
+from bcclone.errors import UserError, did_you_mean
 from bcclone.evaluate.settings import EvaluateSettings
 from bcclone.monitor.points import DoubtPoint, doubt_figures
 from bcclone.replay.result import ReplayFigures
@@ -177,8 +176,7 @@ def select_scenarios(names: Sequence[str] = (), changes: ScenarioChanges | None 
     known = [scenario.name for scenario in suite]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(known)}"
+            hint = did_you_mean(name, known, 3) or f"choose from {', '.join(known)}"
             raise UserError(f"the suite has no row {name}; {hint}")
     return tuple(changes.apply(one) for one in suite if not names or one.name in names)
 

@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from bcclone.arrays import Float32Array
+from bcclone.file_kinds import HDF5
 from bcclone.keras_files import UnsupportedModel
 from bcclone.keras_files.hdf5 import MOST_NUMBERS, NamedArray, Weights, read_archive, read_layers, read_texts
 
@@ -28,7 +29,7 @@ _WALL_SECONDS = 60.0  # for a disk that does not respond; the processor time of 
 _CPU_SECONDS, _BYTES_PER_CPU_SECOND = 0.4, 1 << 26  # several times what reading takes
 _MOST_MEMORY = 1 << 31  # bytes of addresses
 _LONGEST_HEADER = 1 << 23  # bytes
-_ZIP = b"PK\x03\x04"
+_ZIP = b"PK\x03\x04"  # the first bytes of a .keras file, as many as HDF5 has
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,11 @@ def main(path: Path) -> None:
 
 
 def _read(file: BinaryIO) -> tuple[dict[str, str], Weights]:
-    if file.read(len(_ZIP)) == _ZIP:
+    begin = file.read(len(HDF5))
+    if begin == _ZIP:
         return read_archive(file)
+    if begin != HDF5:
+        raise UnsupportedModel("not a complete model file: neither HDF5 nor .keras; name the .h5 that model.py wrote")
     with h5py.File(file.name, "r") as stored:
         texts = read_texts(stored)
         if "model_config" in texts or "layer_names" in stored.attrs:

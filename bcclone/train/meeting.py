@@ -182,10 +182,3 @@ def _connection_to_chief(cluster: Cluster, until: float, seconds: float) -> sock
                     "every worker with the same --workers, and check that this machine reaches that address"
                 ) from None
         time.sleep(_RETRY_SECONDS)
-
-
-def _received(connection: socket.socket) -> bytes:
-    try:
-        return connection.recv(_LONGEST_LINE)
-    except OSError:
-        return b""

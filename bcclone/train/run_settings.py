@@ -1,27 +1,21 @@
 """Settings of a run: its files and the settings of its training, given by a program, by options or by a TOML file."""
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from bcclone.augment.settings import AugmentSettings
-from bcclone.errors import UserError
+from bcclone.errors import UserError, did_you_mean
 from bcclone.feed.settings import AUTO, FeedSettings
-from bcclone.settings import check_settings, current_names, parse_names, setting
+from bcclone.settings import check_settings, current_names, parse_names, setting, type_of
 from bcclone.train.cluster import Cluster
 from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration, parse_gpus
 
 _KINDS = (AugmentSettings, TrainSettings, FeedSettings, CheckpointSettings)
 _EXPECTED = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
-_TYPES: dict[str, type] = {
-    field.name: next(kind for kind in (field.type, *get_args(field.type)) if kind in _EXPECTED)  # float of float | None
-    for kind in _KINDS
-    for field in fields(kind)
-    if field.name != "augmentation"
-}
+_TYPES = {field.name: type_of(field) for kind in _KINDS for field in fields(kind) if field.name != "augmentation"}
 _FOLLOWING = {
     "augment_on": AUTO,
     "seq_length": 0,
@@ -159,8 +153,7 @@ def _name_of(path: Path, key: str) -> str:
     (name,) = current_names({key.replace("-", "_"): None})
     if name not in _TYPES:
         known = [known.replace("_", "-") for known in SETTING_NAMES]
-        near = difflib.get_close_matches(key.replace("_", "-"), known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+        hint = did_you_mean(key.replace("_", "-"), known, quote="'") or f"known are {', '.join(known)}"
         raise UserError(f"{path}: no setting is called {key!r}; {hint}")
     return name
 

@@ -1,10 +1,9 @@
 """Read the name of a random road: its seed, and the values that narrow what the seed chooses from."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from bcclone.errors import UserError
+from bcclone.errors import UserError, did_you_mean
 from bcclone.simulator.roads import look as looks
 from bcclone.simulator.roads.plan import NARROWEST_M, WIDEST_M
 
@@ -79,8 +78,8 @@ def parse_name(name: str) -> RoadName:
             ranges[key] = span
         else:
             known = (*_LIMITS, *KINDS, *CHOICES)
-            if near := difflib.get_close_matches(key, known, 1):
-                raise UserError(f"{name}: {key}={value}: did you mean {near[0]}?")
+            if hint := did_you_mean(key, known):
+                raise UserError(f"{name}: {key}={value}: {hint}")
             _expect(name, key, value, False, ", ".join(known))
     return RoadName(int(seed), RoadRanges(**ranges), kinds, chosen)
 
