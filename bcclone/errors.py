@@ -1,6 +1,5 @@
 """Errors that the user can fix: what happened, where, what was expected and what to do."""
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -17,5 +16,7 @@ class UserError(Exception):
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 1, quote: str = "") -> str:
     """Return the question for an unknown name, with the nearest of the known ones, at most so many; "" if none is."""
+    import difflib
+
     near = difflib.get_close_matches(name, list(known), most)
     return f"did you mean {' or '.join(f'{quote}{one}{quote}' for one in near)}?" if near else ""
