@@ -18,12 +18,12 @@ from bcclone.recurrent import Steps, steps_of
 
 
 class _Network(Protocol):
-    """A network, compiled as one call for one or several drives. seq_length: the frames of a window."""
+    """A compiled network that answers one frame at a time. seq_length: the frames of a window."""
 
     seq_length: int
 
-    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
-        """Return the outputs, (drives, learned), for the newest prepared image of each drive, and the new memories."""
+    def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+        """Return the outputs, (learned,), for the next prepared image of a drive, and the new memory."""
 
 
 _TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
@@ -34,7 +34,8 @@ class Policy:
 
     A network of windows gets the last seq_length frames of a drive. A recurrent network takes one step per frame and
     carries its states. Call act() for each frame of a drive, and forget() before a frame that does not follow the last
-    one. To drive several cars, keep a memory for each and call steer().
+    one. To drive several cars, keep a memory for each and call steer(). The network always gets a batch of one, because
+    TensorFlow rounds differently for other batch sizes, and a car's steering must not depend on how many are driven.
 
     carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
     one in an ONNX file; speed_mph: how fast to drive at the last frame of act(), None for a network that has not
@@ -57,7 +58,7 @@ class Policy:
         Raises BadImage for a frame of another size, which is not remembered. The network may return NaN.
         """
         image = self.preprocessing.apply(frame)
-        (outputs,), (self._memory,) = self._network.steer([image], [self._memory])
+        outputs, self._memory = self._network.steer(image, self._memory)
         self.speed_mph = float(outputs[1]) * LEARNED_SPEED_MPH if len(outputs) > 1 else None
         return float(outputs[0])
 
@@ -65,56 +66,47 @@ class Policy:
         """Forget the frames so far; the next one begins another drive."""
         self._memory = ()
 
-    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
-        """Return the steering of several drives, (drives,), -1 to 1, and their new memories, in one call.
+    def steer(self, image: Image, memory: Memory) -> tuple[float, Memory]:
+        """Return the steering, -1 to 1, for the next prepared image of a drive, and its new memory.
 
-        images: the newest prepared image of each, uint8 (height, width, 3); memories: those of the drives so far.
+        image: uint8 (height, width, 3); memory: of the frames before, () at the beginning.
         """
-        outputs, after = self._network.steer(images, memories)
-        return outputs[:, 0], after
+        outputs, after = self._network.steer(image, memory)
+        return float(outputs[0]), after
 
 
 class _Windows:
     """A network of single frames, or of the last frames stacked; the first frame of a drive fills its window.
 
-    shape: of its input; infer: inputs, uint8 (drives, *shape), to outputs, (drives, learned).
+    shape: of its input; infer: an input, uint8 (1, *shape), to the outputs, (1, learned).
     """
 
     def __init__(self, seq_length: int, shape: Sequence[int], infer: Callable[[Image], Float32Array]) -> None:
         self.seq_length, self._shape, self._infer = seq_length, shape, infer
 
-    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
-        windows = [window_after(*pair, self.seq_length) for pair in zip(memories, images, strict=True)]
-        stacked = np.stack([np.stack(window) for window in windows]).reshape(len(windows), *self._shape)
-        kept: list[Memory] = windows if self.seq_length > 1 else [()] * len(windows)
-        return self._infer(stacked), kept
+    def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+        window = window_after(memory, image, self.seq_length)
+        (outputs,) = self._infer(np.stack(window).reshape(1, *self._shape))
+        return outputs, window if self.seq_length > 1 else ()
 
 
 class _Recurrent:
     """A recurrent network that takes one step per frame.
 
     Before the first frame of a drive its states are those after seq_length - 1 copies of that frame, so that the first
-    steering is that of a window filled with it, as in training. take_step: images, (drives, height, width, 3), and
-    states, (drives, size) each, to outputs, (drives, learned), and the new states.
+    steering is that of a window filled with it, as in training. take_step: an image, (1, height, width, 3), and states,
+    (1, size) each, to the outputs, (1, learned), and the new states.
     """
 
     def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: _TakeStep) -> None:
         self.seq_length, self._sizes, self._take_step = seq_length, state_sizes, take_step
 
-    def steer(self, images: Sequence[Image], memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
-        begun = [memory or self._warm_up(image) for memory, image in zip(memories, images, strict=True)]
-        return self._step(np.stack(images), begun)
-
-    def _warm_up(self, image: Image) -> Memory:
-        """Return the states after seq_length - 1 copies of this image."""
-        memory: Memory = tuple(np.zeros(size, np.float32) for size in self._sizes)
-        for _ in range(self.seq_length - 1):
-            _, (memory,) = self._step(image[np.newaxis], [memory])
-        return memory
-
-    def _step(self, images: Image, memories: Sequence[Memory]) -> tuple[Float32Array, list[Memory]]:
-        outputs, after = self._take_step(images, [np.stack(one) for one in zip(*memories, strict=True)])
-        return outputs, [tuple(one) for one in zip(*after, strict=True)]
+    def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+        states = memory or tuple(np.zeros((1, size), np.float32) for size in self._sizes)
+        for _ in range(1 if memory else self.seq_length):
+            (outputs,), after = self._take_step(image[np.newaxis], states)
+            states = tuple(after)
+        return outputs, states
 
 
 def _network_of(file: ModelFile) -> _Network:
@@ -131,7 +123,7 @@ def _network_of_onnx(file: OnnxModel) -> _Network:
 
 
 def _compiled(model: keras.Model) -> Callable[[Image], Float32Array]:
-    """Return a network as one compiled call for any number of its inputs, uint8.
+    """Return a network as a compiled call for one input, uint8.
 
     With another backend of Keras than TensorFlow it is called as it is: slower, with the same answers.
     """
@@ -139,20 +131,18 @@ def _compiled(model: keras.Model) -> Callable[[Image], Float32Array]:
     if keras.backend.backend() != "tensorflow":
         return lambda images: _as_numpy(model(keras.ops.cast(images, dtype), training=False))
     infer = tf.function(lambda images: model(tf.cast(images, dtype), training=False))
-    compiled = infer.get_concrete_function(tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8))
+    compiled = infer.get_concrete_function(tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8))
     return lambda images: np.asarray(compiled(tf.constant(images)).numpy())
 
 
 def _compiled_step(model: keras.Model, steps: Steps) -> _TakeStep:
-    """Return one step of a recurrent network as a compiled call for any number of drives."""
+    """Return one step of a recurrent network as a compiled call for one drive."""
     dtype = model.inputs[0].dtype
     if keras.backend.backend() != "tensorflow":
         return lambda images, states: _stepped(steps, keras.ops.cast(images, dtype), states)
     infer = tf.function(lambda images, states: steps.step(tf.cast(images, dtype), states))
-    image = tf.TensorSpec((None, *model.input_shape[2:]), tf.uint8)
-    compiled = infer.get_concrete_function(
-        image, [tf.TensorSpec((None, size), tf.float32) for size in steps.state_sizes]
-    )
+    image = tf.TensorSpec((1, *model.input_shape[2:]), tf.uint8)
+    compiled = infer.get_concrete_function(image, [tf.TensorSpec((1, size), tf.float32) for size in steps.state_sizes])
 
     def take_step(images: Image, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
         outputs, after = compiled(tf.constant(images), [tf.constant(state) for state in states])

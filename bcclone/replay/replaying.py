@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.arrays import Memory
 from bcclone.errors import UserError
@@ -27,19 +26,17 @@ from bcclone.replay.views import RowFrames, Views, read_row
 _ROWS_AHEAD = 32
 
 
-class BatchPolicy(Protocol):
-    """A policy that steers several drives at once, such as bcclone.policy.Policy."""
+class StatelessPolicy(Protocol):
+    """A policy whose caller keeps the memory of each drive, such as bcclone.policy.Policy."""
 
     @property
     def preprocessing(self) -> Preprocessing:
         """Return how its images are prepared."""
 
-    def steer(
-        self, images: Sequence[Image], memories: Sequence[Memory]
-    ) -> tuple[npt.NDArray[np.float32], list[Memory]]:
-        """Return the steering of each drive, (drives,), -1 to 1, and its new memory.
+    def steer(self, image: Image, memory: Memory) -> tuple[float, Memory]:
+        """Return the steering, -1 to 1, for the next prepared image of a drive, and its new memory.
 
-        images: the newest prepared image of each drive, uint8 (height, width, 3); memories: of the frames before.
+        image: uint8 (height, width, 3); memory: of the frames before, () at the beginning.
         """
 
 
@@ -68,7 +65,7 @@ def replay(
 
 
 def replay_policies(
-    policies: Mapping[str, BatchPolicy],
+    policies: Mapping[str, StatelessPolicy],
     recording: Path,
     settings: ReplaySettings | None = None,
     monitor: FrameScorer | None = None,
@@ -148,7 +145,7 @@ class _Driver:
     last steering. The last entry of the lists of steering and memories belongs to the recording's own frames.
     """
 
-    def __init__(self, policy: BatchPolicy, reference: RecordedDrive, settings: ReplaySettings) -> None:
+    def __init__(self, policy: StatelessPolicy, reference: RecordedDrive, settings: ReplaySettings) -> None:
         self._policy, self._reference, self._views = policy, reference, Views(policy.preprocessing)
         self._limit_m = settings.limit_m
         self.rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}
@@ -182,14 +179,15 @@ class _Driver:
     def _steer(self, frames: RowFrames, centre: Image) -> None:
         """Ask the policy for the steering of all rollouts; those with the same image and memory share an answer."""
         poses = [*(rollout.pose for rollout in self.rollouts.values()), RelativePose()]
-        images = {RelativePose(): centre}
+        images, after = {RelativePose(): centre}, list(self._memories)
         for pose in poses:
             if pose not in images:
                 images[pose] = self._views.view(frames, pose, centre)
-        inputs = [(images[pose], memory) for pose, memory in zip(poses, self._memories, strict=True)]
-        keys = [(id(image), *map(id, memory)) for image, memory in inputs]
-        distinct = dict(zip(keys, inputs, strict=True))
-        steering, memories = self._policy.steer(*map(list, zip(*distinct.values(), strict=True)))
-        answers = dict(zip(distinct, zip(steering.tolist(), memories, strict=True), strict=True))
-        self._steering_now = [answers[key][0] for key in keys]
-        self._memories = [answers[key][1] for key in keys]
+        answers: dict[tuple[int, ...], tuple[float, Memory]] = {}
+        for index, (pose, memory) in enumerate(zip(poses, self._memories, strict=True)):
+            image = images[pose]
+            key = (id(image), *map(id, memory))
+            if key not in answers:
+                answers[key] = self._policy.steer(image, memory)
+            self._steering_now[index], after[index] = answers[key]
+        self._memories = after
