@@ -19,7 +19,7 @@ from typing import Any
 from bcclone import __version__
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of, local_path
-from bcclone.errors import UserError
+from bcclone.system.errors import UserError
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 _REMEDIES = {
@@ -56,8 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; an error becomes one message on standard error."""
-    command = load_command(name)
+    """Run one command by its name and return its exit code."""
+    return run_module(load_command(name), prog, argv)
+
+
+def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None) -> int:
+    """Run the module of a command and return its exit code; an error becomes one message on standard error."""
     arguments = make_parser(command, prog).parse_args(argv)
     _prepare_process()
     try:

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone.atomic import write_text
-from bcclone.errors import UserError
-from bcclone.evaluate.settings import EvaluateSettings
-from bcclone.settings import check_settings, setting
-from bcclone.simulator.settings import RecordSettings, WorldSettings
-from bcclone.train.settings import TrainSettings
+from bcclone.evaluate.evaluate_settings import EvaluateSettings
+from bcclone.simulator.world_settings import RecordSettings, WorldSettings
+from bcclone.system.atomic import write_text
+from bcclone.system.errors import UserError
+from bcclone.system.settings import check_settings, setting
+from bcclone.train.train_settings import TrainSettings
 
 if TYPE_CHECKING:
-    from bcclone.evaluate import DriveFigures
+    from bcclone.evaluate.evaluation import DriveFigures
 
 _NOTES = "steps.json"
 _FIRST_PICTURE = "clip of the recording"
@@ -160,7 +160,7 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
         rerun = rerun or (missing and not step.shown_only)
         done.append(DoneStep(step, time.monotonic() - begun if missing else 0.0))
     (drive,) = (step for step in steps if step.name == _DRIVE)
-    from bcclone.evaluate import DriveFigures
+    from bcclone.evaluate.evaluation import DriveFigures
 
     figures = json.loads(drive.proof.read_text(encoding="utf-8"))
     return DemoResult(tuple(done), DriveFigures.from_json(figures))

@@ -17,7 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bcclone.plots.style import BLUE, RED, new_figure, save, tidy
+from bcclone.pictures.plots.style import BLUE, RED, new_figure, save, tidy
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PICTURE = ROOT / "docs" / "results" / "any-road.json", ROOT / "writeup_images" / "seconds-of-recording.png"

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.atomic import write_text
-from bcclone.hardware import find_cards
+from bcclone.system.atomic import write_text
+from bcclone.system.hardware import find_cards
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results" / "gpu.json"

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bcclone.plots.style import BLUE, GREEN, RED, new_figure, save, tidy
+from bcclone.pictures.plots.style import BLUE, GREEN, RED, new_figure, save, tidy
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PICTURE = ROOT / "docs" / "results" / "networks.json", ROOT / "writeup_images" / "networks.png"

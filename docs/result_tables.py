@@ -84,7 +84,7 @@ def speeds() -> list[list[str]]:
             "recording to training data, images a second",
             f"{preprocess['conversion to a store']:,.0f}",
             f"{decoded_again:,.0f}: each sample decoded and stored again",
-            "`bcclone bench preprocess`",
+            "`python -m benchmarks preprocess`",
         ],
         [
             "samples to the network, samples a second",
@@ -92,13 +92,13 @@ def speeds() -> list[list[str]]:
             f"{_rate(ours['hdf5-shuffle-augmented'])}",
             f"{_rate(others['pydataset-jpeg'])}: Keras's `PyDataset` over JPEGs; "
             f"{_rate(others['python-generator'])}: a Python generator; both without augmentation",
-            "`bcclone bench feeds`",
+            "`python -m benchmarks feeds`",
         ],
         [
             "a frame to its steering, ms, over the simulator's wire",
             f"{drive['request to steer, threading, p50']:.1f}",
             f"{drive['request to steer, model.predict, p50']:.1f}: `model.predict` in the same server",
-            "`bcclone bench drive`",
+            "`python -m benchmarks drive`",
         ],
         ["a training on a GPU, samples a second", _gpu_rate(), "", "`python docs/measure_gpu.py build/gpu`"],
     ]

@@ -8,15 +8,15 @@ import sys
 import gymnasium
 import numpy as np
 
-import bcclone.environment  # noqa: F401  (registers the environments)
-from bcclone.errors import UserError
-from bcclone.tensorflow_quietly import load_tensorflow
+import bcclone.lab.environment  # noqa: F401  (registers the environments)
+from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import load_tensorflow
 
 
 def main(model: str, road: str) -> None:
     """Drive one episode."""
     load_tensorflow()  # without its notices
-    from bcclone.policy import load_policy
+    from bcclone.model.policy import load_policy
 
     policy = load_policy(model)
     env = gymnasium.make("bcclone/Road-v0", road=road, speed_mph=15.0)

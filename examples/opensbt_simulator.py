@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from road_drive import RoadDrive, act_of, drive_road
 
+from bcclone.dataset.vehicle import MPH
 from bcclone.drive.driver import SteeringPolicy
-from bcclone.policy import load_policy
+from bcclone.model.policy import load_policy
 from bcclone.simulator.world import FRAME_SECONDS
-from bcclone.vehicle import MPH
 
 try:
     from opensbt.simulation.simulator import SimulationOutput, Simulator
@@ -58,7 +58,7 @@ class RoadSimulator(Simulator):
     ) -> list[Any]:
         """Drive one road for each list of angles, for at most sim_time seconds; return outputs every time_step seconds.
 
-        Nothing is read from scenario_path. Raises bcclone.errors.UserError for a road that cannot be built.
+        Nothing is read from scenario_path. Raises bcclone.system.errors.UserError for a road that cannot be built.
         """
         settings, every = {**self._settings, "time_limit": sim_time}, max(round(time_step / FRAME_SECONDS), 1)
         drives = (drive_road(road_points(each), act_of(self._policy), **settings) for each in list_individuals)

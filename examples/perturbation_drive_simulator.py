@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from road_drive import drive, drive_road
 
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.drive.driver import SteeringPolicy
-from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.policy import load_policy
+from bcclone.model.policy import load_policy
 
 try:
     from perturbationdrive import ADS, PerturbationSimulator, ScenarioOutcome

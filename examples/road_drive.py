@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-import bcclone.environment  # noqa: F401  (registers the environments)
+import bcclone.lab.environment  # noqa: F401  (registers the environments)
 from bcclone.drive.driver import SteeringPolicy
 
 ROAD_WIDTH_M = 8.0
@@ -46,7 +46,7 @@ def act_of(policy: SteeringPolicy) -> Act:
 def drive_road(points: Sequence[tuple[float, float]], act: Act, **settings: Any) -> RoadDrive:
     """Drive from the first to the last point, x and z in metres; the road is their cubic spline, 8 m wide.
 
-    settings: arguments of the environment. Raises bcclone.errors.UserError for a road that cannot be built.
+    settings: arguments of the environment. Raises bcclone.system.errors.UserError for a road that cannot be built.
     """
     with tempfile.TemporaryDirectory() as folder:
         road = Path(folder, "road.json")

@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from bcclone.cli import run
 from bcclone.simulator.record import record
-from bcclone.simulator.settings import ExpertSettings, RecordSettings
+from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -199,14 +199,14 @@ def untrained(tmp_path_factory, name, seq_length=1, network="cnn"):
 
 
 def _save(path, seq_length, network):
-    from bcclone.images import Preprocessing
-    from bcclone.tensorflow_quietly import load_tensorflow
+    from bcclone.dataset.images import Preprocessing
+    from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
     import keras
 
-    from bcclone.model_file import save_model
-    from bcclone.network import build_network
+    from bcclone.model.model_file import save_model
+    from bcclone.model.network import build_network
 
     keras.utils.set_random_seed(1)
     save_model(path, build_network(seq_length=seq_length, network=network), Preprocessing(), {})

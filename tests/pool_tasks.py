@@ -4,8 +4,8 @@ import os
 import time
 from pathlib import Path
 
-from bcclone.errors import UserError
-from bcclone.task_pool import WorkerFault, report_progress
+from bcclone.system.errors import UserError
+from bcclone.system.task import WorkerFault, report_progress
 
 
 def square(number):

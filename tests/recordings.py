@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from bcclone.images import encode_jpeg
+from bcclone.dataset.images import encode_jpeg
 
 
 def images_of(recording, camera="center"):

@@ -6,8 +6,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from bcclone.recording import read_log
-from bcclone.replay import FrameReplay
+from bcclone.evaluate.replay_served import FrameReplay
+from bcclone.recording.log import read_log
 from tests.conftest import command, run_process, shared
 from tests.drive.drive_server import drive, serving
 

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.decode import read_frame
-from bcclone.recording import read_log
-from bcclone.store import Store
+from bcclone.dataset.decode import read_frame
+from bcclone.dataset.store import Store
+from bcclone.recording.log import read_log
 from tests.conftest import command, run_process
 from tests.drive.drive_server import Still, drive, serving
 from tests.recordings import many_rows

@@ -5,10 +5,11 @@ from pathlib import Path
 import h5py
 import pytest
 
-from bcclone.evaluate import EvaluateSettings, evaluate_policy
-from bcclone.policy import load_policy
-from bcclone.simulator.settings import WorldSettings
+from bcclone.evaluate.evaluate_settings import EvaluateSettings
+from bcclone.evaluate.evaluation import evaluate_policy
+from bcclone.model.policy import load_policy
 from bcclone.simulator.world import LAPS_DRIVEN
+from bcclone.simulator.world_settings import WorldSettings
 
 MODELS = Path(__file__).parents[1] / "models"
 

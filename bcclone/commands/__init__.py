@@ -21,7 +21,6 @@ COMMANDS = {
     "import": "read recordings of other programs",
     "import-model": "convert an older Keras model",
     "demo": "record, train and drive, without the simulator",
-    "bench": "run benchmarks",
     "doctor": "check this machine",
     "completion": "print a completion script for a shell",
 }

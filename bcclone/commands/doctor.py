@@ -6,7 +6,7 @@ The command changes and downloads nothing. The exit code is 1 if a check failed;
 import argparse
 
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, number_of, print_json
-from bcclone.doctor import DoctorSettings, Examination, examine
+from bcclone.system.doctor import DoctorSettings, Examination, examine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

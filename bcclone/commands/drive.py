@@ -16,8 +16,8 @@ from bcclone.commands.options import (
     notify,
     print_json,
 )
+from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.process import end_with_stdin
-from bcclone.drive.settings import DriveSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code. Raises UserError."""
     settings = build(DriveSettings, **given_for(DriveSettings, arguments))
-    from bcclone.drive import serve
+    from bcclone.drive.server import serve
 
     if arguments.end_with_stdin:
         end_with_stdin()

@@ -8,10 +8,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, number_of, print_json
-from bcclone.edit import EditSettings
+from bcclone.recording.edit_settings import EditSettings
 
 if TYPE_CHECKING:
-    from bcclone.edit import EditResult, RowSpan
+    from bcclone.recording.editing import EditResult, RowSpan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Edit the recording; return the exit code."""
     settings = build(EditSettings, **given_for(EditSettings, arguments))
-    from bcclone.edit import edit
+    from bcclone.recording.editing import edit
 
     result = edit(settings)
     if arguments.json:

@@ -26,13 +26,13 @@ from bcclone.commands.options import (
     print_json,
     results_folder,
 )
-from bcclone.errors import UserError
-from bcclone.evaluate.settings import SUITE_GROUP, SUITES, EvaluateSettings, SuiteSettings
-from bcclone.settings import names_in_group, settings_of
-from bcclone.simulator.settings import DISTURBANCES, Conditions, WorldSettings
+from bcclone.evaluate.evaluate_settings import SUITE_GROUP, SUITES, EvaluateSettings, SuiteSettings
+from bcclone.simulator.world_settings import DISTURBANCES, Conditions, WorldSettings
+from bcclone.system.errors import UserError
+from bcclone.system.settings import names_in_group, settings_of
 
 if TYPE_CHECKING:
-    from bcclone.evaluate import Evaluation
+    from bcclone.evaluate.evaluation import Evaluation
 
 _KEPT = "drives"  # folder of the finished drives of a suite, in that of the results
 _SUITE_ONLY = names_in_group(SuiteSettings, SUITE_GROUP)
@@ -103,7 +103,7 @@ def _run_single(arguments: argparse.Namespace) -> int:
     conditions = build(Conditions, **given_for(Conditions, arguments))
     world = build(WorldSettings, **given_for(WorldSettings, arguments))
     settings = build(EvaluateSettings, world=world, conditions=conditions, **given_for(EvaluateSettings, arguments))
-    from bcclone.evaluate.single import evaluate, write_pictures
+    from bcclone.evaluate.evaluation import evaluate, write_pictures
 
     result = evaluate(arguments.models[0], settings)
     if arguments.json:
@@ -153,6 +153,6 @@ def _show(result: "Evaluation", settings: EvaluateSettings) -> None:
         f"it ended: {result.ended}"
     )
     if result.doubts:
-        from bcclone.monitor.points import describe_doubts
+        from bcclone.lab.monitor.points import describe_doubts
 
         print(f"the monitor {describe_doubts(result.doubts)}; in doubt: {settings.on_doubt}")

@@ -21,9 +21,9 @@ from bcclone.commands.options import (
     option_of,
     print_json,
 )
-from bcclone.errors import UserError
-from bcclone.exchange import EXPORT_FORMATS, ExportSettings
-from bcclone.export_model import FORMATS, ExportModelSettings
+from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
+from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
+from bcclone.system.errors import UserError
 
 _SHOWN_SKIPS = 10
 _OF_ROWS, _OF_MODELS = ("cameras", "allow_skips"), ("force", "preprocess")
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export; return the exit code."""
-    from bcclone.file_kinds import kind_of
+    from bcclone.system.file_kinds import kind_of
 
     is_model = arguments.to in FORMATS
     others, names = (ExportSettings, _OF_ROWS) if is_model else (ExportModelSettings, _OF_MODELS)
@@ -81,7 +81,7 @@ def interrupted(arguments: argparse.Namespace) -> str:
 
 def _export_rows(arguments: argparse.Namespace) -> int:
     settings = build(ExportSettings, **given_for(ExportSettings, arguments))
-    from bcclone.exchange import export
+    from bcclone.lab.exchange.recording_export import export
 
     result = export(settings)
     for line in result.skipped[:_SHOWN_SKIPS]:
@@ -99,7 +99,7 @@ def _export_rows(arguments: argparse.Namespace) -> int:
 
 def _export_model(arguments: argparse.Namespace) -> int:
     settings = _model_settings(arguments)
-    from bcclone.export_model import export_model
+    from bcclone.lab.export_model.model_export import export_model
 
     result = export_model(settings, notify)
     if arguments.json:

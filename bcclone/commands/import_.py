@@ -16,7 +16,7 @@ from bcclone.commands.options import (
     number_of,
     print_json,
 )
-from bcclone.exchange import ImportSettings
+from bcclone.lab.exchange.exchange_settings import ImportSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Import; return the exit code."""
     settings = build(ImportSettings, **given_for(ImportSettings, arguments))
-    from bcclone.exchange import import_recording
+    from bcclone.lab.exchange.recording_import import import_recording
 
     result = import_recording(settings)
     if result.converted:

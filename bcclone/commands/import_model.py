@@ -16,7 +16,7 @@ from bcclone.commands.options import (
     notify,
     print_json,
 )
-from bcclone.import_model import ImportSettings, import_model
+from bcclone.model.import_model import ImportSettings, import_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ intervention.
 import argparse
 
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, local_path, notify, print_json
-from bcclone.improve import ImproveSettings
+from bcclone.lab.improve.improve_settings import ImproveSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Improve the model; return the exit code."""
     settings = build(ImproveSettings, **given_for(ImproveSettings, arguments))
-    from bcclone.improve import improve
+    from bcclone.lab.improve.improvement import improve
 
     result = improve(settings, notify)
     if arguments.json:

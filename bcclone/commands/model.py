@@ -17,10 +17,11 @@ from bcclone.commands.options import (
     notify,
     print_json,
 )
-from bcclone.feed.settings import STRATEGIES
-from bcclone.train import AugmentSettings, CheckpointSettings, FeedSettings, RunSettings, TrainResult, TrainSettings
-from bcclone.train.run_settings import SETTING_NAMES, read_settings
-from bcclone.train.settings import NETWORKS
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
+from bcclone.train.run_settings import SETTING_NAMES, RunSettings, read_settings
+from bcclone.train.train_settings import NETWORKS, CheckpointSettings, TrainSettings
+from bcclone.train.training_state import TrainResult
 
 _TITLES = {
     "network": "\n".join(f"{name:<18} {text}" for name, text in NETWORKS.items()),
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
-    from bcclone.train.runner import run as run_training
+    from bcclone.train.run import run as run_training
 
     result = run_training(run_settings(arguments), notify)
     if arguments.json:

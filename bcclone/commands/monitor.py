@@ -1,14 +1,13 @@
 """Make a monitor, which tells frame by frame whether a model still knows its surroundings.
 
 A monitor belongs to one model. `bcclone evaluate`, `bcclone replay` and `python drive.py` score each frame with it
-(--monitor), and the car can slow down or stop while it doubts (--on-doubt). `bcclone bench monitor` measures how well
+(--monitor), and the car can slow down or stop while it doubts (--on-doubt). docs/explanation/monitor.md says how well
 each kind announces that a model will leave the road.
 """
 
 import argparse
 from pathlib import Path
 
-from bcclone.atomic import check_output
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
@@ -20,8 +19,9 @@ from bcclone.commands.options import (
     option_of,
     print_json,
 )
-from bcclone.errors import UserError
-from bcclone.monitor.settings import MonitorSettings
+from bcclone.lab.monitor.monitor_settings import MonitorSettings
+from bcclone.system.atomic import check_output
+from bcclone.system.errors import UserError
 
 _ONLY = {"members": ("ensemble",), "passes": ("dropout",), "epochs": ("ensemble", "autoencoder")}
 
@@ -50,10 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"{option} is for --kind {' and '.join(kinds)}; leave it out with --kind {settings.kind}")
     output = _output(arguments)
     check_output(output, arguments.force, "choose another name with -o, or add --force")
-    from bcclone.tensorflow_quietly import load_tensorflow
+    from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
-    from bcclone.monitor import fit
+    from bcclone.lab.monitor.fitting import fit
 
     monitor = fit(arguments.model, arguments.store, output, settings, notify)
     info = monitor.info

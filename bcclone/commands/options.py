@@ -9,9 +9,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bcclone.errors import UserError
-from bcclone.location import Location, as_local, reaching
-from bcclone.settings import Setting, settings_of, type_of
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, as_local, reaching
+from bcclone.system.settings import Setting, settings_of, type_of
 
 Settings = TypeVar("Settings")
 

@@ -16,8 +16,8 @@ from bcclone.commands.options import (
     print_json,
 )
 from bcclone.drive.process import end_with_stdin
-from bcclone.play.settings import PlayResult, PlaySettings
-from bcclone.simulator.settings import Conditions
+from bcclone.play.play_settings import PlayResult, PlaySettings
+from bcclone.simulator.world_settings import Conditions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code. Raises UserError."""
     conditions = build(Conditions, **given_for(Conditions, arguments))
     settings = build(PlaySettings, conditions=conditions, **given_for(PlaySettings, arguments))
-    from bcclone.play import play
+    from bcclone.play.play_server import play
 
     if arguments.end_with_stdin:
         end_with_stdin()

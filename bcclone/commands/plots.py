@@ -17,7 +17,7 @@ from bcclone.commands.options import (
     notify,
     print_json,
 )
-from bcclone.plots import PlotSettings
+from bcclone.pictures.plots.plot_settings import PlotSettings
 
 _STORE = "data.h5"
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))
         notify(f"samples: those of {_STORE} in this folder; name another store or recordings after the model")
-    from bcclone.plots import draw_all
+    from bcclone.pictures.plots.all_pictures import draw_all
 
     result = draw_all(settings, notify)
     for note in result.notes:

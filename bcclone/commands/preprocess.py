@@ -16,7 +16,8 @@ from bcclone.commands.options import (
     number_of,
     print_json,
 )
-from bcclone.preprocess import Conversion, PreprocessSettings, SampleSettings
+from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings
+from bcclone.dataset.sample_settings import SampleSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,7 @@ def interrupted(arguments: argparse.Namespace) -> str:
     """Describe what is left after Ctrl-C."""
     if arguments.check:
         return "--check writes nothing"
-    from bcclone.preprocess import count_unfinished_shards
+    from bcclone.cluster.sharded_store import count_unfinished_shards
 
     output = arguments.output or PreprocessSettings.output
     if count := count_unfinished_shards(output):
@@ -56,7 +57,7 @@ def interrupted(arguments: argparse.Namespace) -> str:
 
 
 def _default_inputs() -> tuple[str, ...]:
-    from bcclone.recording import default_inputs
+    from bcclone.recording.files import default_inputs
 
     found = default_inputs()
     notify(f"no RECORDING named; taking {', '.join(found)}")
@@ -68,7 +69,7 @@ def _convert(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     samples = build(SampleSettings, **values)
     others = given_for(PreprocessSettings, arguments)
     settings = build(PreprocessSettings, inputs, samples=samples, given=frozenset(values), **others)
-    from bcclone.preprocess import convert
+    from bcclone.dataset.conversion import convert
 
     made = convert(settings, notify)
     for notice in made.notices:
@@ -93,7 +94,7 @@ def _summary(made: Conversion) -> str:
 
 
 def _check(inputs: tuple[str, ...], as_json: bool) -> int:
-    from bcclone.check import check
+    from bcclone.dataset.check import check
 
     reports = check(inputs)
     if as_json:

@@ -21,12 +21,12 @@ from bcclone.commands.options import (
     print_json,
     results_folder,
 )
-from bcclone.errors import UserError
-from bcclone.replay.settings import ReplaySettings
-from bcclone.simulator.settings import ServerSettings
+from bcclone.evaluate.replay_settings import ReplaySettings
+from bcclone.simulator.world_settings import ServerSettings
+from bcclone.system.errors import UserError
 
 if TYPE_CHECKING:
-    from bcclone.replay import ReplayResult
+    from bcclone.evaluate.replay_result import ReplayResult
     from bcclone.simulator.unity_client import DriveReport
 
 
@@ -65,8 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
     settings = build(ReplaySettings, **given_for(ReplaySettings, arguments))
     server = build(ServerSettings, **given_for(ServerSettings, arguments))
-    from bcclone.recording import find_log
-    from bcclone.replay import replay, replay_served
+    from bcclone.evaluate.replay import replay
+    from bcclone.evaluate.replay_served import replay_served
+    from bcclone.recording.files import find_log
 
     log = find_log(arguments.recording)
     with results_folder(arguments.output):
@@ -87,7 +88,7 @@ def _report(
     arguments: argparse.Namespace, log: Path, results: "dict[str, ReplayResult]", report: "DriveReport | None" = None
 ) -> None:
     """Print the results, and write them into the folder of --output."""
-    from bcclone.replay.report import missing_images, replay_table, results_as_json, write_replay
+    from bcclone.evaluate.replay_report import missing_images, replay_table, results_as_json, write_replay
 
     for notice in missing_images(next(iter(results.values()))):
         notify(notice)

@@ -12,9 +12,9 @@ from bcclone.commands.options import (
     notify,
     print_json,
 )
-from bcclone.replay.settings import FrameReplaySettings
-from bcclone.road_samples.settings import RoadSamplesSettings
-from bcclone.simulator.settings import (
+from bcclone.evaluate.replay_settings import FrameReplaySettings
+from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
+from bcclone.simulator.world_settings import (
     Conditions,
     ExpertSettings,
     RecordSettings,
@@ -88,7 +88,7 @@ def _record(arguments: argparse.Namespace) -> int:
 
 def _roads(arguments: argparse.Namespace) -> int:
     settings = build(RoadSamplesSettings, **given_for(RoadSamplesSettings, arguments))
-    from bcclone.road_samples import make_road_samples
+    from bcclone.lab.road_samples.writing import make_road_samples
 
     result = make_road_samples(settings, notify)
     if arguments.json:
@@ -127,7 +127,7 @@ def _drive(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     settings = build(FrameReplaySettings, **given_for(FrameReplaySettings, arguments))
     server = build(ServerSettings, **given_for(ServerSettings, arguments))
-    from bcclone.replay import replay_frames
+    from bcclone.evaluate.replay_served import replay_frames
 
     report = replay_frames(arguments.recording, settings, server)
     if arguments.json:

@@ -17,8 +17,8 @@ from bcclone.commands.options import (
     notify,
     print_json,
 )
-from bcclone.errors import UserError
-from bcclone.video.settings import ClipSettings
+from bcclone.pictures.video.clip_settings import ClipSettings
+from bcclone.system.errors import UserError
 
 _SHOWN_RUNS = 5
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make the clip; return the exit code. Raises UserError."""
     settings = _settings(arguments)
-    from bcclone.video import make_clip
+    from bcclone.pictures.video.clip import make_clip
 
     clip = make_clip(settings)
     for note in (*clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)):
@@ -63,7 +63,7 @@ def _settings(arguments: argparse.Namespace) -> ClipSettings:
 
 def _no_run_named() -> UserError:
     """Return the error of a command line without RUN, which names the runs that are here."""
-    from bcclone.video.frames import find_runs
+    from bcclone.pictures.video.run_frames import find_runs
 
     runs = [path.name for path in find_runs(Path())]
     if not runs:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bcclone.drive.driver import Decision, Driver
-from bcclone.protocol import Control, ProtocolError, Telemetry, format_steer, parse_telemetry
+from bcclone.drive.protocol import Control, ProtocolError, Telemetry, format_steer, parse_telemetry
 
 # A waiting car may stand still; answering each of its loops at once would take time from the car that drives.
 _WAITING_SECONDS = 0.1

@@ -14,7 +14,7 @@ class SpeedController:
     """Holds a set speed. Its gains (0.1, and 0.002 per telemetry) are those of Udacity's drive.py.
 
     slow_in_corners: the sharper the steering, the lower the speed, down to min_speed_mph; on_doubt: one of
-    bcclone.monitor.settings.ON_DOUBT; "slow" holds 0.4 of the speed while in_doubt is set, "stop" brakes and stands;
+    monitor_settings.ON_DOUBT; "slow" holds 0.4 of the speed while in_doubt is set, "stop" brakes and stands;
     learned_mph: returns the speed that the model asks for now, which is held between min_speed_mph and the set speed.
     """
 

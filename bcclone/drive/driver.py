@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from bcclone.dataset.images import BadImage, Image, decode_jpeg
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.page_hands import PageHands
-from bcclone.errors import UserError
-from bcclone.images import BadImage, Image, decode_jpeg
-from bcclone.monitor.doubt import Doubt, DoubtWatch
-from bcclone.protocol import Control, Telemetry
+from bcclone.drive.protocol import Control, Telemetry
+from bcclone.lab.monitor.doubt import Doubt, DoubtWatch
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
+from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)
 

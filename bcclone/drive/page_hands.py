@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bcclone.hand_controls import RELEASED, HandControls, HandInput
-from bcclone.protocol import Control
+from bcclone.drive.hand_controls import RELEASED, HandControls, HandInput
+from bcclone.drive.protocol import Control
+from bcclone.drive.take_over import TakeOver
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
-from bcclone.take_over import TakeOver
 
 SILENT_SECONDS = 1.0  # without a message of the page whose hands are on the wheel, they are off it
 _STEP_SECONDS = 0.02

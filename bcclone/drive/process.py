@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from bcclone.errors import UserError
+from bcclone.system.errors import UserError
 
 _END_SECONDS, _POLL_SECONDS = 20.0, 0.05
 _CONNECTED = "a car is connected\n"

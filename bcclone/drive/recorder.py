@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from bcclone.errors import UserError
-from bcclone.monitor.doubt import Doubt
-from bcclone.protocol import Control, Telemetry
+from bcclone.drive.protocol import Control, Telemetry
+from bcclone.lab.monitor.doubt import Doubt
 from bcclone.recording.drivers import BY_MODEL, DRIVERS, DrivenRow
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.run_tables import (
@@ -31,6 +30,7 @@ from bcclone.recording.run_tables import (
     doubt_row,
     remove_incomplete_row,
 )
+from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 import cv2
 import numpy as np
 
-from bcclone.images import BadImage, Image, decode_jpeg
+from bcclone.dataset.images import BadImage, Image, decode_jpeg
 
 logger = logging.getLogger(__name__)
 

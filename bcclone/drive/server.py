@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, cast
 import socketio
 
 from bcclone.drive.dashboard.app import make_app
-from bcclone.drive.dashboard.state import Dashboard
+from bcclone.drive.dashboard.page_state import Dashboard
+from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
 from bcclone.drive.session import open_session
-from bcclone.drive.settings import DriveResult, DriveSettings, is_this_machine
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access, guarded
 from bcclone.drive.wire.engine import Host
 from bcclone.drive.wire.listener import Notifier, address_of, listen, logging_errors, marking_requests, url_of
 from bcclone.drive.wire.service import DriveService
-from bcclone.errors import UserError
-from bcclone.interrupts import StopSocket
+from bcclone.system.errors import UserError
+from bcclone.system.interrupts import StopSocket
 
 if TYPE_CHECKING:
-    from bcclone.policy import Policy
+    from bcclone.model.policy import Policy
 
 
 def serve(
@@ -38,10 +38,10 @@ def serve(
     UserError when the model, the address or the run folder cannot be used.
     """
     began = time.monotonic()
-    from bcclone.tensorflow_quietly import describe_devices, load_tensorflow
+    from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
 
     load_tensorflow(threads=1)  # for single frames a fifth faster than two, and leaves a core to the simulator
-    from bcclone.policy import load_policy
+    from bcclone.model.policy import load_policy
 
     policy = load_policy(settings.model, settings.preprocess)
     notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")

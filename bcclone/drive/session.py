@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Self
 
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedController
+from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.driver import Decision, Driver, learned_speed_of
 from bcclone.drive.page_hands import PageHands
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.saliency_thread import NewestFrame, SaliencyThread
-from bcclone.drive.settings import DriveResult, DriveSettings
 from bcclone.drive.stats import DriveStats
-from bcclone.monitor.doubt import DoubtWatch
+from bcclone.lab.monitor.doubt import DoubtWatch
 
 if TYPE_CHECKING:
-    from bcclone.policy import Policy
+    from bcclone.model.policy import Policy
 
 logger = logging.getLogger(__name__)
 
@@ -89,14 +89,14 @@ def _watch(settings: DriveSettings) -> DoubtWatch | None:
     """Return the monitor's watch over the drive, None without a monitor; raises UserError."""
     if settings.monitor is None:
         return None
-    from bcclone.monitor import load_monitor  # loads TensorFlow
+    from bcclone.lab.monitor.monitor import load_monitor  # loads TensorFlow
 
     return DoubtWatch(load_monitor(settings.monitor, settings.model))
 
 
 def make_saliency_thread(policy: "Policy", source: NewestFrame) -> SaliencyThread:
     """Return the thread that computes the overlays of a policy's network, if it has any."""
-    from bcclone.saliency import Saliency  # loads TensorFlow
+    from bcclone.model.saliency import Saliency  # loads TensorFlow
 
     try:
         return SaliencyThread(source, Saliency(policy.model, policy.preprocessing).mask)
@@ -106,7 +106,7 @@ def make_saliency_thread(policy: "Policy", source: NewestFrame) -> SaliencyThrea
 
 def seen_region_of(policy: "Policy") -> tuple[float, float, float, float]:
     """Return the part of the frame that a policy's network sees: left, top, right, bottom, as fractions."""
-    from bcclone.saliency import seen_region
+    from bcclone.model.saliency import seen_region
 
     if policy.model is None:  # an ONNX file, which takes whole frames
         return 0.0, 0.0, 1.0, 1.0

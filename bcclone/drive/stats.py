@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone.drive.driver import Decision
-from bcclone.protocol import Telemetry
+from bcclone.drive.protocol import Telemetry
 
 HISTORY_SECONDS = 60.0
 _HISTORY_STEP = 0.09  # keeps every third frame of 30 a second, in spite of rounding

@@ -11,12 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bcclone.atomic import write_text
 from bcclone.evaluate.scenarios import Scenario, ScenarioDrive
 from bcclone.evaluate.suite_worker import SuiteTask
-from bcclone.monitor.points import DoubtPoint
+from bcclone.lab.monitor.points import DoubtPoint
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
-from bcclone.sources import source_digest
+from bcclone.system.atomic import write_text
+from bcclone.system.sources import source_digest
 
 
 class KeptDrives:

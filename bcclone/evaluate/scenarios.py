@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from bcclone.errors import UserError, did_you_mean
-from bcclone.evaluate.settings import EvaluateSettings
-from bcclone.monitor.points import DoubtPoint, doubt_figures
-from bcclone.replay.result import ReplayFigures
+from bcclone.dataset.vehicle import MPH
+from bcclone.evaluate.evaluate_settings import EvaluateSettings
+from bcclone.evaluate.replay_result import ReplayFigures
+from bcclone.lab.monitor.points import DoubtPoint, doubt_figures
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
-from bcclone.simulator.settings import Conditions, WorldSettings
 from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
 from bcclone.simulator.world import LAPS_DRIVEN
-from bcclone.vehicle import MPH
+from bcclone.simulator.world_settings import Conditions, WorldSettings
+from bcclone.system.errors import UserError, did_you_mean
 
 _LAKE_MPH, _MOUNTAIN_MPH = 20.0, 15.0
 _WEATHERS = ("fog", "rain", "snow")

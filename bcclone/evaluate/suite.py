@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from bcclone.errors import UserError
+from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.kept_drives import KeptDrives
 from bcclone.evaluate.scenarios import (
     RecordingReplay,
@@ -16,12 +16,12 @@ from bcclone.evaluate.scenarios import (
     SuiteResult,
     select_scenarios,
 )
-from bcclone.evaluate.settings import SuiteSettings
 from bcclone.evaluate.suite_worker import InputFile, SuiteTask, run_task
-from bcclone.hardware import usable_cores
-from bcclone.progress import ProgressBar
-from bcclone.recording import find_local_logs
-from bcclone.task_pool import TaskPool, open_pool
+from bcclone.recording.files import find_local_logs
+from bcclone.system.errors import UserError
+from bcclone.system.hardware import usable_cores
+from bcclone.system.progress import ProgressBar
+from bcclone.system.task_pool import TaskPool, open_pool
 
 
 def evaluate_suite(
@@ -78,10 +78,10 @@ def _monitor_file(settings: SuiteSettings, models: Mapping[str, Path]) -> InputF
         return None
     if len(models) > 1:
         raise UserError(f"{settings.monitor} belongs to one model, and {len(models)} are given; name that one only")
-    from bcclone.tensorflow_quietly import load_tensorflow
+    from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
-    from bcclone.monitor import load_monitor
+    from bcclone.lab.monitor.monitor import load_monitor
 
     load_monitor(settings.monitor, *models.values())
     return InputFile.of(settings.monitor)

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from bcclone.atomic import write_text
+from bcclone.dataset.images import Image
 from bcclone.evaluate.scenarios import Ranked, RecordingReplay, Scenario, ScenarioDrive, SuiteResult, best_of
-from bcclone.images import Image
-from bcclone.monitor.points import doubts_csv
-from bcclone.plots.drives import DriveScore, plot_appearances, plot_drives, plot_scores
+from bcclone.lab.monitor.points import doubts_csv
+from bcclone.pictures.plots.drives import DriveScore, plot_appearances, plot_drives, plot_scores
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import FAILURE_LIMITS_M, event_lines
 from bcclone.simulator.track import load_track
+from bcclone.system.atomic import write_text
 
 _CELL = 25
 _BEST = "*"

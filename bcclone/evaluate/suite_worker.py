@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Self
 import cv2
 
 from bcclone.drive.driver import SteeringPolicy
+from bcclone.evaluate.evaluation import Supervision, drive_policy
 from bcclone.evaluate.scenarios import RecordingReplay, Scenario, ScenarioDrive, SuiteRecording
-from bcclone.evaluate.single import Supervision, drive_policy
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
-from bcclone.task_pool import WorkerFault, report_progress
+from bcclone.simulator.world_settings import Conditions
+from bcclone.system.task import WorkerFault, report_progress
 
 if TYPE_CHECKING:
-    from bcclone.monitor import Monitor
-    from bcclone.policy import Policy
+    from bcclone.lab.monitor.monitor import Monitor
+    from bcclone.model.policy import Policy
 
 # a worker of a cluster may have several threads, but neither TensorFlow's settings nor the renderer are for several
 _one_at_a_time = threading.Lock()
@@ -111,7 +111,7 @@ def open_scenario(scenario: Scenario, on_progress: Callable[[float], None] | Non
 
 def replay_recording(policy: "Policy", recording: SuiteRecording) -> RecordingReplay:
     """Let a policy drive through a recording."""
-    from bcclone.replay import replay_policies
+    from bcclone.evaluate.replay import replay_policies
 
     with contextlib.redirect_stderr(io.StringIO()):  # no progress bar beside the suite's
         results = replay_policies({recording.name: policy}, recording.log)
@@ -124,7 +124,7 @@ def _supervision(task: SuiteTask) -> Supervision | None:
 
 @lru_cache(maxsize=1)
 def _cached_monitor(monitor: InputFile, model: InputFile) -> "Monitor":
-    from bcclone.monitor import load_monitor
+    from bcclone.lab.monitor.monitor import load_monitor
 
     return load_monitor(monitor.path, model.path)
 
@@ -137,12 +137,12 @@ def _renderer(track: str, conditions: Conditions) -> Renderer:
 @lru_cache
 def cached_policy(model: InputFile, preprocess: str | None) -> "Policy":
     """Return a model's policy, which this worker loads once. preprocess: for a model that does not store its own."""
-    from bcclone.tensorflow_quietly import load_tensorflow
+    from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)
-    from bcclone.model_file import ModelFile, named_preprocessing, open_model
-    from bcclone.onnx_model import is_onnx
-    from bcclone.policy import Policy, load_policy
+    from bcclone.model.model_file import ModelFile, named_preprocessing, open_model
+    from bcclone.model.onnx_model import is_onnx
+    from bcclone.model.policy import Policy, load_policy
 
     if is_onnx(model.path):
         return load_policy(model.path)

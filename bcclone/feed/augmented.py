@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.augment.draws import AugmentationInputs, Draws, draw
+from bcclone.feed.augment.draws import AugmentationInputs, Draws, draw
 from bcclone.feed.feed import Augmentation, Batch, Buffers, Feed
 from bcclone.feed.order import EpochOrder
-from bcclone.prefetch import prefetch_ordered
+from bcclone.system.prefetch import prefetch_ordered
 
 if TYPE_CHECKING:  # it loads Numba
-    from bcclone.augment.on_cpu import CpuAugmenter
+    from bcclone.feed.augment.on_cpu import CpuAugmenter
 
 Seed = tuple[int, int, int]
 # batch, augmentation inputs, seed of the draws -> augmented batch; called in threads

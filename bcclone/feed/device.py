@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bcclone.errors import UserError
 from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
-from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import FrameSource
+from bcclone.system.errors import UserError
 
 
 def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:

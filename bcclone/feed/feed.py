@@ -13,9 +13,9 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from bcclone.augment.draws import AugmentationInputs, Draws
+from bcclone.dataset.images import Image
+from bcclone.feed.augment.draws import AugmentationInputs, Draws
 from bcclone.feed.order import BatchSpan, EpochOrder, Order
-from bcclone.images import Image
 
 PAGE = 4096
 

@@ -16,16 +16,16 @@ from typing import Any, Self
 
 import keras
 
-from bcclone.child_process import become_worker
-from bcclone.errors import UserError
+from bcclone.dataset.store import Store
 from bcclone.feed.feed import Batch, Feed, with_spans
+from bcclone.feed.feed_settings import FeedSettings, Ordering
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection, describe_windows, select
-from bcclone.feed.settings import FeedSettings, Ordering
 from bcclone.feed.source import FrameSource, Reader
-from bcclone.prefetch import prefetch_ordered
-from bcclone.store import Store
+from bcclone.system.child_process import become_worker
+from bcclone.system.errors import UserError
+from bcclone.system.prefetch import prefetch_ordered
 
 _WORKERS = 6
 _QUEUE_SIZE = 32

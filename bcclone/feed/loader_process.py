@@ -12,12 +12,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.child_process import become_worker, interrupts_kept_from_children
-from bcclone.errors import UserError
+from bcclone.dataset.images import Image
 from bcclone.feed.feed import PAGE, to_middle_of_page
 from bcclone.feed.order import Order
 from bcclone.feed.source import Source
-from bcclone.images import Image
+from bcclone.system.child_process import become_worker, interrupts_kept_from_children
+from bcclone.system.errors import UserError
 
 _DONE = _END = b""
 _PATIENCE_SECONDS = 2.0

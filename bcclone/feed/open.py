@@ -8,21 +8,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 
-from bcclone.errors import UserError
+from bcclone.cluster.shard_feed import check_cache, shards, window_fetcher
+from bcclone.dataset.images import seen_rows
+from bcclone.dataset.store import Store
 from bcclone.feed.augmented import AHEAD, AugmentedFeed, augment_on_cpu, draw_for_device
 from bcclone.feed.feed import Buffers, Feed
+from bcclone.feed.feed_settings import AUTO, FeedSettings, SamplingSettings
 from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder, Order, batches
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.read_ahead import ReadAheadFetcher, SystemCacheReader
 from bcclone.feed.selection import Selection, TrainingData
-from bcclone.feed.settings import AUTO, FeedSettings, SamplingSettings
-from bcclone.feed.shards import check_cache, shards, window_fetcher
 from bcclone.feed.source import FileSource, FrameSource
 from bcclone.feed.threads import ThreadFetcher
-from bcclone.hardware import available_memory
-from bcclone.images import seen_rows
-from bcclone.location import is_url
-from bcclone.store import Store
+from bcclone.system.errors import UserError
+from bcclone.system.hardware import available_memory
+from bcclone.system.location import is_url
 
 MakeFeed = Callable[[Selection, EpochOrder, FeedSettings, int], Feed]
 
@@ -138,7 +138,7 @@ def _augmented(
     inputs = selection.augmentation_inputs
     if sampling.augmentation.augment_on == "device":
         return AugmentedFeed(feed, epoch_order, inputs, draw_for_device, threads=1)
-    from bcclone.augment.on_cpu import CpuAugmenter  # loads Numba
+    from bcclone.feed.augment.on_cpu import CpuAugmenter  # loads Numba
 
     # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
     threads = settings.feed_workers or max((os.cpu_count() or 1) // 2, 1)

@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.feed.settings import FeedSettings, Ordering
-from bcclone.samples import RowTable
+from bcclone.dataset.samples import RowTable
+from bcclone.feed.feed_settings import FeedSettings, Ordering
 
 Order = npt.NDArray[np.uint32]
 

@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from bcclone.dataset.images import Image
 from bcclone.feed.feed import Batch, Buffers, lend
 from bcclone.feed.loader_process import MAX_REQUESTS, Loader, LoaderError, Slots, close_loaders
 from bcclone.feed.order import Order, batches
 from bcclone.feed.source import Source
 from bcclone.feed.threads import PrefetchThread
-from bcclone.images import Image
 
 _IN_FLIGHT = 2  # batches of a pipe: one is loaded while another is sent
 

@@ -19,7 +19,7 @@ from bcclone.feed.feed import Batch
 from bcclone.feed.order import Order, batches
 from bcclone.feed.source import FrameSource, Source
 from bcclone.feed.threads import PrefetchThread, ThreadFetcher
-from bcclone.location import as_local
+from bcclone.system.location import as_local
 
 _WINDOWS_AHEAD = 2  # with the one that batches are filled from
 _SCRATCH_BYTES = 1 << 18

@@ -6,15 +6,15 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.arrays import Float32Array
-from bcclone.augment.draws import AugmentationInputs
-from bcclone.errors import UserError
+from bcclone.dataset.labels import Correction, knows_road, learned_speeds, path_labels
+from bcclone.dataset.samples import RowTable, SampleTable, windows
+from bcclone.dataset.store import ImageSamples, Store
+from bcclone.feed.augment.draws import AugmentationInputs
+from bcclone.feed.feed_settings import PATH, STEERING, THROTTLE
 from bcclone.feed.order import has_zero_steering
-from bcclone.feed.settings import PATH, STEERING, THROTTLE
 from bcclone.feed.source import SampleArrays
-from bcclone.labels import Correction, knows_road, learned_speeds, path_labels
-from bcclone.samples import RowTable, SampleTable, windows
-from bcclone.store import ImageSamples, Store
+from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import UserError
 
 _LEAST_SPEED_RANGE = 0.01  # in units of LEARNED_SPEED_MPH
 TrainingData = Store | ImageSamples

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.decode import read_frame
-from bcclone.errors import UserError
+from bcclone.dataset.decode import read_frame
+from bcclone.dataset.frames import Frames, FramesInMemory
+from bcclone.dataset.images import BadImage, Image, Preprocessing
 from bcclone.feed.order import Order
-from bcclone.frames import Frames, FramesInMemory
-from bcclone.images import BadImage, Image, Preprocessing
+from bcclone.system.errors import UserError
 
 if TYPE_CHECKING:  # loader processes start faster without these
-    from bcclone.store import ImageSamples, Store
+    from bcclone.dataset.store import ImageSamples, Store
 from bcclone.feed.feed import Batch, Buffers
 
 _CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on most current processors

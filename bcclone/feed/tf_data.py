@@ -13,9 +13,9 @@ from typing import Any
 import tensorflow as tf
 
 from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
-from bcclone.feed.settings import FeedSettings
 from bcclone.feed.source import FrameSource, Reader, Source
 
 _KEPT, _AHEAD = 16, 4

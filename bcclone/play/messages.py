@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any
 
-from bcclone.drive.settings import HIGHEST_SPEED_MPH
-from bcclone.hand_controls import HandInput
+from bcclone.drive.drive_settings import HIGHEST_SPEED_MPH
+from bcclone.drive.hand_controls import HandInput
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Protocol
 
-from bcclone.errors import UserError
-from bcclone.hand_controls import RELEASED
+from bcclone.drive.hand_controls import RELEASED
 from bcclone.play.messages import Drawn, HandsMoved, PlayChanges, WheelRequest, parse_message, with_pictures
+from bcclone.play.play_session import PlaySession
+from bcclone.play.play_state import PlayedFrame
 from bcclone.play.seat import Seat, SeatView
-from bcclone.play.session import PlaySession
-from bcclone.play.state import PlayedFrame
+from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ written with its row of the log, so a killed program leaves both complete.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bcclone.location import Location
 from bcclone.recording.run_tables import Sidecar
+from bcclone.system.location import Location
 
 DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
 MODEL, HUMAN = "model", "human"

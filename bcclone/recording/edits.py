@@ -12,11 +12,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.arrays import IndexArray
-from bcclone.atomic import write_text
-from bcclone.errors import UserError
-from bcclone.location import Location, as_local, reaching
 from bcclone.recording.row import time_of
+from bcclone.system.arrays import IndexArray
+from bcclone.system.atomic import write_text
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, as_local, reaching
 
 TRIM, DELETE, RESTORE = KINDS = ("trim", "delete", "restore")
 _VERSION = 1

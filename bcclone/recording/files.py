@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.errors import UserError
-from bcclone.location import Location, as_local, is_url, parse_location, reaching
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.run_tables import ANSWERS, TRACE
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
 
 LOG_NAME = "driving_log.csv"
 _IMAGES = "IMG"

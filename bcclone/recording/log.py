@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcclone.errors import UserError
-from bcclone.file_kinds import HDF5
-from bcclone.location import Location, reaching
 from bcclone.recording.dialect import (
     COLUMNS,
     LONGEST_LINE,
@@ -32,6 +29,9 @@ from bcclone.recording.dialect import (
 )
 from bcclone.recording.edits import Edits, read_edits
 from bcclone.recording.row import CAMERAS, STEERING_LIMIT, LogRow, RowError, time_of
+from bcclone.system.errors import UserError
+from bcclone.system.file_kinds import HDF5
+from bcclone.system.location import Location, reaching
 
 EPISODE_GAP_MS = 1000
 _NUMBER_COLUMNS = COLUMNS.split(",")[3:]  # as a log names them

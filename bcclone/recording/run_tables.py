@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from bcclone.atomic import write_text
-from bcclone.errors import UserError
-from bcclone.location import Location, is_url, reaching
+from bcclone.system.atomic import write_text
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, is_url, reaching
 
 _LONGEST_LINE = 20_000  # the csv module refuses fields of more than 131,072 characters
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bcclone.arrays import FloatArray
+from bcclone.system.arrays import FloatArray
 
 _LONGEST_PAUSE_SECONDS = 10.0
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.arrays import FloatArray
-from bcclone.exact_math import cosine, sine, tangent
-from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.dataset.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
+from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.car import Car
-from bcclone.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
-from bcclone.view import FOCAL_PX
+from bcclone.system.arrays import FloatArray
+from bcclone.system.exact_math import cosine, sine, tangent
 
 # Source: docs/explanation/simulator.md.
 _MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 degrees down, 0.7 degrees to the right

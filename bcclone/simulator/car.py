@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bcclone.exact_math import arctangent, cosine, length, sine, tangent
-from bcclone.simulator.settings import TOP_SPEED_MPH
+from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
 from bcclone.simulator.track import LEVEL_M, Track
-from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
+from bcclone.simulator.world_settings import TOP_SPEED_MPH
+from bcclone.system.exact_math import arctangent, cosine, length, sine, tangent
 
 STEP_SECONDS = 0.02
 

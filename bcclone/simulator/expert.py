@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 
-from bcclone.exact_math import arctangent, arctangent2, length, normals, sine
+from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, WHEELBASE_M
 from bcclone.simulator.car import DRAG, FULL_THROTTLE, STEP_SECONDS, Car
-from bcclone.simulator.settings import ExpertSettings
 from bcclone.simulator.track import Track, TrackPosition
-from bcclone.vehicle import FULL_LOCK_DEGREES, MPH, WHEELBASE_M
+from bcclone.simulator.world_settings import ExpertSettings
+from bcclone.system.exact_math import arctangent, arctangent2, length, normals, sine
 
 _LOOKAHEAD_M = 4.0
 _WANDER_SECONDS = 4.0

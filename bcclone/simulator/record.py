@@ -9,17 +9,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from bcclone.errors import UserError
-from bcclone.images import Image, encode_jpeg
-from bcclone.progress import ProgressBar
+from bcclone.dataset.images import Image, encode_jpeg
+from bcclone.dataset.vehicle import MOUNTS, MPH
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.run_tables import TRACE, SidecarWriter, TracePoint
 from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.settings import RecordSettings
 from bcclone.simulator.track import load_track
-from bcclone.vehicle import MOUNTS, MPH
+from bcclone.simulator.world_settings import RecordSettings
+from bcclone.system.errors import UserError
+from bcclone.system.progress import ProgressBar
 
 BETWEEN_ROWS_SECONDS = 1 / 15
 _BEGUN = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.dataset.vehicle import MPH
 from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.track import TrackPosition
-from bcclone.vehicle import MPH
 
 INTERVENTION_SECONDS = 6.0  # cost of an intervention, as in the PilotNet paper
 # Distances from the centre line at which published studies count a failure, beside leaving the road

@@ -10,16 +10,16 @@ from typing import Self
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bcclone.arrays import Float32Array, FloatArray
-from bcclone.errors import UserError
-from bcclone.exact_math import arctangent2, cosine, sine
 from bcclone.simulator.roads.line import RUN_OUT_M, STEP_M, RoadLine, interpolate, with_run_outs
 from bcclone.simulator.roads.look import RoadLook
-from bcclone.simulator.roads.plan import RoadPlan
 from bcclone.simulator.roads.points_file import read_points
 from bcclone.simulator.roads.random_road import random_road
 from bcclone.simulator.roads.road_name import PREFIX as RANDOM_PREFIX
+from bcclone.simulator.roads.road_plan import RoadPlan
 from bcclone.simulator.roads.rules import RoadRules, faults_of_line
+from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.errors import UserError
+from bcclone.system.exact_math import arctangent2, cosine, sine
 
 _HALF_CAR_M = 1.0  # half the car's track: its wheels' distance from its centre
 _NEAR_M = 20.0  # how far along the road a car can be from where it just was

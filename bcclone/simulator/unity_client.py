@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bcclone.errors import UserError
-from bcclone.simulator.settings import ServerSettings
 from bcclone.simulator.unity_websocket import SILENCE_SECONDS, ServerGone, UnitySocket
+from bcclone.simulator.world_settings import ServerSettings
+from bcclone.system.errors import UserError
 
 _PING_SECONDS = 25.0
 _END_SECONDS = 1.0

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.errors import UserError
-from bcclone.images import Image, encode_jpeg
-from bcclone.progress import ProgressBar
+from bcclone.dataset.images import Image, encode_jpeg
+from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, write_trace
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import Score, Scorer
-from bcclone.simulator.settings import LOST_M, Conditions, ServerSettings, SimulationSettings, WorldSettings
 from bcclone.simulator.track import Track, TrackPosition, load_track
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
-from bcclone.vehicle import FULL_LOCK_DEGREES, MPH
+from bcclone.simulator.world_settings import LOST_M, Conditions, ServerSettings, SimulationSettings, WorldSettings
+from bcclone.system.errors import UserError
+from bcclone.system.progress import ProgressBar
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
 LAPS_DRIVEN = "laps driven"  # how a successful drive ends

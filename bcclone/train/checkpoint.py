@@ -15,16 +15,16 @@ import h5py
 import keras
 import numpy as np
 
-from bcclone.atomic import write_bytes
-from bcclone.errors import UserError
+from bcclone.cluster.worker_group import ONE_WORKER, WorkerGroup
 from bcclone.feed.selection import TrainingData
-from bcclone.history import history_csv
-from bcclone.model_file import model_content
+from bcclone.model.model_file import model_content
+from bcclone.system.atomic import write_bytes
+from bcclone.system.errors import UserError
+from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.settings import CheckpointSettings, TrainSettings
-from bcclone.train.state import TrainingState
+from bcclone.train.train_settings import CheckpointSettings, TrainSettings
 from bcclone.train.trainer import Trainer
-from bcclone.train.worker_group import ONE_WORKER, WorkerGroup
+from bcclone.train.training_state import TrainingState
 
 _KEPT = 2
 

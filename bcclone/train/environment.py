@@ -53,7 +53,7 @@ def describe_environment() -> Environment:
     """Return the environment of this process; TensorFlow is loaded here."""
     import tensorflow as tf
 
-    from bcclone.tensorflow_quietly import used_gpus
+    from bcclone.system.tensorflow_quietly import used_gpus
 
     return Environment(
         command=tuple(sys.argv),

@@ -6,14 +6,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bcclone.errors import UserError
+from bcclone.dataset.images import PRESETS, Preprocessing
+from bcclone.dataset.labels import learned_speeds
+from bcclone.feed.feed_settings import THROTTLE
 from bcclone.feed.selection import TrainingData
-from bcclone.feed.settings import THROTTLE
-from bcclone.images import PRESETS, Preprocessing
-from bcclone.labels import learned_speeds
-from bcclone.model_file import ForeignModel, open_model
-from bcclone.network import build_network
-from bcclone.train.settings import TrainSettings
+from bcclone.model.model_file import ForeignModel, open_model
+from bcclone.model.network import build_network
+from bcclone.system.errors import UserError
+from bcclone.train.train_settings import TrainSettings
 
 
 def first_network(data: TrainingData, settings: TrainSettings, start: Path | None, outputs: int) -> keras.Model:

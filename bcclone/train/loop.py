@@ -7,21 +7,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.errors import UserError
+from bcclone.cluster.worker_group import ONE_WORKER, JointDecision, WorkerGroup
 from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.selection import Selection
-from bcclone.feed.settings import FeedSettings
-from bcclone.history import EpochFigures
-from bcclone.interrupts import Interrupts
-from bcclone.progress import ProgressBar as Bar
+from bcclone.system.errors import UserError
+from bcclone.system.interrupts import Interrupts
+from bcclone.system.progress import ProgressBar as Bar
 from bcclone.train.checkpoint import Checkpointing
+from bcclone.train.history import EpochFigures
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.settings import CheckpointSettings, TrainSettings
-from bcclone.train.state import SampleCounts, TrainResult, epoch_summary, fraction_done, learning_rate
 from bcclone.train.tensorboard import TensorBoard
+from bcclone.train.train_settings import CheckpointSettings, TrainSettings
 from bcclone.train.trainer import Trainer
-from bcclone.train.worker_group import ONE_WORKER, JointDecision, WorkerGroup
+from bcclone.train.training_state import SampleCounts, TrainResult, epoch_summary, fraction_done, learning_rate
 
 _VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = 20

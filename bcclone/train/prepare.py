@@ -7,15 +7,15 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from bcclone.augment.on_device import DeviceAugmenter
-from bcclone.errors import UserError
+from bcclone.cluster.part_dropout import BatchRows, with_dropout_rate, with_part_dropout
+from bcclone.dataset.images import seen_rows
+from bcclone.feed.augment.on_device import DeviceAugmenter
+from bcclone.feed.feed_settings import PATH
 from bcclone.feed.selection import TrainingData
-from bcclone.feed.settings import PATH
-from bcclone.images import seen_rows
-from bcclone.network import BATCH_NORM
-from bcclone.train.dropout import BatchRows, with_dropout_rate, with_part_dropout
+from bcclone.model.network import BATCH_NORM
+from bcclone.system.errors import UserError
 from bcclone.train.first_network import first_network
-from bcclone.train.settings import TrainSettings
+from bcclone.train.train_settings import TrainSettings
 from bcclone.train.trainer import StepOptions, Trainer
 
 

@@ -14,15 +14,15 @@ from typing import Any, Self
 
 import tomli_w
 
-from bcclone import atomic
-from bcclone.errors import UserError
-from bcclone.feed.settings import AUTO, FeedSettings
-from bcclone.history import START_NAME
-from bcclone.settings import current_names
+from bcclone.feed.feed_settings import AUTO, FeedSettings
+from bcclone.system import atomic
+from bcclone.system.errors import UserError
+from bcclone.system.settings import current_names
 from bcclone.train.environment import Environment
+from bcclone.train.history import START_NAME
 from bcclone.train.run_settings import settings_path
-from bcclone.train.settings import TrainSettings
-from bcclone.train.state import TrainResult
+from bcclone.train.train_settings import TrainSettings
+from bcclone.train.training_state import TrainResult
 
 _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
 # settings that older runs do not have, with the values that they used

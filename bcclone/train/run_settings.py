@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from bcclone.augment.settings import AugmentSettings
-from bcclone.errors import UserError, did_you_mean
-from bcclone.feed.settings import AUTO, FeedSettings
-from bcclone.settings import check_settings, current_names, parse_names, setting, type_of
-from bcclone.train.cluster import Cluster
-from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration, parse_gpus
+from bcclone.cluster.workers import Cluster
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import AUTO, FeedSettings
+from bcclone.system.errors import UserError, did_you_mean
+from bcclone.system.settings import check_settings, current_names, parse_names, setting, type_of
+from bcclone.train.train_settings import CheckpointSettings, TrainSettings, parse_duration, parse_gpus
 
 _KINDS = (AugmentSettings, TrainSettings, FeedSettings, CheckpointSettings)
 _EXPECTED = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}

@@ -6,8 +6,8 @@ from typing import Self
 
 import tensorflow as tf
 
-from bcclone.errors import UserError
-from bcclone.history import EpochFigures
+from bcclone.system.errors import UserError
+from bcclone.train.history import EpochFigures
 
 
 class TensorBoard:

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from bcclone.augment.on_device import DeviceAugmenter
+from bcclone.cluster.part_dropout import BatchRows
+from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed import Batch
-from bcclone.train.dropout import BatchRows
-from bcclone.train.settings import HUBER_DELTA
+from bcclone.train.train_settings import HUBER_DELTA
 
 # of the steering and of the others in the loss that is minimised; the reported one is the steering's
 _STEERING_WEIGHT, _FURTHER_WEIGHT = 1.0, 0.1

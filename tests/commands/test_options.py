@@ -16,11 +16,11 @@ from bcclone.commands.options import (
     given_for,
     results_folder,
 )
+from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.demo import DemoSettings
-from bcclone.drive.settings import DriveSettings
-from bcclone.errors import UserError
-from bcclone.sample_settings import SampleSettings
-from bcclone.simulator.settings import Conditions, ExpertSettings, WorldSettings
+from bcclone.drive.drive_settings import DriveSettings
+from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
+from bcclone.system.errors import UserError
 from bcclone.train.run_settings import SETTING_NAMES
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import requests
 
-from bcclone.drive import DriveResult, DriveSettings, serve
-from bcclone.images import encode_jpeg
+from bcclone.dataset.images import encode_jpeg
+from bcclone.drive.drive_settings import DriveResult, DriveSettings
+from bcclone.drive.server import serve
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.conftest import command
 from tests.processes import KILL, on_a_full_disk

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from bcclone.drive.settings import DriveSettings, is_this_machine
+from bcclone.drive.drive_settings import DriveSettings, is_this_machine
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access, Connections
 

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Driver
-from bcclone.images import encode_jpeg
-from bcclone.protocol import ProtocolError
+from bcclone.drive.protocol import ProtocolError
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bcclone.drive.settings import ASYNC_MODES
+from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.simulator.unity_client import connected
 from tests.drive.drive_server import FRAME, serving, telemetry_text
 

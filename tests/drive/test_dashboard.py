@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import requests
 
-from bcclone.images import encode_jpeg
-from bcclone.recording import read_log
+from bcclone.dataset.images import encode_jpeg
 from bcclone.recording.drivers import read_drivers
+from bcclone.recording.log import read_log
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.drive.drive_server import next_event, raw, serving, telemetry_text
 

@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 import requests
 
+from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.dashboard.app import make_app
-from bcclone.drive.dashboard.state import Dashboard
+from bcclone.drive.dashboard.page_state import Dashboard
+from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.driver import Driver
 from bcclone.drive.page_hands import PageHands
 from bcclone.drive.saliency_thread import SaliencyThread
 from bcclone.drive.session import DriveSession, RecordingSwitch
-from bcclone.drive.settings import ASYNC_MODES
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wire.access import Access
-from bcclone.images import encode_jpeg
 from tests.conftest import ROOT
 from tests.drive.drive_server import next_event, raw, serving, serving_in_a_thread, telemetry_text
 

@@ -6,11 +6,11 @@ import time
 import numpy as np
 import pytest
 
+from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Decision, Driver
-from bcclone.images import encode_jpeg
-from bcclone.monitor import DoubtWatch
-from bcclone.protocol import Control, Telemetry
+from bcclone.drive.protocol import Control, Telemetry
+from bcclone.lab.monitor.doubt import DoubtWatch
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 

@@ -5,17 +5,17 @@ import shutil
 import numpy as np
 import pytest
 
+from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.session import RecordingFigures, RecordingSwitch
-from bcclone.errors import UserError
-from bcclone.images import encode_jpeg
-from bcclone.monitor import Doubt
-from bcclone.protocol import Control, Telemetry
-from bcclone.recording import read_log
+from bcclone.lab.monitor.doubt import Doubt
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow, read_drivers
+from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import DOUBTS, read_answers
+from bcclone.system.errors import UserError
 from tests.processes import wait_for
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]

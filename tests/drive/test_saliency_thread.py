@@ -5,11 +5,11 @@ import threading
 import numpy as np
 import pytest
 
+from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.driver import Decision
+from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.saliency_thread import SaliencyThread
 from bcclone.drive.stats import DriveStats
-from bcclone.images import encode_jpeg
-from bcclone.protocol import Control, Telemetry
 from tests.processes import wait_for
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))

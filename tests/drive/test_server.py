@@ -18,11 +18,11 @@ import socketio
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import Ping, TextMessage
 
-from bcclone.drive.settings import ASYNC_MODES
-from bcclone.errors import UserError
-from bcclone.images import decode_jpeg, encode_jpeg
+from bcclone.dataset.images import decode_jpeg, encode_jpeg
+from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.simulator.unity_client import ServerGone, UnityClient, connected
 from bcclone.simulator.unity_websocket import UnitySocket
+from bcclone.system.errors import UserError
 from tests.drive.drive_server import (
     FRAME,
     Still,
@@ -57,7 +57,7 @@ def test_the_simulator_drives_with_two_loops_and_without_a_connect(port):
 
 
 def test_the_answer_has_the_models_steering_and_the_controllers_throttle(port, untrained_model):
-    from bcclone.policy import load_policy
+    from bcclone.model.policy import load_policy
 
     world = Still(6)
     drive(port, world)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import requests
 
-from bcclone.drive.settings import ASYNC_MODES
-from bcclone.images import encode_jpeg
+from bcclone.dataset.images import encode_jpeg
+from bcclone.drive.drive_settings import ASYNC_MODES
 from tests.drive.drive_server import serving
 
 CLIENTS = Path(__file__).parent / "socket_io_clients"

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from bcclone.drive.protocol import ProtocolError
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.socketio_dialects import TelemetryPacket
-from bcclone.protocol import ProtocolError
 
 
 def decoded(text):

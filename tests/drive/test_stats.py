@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bcclone.drive.driver import Decision
+from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.stats import DoubtFigures, DriveStats, LatencyFigures
-from bcclone.monitor import Doubt
-from bcclone.protocol import Control, Telemetry
+from bcclone.lab.monitor.doubt import Doubt
 
 
 class Clock:

@@ -9,13 +9,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.bench.simulator import Blind, measure_blind_drives
-from bcclone.errors import UserError
-from bcclone.evaluate import EvaluateSettings, evaluate_policy
-from bcclone.evaluate.single import IN_DOUBT, Supervision
+from bcclone.evaluate.evaluate_settings import EvaluateSettings
+from bcclone.evaluate.evaluation import IN_DOUBT, Supervision, evaluate_policy
 from bcclone.recording.run_tables import read_answers, read_trace
-from bcclone.simulator.settings import WorldSettings
 from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import WorldSettings
+from bcclone.system.errors import UserError
+from benchmarks.simulator import Blind, measure_blind_drives
 from tests.conftest import command, run_script, shared
 from tests.processes import KILL, children_of, wait_for
 
@@ -154,7 +154,7 @@ def test_a_policy_forgets_its_frames_when_the_car_is_set_back():
 
 
 def test_a_recurrent_model_starts_each_drive_without_state(untrained_recurrent_model):
-    from bcclone.policy import load_policy
+    from bcclone.model.policy import load_policy
 
     policy, settings = load_policy(untrained_recurrent_model), EvaluateSettings(world=WorldSettings(laps=0.01))
     one, other = (evaluate_policy(policy, settings).trace for _ in range(2))

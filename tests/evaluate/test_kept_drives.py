@@ -9,7 +9,7 @@ import pytest
 from bcclone.evaluate.kept_drives import KeptDrives
 from bcclone.evaluate.scenarios import ScenarioDrive, select_scenarios
 from bcclone.evaluate.suite_worker import InputFile, SuiteTask
-from bcclone.monitor.points import DoubtPoint
+from bcclone.lab.monitor.points import DoubtPoint
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from tests.conftest import run_script
 

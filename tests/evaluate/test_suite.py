@@ -12,20 +12,20 @@ import PIL.Image
 import pytest
 from distributed import Client
 
-from bcclone.bench.simulator import Blind
-from bcclone.errors import UserError
-from bcclone.evaluate import SCENARIOS, SuiteResult, SuiteSettings
-from bcclone.evaluate.scenarios import ScenarioChanges, ScenarioDrive, best_of, select_scenarios
+from bcclone.evaluate.evaluate_settings import SuiteSettings
+from bcclone.evaluate.scenarios import SCENARIOS, ScenarioChanges, ScenarioDrive, SuiteResult, best_of, select_scenarios
 from bcclone.evaluate.suite import name_models, name_recordings
 from bcclone.evaluate.suite_report import appearances_of, suite_table, write_suite
 from bcclone.evaluate.suite_worker import InputFile, SuiteTask, drive_scenario, run_task
-from bcclone.road_samples.settings import FIRST_ROAD
+from bcclone.lab.road_samples.road_samples_settings import FIRST_ROAD
 from bcclone.simulator.score import Intervention, LinePoint, Score
-from bcclone.simulator.settings import Conditions, WorldSettings
-from bcclone.task_pool import open_pool
+from bcclone.simulator.world_settings import Conditions, WorldSettings
+from bcclone.system.errors import UserError
+from bcclone.system.task_pool import open_pool
+from benchmarks.simulator import Blind
 from tests.conftest import ROOT, command, made_once, run_script
 from tests.dask_cluster import dask_cluster, kill
-from tests.keras_files.old_models import keras1_config, write
+from tests.model.keras_files.old_models import keras1_config, write
 from tests.processes import KILL, children_of, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # each process loads TensorFlow, on cores that other tests use, too

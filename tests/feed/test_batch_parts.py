@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from bcclone.augment.settings import AugmentSettings
+from bcclone.dataset.store import Store
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import BatchPart, EpochOrder
 from bcclone.feed.selection import select
-from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.store import Store
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES.keys() - {"files"}))

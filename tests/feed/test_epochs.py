@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from bcclone.errors import UserError
+from bcclone.dataset.samples import SAMPLE
+from bcclone.dataset.store import Store
+from bcclone.feed.feed_settings import FeedSettings, Ordering, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.order import BatchPart, EpochOrder, allowed_zeros, balanced, chunked, has_zero_steering, shuffled
 from bcclone.feed.selection import select
-from bcclone.feed.settings import FeedSettings, Ordering, SamplingSettings
-from bcclone.samples import SAMPLE
-from bcclone.store import Store
+from bcclone.system.errors import UserError
 
 
 def test_zero_steering_is_that_of_the_recorded_row_and_not_of_the_sample():

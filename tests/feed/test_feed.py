@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bcclone.errors import UserError
+from bcclone.dataset.conversion import open_in_place
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.store import Store
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, Ordering, SamplingSettings
 from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import chunked, sequential, shuffled, windowed
 from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.settings import STRATEGIES, FeedSettings, Ordering, SamplingSettings
 from bcclone.feed.source import FrameSource
-from bcclone.images import Preprocessing
-from bcclone.preprocess import open_in_place
-from bcclone.sample_settings import SampleSettings
-from bcclone.store import Store
-from bcclone.tensorflow_quietly import load_tensorflow
+from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import load_tensorflow
 
 BATCH, SEED, CHUNK = 64, 3, 100
 FORMS = {name: FeedSettings(name, chunk_size=CHUNK) for name in STRATEGIES} | {

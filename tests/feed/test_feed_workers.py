@@ -14,21 +14,21 @@ import numpy as np
 import psutil
 import pytest
 
-from bcclone.errors import UserError
+from bcclone.dataset.conversion import open_in_place
+from bcclone.dataset.frames import FramesInMemory
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.store import Store
 from bcclone.feed.feed import Batch, Buffers, Feed
+from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.selection import select
-from bcclone.feed.settings import FeedSettings, SamplingSettings
 from bcclone.feed.source import FrameSource, Reader, SampleArrays
 from bcclone.feed.threads import PrefetchThread, ThreadFetcher
-from bcclone.frames import FramesInMemory
-from bcclone.images import Preprocessing
-from bcclone.preprocess import open_in_place
-from bcclone.sample_settings import SampleSettings
-from bcclone.store import Store
+from bcclone.system.errors import UserError
 from tests.conftest import ROOT, command, run_script
 
 SHAPE = (8, 8, 3)
@@ -340,9 +340,9 @@ import sys, time, multiprocessing
 from pathlib import Path
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
-from bcclone.feed.settings import FeedSettings, SamplingSettings
-from bcclone.frames import FramesInMemory
-from bcclone.store import Store
+from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.dataset.frames import FramesInMemory
+from bcclone.dataset.store import Store
 if __name__ == "__main__":
     name = sys.argv[2]
     settings = FeedSettings(name, feed_workers=2, multiprocessing=True)

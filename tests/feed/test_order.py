@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bcclone.feed.feed_settings import FeedSettings, Ordering
 from bcclone.feed.order import (
     BatchPart,
     BatchSpan,
@@ -18,7 +19,6 @@ from bcclone.feed.order import (
     streamed,
     windowed,
 )
-from bcclone.feed.settings import FeedSettings, Ordering
 
 
 def test_a_shuffle_is_a_permutation_of_seed_and_epoch():

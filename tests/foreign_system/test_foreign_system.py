@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.recording import read_log
+from bcclone.recording.log import read_log
 from tests.conftest import run_process
 from tests.test_chain import run_chain
 

@@ -11,7 +11,7 @@ import pytest
 
 from bcclone.cli import make_parser
 from bcclone.commands import load_command
-from bcclone.errors import UserError
+from bcclone.system.errors import UserError
 
 
 @dataclass(frozen=True)

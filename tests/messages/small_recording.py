@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.images import encode_jpeg
-from tests.video.video_runs import name_of
+from bcclone.dataset.images import encode_jpeg
+from tests.pictures.video_runs import name_of
 
 IMAGE = encode_jpeg(np.zeros((160, 320, 3), np.uint8))
 DRIVEN = "0.1,0.3,0,12"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.bench.cluster.training import measure_steps
-from bcclone.bench.feeds.meter import Benchmark, Timing, in_fresh_process
-from bcclone.bench.feeds.rounds import LoaderUnavailable, measure_loader
-from bcclone.bench.preprocess import measure_preprocess, time_decoding, time_source_conversion
-from bcclone.bench.settings import PreprocessBenchSettings
-from bcclone.bench.soak import check_disk
+from benchmarks.cluster.training import measure_steps
+from benchmarks.feeds.meter import Benchmark, Timing, in_fresh_process
+from benchmarks.feeds.rounds import LoaderUnavailable, measure_loader
+from benchmarks.preprocess import measure_preprocess, time_decoding, time_source_conversion
+from benchmarks.settings import PreprocessBenchSettings
+from benchmarks.soak import check_disk
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
 

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bcclone.replay import read_reference, replay_policies
+from bcclone.evaluate.reference import read_reference
+from bcclone.evaluate.replay import replay_policies
 from bcclone.simulator.car import start_on
 from bcclone.simulator.record import RecordingWriter
 from bcclone.simulator.track import load_track
@@ -22,8 +23,8 @@ from tests.messages.small_recording import make_recording, without_privileges
 @pytest.fixture(scope="module")
 def broken_policy(untrained_model):
     """A policy that answers NaN, as after a training that diverged."""
-    from bcclone.model_file import load_model_file
-    from bcclone.policy import Policy
+    from bcclone.model.model_file import load_model_file
+    from bcclone.model.policy import Policy
 
     file = load_model_file(untrained_model)
     file.model.get_layer("steering").bias.assign([float("nan")])
@@ -37,8 +38,8 @@ class ScoredStill(Still):
 
 
 def evaluated(broken_policy):
-    from bcclone.evaluate.settings import EvaluateSettings
-    from bcclone.evaluate.single import drive_policy
+    from bcclone.evaluate.evaluate_settings import EvaluateSettings
+    from bcclone.evaluate.evaluation import drive_policy
 
     return drive_policy(broken_policy, ScoredStill(1), EvaluateSettings())
 
@@ -56,20 +57,20 @@ def listen_twice():
 
 def dashboard():
     """Return a dashboard of drive.py, which sets its controls."""
-    from bcclone.drive.dashboard.state import Dashboard
+    from bcclone.drive.dashboard.page_state import Dashboard
     from tests.drive.test_dashboard_addresses import make_session
 
     return Dashboard(make_session(), None)
 
 
 def asked(**wanted):
-    from bcclone.drive.dashboard.state import ControlChanges
+    from bcclone.drive.dashboard.page_state import ControlChanges
 
     dashboard().set(ControlChanges.parse(wanted))
 
 
 def asked_to_record_where_nobody_may():
-    from bcclone.drive.dashboard.state import ControlChanges
+    from bcclone.drive.dashboard.page_state import ControlChanges
 
     page, changes = dashboard(), ControlChanges(recording=True)  # imports need privileges here
     Path().chmod(0o555)
@@ -94,7 +95,8 @@ def recorded_where_there_was_a_folder():
 
 def driven(model, *, dies=False):
     """Let a process of the suite drive."""
-    from bcclone.evaluate import SuiteSettings, evaluate_suite
+    from bcclone.evaluate.evaluate_settings import SuiteSettings
+    from bcclone.evaluate.suite import evaluate_suite
 
     if dies:
         Path(model).touch()

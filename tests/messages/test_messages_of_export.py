@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from bcclone.errors import UserError
-from bcclone.export_model import ExportModelSettings, export_model
+from bcclone.lab.export_model.export_settings import ExportModelSettings
+from bcclone.lab.export_model.model_export import export_model
+from bcclone.system.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,21 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.augment.draws import AugmentationInputs
+from bcclone.dataset.conversion import open_in_place
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.store import Store
+from bcclone.feed.augment.draws import AugmentationInputs
+from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.keras_sequence import DatasetFeed, SampleDataset
 from bcclone.feed.open import check_feed, open_feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.settings import FeedSettings, SamplingSettings
 from bcclone.feed.source import FileSource, FrameSource, Reader, SampleArrays
-from bcclone.images import Preprocessing
-from bcclone.preprocess import open_in_place
-from bcclone.sample_settings import SampleSettings
-from bcclone.store import Store
+from tests.dataset.test_store import some_frames, write_store
 from tests.feed.test_feed_workers import Faulty, feed_of, fetchers
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import IMAGE, make_recording
-from tests.test_store import some_frames, write_store
 
 PLACE = Path("data.h5")
 

@@ -6,19 +6,20 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.decode import read_frame
-from bcclone.images import BadImage, Preprocessing, PreprocessingMismatch, decode_jpeg, encode_jpeg
-from bcclone.video import ClipSettings, make_clip
-from tests.keras_files import old_models
+from bcclone.dataset.decode import read_frame
+from bcclone.dataset.images import BadImage, Preprocessing, PreprocessingMismatch, decode_jpeg, encode_jpeg
+from bcclone.pictures.video.clip import make_clip
+from bcclone.pictures.video.clip_settings import ClipSettings
 from tests.messages.refusals import refusal, run_command
-from tests.video.video_runs import name_of
+from tests.model.keras_files import old_models
+from tests.pictures.video_runs import name_of
 
 WHOLE = Preprocessing(width=320, height=160)
 NAMED = "nvidia-66x200-yuv"
 
 
 def load(path, preprocessing=None):
-    from bcclone.model_file import load_model_file
+    from bcclone.model.model_file import load_model_file
 
     return load_model_file(Path(path), preprocessing)
 
@@ -42,8 +43,8 @@ def of_no_model():
 
 
 def of_other_images():
-    from bcclone.model_file import model_content
-    from bcclone.network import build_network
+    from bcclone.model.model_file import model_content
+    from bcclone.model.network import build_network
 
     Path("model.h5").write_bytes(model_content(build_network(128, 64), Preprocessing(), {}))
     return load("model.h5")
@@ -55,7 +56,7 @@ def saved(*layers):
     def provoke(untrained_model):
         import keras
 
-        from bcclone.model_file import save_model
+        from bcclone.model.model_file import save_model
 
         images = keras.Input((128, 128, 3), dtype="uint8")
         found = keras.layers.Rescaling(1 / 255)(images)
@@ -68,13 +69,13 @@ def saved(*layers):
 
 
 def too_small():
-    from bcclone.network import build_network
+    from bcclone.model.network import build_network
 
     return build_network(32, 40)
 
 
 def recurrent_without_windows(untrained_model):
-    from bcclone.network import build_network
+    from bcclone.model.network import build_network
 
     return build_network(network="lstm")
 
@@ -83,7 +84,7 @@ def look_at(make):
     def provoke(untrained_model):
         import keras
 
-        from bcclone.saliency import Saliency
+        from bcclone.model.saliency import Saliency
 
         return Saliency(make(keras), WHOLE)
 

@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.images import Preprocessing
-from bcclone.plots.subject import NotDrawn
-from bcclone.preprocess import open_in_place
-from bcclone.sample_settings import SampleSettings
-from bcclone.store import Store
+from bcclone.dataset.conversion import open_in_place
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.store import Store
+from bcclone.pictures.plots.subject import NotDrawn
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
 
@@ -29,20 +29,20 @@ def store(*options, validation=None, rows=3):
 
 
 def subject(model, data=None):
-    from bcclone.model_file import load_model_file
-    from bcclone.plots.subject import Subject
+    from bcclone.model.model_file import load_model_file
+    from bcclone.pictures.plots.subject import Subject
 
     return Subject(load_model_file(model), data)
 
 
 def drawn(name, model, data=None):
-    from bcclone.plots.pictures import PICTURES
+    from bcclone.pictures.plots.pictures import PICTURES
 
     return PICTURES[name](subject(model, data), Path("picture.png"))
 
 
 def predicted(model, data):
-    from bcclone.plots.predictions import predictions
+    from bcclone.pictures.plots.predictions import predictions
 
     return predictions(subject(model, data))
 
@@ -50,7 +50,7 @@ def predicted(model, data):
 def predicted_by_a_broken_one(untrained_model):
     import keras
 
-    from bcclone.plots.predictions import predictions
+    from bcclone.pictures.plots.predictions import predictions
 
     whole = subject(untrained_model, store(validation=True))
     broken = keras.models.clone_model(whole.file.model)
@@ -61,7 +61,7 @@ def predicted_by_a_broken_one(untrained_model):
 def activations_of_none(untrained_model):
     import keras
 
-    from bcclone.plots.activations import activations
+    from bcclone.pictures.plots.activations import activations
 
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
     return activations(model, np.zeros((8, 8, 3), np.uint8))
@@ -88,7 +88,7 @@ def recovery_of_none(untrained_model):
 
 
 def history(text):
-    from bcclone.history import read_history
+    from bcclone.train.history import read_history
 
     Path("history.csv").write_text(text)
     return read_history(Path("history.csv"))

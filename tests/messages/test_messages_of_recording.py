@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.recording import default_inputs, find_log, find_logs, read_log, time_of
 from bcclone.recording.dialect import resolve_decimal_commas, split_line
-from bcclone.recording.row import LogRow, RowError
+from bcclone.recording.files import default_inputs, find_log, find_logs
+from bcclone.recording.log import read_log
+from bcclone.recording.row import LogRow, RowError, time_of
 from bcclone.recording.run_tables import read_answers
 from tests.messages.refusals import refusal
 

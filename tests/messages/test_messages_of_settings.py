@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.augment.settings import AugmentSettings
-from bcclone.bench.feeds.meter import Benchmark
-from bcclone.feed.settings import FeedSettings
-from bcclone.images import Preprocessing
-from bcclone.protocol import Control
-from bcclone.replay.rollout import Rollout
-from bcclone.sample_settings import SampleSettings
-from bcclone.simulator.settings import ExpertSettings
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.drive.protocol import Control
+from bcclone.evaluate.rollout import Rollout
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import FeedSettings
+from bcclone.simulator.world_settings import ExpertSettings
 from bcclone.train.run_settings import RunSettings
-from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
+from bcclone.train.train_settings import CheckpointSettings, TrainSettings, parse_duration
+from benchmarks.feeds.meter import Benchmark
 from tests.messages.refusals import refusal, run_command
 
 

@@ -7,12 +7,13 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.atomic import check_output
-from bcclone.samples import SAMPLE
-from bcclone.store import Store, StoreWriter
+from bcclone.dataset.samples import SAMPLE
+from bcclone.dataset.store import Store
+from bcclone.dataset.store_writer import StoreWriter
+from bcclone.system.atomic import check_output
+from tests.dataset.test_store import PREPROCESSING, change, some_frames, write_store
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import DRIVEN, make_recording, without_privileges
-from tests.test_store import PREPROCESSING, change, some_frames, write_store
 
 PLACE = Path("data.h5")
 

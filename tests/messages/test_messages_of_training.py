@@ -7,13 +7,13 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.feed.settings import FeedSettings
-from bcclone.store import Store
+from bcclone.dataset.store import Store
+from bcclone.feed.feed_settings import FeedSettings
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
-from bcclone.train.settings import TrainSettings
-from tests.keras_files import old_models
+from bcclone.train.train_settings import TrainSettings
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
+from tests.model.keras_files import old_models
 
 SMALL = ("--epochs", 1, "--feed", "memory", "--no-plots", "--no-augment")
 
@@ -96,7 +96,7 @@ def from_other_images(untrained_model):
 
 
 def from_another_kind(untrained_model):
-    from bcclone.model_file import load_model_file, save_model
+    from bcclone.model.model_file import load_model_file, save_model
 
     file = load_model_file(untrained_model)
     save_model(Path("padded.h5"), file.model, file.preprocessing, {"settings": {"network": "cnn-padded"}})
@@ -106,7 +106,7 @@ def from_another_kind(untrained_model):
 def from_checkpoint(damage):
     def provoke(untrained_model):
         from bcclone.train.checkpoint import Checkpoints
-        from bcclone.train.state import TrainingState
+        from bcclone.train.training_state import TrainingState
 
         trainer, kept = prepared(store()), Checkpoints(Path("kept"))
         kept.save(trainer, TrainingState(), b"")

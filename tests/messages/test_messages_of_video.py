@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bcclone.video import ClipSettings
-from bcclone.video.encode import encode
+from bcclone.pictures.video.clip_settings import ClipSettings
+from bcclone.pictures.video.encode import encode
 from tests.conftest import run_process
 from tests.messages.refusals import refusal, run_command
-from tests.video.video_runs import make_known_run, make_run, name_of
+from tests.pictures.video_runs import make_known_run, make_run, name_of
 
 
 def video(*line):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.bench.round_trips import RoundTrips, measure_round_trips
 from bcclone.drive.process import server_process
+from bcclone.drive.protocol import ProtocolError, parse_telemetry
 from bcclone.drive.recorder import Recorder
-from bcclone.protocol import ProtocolError, parse_telemetry
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
+from benchmarks.round_trips import RoundTrips, measure_round_trips
 from tests.drive.drive_server import Still
 from tests.messages.refusals import refusal, run_command
 from tests.simulator.test_simulate import GUID, server, steer

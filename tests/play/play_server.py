@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import websocket
 
-from bcclone.play import PlayResult, PlaySettings, play
+from bcclone.play.play_server import play
+from bcclone.play.play_settings import PlayResult, PlaySettings
 from tests.conftest import command
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bcclone.hand_controls import HandInput
+from bcclone.drive.hand_controls import HandInput
 from bcclone.play.messages import Drawn, HandsMoved, PlayChanges, WheelRequest, parse_message, with_pictures
 
 

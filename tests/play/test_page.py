@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from bcclone.recording import read_log
 from bcclone.recording.drivers import read_drivers
+from bcclone.recording.log import read_log
 from tests.play.play_server import FakePage, playing
 from tests.processes import wait_for
 

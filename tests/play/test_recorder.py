@@ -5,15 +5,15 @@ import time
 
 import pytest
 
-from bcclone.errors import UserError
-from bcclone.play.recorder import PlayedRow, PlayRecorder
-from bcclone.play.world import PlayedWorld
-from bcclone.recording import read_log
+from bcclone.play.play_recorder import PlayedRow, PlayRecorder
+from bcclone.play.play_world import PlayedWorld
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow, read_drivers
+from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import Conditions
+from bcclone.system.errors import UserError
 from tests.processes import wait_for
 
 

@@ -8,11 +8,12 @@ import pytest
 import requests
 import websocket
 
-from bcclone.images import decode_jpeg
-from bcclone.play import PlaySettings
-from bcclone.preprocess import PreprocessSettings, convert
-from bcclone.recording import read_log
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.images import decode_jpeg
+from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.play.play_settings import PlaySettings
 from bcclone.recording.drivers import HUMAN, MODEL, read_drivers
+from bcclone.recording.log import read_log
 from tests.play.play_server import FakePage, PlayProcess, playing
 from tests.processes import on_a_full_disk
 

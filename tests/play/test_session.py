@@ -8,15 +8,15 @@ import pytest
 
 from bcclone.drive.controller import SpeedController
 from bcclone.drive.driver import Driver
-from bcclone.hand_controls import RELEASED, HandInput
-from bcclone.play.recorder import PlayRecorder
-from bcclone.play.session import PlaySession
-from bcclone.play.state import FrameFeed
-from bcclone.play.world import PlayedWorld
+from bcclone.drive.hand_controls import RELEASED, HandInput
+from bcclone.play.play_recorder import PlayRecorder
+from bcclone.play.play_session import PlaySession
+from bcclone.play.play_state import FrameFeed
+from bcclone.play.play_world import PlayedWorld
 from bcclone.recording.drivers import HUMAN, MODEL
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import Conditions
 
 pytestmark = pytest.mark.slow  # in real time
 

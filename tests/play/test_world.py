@@ -2,10 +2,10 @@
 
 import pytest
 
-from bcclone.play.world import PlayedWorld
+from bcclone.play.play_world import PlayedWorld
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import Conditions
 
 
 @pytest.fixture(scope="module")

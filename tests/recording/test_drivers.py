@@ -1,8 +1,8 @@
 import pytest
 
-from bcclone.errors import UserError
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow, read_drivers
 from bcclone.recording.run_tables import SidecarWriter
+from bcclone.system.errors import UserError
 
 ROWS = {"a.jpg": DrivenRow(MODEL), "b.jpg": DrivenRow(HUMAN, 1), "c.jpg": DrivenRow(HUMAN)}
 

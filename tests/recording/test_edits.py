@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from bcclone.errors import UserError
-from bcclone.recording import find_log, read_log
 from bcclone.recording.edits import DELETE, RESTORE, Edit, Edits, Span, edits_path, read_edits, write_edits
+from bcclone.recording.files import find_log
+from bcclone.recording.log import read_log
+from bcclone.system.errors import UserError
 from tests.messages.small_recording import make_recording
-from tests.video.video_runs import name_of
+from tests.pictures.video_runs import name_of
 
 TIMES = np.arange(10) * 100 + 1_767_225_600_000  # as name_of() counts
 

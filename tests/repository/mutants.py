@@ -23,7 +23,7 @@ class Known(NamedTuple):
 
 
 EQUIVALENT: dict[str, dict[str, Known]] = {
-    "bcclone.samples": {
+    "bcclone.dataset.samples": {
         "_blocks": Known(1, "recordings and stores give int64 already, so the dtype asked for changes nothing"),
         "_expand": Known(
             6,
@@ -47,7 +47,7 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
         "split_into_windows": Known(2, "longer tables, whose ends are never read"),
         "streamed": Known(3, "counts as exact float64, and an array of integers, which cuts a fraction off"),
     },
-    "bcclone.protocol": {},
+    "bcclone.drive.protocol": {},
     "bcclone.drive.controller": {},
 }
 

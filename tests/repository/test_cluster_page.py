@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.store import Store
+from bcclone.dataset.store import Store
 from tests.conftest import ROOT, command
 from tests.processes import free_addresses
 from tests.repository.shown import shown_on

@@ -15,9 +15,9 @@ import result_tables
 from bcclone.cli import INTERNAL_ERROR, make_parser
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of
-from bcclone.evaluate import SCENARIOS
-from bcclone.samples import SAMPLE
-from bcclone.store import Store
+from bcclone.dataset.samples import SAMPLE
+from bcclone.dataset.store import Store
+from bcclone.evaluate.scenarios import SCENARIOS
 from tests.conftest import ROOT
 from tests.repository.shown import PAGES, shown_on
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT, command
 from tests.drive.drive_server import Server, serving
-from tests.keras_files.old_models import keras1_config, write
+from tests.model.keras_files.old_models import keras1_config, write
 from tests.repository.shown import PAGES, shown_on
 
 RECORDS = {"lab-log.md", *(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))}

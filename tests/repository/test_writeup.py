@@ -101,7 +101,7 @@ def test_every_picture_is_on_the_page_and_every_picture_of_the_page_is_there():
 
 
 def test_the_layer_table_is_that_of_the_network(untrained_model):
-    from bcclone.model_file import load_model_file
+    from bcclone.model.model_file import load_model_file
 
     model = load_model_file(untrained_model).model
     rows = cells_under("layer | output")

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
@@ -16,14 +17,13 @@ from bcclone.simulator.render.arrays import Eye, air_of, blank_canvas, surface_o
 from bcclone.simulator.render.faces import draw_cards, draw_faces
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES
-from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
-from bcclone.view import FOCAL_PX
+from bcclone.simulator.world_settings import Conditions
 from tests.conftest import ROOT
 
 HASH = """
 import hashlib
-from bcclone.simulator.settings import Conditions
+from bcclone.simulator.world_settings import Conditions
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -59,7 +59,7 @@ def test_compiled_code_is_not_reused_after_a_source_changed():
     folder = ROOT / "bcclone" / "simulator" / "render"
     for name in ("faces", "raycast", "surface", "weather"):
         used = re.findall(r"^from (bcclone\S+) import", (folder / f"{name}.py").read_text(), re.MULTILINE)
-        assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.compiled"} <= set(COMPILED_MODULES)
+        assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.system.compiled"} <= set(COMPILED_MODULES)
 
 
 @pytest.mark.parametrize(("ahead_m", "drawn"), [(0.8, False), (1.6, True)])

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from bcclone.errors import UserError
 from bcclone.simulator.car import Car, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import LABELS, Renderer
@@ -15,8 +14,9 @@ from bcclone.simulator.roads.look import BARRIERS, EDGES, SURFACES, SURROUNDINGS
 from bcclone.simulator.roads.random_road import random_road
 from bcclone.simulator.roads.rules import RoadRules, judge_road, sharpest_bend
 from bcclone.simulator.scene.neighbor import neighbor_of
-from bcclone.simulator.settings import Conditions, ExpertSettings
 from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import Conditions, ExpertSettings
+from bcclone.system.errors import UserError
 
 BEND = [[20.0, 20.0, 8.0], [60.0, 60.0, 8.0], [60.0, 110.0, 10.0], [100.0, 150.0, 10.0], [160.0, 160.0, 8.0]]
 

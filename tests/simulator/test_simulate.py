@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 import numpy as np
 import pytest
 
-from bcclone.errors import UserError
+from bcclone.evaluate.replay_served import FrameReplay
 from bcclone.recording.run_tables import read_trace
-from bcclone.replay import FrameReplay
 from bcclone.simulator.unity_client import UnityClient, connected
+from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
 from tests.drive.drive_server import serving
 

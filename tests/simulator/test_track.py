@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from bcclone.dataset.vehicle import MOUNTS, MPH
+from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.camera import Mounting, bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.scene.roadmap import Grid, RoadMap, Shoulders
 from bcclone.simulator.track import LAKE, MOUNTAIN, Road, load_track
-from bcclone.vehicle import MOUNTS, MPH
-from bcclone.view import FOCAL_PX
 
 
 @pytest.mark.parametrize(("name", "length_m", "limit_m"), [("lake", 1138.4, 3.65), ("mountain", 1508.8, 3.8)])

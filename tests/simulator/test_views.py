@@ -6,8 +6,8 @@ import pytest
 
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import LABELS, Renderer
-from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import Conditions
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ import time
 import numpy as np
 import pytest
 
-from bcclone.images import decode_jpeg
+from bcclone.dataset.images import decode_jpeg
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import Scorer, event_lines
-from bcclone.simulator.settings import Conditions, ExpertSettings
 from bcclone.simulator.track import TrackPosition, load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld, WorldSettings
+from bcclone.simulator.world_settings import Conditions, ExpertSettings
 
 
 def make_world(track="lake", reverse=False, **settings):

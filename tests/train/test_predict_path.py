@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
+from bcclone.dataset.labels import PATH_ENDS_M
+from bcclone.dataset.store import Store
+from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
-from bcclone.feed.settings import FeedSettings, SamplingSettings
-from bcclone.labels import PATH_ENDS_M
-from bcclone.store import Store
-from bcclone.train.settings import TrainSettings
+from bcclone.train.train_settings import TrainSettings
 from tests.conftest import run_script
 
 
@@ -54,7 +54,7 @@ def test_the_exported_network_is_the_trained_one_without_the_path(simulated_stor
 
 
 def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, untrained_model):
-    from bcclone.model_file import load_model_file
+    from bcclone.model.model_file import load_model_file
 
     with Store(simulated_store) as store:
         trainer = trainer_of(store, untrained_model, predict="path")
@@ -66,8 +66,8 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
 
 @pytest.mark.parametrize(("network", "seq_length"), [("cnn", 1), ("gru", 2)])
 def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model, network, seq_length):
-    from bcclone.network import build_network
-    from bcclone.train.dropout import with_dropout_rate
+    from bcclone.cluster.part_dropout import with_dropout_rate
+    from bcclone.model.network import build_network
 
     def rates(model):
         each = [part for layer in model.layers for part in getattr(getattr(layer, "layer", None), "layers", [layer])]
@@ -84,7 +84,7 @@ def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model,
 
 @pytest.mark.slow
 def test_the_command_writes_a_model_of_the_steering_alone_and_resumes(simulated_store, tmp_path):
-    from bcclone.model_file import load_model_file
+    from bcclone.model.model_file import load_model_file
 
     line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--batch-size", 16, "--dropout", 0.1)
     first = run_script("model.py", simulated_store, *line, "--predict", "path", "--epochs", 2, "--json")

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from bcclone.augment.settings import AugmentSettings
+from bcclone.dataset.store import Store
 from bcclone.drive.driver import learned_speed_of
-from bcclone.errors import UserError
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
-from bcclone.feed.settings import STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.store import Store
+from bcclone.system.errors import UserError
 from tests.conftest import made_once, run_script
 
 STRENGTHS = AugmentSettings(augment_on="cpu")
@@ -44,7 +44,7 @@ def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augm
 
 @pytest.mark.slow
 def test_the_model_has_a_second_output_that_nears_the_recorded_speed(trained, simulated_store):
-    from bcclone.model_file import load_model_file
+    from bcclone.model.model_file import load_model_file
 
     path, result = trained
     file = load_model_file(path)
@@ -74,7 +74,7 @@ def test_it_drives_as_fast_as_it_has_learned_and_no_faster_than_asked(trained):
 def test_an_exported_network_predicts_the_speed_too(trained, tmp_path):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    from bcclone.policy import load_policy
+    from bcclone.model.policy import load_policy
 
     path, _ = trained
     run_script("export", path, "--to", "onnx", "-o", tmp_path / "model.onnx")
@@ -86,7 +86,7 @@ def test_an_exported_network_predicts_the_speed_too(trained, tmp_path):
 
 @pytest.mark.slow
 def test_a_policy_without_a_speed_is_refused(untrained_model, trained):
-    from bcclone.policy import load_policy
+    from bcclone.model.policy import load_policy
 
     policy = load_policy(untrained_model)
     with pytest.raises(UserError, match="has not learned how fast to drive.*--predict throttle"):
@@ -107,7 +107,7 @@ def test_it_is_fine_tuned_as_what_it_is(trained, simulated_store, tmp_path):
 
 @pytest.mark.long
 def test_a_network_that_knows_the_steering_learns_the_speed(untrained_model, simulated_store, tmp_path):
-    from bcclone.policy import load_policy
+    from bcclone.model.policy import load_policy
 
     frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
     knew = load_policy(untrained_model).act(frame)
@@ -129,7 +129,7 @@ def test_pictures_show_the_steering_of_a_model_of_both(trained, simulated_store,
 
 
 def test_a_published_network_predicts_the_steering_alone():
-    from bcclone.network import build_network
+    from bcclone.model.network import build_network
 
     with pytest.raises(UserError, match="dave-2 predicts the steering alone; leave out --predict"):
         build_network(66, 200, network="dave-2", learned=2)

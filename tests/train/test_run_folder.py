@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from bcclone.augment.settings import AugmentSettings
-from bcclone.errors import UserError
-from bcclone.feed.settings import FeedSettings
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import FeedSettings
+from bcclone.system.errors import UserError
 from bcclone.train.environment import Environment, GitState
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, RunRecord, new_path
-from bcclone.train.settings import TrainSettings
-from bcclone.train.state import SampleCounts, TrainResult
+from bcclone.train.train_settings import TrainSettings
+from bcclone.train.training_state import SampleCounts, TrainResult
 
 SETTINGS, FEED = TrainSettings(seq_length=1, learning_rate=1e-3), FeedSettings("hdf5-shuffle")
 PLAN = RunPlan(SETTINGS, FEED)

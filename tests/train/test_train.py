@@ -14,9 +14,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from bcclone.preprocess import PreprocessSettings, convert
-from bcclone.sample_settings import SampleSettings
-from bcclone.store import Store
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.store import Store
 from tests.conftest import ROOT, command, made_once, run_process, run_script
 from tests.processes import on_a_full_disk, wait_for
 
@@ -137,10 +138,10 @@ def test_the_run_folder_holds_everything(trained):
 
 
 def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, simulated_store):
+    from bcclone.dataset.store import Store
     from bcclone.feed.open import open_validation_feed
     from bcclone.feed.selection import select
-    from bcclone.model_file import load_model_file
-    from bcclone.store import Store
+    from bcclone.model.model_file import load_model_file
 
     folder, result, _ = trained
     file = load_model_file(folder / "model.h5")
@@ -509,10 +510,10 @@ def test_a_disk_too_full_for_a_checkpoint_is_reported_and_training_continues(sma
 
 @pytest.mark.slow
 def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_path):
+    from bcclone.dataset.store import Store
     from bcclone.feed.open import open_validation_feed
     from bcclone.feed.selection import select
-    from bcclone.model_file import load_model_file
-    from bcclone.store import Store
+    from bcclone.model.model_file import load_model_file
 
     done = train(simulated_store, tmp_path, "--seq-length", 3, "--epochs", 1, "--batch-size", 16)
     assert "windows of 3 frames" in done.stderr
@@ -533,8 +534,8 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
 @pytest.mark.long
 @pytest.mark.parametrize(("network", "frames"), [("gru", 3), ("cnn-batch-norm", 1)])
 def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(simulated_store, tmp_path, network, frames):
-    from bcclone.model_file import load_model_file
-    from bcclone.policy import load_policy
+    from bcclone.model.model_file import load_model_file
+    from bcclone.model.policy import load_policy
 
     options = ("--network", network, "--seq-length", frames, "--epochs", 1, "--batch-size", 32)
     for name in ("whole", "killed"):
@@ -556,7 +557,7 @@ def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(simula
 
 @pytest.mark.long
 def test_the_window_length_of_a_store_is_the_default(simulated_recording, tmp_path):
-    from bcclone.model_file import load_model_file
+    from bcclone.model.model_file import load_model_file
 
     store, quick = tmp_path / "data.h5", ("--epochs", 1, "--batch-size", 32)
     run_script("preprocess.py", simulated_recording, "-o", store, "--preprocess", "gray-80x120", "--seq-length", 20)

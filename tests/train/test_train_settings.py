@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.augment.settings import AugmentSettings
 from bcclone.commands.model import add_arguments, run_settings
-from bcclone.errors import UserError
-from bcclone.feed.settings import FeedSettings
-from bcclone.train.plan import new_settings, resumed_settings
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import FeedSettings
+from bcclone.system.errors import UserError
 from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
+from bcclone.train.run_plan import new_settings, resumed_settings
 from bcclone.train.run_settings import RunSettings, describe_settings
-from bcclone.train.settings import CheckpointSettings, TrainSettings, parse_duration
-from bcclone.train.state import fraction_done, learning_rate
+from bcclone.train.train_settings import CheckpointSettings, TrainSettings, parse_duration
+from bcclone.train.training_state import fraction_done, learning_rate
 
 DEFAULT, DEFAULT_FEED = TrainSettings(seq_length=1, learning_rate=1e-3), FeedSettings("hdf5-shuffle")
 

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from bcclone.errors import UserError
-from bcclone.train.settings import TrainSettings
+from bcclone.system.errors import UserError
+from bcclone.train.train_settings import TrainSettings
 from tests.conftest import ROOT
 
 TOGETHER = """
@@ -15,12 +15,12 @@ from types import SimpleNamespace
 import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from bcclone.augment.draws import AugmentationInputs, draw
-from bcclone.augment.settings import AugmentSettings
+from bcclone.feed.augment.draws import AugmentationInputs, draw
+from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import Augmentation, Batch
-from bcclone.images import Preprocessing
+from bcclone.dataset.images import Preprocessing
 from bcclone.train.prepare import make_trainer
-from bcclone.train.settings import TrainSettings
+from bcclone.train.train_settings import TrainSettings
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
@@ -74,7 +74,7 @@ def test_a_step_compiled_by_xla_is_refused_on_several_devices(tools):
 
 @pytest.fixture(scope="module")
 def tools():
-    from bcclone.tensorflow_quietly import load_tensorflow
+    from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
     import keras
@@ -127,7 +127,7 @@ def test_a_long_gradient_is_clipped(tools):
 
 @pytest.mark.slow
 def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated_store):
-    from bcclone.store import Store
+    from bcclone.dataset.store import Store
     from bcclone.train.prepare import prepare
 
     weights = {}
@@ -142,9 +142,9 @@ def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated
 
 
 def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
-    from bcclone.store import Store
+    from bcclone.dataset.store import Store
     from bcclone.train.prepare import prepare
-    from bcclone.train.settings import TrainSettings
+    from bcclone.train.train_settings import TrainSettings
 
     with Store(simulated_store) as store:
         trainer = prepare(store, TrainSettings(seq_length=1, mixed_precision=True))
@@ -163,9 +163,9 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
 
 
 def test_weight_decay_excludes_biases(tools, simulated_store):
-    from bcclone.store import Store
+    from bcclone.dataset.store import Store
     from bcclone.train.prepare import prepare
-    from bcclone.train.settings import TrainSettings
+    from bcclone.train.train_settings import TrainSettings
 
     with Store(simulated_store) as store:
         trainer = prepare(store, TrainSettings(seq_length=1, weight_decay=0.2))

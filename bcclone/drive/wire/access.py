@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from bcclone.drive.settings import is_this_machine
+from bcclone.drive.drive_settings import is_this_machine
 from bcclone.drive.wire import limits
 
 Peer = tuple[str, str]  # address and port of a client

@@ -19,7 +19,7 @@ from bcclone.drive.wire.access import Connections, WSGIApp, peer_of
 from bcclone.drive.wire.limits import client_logger
 from bcclone.drive.wire.socketio_dialects import TelemetryPacket, Translator
 from bcclone.drive.wire.websocket import UPGRADED, BadHandshake, Websocket, headers_of
-from bcclone.interrupts import StopSocket
+from bcclone.system.interrupts import StopSocket
 
 _EIO3 = "bcclone.eio3"
 

@@ -11,7 +11,7 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Connections, WSGIApp
 from bcclone.drive.wire.limits import NullStream
 from bcclone.drive.wire.websocket import without_upgraded
-from bcclone.interrupts import StopSocket
+from bcclone.system.interrupts import StopSocket
 
 with warnings.catch_warnings():  # that eventlet is in maintenance mode; the decision explains why it is offered
     warnings.simplefilter("ignore")

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from bcclone.drive.wire.access import Connections, WSGIApp
-from bcclone.errors import UserError
-from bcclone.protocol import SIMULATOR_PORT
+from bcclone.system.errors import UserError
+from bcclone.system.settings import SIMULATOR_PORT
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ import socketio.packet
 
 from bcclone.drive.arbiter import Reply
 from bcclone.drive.driver import Decision
+from bcclone.drive.protocol import ProtocolError
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.limits import RefusedPacket
 from bcclone.drive.wire.websocket import Websocket
-from bcclone.protocol import ProtocolError
 
 TELEMETRY = "telemetry"
 _TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*\[\s*"telemetry"\s*[,\]]')

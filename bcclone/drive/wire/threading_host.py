@@ -11,7 +11,7 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Connections, WSGIApp
 from bcclone.drive.wire.limits import NullStream
 from bcclone.drive.wire.websocket import without_upgraded
-from bcclone.interrupts import StopSocket
+from bcclone.system.interrupts import StopSocket
 
 _SOCKET = "bcclone.socket"
 # Threads that serve a page or write a frame yield to the driving thread after this time; Python's default is 5 ms.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.arrays import Float32Array
-from bcclone.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.vehicle import MOUNTS
+from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.camera import Mounting, bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.render.arrays import Canvas, Eye, air_of, blank_canvas, surface_of
@@ -18,9 +19,8 @@ from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
 from bcclone.simulator.render.weather import draw_drops
 from bcclone.simulator.scene import build_scene
-from bcclone.simulator.settings import Conditions
-from bcclone.vehicle import MOUNTS
-from bcclone.view import FOCAL_PX
+from bcclone.simulator.world_settings import Conditions
+from bcclone.system.arrays import Float32Array
 
 _NAMES = ("sky", "ground", "water", "road", "line", "edge", "object", "car")
 LABELS = dict(zip(_NAMES, (SKY, GROUND, WATER, ROAD, LINE, EDGE, OBJECT, CAR), strict=True))

@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.arrays import Float32Array
-from bcclone.exact_math import cosine, exponentials
 from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
 from bcclone.simulator.roads.look import REACH_M
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.bands import RoadBands, bands_of
 from bcclone.simulator.scene.neighbor import neighbor_of
 from bcclone.simulator.scene.roadmap import CELL_M
-from bcclone.simulator.settings import Conditions
+from bcclone.simulator.world_settings import Conditions
+from bcclone.system.arrays import Float32Array
+from bcclone.system.exact_math import cosine, exponentials
 
 _BLOCK = 64  # cells in a row of a block
 _FOG_FROM_M, _FOG_OVER_M = 100.0, 500.0

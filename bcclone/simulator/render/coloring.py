@@ -8,10 +8,10 @@ the road is left to learn from.
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.arrays import Float32Array
-from bcclone.exact_math import exponentials, normals
-from bcclone.images import Image
+from bcclone.dataset.images import Image
 from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
+from bcclone.system.arrays import Float32Array
+from bcclone.system.exact_math import exponentials, normals
 
 # logarithms of factors of brightness: mean and standard deviation
 _BESIDE = (-0.35, 0.9)

@@ -8,16 +8,16 @@ import math
 from functools import partial
 from typing import Any, NamedTuple
 
-from bcclone.compiled import FINITE, compiled, source_checksum
 from bcclone.simulator.scene.roadmap import DIRT, KERB
 from bcclone.simulator.scene.textures import ASPHALT, COBBLE, GRAIN, LEVELS, SIZE
 from bcclone.simulator.track import LAKE_STYLE, MOUNTAIN_STYLE
+from bcclone.system.compiled import FINITE, compiled, source_checksum
 
 RGB = tuple[float, float, float]
 
 # All modules whose functions or constants are compiled into the renderer, and the checksum of their sources.
 COMPILED_MODULES = (
-    "bcclone.exact_math",
+    "bcclone.system.exact_math",
     "bcclone.simulator.track",
     "bcclone.simulator.scene.plants",
     "bcclone.simulator.scene.roadmap",

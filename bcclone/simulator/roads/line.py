@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from bcclone.arrays import FloatArray
+from bcclone.system.arrays import FloatArray
 
 STEP_M = 0.5
 RUN_OUT_M = 60.0  # that an open road goes on straight before its start and beyond its end

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bcclone.settings import check_settings, setting
+from bcclone.system.settings import check_settings, setting
 
 SURFACES = ("asphalt", "dirt", "paving")
 LINES = ("white", "yellow", "none")

@@ -12,9 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bcclone.errors import UserError
 from bcclone.simulator.roads.look import RoadLook
-from bcclone.simulator.roads.plan import ControlPoint, RoadPlan
+from bcclone.simulator.roads.road_plan import ControlPoint, RoadPlan
+from bcclone.system.errors import UserError
 
 _STEEPEST = 0.6  # between two points
 _EXPECTED = 'expected {"points": [[x, z, width], ...]} in metres, with "closed" and "look" if needed'

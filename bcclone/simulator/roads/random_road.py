@@ -9,14 +9,14 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from bcclone.errors import UserError
 from bcclone.simulator.roads import look as looks
 from bcclone.simulator.roads.line import interpolate, with_run_outs
 from bcclone.simulator.roads.look import RoadLook
-from bcclone.simulator.roads.plan import RoadPlan
 from bcclone.simulator.roads.road_name import CHOICES, parse_name
+from bcclone.simulator.roads.road_plan import RoadPlan
 from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 from bcclone.simulator.roads.shapes import RoadSize, loop, winding
+from bcclone.system.errors import UserError
 
 _TRIES, _CALMER_TRIES = 200, 100  # of any shape, and of ever rounder ones after that
 _ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius that its sharpest bend may have

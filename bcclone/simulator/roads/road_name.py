@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from bcclone.errors import UserError, did_you_mean
 from bcclone.simulator.roads import look as looks
-from bcclone.simulator.roads.plan import NARROWEST_M, WIDEST_M
+from bcclone.simulator.roads.road_plan import NARROWEST_M, WIDEST_M
+from bcclone.system.errors import UserError, did_you_mean
 
 PREFIX = "random:"
 CHOICES = {

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bcclone.arrays import FloatArray
 from bcclone.simulator.roads.line import interpolate
+from bcclone.system.arrays import FloatArray
 
 COMPETITION_WIDTH_M = 8.0
 

@@ -7,8 +7,8 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from bcclone.exact_math import cosine, exponential, sine
-from bcclone.simulator.roads.plan import ControlPoint
+from bcclone.simulator.roads.road_plan import ControlPoint
+from bcclone.system.exact_math import cosine, exponential, sine
 
 # winding roads: steps in metres, the widest turn from the general direction, the logarithm of how many times as wide
 # the gentlest bend may be as the sharpest (2.5), straight stretches between bends in steps; the steepest slope, the

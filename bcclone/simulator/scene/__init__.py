@@ -13,8 +13,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.arrays import Float32Array
-from bcclone.exact_math import cosine, length, sine
 from bcclone.simulator.scene.fields import blur
 from bcclone.simulator.scene.ground import Ground, make_ground
 from bcclone.simulator.scene.hill_shadows import hide_from_sun
@@ -22,8 +20,10 @@ from bcclone.simulator.scene.plants import Cards, Pictures, draw_cards, place_ca
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, Shoulders, make_shoulders
 from bcclone.simulator.scene.structures import Faces, build_structures
 from bcclone.simulator.scene.textures import make_textures
-from bcclone.simulator.settings import Conditions
 from bcclone.simulator.track import LEVEL_M, Track, load_track
+from bcclone.simulator.world_settings import Conditions
+from bcclone.system.arrays import Float32Array
+from bcclone.system.exact_math import cosine, length, sine
 
 _BETWEEN_DISCS_M = 1.5  # between the discs that make up a tree's shadow
 _UNDER_LEAVES = 0.35

@@ -6,8 +6,8 @@ OpenCV's functions for floating-point images add up in an order that depends on 
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.arrays import Float32Array, FloatArray
-from bcclone.compiled import compiled
+from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.compiled import compiled
 
 _SHARPNESS = -0.75  # of the cubic convolution kernel, as in OpenCV
 _TAPS = {

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
-from bcclone.arrays import Float32Array
-from bcclone.exact_math import exponentials
 from bcclone.simulator.scene.fields import resize
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, RoadMap, map_road
 from bcclone.simulator.scene.textures import tiling_noise
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, LEVEL_M, Track, read_figures
+from bcclone.system.arrays import Float32Array
+from bcclone.system.exact_math import exponentials
 
 _LAKE_GRID = Grid(-342.0, -368.0, 1400)
 _MOUNTAIN_GRID = Grid(-136.0, -285.0, 1024)

@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 
-from bcclone.arrays import Float32Array, FloatArray
-from bcclone.compiled import compiled
-from bcclone.exact_math import length
 from bcclone.simulator.scene.roadmap import CELL_M
+from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.compiled import compiled
+from bcclone.system.exact_math import length
 
 IN_SHADOW = 0.15
 _STEP_M, _REACH_M = 2.0, 120.0

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bcclone.arrays import Float32Array
 from bcclone.simulator.track import Track
+from bcclone.system.arrays import Float32Array
 
 _STRAIGHT = 2.5  # the bend's radius is at least so many times the distance between the two roads
 _AROUND_M = 12  # which holds so far ahead and back

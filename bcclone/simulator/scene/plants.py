@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.arrays import Float32Array
-from bcclone.exact_math import cosine, normals, sine
 from bcclone.simulator.roads.look import REACH_M
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.scene.roadmap import CELL_M, FAR_M
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track, read_figures
+from bcclone.system.arrays import Float32Array
+from bcclone.system.exact_math import cosine, normals, sine
 
 Pictures = npt.NDArray[np.uint8]
 Rows = list[tuple[float, float, float, float, float, int]]

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from bcclone.arrays import Float32Array
 from bcclone.simulator.roads.look import REACH_M
 from bcclone.simulator.scene.neighbor import neighbor_of
 from bcclone.simulator.track import LAKE, Track
+from bcclone.system.arrays import Float32Array
 
 CELL_M = 0.5
 _PAST_M = 1.0  # largest distance of a cell, along the track, from its nearest point of the centre line

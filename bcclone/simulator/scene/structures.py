@@ -8,9 +8,9 @@ from enum import IntEnum
 
 import numpy as np
 
-from bcclone.arrays import FloatArray
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Road, Track
+from bcclone.system.arrays import FloatArray
 
 _SEGMENT_M = 4.0
 _LAKE_WALL_M, _LAKE_WALL_HEIGHT_M = 5.55, 0.85

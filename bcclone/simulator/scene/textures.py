@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from bcclone.arrays import Float32Array
-from bcclone.exact_math import exponentials, normals
 from bcclone.simulator.scene.fields import blur, resize
+from bcclone.system.arrays import Float32Array
+from bcclone.system.exact_math import exponentials, normals
 
 SIZE = 512  # texels of the finest level
 LEVELS = 10

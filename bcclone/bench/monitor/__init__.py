@@ -1,1 +1,0 @@
-"""Measure whether monitors announce that a model will leave the road."""

@@ -1,0 +1,246 @@
+"""Run calls on the workers of a Dask cluster: one that runs already, or one of this machine's processes."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from multiprocessing import resource_tracker
+from typing import TYPE_CHECKING, Any
+
+from bcclone.system.child_process import interrupts_kept_from_children
+from bcclone.system.errors import UserError
+from bcclone.system.sources import source_digest
+from bcclone.system.task import Call, Outcome, Progress, run_call
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_CONNECT_SECONDS = 8.0
+_WORKER_SECONDS = 10.0  # how long a cluster may be without workers: one that died may be started again
+_ANSWER_SECONDS = 20.0  # longer than a busy scheduler takes
+_LOOPBACK = "127.0.0.1"
+_ADDRESS = re.compile(r"(?:tcp|tls)://[^\s/:]+:\d+|(?:tcp|tls)://\[[0-9a-fA-F:]+\]:\d+")
+_LOCAL = re.compile(r"local:([1-9]\d{0,2})")
+_LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")
+_CONFIGURATION = {
+    "distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS:g}s",
+    "distributed.comm.timeouts.tcp": "12s",  # how soon a vanished machine is noticed
+    "distributed.worker.daemon": False,  # or a task could start no processes
+}
+
+
+class DaskEngine:
+    """An engine: the workers of a Dask scheduler. address: the scheduler's; topic: that of progress."""
+
+    def __init__(self, client: "Client", address: str, topic: str, notify: Callable[[str], None]) -> None:
+        self._client, self._address, self._topic, self._notify = client, address, topic, notify
+        self._known: set[str] = set()  # addresses of workers
+        # pure: two calls with equal tasks are two calls
+        self.executor: Executor = client.get_executor(pure=False)
+        self._without_workers_since: float | None = None
+
+    @property
+    def workers(self) -> int:
+        """Return how many threads the workers have."""
+        return sum(worker["nthreads"] for worker in self._workers().values())
+
+    def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
+        """Start a call on one of these workers, or on any if none is named."""
+        choice: dict[str, Any] = {"workers": list(only)} if only else {}
+        return self.executor.submit(_run_on_worker, call, self._topic, **choice)
+
+    def explain(self, error: Exception) -> UserError | None:
+        """Return the error for a lost scheduler, a task that killed its workers, and workers without our bcclone."""
+        from distributed import KilledWorker
+        from distributed.comm import CommClosedError
+
+        if isinstance(error, CancelledError | CommClosedError) or self._client.status != "running":
+            return self._lost()
+        if isinstance(error, KilledWorker):
+            return UserError(
+                f"{error.allowed_failures + 1} workers ended unexpectedly while they ran the same task, the last one "
+                f"{error.last_worker.address}; if memory ran out, start fewer workers on a machine; its log says why"
+            )
+        try:
+            self.check_versions()
+        except UserError as mismatch:
+            return mismatch
+        return None
+
+    def check(self) -> None:
+        """Raise UserError if the scheduler does not answer, or if the cluster has had no worker for some time."""
+        if self.names():
+            self._without_workers_since = None
+        elif self._without_workers_since is None:
+            self._without_workers_since = time.monotonic()
+        elif time.monotonic() - self._without_workers_since > _WORKER_SECONDS:
+            raise UserError(
+                f"all workers of the Dask scheduler at {self._address} have ended; start some "
+                f"(dask worker {self._address}), and run the same command again, with --resume if it has that"
+            )
+
+    def check_versions(self) -> None:
+        """Raise UserError if the scheduler or a worker does not have the same bcclone as this process."""
+        _require_same_bcclone(f"the scheduler at {self._address}", self._digest_at_scheduler())
+        for worker, answer in self._client.run(source_digest, on_error="return").items():
+            _require_same_bcclone(f"worker {worker}", answer)
+
+    def _digest_at_scheduler(self) -> str | Exception:
+        try:
+            digest: str = self._client.run_on_scheduler(source_digest)
+        except Exception as error:
+            return error
+        return digest
+
+    def names(self) -> list[str]:
+        """Return the addresses of the workers; raises UserError if the scheduler does not answer."""
+        return list(self._workers())
+
+    def _workers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the scheduler knows of each worker, by address."""
+        identity = self._client.scheduler.identity
+        try:
+            state = self._client.sync(identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
+        except TimeoutError:
+            raise self._lost() from None
+        workers: Mapping[str, Mapping[str, Any]] = state["workers"]
+        for address in sorted(self._known - set(workers)):
+            self._notify(f"note: worker {address} was lost, {len(workers)} remain; what it had begun is done again")
+        self._known = set(workers)
+        return workers
+
+    def _lost(self) -> UserError:
+        return UserError(
+            f"the Dask scheduler at {self._address} ended or cannot be reached any more; start it and its workers "
+            "again, and run the same command again, with --resume if it has that"
+        )
+
+
+def _require_same_bcclone(place: str, answer: str | Exception) -> None:
+    """Raise UserError unless the answer to source_digest() is that of this process. place: where the answer is from."""
+    if isinstance(answer, Exception):
+        raise UserError(
+            f"{place} cannot load bcclone ({answer}); install the same version there, with Python and packages as "
+            "here, and start it again"
+        )
+    if answer != source_digest():
+        raise UserError(f"{place} has another version of bcclone; install the same one there, and start it again")
+
+
+def _run_on_worker(call: Call, topic: str) -> Outcome:
+    from distributed import get_worker
+
+    worker = get_worker()
+
+    def send(progress: Progress) -> None:
+        worker.log_event(topic, [progress.call, progress.total])
+
+    return run_call(call, worker.address, send)
+
+
+@contextmanager
+def open_cluster(
+    scheduler: str, receive: Callable[[Progress], None], notify: Callable[[str], None]
+) -> Iterator[DaskEngine]:
+    """Yield an engine for a scheduler's address, or for "local:N"; raises UserError.
+
+    receive: is given the progress of tasks, in a thread; notify: receives the address of the dashboard, and
+    which workers were lost.
+    """
+    local = _LOCAL.fullmatch(scheduler)
+    if not local and not _ADDRESS.fullmatch(scheduler):
+        raise UserError(f"scheduler {scheduler}: expected tcp://HOST:PORT, or local:N for N processes of this machine")
+    if find_spec("distributed") is None:
+        raise UserError("--scheduler needs Dask; install it: pip install 'bcclone[cluster]'")
+    import dask
+
+    import_module("distributed")  # adds the defaults and the loggers that are changed here
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(_CONFIGURATION))
+        stack.enter_context(_quiet())
+        address = stack.enter_context(_local_cluster(int(local[1]))) if local else scheduler
+        client = stack.enter_context(_connected(address))
+        _wait_for_worker(client, address)
+        topic = f"bcclone-{uuid.uuid4().hex}"
+        client.subscribe_topic(topic, lambda event: receive(Progress(*event[1])))
+        stack.callback(client.unsubscribe_topic, topic)
+        cluster = DaskEngine(client, address, topic, notify)
+        cluster.check_versions()
+        if client.dashboard_link and (not local or find_spec("bokeh")):
+            notify(f"Dask's dashboard: {client.dashboard_link}")
+        yield cluster
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the loggers of Dask, which print tracebacks when a connection ends."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _local_cluster(workers: int) -> Iterator[str]:
+    """Yield the address of a scheduler in this process with worker processes, which end with it."""
+    from distributed import LocalCluster
+
+    resource_tracker.ensure_running()  # it would undo the signal mask of the thread that starts it
+    with interrupts_kept_from_children():  # Dask's threads inherit the mask, and start all workers
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host=_LOOPBACK,
+            dashboard_address=f"{_LOOPBACK}:0",
+            memory_limit=0,  # no spilling to disk, and no worker ended for its memory
+            silence_logs=logging.CRITICAL,
+        )
+    with cluster:
+        yield cluster.scheduler_address
+
+
+@contextmanager
+def _connected(address: str) -> Iterator["Client"]:
+    from distributed import Client
+
+    try:
+        with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop
+            thread.submit(asyncio.run, _shake_hands(address)).result()
+        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except Exception as error:  # Dask raises many kinds for what is not a scheduler
+        raise UserError(
+            f"no Dask scheduler answers at {address} ({type(error).__name__}); start one: dask scheduler --host HOST"
+        ) from None
+    with client:
+        yield client
+
+
+async def _shake_hands(address: str) -> None:
+    """Connect and disconnect; Client waits for ever for a program that is silent or speaks another protocol."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    options = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=_CONNECT_SECONDS, **options), _CONNECT_SECONDS)
+    await comm.close()
+
+
+def _wait_for_worker(client: "Client", address: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_WORKER_SECONDS)
+    except TimeoutError:
+        raise UserError(
+            f"the Dask scheduler at {address} has no workers; start at least one: dask worker {address}"
+        ) from None

@@ -1,0 +1,102 @@
+"""The manifest of a store that is a folder: which shards it has, and how their numbers continue each other's."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.store_reader import SCHEMA_VERSION, RecordingInfo
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, reaching, write_text
+
+MANIFEST_NAME = "store.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard of a store: the rows of one recording, or a block of them, as a store of its own.
+
+    recording: number of its recording in the whole store; rows, samples: their number; frames: number of those that no
+    earlier shard has, which come first in the file; borrowed: the numbers, in the whole store, of the further frames,
+    which are copies from earlier shards that its samples need; content_hash: of the shard; bytes, sha256: of the file.
+    """
+
+    name: str
+    recording: int
+    rows: int
+    samples: int
+    frames: int
+    borrowed: tuple[int, ...]
+    content_hash: str
+    bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if Path(self.name).name != self.name or min(self.rows, self.samples, self.frames, self.bytes) < 0:
+            raise ValueError(f"shard {self.name!r}, expected the name of a file and counts of 0 or more")
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what the manifest holds of a shard."""
+        return cls(**{**stored, "borrowed": tuple(stored["borrowed"])})
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What store.json holds.
+
+    content_hash: that of a store of one file with the same content; origin: digest of what the shards that were written
+    last were made of.
+    """
+
+    preprocessing: Preprocessing
+    sample_settings: SampleSettings
+    recordings: tuple[RecordingInfo, ...]
+    shards: tuple[Shard, ...]
+    content_hash: str = ""
+    origin: str = ""
+
+    def write(self, folder: Location) -> None:
+        """Write the manifest, which completes the store."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "content_hash": self.content_hash,
+            "origin": self.origin,
+            "preprocessing": json.loads(self.preprocessing.to_json()),
+            "preprocessing_hash": self.preprocessing.digest,
+            "sample_settings": asdict(self.sample_settings),
+            "recordings": [json.loads(recording.to_json()) for recording in self.recordings],
+            "shards": [asdict(shard) for shard in self.shards],
+        }
+        write_text(folder / MANIFEST_NAME, json.dumps(content, indent=1))
+
+    @classmethod
+    def read(cls, folder: Location) -> Self:
+        """Read the manifest in a folder; raises UserError if it is not one."""
+        path = folder / MANIFEST_NAME
+        try:
+            with reaching(path):
+                text = path.read_text(encoding="utf-8")
+            stored = json.loads(text)
+            if stored["schema_version"] != SCHEMA_VERSION:
+                raise ValueError(f"schema version {stored['schema_version']}, expected {SCHEMA_VERSION}")
+            preprocessing = Preprocessing.from_json(json.dumps(stored["preprocessing"]))
+            if stored["preprocessing_hash"] != preprocessing.digest:
+                raise ValueError("the hash of its preprocessing does not match")
+            return cls(
+                preprocessing,
+                SampleSettings.stored(stored["sample_settings"]),
+                tuple(RecordingInfo.from_json(json.dumps(one)) for one in stored["recordings"]),
+                tuple(map(Shard.from_json, stored["shards"])),
+                str(stored["content_hash"]),
+                str(stored["origin"]),
+            )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+            raise UserError(
+                f"{path}: not the manifest of a store: {reason}; make the store again with: "
+                f"python preprocess.py RECORDING... -o {folder} --force"
+            ) from None

@@ -1,0 +1,184 @@
+"""Wait until all workers of a cluster are there and were told the same, before TensorFlow connects them.
+
+While TensorFlow waits for a worker it holds the interpreter's lock, without a limit: no signal, thread or exception
+could end a wait for a worker that never comes. So the workers meet at the chief's address first. Each one sends a line
+of JSON; the chief answers all of them with an empty line when every worker has come, or with the error that ends them.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from typing import Any, NoReturn
+
+from bcclone.cluster.workers import Cluster
+from bcclone.system.errors import UserError
+
+MEETING_SECONDS = 60.0
+_RETRY_SECONDS, _CONNECT_SECONDS, _GRACE_SECONDS = 0.2, 5.0, 10.0
+_LONGEST_LINE = 1 << 16
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def meet(cluster: Cluster, version: str, seconds: float = MEETING_SECONDS) -> None:
+    """Return when all workers are there; call it on each of them.
+
+    version: of bcclone; seconds: how long to wait. Raises UserError, on all workers that have come, when one does not
+    come in time, or was told other workers or has another version; and when this worker's port is in use.
+    """
+    if cluster.is_chief:
+        _meet_as_chief(cluster, version, seconds)
+    else:
+        _listening(cluster).close()  # TensorFlow will listen there
+        _answer_of_chief(cluster, version, seconds)
+
+
+def _listening(cluster: Cluster) -> socket.socket:
+    """Return a socket that listens at this worker's port; raises UserError when the port is in use."""
+    host, port = cluster.host_and_port(cluster.index)
+    try:
+        return socket.create_server((host if host in _LOOPBACK else "", port), family=_family(host))
+    except OSError as error:
+        raise UserError(
+            f"{cluster.describe(cluster.index)}, this one, cannot listen at port {port}: {error.strerror}; give each "
+            "worker a --worker-index of its own, or end the program that uses the port, or choose other --workers"
+        ) from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if host == "::1" else socket.AF_INET
+
+
+def _hello(cluster: Cluster, version: str) -> dict[str, Any]:
+    return {"index": cluster.index, "addresses": list(cluster.addresses), "version": version}
+
+
+def _meet_as_chief(cluster: Cluster, version: str, seconds: float) -> None:
+    until, came = time.monotonic() + seconds, dict[int, socket.socket]()
+    with _listening(cluster) as server, ExitStack() as opened:
+        try:
+            while len(came) < len(cluster) - 1:
+                connection = opened.enter_context(_accepted(server, until) or _nobody(cluster, came, seconds))
+                came = {index: other for index, other in came.items() if _is_open(other)}  # the others may come again
+                _admit(cluster, came, connection, _hello(cluster, version))
+        except UserError as error:
+            _answer(came, str(error))
+            raise
+        _answer(came, "")
+
+
+def _accepted(server: socket.socket, until: float) -> socket.socket | None:
+    """Return the next connection, None when the time is up."""
+    server.settimeout(max(until - time.monotonic(), _RETRY_SECONDS))
+    try:
+        connection, _ = server.accept()
+    except TimeoutError:
+        return None
+    connection.settimeout(_CONNECT_SECONDS)
+    return connection
+
+
+def _admit(cluster: Cluster, came: dict[int, socket.socket], connection: socket.socket, own: Mapping[str, Any]) -> None:
+    """Note that a worker has come; raises UserError when it was told something else, or has come twice."""
+    try:
+        with connection.makefile("rb") as lines:
+            hello = json.loads(lines.readline(_LONGEST_LINE))
+        index, text = int(hello["index"]), _difference(cluster, own, hello)
+    except (OSError, ValueError, TypeError, KeyError):
+        return  # another program that looks what is at this port
+    if index in came:
+        text = f"two workers were started with --worker-index {index}; give each one a number of its own"
+    came[-1 if text else index] = connection  # a worker that is refused is answered, too
+    if text:
+        raise UserError(text)
+
+
+def _is_open(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        connection.settimeout(_CONNECT_SECONDS)
+
+
+def _answer(came: Mapping[int, socket.socket], text: str) -> None:
+    for connection in came.values():
+        with suppress(OSError):
+            connection.sendall(text.encode() + b"\n")
+
+
+def _difference(cluster: Cluster, own: Mapping[str, Any], hello: Mapping[str, Any]) -> str:
+    """Return in what a worker differs from the chief, "" when it agrees."""
+    if hello["addresses"] != own["addresses"]:
+        return (
+            f"worker {hello['index']} was given --workers {','.join(hello['addresses'])} ({len(hello['addresses'])} "
+            f"workers), and worker 0 {','.join(own['addresses'])} ({len(own['addresses'])}); give every worker the same"
+        )
+    if hello["version"] != own["version"]:
+        return (
+            f"{cluster.describe(hello['index'])} has another version of bcclone ({hello['version']}) than worker 0 "
+            f"({own['version']}); install the same on every machine"
+        )
+    return ""
+
+
+def _nobody(cluster: Cluster, came: Mapping[int, object], seconds: float) -> NoReturn:
+    """Raise UserError, which names the workers that have not come."""
+    missing = [index for index in range(1, len(cluster)) if index not in came]
+    names = ", ".join(map(cluster.describe, missing))
+    raise UserError(
+        f"{names} did not come within {seconds:g} s; start every worker with the same --workers, each with its "
+        f"--worker-index, and check that the machines reach each other at these ports{_foreign_address(cluster)}"
+    )
+
+
+def _foreign_address(cluster: Cluster) -> str:
+    """Return a hint if this worker's address is not one of this machine, as behind a gateway; else ""."""
+    host, _ = cluster.host_and_port(cluster.index)
+    try:
+        socket.create_server((host, 0), family=_family(host)).close()
+    except OSError:
+        return f"; {host} is not an address of this machine, which is worker {cluster.index}"
+    return ""
+
+
+def _answer_of_chief(cluster: Cluster, version: str, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    chief = cluster.describe(0)
+    with _connection_to_chief(cluster, until, seconds) as connection:
+        connection.settimeout(seconds + _GRACE_SECONDS)
+        try:
+            connection.sendall(json.dumps(_hello(cluster, version)).encode() + b"\n")
+            with connection.makefile("rb") as lines:
+                answer = lines.readline(_LONGEST_LINE)
+        except OSError:
+            answer = b""
+    if not answer.endswith(b"\n"):
+        raise UserError(
+            f"{chief} ended, or is not waiting for workers: start all workers anew, and check that no other program "
+            "uses its port"
+        )
+    try:
+        text = answer.decode().strip()
+    except UnicodeDecodeError:
+        raise UserError(f"{chief} is another program; give every worker other --workers") from None
+    if text:
+        raise UserError(text)
+
+
+def _connection_to_chief(cluster: Cluster, until: float, seconds: float) -> socket.socket:
+    while True:
+        try:
+            return socket.create_connection(cluster.host_and_port(0), timeout=_CONNECT_SECONDS)
+        except OSError as error:
+            if time.monotonic() >= until:
+                raise UserError(
+                    f"{cluster.describe(0)} did not answer within {seconds:g} s ({error.strerror or error}); start "
+                    "every worker with the same --workers, and check that this machine reaches that address"
+                ) from None
+        time.sleep(_RETRY_SECONDS)

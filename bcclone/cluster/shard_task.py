@@ -1,0 +1,167 @@
+"""Write one shard of a store, in a worker."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from bcclone.cluster.manifest import Shard
+from bcclone.dataset.conversion_plan import with_frames
+from bcclone.dataset.decode import read_file
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import SampleTable, sample_chunks
+from bcclone.dataset.store_files import RECORDING_BYTES, store_files, table_bytes
+from bcclone.dataset.store_reader import RecordingInfo, ShardOrigin, read_store_file, row_table
+from bcclone.dataset.store_writer import StoreWriter
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
+from bcclone.system.task import WorkerFault, report_progress
+
+_PROBED = 3  # files
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """A shard to write.
+
+    path: of the shard; number: of its recording; rows: the rows before the shard that its earlier frames are of, `halo`
+    of them, and then its own, with the columns `label` and `validation`, and for each camera `file_CAMERA`: index among
+    `files`, or NO_FILE; files: paths, first of those that no earlier shard holds, `own` of them; origin: digest of all
+    of this; reuse: keep a shard that an interrupted run has left, if it was made of the same.
+    """
+
+    path: Location
+    number: int
+    recording: RecordingInfo
+    rows: pd.DataFrame
+    halo: int
+    files: Sequence[str]
+    own: int
+    preprocessing: Preprocessing
+    samples: SampleSettings
+    origin: str
+    reuse: bool
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class WrittenShard:
+    """A shard that has been written; its borrowed frames have no numbers yet.
+
+    origin: that of its task; unusable: index among the task's files -> why it has no frame; borrowed: index among them
+    of each borrowed frame; was_kept: whether an interrupted run has left it.
+    """
+
+    shard: Shard
+    origin: str
+    unusable: dict[int, str]
+    borrowed: tuple[int, ...]
+    was_kept: bool = False
+
+
+def write_shard(task: ShardTask) -> WrittenShard:
+    """Write a shard, or keep the one that is there; raises WorkerFault when this worker cannot read or write."""
+    try:
+        origin = _origin_of(task)
+        return (_reused(task, origin) if task.reuse else None) or _write(task, origin)
+    except Unreachable as error:
+        raise WorkerFault(str(error)) from None
+    except OSError as error:
+        raise WorkerFault(f"{error.filename or task.path}: {error.strerror or error}") from None
+
+
+def _origin_of(task: ShardTask) -> str:
+    """Return the digest of the task, with size and time of each local image file."""
+    digest = hashlib.sha256(task.origin.encode())
+    for path in () if task.files and names_url(task.files[0]) else task.files:
+        try:
+            status = os.stat(path)  # noqa: PTH116 called for each image
+            digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
+        except OSError:
+            digest.update(b"- ")
+    return digest.hexdigest()
+
+
+def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
+    """Return the shard that an interrupted run has left, or None if it is not complete or of another origin."""
+    with local_copy(task.path) as path:
+        try:
+            content = read_store_file(path) if path else None
+        except UserError:
+            return None
+        if path is None or content is None or content.origin is None or content.origin.digest != origin:
+            return None
+        report_progress(task.own)
+        return replace(_describe(task, path), was_kept=True)
+
+
+def _write(task: ShardTask, origin: str) -> WrittenShard:
+    folder = task.path.parent
+    if not is_url(folder) and not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder of the store is not there", str(folder))
+    with replacing(task.path) as temporary:
+        _write_file(task, origin, temporary)
+        return _describe(task, temporary)
+
+
+def _write_file(task: ShardTask, origin: str, path: Path) -> None:
+    space = table_bytes(task.rows, task.samples) + RECORDING_BYTES
+    with StoreWriter(path, task.preprocessing, len(task.files), space) as writer:
+        left = [task.own]  # files that the other shards do not count
+
+        def advance(count: int) -> None:
+            report_progress(min(count, left[0]))
+            left[0] -= min(count, left[0])
+
+        stored = store_files(task.files, writer, advance, threads=1)
+        if task.files and not writer.count:
+            _check_readable(task.files[:_PROBED])
+        rows = with_frames(task.rows, stored.frames)
+        extras = rows["extras"].tolist()[task.halo :]
+        chunks = _without_halo(sample_chunks(rows.drop(columns="extras"), task.samples), task.halo)
+        table = row_table(rows.drop(columns=["extras", "label", "take_over"])[task.halo :])
+        writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
+        writer.mark_as_shard(ShardOrigin(origin, dict(stored.unusable)))
+
+
+def _check_readable(files: Sequence[str]) -> None:
+    """Raise an OSError if one of these files cannot be read by this worker."""
+    for path in files:
+        read_file(path)
+
+
+def _without_halo(chunks: Iterator[SampleTable], halo: int) -> Iterator[SampleTable]:
+    """Yield the samples of the shard's own rows, numbered from 0."""
+    for chunk in chunks:
+        own = chunk[chunk["row"] >= halo]
+        own["row"] -= halo
+        yield own
+
+
+def _describe(task: ShardTask, path: Path) -> WrittenShard:
+    """Read what has been written. path: of the shard or a copy of it."""
+    content = read_store_file(path)
+    unusable = dict(content.origin.unusable) if content.origin else {}
+    frames = task.own - sum(index < task.own for index in unusable)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    shard = Shard(
+        name=task.path.name,
+        recording=task.number,
+        rows=len(content.rows),
+        samples=len(content.samples),
+        frames=frames,
+        borrowed=(),
+        content_hash=content.content_hash,
+        bytes=content.frames[0].version[0],
+        sha256=sha256,
+    )
+    borrowed = tuple(index for index in range(task.own, len(task.files)) if index not in unusable)
+    return WrittenShard(shard, task.origin, unusable, borrowed)

@@ -1,0 +1,247 @@
+"""Write a store as a folder of shards, each by a worker, and complete it with a manifest."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from bcclone.cluster.manifest import Manifest
+from bcclone.cluster.shard_task import ShardTask, WrittenShard, write_shard
+from bcclone.cluster.shards import read_shards
+from bcclone.dataset.conversion_plan import NO_FILE, ConversionPlan
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.labels import steering_labels
+from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import NO_FRAME
+from bcclone.dataset.store_reader import StoreContent, read_checksums
+from bcclone.dataset.store_writer import ContentHash
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import IndexArray
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, reaching
+from bcclone.system.progress import ProgressBar
+from bcclone.system.task_pool import TaskPool
+
+_SHARD_NAME, _SHARDS = "{:05d}.h5", "[0-9]*.h5"
+
+
+@dataclass(frozen=True)
+class ShardSettings:
+    """How the shards of a store are made.
+
+    bytes: of the frames of a shard, about; reuse: keep the shards of an interrupted run that are whole.
+    """
+
+    preprocessing: Preprocessing
+    samples: SampleSettings
+    bytes: int
+    reuse: bool
+
+    @classmethod
+    def of(cls, settings: PreprocessSettings, preprocessing: Preprocessing, samples: SampleSettings) -> Self:
+        """Return the settings of the shards of a conversion."""
+        return cls(preprocessing, samples, settings.shard_mb * 10**6, settings.resume)
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """The shards that a conversion adds to a folder: each has a block of the rows of one recording.
+
+    first: number of the first shard; rows: those of the conversion plan, with `validation` and `label`; blocks: first
+    row and end of each shard; known: number of the files that the shards before each one hold, (shards,).
+    """
+
+    folder: Location
+    first: int
+    plan: ConversionPlan
+    rows: pd.DataFrame
+    settings: ShardSettings
+    blocks: Sequence[tuple[int, int]]
+    known: IndexArray
+
+    @classmethod
+    def of(
+        cls, folder: Location, first: int, plan: ConversionPlan, rows: pd.DataFrame, settings: ShardSettings
+    ) -> Self:
+        """Divide the rows of a plan, which have `validation`: each recording into blocks of about the same length."""
+        samples = settings.samples
+        rows = rows.assign(label=steering_labels(rows, samples.smooth_seconds, samples.lead_seconds))
+        frame_bytes = settings.preprocessing.width * settings.preprocessing.height * 3
+        most = max(settings.bytes // (frame_bytes * len(samples.cameras)), 1)
+        blocks = list(_blocks(rows["recording"].to_numpy(), most))
+        latest = np.max([rows[f"file_{camera}"].to_numpy() for camera in CAMERAS], axis=0)
+        known = np.append(0, np.maximum.accumulate(latest) + 1)[[begin for begin, _ in blocks]]
+        return cls(folder, first, plan, rows, settings, blocks, known)
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def files(self, number: int) -> tuple[IndexArray, int]:
+        """Return the files of a shard, as indices among those of the plan, and how many no earlier shard holds.
+
+        The others, which earlier shards hold, too, are the last.
+        """
+        rows, _ = self._rows(number)
+        named = np.unique([rows[f"file_{camera}"] for camera in CAMERAS])
+        named = named[named != NO_FILE]
+        own = named[named >= self.known[number]]
+        return np.concatenate([own, named[named < self.known[number]]]), len(own)
+
+    def task(self, number: int) -> ShardTask:
+        """Return the task that writes a shard."""
+        rows, halo = self._rows(number)
+        files, own = self.files(number)
+        begin, end = self.blocks[number]
+        recording = int(self.rows["recording"].iloc[begin])
+        info = self.plan.recordings[recording - int(self.rows["recording"].iloc[0])]
+        rows = _with_local_files(rows, files).assign(recording=0)
+        paths = tuple(self.plan.files[index] for index in files.tolist())
+        settings = self.settings
+        digest = hashlib.sha256(f"{settings.preprocessing.digest} {settings.samples} {info.sha256}".encode())
+        digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
+        digest.update("\n".join(paths).encode())
+        return ShardTask(
+            path=self.folder / _SHARD_NAME.format(self.first + number),
+            number=recording,
+            recording=replace(info, rows=end - begin),
+            rows=rows,
+            halo=halo,
+            files=paths,
+            own=own,
+            preprocessing=settings.preprocessing,
+            samples=settings.samples,
+            origin=digest.hexdigest(),
+            reuse=settings.reuse,
+        )
+
+    def tasks(self) -> Iterator[ShardTask]:
+        """Yield the tasks that write the shards, in their order."""
+        return map(self.task, range(len(self)))
+
+    def _rows(self, number: int) -> tuple[pd.DataFrame, int]:
+        """Return the rows of a shard, after those before it that its earlier frames are of, and the number of these."""
+        begin, end = self.blocks[number]
+        recording = self.rows["recording"].to_numpy()
+        halo = min(self.settings.samples.frame_offsets, begin - int(np.searchsorted(recording, recording[begin])))
+        return self.rows.iloc[begin - halo : end], halo
+
+
+def _blocks(recording: IndexArray, most: int) -> Iterator[tuple[int, int]]:
+    """Yield the first row and the end of each block: rows of one recording, at most so many."""
+    ends = [*(np.flatnonzero(np.diff(recording)) + 1).tolist(), len(recording)]
+    for start, end in zip([0, *ends], ends, strict=False):
+        count = -(-(end - start) // most)
+        edges = np.linspace(start, end, count + 1).round().astype(int).tolist()
+        yield from zip(edges, edges[1:], strict=False)
+
+
+def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
+    """Return the rows with file_CAMERA as an index among some of the plan's files, which include all of the rows'."""
+    order = np.argsort(files)
+
+    def local(camera: str) -> IndexArray:
+        named = rows[f"file_{camera}"].to_numpy()
+        found = np.append(order, NO_FILE)[np.searchsorted(files, named, sorter=order)]
+        return np.where(named == NO_FILE, NO_FILE, found)
+
+    return rows.assign(**{f"file_{camera}": local(camera) for camera in CAMERAS})
+
+
+def write_shards(shards: ShardPlan, pool: TaskPool) -> list[WrittenShard]:
+    """Write the shards, with a progress bar; raises UserError when a worker cannot."""
+    written: dict[int, WrittenShard] = {}
+    with ProgressBar("decoding", len(shards.plan.files), "images") as bar:
+
+        def advance(count: float) -> None:
+            bar.advance(count, f"{len(written)}/{len(shards)} shards")
+
+        for number, result in pool.run(write_shard, shards.tasks(), advance):
+            written[number] = result
+    return [written[number] for number in range(len(shards))]
+
+
+def joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
+    """Return a digest of what all of these shards are made of, in their order."""
+    digest = hashlib.sha256()
+    for shard in shards:
+        digest.update(shard.origin.encode())
+    return digest.hexdigest()
+
+
+def frame_numbers(shards: ShardPlan, written: Sequence[WrittenShard], first: int) -> tuple[IndexArray, dict[int, str]]:
+    """Return the number of the frame of each file, (files,), or NO_FRAME, and the reason of each that has none.
+
+    first: number of frames in the shards before these.
+    """
+    frames = np.full(len(shards.plan.files), NO_FRAME, np.int64)
+    unusable: dict[int, str] = {}
+    for number, result in enumerate(written):
+        files, own = shards.files(number)
+        usable = [index for index in range(own) if index not in result.unusable]
+        frames[files[usable]] = first + np.arange(len(usable))
+        unusable |= {int(files[index]): why for index, why in result.unusable.items() if index < own}
+        first += len(usable)
+    return frames, unusable
+
+
+def complete(
+    shards: ShardPlan, written: Sequence[WrittenShard], frames: IndexArray, manifest: Manifest
+) -> StoreContent:
+    """Write the manifest, delete the shards that it does not name, and return what the store holds.
+
+    frames: of each file, as frame_numbers() returns them; manifest: the store's, without the shards that are added.
+    """
+    added = []
+    for number, result in enumerate(written):
+        files, _ = shards.files(number)
+        borrowed = frames[files[list(result.borrowed)]]
+        if (borrowed == NO_FRAME).any():
+            raise UserError(
+                f"{shards.folder / result.shard.name}: images of this shard changed while they were read; run the same "
+                "command with --resume"
+            )
+        added.append(replace(result.shard, borrowed=tuple(borrowed.tolist())))
+    manifest = replace(manifest, shards=(*manifest.shards, *added), origin=joint_origin(written))
+    content = _with_content_hash(shards.folder, manifest)
+    replace(manifest, content_hash=content.content_hash).write(shards.folder)
+    named = {shard.name for shard in manifest.shards}
+    with reaching(shards.folder):
+        found = [*shards.folder.glob(_SHARDS), *shards.folder.glob(".[0-9]*.partial.h5")]
+        for path in found:  # of other stores, and of killed workers
+            if path.name not in named:
+                path.unlink()
+    return content
+
+
+def _with_content_hash(folder: Location, manifest: Manifest) -> StoreContent:
+    """Read the shards, and compute the hash that a store of one file with this content has."""
+    digest = ContentHash(manifest.preprocessing)
+    content = read_shards(
+        folder, manifest, lambda shard, tables: digest.add_frames(read_checksums(tables)[: shard.frames])
+    )
+    digest.add_table(content.rows)
+    digest.add_table(content.samples)
+    return replace(content, content_hash=digest.hexdigest())
+
+
+def first_free_number(folder: Location) -> int:
+    """Return the number after those of the shards that the manifest in the folder names, 0 without one."""
+    return max((int(Path(name).stem) for name in _named_shards(folder)), default=-1) + 1
+
+
+def count_unfinished_shards(output: Location) -> int:
+    """Return how many shards a folder has that its manifest does not name; 0 for a file and for nothing."""
+    with reaching(output):
+        return len({path.name for path in output.glob(_SHARDS)} - _named_shards(output))
+
+
+def _named_shards(folder: Location) -> set[str]:
+    try:
+        return {shard.name for shard in Manifest.read(folder).shards}
+    except UserError:
+        return set()  # what is there is not a store, and may be overwritten

@@ -1,0 +1,115 @@
+"""Read the shards of a store as one: its rows, samples and frames are numbered through all of them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.cluster.manifest import Manifest, Shard
+from bcclone.dataset.samples import NO_FRAME, SAMPLE, RowTable
+from bcclone.dataset.store_reader import StoreContent, read_store_file
+from bcclone.recording.row import CAMERAS
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, as_local, file_of_parts, is_url, read_ranges
+
+Tables: TypeAlias = Path | IO[bytes]  # a shard, or a file at a URL without its frames
+
+_FILES_AT_ONCE = 32
+_HEAD_BYTES = 1 << 14  # more than an HDF5 file has before its frames
+
+
+def read_shards(
+    folder: Location, manifest: Manifest, look: Callable[[Shard, Tables], None] = lambda shard, tables: None
+) -> StoreContent:
+    """Read the shards in a folder; raises UserError if one of them is missing or damaged.
+
+    look: called with each shard and its tables, which are opened once.
+    """
+    samples = np.empty(sum(shard.samples for shard in manifest.shards), SAMPLE)
+    rows, frames = [], []
+    extras: list[str] = []
+    first_row = first_frame = first_sample = 0
+    for shard, tables in open_tables(folder, manifest):
+        content = read_shard(folder, shard, manifest, tables)
+        look(shard, tables)
+        number_of = np.append(first_frame + np.arange(shard.frames), np.array(shard.borrowed, np.int64))
+        part = samples[first_sample : first_sample + shard.samples]
+        part[:] = content.samples
+        part["frame"] = number_of[content.samples["frame"]]
+        part["row"] += first_row
+        rows.append(_renumbered(content.rows, number_of, shard.recording))
+        extras.extend(content.extras or [""] * shard.rows)
+        (file,) = content.frames
+        frames.append(replace(file, count=shard.frames, sha256=shard.sha256))
+        first_row, first_frame = first_row + shard.rows, first_frame + shard.frames
+        first_sample += shard.samples
+    return StoreContent(
+        preprocessing=manifest.preprocessing,
+        sample_settings=manifest.sample_settings,
+        content_hash=manifest.content_hash,
+        samples=samples,
+        rows=np.concatenate(rows),
+        extras=extras if any(extras) else [],
+        recordings=list(manifest.recordings),
+        frames=frames,
+    )
+
+
+def open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Tables]]:
+    """Yield each shard with what h5py.File takes: its path or, at a URL, a file without the frames.
+
+    Of several shards at a URL, the bytes before the frames and after them are read at once.
+    """
+    if not is_url(folder):
+        yield from ((shard, as_local(folder) / shard.name) for shard in manifest.shards)
+        return
+    frame_bytes = manifest.preprocessing.width * manifest.preprocessing.height * 3
+    for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
+        shards = manifest.shards[start : start + _FILES_AT_ONCE]
+        sizes = [(shard.frames + len(shard.borrowed)) * frame_bytes for shard in shards]
+        parts = [_without_frames(shard.bytes, size) for shard, size in zip(shards, sizes, strict=True)]
+        paths = [folder / shard.name for shard in shards]
+        read = iter(read_ranges([(path, *part) for path, each in zip(paths, parts, strict=True) for part in each]))
+        for shard, path, each in zip(shards, paths, parts, strict=True):
+            yield shard, file_of_parts(path, shard.bytes, {part: next(read) for part in each})
+
+
+def _without_frames(size: int, frame_bytes: int) -> list[tuple[int, int]]:
+    """Return the parts of a shard that hold its tables: start and end of each. frame_bytes: of all its frames."""
+    if frame_bytes <= _HEAD_BYTES:
+        return [(0, size)]
+    return [(0, _HEAD_BYTES), (frame_bytes, size)]  # the frames do not begin at 0, and so end after their size
+
+
+def read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Tables) -> StoreContent:
+    """Read a shard; raises UserError if it is not the one that the manifest describes. tables: see open_tables()."""
+    path = folder / shard.name
+    remedy = f"make it again with: python preprocess.py RECORDING... -o {folder} --force --resume"
+    if isinstance(tables, Path):
+        if not tables.is_file():
+            raise UserError(f"{path}: this shard of the store is missing; {remedy}")
+        content = read_store_file(path)
+    else:
+        content = read_store_file(path, tables, shard.bytes)
+    size = content.frames[0].version[0]
+    if size != shard.bytes:
+        raise UserError(f"{path}: the shard has {size} bytes, expected {shard.bytes}; {remedy}")
+    counts = len(content.rows), len(content.samples), content.frames[0].count
+    expected = shard.rows, shard.samples, shard.frames + len(shard.borrowed)
+    of_this = content.content_hash == shard.content_hash and content.preprocessing == manifest.preprocessing
+    if counts != expected or not of_this:
+        raise UserError(f"{path}: not the shard that the manifest describes; {remedy}")
+    return content
+
+
+def _renumbered(rows: RowTable, number_of: npt.NDArray[np.int64], recording: int) -> RowTable:
+    """Return the rows of a shard with the numbers of the whole store. number_of: of each frame of the shard."""
+    rows = rows.copy()
+    rows["recording"] += recording
+    for camera in CAMERAS:
+        frame = rows[f"frame_{camera}"]
+        rows[f"frame_{camera}"] = np.where(frame == NO_FRAME, NO_FRAME, np.append(number_of, NO_FRAME)[frame])
+    return rows

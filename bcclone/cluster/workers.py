@@ -1,0 +1,107 @@
+"""Determine the workers of a training on several machines, from options or from TF_CONFIG."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from bcclone.system.errors import UserError
+
+_EXAMPLE = "host1:2345,host2:2345"
+_HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The workers of a training. addresses: HOST:PORT of each worker, the chief's first; index: of this worker."""
+
+    addresses: tuple[str, ...]
+    index: int
+
+    def __post_init__(self) -> None:
+        for address in self.addresses:
+            _check_address(address)
+        if len(set(self.addresses)) < len(self.addresses):
+            raise ValueError(f"--workers {','.join(self.addresses)}, expected different addresses")
+        if not 0 <= self.index < len(self.addresses):
+            raise ValueError(
+                f"--worker-index {self.index}, expected 0 to {len(self.addresses) - 1}, as --workers names "
+                f"{len(self.addresses)}"
+            )
+
+    @classmethod
+    def of(cls, workers: Sequence[str], index: int | None) -> Self | None:
+        """Return the cluster that options describe, None without options; raises ValueError."""
+        if not workers and index is None:
+            return None
+        if not workers:
+            raise ValueError(f"--worker-index {index} needs the addresses of all workers: --workers {_EXAMPLE}")
+        for address in workers:
+            _check_address(address)
+        if index is None:
+            raise ValueError(f"--workers {','.join(workers)} needs the number of this worker, from 0: --worker-index N")
+        return cls(tuple(workers), index)
+
+    @classmethod
+    def from_tf_config(cls, text: str) -> Self | None:
+        """Return the cluster of TF_CONFIG, None when it has one worker; raises UserError.
+
+        text: JSON, as tf.distribute.cluster_resolver.TFConfigClusterResolver reads it.
+        """
+        try:
+            stored = json.loads(text)
+            jobs, task = stored["cluster"], stored["task"]
+            kind, index = task.get("type", "worker"), int(task["index"])
+            chiefs, workers = list(jobs.get("chief", ())), list(jobs.get("worker", ()))
+            if set(jobs) - {"chief", "worker"} or kind not in jobs or not chiefs + workers:
+                raise ValueError("its jobs must be chief and worker")
+            index += len(chiefs) if kind == "worker" else 0
+            return cls(tuple(map(str, chiefs + workers)), index) if len(chiefs + workers) > 1 else None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(
+                f"TF_CONFIG {text[:200]!r} does not describe a worker ({error}); expected "
+                '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}, or no '
+                "TF_CONFIG at all"
+            ) from None
+
+    def __len__(self) -> int:
+        return len(self.addresses)
+
+    @property
+    def is_chief(self) -> bool:
+        """Return whether this is the worker that decides and writes."""
+        return self.index == 0
+
+    def describe(self, index: int) -> str:
+        """Return a worker's number and address, as messages name it."""
+        return f"worker {index} ({self.addresses[index]})"
+
+    def host_and_port(self, index: int) -> tuple[str, int]:
+        """Return where a worker listens."""
+        host, _, port = self.addresses[index].rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+def find_cluster(workers: Sequence[str], index: int | None, environment: Mapping[str, str]) -> Cluster | None:
+    """Return the workers that train together, from options or else from TF_CONFIG; None for one worker alone.
+
+    Raises UserError.
+    """
+    try:
+        if cluster := Cluster.of(workers, index):
+            return cluster if len(cluster) > 1 else None
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    text = environment.get("TF_CONFIG", "")
+    return Cluster.from_tf_config(text) if text else None
+
+
+def _check_address(address: str) -> None:
+    if address.isdigit():
+        raise ValueError(
+            f"--workers {address}, expected the address of each worker, such as {_EXAMPLE}; the number of threads that "
+            f"load and augment samples is --feed-workers {address}"
+        )
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) <= _HIGHEST_PORT:
+        raise ValueError(f"--workers {address!r}, expected HOST:PORT of each worker, such as {_EXAMPLE}")

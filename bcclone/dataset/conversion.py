@@ -1,0 +1,370 @@
+"""Convert recordings into a store, or make their samples without one."""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from bcclone.cluster.manifest import MANIFEST_NAME, Manifest
+from bcclone.cluster.sharded_store import (
+    ShardPlan,
+    ShardSettings,
+    complete,
+    first_free_number,
+    frame_numbers,
+    joint_origin,
+    write_shards,
+)
+from bcclone.dataset.conversion_plan import ConversionPlan, make_plan, refuse_many_skips, with_frames
+from bcclone.dataset.images import Preprocessing, choose_preprocessing
+from bcclone.dataset.labels import knows_road
+from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings, Skip
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import (
+    SAMPLE,
+    RowTable,
+    SampleTable,
+    assign_validation,
+    count_copies,
+    count_split_pairs,
+    sample_chunks,
+)
+from bcclone.dataset.store import ImageSamples, Store, is_store
+from bcclone.dataset.store_files import RECORDING_BYTES, StoredFiles, store_files, table_bytes
+from bcclone.dataset.store_reader import row_frame, row_table
+from bcclone.dataset.store_writer import StoreWriter
+from bcclone.recording.files import find_logs
+from bcclone.system import atomic, file_kinds
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, as_local, check_writable, is_url, parse_location, reaching
+from bcclone.system.progress import ProgressBar
+from bcclone.system.settings import differences
+from bcclone.system.task_pool import TaskPool, open_pool
+
+_MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
+
+
+def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None) -> Conversion:
+    """Convert recordings to a store, which is written under a temporary name until it is complete.
+
+    notify: called with a line for each log that was read. Raises ForeignLog for a file that is not a driving log, and
+    UserError for all other problems that the user can fix.
+    """
+    started = time.monotonic()
+    with ExitStack() as opened:
+        old = opened.enter_context(Store(settings.output)) if settings.adding else None
+        preprocessing, samples = _chosen(settings, old)
+        _check_output(settings)
+        # a cluster that does not answer is found before hours of reading logs
+        cluster = opened.enter_context(open_pool(settings.scheduler, notify=notify)) if settings.scheduler else None
+        plan = make_plan(settings.inputs, samples, old, notify)
+        if old and not plan.rows.empty and knows_road(old.rows) and not settings.force:
+            raise UserError(
+                f"{settings.output}: a store of simulate roads; with a recording in it, model.py could no longer learn "
+                "the path from it (--predict path) nor take windows of frames (--seq-length). Make a store of the "
+                "recording alone, with another -o, or add it all the same with --force"
+            )
+        if old and plan.rows.empty:
+            written = _Written.unchanged(old)
+        elif settings.is_sharded:
+            shard_settings = ShardSettings.of(settings, preprocessing, samples)
+            written = _write_folder(settings, shard_settings, plan, old, cluster)
+        else:
+            written = _write_store(settings, preprocessing, samples, plan, old)
+    split_pairs = count_split_pairs(written.rows, samples)
+    return Conversion(
+        recordings=written.rows["recording"].nunique(),
+        rows=len(written.rows),
+        episodes=written.rows["episode"].nunique(),
+        frames=written.frames,
+        train=written.train,
+        validation=written.validation,
+        split_pairs=split_pairs,
+        skips=(*plan.skips, *written.skips),
+        notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples)),
+        logs=plan.logs_read,
+        seconds=time.monotonic() - started,
+        output=settings.output,
+    )
+
+
+@contextmanager
+def open_samples(
+    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None
+) -> Iterator[Store | ImageSamples]:
+    """Open the samples of a store, or of recordings (folders or logs), whose images are read in place."""
+    if len(paths) == 1 and is_store(location := parse_location(paths[0])):
+        with Store(location) as store:
+            yield store
+        return
+    yield open_in_place(tuple(paths), Preprocessing(), SampleSettings(), notify)
+
+
+def open_in_place(
+    inputs: tuple[str, ...],
+    preprocessing: Preprocessing,
+    settings: SampleSettings,
+    notify: Callable[[str], None] = lambda line: None,
+) -> ImageSamples:
+    """Make the samples of recordings without a store; their image files are read when they are used.
+
+    No image is opened here, so a damaged image is found only when it is used. notify: called with a line for each log,
+    each notice and each skipped row or image. Raises UserError, and ForeignLog for a file that is not a driving log.
+    """
+    plan = make_plan(inputs, settings, None, notify)
+    refuse_many_skips(plan, plan.skips, allowed=False)
+    rows = with_frames(plan.rows, np.arange(len(plan.files)))
+    rows["validation"] = assign_validation(rows, settings)
+    samples = np.concatenate([np.zeros(0, SAMPLE), *sample_chunks(rows, settings)])
+    for line in (*(f"note: {notice}" for notice in plan.notices), *(f"skipped: {skip}" for skip in plan.skips)):
+        notify(line)
+    digest = hashlib.sha256(preprocessing.digest.encode())
+    for recording in plan.recordings:
+        digest.update(recording.sha256.encode())
+    digest.update(samples.tobytes())
+    path = parse_location(plan.logs[0]).parent
+    table = row_table(rows.drop(columns=["extras", "take_over"]))
+    return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest())
+
+
+def _chosen(settings: PreprocessSettings, old: Store | None) -> tuple[Preprocessing, SampleSettings]:
+    """Return how images and samples are made: as chosen, else as in the old store, else by default.
+
+    Raises UserError if they are made otherwise in the old store.
+    """
+    images, samples = (old.preprocessing, old.sample_settings) if old else (Preprocessing(), SampleSettings())
+    preprocessing = choose_preprocessing(settings.preprocess, settings.size, settings.preprocessing or images)
+    chosen = preprocessing, _with_given(samples, settings)
+    if old and chosen != (images, samples):
+        raise UserError(
+            f"{settings.output} was made with other options; leave them out to add with its own, or make a new store:"
+            f"{differences(images, chosen[0])}{differences(samples, chosen[1])}"
+        )
+    return chosen
+
+
+def _with_given(defaults: SampleSettings, settings: PreprocessSettings) -> SampleSettings:
+    """Return the sample settings that were given, with defaults for the others."""
+    if settings.samples is None or settings.given is None:
+        return settings.samples or defaults
+    return replace(defaults, **{name: getattr(settings.samples, name) for name in settings.given})
+
+
+def _check_folder(settings: PreprocessSettings) -> None:
+    """Raise UserError if the output is not a folder of shards that may be completed or replaced."""
+    folder, replaceable = settings.output, settings.force or settings.adding or settings.resume
+    if is_url(folder):
+        check_writable(folder)
+    elif not folder.exists():
+        atomic.check_output(as_local(folder), False, "")
+        return
+    with reaching(folder):
+        if not folder.exists():
+            return
+        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        shards = {path.name for path in folder.glob("[0-9]*.h5")}
+    if others := names - {MANIFEST_NAME} - shards:
+        raise UserError(f"{folder} holds other files than a store's, such as {min(others)}; name another -o")
+    if MANIFEST_NAME in names and not replaceable:
+        raise UserError(f"{folder} exists already; overwrite it with --force, add to it with --add, or name another -o")
+    if names and not replaceable:
+        raise UserError(
+            f"{folder} holds shards of an interrupted run; complete it with --resume, or begin anew with --force"
+        )
+
+
+def _check_output(settings: PreprocessSettings) -> None:
+    if settings.is_sharded:
+        _check_folder(settings)
+        return
+    remedy, output = "overwrite it with --force, add to it with --add, or name another -o", as_local(settings.output)
+    replaces = output.is_file() and settings.force and not settings.adding
+    if replaces and output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
+        raise UserError(f"{output} is one of the recordings; name another -o")
+    file_kinds.check_output(output, "store", settings.force or settings.adding, remedy)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a store holds after a conversion: all its rows, and counts.
+
+    copies: number of training samples that repeat another one; skips: images that could not be decoded; notices: for
+    the user.
+    """
+
+    rows: pd.DataFrame
+    frames: int
+    train: int
+    validation: int
+    copies: int = 0
+    skips: tuple[Skip, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
+        """Return what a store with these tables holds. frames: their number."""
+        validation = int(samples["validation"].sum())
+        return cls(row_frame(rows), frames, len(samples) - validation, validation, count_copies(samples), skips)
+
+    @classmethod
+    def unchanged(cls, old: Store) -> Self:
+        """Return what a store holds to which nothing is added."""
+        return cls.of(old.rows, old.samples, len(old.frames))
+
+
+def _write_store(
+    settings: PreprocessSettings,
+    preprocessing: Preprocessing,
+    samples: SampleSettings,
+    plan: ConversionPlan,
+    old: Store | None,
+) -> _Written:
+    """Write the rows, frames and samples of the old store, if any, and of the plan; raises UserError for many skips."""
+    with (
+        atomic.replacing(as_local(settings.output)) as temporary,
+        StoreWriter(temporary, preprocessing, *_capacity(plan, old, samples)) as writer,
+    ):
+        if old:
+            writer.append_from(old)
+            old.close()  # Windows cannot replace a file that is mapped
+        stored = _decode_files(plan, writer)
+        skips = tuple(plan.skip_of(index, reason) for index, reason in stored.unusable.items())
+        refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
+        new = with_frames(plan.rows, stored.frames)
+        new["validation"] = assign_validation(new, samples, row_frame(old.rows) if old else None)
+        return replace(_write_tables(writer, plan, new, old, samples), skips=skips)
+
+
+def _write_folder(
+    settings: PreprocessSettings,
+    shard_settings: ShardSettings,
+    plan: ConversionPlan,
+    old: Store | None,
+    cluster: TaskPool | None,
+) -> _Written:
+    """Write the shards of the plan, side by side, and a manifest that names them, after those of the old store.
+
+    cluster: that writes them, None for processes of this machine.
+    """
+    folder, samples = settings.output.absolute(), shard_settings.samples
+    rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, row_frame(old.rows) if old else None))
+    shards = ShardPlan.of(folder, first_free_number(folder), plan, rows, shard_settings)
+    if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
+        return _complete_already(folder, shards)
+    with _made_and_locked(folder), nullcontext(cluster) if cluster else open_pool("", settings.jobs) as pool:
+        written = write_shards(shards, pool)
+        frames, unusable = frame_numbers(shards, written, len(old.frames) if old else 0)
+        skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
+        refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
+        before = Manifest.read(folder) if old else None
+        manifest = Manifest(
+            shard_settings.preprocessing,
+            samples,
+            (*(before.recordings if before else ()), *plan.recordings),
+            before.shards if before else (),
+        )
+        content = complete(shards, written, frames, manifest)
+    kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
+    return replace(
+        _Written.of(content.rows, content.samples, sum(file.count for file in content.frames), skips),
+        notices=(kept,) if settings.resume else (),
+    )
+
+
+@contextmanager
+def _made_and_locked(folder: Location) -> Iterator[None]:
+    """Make a local folder, and lock it against other processes; an object store has neither folders nor locks."""
+    if is_url(folder):
+        yield
+        return
+    folder = as_local(folder)
+    folder.mkdir(exist_ok=True)
+    busy = f"{folder}: another process is writing this store; wait until it ends, or name another -o"
+    with atomic.locked(folder, busy):
+        yield
+
+
+def _complete_already(folder: Location, shards: ShardPlan) -> _Written:
+    """Return what a complete store holds; raises UserError if it was made of something else."""
+    if Manifest.read(folder).origin != joint_origin(shards.tasks()):
+        raise UserError(
+            f"{folder} is a complete store, of other recordings or with other options; overwrite it with --force, add "
+            "to it with --add, or name another -o"
+        )
+    with Store(folder) as store:
+        return replace(_Written.unchanged(store), notices=(f"{folder} is complete already",))
+
+
+def _capacity(plan: ConversionPlan, old: Store | None, settings: SampleSettings) -> tuple[int, int]:
+    """Return the largest possible number of frames, and of bytes of the tables."""
+    frames, space = len(plan.files), table_bytes(plan.rows, settings) + len(plan.recordings) * RECORDING_BYTES
+    if old:
+        frames += len(old.frames)
+        space += table_bytes(row_frame(old.rows).assign(extras=old.extras or ""), settings) + old.samples.nbytes
+        space += len(old.recordings) * RECORDING_BYTES
+    return frames, space
+
+
+def _decode_files(plan: ConversionPlan, writer: StoreWriter) -> StoredFiles:
+    """Decode the files of a plan into the store, with a progress bar."""
+    rows, files = len(plan.rows), len(plan.files)
+    with ProgressBar("decoding", files, "images") as progress:
+
+        def advance(count: int) -> None:
+            progress.advance(count, f"{rows * (int(progress.done) + count) // files}/{rows} rows")
+
+        return store_files(plan.files, writer, advance)
+
+
+def _write_tables(
+    writer: StoreWriter, plan: ConversionPlan, new: pd.DataFrame, old: Store | None, settings: SampleSettings
+) -> _Written:
+    """Complete the store with the tables of the old store, if any, and those of the new rows."""
+    extras, recordings, rows = new["extras"].tolist(), plan.recordings, new.drop(columns=["extras", "take_over"])
+    if old:
+        extras = [*(old.extras or [""] * len(old.rows)), *extras]
+        rows = pd.concat([row_frame(old.rows), rows], ignore_index=True)
+        recordings = (*old.recordings, *recordings)
+    counts: Counter[str] = Counter()  # of samples
+
+    def samples() -> Iterator[SampleTable]:
+        for chunk in _all_samples(new, old, settings):
+            validation = int(chunk["validation"].sum())
+            counts.update(train=len(chunk) - validation, validation=validation, copies=count_copies(chunk))
+            yield chunk
+
+    writer.finish(samples(), row_table(rows), extras if any(extras) else [], recordings, settings)
+    return _Written(rows, writer.count, counts["train"], counts["validation"], counts["copies"])
+
+
+def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:
+    """Yield the samples of the old store, and then those of the new rows."""
+    if old:
+        yield old.samples
+    for chunk in sample_chunks(rows, settings):
+        chunk["row"] += len(old.rows) if old else 0
+        yield chunk
+
+
+def _split_notices(written: _Written, split_pairs: int, settings: SampleSettings) -> Iterator[str]:
+    """Yield a notice if validation is far from what was asked for, and if the split costs many samples."""
+    total = written.train + written.validation - written.copies
+    wanted = settings.validation * total
+    if not wanted / 2 <= written.validation <= 2 * wanted:
+        yield (
+            f"{written.validation} of {total} samples are for validation, where {settings.validation:.0%} were asked "
+            f"for: the recording has too few blocks of {settings.block_seconds:g} s; record more, choose a smaller "
+            "--block-seconds, or train on all of it with --validation 0"
+        )
+    if split_pairs > _MANY_SPLIT_PAIRS * (total + split_pairs):
+        instead = "--split blocks" if settings.split == "random" else "a longer --block-seconds"
+        yield (
+            f"{split_pairs} of {total + split_pairs} samples are left out: the split puts their frame on one side and "
+            f"their steering, up to {settings.frame_offsets} rows later, on the other; {instead} leaves out fewer"
+        )

@@ -1,0 +1,280 @@
+"""Read the logs, and list the rows that a store will hold and the image files that they need, each once."""
+
+import hashlib
+import os
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import pandas as pd
+
+from bcclone.dataset.preprocess_settings import LogRead, Skip
+from bcclone.dataset.sample_settings import ALL_ROWS, SampleSettings
+from bcclone.dataset.samples import NO_FRAME, RowTable
+from bcclone.dataset.store import Store
+from bcclone.dataset.store_reader import RecordingInfo
+from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
+from bcclone.recording.files import ImageIndex, ImagePlace, find_logs
+from bcclone.recording.log import Log, read_log
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import IndexArray
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, as_local, is_url, reaching
+
+NO_FILE = -1
+_DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
+_MOST_SKIPPED = 0.05
+_LISTED = 10
+
+
+class ImageFiles(Sequence[str]):
+    """The paths of the images to decode; folders are stored once, and the names are the strings of the rows."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._folder_of = array("L")
+        self._folders: list[str] = []
+        self._index_of: list[dict[str, int]] = []  # for each folder
+
+    def add_folders(self, folders: Iterable[Location]) -> list[int]:
+        """Return a number for each folder; the same folder has the same number for every log."""
+        numbers = []
+        for folder in [str(each) if is_url(each) else os.path.realpath(as_local(each)) for each in folders]:
+            if folder not in self._folders:
+                self._folders.append(folder)
+                self._index_of.append({})
+            numbers.append(self._folders.index(folder))
+        return numbers
+
+    def add(self, folder: int, name: str) -> int:
+        """Return the index of an image in this sequence; a new image is appended."""
+        index = self._index_of[folder].setdefault(name, len(self._names))
+        if index == len(self._names):
+            self._names.append(name)
+            self._folder_of.append(folder)
+        return index
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        return os.path.join(self._folders[self._folder_of[index]], self._names[index])  # noqa: PTH118 called 300,000 times
+
+
+@dataclass(frozen=True)
+class ConversionPlan:
+    """The rows that a store will hold, and the image files that they name.
+
+    rows: the rows to store, with `recording`, `episode`, `take_over` and, for each camera, `file_CAMERA`: index of its
+    image among `files`, or NO_FILE; logs: path of each new recording's log; logs_read: all logs, also those without a
+    new row; skips: rows and images known to be unusable before an image is opened, bad_rows of them rows; rows_read,
+    images_named: counts that include unusable ones.
+    """
+
+    rows: pd.DataFrame
+    logs: tuple[str, ...]
+    logs_read: tuple[LogRead, ...]
+    recordings: tuple[RecordingInfo, ...]
+    files: Sequence[str]
+    skips: tuple[Skip, ...]
+    notices: tuple[str, ...]
+    rows_read: int
+    bad_rows: int
+    images_named: int
+
+    def skip_of(self, index: int, reason: str) -> Skip:
+        """Return the skip of an unusable file, with the first row that names it."""
+        uses = np.logical_or.reduce([self.rows[f"file_{camera}"] == index for camera in CAMERAS])
+        row = self.rows.iloc[int(np.flatnonzero(uses)[0])]
+        log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
+        return Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}")
+
+
+def with_frames(rows: pd.DataFrame, frames: IndexArray) -> pd.DataFrame:
+    """Return the rows with the number of a frame, `frame_CAMERA`, in place of `file_CAMERA`.
+
+    frames: number of the frame of each file, (files,), or NO_FRAME.
+    """
+    frame_of = np.append(frames, NO_FRAME)  # the last element is that of NO_FILE
+    numbers = {f"frame_{camera}": frame_of[rows[f"file_{camera}"].to_numpy()] for camera in CAMERAS}
+    return rows.rename(columns={f"file_{camera}": f"frame_{camera}" for camera in CAMERAS}).assign(**numbers)
+
+
+def make_plan(
+    inputs: tuple[str, ...],
+    samples: SampleSettings,
+    old: Store | None,
+    notify: Callable[[str], None] = lambda line: None,
+) -> ConversionPlan:
+    """Read the logs, and number recordings, episodes and images; the numbers continue those of the old store, if any.
+
+    The plan has no rows if the old store has all of them. samples: which cameras and rows are used. notify: takes a
+    line for each log that was read. Raises ForeignLog for a file that is not a log, and UserError if no log has a row
+    of those that are used.
+    """
+    builder = _PlanBuilder(samples, old)
+    for path in find_logs(inputs):
+        log = read_log(path)
+        read = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted))
+        notify(f"read {read}")
+        builder.add(log, read)
+    return builder.finish()
+
+
+def refuse_many_skips(plan: ConversionPlan, skips: Sequence[Skip], allowed: bool) -> None:
+    """Raise UserError if no image can be used, or, unless allowed, more than 5 % of the rows or images cannot.
+
+    skips: those of the plan, and of the images that were opened since.
+    """
+    bad_images = len(skips) - plan.bad_rows
+    if not plan.images_named:
+        raise UserError(f"{plan.logs[0]}: the log names no image of the chosen cameras; choose others with --cameras")
+    if bad_images >= plan.images_named:
+        first = skips[-1] if skips else None
+        folders = ", ".join(str(folder) for folder in ImageIndex(plan.recordings[0].path).folders)
+        raise UserError(
+            f"{plan.recordings[0].path}: none of the {plan.images_named} images can be used; looked in {folders}"
+            + (f"; the last: row {first.row}, {first.reason}" if first else "")
+        )
+    if max(plan.bad_rows / plan.rows_read, bad_images / plan.images_named) > _MOST_SKIPPED and not allowed:
+        listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])
+        more = f"\n  ... and {len(skips) - _LISTED} more" if len(skips) > _LISTED else ""
+        raise UserError(
+            f"{plan.bad_rows} rows and {bad_images} images cannot be used, more than {_MOST_SKIPPED:.0%}; "
+            f"repair the recording, or leave them out with --allow-skips:\n{listed}{more}"
+        )
+
+
+class _PlanBuilder:
+    """Collects a plan log by log; the numbers of recordings and episodes continue those of the old store, if any."""
+
+    def __init__(self, samples: SampleSettings, old: Store | None) -> None:
+        self._samples, self._old = samples, old
+        self._recording = len(old.recordings) if old else 0
+        self._episode = int(old.rows["episode"].max()) + 1 if old else 0
+        self._tables: list[pd.DataFrame] = []
+        self._logs: list[str] = []
+        self._logs_read: list[LogRead] = []
+        self._recordings: list[RecordingInfo] = []
+        self._files = ImageFiles()
+        self._skips: list[Skip] = []
+        self._notices: list[str] = []
+        self._rows_read = self._bad_rows = self._images_named = self._left_out = self._chosen = 0
+        self._centers: set[tuple[int, str]] = set()  # folder and name of the centre images read so far
+
+    def add(self, log: Log, read: LogRead) -> None:
+        """Add the new rows of a log, and their images."""
+        self._logs_read.append(read)
+        log = choose_rows(log, self._samples.rows)
+        self._left_out += read.rows - len(log.rows)
+        self._chosen += len(log.rows)
+        if log.rows.empty:
+            return
+        index = ImageIndex(log.path)
+        folders = self._files.add_folders(index.folders)
+        rows = self._new_rows(log, index, folders)
+        if rows.empty:
+            return
+        self._add_recording(log, len(rows))
+        rows = rows.assign(recording=self._recording, episode=rows["episode"] - rows["episode"].min() + self._episode)
+        for camera, numbers in self._add_files(index, folders, rows).items():
+            rows[f"file_{camera}"] = numbers
+        self._recording, self._episode = self._recording + 1, int(rows["episode"].max()) + 1
+        self._tables.append(rows)
+
+    def finish(self) -> ConversionPlan:
+        """Return the plan of the logs added so far; raises UserError if no row of them is used."""
+        choice = self._samples.rows
+        if not self._chosen:
+            raise UserError(
+                f"{self._logs_read[0].path}: no row is left, since all {self._left_out} are rows "
+                f"{LEFT_OUT[choice]}; name a recording with take-overs, or use --rows {ALL_ROWS}"
+            )
+        if self._left_out:
+            self._notices.append(f"--rows {choice}: {self._left_out} rows left out, {LEFT_OUT[choice]}")
+        nothing_new = () if self._tables else ("the store holds all of this already; nothing is added",)
+        return ConversionPlan(
+            rows=pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame(),
+            logs=tuple(self._logs),
+            logs_read=tuple(self._logs_read),
+            recordings=tuple(self._recordings),
+            files=self._files,
+            skips=tuple(self._skips),
+            notices=(*self._notices, *nothing_new),
+            rows_read=self._rows_read,
+            bad_rows=self._bad_rows,
+            images_named=self._images_named,
+        )
+
+    def _new_rows(self, log: Log, index: ImageIndex, folders: list[int]) -> pd.DataFrame:
+        """Return the log's rows except those whose centre image was named before: by a row, a log or the old store."""
+        rows, old = log.rows, self._old
+        places = [index.place_of(name) or name for name in rows["center"]]
+        images = [(folders[at.folder], at.name) if isinstance(at, ImagePlace) else (None, at) for at in places]
+        repeated = pd.Series(images, rows.index).duplicated()
+        repeated |= pd.Series([image in self._centers for image in images], rows.index)
+        self._centers.update((folder, name) for folder, name in images if folder is not None)
+        if repeated.any():
+            self._notices.append(f"{log.path}: {int(repeated.sum())} repeated rows left out")
+        if old is None:
+            return rows[~repeated].reset_index(drop=True)
+        home = log.path.resolve().parent  # logs in one folder share its images
+        same_home = [number for number, recording in enumerate(old.recordings) if recording.path.parent == home]
+        names = old.rows["center"][np.isin(old.rows["recording"], same_home)]
+        known = rows["center"].isin([name.decode() for name in names.tolist()])
+        if known.any():
+            self._notices.append(f"{log.path}: {int(known.sum())} rows are in the store already; left out")
+        if _are_mostly_in(rows[~known], old.rows):
+            self._notices.append(
+                f"{log.path}: most rows have times, steering and speed of rows in the store; is this a copy of a "
+                "recording in it?"
+            )
+        return rows[~known & ~repeated].reset_index(drop=True)
+
+    def _add_recording(self, log: Log, rows: int) -> None:
+        self._logs.append(str(log.path))
+        self._rows_read += log.row_count
+        self._bad_rows += len(log.bad_rows)
+        self._skips.extend(Skip(str(log.path), bad.row, bad.reason) for bad in log.bad_rows)
+        with reaching(log.path):
+            digest = hashlib.sha256(log.path.read_bytes()).hexdigest()
+        self._recordings.append(
+            RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect)
+        )
+
+    def _add_files(self, index: ImageIndex, folders: list[int], rows: pd.DataFrame) -> dict[str, list[int]]:
+        """Return for each camera, and each row, the index of its image among the files, or NO_FILE if it has none.
+
+        The files are in the order of the rows, so that the frames of neighbouring rows lie together in a store.
+        """
+        numbers: dict[str, list[int]] = {camera: [] for camera in CAMERAS}
+        for line, *names in zip(*(rows[name].tolist() for name in ("line", *CAMERAS)), strict=True):
+            for camera, name in zip(CAMERAS, names, strict=True):
+                used = camera in self._samples.cameras
+                numbers[camera].append(self._add_file(index, folders, name, line) if used else NO_FILE)
+        return numbers
+
+    def _add_file(self, index: ImageIndex, folders: list[int], name: str, line: int) -> int:
+        """Return the index of an image among the files, or NO_FILE. line: number of the row that names it."""
+        self._images_named += bool(name)
+        place = index.place_of(name)
+        if place is not None:
+            return self._files.add(folders[place.folder], place.name)
+        if name:
+            self._skips.append(Skip(self._logs[-1], line, f"image {name} is missing"))
+        return NO_FILE
+
+
+def _are_mostly_in(rows: pd.DataFrame, stored: RowTable) -> bool:
+    """Return whether most of the rows have time, steering and speed of a stored one; only times are often alike."""
+    old = pd.DataFrame({name: stored[name] for name in _DRIVEN}).drop_duplicates()
+    return 2 * len(rows[_DRIVEN].astype(old.dtypes).merge(old)) > len(rows)

@@ -1,0 +1,57 @@
+"""Copy frames from several memory maps into one array, compiled by Numba: NumPy would take a call for each frame."""
+
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from bcclone.system.compiled import compiled
+
+
+@intrinsic
+def _copy_bytes(context: Any, target: Any, source: Any, count: Any) -> Any:
+    """Copy `count` bytes between two addresses."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = ir.IntType(8).as_pointer()
+        to, start = (builder.inttoptr(address, pointer) for address in arguments[:2])
+        cgutils.raw_memcpy(builder, to, start, arguments[2], 1)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64, types.int64), generate
+
+
+@compiled()
+def _file_of(ends: Any, index: int) -> int:
+    """Return the number of the first file that ends after this frame."""
+    first, last = 0, len(ends)
+    while first < last:
+        middle = (first + last) // 2
+        if ends[middle] <= index:
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@compiled()
+def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
+    """Copy frames, from indices[begin] on, into the rows of `into`, uint8 (images, bytes of a frame), contiguous.
+
+    origins: address of frame 0 for the frames of each file, or 0 for a file that is not mapped, uint64 (files,); ends:
+    number of frames in each file and those before it, int64 (files,); indices: integers (images,). Return the end of
+    the images that were copied: the first whose file is not mapped, or all. Raises IndexError.
+    """
+    size = into.shape[1]
+    for number in range(begin, len(indices)):
+        index = numba.int64(indices[number])
+        file = _file_of(ends, index)
+        if index < 0 or file == len(ends):
+            raise IndexError("a frame beyond those of the store")
+        if not origins[file]:
+            return number
+        source = origins[file] + numba.uint64(index * size)
+        _copy_bytes(numba.uint64(into.ctypes.data + number * size), source, numba.int64(size))
+    return len(indices)

@@ -1,0 +1,150 @@
+"""Compute the steering label of each frame: smoothed and shifted in time, and corrected for its camera.
+
+A key is either pressed or not, so the steering of a keyboard jumps between a few values while the path of the car,
+which is what the images show, is a smooth curve. Without smoothing, a network learns the jumps.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
+from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
+from bcclone.system.errors import UserError
+
+LEARNED_SPEED_MPH = 30.0  # the unit of a learned speed: about the car's top speed
+_SPEED_LEAD_SECONDS = 0.5  # a controller needs some time to reach the speed of a bend
+# metres ahead: where the stretches of a path end, and the columns of the rows that hold it, where it is known
+PATH_ENDS_M = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0)
+PATH_COLUMNS = *(f"path_{end:g}m" for end in PATH_ENDS_M), "path_offset", "path_turn"
+_PATH_POINTS = 5  # of each stretch
+_SIDE = {"center": 0.0, "left": 1.0, "right": -1.0}
+_SHORTEST_LOOKAHEAD_M = 6.0  # a shorter one would teach a slow car to swerve
+_LEAST_SPREAD = 1e-3  # of steering
+_REACH = 3.0  # standard deviations
+_MOST_NEIGHBOURS = 200  # rows, on either side
+
+
+def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: float) -> FloatArray:
+    """Return the steering that the images of each row call for, (rows,).
+
+    It is the mean of the recorded steering around a time lead_seconds later, within the episode, weighted by a Gaussian
+    of standard deviation smooth_seconds. rows: with `episode`, `time_ms`, `steering`, ordered by the first two.
+    """
+    steering = rows["steering"].to_numpy(np.float64)
+    seconds = rows["time_ms"].to_numpy(np.float64) / 1000
+    labels = steering.copy()
+    for episode in _episodes(rows["episode"].to_numpy()):
+        if smooth_seconds:
+            labels[episode] = _smoothed(seconds[episode], steering[episode], smooth_seconds)
+        if lead_seconds:
+            labels[episode] = np.interp(seconds[episode] + lead_seconds, seconds[episode], labels[episode])
+    return labels
+
+
+def learned_speeds(episode: IndexArray, time_ms: IndexArray, speed_mph: FloatArray) -> Float32Array:
+    """Return the speed that the images of each row call for, in units of LEARNED_SPEED_MPH, float32 (rows,).
+
+    It is the speed recorded half a second later, within the episode. The rows are ordered by episode and time.
+    """
+    seconds, speeds = np.asarray(time_ms, np.float64) / 1000, np.array(speed_mph, np.float64)
+    for rows in _episodes(episode):
+        speeds[rows] = np.interp(seconds[rows] + _SPEED_LEAD_SECONDS, seconds[rows], speeds[rows])
+    return (speeds / LEARNED_SPEED_MPH).astype(np.float32)
+
+
+def knows_road(rows: npt.NDArray[Any]) -> bool:
+    """Return whether some of the rows are places of `simulate roads`, which know the road ahead."""
+    return PATH_COLUMNS[0] in (rows.dtype.names or ()) and bool(np.isfinite(rows[PATH_COLUMNS[0]]).any())
+
+
+def path_labels(rows: npt.NDArray[Any], settings: SampleSettings) -> Float32Array:
+    """Return where the road leads from each row, as steering, float32 (rows, stretches and more).
+
+    It is the mean steering over each stretch ahead, between 0 m and PATH_ENDS_M, within the episode; rows of
+    `simulate roads` also know the car's offset from the middle of the road and its turn. Each is scaled to the spread
+    of the steering, so that all of them count alike in a loss. rows: ordered by episode and time.
+    """
+    if set(PATH_COLUMNS) <= set(rows.dtype.names or ()):
+        path = np.stack([rows[name].astype(np.float64) for name in PATH_COLUMNS], axis=1)
+        if not np.isfinite(path).all():
+            raise UserError(
+                "only some of the rows know their path; train on a store of simulate roads alone, or "
+                "without --predict path"
+            )
+    else:
+        path = _driven_path(rows, settings)
+    steering = rows["steering"].astype(np.float64)
+    spread = np.maximum(path.std(axis=0), _LEAST_SPREAD)
+    scaled: Float32Array = (path * (max(float(steering.std()), _LEAST_SPREAD) / spread)).astype(np.float32)
+    return scaled
+
+
+def _driven_path(rows: npt.NDArray[Any], settings: SampleSettings) -> FloatArray:
+    """Return the mean of the steering labels over each stretch that the car then drove, (rows, stretches)."""
+    frame = pd.DataFrame({name: rows[name] for name in ("episode", "time_ms", "steering")})
+    labels = steering_labels(frame, settings.smooth_seconds, settings.lead_seconds)
+    seconds, speeds = np.asarray(rows["time_ms"], np.float64) / 1000, np.asarray(rows["speed_mph"], np.float64) * MPH
+    starts = np.array([0.0, *PATH_ENDS_M[:-1]])
+    parts = (np.arange(_PATH_POINTS) + 0.5) / _PATH_POINTS
+    path = np.empty((len(rows), len(PATH_ENDS_M)))
+    for episode in _episodes(rows["episode"]):
+        steps = np.diff(seconds[episode]) * (speeds[episode][1:] + speeds[episode][:-1]) / 2
+        driven = np.concatenate([[0.0], np.cumsum(steps)])
+        for number, (start, end) in enumerate(zip(starts, PATH_ENDS_M, strict=True)):
+            ahead = driven[:, np.newaxis] + start + parts * (end - start)
+            path[episode, number] = np.interp(ahead, driven, labels[episode]).mean(axis=1)
+    return path
+
+
+def _episodes(episode: IndexArray) -> Iterator[slice]:
+    """Yield the rows of each episode."""
+    ends = [*np.flatnonzero(np.diff(episode)) + 1, len(episode)]
+    yield from (slice(start, end) for start, end in zip([0, *ends], ends, strict=False) if start < end)
+
+
+def _smoothed(seconds: FloatArray, steering: FloatArray, spread: float) -> FloatArray:
+    """Return the weighted mean around each time of one episode."""
+    reach = np.searchsorted(seconds, seconds + _REACH * spread, "right") - np.arange(len(seconds))
+    total, weights = np.zeros(len(seconds)), np.zeros(len(seconds))
+    for step in range(min(int(reach.max(initial=1)), _MOST_NEIGHBOURS, len(seconds))):
+        late, early = slice(step, None), slice(None, len(seconds) - step)
+        weight = np.exp(-0.5 * ((seconds[late] - seconds[early]) / spread) ** 2)
+        for here, there in ((late, early), (early, late))[: 2 if step else 1]:
+            total[here] += weight * steering[there]
+            weights[here] += weight
+    return total / weights
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How the steering is corrected for a camera or a car that is off its line.
+
+    steering: correction for a side camera, the same at every speed, or "auto": the steering that brings the car back to
+    its line when it aims at the point lookahead_seconds ahead.
+    """
+
+    steering: float | str = SampleSettings.correction
+    lookahead_seconds: float = SampleSettings.lookahead_seconds
+
+    @classmethod
+    def of(cls, settings: SampleSettings) -> Self:
+        """Return the correction of these settings."""
+        return cls(settings.correction, settings.lookahead_seconds)
+
+    def lookahead_m(self, speed_mph: FloatArray) -> FloatArray:
+        """Return how far ahead on its line a returning car aims, in metres, (speeds,), at each of (speeds,)."""
+        if isinstance(self.steering, str) or not self.steering:
+            return np.maximum(np.asarray(speed_mph, float) * MPH * self.lookahead_seconds, _SHORTEST_LOOKAHEAD_M)
+        return np.full(np.shape(speed_mph), lookahead_of(SIDE_CAMERA_M, self.steering))
+
+    def of_camera(self, camera: str, speed_mph: FloatArray) -> FloatArray:
+        """Return the correction for a frame of that camera, (speeds,), at each of (speeds,)."""
+        if not isinstance(self.steering, str):
+            return np.full(np.shape(speed_mph), _SIDE[camera] * self.steering)
+        return np.asarray(steering_to_line(MOUNTS[camera][0], 0.0, self.lookahead_m(speed_mph)))

@@ -1,0 +1,157 @@
+"""Settings that decide how recorded rows become samples; loads neither NumPy nor pandas, so that --help is fast."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from bcclone.recording.row import CAMERAS
+from bcclone.system.settings import check_settings, setting
+
+AUTO = "auto"
+ALL_ROWS, GOOD_ROWS, CORRECTIONS = ROWS = ("all", "good", "corrections")
+MAX_CORRECTION_WEIGHT = 100
+MAX_FRAME_OFFSETS = 100
+MAX_SEQ_LENGTH = 20
+_SAMPLES, _LABELS, _SPLIT = "samples", "steering of the samples", "split into training and validation"
+
+
+def parse_cameras(text: str) -> tuple[str, ...]:
+    """Return the names in a text such as "center,left"."""
+    return tuple(camera.strip() for camera in text.split(","))
+
+
+def parse_correction(text: str) -> float | str:
+    """Return the number in the text, or AUTO; raises ValueError for anything else."""
+    if text == AUTO:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected a number or {AUTO}") from None
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How rows become samples: which cameras and frames, which steering, and how they are split."""
+
+    cameras: tuple[str, ...] = setting(
+        CAMERAS, "cameras to use, separated by commas", unit="NAMES", parse=parse_cameras, group=_SAMPLES
+    )
+    correction: float | str = setting(
+        AUTO,
+        "steering added to samples of the left camera and subtracted from those of the right, 0 to 1; auto: computed "
+        "from the camera's position and the car's speed, so that the car returns to its line",
+        unit="X",
+        parse=parse_correction,
+        group=_LABELS,
+    )
+    lookahead_seconds: float = setting(
+        0.85,
+        "with --correction auto, how far ahead on its line the car aims, in seconds of driving; shorter times make "
+        "stronger corrections",
+        unit="SECONDS",
+        minimum=0.2,
+        maximum=5,
+        group=_LABELS,
+    )
+    smooth_seconds: float = setting(
+        0.2,
+        "standard deviation of the Gaussian that smooths the recorded steering, in seconds; 0: no smoothing",
+        unit="SECONDS",
+        minimum=0,
+        maximum=2,
+        group=_LABELS,
+    )
+    lead_seconds: float = setting(
+        0.0,
+        "take the steering this many seconds later than the frame, to compensate for a delay",
+        unit="SECONDS",
+        minimum=-1,
+        maximum=2,
+        group=_LABELS,
+    )
+    frame_offsets: int = setting(
+        0,
+        "number of earlier frames that are also paired with each steering, as additional samples",
+        minimum=0,
+        maximum=MAX_FRAME_OFFSETS,
+        group=_SAMPLES,
+    )
+    seq_length: int = setting(
+        1,
+        "default of model.py --seq-length for this store: number of consecutive frames in each input",
+        minimum=1,
+        maximum=MAX_SEQ_LENGTH,
+        group=_SAMPLES,
+    )
+    rows: str = setting(
+        ALL_ROWS,
+        "rows to use of recordings with take-overs (drivers.csv): all; good, without those that the model drove in the "
+        "5 s before a take-over; corrections, only those in which a person had taken over",
+        choices=ROWS,
+        group=_SAMPLES,
+    )
+    correction_weight: int = setting(
+        1,
+        "number of times that each training sample of a take-over is seen in an epoch",
+        minimum=1,
+        maximum=MAX_CORRECTION_WEIGHT,
+        group=_SAMPLES,
+    )
+    flip: bool = setting(True, "add the mirror image of each sample, with the opposite steering", group=_SAMPLES)
+    split: str = setting(
+        "blocks",
+        "split by blocks of time, or by random rows, which leaks information, because neighbouring frames are nearly "
+        "the same",
+        choices=("blocks", "random"),
+        group=_SPLIT,
+    )
+    validation: float = setting(
+        0.2,
+        "fraction of the samples to use for validation",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        below_maximum=True,
+        group=_SPLIT,
+    )
+    block_seconds: float = setting(
+        10.0,
+        "with --split blocks, length of a block, in seconds",
+        unit="SECONDS",
+        minimum=0,
+        maximum=1e6,
+        above_minimum=True,
+        group=_SPLIT,
+    )
+    seed: int = setting(0, "seed of the split", minimum=0, group=_SPLIT)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not self.cameras or set(self.cameras) - set(CAMERAS) or len(set(self.cameras)) < len(self.cameras):
+            raise ValueError(f"cameras {','.join(self.cameras) or 'none'}, expected some of {','.join(CAMERAS)}")
+        if self.correction != AUTO and not (not isinstance(self.correction, str) and 0 <= self.correction <= 1):
+            raise ValueError(f"correction {self.correction}, expected 0 to 1, or {AUTO}")
+
+    @property
+    def validation_rows(self) -> float:
+        """Return the fraction of the rows to keep for validation, so that `validation` is the fraction of the samples.
+
+        The two differ with a random split and frame offsets, because a frame and a later steering make a sample only
+        if both rows are on the same side. Of a fraction q of single rows, q^2 of such pairs remain for validation and
+        (1 - q)^2 for training. With k frame offsets, q solves
+        (q + k q^2) / (1 + k q^2 + k (1 - q)^2) = validation.
+        """
+        wanted, pairs = self.validation, self.frame_offsets
+        if self.split == "blocks" or not pairs or not wanted:
+            return wanted
+        square, linear = pairs * (1 - 2 * wanted), 1 + 2 * wanted * pairs
+        root = math.sqrt(linear**2 + 4 * square * wanted * (1 + pairs))
+        return 2 * wanted * (1 + pairs) / (linear + root)
+
+    @classmethod
+    def stored(cls, stored: Mapping[str, Any]) -> Self:
+        """Read the settings in a store; older stores have another name for one, and lack some that came later."""
+        renamed = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
+        return cls(**{"smooth_seconds": 0.0, "lead_seconds": 0.0} | renamed | {"cameras": tuple(stored["cameras"])})

@@ -1,0 +1,205 @@
+"""Make samples from recorded rows: split, cameras, earlier frames and mirror images; make windows from samples.
+
+A sample is a frame and its steering. Each frame is stored once, and samples refer to it by index. A window is a sample
+with the frames that the same camera took in the rows just before.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bcclone.dataset.labels import Correction, steering_labels
+from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import IndexArray
+
+SampleTable = npt.NDArray[Any]  # of SAMPLE
+RowTable = npt.NDArray[Any]  # structured; see store.row_table()
+
+SAMPLE = np.dtype(
+    [
+        ("frame", np.uint32),  # index into the frames
+        ("row", np.uint32),  # index of the row that gives the steering
+        ("episode", np.uint32),
+        ("steering", np.float32),  # includes the camera's correction and the flip
+        ("camera", np.uint8),  # 0 center, 1 left, 2 right
+        ("frame_offset", np.uint8),  # how many rows before the steering the frame was taken
+        ("flipped", np.bool_),
+        ("validation", np.bool_),
+    ]
+)
+NO_FRAME = -1
+
+
+def assign_validation(
+    rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFrame | None = None
+) -> npt.NDArray[np.bool_]:
+    """Return which rows are kept for validation, bool (rows,).
+
+    Whole blocks of time are sampled until their fraction of the rows is as near as possible to
+    settings.validation_rows; if there are two blocks or more, each side gets at least one. Blocks are blocks of clock
+    time, so that copied rows, and rows recorded twice into the same log, are on one side.
+
+    rows: with `time_ms`; before: rows that were split earlier, with `validation`; their blocks stay on their side.
+    """
+    blocks = _blocks(rows, settings)
+    validation = np.zeros(len(rows), np.bool_)
+    undecided = blocks
+    total, kept = len(rows), 0
+    if before is not None and len(before):
+        earlier = _blocks(before, settings)
+        side = before["validation"].to_numpy(np.bool_)
+        validation, undecided = np.isin(blocks, earlier[side]), blocks[~np.isin(blocks, earlier)]
+        total, kept = total + len(before), int(side.sum() + validation.sum())
+    names, sizes = np.unique(undecided, return_counts=True)
+    if settings.validation > 0:
+        wanted = settings.validation_rows * total - kept
+        chosen = _choose_blocks(sizes, wanted, np.random.default_rng(settings.seed), both_sides=before is None)
+        validation[np.isin(blocks, names[chosen])] = True
+    return validation
+
+
+def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> IndexArray:
+    """Return the number of each row's block of time; with the random split, a block is a single time stamp."""
+    length_ms = 1 if settings.split == "random" else max(1, round(settings.block_seconds * 1000))
+    return rows["time_ms"].to_numpy(np.int64) // length_ms
+
+
+def _choose_blocks(sizes: IndexArray, wanted: float, random: np.random.Generator, both_sides: bool) -> list[int]:
+    """Return the indices of the blocks to keep for validation, so that their sizes add up to about `wanted`.
+
+    Each block is taken, in random order, if that brings the sum nearer. both_sides: if there are two blocks or more, at
+    least one is taken and at least one is left.
+    """
+    if both_sides and len(sizes) < 2:
+        return []
+    chosen: list[int] = []
+    total = 0
+    for block in random.permutation(len(sizes)).tolist():
+        if abs(total + sizes[block] - wanted) < abs(total - wanted):
+            chosen.append(block)
+            total += sizes[block]
+    if both_sides and not chosen:
+        chosen = [int(np.argmin(sizes))]
+    if both_sides and len(chosen) == len(sizes):
+        chosen.remove(int(np.argmin(sizes)))
+    return chosen
+
+
+def sample_chunks(rows: pd.DataFrame, settings: SampleSettings, rows_per_chunk: int = 10_000) -> Iterator[SampleTable]:
+    """Yield the sample table of the rows in chunks of so many rows, ordered by row.
+
+    An earlier frame is taken only from the same episode, the same camera and the same side of the split.
+
+    rows: ordered by episode and time, with `episode`, `time_ms`, `steering`, `speed_mph`, `validation` and, for each
+    camera, `frame_CAMERA` (index, or NO_FRAME if it is missing). A column `label` is the result of steering_labels(),
+    for rows that lack their neighbours; it is computed here if there is none. A column `take_over`, bool, marks rows
+    whose training samples are each in the table settings.correction_weight times, one after the other.
+    """
+    if "label" not in rows:
+        rows = rows.assign(label=steering_labels(rows, settings.smooth_seconds, settings.lead_seconds))
+    for start in range(0, len(rows), rows_per_chunk):
+        first = max(start - settings.frame_offsets, 0)  # these rows have the earlier frames of the chunk
+        chunk = _expand(rows.iloc[first : start + rows_per_chunk], settings)
+        chunk["row"] += first
+        yield chunk[chunk["row"] >= start]
+
+
+def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
+    """Return the samples of all cameras, frame offsets and flips, in order."""
+    offsets = range(settings.frame_offsets + 1)
+    samples = np.concatenate([_pair(rows, settings, camera, k) for camera in settings.cameras for k in offsets])
+    if settings.flip:
+        mirrored = samples.copy()
+        mirrored["flipped"] = True
+        mirrored["steering"] = -samples["steering"]
+        samples = np.concatenate([samples, mirrored])
+    key = samples["row"].astype(np.int64)  # sorting by one number is several times as fast as by four
+    for name, count in (("camera", len(CAMERAS)), ("frame_offset", MAX_FRAME_OFFSETS + 1), ("flipped", 2)):
+        key = key * count + samples[name]
+    return _with_copies(samples[np.argsort(key, kind="stable")], rows, settings.correction_weight)
+
+
+def _with_copies(samples: SampleTable, rows: pd.DataFrame, weight: int) -> SampleTable:
+    """Return the samples with `weight` of each one for training that belongs to a take-over."""
+    if weight == 1 or "take_over" not in rows:
+        return samples
+    corrects = rows["take_over"].to_numpy(np.bool_)[samples["row"]] & ~samples["validation"]
+    return np.repeat(samples, np.where(corrects, weight, 1))
+
+
+def count_copies(samples: SampleTable) -> int:
+    """Count the samples that repeat the one before them, to be seen more often in an epoch."""
+    return int((samples[1:] == samples[:-1]).sum())
+
+
+def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, frame_offset: int) -> SampleTable:
+    """Pair each row's steering with the frame that the camera took `frame_offset` rows earlier."""
+    now = np.arange(frame_offset, len(rows))
+    then = now - frame_offset
+    frames = rows[f"frame_{camera}"].to_numpy()
+    episode, validation = rows["episode"].to_numpy(), rows["validation"].to_numpy()
+    usable = (frames[then] != NO_FRAME) & (episode[then] == episode[now]) & (validation[then] == validation[now])
+    now, then = now[usable], then[usable]
+    samples = np.zeros(len(now), SAMPLE)
+    samples["frame"], samples["row"] = frames[then], now
+    samples["episode"], samples["validation"] = episode[now], validation[now]
+    speed_mph = rows["speed_mph"].to_numpy()[now]
+    steering = rows["label"].to_numpy()[now] + Correction.of(settings).of_camera(camera, speed_mph)
+    samples["steering"] = np.clip(steering, -1.0, 1.0)
+    samples["camera"], samples["frame_offset"] = CAMERAS.index(camera), frame_offset
+    return samples
+
+
+def count_split_pairs(rows: pd.DataFrame, settings: SampleSettings) -> int:
+    """Count the samples left out because their frame is on one side of the split and their steering on the other."""
+    episode, validation = rows["episode"].to_numpy(), rows["validation"].to_numpy(np.bool_)
+    count = 0
+    for offset in range(1, min(settings.frame_offsets, len(rows) - 1) + 1):
+        apart = (episode[offset:] == episode[:-offset]) & (validation[offset:] != validation[:-offset])
+        for camera in settings.cameras:
+            count += int((apart & (rows[f"frame_{camera}"].to_numpy()[:-offset] != NO_FRAME)).sum())
+    return count * (1 + settings.flip)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Samples with the frames just before them.
+
+    samples: SAMPLE table, whose `frame` is the newest of its window; frames: uint32 (samples, seq_length), oldest
+    first; paired: number of samples left out because they pair an earlier frame with a later steering; incomplete:
+    number left out because the rows before them are of another episode or on the other side of the split, or lack the
+    image.
+    """
+
+    samples: SampleTable
+    frames: npt.NDArray[np.uint32]
+    paired: int
+    incomplete: int
+
+
+def windows(samples: SampleTable, seq_length: int) -> Windows:
+    """Return the windows of seq_length consecutive rows that end at these samples, in their order.
+
+    samples: those of one side of the split, so that no window reaches into the other. They also give the frames of the
+    earlier rows, so no other table is needed.
+    """
+    newest = samples[samples["frame_offset"] == 0]
+    row, camera, episode = newest["row"].astype(np.int64), newest["camera"], newest["episode"]
+    count = int(row.max(initial=-1)) + 1
+    frame_of = np.full((count, len(CAMERAS)), NO_FRAME, np.int64)
+    frame_of[row, camera] = newest["frame"]
+    episode_of = np.zeros(count, np.uint32)
+    episode_of[row] = episode
+    frames = np.empty((len(newest), seq_length), np.uint32)
+    complete = row >= seq_length - 1
+    for position in range(seq_length):
+        then = np.maximum(row - (seq_length - 1 - position), 0)
+        frame = frame_of[then, camera]
+        complete &= (frame != NO_FRAME) & (episode_of[then] == episode)
+        frames[:, position] = frame  # NO_FRAME wraps around; these windows are left out
+    return Windows(newest[complete], frames[complete], len(samples) - len(newest), int((~complete).sum()))

@@ -1,0 +1,191 @@
+"""Read the tables of one HDF5 file, and find where its frames lie."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bcclone.dataset.frames import FrameFile
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import SAMPLE, RowTable, SampleTable
+from bcclone.recording.dialect import Dialect
+from bcclone.recording.row import CAMERAS
+from bcclone.system.atomic import file_version
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, as_local, parse_location
+
+SCHEMA_VERSION = 2
+_OLDER_VERSION = 1  # calls the frame offset "lag" and "previous", and hashes its frames by CRC-32
+
+
+@dataclass(frozen=True)
+class RecordingInfo:
+    """A recording whose rows a store holds.
+
+    path: of its log, absolute, where the store was made; sha256: of the log; rows: number in the store; bad_rows,
+    episodes: numbers in the log; dialect: how the log is written.
+    """
+
+    path: Location
+    sha256: str
+    rows: int
+    bad_rows: int
+    episodes: int
+    dialect: Dialect
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.bad_rows, self.episodes) < 0:
+            raise ValueError(f"the recording {self.path} has fewer than 0 rows or episodes")
+
+    def to_json(self) -> str:
+        """Return the JSON text that a store holds."""
+        return json.dumps(asdict(self) | {"path": str(self.path)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
+        stored = json.loads(text)
+        dialect = Dialect(**stored["dialect"] | {"cameras": tuple(stored["dialect"]["cameras"])})
+        return cls(**stored | {"path": parse_location(stored["path"]), "dialect": dialect})
+
+
+@dataclass(frozen=True)
+class ShardOrigin:
+    """What a shard was made of.
+
+    digest: of its rows, its settings and its image files; unusable: index among those files -> why it has no frame.
+    """
+
+    digest: str
+    unusable: Mapping[int, str]
+
+    def to_json(self) -> str:
+        """Return the JSON text that a shard holds."""
+        return json.dumps({"digest": self.digest, "unusable": list(self.unusable.items())})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
+        stored = json.loads(text)
+        return cls(stored["digest"], dict(stored["unusable"]))
+
+
+@dataclass(frozen=True)
+class StoreContent:
+    """What a store holds, but for the frames themselves.
+
+    samples: SAMPLE table; rows: the recorded rows; extras: text of the further columns of each row, or nothing;
+    recordings: those that the rows come from; frames: where the frames lie; origin: of a shard.
+    """
+
+    preprocessing: Preprocessing
+    sample_settings: SampleSettings
+    content_hash: str
+    samples: SampleTable
+    rows: RowTable
+    extras: Sequence[str]
+    recordings: Sequence[RecordingInfo]
+    frames: Sequence[FrameFile]
+    origin: ShardOrigin | None = None
+
+
+def read_store_file(path: Location, tables: IO[bytes] | None = None, size: int = 0) -> StoreContent:
+    """Read a store of one file; raises UserError for one that is not a store, is truncated, or has another schema.
+
+    tables: of a file at a URL, the open file, of which only the frames cannot be read; size: of that file.
+    """
+    version = (size, 0) if tables else file_version(as_local(path))
+    try:
+        with h5py.File(tables or path, "r") as file:
+            return _read(file, path, version)
+    except PermissionError:
+        raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        reason = error.args[0] if isinstance(error, KeyError) else error
+        raise UserError(
+            f"{path}: not a complete store: {reason}; make one with: python preprocess.py RECORDING... -o data.h5"
+        ) from None
+
+
+def _read(file: h5py.File, path: Location, file_version: tuple[int, int]) -> StoreContent:
+    if "model_config" in file.attrs and "schema_version" not in file.attrs:
+        raise ValueError("it is a model")
+    version = file.attrs["schema_version"]
+    if version not in (SCHEMA_VERSION, _OLDER_VERSION):
+        raise ValueError(f"schema version {version}, expected {_OLDER_VERSION} or {SCHEMA_VERSION}")
+    preprocessing = Preprocessing.from_json(file.attrs["preprocessing"])
+    if file.attrs["preprocessing_hash"] != preprocessing.digest:
+        raise ValueError("the hash of its preprocessing does not match")
+    samples: SampleTable = file["samples"][()]
+    if version == _OLDER_VERSION:
+        names = samples.dtype.names or ()
+        samples.dtype.names = tuple("frame_offset" if name == "lag" else name for name in names)
+    if samples.dtype != SAMPLE:
+        raise ValueError("its sample table has unexpected columns")
+    offset = _frames_offset(file["frames"], file_version[0], preprocessing)
+    frames = FrameFile(path, offset, len(file["frames"]), file_version)
+    if len(samples) and samples["frame"].max() >= frames.count:
+        raise ValueError("its samples refer to frames that it does not have")
+    return StoreContent(
+        preprocessing=preprocessing,
+        sample_settings=SampleSettings.stored(json.loads(file.attrs["sample_settings"])),
+        content_hash=str(file.attrs["content_hash"]),
+        samples=samples,
+        rows=file["rows"][()],
+        extras=file["extras"].asstr()[()].tolist(),
+        recordings=[RecordingInfo.from_json(text) for text in file["recordings"].asstr()[()]],
+        frames=[frames],
+        origin=ShardOrigin.from_json(file["origin"].asstr()[()]) if "origin" in file else None,
+    )
+
+
+def _frames_offset(dataset: h5py.Dataset, size: int, preprocessing: Preprocessing) -> int:
+    """Return the position of the first frame in the file; raises ValueError if there are others than expected.
+
+    size: of the file, in bytes.
+    """
+    expected = (preprocessing.height, preprocessing.width, 3)
+    if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
+        raise ValueError(f"its frames are {dataset.dtype} of shape {dataset.shape[1:]}, expected uint8 of {expected}")
+    if len(dataset) == 0:
+        return 0
+    offset = dataset.id.get_offset()
+    if offset is None or offset + dataset.nbytes > size:
+        raise ValueError("some of its frames are missing from the file")
+    return int(offset)
+
+
+def read_checksums(path: Path | IO[bytes]) -> npt.NDArray[np.uint32]:
+    """Return the CRC-32 of each frame of a shard, (frames,). path: of the shard, or the open file."""
+    with h5py.File(path, "r") as file:
+        return np.asarray(file["checksums"][()])
+
+
+def row_table(rows: pd.DataFrame) -> RowTable:
+    """Return the recorded rows in the form that is stored: texts as UTF-8 of fixed length."""
+    columns = []
+    for name, column in rows.items():
+        values = column.to_numpy()
+        if name in CAMERAS:
+            values = np.array([text.encode() for text in column] or [b""])
+        columns.append((str(name), values[: len(rows)]))
+    table = np.zeros(len(rows), [(name, values.dtype) for name, values in columns])
+    for name, values in columns:
+        table[name] = values
+    return table
+
+
+def row_frame(table: RowTable) -> pd.DataFrame:
+    """Return stored rows as a data frame, the inverse of row_table()."""
+    columns = {name: table[name] for name in table.dtype.names or ()}
+    for name, values in columns.items():
+        if values.dtype.kind == "S":
+            columns[name] = np.array([text.decode() for text in values], dtype=object)
+    return pd.DataFrame(columns)

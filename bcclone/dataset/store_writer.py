@@ -1,0 +1,209 @@
+"""Write a store: the frames one after the other, then the tables."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.dataset.images import Image, Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import SAMPLE, RowTable, SampleTable
+from bcclone.dataset.store import Store
+from bcclone.dataset.store_reader import SCHEMA_VERSION, RecordingInfo, ShardOrigin
+from bcclone.system.atomic import EarlyFlush
+from bcclone.system.errors import UserError
+
+_ALIGNMENT = 4096
+_COPY_BYTES = 1 << 24
+_SAMPLES_PER_CHUNK = 1 << 12
+_OVERHEAD = (1 << 18) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize  # HDF5's own structures, and an incomplete chunk
+
+
+class ContentHash:
+    """Hashes the content of a store: its frames, by their checksums, then its rows, then its samples."""
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._preprocessing, self._frames = preprocessing, hashlib.sha256()
+        self._tables: list[hashlib._Hash] = []
+
+    def add_frames(self, checksums: npt.ArrayLike) -> None:
+        """Add the CRC-32 of further frames, (frames,)."""
+        self._frames.update(np.asarray(checksums, "<u4").tobytes())
+
+    def add_table(self, table: npt.NDArray[Any]) -> None:
+        """Add the rows, or after them further samples; all frames have been added."""
+        if not self._tables:
+            self._tables.append(hashlib.sha256(f"{self._preprocessing.digest} {self._frames.hexdigest()}".encode()))
+        self._tables[0].update(table.tobytes())
+
+    def hexdigest(self) -> str:
+        """Return the hash."""
+        return self._tables[0].hexdigest()
+
+
+class StoreWriter:
+    """Writes a store to `path`: first the frames one after the other, then the tables.
+
+    Space for `capacity` frames and `table_bytes` of tables is reserved on disk first, so that a full disk raises an
+    OSError before the work begins, and not an error of HDF5 when it closes the file. The frames are written to the
+    file directly and not through HDF5, which would hold them in memory. `path` should be a temporary name
+    (bcclone.system.atomic).
+    """
+
+    def __init__(self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0) -> None:
+        self.path, self.preprocessing, self.capacity = path, preprocessing, capacity
+        self.count = 0
+        self._hash = ContentHash(preprocessing)
+        self._checksums = array("I")  # of each frame
+        self._frame_bytes = preprocessing.height * preprocessing.width * 3
+        self._table_bytes = table_bytes + _OVERHEAD
+        size = capacity * self._frame_bytes + self._table_bytes
+        _check_space(path, size)
+        _reserve(path, size)
+        self._offset = _lay_out(path, preprocessing, capacity)
+        _reserve(path, size)
+        self._file = path.open("r+b", buffering=0)
+        self._file.seek(self._offset)
+        self._flush = EarlyFlush(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush.close()
+        self._file.close()
+
+    def append(self, frames: Image, checksums: Sequence[int] | None = None) -> None:
+        """Append frames, uint8 (count, height, width, 3). checksums: zlib.crc32 of each, computed here if not given."""
+        frames = np.ascontiguousarray(frames)
+        if checksums is None:
+            checksums = [zlib.crc32(frame.data) for frame in frames]
+        self._hash.add_frames(checksums)
+        self._checksums.extend(checksums)
+        self._write(frames.reshape(-1).data)
+        self.count += len(frames)
+
+    def append_from(self, store: Store) -> None:
+        """Append all frames of a store of the same preprocessing; raises UserError if the store is truncated."""
+        for file in store.frames.files:
+            for block in file.read(self._frame_bytes, max(1, _COPY_BYTES // self._frame_bytes)):
+                self.append(np.frombuffer(block, np.uint8).reshape(-1, *store.frames.frame_shape))
+
+    def _write(self, data: memoryview) -> None:
+        while data:  # a nearly full disk takes a part, and refuses only the rest
+            count = self._file.write(data)
+            self._flush.wrote(count)
+            data = data[count:]
+
+    def finish(
+        self,
+        samples: Iterable[SampleTable],
+        rows: RowTable,
+        extras: Sequence[str],
+        recordings: Sequence[RecordingInfo],
+        settings: SampleSettings,
+    ) -> None:
+        """Write the tables, which completes the store.
+
+        samples: the sample table in chunks; extras: text of the further columns of each row, or nothing; recordings:
+        those that the rows come from; settings: those that made the samples.
+        """
+        self._flush.start()
+        if self.count < self.capacity:
+            self._remove_unused_space()
+        self._hash.add_table(rows)
+        with h5py.File(self.path, "r+") as file:
+            table = file.create_dataset("samples", (0,), SAMPLE, maxshape=(None,), chunks=(_SAMPLES_PER_CHUNK,))
+            for chunk in samples:
+                table.resize(len(table) + len(chunk), axis=0)
+                table[len(table) - len(chunk) :] = chunk
+                self._hash.add_table(chunk)
+            file.create_dataset("rows", data=rows)
+            for name, texts in (("extras", extras), ("recordings", [recording.to_json() for recording in recordings])):
+                # datasets of variable-length strings, because attributes are limited to 64 kB
+                file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),))
+            file.attrs["sample_settings"] = json.dumps(asdict(settings))
+            file.attrs["schema_version"] = SCHEMA_VERSION
+            file.attrs["preprocessing"] = self.preprocessing.to_json()
+            file.attrs["preprocessing_hash"] = self.preprocessing.digest
+            file.attrs["content_hash"] = self._hash.hexdigest()
+        self._flush.wait()
+
+    def mark_as_shard(self, origin: ShardOrigin) -> None:
+        """Add what a shard has beside a store's content, its origin and the checksum of each frame; after finish()."""
+        with h5py.File(self.path, "r+") as file:
+            file.create_dataset("origin", data=origin.to_json(), dtype=h5py.string_dtype())
+            file.create_dataset("checksums", data=np.array(self._checksums, np.uint32))
+
+    def _remove_unused_space(self) -> None:
+        """Shrink the dataset to the frames written, because HDF5 cannot shrink a contiguous dataset.
+
+        HDF5 lays out an empty file for this many frames, and the bytes around its frames replace those of this file.
+        The frames keep their position, unless they fill less than a page, which HDF5 places elsewhere.
+        """
+        smaller = self.path.with_name(f"{self.path.stem}.fewer{self.path.suffix}")
+        kept = self.count * self._frame_bytes
+        try:
+            offset = _lay_out(smaller, self.preprocessing, self.count)
+            with smaller.open("rb") as source, self.path.open("r+b") as target:
+                if offset != self._offset:
+                    target.seek(self._offset)
+                    frames = target.read(kept)
+                    target.seek(offset)
+                    target.write(frames)
+                target.seek(0)
+                target.write(source.read(offset))
+                for file in (source, target):
+                    file.seek(offset + kept)
+                target.write(source.read())
+                target.truncate()
+        finally:
+            smaller.unlink(missing_ok=True)
+
+
+def _lay_out(path: Path, preprocessing: Preprocessing, capacity: int) -> int:
+    """Make an HDF5 file with space for the frames and return the position of the first in the file."""
+    shape = (capacity, preprocessing.height, preprocessing.width, 3)
+    with h5py.File(path, "w", alignment_threshold=_ALIGNMENT, alignment_interval=_ALIGNMENT) as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_layout(h5py.h5d.CONTIGUOUS)
+        properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        properties.set_obj_track_times(False)  # the same content is the same file, whenever it is written
+        space = h5py.h5s.create_simple(shape)
+        dataset = h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT8, space, properties)
+        return dataset.get_offset() or 0
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Make the file at least this large; HDF5 truncates unused space when it closes the file."""
+    with path.open("ab") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+                return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # from file systems that do not support it
+                raise
+        if file.tell() < size:
+            file.truncate(size)
+
+
+def _check_space(path: Path, needed: int) -> None:
+    free = shutil.disk_usage(path.absolute().parent).free
+    if needed > free:
+        raise UserError(
+            f"{path.parent}: the store needs {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB are free; "
+            "free some space, choose another folder, or a smaller --size"
+        )

@@ -1,0 +1,62 @@
+"""Choose the rows of a log by who drove, and mark those in which a person has taken over from a model.
+
+A row that drivers.csv lacks, as the last one of a killed program may be, counts as driven by the model: so it is never
+learned from as a correction.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.dataset.sample_settings import CORRECTIONS, GOOD_ROWS
+from bcclone.recording.drivers import MODEL, DrivenRow, read_drivers
+from bcclone.recording.log import Log
+from bcclone.system.arrays import IndexArray
+
+WENT_WRONG_SECONDS = 5  # of the model's driving before a take-over: in these it went wrong
+LEFT_OUT = {  # choice -> the rows that it leaves out
+    GOOD_ROWS: f"that the model drove in the {WENT_WRONG_SECONDS} s before a person took over",
+    CORRECTIONS: "in which no person had taken over",
+}
+_UNKNOWN = DrivenRow(MODEL)
+
+Mask = npt.NDArray[np.bool_]
+
+
+def choose_rows(log: Log, choice: str) -> Log:
+    """Return the log with the rows of this choice only, and with `take_over`, bool, in its table.
+
+    A new episode begins after each gap. A recording that a person has driven throughout keeps all of its rows. Raises
+    UserError for a drivers.csv that is wrong.
+    """
+    drivers, rows = read_drivers(log.path.parent), log.rows
+    if not drivers:
+        return replace(log, rows=rows.assign(take_over=False))
+    driven = [drivers.get(image, _UNKNOWN) for image in rows["center"]]
+    number = np.array([row.take_over or 0 for row in driven], np.int64)
+    by_model = np.array([row.driver == MODEL for row in driven], np.bool_)
+    kept = np.ones(len(rows), np.bool_)
+    if choice == CORRECTIONS and by_model.any():
+        kept = number > 0
+    elif choice == GOOD_ROWS:
+        kept = ~(by_model & _before_take_overs(log, number))
+    chosen = rows.assign(take_over=number > 0)[kept].reset_index(drop=True)
+    return replace(log, rows=chosen.assign(episode=_episodes(log, np.flatnonzero(kept))))
+
+
+def _before_take_overs(log: Log, number: IndexArray) -> Mask:
+    """Return which rows are in the last seconds before a take-over, in the same episode; number: take-over, 0: none."""
+    time_ms, episode = log.rows["time_ms"].to_numpy(np.int64), log.rows["episode"].to_numpy()
+    before = np.zeros(len(number), np.bool_)
+    for row in np.flatnonzero((number > 0) & (number != np.append(0, number[:-1]))).tolist():
+        first = int(np.searchsorted(time_ms, time_ms[row] - WENT_WRONG_SECONDS * 1000))
+        before[first:row] |= episode[first:row] == episode[row]
+    return before
+
+
+def _episodes(log: Log, kept: IndexArray) -> IndexArray:
+    """Return the episodes, from 0, of the rows that are kept, given their positions in the log's table."""
+    episode = log.rows["episode"].to_numpy()[kept]
+    begins = (np.diff(kept) > 1) | (np.diff(episode) != 0)
+    return np.append(0, np.cumsum(begins))[: len(kept)]

@@ -1,0 +1,141 @@
+"""The settings and the result of a drive; without TensorFlow and sockets, so that --help answers at once."""
+
+import ipaddress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bcclone.lab.monitor.monitor_settings import check_doubt, monitor_setting, on_doubt_setting
+from bcclone.system.settings import SIMULATOR_PORT, check_settings, preprocess_setting, setting
+
+ASYNC_MODES = ("threading", "eventlet")
+HIGHEST_SPEED_MPH = 60.0
+_SPEED, _SERVER = "speed", "server"
+
+
+@dataclass(frozen=True)
+class DriveSettings:
+    """Which model drives, how fast, where the server listens and who may connect.
+
+    model: a model file; run_folder: the folder to record into, None: nothing is recorded until the page asks for it.
+    """
+
+    model: Path = Path("model.h5")
+    run_folder: Path | None = None
+    append: bool = setting(False, "add to a run folder that already contains a run")
+    speed_mph: float = setting(
+        25.0, "speed to hold, in mph", unit="MPH", minimum=0, maximum=HIGHEST_SPEED_MPH, option="speed"
+    )
+    slow_in_corners: bool = setting(
+        False,
+        "slow down in corners: from --speed at a tenth of full steering to --min-speed at half of it",
+        group=_SPEED,
+    )
+    min_speed_mph: float = setting(
+        10.0,
+        "speed in the sharpest corner, in mph, with --slow-in-corners, and the lowest one with --learned-speed",
+        unit="MPH",
+        minimum=0,
+        maximum=HIGHEST_SPEED_MPH,
+        option="min-speed",
+        group=_SPEED,
+    )
+    learned_speed: bool = setting(
+        False,
+        "drive as fast as the model has learned, between --min-speed and --speed; for a model trained to predict the "
+        "throttle",
+        group=_SPEED,
+    )
+    max_latency_ms: float = setting(
+        0.0,
+        "count answers that take longer than this as slow, and show a warning, in milliseconds",
+        unit="MS",
+        minimum=0,
+        maximum=1e9,
+        zero="no limit",
+        group=_SPEED,
+    )
+    host: str = setting(
+        "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER
+    )
+    port: int = setting(
+        SIMULATOR_PORT,
+        f"port to listen on; the simulator always connects to {SIMULATOR_PORT}",
+        minimum=0,
+        maximum=65535,
+        group=_SERVER,
+    )
+    token: str = setting(
+        "", "secret that other machines must send; required when --host is reachable from them", group=_SERVER
+    )
+    allow_from: tuple[str, ...] = setting(
+        (),
+        "address of a machine whose simulator may drive without the token, which it cannot send; repeatable",
+        unit="ADDRESS",
+        repeatable=True,
+        group=_SERVER,
+    )
+    async_mode: str = setting(
+        ASYNC_MODES[0],
+        "serve each connection in a thread of its own (threading), or all in one thread (eventlet, until April 2027)",
+        choices=ASYNC_MODES,
+        group=_SERVER,
+    )
+    preprocess: str | None = preprocess_setting()
+    monitor: Path | None = monitor_setting()
+    on_doubt: str = on_doubt_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        check_doubt(self.monitor, self.on_doubt)
+        for address in self.allow_from:
+            _check_address(address)
+        if not (self.token or is_this_machine(self.host)):
+            raise ValueError(
+                f"--host {self.host} is reachable from other machines; set a secret for them with --token TEXT, or "
+                "listen on 127.0.0.1"
+            )
+        if self.learned_speed and self.slow_in_corners:
+            raise ValueError("--learned-speed slows down where the model does; leave out --slow-in-corners")
+        if self.append and self.run_folder is None:
+            raise ValueError("--append adds to a run; name its folder: python drive.py MODEL RUN --append")
+
+
+@dataclass(frozen=True)
+class DriveResult:
+    """The result of a drive.
+
+    answered: frames that the model answered; faults: frames and messages that could not be used; folder: the run
+    folder, None when nothing was recorded; recorded, dropped: frames written, and frames that the disk could not take;
+    failure: why the recording ended early, or "".
+    """
+
+    answered: int
+    faults: int
+    folder: Path | None
+    recorded: int
+    dropped: int
+    failure: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as an object for JSON."""
+        return asdict(self) | {"folder": None if self.folder is None else str(self.folder)}
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether an address is a loopback address, which only this machine reaches."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _check_address(address: str) -> None:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise ValueError(f"address {address!r}, expected one such as 172.17.0.1") from None

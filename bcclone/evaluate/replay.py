@@ -1,0 +1,193 @@
+"""Drive models through a recording, in one pass over its frames for all models and limits."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from bcclone.dataset.images import Image, Preprocessing
+from bcclone.evaluate.reference import RecordedDrive, read_reference
+from bcclone.evaluate.replay_result import ReplayResult
+from bcclone.evaluate.replay_settings import ReplaySettings
+from bcclone.evaluate.replay_views import RowFrames, Views, read_row
+from bcclone.evaluate.rollout import RelativePose, Rollout
+from bcclone.lab.monitor.doubt import DoubtWatch, FrameScorer
+from bcclone.lab.monitor.points import DoubtPoint
+from bcclone.recording.files import find_log
+from bcclone.system.arrays import Memory
+from bcclone.system.errors import UserError
+from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.progress import ProgressBar
+
+_ROWS_AHEAD = 32
+
+
+class StatelessPolicy(Protocol):
+    """A policy whose caller keeps the memory of each drive, such as bcclone.model.policy.Policy."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Return how its images are prepared."""
+
+    def steer(self, image: Image, memory: Memory) -> tuple[float, Memory]:
+        """Return the steering, -1 to 1, for the next prepared image of a drive, and its new memory.
+
+        image: uint8 (height, width, 3); memory: of the frames before, () at the beginning.
+        """
+
+
+def replay(
+    models: Sequence[Path | str], recording: Path | str, settings: ReplaySettings | None = None
+) -> dict[str, ReplayResult]:
+    """Score model files on a recording, given by its folder or its log; return the result of each model by its path.
+
+    Raises UserError.
+    """
+    settings = settings or ReplaySettings()
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.model.policy import load_policy
+
+    policies = {str(path): load_policy(Path(path), settings.preprocess) for path in models}
+    monitor = None
+    if settings.monitor is not None:
+        from bcclone.lab.monitor.monitor import load_monitor
+
+        if len(models) > 1:
+            raise UserError(f"{settings.monitor}: a monitor belongs to one model; replay only that one with --monitor")
+        monitor = load_monitor(settings.monitor, models[0])
+    return replay_policies(policies, Path(recording), settings, monitor)
+
+
+def replay_policies(
+    policies: Mapping[str, StatelessPolicy],
+    recording: Path,
+    settings: ReplaySettings | None = None,
+    monitor: FrameScorer | None = None,
+) -> dict[str, ReplayResult]:
+    """Score policies on a recording; return the result of each policy by its name.
+
+    monitor: scores the recording's own frames. Raises UserError for an unusable recording, and for a policy whose
+    steering is not finite.
+    """
+    settings = settings or ReplaySettings()
+    reference = read_reference(find_log(str(recording)), settings.fraction)
+    drivers = {name: _Driver(policy, reference, settings) for name, policy in policies.items()}
+    doubts = _Doubts(monitor, reference) if monitor else None
+    with (
+        ProgressBar("replaying", len(reference), "rows") as progress,
+        prefetch_ordered(read_row, reference.images, os.cpu_count() or 1, _ROWS_AHEAD) as rows,
+    ):
+        for frames in rows:
+            _drive_row(drivers, frames)
+            if doubts is not None:
+                doubts.judge_row(frames)
+            progress.advance(1)
+    controls = replay_controls(reference, settings)
+    results = {name: driver.result(controls) for name, driver in drivers.items()}
+    if doubts is None:
+        return results
+    return {name: replace(result, doubts=tuple(doubts.points)) for name, result in results.items()}
+
+
+def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
+    """Return the results of drivers to compare with: the recorded steering, none, and its mean."""
+    recorded = np.array(reference.steering)
+    controls = {
+        "human": recorded,  # the key in JSON
+        "zero": np.zeros(len(reference)),
+        "mean": np.full(len(reference), recorded.mean()),
+    }
+    results = {}
+    for name, steering in controls.items():
+        rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}
+        for rollout in rollouts.values():
+            for value in steering.tolist():
+                rollout.advance(value)
+        ended = {limit: rollout.result() for limit, rollout in rollouts.items()}
+        results[name] = ReplayResult(reference, ended, settings.limit_m, steering, len(reference))
+    return results
+
+
+def _drive_row(drivers: "Mapping[str, _Driver]", frames: RowFrames) -> None:
+    for name, driver in drivers.items():
+        if not driver.drive_row(frames):
+            raise UserError(f"{name}: no usable steering; is it trained, and is its input complete?")
+
+
+class _Doubts:
+    """What a monitor says of the recording's own frames, row by row, in recorded time."""
+
+    def __init__(self, monitor: FrameScorer, reference: RecordedDrive) -> None:
+        self._reference, self._row, self._seconds = reference, 0, 0.0
+        self._watch = DoubtWatch(monitor, lambda: self._seconds)
+        self.points: list[DoubtPoint] = []
+
+    def judge_row(self, frames: RowFrames) -> None:
+        """Judge the next row; one without a frame is left out, and a gap ends the second that is averaged."""
+        if frames.centre is not None:
+            self.points.append(DoubtPoint.of(self._seconds, self._watch.judge(frames.centre)))
+        if self._reference.ends[self._row]:
+            self._watch.forget()
+        self._seconds += self._reference.seconds[self._row]
+        self._row += 1
+
+
+class _Driver:
+    """A policy that drives one rollout per limit, and also steers on the recording's own frames.
+
+    steering: on the recording's own frames, row by row; NaN for a row without a frame, where the rollouts keep their
+    last steering. The last entry of the lists of steering and memories belongs to the recording's own frames.
+    """
+
+    def __init__(self, policy: StatelessPolicy, reference: RecordedDrive, settings: ReplaySettings) -> None:
+        self._policy, self._reference, self._views = policy, reference, Views(policy.preprocessing)
+        self._limit_m = settings.limit_m
+        self.rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}
+        self.steering: list[float] = []
+        self._memories: list[Memory] = [()] * (len(self.rollouts) + 1)
+        self._steering_now = [reference.steering[0]] * (len(self.rollouts) + 1)
+
+    def drive_row(self, frames: RowFrames) -> bool:
+        """Drive from one row to the next; return whether the steering was finite."""
+        if frames.centre is not None:
+            self._steer(frames, self._views.prepare(frames.centre))
+        *steering_of_rollouts, on_recorded = self._steering_now
+        self.steering.append(on_recorded if frames.centre is not None else math.nan)
+        if not all(map(math.isfinite, self._steering_now)):
+            return False
+        for index, (rollout, steering) in enumerate(zip(self.rollouts.values(), steering_of_rollouts, strict=True)):
+            rollout.advance(steering)
+            if rollout.fresh:
+                self._memories[index] = ()
+        if self._reference.ends[len(self.steering) - 1]:
+            self._memories[-1] = ()
+        return True
+
+    def result(self, controls: Mapping[str, ReplayResult]) -> ReplayResult:
+        """Return the result of the rows so far."""
+        steering = np.array(self.steering)
+        frames = int(np.isfinite(steering).sum())
+        rollouts = {limit: rollout.result() for limit, rollout in self.rollouts.items()}
+        return ReplayResult(self._reference, rollouts, self._limit_m, steering, frames, controls)
+
+    def _steer(self, frames: RowFrames, centre: Image) -> None:
+        """Ask the policy for the steering of all rollouts; those with the same image and memory share an answer."""
+        poses = [*(rollout.pose for rollout in self.rollouts.values()), RelativePose()]
+        images, after = {RelativePose(): centre}, list(self._memories)
+        for pose in poses:
+            if pose not in images:
+                images[pose] = self._views.view(frames, pose, centre)
+        answers: dict[tuple[int, ...], tuple[float, Memory]] = {}
+        for index, (pose, memory) in enumerate(zip(poses, self._memories, strict=True)):
+            image = images[pose]
+            key = (id(image), *map(id, memory))
+            if key not in answers:
+                answers[key] = self._policy.steer(image, memory)
+            self._steering_now[index], after[index] = answers[key]
+        self._memories = after

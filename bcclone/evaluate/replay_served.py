@@ -1,0 +1,134 @@
+"""Let a drive server drive through a recording, or send it the recorded frames, over the simulator's protocol."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.dataset.images import PRESETS, encode_jpeg
+from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
+from bcclone.evaluate.reference import RecordedDrive, read_reference
+from bcclone.evaluate.replay import replay_controls
+from bcclone.evaluate.replay_result import ReplayResult
+from bcclone.evaluate.replay_settings import FrameReplaySettings, ReplaySettings
+from bcclone.evaluate.replay_views import Views, read_row
+from bcclone.evaluate.rollout import RelativePose, Rollout
+from bcclone.recording.files import find_log
+from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected, drive_by_server
+from bcclone.simulator.world_settings import ServerSettings
+from bcclone.system.progress import ProgressBar
+
+
+def replay_served(
+    recording: Path, settings: ReplaySettings | None = None, server: ServerSettings | None = None
+) -> tuple[ReplayResult, DriveReport]:
+    """Let a drive server drive through a recording, its folder or its log; return the result and the client's report.
+
+    The interventions of one drive can be counted for one limit only: settings.limit_m. Raises UserError.
+    """
+    settings, server = replace(settings or ReplaySettings(), limits_m=()), server or ServerSettings()
+    reference = read_reference(find_log(str(recording)), settings.fraction)
+    with (
+        connected(server.host, server.port, server.wait) as connection,
+        ProgressBar("replaying", len(reference), "rows") as progress,
+    ):
+        world = RolloutWorld(reference, settings, progress.advance)
+        report = UnityClient(connection, world, server.decimal_comma, loops=1).drive()
+    return world.result(), report
+
+
+def replay_frames(
+    recording: Path, settings: FrameReplaySettings | None = None, server: ServerSettings | None = None
+) -> DriveReport:
+    """Send the frames of a recording, its folder or its log, to a drive server; return the client's report."""
+    settings = settings or FrameReplaySettings()
+    return drive_by_server(FrameReplay(find_log(str(recording)), settings.frames), server or ServerSettings())
+
+
+class RolloutWorld:
+    """A car that a drive server steers through a recording; it shows what the centre camera would have seen.
+
+    Its speed is the recorded one; an answer takes effect with the next row. on_row: called with 1 for each row.
+    """
+
+    def __init__(
+        self, reference: RecordedDrive, settings: ReplaySettings, on_row: Callable[[int], None] = lambda rows: None
+    ) -> None:
+        self.rollout, self.frames = Rollout(reference, settings.limit_m), 0
+        self._reference, self._settings, self._on_row = reference, settings, on_row
+        self._views = Views(PRESETS["carnd-160x320-rgb"])
+        self._steering = self._reference.steering[0]
+
+    def observe(self) -> CarState | None:
+        """Drive to the next row that has a frame and return the car's state; None after the last one."""
+        if self.frames:
+            self.rollout.advance(self._steering)
+        while not self.rollout.ended:
+            row = self.rollout.row
+            self._on_row(1)
+            if (jpeg := self._jpeg(row)) is not None:
+                self.frames += 1
+                return _state(self._reference, row, self._steering, jpeg)
+            self.rollout.advance(self._steering)
+        return None
+
+    def steer(self, steering: float, throttle: float) -> None:
+        """Set the steering, -1 to 1, that holds until the next one; the throttle has no effect."""
+        self._steering = steering
+
+    def result(self) -> ReplayResult:
+        """Return the result; the steering on the recording's own frames is unknown."""
+        limit_m, unknown = self.rollout.limit_m, np.full(len(self._reference), np.nan)
+        controls = replay_controls(self._reference, self._settings)
+        return ReplayResult(self._reference, {limit_m: self.rollout.result()}, limit_m, unknown, self.frames, controls)
+
+    def _jpeg(self, row: int) -> bytes | None:
+        """Return the view of a row as the simulator encodes it; None without a centre frame."""
+        frames = read_row(self._reference.images[row])
+        if frames.centre is None:
+            return None
+        if self.rollout.pose == RelativePose():
+            return _centre_jpeg(self._reference, row)
+        return encode_jpeg(self._views.view(frames, self.rollout.pose, frames.centre))
+
+
+@dataclass(frozen=True)
+class SentControl:
+    """What a drive server sent to the car: steering and throttle."""
+
+    steering: float
+    throttle: float
+
+
+class FrameReplay:
+    """Shows the centre images of a recording, each once or again and again until `frames` have been shown.
+
+    The car does not react; the answers are collected in `controls`.
+    """
+
+    def __init__(self, log_path: Path, frames: int = 0) -> None:
+        self._reference = read_reference(log_path)
+        self._rows = [row for row, paths in enumerate(self._reference.images) if "center" in paths]
+        self._left, self._next = frames or len(self._rows), 0
+        self.controls: list[SentControl] = []
+
+    def observe(self) -> CarState | None:
+        """Return the next row of the recording as the car's state."""
+        if self._left == 0:
+            return None
+        row = self._rows[self._next % len(self._rows)]
+        self._next, self._left = self._next + 1, self._left - 1
+        return _state(self._reference, row, self._reference.steering[row], _centre_jpeg(self._reference, row))
+
+    def steer(self, steering: float, throttle: float) -> None:
+        """Keep the answer."""
+        self.controls.append(SentControl(steering, throttle))
+
+
+def _centre_jpeg(reference: RecordedDrive, row: int) -> bytes:
+    return Path(reference.images[row]["center"]).read_bytes()
+
+
+def _state(reference: RecordedDrive, row: int, steering: float, jpeg: bytes) -> CarState:
+    return CarState(steering * FULL_LOCK_DEGREES, reference.throttle[row], reference.speed[row] / MPH, jpeg)

@@ -1,0 +1,84 @@
+"""Settings of the augmentation of training samples; importing this loads no large package."""
+
+from dataclasses import dataclass
+
+from bcclone.system.settings import check_settings, setting
+
+_GROUP = "augmentation"
+AUGMENT_ON = ("auto", "cpu", "device")
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How strongly samples are augmented, and where; a strength or fraction of 0 turns that kind off."""
+
+    augment: bool = setting(True, "augment the samples, differently in each epoch", group=_GROUP)
+    shift_m: float = setting(
+        0.8,
+        "largest random sideways shift of the camera, in metres; the steering is changed to bring the car back",
+        unit="M",
+        minimum=0,
+        maximum=1.5,
+        group=_GROUP,
+    )
+    turn_degrees: float = setting(
+        5.0,
+        "standard deviation of a random yaw of the camera, in degrees; the steering is changed to bring the car back",
+        unit="DEGREES",
+        minimum=0,
+        maximum=10,
+        group=_GROUP,
+    )
+    pitch_degrees: float = setting(
+        0.7,
+        "standard deviation of a random pitch of the camera, in degrees",
+        unit="DEGREES",
+        minimum=0,
+        maximum=5,
+        group=_GROUP,
+    )
+    appearance: float = setting(
+        2.0,
+        "strength of random changes in brightness, contrast, colour and haze; 1 is the variation of an ordinary day",
+        minimum=0,
+        maximum=3,
+        group=_GROUP,
+    )
+    shadows: float = setting(
+        0.5, "fraction of samples that get shadows", unit="FRACTION", minimum=0, maximum=1, group=_GROUP
+    )
+    blur: float = setting(
+        0.2, "fraction of samples that are blurred", unit="FRACTION", minimum=0, maximum=1, group=_GROUP
+    )
+    noise: float = setting(
+        0.2,
+        "fraction of samples that get the noise of strong JPEG compression",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        group=_GROUP,
+    )
+    patches: float = setting(
+        0.8,
+        "fraction of samples in which patches cover a part of the image",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        group=_GROUP,
+    )
+
+    augment_on: str = setting(
+        "auto",
+        "where samples are augmented; cpu: by --feed-workers threads while the network trains; device: as the first "
+        "part of the training step; auto: device if the network trains on a GPU, else cpu",
+        choices=AUGMENT_ON,
+        group=_GROUP,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def moves_camera(self) -> bool:
+        """Return whether the camera is moved at all."""
+        return bool(self.shift_m or self.turn_degrees or self.pitch_degrees)

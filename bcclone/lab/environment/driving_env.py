@@ -1,0 +1,109 @@
+"""The simulator as a Gymnasium environment."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from bcclone.dataset.images import Image
+from bcclone.lab.environment.environment_settings import EnvironmentSettings, changed_conditions
+from bcclone.lab.environment.episode import FARTHEST_M, Episode, Observation
+from bcclone.lab.environment.window import Window
+from bcclone.simulator.render import LABELS
+from bcclone.simulator.world import FRAME_SECONDS
+from bcclone.simulator.world_settings import Conditions
+
+_CONDITIONS = {each.name for each in fields(Conditions)}
+
+
+def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
+    """Return settings from the arguments of gymnasium.make(): fields of EnvironmentSettings and of Conditions.
+
+    Raises ValueError for a value out of range, TypeError for an unknown name.
+    """
+    conditions = changed_conditions(Conditions(), values.get("conditions", {}))
+    conditions = replace(conditions, **{name: value for name, value in values.items() if name in _CONDITIONS})
+    others = {name: value for name, value in values.items() if name not in {*_CONDITIONS, "conditions"}}
+    known = {each.name for each in fields(EnvironmentSettings)}
+    if unknown := sorted(set(others) - known):
+        raise TypeError(f"unknown argument {', '.join(unknown)}; expected {', '.join(sorted(known | _CONDITIONS))}")
+    if isinstance(names := others.get("observations"), list):
+        others["observations"] = tuple(names)
+    return EnvironmentSettings(**others, conditions=conditions)
+
+
+def observation_space(settings: EnvironmentSettings) -> spaces.Space[Any]:
+    """Return the space of the observations: a Box, or a Dict of them."""
+    shape = settings.height, settings.width
+    every: dict[str, spaces.Space[Any]] = {
+        "center": spaces.Box(0, 255, (*shape, 3), np.uint8),
+        "left": spaces.Box(0, 255, (*shape, 3), np.uint8),
+        "right": spaces.Box(0, 255, (*shape, 3), np.uint8),
+        "segmentation": spaces.Box(0, max(LABELS.values()), shape, np.uint8),
+        "depth": spaces.Box(0.0, float(FARTHEST_M), shape, np.float32),
+    }
+    names = settings.observations
+    return every[names[0]] if len(names) == 1 else spaces.Dict({name: every[name] for name in names})
+
+
+def action_space(settings: EnvironmentSettings) -> spaces.Box:
+    """Return the space of the actions: steering, and throttle if it is controlled, -1 to 1."""
+    return spaces.Box(-1.0, 1.0, (2 if settings.action == "steering-throttle" else 1,), np.float32)
+
+
+class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
+    """A car on a road. The arguments are the fields of EnvironmentSettings and of the simulator's Conditions.
+
+    A step lasts 0.04 s of simulated time; nothing runs between two steps. The reward of a step is the distance driven
+    along the road in metres, times 1 - |cte| / limit; the step that ends an episode off the road or in a crash loses
+    10. An episode terminates there and when its laps are driven, and is truncated at the time limit. reset() takes the
+    options of Episode.reset(); info is described at Episode.info().
+    """
+
+    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": round(1 / FRAME_SECONDS)}  # noqa: RUF012
+
+    def __init__(self, render_mode: str | None = None, **values: Any) -> None:
+        self.settings, self.render_mode = settings_from(values), render_mode
+        self.observation_space: spaces.Space[Any] = observation_space(self.settings)
+        self.action_space: spaces.Space[Any] = action_space(self.settings)
+        self._window = Window(self.settings.height, self.settings.width) if render_mode == "human" else None
+        self._episode = Episode(self.settings)
+
+    @property
+    def episode(self) -> Episode:
+        """Return the drive itself, for experts and tests that may know more than what is observed."""
+        return self._episode
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode."""
+        super().reset(seed=seed)
+        started = self._episode.reset(self.np_random, options)
+        self._show()
+        return started
+
+    def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Advance by 0.04 s. Raises gymnasium.error.ResetNeeded after the end of an episode."""
+        if self._episode.ended:
+            raise gymnasium.error.ResetNeeded("the episode has ended; begin another with reset()")
+        done = self._episode.step(action)
+        self._show()
+        return done.observation, done.reward, done.terminated, done.truncated, done.info
+
+    def render(self) -> Image | None:
+        """Return the picture of the centre camera in the mode rgb_array."""
+        return self._episode.frame() if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Close the window."""
+        if self._window is not None:
+            self._window.close()
+
+    def _show(self) -> None:
+        if self._window is not None:
+            self._window.show(self._episode.frame())

@@ -1,0 +1,101 @@
+"""Several cars in one process as a Gymnasium vector environment, each drawn by its own thread."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
+
+from bcclone.lab.environment.driving_env import DrivingEnv, action_space, observation_space, settings_from
+from bcclone.lab.environment.episode import Episode, Observation, Step
+
+_Batch = tuple[Observation, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]
+
+
+class DrivingVectorEnv(VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArray[Any]]):
+    """Cars that drive apart from each other on the same road, as DrivingEnv does.
+
+    The cars share the scene, so many take little memory. An episode that has ended begins anew with the next step, with
+    the options of the last reset(). threads: that draw the frames, 0 for one per core. Raises ValueError for less than
+    one car and for another render_mode than rgb_array.
+    """
+
+    metadata = DrivingEnv.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"]}
+
+    def __init__(self, num_envs: int = 1, render_mode: str | None = None, threads: int = 0, **values: Any) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs is {num_envs}, expected 1 or more")
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode is {render_mode!r}, expected rgb_array: several cars have no window")
+        settings = settings_from(values)
+        self.num_envs, self.render_mode = num_envs, render_mode
+        self.single_observation_space, self.single_action_space = observation_space(settings), action_space(settings)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._episodes = [Episode(settings) for _ in range(num_envs)]
+        self._randomness = [seeding.np_random(None)[0] for _ in range(num_envs)]
+        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "car")
+        self._ended = np.zeros(num_envs, np.bool_)
+        self._options: dict[str, Any] | None = None
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode of every car. seed: of the first car, the others count on; or one for each.
+
+        options: those of Episode.reset(), for all cars and also for the episodes that follow by themselves.
+        """
+        seeds = seed if isinstance(seed, list) else [None if seed is None else seed + n for n in range(self.num_envs)]
+        for number, one in enumerate(seeds):
+            if one is not None:
+                self._randomness[number] = seeding.np_random(one)[0]
+        pairs = zip(self._episodes, self._randomness, strict=True)
+        started = list(self._pool.map(lambda pair: pair[0].reset(pair[1], options), pairs))
+        self._ended[:], self._options = False, options
+        return self._joined([observation for observation, _ in started]), self._infos([info for _, info in started])
+
+    def step(self, actions: npt.NDArray[np.float32]) -> _Batch:
+        """Advance every car by 0.04 s; one whose episode has ended begins another, and its action is not used.
+
+        Raises ValueError for actions of another shape than (cars, controls).
+        """
+        if np.shape(actions) != self.action_space.shape:
+            raise ValueError(f"actions have the shape {np.shape(actions)}, expected {self.action_space.shape}")
+
+        def advance(number: int) -> Step:
+            if not self._ended[number]:
+                return self._episodes[number].step(actions[number])
+            observation, info = self._episodes[number].reset(self._randomness[number], self._options)
+            return Step(observation, 0.0, False, False, info)
+
+        steps = list(self._pool.map(advance, range(self.num_envs)))
+        terminated = np.array([step.terminated for step in steps])
+        truncated = np.array([step.truncated for step in steps])
+        self._ended = terminated | truncated
+        rewards = np.array([step.reward for step in steps], np.float64)
+        observations = self._joined([step.observation for step in steps])
+        return observations, rewards, terminated, truncated, self._infos([step.info for step in steps])
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Return the pictures of the centre cameras in the mode rgb_array."""
+        if self.render_mode != "rgb_array":
+            return None
+        return tuple(self._pool.map(Episode.frame, self._episodes))
+
+    def close_extras(self, **_: Any) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+    def _joined(self, observations: list[Observation]) -> Observation:
+        empty: Any = create_empty_array(self.single_observation_space, self.num_envs)
+        return concatenate(self.single_observation_space, observations, empty)
+
+    def _infos(self, infos: list[dict[str, Any]]) -> dict[str, Any]:
+        joined: dict[str, Any] = {}
+        for number, info in enumerate(infos):
+            joined = self._add_info(joined, info, number)
+        return joined

@@ -1,0 +1,126 @@
+"""The format csv: table.csv, one line for each row, and the image files as they were recorded.
+
+UTF-8, separated by commas, quoted where needed (RFC 4180), with a header and decimal points; paths are relative to the
+table and have forward slashes. A value that is not known is empty.
+"""
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from bcclone.lab.exchange.rows import ExchangedRow, Source, suffix_of
+from bcclone.recording.drivers import DrivenRow
+from bcclone.recording.row import CAMERAS
+from bcclone.recording.run_tables import TracePoint
+from bcclone.system.errors import UserError
+
+TABLE = "table.csv"
+_NUMBERS = ("steering", "throttle", "brake", "speed_mph")
+_POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")
+COLUMNS = (
+    "recording", "episode", "time_ms", *CAMERAS, *_NUMBERS, "driver", "take_over", "track", *_POINT,
+)  # fmt: skip
+
+
+def write(source: Source, folder: Path, name: str) -> None:
+    """Write the rows into an empty folder. name: not used, since the table names nothing."""
+    with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, restval="")
+        table.writeheader()
+        for index, row in enumerate(source):
+            table.writerow(_cells(row) | _write_images(row, index, folder))
+
+
+def _write_images(row: ExchangedRow, index: int, folder: Path) -> dict[str, str]:
+    """Write the images of a row; return camera -> path in the folder."""
+    paths = {}
+    for camera, image in row.images.items():
+        path = Path("images") / str(row.recording) / f"{index:07d}_{camera}{suffix_of(image)}"
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(image)
+        paths[camera] = path.as_posix()
+    return paths
+
+
+def _cells(row: ExchangedRow) -> dict[str, object]:
+    cells: dict[str, object] = {"recording": row.recording, "episode": row.episode, "time_ms": row.time_ms}
+    cells |= {name: repr(value) for name, value in zip(_NUMBERS, row.numbers, strict=True)}
+    if row.driven:
+        cells |= {"driver": row.driven.driver, "take_over": row.driven.take_over or ""}
+    if point := row.point:
+        values = (point.seconds, point.x_m, point.z_m, point.cross_track_m)
+        cells |= {"track": point.track} | {name: repr(value) for name, value in zip(_POINT, values, strict=True)}
+    return cells
+
+
+def read(path: Path) -> Iterator[ExchangedRow]:
+    """Yield the rows of a table, or of the folder that holds table.csv.
+
+    Of the columns, only center and time_ms are needed with steering; others that are missing are 0 or not known.
+    Raises UserError for a row that cannot be read.
+    """
+    path = path / TABLE if path.is_dir() else path
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file)
+            missing = [name for name in ("center", "time_ms", "steering") if name not in (table.fieldnames or ())]
+            if missing:
+                raise UserError(
+                    f"{path}: no column {missing[0]!r}, expected a table with center, time_ms, steering and perhaps "
+                    f"others of {','.join(COLUMNS)}; a driving_log.csv needs no import: name it to preprocess.py"
+                )
+            for cells in table:
+                yield _row(path, table.line_num, cells)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(
+            f"{path}: cannot be read: {reason}; expected a table that bcclone export --to csv writes"
+        ) from None
+
+
+def _row(path: Path, line: int, cells: Mapping[str, str]) -> ExchangedRow:
+    try:
+        given = {name: text for name, text in cells.items() if text}
+        driver, take_over, track = (given.get(name, "") for name in ("driver", "take_over", "track"))
+        driven = DrivenRow(driver, int(take_over) if take_over else None) if driver else None
+        return ExchangedRow(
+            recording=int(given.get("recording", 0)),
+            episode=int(given.get("episode", 0)),
+            time_ms=int(given["time_ms"]),
+            images={camera: _image(path, given[camera]) for camera in CAMERAS if camera in given},
+            steering=_number(given, "steering"),
+            throttle=_number(given, "throttle", 0.0),
+            brake=_number(given, "brake", 0.0),
+            speed_mph=_number(given, "speed_mph", 0.0),
+            driven=driven,
+            point=_point(given, track) if track else None,
+        )
+    except KeyError as error:
+        raise UserError(f"{path}: line {line}: {error} is empty; fill it in, or remove the line") from None
+    except ValueError as error:
+        raise UserError(f"{path}: line {line}: {error}; correct it, or remove the line") from None
+
+
+def _point(given: Mapping[str, str], track: str) -> TracePoint:
+    seconds, x_m, z_m, cross_track_m = (_number(given, name) for name in _POINT)
+    return TracePoint(seconds, track, x_m, z_m, cross_track_m)
+
+
+def _number(given: Mapping[str, str], name: str, default: float | None = None) -> float:
+    if name not in given and default is not None:
+        return default
+    try:
+        value = float(given[name])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {given[name][:40]!r}, expected a number with a decimal point")
+    return value
+
+
+def _image(path: Path, name: str) -> bytes:
+    try:
+        return (path.parent / name).read_bytes()
+    except OSError as error:
+        raise ValueError(f"image {name} cannot be read: {error.strerror}") from None

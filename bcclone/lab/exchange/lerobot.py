@@ -1,0 +1,298 @@
+"""The format lerobot: a LeRobot data set, version 3.0, with image files instead of videos, so that it keeps the JPEGs.
+
+meta/info.json declares the features; data/chunk-000/file-NNN.parquet has a row for each frame, with the content of its
+images, and a row group for each episode; meta/episodes, meta/tasks.parquet and meta/stats.json describe them. Beside
+LeRobot's `action` and `observation.state`, which are float32, `recorded` has the values of the log to the last bit.
+Source: LeRobot 0.6, datasets/utils.py, feature_utils.py and dataset_metadata.py. Needs pyarrow.
+"""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bcclone.lab.exchange.episodes import episodes_of
+from bcclone.lab.exchange.lerobot_statistics import Statistics
+from bcclone.lab.exchange.rows import ExchangedRow, Source, position_of, suffix_of
+from bcclone.recording.drivers import DrivenRow
+from bcclone.recording.row import CAMERAS
+from bcclone.recording.run_tables import TracePoint
+from bcclone.system.errors import UserError
+
+INFO = "meta/info.json"
+_DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+_EPISODES_PATH, _TASKS_PATH, _STATS_PATH = (
+    "meta/episodes/chunk-000/file-000.parquet",
+    "meta/tasks.parquet",
+    "meta/stats.json",
+)
+_FILE_MB, _FILES_PER_CHUNK = 100, 1000
+_TASK = "Drive along the road."
+_IMAGE, _ACTION, _STATE, _RECORDED = "observation.images.", "action", "observation.state", "recorded"
+_ACTIONS, _NUMBERS = ["steering", "throttle", "brake"], ["steering", "throttle", "brake", "speed_mph"]
+_POSITION = ["seconds", "x_m", "z_m", "cross_track_m"]
+_ROWS_AT_ONCE = 256
+
+
+def load_pyarrow() -> tuple[Any, Any]:
+    """Return the modules pyarrow and pyarrow.parquet; raises UserError if pyarrow is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError("LeRobot's format needs pyarrow: pip install 'bcclone[export]'") from None
+    return pyarrow, pyarrow.parquet
+
+
+def write(source: Source, folder: Path, name: str) -> None:
+    """Write the rows into an empty folder. name: not used, since the data set is named by its folder."""
+    features = _features(source)
+    statistics = Statistics(features, source.rows)
+    with _DataFiles(folder, features) as files:
+        episodes = [
+            _write_episode(files, _records(rows, number, source.rows_per_second), statistics)
+            for number, rows in episodes_of(source)
+        ]
+    pyarrow, parquet = load_pyarrow()
+    _make_parent(folder / _EPISODES_PATH)
+    parquet.write_table(pyarrow.Table.from_pylist(episodes), folder / _EPISODES_PATH)
+    _write_tasks(folder / _TASKS_PATH)
+    info = _info(features, episodes, source.rows_per_second)
+    for path, content in ((INFO, info), (_STATS_PATH, statistics.as_json())):
+        (folder / path).write_text(json.dumps(content, indent=4), encoding="utf-8")
+
+
+def _features(source: Source) -> dict[str, dict[str, Any]]:
+    """Return the declaration of each column, as in info.json."""
+    image = {"dtype": "image", "shape": [*source.size, 3], "names": ["height", "width", "channels"]}
+    features = {f"{_IMAGE}{camera}": image for camera in source.cameras}
+    features |= {
+        _STATE: _feature("float32", ["speed_mph"]),
+        _ACTION: _feature("float32", _ACTIONS),
+        _RECORDED: _feature("float64", _NUMBERS),
+        "time_ms": _feature("int64"),
+        "recording": _feature("int64"),
+    }
+    if source.has_drivers:
+        features |= {"driver": _feature("string"), "take_over": _feature("int64")}
+    if source.has_trace:
+        features |= {"track": _feature("string"), "position": _feature("float64", _POSITION)}
+    features["timestamp"] = _feature("float32")
+    return features | {name: _feature("int64") for name in ("frame_index", "episode_index", "index", "task_index")}
+
+
+def _feature(dtype: str, names: list[str] | None = None) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": [len(names) if names else 1], "names": names}
+
+
+class _DataFiles:
+    """Writes the frames to Parquet files of at most about 100 MB each, an episode in one of them; a context manager."""
+
+    def __init__(self, folder: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
+        self._folder, self._writer, self._written = folder, None, 0
+        self._pyarrow, self._parquet = load_pyarrow()
+        self._schema = self._pyarrow.schema([(name, self._type(each)) for name, each in features.items()])
+        self.number, self.frames = -1, 0
+
+    def __enter__(self) -> "_DataFiles":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Return the numbers of the chunk and of the file in it that are written to."""
+        return divmod(self.number, _FILES_PER_CHUNK)
+
+    def begin_episode(self) -> None:
+        """Open the next file, if there is none or it is full."""
+        if self._writer is not None and self._written < _FILE_MB * 1e6:
+            return
+        if self._writer is not None:
+            self._writer.close()
+        self.number, self._written = self.number + 1, 0
+        chunk, file = self.place
+        path = self._folder / _DATA_PATH.format(chunk_index=chunk, file_index=file)
+        _make_parent(path)
+        self._writer = self._parquet.ParquetWriter(path, self._schema, compression="snappy")
+
+    def append(self, records: list[dict[str, Any]]) -> None:
+        """Write some frames of the episode."""
+        table = self._pyarrow.Table.from_pylist(records, self._schema)
+        self._writer.write_table(table)  # type: ignore[attr-defined]
+        self._written += table.nbytes
+        self.frames += len(records)
+
+    def _type(self, feature: Mapping[str, Any]) -> Any:
+        """Return the column's type as the library `datasets` writes it."""
+        pa = self._pyarrow
+        if feature["dtype"] == "image":
+            return pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        value = {"string": pa.string(), "int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64()}
+        one, count = value[feature["dtype"]], feature["shape"][0]
+        return one if count == 1 else pa.list_(one, count)
+
+
+def _write_episode(files: _DataFiles, records: Iterator[dict[str, Any]], statistics: Statistics) -> dict[str, Any]:
+    """Write the frames of an episode; return its row of meta/episodes."""
+    files.begin_episode()
+    first = files.frames
+    while batch := list(itertools.islice(records, _ROWS_AT_ONCE)):
+        for record in batch:
+            record["index"] = first + record["frame_index"]
+            statistics.add(record)
+        files.append(batch)
+    chunk, file = files.place
+    return {
+        "episode_index": record["episode_index"], "tasks": [_TASK], "length": files.frames - first,
+        "dataset_from_index": first, "dataset_to_index": files.frames,
+        "data/chunk_index": chunk, "data/file_index": file,
+        "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0,
+    }  # fmt: skip
+
+
+def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int) -> Iterator[dict[str, Any]]:
+    """Yield the frames of an episode as LeRobot names their values, without `index`."""
+    for frame, row in enumerate(rows):
+        yield {
+            **{
+                f"{_IMAGE}{camera}": {"bytes": image, "path": f"{camera}-{row.time_ms}{suffix_of(image)}"}
+                for camera, image in row.images.items()
+            },
+            _STATE: row.speed_mph,
+            _ACTION: row.numbers[:3],
+            _RECORDED: row.numbers,
+            "time_ms": row.time_ms,
+            "recording": row.recording,
+            "driver": row.driven.driver if row.driven else "",
+            "take_over": (row.driven and row.driven.take_over) or 0,
+            "track": row.point.track if row.point else "",
+            "position": position_of(row),
+            "timestamp": frame / rows_per_second,
+            "frame_index": frame,
+            "episode_index": episode,
+            "task_index": 0,
+        }
+
+
+def _info(features: Mapping[str, Any], episodes: Sequence[Mapping[str, Any]], rows_per_second: int) -> dict[str, Any]:
+    return {
+        "codebase_version": "v3.0",
+        "robot_type": "udacity-simulator",
+        "total_episodes": len(episodes),
+        "total_frames": episodes[-1]["dataset_to_index"],
+        "total_tasks": 1,
+        "chunks_size": _FILES_PER_CHUNK,
+        "data_files_size_in_mb": _FILE_MB,
+        "video_files_size_in_mb": 2 * _FILE_MB,
+        "fps": rows_per_second,
+        "splits": {"train": f"0:{len(episodes)}"},
+        "data_path": _DATA_PATH,
+        "video_path": None,
+        "features": features,
+    }
+
+
+def _write_tasks(path: Path) -> None:
+    """Write the one task, as pandas would a table whose index is the task."""
+    import pandas as pd
+
+    _make_parent(path)
+    pd.DataFrame({"task_index": [0]}, index=pd.Index([_TASK], name="task")).to_parquet(path, engine="pyarrow")
+
+
+def _make_parent(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def read(folder: Path) -> Iterator[ExchangedRow]:
+    """Yield the frames of a data set of version 2 or 3 with image features; raises UserError for any other.
+
+    Without our own columns, the steering, throttle and brake are those of `action`, by their names, and the times are
+    counted from 1970, an hour for each episode.
+    """
+    _, parquet = load_pyarrow()
+    info = _read_info(folder / INFO)
+    columns = _columns(folder / INFO, info)
+    paths = sorted((folder / "data").rglob("*.parquet"))
+    if not paths:
+        raise UserError(f"{folder}/data: there are no Parquet files; download the whole data set")
+    for path in paths:
+        try:
+            yield from (_row(record, columns) for record in _records_of(path, parquet))
+        except (OSError, KeyError, TypeError, ValueError) as error:  # pyarrow's errors are ValueErrors or OSErrors
+            reason = f"no column {error}" if isinstance(error, KeyError) else str(error).splitlines()[0][:200]
+            raise UserError(f"{path}: cannot be read: {reason}; download the data set again") from None
+
+
+def _records_of(path: Path, parquet: Any) -> Iterator[Mapping[str, Any]]:
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS_AT_ONCE):
+            yield from batch.to_pylist()
+
+
+def _read_info(path: Path) -> Mapping[str, Any]:
+    try:
+        info: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {"features": dict(info["features"]), "fps": float(info["fps"])}
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}; name the folder of a LeRobot data set") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: not the description of a LeRobot data set, expected `features` and `fps`") from None
+
+
+def _columns(path: Path, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which columns hold what: camera -> column, and column and place of each number."""
+    features = info["features"]
+    images = [name for name, each in features.items() if each["dtype"] == "image"]
+    if not images:
+        videos = [name for name, each in features.items() if each["dtype"] == "video"]
+        what = f"its cameras are videos ({', '.join(videos)})" if videos else "it has no camera"
+        raise UserError(f"{path}: {what}, expected features of dtype image; convert it with LeRobot's own tools first")
+    cameras = {camera: name for camera in CAMERAS for name in images if name.rpartition(".")[2] == camera}
+    if not cameras:
+        cameras = {"center": images[0]}
+    numbers: dict[str, tuple[str, int]] = {}
+    for column in (_STATE, _ACTION, _RECORDED):  # the last one counts
+        names = _flat_names(features.get(column, {}).get("names"))
+        numbers |= {name: (column, place) for place, name in enumerate(names) if name in _NUMBERS}
+    if "steering" not in numbers:
+        raise UserError(
+            f"{path}: no feature named 'steering' in {_ACTION} (it has: "
+            f"{', '.join(_flat_names(features.get(_ACTION, {}).get('names'))) or 'no names'}); "
+            "name the one that steers 'steering' there, -1 to 1, right positive"
+        )
+    return {"cameras": cameras, "numbers": numbers, "fps": info["fps"]}
+
+
+def _flat_names(names: Any) -> list[str]:
+    """Return the names of a feature, which older data sets group: {"motors": [...]}."""
+    if isinstance(names, Mapping):
+        return [str(name) for group in names.values() for name in (group if isinstance(group, list) else [group])]
+    return [str(name) for name in names or ()]
+
+
+def _row(record: Mapping[str, Any], columns: Mapping[str, Any]) -> ExchangedRow:
+    def number(name: str) -> float:
+        column, place = columns["numbers"].get(name, ("", 0))
+        value = record[column] if column else 0.0
+        return float(value[place] if isinstance(value, (list, tuple)) else value)
+
+    episode = int(record["episode_index"])
+    made_up_ms = episode * 3_600_000 + round(1000 * int(record["frame_index"]) / columns["fps"])
+    driver, track = record.get("driver"), record.get("track")
+    return ExchangedRow(
+        recording=int(record.get("recording", 0)),
+        episode=episode,
+        time_ms=int(record.get("time_ms", made_up_ms)),
+        images={camera: record[name]["bytes"] for camera, name in columns["cameras"].items()},
+        steering=number("steering"),
+        throttle=number("throttle"),
+        brake=number("brake"),
+        speed_mph=number("speed_mph"),
+        driven=DrivenRow(driver, record["take_over"] or None) if driver else None,
+        point=TracePoint(record["position"][0], track, *record["position"][1:]) if track else None,
+    )

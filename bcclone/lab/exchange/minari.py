@@ -1,0 +1,117 @@
+"""The format minari: a data set of the Farama Foundation's Minari, in HDF5, which keeps the JPEG bytes.
+
+data/metadata.json and data/main_data.hdf5, in which each episode has observations, actions, rewards, terminations,
+truncations and infos. As Minari expects, an episode has one observation more than actions; the last one is repeated.
+Rewards are 0, since a recording has none. Source: Minari 0.5.4, dataset/_storages/hdf5_storage.py, serialization.py.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from bcclone.lab.exchange.episodes import episodes_of
+from bcclone.lab.exchange.growing import GrowingDataset
+from bcclone.lab.exchange.rows import ExchangedRow, Source, position_of
+
+_DATA, _FILE, _METADATA = "data", "main_data.hdf5", "metadata.json"
+_MINARI_VERSION = "0.5.4"  # the version whose format this is
+_SPEED_LIMIT_MPH = 1000.0
+_ACTIONS = ("steering", "throttle", "brake")
+_LOW, _HIGH = (-1.001, -1.001, -1.001), (1.001, 1.001, 1.001)  # the simulator sometimes writes 1.0000001
+
+
+def write(source: Source, folder: Path, name: str) -> None:
+    """Write the rows into an empty folder. name: of the folder, from which the data set gets its own."""
+    data = folder / _DATA
+    data.mkdir()
+    with h5py.File(data / _FILE, "w", track_order=True) as file:
+        steps = [
+            _write_episode(file.create_group(f"episode_{number}"), number, rows, source)
+            for number, rows in episodes_of(source)
+        ]
+    size_mb = round((data / _FILE).stat().st_size / 1e6, 1)
+    metadata = _metadata(source, _id_of(name)) | {
+        "total_episodes": len(steps), "total_steps": sum(steps), "dataset_size": size_mb,
+    }  # fmt: skip
+    (data / _METADATA).write_text(json.dumps(metadata), encoding="utf-8")
+
+
+def _id_of(name: str) -> str:
+    """Return a data set's id for a folder's name: with a version, as Minari wants it."""
+    cleaned = re.sub(r"[^\w.-]", "-", name).strip("-.") or "recording"
+    return cleaned if re.search(r"-v\d+$", cleaned) else f"{cleaned}-v0"
+
+
+def _write_episode(group: h5py.Group, number: int, rows: Iterable[ExchangedRow], source: Source) -> int:
+    """Write an episode; return the number of its steps."""
+    observations = group.create_group("observations")
+    images = {camera: GrowingDataset(observations, camera, (), h5py.vlen_dtype(np.uint8)) for camera in source.cameras}
+    observed = []  # the rows without their images
+    for row in rows:
+        _append_images(images, row)
+        observed.append(replace(row, images={}))
+    _append_images(images, row)
+    observed.append(observed[-1])
+    for dataset in images.values():
+        dataset.close()
+    steps = len(observed) - 1
+    group.attrs.update({"id": number, "total_steps": steps})
+    observations["speed_mph"] = np.array([[row.speed_mph] for row in observed])
+    group["actions"] = np.array([row.numbers[:3] for row in observed[:-1]])
+    group["rewards"] = np.zeros(steps)
+    group["terminations"] = np.zeros(steps, np.bool_)
+    group["truncations"] = np.arange(steps) == steps - 1
+    _write_infos(group.create_group("infos"), observed, source)
+    return steps
+
+
+def _append_images(images: Mapping[str, GrowingDataset], row: ExchangedRow) -> None:
+    for camera, dataset in images.items():
+        dataset.append(np.frombuffer(row.images[camera], np.uint8))
+
+
+def _write_infos(infos: h5py.Group, observed: Sequence[ExchangedRow], source: Source) -> None:
+    """Write what the observations lack: times, and the tables next to the log."""
+    infos["time_ms"] = np.array([row.time_ms for row in observed])
+    infos["recording"] = np.array([row.recording for row in observed])
+    if source.has_drivers:
+        infos["driver"] = _texts(row.driven.driver if row.driven else "" for row in observed)
+        infos["take_over"] = np.array([(row.driven and row.driven.take_over) or 0 for row in observed])
+    if source.has_trace:
+        infos["track"] = _texts(row.point.track if row.point else "" for row in observed)
+        infos["position"] = np.array([position_of(row) for row in observed])
+
+
+def _texts(texts: Iterable[str]) -> Any:
+    return np.array(list(texts), h5py.string_dtype())
+
+
+def _metadata(source: Source, dataset_id: str) -> dict[str, Any]:
+    image = _box("uint8", (*source.size, 3), 0, 255)
+    spaces = dict.fromkeys(source.cameras, image)
+    spaces["speed_mph"] = _box("float64", (1,), -_SPEED_LIMIT_MPH, _SPEED_LIMIT_MPH)
+    action = {"type": "Box", "dtype": "float64", "shape": [len(_ACTIONS)], "low": list(_LOW), "high": list(_HIGH)}
+    return {
+        "dataset_id": dataset_id,
+        "data_format": "hdf5",
+        "jpeg_encoding": True,
+        "minari_version": _MINARI_VERSION,
+        "observation_space": json.dumps({"type": "Dict", "subspaces": spaces}),
+        "action_space": json.dumps(action),
+        "algorithm_name": "human",
+        "description": f"Driving recorded in the Udacity simulator; actions: {', '.join(_ACTIONS)}. By bcclone export.",
+    }
+
+
+def _box(dtype: str, shape: tuple[int, ...], low: float, high: float) -> dict[str, Any]:
+    """Return a space of Gymnasium as Minari writes it."""
+    return {
+        "type": "Box", "dtype": dtype, "shape": list(shape),
+        "low": np.full(shape, low).tolist(), "high": np.full(shape, high).tolist(),
+    }  # fmt: skip

@@ -1,0 +1,100 @@
+"""Export recordings or a store: check everything first, then write the whole target or nothing."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bcclone.lab.exchange import csv_table, lerobot, minari, robomimic, tub
+from bcclone.lab.exchange.exchange_settings import CSV, LEROBOT, MINARI, ROBOMIMIC, TUB, ExportSettings
+from bcclone.lab.exchange.rows import ExchangedRow, Source
+from bcclone.lab.exchange.source import open_source
+from bcclone.system import atomic
+from bcclone.system.errors import UserError
+from bcclone.system.progress import ProgressBar
+
+_FOLDERS: dict[str, Callable[[Source, Path, str], None]] = {
+    CSV: csv_table.write,
+    TUB: tub.write,
+    LEROBOT: lerobot.write,
+    MINARI: minari.write,
+}
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was exported.
+
+    format: its name; size: height and width of the images; skipped: a line for each row that is left out.
+    """
+
+    output: Path
+    format: str
+    rows: int
+    episodes: int
+    recordings: int
+    cameras: tuple[str, ...]
+    size: tuple[int, int]
+    skipped: tuple[str, ...]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values that `--json` prints."""
+        return asdict(self) | {"output": str(self.output)}
+
+
+def export(settings: ExportSettings) -> ExportResult:
+    """Write recordings or a store in another format.
+
+    Raises UserError for a source that cannot be read, a target that exists, a missing package, and a disk that refuses.
+    """
+    begun = time.monotonic()
+    _check_output(settings)
+    if settings.to == LEROBOT:
+        lerobot.load_pyarrow()
+    episodes: set[int] = set()
+    recordings: set[int] = set()
+    with open_source(settings) as source, ProgressBar(f"writing {settings.output.name}", source.rows, "rows") as bar:
+
+        def counted() -> Iterator[ExchangedRow]:
+            for row in source:
+                episodes.add(row.episode)
+                recordings.add(row.recording)
+                yield row
+                bar.advance(1)
+
+        _write(replace(source, read=counted), settings)
+    return ExportResult(
+        output=settings.output,
+        format=settings.to,
+        rows=source.rows,
+        episodes=len(episodes),
+        recordings=len(recordings),
+        cameras=source.cameras,
+        size=source.size,
+        skipped=source.skipped,
+        seconds=round(time.monotonic() - begun, 2),
+    )
+
+
+def _write(source: Source, settings: ExportSettings) -> None:
+    if settings.to == ROBOMIMIC:
+        with atomic.replacing(settings.output) as temporary:
+            robomimic.write(source, temporary)
+    else:
+        with atomic.replacing_folder(settings.output) as folder:
+            _FOLDERS[settings.to](source, folder, settings.output.name)
+
+
+def _check_output(settings: ExportSettings) -> None:
+    output = settings.output
+    if settings.to == ROBOMIMIC:
+        if output.suffix not in (".hdf5", ".h5"):
+            raise UserError(f"{output}: robomimic's data sets are HDF5 files; name an -o that ends in .hdf5")
+        atomic.check_output(output, False, "remove it, or name another -o")
+        return
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} exists already; remove it, or name another -o")
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"{output}: the folder {output.absolute().parent} does not exist; make it first")

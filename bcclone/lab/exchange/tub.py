@@ -1,0 +1,172 @@
+r"""The format tub: a tub of donkeycar, version 2, which keeps the JPEG files.
+
+manifest.json has five lines: names of the inputs, their types, metadata, metadata of the manifest, and the list of
+catalogs with the indexes of deleted records. Each catalog has one JSON object for each record; its
+.catalog_manifest has the length of each line, so that a record can be found. Lines end with \r\n. Source: donkeycar
+5.3, parts/tub_v2.py and parts/datastore_v2.py. Beside donkeycar's own inputs, ours begin with `bcclone/`.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bcclone.lab.exchange.rows import ExchangedRow, Source, suffix_of
+from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import TracePoint
+from bcclone.system.errors import UserError
+
+MANIFEST = "manifest.json"
+_IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "images", 1000, "\r\n"
+_IMAGE_INPUT = {"center": "cam/image_array", "left": "cam/image_array_left", "right": "cam/image_array_right"}
+_NUMBER_INPUTS = ("user/angle", "user/throttle", "bcclone/brake", "bcclone/speed_mph")
+_MODE_OF = {HUMAN: "user", MODEL: "local"}
+_TAKE_OVER, _RECORDING, _TRACK = "bcclone/take_over", "bcclone/recording", "bcclone/track"
+_POINT_INPUTS = ("bcclone/trace_seconds", "bcclone/x_m", "bcclone/z_m", "bcclone/cross_track_m")
+
+
+def write(source: Source, folder: Path, name: str) -> None:
+    """Write the rows into an empty folder. name: not used, since a tub has none."""
+    (folder / _IMAGES).mkdir()
+    catalogs: list[str] = []
+    records: list[dict[str, Any]] = []
+    sessions: dict[str, None] = {}
+    for index, row in enumerate(source):
+        if len(records) == _RECORDS_PER_CATALOG:
+            catalogs.append(_write_catalog(folder, len(catalogs), records))
+            records = []
+        record = _record(row, index, folder)
+        sessions[record["_session_id"]] = None
+        records.append(record)
+    catalogs.append(_write_catalog(folder, len(catalogs), records))
+    _write_manifest(folder, source, catalogs, list(sessions))
+
+
+def _record(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
+    """Write the images of a row; return its record."""
+    day = time.strftime("%y-%m-%d", time.gmtime(row.time_ms / 1000))
+    record: dict[str, Any] = {
+        "_index": index, "_session_id": f"{day}_{row.episode}", "_timestamp_ms": row.time_ms,
+        _RECORDING: row.recording,
+        "user/mode": _MODE_OF[row.driven.driver] if row.driven else _MODE_OF[HUMAN],
+    }  # fmt: skip
+    record |= dict(zip(_NUMBER_INPUTS, row.numbers, strict=True))
+    if row.driven and row.driven.take_over:
+        record[_TAKE_OVER] = row.driven.take_over
+    if point := row.point:
+        values = (point.seconds, point.x_m, point.z_m, point.cross_track_m)
+        record |= {_TRACK: point.track} | dict(zip(_POINT_INPUTS, values, strict=True))
+    for camera, image in row.images.items():
+        key = _IMAGE_INPUT[camera]
+        record[key] = f"{index}_{key.replace('/', '_')}_{suffix_of(image)}"
+        (folder / _IMAGES / record[key]).write_bytes(image)
+    return record
+
+
+def _write_catalog(folder: Path, number: int, records: Sequence[Mapping[str, Any]]) -> str:
+    """Write a catalog and its manifest; return its name."""
+    name = f"catalog_{number}"
+    lines = [json.dumps(record, allow_nan=False, sort_keys=True) + _LINE_END for record in records]
+    (folder / f"{name}.catalog").write_text("".join(lines), encoding="ascii", newline="")
+    start = records[0]["_index"] if records else 0
+    about = {
+        "path": f"{name}.catalog_manifest", "created_at": time.time(), "start_index": start,
+        "line_lengths": [len(line) for line in lines],
+    }  # fmt: skip
+    text = json.dumps(about, sort_keys=True) + _LINE_END
+    (folder / f"{name}.catalog_manifest").write_text(text, encoding="ascii", newline="")
+    return f"{name}.catalog"
+
+
+def _write_manifest(folder: Path, source: Source, catalogs: Sequence[str], sessions: Sequence[str]) -> None:
+    inputs = {_IMAGE_INPUT[camera]: "image_array" for camera in source.cameras}
+    inputs |= dict.fromkeys(_NUMBER_INPUTS, "float") | {"user/mode": "str", _RECORDING: "int"}
+    if source.has_drivers:
+        inputs[_TAKE_OVER] = "int"
+    if source.has_trace:
+        inputs |= {_TRACK: "str"} | dict.fromkeys(_POINT_INPUTS, "float")
+    metadata = {"bcclone/drivers": source.has_drivers}
+    last = sessions[-1]
+    session = {"last_id": len(sessions) - 1, "last_full_id": last, "all_full_ids": list(sessions)}
+    paths = {
+        "paths": list(catalogs), "current_index": source.rows, "max_len": _RECORDS_PER_CATALOG, "deleted_indexes": [],
+    }  # fmt: skip
+    lines = (list(inputs), list(inputs.values()), metadata, {"created_at": time.time(), "sessions": session}, paths)
+    text = "".join(json.dumps(line) + _LINE_END for line in lines)
+    (folder / MANIFEST).write_text(text, encoding="ascii", newline="")
+
+
+def read(folder: Path) -> Iterator[ExchangedRow]:
+    """Yield the records of a tub, those marked as deleted included.
+
+    Raises UserError for a record that cannot be read.
+    """
+    manifest = folder / MANIFEST
+    try:
+        lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+        metadata, catalogs, deleted = lines[2], lines[-1]["paths"], set(lines[-1]["deleted_indexes"])
+    except OSError as error:
+        raise UserError(f"{manifest}: cannot be read: {error.strerror}; name the folder of a tub") from None
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise UserError(
+            f"{manifest}: not the manifest of a tub; expected one of donkeycar 4 or later; convert an older tub with "
+            "donkeycar's own script, convert_to_tub_v2.py"
+        ) from None
+    has_drivers = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
+    for catalog in catalogs:
+        path = folder / catalog
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}; {manifest} names it") from None
+        for number, line in enumerate(text.splitlines(), start=1):
+            yield _row(path, number, line, deleted, has_drivers)
+
+
+def _row(path: Path, number: int, line: str, deleted: set[int], has_drivers: bool) -> ExchangedRow:
+    try:
+        record = json.loads(line)
+        steering, throttle, brake, speed_mph = (_number(record, name) for name in _NUMBER_INPUTS)
+        session = str(record.get("_session_id", "0")).rpartition("_")[2]
+        return ExchangedRow(
+            recording=int(record.get(_RECORDING, 0)),
+            episode=int(session) if session.isdecimal() else 0,
+            time_ms=int(record["_timestamp_ms"]),
+            images={
+                camera: (path.parent / _IMAGES / record[key]).read_bytes()
+                for camera, key in _IMAGE_INPUT.items()
+                if key in record
+            },
+            steering=steering,
+            throttle=throttle,
+            brake=brake,
+            speed_mph=speed_mph,
+            driven=_driven(record) if has_drivers or record.get("user/mode", "user") != "user" else None,
+            point=_point(record),
+            deleted=record.get("_index") in deleted,
+        )
+    except OSError as error:
+        raise UserError(f"{path}: record {number}: {error.filename}: {error.strerror}; restore the file") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise UserError(f"{path}: record {number}: {reason}; correct the record, or remove its line") from None
+
+
+def _number(record: Mapping[str, Any], name: str) -> float:
+    value = record.get(name, 0.0)
+    if not isinstance(value, (int, float)):
+        raise ValueError(f"{name} is {str(value)[:40]!r}, expected a number")
+    return float(value)
+
+
+def _driven(record: Mapping[str, Any]) -> DrivenRow:
+    by_person = record.get("user/mode", "user") == "user"
+    return DrivenRow(HUMAN, record.get(_TAKE_OVER)) if by_person else DrivenRow(MODEL)
+
+
+def _point(record: Mapping[str, Any]) -> TracePoint | None:
+    if _TRACK not in record:
+        return None
+    seconds, x_m, z_m, cross_track_m = (float(record[name]) for name in _POINT_INPUTS)
+    return TracePoint(seconds, str(record[_TRACK]), x_m, z_m, cross_track_m)

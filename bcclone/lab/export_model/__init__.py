@@ -1,0 +1,1 @@
+"""Export a model with the preparation of its frames: ONNX, LiteRT, or a SavedModel."""

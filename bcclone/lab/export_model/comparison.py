@@ -1,0 +1,57 @@
+"""Compare an exported file with the model that it was made from."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from bcclone.dataset.images import Image
+from bcclone.lab.export_model.runtimes import Inputs, Outputs, Run
+from bcclone.model.model_file import ModelFile
+from bcclone.model.onnx_model import FRAME, STEERING, Signature
+from bcclone.model.recurrent import steps_of
+
+
+def own_run(file: ModelFile) -> Run:
+    """Return the model as a function like those of exported files: OpenCV prepares the frames, and Keras computes."""
+    steps, dtype, shape = steps_of(file.model), file.model.inputs[0].dtype, file.model.input_shape[1:]
+
+    def run(inputs: Inputs) -> Outputs:
+        frames = inputs[FRAME].reshape(-1, file.preprocessing.frame_height, file.preprocessing.frame_width, 3)
+        images = np.stack([file.preprocessing.apply(frame) for frame in frames]).astype(dtype)
+        if steps is None:
+            return {STEERING: keras.ops.convert_to_numpy(file.model(images.reshape(-1, *shape), training=False))}
+        steering, after = steps.step(images, [inputs[name] for name in inputs if name != FRAME])
+        found = [STEERING, *(f"next_{name}" for name in inputs if name != FRAME)]
+        values = (keras.ops.convert_to_numpy(value) for value in (steering, *after))
+        return dict(zip(found, values, strict=True))
+
+    return run
+
+
+def inputs_of(signature: Signature, frames: Sequence[Image], seed: int = 0) -> list[Inputs]:
+    """Return the inputs of one drive for each frame, uint8 (height, width, 3): windows of it and the ones before."""
+    random, length = np.random.default_rng(seed), signature.inputs[FRAME][0] if len(signature.inputs[FRAME]) == 4 else 1
+    states = {name: shape for name, shape in signature.inputs.items() if name != FRAME}
+    found: list[Inputs] = []
+    for number in range(len(frames)):
+        window = np.stack([frames[max(number - back, 0)] for back in reversed(range(length))])
+        given = {name: random.uniform(-1, 1, (1, *shape)).astype(np.float32) for name, shape in states.items()}
+        found.append({FRAME: window.reshape(1, *signature.inputs[FRAME])} | given)
+    return found
+
+
+def greatest_difference(one: Run, other: Run, inputs: Sequence[Inputs]) -> float:
+    """Return the greatest difference between the outputs of two runs; NaN if one of them is not a number."""
+    differences = []
+    for given in inputs:
+        first, second = one(given), other(given)
+        differences += [float(np.max(np.abs(first[name] - second[name]))) for name in first]
+    return float(np.max(differences))
+
+
+def noise_frames(count: int, signature: Signature) -> list[Image]:
+    """Return frames of noise, in which every colour and every edge occurs, from dark to bright."""
+    random = np.random.default_rng(0)
+    shape = (*signature.frame, 3)
+    return [random.integers(0, 256 * (number + 1) // count, shape, dtype=np.uint8) for number in range(count)]

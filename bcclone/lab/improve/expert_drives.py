@@ -1,0 +1,183 @@
+"""Let a model drive a track, and record at each row the steering that the expert would give in that state.
+
+DAgger: S. Ross, G. Gordon and D. Bagnell, https://arxiv.org/abs/1011.0686. The model drives, so the states are its own;
+the expert labels them, and drives itself only to take a lost car back to the road.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+
+from bcclone.drive.controller import SpeedController
+from bcclone.drive.driver import Driver, SteeringPolicy
+from bcclone.drive.protocol import Telemetry
+from bcclone.evaluate.evaluate_settings import EvaluateSettings
+from bcclone.evaluate.suite_worker import InputFile, cached_policy
+from bcclone.simulator.expert import Expert
+from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, RecordingWriter
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world import Perturbations, SimulatedWorld
+from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, ExpertSettings, WorldSettings
+from bcclone.system.atomic import write_text
+from bcclone.system.task import report_progress
+
+_FIGURES = "drive.json"  # written last: a recording without it is not complete
+_SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
+_PUSH_M, _PUSH_EVERY_M = (0.4, 1.3), (50.0, 110.0)
+_START_OFFSET_M, _START_TURN = 1.5, 10.0
+_MOST_LATENCY_MS = 300
+_LOWEST_SUN = 10.0  # degrees
+LOOKAHEAD_SECONDS = 0.8  # at the default 0.45 s the expert itself swings off the road when it steers 400 ms late
+_ON_THE_ROAD_M = 1.0  # the expert has taken the car back when it is so near to the centre line
+_BETWEEN_DRIVES_SECONDS = 100_000.0  # of the clock in image names, which no two drives share
+_BETWEEN_EPISODES_SECONDS = 2.0  # a reader of the log takes a shorter pause for none
+
+
+@dataclass(frozen=True)
+class ExpertDrive:
+    """A drive that was recorded with the expert's steering. rescues: how often the car was taken back to the road."""
+
+    rows: int
+    rescues: int
+    distance_m: float
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Return the drive that is complete in a folder, None if there is none."""
+        try:
+            return cls(**json.loads((folder / _FIGURES).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+@dataclass(frozen=True)
+class ExpertDriveTask:
+    """A drive to record. folder: for the recording; number: of the drive among all; push_m, push_every_m: sideways."""
+
+    model: InputFile
+    folder: Path
+    number: int
+    settings: EvaluateSettings
+    push_m: float
+    push_every_m: float
+
+    @property
+    def length_m(self) -> float:
+        """Return the length of the drive."""
+        return load_track(self.settings.track).goal_m(self.settings.world.laps)
+
+    def __str__(self) -> str:
+        return f"the drive {self.folder} with {self.model.path}"
+
+
+def draw_drive(track: str, laps: float, seed: int, number: int) -> tuple[EvaluateSettings, float, float]:
+    """Return a drive by its number, from 0: its settings, the size of its pushes and their distance, in metres.
+
+    Every second drive is in reverse. Speed, start, latency, light, weather and textures are random.
+    """
+    random = np.random.default_rng([seed, number])
+    world = WorldSettings(
+        laps=laps,
+        set_back=False,
+        start_offset_m=random.uniform(-_START_OFFSET_M, _START_OFFSET_M),
+        start_turn=random.uniform(-_START_TURN, _START_TURN),
+        latency_ms=random.choice([0.0, random.uniform(0.0, _MOST_LATENCY_MS)]),
+    )
+    speed_mph = random.uniform(*_SPEEDS_MPH[track])
+    push_m, every_m = random.uniform(*_PUSH_M), random.uniform(*_PUSH_EVERY_M)
+    conditions = _draw_conditions(random)
+    return EvaluateSettings(track, bool(number % 2), speed_mph, world, conditions), push_m, every_m
+
+
+def _draw_conditions(random: np.random.Generator) -> Conditions:
+    """Return other textures, and in most drives another light, weather and mounting of the camera, too."""
+    conditions = Conditions(texture_seed=int(random.integers(1, 1 << 20)))
+    if random.random() < 0.25:
+        return conditions
+    return replace(
+        conditions,
+        light=random.uniform(0.5, 1.5),
+        fog=random.choice([1.0, random.uniform(0.0, 5.0)]),
+        sun_elevation=_LOWEST_SUN + 60.0 * random.random() ** 2,  # often low, where shadows are longest
+        sun_azimuth=random.uniform(-180.0, 180.0),
+        line_visibility=random.choice([1.0, 0.0], p=[0.7, 0.3]),
+        camera_shift_m=random.uniform(-0.2, 0.2),
+        camera_pitch=random.uniform(-1.0, 1.0),
+    )
+
+
+def run_drive(task: ExpertDriveTask) -> ExpertDrive:
+    """Record a drive in a worker; raises UserError, and WorkerFault for a model that this worker does not find.
+
+    What an interrupted drive has left in the folder is deleted first.
+    """
+    task.model.check()
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add in another order each time
+    cv2.setNumThreads(1)
+    policy = cached_policy(task.model, None)
+    shutil.rmtree(task.folder, ignore_errors=True)
+    drive = record_drive(policy, task, report_progress)
+    write_text(task.folder / _FIGURES, json.dumps(asdict(drive)))
+    return drive
+
+
+def record_drive(
+    policy: SteeringPolicy, task: ExpertDriveTask, on_progress: Callable[[float], None] | None = None
+) -> ExpertDrive:
+    """Let a policy drive, and record it with the expert's steering. on_progress: called with the metres driven since.
+
+    A new episode begins after each push, because the car jumps.
+    """
+    settings = task.settings
+    track, renderer = load_track(settings.track, settings.reverse), Renderer(settings.track, settings.conditions)
+    world = SimulatedWorld(renderer, track, settings.world, on_progress)
+    expert = Expert(track, ExpertSettings(settings.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS), seed=0)
+    pushes = Perturbations(task.push_m, task.push_every_m)
+    pilot = _Pilot(Driver(policy, SpeedController(settings.speed_mph)), expert, world)
+    clock, next_row = task.number * _BETWEEN_DRIVES_SECONDS, 0.0
+    tracked = world.tracked
+    with RecordingWriter(task.folder) as writer:
+        while (state := world.observe()) is not None:
+            telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+            steering = pilot.drive(telemetry)
+            if tracked.seconds >= next_row:
+                next_row += BETWEEN_ROWS_SECONDS
+                labelled = replace(tracked.car, steering=steering)
+                writer.write(clock + tracked.seconds, labelled, renderer.frames(labelled, tracked.seconds))
+            if right_m := pushes.due(tracked.progress_m, tracked.position):
+                tracked.push(right_m)
+                clock += _BETWEEN_EPISODES_SECONDS
+        return ExpertDrive(writer.rows, pilot.rescues, round(tracked.distance_m, 1))
+
+
+class _Pilot:
+    """Lets the model drive, or the expert from the road's edge until the car is back on its line."""
+
+    def __init__(self, driver: Driver, expert: Expert, world: SimulatedWorld) -> None:
+        self._driver, self._expert, self._world = driver, expert, world
+        self._rescuing, self.rescues = False, 0
+
+    def drive(self, telemetry: Telemetry) -> float:
+        """Set the controls, and return the expert's steering in this state."""
+        tracked = self._world.tracked
+        steering, throttle = self._expert.control(tracked.car, tracked.position)
+        off_m = abs(tracked.position.cross_track_m)
+        if not self._rescuing and off_m > tracked.position.limit_m:
+            self._rescuing, self.rescues = True, self.rescues + 1
+        elif self._rescuing and off_m < _ON_THE_ROAD_M:
+            self._rescuing = False
+            self._driver.forget()
+        if self._rescuing:
+            self._world.steer(steering, throttle)
+        else:
+            control = self._driver.decide(telemetry).control
+            self._world.steer(control.steering, control.throttle)
+        return steering

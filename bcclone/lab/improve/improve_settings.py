@@ -1,0 +1,109 @@
+"""Settings of improving a model; loads neither TensorFlow nor the renderer, so that --help answers at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.dataset.sample_settings import MAX_CORRECTION_WEIGHT
+from bcclone.simulator.world_settings import TRACKS
+from bcclone.system.settings import check_settings, jobs_setting, setting
+from bcclone.train.train_settings import FINE_TUNING_LEARNING_RATE
+
+_EXPERT, _TRAINING, _SCORE = "learning from the built-in expert", "training", "scoring, before and after"
+
+
+@dataclass(frozen=True)
+class ImproveSettings:
+    """What a model learns from, for how long, and on which rows of the suite it is scored.
+
+    recordings: folders, CSV files or patterns, see recording.find_logs(); with expert, rehearsed in each round.
+    """
+
+    model: Path
+    recordings: tuple[str, ...] = ()
+    output: Path = setting(Path("better.h5"), "the improved model to write", short="-o")
+    force: bool = setting(
+        False, "overwrite an existing model, and what an earlier improvement has left in the work folder"
+    )
+    resume: bool = setting(False, "continue what was interrupted, with the same model and output")
+    work: Path | None = setting(
+        None, "folder for recordings, stores, runs and figures on the way", unit="DIR", shown="OUTPUT-improve"
+    )
+    expert: bool = setting(
+        False,
+        "let the model drive the built-in simulator in rounds, and learn how its expert would have steered there",
+        group=_EXPERT,
+    )
+    track: str = setting("lake", "track on which the expert teaches", choices=TRACKS, group=_EXPERT)
+    rounds: int = setting(20, "end after this many rounds", minimum=1, maximum=1000, group=_EXPERT)
+    minutes: float = setting(
+        0.0,
+        "begin no further round after so many minutes",
+        unit="MINUTES",
+        minimum=0,
+        maximum=1e6,
+        zero="no limit",
+        group=_EXPERT,
+    )
+    drives: int = setting(2, "drives in a round, each in the other direction", minimum=1, maximum=100, group=_EXPERT)
+    drive_laps: float = setting(
+        1.0, "length of each drive, in laps", unit="LAPS", minimum=0, above_minimum=True, maximum=100, group=_EXPERT
+    )
+    epochs: int = setting(
+        0,
+        "number of passes over the training samples, in each round",
+        minimum=1,
+        maximum=10_000,
+        zero="4, and with --expert fewer in later rounds",
+        group=_TRAINING,
+    )
+    learning_rate: float = setting(
+        0.0,
+        "highest learning rate",
+        minimum=0,
+        maximum=1,
+        above_minimum=True,
+        below_maximum=True,
+        zero=f"{FINE_TUNING_LEARNING_RATE}, and 0.0005 with --expert",
+        group=_TRAINING,
+    )
+    correction_weight: int = setting(
+        0,
+        "number of times that each training sample of a take-over is seen in an epoch",
+        minimum=1,
+        maximum=MAX_CORRECTION_WEIGHT,
+        zero="as many as make corrections half of what is seen",
+        group=_TRAINING,
+    )
+    seed: int = setting(0, "seed of the drives and of the training", minimum=0, maximum=2**32 - 1, group=_TRAINING)
+    rows: tuple[str, ...] = setting(
+        (),
+        "names of the suite's rows to drive, such as lake-30; see docs/reference/cli.md",
+        unit="NAME",
+        shown="all, with --expert those of the track",
+        several=True,
+        group=_SCORE,
+    )
+    laps: float = setting(
+        1.0,
+        "length of each row's drive, in laps",
+        unit="LAPS",
+        minimum=0,
+        above_minimum=True,
+        maximum=1000,
+        group=_SCORE,
+    )
+    jobs: int = jobs_setting("number of processes that drive in parallel", _SCORE)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not self.expert and not self.recordings:
+            raise ValueError(
+                "nothing to learn from; name recordings with take-overs, or learn from the built-in expert: --expert"
+            )
+        if self.output.suffix != ".h5":
+            raise ValueError(f"{self.output}: a model's name must end in .h5; name another -o")
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder for everything on the way."""
+        return self.work or self.output.with_name(f"{self.output.stem}-improve")

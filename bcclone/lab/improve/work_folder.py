@@ -1,0 +1,134 @@
+"""The folder in which a model is improved: what it was begun with, the models on the way, and one process at a time."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bcclone.lab.improve.improve_settings import ImproveSettings
+from bcclone.lab.improve.rounds import ROUNDS_NAME
+from bcclone.system import atomic, file_kinds
+from bcclone.system.errors import UserError
+
+_BEGUN, _START = "begun.json", "start.h5"
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """Files on the way from a model to a better one.
+
+    start: a copy of the model to begin with; recordings, store, runs, models: what is recorded, made of it and trained.
+    """
+
+    path: Path
+
+    @property
+    def start(self) -> Path:
+        """Return the copy of the model to begin with, so that a resume does not need the original."""
+        return self.path / _START
+
+    @property
+    def recordings(self) -> Path:
+        """Return the folder of the recordings that are made."""
+        return self.path / "recordings"
+
+    @property
+    def store(self) -> Path:
+        """Return the store, a folder of shards."""
+        return self.path / "store"
+
+    @property
+    def runs(self) -> Path:
+        """Return the folder of the trainings."""
+        return self.path / "runs"
+
+    @property
+    def models(self) -> Path:
+        """Return the folder of the trained models."""
+        return self.path / "models"
+
+    def clear(self) -> None:
+        """Delete what an earlier improvement has left; other files stay."""
+        (self.path / _BEGUN).unlink()
+        (self.path / ROUNDS_NAME).unlink(missing_ok=True)
+        for part in (self.recordings, self.store, self.runs, self.models):
+            shutil.rmtree(part, ignore_errors=True)
+        self.models.mkdir()
+
+    def publish(self, model: Path, output: Path) -> None:
+        """Write a model of this folder to the output."""
+        atomic.write_bytes(output, model.read_bytes())
+
+    def has_published(self, output: Path) -> bool:
+        """Return whether the output is a model of this folder."""
+        if not output.is_file():
+            return False
+        content = output.read_bytes()
+        return any(model.read_bytes() == content for model in (self.start, *self.models.glob("*.h5")) if model.exists())
+
+
+@contextmanager
+def opened(settings: ImproveSettings, begun: Mapping[str, Any]) -> Iterator[WorkFolder]:
+    """Yield the work folder, locked: a new one, or with --resume that of the interrupted command.
+
+    begun: what a resumed command must have in common with the first one, by name. Raises UserError if the folder or the
+    output cannot be used.
+    """
+    folder = WorkFolder(settings.folder)
+    path, record, model = folder.path, folder.path / _BEGUN, settings.model
+    if not record.exists() and not model.is_file():
+        raise UserError(f"{model}: no such model; train one with: python model.py data.h5 -o {model}")
+    if model.is_file() and not folder.has_published(model):
+        begun = {**begun, "model": _digest(model)}
+    if record.exists() and not (settings.resume or settings.force):
+        raise UserError(
+            f"{path} holds an earlier improvement; continue it with --resume, begin anew with --force, which deletes "
+            "it, or name another --work"
+        )
+    may_replace = settings.force or (settings.resume and folder.has_published(settings.output))
+    file_kinds.check_output(settings.output, "model", may_replace)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        folder.models.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot make that folder: {error.strerror}; name another --work") from None
+    with atomic.locked(
+        path, f"{path}: another process is improving a model there; wait until it ends, or name another --work"
+    ):
+        if record.exists() and not settings.resume:
+            folder.clear()
+        if record.exists():
+            _check_same(record, begun)
+        else:
+            atomic.write_bytes(folder.start, model.read_bytes())
+            atomic.write_text(record, json.dumps(begun, indent=1) + "\n")
+        yield folder
+
+
+def _check_same(record: Path, begun: Mapping[str, Any]) -> None:
+    """Raise UserError if this command differs from the one that has begun."""
+    try:
+        stored = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{record}: cannot be read: {error}; name another --work") from None
+    given = json.loads(json.dumps(begun))
+    differing = [
+        f"\n  {name}: {stored.get(name)}, but {value} is given"
+        for name, value in given.items()
+        if stored.get(name) != value
+    ]
+    if differing:
+        raise UserError(
+            f"{record.parent} was begun with other options; resume it with the same ones, begin anew with --force "
+            "instead of --resume, or name another --work:"
+            f"{''.join(differing)}"
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,56 @@
+"""Kind `dropout`: the standard deviation of the steering over random passes through the model's own dropout layers.
+
+Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation", ICML 2016, https://arxiv.org/abs/1506.02142. The layers
+before the first dropout are computed once; the passes after it are one batch.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from bcclone.lab.monitor.scorer import (
+    Arrays,
+    FitInputs,
+    Notify,
+    Scorer,
+    compiled_scorer,
+    image_shape,
+    single_frame_layers,
+)
+from bcclone.model.model_file import ModelFile
+from bcclone.system.errors import UserError
+
+_RANDOM = (layers.Dropout, layers.SpatialDropout2D)
+
+
+def learn(inputs: FitInputs, notify: Notify) -> Arrays:
+    """Return the number of passes; nothing is trained."""
+    _first_dropout(inputs.model)
+    return {"passes": np.array(inputs.settings.passes)}
+
+
+def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
+    """Return the scorer of a network with dropout; raises UserError for one without."""
+    chain, first, passes = single_frame_layers(model, "dropout"), _first_dropout(model), int(arrays["passes"])
+    dtype = model.model.inputs[0].dtype
+
+    def deviation(images: Any) -> Any:
+        values = tf.cast(images, dtype)
+        for layer in chain[:first]:
+            values = layer(values, training=False)
+        values = tf.repeat(values, passes, axis=0)
+        for layer in chain[first:]:
+            values = layer(values, training=isinstance(layer, _RANDOM))
+        return tf.math.reduce_std(tf.reshape(tf.cast(values[:, 0], tf.float32), (-1, passes)), axis=1)
+
+    return compiled_scorer(image_shape(model), deviation)
+
+
+def _first_dropout(model: ModelFile) -> int:
+    """Return the index of the first layer with dropout."""
+    for index, layer in enumerate(single_frame_layers(model, "dropout")):
+        if isinstance(layer, _RANDOM) and layer.rate > 0:
+            return index
+    raise UserError("this network has no dropout layer; choose another --kind, such as ensemble")

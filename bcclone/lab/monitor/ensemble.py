@@ -1,0 +1,85 @@
+"""Kind `ensemble`: the standard deviation of the steering of several networks, trained from different seeds.
+
+B. Lakshminarayanan, A. Pritzel and C. Blundell, "Simple and scalable predictive uncertainty estimation using deep
+ensembles", NeurIPS 2017, https://arxiv.org/abs/1612.01474. The members are smaller than the model, because they are all
+computed for each frame.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, image_shape
+from bcclone.lab.monitor.training import reduced_frame, train_steering
+from bcclone.model.model_file import ModelFile, load_model_file, model_content
+from bcclone.system.errors import UserError
+
+
+def learn(inputs: FitInputs, notify: Notify) -> Arrays:
+    """Return the members as the contents of model files: those that the settings name, or trained ones."""
+    settings, model = inputs.settings, inputs.model
+    if settings.member_models:
+        return _arrays([_given(path, model) for path in settings.member_models])
+    height, width, _ = image_shape(model)
+    members = []
+    for number in range(settings.members):
+        seed = settings.seed * settings.members + number
+        keras.utils.set_random_seed(seed + 1)
+        members.append(member_network(height, width))
+        loss = train_steering(members[-1], inputs.store, settings.epochs, seed)
+        notify(f"member {number + 1} of {settings.members}: validation loss {loss:.5f}")
+    return _arrays([model_content(member, model.preprocessing, {}) for member in members])
+
+
+def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
+    """Return the scorer of the stored members."""
+    members = [_member(arrays[name], model) for name in sorted(arrays)]
+
+    def deviation(images: Any) -> Any:
+        steering = [member(tf.cast(images, member.inputs[0].dtype), training=False) for member in members]
+        return tf.math.reduce_std(tf.cast(tf.concat(steering, axis=1), tf.float32), axis=1)
+
+    return compiled_scorer(image_shape(model), deviation)
+
+
+def member_network(height: int, width: int) -> keras.Model:
+    """Return an untrained member: uint8 (batch, height, width, 3) -> steering float32 (batch, 1)."""
+    return keras.Sequential(
+        [
+            *reduced_frame(height, width),
+            layers.Conv2D(16, 5, strides=2, activation="elu", name="conv1"),
+            layers.Conv2D(24, 5, strides=2, activation="elu", name="conv2"),
+            layers.Conv2D(32, 3, activation="elu", name="conv3"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(50, activation="elu", name="dense1"),
+            layers.Dense(1, name="steering"),
+        ],
+        name="member",
+    )
+
+
+def _given(path: Path, model: ModelFile) -> bytes:
+    member = load_model_file(path)
+    if member.preprocessing != model.preprocessing or member.seq_length > 1:
+        raise UserError(
+            f"{path}: a member takes single frames, prepared as those of the model: {model.preprocessing.describe()}; "
+            "train it on a store that was made with the same options"
+        )
+    return model_content(member.model, member.preprocessing, {})
+
+
+def _arrays(contents: list[bytes]) -> Arrays:
+    return {f"member-{number:02d}": np.frombuffer(content, np.uint8) for number, content in enumerate(contents)}
+
+
+def _member(content: Any, model: ModelFile) -> keras.Model:
+    """Return a member from the content of its model file, read as safely as any other."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "member.h5"
+        path.write_bytes(content.astype(np.uint8).tobytes())
+        return load_model_file(path, model.preprocessing).model

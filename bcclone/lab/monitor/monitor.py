@@ -1,0 +1,156 @@
+"""Monitors, and the files that hold them.
+
+A monitor file is a NumPy archive (.npz) of plain arrays: `monitor`, a JSON text with the kind, the model's SHA-256, the
+gamma distribution and the threshold, and the arrays of the kind under `learned/`. It is read without pickle.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.lab.monitor.kinds import BY_NAME
+from bcclone.lab.monitor.scorer import Arrays
+from bcclone.lab.monitor.threshold import GammaFit
+from bcclone.model.model_file import ModelFile, load_model_file
+from bcclone.system.arrays import Float32Array
+from bcclone.system.atomic import write_bytes
+from bcclone.system.errors import UserError
+
+_VERSION = 1
+_TEXT, _LEARNED = "monitor", "learned/"
+_LARGEST_FILE = 1 << 28  # bytes, unpacked
+_LONGEST_TEXT = 1 << 16
+_ZIP = b"PK"  # what a monitor's file begins with
+_FIT = "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
+
+
+@dataclass(frozen=True)
+class MonitorInfo:
+    """What a monitor file states: kind, the model that it belongs to, and the threshold.
+
+    false_alarms: fraction of seconds of undisturbed driving above the threshold; fitted_to: number of scores that the
+    distribution was fitted to.
+    """
+
+    kind: str
+    model_sha256: str
+    gamma: GammaFit
+    threshold: float
+    false_alarms: float
+    fitted_to: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in BY_NAME:
+            raise ValueError(f"kind {str(self.kind)[:40]!r}, expected one of {', '.join(BY_NAME)}")
+        if not 0 < self.threshold < float("inf"):
+            raise ValueError(f"threshold {self.threshold}, expected more than 0")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values as JSON values."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """Return the JSON text that a file holds."""
+        return json.dumps({"version": _VERSION} | self.as_json())
+
+    @classmethod
+    def from_json(cls, text: str) -> "MonitorInfo":
+        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
+        stored = json.loads(text)
+        if stored.pop("version") != _VERSION:
+            raise ValueError("it was written by another version of bcclone")
+        return cls(**stored | {"gamma": GammaFit(**stored["gamma"])})
+
+
+class Monitor:
+    """Scores the frames of a drive: the higher, the more unlike what the model was trained on.
+
+    info: what its file states. A score has no unit that kinds share; compare it with the threshold.
+    """
+
+    def __init__(self, info: MonitorInfo, model: ModelFile, arrays: Arrays) -> None:
+        self.info, self.preprocessing = info, model.preprocessing
+        self._scorer = BY_NAME[info.kind].make_scorer(model, arrays)
+        self.score(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
+
+    @property
+    def kind(self) -> str:
+        """Return the name of its kind."""
+        return self.info.kind
+
+    @property
+    def threshold(self) -> float:
+        """Return the highest average score of a second that is not yet a doubt."""
+        return self.info.threshold
+
+    def score(self, frame: Image) -> float:
+        """Return the score of an RGB frame, uint8 (160, 320, 3); raises BadImage for one of another size."""
+        return float(self.score_prepared(self.preprocessing.apply(frame)[np.newaxis])[0])
+
+    def score_prepared(self, images: Image) -> Float32Array:
+        """Return the scores of prepared images, uint8 (batch, height, width, 3): float32 (batch,)."""
+        return self._scorer(images)
+
+
+def save_monitor(path: Path, info: MonitorInfo, arrays: Arrays) -> None:
+    """Write a monitor file, completely or not at all."""
+    content = io.BytesIO()
+    text = np.frombuffer(info.to_json().encode(), np.uint8)
+    named: dict[str, Any] = {_TEXT: text, **{_LEARNED + name: array for name, array in arrays.items()}}
+    np.savez_compressed(content, **named)
+    write_bytes(path, content.getbuffer())
+
+
+def load_monitor(path: Path | str, model: Path | str) -> Monitor:
+    """Load the monitor of a model file; raises UserError, also for the monitor of another model."""
+    path, model = Path(path), Path(model)
+    info, arrays = read_monitor(path)
+    loaded = load_model_file(model)
+    if info.model_sha256 != sha256_of(model):
+        raise UserError(
+            f"{path}: belongs to another model than {model}, which may have been trained again since; "
+            f"{_FIT.format(path=path)}"
+        )
+    try:
+        return Monitor(info, loaded, arrays)
+    except (LookupError, ValueError, TypeError) as error:
+        raise _damaged(path, error) from None
+
+
+def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
+    """Read what a monitor file states, and the arrays of its kind; raises UserError."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such monitor; make one with: bcclone monitor fit MODEL STORE -o {path}")
+    try:
+        with path.open("rb") as file:
+            begins_as_one = file.read(len(_ZIP)) == _ZIP
+        if not begins_as_one:
+            raise UserError(f"{path}: not a monitor; make one with: bcclone monitor fit MODEL STORE -o NAME.monitor")
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_FILE:
+                raise ValueError(f"it holds more than {_LARGEST_FILE >> 20} MiB")
+        with np.load(path, allow_pickle=False) as stored:
+            arrays: Mapping[str, Any] = {name: stored[name] for name in stored.files}
+        info = MonitorInfo.from_json(arrays[_TEXT].tobytes()[:_LONGEST_TEXT].decode())
+    except (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise _damaged(path, error) from None
+    return info, {name.removeprefix(_LEARNED): array for name, array in arrays.items() if name != _TEXT}
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(f"{path}: not a complete monitor file: {reason[:200]}; {_FIT.format(path=path)}")

@@ -1,0 +1,91 @@
+"""Settings of monitors; loads nothing large, so that --help answers at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bcclone.system.settings import check_settings, setting
+
+KINDS = ("ensemble", "dropout", "autoencoder", "attention", "features")
+ON_DOUBT = ("ignore", "slow", "stop")
+WINDOW_SECONDS = 1.0
+_DOUBT = "doubt"
+
+
+def false_alarms_setting() -> Any:
+    """Return the field for the accepted rate of false alarms."""
+    return setting(
+        0.05,
+        "fraction of seconds of undisturbed driving in which the monitor may doubt, which sets its threshold",
+        unit="FRACTION",
+        minimum=0,
+        above_minimum=True,
+        maximum=1,
+        below_maximum=True,
+    )
+
+
+def monitor_setting(frames: str = "each frame", note: str = "") -> Any:
+    """Return the field for a monitor file. frames: what it scores; note: what else the option changes, for its help."""
+    text = f"score {frames} by this monitor of the model, made by bcclone monitor fit{note}"
+    return setting(None, text, unit="PATH", shown="none", group=_DOUBT)
+
+
+def on_doubt_setting() -> Any:
+    """Return the field for what the car does while the monitor doubts."""
+    return setting(
+        ON_DOUBT[0],
+        "while the monitor doubts: drive on (ignore), hold 0.4 of the speed (slow), or brake until the doubt is gone "
+        "(stop)",
+        choices=ON_DOUBT,
+        group=_DOUBT,
+    )
+
+
+def check_doubt(monitor: Path | None, on_doubt: str) -> None:
+    """Raise ValueError if something is to be done on doubt, but nothing doubts."""
+    if monitor is None and on_doubt != ON_DOUBT[0]:
+        raise ValueError(f"--on-doubt {on_doubt} needs a monitor; name one with --monitor, see bcclone monitor fit")
+
+
+@dataclass(frozen=True)
+class MonitorSettings:
+    """What a monitor measures, how its networks are trained, and where its threshold lies.
+
+    member_models: model files that are the members of an ensemble, instead of trained ones.
+    """
+
+    kind: str = setting(
+        "ensemble",
+        "what is measured: disagreement of networks trained from other seeds (ensemble) or of random halves of the "
+        "model's own network (dropout), error of a network that redraws the frame (autoencoder), what the model looks "
+        "at (attention), or how far its features are from those of the store (features)",
+        choices=KINDS,
+    )
+    members: int = setting(5, "number of networks of an ensemble", minimum=2, maximum=50)
+    member_models: tuple[Path, ...] = setting(
+        (),
+        "model file that is a member of the ensemble, instead of trained ones; repeatable",
+        unit="MODEL",
+        repeatable=True,
+        option="member",
+    )
+    passes: int = setting(32, "number of random passes of dropout", minimum=2, maximum=1000)
+    epochs: int = setting(5, "passes over the store in which each network of the monitor is trained", minimum=1)
+    false_alarms: float = false_alarms_setting()
+    nominal: tuple[str, ...] = setting(
+        (),
+        "recordings of the model's own undisturbed drives, such as runs of drive.py, to set the threshold on",
+        unit="RECORDING",
+        several=True,
+        shown="the validation samples of the store",
+    )
+    seed: int = setting(0, "seed of weights and of the order of samples", minimum=0, maximum=1 << 30)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "member_models", tuple(map(Path, self.member_models)))
+        check_settings(self)
+        if len(self.member_models) == 1:
+            raise ValueError("one member, expected 2 or more: name each with --member")
+        if self.member_models and self.kind != "ensemble":
+            raise ValueError(f"a monitor of kind {self.kind} has no members; leave --member out")

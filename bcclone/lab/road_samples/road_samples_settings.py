@@ -1,0 +1,83 @@
+"""Settings of samples on random roads; loads nothing large, so that --help answers at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.system.settings import (
+    PRESET_NAMES,
+    check_one_pool,
+    check_one_size,
+    check_settings,
+    jobs_setting,
+    preprocess_setting,
+    scheduler_setting,
+    setting,
+    size_setting,
+)
+
+FIRST_ROAD = 100_000  # seeds below are left for roads to score on
+RANGES = "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=any,slopes=any"
+
+
+@dataclass(frozen=True)
+class RoadSamplesSettings:
+    """How many roads, how many frames of each, and how these are stored. size: width and height in pixels."""
+
+    output: Path = setting(Path("roads.h5"), "store to write", short="-o")
+    force: bool = setting(False, "overwrite an existing store")
+    roads: int = setting(300, "number of random roads", minimum=2, maximum=100_000)
+    frames: int = setting(200, "number of frames of each road", minimum=1, maximum=10_000)
+    first_road: int = setting(FIRST_ROAD, "seed of the first road; the others follow", minimum=0, maximum=900_000_000)
+    ranges: str = setting(
+        "",
+        "what the roads' seeds choose from, beside or instead of the default's values: surface=dirt,hills=0",
+        shown=RANGES,
+        unit="RANGES",
+    )
+    recolored: float = setting(
+        0.5,
+        "fraction of the frames in which road, ground, sky and objects have random colours",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+    )
+    camera_height_m: float = setting(
+        0.0,
+        "mount the camera higher by up to this, differently in each weather, in metres",
+        unit="M",
+        minimum=0,
+        maximum=3,
+    )
+    validation: float = setting(
+        0.1, "fraction of the roads that are kept for validation", unit="FRACTION", minimum=0, maximum=0.9
+    )
+    size: tuple[int, int] | None = size_setting()
+    preprocess: str | None = preprocess_setting(
+        "preset of crop, size and colours for the stored images, instead of --size", shown=PRESET_NAMES[0]
+    )
+    seed: int = setting(0, "seed of places, light and weather", minimum=0, maximum=2**32 - 1)
+    jobs: int = jobs_setting("number of processes that render")
+    scheduler: str = scheduler_setting("workers that render")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        check_one_pool(self.scheduler, self.jobs)
+        check_one_size(self.preprocess, self.size)
+        if self.validation and not self.validation_roads:
+            least = int(0.5 / self.validation) + 1
+            raise ValueError(
+                f"validation {self.validation:g} of {self.roads} roads is none; make {least} roads or more, or "
+                "train on all of them with --validation 0"
+            )
+
+    @property
+    def validation_roads(self) -> int:
+        """Return how many roads, the last ones, are kept for validation."""
+        return round(self.validation * self.roads)
+
+    def road(self, number: int) -> str:
+        """Return the name of a road by its number, from 0, with the values of `ranges` in place of those of RANGES."""
+        given = [part.strip() for part in self.ranges.split(",") if part.strip()]
+        keys = {part.partition("=")[0].strip() for part in given}
+        kept = [part for part in RANGES.split(",") if part.partition("=")[0] not in keys]
+        return f"random:{self.first_road + number}:{','.join([*kept, *given])}"

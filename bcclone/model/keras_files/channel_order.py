@@ -1,0 +1,99 @@
+"""Find out whether a file has its channels first and its kernels mirrored, and reorder its kernels for TensorFlow."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bcclone.model.keras_files import UnsupportedModel
+from bcclone.model.keras_files.arguments import short
+from bcclone.model.keras_files.stored import StoredModel
+from bcclone.model.keras_files.tree import Leaf
+from bcclone.system.arrays import Float32Array
+
+_FIRST, _LAST = {"th", "channels_first"}, {"tf", "channels_last", "default", None}
+_CORRELATING = {"tensorflow", "jax", "torch", "numpy", "cntk"}
+# supported with channels first; Rescaling etc. do not depend on the axes
+_KNOWN_FIRST = {
+    "Conv2D", "Convolution2D", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D",
+    "Cropping2D", "ZeroPadding2D", "SpatialDropout2D", "BatchNormalization", "Lambda", "Rescaling", "Activation",
+    "Dropout", "GaussianDropout", "GaussianNoise", "ELU", "ReLU", "LeakyReLU", "Flatten",
+}  # fmt: skip
+
+
+def is_mirrored(stored: StoredModel) -> bool:
+    """Return whether the kernels are Theano's, which are mirrored; raises UnsupportedModel for an unknown backend.
+
+    Files of Keras 1 do not name the backend; there TensorFlow's weights have names that end in ":0".
+    """
+    backend = stored.texts.get("backend")
+    if backend is not None:
+        if backend not in _CORRELATING | {"theano"}:
+            raise UnsupportedModel(f"was written on the backend {short(backend)}, whose kernels are unknown")
+        return backend == "theano"
+    names = [array.name for arrays in stored.weights.values() for array in arrays]
+    of_old = not stored.texts.get("keras_version", "1").startswith(("2", "3"))
+    return of_old and bool(names) and not any(re.search(r":\d+$", name) for name in names)
+
+
+def has_channels_first(leaves: Sequence[Leaf]) -> bool:
+    """Return whether the layers have the channels first; raises UnsupportedModel when some do and others do not."""
+    found = {is_first: leaf for leaf in leaves if leaf.kind != "Flatten" for is_first in _orders(leaf)}
+    if len(found) == 2:
+        raise UnsupportedModel(
+            f"{found[True]} has its channels first and {found[False]} has them last; expected one of both"
+        )
+    return True in found
+
+
+def _orders(leaf: Leaf) -> Iterator[bool]:
+    """Yield whether a layer has its channels first, for each argument that states it."""
+    for name in ("dim_ordering", "data_format"):
+        if name in leaf.config:
+            value = leaf.config[name]
+            if not isinstance(value, str | None) or value not in _FIRST | _LAST:
+                raise UnsupportedModel(
+                    f"{leaf}: {name} is {short(value)}, expected 'channels_last' or 'channels_first'"
+                )
+            yield value in _FIRST
+
+
+def check_first(leaf: Leaf, rank: int) -> None:
+    """Refuse a layer that would differ with the channels last. rank: number of axes of its input."""
+    if rank == 4 and leaf.kind not in _KNOWN_FIRST:
+        raise UnsupportedModel("has its channels first, which is not supported for this type; expected channels last")
+
+
+def flattens_channels_first(config: Mapping[str, Any]) -> bool:
+    """Return whether a Flatten flattens maps in the order of the file, with the channels first.
+
+    With data_format channels_first (Keras 2.2 and later) it moves the channels to the end before.
+    """
+    return config.get("data_format") not in _FIRST
+
+
+def check_mirrored(leaf: Leaf) -> None:
+    """Refuse layers whose Theano version differs in more than mirrored kernels."""
+    if leaf.kind in ("Conv3D", "SeparableConv2D", "SeparableConvolution2D", "DepthwiseConv2D"):
+        raise UnsupportedModel(f"{leaf}: was trained with Theano, which is not supported for this type")
+    if leaf.config.get("border_mode", leaf.config.get("padding")) != "same":
+        return
+    strides = leaf.config.get("subsample", leaf.config.get("strides"))
+    rows_columns = leaf.config.get("kernel_size", [leaf.config.get("nb_row"), leaf.config.get("nb_col")])
+    if "Pooling" in leaf.kind or strides not in ([1, 1], 1) or any(size % 2 == 0 for size in rows_columns):
+        raise UnsupportedModel(f"{leaf}: Theano pads 'same' on other sides, which is not supported")
+
+
+def in_tensorflow_order(
+    leaf: Leaf, arrays: Sequence[Float32Array], mirrored: bool, channels_first: bool
+) -> list[Float32Array]:
+    """Return the arrays of a layer as TensorFlow has them: kernels (rows, columns, channels, filters), not mirrored."""
+    found = list(arrays)
+    if leaf.kind not in ("Conv2D", "Convolution2D") or not found or found[0].ndim != 4:
+        return found
+    if channels_first and "nb_filter" in leaf.config:  # Keras 1; later ones always have rows and columns first
+        found[0] = found[0].transpose(2, 3, 1, 0)
+    if mirrored:
+        found[0] = np.ascontiguousarray(found[0][::-1, ::-1])
+    return found

@@ -1,0 +1,229 @@
+"""Rebuild a network layer by layer from its configuration, and give it the weights of the file."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from bcclone.model.keras_files import UnsupportedModel
+from bcclone.model.keras_files.arguments import Shape, dtype_of
+from bcclone.model.keras_files.channel_order import (
+    check_first,
+    check_mirrored,
+    flattens_channels_first,
+    has_channels_first,
+    is_mirrored,
+)
+from bcclone.model.keras_files.layer_types import rebuild_layer
+from bcclone.model.keras_files.stored import StoredModel
+from bcclone.model.keras_files.tree import Input, Leaf, Nest, read_tree
+from bcclone.model.keras_files.weights import assign_weights
+
+_MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications per frame
+_SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the file
+_MOST_FRAMES = 100  # in a window of a TimeDistributed
+_RECURRENT = (keras.layers.GRU, keras.layers.LSTM, keras.layers.SimpleRNN)
+_ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # without weights
+_NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
+
+
+@dataclass(frozen=True)
+class RebuiltLayer:
+    """A layer: its name, its type in the file, and its type now."""
+
+    name: str
+    kind: str
+    now: str
+
+
+@dataclass(frozen=True)
+class RebuiltModel:
+    """A rebuilt network, its origin, and its layers. notes: what was recognised or changed."""
+
+    model: keras.Model
+    keras_version: str
+    backend: str
+    layers: tuple[RebuiltLayer, ...]
+    notes: tuple[str, ...]
+
+
+def rebuild_model(stored: StoredModel, learned: Sequence[int] = (1,)) -> RebuiltModel:
+    """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras.
+
+    learned: how many numbers it may predict.
+    """
+    nest, given = read_tree(json.loads(stored.texts["model_config"]))
+    leaves = list(nest.leaves())
+    first, mirrored = has_channels_first(leaves), is_mirrored(stored)
+    if mirrored:
+        for leaf in leaves:
+            check_mirrored(leaf)
+    budget = max(_SURELY_AFFORDABLE, sum(array.values.size for arrays in stored.weights.values() for array in arrays))
+    builder = _Builder(_channels_last(given, first), given.dtype, first, budget)
+    for leaf in leaves:
+        builder.add(leaf)
+    model = builder.finish(nest, learned)
+    assign_weights(nest, builder.rebuilt, stored, mirrored, first)
+    notes = [*builder.notes]
+    notes += ["channels first: rebuilt with channels last"] if first else []
+    notes += ["trained with Theano: kernels rotated by 180 degrees"] if mirrored else []
+    backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not stated)")
+    layers = tuple(_describe(leaf, builder.rebuilt[leaf]) for leaf in leaves)
+    return RebuiltModel(model, stored.texts.get("keras_version", "unknown"), backend, layers, tuple(notes))
+
+
+def _describe(leaf: Leaf, layer: keras.Layer) -> RebuiltLayer:
+    kind, now = leaf.kind, type(layer).__name__
+    if leaf.over_time:
+        kind, now = f"TimeDistributed({kind})", f"TimeDistributed({now})"
+    return RebuiltLayer(leaf.name, kind, now)
+
+
+def _channels_last(given: Input, first: bool) -> Shape:
+    if first and len(given.shape) == 3:
+        return (None, *given.shape[1:], given.shape[0])
+    if first:
+        raise UnsupportedModel(f"its input has the shape {given.shape} with channels first, which is not supported")
+    return (None, *given.shape)
+
+
+class _Builder:
+    """Builds layers in order, each for the output shape of the one before; finish() allocates the weights.
+
+    Consecutive layers within TimeDistributed become one TimeDistributed network, which takes Keras half the time.
+    rebuilt: stored layer -> current layer; shape: input of the next layer, that of one frame within TimeDistributed.
+    """
+
+    def __init__(self, shape: Shape, dtype: str, channels_first: bool, budget: int) -> None:
+        """shape, dtype: of the network's input; budget: the most weights that the network may have."""
+        self.start = self.shape = self._frame_shape = shape
+        self.dtype, self.channels_first, self.budget = dtype, channels_first, budget
+        self.rebuilt: dict[Leaf, keras.Layer] = {}
+        self.notes: list[str] = []
+        self._layers: list[keras.Layer] = []
+        self._gathered: list[keras.Layer] = []
+        self._gathered_name, self._frames = "", 1
+        self._weights = self._products = 0
+
+    def add(self, leaf: Leaf) -> None:
+        """Rebuild one layer; raises UnsupportedModel with its name."""
+        try:
+            if leaf.over_time and not self._gathered_name:
+                self._begin_frames(leaf)
+            elif self._gathered_name and not leaf.over_time:
+                self._end_frames()
+            if self.channels_first:
+                check_first(leaf, len(self.shape))
+            if self.channels_first and leaf.kind == "Flatten" and len(self.shape) == 4:
+                self._append_order(leaf)
+            name = self._free_name(leaf.name, leaf.kind.lower())
+            config, after = _without_activation_layer(leaf.config)
+            layer = rebuild_layer(leaf.kind, config, self.shape, name, self.channels_first)
+            self._append(layer)
+            if after is not None:
+                name = self._free_name(f"{leaf.name}_activation", "activation")
+                self._append(rebuild_layer(after["class_name"], after["config"], self.shape, name, self.channels_first))
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+            raise UnsupportedModel(f"{leaf}: {(str(error) or type(error).__name__).partition(chr(10))[0]}") from None
+        self.rebuilt[leaf] = layer
+        if leaf.kind == "Lambda" and isinstance(layer, keras.layers.Rescaling):
+            self.notes.append(f"{leaf} computes x * {layer.scale:.6g} {layer.offset:+.6g}: a Rescaling layer")
+        if (dtype := dtype_of(leaf.config.get("dtype"))) != "float32" and leaf.kind != "InputLayer":
+            self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
+
+    def finish(self, nest: Nest, learned: Sequence[int]) -> keras.Model:
+        """Return the model with initial weights; raises UnsupportedModel when it predicts another number of numbers."""
+        if self._gathered_name:
+            self._end_frames()
+        if self.shape not in [(None, each) for each in learned]:
+            raise UnsupportedModel(
+                f"the network has an output of shape {self.shape[1:]}, expected 1 number, the steering"
+            )
+        name = nest.name if _NAME.fullmatch(nest.name) else "model"
+        return keras.Sequential([keras.Input(self.start[1:], dtype=self.dtype, name="frame"), *self._layers], name=name)
+
+    def _begin_frames(self, leaf: Leaf) -> None:
+        """Continue with single frames of a window."""
+        if len(self.shape) < 3 or self.shape[1] is None:
+            raise UnsupportedModel(
+                f"is applied to each frame of a window, but its input has the shape {self.shape[1:]}"
+            )
+        if self.shape[1] > _MOST_FRAMES:  # each is a part of the graph
+            raise UnsupportedModel(f"is applied to {self.shape[1]} frames, expected at most {_MOST_FRAMES}")
+        self._gathered_name, self._gathered = self._free_name(leaf.over_time, "each_frame"), []
+        self._frame_shape, self._frames = (None, *self.shape[2:]), self.shape[1]
+        self.shape = self._frame_shape
+
+    def _end_frames(self) -> None:
+        """Put the gathered layers into one TimeDistributed layer, and continue with windows."""
+        inner = self._gathered
+        dtype = "float32" if self._layers else self.dtype
+        start = keras.Input(self._frame_shape[1:], dtype=dtype, name="frame")
+        network = inner[0] if len(inner) == 1 else keras.Sequential([start, *inner], name="cnn")
+        self._layers.append(keras.layers.TimeDistributed(network, name=self._gathered_name))
+        self.shape = (None, self._frames, *self.shape[1:])
+        self._gathered_name, self._gathered, self._frames = "", [], 1
+
+    def _append_order(self, flatten: Leaf) -> None:
+        """Move the channels to the front before a Flatten that flattened them in this order."""
+        if flattens_channels_first(flatten.config):
+            self._append(keras.layers.Permute((3, 1, 2), name=self._free_name(f"{flatten.name}_order", "order")))
+
+    def _free_name(self, wanted: str, otherwise: str) -> str:
+        layers = [*self._layers, *self._gathered]
+        taken = {layer.name for layer in layers} | {"frame", self._gathered_name}
+        wanted = wanted if _NAME.fullmatch(wanted) else otherwise
+        return wanted if wanted not in taken else f"{wanted}_{len(layers)}"
+
+    def _append(self, layer: keras.Layer) -> None:
+        """Append a layer, after checking the sizes of its output and its weights."""
+        output: Shape = tuple(layer.compute_output_shape(self.shape))
+        extents = [extent or 0 for extent in output[1:]]
+        if not extents or min(extents) < 1 or math.prod(extents) * self._frames > _LARGEST_OUTPUT:
+            raise UnsupportedModel(f"makes {output[1:]} of {self.shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers")
+        weights = _weights_of(layer, self.shape, extents)
+        self._weights += weights
+        steps = (self.shape[1] or 1) if isinstance(layer, _RECURRENT) else math.prod(extents[:-1])
+        self._products += weights * steps * self._frames
+        if self._weights > min(self.budget, _MOST_WEIGHTS):
+            raise UnsupportedModel(
+                f"the network has more than {min(self.budget, _MOST_WEIGHTS)} weights, more than the file"
+            )
+        if self._products > _MOST_PRODUCTS:
+            raise UnsupportedModel(f"the network takes more than {_MOST_PRODUCTS} multiplications per frame")
+        (self._gathered if self._gathered_name else self._layers).append(layer)
+        self.shape = output
+
+
+def _without_activation_layer(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """Split an activation that is itself a layer from a layer's arguments; return both configurations."""
+    activation = config.get("activation")
+    if not isinstance(activation, dict) or activation.get("class_name") not in _ACTIVATION_LAYERS:
+        return config, None
+    return {**config, "activation": "linear"}, activation
+
+
+def _weights_of(layer: keras.Layer, shape: Shape, extents: list[int]) -> int:
+    """Estimate the number of weights of a layer for an input of `shape`, without biases."""
+    return int(_count(layer, shape[-1] or 0, extents))
+
+
+def _count(layer: keras.Layer, channels: int, extents: list[int]) -> Any:
+    kinds = keras.layers
+    if isinstance(layer, kinds.SeparableConv2D):
+        return channels * layer.depth_multiplier * (math.prod(layer.kernel_size) + layer.filters)
+    if isinstance(layer, kinds.DepthwiseConv2D):
+        return channels * layer.depth_multiplier * math.prod(layer.kernel_size)
+    if isinstance(layer, kinds.Conv2D | kinds.Conv3D):
+        return math.prod(layer.kernel_size) * channels * layer.filters // layer.groups
+    if isinstance(layer, kinds.Dense):
+        return channels * int(layer.units)
+    if isinstance(layer, _RECURRENT):
+        return 4 * int(layer.units) * (channels + int(layer.units))
+    if isinstance(layer, kinds.PReLU):
+        return math.prod(extents)
+    return 4 * channels if isinstance(layer, kinds.BatchNormalization) else 0

@@ -1,0 +1,239 @@
+"""Read the layers of a model, in order, from its configuration in Keras 1 to 3; branching networks are refused.
+
+A Sequential model lists its layers. A Functional one names the inputs of each layer in `inbound_nodes`: lists in Keras
+1 and 2, `__keras_tensor__` in Keras 3. Nested models are kept, since the weights are stored by them; so is
+`TimeDistributed`, as a nested model of the layer or model that it applies to each frame of a window.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bcclone.model.keras_files import UnsupportedModel
+from bcclone.model.keras_files.arguments import dtype_of, short
+
+_MOST_LAYERS, _DEEPEST = 200, 4
+_CHAINS = {"Sequential"}
+_GRAPHS = {"Model", "Functional"}
+_EACH_FRAME = "TimeDistributed"
+_INPUT_NAMES = ("batch_input_shape", "batch_shape")
+# layers that compute with a tensor and a number, in tf.keras and in Keras 3
+_OPERATIONS = {
+    "math.truediv": "/", "math.divide": "/", "math.multiply": "*", "math.subtract": "-", "math.add": "+",
+    "__operators__.add": "+", "TrueDivide": "/", "Divide": "/", "Multiply": "*", "Subtract": "-", "Add": "+",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """One layer as stored.
+
+    kind: its class; config: its arguments; over_time: the name of the TimeDistributed around it, "" without one.
+    """
+
+    kind: str
+    name: str
+    config: Mapping[str, Any]
+    over_time: str = ""
+
+    def __str__(self) -> str:
+        return f"layer {self.name[:60]!r} ({self.kind[:40]})"
+
+
+@dataclass(frozen=True, eq=False)
+class Nest:
+    """A chain of layers: the model, a nested model, or a TimeDistributed with its config and its one layer or model."""
+
+    kind: str
+    name: str
+    nodes: "tuple[Leaf | Nest, ...]"
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_over_time(self) -> bool:
+        """Return whether this is a TimeDistributed, which applies its node to one frame at a time."""
+        return self.kind == _EACH_FRAME
+
+    def leaves(self) -> Iterator[Leaf]:
+        """Yield all layers but inputs, in order."""
+        for node in self.nodes:
+            if isinstance(node, Nest):
+                yield from node.leaves()
+            elif node.kind != "InputLayer":
+                yield node
+
+
+@dataclass(frozen=True)
+class Input:
+    """The input of the network as stored: its shape without the batch, and its type."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def read_tree(config: Mapping[str, Any]) -> tuple[Nest, Input]:
+    """Return the model's layers and its input; raises UnsupportedModel, LookupError, TypeError and other errors."""
+    nest = _nest(config, 0)
+    count = sum(1 for _ in nest.leaves())
+    if not 0 < count <= _MOST_LAYERS:
+        raise UnsupportedModel(f"has {count} layers, expected 1 to {_MOST_LAYERS}")
+    return nest, _input(config, nest)
+
+
+def _nest(config: Mapping[str, Any], depth: int, over_time: str = "") -> Nest:
+    kind, inner = config["class_name"], config["config"]
+    if kind not in _CHAINS | _GRAPHS:
+        raise UnsupportedModel(
+            f"has a network of type {short(kind)}; only Sequential and Functional chains are supported"
+        )
+    if depth > _DEEPEST:
+        raise UnsupportedModel(f"its models are nested deeper than {_DEEPEST}")
+    configs = inner if isinstance(inner, list) else inner["layers"]
+    if not isinstance(configs, list) or len(configs) > _MOST_LAYERS:
+        raise UnsupportedModel(f"does not list its layers, or lists more than {_MOST_LAYERS}")
+    if kind in _GRAPHS:
+        configs = _in_order(configs, inner)
+    name = inner.get("name", "") if isinstance(inner, dict) else config.get("name", "")
+    return Nest(kind, str(name), tuple(_node(item, depth, over_time) for item in configs))
+
+
+def _node(item: Mapping[str, Any], depth: int, over_time: str = "") -> "Leaf | Nest":
+    kind, config = item["class_name"], item["config"]
+    if kind in _CHAINS | _GRAPHS:
+        return _nest(item, depth + 1, over_time)
+    name = str(config.get("name") or item.get("name") or "")
+    leaf = Leaf(str(kind), name, config, over_time)
+    if kind == _EACH_FRAME:
+        if over_time:
+            raise UnsupportedModel(f"{leaf}: is within another TimeDistributed, which is not supported")
+        return Nest(_EACH_FRAME, name, (_node(config["layer"], depth, name or "each_frame"),), config)
+    if ">" in str(item.get("registered_name") or ""):
+        raise UnsupportedModel(f"{leaf}: a custom class, {short(item['registered_name'])}, which is not in the file")
+    return leaf
+
+
+def _in_order(configs: list[Mapping[str, Any]], model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the layers of a graph from its input to its output; raises UnsupportedModel when it is not a chain."""
+    named = {_name(item): item for item in configs}
+    after: dict[str, str] = {}
+    for name, item in named.items():
+        if (before := _parent(item)) is None:
+            continue
+        if before in after:
+            raise UnsupportedModel(
+                f"the network branches after layer {before[:60]!r}; only chains of layers are supported"
+            )
+        after[before] = name
+    name, end = (_only_end(model, which) for which in ("input_layers", "output_layers"))
+    order = [name]
+    while name != end and name in after and len(order) <= len(named):
+        name = after[name]
+        order.append(name)
+    if name != end or len(order) != len(named):
+        raise UnsupportedModel(f"its layers do not form one chain from {order[0][:60]!r} to {end[:60]!r}")
+    return [_with_arithmetic(named[name]) for name in order]
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return str(item.get("name") or item["config"]["name"])
+
+
+def _only_end(model: Mapping[str, Any], which: str) -> str:
+    ends = model[which]
+    ends = [ends] if ends and isinstance(ends[0], str) else ends
+    if len(ends) != 1:
+        raise UnsupportedModel(f"has {len(ends)} {which.replace('_', ' ')}, expected 1")
+    return str(ends[0][0])
+
+
+def _parent(item: Mapping[str, Any]) -> str | None:
+    """Return the name of the layer whose output this one takes, or None for an input."""
+    tensors, _ = _taken(item)
+    if not tensors and item["class_name"] == "InputLayer":
+        return None
+    if len(tensors) != 1:
+        raise UnsupportedModel(
+            f"layer {_name(item)[:60]!r} ({str(item['class_name'])[:40]}) takes {len(tensors)} inputs; "
+            "only chains of layers are supported"
+        )
+    return tensors[0]
+
+
+def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
+    """Return the names of the layers whose outputs a layer takes, and the other arguments of its call."""
+    nodes = item.get("inbound_nodes") or []
+    if len(nodes) > 1:
+        raise UnsupportedModel(
+            f"layer {_name(item)[:60]!r} is used {len(nodes)} times; only chains of layers are supported"
+        )
+    tensors, others = [], []
+    for node in nodes:
+        if isinstance(node, dict):  # Keras 3
+            given = [value for several in node["args"] for value in (several if _are_tensors(several) else [several])]
+            if given and not isinstance(given[0], dict):  # 1 - x is not x - 1
+                raise UnsupportedModel(
+                    f"layer {_name(item)[:60]!r} computes with a number before its input, which is not supported"
+                )
+            tensors += [str(value["config"]["keras_history"][0]) for value in given if isinstance(value, dict)]
+            others += [value for value in given if not isinstance(value, dict)]
+            keywords = node.get("kwargs") or {}
+        else:
+            calls = [node] if node and isinstance(node[0], str) else node
+            tensors += [str(call[0]) for call in calls]
+            keywords = {key: value for call in calls for key, value in (call[3] if len(call) > 3 else {}).items()}
+        others += [value for key, value in keywords.items() if value is not None and not _no_matter(key, value)]
+    return tensors, others
+
+
+def _are_tensors(value: Any) -> bool:
+    """Return whether an argument lists tensors, as those of Add and Concatenate do."""
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+
+
+def _no_matter(key: str, value: Any) -> bool:
+    return key == "name" or (key == "training" and value is False)
+
+
+def _with_arithmetic(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the layer; arithmetic with one number becomes a Rescaling."""
+    _, others = _taken(item)
+    kind, config = item["class_name"], item["config"]
+    if not others:
+        return item
+    operation = _OPERATIONS.get(str(config.get("function") if kind == "TFOpLambda" else kind))
+    number = float(others[0]) if len(others) == 1 and type(others[0]) in (int, float) else math.nan
+    if operation is None or not math.isfinite(number) or (operation == "/" and not number):
+        raise UnsupportedModel(
+            f"layer {_name(item)[:60]!r} ({str(kind)[:40]}) is called with {short(others)}, which is not supported"
+        )
+    scale = {"/": 1 / number if number else 0, "*": number}.get(operation, 1)
+    offset = {"-": -number, "+": number}.get(operation, 0)
+    arguments = {"name": _name(item).replace(".", "_"), "scale": scale, "offset": offset}
+    return {"class_name": "Rescaling", "name": _name(item), "config": arguments}
+
+
+def _input(config: Mapping[str, Any], nest: Nest) -> Input:
+    """Return the input that the first layer, or the model, declares; raises UnsupportedModel."""
+    first: Leaf | Nest = nest
+    while isinstance(first, Nest) and not first.is_over_time:
+        first = first.nodes[0]
+    outer = config["config"] if isinstance(config["config"], dict) else {}
+    shapes = [first.config[name] for name in _INPUT_NAMES if name in first.config]
+    shapes += [outer["build_input_shape"]] if "build_input_shape" in outer else []
+    shapes += [config["build_config"]["input_shape"]] if config.get("build_config") else []
+    shape = shapes[0] if shapes else None
+    if isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], list):  # as some tf.keras wrote it
+        shape = shape[0]
+    are_numbers = isinstance(shape, list) and all(type(extent) is int for extent in shape[1:])
+    if not isinstance(shape, list) or not are_numbers or len(shape) not in (4, 5):
+        raise UnsupportedModel(
+            f"its input has the shape {short(shape)}, expected [null, rows, columns, channels], or for windows [null, "
+            "frames, rows, columns, channels], each a number"
+        )
+    if not all(0 < extent <= 1024 for extent in shape[1:]):
+        raise UnsupportedModel(f"its input has the shape {shape}, expected at most 1024 rows, columns and channels")
+    dtype = dtype_of(first.config.get("dtype")) if first.kind == "InputLayer" else "float32"
+    if dtype != "uint8" and "float" not in dtype:
+        raise UnsupportedModel(f"its input is of type {dtype!r}, expected 'float32' or 'uint8'")
+    return Input(tuple(shape[1:]), "uint8" if dtype == "uint8" else "float32")

@@ -1,0 +1,287 @@
+"""Save and load models: a network and the preprocessing of its input in one .h5 file, which contains no code.
+
+The file has Keras's HDF5 format, weights and a JSON configuration, with three more attributes: see
+docs/reference/model-file.md. All files, also those of other programs, are loaded by `keras_files` and never by Keras.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import keras
+from keras.src.legacy.saving import legacy_h5_format
+
+from bcclone.dataset.images import PRESETS, Preprocessing, PreprocessingMismatch
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.model.keras_files import UnsupportedModel
+from bcclone.model.keras_files.model import RebuiltModel, rebuild_model
+from bcclone.model.keras_files.stored import StoredModel, read_stored
+from bcclone.recording.files import LOG_NAME
+from bcclone.system.atomic import replacing
+from bcclone.system.errors import UserError
+from bcclone.system.settings import current_names
+
+_PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
+_DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
+_SHIPPED = Path("models", "lake.h5"), Path("models", "any-road.h5")  # in a clone
+_LONGEST_TEXT = 1 << 20  # bytes of a configuration in a file beside its weights
+
+
+@dataclass(frozen=True)
+class TrainingInfo:
+    """How a model was trained, as far as its file states it.
+
+    settings, samples: values of TrainSettings and SampleSettings by name, perhaps by that of an older version;
+    store_content_hash: of the samples; epoch, val_loss: of the weights; imported: the origin of an imported model.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    samples: Mapping[str, Any] = field(default_factory=dict)
+    store_content_hash: str | None = None
+    epoch: int | None = None
+    val_loss: float | None = None
+    imported: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.settings, Mapping) and isinstance(self.samples, Mapping)):
+            raise TypeError("its settings are not values by name")
+
+    @property
+    def network(self) -> str | None:
+        """Return the name of the network, None if the file does not state it."""
+        return self.settings.get("network")
+
+    @property
+    def zero_fraction(self) -> float:
+        """Return the largest fraction of samples with zero steering in an epoch."""
+        return float(current_names(self.settings).get("zero_fraction", 1.0))
+
+    @property
+    def augmentation(self) -> AugmentSettings:
+        """Return how samples were augmented; off if the file does not state it."""
+        stored, names = current_names(self.settings), [each.name for each in fields(AugmentSettings)]
+        return AugmentSettings(**({"augment": False} | {name: stored[name] for name in names if name in stored}))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a JSON object, whose other values are left out; raises ValueError or TypeError for anything else."""
+        stored = json.loads(text)
+        if not isinstance(stored, dict):
+            raise TypeError("its training is not described by a JSON object")
+        return cls(**{each.name: stored[each.name] for each in fields(cls) if each.name in stored})
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A loaded model, the preprocessing of its input, and how it was trained."""
+
+    model: keras.Model
+    preprocessing: Preprocessing
+    training: TrainingInfo = TrainingInfo()
+
+    @property
+    def seq_length(self) -> int:
+        """Return the number of frames of a window, 1 for a network of single frames."""
+        shape = self.model.input_shape
+        return int(shape[1]) if len(shape) == 5 else 1
+
+    @property
+    def learned(self) -> int:
+        """Return the number of outputs: 1, the steering, or 2 with the speed."""
+        return int(self.model.output_shape[-1])
+
+
+@dataclass(frozen=True)
+class ForeignModel:
+    """A model of another program: its path and its rebuilt network."""
+
+    path: Path
+    found: RebuiltModel
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Return rows, columns and channels of the network's input, after the number of frames if it takes windows."""
+        shape: tuple[int, ...] = self.found.model.input_shape[1:]
+        return shape
+
+    @property
+    def fitting(self) -> tuple[str, ...]:
+        """Return the names of the presets that fit the input of the network."""
+        return tuple(name for name, preset in PRESETS.items() if _output_shape(preset) == self.input_shape[-3:])
+
+    def declared(self, preprocessing: Preprocessing | None) -> ModelFile:
+        """Return the model with this preprocessing; raises UserError when its images do not fit the network."""
+        if preprocessing and self.input_shape[-3:] == _output_shape(preprocessing):
+            return ModelFile(self.found.model, preprocessing)
+        names = [f"--preprocess {name}" for name in self.fitting]
+        advice = f"give the one it was trained with: {' or '.join(names)}" if names else "no preset makes that"
+        takes = f"its network takes {_extents(self.input_shape)}"
+        if preprocessing:
+            output = _extents(_output_shape(preprocessing))
+            raise UserError(f"{self.path}: {takes}, the given preprocessing makes {output}; {advice}")
+        raise UserError(f"{self.path}: does not state its preprocessing; {takes}; {advice}")
+
+
+def save_model(
+    path: Path | str, model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any] | None = None
+) -> None:
+    """Write the model to `path` (.h5), completely or not at all.
+
+    training: how it was trained, values of TrainingInfo by name. Raises UserError for a network that could not be
+    loaded again, because of unsupported layers, branches or several outputs.
+    """
+    try:
+        content = model_content(model, preprocessing, training or {})
+    except TypeError as error:  # a layer without a configuration
+        raise UserError(f"{path}: Keras cannot write this network: {error}; see {_DRIVABLE}") from None
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(content)
+        try:
+            load_model_file(temporary)
+        except UserError as error:
+            reason = str(error).removeprefix(f"{temporary}: ")
+            raise UserError(f"{path}: this network could not be loaded again: {reason}; see {_DRIVABLE}") from None
+
+
+def model_content(model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> bytes:
+    """Return the content of a model file."""
+    content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
+    with h5py.File(content, "w") as file:
+        # called by model.save(), which does not accept an open file
+        legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
+        file.attrs[_PREPROCESSING] = preprocessing.to_json()
+        file.attrs[_HASH] = preprocessing.digest
+        file.attrs[_TRAINING] = json.dumps(training)
+    return content.getvalue()
+
+
+def load_model(path: Path, preprocessing: Preprocessing | str | None = None) -> keras.Model:
+    """Load only the network of a model file; raises UserError.
+
+    preprocessing: as for load_model_file(), but not required for models of other programs.
+    """
+    given = named_preprocessing(preprocessing)
+    loaded = open_model(Path(path), given)
+    if isinstance(loaded, ModelFile):
+        return loaded.model
+    return loaded.declared(given).model if given else loaded.found.model
+
+
+def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None) -> ModelFile:
+    """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
+
+    preprocessing: a definition or a name of PRESETS; required for models of other programs. Raises UserError.
+    """
+    given = named_preprocessing(preprocessing)
+    loaded = open_model(path, given)
+    return loaded if isinstance(loaded, ModelFile) else loaded.declared(given)
+
+
+def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | ForeignModel:
+    """Load a model file, or one of another program, whose preprocessing is not known yet; raises UserError.
+
+    given: an expected preprocessing; raises UserError when the file has another one.
+    """
+    _check_path(path)
+    try:
+        stored = read_stored(path)
+        if "model_config" not in stored.texts:
+            stored = StoredModel({**stored.texts, "model_config": _separate_config(path)}, stored.weights)
+        own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
+        found = rebuild_model(stored, (1, 2) if own else (1,))  # two: the speed as well
+        training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
+    except UnsupportedModel as error:
+        raise UserError(f"{path}: {error}") from None
+    except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{path}: not a complete model file: {reason[:200]}; save it again, or train the model again"
+        ) from None
+    if own is None:
+        return ForeignModel(path, found)
+    loaded = ModelFile(found.model, own, training)
+    expected = (*found.model.input_shape[:-3], *_output_shape(own))  # any number of frames before those three
+    if found.model.input_shape != expected:
+        raise UserError(
+            f"{path}: the network takes {found.model.input_shape}, its preprocessing makes {expected}; train it again"
+        )
+    return loaded
+
+
+def _check_path(path: Path) -> None:
+    """Raise UserError for what cannot be a model file of Keras."""
+    if (path / LOG_NAME).is_file():
+        raise UserError(
+            f"{path}: is a recording, expected a model file; to score a model on it: bcclone replay MODEL RECORDING"
+        )
+    if path.is_dir():
+        raise UserError(
+            f"{path}: is a folder, expected a model file; a SavedModel contains code, so it is not supported: save the "
+            "model as .h5 or .keras"
+        )
+    if path.suffix == ".onnx":
+        raise UserError(
+            f"{path}: an ONNX file drives, but it is no longer a network of Keras: name the .h5 that it was made from"
+        )
+    if not path.is_file():
+        shipped = " or ".join(str(model) for model in _SHIPPED if model.is_file())
+        other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
+        raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
+    if path.suffix == ".tflite":
+        raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")
+
+
+def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocessing | None:
+    """Return the definition with a name; raises UserError for an unknown name."""
+    if not isinstance(preprocessing, str):
+        return preprocessing
+    if preprocessing not in PRESETS:
+        raise UserError(f"no preprocessing is called {preprocessing}; choose from {', '.join(PRESETS)}")
+    return PRESETS[preprocessing]
+
+
+def _output_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
+    return preprocessing.height, preprocessing.width, 3
+
+
+def _extents(shape: tuple[int, ...]) -> str:
+    names = "rows, columns and channels" if len(shape) == 3 else "frames, rows, columns and channels"
+    return f"{names} {', '.join(map(str, shape))}"
+
+
+def _separate_config(path: Path) -> str:
+    """Return the configuration in NAME.json beside NAME.h5: files of to_json() and save_weights() in Keras 1."""
+    config_path = path.with_suffix(".json")
+    if not config_path.is_file():
+        raise UnsupportedModel(
+            f"holds weights only; put the network's configuration (model.to_json()) beside it, as {config_path}"
+        )
+    with config_path.open("rb") as file:
+        text = file.read(_LONGEST_TEXT + 1)
+    if len(text) > _LONGEST_TEXT:
+        raise UnsupportedModel(f"{config_path} has more than {_LONGEST_TEXT} bytes")
+    config = json.loads(text)
+    return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
+
+
+def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessing | None) -> Preprocessing:
+    try:
+        preprocessing = Preprocessing.from_json(texts[_PREPROCESSING])
+    except PreprocessingMismatch as error:
+        raise UserError(f"{path}: {error}\n  a newer bcclone may support it; or train the model again") from None
+    if texts.get(_HASH) != preprocessing.digest:
+        raise UserError(
+            f"{path}: its preprocessing does not match its hash; train the model again:\n"
+            f"  definition: {preprocessing.to_json()} (hash {preprocessing.digest})\n"
+            f"  hash:       {texts.get(_HASH)}"
+        )
+    if given and given != preprocessing:
+        raise UserError(
+            f"{path}: states its own preprocessing, but a different one is given; leave out --preprocess\n"
+            f"  of the file: {preprocessing.to_json()}\n  given:       {given.to_json()}"
+        )
+    return preprocessing

@@ -1,0 +1,129 @@
+"""An ONNX file -> a network that takes camera frames, run by ONNX Runtime; loads neither TensorFlow nor Keras.
+
+A file of `bcclone export` prepares the frames itself, so an image here is a whole camera frame. Other programs' files
+can be used, too, if they have these inputs and outputs (see docs/reference/exported.md).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Image, Preprocessing
+from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import UserError
+
+SUFFIX = ".onnx"
+SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
+FRAME, STEERING = "frame", "steering"
+_LONGEST_WINDOW = 1000
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs and outputs of an exported network.
+
+    seq_length: the frames of a window; state_sizes: those of the states of a recurrent network, which takes one frame
+    at a time and was trained on windows of seq_length; frame: the height and width of a camera frame; learned: numbers
+    that it predicts, 1: the steering, 2: the speed as well.
+    """
+
+    seq_length: int = 1
+    state_sizes: tuple[int, ...] = ()
+    frame: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)
+    learned: int = 1
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each input by its name, without the number of drives: frames uint8, states float32."""
+        frames = (self.seq_length,) if self.seq_length > 1 and not self.state_sizes else ()
+        states = {f"state_{number}": (size,) for number, size in enumerate(self.state_sizes)}
+        return {FRAME: (*frames, *self.frame, 3), **states}
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each output by its name: the prediction, and the states for the next frame, float32."""
+        states = {f"next_state_{number}": (size,) for number, size in enumerate(self.state_sizes)}
+        return {STEERING: (self.learned,), **states}
+
+
+class OnnxModel:
+    """A network in an ONNX file, ready to run on one core."""
+
+    preprocessing: Preprocessing = PRESETS["carnd-160x320-rgb"]  # whole frames
+
+    def __init__(self, path: Path) -> None:
+        """Raises UserError for a missing or damaged file, and for other inputs and outputs."""
+        self._session = _open_session(path)
+        self.signature = _signature_of(self._session, path)
+
+    def run(self, inputs: Mapping[str, Any]) -> list[Float32Array]:
+        """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name."""
+        return [np.asarray(found) for found in self._session.run(list(self.signature.outputs), dict(inputs))]
+
+    def steer(self, frames: Image) -> Float32Array:
+        """Return the prediction, (drives, learned), for frames or windows of them, uint8 (drives, ...)."""
+        return self.run({FRAME: frames})[0]
+
+    def step(self, frames: Image, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+        """Return the prediction, (drives, learned), and the new states, for the next frame of several drives."""
+        given = dict(zip(self.signature.inputs, (frames, *states), strict=True))
+        predicted, *after = self.run(given)
+        return predicted, after
+
+
+def is_onnx(path: Path) -> bool:
+    """Return whether a file is ONNX by its name."""
+    return path.suffix.lower() == SUFFIX
+
+
+def load_onnxruntime() -> Any:
+    """Return the package onnxruntime; raises UserError where it is missing."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError("ONNX files need another package: pip install 'bcclone[onnx]'") from None
+    return onnxruntime
+
+
+def _open_session(path: Path) -> Any:
+    onnxruntime = load_onnxruntime()
+    if not path.is_file():
+        raise UserError(f"{path}: no such model; write one with: bcclone export model.h5 --to onnx -o {path}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # as drive.py runs TensorFlow
+    options.log_severity_level = 3
+    try:  # from its bytes, so that it cannot name other files
+        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a class for each cause, with no common one but this
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: not an ONNX file that can be run: {reason[:200]}; export it again") from None
+
+
+def _signature_of(session: Any, path: Path) -> Signature:
+    """Return the signature of a file; raises UserError for one that cannot drive."""
+    given = {each.name: tuple(each.shape[1:]) for each in session.get_inputs()}
+    made = {each.name: tuple(each.shape[1:]) for each in session.get_outputs()}
+    frame = given.get(FRAME, ())
+    seq_length = frame[0] if len(frame) == 4 and isinstance(frame[0], int) else 1
+    sizes = tuple(shape[0] for name, shape in given.items() if name != FRAME and len(shape) == 1)
+    learned = 2 if made.get(STEERING) == (2,) else 1
+    signature = Signature(_trained_seq_length(session) if sizes else seq_length, sizes, learned=learned)
+    kinds = {each.name: each.type for each in session.get_inputs()}
+    if (given, made) != (signature.inputs, signature.outputs) or kinds[FRAME] != "tensor(uint8)":
+        raise UserError(
+            f"{path}: a network from {_described(given)} to {_described(made)}; expected camera frames, uint8 "
+            f"{FRAME} {(FRAME_HEIGHT, FRAME_WIDTH, 3)}, to {STEERING} (1,), as bcclone export writes it"
+        )
+    return signature
+
+
+def _trained_seq_length(session: Any) -> int:
+    stored = session.get_modelmeta().custom_metadata_map.get(SEQ_LENGTH, "1")
+    return int(stored) if stored.isdecimal() and 0 < int(stored) <= _LONGEST_WINDOW else 1
+
+
+def _described(tensors: Mapping[str, tuple[Any, ...]]) -> str:
+    return ", ".join(f"{name[:40]} {shape}" for name, shape in tensors.items())[:200]

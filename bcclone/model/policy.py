@@ -1,0 +1,181 @@
+"""Steer with a trained model: one frame after the other, for one or several drives."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
+from bcclone.dataset.labels import LEARNED_SPEED_MPH
+from bcclone.model.model_file import ModelFile, load_model_file
+from bcclone.model.onnx_model import FRAME, OnnxModel, is_onnx
+from bcclone.model.recurrent import Steps, steps_of
+from bcclone.system.arrays import Float32Array, Memory
+from bcclone.system.errors import UserError
+
+
+class _Network(Protocol):
+    """A compiled network that answers one frame at a time. seq_length: the frames of a window."""
+
+    seq_length: int
+
+    def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+        """Return the outputs, (learned,), for the next prepared image of a drive, and the new memory."""
+
+
+_TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
+
+
+class Policy:
+    """A model ready to drive: its preprocessing, its network, and the memory of the drive so far.
+
+    A network of windows gets the last seq_length frames of a drive. A recurrent network takes one step per frame and
+    carries its states. Call act() for each frame of a drive, and forget() before a frame that does not follow the last
+    one. To drive several cars, keep a memory for each and call steer(). The network always gets a batch of one, because
+    TensorFlow rounds differently for other batch sizes, and a car's steering must not depend on how many are driven.
+
+    carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
+    one in an ONNX file; speed_mph: how fast to drive at the last frame of act(), None for a network that has not
+    learned it.
+    """
+
+    def __init__(self, file: ModelFile | OnnxModel) -> None:
+        self.preprocessing = file.preprocessing
+        self.model: Any = file.model if isinstance(file, ModelFile) else None
+        self._network = _network_of_onnx(file) if isinstance(file, OnnxModel) else _network_of(file)
+        self.seq_length, self.carries_states = self._network.seq_length, isinstance(self._network, _Recurrent)
+        self._memory: Memory = ()
+        self.speed_mph: float | None = None
+        self.act(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
+        self.forget()
+
+    def act(self, frame: Image) -> float:
+        """Return the steering, -1 (left) to 1 (right), for an RGB frame, uint8 (160, 320, 3).
+
+        Raises BadImage for a frame of another size, which is not remembered. The network may return NaN.
+        """
+        image = self.preprocessing.apply(frame)
+        outputs, self._memory = self._network.steer(image, self._memory)
+        self.speed_mph = float(outputs[1]) * LEARNED_SPEED_MPH if len(outputs) > 1 else None
+        return float(outputs[0])
+
+    def forget(self) -> None:
+        """Forget the frames so far; the next one begins another drive."""
+        self._memory = ()
+
+    def steer(self, image: Image, memory: Memory) -> tuple[float, Memory]:
+        """Return the steering, -1 to 1, for the next prepared image of a drive, and its new memory.
+
+        image: uint8 (height, width, 3); memory: of the frames before, () at the beginning.
+        """
+        outputs, after = self._network.steer(image, memory)
+        return float(outputs[0]), after
+
+
+class _Windows:
+    """A network of single frames, or of the last frames stacked; the first frame of a drive fills its window.
+
+    shape: of its input; infer: an input, uint8 (1, *shape), to the outputs, (1, learned).
+    """
+
+    def __init__(self, seq_length: int, shape: Sequence[int], infer: Callable[[Image], Float32Array]) -> None:
+        self.seq_length, self._shape, self._infer = seq_length, shape, infer
+
+    def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+        window = window_after(memory, image, self.seq_length)
+        (outputs,) = self._infer(np.stack(window).reshape(1, *self._shape))
+        return outputs, window if self.seq_length > 1 else ()
+
+
+class _Recurrent:
+    """A recurrent network that takes one step per frame.
+
+    Before the first frame of a drive its states are those after seq_length - 1 copies of that frame, so that the first
+    steering is that of a window filled with it, as in training. take_step: an image, (1, height, width, 3), and states,
+    (1, size) each, to the outputs, (1, learned), and the new states.
+    """
+
+    def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: _TakeStep) -> None:
+        self.seq_length, self._sizes, self._take_step = seq_length, state_sizes, take_step
+
+    def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+        states = memory or tuple(np.zeros((1, size), np.float32) for size in self._sizes)
+        for _ in range(1 if memory else self.seq_length):
+            (outputs,), after = self._take_step(image[np.newaxis], states)
+            states = tuple(after)
+        return outputs, states
+
+
+def _network_of(file: ModelFile) -> _Network:
+    if steps := steps_of(file.model):
+        return _Recurrent(file.seq_length, steps.state_sizes, _compiled_step(file.model, steps))
+    return _Windows(file.seq_length, file.model.input_shape[1:], _compiled(file.model))
+
+
+def _network_of_onnx(file: OnnxModel) -> _Network:
+    signature = file.signature
+    if signature.state_sizes:
+        return _Recurrent(signature.seq_length, signature.state_sizes, file.step)
+    return _Windows(signature.seq_length, signature.inputs[FRAME], file.steer)
+
+
+def _compiled(model: keras.Model) -> Callable[[Image], Float32Array]:
+    """Return a network as a compiled call for one input, uint8.
+
+    With another backend of Keras than TensorFlow it is called as it is: slower, with the same answers.
+    """
+    dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
+    if keras.backend.backend() != "tensorflow":
+        return lambda images: _as_numpy(model(keras.ops.cast(images, dtype), training=False))
+    infer = tf.function(lambda images: model(tf.cast(images, dtype), training=False))
+    compiled = infer.get_concrete_function(tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8))
+    return lambda images: np.asarray(compiled(tf.constant(images)).numpy())
+
+
+def _compiled_step(model: keras.Model, steps: Steps) -> _TakeStep:
+    """Return one step of a recurrent network as a compiled call for one drive."""
+    dtype = model.inputs[0].dtype
+    if keras.backend.backend() != "tensorflow":
+        return lambda images, states: _stepped(steps, keras.ops.cast(images, dtype), states)
+    infer = tf.function(lambda images, states: steps.step(tf.cast(images, dtype), states))
+    image = tf.TensorSpec((1, *model.input_shape[2:]), tf.uint8)
+    compiled = infer.get_concrete_function(image, [tf.TensorSpec((1, size), tf.float32) for size in steps.state_sizes])
+
+    def take_step(images: Image, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+        outputs, after = compiled(tf.constant(images), [tf.constant(state) for state in states])
+        return np.asarray(outputs.numpy()), [state.numpy() for state in after]
+
+    return take_step
+
+
+def _stepped(steps: Steps, images: Any, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+    outputs, after = steps.step(images, [keras.ops.convert_to_tensor(state) for state in states])
+    return _as_numpy(outputs), [_as_numpy(state) for state in after]
+
+
+def _as_numpy(tensor: Any) -> Float32Array:
+    return np.asarray(keras.ops.convert_to_numpy(tensor), np.float32)
+
+
+def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
+    """Return the window with this prepared image as the newest; an empty window is filled with it.
+
+    window, image: uint8 (height, width, 3) each.
+    """
+    return (*window, image)[-seq_length:] if window else (image,) * seq_length
+
+
+def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = None) -> Policy:
+    """Load a model of model.py, one of another program with its preprocessing, or an ONNX file; raises UserError.
+
+    preprocessing: a definition, a name of images.PRESETS, or None for that of the file.
+    """
+    path = Path(path)
+    if not is_onnx(path):
+        return Policy(load_model_file(path, preprocessing))
+    if preprocessing is not None:
+        raise UserError(f"{path}: an ONNX file prepares the frames itself; leave out --preprocess")
+    return Policy(OnnxModel(path))

@@ -1,0 +1,130 @@
+"""The networks that research on testing self-driving cars compares: DAVE-2, Chauffeur and Epoch, as published.
+
+DAVE-2: M. Bojarski et al., "End to End Learning for Self-Driving Cars", 2016, https://arxiv.org/abs/1604.07316,
+figure 4. Chauffeur and Epoch: two teams of Udacity's challenge 2. Y. Tian et al. compare them in "DeepTest", ICSE 2018,
+https://arxiv.org/abs/1708.08559, and A. Stocco et al. in Udacity's simulator, in "Misbehaviour Prediction for
+Autonomous Driving Systems" (SelfOracle), ICSE 2020, https://arxiv.org/abs/1910.04443. docs/reference/networks.md says
+where the layers are described, and what was chosen where that is unclear.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from bcclone.dataset.images import PRESETS
+from bcclone.system.errors import UserError
+
+
+def dave_2() -> list[keras.Layer]:
+    """Return the layers of DAVE-2, from an image of 66x200, without dropout: 252,219 parameters.
+
+    The paper names no activation; ELU is that of the studies and of our own network. Its figure writes "1164 neurons"
+    at the flattened maps, which are 1 x 18 x 64 = 1152; a dense layer of 1164 would give six times the "250 thousand
+    parameters" of its text.
+    """
+    return [
+        layers.Rescaling(1 / 127.5, -1, name="normalize"),
+        layers.Conv2D(24, 5, strides=2, activation="elu", name="conv1"),
+        layers.Conv2D(36, 5, strides=2, activation="elu", name="conv2"),
+        layers.Conv2D(48, 5, strides=2, activation="elu", name="conv3"),
+        layers.Conv2D(64, 3, activation="elu", name="conv4"),
+        layers.Conv2D(64, 3, activation="elu", name="conv5"),
+        layers.Flatten(name="flatten"),
+        layers.Dense(100, activation="elu", name="dense1"),
+        layers.Dense(50, activation="elu", name="dense2"),
+        layers.Dense(10, activation="elu", name="dense3"),
+        layers.Dense(1, dtype="float32", name="steering"),
+    ]
+
+
+def chauffeur() -> list[keras.Layer]:
+    """Return the layers of Chauffeur's CNN, from an image of 120x320: 102,345 parameters.
+
+    The team's second network, an LSTM over 100 feature vectors of this one, is left out, as in the studies.
+    """
+    return [
+        layers.Rescaling(1 / 255, -0.5, name="normalize"),
+        *_chauffeur_convolution(16, 5, 1),
+        layers.MaxPooling2D(2, name="pool1"),
+        *_chauffeur_convolution(20, 5, 2),
+        layers.MaxPooling2D(2, name="pool2"),
+        *_chauffeur_convolution(40, 3, 3),
+        layers.MaxPooling2D(2, name="pool3"),
+        *_chauffeur_convolution(60, 3, 4),
+        layers.MaxPooling2D(2, name="pool4"),
+        *_chauffeur_convolution(80, 2, 5),
+        layers.MaxPooling2D(2, name="pool5"),
+        layers.Conv2D(128, 2, padding="same", activation="relu", kernel_initializer="he_normal", name="conv6"),
+        layers.Flatten(name="flatten"),
+        layers.Dropout(0.5, name="dropout"),
+        layers.Dense(1, kernel_initializer="he_normal", dtype="float32", name="steering"),
+    ]
+
+
+def _chauffeur_convolution(filters: int, kernel: int, number: int) -> list[keras.Layer]:
+    return [
+        layers.Conv2D(
+            filters, kernel, padding="same", activation="relu", kernel_initializer="he_normal", name=f"conv{number}"
+        ),
+        layers.SpatialDropout2D(0.1, name=f"dropout{number}"),
+    ]
+
+
+def epoch() -> list[keras.Layer]:
+    """Return the layers of Epoch's CNN, from an image of 128x128: 33,649,729 parameters."""
+    return [
+        layers.Rescaling(1 / 255, name="normalize"),
+        layers.Conv2D(32, 3, padding="same", activation="relu", name="conv1"),
+        layers.MaxPooling2D(2, name="pool1"),
+        layers.Dropout(0.25, name="dropout1"),
+        layers.Conv2D(64, 3, padding="same", activation="relu", name="conv2"),
+        layers.MaxPooling2D(2, name="pool2"),
+        layers.Dropout(0.25, name="dropout2"),
+        layers.Conv2D(128, 3, padding="same", activation="relu", name="conv3"),
+        layers.MaxPooling2D(2, name="pool3"),
+        layers.Dropout(0.5, name="dropout3"),
+        layers.Flatten(name="flatten"),
+        layers.Dense(1024, activation="relu", name="dense1"),
+        layers.Dropout(0.5, name="dropout4"),
+        layers.Dense(1, dtype="float32", name="steering"),
+    ]
+
+
+@dataclass(frozen=True)
+class PublishedNetwork:
+    """A network and the preset of images.PRESETS that prepares its images as its authors did."""
+
+    make_layers: Callable[[], list[keras.Layer]]
+    preset: str
+
+
+PUBLISHED = {
+    "dave-2": PublishedNetwork(dave_2, "nvidia-66x200-yuv"),
+    "chauffeur": PublishedNetwork(chauffeur, "chauffeur-120x320-yuv"),
+    "epoch": PublishedNetwork(epoch, "epoch-128x128-rgb"),
+}
+
+
+def build_published(name: str, height: int, width: int, seq_length: int = 1) -> keras.Model:
+    """Return an untrained network of PUBLISHED: uint8 (batch, height, width, 3) -> steering float32 (batch, 1).
+
+    Raises UserError for images of another size than the published one, and for windows.
+    """
+    check_images(name, height, width, seq_length)
+    image = keras.Input((height, width, 3), dtype="uint8", name="frame")
+    return keras.Sequential([image, *PUBLISHED[name].make_layers()], name=name)
+
+
+def check_images(name: str, height: int, width: int, seq_length: int = 1) -> None:
+    """Raise UserError for images that a network of PUBLISHED does not take."""
+    preset = PUBLISHED[name].preset
+    takes = PRESETS[preset]
+    if seq_length > 1:
+        raise UserError(f"--network {name} takes single frames; leave out --seq-length")
+    if (height, width) != (takes.height, takes.width):
+        raise UserError(
+            f"--network {name} was published for images of {takes.width}x{takes.height}, and these have "
+            f"{width}x{height}; make the store with: python preprocess.py --preprocess {preset}"
+        )

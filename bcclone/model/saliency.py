@@ -1,0 +1,257 @@
+"""Compute how much each pixel of a frame contributes to the steering, by VisualBackProp.
+
+M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving", https://arxiv.org/abs/1611.05418;
+the authors' code: https://github.com/mbojarski/VisualBackProp (vis.lua). The activations of the last convolution are
+followed back to the pixels: at every convolution, and every pooling between them, the mask so far is multiplied by the
+average of the feature maps and scaled up to the size of the layer's input. A network of stacked frames gets a window
+filled with the one frame; of a recurrent network only the layers before the first recurrent one are used.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from keras import layers
+
+from bcclone.dataset.images import Image, Preprocessing
+from bcclone.model.network import normalize
+from bcclone.model.recurrent import frame_layers
+from bcclone.system.errors import UserError
+
+Mask = npt.NDArray[np.float32]
+
+_POOLING = (layers.MaxPooling2D, layers.AveragePooling2D)
+_SPATIAL = (layers.Conv2D, *_POOLING, layers.Cropping2D, layers.ZeroPadding2D)
+# layers that keep the spatial dimensions
+_POINTWISE = (
+    layers.Rescaling, layers.Dropout, layers.SpatialDropout2D, layers.BatchNormalization, layers.Activation,
+    layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU,
+)  # fmt: skip
+
+
+class Saliency:
+    """The saliency of a network, compiled as one call for one frame.
+
+    It only reads the network's weights, so that one thread can call it while another one drives.
+    """
+
+    def __init__(self, model: keras.Model | None, preprocessing: Preprocessing) -> None:
+        """Raises UserError for a network that is not a chain of known layers, or has no convolution."""
+        if model is None:
+            raise _refusal("it is in an ONNX file; use the .h5 that it was made from")
+        self.preprocessing = preprocessing
+        shape = (preprocessing.height, preprocessing.width, 3)
+        frames = _stacked_frames(model)
+        stages = _stages(_chain_of_a_frame(model, shape, frames))
+        dtype = model.inputs[0].dtype
+
+        def mask(images: Any) -> Any:
+            stacked = tf.tile(tf.cast(images, dtype), (1, 1, 1, frames))
+            return _to_frame(_back_through(stages, stacked), preprocessing)
+
+        compiled = tf.function(mask, autograph=False)
+        self._mask = compiled.get_concrete_function(tf.TensorSpec((1, *shape), tf.uint8))
+        # the first call is slow
+        self.mask(np.zeros((preprocessing.frame_height, preprocessing.frame_width, 3), np.uint8))
+
+    def mask(self, frame: Image) -> Mask:
+        """Return the saliency of each pixel of an RGB frame, uint8 (160, 320, 3): float32 (160, 320), 0 to 1.
+
+        The highest value is 1, or 0 if no feature is active. Raises BadImage for a frame of another size.
+        """
+        return self.mask_of(self.preprocessing.apply(frame))
+
+    def mask_of(self, image: Image) -> Mask:
+        """Return the saliency of a frame, float32 (160, 320), from its prepared image, uint8 (height, width, 3)."""
+        return np.asarray(self._mask(tf.constant(image[np.newaxis])).numpy(), np.float32)
+
+
+@dataclass(frozen=True)
+class _LayerGroup:
+    """A layer that changes the spatial dimensions (None for the first stage), and the pointwise layers after it."""
+
+    spatial: keras.Layer | None
+    pointwise: tuple[keras.Layer, ...]
+
+    def forward(self, values: Any) -> Any:
+        for layer in (self.spatial, *self.pointwise):
+            values = values if layer is None else layer(values, training=False)
+        return values
+
+    @property
+    def convolves(self) -> bool:
+        return isinstance(self.spatial, layers.Conv2D)
+
+
+def _refusal(reason: str) -> UserError:
+    return UserError(f"cannot compute the saliency of this network: {reason}")
+
+
+def _label(layer: keras.Layer) -> str:
+    return f"layer '{layer.name}' ({type(layer).__name__})"
+
+
+def _stacked_frames(model: keras.Model) -> int:
+    """Return how many frames a network stacks as channels, as those of network.py do; 1 for other networks."""
+    kinds = [type(layer) for layer in model.layers[:2]]
+    if kinds == [layers.Permute, layers.Reshape] and model.layers[0].dims == (2, 3, 1, 4):
+        return int(model.inputs[0].shape[1])
+    return 1
+
+
+def _chain_of_a_frame(model: keras.Model, shape: tuple[int, ...], stacked: int) -> list[keras.Layer]:
+    """Return the layers from a frame of this shape, or from stacked frames, to the steering."""
+    if stacked > 1:
+        return _chain(model, (stacked, *shape))[2:]
+    if each_frame := frame_layers(model):
+        _chain(model, (model.inputs[0].shape[1], *shape))
+        return each_frame
+    return _chain(model, shape)
+
+
+def _chain(model: keras.Model, shape: tuple[int, ...]) -> list[keras.Layer]:
+    """Return the layers of a network that is a chain. shape: input of the first layer."""
+    if not getattr(model, "inputs", None):
+        raise _refusal(f"it is a {type(model).__name__} that does not say what it takes; expected a chain of layers")
+    if len(model.inputs) != 1 or tuple(model.inputs[0].shape) != (None, *shape):
+        taken = ", ".join(str(tuple(tensor.shape)) for tensor in model.inputs)
+        raise _refusal(f"it takes {taken}, its preprocessing makes {(None, *shape)}")
+    chain = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
+    if isinstance(model, keras.Sequential):
+        return chain
+    given = model.inputs[0]
+    for layer in chain:
+        if layer.input is not given:
+            raise _refusal(f"{_label(layer)} takes something else than the layer before it gives; expected a chain")
+        given = layer.output
+    if len(model.outputs) != 1 or model.outputs[0] is not given:
+        raise _refusal("it gives something else than its last layer does; expected a chain of layers")
+    return chain
+
+
+def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
+    """Return the stages up to that of the last convolution; later layers have no spatial dimensions."""
+    convolutions = [place for place, layer in enumerate(chain) if type(layer) is layers.Conv2D]
+    if not convolutions:
+        found = ", ".join(type(layer).__name__ for layer in chain)
+        raise _refusal(f"it has no convolution (Conv2D) but {found}")
+    stages = [_LayerGroup(None, ())]
+    for place, layer in enumerate(chain):
+        if _is_pointwise(layer):
+            stages[-1] = _LayerGroup(stages[-1].spatial, (*stages[-1].pointwise, layer))
+        elif place > convolutions[-1]:
+            break
+        else:
+            _check_spatial(layer)
+            stages.append(_LayerGroup(layer, ()))
+    return stages
+
+
+def _is_pointwise(layer: keras.Layer) -> bool:
+    """Return whether a layer is known to compute each pixel of its output from the same pixel of its input."""
+    return type(layer) in _POINTWISE or (type(layer) is layers.Lambda and layer.function is normalize)
+
+
+def _check_spatial(layer: keras.Layer) -> None:
+    if type(layer) not in _SPATIAL:  # a subclass may compute something else
+        known = ", ".join(kind.__name__ for kind in (*_SPATIAL, *_POINTWISE))
+        raise _refusal(f"{_label(layer)} before its last convolution cannot be followed; known are {known}")
+    if layer.data_format != "channels_last":
+        raise _refusal(f"{_label(layer)} has its channels first; expected channels last")
+
+
+def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:
+    """Return the saliency of the network's input, (1, rows, columns, 1)."""
+    values = [images]
+    for stage in stages:
+        values.append(stage.forward(values[-1]))
+    mask = tf.ones((1, *values[-1].shape[1:3], 1))
+    for stage, taken, given in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
+        if stage.convolves:
+            # scaled at every step, so that long products stay in the range of float32
+            mask = _to_at_most_one(mask * _average(given))
+        if stage.spatial is not None:
+            mask = _back_one(stage.spatial, mask, tuple(taken.shape[1:3]))
+    return mask
+
+
+def _average(maps: Any) -> Any:
+    """Return the average of feature maps (1, rows, columns, channels) over the channels, (1, rows, columns, 1).
+
+    Negative values count as 0: the method is made for ReLU.
+    """
+    # negative outputs of ELU mean that a feature is absent; they would cancel other features, and the product of two
+    # negative averages would be salient
+    return tf.reduce_mean(tf.nn.relu(tf.cast(maps, tf.float32)), axis=-1, keepdims=True)
+
+
+def _to_at_most_one(mask: Any) -> Any:
+    """Return a mask scaled to a highest value of 1; a mask of zeros stays.
+
+    vis.lua also subtracts the lowest value; here it is 0 anyway when the network or the preprocessing crops rows.
+    """
+    finite = tf.where(tf.math.is_finite(mask), mask, 0.0)  # a diverged network gives others
+    return tf.math.divide_no_nan(finite, tf.reduce_max(finite))
+
+
+def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
+    """Return the mask of a layer's input, of `extents` rows and columns, from the mask of its output."""
+    if isinstance(layer, layers.Cropping2D):
+        return tf.pad(mask, [(0, 0), *layer.cropping, (0, 0)])
+    if isinstance(layer, layers.ZeroPadding2D):
+        (top, _), (left, _) = layer.padding
+        return mask[:, top : top + extents[0], left : left + extents[1]]
+    pools = isinstance(layer, _POOLING)
+    kernel = _ones(layer.pool_size, (1, 1)) if pools else _ones(layer.kernel_size, layer.dilation_rate)
+    return tf.nn.conv2d_transpose(mask, kernel, (1, *extents, 1), layer.strides, layer.padding.upper())
+
+
+def _ones(size: tuple[int, int], dilation: tuple[int, int]) -> Mask:
+    """Return a kernel of ones, (rows, columns, 1, 1), with zeros in the gaps of a dilated kernel.
+
+    TensorFlow cannot transpose dilated convolutions with strides.
+    """
+    rows, columns = ((extent - 1) * apart + 1 for extent, apart in zip(size, dilation, strict=True))
+    kernel = np.zeros((rows, columns, 1, 1), np.float32)
+    kernel[:: dilation[0], :: dilation[1]] = 1
+    return kernel
+
+
+def _to_frame(mask: Any, preprocessing: Preprocessing) -> Any:
+    """Return the mask of the frame, (160, 320), from that of the network's input, (1, rows, columns, 1)."""
+    top, height = preprocessing.crop_top, preprocessing.frame_height
+    bottom = height if preprocessing.crop_bottom is None else preprocessing.crop_bottom
+    kept = tf.image.resize(mask, (bottom - top, preprocessing.frame_width), "bilinear")[0, :, :, 0]
+    return _to_at_most_one(tf.pad(kept, [(top, height - bottom), (0, 0)]))
+
+
+def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int, int, int, int]:
+    """Return the region of the network's input that is left after cropping layers, in pixels.
+
+    It is (first column, first row, column after the last, row after the last).
+    """
+    first_column, first_row, columns, rows = 0, 0, preprocessing.width, preprocessing.height
+    for layer in frame_layers(model) or model.layers:
+        if isinstance(layer, layers.Conv2D):
+            break
+        if isinstance(layer, layers.Cropping2D):
+            (above, below), (before, behind) = layer.cropping
+            first_column, first_row = first_column + before, first_row + above
+            columns, rows = columns - behind, rows - below
+    return first_column, first_row, columns, rows
+
+
+def seen_region(model: keras.Model, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
+    """Return the region of the frame that the network sees, as fractions: left, top, right, bottom.
+
+    The preprocessing and layers before the first convolution may crop rows.
+    """
+    edges = np.array(cropped_edges(model, preprocessing))
+    left, top, right, bottom = edges / ([preprocessing.width, preprocessing.height] * 2)
+    first = preprocessing.crop_top / preprocessing.frame_height
+    last = (preprocessing.crop_bottom or preprocessing.frame_height) / preprocessing.frame_height
+    return float(left), float(first + top * (last - first)), float(right), float(first + bottom * (last - first))

@@ -1,0 +1,1 @@
+"""Pictures of models, samples and drives (plots), and clips of recorded runs (video)."""

@@ -1,0 +1,140 @@
+"""Draw what a network makes of a frame: the crop that it applies, and the feature maps of each convolution."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+from matplotlib.patches import Rectangle
+
+from bcclone.dataset.images import Image, Preprocessing
+from bcclone.model.recurrent import frame_layers
+from bcclone.model.saliency import cropped_edges, seen_region
+from bcclone.pictures.plots.style import RED, new_figure, save, show_image
+from bcclone.pictures.plots.subject import NotDrawn, Subject
+from bcclone.system.arrays import Float32Array
+
+_ACROSS = 16  # maps in a row
+_MOST_MAPS = 64
+_GAP = 0.12  # between two maps, as a fraction of their width
+
+
+@dataclass(frozen=True)
+class CropSteps:
+    """A camera frame (160, 320, 3), the network's input, and what remains of it after the cropping layers.
+
+    first_row, last_row: of the input that remain; region: the rest of the frame as fractions of its size: left, top,
+    right, bottom.
+    """
+
+    frame: Image
+    prepared: Image
+    kept: Image
+    first_row: int
+    last_row: int
+    region: tuple[float, float, float, float]
+
+
+def plot_crop(subject: Subject, path: Path) -> None:
+    """Draw a frame, the network's input, and the cropped input into a PNG."""
+    samples = subject.frames.shown_samples()
+    made = subject.file.preprocessing
+    frame = subject.frames.frame(int(samples[len(samples) // 2]))
+    steps = crop_steps(subject.file.model, made, frame)
+    figure = new_figure(10, 3.0, "What the crop leaves of a frame")
+    axes = figure.subplots(1, 3, width_ratios=[2, 1, 1])
+    (frame_height, frame_width), (height, width) = frame.shape[:2], steps.prepared.shape[:2]
+    left, top, right, bottom = steps.region
+    show_image(axes[0], frame, f"camera: {frame_width} x {frame_height}")
+    corner = (left * frame_width - 0.5, top * frame_height - 0.5)
+    size = ((right - left) * frame_width, (bottom - top) * frame_height)
+    axes[0].add_patch(Rectangle(corner, *size, fill=False, edgecolor=RED, linewidth=2, linestyle="--"))
+    axes[0].set_yticks([0, round(top * frame_height), round(bottom * frame_height) - 1, frame_height - 1])
+    each = f"each of {subject.file.seq_length} frames" if subject.file.seq_length > 1 else "network's input"
+    show_image(axes[1], steps.prepared, f"{each}: {width} x {height}, {made.color}")
+    for row in (steps.first_row, steps.last_row + 1):
+        if 0 < row < height:
+            axes[1].axhline(row - 0.5, color=RED, linewidth=2, linestyle="--")
+    axes[1].set_yticks(sorted({0, steps.first_row, steps.last_row, height - 1}))
+    kept_height, kept_width = steps.kept.shape[:2]
+    title = f"after the crop: {kept_width} x {kept_height},\nrows {steps.first_row} to {steps.last_row}"
+    show_image(axes[2], steps.kept, title)
+    axes[2].set_yticks([0, kept_height - 1], [steps.first_row, steps.last_row])
+    axes[0].set_ylabel("row")
+    save(figure, path)
+
+
+def crop_steps(model: keras.Model, preprocessing: Preprocessing, frame: Image) -> CropSteps:
+    """Apply the preprocessing to a frame, (160, 320, 3), and the cropping before the first convolution."""
+    prepared = preprocessing.apply(frame)
+    left, first, right, last = cropped_edges(model, preprocessing)
+    kept = prepared[first:last, left:right]
+    return CropSteps(frame, prepared, kept, first, last - 1, seen_region(model, preprocessing))
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The output of a convolution, float32 (rows, columns, channels)."""
+
+    name: str
+    maps: Float32Array
+
+
+def plot_activations(subject: Subject, path: Path) -> None:
+    """Draw the frame of the strongest steering, and every convolution's maps for it, into a PNG."""
+    made, windows = subject.file.preprocessing, subject.shown_windows()
+    strongest = np.argmax(np.abs(subject.frames.table["steering"][windows[:, -1]]))
+    image = subject.inputs(windows[[strongest]])[0]
+    given = activations(subject.file.model, image)
+    sheets = [mosaic(activation.maps) for activation in given]
+    heights = [9.4 * sheet.shape[0] / sheet.shape[1] + 0.3 for sheet in sheets]
+    title = "Activations of each convolution, each map in its own range (bright: high)"
+    figure = new_figure(10, sum(heights) + 2.4, title)
+    axes = figure.subplots(len(sheets) + 1, 1, height_ratios=[1.6, *heights])
+    newest = "" if image.ndim == 3 else f", the newest of {len(image)} frames"
+    shown = image if image.ndim == 3 else image[-1]
+    show_image(axes[0], shown, f"network's input, {made.width} x {made.height}{newest}")
+    for below, activation, sheet in zip(axes[1:], given, sheets, strict=True):
+        rows, columns, channels = activation.maps.shape
+        part = f", the first {_MOST_MAPS} of them" if channels > _MOST_MAPS else ""
+        below.imshow(sheet, cmap="viridis", interpolation="nearest")
+        below.set_title(f"{activation.name}: {channels} maps of {columns} x {rows}{part}", fontsize=9, loc="left")
+        below.set_axis_off()
+    save(figure, path)
+
+
+def activations(model: keras.Model, image: Image) -> list[Activation]:
+    """Return the output of every Conv2D for an input, uint8 (height, width, 3), or a window of such frames.
+
+    A network that takes a window frame by frame is shown the newest frame. Raises NotDrawn if there is no Conv2D.
+    """
+    each_frame = frame_layers(model)
+    values = keras.ops.cast(image[-1:] if each_frame else image[np.newaxis], model.inputs[0].dtype)
+    found = []
+    for layer in each_frame or model.layers:
+        values = layer(values, training=False)
+        if isinstance(layer, layers.Conv2D):
+            found.append(Activation(layer.name, np.asarray(keras.ops.convert_to_numpy(values)[0], np.float32)))
+    if not found:
+        raise NotDrawn("the network has no convolution (Conv2D)")
+    return found
+
+
+def mosaic(maps: Float32Array) -> Float32Array:
+    """Put maps, (rows, columns, channels), next to each other, each scaled to 0..1, with NaN between them.
+
+    A constant map becomes 0.
+    """
+    maps = maps[..., :_MOST_MAPS]
+    rows, columns, count = maps.shape
+    gap = max(1, round(_GAP * columns))
+    down = math.ceil(count / _ACROSS)
+    sheet = np.full((down * (rows + gap) - gap, _ACROSS * (columns + gap) - gap), np.nan, np.float32)
+    least, most = maps.min(axis=(0, 1)), maps.max(axis=(0, 1))
+    scaled = np.divide(maps - least, most - least, out=np.zeros_like(maps), where=most > least)
+    for number in range(count):
+        top, left = (number // _ACROSS) * (rows + gap), (number % _ACROSS) * (columns + gap)
+        sheet[top : top + rows, left : left + columns] = scaled[..., number]
+    return sheet

@@ -1,0 +1,67 @@
+"""Draw all pictures of a model file: find its samples and its run, and load TensorFlow before Keras is imported."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bcclone.dataset.conversion import open_samples
+from bcclone.feed.selection import TrainingData
+from bcclone.pictures.plots.plot_settings import PlotResult, PlotSettings
+from bcclone.system.errors import UserError
+from bcclone.train.history import START_NAME, read_history
+
+if TYPE_CHECKING:
+    from bcclone.model.model_file import ModelFile
+
+
+def draw_all(settings: PlotSettings, notify: Callable[[str], None] = lambda line: None) -> PlotResult:
+    """Draw the pictures of a model. Those that the model or its samples do not allow are left out, with a reason.
+
+    notify: takes a line for each log that was read. Raises UserError for a file that is no model, for samples that
+    cannot be read, or a folder that cannot be made.
+    """
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.model.model_file import load_model_file
+    from bcclone.pictures.plots.pictures import draw_pictures
+    from bcclone.pictures.plots.subject import Subject
+
+    with open_samples(settings.data, notify) if settings.data else nullcontext() as data:
+        file = load_model_file(settings.model, settings.preprocess)
+        run = _find_run(settings.model, settings.runs)
+        folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
+        history = read_history(run / "history.csv") if run else []
+        _make_folder(folder)
+        trained = file.training
+        zero_fraction = trained.zero_fraction if settings.zero_fraction is None else settings.zero_fraction
+        subject = Subject(file, data, history, settings.seed, zero_fraction, trained.augmentation)
+        return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
+
+
+def _find_run(model: Path, runs: Path) -> Path | None:
+    """Return the newest run folder that holds this model, under any name, and a history; None if there is none."""
+    if model.name != START_NAME and (model.parent / "history.csv").is_file():
+        return model.parent
+    content = model.read_bytes()
+    trained = (path for path in runs.glob("*/*.h5") if path.name != START_NAME)
+    for saved in sorted(trained, key=lambda path: path.stat().st_mtime, reverse=True):
+        same_size = saved.stat().st_size == len(content)
+        if same_size and (saved.parent / "history.csv").is_file() and saved.read_bytes() == content:
+            return saved.parent
+    return None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose another --output") from None
+
+
+def _notes(file: "ModelFile", data: TrainingData | None) -> tuple[str, ...]:
+    trained_on = file.training.store_content_hash
+    if data is None or trained_on is None or data.content_hash == trained_on:
+        return ()
+    return (f"{data.path} is not what the model was trained on, or has changed since",)

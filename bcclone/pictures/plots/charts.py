@@ -1,0 +1,202 @@
+"""Draw charts of a training: its losses, the steering of its samples, and the corrections of the side cameras."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from bcclone.dataset.labels import Correction
+from bcclone.dataset.samples import RowTable, SampleTable
+from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, SIDE_CAMERA_M, seconds_back, steering_back
+from bcclone.feed.order import balanced, has_zero_steering
+from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, tidy
+from bcclone.pictures.plots.subject import NotDrawn, Subject
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.train.history import Epoch, best_epoch
+
+EDGES = (np.arange(42) - 20.5) / 20  # bins of 0.05, one of them centred on 0
+_CAMERA_STYLES = {"center": (BLUE, "-"), "left": (GREEN, "--"), "right": (RED, "-.")}
+_FIRST_EPOCH = 1
+
+_USUAL_MPH = (10.0, 20.0, 30.0)
+_APART_MPH = 4.0  # nearer curves would overlap
+_LEAST_MPH = 3.0  # slower rows are not driving
+_SPEED_STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (RED, ":"))
+_SECONDS_SHOWN = np.linspace(0.3, 3.0, 200)
+
+
+def plot_history(subject: Subject, path: Path) -> None:
+    """Draw the training and validation errors over the epochs into a PNG, and the learning rate if it changes.
+
+    Raises NotDrawn without a history.
+    """
+    history = subject.history
+    if not history:
+        raise NotDrawn("there is no history: no run folder is known to hold this model")
+    rates = [epoch.learning_rate for epoch in history]
+    count = 3 if len(set(rates)) > 1 else 2
+    figure = new_figure(7, 2.6 * count)
+    axes = figure.subplots(count, sharex=True)
+    _draw_errors(axes[0], history, "loss", "loss\nof the steering")
+    _draw_errors(axes[1], history, "mae", "mean absolute error\nof the steering")
+    if count == 3:
+        axes[2].step([epoch.epoch for epoch in history], rates, where="mid", color=GRAY)
+        axes[2].set(ylabel="learning rate", yscale="log")
+        axes[2].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[2].yaxis.set_major_formatter("{x:g}")  # powers of ten need fonts that may be missing
+        axes[2].yaxis.set_minor_formatter(NullFormatter())
+        tidy(axes[2])
+    axes[0].legend(fontsize=9)
+    axes[-1].set_xlabel("epoch")
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    save(figure, path)
+
+
+def _draw_errors(axes: Axes, history: Sequence[Epoch], name: str, label: str) -> None:
+    axes.plot(
+        [epoch.epoch for epoch in history], [getattr(epoch, name) for epoch in history], "o-", color=BLUE,
+        label="training (with dropout)",
+    )  # fmt: skip
+    validated = [epoch for epoch in history if getattr(epoch, f"val_{name}") is not None]
+    values = [getattr(epoch, f"val_{name}") for epoch in validated]
+    if validated:
+        axes.plot([epoch.epoch for epoch in validated], values, "s-", color=RED, label="validation")
+    if history:
+        best = best_epoch(history)
+        axes.axvline(best.epoch, color=GRAY, linestyle=":", label=f"best: epoch {best.epoch}")
+    axes.set(ylabel=label, ylim=(0, None))
+    tidy(axes)
+
+
+@dataclass(frozen=True)
+class SteeringCounts:
+    """Samples in each bin of EDGES: camera -> (bins,). zero_fraction: of all, recorded with steering 0."""
+
+    counts: Mapping[str, IndexArray]
+    zero_fraction: float
+    total: int
+
+
+def plot_steering(subject: Subject, path: Path) -> None:
+    """Draw the histogram of the training samples, and that of an epoch if balancing changes it, into a PNG.
+
+    Raises NotDrawn if there are none.
+    """
+    data = subject.frames.data
+    samples = data.samples[data.split_indices(validation=False)]
+    if not len(samples):
+        raise NotDrawn("there are no training samples")
+    zero_fraction = subject.zero_fraction
+    before = steering_counts(samples, data.rows)
+    after = steering_counts(balanced_samples(samples, data.rows, zero_fraction, subject.seed), data.rows)
+    alike = after.total == before.total
+    why = (
+        "all are kept"
+        if zero_fraction >= 1
+        else f"no more than {zero_fraction:.0%} go straight on: nothing is left out"
+    )
+    figure = new_figure(7 if alike else 11, 4.6, "Steering of the training samples, corrections in it")
+    axes = figure.subplots(1, 1 if alike else 2, sharey=True, squeeze=False)[0]
+    _draw_counts(axes[0], before, f"as recorded ({why})" if alike else "as recorded")
+    if not alike:
+        _draw_counts(axes[1], after, f"an epoch, balanced to {zero_fraction:.0%} straight on")
+    axes[0].set_ylabel("samples in a bin of 0.05 (logarithmic)")
+    save(figure, path)
+
+
+def steering_counts(samples: SampleTable, rows: RowTable) -> SteeringCounts:
+    """Count the samples by steering, including corrections; flipped samples count with the recorded sign."""
+    recorded = np.where(samples["flipped"], -samples["steering"], samples["steering"])
+    counts = {}
+    for number, camera in enumerate(CAMERAS):
+        of_camera = recorded[samples["camera"] == number]
+        if len(of_camera):
+            counts[camera] = np.histogram(of_camera, EDGES)[0]
+    straight = has_zero_steering(samples["row"], rows)
+    return SteeringCounts(counts, float(straight.mean()) if len(samples) else 0.0, len(samples))
+
+
+def balanced_samples(samples: SampleTable, rows: RowTable, zero_fraction: float, seed: int) -> SampleTable:
+    """Return the samples of the first epoch, in their order; at most `zero_fraction` of them have zero steering."""
+    order = np.arange(len(samples), dtype=np.uint32)
+    return samples[balanced(order, has_zero_steering(samples["row"], rows), zero_fraction, seed, _FIRST_EPOCH)]
+
+
+def _draw_counts(axes: Axes, figures: SteeringCounts, title: str) -> None:
+    for camera, counts in figures.counts.items():
+        color, style = _CAMERA_STYLES[camera]
+        label = f"{camera} camera: {counts.sum():,}"
+        axes.stairs(counts, EDGES, color=color, linestyle=style, linewidth=1.8, label=label, baseline=0.5)
+    numbers = f"{figures.total:,} samples, {figures.zero_fraction:.1%} of them recorded with steering 0"
+    axes.set_title(f"{title}\n{numbers}", fontsize=9)
+    axes.set(yscale="log", xlabel="steering, left is negative", xlim=(-1.03, 1.03))
+    axes.set_ylim(bottom=0.5)
+    axes.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten need fonts that may be missing
+    tidy(axes)
+    axes.legend(fontsize=9, loc="upper right")
+
+
+@dataclass(frozen=True)
+class Return:
+    """How a correction brings a car back to its line at a speed: after how many seconds and metres."""
+
+    speed_mph: float
+    correction: float
+    seconds: float
+    metres: float
+
+
+def plot_recovery(subject: Subject, path: Path) -> None:
+    """Draw the steering that brings a car back over the time it takes, and the corrections, into a PNG."""
+    correction = subject.correction
+    title = f"Steering that brings the car back from a side camera's place, {SIDE_CAMERA_M:.2f} m beside its line"
+    figure = new_figure(8, 4.8, title)
+    axes = figure.subplots()
+    speeds = typical_speeds(subject.frames.speeds_mph())
+    backs = returns(correction, speeds)
+    for back, (color, style) in zip(backs, _SPEED_STYLES, strict=False):
+        needed = [steering_back(SIDE_CAMERA_M, back.speed_mph * MPH, seconds) for seconds in _SECONDS_SHOWN]
+        label = f"{back.speed_mph:g} mph"
+        if math.isfinite(back.seconds):
+            label += f": {back.correction:.3g} takes {back.seconds:.1f} s, {back.metres:.0f} m"
+            axes.plot([back.seconds], [back.correction], "o", color=color, zorder=4)
+        axes.plot(_SECONDS_SHOWN, needed, style, color=color, linewidth=2, label=label)
+    if isinstance(correction.steering, float):
+        label = f"correction that the samples carry: {correction.steering:g}"
+        axes.axhline(correction.steering, color=GRAY, linestyle=":", label=label)
+    else:
+        axes.plot([], [], " ", label=f"correction: auto, aiming {correction.lookahead_seconds:g} s ahead")
+    axes.set(
+        xlabel="seconds until it is back on its line, beginning parallel to it and holding the steering",
+        ylabel=f"steering (1 is full lock, {FULL_LOCK_DEGREES:g} degrees)",
+        xlim=(0, _SECONDS_SHOWN[-1]),
+        ylim=(0, max(0.5, 1.6 * max(back.correction for back in backs))),
+    )
+    tidy(axes)
+    axes.legend(fontsize=9)
+    save(figure, path)
+
+
+def returns(correction: Correction, speeds_mph: Sequence[float]) -> list[Return]:
+    """Return how a car at the position of a side camera comes back, at each speed."""
+    speeds = np.array(speeds_mph, float)
+    sides = (correction.of_camera("left", speeds) - correction.of_camera("right", speeds)) / 2
+    found = []
+    for speed, steering in zip(speeds.tolist(), sides.tolist(), strict=True):
+        seconds = seconds_back(SIDE_CAMERA_M, speed * MPH, steering)
+        found.append(Return(speed, steering, seconds, seconds * speed * MPH))
+    return found
+
+
+def typical_speeds(recorded_mph: FloatArray) -> list[float]:
+    """Return the median of the recorded speeds, (rows,), and of 10, 20 and 30 mph those not near it, sorted."""
+    driven = recorded_mph[recorded_mph >= _LEAST_MPH]
+    if not len(driven):
+        return list(_USUAL_MPH)
+    median = float(round(np.median(driven)))
+    return sorted([median, *(speed for speed in _USUAL_MPH if abs(speed - median) >= _APART_MPH)])

@@ -1,0 +1,223 @@
+"""Draw drives: scores, driven lines on the map, deviations over time, and frames along the way."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from bcclone.dataset.images import Image
+from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, save_image, show_image, tidy
+from bcclone.system.arrays import FloatArray
+
+_COLOURS, _MARKS = (BLUE, ORANGE, GREEN, RED, GRAY), "osD^vPX"
+_ROW_INCHES, _MARKS_BAND = 0.3, 0.6  # height of a row of scores; the fraction of it that the models' marks take
+_OFFSET_LABEL = (
+    "distance from the centre line, m\n"
+    "(a mark: mean; its line: to the greatest;\nof recordings: rms from the human's path)"
+)
+_OFF_CENTRE = "distance from the centre line, m"
+_MAPS_ACROSS, _FRAMES_ACROSS, _TITLE_LETTERS = 3, 4, 42
+_SET_BACK_M = 2.0  # consecutive points of a driven line are nearer than this, unless the car was set back
+_WORST_M = 2.0  # distance from the centre line at which the colour scale ends
+
+
+@dataclass(frozen=True)
+class DriveScore:
+    """The score of one drive: autonomy in percent, mean and greatest distance from the centre line in metres."""
+
+    autonomy_percent: float
+    mean_m: float
+    greatest_m: float
+
+
+class MapPoint(Protocol):
+    """A point on the map, metres."""
+
+    @property
+    def x(self) -> float:
+        """Return the coordinate that grows to the right."""
+        ...
+
+    @property
+    def z(self) -> float:
+        """Return the coordinate that grows upwards."""
+        ...
+
+
+class DrivenPoint(MapPoint, Protocol):
+    """A point of a driven line."""
+
+    @property
+    def cross_track_m(self) -> float:
+        """Return the distance to the right of the centre line, metres."""
+        ...
+
+
+class DrivenLine(Protocol):
+    """A drive on the map."""
+
+    @property
+    def trace(self) -> Sequence[DrivenPoint]:
+        """Return the points of the line in driving order."""
+        ...
+
+    @property
+    def interventions(self) -> Sequence[MapPoint]:
+        """Return where a person would have taken over."""
+        ...
+
+
+class Deviation(Protocol):
+    """A drive through a recording."""
+
+    @property
+    def path(self) -> Sequence[float]:
+        """Return the deviation from the recorded path at the end of each row, metres, positive to the right."""
+        ...
+
+    @property
+    def interventions(self) -> Sequence[int]:
+        """Return the rows after which a person took over."""
+        ...
+
+
+def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]], path: Path) -> None:
+    """Draw the autonomy and the distance from the centre line of several models into a PNG.
+
+    rows: names of the drives; models: name -> the scores of its drives.
+    """
+    figure = new_figure(10, 1.6 + _ROW_INCHES * len(rows))
+    autonomy, offset = figure.subplots(1, 2, sharey=True)
+    middles = np.arange(len(rows))
+    apart = _MARKS_BAND * (np.arange(len(models)) - (len(models) - 1) / 2) / len(models)
+    for number, (model, scores) in enumerate(models.items()):
+        heights = middles + apart[number]
+        colour, mark = _COLOURS[number % len(_COLOURS)], _MARKS[number % len(_MARKS)]
+        shown = [max(score.autonomy_percent, 0.0) for score in scores]
+        autonomy.plot(shown, heights, mark, color=colour, markersize=5, label=model)
+        means, greatest = ([getattr(score, name) for score in scores] for name in ("mean_m", "greatest_m"))
+        offset.hlines(heights, means, greatest, color=colour, linewidth=1, alpha=0.6)
+        offset.plot(means, heights, mark, color=colour, markersize=5)
+    autonomy.set(xlabel="autonomy, %\n(what is below 0 is at 0)", xlim=(-3, 103), ylim=(len(rows) - 0.5, -0.5))
+    offset.set_xlabel(_OFFSET_LABEL)
+    offset.set_xlim(left=0)
+    autonomy.set_yticks(middles, rows)
+    for axes in (autonomy, offset):
+        tidy(axes)
+    figure.legend(loc="outside upper center", ncols=min(len(models), 4), frameon=False)
+    save(figure, path)
+
+
+def plot_drive(
+    title: str, edges: tuple[FloatArray, FloatArray], trace: Sequence[DrivenPoint], interventions: Sequence[MapPoint],
+    path: Path,
+) -> None:  # fmt: skip
+    """Draw a driven line on the track's map, coloured by its distance from the centre line, into a PNG.
+
+    edges: x and z of the left and the right side of the road, (points, 2) each, metres; of a closed road, the last
+    point is the first one.
+    """
+    figure = new_figure(8, 7)
+    axes = figure.add_subplot()
+    line = _draw_line(axes, edges, trace, interventions)
+    figure.colorbar(line, ax=axes, label=_OFF_CENTRE, extend="max")
+    axes.set(title=title, xlabel="x, m", ylabel="z, m")
+    axes.legend(loc="best")
+    save(figure, path)
+
+
+def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mapping[str, DrivenLine], path: Path) -> None:
+    """Draw several drives on one track into a PNG, each on a map of its own. drives: title -> drive.
+
+    edges: as for plot_drive().
+    """
+    across = min(len(drives), _MAPS_ACROSS)
+    down = -(-len(drives) // across)
+    figure = new_figure(5 * across + 1, 4.6 * down + 0.4, title)
+    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    for axes, (name, drive) in zip(grid.flat, drives.items(), strict=False):
+        line = _draw_line(axes, edges, drive.trace, drive.interventions)
+        axes.set_title(name, fontsize=9)
+        axes.set(xlabel="x, m", ylabel="z, m")
+        axes.label_outer()
+    for axes in grid.flat[len(drives) :]:
+        axes.set_axis_off()
+    figure.colorbar(line, ax=grid, label=_OFF_CENTRE, extend="max")
+    grid[0, 0].legend(loc="best", fontsize=8)
+    save(figure, path)
+
+
+def _draw_line(
+    axes: Axes,
+    edges: tuple[FloatArray, FloatArray],
+    trace: Sequence[DrivenPoint],
+    interventions: Sequence[MapPoint],
+) -> LineCollection:
+    """Draw the road and a driven line on it; return the line."""
+    left, right = edges
+    axes.fill(*np.vstack([left, right[::-1]]).T, color="0.85")
+    points = np.array([(point.x, point.z) for point in trace])
+    segments = np.stack([points[:-1], points[1:]], axis=1)
+    connected = np.hypot(*(points[1:] - points[:-1]).T) < _SET_BACK_M
+    offset_m = np.abs([point.cross_track_m for point in trace])[1:]
+    line = LineCollection(list(segments[connected]), array=offset_m[connected], cmap="plasma", clim=(0, _WORST_M))
+    line.set(linewidth=2.5, zorder=3)
+    axes.add_collection(line)
+    for marked, mark, label in ((interventions, "rx", "intervention"), (trace[:1], "k^", "start")):
+        axes.plot([point.x for point in marked], [point.z for point in marked], mark, label=label, zorder=4)
+    axes.set_aspect("equal")
+    return line
+
+
+def plot_deviations(
+    title: str, seconds: FloatArray, drives: Mapping[str, Deviation], limit_m: float, path: Path
+) -> None:
+    """Draw the deviations of several drives from the recorded path over time, one above the other, into a PNG.
+
+    seconds: at the end of each row, (rows,); drives: name of the driver -> drive; limit_m: where a person takes over.
+    """
+    figure = new_figure(9, 0.8 + 1.5 * len(drives), title)
+    column = figure.subplots(len(drives), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, drive) in zip(column, drives.items(), strict=True):
+        deviation_m, taken_over = np.array(drive.path), np.array(drive.interventions, int)
+        cut = taken_over + 1  # the line starts again after an intervention
+        axes.plot(np.insert(seconds, cut, np.nan), np.insert(deviation_m, cut, np.nan), color=BLUE, linewidth=1)
+        axes.plot(
+            seconds[taken_over], np.clip(deviation_m[taken_over], -limit_m, limit_m), "x", color=RED, markersize=4
+        )
+        for side in (-limit_m, 0, limit_m):
+            axes.axhline(side, color=GRAY, linewidth=0.6, linestyle="-" if side == 0 else "--")
+        axes.set_ylim(-1.15 * limit_m, 1.15 * limit_m)
+        axes.set_title(f"{name}: {len(taken_over)} interventions", fontsize=9, loc="left")
+        axes.set_ylabel("m to the right")
+        tidy(axes)
+    column[-1].set_xlabel("seconds driven")
+    save(figure, path)
+
+
+def plot_appearances(frames: Sequence[tuple[str, Image]], path: Path) -> None:
+    """Put frames, RGB uint8 (160, 320, 3), with their titles into a PNG, four in a row."""
+    across = min(len(frames), _FRAMES_ACROSS)
+    down = -(-len(frames) // across)
+    titles = [fill(title, _TITLE_LETTERS) for title, _ in frames]
+    most_lines = max(title.count("\n") for title in titles)
+    figure = new_figure(3.3 * across, (2.0 + 0.15 * most_lines) * down)
+    grid = figure.subplots(down, across, squeeze=False).flat
+    for axes, title, (_, image) in zip(grid, titles, frames, strict=False):
+        show_image(axes, image, title)
+    for axes in figure.axes[len(frames) :]:
+        axes.set_axis_off()
+    save(figure, path)
+
+
+def plot_views(frames: Sequence[Image], path: Path) -> None:
+    """Put frames, RGB uint8 (height, width, 3) of one size, without titles into a PNG, four in a row."""
+    empty = [np.zeros_like(frames[0])] * (-len(frames) % _FRAMES_ACROSS)
+    shown = [*frames, *empty]
+    rows = [np.hstack(shown[start : start + _FRAMES_ACROSS]) for start in range(0, len(shown), _FRAMES_ACROSS)]
+    save_image(np.vstack(rows), path)

@@ -1,0 +1,157 @@
+"""Draw the training samples that are made of a log row, or the windows that a network takes, with their steering."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bcclone.dataset.images import Image, seen_rows
+from bcclone.feed.augment.draws import draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed.selection import augmentation_inputs_of
+from bcclone.model.published_networks import PUBLISHED
+from bcclone.pictures.plots.predictions import predict
+from bcclone.pictures.plots.style import BLUE, GRAY, new_figure, save, show_image
+from bcclone.pictures.plots.subject import NotDrawn, SampleFrames, Subject
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import IndexArray
+
+_AUGMENTED = 3
+_QUANTILES = (0.02, 0.35, 0.65, 0.98)  # of the steering: a left bend, two nearly straight roads, a right bend
+_MOST_FRAMES = 6  # of a window
+
+
+@dataclass(frozen=True)
+class ShownSample:
+    """A sample's image, RGB uint8 (height, width, 3), as the network takes it, and its steering."""
+
+    title: str
+    image: Image
+    steering: float
+
+
+def plot_samples(subject: Subject, path: Path) -> None:
+    """Draw some log rows and the samples made of them into a PNG; raises NotDrawn if there are none."""
+    frames = subject.frames
+    samples = frames.one_per_row(validation=False)
+    if not len(samples):
+        raise NotDrawn("there are no training samples")
+    chosen = spread_by_steering(frames, samples)
+    plot_sample_grid([samples_of_row(frames, index) + augmented_samples(subject, index) for index in chosen], path)
+
+
+def spread_by_steering(frames: SampleFrames, samples: IndexArray) -> list[int]:
+    """Return some of the samples, from steering to the left to steering to the right."""
+    ordered = samples[np.argsort(frames.table["steering"][samples], kind="stable")]
+    ranks = np.unique([round(quantile * (len(ordered) - 1)) for quantile in _QUANTILES])
+    return [int(ordered[rank]) for rank in ranks]
+
+
+def samples_of_row(frames: SampleFrames, index: int) -> list[ShownSample]:
+    """Return the samples of the same row as a sample: each camera, earlier frames, flipped, if there are such."""
+    table = frames.table
+    own = int(table["camera"][index])
+    most = int(table["frame_offset"].max())
+    wanted = [(CAMERAS[camera], camera, 0, False) for camera in range(len(CAMERAS))]
+    wanted += [
+        (f"{CAMERAS[own]},\n{_earlier(offset)}", own, offset, False)
+        for offset in sorted({1, most})
+        if 0 < offset <= most
+    ]
+    wanted += [(f"{CAMERAS[own]}, mirrored", own, 0, True)]
+    found = [(title, frames.find(index, camera, offset, flipped)) for title, camera, offset, flipped in wanted]
+    there = [(title, sample) for title, sample in found if sample is not None]
+    images = frames.inputs(np.array([sample for _, sample in there]), frames.data.preprocessing)
+    return [
+        ShownSample(title, image, float(table["steering"][sample]))
+        for (title, sample), image in zip(there, images, strict=True)
+    ]
+
+
+def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
+    """Return a few augmentations of a sample; none if the training did not augment.
+
+    As in training, only the rows that the network sees are changed.
+    """
+    if not subject.augment.augment:
+        return []
+    data, sample = subject.frames.data, subject.frames.table[[index] * _AUGMENTED]
+    images = subject.frames.inputs(np.full(_AUGMENTED, index), data.preprocessing)
+    into, steering = np.empty_like(images), sample["steering"][:, np.newaxis]
+    rows = slice(None) if subject.file.training.network in PUBLISHED else seen_rows(data.preprocessing.height)
+    augmenter, inputs = CpuAugmenter(subject.augment, data.preprocessing, rows), augmentation_inputs_of(data, sample)
+    draws = draw(_AUGMENTED, (subject.seed, index))
+    changed = augmenter.augment(images, steering, inputs, draws, into)[:, 0]
+    return [ShownSample("augmented", image, float(value)) for image, value in zip(into, changed, strict=True)]
+
+
+def _earlier(frame_offset: int) -> str:
+    return "1 frame earlier" if frame_offset == 1 else f"{frame_offset} frames earlier"
+
+
+def plot_sample_grid(grid: Sequence[Sequence[ShownSample]], path: Path) -> None:
+    """Draw rows of samples into a PNG, with the steering below each as a bar and a number."""
+    across = max(len(row) for row in grid)
+    figure = new_figure(1.6 * across, 2.1 * len(grid) + 0.4, "Samples of one log row in each row, with their steering")
+    all_axes = figure.subplots(len(grid), across, squeeze=False)
+    above: list[str] = []
+    for row, axes_of_row in zip(grid, all_axes, strict=True):
+        for axes in axes_of_row[len(row) :]:
+            axes.set_axis_off()
+        titles = [sample.title for sample in row]
+        for sample, axes in zip(row, axes_of_row, strict=False):
+            _draw_sample(axes, sample, sample.title if titles != above else "")
+        above = titles
+    save(figure, path)
+
+
+def _draw_sample(axes: Axes, sample: ShownSample, title: str) -> None:
+    height, width = sample.image.shape[:2]
+    show_image(axes, sample.image, title)
+    below = 1.08 * height
+    axes.plot([0, width], [below, below], color=GRAY, linewidth=0.8)
+    axes.plot([width / 2] * 2, [1.04 * height, 1.12 * height], color=GRAY, linewidth=0.8)
+    axes.barh([below], [sample.steering * width / 2], left=width / 2, height=0.06 * height, color=BLUE)
+    axes.set_xlabel(f"{sample.steering + 0.0:+.3f}", fontsize=9)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(1.15 * height, -0.5))
+    axes.spines[:].set_visible(False)
+
+
+def plot_windows(subject: Subject, path: Path) -> None:
+    """Draw windows into a PNG, a row each with the newest frame last, and the change from the first frame to it."""
+    frames, windows = subject.frames, spread_windows(subject)
+    images = subject.inputs(windows)
+    predicted = predict(subject.file.model, images)
+    shown = shown_frames(subject.file.seq_length)
+    title = "Windows: a row is what the network is shown at once"
+    figure = new_figure(1.9 * (len(shown) + 1), 2.3 * len(windows) + 0.4, title)
+    all_axes = figure.subplots(len(windows), len(shown) + 1, squeeze=False)
+    for axes, window, of_window, steering in zip(all_axes, windows, images, predicted, strict=True):
+        _draw_window(axes, [of_window[number] for number in shown])
+        sample = float(frames.table["steering"][window[-1]])
+        axes[-2].set_xlabel(f"sample {sample:+.3f}\nnetwork {steering:+.3f}", fontsize=9)
+    earlier = [f"{subject.file.seq_length - 1 - number} before" for number in shown[:-1]]
+    for axes, heading in zip(all_axes[0], [*earlier, "newest frame", "change, first to last"], strict=True):
+        axes.set_title(heading, fontsize=9)
+    save(figure, path)
+
+
+def spread_windows(subject: Subject) -> IndexArray:
+    """Return windows from a left bend to a right bend, (windows, seq_length); raises NotDrawn if there are none."""
+    by_newest = {int(window[-1]): window for window in subject.shown_windows()}
+    return np.stack([by_newest[index] for index in spread_by_steering(subject.frames, np.array(list(by_newest)))])
+
+
+def shown_frames(seq_length: int) -> list[int]:
+    """Return which frames of a window are drawn: all, or six spread evenly, including the first and the last."""
+    spread = np.linspace(0, seq_length - 1, min(seq_length, _MOST_FRAMES))
+    return [int(number) for number in spread.round()]
+
+
+def _draw_window(all_axes: Sequence[Axes], frames: Sequence[Image]) -> None:
+    for axes, frame in zip(all_axes, [*frames, frames[-1]], strict=True):
+        show_image(axes, frame)
+    change = np.abs(frames[-1].astype(np.int16) - frames[0]).mean(axis=2)
+    all_axes[-1].imshow(change, cmap="inferno", vmin=0)

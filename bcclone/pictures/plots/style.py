@@ -1,0 +1,58 @@
+"""Give all pictures the same style, and write them as small PNGs."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bcclone.dataset.images import Image
+from bcclone.system.atomic import replacing
+
+DPI = 100
+# M. Okabe and K. Ito, "Color universal design" (2008): safe for colour-blind viewers
+BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "0.45"
+_PALETTE_FROM_BYTES = 150_000  # a PNG this large holds photographs, which 256 colours make smaller
+
+
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """Return an empty figure. width, height: in inches of 100 pixels."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def tidy(axes: Axes) -> None:
+    """Hide the upper and right border, and add a faint grid."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+
+
+def show_image(axes: Axes, image: Image, title: str = "") -> None:
+    """Show an RGB image, uint8 (height, width, 3), without ticks."""
+    axes.imshow(image, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=9)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG atomically; one with photographs gets 256 colours."""
+    content = io.BytesIO()
+    figure.savefig(content, dpi=DPI, format="png")
+    if content.tell() > _PALETTE_FROM_BYTES:
+        with PIL.Image.open(content) as picture:
+            fewer = picture.convert("RGB").quantize(256)
+        content = io.BytesIO()
+        fewer.save(content, "png", optimize=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
+
+
+def save_image(image: Image, path: Path) -> None:
+    """Write an RGB image, uint8 (height, width, 3), unchanged."""
+    with replacing(path) as temporary:
+        PIL.Image.fromarray(np.ascontiguousarray(image)).save(temporary)

@@ -1,0 +1,166 @@
+"""The data behind the pictures: a model, its history, and the samples that it was trained on, with their frames."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from bcclone.dataset.decode import read_frame
+from bcclone.dataset.images import BadImage, Image, Preprocessing
+from bcclone.dataset.labels import Correction
+from bcclone.dataset.samples import SampleTable
+from bcclone.dataset.store import Store
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.selection import TrainingData
+from bcclone.recording.files import ImageIndex
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.train.history import Epoch
+
+if TYPE_CHECKING:  # it loads TensorFlow
+    from bcclone.model.model_file import ModelFile
+
+
+class NotDrawn(Exception):
+    """A picture cannot be made of this model and these samples; the text is the reason."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to draw pictures of, and its training.
+
+    zero_fraction: largest fraction of samples with zero steering in an epoch, 1 for all; augment: how the samples were
+    augmented.
+    """
+
+    file: "ModelFile"
+    data: TrainingData | None = None
+    history: Sequence[Epoch] = ()
+    seed: int = 0
+    zero_fraction: float = 1.0
+    augment: AugmentSettings = AugmentSettings(augment=False)
+
+    @cached_property
+    def frames(self) -> "SampleFrames":
+        """Return the samples with their frames; raises NotDrawn if there are none."""
+        if self.data is None or not len(self.data.samples):
+            raise NotDrawn("there are no samples; name the store or the recordings that the model was trained on")
+        return SampleFrames(self.data)
+
+    @property
+    def correction(self) -> Correction:
+        """Return the correction of the steering in samples of the side cameras; raises NotDrawn if there are none."""
+        if not self.frames.table["camera"].any():
+            raise NotDrawn("all samples are of the centre camera, whose steering is not corrected")
+        return Correction.of(self.frames.data.sample_settings)
+
+    def inputs(self, windows: IndexArray) -> Image:
+        """Return the network's inputs for windows, (windows, seq_length), of samples: single images, or windows."""
+        images = self.frames.inputs(windows.ravel(), self.file.preprocessing)
+        return images.reshape(len(windows), *self.file.model.input_shape[1:])
+
+    def shown_windows(self) -> IndexArray:
+        """Return the windows to choose from, (windows, seq_length); raises NotDrawn if there are none."""
+        windows = self.frames.windows(self.frames.shown_samples(), self.file.seq_length)
+        if not len(windows):
+            raise NotDrawn(f"there are no {self.file.seq_length} frames in a row")
+        return windows
+
+
+@dataclass
+class SampleFrames:
+    """A table of samples with their frames and times; samples are named by their index in the table."""
+
+    data: TrainingData
+    _images: dict[int, ImageIndex] = field(default_factory=dict)  # by the number of the recording
+
+    @property
+    def table(self) -> SampleTable:
+        """Return the table of all samples."""
+        return self.data.samples
+
+    def one_per_row(self, validation: bool) -> IndexArray:
+        """Return one sample of each log row, (rows,), in their order: centre camera, not flipped, without offset.
+
+        If no sample is of the centre camera, it is of the first camera that there is.
+        """
+        table = self.table
+        plain = (table["frame_offset"] == 0) & ~table["flipped"] & (table["validation"] == validation)
+        plain &= table["camera"] == table["camera"].min()
+        found = np.flatnonzero(plain)
+        return found[np.argsort(table["row"][found], kind="stable")]
+
+    def shown_samples(self) -> IndexArray:
+        """Return one validation sample of each log row, or training samples if there are no others."""
+        samples = self.one_per_row(validation=True)
+        return samples if len(samples) else self.one_per_row(validation=False)
+
+    def windows(self, samples: IndexArray, seq_length: int) -> IndexArray:
+        """Return the windows of consecutive rows among samples of one_per_row(), (windows, seq_length)."""
+        row = self.table["row"][samples].astype(np.int64)
+        episode = self.table["episode"][samples]
+        first = np.arange(max(len(samples) - seq_length + 1, 0))
+        last = first + seq_length - 1
+        consecutive = (row[last] - row[first] == seq_length - 1) & (episode[last] == episode[first])
+        return np.asarray(samples[first[consecutive][:, np.newaxis] + np.arange(seq_length)])
+
+    def find(self, index: int, camera: int, frame_offset: int, flipped: bool) -> int | None:
+        """Return the sample of the same row as another, with this camera, frame offset and flip; None if missing."""
+        table = self.table
+        alike = (table["row"] == table["row"][index]) & (table["camera"] == camera)
+        found = np.flatnonzero(alike & (table["frame_offset"] == frame_offset) & (table["flipped"] == flipped))
+        return int(found[0]) if len(found) else None
+
+    def seconds(self, indices: IndexArray) -> FloatArray:
+        """Return when the rows of samples were recorded, seconds since 1970."""
+        return np.asarray(self.data.rows["time_ms"][self.table["row"][indices]] / 1000.0)
+
+    def speeds_mph(self) -> FloatArray:
+        """Return the recorded speeds, (rows,)."""
+        return np.asarray(self.data.rows["speed_mph"], np.float64)
+
+    def frame(self, index: int) -> Image:
+        """Return the camera frame of a sample, RGB uint8 (160, 320, 3), flipped if the sample is.
+
+        It comes from the recording, or if that is gone, from the store, scaled up. Raises NotDrawn if both are gone.
+        """
+        sample = self.table[index]
+        path = self.image_path(index)
+        try:
+            if path is None:
+                raise BadImage("it is not there any more")
+            frame = read_frame(path)
+        except BadImage as error:
+            frame = self._scaled_up(int(sample["frame"]), f"{path or 'an image'}: {error}")
+        return np.asarray(cv2.flip(frame, 1), np.uint8) if sample["flipped"] else frame
+
+    def inputs(self, indices: IndexArray, preprocessing: Preprocessing) -> Image:
+        """Return prepared images of samples, uint8 (samples, height, width, 3)."""
+        if isinstance(self.data, Store) and self.data.preprocessing == preprocessing:
+            samples = self.table[indices]
+            images = np.asarray(self.data.frames[samples["frame"]])
+            images[samples["flipped"]] = images[samples["flipped"], :, ::-1]
+            return images
+        return np.stack([preprocessing.apply(self.frame(index)) for index in indices.tolist()])
+
+    def image_path(self, index: int) -> str | None:
+        """Return the path of a sample's image, None if the file is gone."""
+        sample = self.table[index]
+        if not isinstance(self.data, Store):
+            return str(self.data.files[sample["frame"]])
+        row = self.data.rows[int(sample["row"]) - int(sample["frame_offset"])]
+        number = int(row["recording"])
+        if number not in self._images:
+            self._images[number] = ImageIndex(self.data.recordings[number].path)
+        name: str = row[CAMERAS[sample["camera"]]].decode()
+        return self._images[number].find(name)
+
+    def _scaled_up(self, frame: int, fault: str) -> Image:
+        made = self.data.preprocessing
+        if not isinstance(self.data, Store) or made.color != "RGB" or made.crop_top or made.crop_bottom:
+            raise NotDrawn(f"{fault}; and the store holds no frame to show instead")
+        size = (made.frame_width, made.frame_height)
+        return np.asarray(cv2.resize(self.data.frames[frame], size, interpolation=cv2.INTER_LINEAR), np.uint8)

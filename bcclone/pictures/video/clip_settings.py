@@ -1,0 +1,167 @@
+"""Settings of a clip; loads nothing, so that --help answers at once."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.system.settings import check_settings, preprocess_setting, setting
+
+MP4, GIF = ".mp4", ".gif"
+_DEFAULT_FPS = {MP4: 60.0, GIF: 12.0}
+_MAX_FPS = {MP4: 1000.0, GIF: 50.0}  # a GIF counts in hundredths of a second, and viewers take 1 for 10
+_REAL = "real"
+_DEFAULT_WIDTHS = {MP4: (640, 480), GIF: (480, 320)}  # pixels of a run with an overlay: alone, side by side
+_MIN_WIDTH, _MAX_WIDTH = 160, 1920
+_LAYOUT = "size and layout"
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Return begin and end of "10:40", "10:" or ":40", in seconds; raises ValueError for anything else."""
+    begin, colon, end = text.partition(":")
+    try:
+        span = float(begin or 0), float(end or "inf")
+    except ValueError:
+        span = math.nan, math.nan
+    if not colon or math.isnan(span[0]) or math.isnan(span[1]):
+        raise ValueError(f"{text!r}, expected A:B in seconds, such as 10:40, 10: or :40")
+    return span
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a clip shows a run.
+
+    fps: frames a second, 0 for 60 in an MP4 and 12 in a GIF; real_time: show the run as fast as it was driven, instead
+    of each frame once; None: real time for a GIF without fps and for two runs.
+    """
+
+    fps: float = 0.0
+    real_time: bool | None = None
+
+
+def parse_pace(text: str) -> Pace:
+    """Return the pace of "30", "real" or "real:30"; raises ValueError for anything else."""
+    if text == _REAL:
+        return Pace(real_time=True)
+    real, colon, number = text.rpartition(":")
+    try:
+        fps = float(number)
+    except ValueError:
+        fps = math.nan
+    if not 1 <= fps <= _MAX_FPS[MP4] or (colon and real != _REAL):
+        raise ValueError(f"{text!r}, expected a number from 1 to {_MAX_FPS[MP4]:g}, 'real', or 'real:N'")
+    return Pace(fps, bool(real))
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """Which run a clip shows, and how.
+
+    run: folder that drive.py recorded, or a recording; span: begin and end, in seconds of driving since the first
+    frame, the end not included.
+    """
+
+    run: Path
+    output: Path | None = setting(None, "clip to write, .mp4 or .gif", short="-o", shown="RUN.mp4")
+    pace: Pace = setting(
+        Pace(),
+        "N: each frame once, at N frames a second; real: as fast as the run was driven; real:N: the same, at N frames "
+        f"a second; N is 1 to {_MAX_FPS[MP4]:g}, in a GIF {_MAX_FPS[GIF]:g}",
+        unit="FPS",
+        option="fps",
+        shown=f"{_DEFAULT_FPS[MP4]:g}; for a GIF or two runs real",
+        parse=parse_pace,
+    )
+    span: tuple[float, float] = setting(
+        (0.0, math.inf),
+        "part of the drive to show, from second A to second B; 10: and :40 leave one end open",
+        unit="A:B",
+        option="range",
+        shown="all",
+        parse=parse_range,
+    )
+    overlay: bool = setting(
+        False, "draw steering, speed, latency, distance from the centre line and a map onto each frame"
+    )
+    model: Path | None = setting(
+        None,
+        "with --overlay, also draw the steering of this model, and the pixels that decide it (saliency)",
+        unit="MODEL",
+        shown="none",
+    )
+    preprocess: str | None = preprocess_setting()
+    side_by_side: Path | None = setting(
+        None,
+        "show a second run next to the first, in real time; the shorter run stops at its last frame",
+        unit="RUN2",
+        shown="none",
+        group=_LAYOUT,
+    )
+    width: int = setting(
+        0,
+        "width of each run in the clip, in pixels",
+        unit="PIXELS",
+        minimum=_MIN_WIDTH,
+        maximum=_MAX_WIDTH,
+        zero="the default",
+        shown="that of the frames; with --overlay 640, in a GIF or side by side 480, in both 320",
+        group=_LAYOUT,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        begin, end = self.span
+        if not 0 <= begin < end:
+            raise ValueError(f"range {begin:g}:{end:g}, expected A:B in seconds, 0 or more, with A before B")
+        if self.path.suffix not in _DEFAULT_FPS:
+            raise ValueError(f"{self.path}: a clip's name must end in {MP4} or {GIF}")
+        fastest = _MAX_FPS[self.path.suffix]
+        if not 1 <= self.rate <= fastest:
+            raise ValueError(f"{self.rate:g} frames a second, expected 1 to {fastest:g} in a {self.path.suffix}")
+        if self.side_by_side and not self.in_real_time:
+            raise ValueError("two runs are shown in real time; leave --fps out, or give it as real or real:N")
+        if self.model and not self.overlay:
+            raise ValueError("--model is drawn on the overlay; add --overlay")
+        if self.preprocess and not self.model:
+            raise ValueError("--preprocess describes the input of a model; add --model")
+
+    @property
+    def path(self) -> Path:
+        """Return the path of the clip; raises ValueError if the run's folder has no name to derive it from."""
+        if self.output is not None:
+            return self.output
+        folder = self.run
+        if folder.name in ("", ".."):
+            folder = folder.resolve()
+            if not folder.name:
+                raise ValueError(f"{folder} is not a run folder; name one, or name the clip with -o")
+        return folder.with_name(f"{folder.name}{MP4}")
+
+    @property
+    def runs(self) -> tuple[Path, ...]:
+        """Return the folders of the runs, from left to right."""
+        return (self.run, self.side_by_side) if self.side_by_side else (self.run,)
+
+    @property
+    def rate(self) -> float:
+        """Return the frames a second of the clip, in hundredths, as moviepy's writer takes them."""
+        return round(self.pace.fps, 2) if self.pace.fps else _DEFAULT_FPS[self.path.suffix]
+
+    @property
+    def in_real_time(self) -> bool:
+        """Return whether the clip is as fast as the drive was; if not, it shows each frame once."""
+        if self.pace.real_time is not None:
+            return self.pace.real_time
+        return bool(self.side_by_side) or (self.is_gif and not self.pace.fps)
+
+    @property
+    def is_gif(self) -> bool:
+        """Return whether the clip is a GIF."""
+        return self.path.suffix == GIF
+
+    @property
+    def run_width(self) -> int | None:
+        """Return the width of each run, in pixels; None for that of its frames."""
+        if not self.width and self.overlay:
+            return _DEFAULT_WIDTHS[self.path.suffix][len(self.runs) - 1]
+        return self.width or None

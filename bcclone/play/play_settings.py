@@ -1,0 +1,85 @@
+"""The settings and the result of `bcclone play`; loads nothing large, so that --help answers at once."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bcclone.drive.drive_settings import HIGHEST_SPEED_MPH, is_this_machine
+from bcclone.simulator.world_settings import Conditions, reverse_setting, track_setting
+from bcclone.system.settings import check_settings, preprocess_setting, setting
+
+PLAY_PORT = 4568  # the one after drive.py's, so that both can run
+_SERVER, _MODEL = "server", "the model"
+
+
+@dataclass(frozen=True)
+class PlaySettings:
+    """What is driven, who may, where the page is served, and where R records.
+
+    folder: of the first recording; None: play-DATE_TIME. A folder that is in use is never added to: the next free one
+    of FOLDER-2, FOLDER-3 ... is used.
+    """
+
+    folder: Path | None = setting(
+        None,
+        "folder to record into; the next free one of DIR-2, DIR-3 ... when it contains something",
+        unit="DIR",
+        option="output",
+        short="-o",
+        shown="play-DATE_TIME",
+    )
+    track: str = track_setting()
+    reverse: bool = reverse_setting()
+    browser: bool = setting(True, "open the page in a browser, where this machine has one", negatable=True)
+    model: Path | None = setting(
+        None, "let this model drive, until you take over", unit="PATH", shown="you drive", group=_MODEL
+    )
+    speed_mph: float = setting(
+        20.0,
+        "speed that the model holds, in mph",
+        unit="MPH",
+        minimum=0,
+        maximum=HIGHEST_SPEED_MPH,
+        option="speed",
+        group=_MODEL,
+    )
+    preprocess: str | None = preprocess_setting()
+    host: str = setting(
+        "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER
+    )
+    port: int = setting(PLAY_PORT, "port to listen on", minimum=0, maximum=65535, group=_SERVER)
+    token: str = setting(
+        "", "secret that the page asks for; required when --host is reachable from other machines", group=_SERVER
+    )
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not (self.token or is_this_machine(self.host)):
+            raise ValueError(
+                f"--host {self.host} is reachable from other machines; set a secret for them with --token TEXT, or "
+                "listen on 127.0.0.1"
+            )
+
+
+@dataclass(frozen=True)
+class PlayResult:
+    """The result of a play.
+
+    frames: shown; seconds, laps: driven, in simulated time; best_lap_seconds: None without a whole lap; folders: of the
+    recordings; rows, dropped: recorded, and those that the disk or the machine was too slow for; failure: why the last
+    recording ended by itself, or "".
+    """
+
+    frames: int
+    seconds: float
+    laps: float
+    best_lap_seconds: float | None
+    folders: tuple[Path, ...]
+    rows: int
+    dropped: int
+    failure: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as an object for JSON."""
+        return asdict(self) | {"folders": [str(folder) for folder in self.folders]}

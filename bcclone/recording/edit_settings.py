@@ -1,0 +1,55 @@
+"""Settings of an edit: which rows, by their numbers or by seconds."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.system.settings import check_settings, setting
+
+START, END = "start", "end"
+_POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
+
+
+@dataclass(frozen=True)
+class EditSettings:
+    """What to do with which rows of a recording; without an edit, the recording is only listed.
+
+    recording: a folder with a driving_log.csv, or a CSV file. trim, delete, restore, show: two positions, the first
+    row and the last one, both included. A position is the number of a row in the order of time, from 1, such as "120";
+    seconds since the first row, such as "8.5s", where a pause counts 10 s at most; or "start" or "end".
+    """
+
+    recording: str
+    delete: tuple[str, ...] = setting(
+        (), "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or end",
+        unit="FROM TO", count=2, shown="none",
+    )  # fmt: skip
+    restore: tuple[str, ...] = setting(
+        (), "take back deleted rows from FROM to TO", unit="FROM TO", count=2, shown="none"
+    )
+    trim: tuple[str, ...] = setting(
+        (), "leave out the rows before FROM and after TO", unit="FROM TO", count=2, shown="none"
+    )
+    undo: bool = setting(False, "take back the last edit")
+    view: Path | None = setting(
+        None, "PNG to draw: pictures along the recording, and the steering below them", unit="PICTURE"
+    )
+    show: tuple[str, ...] = setting(
+        (), "draw only the rows from FROM to TO, in more detail", unit="FROM TO", count=2, shown="all"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        chosen = [name for name in ("delete", "restore", "trim", "undo") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise ValueError(f"--{' and --'.join(chosen)} together, expected one edit at a time")
+        for name in ("delete", "restore", "trim", "show"):
+            for position in getattr(self, name):
+                if not _POSITION.fullmatch(position):
+                    raise ValueError(
+                        f"{name} {position[:20]!r}, expected a row such as 120, seconds such as 8.5s, {START} or {END}"
+                    )
+        if self.view is not None and self.view.suffix.lower() != ".png":
+            raise ValueError(f"view {self.view}, expected the name of a picture that ends in .png")
+        if self.show and self.view is None:
+            raise ValueError("--show without --view; name the picture to draw with --view PICTURE.png")

@@ -1,0 +1,197 @@
+"""Edit a recording: turn positions into spans of rows, record the edit, and list what is kept and what is deleted."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcclone.recording.drivers import BY_MODEL, read_drivers
+from bcclone.recording.edit_settings import END, START, EditSettings
+from bcclone.recording.edits import DELETE, RESTORE, TRIM, Edit, Edits, Mask, Span, edits_path, read_edits, write_edits
+from bcclone.recording.files import find_log
+from bcclone.recording.log import EPISODE_GAP_MS, read_log
+from bcclone.recording.seconds import seconds_since_first
+from bcclone.system import atomic
+from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class RowSpan:
+    """Consecutive rows that are alike: without a pause, all kept or all deleted, and driven by the same driver.
+
+    first, last: numbers of the rows, from 1; from_seconds, to_seconds: since the first row of the recording; driver:
+    "human" or "model", None if there is no drivers.csv; take_over: its number, None if none; after_pause: a pause
+    separates them from the rows before.
+    """
+
+    first: int
+    last: int
+    from_seconds: float
+    to_seconds: float
+    kept: bool
+    driver: str | None
+    take_over: int | None
+    after_pause: bool
+
+    @property
+    def rows(self) -> int:
+        """Count the rows."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """A recording after an edit, or as it is.
+
+    rows, deleted: numbers of usable rows, and of those that are left out; seconds: from the first row to the last;
+    changed: rows that this edit deleted or restored; edits: how many can be undone; spans: all rows in order; view: the
+    picture that was drawn.
+    """
+
+    log: Path
+    rows: int
+    deleted: int
+    seconds: float
+    changed: int
+    edits: int
+    spans: tuple[RowSpan, ...]
+    view: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values that `--json` prints."""
+        return asdict(self) | {"log": str(self.log), "view": self.view and str(self.view)}
+
+
+def edit(settings: EditSettings) -> EditResult:
+    """Delete, restore or undo, as the settings say, list the rows, and draw them. The log itself never changes.
+
+    Raises UserError for a recording that cannot be read, rows that it does not have, and an edit that changes nothing
+    or deletes every row.
+    """
+    path = find_log(settings.recording)
+    rows, before = _all_rows(path), read_edits(path)
+    if settings.view is not None:
+        atomic.check_output(settings.view, force=True, remedy="")
+    after = _edited(settings, path, rows, before)
+    times = rows["time_ms"].to_numpy(np.int64)
+    deleted = after.deleted(times)
+    if after is not before:
+        if deleted.all():
+            raise UserError(f"{path}: that would delete all {len(rows)} rows; remove the recording's folder instead")
+        _write(path, after if deleted.any() else Edits())
+    seconds = _seconds(rows)
+    result = EditResult(
+        log=path,
+        rows=len(rows),
+        deleted=int(deleted.sum()),
+        seconds=round(float(seconds[-1]), 3),
+        changed=int((deleted != before.deleted(times)).sum()),
+        edits=len(after.done) if deleted.any() else 0,
+        spans=tuple(_spans(path, rows, seconds, deleted)),
+    )
+    if settings.view is None:
+        return result
+    from bcclone.pictures.plots.recording_strip import plot_recording
+
+    first, last = _range(settings.show or (START, END), seconds, path)
+    plot_recording(path, rows.assign(seconds=seconds, deleted=deleted)[first : last + 1], settings.view)
+    return replace(result, view=settings.view)
+
+
+def _all_rows(path: Path) -> pd.DataFrame:
+    """Return all usable rows of a log, the deleted ones included, in order of time."""
+    return read_log(path, edited=False).rows
+
+
+def _seconds(rows: pd.DataFrame) -> FloatArray:
+    """Return the seconds since the first row, (rows,), to the millisecond, so that 0.8s finds the row that says so."""
+    return np.round(seconds_since_first(rows["time_ms"].to_numpy(np.float64) / 1000), 3)
+
+
+def _edited(settings: EditSettings, path: Path, rows: pd.DataFrame, before: Edits) -> Edits:
+    """Return the edits with the one that the settings ask for, or the same ones if they ask for none."""
+    if settings.undo:
+        if not before.done:
+            raise UserError(f"{path}: there is no edit to undo")
+        return Edits(before.done[:-1])
+    for kind, positions in ((DELETE, settings.delete), (RESTORE, settings.restore), (TRIM, settings.trim)):
+        if positions:
+            first, last = _range(positions, _seconds(rows), path)
+            ranges = [(0, first - 1), (last + 1, len(rows) - 1)] if kind == TRIM else [(first, last)]
+            return _with(before, kind, ranges, rows, path)
+    return before
+
+
+def _with(before: Edits, kind: str, ranges: Sequence[tuple[int, int]], rows: pd.DataFrame, path: Path) -> Edits:
+    """Return the edits and one more, of ranges of rows; raises UserError if it would change nothing."""
+    images, times = rows["center"].tolist(), rows["time_ms"].to_numpy(np.int64)
+    spans = tuple(Span(images[first], images[last]) for first, last in ranges if first <= last)
+    after = Edits((*before.done, Edit(kind, spans))) if spans else before
+    if (after.deleted(times) == before.deleted(times)).all():
+        state = "are not deleted" if kind == RESTORE else "are deleted already" if spans else "are all of the recording"
+        raise UserError(f"{path}: nothing to {kind}: these rows {state}; list them with: bcclone edit {path}")
+    return after
+
+
+def _range(positions: Sequence[str], seconds: FloatArray, path: Path) -> tuple[int, int]:
+    """Return the indices of the first and the last row between two positions, both included."""
+    begin, end = positions
+    first, last = _index(begin, seconds, path, "left"), _index(end, seconds, path, "right")
+    if first > last:
+        raise UserError(f"{path}: no row from {begin} to {end}; expected FROM before TO, with a row between them")
+    return first, last
+
+
+def _index(position: str, seconds: FloatArray, path: Path, side: str) -> int:
+    """Return the index of the row at a position: of seconds, the next row ("left") or the last one by then."""
+    if position == START:
+        return 0
+    if position == END:
+        return len(seconds) - 1
+    if position.endswith("s"):
+        moment = float(position[:-1])
+        if moment > seconds[-1] and side == "left":
+            raise UserError(f"{path}: it ends after {seconds[-1]:.1f}s, but {position} is asked for")
+        return int(np.searchsorted(seconds, moment, side)) - (side == "right")  # type: ignore[call-overload]
+    row = int(position)
+    if not 1 <= row <= len(seconds):
+        raise UserError(f"{path}: there is no row {row}, expected 1 to {len(seconds)}")
+    return row - 1
+
+
+def _write(path: Path, edits: Edits) -> None:
+    try:
+        write_edits(path, edits)
+    except OSError as error:
+        raise UserError(
+            f"{edits_path(path)}: cannot be written: {error.strerror}; "
+            "change the permissions of the folder, or edit a copy of the recording"
+        ) from None
+
+
+def _spans(path: Path, rows: pd.DataFrame, seconds: FloatArray, deleted: Mask) -> Iterator[RowSpan]:
+    """Yield the spans of consecutive rows that are alike."""
+    drivers = read_drivers(path.parent)
+    by = [drivers.get(image, BY_MODEL) if drivers else None for image in rows["center"]]
+    pauses = np.diff(rows["time_ms"].to_numpy(np.int64)) > EPISODE_GAP_MS
+    changes = [
+        row
+        for row in range(1, len(rows))
+        if pauses[row - 1] or deleted[row] != deleted[row - 1] or by[row] != by[row - 1]
+    ]
+    for first, after in zip([0, *changes], [*changes, len(rows)], strict=True):
+        driven = by[first]
+        yield RowSpan(
+            first=first + 1,
+            last=after,
+            from_seconds=round(float(seconds[first]), 3),
+            to_seconds=round(float(seconds[after - 1]), 3),
+            kept=not deleted[first],
+            driver=driven.driver if driven else None,
+            take_over=driven.take_over if driven else None,
+            after_pause=bool(first and pauses[first - 1]),
+        )

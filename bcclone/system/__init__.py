@@ -1,0 +1,1 @@
+"""What every room uses: atomic files, errors, settings, processes, interrupts, progress, hardware, the doctor."""

@@ -1,0 +1,194 @@
+"""Write files atomically: a path holds the complete new file or the old one, never a part."""
+
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from bcclone.system.errors import UserError
+
+REMEDY = "overwrite it with --force, or name another -o"  # of a file that exists
+_STALE_AFTER_SECONDS = 86_400
+_FLUSHED_BYTES = 1 << 25
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder, which replaces `path` when the block ends without an error.
+
+    The temporary name keeps the suffix, because Keras and ffmpeg choose the format by it. Temporary files of killed
+    processes are removed when the same path is written again. An OSError names `path`.
+    """
+    path = path.resolve()  # a link stays, and its target is replaced
+    _remove_leftovers(path)
+    token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary = path.with_name(f"{_temporary_prefix(path)}{token}.partial{path.suffix}")
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    if sys.platform != "win32":
+        _flush(path.parent)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder next to `path`, which gets that name when the block ends without an error.
+
+    A folder of that name is replaced. Temporary folders of killed processes are removed when the same path is written
+    again.
+    """
+    path = path.resolve()
+    _remove_leftovers(path)
+    token = f"{_temporary_prefix(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary, old = path.with_name(f"{token}.partial"), path.with_name(f"{token}.old.partial")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if sys.platform != "win32":
+            os.sync()  # one flush for all files, of which there may be thousands
+        if path.exists():
+            path.replace(old)
+        temporary.replace(path)
+    finally:
+        if old.exists() and not path.exists():  # the new folder did not get the name
+            old.replace(path)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+class EarlyFlush:
+    """Flushes a file to disk while more is written, so that the last flush is short.
+
+    `file` must be unbuffered, or written in parts larger than its buffer. A failing disk reports its error once: the
+    OSError is raised by wrote() or wait(), and the file is then incomplete.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._unflushed = file, 0
+        self._pool = ThreadPoolExecutor(1, "flush")  # starts its thread with the first task
+        self._flushing: Future[None] | None = None
+
+    def wrote(self, count: int) -> None:
+        """Count bytes written; many of them start a flush, unless the last one has not ended."""
+        self._unflushed += count
+        if self._unflushed >= _FLUSHED_BYTES and (self._flushing is None or self._flushing.done()):
+            self.start()
+
+    def start(self) -> None:
+        """Start to flush everything written, after waiting for the last flush."""
+        self.wait()
+        self._flushing, self._unflushed = self._pool.submit(_flush_data, self._file.fileno()), 0
+
+    def wait(self) -> None:
+        """Wait for the flush that was started last."""
+        if self._flushing is not None:
+            self._flushing.result()
+
+    def close(self) -> None:
+        """Wait, and end the thread; call it before the file is closed. Does not raise errors of the disk."""
+        self._pool.shutdown()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8; a reader sees the old content or the new, never a part."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write `content`; a reader sees the old content or the new, never a part."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def locked(folder: Path, busy: str) -> Iterator[None]:
+    """Lock a folder against other processes within the block; raises UserError(busy) while another one holds it."""
+    import filelock
+
+    try:
+        with filelock.FileLock(folder / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise UserError(busy) from None
+
+
+def file_version(path: Path) -> tuple[int, int]:
+    """Return the size and modification time of a file, which differ after it was written again."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def check_output(path: Path, force: bool, remedy: str = REMEDY) -> None:
+    """Raise UserError if `path` exists and may not be replaced, or cannot be written; call it before long work.
+
+    force: replace an existing file; remedy: what the user can do about an existing file, for the message.
+    """
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a regular file; give the name of a file")
+    if path.exists() and not force:
+        raise UserError(f"{path} exists already; {remedy}")
+    if not folder.is_dir():
+        raise UserError(f"{path}: the folder {folder} does not exist; make it first, or choose another folder")
+    if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
+
+
+def _flush_data(handle: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(handle)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _temporary_prefix(path: Path) -> str:
+    """Return the prefix of a path's temporary names, short enough for any file system."""
+    return f".{path.stem[:100]}."
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
+        if leftover.name.startswith(_temporary_prefix(path)) and ".partial" in leftover.name:
+            pid = leftover.name.removeprefix(_temporary_prefix(path)).partition("-")[0]
+            if pid.isdigit() and not _may_be_in_use(leftover, int(pid)):
+                _remove(leftover)
+
+
+def _remove(leftover: Path) -> None:
+    if leftover.is_dir():
+        shutil.rmtree(leftover, ignore_errors=True)
+    else:
+        leftover.unlink(missing_ok=True)
+
+
+def _may_be_in_use(leftover: Path, pid: int) -> bool:
+    if sys.platform == "win32":  # there, signal 0 would end the process
+        return time.time() - leftover.stat().st_mtime < _STALE_AFTER_SECONDS
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

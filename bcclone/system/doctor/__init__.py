@@ -1,0 +1,86 @@
+"""Check every requirement of bcclone on this machine, and explain how to fix what is missing.
+
+Nothing is changed, downloaded or printed. The checks run even if no package is installed.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bcclone.system.doctor.accelerator import check_cards, check_devices, check_driver, find_driver, installed_cudnn
+from bcclone.system.doctor.check import Check, read_text
+from bcclone.system.doctor.machine import (
+    check_cores,
+    check_ffmpeg,
+    check_folder,
+    check_memory,
+    check_port,
+    check_system,
+    check_test_tools,
+)
+from bcclone.system.doctor.packages import check_declared_packages, check_python
+from bcclone.system.hardware import available_memory, find_cards, usable_cores
+from bcclone.system.settings import SIMULATOR_PORT, check_settings, setting
+
+__all__ = ["Check", "DoctorSettings", "Examination", "examine"]
+
+_REPORT = "please report this, with the whole output"
+
+
+@dataclass(frozen=True)
+class DoctorSettings:
+    """What to check. folder: where files will be written."""
+
+    folder: Path = Path()
+    full: bool = setting(False, "also load TensorFlow and compute on each of its devices")
+    port: int = setting(SIMULATOR_PORT, "port that has to be free for drive.py", minimum=0, maximum=65535)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The results of all checks."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Return whether no check failed; warnings are allowed."""
+        return all(check.state != "failed" for check in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {"checks": [asdict(check) for check in self.checks], "ok": self.ok}
+
+
+def examine(settings: DoctorSettings) -> Examination:
+    """Run every check; one that breaks is itself reported as failed."""
+
+    def check_accelerator() -> Check:
+        driver = find_driver()
+        return check_devices(driver) if settings.full else check_driver(driver, sys.platform)
+
+    steps: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+        ("system", lambda: [check_system(read_text(Path("/proc/version")))]),
+        ("python", lambda: [check_python(sys.version_info[:2])]),
+        ("packages", check_declared_packages),
+        ("port", lambda: [check_port(settings.port)]),
+        ("folder", lambda: check_folder(settings.folder)),
+        ("memory", lambda: [check_memory(available_memory())]),
+        ("cores", lambda: [check_cores(usable_cores())]),
+        ("accelerator", lambda: [check_accelerator()]),
+        ("GPU", lambda: check_cards(find_cards(), installed_cudnn())),
+        ("ffmpeg", lambda: [check_ffmpeg()]),
+        ("test tools", check_test_tools),
+    )
+    checks: list[Check] = []
+    for name, step in steps:
+        try:
+            checks.extend(step())
+        except Exception as error:  # one broken check must not hide the results of the others
+            checks.append(Check(name, "failed", f"cannot be checked: {type(error).__name__}: {error}", _REPORT))
+    return Examination(tuple(checks))

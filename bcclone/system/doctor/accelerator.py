@@ -1,0 +1,198 @@
+"""Check the NVIDIA driver and cards, and with TensorFlow loaded, the devices that it computes on.
+
+TensorFlow's wheels list the cards they are built for in
+`tensorflow.sysconfig.get_build_info()["cuda_compute_capabilities"]`: 2.14.1 begins with sm_35, 2.15.1 and 2.16.2 with
+sm_50, 2.17.1 to 2.21.0 with sm_60. cuDNN up to 9.10.2 supports cards from 5.0 on, and the next version, 9.11.0, from
+7.5 on, by NVIDIA's support matrices of the two and the kernels in libcudnn_ops.so of the wheels 9.10.2.21 and
+9.28.0.42.
+"""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from bcclone.system.doctor.check import Check, read_text
+from bcclone.system.doctor.packages import REINSTALL, check_packages
+from bcclone.system.hardware import Card, find_cards
+
+Capability = tuple[int, int]
+
+_TENSORFLOW_SECONDS = 180.0
+OLDEST_FOR_TENSORFLOW: Capability = (6, 0)  # of the wheels that bcclone requires
+_OLDEST_FOR_CUDNN: Capability = (7, 5)  # from _CUDNN_WITHOUT_OLDER on
+_CUDNN, _CUDNN_WITHOUT_OLDER, _CUDNN_FOR_OLDER = "nvidia-cudnn-cu12", (9, 11), "9.10.2.21"
+
+
+@dataclass(frozen=True)
+class LastTensorFlow:
+    """The last version whose wheels support cards from `oldest` on, and the newest Python of these wheels."""
+
+    oldest: Capability
+    version: str
+    python: str
+
+
+_LAST = (LastTensorFlow((5, 0), "2.16.2", "3.12"), LastTensorFlow((3, 5), "2.14.1", "3.11"))
+# https://developer.nvidia.com/cuda-legacy-gpus; the drivers of these cards may be too old to report the capability
+_OLD_NAMES: tuple[tuple[str, Capability], ...] = (
+    (r"TITAN V\b|\bV100", (7, 0)),
+    (r"\bP100", (6, 0)),
+    (r"GTX? 10\d\d|TITAN X[pP]|TITAN X \(Pascal\)|(Quadro|Tesla) P\d", (6, 1)),
+    (r"GTX 9\d\d|GTX TITAN X|(Quadro|Tesla) M\d", (5, 2)),
+    (r"GTX 7[45]\d|GTX 8[456]\dM|\b9[34]\dM", (5, 0)),
+    (r"\bK80", (3, 7)),
+    (r"GTX 780|GTX TITAN|Tesla K[24]0|Quadro K(6000|5200)", (3, 5)),
+    (r"GTX 6[5-9]0|GTX 7[67]0|Quadro K[1-5]\d\d\d|\bK10\b", (3, 0)),
+)
+
+
+def find_driver() -> str | None:
+    """Return the version of the NVIDIA driver, None if no driver is found; TensorFlow is not loaded."""
+    if text := read_text(Path("/proc/driver/nvidia/version")):
+        version = re.search(r"\d+\.\d+(\.\d+)?", text)
+        return version[0] if version else "of unknown version"
+    cards = find_cards()
+    return cards[0].driver if cards else None
+
+
+def check_driver(driver: str | None, system: str) -> Check:
+    """Check, without loading TensorFlow, whether it can use a GPU. driver: its version; system: as sys.platform."""
+    if driver is None:
+        return Check("accelerator", "ok", "no NVIDIA driver was found: TensorFlow computes on the CPU")
+    found = f"NVIDIA driver {driver}"
+    if system == "win32":
+        return Check("accelerator", "warning", f"{found}, on Windows", _how_to_get_gpu(system))
+    if all(check.state == "ok" for check in check_packages(["tensorflow[and-cuda]"])):
+        return Check("accelerator", "ok", f"{found}; --full also tests TensorFlow on it")
+    missing = f"{found}, but some of the CUDA libraries that TensorFlow needs are not installed"
+    return Check("accelerator", "warning", missing, _how_to_get_gpu(system))
+
+
+def check_devices(driver: str | None) -> Check:
+    """Load TensorFlow in another process, which it may crash, and check the devices that it computes on."""
+    code = "import json; from bcclone.system.doctor.accelerator import compute_on_devices as f; print(json.dumps(f()))"
+    line = [sys.executable, "-c", code]
+    try:
+        done = subprocess.run(
+            line, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TENSORFLOW_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        found = f"TensorFlow did not answer within {_TENSORFLOW_SECONDS:.0f} s"
+        return Check("accelerator", "failed", found, f"try again when the machine is idle, or {REINSTALL}")
+    if done.returncode == 0:
+        return check_computed(json.loads(done.stdout.splitlines()[-1]), driver, sys.platform)
+    errors = done.stderr.decode(errors="replace").strip().splitlines()
+    why = errors[-1] if errors else f"exit code {done.returncode}"
+    if hasattr(signal, "SIGILL") and done.returncode == -signal.SIGILL:
+        why = "the processor lacks instructions that its builds use (AVX)"
+    return Check("accelerator", "failed", f"TensorFlow cannot be loaded: {why}", REINSTALL)
+
+
+def compute_on_devices() -> dict[str, str]:
+    """Load TensorFlow, compute on each of its devices, and return device -> error, "" if there was none.
+
+    It multiplies matrices, and computes a convolution, which on a GPU needs cuDNN.
+    """
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    import tensorflow
+
+    faults = {}
+    for device in tensorflow.config.list_logical_devices():
+        try:
+            with tensorflow.device(device.name):
+                ones = tensorflow.ones((64, 64))
+                total = float(tensorflow.reduce_sum(tensorflow.matmul(ones, ones)))
+                image, kernel = tensorflow.ones((1, 8, 8, 1)), tensorflow.ones((3, 3, 1, 1))
+                convolved = float(tensorflow.reduce_sum(tensorflow.nn.conv2d(image, kernel, 1, "VALID")))
+            fault = "" if total == 64**3 else f"64 x 64 x 64 ones make {total:g}"
+            if convolved != 6 * 6 * 9:
+                fault = f"a convolution of ones makes {convolved:g}"
+        except Exception as error:  # its class depends on the device and the driver
+            fault = f"{type(error).__name__}: {error}"
+        faults[device.name.removeprefix("/device:")] = fault
+    return faults
+
+
+def check_computed(faults: Mapping[str, str], driver: str | None, system: str) -> Check:
+    """Check what compute_on_devices() returned. driver: version of the NVIDIA driver; system: as sys.platform."""
+    if bad := [f"{device}: {fault}" for device, fault in faults.items() if fault]:
+        advice = "update the driver, or hide the GPU from TensorFlow: set CUDA_VISIBLE_DEVICES to -1"
+        return Check("accelerator", "failed", f"TensorFlow cannot compute on {'; '.join(bad)}", advice)
+    found = f"TensorFlow computes on {', '.join(faults)}"
+    if driver is not None and not any(device.startswith("GPU") for device in faults):
+        found += f" and does not find the GPU of NVIDIA driver {driver}"
+        return Check("accelerator", "warning", found, _how_to_get_gpu(system))
+    return Check("accelerator", "ok", found)
+
+
+def _how_to_get_gpu(system: str) -> str:
+    if system == "win32":
+        return "TensorFlow computes on the GPU of a Windows machine only in WSL2; install bcclone there"
+    return 'install the CUDA libraries for TensorFlow: python -m pip install -e ".[gpu]" (on Windows, in WSL2)'
+
+
+def check_cards(cards: Sequence[Card], cudnn: str | None) -> Iterator[Check]:
+    """Yield a check of each card. cudnn: the installed version, None without one."""
+    for card in cards:
+        yield check_card(card, cudnn)
+
+
+def installed_cudnn() -> str | None:
+    """Return the version of the installed cuDNN for CUDA 12, None if there is none."""
+    try:
+        return metadata.version(_CUDNN)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def check_card(card: Card, cudnn: str | None) -> Check:
+    """Check whether TensorFlow and cuDNN support a card; the advice names versions that do. cudnn: its version."""
+    capability = card.compute_capability or capability_of(card.name)
+    if capability is None:
+        return Check("GPU", "ok", f"{card.describe()}; the GTX 16, RTX 20 and later work (compute capability 7.5)")
+    found = card.describe() if card.compute_capability else f"{card.name}, {_text(capability)} by its name"
+    if capability < OLDEST_FOR_TENSORFLOW:
+        return Check("GPU", "warning", f"{found}: too old for TensorFlow 2.21", _older_tensorflow(capability))
+    if capability >= _OLDEST_FOR_CUDNN:
+        return Check("GPU", "ok", found)
+    older_cudnn = f'python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
+    since = ".".join(map(str, _CUDNN_WITHOUT_OLDER))
+    if cudnn is None:
+        advice = f"if '.[gpu]' is installed, install the last cuDNN that supports this card: {older_cudnn}"
+        return Check("GPU", "warning", f"{found}: too old for cuDNN {since} and later", advice)
+    if _version(cudnn) >= _CUDNN_WITHOUT_OLDER:
+        advice = f"install the last version that does, without constraints.txt: {older_cudnn}"
+        return Check("GPU", "failed", f"{found}: cuDNN {cudnn} does not support it", advice)
+    return Check("GPU", "ok", f"{found}, with cuDNN {cudnn}")
+
+
+def capability_of(name: str) -> Capability | None:
+    """Return the compute capability of an older card by its name, None for other names."""
+    return next((capability for pattern, capability in _OLD_NAMES if re.search(pattern, name)), None)
+
+
+def _older_tensorflow(capability: Capability) -> str:
+    last = next((last for last in _LAST if capability >= last.oldest), None)
+    if last is None:
+        return f"bcclone trains on the CPU: the wheels of TensorFlow 2 support {_text(_LAST[-1].oldest)} and later"
+    return (
+        f"bcclone trains on the CPU; the last TensorFlow whose wheels support {_text(capability)} is {last.version}, "
+        f"for other programs and in a virtual environment of its own: python{last.python} -m pip install "
+        f'"tensorflow[and-cuda]=={last.version}"'
+    )
+
+
+def _text(capability: Capability) -> str:
+    return "compute capability {}.{}".format(*capability)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])

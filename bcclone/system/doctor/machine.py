@@ -1,0 +1,124 @@
+"""Check the operating system, port, folder, memory, cores, ffmpeg, and the programs that the tests use."""
+
+import errno
+import os
+import platform
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bcclone.system.doctor.check import Check, State, output_of
+from bcclone.system.settings import SIMULATOR_PORT
+
+_FFMPEG_SECONDS = 1.0
+# name, names of the program, package of Debian and Ubuntu
+_TEST_TOOLS = (
+    ("chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium"),
+    ("chromedriver", ("chromedriver",), "chromium-driver"),
+    ("node", ("node",), "nodejs"),
+    ("npm", ("npm",), "npm"),
+)
+_GB = 1e9
+# failed below the first, warning below the second: 10,000 rows of three cameras need a store of 1.5 GB; training
+# needs 0.9 GB besides the frames
+_DISK_GB, _MEMORY_GB = (0.5, 5.0), (1.0, 2.0)
+
+
+def check_system(proc_version: str) -> Check:
+    """Name the operating system. proc_version: content of /proc/version, "" if there is none."""
+    found = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    if "microsoft-standard" not in proc_version and "WSL2" not in proc_version:
+        return Check("system", "ok", found)
+    advice = (
+        f"the simulator on the Windows side reaches a server in WSL2 at 127.0.0.1:{SIMULATOR_PORT}; "
+        "if it does not, start drive.py with --host 0.0.0.0 --token TEXT --allow-from ADDRESS"
+    )
+    return Check("system", "ok", f"{found}, in WSL2", advice)
+
+
+def check_port(port: int) -> Check:
+    """Listen on a port of this machine for a moment, as a drive server does."""
+    address = f"127.0.0.1:{port}"
+    only = f"the simulator always connects to {SIMULATOR_PORT}"
+    with socket.socket() as listener:
+        if os.name == "posix":  # ignore connections that ended a minute ago; on Windows this would share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                advice = f"stop the program that listens there, perhaps an older drive.py; {only}"
+                return Check("port", "failed", f"{address} is in use", advice)
+            return Check("port", "failed", f"{address}: {error.strerror}", f"allow listening on it; {only}")
+    if port != SIMULATOR_PORT:
+        return Check("port", "warning", f"{address} is free", f"also check {SIMULATOR_PORT}: {only}")
+    return Check("port", "ok", f"{address} is free")
+
+
+def check_folder(folder: Path) -> Iterator[Check]:
+    """Yield whether a file can be written in a folder, then whether there is enough free space."""
+    advice = "change into a folder where you may write"
+    try:
+        folder = folder.absolute()
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".bcclone-doctor-") as file:
+            file.write(b"written by bcclone doctor")
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        yield Check("folder", "failed", f"{folder}: cannot write there: {error.strerror or error}", advice)
+        return
+    yield Check("folder", "ok", f"{folder}: can be written")
+    state = _compare(free, _DISK_GB)
+    advice = "free some space, or work on another disk: a store of 10,000 rows of three cameras has 1.5 GB"
+    yield Check("disk space", state, f"{free / _GB:.1f} GB free", "" if state == "ok" else advice)
+
+
+def check_memory(available: float | None) -> Check:
+    """Check the available memory, in bytes; None if the system does not report it."""
+    if available is None:
+        return Check("memory", "warning", "this system does not report it", f"{_MEMORY_GB[1]:.0f} GB should be free")
+    state = _compare(available, _MEMORY_GB)
+    advice = f"close other programs, or give the container more memory: training needs {_MEMORY_GB[1]:.0f} GB"
+    return Check("memory", state, f"{available / _GB:.1f} GB available", "" if state == "ok" else advice)
+
+
+def _compare(size: float, bounds_gb: tuple[float, float]) -> State:
+    least, enough = (bound * _GB for bound in bounds_gb)
+    if size < least:
+        return "failed"
+    return "warning" if size < enough else "ok"
+
+
+def check_cores(cores: int) -> Check:
+    """Check the number of cores that this process may use."""
+    if cores > 1:
+        return Check("cores", "ok", str(cores))
+    return Check("cores", "warning", str(cores), "everything works, but slowly; give it two cores or more")
+
+
+def check_ffmpeg() -> Check:
+    """Run the ffmpeg that moviepy uses, the one that imageio-ffmpeg finds."""
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        program = get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        advice = 'python -m pip install --force-reinstall "imageio-ffmpeg"'
+        return Check("ffmpeg", "failed", "imageio-ffmpeg finds no ffmpeg", advice)
+    if version := output_of([program, "-version"], _FFMPEG_SECONDS):
+        return Check("ffmpeg", "ok", f"{version.split()[2]} ({program})")
+    advice = "unset the environment variable IMAGEIO_FFMPEG_EXE, or set it to an ffmpeg that runs"
+    return Check("ffmpeg", "failed", f"{program} does not run", advice)
+
+
+def check_test_tools() -> Iterator[Check]:
+    """Yield a check of each program that only the tests need."""
+    for name, programs, package in _TEST_TOOLS:
+        path = next(filter(None, map(shutil.which, programs)), None)
+        if path:
+            yield Check(name, "ok", f"{path} (only needed for tests)")
+        else:
+            advice = f"for the tests, on Debian and Ubuntu: apt-get install {package}"
+            yield Check(name, "warning", "not on the PATH (only needed for tests)", advice)

@@ -1,0 +1,171 @@
+"""Paths and URLs alike: a local path is a pathlib.Path, and a URL a upath.UPath, which has the same methods."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union, cast
+
+from bcclone.system import atomic
+from bcclone.system.errors import UserError
+
+if TYPE_CHECKING:  # it loads fsspec, which local paths do not need
+    from upath import UPath
+
+Location: TypeAlias = Union[Path, "UPath"]  # noqa: UP007 a text has no |
+
+_MARK = "://"
+_LOCAL = ("file", "local")
+_LONGEST_REASON = 200  # characters of an error that is repeated
+_REMEDY = (
+    "check the URL, the server and your credentials (of s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)"
+)
+
+
+class Unreachable(UserError):
+    """What is at a URL cannot be read or written at present."""
+
+
+def parse_location(text: str) -> Location:
+    """Return the path or URL in a text; raises UserError for a URL of an unknown kind, or whose package is missing."""
+    if not names_url(text):
+        return Path(text)
+    from upath import UPath
+
+    try:
+        url = UPath(text.rstrip("/"), use_listings_cache=False)  # other processes write there, too
+        return Path(url.path) if url.protocol in _LOCAL else url.fs and url
+    except ImportError as error:
+        extra = "pip install 'bcclone[s3]'" if text.startswith("s3") else "install that package"
+        raise UserError(f"{text}: {error}: {extra}") from None
+    except ValueError as error:
+        raise UserError(f"{text}: {error}; expected a path, or a URL such as s3://BUCKET/FOLDER") from None
+
+
+def is_url(location: Location) -> "TypeGuard[UPath]":
+    """Return whether this is a URL and not a local path."""
+    return not isinstance(location, Path)
+
+
+def names_url(text: str) -> bool:
+    """Return whether a text is a URL and not a local path."""
+    return _MARK in text
+
+
+def as_local(location: Location | str) -> Path:
+    """Return a local path, also of a URL such as file:///tmp/data.h5; raises ValueError for other URLs."""
+    if isinstance(location, str):
+        location = parse_location(location)
+    if not isinstance(location, Path):
+        raise ValueError(f"{location} is a URL, expected a local path; copy it to this machine first")
+    return location
+
+
+@contextmanager
+def reaching(location: Location | str) -> Iterator[None]:
+    """Turn errors of the connection to a URL into Unreachable; errors of local paths stay as they are."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        is_far = names_url(location) if isinstance(location, str) else is_url(location)
+        if not is_far or not (isinstance(error, OSError) or _is_of_connection(error)):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]
+        raise Unreachable(f"{location}: cannot be reached: {reason}; {_REMEDY}") from None
+
+
+def _is_of_connection(error: Exception) -> bool:
+    """Return whether an error comes from a package that fsspec speaks to a server with."""
+    return type(error).__module__.partition(".")[0] not in ("builtins", "bcclone", "h5py", "numpy", "json")
+
+
+def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
+    """Read several ranges of files at URLs of one kind at once: file, start and end of each. Raises Unreachable."""
+    if not ranges:
+        return []
+    locations: list[Any] = [location for location, _, _ in ranges]
+    paths = [location.path for location in locations]
+    with reaching(locations[0]):
+        found = locations[0].fs.cat_ranges(paths, [start for _, start, _ in ranges], [end for *_, end in ranges])
+    for (location, start, end), data in zip(ranges, found, strict=True):
+        with reaching(location):
+            if isinstance(data, Exception):
+                raise data
+        if len(data) < end - start:
+            raise Unreachable(f"{location}: ends before byte {end}; it was replaced or truncated, so write it again")
+    return found  # type: ignore[no-any-return]
+
+
+def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:
+    """Read small files at URLs of one kind at once: the content of each, or why it is not there. Raises Unreachable."""
+    if not urls:
+        return []
+    folder: Any = parse_location(urls[0])
+    paths, whole = [folder.fs._strip_protocol(url) for url in urls], [None] * len(urls)
+    with reaching(urls[0]):
+        contents = folder.fs.cat_ranges(paths, whole, whole, on_error="return")
+    for url, content in zip(urls, contents, strict=True):
+        with reaching(url):
+            if isinstance(content, Exception) and not isinstance(content, (FileNotFoundError, PermissionError)):
+                raise content
+    return list(contents)
+
+
+def file_of_parts(location: Location, size: int, parts: Mapping[tuple[int, int], bytes]) -> IO[bytes]:
+    """Return an open file at a URL of which only these parts can be read: their start and end, and their bytes."""
+    from fsspec.spec import AbstractBufferedFile
+
+    url: Any = location
+    options = {"data": dict(parts), "strict": True}
+    file = AbstractBufferedFile(url.fs, url.path, size=size, cache_type="parts", cache_options=options)
+    return cast(IO[bytes], file)
+
+
+def check_writable(folder: Location) -> None:
+    """Raise Unreachable if nothing can be written in a folder at a URL; call it before long work."""
+    probe = folder / ".bcclone-probe"
+    with reaching(folder):
+        probe.write_bytes(b"")
+        probe.unlink()
+
+
+def write_text(location: Location, text: str) -> None:
+    """Write a text as a whole: a reader sees the old content or the new, never a part."""
+    if not is_url(location):
+        atomic.write_text(as_local(location), text)
+        return
+    with reaching(location):
+        location.write_text(text, encoding="utf-8")  # an object store shows it when it is complete
+
+
+@contextmanager
+def replacing(location: Location) -> Iterator[Path]:
+    """Yield a local temporary path, whose file replaces the one at `location` when the block ends without an error."""
+    if not is_url(location):
+        with atomic.replacing(as_local(location)) as temporary:
+            yield temporary
+        return
+    with tempfile.TemporaryDirectory(prefix="bcclone-") as folder:
+        temporary = Path(folder) / location.name
+        yield temporary
+        with reaching(location):
+            location.fs.put_file(str(temporary), location.path)  # an object store shows it when it is complete
+
+
+@contextmanager
+def local_copy(location: Location) -> Iterator[Path | None]:
+    """Yield the path of a file, or of a temporary copy of the one at a URL; None if there is no file."""
+    with reaching(location):
+        exists = location.is_file()
+    if not exists:
+        yield None
+    elif not is_url(location):
+        yield as_local(location)
+    else:
+        with tempfile.TemporaryDirectory(prefix="bcclone-") as folder:
+            copy = Path(folder) / location.name
+            with reaching(location):
+                location.fs.get_file(location.path, str(copy))
+            yield copy

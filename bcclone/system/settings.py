@@ -1,0 +1,220 @@
+"""Declare a setting once, in its dataclass field: default, help, unit and range; options, checks and docs follow.
+
+A settings dataclass is frozen, its fields are made by setting(), and its __post_init__ calls check_settings(). The
+command line makes an option of each field (bcclone.commands.options.add_settings), the settings file of a training
+takes the same names, and docs/reference/cli.md is written from the parsers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args
+
+_KEY = "setting"
+_KINDS: dict[Any, tuple[type, str]] = {int: (Integral, "a whole number"), float: (Real, "a number")}
+_UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
+_LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
+# name in the run folders, models and settings files of older versions -> name now
+_RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
+
+SIMULATOR_PORT = 4567  # the simulator always connects to it
+SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
+# those of images.PRESETS, which would load OpenCV; a test compares
+PRESET_NAMES = (
+    "carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120",
+    "chauffeur-120x320-yuv", "epoch-128x128-rgb",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The description of one setting; its name, type and default are those of the dataclass field.
+
+    help: what it sets, a phrase that stands alone; unit: shown for the value in --help, such as "M" or "SECONDS";
+    minimum, maximum: the range (a maximum needs a minimum); above_minimum, below_maximum: exclude the end itself;
+    zero: the meaning of 0, such as "no limit"; choices: the allowed texts; option: the option's name, if it is not the
+    field's; short: a second name, such as "-o"; shown: the default as --help shows it; parse: converts the text of the
+    command line, raises ValueError; group: the heading in --help; hidden: make no option; negatable: also offer
+    --no-NAME, for a value that a settings file can set; for a tuple, whose members are checked one by one, repeatable:
+    the option may be given several times; several: it takes one value or more; count: it takes this many values, of
+    which `unit` names each.
+    """
+
+    help: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    above_minimum: bool = False
+    below_maximum: bool = False
+    zero: str = ""
+    choices: tuple[str, ...] = ()
+    option: str = ""
+    short: str = ""
+    shown: str = ""
+    parse: Callable[[str], Any] | None = None
+    group: str = ""
+    hidden: bool = False
+    negatable: bool = False
+    repeatable: bool = False
+    several: bool = False
+    count: int = 0
+
+    @property
+    def expected(self) -> str:
+        """Return what a value should be, in words; "" where anything may be."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        low, high = self.minimum, self.maximum
+        if low is None:
+            return ""
+        if high is None or high >= _UNBOUNDED:
+            words = f"more than {low:g}" if self.above_minimum else f"{low:g} or more"
+        elif self.above_minimum or self.below_maximum:
+            words = f"{'more than ' if self.above_minimum else 'from '}{low:g}"
+            words += f" and less than {high:g}" if self.below_maximum else f", up to {high:g}"
+        else:
+            words = f"{low:g} to {high:g}"
+        return f"{words}, or 0 for {self.zero}" if self.zero else words
+
+    def allows(self, value: Any) -> bool:
+        """Return whether a value is one of the choices or in the range, or all values of a tuple; NaN is in none."""
+        if isinstance(value, tuple):
+            return all(map(self.allows, value))
+        if self.choices:
+            return value in self.choices
+        if self.minimum is None:
+            return True
+        if self.zero and value == 0:
+            return True
+        low, high = self.minimum, self.maximum
+        over = value > low if self.above_minimum else value >= low
+        return over and (high is None or (value < high if self.below_maximum else value <= high))
+
+
+def setting(default: Any, help: str, **values: Any) -> Any:
+    """Return a dataclass field with a default and a Setting. values: the other fields of Setting."""
+    return field(default=default, metadata={_KEY: Setting(help, **values)})
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Return the names in a list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def preprocess_setting(
+    help: str = "preprocessing of frames, required for a model that does not store its own",
+    shown: str = "that of the model",
+) -> Any:
+    """Return the field for the name of a preprocessing, None for none. shown: the default that --help shows."""
+    return setting(None, f"{help}: {', '.join(PRESET_NAMES)}", unit="NAME", choices=PRESET_NAMES, shown=shown)
+
+
+def size_setting() -> Any:
+    """Return the field for width and height of stored images, None for those of the preprocessing."""
+    return setting(
+        None,
+        "size of the stored images in pixels, N or WIDTHxHEIGHT",
+        unit="SIZE",
+        parse=parse_size,
+        minimum=SMALLEST_IMAGE,
+        maximum=LARGEST_IMAGE,
+        shown="128",
+    )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return width and height of "128" or "320x160"; raises ValueError for anything else."""
+    width, by, height = text.lower().partition("x")
+    try:
+        return int(width), int(height if by else width)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
+
+
+def check_one_size(preset: str | None, size: tuple[int, int] | None) -> None:
+    """Raise ValueError where both a preset, which has a size, and a size are given."""
+    if preset and size:
+        raise ValueError(f"--preprocess {preset} includes a size; leave out --size")
+
+
+def scheduler_setting(help: str, group: str = "") -> Any:
+    """Return the field for the scheduler that task_pool.open_pool() takes. help: what runs there."""
+    where = "the address of a Dask scheduler, such as tcp://HOST:8786, or local:N for N processes of this machine"
+    return setting("", f"{help}: {where}", unit="ADDRESS", shown="none", group=group)
+
+
+def jobs_setting(help: str, group: str = "") -> Any:
+    """Return the field for the number of processes that task_pool.open_pool() starts. help: what they do."""
+    return setting(0, help, minimum=1, maximum=256, zero="one per core", group=group)
+
+
+def check_one_pool(scheduler: str, jobs: int) -> None:
+    """Raise ValueError where both a scheduler and a number of processes are given."""
+    if scheduler and jobs:
+        raise ValueError("jobs are processes of this machine, but a scheduler is given; leave --jobs out")
+
+
+def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
+    """Yield each field of a settings dataclass that setting() made, with its Setting."""
+    for each in fields(kind):
+        if _KEY in each.metadata:
+            yield each, each.metadata[_KEY]
+
+
+def names_in_group(kind: Any, group: str) -> tuple[str, ...]:
+    """Return the names of the fields of a settings dataclass that are in a group of --help."""
+    return tuple(each.name for each, declared in settings_of(kind) if declared.group == group)
+
+
+def check_settings(settings: Any) -> None:
+    """Raise ValueError for the first value that is not what its setting expects.
+
+    A text becomes a path where a path is expected, and a tuple of one where several texts are.
+    """
+    _accept_texts(settings)
+    for each, declared in settings_of(settings):
+        value = getattr(settings, each.name)
+        if value is None and each.default is None:
+            continue
+        if (kind := _KINDS.get(type_of(each))) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
+            raise ValueError(f"{each.name.replace('_', ' ')} {value!r}, expected {kind[1]}")
+        if not declared.allows(value):
+            between = "x" if declared.unit == "SIZE" else ", "
+            text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)
+            shown = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
+            unit = f" {declared.unit.lower()}" if declared.unit in ("MPH", "MS", "M") else ""
+            name = each.name.removesuffix(f"_{declared.unit.lower()}") if unit else each.name
+            expected = declared.expected.replace("one of", "some of") if isinstance(value, tuple) else declared.expected
+            raise ValueError(f"{name.replace('_', ' ')} {shown}{unit}, expected {expected}")
+
+
+def type_of(each: Any) -> Any:
+    """Return the type of a field's values; of `Path | None` it is Path."""
+    kinds = [kind for kind in get_args(each.type) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 else each.type
+
+
+def _accept_texts(settings: Any) -> None:
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if isinstance(value, str) and each.type in (Path, Path | None):
+            object.__setattr__(settings, each.name, Path(value))
+        elif isinstance(value, str) and each.type == tuple[str, ...]:
+            object.__setattr__(settings, each.name, (value,))
+
+
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the names of older versions replaced by today's."""
+    return {_RENAMED.get(name, name): value for name, value in values.items()}
+
+
+def differences(stored: Any, given: Any) -> str:
+    """Return a line for each field in which two settings dataclasses of one kind differ; "" for equal ones."""
+    lines = []
+    for each in fields(stored):
+        there, here = getattr(stored, each.name), getattr(given, each.name)
+        if there != here:
+            lines.append(f"\n  {each.name.replace('_', ' ')}: {there}, but {here} is given")
+    return "".join(lines)

@@ -1,0 +1,103 @@
+"""Load TensorFlow without its start-up messages, and describe the devices that it uses."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from bcclone.system.hardware import Card, find_cards, visible_cards
+
+
+def load_tensorflow(threads: int = 0, gpu_memory: int = 0, initialize: Callable[[], object] | None = None) -> str:
+    """Import TensorFlow and return its devices, as describe_devices() does.
+
+    threads: number of cores that one operation uses, 0 for all; gpu_memory: limit of the memory on each GPU, in MB, 0
+    for none; initialize: called when TensorFlow is imported and before it computes anything, such as to connect it with
+    other processes.
+
+    Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file descriptor 2
+    before any log level applies; they are shown only when the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _standard_error_captured():
+        import tensorflow
+
+        threading = tensorflow.config.threading
+        if threading.get_intra_op_parallelism_threads() != threads:
+            with suppress(RuntimeError):  # TensorFlow has computed already in this program, and keeps its threads
+                threading.set_intra_op_parallelism_threads(threads)
+        gpus = tensorflow.config.list_physical_devices("GPU")
+        for gpu in gpus:  # otherwise TensorFlow reserves all of its memory
+            if gpu_memory:
+                limit = tensorflow.config.LogicalDeviceConfiguration(memory_limit=gpu_memory)
+                tensorflow.config.set_logical_device_configuration(gpu, [limit])
+            else:
+                tensorflow.config.experimental.set_memory_growth(gpu, True)
+        if initialize:
+            initialize()
+        tensorflow.config.list_logical_devices()
+    return describe_devices()
+
+
+def describe_devices() -> str:
+    """Describe the devices of the loaded TensorFlow: "CPU", or each GPU with the memory that is used.
+
+    For example "GPU NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)".
+    """
+    cards = visible_cards(find_cards()) if (gpus := used_gpus()) else []
+    described = []
+    for number, gpu in enumerate(gpus):
+        used_mb, total_mb = memory_of(gpu, number, cards)
+        described.append(replace(gpu, memory_used_mb=used_mb, memory_total_mb=total_mb).describe())
+    return ", ".join(f"GPU {gpu}" for gpu in described) or "CPU"
+
+
+def used_gpus() -> list[Card]:
+    """Return the GPUs of the loaded TensorFlow, without their memory."""
+    import tensorflow
+
+    found = []
+    for device in tensorflow.config.list_physical_devices("GPU"):
+        details = tensorflow.config.experimental.get_device_details(device)
+        found.append(Card(details.get("device_name", device.name), details.get("compute_capability")))
+    return found
+
+
+def describe_peak_memory() -> str:
+    """Describe the peak memory that TensorFlow has used on each GPU; "" without a GPU."""
+    import tensorflow
+
+    peaks = []
+    for device in tensorflow.config.list_logical_devices("GPU"):
+        name = device.name.removeprefix("/device:")
+        with suppress(ValueError):  # not every allocator counts
+            peaks.append(f"{tensorflow.config.experimental.get_memory_info(name)['peak'] / 1e9:.2f} GB of {name}")
+    return ", ".join(peaks)
+
+
+def memory_of(gpu: Card, number: int, cards: Sequence[Card]) -> tuple[float | None, float | None]:
+    """Return the used and the total memory of TensorFlow's GPU of this number, in MB, from the cards of nvidia-smi.
+
+    It is the card of this number, or, if that has another name, the first one with the name of the GPU.
+    """
+    same = [card for card in [*cards[number : number + 1], *cards] if card.name == gpu.name]
+    return (same[0].memory_used_mb, same[0].memory_total_mb) if same else (None, None)
+
+
+@contextmanager
+def _standard_error_captured() -> Iterator[None]:
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            captured.seek(0)
+            os.write(saved, captured.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,283 @@
+"""Settings of a training: what determines the weights, and what is saved; loads no large package."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import PATH, STEERING, THROTTLE, SamplingSettings
+from bcclone.system.settings import check_settings, current_names, setting
+
+# a fine-tuning at the first of these forgets what the model knew (docs/lab-log.md, 2026-11-23)
+LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
+SCHEDULES = ("cosine", "linear", "constant")
+LOSSES = ("mse", "mae", "huber")
+KEPT = ("last", "best")
+# those of bcclone.model.network, which loads TensorFlow; a test compares
+NETWORKS = {
+    "cnn": "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of cnn-64",
+    "cnn-no-conv4-5": "cnn without the last two convolutions",
+    "cnn-padded": "cnn with padding 'same' in the last two convolutions",
+    "cnn-fewer-strides": "cnn with stride 1 instead of 2 in the third convolution",
+    "cnn-64": "cnn without the third convolution, for images of 64x64",
+    "cnn-batch-norm": "cnn with batch normalization after each convolution; learns in fewer passes",
+    "gru": "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state between frames",
+    "lstm": "the same as gru, with an LSTM",
+    "dave-2": "DAVE-2 as published by Nvidia, for a store of the preset nvidia-66x200-yuv",
+    "chauffeur": "the CNN of team Chauffeur in Udacity's challenge 2, for the preset chauffeur-120x320-yuv",
+    "epoch": "the CNN of team Epoch in Udacity's challenge 2, for the preset epoch-128x128-rgb; 34 million weights",
+}
+PUBLISHED = ("dave-2", "chauffeur", "epoch")
+_RECURRENT = ("gru", "lstm")
+_RECURRENT_SEQ_LENGTH = 5
+HUBER_DELTA = 0.1  # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_AUGMENTATION = tuple(field.name for field in fields(AugmentSettings))
+
+_KEPT_GROUP = "checkpoints and logs"
+_LENGTH, _OPTIMIZER, _NETWORK, _SAMPLES, _DEVICE = "length", "optimizer", "network", "samples", "device"
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError for anything else."""
+    found = _DURATION.fullmatch(text.strip().lower())
+    if not found or not any(found.groups()):
+        raise ValueError(f"time {text!r}, expected one such as 90s, 10m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_gpus(text: str) -> int:
+    """Return the number of GPUs, 0 for all; raises ValueError for anything else."""
+    if text.strip().lower() == "all":
+        return 0
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected a number or all") from None
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of a training that determine its weights, together with the samples."""
+
+    batch_size: int = setting(32, "number of samples in each step", minimum=1, maximum=1 << 20)
+    epochs: int = setting(
+        40,
+        "number of passes over the training samples",
+        minimum=1,
+        maximum=1 << 20,
+        zero="as many as --time allows",
+    )
+    time: float = setting(
+        0.0,
+        "end after this time, validation included, such as 90s, 10m or 1h30m; the learning rate schedule is fitted to "
+        "it",
+        unit="TIME",
+        minimum=0,
+        maximum=1e9,
+        zero="no limit",
+        parse=parse_duration,
+    )
+    learning_rate: float = setting(
+        0.0,
+        "highest learning rate of the AdamW optimizer",
+        minimum=0,
+        maximum=1,
+        above_minimum=True,
+        below_maximum=True,
+        zero=f"{LEARNING_RATE}, and {FINE_TUNING_LEARNING_RATE} with --from",
+    )
+    schedule: str = setting(
+        "cosine",
+        "schedule by which the learning rate falls to a hundredth of its highest value; constant: it does not fall",
+        choices=SCHEDULES,
+        group=_OPTIMIZER,
+    )
+    warmup: float = setting(
+        0.02,
+        "fraction of the training during which the learning rate rises from 0 to its highest value",
+        unit="FRACTION",
+        minimum=0,
+        maximum=0.5,
+        group=_OPTIMIZER,
+    )
+    clip_norm: float = setting(
+        1.0,
+        "clip gradients to this global norm",
+        minimum=0,
+        maximum=1e6,
+        zero="no clipping",
+        group=_OPTIMIZER,
+    )
+    weight_decay: float = setting(
+        0.1,
+        "weight decay of the AdamW optimizer, for all weights but biases",
+        minimum=0,
+        maximum=1,
+        group=_OPTIMIZER,
+    )
+    loss: str = setting(
+        "mse",
+        "loss function: mean squared error, mean absolute error, or Huber loss (linear beyond 0.1)",
+        choices=LOSSES,
+        group=_OPTIMIZER,
+    )
+    patience: int = setting(
+        0,
+        "early stopping: stop after this many epochs without a better validation loss",
+        minimum=0,
+        maximum=1 << 20,
+        zero="never",
+        group=_LENGTH,
+    )
+    keep: str = setting(
+        "last",
+        "which model to keep: that of the last epoch, or that of the best epoch, with the smallest validation loss",
+        choices=KEPT,
+        group=_LENGTH,
+    )
+    zero_fraction: float = setting(
+        1.0,
+        "largest fraction of samples with zero steering in an epoch; the others are left out at random; 1 keeps all",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+        above_minimum=True,
+        group=_SAMPLES,
+    )
+    network: str = setting(
+        "cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS), group=_NETWORK
+    )
+    seq_length: int = setting(
+        0,
+        "number of consecutive frames of a camera in each input: cnn stacks them as channels, gru and lstm process "
+        "them one by one",
+        minimum=1,
+        maximum=20,
+        zero="that of the store, else 1, or 5 for gru and lstm",
+        group=_NETWORK,
+    )
+    predict: str = setting(
+        STEERING,
+        "what the network learns: steering alone; throttle: how fast to drive as well, from the recorded speed, which "
+        "drive.py holds if told to; path: where the road leads as well, which improves training on stores of `simulate "
+        "roads` and is not in the written model",
+        choices=(STEERING, THROTTLE, PATH),
+        group=_NETWORK,
+    )
+    dropout: float | None = setting(
+        None,
+        "fraction of the features that each dropout layer leaves out in a training step",
+        shown="that of the network, 0.5 for those of bcclone",
+        unit="FRACTION",
+        minimum=0,
+        maximum=0.9,
+        group=_NETWORK,
+    )
+    mixed_precision: bool = setting(
+        False,
+        "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs",
+        negatable=True,
+        group=_DEVICE,
+    )
+    jit_compile: bool = setting(
+        False,
+        "compile the whole training step by XLA, on one device; slower on CPUs",
+        negatable=True,
+        group=_DEVICE,
+    )
+    gpus: int = setting(
+        1,
+        "number of GPUs to train on, or all; each batch is divided among them",
+        minimum=1,
+        maximum=64,
+        zero="all",
+        parse=parse_gpus,
+        group=_DEVICE,
+    )
+    seed: int = setting(
+        0,
+        "seed of the initial weights, the order of the samples, augmentation and dropout",
+        minimum=0,
+        maximum=2**32 - 1,
+        group=_SAMPLES,
+    )
+    deterministic: bool = setting(
+        False,
+        "make training on a GPU reproducible bit for bit, at some cost in speed; on a CPU it always is",
+        negatable=True,
+        group=_DEVICE,
+    )
+    augmentation: AugmentSettings = AugmentSettings()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def check_limits(self) -> None:
+        """Raise ValueError when nothing ends the training; a resumed run may have a limit that these lack."""
+        if not self.epochs and not self.time:
+            raise ValueError("epochs 0 means as many as --time allows, but no time is given; add --time")
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, Any]) -> Self:
+        """Return the settings with these values by name, of the augmentation too; the others have their defaults."""
+        current = current_names(values)
+        augmentation = {name: current.pop(name) for name in _AUGMENTATION if name in current}
+        return cls(**current, augmentation=AugmentSettings(**augmentation))
+
+    def flat(self) -> dict[str, Any]:
+        """Return all values by name in one dictionary, as run folders, settings files and model files store them."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "augmentation"}
+        return asdict(self.augmentation) | own
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """Return how the feed draws from the samples."""
+        whole = self.network in PUBLISHED  # the others crop the images
+        return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self.augmentation, whole)
+
+
+def default_seq_length(network: str, stored: int = 1) -> int:
+    """Return the default number of frames of a window. stored: the number that the samples were made for."""
+    return _RECURRENT_SEQ_LENGTH if stored == 1 and network in _RECURRENT else stored
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """Settings of checkpoints, logs and GPU memory; the weights do not depend on them."""
+
+    checkpoint_minutes: float = setting(
+        1.0,
+        "minutes between checkpoints; a checkpoint is also written after each epoch",
+        unit="MINUTES",
+        minimum=0,
+        maximum=1e6,
+        zero="no checkpoints by time",
+        group=_KEPT_GROUP,
+    )
+    checkpoint_steps: int = setting(
+        0,
+        "number of steps between checkpoints",
+        minimum=1,
+        maximum=1 << 40,
+        zero="no checkpoints by steps",
+        group=_KEPT_GROUP,
+    )
+    gpu_memory: int = setting(
+        0,
+        "memory limit on each GPU, in MB",
+        unit="MB",
+        minimum=1,
+        maximum=1 << 30,
+        zero="as much as needed",
+        group=_DEVICE,
+    )
+    tensorboard: bool = setting(
+        False, "also log the training for TensorBoard in the run folder", negatable=True, group=_KEPT_GROUP
+    )
+    plots: bool = setting(True, "draw the pictures of bcclone plots at the end", group=_KEPT_GROUP)
+
+    def __post_init__(self) -> None:
+        check_settings(self)

@@ -1,0 +1,163 @@
+"""The state of a training between two steps, and what follows from it: the learning rate, and at the end the result."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from bcclone.train.history import EpochFigures, best_epoch
+from bcclone.train.train_settings import TrainSettings
+
+_FINAL_FRACTION = 0.01  # of the highest learning rate, at the end of a falling schedule
+
+
+@dataclass
+class TrainingState:
+    """The complete epochs of a training, and the progress of the current one.
+
+    step: steps taken in all; samples: number used in this epoch; elapsed: seconds since the training began, with
+    validation and writing; seconds: spent on this epoch's training; waited: how many of them were spent waiting for
+    data.
+    """
+
+    history: list[EpochFigures] = field(default_factory=list)
+    step: int = 0
+    samples: int = 0
+    elapsed: float = 0.0
+    seconds: float = 0.0
+    waited: float = 0.0
+
+    @property
+    def epoch(self) -> int:
+        """Return the number of complete epochs."""
+        return len(self.history)
+
+    @property
+    def best(self) -> EpochFigures:
+        """Return the epoch with the smallest validation loss, the earlier of equals."""
+        return best_epoch(self.history)
+
+    def kept(self, keep: str) -> EpochFigures:
+        """Return the epoch whose model is kept: the "last" or the "best"."""
+        return self.best if keep == "best" else self.history[-1]
+
+    def is_out_of_patience(self, patience: int) -> bool:
+        """Return whether the last `patience` epochs have not improved on the best; never with patience 0."""
+        return patience > 0 and self.epoch > 0 and self.epoch - self.best.epoch >= patience
+
+    def complete_epoch(self, figures: EpochFigures) -> None:
+        """Add the figures of the epoch and begin the next one."""
+        self.history.append(figures)
+        self.samples, self.seconds, self.waited = 0, 0.0, 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "TrainingState":
+        """Read the values that to_json() returned; raises TypeError or KeyError for others."""
+        history = [EpochFigures(**figures) for figures in stored["history"]]
+        return cls(**{**stored, "history": history})
+
+
+def fraction_done(settings: TrainSettings, step: int, steps_per_epoch: int, elapsed: float) -> float:
+    """Return the fraction of the training that is done, by its steps or by its seconds, whichever is larger."""
+    by_steps = step / (settings.epochs * steps_per_epoch) if settings.epochs else 0.0
+    by_time = elapsed / settings.time if settings.time else 0.0
+    return min(max(by_steps, by_time), 1.0)
+
+
+def learning_rate(settings: TrainSettings, done: float) -> float:
+    """Return the learning rate of the next step. done: fraction of the training that is done, 0 to 1.
+
+    It rises linearly during the warm-up and then falls by the schedule to a hundredth of its highest value; "cosine"
+    follows I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts. Raises ValueError if the
+    plan of a run has not decided the highest value.
+    """
+    if not settings.learning_rate:
+        raise ValueError("learning rate 0, expected one that train.plan.new_settings() has decided")
+    rise = min((done + 1e-3) / settings.warmup, 1.0) if settings.warmup else 1.0
+    fallen = max(done - settings.warmup, 0.0) / (1.0 - settings.warmup)
+    left = {"constant": 1.0, "linear": 1.0 - fallen, "cosine": (1.0 + math.cos(math.pi * fallen)) / 2}
+    falling = _FINAL_FRACTION + (1.0 - _FINAL_FRACTION) * left[settings.schedule]
+    return settings.learning_rate * rise * (1.0 if settings.schedule == "constant" else falling)
+
+
+def epoch_summary(state: TrainingState) -> str:
+    """Return one line on the last epoch."""
+    last = state.history[-1]
+    validation = "" if last.val_loss is None else f", val_loss {last.val_loss:.4f}, val_mae {last.val_mae:.4f}"
+    best = " (best)" if state.best.epoch == last.epoch else ""
+    return (
+        f"epoch {last.epoch}: loss {last.loss:.4f}{validation}{best}, {last.samples_per_second:.0f} samples/s, "
+        f"{last.data_wait_share:.1%} waiting for data"
+    )
+
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """The number of training samples in an epoch, and of validation samples."""
+
+    train: int
+    validation: int
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The result of a training.
+
+    model: the model file; epochs: number of complete epochs; epoch: the epoch of the model's weights, with its loss,
+    val_loss and val_mae (None without validation samples); best_epoch: the epoch with the lowest validation loss;
+    samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all epochs; seconds:
+    of the whole training, before and after a resume; ended: the limit that ended it. Not stored: run, the run folder,
+    which worker 0 alone has; was_complete: a resume found the run complete and trained nothing; worker: of several, the
+    number of this one.
+    """
+
+    model: str
+    epochs: int
+    epoch: int
+    best_epoch: int
+    loss: float
+    val_loss: float | None
+    val_mae: float | None
+    samples_per_second: float
+    data_wait_share: float
+    seconds: float
+    samples: SampleCounts
+    feed: str
+    ended: str
+    run: Path = Path()
+    was_complete: bool = False
+    worker: int = 0
+
+    @classmethod
+    def of(cls, state: TrainingState, keep: str, **others: Any) -> Self:
+        """Return the result of a training that has ended in this state. others: the fields that it does not hold."""
+        kept = state.kept(keep)
+        trained = sum(figures.seconds for figures in state.history)
+        samples = sum(figures.samples_per_second * figures.seconds for figures in state.history)
+        waited = sum(figures.data_wait_share * figures.seconds for figures in state.history)
+        return cls(
+            epochs=state.epoch,
+            epoch=kept.epoch,
+            best_epoch=state.best.epoch,
+            loss=kept.loss,
+            val_loss=kept.val_loss,
+            val_mae=kept.val_mae,
+            samples_per_second=round(samples / trained, 1),
+            data_wait_share=round(waited / trained, 5),
+            seconds=round(state.elapsed, 3),
+            **others,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values that result.json and --json hold."""
+        return {name: value for name, value in asdict(self).items() if name not in ("run", "was_complete", "worker")}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read the values that as_json() returned; raises TypeError or KeyError for others."""
+        return cls(**{**stored, "samples": SampleCounts(**stored["samples"])})

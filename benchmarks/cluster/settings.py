@@ -1,0 +1,147 @@
+"""Settings of the benchmark of clusters, and the rates from which it plans; loads nothing large."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from bcclone.system.errors import UserError
+from bcclone.system.settings import check_settings, setting
+from benchmarks.settings import SYNTHETIC_IMAGES, rounds_setting, seconds_setting
+
+_PLAN, _RATES = "plan", "rates of a plan"
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the work costs. The defaults were measured on two cores, but for step_ms, which is assumed.
+
+    row_bytes is from decision 0018, and the others are from docs/results/cluster.json.
+
+    image_rate: images that a core decodes and writes in a second; row_ms, row_bytes: time and memory of the command
+    that starts the conversion, for each row; shard_ms: its time, and Dask's, for each shard; open_ms, sample_us: time
+    to open each shard of a store, and to read each sample; training_rate: samples that a core trains on in a second;
+    step_ms: further time of a step of several workers.
+    """
+
+    image_rate: float = 1020.0
+    row_ms: float = 0.046
+    row_bytes: float = 1600.0
+    shard_ms: float = 15.5
+    open_ms: float = 5.9
+    sample_us: float = 0.12
+    training_rate: float = 329.0
+    step_ms: float = 5.0
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+                raise ValueError(f"{each.name} {value!r}, expected a number, not negative")
+        if not self.image_rate or not self.training_rate:
+            raise ValueError("image_rate and training_rate, expected more than 0")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the rates in a result of `python -m benchmarks cluster --json`; raises UserError."""
+        try:
+            stored: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["rates"]
+            return cls(**{name: value for name, value in stored.items() if value is not None})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            reason = getattr(error, "strerror", None) or (f"no {error}" if isinstance(error, KeyError) else error)
+            raise UserError(
+                f"{path}: no rates ({reason}), expected a result of: python -m benchmarks cluster --json > {path}"
+            ) from None
+
+
+@dataclass(frozen=True)
+class ClusterBenchSettings:
+    """What several workers gain, and what they cost, measured on this machine."""
+
+    frames: int | None = setting(
+        None, "number of camera images of the synthetic recording", minimum=60, shown=str(SYNTHETIC_IMAGES)
+    )
+    rows: int = setting(40_000, "number of rows of the log whose plan is measured", minimum=100, maximum=10_000_000)
+    rounds: int = rounds_setting()
+    seconds: float = seconds_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+def _rate(help: str, unit: str, shown: str) -> Any:
+    return setting(None, help, unit=unit, minimum=0, shown=shown, group=_RATES)
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """Hours of driving to preprocess and to train on, on which machines, and at which rates.
+
+    A rate that is None is that of the file, or a default.
+    """
+
+    hours: float = setting(
+        1000.0,
+        "hours of driving at 15 Hz and three cameras",
+        unit="HOURS",
+        minimum=0,
+        maximum=1e6,
+        above_minimum=True,
+        group=_PLAN,
+    )
+    machines: int = setting(1, "number of machines", minimum=1, maximum=10_000, group=_PLAN)
+    cores: int = setting(16, "cores of a machine", minimum=1, maximum=1024, group=_PLAN)
+    memory_gb: float = setting(128.0, "memory of a machine, in GB", unit="GB", minimum=1, group=_PLAN)
+    disk_mb: float = setting(
+        1000.0, "speed of a machine's disk, in MB/s; measured here: 1,041", unit="MB", minimum=1, group=_PLAN
+    )
+    cache_gb: float = setting(
+        500.0, "disk space of a machine for shards that it has fetched, in GB", unit="GB", minimum=0, group=_PLAN
+    )
+    network_gbit: float = setting(
+        10.0, "speed of a machine's network, in Gbit/s; assumed", unit="GBIT", minimum=0.001, group=_PLAN
+    )
+    storage_gbit: float = setting(
+        100.0,
+        "speed of the storage that several machines share, in Gbit/s; assumed; one machine uses its own disk",
+        unit="GBIT",
+        minimum=0.001,
+        group=_PLAN,
+    )
+    price: float = setting(
+        1.0, "price of a machine for an hour, in any currency; assumed", unit="PRICE", minimum=0, group=_PLAN
+    )
+    epochs: int = setting(10, "epochs of the training", minimum=1, maximum=1 << 20, group=_PLAN)
+    batch_size: int = setting(256, "samples that a machine trains on in a step", minimum=1, group=_PLAN)
+    shard_mb: int = setting(256, "size of a shard, in MB", minimum=1, maximum=1 << 20, group=_PLAN)
+    window_shards: int = setting(4, "number of shards that are shuffled together", minimum=1, group=_PLAN)
+    window_streams: int = setting(
+        0,
+        "number of windows that each batch is drawn from; a machine reads the shards of one",
+        minimum=1,
+        zero="one for each machine",
+        group=_PLAN,
+    )
+    rates: Path | None = setting(
+        None, "take the rates from this result of bench cluster --json", unit="FILE", shown="those below", group=_RATES
+    )
+    image_rate: float | None = _rate("images that a core converts in a second", "N", "1020")
+    training_rate: float | None = _rate(
+        "samples that a core trains on in a second; no GPU has been measured", "N", "329"
+    )
+    machine_rate: float | None = _rate(
+        "samples that a machine with GPUs trains on in a second, instead", "N", "none: its cores train"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        for name in ("image_rate", "training_rate", "machine_rate"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name.replace('_', ' ')} 0, expected more than 0")
+
+    def chosen_rates(self) -> Rates:
+        """Return the given rates, with those of the file or the defaults for the others; raises UserError."""
+        found = Rates() if self.rates is None else Rates.read(self.rates)
+        given = {name: getattr(self, name) for name in ("image_rate", "training_rate")}
+        return Rates(**{**vars(found), **{name: value for name, value in given.items() if value is not None}})

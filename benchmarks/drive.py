@@ -1,0 +1,115 @@
+"""Measure the latency of the drive server: both async modes, open dashboards, two loops, a busy core, `model.predict`.
+
+The servers run side by side and are measured in rounds, so that a slow moment of the machine affects all alike.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.dataset.images import decode_jpeg
+from bcclone.drive.drive_settings import ASYNC_MODES
+from bcclone.drive.process import server_process
+from bcclone.model.policy import Policy, load_policy
+from benchmarks import Measure, given_or_untrained_model, measure_in_rounds, milliseconds
+from benchmarks.drive_pages import watching
+from benchmarks.round_trips import FRAMES_PER_SECOND, RoundTrips, frames_to_send, measure_round_trips, telemetry_texts
+from benchmarks.settings import DriveBenchSettings
+
+_P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
+_PAGES = 2
+_DECISION, _BUSY = "a decision without a server", "one core busy"
+_WATCHED = f"{_PAGES} pages"
+_ROUNDS = 10
+_PREDICT_DIVISOR = 20  # fewer requests to model.predict, which takes that much longer
+_PREDICTING = ("-m", "benchmarks.predicting")
+
+
+def measure_drive(settings: DriveBenchSettings) -> list[Measure]:
+    """Return the drive server's measures; the default mode must reach the bars."""
+    with given_or_untrained_model(settings.model) as model:
+        return _measure(model, frames_to_send(settings.recording), settings.rounds)
+
+
+def _measure(model: Path, jpegs: Sequence[bytes], requests: int) -> list[Measure]:
+    texts = telemetry_texts(jpegs)
+    first = _first_frame_seconds(model, texts)
+    default = ASYNC_MODES[0]
+    with ExitStack() as stack:
+        modes = {mode: stack.enter_context(server_process([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
+        predicting = stack.enter_context(server_process([model], _PREDICTING)).port
+        count = max(requests // _ROUNDS, 1)
+
+        def with_pages(saliency: bool) -> list[float]:
+            with watching(modes[default], _PAGES, saliency):
+                return drives[default]()
+
+        drives: dict[str, Callable[[], list[float]]] = {
+            mode: partial(measure_round_trips, port, texts, RoundTrips(count)) for mode, port in modes.items()
+        }
+        drives[_WATCHED] = partial(with_pages, saliency=False)
+        drives[f"{_WATCHED} and pixels"] = partial(with_pages, saliency=True)
+        default_port = modes[default]
+        for name, port, trips in (
+            ("two loops", default_port, RoundTrips(count, loops=2)),
+            ("30 a second", default_port, RoundTrips(max(count // 4, 1), rate=FRAMES_PER_SECOND)),
+            ("model.predict", predicting, RoundTrips(max(count // _PREDICT_DIVISOR, 1))),
+        ):
+            drives[name] = partial(measure_round_trips, port, texts, trips)
+        drives[_DECISION] = partial(_decide, load_policy(model), jpegs, count)
+        for name in (default, _DECISION):
+            drives[f"{name}, {_BUSY}"] = partial(_beside_a_busy_process, drives[name])
+        rounds = measure_in_rounds(drives, _ROUNDS)
+    times = {name: np.concatenate(of_drive) for name, of_drive in rounds.items()}
+    return [*first, *_compare(times, default)]
+
+
+def _first_frame_seconds(model: Path, texts: Sequence[str]) -> list[Measure]:
+    begun = time.perf_counter()
+    with server_process([model]) as server:
+        listening = time.perf_counter()
+        (first,) = measure_round_trips(server.port, texts, RoundTrips(1))
+        served_at = time.perf_counter()
+    return [
+        Measure("start to listening, warmed up", listening - begun, "s"),
+        Measure("start to first frame answered", served_at - begun, "s"),
+        Measure("request to steer, the first frame", first, "ms"),
+    ]
+
+
+def _decide(policy: Policy, jpegs: Sequence[bytes], count: int) -> list[float]:
+    """Decode, prepare and infer in this process: the lower limit of any server's time; return milliseconds."""
+    return [milliseconds(lambda jpeg: policy.act(decode_jpeg(jpeg)), jpegs[n % len(jpegs)]) for n in range(count)]
+
+
+def _beside_a_busy_process(drive: Callable[[], list[float]]) -> list[float]:
+    """Drive while another program computes all the time, as the simulator does on a small machine."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            return drive()
+        finally:
+            busy.kill()
+
+
+def _compare(times: dict[str, np.ndarray], default: str) -> list[Measure]:
+    measures = []
+    for name, found in times.items():
+        p50, p99 = np.percentile(found, [50, 99])
+        p50_bar = _P50_BAR_MS if name == default else None
+        p99_bar = _P99_BAR_MS if name in (default, f"{default}, {_BUSY}") else None
+        what = name if name.startswith(_DECISION) else f"request to steer, {name}"
+        measures.append(Measure(f"{what}, p50", float(p50), "ms", p50_bar, least=False))
+        measures.append(Measure(f"{what}, p99", float(p99), "ms", p99_bar, least=False))
+    p50, p99 = np.percentile(times[default], [50, 99])
+    pages = np.percentile(times[_WATCHED], [50, 99])
+    predict = float(np.median(times["model.predict"]))
+    measures.append(Measure("times faster than model.predict, p50", predict / float(p50), "x", _PREDICT_BAR))
+    measures.append(Measure(f"{_WATCHED} to none, p50", float(pages[0] / p50), "x", _PAGES_BAR, least=False))
+    measures.append(Measure(f"{_WATCHED} to none, p99", float(pages[1] / p99), "x", _PAGES_BAR, least=False))
+    return measures

@@ -1,0 +1,228 @@
+"""Other loaders of JPEG files or of the store, each used as its documentation recommends.
+
+Each function loads batches for any number of epochs, calls `on_batch` with the size of each batch, and returns when
+`on_batch` returns False. It raises ImportError if its package is missing.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from bcclone.dataset.images import Image
+from bcclone.dataset.samples import SampleTable
+from bcclone.dataset.store import Store
+from benchmarks.feeds.meter import Benchmark, OnBatch
+from benchmarks.feeds.rooflines import JpegSamples, jpeg_samples
+
+_FRAMES_PER_CHUNK = 1024  # 50 MB of 128x128 frames
+_ENDLESS = 1_000_000
+
+
+def python_generator(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Load by a plain Python generator over JPEG files, as most behavioral-cloning projects do."""
+    for images, _ in generate(jpeg_samples(benchmark.store), benchmark.batch_size, benchmark.seed):
+        if not on_batch(len(images)):
+            return
+
+
+def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield images, uint8 (batch, height, width, 3), and steering, float32 (batch, 1), epoch after epoch."""
+    random = np.random.default_rng(seed)
+    while True:
+        order = random.permutation(len(samples))
+        for start in range(0, len(order), batch_size):
+            indices = order[start : start + batch_size]
+            images = [samples.image(index) for index in indices]
+            yield np.array(images), samples.steering[indices][:, np.newaxis]
+
+
+def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Load by keras.utils.PyDataset over JPEG files with workers, fed to a model by fit().
+
+    The model's training step does nothing, so that only the loading is measured, to the tensors that fit() makes. The
+    workers are threads: processes, which the documentation advises for pure Python code, are half as fast here, since
+    the decoder releases the GIL and batches need not be sent.
+    """
+    import keras
+
+    class JpegBatches(keras.utils.PyDataset):  # type: ignore[misc]
+        """Batches of decoded images, shuffled again after each epoch."""
+
+        def __init__(self, samples: JpegSamples, **workers: Any) -> None:
+            super().__init__(**workers)
+            self._samples, self._random = samples, np.random.default_rng(benchmark.seed)
+            self._order = self._random.permutation(len(samples))
+
+        def __len__(self) -> int:
+            return -(-len(self._samples) // benchmark.batch_size)
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            indices = self._order[index * benchmark.batch_size : (index + 1) * benchmark.batch_size]
+            images = np.array([self._samples.image(one) for one in indices])
+            return images, self._samples.steering[indices][:, np.newaxis]
+
+        def on_epoch_end(self) -> None:
+            self._order = self._random.permutation(len(self._samples))
+
+    class Idle(keras.Model):  # type: ignore[misc]
+        """A model that takes its batches and learns nothing."""
+
+        def train_step(self, data: Any) -> dict[str, Any]:
+            return {"size": keras.ops.shape(data[0])[0]}
+
+    class Counter(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            if not on_batch(int((logs or {})["size"])):
+                self.model.stop_training = True
+
+    batches = JpegBatches(jpeg_samples(benchmark.store), workers=benchmark.workers, max_queue_size=10)
+    model = Idle()
+    model.compile()
+    model.fit(batches, epochs=_ENDLESS, callbacks=[Counter()], verbose=0)
+
+
+def tf_data_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Load by tf.data over JPEG files, as its guide advises: shuffled, mapped in parallel, batched, prefetched."""
+    import tensorflow as tf
+
+    samples = jpeg_samples(benchmark.store)
+    size = (samples.preprocessing.height, samples.preprocessing.width)
+
+    def load(path: Any, steering: Any, flipped: Any) -> tuple[Any, Any]:
+        frame = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_FAST")
+        image = tf.cast(tf.image.resize(frame, size), tf.uint8)
+        return tf.cond(flipped, lambda: tf.reverse(image, [1]), lambda: image), steering[tf.newaxis]
+
+    paths = tf.constant(samples.files.tolist())
+    order = tf.data.Dataset.from_tensor_slices((paths, samples.steering, samples.flipped))
+    order = order.shuffle(len(samples), seed=benchmark.seed, reshuffle_each_iteration=True)
+    loaded = order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False)
+    _deliver(loaded.batch(benchmark.batch_size).prefetch(tf.data.AUTOTUNE), on_batch)
+
+
+def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Load by PyTorch's DataLoader over JPEG files with persistent workers, decoding and resizing by torchvision."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    loader = DataLoader(
+        TorchImages(jpeg_samples(benchmark.store)),
+        batch_size=benchmark.batch_size,
+        shuffle=True,
+        num_workers=benchmark.workers,
+        persistent_workers=True,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator().manual_seed(benchmark.seed),
+    )
+    _deliver(loader, on_batch)
+
+
+class TorchImages:
+    """Training samples as PyTorch's map-style datasets have them: image uint8 (3, height, width), and steering.
+
+    It is pickled for the worker processes, which load PyTorch themselves.
+    """
+
+    def __init__(self, samples: JpegSamples) -> None:
+        self._files, self._flipped = samples.files.tolist(), samples.flipped.tolist()
+        self._steering = samples.steering.tolist()
+        self._size = [samples.preprocessing.height, samples.preprocessing.width]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> tuple[Any, float]:
+        from torchvision.io import ImageReadMode, decode_jpeg, read_file
+        from torchvision.transforms.v2 import functional
+
+        frame = decode_jpeg(read_file(self._files[index]), ImageReadMode.RGB)
+        image = functional.resize(frame, self._size, antialias=False)
+        return functional.horizontal_flip(image) if self._flipped[index] else image, self._steering[index]
+
+
+def _deliver(loader: Any, on_batch: OnBatch) -> None:
+    """Pass on the sizes of the batches, epoch after epoch, until there are enough."""
+    for _ in itertools.count():
+        for images, _steering in loader:
+            if not on_batch(len(images)):
+                return
+
+
+def h5py_fancy(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Load by h5py's fancy indexing of the store, as most loaders do: sorted, distinct indices, as h5py needs."""
+    samples = _training_samples(benchmark)
+    with h5py.File(benchmark.store, "r") as file:
+        _deliver_images(_fancy_batches(file["frames"], samples, benchmark), on_batch)
+
+
+def _fancy_batches(dataset: h5py.Dataset, samples: SampleTable, benchmark: Benchmark) -> Iterator[Image]:
+    random = np.random.default_rng(benchmark.seed)
+    while True:
+        order = random.permutation(len(samples))
+        for start in range(0, len(order), benchmark.batch_size):
+            batch = samples[order[start : start + benchmark.batch_size]]
+            yield _read(dataset, batch["frame"], batch["flipped"])
+
+
+def _deliver_images(batches: Iterator[Image], on_batch: OnBatch) -> None:
+    for images in batches:
+        if not on_batch(len(images)):
+            return
+
+
+def _training_samples(benchmark: Benchmark) -> SampleTable:
+    with Store(benchmark.store) as store:
+        return store.samples[store.split_indices(validation=False)]
+
+
+def _read(dataset: h5py.Dataset, frames: np.ndarray, flipped: np.ndarray) -> Image:
+    distinct, inverse = np.unique(frames, return_inverse=True)
+    images = dataset[distinct][inverse]
+    images[flipped] = images[flipped, :, ::-1]
+    return np.asarray(images, np.uint8)
+
+
+def pytables_chunks(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Load by PyTables: chunks in random order, each shuffled in memory, which is not a global shuffle."""
+    import tables
+
+    samples = _training_samples(benchmark)
+    samples = samples[np.argsort(samples["frame"], kind="stable")]
+    with tables.open_file(str(benchmark.store), "r") as file:
+        _deliver_images(_chunk_batches(file.root.frames, samples, benchmark), on_batch)
+
+
+def _chunk_batches(dataset: Any, samples: SampleTable, benchmark: Benchmark) -> Iterator[Image]:
+    random = np.random.default_rng(benchmark.seed)
+    while True:
+        for chunk in random.permutation(-(-dataset.nrows // _FRAMES_PER_CHUNK)):
+            yield from _batches_of_chunk(dataset, samples, int(chunk) * _FRAMES_PER_CHUNK, benchmark, random)
+
+
+def _batches_of_chunk(
+    dataset: Any, samples: SampleTable, first: int, benchmark: Benchmark, random: np.random.Generator
+) -> Iterator[Image]:
+    """Yield the batches of the chunk that starts at frame `first`; the last one is shorter."""
+    begin, end = np.searchsorted(samples["frame"], [first, first + _FRAMES_PER_CHUNK])
+    if begin == end:
+        return
+    frames = dataset[first : first + _FRAMES_PER_CHUNK]
+    shuffled = random.permutation(samples[begin:end])
+    for start in range(0, len(shuffled), benchmark.batch_size):
+        batch = shuffled[start : start + benchmark.batch_size]
+        images = frames[batch["frame"] - first]
+        images[batch["flipped"]] = images[batch["flipped"], :, ::-1]
+        yield images
+
+
+OTHER_LOADERS: dict[str, Callable[[Benchmark, OnBatch], None]] = {
+    "python-generator": python_generator,
+    "pydataset-jpeg": pydataset_jpeg,
+    "tf-data-jpeg": tf_data_jpeg,
+    "torch-jpeg": torch_jpeg,
+    "h5py-fancy": h5py_fancy,
+    "pytables-chunks": pytables_chunks,
+}

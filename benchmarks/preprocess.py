@@ -1,0 +1,161 @@
+"""Measure the speed of preprocess.py, compared with decoding alone and with decoding again for each sample.
+
+All are measured in rounds, so that a slow moment of the machine affects all alike; the first round reads the files
+into the system's cache and is not counted.
+"""
+
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import lru_cache, partial
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import simplejpeg
+
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.conversion_plan import NO_FILE, ConversionPlan, make_plan
+from bcclone.dataset.decode import read_file
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.recording.row import CAMERAS
+from bcclone.system.errors import UserError
+from benchmarks import Measure, measure_in_rounds
+from benchmarks.feeds.synthetic import draw_recording
+from benchmarks.settings import SYNTHETIC_IMAGES, PreprocessBenchSettings
+
+_SIDE = 128
+_FILES_PER_TASK = 64
+_PREVIOUS = 4
+_ROOFLINE_BAR, _SOURCE_BAR = 0.85, 5.0
+_ROUNDS = 7
+_SOURCE_ROWS = 100  # fewer, since its conversion takes much longer
+_CONVERSION, _SOURCE = "conversion to a store", "the source's way"
+_SOURCE_ONCE = f"{_SOURCE}, each image decoded once"
+
+
+def measure_preprocess(settings: PreprocessBenchSettings, rounds: int = _ROUNDS) -> list[Measure]:
+    """Return the conversion's measures for a recording, or for a synthetic one.
+
+    All rates are in distinct images per second. Everything is written to the system's temporary folder.
+    """
+    recording = settings.recording
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if recording is None:
+            recording = folder / "recording"
+            draw_recording(recording, settings.frames or SYNTHETIC_IMAGES)
+        plan = make_plan((str(recording),), SampleSettings(), None)
+        rates = _rates(str(recording), list(plan.files), _complete_rows(plan)[:_SOURCE_ROWS], folder, rounds)
+    return _compare({name: float(np.median(of_rounds)) for name, of_rounds in rates.items()})
+
+
+def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
+    numbers = plan.rows[[f"file_{camera}" for camera in CAMERAS]].to_numpy()
+    complete = numbers[(numbers != NO_FILE).all(axis=1)].tolist()
+    if not complete:
+        raise UserError(f"{plan.logs[0]}: no row has images of all cameras; measure with another recording")
+    return [[plan.files[number] for number in row] for row in complete]
+
+
+def _rates(
+    recording: str, files: Sequence[str], rows: Sequence[Sequence[str]], folder: Path, rounds: int
+) -> dict[str, list[float]]:
+    """Return images per second of each conversion and round. files: all images; rows: what the source's way takes."""
+    of_source = sum(map(len, rows))
+    settings = PreprocessSettings((recording,), folder / "data.h5")
+    pixels = folder / "pixels.h5"
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as processes:
+        conversions: dict[str, tuple[int, Callable[[], float]]] = {
+            _CONVERSION: (len(files), partial(_convert, settings)),
+            "decode and resize alone, threads": (len(files), partial(time_decoding, files)),
+            "decode and resize alone, processes": (len(files), partial(time_decoding, files, processes)),
+            _SOURCE: (of_source, partial(time_source_conversion, rows, pixels, once=False)),
+            f"{_SOURCE}, each image decoded once": (
+                of_source,
+                partial(time_source_conversion, rows, pixels, once=True),
+            ),
+        }
+        seconds = measure_in_rounds({name: measure for name, (_, measure) in conversions.items()}, rounds)
+    return {name: [count / of_round for of_round in seconds[name]] for name, (count, _) in conversions.items()}
+
+
+def time_decoding(files: Sequence[str], pool: Executor | None = None) -> float:
+    """Return the seconds to decode and resize the files on all cores, and nothing else: the roofline.
+
+    pool: of warm workers, one per core; threads if there is none. Raises UserError for a damaged image.
+    """
+    if pool is None:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+            return time_decoding(files, threads)
+    tasks = [files[start : start + _FILES_PER_TASK] for start in range(0, len(files), _FILES_PER_TASK)]
+    begun = time.perf_counter()
+    for _ in pool.map(_decode, tasks):
+        pass
+    return time.perf_counter() - begun
+
+
+def _decode(files: Sequence[str]) -> None:
+    cv2.setNumThreads(1)
+    frame = np.empty((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
+    small = np.empty((_SIDE, _SIDE, 3), np.uint8)
+    for path in files:
+        try:
+            simplejpeg.decode_jpeg(read_file(path), colorspace="RGB", buffer=frame)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"{path}: {reason}; measure with a recording without damaged images") from None
+        cv2.resize(frame, (_SIDE, _SIDE), small, interpolation=cv2.INTER_LINEAR)
+
+
+def time_source_conversion(rows: Sequence[Sequence[str]], store: Path, once: bool) -> float:
+    """Return the seconds to write every sample of the rows as pixels, in one process and with OpenCV.
+
+    rows: the files of each row's cameras. The samples are those of the default settings: the frames of each camera in
+    this row and the rows before, and their mirror images. once: read each image once, instead of once per sample.
+    """
+    cv2.setNumThreads(-1)  # OpenCV's own choice
+    read = lru_cache(len(rows[0]) * (_PREVIOUS + 1))(_read) if once else _read
+    begun = time.perf_counter()
+    with h5py.File(store, "w") as file:
+        frame_rows = sum(min(number, _PREVIOUS + 1) for number in range(1, len(rows) + 1))
+        size = frame_rows * len(rows[0]) * 2
+        images = file.create_dataset("images", (size, _SIDE, _SIDE, 3), np.uint8)
+        count = 0
+        for last in range(1, len(rows) + 1):
+            frames = [read(path) for row in rows[max(last - _PREVIOUS - 1, 0) : last] for path in row]
+            samples = np.stack([*frames, *(cv2.flip(frame, 1) for frame in frames)])
+            images[count : count + len(samples)] = samples
+            count += len(samples)
+    return time.perf_counter() - begun
+
+
+def _read(path: str) -> Image:
+    frame = cv2.imread(path)
+    if frame is None:
+        raise UserError(f"{path}: no image; measure with a recording without damaged images")
+    return np.asarray(cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), (_SIDE, _SIDE)), np.uint8)
+
+
+def _convert(settings: PreprocessSettings) -> float:
+    """Return the seconds from the log to the finished store, which is removed again."""
+    made = convert(settings)
+    made.output.unlink()
+    return made.seconds
+
+
+def _compare(rates: dict[str, float]) -> list[Measure]:
+    roofline = max(rate for name, rate in rates.items() if name.startswith("decode"))
+    once = rates[_SOURCE_ONCE]
+    return [
+        *(Measure(name, rate, "images/s") for name, rate in rates.items()),
+        Measure("conversion to the faster decoding alone", rates[_CONVERSION] / roofline, "x", _ROOFLINE_BAR),
+        Measure("conversion to the source's way", rates[_CONVERSION] / rates[_SOURCE], "x", _SOURCE_BAR),
+        Measure("conversion to that with each decoded once", rates[_CONVERSION] / once, "x"),
+    ]

@@ -1,0 +1,112 @@
+"""Measure the latency from each telemetry message to its answer, over the simulator's protocol."""
+
+import base64
+import itertools
+import json
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.dataset.images import encode_jpeg
+from bcclone.evaluate.replay_served import FrameReplay
+from bcclone.simulator.car import start_on
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.unity_client import connected
+from bcclone.simulator.unity_websocket import UnitySocket, text_frames
+from bcclone.simulator.world_settings import Conditions
+from bcclone.system.errors import UserError
+
+_SILENCE_SECONDS = 10.0
+_FRAMES = 60
+FRAMES_PER_SECOND = 30.0
+
+
+def frames_to_send(recording: Path | None) -> list[bytes]:
+    """Return 60 camera frames as JPEG: of a recording, or rendered along the lake track."""
+    if recording is not None:
+        world = FrameReplay(recording, _FRAMES)
+        return [state.jpeg for state in iter(world.observe, None)]
+    renderer, track = Renderer("lake", Conditions()), load_track("lake")
+    positions = np.linspace(0, track.length_m, _FRAMES, endpoint=False)
+    return [encode_jpeg(renderer.frame(start_on(track, along_m=along))) for along in positions]
+
+
+def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
+    """Return telemetry as the simulator sends it, one for each frame."""
+    fields = {"steering_angle": "0.0000", "throttle": "0.3000", "speed": "20.0000"}
+    return [
+        "42" + json.dumps(["telemetry", fields | {"image": base64.b64encode(jpeg).decode()}], separators=(",", ":"))
+        for jpeg in jpegs
+    ]
+
+
+@dataclass(frozen=True)
+class RoundTrips:
+    """How a car asks: so many telemetries, with an answer each.
+
+    loops: telemetries under way at a time; the simulator has 2. rate: round trips per second, 0 for no limit; cut: at
+    the end one telemetry more is sent, and the connection closed at once.
+    """
+
+    count: int
+    loops: int = 1
+    rate: float = 0.0
+    cut: bool = False
+
+
+def measure_round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> list[float]:
+    """Return the milliseconds from each telemetry to its answer; raises UserError if the server does not answer."""
+    return list(round_trips(port, texts, trips))
+
+
+def round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> Iterator[float]:
+    """Yield what measure_round_trips() returns, as it is measured."""
+    with connected("127.0.0.1", port) as connection, _connection_errors():
+        telemetry = itertools.cycle([text_frames(text) for text in texts])  # masked before the measurement
+        asked: deque[float] = deque()
+        for _ in range(trips.loops - 1):
+            asked.append(time.perf_counter())
+            connection.send_frames(next(telemetry))
+        for _ in _paced(trips.count, trips.rate):
+            asked.append(time.perf_counter())
+            connection.send_frames(next(telemetry))
+            _await_steer(connection)
+            yield (time.perf_counter() - asked.popleft()) * 1000
+        for _ in range(trips.loops - 1):
+            _await_steer(connection)
+        if trips.cut:
+            connection.send_frames(next(telemetry))
+
+
+@contextmanager
+def _connection_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # ServerGone is one
+        raise UserError(f"the drive server ended the connection: {error.strerror or error}; measure again") from None
+
+
+def _paced(rounds: int, rate: float) -> Iterator[int]:
+    begun = time.monotonic()
+    for number in range(rounds):
+        if rate:
+            time.sleep(max(begun + number / rate - time.monotonic(), 0.0))
+        yield number
+
+
+def _await_steer(connection: UnitySocket) -> None:
+    until = time.monotonic() + _SILENCE_SECONDS
+    while (message := connection.receive(until - time.monotonic())) is not None:
+        if message.startswith('42["steer"'):
+            return
+        if message == "2":
+            connection.send_text("3")
+    raise UserError(
+        f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; measure again with fewer programs running"
+    )

@@ -1,0 +1,221 @@
+"""Drive one server for a long time, disturb it, and compare its speed and memory over time.
+
+What disturbs it: pages that watch, a car whose connection is cut while an answer is on its way, and a full disk under
+the recording.
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from bcclone.drive.process import server_process
+from bcclone.recording.files import LOG_NAME, ImageIndex
+from bcclone.recording.log import read_log
+from bcclone.system.errors import UserError
+from benchmarks import Measure, given_or_untrained_model
+from benchmarks.drive_pages import control, state, watching
+from benchmarks.round_trips import FRAMES_PER_SECOND, RoundTrips, frames_to_send, round_trips, telemetry_texts
+from benchmarks.settings import SoakSettings
+
+_PERIODS = 12  # of the drive; the first warms up
+_MEMORY_BAR = 1.05
+_DRIFT_BAR = 1.25  # of the p99: a busy machine alone causes as much
+_LEAK_BAR = 4  # threads and files: those of a connection that has just been cut
+_LARGEST_DISK = 4e9
+_PAUSE_SECONDS = 1.0  # before the next connection, after one that failed
+_BLOCKS = (1 << 20, 1 << 12, 1)  # bytes that are written at a time to fill a disk
+
+
+def measure_soak(settings: SoakSettings, notify: Callable[[str], None] = lambda text: None) -> list[Measure]:
+    """Drive for some minutes; notify is called after each twelfth.
+
+    Raises UserError for a disk that is too large, or when the server ends or answers nothing for a whole twelfth.
+    """
+    if settings.record is not None:
+        settings.record.mkdir(parents=True, exist_ok=True)
+        if settings.disk_fills:
+            check_disk(settings.record, shutil.disk_usage(settings.record).total)
+    with given_or_untrained_model(settings.model) as model:
+        return _soak(model, telemetry_texts(frames_to_send(settings.recording)), settings, notify)
+
+
+def check_disk(folder: Path, size: int) -> None:
+    """Raise UserError for a disk of more than 4 GB, which other programs probably use. size: in bytes."""
+    if size > _LARGEST_DISK:
+        raise UserError(
+            f"{folder}: its disk has {size / 1e9:.0f} GB, and one of 4 GB at most is filled; name a folder on a small "
+            f"one, on Linux for example: mount -t tmpfs -o size=2G none {folder}"
+        )
+
+
+@dataclass(frozen=True)
+class _Period:
+    """A twelfth of the drive. answered, lost: telemetries; cut: connections; recorded: frames so far.
+
+    p99: of the latency, in milliseconds; memory_mb, threads, files: of the server at the end, files None where they
+    cannot be counted; disk_error: of the recording on a full disk, None if the disk was not full.
+    """
+
+    answered: int
+    lost: int
+    cut: int
+    recorded: int
+    p99: float
+    memory_mb: float
+    threads: int
+    files: int | None
+    disk_error: str | None
+
+    def __str__(self) -> str:
+        files = "" if self.files is None else f"{self.files} open files, "
+        disk = "" if self.disk_error is None else f", the disk was full: {self.disk_error or 'NOT NOTICED'}"
+        return (
+            f"p99 {self.p99:.1f} ms, {self.memory_mb:.1f} MB, {self.threads} threads, {files}"
+            f"{self.lost} answers lost{disk}"
+        )
+
+
+@dataclass(frozen=True)
+class _Driver:
+    """A car that drives by a server."""
+
+    port: int
+    server: psutil.Process
+    texts: Sequence[str]
+    settings: SoakSettings
+
+    def drive(self, full_disk: bool) -> _Period:
+        """Drive a twelfth. full_disk: without room for the recording."""
+        folder = self.settings.record if full_disk else None
+        with nullcontext() if folder is None else _FullDisk(folder):
+            milliseconds, lost, cut = self._exchange()
+            recording = state(self.port)["recording"]
+        if folder is not None:
+            control(self.port, {"recording": True})
+        return _Period(
+            answered=len(milliseconds),
+            lost=lost,
+            cut=cut,
+            recorded=recording["recorded"],
+            p99=float(np.percentile(milliseconds, 99)),
+            memory_mb=self.server.memory_info().rss / 1e6,
+            threads=self.server.num_threads(),
+            files=_open_files(self.server),
+            disk_error=recording["failure"] if full_disk else None,
+        )
+
+    def _exchange(self) -> tuple[list[float], int, int]:
+        """Return the latencies in milliseconds, the lost answers and the cut connections; raises UserError."""
+        seconds, reconnect = self.settings.minutes * 60 / _PERIODS, self.settings.reconnect_seconds
+        until, lost, cut = time.monotonic() + seconds, 0, 0
+        milliseconds: list[float] = []
+        while (left := until - time.monotonic()) > 0.5 / FRAMES_PER_SECOND:
+            count = max(round(min(left, reconnect or left) * FRAMES_PER_SECOND), 1)
+            try:
+                for one in round_trips(
+                    self.port, self.texts, RoundTrips(count, rate=FRAMES_PER_SECOND, cut=reconnect > 0)
+                ):
+                    milliseconds.append(one)
+                cut += reconnect > 0
+            except UserError:
+                if not self.server.is_running() or self.server.status() == psutil.STATUS_ZOMBIE:
+                    raise UserError("the drive server has ended; its output says why") from None
+                lost += 1
+                time.sleep(_PAUSE_SECONDS)
+        if not milliseconds:
+            raise UserError(f"the drive server answered nothing for {seconds:.0f} s; its output may say why")
+        return milliseconds, lost, cut
+
+
+def _open_files(process: psutil.Process) -> int | None:
+    """Return how many files and sockets the process has open, or None on Windows, which counts other things."""
+    if sys.platform == "win32":
+        return None
+    return process.num_fds()
+
+
+def _soak(model: Path, texts: Sequence[str], settings: SoakSettings, notify: Callable[[str], None]) -> list[Measure]:
+    run = None if settings.record is None else settings.record / "run"
+    full = np.linspace(1, _PERIODS - 2, settings.disk_fills + 2).round().astype(int).tolist()[1:-1]
+    arguments = [model, *([run] if run else []), "--async-mode", settings.async_mode]
+    periods: list[_Period] = []
+    with (
+        server_process(arguments) as process,
+        watching(process.port, settings.pages, saliency=settings.pages > 0),
+    ):
+        driver = _Driver(process.port, psutil.Process(process.pid), texts, settings)
+        for number in range(_PERIODS):
+            periods.append(driver.drive(full_disk=number in full))
+            notify(f"period {number + 1} of {_PERIODS}: {periods[-1]}")
+    return [*_compare(periods, settings.minutes), *(_check_run(run, periods) if run else [])]
+
+
+class _FullDisk:
+    """A disk without a free byte, while the `with` block runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ballast = folder / "ballast"
+
+    def __enter__(self) -> None:
+        with self._ballast.open("wb", buffering=0) as file:
+            for size in _BLOCKS:
+                _fill(file, bytes(size))
+
+    def __exit__(self, *_: object) -> None:
+        self._ballast.unlink()
+
+
+def _fill(file: FileIO, block: bytes) -> None:
+    """Append a block until the disk has no room for one more."""
+    with suppress(OSError):
+        while file.write(block) == len(block):
+            pass
+
+
+def _compare(periods: Sequence[_Period], minutes: float) -> list[Measure]:
+    first, last = periods[0], periods[-1]
+    p99, memory_mb = ([getattr(one, name) for one in periods] for name in ("p99", "memory_mb"))
+    early, late = np.median(p99[1:5]), np.median(p99[-4:])
+    hours = np.arange(_PERIODS) * minutes / 60 / _PERIODS
+    growth, _ = np.polyfit(hours[1:], memory_mb[1:], 1)
+    answered, lost, cut = (sum(getattr(one, name) for one in periods) for name in ("answered", "lost", "cut"))
+    measures = [
+        Measure("frames answered", float(answered), "frames"),
+        Measure("answers lost", float(lost), "answers", 0, least=False),
+        Measure("connections cut after a telemetry", float(cut), ""),
+        Measure("memory at the end", last.memory_mb, "MB"),
+        Measure(
+            "memory at the end to after warming up", last.memory_mb / first.memory_mb, "x", _MEMORY_BAR, least=False
+        ),
+        Measure("growth of the memory after warming up", float(growth), "MB an hour"),
+        Measure("threads gained after warming up", float(last.threads - first.threads), "", _LEAK_BAR, least=False),
+    ]
+    if first.files is not None and last.files is not None:
+        gained = float(last.files - first.files)
+        measures.append(Measure("open files gained after warming up", gained, "", _LEAK_BAR, least=False))
+    return [
+        *measures,
+        Measure("p99 of the first third", float(early), "ms"),
+        Measure("p99 of the last third to the first", float(late / early), "x", _DRIFT_BAR, least=False),
+    ]
+
+
+def _check_run(run: Path, periods: Sequence[_Period]) -> list[Measure]:
+    """Return what became of the recording."""
+    log, images = read_log(run / LOG_NAME), ImageIndex(run / LOG_NAME)
+    missing = sum(images.find(name) is None for name in log.rows["center"])
+    full = [number for number, period in enumerate(periods) if period.disk_error is not None]
+    went_on = [n for n in full if periods[n].disk_error and periods[n + 1].recorded > periods[n].recorded]
+    return [
+        Measure("rows recorded", float(len(log.rows)), "rows"),
+        Measure("rows that cannot be used", float(len(log.bad_rows) + missing), "rows", 0, least=False),
+        *([Measure("full disks, then recorded again", float(len(went_on)), "", len(full))] if full else []),
+    ]

@@ -1,0 +1,312 @@
+"""python -m benchmarks feeds: the figures of the rounds, the report, and a small benchmark of every kind of loader."""
+
+import json
+import mmap
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.feeds.chunk_sizes import ChunkSize, SampledDrive, sampled_drive, shuffle_quality, to_rows
+
+from bcclone.dataset.store import Store
+from bcclone.feed.order import chunked, sequential, shuffled
+from bcclone.system.errors import UserError
+from benchmarks.feeds.charts import draw_chart
+from benchmarks.feeds.cold import ColdRates, cold_measures, drop_pages, read_through
+from benchmarks.feeds.many_samples import TableMemory, order_costs, table_measures, write_store
+from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, Timing, in_fresh_process
+from benchmarks.feeds.rooflines import jpeg_samples
+from benchmarks.feeds.rounds import SHARDED, BenchmarkResults, LoaderUnavailable, measure_loader, run_benchmark
+from benchmarks.feeds.run import FeedsReport, loader_measures, measure_feeds
+from benchmarks.feeds.synthetic import draw_recording, make_synthetic_store, number_of_shards, sharded_copy
+from benchmarks.settings import FeedsBenchSettings
+from tests.conftest import command
+
+SHORT = Timing(warm_samples=1, warm_seconds=0.0, seconds=0.01)
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory):
+    """A store made of a synthetic recording of 60 frames."""
+    folder = tmp_path_factory.mktemp("synthetic")
+    return make_synthetic_store(draw_recording(folder / "recording", 60), folder / "data.h5")
+
+
+def figures(rate, **others):
+    return LoaderFigures(
+        **({"first_batch_seconds": 0.1, "resident_mb": 50.0, "anonymous_mb": 20.0} | others),
+        samples_per_second=rate,
+        cpu_fraction=0.5,
+        others_cpu_fraction=0.0,
+    )
+
+
+def results(**rates):
+    return BenchmarkResults(
+        {name.replace("_", "-"): [figures(rate) for rate in several] for name, several in rates.items()}
+    )
+
+
+def test_ratios_are_of_neighbours_in_time_and_not_of_medians():
+    benchmark = results(gather=[100.0, 10.0, 50.0], hdf5_shuffle=[60.0, 6.0, 40.0])
+    assert benchmark.ratio("hdf5-shuffle", "gather") == pytest.approx(0.6)
+
+
+def test_the_fastest_feed_is_compared_with_the_best_loader_that_decodes():
+    benchmark = results(
+        gather=[100_000.0],
+        hdf5_shuffle=[40_000.0],
+        workers=[44_000.0],
+        torch_jpeg=[1000.0],
+        tf_data_jpeg=[2500.0],
+        pytables_chunks=[12_000.0],
+    )
+    measures = {measure.name: measure for measure in loader_measures(benchmark)}
+    assert measures["hdf5-shuffle to one thread's gather"].value == pytest.approx(40.0)
+    assert measures["hdf5-shuffle to one thread's gather"].reached is False
+    assert measures["hdf5-shuffle to tf-data-jpeg"].value == pytest.approx(16.0)
+    assert measures["workers to hdf5-shuffle"].value == pytest.approx(1.1)
+    assert measures["workers to hdf5-shuffle"].reached is True
+
+
+def test_a_feed_on_shards_is_compared_with_itself_on_one_file():
+    benchmark = results(hdf5_shuffle=[40_000.0], hdf5_shuffle_sharded=[38_000.0], hdf5_sharded=[50_000.0])
+    (measure,) = loader_measures(benchmark)
+    assert (measure.name, measure.value, measure.bar) == ("hdf5-shuffle-sharded to hdf5-shuffle", 0.95, 0.9)
+    assert set(benchmark.as_json()["sharded"]) == {"hdf5-shuffle-sharded", "hdf5-sharded"}
+
+
+def test_a_skipped_loader_has_no_measures_and_no_figures():
+    benchmark = replace(results(hdf5_shuffle=[40_000.0]), skipped={"torch-jpeg": "torch is not installed"})
+    assert loader_measures(benchmark) == []
+    notices = benchmark.as_json()
+    assert notices["alternatives"] == {}
+    assert notices["rooflines"] == {}
+    assert notices["skipped"] == {"torch-jpeg": "torch is not installed"}
+    assert {"samples_per_second", "first_batch_seconds", "resident_mb", "cpu_share"} <= set(
+        notices["strategies"]["hdf5-shuffle"]
+    )
+    assert "skipped: torch-jpeg: torch is not installed" in benchmark.to_rows()
+
+
+def test_a_meter_counts_only_after_warming_up():
+    meter = Meter(Timing(warm_samples=100, warm_seconds=60.0, seconds=0.0))
+    assert meter.take(64)
+    assert meter.take(64)
+    assert not meter.take(10)
+    measured = meter.figures()
+    assert measured.samples_per_second < 10 / 1e-9
+    assert measured.first_batch_seconds > 0
+    with pytest.raises(RuntimeError, match="before its time was over"):
+        Meter(SHORT).figures()
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux reports which memory is shared")
+def test_a_meter_measures_the_memory_of_a_loader():
+    meter = Meter(Timing(warm_samples=1, seconds=0.0))
+    memory = mmap.mmap(
+        -1, 50_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    )  # new, whatever the process has freed before
+    on_batch = np.frombuffer(memory, np.uint8)
+    on_batch[:] = 1
+    while meter.take(1):
+        pass
+    assert len(on_batch) / 1e6 <= meter.figures().anonymous_mb < 60
+
+
+def test_synthetic_frames_are_distinct_and_their_samples_are_mirrored_too(synthetic):
+    with Store(synthetic) as store:
+        assert len(np.unique(np.asarray(store.frames).reshape(60, -1), axis=0)) == 60
+        assert len(store.samples) == 120
+        assert store.samples["flipped"].sum() == 60
+
+
+@pytest.mark.parametrize("name", ["gather", "decode", "hdf5-shuffle", "files", "python-generator", "h5py-fancy"])
+def test_loaders_deliver_from_the_synthetic_store(synthetic, name):
+    measured = measure_loader(name, Benchmark(synthetic, workers=1, batch_size=8), SHORT)
+    assert measured.samples_per_second > 0
+
+
+def test_a_sample_read_from_its_file_equals_the_stored_one(synthetic):
+    by_file = jpeg_samples(synthetic)
+    with Store(synthetic) as store:
+        sample = store.samples[store.split_indices(validation=False)][-1]
+        frame = store.frames[sample["frame"]]
+        expected = frame[:, ::-1] if sample["flipped"] else frame
+        assert (by_file.image(len(by_file) - 1) == expected).all()
+
+
+def test_loaders_of_files_are_unavailable_without_the_recording(synthetic, tmp_path):
+    few = tmp_path / "moved.h5"
+    few.write_bytes(synthetic.read_bytes())
+    recording = synthetic.parent / "recording"
+    recording.rename(tmp_path / "recording")
+    try:
+        for name in ("python-generator", "files"):
+            with pytest.raises(LoaderUnavailable, match="the recording"):
+                measure_loader(name, Benchmark(few, workers=1), SHORT)
+    finally:
+        (tmp_path / "recording").rename(recording)
+
+
+def test_a_missing_package_is_reported_with_how_to_install_it(synthetic, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tables", None)
+    with pytest.raises(LoaderUnavailable, match=r"tables is not installed; pip install '.\[bench\]'"):
+        measure_loader("pytables-chunks", Benchmark(synthetic, workers=1), SHORT)
+
+
+def test_a_fresh_process_returns_the_result_or_raises_the_error_or_reports_its_death():
+    assert in_fresh_process(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        in_fresh_process(divmod, 7, 0)
+    with pytest.raises(UserError, match="_exit.*unexpectedly"):
+        in_fresh_process(os._exit, 3)
+
+
+def test_a_loader_that_fails_is_reported_and_left_out(tmp_path):
+    notices = []
+    benchmark = run_benchmark(
+        ["gather"], Benchmark(tmp_path / "none.h5", workers=1), SHORT, rounds=2, notify=notices.append
+    )
+    assert "no such store" in benchmark.failed["gather"]
+    assert len(notices) == 1
+    assert benchmark.to_rows()[-1].startswith("FAILED: gather: ")
+    assert not FeedsReport(benchmark).is_good
+
+
+def test_rates_from_a_cold_file_are_compared_round_by_round():
+    turns = [ColdRates(1000e6, 800e6, 16e3, 1.0), ColdRates(500e6, 450e6, 9e3, 1.0), ColdRates(100e6, 60e6, 1e3, 1.0)]
+    measures = {measure.name: measure.value for measure in cold_measures(turns)}
+    assert measures["hdf5-chunks to reading from end to end"] == pytest.approx(80.0)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="pages are dropped by posix_fadvise")
+def test_a_file_is_unchanged_after_its_pages_were_dropped(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"content" * 1000)
+    drop_pages(path)
+    assert read_through(path) > 0
+    assert path.read_bytes() == b"content" * 1000
+
+
+def test_a_store_of_many_samples_has_as_many_as_were_asked_for(synthetic, tmp_path):
+    assert write_store(tmp_path / "many.h5", synthetic, 10_000) >= 10_000
+    with Store(tmp_path / "many.h5") as store:
+        assert len(store.frames) == 60
+        assert not store.samples["validation"].any()
+
+
+def test_the_memory_of_a_further_sample_is_the_slope():
+    measures = table_measures(TableMemory(100_000, 20.0, 20.0), TableMemory(1_100_000, 60.0, 20.0))
+    assert [measure.value for measure in measures] == pytest.approx([60.0, 20.0, 40.0])
+    assert measures[0].reached
+
+
+def test_the_order_costs_four_bytes_a_sample():
+    costs = order_costs(most=100_000)
+    assert [cost.samples for cost in costs] == [10_000, 100_000]
+    assert all(cost.measured for cost in costs)
+    assert 4.0 <= costs[1].bytes_per_sample < 5.0
+
+
+def test_a_batch_of_neighbours_mixes_worse_than_one_of_a_global_shuffle():
+    drive = SampledDrive(np.sin(np.arange(6400) / 500).astype(np.float32), np.arange(6400) // 100)
+    best, none = shuffle_quality(drive, shuffled(6400, 0, 1), 64), shuffle_quality(drive, sequential(6400), 64)
+    some = shuffle_quality(drive, chunked(6400, 640, 0, 1), 64)
+    assert none.stretches < some.stretches < best.stretches
+    assert none.spread > some.spread > best.spread
+    assert shuffle_quality(drive, np.zeros(128, np.uint32), 64).stretches == 1
+
+
+def test_the_drive_of_a_store_has_a_stretch_for_each_training_sample(synthetic):
+    with Store(synthetic) as store:
+        drive = sampled_drive(store)
+        assert len(drive.stretch) == len(drive.steering) == len(store.split_indices(validation=False))
+
+
+@pytest.fixture(scope="module")
+def shards(synthetic):
+    with sharded_copy(synthetic, shards=2) as folder:
+        yield folder
+
+
+def test_a_sharded_copy_of_a_store_has_its_content(synthetic, shards):
+    assert number_of_shards(shards) == 2
+    with Store(synthetic) as store, Store(shards) as copy:
+        assert (copy.samples == store.samples).all()
+        assert (copy.frames[:] == store.frames[:]).all()
+
+
+@pytest.mark.parametrize("name", sorted(SHARDED))
+def test_feeds_deliver_from_shards(synthetic, shards, name):
+    assert measure_loader(name, Benchmark(synthetic, workers=1, shards=shards), SHORT).samples_per_second > 0
+    with pytest.raises(LoaderUnavailable, match="--shards"):
+        measure_loader(name, Benchmark(synthetic, workers=1), SHORT)
+
+
+def test_the_table_of_chunk_sizes_omits_what_was_not_measured():
+    sizes = [ChunkSize(64, 0.8, 50_000.0, None, 0.02, 6.0), ChunkSize(4096, 54.0, 50_000.0, 16_000.0, 0.2, 2.0)]
+    assert [size.as_json()["cold"] for size in sizes] == [None, 16_000.0]
+    assert "16,000" in to_rows(sizes)[2]
+
+
+def test_the_chart_is_a_picture(tmp_path):
+    benchmark = results(hdf5_shuffle=[40_000.0], python_generator=[2000.0], gather=[90_000.0])
+    draw_chart(benchmark, tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"rounds": 0}, "rounds 0, expected 1"),
+        ({"seconds": 0.0}, "seconds 0, expected"),
+        ({"frames": 9}, "60 or more"),
+        ({"store": Path("data.h5"), "frames": 60}, "leave one out"),
+    ],
+)
+def test_invalid_settings_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        FeedsBenchSettings(**settings)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(UserError, match="hdf6.*hdf5-shuffle"):
+        measure_feeds(FeedsBenchSettings(only=("hdf6",)))
+
+
+@pytest.mark.long
+def test_the_command_gives_strategies_alternatives_and_rooflines(synthetic):
+    options = (
+        "--store",
+        synthetic,
+        "--rounds",
+        1,
+        "--seconds",
+        0.1,
+        "--only",
+        "hdf5-shuffle,hdf5-shuffle-sharded,h5py-fancy,gather",
+        "--shards",
+        2,
+        "--json",
+    )
+    line = command("bench", "feeds", *options, "--check-bars")
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    notices = json.loads(done.stdout)
+    assert set(notices["strategies"]) == {"hdf5-shuffle"}
+    assert set(notices["sharded"]) == {"hdf5-shuffle-sharded"}
+    assert notices["shards"] == 2
+    assert set(notices["alternatives"]) == {"h5py-fancy"}
+    assert set(notices["rooflines"]) == {"gather"}
+    assert notices["measures"][0]["bar"] == 70.0
+    assert done.returncode == int(not all(measure["reached"] for measure in notices["measures"]))
+
+
+def test_impossible_values_of_a_measurement_are_refused(synthetic):
+    with pytest.raises(ValueError, match="negative"):
+        Timing(warm_samples=-1)
+    with pytest.raises(ValueError, match="one of each"):
+        replace(jpeg_samples(synthetic), steering=np.zeros(1, np.float32))

@@ -1,0 +1,127 @@
+"""Training on each feed while the GPU is watched: figures, table and chart, with a GPU and without."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bcclone.feed.feed_settings import STRATEGIES
+from benchmarks.feeds.charts import draw_gpu_chart
+from benchmarks.feeds.gpu_load import (
+    AFTER,
+    BEFORE,
+    FEEDS,
+    GpuReport,
+    TrainingLoad,
+    WaitSample,
+    covered_fractions,
+    measure_gpu,
+)
+from benchmarks.feeds.gpu_watch import GpuSample
+from benchmarks.feeds.rounds import BenchmarkResults
+from benchmarks.feeds.run import FeedsReport
+from benchmarks.feeds.synthetic import draw_recording, make_synthetic_store
+from benchmarks.settings import FeedsBenchSettings
+from tests.conftest import command
+
+ON_GPU = TrainingLoad(
+    "GPU NVIDIA H200 (compute capability 9.0)", 52_000.0, 0.01, 0.2, (WaitSample(0.25, 0.02), WaitSample(0.75, 0.0)),
+    (GpuSample(0.1, 0.9, 2000.0), GpuSample(0.3, None, None), GpuSample(0.5, 1.0, 2100.0)), 0.95, 2100.0,
+)  # fmt: skip
+ON_CPU = TrainingLoad("CPU", 1_000.0, 0.4, 0.9, (WaitSample(0.25, 0.3), WaitSample(0.75, 0.5)))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    return make_synthetic_store(draw_recording(folder / "recording", 90), folder / "data.h5")
+
+
+def test_all_strategies_and_the_disk_generator_are_trained_on():
+    assert {*STRATEGIES, "python-generator"} <= set(FEEDS)
+    assert len(set(FEEDS)) == len(FEEDS)
+
+
+def test_waiting_is_divided_into_half_seconds():
+    fractions = list(covered_fractions([(0.0, 0.1), (0.4, 0.8), (1.9, 2.0)], 2.0))
+    assert [one.seconds for one in fractions] == pytest.approx([0.25, 0.75, 1.25, 1.75])
+    assert [one.fraction for one in fractions] == pytest.approx([0.4, 0.6, 0.0, 0.2])
+    assert sum(one.fraction for one in covered_fractions([(0.0, 0.03)], 0.1)) == pytest.approx(0.3)
+
+
+def test_the_json_has_the_series_and_null_where_nothing_was_measured():
+    with_gpu = json.loads(json.dumps(GpuReport(256, 1.0, {AFTER: ON_GPU}).as_json(), allow_nan=False))
+    assert with_gpu["feeds"][AFTER]["gpu_share"] == 0.95
+    assert with_gpu["feeds"][AFTER]["gpu_series"] == [[0.1, 0.9, 2000.0], [0.3, None, None], [0.5, 1.0, 2100.0]]
+    without = json.loads(json.dumps(GpuReport(32, 1.0, {AFTER: ON_CPU}, {"files": "gone"}).as_json(), allow_nan=False))
+    assert without["feeds"][AFTER]["gpu_share"] is None
+    assert without["feeds"][AFTER]["gpu_memory_mb"] is None
+    assert without["feeds"][AFTER]["gpu_series"] == []
+    assert without["feeds"][AFTER]["data_wait_share"] == 0.4
+    assert without["skipped"] == {"files": "gone"}
+
+
+def test_the_table_reports_a_missing_gpu():
+    without, with_gpu = (GpuReport(32, 1.0, {AFTER: load}).to_rows() for load in (ON_CPU, ON_GPU))
+    assert any("no GPU" in row for row in without)
+    assert without[-1].split()[-1] == "-"
+    assert not any("no GPU" in row for row in with_gpu)
+    assert with_gpu[-1].split()[-2:] == ["95%", "2,100"]
+
+
+@pytest.mark.parametrize("load", [ON_GPU, ON_CPU], ids=["GPU", "CPU"])
+def test_the_chart_is_a_picture_with_a_gpu_and_without(load, tmp_path):
+    report = GpuReport(32, 1.0, {AFTER: load, BEFORE: load, "files": load})
+    draw_gpu_chart(report, tmp_path / "gpu.png")
+    assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_report_without_failures_or_missed_bars_is_good():
+    assert FeedsReport(BenchmarkResults(), gpu=GpuReport(32, 1.0, {AFTER: ON_CPU})).is_good
+    assert FeedsReport(BenchmarkResults()).as_json()["gpu"] is None
+    with pytest.raises(ValueError, match="batch size 0"):
+        FeedsBenchSettings(batch_size=0)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
+def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, tmp_path, monkeypatch):
+    fake = tmp_path / "nvidia-smi"
+    fake.write_text("#!/bin/sh\necho '2026/11/21 15:21:08.250, 99, 612'\nexec sleep 60\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    notices = []
+    report = measure_gpu(store, 0.5, 8, notices.append, (BEFORE,))
+    load = report.loads[BEFORE]
+    assert load.samples_per_second > 0
+    assert 0 <= load.data_wait_share <= 1
+    assert load.waits
+    assert (load.gpu, load.gpu_share, load.gpu_memory_mb) == ((), None, None)
+    assert "no GPU" in notices[0]
+
+
+@pytest.mark.long
+def test_a_feed_whose_images_are_gone_is_skipped_and_the_others_train(store, tmp_path):
+    moved = tmp_path / "moved.h5"
+    moved.write_bytes(store.read_bytes())
+    recording = store.parent / "recording"
+    recording.rename(tmp_path / "recording")
+    try:
+        report = measure_gpu(moved, 0.1, 8, feeds=("files", AFTER))
+    finally:
+        (tmp_path / "recording").rename(recording)
+    assert set(report.skipped) == {"files"}
+    assert set(report.loads) == {AFTER}
+
+
+@pytest.mark.long
+def test_the_command_measures_every_feed_and_draws_them(store, tmp_path):
+    options = ("--store", store, "--seconds", 0.2, "--only", "gpu", "--chart", tmp_path / "gpu.png", "--json")
+    done = subprocess.run(command("bench", "feeds", *options), capture_output=True, text=True, check=True)
+    notices = json.loads(done.stdout)
+    assert set(notices["gpu"]["feeds"]) == set(FEEDS)
+    assert notices["strategies"] == {}
+    assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gpu.png"]

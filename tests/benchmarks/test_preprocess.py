@@ -1,0 +1,58 @@
+"""The benchmark of preprocess.py: its measures, and that it removes its files."""
+
+import json
+import tempfile
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.system.errors import UserError
+from benchmarks.preprocess import measure_preprocess, time_decoding, time_source_conversion
+from benchmarks.settings import PreprocessBenchSettings
+from tests.conftest import run_script
+
+
+def images_of_rows(recording, count):
+    lines = (recording / "driving_log.csv").read_text().splitlines()
+    return [line.split(",")[:3] for line in lines[:count]]
+
+
+def test_a_synthetic_recording_is_measured_and_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    measures = {measure.name: measure for measure in measure_preprocess(PreprocessBenchSettings(frames=6), rounds=1)}
+    rates = {name: measure.value for name, measure in measures.items() if measure.unit == "images/s"}
+    assert len(rates) == 5
+    assert min(rates.values()) > 0
+    fastest = max(rate for name, rate in rates.items() if name.startswith("decode and resize alone"))
+    roofline = measures["conversion to the faster decoding alone"]
+    assert roofline.value == pytest.approx(rates["conversion to a store"] / fastest)
+    assert (roofline.bar, measures["conversion to the source's way"].bar) == (0.85, 5.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_source_conversion_stores_the_same_samples_with_one_read_or_several(simulated_recording, tmp_path):
+    rows = images_of_rows(simulated_recording, 6)
+    stored = []
+    for once in (True, False):
+        assert time_source_conversion(rows, tmp_path / "pixels.h5", once) > 0
+        with h5py.File(tmp_path / "pixels.h5") as file:
+            stored.append(file["images"][()])
+    assert (stored[0] == stored[1]).all()
+    assert stored[0].shape == (sum(min(row, 5) for row in range(1, 7)) * 3 * 2, 128, 128, 3)
+    assert (stored[0][3] == stored[0][0][:, ::-1]).all()  # three frames and then their mirror images
+    assert len(np.unique(stored[0][:3], axis=0)) == 3
+
+
+def test_decoding_refuses_a_damaged_image(simulated_recording, tmp_path):
+    (files,) = images_of_rows(simulated_recording, 1)
+    assert time_decoding(files) > 0
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(UserError, match="broken.jpg"):
+        time_decoding([*files, str(tmp_path / "broken.jpg")])
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--check-bars",), 1)])
+def test_a_missed_bar_is_shown_and_changes_the_exit_code_only_with_check_bars(options, code):
+    done = run_script("bench", "preprocess", "--frames", 3, *options, "--json", code=code)  # too few to be fast
+    assert [one["reached"] for one in json.loads(done.stdout)["measures"]].count(False) == 2

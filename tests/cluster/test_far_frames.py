@@ -1,0 +1,91 @@
+"""Frames at a URL are those of local files, whether copies are loaded or they are read by themselves."""
+
+import hashlib
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bcclone.cluster.far_frames import FarFrames
+from bcclone.dataset.frames import FrameFile
+from bcclone.system.location import parse_location
+
+SHAPE = (4, 5, 3)
+COUNTS = (7, 0, 12, 1)
+FRAMES = np.random.default_rng(0).integers(0, 256, (sum(COUNTS), *SHAPE), dtype=np.uint8)
+NEVER = threading.Event()
+
+
+@pytest.fixture(scope="module")
+def files():
+    made, start, folder = [], 0, parse_location("memory://far")
+    for number, count in enumerate(COUNTS):
+        content = b"other" * number + FRAMES[start : start + count].tobytes()
+        (folder / f"{number}.h5").write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        made.append(FrameFile(folder / f"{number}.h5", 5 * number, count, (len(content), 0), sha256))
+        start += count
+    return made
+
+
+@pytest.fixture(scope="module")
+def frames(files):
+    frames = FarFrames(files, SHAPE)
+    frames.open_cache(None, 10_000)
+    yield frames
+    frames.close()
+
+
+def taken(frames, indices):
+    into = np.zeros((len(indices), *SHAPE), np.uint8)
+    frames.take(np.array(indices, np.uint32), into)
+    return into
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.lists(st.integers(0, len(FRAMES) - 1)), st.lists(st.integers(0, len(FRAMES) - 1)))
+def test_any_frames_can_be_taken_whatever_is_loaded(frames, loaded, indices):
+    near = frames.load(np.array(loaded, np.uint32), NEVER)
+    try:
+        assert (taken(frames, indices) == FRAMES[indices]).all()
+    finally:
+        frames.unload(near)
+
+
+def test_without_a_cache_frames_are_read_by_themselves(files):
+    frames = FarFrames(files, SHAPE)
+    near = frames.load(np.arange(20), NEVER)
+    assert near.files == ()
+    assert (taken(frames, range(20)) == FRAMES).all()
+    frames.unload(near)
+    assert (frames[np.array([[0, 19], [7, 3]])] == FRAMES[np.array([[0, 19], [7, 3]])]).all()
+
+
+def test_a_file_of_which_few_frames_are_needed_is_not_copied(files):
+    frames = FarFrames(files, SHAPE)
+    frames.open_cache(None, 10_000)
+    near = frames.load(np.array([0, 1, 2, 3, 4, 5, 6, 7]), NEVER)
+    assert near.files == (0,)
+    assert near.single == (7,)
+    frames.unload(near)
+    frames.close()
+
+
+def test_what_two_windows_share_stays_until_both_are_done(files):
+    frames = FarFrames(files, SHAPE)
+    frames.open_cache(None, 10_000)
+    first, second = (frames.load(np.array(wanted), NEVER) for wanted in ([0, 1, 2, 8], [3, 4, 5, 8]))
+    frames.unload(first)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frames.files[0].path.fs, "store", {})  # nothing can be read any more
+        assert (taken(frames, [3, 8]) == FRAMES[[3, 8]]).all()
+    frames.unload(second)
+    frames.close()
+
+
+def test_a_copy_in_another_process_has_no_cache(frames):
+    copy = pickle.loads(pickle.dumps(frames))
+    assert (taken(copy, [0, 7, 19]) == FRAMES[[0, 7, 19]]).all()

@@ -1,0 +1,129 @@
+"""The feed "shards" of a store at a URL gives the batches of the local store, from copies in a bounded cache."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.store import Store
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.open import check_feed, choose_feed, open_feed, open_validation_feed
+from bcclone.feed.selection import select
+from bcclone.system.errors import UserError
+from bcclone.system.location import parse_location
+
+SETTINGS = FeedSettings("shards", window_shards=2, cache_mb=5)  # a shard has 1 MB
+SAMPLING = SamplingSettings(50, 3)
+
+
+@pytest.fixture(scope="module")
+def url(sharded_store):
+    """The sharded store at a URL, in the memory of this process."""
+    url = parse_location("memory://stores/lake")
+    url.fs.put(str(sharded_store), url.path, recursive=True)
+    yield url
+    url.fs.rm(url.path, recursive=True)
+
+
+@pytest.fixture
+def stores(url, sharded_store):
+    with Store(url) as far, Store(sharded_store) as near:
+        yield far, near
+
+
+def batches_of(feed, epoch, start=0):
+    with feed.epoch(epoch, start) as batches:
+        return list(batches)
+
+
+def assert_same(batches, expected):
+    for one, other in zip(batches, expected, strict=True):
+        assert (one.images == other.images).all()
+        assert (one.labels == other.labels).all()
+
+
+def test_a_store_at_a_url_has_the_tables_and_frames_of_the_local_one(stores):
+    far, near = stores
+    assert far.content_hash == near.content_hash
+    assert (far.samples == near.samples).all()
+    assert (far.rows == near.rows).all()
+    assert (far.recordings, far.extras) == (near.recordings, near.extras)
+    chosen = np.array([0, 359, 100, 7])
+    assert (far.frames[chosen] == near.frames[chosen]).all()
+
+
+@pytest.mark.parametrize("seq_length", [1, 3])
+def test_the_batches_are_those_of_the_local_store(stores, seq_length):
+    far, near = (select(store, seq_length=seq_length) for store in stores)
+    with open_feed(far, SETTINGS, SAMPLING) as one, open_feed(near, SETTINGS, SAMPLING) as other:
+        for epoch, start in ((1, 0), (2, 100)):
+            assert_same(batches_of(one, epoch, start), batches_of(other, epoch, start))
+
+
+@pytest.mark.parametrize("seq_length", [1, 3])
+def test_validation_reads_through_the_same_cache(stores, seq_length):
+    far, near = (select(store, True, seq_length) for store in stores)
+    with (
+        open_feed(select(stores[0]), SETTINGS, SAMPLING),
+        open_validation_feed(far, 16) as one,
+        open_validation_feed(near, 16) as other,
+    ):
+        assert_same(batches_of(one, 1), batches_of(other, 1))
+
+
+def test_the_cache_stays_within_its_bound_and_is_kept_where_it_was_asked_for(url, tmp_path):
+    settings = FeedSettings("shards", window_shards=2, cache=str(tmp_path / "cache"), cache_mb=5)
+    with Store(url) as far, open_feed(select(far), settings, SAMPLING) as feed:
+        for _ in batches_of(feed, 1):
+            copies = list((tmp_path / "cache").glob("*.h5"))
+            assert sum(path.stat().st_size for path in copies) <= 5 * 10**6
+    assert len(copies) > 2
+
+
+def test_an_epoch_may_be_left_while_shards_are_fetched(stores):
+    far, near = map(select, stores)
+    with open_feed(far, SETTINGS, SAMPLING) as one, open_feed(near, SETTINGS, SAMPLING) as other:
+        for asked in (0, 1, 3):
+            with one.epoch(1) as batches:
+                for _ in range(asked):
+                    next(batches)
+        assert_same(batches_of(one, 2), batches_of(other, 2))
+
+
+def test_a_shard_that_was_damaged_since_is_named_when_it_is_fetched(sharded_store, tmp_path):
+    folder = shutil.copytree(sharded_store, tmp_path / "store")
+    path = sorted(folder.glob("*.h5"))[3]
+    content = bytearray(path.read_bytes())
+    content[500_000] ^= 1  # in a frame
+    path.write_bytes(content)
+    url = parse_location("memory://stores/damaged")
+    url.fs.put(str(folder), url.path, recursive=True)
+    with (
+        Store(url) as far,
+        open_feed(select(far), SETTINGS, SAMPLING) as feed,
+        pytest.raises(UserError, match="00003.h5: the shard is damaged"),
+    ):
+        batches_of(feed, 1)
+
+
+def test_a_cache_too_small_for_two_windows_is_refused(stores):
+    settings = FeedSettings("shards", window_shards=3, cache_mb=5)
+    with pytest.raises(UserError, match=r"memory://stores/lake: two windows of 3 shards have 7 MB.*--cache-mb"):
+        check_feed(stores[0], settings)
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES.keys() - {"shards", "files"}))
+def test_feeds_of_local_files_refuse_a_url(stores, name):
+    with pytest.raises(UserError, match=f"--feed {name} reads local stores; use --feed shards"):
+        check_feed(stores[0], FeedSettings(name))
+
+
+def test_the_feed_chosen_for_a_url_is_shards(stores):
+    assert choose_feed(stores[0])[0] == "shards"
+
+
+def test_what_is_not_a_folder_of_shards_at_a_url_is_refused(url):
+    with pytest.raises(UserError, match="00000.h5: a file at a URL, expected a folder of shards"):
+        Store(url / "00000.h5")
+    with pytest.raises(UserError, match="memory://stores/none: no such store"):
+        Store(parse_location("memory://stores/none"))

@@ -1,0 +1,174 @@
+"""A fault of one machine of a cluster loses nothing: its shards are written elsewhere, or one line tells the user."""
+
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from distributed import Client
+
+from bcclone.cluster.manifest import MANIFEST_NAME
+from bcclone.dataset.store import Store
+from tests.conftest import ROOT, command, run_script
+from tests.dask_cluster import dask_cluster, kill
+from tests.processes import wait_for
+from tests.recordings import many_rows
+
+OPTIONS = ("--size", 64, "--shard-mb", 1)
+SECONDS_TO_END = 30  # what a user has to wait at most
+
+NO_DISK = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (400_000,) * 2)\n"  # as on a full disk
+ELSEWHERE = "import os\nos.chdir('/')\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of the store, which is not there yet."""
+    return tmp_path / "store"
+
+
+@pytest.fixture(scope="module")
+def recording(simulated_recording, tmp_path_factory):
+    """A recording of 1,200 rows, 45 shards."""
+    return many_rows(simulated_recording, tmp_path_factory.mktemp("many") / "lake", 1200)
+
+
+@pytest.fixture(scope="module")
+def expected(recording, tmp_path_factory):
+    """The content hash of a store of one file."""
+    one = tmp_path_factory.mktemp("one") / "one.h5"
+    run_script("preprocess.py", recording, "-o", one, *OPTIONS[:2])
+    return hash_of(one)
+
+
+def hash_of(path):
+    with Store(path) as store:
+        return store.content_hash
+
+
+def preload(tmp_path, code):
+    """Return the options that let a worker run some code when it starts."""
+    script = tmp_path / "preload.py"
+    script.write_text(code)
+    return "--preload", script
+
+
+def start(recording, folder, address):
+    """Start a conversion; return its process when some shards are written and others are not."""
+    line = command("preprocess.py", recording, "-o", folder, *OPTIONS, "--scheduler", address)
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_for(lambda: len(list(folder.glob("[0-9]*.h5"))) >= 3)
+    assert not (folder / MANIFEST_NAME).exists()
+    return process
+
+
+def wait_for_workers(cluster, count):
+    with Client(cluster.address) as client:
+        client.wait_for_workers(count, timeout=60)
+
+
+def ended(process):
+    said, _ = process.communicate(timeout=120)
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.mark.long
+def test_the_shard_of_a_killed_worker_is_written_by_another(recording, folder, expected, tmp_path):
+    with dask_cluster(tmp_path, workers=2) as cluster:
+        process = start(recording, folder, cluster.address)
+        kill(cluster.workers[0])
+        said = ended(process)
+        assert process.returncode == 0, said
+    assert "was lost, 1 remain" in said
+    assert hash_of(folder) == expected
+    assert not list(folder.glob(".*partial*"))
+
+
+@pytest.mark.long
+def test_a_killed_scheduler_is_told_in_one_line_and_a_resume_goes_on(recording, folder, expected, tmp_path):
+    with dask_cluster(tmp_path, workers=2) as cluster:
+        process = start(recording, folder, cluster.address)
+        kill(cluster.scheduler)
+        began = time.monotonic()
+        said = ended(process)
+        assert time.monotonic() - began < SECONDS_TO_END
+    assert process.returncode == 1
+    assert said.splitlines()[-1].startswith(f"error: the Dask scheduler at {cluster.address} ended")
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("[0-9]*.h5")}
+    assert not (folder / MANIFEST_NAME).exists()
+    run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--resume")
+    assert hash_of(folder) == expected
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+@pytest.mark.long
+def test_an_interrupted_command_leaves_whole_shards_and_an_idle_cluster(recording, folder, expected, tmp_path):
+    with dask_cluster(tmp_path, workers=2) as cluster:
+        process = start(recording, folder, cluster.address)
+        process.send_signal(signal.SIGINT)
+        said = ended(process)
+        assert process.returncode == 130
+        assert f"{folder} holds" in said
+        assert "--resume" in said
+        run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--resume", "--scheduler", cluster.address)
+    assert hash_of(folder) == expected
+
+
+@pytest.mark.long
+def test_a_full_disk_on_one_worker_leaves_the_work_to_the_other(recording, folder, expected, tmp_path):
+    with dask_cluster(tmp_path, workers=1) as cluster:
+        cluster.start_worker(*preload(tmp_path, NO_DISK))
+        wait_for_workers(cluster, 2)
+        run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--scheduler", cluster.address)
+    assert hash_of(folder) == expected
+
+
+@pytest.mark.long
+def test_a_full_disk_on_all_workers_is_told_in_one_line(recording, folder, tmp_path):
+    with dask_cluster(tmp_path, workers=0) as cluster:
+        cluster.start_worker(*preload(tmp_path, NO_DISK))
+        done = run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--scheduler", cluster.address, code=1)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert "File too large" in line
+    assert "tcp://127.0.0.1" in line
+    assert str(folder) in line
+
+
+@pytest.mark.long
+def test_a_recording_that_one_worker_cannot_read_is_read_by_the_other(recording, folder, expected, tmp_path):
+    """As where a folder is mounted on one machine only: the images are links into the current folder of each worker."""
+    (tmp_path / "images").symlink_to(recording / "IMG")
+    linked = tmp_path / "linked"
+    (linked / "IMG").mkdir(parents=True)
+    shutil.copy(recording / "driving_log.csv", linked)
+    for image in (recording / "IMG").iterdir():
+        (linked / "IMG" / image.name).symlink_to(f"/proc/self/cwd/images/{image.name}")
+    others = ("-o", folder, *OPTIONS)
+    with dask_cluster(tmp_path, workers=0) as cluster:
+        cluster.start_worker(*preload(tmp_path, ELSEWHERE))
+        refused = run_script("preprocess.py", linked, *others, "--scheduler", cluster.address, code=1).stderr
+        (line,) = [line for line in refused.splitlines() if line.startswith("error")]
+        assert "No such file or directory" in line
+        assert f"{linked}/IMG/center_" in line
+        cluster.start_worker()
+        wait_for_workers(cluster, 2)
+        run_script("preprocess.py", linked, *others, "--scheduler", cluster.address, "--resume")
+    assert hash_of(folder) == expected
+
+
+@pytest.mark.long
+def test_another_version_on_one_worker_is_told_before_the_work(recording, folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(ROOT / "bcclone", other / "bcclone", ignore=shutil.ignore_patterns("__pycache__"))
+    with (other / "bcclone" / "samples.py").open("a") as file:
+        file.write("# another version\n")
+    with dask_cluster(tmp_path, workers=1) as cluster:
+        cluster.start_worker(packages=other)
+        wait_for_workers(cluster, 2)
+        done = run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--scheduler", cluster.address, code=1)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert "has another version of bcclone" in line
+    assert "tcp://127.0.0.1" in line
+    assert not list(folder.glob("*.h5"))

@@ -1,0 +1,45 @@
+"""Every feed gives the same batches of a folder of shards as of one file with the same content."""
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.store import Store
+from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.feed.open import open_feed
+from bcclone.feed.selection import select
+from bcclone.system.tensorflow_quietly import load_tensorflow
+from tests.conftest import made_once, run_script
+
+FEEDS = ("memory", "hdf5", "hdf5-chunks", "hdf5-shuffle", "queue", "workers", "sequence", "tf-data", "device")
+STARTED = ("queue", "workers")
+
+
+@pytest.fixture(scope="module")
+def stores(simulated_recording, tmp_path_factory):
+    """One file and a folder of shards, both opened."""
+
+    def make(folder):
+        options = ("--block-seconds", 2, "--frame-offsets", 1, "--size", 64)
+        run_script("preprocess.py", simulated_recording, "-o", folder / "one.h5", *options)
+        run_script("preprocess.py", simulated_recording, "-o", folder / "shards", *options, "--shard-mb", 1)
+
+    folder = made_once(tmp_path_factory, "feeds of shards", make)
+    with Store(folder / "one.h5") as one, Store(folder / "shards") as shards:
+        assert len(shards.frames.files) >= 4
+        yield one, shards
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in STARTED)) for name in FEEDS])
+@pytest.mark.parametrize("seq_length", [1, 3])
+def test_the_batches_are_those_of_one_file(stores, name, seq_length):
+    if name in ("device", "tf-data", "sequence"):
+        load_tensorflow()
+    settings, sampling = FeedSettings(feed=name, chunk_size=100), SamplingSettings(16, seed=3)
+    one, shards = (open_feed(select(store, seq_length=seq_length), settings, sampling) for store in stores)
+    count = 0
+    with one, shards, one.epoch(2, 16) as expected, shards.epoch(2, 16) as found:
+        for there, here in zip(expected, found, strict=True):
+            assert (np.asarray(here.images) == np.asarray(there.images)).all()
+            assert (np.asarray(here.labels) == np.asarray(there.labels)).all()
+            count += len(here)
+    assert count == len(shards) - 16

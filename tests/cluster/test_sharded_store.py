@@ -1,0 +1,269 @@
+"""A folder of shards has the content of a store of one file, whoever writes it and whatever interrupts it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.cluster.manifest import MANIFEST_NAME
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.store import Store
+from bcclone.system.errors import UserError
+from tests.conftest import command, run_script
+from tests.processes import wait_for
+from tests.recordings import images_of, many_rows, spoil
+
+SMALL = ("--size", 64, "--block-seconds", 1, "--shard-mb", 1, "--jobs", 2)  # 27 rows a shard
+OF_ONE_FILE = SMALL[:4]
+OPTIONS = {
+    "plain": (),
+    "earlier frames, random split": ("--frame-offsets", 3, "--split", "random"),
+    "one camera, no flips": ("--cameras", "left", "--no-flip", "--lead-seconds", 0.1),
+}
+
+
+def preprocess(*arguments, code=0):
+    done = run_script("preprocess.py", *arguments, code=code)
+    return done.stdout + done.stderr
+
+
+def content_of(path):
+    with Store(path) as store:
+        tables = store.samples.tobytes(), store.rows.dtype, store.rows.tobytes(), tuple(store.extras)
+        frames = np.asarray(store.frames).tobytes()
+        return store.content_hash, tables, frames, store.recordings, store.sample_settings, store.preprocessing
+
+
+def shards_of(folder):
+    return sorted(path.name for path in folder.glob("[0-9]*.h5"))
+
+
+@pytest.fixture(scope="module")
+def two_recordings(simulated_recording, tmp_path_factory):
+    """Two recordings: damaged images and longer rows in one; in the other, rows that share the images of a side."""
+    parent = tmp_path_factory.mktemp("two")
+    first, second = (shutil.copytree(simulated_recording, parent / name) for name in ("first", "second"))
+    spoil(first)
+    log = first / "driving_log.csv"
+    log.write_text("".join(f"{line},more\n" for line in log.read_text().splitlines()))
+    log = second / "driving_log.csv"
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    for row in rows[60:70]:
+        row[1] = rows[5][1]  # the left image of an earlier shard
+    log.write_text("".join(",".join(row) + "\n" for row in rows[:110]))
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def sharded(simulated_recording, tmp_path_factory):
+    """A folder of shards of the simulated recording. Not to be changed."""
+    folder = tmp_path_factory.mktemp("sharded") / "store"
+    preprocess(simulated_recording, "-o", folder, *SMALL)
+    return folder
+
+
+@pytest.fixture
+def copy(sharded, tmp_path):
+    """A copy of it that a test may damage."""
+    return shutil.copytree(sharded, tmp_path / "store")
+
+
+def test_a_folder_has_the_content_of_one_file(sharded, simulated_recording, tmp_path):
+    preprocess(simulated_recording, "-o", tmp_path / "one.h5", *OF_ONE_FILE)
+    assert content_of(sharded) == content_of(tmp_path / "one.h5")
+    assert shards_of(sharded) == [f"0000{number}.h5" for number in range(5)]
+    manifest = json.loads((sharded / MANIFEST_NAME).read_text())
+    assert [shard["rows"] for shard in manifest["shards"]] == [24] * 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind",
+    ["earlier frames, random split", *(pytest.param(kind, marks=pytest.mark.long) for kind in list(OPTIONS)[::2])],
+)
+@pytest.mark.parametrize("scheduler", ["processes", pytest.param("local:2", marks=pytest.mark.long)])
+def test_a_folder_has_that_content_with_all_options(two_recordings, tmp_path, kind, scheduler):
+    one, folder, options = tmp_path / "one.h5", tmp_path / "store", (*OPTIONS[kind], "--allow-skips")
+    where = () if scheduler == "processes" else ("--scheduler", scheduler)
+    said = preprocess(*two_recordings, "-o", one, *OF_ONE_FILE, *options)
+    of_shards = preprocess(*two_recordings, "-o", folder, *(SMALL if not where else SMALL[:-2]), *where, *options)
+    assert content_of(folder) == content_of(one)
+    skips = [line for line in said.splitlines() if line.startswith("skipped")]
+    assert [line for line in of_shards.splitlines() if line.startswith("skipped")] == skips
+    assert len(shards_of(folder)) >= 3
+
+
+@pytest.mark.slow
+def test_each_shard_is_a_store_of_its_own(two_recordings, tmp_path):
+    folder = tmp_path / "store"
+    preprocess(*two_recordings, "-o", folder, *SMALL, "--frame-offsets", 3, "--allow-skips")
+    samples = 0
+    for name in shards_of(folder):
+        with Store(folder / name) as shard, Store(folder) as whole:
+            images = whole.frames[whole.samples["frame"][samples : samples + len(shard.samples)]]
+            assert (shard.frames[shard.samples["frame"]] == images).all()
+            samples += len(shard.samples)
+    with Store(folder) as whole:
+        assert samples == len(whole.samples)
+
+
+@pytest.mark.slow
+def test_adding_appends_shards_and_gives_the_content_of_one_file(two_recordings, tmp_path):
+    one, folder = tmp_path / "one.h5", tmp_path / "store"
+    for store, options in ((one, OF_ONE_FILE), (folder, SMALL)):
+        preprocess(two_recordings[0], "-o", store, *options, "--frame-offsets", 2)
+    before = {name: (folder / name).stat().st_mtime_ns for name in shards_of(folder)}
+    for store in (one, folder):
+        preprocess(*two_recordings, "-o", store, "--add", *(("--shard-mb", 1, "--jobs", 2) if store == folder else ()))
+    assert content_of(folder) == content_of(one)
+    assert {name: (folder / name).stat().st_mtime_ns for name in before} == before
+    assert len(shards_of(folder)) > len(before)
+
+
+@pytest.mark.slow
+def test_an_interrupted_conversion_goes_on_with_the_shards_that_are_whole(two_recordings, tmp_path):
+    folder, line = tmp_path / "store", (*two_recordings, "-o", tmp_path / "store", *SMALL, "--allow-skips")
+    process = subprocess.Popen(
+        command("preprocess.py", *line), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    wait_for(lambda: len(list(folder.glob("[0-9]*.h5"))) >= 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / MANIFEST_NAME).exists()
+    with pytest.raises(UserError, match=r"without a store\.json"):
+        Store(folder)
+    assert "interrupted run; complete it with --resume" in preprocess(*line, code=1)
+    kept = {name: (folder / name).stat().st_mtime_ns for name in shards_of(folder)}
+    assert f"note: {len(kept)} of " in preprocess(*line, "--resume")
+    assert {name: (folder / name).stat().st_mtime_ns for name in kept} == kept
+    preprocess(*two_recordings, "-o", tmp_path / "one.h5", *OF_ONE_FILE, "--allow-skips")
+    assert content_of(folder) == content_of(tmp_path / "one.h5")
+    assert not [path.name for path in folder.iterdir() if "partial" in path.name]
+    assert "complete already" in preprocess(*line, "--resume")
+    others = (*line, "--resume", "--frame-offsets", 1)
+    assert "of other recordings or with other options" in preprocess(*others, code=1)
+
+
+@pytest.mark.slow
+def test_a_shard_whose_images_have_changed_is_written_again(recording, tmp_path):
+    folder = tmp_path / "store"
+    preprocess(recording, "-o", folder, *SMALL)
+    before = content_of(folder)
+    (folder / MANIFEST_NAME).unlink()
+    image, other = images_of(recording)[30], images_of(recording)[31]
+    image.write_bytes(other.read_bytes())
+    preprocess(recording, "-o", folder, *SMALL, "--resume")
+    assert content_of(folder)[0] != before[0]
+    assert content_of(folder)[1] == before[1]
+
+
+@pytest.mark.slow
+def test_the_old_store_stays_until_the_new_one_is_complete(copy, recording):
+    before = content_of(copy)
+    for image in images_of(recording)[:20]:
+        image.write_bytes(b"")
+    assert "cannot be used" in preprocess(recording, "-o", copy, *SMALL, "--force", code=1)
+    assert content_of(copy) == before
+    preprocess(recording, "-o", copy, *SMALL, "--force", "--allow-skips", "--resume")
+    assert content_of(copy)[0] != before[0]
+    assert len(shards_of(copy)) == 5
+
+
+def test_two_conversions_do_not_write_one_folder(recording, tmp_path):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    from bcclone.system.atomic import locked
+
+    with locked(folder, "busy"):
+        assert "another process is writing this store" in preprocess(recording, "-o", folder, *SMALL, code=1)
+
+
+def test_an_output_that_is_no_store_is_refused(recording, tmp_path):
+    assert "holds other files than a store's" in preprocess(recording, "-o", recording, *SMALL, "--force", code=1)
+    folder = tmp_path / "none" / "store"
+    assert "does not exist" in preprocess(recording, "-o", folder, *SMALL, code=1)
+    wrong = preprocess(recording, "-o", tmp_path / "data.h5", "--scheduler", "local:2", code=1)
+    assert "--scheduler writes a folder of shards" in wrong
+    assert "leave --jobs out" in preprocess(recording, "-o", folder, "--jobs", 2, "--scheduler", "local:2", code=1)
+
+
+def test_an_existing_folder_is_not_overwritten(copy, simulated_recording):
+    before = content_of(copy)
+    refused = preprocess(simulated_recording, "-o", copy, *SMALL, code=1)
+    assert "exists already; overwrite it with --force" in refused
+    assert content_of(copy) == before
+
+
+@pytest.mark.slow
+def test_a_recording_that_no_worker_can_read_is_an_error_in_one_line(recording, tmp_path):
+    """As on a machine where the folder of the images is not mounted: the images are listed, but not there."""
+    for image in images_of(recording):
+        image.unlink()
+        image.symlink_to(tmp_path / "elsewhere" / image.name)
+    settings = PreprocessSettings(
+        (str(recording),), tmp_path / "store", size=(64, 64), jobs=1, samples=SampleSettings(cameras=("center",))
+    )
+    with pytest.raises(UserError, match=r"IMG/center.*No such file or directory.*mend the worker") as refused:
+        convert(settings)
+    assert "\n" not in str(refused.value)
+
+
+DAMAGE = {
+    "missing": (lambda path: path.unlink(), "shard of the store is missing"),
+    "truncated": (lambda path: os.truncate(path, 300_000), "not a complete store"),
+    "longer": (lambda path: path.write_bytes(path.read_bytes() + b"0"), "expected"),
+    "another": (lambda path: shutil.copy(path.with_name("00000.h5"), path), "expected|not the shard"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_shard_is_refused_by_name(copy, kind):
+    damage, reason = DAMAGE[kind]
+    damage(copy / "00003.h5")
+    with pytest.raises(UserError, match=rf"00003\.h5: .*({reason})"):
+        Store(copy)
+
+
+MANIFESTS = {
+    "no JSON": (lambda text: text[:50], "not the manifest of a store"),
+    "newer": (lambda text: text.replace('"schema_version": 2', '"schema_version": 3'), "schema version 3, expected 2"),
+    "incomplete": (lambda text: text.replace('"shards"', '"others"'), "shards is missing"),
+    "elsewhere": (lambda text: text.replace("00003.h5", "../data.h5"), "expected the name of a file"),
+    "other frames": (lambda text: text.replace('"width": 64', '"width": 65'), "hash of its preprocessing"),
+}
+
+
+@pytest.mark.parametrize("kind", MANIFESTS)
+def test_a_damaged_manifest_is_refused_with_the_reason(copy, kind):
+    edit, reason = MANIFESTS[kind]
+    path = copy / MANIFEST_NAME
+    path.write_text(edit(path.read_text()))
+    with pytest.raises(UserError, match=rf"store\.json: not the manifest of a store: .*{reason}|{reason}"):
+        Store(copy)
+
+
+def test_any_hdf5_library_can_read_a_shard(sharded):
+    with h5py.File(sharded / "00002.h5") as file:
+        assert file["frames"].shape == (72, 64, 64, 3)
+        assert file["checksums"].shape == (72,)
+        assert file.attrs["schema_version"] == 2
+
+
+@pytest.mark.long
+def test_200_000_rows_have_the_same_content_in_shards(simulated_recording, tmp_path):
+    recording = many_rows(simulated_recording, tmp_path / "recording", 200_000)
+    options = ("--size", 16, "--frame-offsets", 1)
+    preprocess(recording, "-o", tmp_path / "one.h5", *options)
+    preprocess(recording, "-o", tmp_path / "store", *options, "--shard-mb", 32, "--scheduler", "local:2")
+    with Store(tmp_path / "one.h5") as one, Store(tmp_path / "store") as store:
+        assert len(store.rows) == 200_000
+        assert store.content_hash == one.content_hash
+        assert (store.samples == one.samples).all()
+        assert len(store.frames.files) > 10

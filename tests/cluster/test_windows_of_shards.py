@@ -1,0 +1,63 @@
+"""The feed "shards": windows of a store's shards, read ahead."""
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.frames import FrameFile, Frames
+from bcclone.dataset.store import Store
+from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.feed.open import choose_feed, open_feed
+from bcclone.feed.order import windowed
+from bcclone.feed.selection import select
+
+BATCH, SEED = 50, 3
+
+
+@pytest.fixture(scope="module")
+def store(sharded_store):
+    with Store(sharded_store) as store:
+        yield store
+
+
+def drain(feed, epoch, start=0):
+    with feed.epoch(epoch, start) as batches:
+        return list(batches)
+
+
+def assert_samples(batches, store, selection, order):
+    images = np.concatenate([batch.images for batch in batches])
+    flipped = selection.arrays.flipped[order]
+    expected = store.frames[selection.arrays.frame[order]]
+    expected[flipped] = expected[flipped][..., ::-1, :]
+    assert (images == expected).all()
+    assert (np.concatenate([batch.labels for batch in batches])[:, 0] == selection.arrays.steering[order]).all()
+
+
+@pytest.mark.parametrize("window", [1, 2, 5, 100])
+@pytest.mark.parametrize("seq_length", [1, 3])
+def test_an_epoch_has_the_samples_of_each_window_of_shards_and_can_continue_in_the_middle(store, window, seq_length):
+    selection = select(store, seq_length=seq_length)
+    assert len(np.unique(selection.shard)) > 5
+    with open_feed(selection, FeedSettings("shards", window_shards=window), SamplingSettings(BATCH, SEED)) as feed:
+        for epoch, start in ((1, 0), (2, BATCH), (2, 77)):
+            order = windowed(selection.shard, window, SEED, epoch)
+            assert_samples(drain(feed, epoch, start), store, selection, order[start:])
+
+
+def test_an_epoch_may_be_left_at_any_time(store):
+    with open_feed(select(store), FeedSettings("shards", window_shards=1), SamplingSettings(BATCH, SEED)) as feed:
+        first = [batch.labels for batch in drain(feed, 1)]
+        for asked in (0, 1, 5):
+            with feed.epoch(2) as batches:
+                for _ in range(asked):
+                    next(batches)
+        again = [batch.labels for batch in drain(feed, 1)]
+    assert all((one == other).all() for one, other in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize(("files", "expected"), [(1, "hdf5-chunks"), (2, "shards")])
+def test_the_feed_chosen_for_a_store_larger_than_memory_reads_ahead(store, files, expected):
+    file = FrameFile(store.frames.files[0].path, 0, 10**12, (0, 0))
+    with Store(store.path) as large:
+        large.frames = Frames([file] * files, store.frames.frame_shape)
+        assert choose_feed(large)[0] == expected

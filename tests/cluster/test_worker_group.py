@@ -1,0 +1,253 @@
+"""Several workers on this machine: they train the network that one trains, and a lost one ends the others."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.store import Store
+from tests.conftest import command, made_once, run_process
+from tests.processes import free_addresses, wait_for
+from tests.train.test_train import state_of, weights
+
+pytestmark = pytest.mark.slow
+
+# 69 samples in batches of 7: neither 2 nor 3 workers divide the batches, and the last one has fewer samples than 7
+QUICK = ("--epochs", 6, "--batch-size", 7, "--no-plots")
+
+
+@pytest.fixture(scope="module")
+def store(simulated_recording, tmp_path_factory):
+    """A store of small images, one camera, not flipped."""
+    samples = SampleSettings(block_seconds=2.0, frame_offsets=0, flip=False, cameras=("center",))
+
+    def make(folder):
+        convert(PreprocessSettings((str(simulated_recording),), folder / "data.h5", size=(64, 64), samples=samples))
+
+    return made_once(tmp_path_factory, "store_of_workers", make) / "data.h5"
+
+
+@dataclass
+class Worker:
+    process: subprocess.Popen
+    folder: Path
+
+    def ended(self, seconds=240):  # beside other programs two workers take long
+        """Return the exit code and the lines on standard error."""
+        _, notices = self.process.communicate(timeout=seconds)
+        assert "Traceback" not in notices, notices
+        return self.process.returncode, notices.splitlines()
+
+
+class Workers:
+    """Starts workers, each in a folder of its own, and ends them."""
+
+    def __init__(self, folder):
+        self.folder, self.opened = folder, ExitStack()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.opened.close()
+
+    def start(self, stores, *options, by_tf_config=(), addresses=None, more=()):
+        """Start a worker for each store. by_tf_config: which ones; more: options of the last worker alone."""
+        addresses, last = addresses or free_addresses(len(stores)), len(stores) - 1
+        return [
+            self._start(store, index, addresses, (*options, *more) if index == last else options, index in by_tf_config)
+            for index, store in enumerate(stores)
+        ]
+
+    def _start(self, store, index, addresses, options, by_tf_config):
+        folder = self.folder / str(index)
+        folder.mkdir(exist_ok=True)
+        environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+        line = command("model.py", store, *options, "--json")
+        if by_tf_config:
+            task = {"type": "worker", "index": index}
+            environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        else:
+            line += ["--workers", ",".join(addresses), "--worker-index", str(index)]
+        process = subprocess.Popen(
+            line, cwd=folder, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        self.opened.callback(self._end, process)
+        return Worker(process, folder)
+
+    @staticmethod
+    def _end(process):
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+@pytest.fixture
+def workers(tmp_path):
+    with Workers(tmp_path) as started:
+        yield started
+
+
+def trained_together(folder, store, count, *options):
+    """Train with so many workers to the end; return the folder of worker 0."""
+    with Workers(folder) as started:
+        members = started.start([store] * count, *options, by_tf_config=(count - 1,))
+        for member in members:
+            code, lines = member.ended()
+            assert code == 0, lines
+            assert sum(line.startswith("epoch 6: loss") for line in lines) == 1
+    return members[0].folder
+
+
+@pytest.fixture(scope="module")
+def two(store, tmp_path_factory):
+    """A folder in which two workers have trained without an interruption."""
+    return made_once(tmp_path_factory, "two_workers", lambda folder: trained_together(folder, store, 2, *QUICK)) / "0"
+
+
+@pytest.fixture(scope="module")
+def one(store, tmp_path_factory):
+    """A folder in which one worker alone has trained."""
+    return made_once(tmp_path_factory, "one_worker", lambda folder: run_process("model.py", store, *QUICK, cwd=folder))
+
+
+def history_of(folder):
+    rows = csv.DictReader(next(folder.glob("runs/*/history.csv")).open())
+    return [[float(row[name]) for name in ("loss", "mae", "val_loss", "val_mae", "learning_rate")] for row in rows]
+
+
+def assert_close(first, second):
+    one, other = weights(first / "model.h5"), weights(second / "model.h5")
+    assert one.keys() == other.keys()
+    assert max(abs(one[name] - other[name]).max() for name in one if one[name].dtype.kind == "f") < 1e-5
+    assert np.allclose(history_of(first), history_of(second), rtol=1e-4)
+
+
+def assert_equal(first, second):
+    one, other = weights(first / "model.h5"), weights(second / "model.h5")
+    assert one.keys() == other.keys()
+    assert [name for name in one if (one[name] != other[name]).any()] == []
+
+
+def test_two_workers_train_the_network_that_one_trains(one, two, store):
+    """With dropout, and augmented; that their weights are equal is checked after each epoch by the training itself."""
+    with Store(store) as data:
+        steps = 6 * -(-int(data.split_indices(validation=False).size) // 7)
+    run = next(two.glob("runs/*"))
+    assert state_of(run)[2] == steps >= 50
+    assert_close(one, two)
+    assert sorted(path.name for path in (two.parent / "1").iterdir()) == []
+    assert {path.name for path in two.iterdir()} == {"model.h5", "model.settings.toml", "runs"}
+
+
+@pytest.mark.long
+def test_three_workers_do_too_without_augmentation(store, tmp_path):
+    (tmp_path / "one").mkdir()
+    options = (*QUICK, "--no-augment", "--keep", "best", "--zero-fraction", 0.3)
+    run_process("model.py", store, *options, cwd=tmp_path / "one")
+    assert_close(tmp_path / "one", trained_together(tmp_path, store, 3, *options))
+
+
+def step_of(folder):
+    found = folder.glob("runs/*/checkpoints/checkpoint-*[0-9].h5")
+    return max((int(path.stem[-9:]) for path in found), default=0)
+
+
+def assert_lost(member, lost, address):
+    code, lines = member.ended()
+    assert code == 1
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1, lines
+    assert lines[-1] == errors[0]
+    for words in (f"worker {lost} ({address}) was lost", "--resume", "checkpoint"):
+        assert words in errors[0]
+
+
+@pytest.mark.long
+def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_the_same_weights(two, store, workers):
+    options = (*QUICK, "--checkpoint-steps", 4)
+    for killed, after in ((1, 9), (0, 30)):
+        addresses = free_addresses(2)
+        members = workers.start([store] * 2, *options, "--resume", addresses=addresses)
+        wait_for(lambda: step_of(members[0].folder) >= after, seconds=120, every_seconds=0.01)  # noqa: B023
+        members[killed].process.kill()
+        assert_lost(members[1 - killed], killed, addresses[killed])
+        assert not (members[0].folder / "model.h5").exists()
+    ended = [member.ended() for member in workers.start([store] * 2, *QUICK, "--resume")]
+    assert [code for code, _ in ended] == [0, 0], ended
+    assert any(line.startswith("resuming") for line in ended[0][1])
+    assert_equal(two, workers.folder / "0")
+    assert history_of(two) == history_of(workers.folder / "0")
+
+
+@pytest.mark.long
+def test_another_number_of_workers_resumes_at_the_same_step(one, store, workers):
+    members = workers.start([store] * 2, *QUICK, "--checkpoint-steps", 4)
+    wait_for(lambda: step_of(members[0].folder) >= 20, seconds=120, every_seconds=0.01)
+    members[1].process.send_signal(signal.SIGTERM)  # any worker may be asked to stop
+    for member in members:
+        code, lines = member.ended()
+        assert code == 130, lines
+        assert any("--resume" in line for line in lines)
+    run_process("model.py", store, *QUICK, "--resume", cwd=members[0].folder)
+    assert_close(one, members[0].folder)
+
+
+@pytest.mark.long
+def test_a_stopped_worker_ends_the_others(store, workers):
+    addresses = free_addresses(3)
+    members = workers.start([store] * 3, *QUICK, "--epochs", 500, addresses=addresses)
+    wait_for(lambda: step_of(members[0].folder) >= 9, seconds=120)
+    members[2].process.send_signal(signal.SIGSTOP)
+    for member in members[:2]:
+        assert_lost(member, 2, addresses[2])
+    members[2].process.send_signal(signal.SIGCONT)
+    assert members[2].ended()[0] == 1
+
+
+def ended_alike(members):
+    """Return the error lines of workers that all end with exit code 1 and one error line each."""
+    errors = []
+    for member in members:
+        code, lines = member.ended()
+        assert code == 1, lines
+        errors.append([line for line in lines if line.startswith("error: ")])
+        assert len(errors[-1]) == 1, lines
+        assert not (member.folder / "runs").exists()
+    return [line for (line,) in errors]
+
+
+@pytest.mark.long
+def test_another_store_on_one_worker_and_other_settings_are_told_to_all(store, simulated_store, workers):
+    errors = ended_alike(workers.start([store, simulated_store], *QUICK))
+    assert errors[0] == errors[1]
+    assert "content of the store: " in errors[0]
+    assert "on worker 1" in errors[0]
+    assert "on worker 0" in errors[0]
+    errors = ended_alike(workers.start([store] * 2, *QUICK, more=("--learning-rate", 0.01)))
+    assert errors[0] == errors[1]
+    for words in ("learning rate: 0.01 on worker 1", "not given on worker 0"):
+        assert words in errors[0]
+
+
+@pytest.mark.long
+def test_an_error_of_one_worker_is_told_to_all(store, workers):
+    """Of worker 1 before the training, and of the chief, which alone looks at the output."""
+    first, second = ended_alike(workers.start([store, store.with_name("none.h5")], *QUICK))
+    assert "none.h5" in second
+    assert first == second.replace("error: ", f"error: worker 1 ({first.partition('(')[2].partition(')')[0]}): ")
+    (workers.folder / "0" / "model.h5").write_text("mine")
+    chief, other = ended_alike(workers.start([store] * 2, *QUICK))
+    assert "--force" in chief
+    assert "worker 0" in other
+    assert "--force" in other

@@ -1,0 +1,115 @@
+"""Frames of several files are numbered through, read like an array, and mapped again by a copy in another process."""
+
+import os
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bcclone.dataset.frames import FrameFile, Frames, FramesInMemory
+from bcclone.system.atomic import file_version
+from bcclone.system.errors import UserError
+
+SHAPE = (4, 5, 3)
+COUNTS = (7, 0, 12, 1)
+FRAMES = np.random.default_rng(0).integers(0, 256, (sum(COUNTS), *SHAPE), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("frames")
+
+
+@pytest.fixture(scope="module")
+def files(folder):
+    """Files that hold the frames one after the other, each behind some other bytes."""
+    made, start = [], 0
+    for number, count in enumerate(COUNTS):
+        path = folder / str(number)
+        path.write_bytes(b"other" * number + FRAMES[start : start + count].tobytes())
+        made.append(FrameFile(path, 5 * number, count, file_version(path)))
+        start += count
+    return made
+
+
+@pytest.fixture(scope="module", params=["several files", "memory"])
+def frames(request, files):
+    return FramesInMemory(FRAMES) if request.param == "memory" else Frames(files, SHAPE)
+
+
+def test_frames_have_the_shape_of_all_files_together(frames):
+    assert frames.shape == FRAMES.shape
+    assert frames.nbytes == FRAMES.nbytes
+    assert (np.asarray(frames) == FRAMES).all()
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.lists(st.integers(0, len(FRAMES) - 1)))
+def test_any_frames_can_be_taken_in_any_order(frames, indices):
+    into = np.zeros((len(indices), *SHAPE), np.uint8)
+    frames.take(np.array(indices, np.uint32), into)
+    assert (into == FRAMES[indices]).all()
+
+
+@pytest.mark.parametrize("index", [3, -1, slice(5, 9), slice(None, None, -3), np.array([[0, 19], [7, 8]])], ids=str)
+def test_frames_are_indexed_like_an_array(frames, index):
+    assert (frames[index] == FRAMES[index]).all()
+
+
+@pytest.mark.parametrize("index", [20, -21, np.array([3, 20])], ids=str)
+def test_a_frame_that_does_not_exist_is_an_error(frames, index):
+    with pytest.raises(IndexError, match="of 20"):
+        frames[index]
+
+
+def test_a_pickled_copy_reads_the_same_frames(frames):
+    copy = pickle.loads(pickle.dumps(frames))
+    assert (np.asarray(copy) == FRAMES).all()
+
+
+@given(st.integers(0, len(FRAMES) - 1), st.integers(0, len(FRAMES) - 1))
+def test_stretches_are_the_bytes_of_the_frames(files, some, other):
+    first, last = sorted((some, other))
+    found = b""
+    for file, start, size in Frames(files, SHAPE).stretches(first, last):
+        found += file.path.read_bytes()[start : start + size]
+    assert found == FRAMES[first : last + 1].tobytes()
+
+
+def test_a_copy_refuses_a_file_that_has_changed(tmp_path):
+    path = tmp_path / "data.h5"
+    path.write_bytes(FRAMES.tobytes())
+    sent = pickle.dumps(Frames([FrameFile(path, 0, len(FRAMES), file_version(path))], SHAPE))
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(UserError, match=r"data\.h5: the store was rewritten or removed after training began"):
+        pickle.loads(sent)
+
+
+def test_threads_may_read_new_files_at_the_same_time(tmp_path):
+    """Each file is mapped once; with two maps of it, one thread would read memory that is gone."""
+    files = []
+    for number in range(40):
+        path = tmp_path / str(number)
+        path.write_bytes(FRAMES.tobytes())
+        files.append(FrameFile(path, 0, len(FRAMES), file_version(path)))
+    indices = np.arange(40 * len(FRAMES), dtype=np.uint32)
+
+    def read(frames):
+        into = np.empty((len(indices), *SHAPE), np.uint8)
+        frames.take(indices, into)
+        return (into.reshape(40, *FRAMES.shape) == FRAMES).all()
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            frames = Frames(files, SHAPE)
+            assert all(pool.map(read, [frames] * 8))
+
+
+def test_closed_frames_are_empty(files):
+    frames = Frames(files, SHAPE)
+    frames.take(np.array([0, 8]), np.zeros((2, *SHAPE), np.uint8))
+    frames.close()
+    assert frames.shape == (0, *SHAPE)

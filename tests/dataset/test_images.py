@@ -1,0 +1,141 @@
+"""Frames are decoded and prepared as defined, and unusable ones are refused."""
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import PRESETS, BadImage, Preprocessing, PreprocessingMismatch, decode_jpeg, encode_jpeg
+
+
+def a_frame(seed=0):
+    coarse = np.random.default_rng(seed).integers(0, 256, (16, 32, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (320, 160))
+
+
+def test_a_frame_survives_jpeg_as_rgb():
+    frame = np.zeros((160, 320, 3), np.uint8)
+    frame[..., 0] = 200
+    decoded = decode_jpeg(encode_jpeg(frame))
+    assert decoded.shape == (160, 320, 3)
+    assert abs(decoded.astype(int) - frame).max() < 8
+
+
+def test_frames_are_decoded_and_prepared_into_given_memory():
+    data = encode_jpeg(a_frame())
+    memory = np.zeros((160, 320, 3), np.uint8)
+    decoded = decode_jpeg(data, into=memory)
+    assert np.shares_memory(decoded, memory)
+    assert (memory == decode_jpeg(data)).all()
+    for preset in ("nvidia-66x200-yuv", "carnd-128-rgb"):
+        preprocessing = PRESETS[preset]
+        small = np.zeros((2, preprocessing.height, preprocessing.width, 3), np.uint8)
+        preprocessing.apply(decoded, small[1])
+        assert (small[1] == preprocessing.apply(decoded)).all()
+        assert not small[0].any()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"not a picture" * 50, "not a complete JPEG"),
+        (encode_jpeg(a_frame())[:3000], "not a complete JPEG"),
+        (encode_jpeg(a_frame())[:-2], "not a complete JPEG"),
+        (encode_jpeg(a_frame()[:80]), "320x80 pixels, expected 320x160"),
+    ],
+    ids=["empty", "garbage", "truncated", "without its end", "other size"],
+)
+def test_an_unusable_image_is_refused_with_the_reason(data, reason):
+    with pytest.raises(BadImage, match=reason):
+        decode_jpeg(data)
+
+
+def test_a_header_with_huge_dimensions_is_refused_before_decoding():
+    data = bytearray(encode_jpeg(a_frame()))
+    header = data.index(b"\xff\xc0")
+    data[header + 5 : header + 9] = struct.pack(">HH", 65_000, 65_000)
+    with pytest.raises(BadImage, match="65000x65000"):
+        decode_jpeg(bytes(data))
+
+
+def test_preprocessing_resizes_as_defined():
+    frame = a_frame()
+    assert (Preprocessing().apply(frame) == cv2.resize(frame, (128, 128), interpolation=cv2.INTER_LINEAR)).all()
+    assert Preprocessing(width=64, height=32).apply(frame).shape == (32, 64, 3)
+    with pytest.raises(BadImage, match="200x100 pixels, expected 320x160"):
+        Preprocessing().apply(np.zeros((100, 200, 3), np.uint8))
+
+
+def test_a_stored_definition_is_read_back_and_definitions_differ_in_their_hash():
+    definition = Preprocessing(width=64, height=32)
+    assert Preprocessing.from_json(definition.to_json()) == definition
+    assert definition.digest == Preprocessing(width=64, height=32).digest != Preprocessing().digest
+
+
+def test_the_stored_text_and_the_hash_are_those_of_older_files():
+    text = '{"color": "RGB", "frame_height": 160, "frame_width": 320, "height": 32, '
+    text += '"interpolation": "linear", "width": 64}'
+    assert Preprocessing(width=64, height=32).to_json() == text
+    assert Preprocessing(width=64, height=32).digest.startswith("4584ac11e90c")
+    assert Preprocessing().digest.startswith("656236bb4302")
+
+
+def test_presets_crop_then_resize_then_convert_colours():
+    frame = a_frame()
+    resized = cv2.resize(frame[60:135], (200, 66), interpolation=cv2.INTER_LINEAR)
+    assert (PRESETS["carnd-128-rgb"].apply(frame) == Preprocessing().apply(frame)).all()
+    assert (PRESETS["nvidia-66x200-yuv"].apply(frame) == cv2.cvtColor(resized, cv2.COLOR_RGB2YUV)).all()
+    swapped = cv2.cvtColor(np.ascontiguousarray(resized[..., ::-1]), cv2.COLOR_RGB2YUV)
+    assert (PRESETS["nvidia-66x200-yuv-bgr"].apply(frame) == swapped).all()
+    for preset in PRESETS.values():
+        assert Preprocessing.from_json(preset.to_json()) == preset
+    assert len({preset.digest for preset in PRESETS.values()}) == len(PRESETS)
+
+
+def test_grey_images_have_three_equal_channels_and_are_grey_in_rgb():
+    preprocessing = PRESETS["gray-80x120"]
+    frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8)
+    into = np.zeros((80, 120, 3), np.uint8)
+    prepared = preprocessing.apply(frame, into)
+    resized = cv2.resize(frame, (120, 80), interpolation=cv2.INTER_LINEAR)
+    assert (prepared == cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY)[..., np.newaxis]).all()
+    assert (into == prepared).all()
+    assert (preprocessing.to_rgb(prepared) == prepared).all()
+
+
+@pytest.mark.parametrize("rows", [(-1, None), (60, 60), (60, 161), (1.5, None), (160, None), (0, 99.0)])
+def test_crop_rows_outside_the_frame_are_refused(rows):
+    with pytest.raises(ValueError, match="expected some of 160 rows"):
+        Preprocessing(crop_top=rows[0], crop_bottom=rows[1])
+
+
+def test_cropping_nothing_is_one_definition():
+    assert Preprocessing(crop_bottom=160).digest == Preprocessing().digest
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        "no json",
+        '{"width": 128}',
+        Preprocessing().to_json().replace("RGB", "HSV"),
+        Preprocessing().to_json().replace("linear", "cubic"),
+        Preprocessing().to_json().replace("}", ', "gamma": 2}'),
+        Preprocessing().to_json().replace("}", ', "crop_top": 0}'),
+    ],
+)
+def test_the_error_for_an_unsupported_definition_shows_both(text):
+    with pytest.raises(PreprocessingMismatch) as refusal:
+        Preprocessing.from_json(text)
+    assert text in str(refusal.value)
+    assert Preprocessing().to_json() in str(refusal.value)
+
+
+def test_the_preprocessing_has_a_short_description():
+    assert Preprocessing().describe() == "320x160 -> 128x128 RGB"
+    assert PRESETS["nvidia-66x200-yuv"].describe() == "320x160, rows 60-135 -> 200x66 YUV"
+    assert Preprocessing(crop_top=40).describe() == "320x160, rows 40-160 -> 128x128 RGB"

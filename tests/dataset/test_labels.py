@@ -1,0 +1,117 @@
+"""The steering of samples: smoothed, shifted in time, corrected for the camera."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M, Correction, learned_speeds, path_labels, steering_labels
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.vehicle import MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
+from bcclone.system.errors import UserError
+
+
+def rows_of(steering, episode=None, step_ms=100):
+    count = len(steering)
+    return pd.DataFrame({
+        "episode": episode if episode is not None else np.zeros(count, int),
+        "time_ms": 1_000_000 + step_ms * np.arange(count),
+        "steering": np.array(steering, float),
+    })  # fmt: skip
+
+
+def test_without_smoothing_and_lead_the_recorded_steering_stays():
+    steering = [0.0, 0.3, -1.0, 0.25]
+    assert steering_labels(rows_of(steering), 0.0, 0.0).tolist() == steering
+
+
+def test_smoothing_turns_a_single_key_press_into_a_gaussian_of_the_same_sum():
+    steering = np.zeros(41)
+    steering[20] = 1.0
+    labels = steering_labels(rows_of(steering), 0.2, 0.0)
+    assert labels.sum() == pytest.approx(1.0, abs=1e-6)
+    assert labels.argmax() == 20
+    assert labels[20] / labels[22] == pytest.approx(np.exp(0.5), rel=1e-6)  # one standard deviation later
+    np.testing.assert_allclose(labels, labels[::-1])
+
+
+def test_smoothing_depends_on_time_and_not_on_rows():
+    steering = np.zeros(41)
+    steering[20] = 1.0
+    slow, fast = (steering_labels(rows_of(steering, step_ms=step), 0.2, 0.0).max() for step in (200, 50))
+    assert slow > 2 * fast
+
+
+def test_smoothing_and_lead_do_not_cross_episodes():
+    labels = steering_labels(rows_of([0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1]), 0.3, 0.2)
+    assert labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_lead_takes_the_steering_of_later_rows():
+    labels = steering_labels(rows_of([0.0, 0.1, 0.2, 0.3]), 0.0, 0.15)
+    np.testing.assert_allclose(labels, [0.15, 0.25, 0.3, 0.3])  # held at the end of the episode
+
+
+def test_no_rows_give_no_labels():
+    assert steering_labels(rows_of([]), 0.2, 0.1).tolist() == []
+
+
+def test_the_auto_correction_steers_back_and_is_stronger_at_lower_speed():
+    slow, fast = Correction().of_camera("left", np.array([15.0, 30.0]))
+    assert slow > fast > 0
+    assert (Correction().of_camera("right", np.array([15.0, 30.0])) < 0).all()
+    assert Correction().of_camera("center", np.array([15.0, 30.0])).tolist() == [0.0, 0.0]
+
+
+def test_the_auto_correction_has_a_shortest_lookahead():
+    standing, slow = Correction().of_camera("left", np.array([0.0, 5.0]))
+    assert standing == slow < 0.5
+
+
+def test_a_fixed_correction_is_the_same_at_every_speed():
+    assert Correction(0.2).of_camera("right", np.array([5.0, 30.0])).tolist() == [-0.2, -0.2]
+
+
+@pytest.mark.parametrize("steering", [0.05, 0.1, 0.2, 0.4])
+def test_a_fixed_correction_determines_the_lookahead(steering):
+    (ahead,) = Correction(steering).lookahead_m(np.array([30.0]))
+    assert ahead == lookahead_of(SIDE_CAMERA_M, steering)
+    assert steering_to_line(-SIDE_CAMERA_M, 0.0, ahead) == pytest.approx(steering)
+
+
+def test_the_learned_speed_is_that_of_half_a_second_later_within_the_episode():
+    episode, time_ms = np.array([0, 0, 0, 1, 1]), np.array([0, 250, 750, 5000, 6000])
+    speeds = learned_speeds(episode, time_ms, np.array([0.0, 3.0, 9.0, 30.0, 15.0])) * 30
+    assert speeds.tolist() == pytest.approx([6.0, 9.0, 9.0, 22.5, 15.0])
+    assert speeds.dtype == np.float32
+
+
+def test_a_path_is_the_steering_over_each_stretch_ahead_within_the_episode():
+    rows = np.zeros(60, [("episode", int), ("time_ms", int), ("steering", float), ("speed_mph", float)])
+    rows["episode"][30:] = 1
+    rows["time_ms"] = 100 * np.arange(60)
+    rows["speed_mph"] = 10 / MPH  # 1 m each row
+    rows["steering"][28] = rows["steering"][45:] = 0.5
+    path = path_labels(rows, SampleSettings(smooth_seconds=0.0))
+    assert path.shape == (60, len(PATH_ENDS_M))
+    assert path.std(axis=0) == pytest.approx(rows["steering"].std(), rel=1e-4)  # each counts alike
+    for number, end in enumerate(PATH_ENDS_M):
+        start = PATH_ENDS_M[number - 1] if number else 0.0
+        seen = np.flatnonzero(path[:30, number])
+        assert (seen.min(), seen.max()) == (28 - end, 28 - start)
+    assert path[45:, 0] == pytest.approx(path[59, 0])  # held at the end of the episode
+    assert not path[29].any()  # nothing of the next one
+
+
+def test_a_path_that_the_rows_hold_is_taken_and_has_to_be_known_of_all():
+    columns = [("steering", float), *((name, np.float32) for name in PATH_COLUMNS)]
+    rows = np.zeros(50, columns)
+    random = np.random.default_rng(0)
+    rows["steering"] = random.normal(0, 0.2, 50)
+    for number, name in enumerate(PATH_COLUMNS, start=1):
+        rows[name] = random.normal(0, number, 50)
+    path = path_labels(rows, SampleSettings())
+    assert path.std(axis=0) == pytest.approx(rows["steering"].std(), rel=1e-4)
+    assert np.corrcoef(path[:, 3], rows[PATH_COLUMNS[3]])[0, 1] == pytest.approx(1)
+    rows[PATH_COLUMNS[0]][7] = np.nan
+    with pytest.raises(UserError, match="only some of the rows know their path.*simulate roads alone"):
+        path_labels(rows, SampleSettings())

@@ -1,0 +1,543 @@
+"""The command preprocess: its results, its errors, and the files it leaves when it is killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import h5py
+import pandas as pd
+import pytest
+
+from bcclone.dataset.conversion import convert as convert_recordings
+from bcclone.dataset.conversion import store_files
+from bcclone.dataset.decode import read_frame
+from bcclone.dataset.images import PRESETS, Preprocessing
+from bcclone.dataset.preprocess_settings import LogRead, PreprocessSettings
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import NO_FRAME
+from bcclone.dataset.store import Store
+from bcclone.dataset.store_writer import StoreWriter
+from bcclone.system.errors import UserError
+from tests.conftest import command, run_script
+from tests.dataset.test_store import make_version_1
+from tests.processes import on_a_full_disk, wait_for
+from tests.recordings import images_of, many_rows, spoil
+
+PRECIOUS = b"\x89HDF\r\n\x1a\n, what may be replaced by a whole store only"
+
+
+def convert(*arguments, code=0):
+    """Return the JSON result of a conversion, or the error."""
+    done = run_script("preprocess.py", *arguments, "--json", code=code)
+    return json.loads(done.stdout) if code == 0 else done.stderr
+
+
+def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
+    lines = []
+    settings = PreprocessSettings(
+        (str(simulated_recording),), tmp_path / "data.h5", samples=SampleSettings(cameras=("center",), block_seconds=1)
+    )
+    made = convert_recordings(settings, lines.append)
+    assert (made.rows, made.frames, made.train + made.validation) == (120, 120, 240)
+    assert made.logs == (LogRead(str(simulated_recording / "driving_log.csv"), 120, 0),)
+    assert [line.startswith("read ") and line.endswith("120 rows") for line in lines] == [True]
+    with Store(made.output) as store:
+        assert (store.preprocessing, store.sample_settings) == (Preprocessing(), settings.samples)
+    again = convert_recordings(replace(settings, samples=None, add=True))
+    assert "holds all of this already" in again.notices[-1]
+    with pytest.raises(UserError, match="cameras: .*center.*, but .*center.*left.*right.* is given"):
+        convert_recordings(replace(settings, samples=SampleSettings(block_seconds=1), add=True))
+    follows = replace(settings, samples=SampleSettings(block_seconds=1), given=frozenset({"block_seconds"}), add=True)
+    assert convert_recordings(follows).rows == 120
+
+
+def test_image_files_are_decoded_into_a_store_without_a_plan(simulated_recording, tmp_path):
+    files = sorted(map(str, (simulated_recording / "IMG").glob("center*.jpg")))[:3]
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    done = []
+    with StoreWriter(tmp_path / "shard.h5", Preprocessing(), 4, 0) as writer:
+        stored = store_files([files[0], str(broken), *files[1:]], writer, done.append)
+    assert stored.frames.tolist() == [0, NO_FRAME, 1, 2]
+    assert list(stored.unusable) == [1]
+    assert sum(done) == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"preprocess": "gray-80x120", "preprocessing": Preprocessing()}, "leave one out"),
+        ({"preprocess": "gray-80x120", "size": (64, 64)}, "leave out --size"),
+        ({"given": frozenset({"camera"})}, "no setting 'camera'"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(wrong, expected):
+    with pytest.raises(ValueError, match=expected):
+        PreprocessSettings(("laps",), **wrong)
+
+
+def test_the_settings_are_imported_without_the_libraries_of_the_conversion():
+    code = "import bcclone.dataset, sys; print({'cv2', 'h5py', 'numpy', 'pandas', 'tensorflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_path):
+    made = convert(simulated_recording, "-o", tmp_path / "data.h5", "--block-seconds", 2, "--frame-offsets", 4)
+    assert made["recordings"] == 1
+    assert made["rows"] == 120
+    assert made["episodes"] == 1
+    assert made["frames"] == 360
+    assert made["skipped"] == 0
+    assert made["output"] == str(tmp_path / "data.h5")
+    assert made["seconds"] > 0
+    with Store(tmp_path / "data.h5") as store:
+        assert made["samples"]["validation"] == int(store.samples["validation"].sum())
+        assert made["samples"]["train"] == int((~store.samples["validation"]).sum())
+        full_rows = [row for row in range(120) if (store.samples["row"] == row).sum() == 30]
+        assert len(full_rows) > 80
+
+
+def test_a_random_split_with_frame_offsets_keeps_its_fraction_and_reports_the_lost_samples(recording, tmp_path):
+    long = many_rows(recording, tmp_path / "long", 600)
+    options = (long, "-o", tmp_path / "data.h5", "--size", 16, "--frame-offsets", 4, "--split", "random", "--json")
+    done = run_script("preprocess.py", *options)
+    made = json.loads(done.stdout)
+    left = sum(made["samples"].values())
+    assert made["samples"]["validation"] / left == pytest.approx(0.2, abs=0.02)
+    assert left + made["torn"] == (600 * 5 - 10) * 6  # the first four rows have fewer frames before them
+    assert f"{made['torn']} of {left + made['torn']} samples are left out" in done.stderr
+    assert "--split blocks" in done.stderr
+
+
+def test_stored_frames_are_the_recorded_ones_resized(simulated_recording, simulated_store):
+    with Store(simulated_store) as store:
+        assert len(store.frames) == 360
+        for row in (0, 57, 119):
+            for camera in ("center", "left", "right"):
+                name = store.rows[camera][row].decode()
+                frame = store.frames[store.rows[f"frame_{camera}"][row]]
+                assert (frame == store.preprocessing.apply(read_frame(str(simulated_recording / "IMG" / name)))).all()
+
+
+def test_the_recorded_rows_are_stored(simulated_recording, simulated_store):
+    lines = (simulated_recording / "driving_log.csv").read_text().splitlines()
+    with Store(simulated_store) as store:
+        assert len(store.rows) == len(lines)
+        fields = lines[77].split(",")
+        assert store.rows["center"][77].decode() == Path(fields[0]).name
+        assert [store.rows[c][77] for c in ("steering", "throttle", "brake", "speed_mph")] == [
+            float(f) for f in fields[3:]
+        ]
+        assert store.rows["line"][77] == 78
+        assert store.recordings[0].path == simulated_recording / "driving_log.csv"
+
+
+def test_no_image_is_on_both_sides_of_the_split(simulated_store):
+    with Store(simulated_store) as store:
+        validation = store.samples["validation"]
+        assert validation.any()
+        assert not set(store.samples["frame"][validation]) & set(store.samples["frame"][~validation])
+
+
+def test_cameras_size_and_flips_can_be_chosen(simulated_recording, tmp_path):
+    store = tmp_path / "small.h5"
+    made = convert(
+        simulated_recording, "-o", store, "--cameras", "center,left", "--size", "32x16", "--no-flip",
+        "--frame-offsets", 0,
+    )  # fmt: skip
+    assert made["frames"] == 240
+    assert sum(made["samples"].values()) == 240
+    with Store(store) as opened:
+        assert opened.frames.shape == (240, 16, 32, 3)
+
+
+def test_several_recordings_and_patterns_make_one_store(recording, tmp_path):
+    shutil.copytree(recording, tmp_path / "second")
+    log = tmp_path / "second" / "driving_log.csv"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:60]))
+    made = convert(f"{tmp_path}/*/", "-o", tmp_path / "data.h5")
+    assert (made["recordings"], made["rows"], made["episodes"]) == (2, 180, 2)
+    assert made["frames"] == 540  # the images of the two lie in different places
+
+
+def test_without_a_named_recording_those_in_the_folder_are_read_and_each_log_is_reported(
+    recording, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recordings").mkdir()
+    recording.rename(tmp_path / "recordings" / "lake")
+    log = tmp_path / "recordings" / "lake" / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.unlink()
+    for name, part in (("run1.csv", lines[:70]), ("run2.csv", [*lines[70:], "garbage\n"])):
+        log.with_name(name).write_text("".join(part))
+    done = run_script("preprocess.py", "--json")
+    made = json.loads(done.stdout)
+    folder = Path("recordings", "lake")
+    read = [{"path": str(folder / f"run{run}.csv"), "rows": rows, "bad_rows": bad, "deleted_rows": 0}
+            for run, rows, bad in ((1, 70, 0), (2, 50, 1))]  # fmt: skip
+    assert (made["logs"], made["recordings"], made["rows"], made["frames"]) == (read, 2, 120, 360)
+    assert f"taking {folder}" in done.stderr
+    assert "run1.csv: 70 rows" in done.stderr
+    assert len(json.loads(run_script("preprocess.py", "--check", "--json").stdout)) == 2
+    again = json.loads(run_script("preprocess.py", "--json", "--add").stdout)
+    assert again["logs"] == read
+
+
+def test_without_any_recording_the_error_names_the_places_and_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run_script("preprocess.py", code=2)
+    assert all(word in done.stderr for word in ("driving_log.csv", "./recordings/", "./data/", "simulate record"))
+
+
+def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
+    lines = (recording / "driving_log.csv").read_text().splitlines(keepends=True)
+    (recording / "first.csv").write_text("".join(lines[:70]))
+    (recording / "driving_log.csv").unlink()
+    store = tmp_path / "data.h5"
+    options = ["--block-seconds", 1, "--frame-offsets", 2, "--size", 64]
+    convert(recording / "first.csv", "-o", store, *options)
+    with Store(store) as opened:
+        before = (opened.frames[:], opened.samples.copy(), opened.rows.copy())
+    (recording / "second.csv").write_text("".join(lines[70:]))
+    made = convert(recording / "second.csv", "-o", store, "--add")
+    assert (made["recordings"], made["rows"], made["frames"], made["episodes"]) == (2, 120, 360, 2)
+    with Store(store) as opened:
+        assert (opened.frames[:210] == before[0]).all()
+        assert (opened.samples[: len(before[1])] == before[1]).all()
+        assert opened.rows["center"][:70].tolist() == before[2]["center"].tolist()
+        added = opened.samples[len(before[1]) :]
+        assert added["row"].min() == 70
+        assert added["frame"].min() == 210
+        assert set(added["frame_offset"]) == {0, 1, 2}
+    content = store.read_bytes()
+    again = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", "--json")
+    assert "holds all of this already" in again.stderr
+    assert json.loads(again.stdout) == made | {"seconds": json.loads(again.stdout)["seconds"]}
+    assert store.read_bytes() == content
+    other = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", "--size", 32, code=1)
+    assert "made with other options" in other.stderr
+
+
+def test_adding_to_a_store_of_version_1_writes_the_present_version(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:70]))
+    store = tmp_path / "data.h5"
+    convert(recording, "-o", store, "--frame-offsets", 2, "--size", 16, "--block-seconds", 1)
+    with Store(store) as opened:
+        frames, samples = opened.frames[:], opened.samples.copy()
+    make_version_1(store)
+    log.write_text("".join(lines))
+    assert "frame offsets" in convert(recording, "-o", store, "--add", "--frame-offsets", 1, code=1)
+    convert(recording, "-o", store, "--add")
+    with h5py.File(store) as file:
+        assert file.attrs["schema_version"] == 2
+    with Store(store) as opened:
+        assert (opened.frames[: len(frames)] == frames).all()
+        assert (opened.samples[: len(samples)] == samples).all()
+        assert opened.sample_settings.frame_offsets == 2
+        assert len(opened.rows) == 120
+
+
+@pytest.mark.parametrize("driven_otherwise", [False, True])
+def test_adding_a_copy_of_a_recording_is_noticed(recording, tmp_path, driven_otherwise):
+    """Recordings of the simulator all begin at the same time, so that times alone say nothing."""
+    copy, store = tmp_path / "copy", tmp_path / "data.h5"
+    shutil.copytree(recording, copy)
+    if driven_otherwise:
+        log = pd.read_csv(copy / "driving_log.csv", header=None)
+        log[3] = (log[3] + 0.1).clip(-1, 1)
+        log.to_csv(copy / "driving_log.csv", header=False, index=False)
+    convert(recording, "-o", store, "--size", 16)
+    noticed = "is this a copy of a recording in it?" in run_script("preprocess.py", copy, "-o", store, "--add").stderr
+    assert noticed != driven_otherwise
+
+
+def test_adding_a_log_that_has_grown_adds_its_new_rows(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:70]))
+    store = tmp_path / "data.h5"
+    convert(recording, "-o", store, "--frame-offsets", 0)
+    log.write_text("".join(lines))
+    done = run_script("preprocess.py", recording, "-o", store, "--add", "--json")
+    assert "70 rows are in the store already" in done.stderr
+    made = json.loads(done.stdout)
+    assert (made["rows"], made["frames"]) == (120, 360)
+    with Store(store) as opened:
+        assert sorted(opened.rows["line"].tolist()) == list(range(1, 121))
+
+
+def test_a_copy_of_a_recording_is_on_the_same_side_of_the_split(recording, tmp_path):
+    shutil.copytree(recording, tmp_path / "copy")
+    store = tmp_path / "data.h5"
+    options = ["--block-seconds", 1, "--frame-offsets", 0, "--size", 16]
+    together = convert(recording, tmp_path / "copy", "-o", store, *options)
+    assert (together["recordings"], together["rows"], together["frames"]) == (2, 240, 720)
+    convert(recording, "-o", tmp_path / "first.h5", *options)
+    done = run_script("preprocess.py", tmp_path / "copy", "-o", tmp_path / "first.h5", "--add")
+    assert "is this a copy" in done.stderr
+    for path in (store, tmp_path / "first.h5"):
+        with Store(path) as opened:
+            assert len(opened.rows) == 240
+            sides = [set(opened.rows["center"][opened.rows["validation"] == side]) for side in (True, False)]
+            assert sides[0]
+            assert not sides[0] & sides[1]
+
+
+def test_an_existing_store_is_not_overwritten_without_force_and_a_text_never(simulated_recording, tmp_path):
+    store = tmp_path / "data.h5"
+    store.write_text("precious")
+    for force in ((), ("--force",)):
+        assert "neither a store nor a model" in convert(simulated_recording, "-o", store, *force, code=1)
+    assert store.read_text() == "precious"
+    store.write_bytes(PRECIOUS)
+    assert "--force" in convert(simulated_recording, "-o", store, code=1)
+    convert(simulated_recording, "-o", store, "--force")
+    Store(store).close()
+
+
+def test_a_recording_or_a_model_is_never_overwritten(recording, untrained_model, tmp_path):
+    log = recording / "driving_log.csv"
+    assert "one of the recordings" in convert(recording, "-o", log, "--force", code=1)
+    model = tmp_path / "model.h5"
+    model.write_bytes(untrained_model.read_bytes())
+    assert "is a model" in convert(recording, "-o", model, "--force", code=1)
+    assert model.read_bytes() == untrained_model.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_never_overwritten(recording, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "regular file" in convert(recording, "-o", tmp_path / "pipe", "--force", code=1)
+
+
+def test_rows_that_several_logs_repeat_are_used_once(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    for name, part in (("a", lines[:60]), ("b", lines[60:]), ("c", lines[40:80][::-1])):
+        (recording / f"{name}.csv").write_text("".join(part))
+    for cameras, frames in (("center,left,right", 360), ("left,right", 240)):
+        store = tmp_path / f"{frames}.h5"
+        done = run_script("preprocess.py", f"{recording}/?.csv", "-o", store, "--json", "--cameras", cameras)
+        made = json.loads(done.stdout)
+        assert (made["recordings"], made["rows"], made["frames"]) == (2, 120, frames)
+        assert "40 repeated rows left out" in done.stderr
+        again = run_script("preprocess.py", recording / "driving_log.csv", "-o", store, "--json", "--add")
+        assert json.loads(again.stdout)["rows"] == 120
+        assert "120 rows are in the store already" in again.stderr
+
+
+def test_an_empty_input_ends_with_exit_code_1(tmp_path):
+    (tmp_path / "driving_log.csv").write_text("")
+    assert "empty" in convert(tmp_path, "-o", tmp_path / "data.h5", code=1)
+
+
+def test_a_closed_pipe_and_an_ascii_terminal_are_no_errors(recording, tmp_path):
+    named = recording.rename(tmp_path / "ünï")
+    check_line = command("preprocess.py", named, "--check")
+    done = subprocess.run(check_line, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    gone = subprocess.Popen(check_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    gone.stdout.close()
+    assert b"Traceback" not in gone.stderr.read()
+    gone.stderr.close()
+    gone.wait()
+
+
+def test_a_foreign_file_ends_with_exit_code_2_and_nothing_is_written(simulated_recording, tmp_path):
+    foreign = tmp_path / "foreign.csv"
+    foreign.write_text("nombre_imagen,steering,comando\nIMG/1.png,0.0,0\n")
+    error = convert(simulated_recording, foreign, "-o", tmp_path / "data.h5", code=2)
+    assert "foreign.csv" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["foreign.csv"]
+
+
+def test_unusable_images_are_skipped_counted_and_listed(recording, tmp_path):
+    names = spoil(recording)
+    store = tmp_path / "data.h5"
+    done = run_script("preprocess.py", recording, "-o", store, "--frame-offsets", 0, "--no-flip", "--json")
+    made = json.loads(done.stdout)
+    assert made["skipped"] == 4
+    assert made["frames"] == 356
+    assert sum(made["samples"].values()) == 356
+    for row, name, reason in zip((11, 21, 31, 41), names, ("missing", "complete JPEG", "160x80", "empty"), strict=True):
+        line = next(line for line in done.stderr.splitlines() if name in line)
+        assert f"row {row}:" in line
+        assert "driving_log.csv" in line
+        assert reason in line
+    with Store(store) as opened:  # and every other row still has its own frame
+        for row in (9, 11, 29, 31, 119):
+            frame = opened.frames[opened.rows["frame_center"][row]]
+            name = opened.rows["center"][row].decode()
+            assert (frame == opened.preprocessing.apply(read_frame(str(recording / "IMG" / name)))).all()
+
+
+def test_more_than_5_percent_skipped_is_an_error_unless_allowed(recording, tmp_path):
+    for image in images_of(recording, "left")[:19]:
+        image.unlink()
+    store = tmp_path / "data.h5"
+    error = convert(recording, "-o", store, code=1)
+    assert "--allow-skips" in error
+    assert not store.exists()
+    assert convert(recording, "-o", store, "--allow-skips")["skipped"] == 19
+
+
+def test_bad_rows_are_skipped_and_listed(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    lines[50] = lines[50].rsplit(",", 4)[0] + ",NaN,0,0,1\n"
+    log.write_text("".join(lines))
+    done = run_script("preprocess.py", recording, "-o", tmp_path / "data.h5", "--json")
+    made = json.loads(done.stdout)
+    assert (made["rows"], made["skipped"]) == (119, 1)
+    assert "row 51: steering is 'NaN'" in done.stderr
+
+
+def test_repeated_rows_are_used_once(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    log.write_text(log.read_text() * 2)
+    done = run_script("preprocess.py", recording, "-o", tmp_path / "data.h5", "--json")
+    assert json.loads(done.stdout)["rows"] == 120
+    assert "120 repeated rows left out" in done.stderr
+
+
+def test_the_error_for_missing_images_names_the_folders_searched(recording, tmp_path):
+    shutil.rmtree(recording / "IMG")
+    error = convert(recording, "-o", tmp_path / "data.h5", code=1)
+    assert "none of the 360 images" in error
+    assert str(recording / "IMG") in error
+
+
+def test_the_error_for_cameras_without_images_names_the_option(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    log.write_text("".join(",".join([row[0], "", "", *row[3:]]) + "\n" for row in rows))
+    assert "--cameras" in convert(recording, "-o", tmp_path / "data.h5", "--cameras", "left", code=1)
+    assert convert(recording, "-o", tmp_path / "data.h5")["frames"] == 120
+
+
+def test_a_validation_fraction_that_the_blocks_cannot_give_is_noticed(simulated_recording, tmp_path):
+    done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5")
+    assert "0 of 720 samples are for validation" in done.stderr
+    assert "smaller --block-seconds" in done.stderr
+    done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5", "--force", "--block-seconds", 1)
+    assert "validation" not in done.stderr
+
+
+@pytest.mark.parametrize("limit", [100_000, 330_000, 360_000, 400_000])
+def test_a_full_disk_ends_a_small_conversion_with_a_short_error(recording, tmp_path, limit):
+    log = recording / "driving_log.csv"
+    log.write_text(log.read_text().splitlines(keepends=True)[0])
+
+    line = on_a_full_disk(command("preprocess.py", recording, "-o", tmp_path / "data.h5", "--size", 8), limit)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if (tmp_path / "data.h5").exists() else 1)
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("output", "error"),
+    [("none/data.h5", "does not exist"), ("folder", "holds other files")],
+)
+def test_an_output_that_cannot_be_written_is_an_error_before_the_work(simulated_recording, tmp_path, output, error):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("precious")
+    assert error in convert(simulated_recording, "-o", tmp_path / output, "--force", code=1)
+
+
+def test_a_full_disk_leaves_the_old_store_and_no_temporary_file(simulated_recording, tmp_path):
+    store = tmp_path / "data.h5"
+    store.write_bytes(PRECIOUS)
+
+    line = on_a_full_disk(command("preprocess.py", simulated_recording, "-o", store, "--force"), 5_000_000)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert store.read_bytes() == PRECIOUS
+    assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
+
+
+def test_a_conversion_killed_at_any_time_leaves_the_old_store_or_none(recording, tmp_path):
+    long = many_rows(recording, tmp_path / "long", 1500)
+    for old in (None, PRECIOUS):
+        for delay in (0.0, 0.1, 0.3):
+            store = tmp_path / f"data{bool(old)}{delay}.h5"
+            if old:
+                store.write_bytes(old)
+            run = subprocess.Popen(command("preprocess.py", long, "-o", store, "--force"), stderr=subprocess.DEVNULL)
+            wait_for(lambda store=store: list(tmp_path.glob(f".{store.stem}.*.partial.h5")), every_seconds=0.005)
+            time.sleep(delay)
+            run.send_signal(signal.SIGKILL)
+            if run.wait() == 0:  # it was faster than the kill
+                Store(store).close()
+                continue
+            assert (store.read_bytes() if store.exists() else None) == old
+            convert(recording, "-o", store, "--force")  # and the next run removes what was left
+            assert not list(tmp_path.glob(f".{store.stem}.*"))
+            Store(store).close()
+
+
+def test_ctrl_c_ends_at_once_and_leaves_no_file(recording, tmp_path):
+    long = many_rows(recording, tmp_path / "long", 5000)  # long enough on a busy machine
+    store = tmp_path / "data.h5"
+    line = command("preprocess.py", long, "-o", store)
+    run = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: list(tmp_path.glob(".data.*.partial.h5")), every_seconds=0.005)
+    run.send_signal(signal.SIGINT)
+    _, error = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert "Traceback" not in error
+    assert not list(tmp_path.glob("*data*"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("rows", "most_mb"), [(100, 200), (100_000, 400), (200_000, 600)])
+def test_the_memory_of_a_conversion_grows_with_the_tables_only(recording, tmp_path, rows, most_mb):
+    long = many_rows(recording, tmp_path / "long", rows)
+    line = command("preprocess.py", long, "-o", tmp_path / "data.h5", "--size", 16, "--json")
+    # by a small process, because a child's peak includes that of the process that forks it
+    script = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *line], capture_output=True, text=True, check=True)
+    result, kilobytes = map(json.loads, done.stdout.splitlines())
+    peak_mb = kilobytes * 1024 / 1e6
+    assert result["frames"] == 3 * rows
+    assert sum(result["samples"].values()) > 5 * rows
+    print(f"peak resident memory for {rows} rows: {peak_mb:.0f} MB")
+    assert peak_mb < most_mb
+
+
+def test_a_preset_prepares_images_for_an_older_model(recording, tmp_path):
+    convert(recording, "-o", tmp_path / "data.h5", "--preprocess", "nvidia-66x200-yuv")
+    with Store(tmp_path / "data.h5") as store:
+        assert store.preprocessing == PRESETS["nvidia-66x200-yuv"]
+        assert store.frames.shape[1:] == (66, 200, 3)
+    error = convert(recording, "-o", tmp_path / "b.h5", "--preprocess", "carnd-128-rgb", "--size", 64, code=1)
+    assert "leave out --size" in error
+
+
+def test_the_sequence_length_is_stored_and_older_stores_have_1(recording, tmp_path):
+    store = tmp_path / "data.h5"
+    run_script("preprocess.py", recording, "-o", store, "--seq-length", 7)
+    with Store(store) as opened:
+        assert opened.sample_settings.seq_length == 7
+        older = {name: value for name, value in asdict(opened.sample_settings).items() if name != "seq_length"}
+        assert SampleSettings.stored(older).seq_length == 1
+    refused = run_script("preprocess.py", recording, "-o", store, "--add", "--seq-length", 3, code=1)
+    assert "made with other options" in refused.stderr
+    run_script("preprocess.py", recording, "-o", store, "--add")

@@ -1,0 +1,308 @@
+"""Samples and windows: their content and order, and no leak across the split."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bcclone.dataset.labels import steering_labels
+from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
+from bcclone.dataset.samples import SAMPLE, assign_validation, count_copies, count_split_pairs, sample_chunks, windows
+
+
+def make_rows(count, episodes=1, interval_ms=100, cameras=3):
+    """Rows of `episodes` equal takes whose frames are numbered row by row, camera by camera."""
+    rows = pd.DataFrame({"steering": np.linspace(-0.9, 0.9, count), "speed_mph": 20.0})
+    rows["episode"] = np.arange(count) * episodes // max(count, 1)
+    rows["time_ms"] = np.arange(count) * interval_ms + rows["episode"] * 60_000
+    for index, camera in enumerate(("center", "left", "right")):
+        rows[f"frame_{camera}"] = np.arange(count) * 3 + index if index < cameras else -1
+    rows["validation"] = False
+    return rows
+
+
+def build_samples(rows, settings):
+    return np.concatenate(list(sample_chunks(rows, settings)))
+
+
+def test_four_frame_offsets_three_cameras_and_flips_give_30_samples_of_a_row():
+    samples = build_samples(make_rows(5), SampleSettings(frame_offsets=4))
+    assert (samples["row"] == 4).sum() == 30
+    assert [(samples["row"] == row).sum() for row in range(5)] == [6, 12, 18, 24, 30]
+
+
+def test_earlier_frames_carry_the_current_steering():
+    samples = build_samples(
+        make_rows(5), SampleSettings(flip=False, cameras=("center",), frame_offsets=4, smooth_seconds=0)
+    )
+    latest = samples[samples["row"] == 4]
+    assert latest["frame"].tolist() == [12, 9, 6, 3, 0]
+    assert latest["frame_offset"].tolist() == [0, 1, 2, 3, 4]
+    assert set(latest["steering"].tolist()) == {np.float32(0.9)}
+
+
+def test_labels_that_are_given_are_used():
+    rows = make_rows(4).assign(label=[0.1, 0.2, 0.3, 0.4])
+    samples = build_samples(rows, SampleSettings(flip=False, cameras=("center",)))
+    assert samples["steering"].tolist() == np.array([0.1, 0.2, 0.3, 0.4], np.float32).tolist()
+
+
+@pytest.mark.parametrize("weight", [1, 2, 3])
+def test_a_training_sample_of_a_take_over_is_in_the_table_as_often_as_it_weighs(weight):
+    rows = make_rows(6).assign(take_over=[False, True, True, False, True, False])
+    rows["validation"] = [False, False, True, True, False, False]
+    plain = build_samples(rows.drop(columns="take_over"), SampleSettings(correction_weight=weight))
+    samples = build_samples(rows, SampleSettings(correction_weight=weight))
+    weighs = np.isin(plain["row"], [1, 4])
+    assert (samples == np.repeat(plain, np.where(weighs, weight, 1))).all()
+    assert count_copies(samples) == weighs.sum() * (weight - 1)
+
+
+def test_the_correction_steers_side_cameras_back_to_the_line_and_is_clipped():
+    rows = make_rows(3)
+    rows["steering"] = [0.0, -0.95, 0.95]
+    samples = build_samples(rows, SampleSettings(flip=False, correction=0.1, smooth_seconds=0))
+    expected = np.array([0.0, 0.1, -0.1, -0.95, -0.85, -1.0, 0.95, 1.0, 0.85], np.float32)
+    assert samples["steering"].tolist() == expected.tolist()
+    assert samples["camera"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2]
+
+
+def test_the_auto_correction_is_stronger_at_lower_speed():
+    rows = make_rows(2)
+    rows["steering"], rows["speed_mph"] = 0.0, [15.0, 30.0]
+    samples = build_samples(rows, SampleSettings(flip=False, correction="auto"))
+    left, right = (samples["steering"][samples["camera"] == camera] for camera in (1, 2))
+    assert left[0] > left[1] > 0 > right[1] > right[0]
+
+
+def test_the_auto_correction_is_weaker_with_a_longer_lookahead():
+    rows = make_rows(1)
+    rows["steering"] = 0.0
+    near, far = (
+        build_samples(rows, SampleSettings(flip=False, cameras=("left",), lookahead_seconds=seconds))
+        for seconds in (0.85, 1.7)
+    )
+    assert near["steering"][0] > far["steering"][0] > 0
+
+
+def test_the_steering_of_samples_is_smoothed_and_shifted_in_time():
+    rows = make_rows(50)
+    rows["steering"] = np.repeat([0.0, 0.8], 25)
+    wanted = SampleSettings(flip=False, cameras=("center",), smooth_seconds=0.3, lead_seconds=0.5)
+    samples = build_samples(rows, wanted)
+    assert samples["steering"].tolist() == steering_labels(rows, 0.3, 0.5).astype(np.float32).tolist()
+
+
+def test_samples_are_ordered_by_row_camera_frame_offset_and_flip():
+    samples = build_samples(make_rows(102), SampleSettings(frame_offsets=MAX_FRAME_OFFSETS))
+    order = samples[["row", "camera", "frame_offset", "flipped"]].tolist()
+    assert order == sorted(order)
+    assert samples["frame_offset"].max() == MAX_FRAME_OFFSETS
+
+
+def test_flips_have_the_same_frame_and_the_opposite_steering():
+    samples = build_samples(make_rows(3), SampleSettings())
+    plain, flipped = samples[~samples["flipped"]], samples[samples["flipped"]]
+    assert plain["frame"].tolist() == flipped["frame"].tolist()
+    assert plain["steering"].tolist() == (-flipped["steering"]).tolist()
+
+
+def test_a_missing_image_removes_only_the_samples_that_need_it():
+    rows = make_rows(3)
+    rows.loc[1, "frame_left"] = -1
+    samples = build_samples(rows, SampleSettings(flip=False, frame_offsets=1))
+    assert len(build_samples(make_rows(3), SampleSettings(flip=False, frame_offsets=1))) - len(samples) == 2
+    assert not ((samples["camera"] == 1) & (samples["row"] == 1) & (samples["frame_offset"] == 0)).any()
+
+
+def test_a_recording_with_one_camera_gives_samples_of_that_camera():
+    assert len(build_samples(make_rows(4, cameras=1), SampleSettings(frame_offsets=0))) == 8
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    count=st.integers(1, 200),
+    episodes=st.integers(1, 4),
+    frame_offsets=st.integers(0, 6),
+    split=st.sampled_from(["blocks", "random"]),
+    validation=st.floats(0, 0.9),
+    seed=st.integers(0, 5),
+)
+def test_no_sample_crosses_an_episode_or_the_split(count, episodes, frame_offsets, split, validation, seed):
+    rows = make_rows(count, episodes)
+    wanted = SampleSettings(
+        frame_offsets=frame_offsets, split=split, validation=validation, block_seconds=1.5, seed=seed
+    )
+    rows["validation"] = assign_validation(rows, wanted)
+    samples = build_samples(rows, wanted)
+    from_row = samples["frame"] // 3
+    assert (from_row == samples["row"] - samples["frame_offset"]).all()
+    assert (rows["episode"].to_numpy()[from_row] == samples["episode"]).all()
+    assert (rows["validation"].to_numpy()[from_row] == samples["validation"]).all()
+    trained = set(samples["frame"][~samples["validation"]].tolist())
+    validated = set(samples["frame"][samples["validation"]].tolist())
+    assert not trained & validated
+    assert trained | validated == set(range(3 * count))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    count=st.integers(1, 120),
+    episodes=st.integers(1, 4),
+    frame_offsets=st.integers(0, 3),
+    seq_length=st.integers(2, 6),
+    missing=st.integers(0, 119),
+    split=st.sampled_from(["blocks", "random"]),
+)
+def test_a_window_holds_consecutive_rows_of_one_camera_episode_and_split(
+    count, episodes, frame_offsets, seq_length, missing, split
+):
+    rows = make_rows(count, episodes)
+    rows.loc[missing % count, "frame_left"] = -1
+    wanted = SampleSettings(frame_offsets=frame_offsets, split=split, block_seconds=1.5)
+    rows["validation"] = assign_validation(rows, wanted)
+    episode, side, left = (rows[name].to_numpy() for name in ("episode", "validation", "frame_left"))
+    samples = build_samples(rows, wanted)
+    for validation in (False, True):
+        part = samples[samples["validation"] == validation]
+        found = windows(part, seq_length)
+        expected = [
+            (row, camera, flipped)
+            for row in np.flatnonzero(side == validation).tolist()
+            for camera in range(3)
+            for flipped in (False, True)
+            if row >= seq_length - 1
+            and len(set(episode[row - seq_length + 1 : row + 1])) == 1
+            and (side[row - seq_length + 1 : row + 1] == validation).all()
+            and not (camera == 1 and (left[row - seq_length + 1 : row + 1] == -1).any())
+        ]
+        assert found.samples[["row", "camera", "flipped"]].tolist() == expected
+        before = np.arange(seq_length)[::-1]
+        of_the_camera = (found.samples["row"][:, None] - before) * 3 + found.samples["camera"][:, None]
+        assert (found.frames == of_the_camera).all()
+        assert found.paired == (part["frame_offset"] > 0).sum()
+        assert len(found.samples) + found.paired + found.incomplete == len(part)
+
+
+def test_no_samples_give_no_windows():
+    found = windows(np.zeros(0, SAMPLE), 3)
+    assert found.frames.shape == (0, 3)
+
+
+def test_frames_of_windows_and_samples_have_the_same_type():
+    samples = build_samples(make_rows(5), SampleSettings())
+    assert windows(samples, 3).frames.dtype == samples["frame"].dtype
+
+
+@pytest.mark.parametrize("rows_per_chunk", [1, 2, 7, 30])
+def test_the_table_does_not_depend_on_the_size_of_the_chunks(rows_per_chunk):
+    rows = make_rows(30, episodes=2)
+    rows["validation"] = assign_validation(rows, SampleSettings(block_seconds=0.5))
+    settings = SampleSettings(frame_offsets=3)
+    chunks = sample_chunks(rows, settings, rows_per_chunk)
+    assert (np.concatenate(list(chunks)) == build_samples(rows, settings)).all()
+
+
+def test_validation_consists_of_complete_blocks_and_is_near_the_requested_fraction():
+    rows = make_rows(1000, episodes=2)  # 100 s: 10 blocks of 100 rows
+    validation = assign_validation(rows, SampleSettings())
+    assert validation.dtype == np.bool_
+    assert validation.sum() == 200
+    assert {int(block.sum()) for block in validation.reshape(10, 100)} == {0, 100}
+
+
+def test_the_split_depends_only_on_the_seed():
+    rows = make_rows(1000)
+    first = assign_validation(rows, SampleSettings(seed=1))
+    assert (first == assign_validation(rows, SampleSettings(seed=1))).all()
+    assert any((first != assign_validation(rows, SampleSettings(seed=seed))).any() for seed in (2, 3))
+
+
+def test_a_short_recording_is_never_all_validation():
+    for rows, kept in ((110, 10), (120, 20), (130, 30)):  # blocks of 100 and of the rest
+        for seed in range(6):
+            assert assign_validation(make_rows(rows), SampleSettings(seed=seed)).sum() == kept
+
+
+def test_each_side_gets_one_of_two_blocks_and_a_single_block_is_for_training():
+    assert assign_validation(make_rows(200), SampleSettings(validation=0.05)).sum() == 100
+    assert assign_validation(make_rows(200), SampleSettings(validation=0.95)).sum() == 100
+    assert assign_validation(make_rows(99), SampleSettings()).sum() == 0
+
+
+def test_the_smaller_of_two_blocks_moves_when_a_side_would_be_empty():
+    rows = make_rows(150)  # blocks of 100 and of 50
+    assert assign_validation(rows, SampleSettings(validation=0.05)).sum() == 50
+    assert assign_validation(rows, SampleSettings(validation=0.95)).sum() == 100
+
+
+def test_a_validation_fraction_of_zero_keeps_no_rows():
+    assert not assign_validation(make_rows(1000), SampleSettings(validation=0.0)).any()
+
+
+def test_added_rows_keep_the_fraction_and_the_earlier_split():
+    settings = SampleSettings()
+    before, added = make_rows(1000), make_rows(500)
+    added["time_ms"] += 1_000_000
+    before["validation"] = assign_validation(before, settings)
+    assert assign_validation(added, settings, before).sum() == 100
+    before["validation"] = True  # far too much already: all that comes is for training
+    assert assign_validation(added, settings, before).sum() == 0
+    again = assign_validation(make_rows(300), settings, before)  # the same blocks of time
+    assert again.all()
+
+
+@pytest.mark.parametrize("written", [np.bool_, np.uint8])  # as our stores have it, and as others might
+def test_added_rows_of_an_earlier_block_join_its_side_and_count_towards_the_fraction(written):
+    settings = SampleSettings()
+    before, added = make_rows(1000), make_rows(1500)  # the first 1000 are of the same ten blocks
+    before["validation"] = (np.arange(1000) >= 900).astype(written)
+    validation = assign_validation(added, settings, before)
+    assert validation[:1000].tolist() == before["validation"].tolist()
+    assert validation.sum() == 400  # and 100 before: a fifth of 2500
+
+
+def test_an_added_block_that_does_not_improve_the_fraction_is_for_training():
+    assert assign_validation(make_rows(100), SampleSettings(validation=0.5), before=make_rows(0)).sum() == 0
+
+
+def test_the_random_split_keeps_the_fraction_of_rows():
+    assert assign_validation(make_rows(1000), SampleSettings(split="random")).sum() == 200
+
+
+@pytest.mark.parametrize("validation", [0.05, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("frame_offsets", [1, 4, 20])
+def test_the_random_split_keeps_the_fraction_of_the_remaining_samples(frame_offsets, validation):
+    wanted = SampleSettings(
+        split="random", frame_offsets=frame_offsets, validation=validation, flip=False, cameras=("center",)
+    )
+    rows = make_rows(5000)
+    rows["validation"] = assign_validation(rows, wanted)
+    samples = build_samples(rows, wanted)
+    assert samples["validation"].mean() == pytest.approx(validation, abs=0.02)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    count=st.integers(1, 120),
+    episodes=st.integers(1, 3),
+    frame_offsets=st.integers(0, 6),
+    split=st.sampled_from(["blocks", "random"]),
+    missing=st.integers(0, 119),
+    flip=st.booleans(),
+)
+def test_samples_lost_to_the_split_are_counted(count, episodes, frame_offsets, split, missing, flip):
+    rows = make_rows(count, episodes)
+    rows.loc[missing % count, "frame_left"] = -1
+    wanted = SampleSettings(frame_offsets=frame_offsets, split=split, block_seconds=1.5, flip=flip)
+    unsplit = len(build_samples(rows, wanted))
+    rows["validation"] = assign_validation(rows, wanted)
+    assert count_split_pairs(rows, wanted) == unsplit - len(build_samples(rows, wanted))
+
+
+def test_the_random_split_equals_blocks_of_one_millisecond():
+    rows = make_rows(1000, interval_ms=1)
+    chosen = assign_validation(rows, SampleSettings(split="random"))
+    assert (chosen[::2] != chosen[1::2]).any()
+    assert (chosen == assign_validation(rows, SampleSettings(block_seconds=1e-9))).all()

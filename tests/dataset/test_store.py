@@ -1,0 +1,209 @@
+"""A store returns what was written to it, and refuses a damaged or foreign file with the reason."""
+
+import json
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import SAMPLE
+from bcclone.dataset.store import ImageSamples, Store
+from bcclone.dataset.store_reader import RecordingInfo, row_frame, row_table
+from bcclone.dataset.store_writer import StoreWriter
+from bcclone.recording.dialect import Dialect
+from bcclone.system.errors import UserError
+
+PREPROCESSING = Preprocessing(width=16, height=8)
+DIALECT = Dialect(spaced=True, decimal_comma=False, header=False, cameras=("center", "left"), extra_columns=0)
+RECORDINGS = [RecordingInfo(Path("a"), "0" * 64, 10, 0, 1, DIALECT)]
+SETTINGS = SampleSettings(seed=3)
+
+
+def some_frames(count):
+    return np.random.default_rng(0).integers(0, 256, (count, 8, 16, 3), dtype=np.uint8)
+
+
+def some_rows(count):
+    names = [f"ö{n}.jpg" for n in range(count)]
+    return pd.DataFrame({"line": range(count), "center": names, "left": "", "right": "", "steering": 0.5})
+
+
+def some_samples(count):
+    samples = np.zeros(count, SAMPLE)
+    samples["frame"] = np.arange(count)
+    samples["validation"][::4] = True
+    return samples
+
+
+def write_store(path, frames, capacity=None):
+    samples = some_samples(len(frames))
+    with StoreWriter(path, PREPROCESSING, capacity or len(frames)) as writer:
+        writer.append(frames[:3])
+        writer.append(frames[3:])
+        rows = row_table(some_rows(len(frames)))
+        writer.finish(
+            [samples[:4], samples[4:]], rows, ["a long text" * 99, *[""] * (len(frames) - 1)], RECORDINGS, SETTINGS
+        )
+    return samples
+
+
+def make_version_1(path):
+    """Make a store of schema version 1 of it, by the attributes and columns that docs/reference/store.md names."""
+    with h5py.File(path, "r+") as file:
+        samples = file["samples"][()]
+        samples.dtype.names = tuple("lag" if name == "frame_offset" else name for name in samples.dtype.names)
+        del file["samples"]
+        file["samples"] = samples
+        settings = json.loads(file.attrs["sample_settings"])
+        settings["previous"] = settings.pop("frame_offsets")
+        file.attrs["sample_settings"] = json.dumps(settings)
+        file.attrs["schema_version"] = 1
+        file.attrs["content_hash"] = "0" * 64
+
+
+@pytest.mark.parametrize("capacity", [10, 17], ids=["capacity filled", "capacity not filled"])
+def test_round_trip(tmp_path, capacity):
+    frames = some_frames(10)
+    samples = write_store(tmp_path / "data.h5", frames, capacity)
+    with Store(tmp_path / "data.h5") as store:
+        assert (np.asarray(store.frames) == frames).all()
+        assert (store.samples == samples).all()
+        assert store.preprocessing == PREPROCESSING
+        assert store.recordings == RECORDINGS
+        assert store.sample_settings == SETTINGS
+        assert row_frame(store.rows)["center"].tolist() == some_rows(10)["center"].tolist()
+        assert store.extras == ["a long text" * 99, *[""] * 9]
+        assert store.split_indices(validation=True).tolist() == [0, 4, 8]
+        assert len(store.split_indices(validation=False)) == 7
+    assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
+
+
+def test_a_store_of_version_1_opens_with_the_present_names_and_its_own_hash(tmp_path):
+    path, frames, samples = tmp_path / "old.h5", some_frames(10), some_samples(10)
+    samples["frame_offset"][5:] = 2
+    settings = SampleSettings(cameras=("center",), frame_offsets=2, seed=3)
+    with StoreWriter(path, PREPROCESSING, len(frames)) as writer:
+        writer.append(frames)
+        writer.finish([samples], row_table(some_rows(10)), [], RECORDINGS, settings)
+    make_version_1(path)
+    with Store(path) as store:
+        assert (np.asarray(store.frames) == frames).all()
+        assert (store.samples == samples).all()
+        assert store.content_hash == "0" * 64
+        assert store.sample_settings == settings
+
+
+def test_unused_capacity_leaves_no_trace_in_the_file(tmp_path):
+    write_store(tmp_path / "all.h5", some_frames(10))
+    time.sleep(1.1)  # HDF5 notes times in seconds, if it notes them
+    write_store(tmp_path / "fewer.h5", some_frames(10), capacity=10_000)
+    assert (tmp_path / "fewer.h5").read_bytes() == (tmp_path / "all.h5").read_bytes()
+
+
+def test_frames_are_memory_mapped_and_read_only(tmp_path):
+    write_store(tmp_path / "data.h5", some_frames(10))
+    with Store(str(tmp_path / "data.h5")) as store:  # a text names it as well as a path does
+        mapped = np.asarray(store.frames)
+        assert isinstance(mapped.base, np.memmap)
+        assert not mapped.flags.writeable
+
+
+def test_any_hdf5_library_can_read_a_store(tmp_path):
+    frames = some_frames(10)
+    write_store(tmp_path / "data.h5", frames)
+    with h5py.File(tmp_path / "data.h5") as file:
+        assert (file["frames"][()] == frames).all()
+        assert file["frames"].chunks is None
+        assert file["samples"].dtype.names == SAMPLE.names
+        assert file.attrs["schema_version"] == 2
+
+
+def test_the_hdf5_library_is_not_one_that_crafted_files_corrupt():
+    assert h5py.version.hdf5_version_tuple[:3] >= (1, 14, 5)
+
+
+def test_a_sample_takes_at_most_32_bytes():
+    assert SAMPLE.itemsize <= 32
+
+
+@pytest.mark.parametrize("keep", [0, 100, 2048, -1])
+def test_a_truncated_store_is_refused(tmp_path, keep):
+    path = tmp_path / "data.h5"
+    write_store(path, some_frames(10))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(UserError, match="not a complete store"):
+        Store(path)
+
+
+def change(path, edit):
+    with h5py.File(path, "r+") as file:
+        edit(file)
+
+
+DAMAGE = {
+    "newer schema": (lambda file: file.attrs.__setitem__("schema_version", 99), "schema version 99, expected 1 or 2"),
+    "other preprocessing": (lambda file: file.attrs.__setitem__("preprocessing_hash", "0"), "does not match"),
+    "no samples": (lambda file: file.__delitem__("samples"), "samples"),
+    "dangling samples": (
+        lambda file: file["samples"].__setitem__(0, np.array([(99,) + (0,) * 7], SAMPLE)[0]),
+        "refer to frames",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_an_inconsistent_store_is_refused_with_the_reason(tmp_path, kind):
+    edit, reason = DAMAGE[kind]
+    path = tmp_path / "data.h5"
+    write_store(path, some_frames(10))
+    change(path, edit)
+    with pytest.raises(UserError, match=reason):
+        Store(path)
+
+
+def test_the_error_for_a_missing_store_names_the_command_that_makes_one(tmp_path):
+    with pytest.raises(UserError, match="python preprocess.py RECORDING"):
+        Store(tmp_path / "data.h5")
+
+
+def test_the_content_hash_depends_only_on_the_content(tmp_path):
+    hashes = []
+    changed = some_frames(10)
+    changed[7, 3, 3, 1] ^= 1
+    for frames in (some_frames(10), some_frames(10), some_frames(9), changed):
+        write_store(tmp_path / "data.h5", frames)
+        with Store(tmp_path / "data.h5") as store:
+            hashes.append(store.content_hash)
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
+
+
+def test_the_content_hash_does_not_depend_on_how_frames_were_appended(tmp_path):
+    frames = some_frames(10)
+    write_store(tmp_path / "parts.h5", frames)
+    with Store(tmp_path / "parts.h5") as parts, StoreWriter(tmp_path / "copy.h5", PREPROCESSING, 10) as writer:
+        writer.append_from(parts)
+        writer.finish([parts.samples], parts.rows, parts.extras, RECORDINGS, SETTINGS)
+        content_hash = parts.content_hash
+    with Store(tmp_path / "copy.h5") as copy:
+        assert copy.content_hash == content_hash
+
+
+def test_samples_of_image_files_are_split_in_the_order_of_the_table(tmp_path):
+    samples = np.zeros(5, SAMPLE)
+    samples["validation"] = (0, 1, 0, 0, 1)
+    in_place = ImageSamples(tmp_path, PREPROCESSING, samples, np.zeros(5), ("a.jpg",), SETTINGS, "")
+    assert in_place.split_indices(validation=False).tolist() == [0, 2, 3]
+    assert in_place.split_indices(validation=True).tolist() == [1, 4]
+
+
+def test_a_model_is_not_a_store(tmp_path):
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = "{}"
+    with pytest.raises(UserError, match=r"model\.h5: not a complete store: it is a model"):
+        Store(tmp_path / "model.h5")

@@ -1,0 +1,163 @@
+"""Rows chosen by who drove, and corrections that are seen more often: in a file, in shards, with windows."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import windows
+from bcclone.dataset.store import Store
+from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
+from bcclone.system.errors import UserError
+from tests.recordings import images_of
+
+# 15 rows a second: the 5 s before the first take-over are 75 rows, those before the second one begin in the first
+FIRST, SECOND = range(80, 95), range(100, 110)
+
+
+@pytest.fixture
+def driven(recording):
+    """A recording in which a person takes over from a model twice."""
+    write_drivers(recording, [row_of(number) for number in range(120)])
+    return recording
+
+
+def row_of(number):
+    if number in FIRST:
+        return DrivenRow(HUMAN, 1)
+    return DrivenRow(HUMAN, 2) if number in SECOND else DrivenRow(MODEL)
+
+
+def write_drivers(recording, rows):
+    names = [image.name for image in images_of(recording)]
+    lines = [f"{row.row(name)}\n" for name, row in zip(names, rows, strict=False)]
+    (recording / DRIVERS.name).write_text(DRIVERS.header + "".join(lines))
+
+
+def make(recording, output, size=8, **samples):
+    values = {"block_seconds": 1.0, **samples}
+    settings = PreprocessSettings(
+        (str(recording),), output, size=(size, size), jobs=0 if output.suffix else 1, samples=SampleSettings(**values)
+    )
+    return convert(settings)
+
+
+def lines_in(path):
+    with Store(path) as store:
+        return (store.rows["line"] - 1).tolist()
+
+
+def test_good_rows_are_all_but_the_models_last_five_seconds_before_a_take_over(driven, tmp_path):
+    made = make(driven, tmp_path / "data.h5", rows="good")
+    assert lines_in(tmp_path / "data.h5") == [*range(80 - 75), *FIRST, *SECOND, *range(110, 120)]
+    assert any("80" in notice and "left out" in notice for notice in made.notices)
+
+
+def test_the_five_seconds_end_at_a_pause_in_the_driving(driven, tmp_path):
+    log = driven / "driving_log.csv"
+    rows = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([*rows[:40], *rows[60:]]))  # 1.3 s apart
+    make(driven, tmp_path / "data.h5", rows="good")
+    assert lines_in(tmp_path / "data.h5")[:41] == [*range(40), 60]
+
+
+def test_corrections_are_the_rows_of_the_take_overs(driven, tmp_path):
+    make(driven, tmp_path / "data.h5", rows="corrections")
+    assert lines_in(tmp_path / "data.h5") == [*FIRST, *SECOND]
+
+
+def test_all_rows_are_the_default(driven, tmp_path):
+    make(driven, tmp_path / "data.h5")
+    assert lines_in(tmp_path / "data.h5") == list(range(120))
+
+
+@pytest.mark.parametrize("drivers", [None, DrivenRow(HUMAN)])
+@pytest.mark.parametrize("rows", ["good", "corrections"])
+def test_a_recording_of_a_person_alone_is_used_as_a_whole(recording, tmp_path, rows, drivers):
+    if drivers:
+        write_drivers(recording, [drivers] * 120)
+    make(recording, tmp_path / "data.h5", rows=rows)
+    assert lines_in(tmp_path / "data.h5") == list(range(120))
+
+
+def test_a_row_without_an_entry_is_never_a_correction_and_entries_without_a_row_are_ignored(driven, tmp_path):
+    table = driven / DRIVERS.name
+    lines = table.read_text().splitlines(keepends=True)
+    del lines[1 + SECOND[-1] :]
+    table.write_text("".join([*lines, "center_2020_01_01_00_00_00_000.jpg,human,7\n"]))
+    make(driven, tmp_path / "data.h5", rows="corrections")
+    assert lines_in(tmp_path / "data.h5") == [*FIRST, *SECOND[:-1]]
+
+
+def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_left_out(driven, tmp_path):
+    make(driven, tmp_path / "some.h5", rows="good", frame_offsets=2, validation=0.0)
+    make(driven, tmp_path / "all.h5", frame_offsets=2, validation=0.0)
+    with Store(tmp_path / "some.h5") as some, Store(tmp_path / "all.h5") as every:
+        assert some.rows["episode"].tolist() == [0] * 5 + [1] * 15 + [2] * 20
+        begun = some.samples[some.samples["row"] == 5]
+        assert set(begun["frame_offset"].tolist()) == {0}
+        assert not (windows(some.samples, 3).samples["row"] == 6).any()
+        same = every.samples[every.samples["row"] == FIRST[0]]
+        assert begun["steering"][0] != same["steering"][0]  # there, smoothed with what the model did before
+
+
+@pytest.mark.parametrize("frame_offsets", [0, 2])
+def test_each_training_sample_of_a_take_over_is_in_the_table_so_many_times(driven, tmp_path, frame_offsets):
+    one = make(driven, tmp_path / "one.h5", frame_offsets=frame_offsets, validation=0.5)
+    five = make(driven, tmp_path / "five.h5", frame_offsets=frame_offsets, validation=0.5, correction_weight=5)
+    with Store(tmp_path / "one.h5") as plain, Store(tmp_path / "five.h5") as weighted:
+        corrects = np.isin(plain.samples["row"], [*FIRST, *SECOND])
+        counts = np.where(corrects & ~plain.samples["validation"], 5, 1)
+        assert (weighted.samples == np.repeat(plain.samples, counts)).all()
+        assert plain.samples["validation"][corrects].any()
+        assert (weighted.rows == plain.rows).all()
+        assert weighted.sample_settings.correction_weight == 5
+        training = windows(weighted.samples[~weighted.samples["validation"]], 3)
+        of_take_overs = np.isin(training.samples["row"], [*FIRST, *SECOND])
+        _, counts = np.unique(training.samples[of_take_overs], return_counts=True)
+        assert set(counts.tolist()) == {5}
+    assert five.validation == one.validation
+    assert five.notices == one.notices
+
+
+def test_a_folder_of_shards_has_the_content_of_one_file(driven, tmp_path):
+    options = {"rows": "good", "correction_weight": 3, "frame_offsets": 2}
+    make(driven, tmp_path / "one.h5", **options)
+    make(driven, tmp_path / "store", **options)
+    with Store(tmp_path / "one.h5") as one, Store(tmp_path / "store") as folder:
+        assert folder.content_hash == one.content_hash
+        assert (folder.samples == one.samples).all()
+
+
+def test_adding_follows_the_store(driven, simulated_recording, tmp_path):
+    make(simulated_recording, tmp_path / "data.h5", rows="corrections", correction_weight=2)
+    convert(PreprocessSettings((str(driven),), tmp_path / "data.h5", add=True))
+    with Store(tmp_path / "data.h5") as store:
+        assert len(store.rows) == 120 + len(FIRST) + len(SECOND)
+        assert store.sample_settings.rows == "corrections"
+        new = store.samples[(store.samples["row"] >= 120) & ~store.samples["validation"]]
+        assert set(np.unique(new, return_counts=True)[1].tolist()) == {2}
+
+
+def test_older_stores_have_all_rows_once(simulated_store):
+    with Store(simulated_store) as store:
+        stored = json.loads(json.dumps(vars(store.sample_settings)))
+    older = {name: value for name, value in stored.items() if name not in ("rows", "correction_weight")}
+    read = SampleSettings.stored(older)
+    assert (read.rows, read.correction_weight) == ("all", 1)
+
+
+def test_without_a_row_left_the_error_names_the_log_and_the_remedy(recording, tmp_path):
+    write_drivers(recording, [DrivenRow(MODEL)] * 120)
+    with pytest.raises(UserError, match=r"driving_log\.csv: no row is left, .* 120 .*--rows all"):
+        make(recording, tmp_path / "data.h5", rows="corrections")
+    assert not (tmp_path / "data.h5").exists()
+
+
+def test_a_wrong_table_of_drivers_is_named(driven, tmp_path):
+    (driven / DRIVERS.name).write_text(DRIVERS.header + "a.jpg,robot,\n")
+    with pytest.raises(UserError, match=r"drivers\.csv: row 2: .* expected model or human"):
+        make(driven, tmp_path / "data.h5")

@@ -1,0 +1,429 @@
+"""Replays of recordings: the rollout's dynamics, the views, and the scores of good drivers and blind ones."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.dataset.decode import read_frame
+from bcclone.dataset.images import PRESETS, Preprocessing
+from bcclone.dataset.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
+from bcclone.dataset.view import CameraMove, warp_to
+from bcclone.evaluate.reference import RecordedDrive, read_reference
+from bcclone.evaluate.replay import replay_controls, replay_policies
+from bcclone.evaluate.replay_report import replay_table
+from bcclone.evaluate.replay_served import RolloutWorld
+from bcclone.evaluate.replay_settings import ReplaySettings
+from bcclone.evaluate.replay_views import RowFrames, Views, read_row
+from bcclone.evaluate.rollout import RelativePose, Rollout
+from bcclone.simulator.record import record
+from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.system.errors import UserError
+from tests.conftest import ROOT, made_once, run_script, shared
+from tests.drive.drive_server import serving
+from tests.similarity import structural_similarity
+
+FULL = PRESETS["carnd-160x320-rgb"]
+ROAD = slice(65, 136)
+LEGACY = {
+    "keras-1.2.1_66x200_yuv.h5": "nvidia-66x200-yuv-bgr",
+    "keras-2.11.0_66x200_yuv.h5": "nvidia-66x200-yuv",
+}
+
+
+@pytest.fixture(scope="session")
+def lap(tmp_path_factory):
+    """The log of a recording of the simulator: 14 s, up to speed and through the first bends. Not to be changed."""
+    settings = RecordSettings(laps=0.15, expert=ExpertSettings(recoveries=0))
+    folder = made_once(tmp_path_factory, "lap", lambda folder: record(folder / "lake", settings))
+    return folder / "lake" / "driving_log.csv"
+
+
+@pytest.fixture(scope="session")
+def reference(lap):
+    return read_reference(lap)
+
+
+class Constant:
+    """A policy that steers the same whatever it sees, and keeps what it was shown."""
+
+    preprocessing, seq_length = Preprocessing(), 1
+
+    def __init__(self, steering=0.0):
+        self.steering, self.calls, self.begun = steering, 0, 0
+
+    def steer(self, image, memory):
+        self.begun += memory == ()
+        self.calls += 1
+        return self.steering, (image,)
+
+
+def straight():
+    """Return a reference drive straight ahead: two seconds at 10 m/s, fifty rows a second."""
+    fields = {"steering": 0.0, "throttle": 0.3, "speed": 10.0, "seconds": 0.02, "ends": False, "lagged": 0.0}
+    return RecordedDrive(**{name: (value,) * 100 for name, value in fields.items()}, images=({},) * 100)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_steering_moves_the_car_sideways_like_a_bicycle_with_a_lag(side):
+    rollout, steering, lag = Rollout(straight(), limit_m=5.0), 0.1 * side, 0.15
+    for _ in range(50):
+        rollout.advance(steering)
+    yaw_rate = 10 * YAW_GAIN * math.tan(math.radians(25 * steering)) / WHEELBASE_M
+    assert rollout.pose.yaw_rad == pytest.approx(yaw_rate * (1 - lag), rel=0.03)  # a second is long beside the lag
+    assert rollout.pose.lateral_offset_m == pytest.approx(10 * yaw_rate * (1 / 2 - lag + lag**2), rel=0.05)
+    assert rollout.distance_m == pytest.approx(10)
+
+
+def test_the_recorded_steering_stays_on_the_path(reference):
+    rollout = Rollout(reference, limit_m=1.0)
+    for steering in reference.steering:
+        rollout.advance(steering)
+    assert (rollout.interventions, set(rollout.path)) == ([], {0.0})
+
+
+def test_beyond_the_limit_the_car_is_set_back_and_an_intervention_counts():
+    rollout = Rollout(straight(), limit_m=1.0)
+    while not rollout.interventions:
+        rollout.advance(0.3)
+    assert rollout.path[-1] > 1.0
+    assert (rollout.pose, rollout.fresh) == (RelativePose(), True)
+    rollout.advance(0.0)
+    assert rollout.result().score.interventions == 1
+    assert not rollout.fresh
+
+
+def test_a_wider_limit_needs_fewer_interventions(reference):
+    zero = replay_controls(reference, ReplaySettings())["zero"].figures().by_limit
+    counts = [zero[limit].interventions for limit in ("1", "1.5", "2", "3")]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1]
+
+
+def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_below_zero(reference):
+    controls = {name: control.figures() for name, control in replay_controls(reference, ReplaySettings()).items()}
+    assert controls["human"].score.interventions == 0
+    assert controls["human"].score.autonomy_percent == 100
+    assert controls["human"].steering.correlation == 1
+    assert controls["zero"].score.autonomy_percent < 0
+    assert controls["zero"].steering.correlation is None
+    assert controls["mean"].score.interventions > 0
+
+
+def test_after_a_gap_the_car_starts_on_the_path_and_the_gap_is_not_counted(lap, tmp_path):
+    shutil.copytree(lap.parent, tmp_path / "gap")
+    log = tmp_path / "gap" / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:50] + lines[80:]))  # 2 s are missing
+    reference = read_reference(log)
+    full = read_reference(lap)
+    assert [row for row, end in enumerate(reference.ends) if end] == [49, len(reference) - 1]
+    assert reference.total_seconds == pytest.approx(full.total_seconds - sum(full.seconds[49:80]))
+    rollout = Rollout(reference, limit_m=5.0)
+    for _ in range(50):
+        rollout.advance(0.05)
+    assert abs(rollout.path[-1]) > 0.05
+    assert (rollout.pose, rollout.fresh) == (RelativePose(), True)
+
+
+def test_a_fraction_reads_only_those_rows(lap, reference):
+    half = read_reference(lap, (0.5, 1.0))
+    assert half.steering == reference.steering[round(len(reference) / 2) :]
+    with pytest.raises(UserError, match="no rows.*--fraction"):
+        read_reference(lap, (0.5, 0.5001))
+
+
+def test_the_smoothed_steering_is_a_running_mean_that_is_shorter_at_both_ends(lap, reference):
+    smoothed = reference.smoothed_steering
+    assert smoothed[20] == pytest.approx(np.mean(reference.steering[16:25]))
+    assert smoothed[0] == pytest.approx(np.mean(reference.steering[:5]))
+    few = read_reference(lap, (0.0, 0.02))
+    assert few.smoothed_steering == pytest.approx(np.full(len(few), np.mean(few.steering)))
+
+
+@pytest.mark.parametrize(
+    "values", [{"fraction": (0.5, 0.5)}, {"fraction": (-1, 1)}, {"limit_m": 0}, {"limits_m": (9.0,)}]
+)
+def test_invalid_settings_are_refused(values):
+    with pytest.raises(ValueError, match="expected"):
+        ReplaySettings(**values)
+
+
+def test_a_view_from_a_side_cameras_position_is_what_it_saw(reference):
+    frames = read_row(reference.images[150])
+    view = Views(FULL).view(frames, RelativePose(MOUNTS["left"][0]), frames.centre)
+    assert structural_similarity(view, read_frame(reference.images[150]["left"]), ROAD) > 0.8
+
+
+def test_warped_centre_frames_resemble_the_side_frames_more_than_the_unwarped_ones(reference):
+    made, plain = [], []
+    for paths in reference.images[20::20]:
+        centre, side = read_frame(paths["center"]), read_frame(paths["left"])
+        view = warp_to(CameraMove(MOUNTS["left"][0], 0.0)).apply(centre, 320, 160)
+        made.append(structural_similarity(view, side, ROAD))
+        plain.append(structural_similarity(centre, side, ROAD))
+    assert np.mean(made) > 2 * np.mean(plain)
+
+
+def test_pixels_that_the_nearest_camera_lacks_come_from_the_next(reference):
+    frames = read_row(reference.images[150])
+    pose = RelativePose(0.35, -0.02)
+    lone = Views(FULL).view(RowFrames(frames.centre, {"center": frames.cameras["center"]}), pose, frames.centre)
+    filled = Views(FULL).view(frames, pose, frames.centre)
+    changed = np.abs(filled.astype(int) - lone).max(axis=2) > 0
+    assert changed[100:135, -12:].mean() > 0.5  # beyond the centre frame's right side
+    assert not changed[:130, 60:200].any()
+
+
+def test_the_bonnet_stays_where_it_is(reference):
+    frames = read_row(reference.images[150])
+    view = Views(FULL).view(frames, RelativePose(1.2, 0.1), frames.centre)
+    assert (view[145:, 130:190] == frames.centre[145:, 130:190]).all()
+    assert (view[100:130, 130:190] != frames.centre[100:130, 130:190]).any()
+
+
+def test_each_rollout_has_a_window_of_its_own(lap, untrained_window_model):
+    check_each_rollout_alone(lap, untrained_window_model)
+
+
+def test_each_rollout_has_a_recurrent_state_of_its_own(lap, untrained_recurrent_model):
+    check_each_rollout_alone(lap, untrained_recurrent_model)
+
+
+def check_each_rollout_alone(lap, model):
+    from bcclone.model.policy import load_policy
+
+    policy, settings = load_policy(model), ReplaySettings(fraction=(0.3, 0.5), limits_m=(1.0, 3.0))
+    result = replay_policies({"model": policy}, lap, settings)["model"]
+    reference = read_reference(lap, settings.fraction)
+    expected = [policy.act(read_frame(paths["center"])) for paths in reference.images]
+    assert result.steering == pytest.approx(np.array(expected), abs=1e-5)
+    for limit in (1.0, 2.0, 3.0):
+        lone = replay_policies(
+            {"m": policy}, lap, ReplaySettings(fraction=settings.fraction, limit_m=limit, limits_m=())
+        )["m"]
+        assert lone.rollout.path == result.rollouts[limit].path
+
+
+def test_several_models_in_one_pass_score_as_each_does_alone(lap, untrained_model):
+    from bcclone.model.policy import load_policy
+
+    settings = ReplaySettings(fraction=(0.3, 0.5))
+    policies = {"network": load_policy(untrained_model), "left": Constant(-0.2)}
+    together = replay_policies(policies, lap, settings)
+    for name, policy in policies.items():
+        assert replay_policies({name: policy}, lap, settings)[name].rollout.path == together[name].rollout.path
+
+
+def test_rollouts_with_the_same_view_share_an_inference(lap):
+    policy = Constant(0.0)
+    replay_policies({"zero": policy}, lap, ReplaySettings(fraction=(0.0, 0.5)))
+    rollouts, rows = 4, len(read_reference(lap, (0.0, 0.5)))
+    assert rows < policy.calls < rollouts * rows  # all start on the reference path, and part from it
+
+
+def test_steering_that_is_not_finite_is_refused(lap):
+    with pytest.raises(UserError, match="broken.*steering.*trained"):
+        replay_policies({"broken": Constant(math.nan)}, lap)
+
+
+def test_rows_without_a_frame_keep_the_last_steering(lap, tmp_path):
+    shutil.copytree(lap.parent, tmp_path / "holes")
+    reference = read_reference(tmp_path / "holes" / "driving_log.csv", (0.0, 0.3))
+    Path(reference.images[5]["center"]).unlink()
+    Path(reference.images[6]["center"]).write_bytes(b"broken")
+    result = replay_policies({"right": Constant(0.1)}, tmp_path / "holes", ReplaySettings(fraction=(0.0, 0.3)))
+    complete = replay_policies({"right": Constant(0.1)}, lap, ReplaySettings(fraction=(0.0, 0.3)))
+    assert result["right"].figures().frames == len(reference) - 2
+    assert result["right"].rollout.path == complete["right"].rollout.path
+
+
+def test_over_the_wire_the_recorded_steering_gets_the_recorded_frames(reference):
+    drive = RolloutWorld(reference, ReplaySettings())
+    for row, paths in enumerate(reference.images[:40]):
+        state = drive.observe()
+        assert state.jpeg == Path(paths["center"]).read_bytes()
+        drive.steer(reference.steering[row], 0.0)
+    assert set(drive.rollout.path) == {0.0}
+
+
+def test_over_the_wire_a_deviating_car_gets_made_views_until_the_recording_ends(reference):
+    drive, own = RolloutWorld(reference, ReplaySettings(limits_m=())), 0
+    while (state := drive.observe()) is not None:
+        own += state.jpeg == Path(reference.images[drive.rollout.row]["center"]).read_bytes()
+        drive.steer(0.0, 0.0)
+    figures = drive.result().as_json()
+    assert figures["frames"] == len(reference) > own
+    assert figures["interventions"] == figures["controls"]["zero"]["interventions"] > 0
+    assert figures["steering_mae"] is None
+    json.dumps(figures, allow_nan=False)
+
+
+KEYS = {
+    "autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m", "limit_m", "by_limit", "rows",
+    "frames", "seconds", "distance_m", "steering_correlation", "steering_correlation_smoothed", "steering_mae",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tmp_path):
+    line = (
+        "replay",
+        untrained_model,
+        lap.parent,
+        "--fraction",
+        "0.2:0.6",
+        "--limit",
+        2.5,
+        "--output",
+        tmp_path / "out",
+    )
+    result = json.loads(run_script(*line, "--json").stdout)
+    assert set(result) == KEYS | {"controls"}
+    assert set(result["controls"]) == {"human", "zero", "mean"}
+    assert all(set(control) == KEYS for control in result["controls"].values())
+    assert list(result["by_limit"]) == ["1", "1.5", "2", "2.5", "3"]
+    assert result["by_limit"]["2.5"]["interventions"] == result["interventions"]
+    expected = (1 - result["interventions"] * 6 / result["seconds"]) * 100
+    assert result["autonomy_percent"] == pytest.approx(expected, abs=0.1)
+    assert json.loads((tmp_path / "out" / "figures.json").read_text()) == result
+    with PIL.Image.open(tmp_path / "out" / "deviation.png") as picture:
+        assert picture.width == 900
+
+
+@pytest.mark.slow
+def test_several_models_are_reported_by_name_and_in_a_table(lap, untrained_model, untrained_window_model):
+    line = ("replay", untrained_model, untrained_window_model, lap, "--fraction", "0.3:0.4")
+    result = json.loads(run_script(*line, "--json").stdout)
+    assert list(result["models"]) == [str(untrained_model), str(untrained_window_model)]
+    table = run_script(*line).stdout
+    assert all(f"\n{name} " in table for name in (*result["models"], "the human", "no steering", "mean steering"))
+
+
+@pytest.mark.slow
+def test_a_drive_server_is_scored_over_the_wire(lap):
+    model, line = ROOT / "models" / "lake.h5", (lap, "--fraction", "0.3:0.5", "--json")
+    with serving(model) as server:
+        result = json.loads(run_script("replay", *line, "--port", server.port, "--decimal-comma", "--wait", 1).stdout)
+    alone = json.loads(run_script("replay", model, *line).stdout)
+    assert set(result) >= KEYS | {"controls", "request_to_steer_ms"}
+    assert list(result["by_limit"]) == ["2"]
+    assert result["telemetries"] == result["frames"] == result["rows"]
+    # each answer takes effect at its own row; the frames are encoded once more
+    assert result["rms_cross_track_m"] == pytest.approx(alone["rms_cross_track_m"], rel=0.1)
+    assert result["interventions"] == alone["by_limit"]["2"]["interventions"]
+
+
+@pytest.mark.slow
+def test_a_recording_of_the_centre_camera_alone_is_enough_with_a_notice(lap, untrained_model, tmp_path):
+    shutil.copytree(lap.parent, tmp_path / "centre")
+    for camera in ("left", "right"):
+        for image in (tmp_path / "centre" / "IMG").glob(f"{camera}_*"):
+            image.unlink()
+    done = run_script("replay", untrained_model, tmp_path / "centre", "--fraction", "0.3:0.4")
+    assert "no images of the side cameras" in done.stderr
+    assert "the human" in done.stdout
+
+
+def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp_path):
+    shutil.copytree(lap.parent, tmp_path / "gap")
+    log = tmp_path / "gap" / "driving_log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:10] + lines[40:60]))
+    Path(read_reference(log).images[10]["center"]).unlink()
+    policy = Constant(0.0)
+    replay_policies({"zero": policy}, log, ReplaySettings(limit_m=5.0, limits_m=()))
+    assert policy.begun == 3  # one shared at first; after the gap, one of the rollout and one of the recorded frames
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "result"),
+    [
+        ((), 1, "--port"),
+        (("--fraction", "0.5"), 2, "0.8:1"),
+        (("--fraction", "1:0.5", "--port", 1), 1, "fraction 1:0.5"),
+        (("--limit", "nan", "--port", 1), 1, "limit nan m"),
+        (("--port", 0), 1, "port 0, expected 1 to 65535"),
+    ],
+)
+def test_a_wrong_command_line_is_refused(lap, options, code, result):
+    assert result in run_script("replay", lap, *options, code=code).stderr
+
+
+def test_a_name_that_means_several_recordings_is_refused(tmp_path, lap):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(lap, tmp_path / name)
+    stderr = run_script("replay", tmp_path / "*", "--port", 1, code=1).stderr
+    assert "2 recordings, expected one" in stderr
+
+
+def lake():
+    return shared("recordings/lake_linux") / "driving_log.csv"
+
+
+@pytest.fixture(scope="module")
+def legacy():
+    from bcclone.model.policy import load_policy
+
+    folder = shared("legacy_models")
+    return {name: load_policy(folder / name, preset) for name, preset in LEGACY.items()}
+
+
+def test_networks_steer_the_same_on_made_views_and_real_ones(legacy):
+    policy, apart = legacy["keras-2.11.0_66x200_yuv.h5"], []
+    views = Views(policy.preprocessing)
+    for paths in read_reference(lake()).images[10::40]:
+        frames = read_row({"center": paths["center"]})
+        for camera in ("left", "right"):
+            made = views.view(frames, RelativePose(MOUNTS[camera][0]), views.prepare(frames.centre))
+            real = views.prepare(read_frame(paths[camera]))
+            apart.append(abs(policy.steer(made, ())[0] - policy.steer(real, ())[0]))
+    assert np.mean(apart) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fraction", "interventions", "old_interventions", "zero_percent"),
+    [
+        ((0.0, 0.4), {"human": 0, "zero": 21, "mean": 14}, 7, -187),
+        pytest.param((0.0, 1.0), {"human": 0, "zero": 51, "mean": 42}, 14, -179, marks=pytest.mark.long),
+    ],
+)
+def test_known_models_get_their_known_scores_on_a_real_recording(
+    legacy, fraction, interventions, old_interventions, zero_percent
+):
+    results = replay_policies(legacy, lake(), ReplaySettings(fraction=fraction))
+    old, new = (results[name].figures() for name in LEGACY)
+    assert new.score.interventions == 0
+    assert abs(old.score.interventions - old_interventions) <= 3
+    assert {name: control.score.interventions for name, control in new.controls.items()} == interventions
+    assert new.controls["zero"].score.autonomy_percent == pytest.approx(zero_percent, abs=1)
+    assert new.steering.correlation > 0.8 > old.steering.correlation
+
+
+class Brightness:
+    """A monitor that scores the brightness of a frame."""
+
+    threshold = 1e-6
+
+    def score(self, frame):
+        assert frame.shape == (160, 320, 3)
+        return float(frame.mean())
+
+
+def test_a_monitor_scores_the_frames_of_the_recording(lap):
+    results = replay_policies({"zero": Constant(0.0)}, lap, ReplaySettings(fraction=(0.0, 0.1)), Brightness())
+    figures = results["zero"].as_json()["doubt"]
+    assert figures["frames"] == len(results["zero"].reference)
+    points = results["zero"].doubts
+    assert [point.in_doubt for point in points] == [point.seconds >= 0.9999 for point in points]  # after a second
+    assert figures["in_doubt"] > 3
+    assert 0 < figures["mean_score"] < 255
+    seconds = [point.seconds for point in results["zero"].doubts]
+    assert seconds == sorted(seconds)
+    assert "the monitor doubts at" in replay_table(results)[-1]

@@ -1,0 +1,300 @@
+"""Augmentation on the processor: how images and steering change, and that the result depends on the seed alone."""
+
+import math
+import threading
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
+from bcclone.dataset.labels import Correction
+from bcclone.dataset.store import Store
+from bcclone.dataset.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
+from bcclone.dataset.view import CameraMove
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.augment.draws import AugmentationInputs, draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed.augment.parameters import Cameras, Extent, camera_moves, steering_change
+from bcclone.feed.augmented import AugmentedFeed, draw_for_device
+from bcclone.feed.feed import Feed
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.open import open_feed
+from bcclone.feed.order import EpochOrder
+from bcclone.feed.selection import select
+from bcclone.feed.source import FrameSource
+from bcclone.feed.threads import ThreadFetcher
+
+OURS = Preprocessing()
+NOTHING = AugmentSettings(True, 0, 0, 0, 0, 0, 0, 0, 0)
+EVERYTHING = AugmentSettings(shadows=1, blur=1, noise=1, patches=1)
+
+
+def pictures(count, seed=0, preprocessing=OURS):
+    """Smooth pictures, that a warp does not turn into noise."""
+    random = np.random.default_rng(seed)
+    frames = [cv2.resize(random.integers(0, 256, (10, 20, 3), np.uint8), (320, 160)) for _ in range(count)]
+    return np.stack([preprocessing.apply(frame) for frame in frames])
+
+
+def augmented(settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=OURS, rows=slice(None)):
+    count, into = len(images), np.empty_like(images)
+    steering = np.zeros((count, 1), np.float32) if steering is None else steering
+    flipped = np.zeros(count, np.bool_) if flipped is None else flipped
+    inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32))
+    draws = draw(count, seed)
+    return into, CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, draws, into)
+
+
+def one_move(**moved):
+    values = {"lateral_offset_m": 0.0, "yaw_rad": 0.0, "pitch_rad": 0.0} | moved
+    return CameraMove(**{name: np.array([value]) for name, value in values.items()})
+
+
+def change_of(offset_m=0.0, yaw_rad=0.0, pitch_rad=0.0, lookahead_m=12.0):
+    move = one_move(lateral_offset_m=offset_m, yaw_rad=yaw_rad, pitch_rad=pitch_rad)
+    (change,) = steering_change(move, np.array([lookahead_m]))
+    return change
+
+
+def view_of(preprocessing, image, flipped=False, **moved):
+    warps = Cameras(preprocessing).warps(one_move(**moved), np.array([flipped]))
+    return warps[0].apply(image, preprocessing.width, preprocessing.height)
+
+
+@pytest.mark.parametrize(("offset_m", "yaw_rad"), [(0.5, 0.0), (0.0, 0.05), (0.4, 0.05)])
+def test_a_camera_to_the_right_or_turned_to_the_right_steers_to_the_left(offset_m, yaw_rad):
+    assert change_of(offset_m, yaw_rad) < 0
+    assert change_of(-offset_m, -yaw_rad) == pytest.approx(-change_of(offset_m, yaw_rad))
+
+
+def test_pitch_changes_no_steering():
+    assert change_of(pitch_rad=0.1) == 0
+
+
+def test_a_camera_moved_to_a_side_camera_has_the_steering_of_that_camera():
+    correction, speed = Correction(), np.array([30.0])
+    (ahead,) = correction.lookahead_m(speed)
+    corrected = change_of(MOUNTS["left"][0], lookahead_m=ahead)
+    assert corrected == pytest.approx(correction.of_camera("left", speed)[0])
+
+
+@pytest.mark.parametrize(("offset_m", "degrees"), [(1.0, 0.0), (0.0, 8.0), (-1.5, 8.0), (1.0, 8.0)])
+def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_keeps_it_there(offset_m, degrees):
+    axle, heading, ahead, step = offset_m, math.radians(degrees), 12.0, 0.2
+    for _ in range(round(60 / step)):
+        camera = axle + CAMERA_AHEAD_M * math.sin(heading)
+        steering = change_of(camera, heading, lookahead_m=ahead)
+        curvature = YAW_GAIN * math.tan(math.radians(FULL_LOCK_DEGREES * steering)) / WHEELBASE_M
+        heading += curvature * step
+        axle += math.sin(heading) * step
+        assert abs(axle) < abs(offset_m) + 1.5
+    assert abs(axle) < 0.05
+    assert abs(heading) < 0.01
+
+
+def straight_road(offset_m=0.0):
+    """A straight road as the camera sees it, mounted 0.7 degrees to the right and leaning by 1.1 (scene facts)."""
+    focal, height, down = 138.56, 1.278, math.atan2(79.5 - 59.4, 138.56)
+    yaw, roll = math.radians(0.723), math.radians(-1.11)
+    sine, cosine = math.sin, math.cos
+    about_down = np.array([[cosine(yaw), 0, sine(yaw)], [0, 1, 0], [-sine(yaw), 0, cosine(yaw)]])
+    about_right = np.array([[1, 0, 0], [0, cosine(down), sine(down)], [0, -sine(down), cosine(down)]])
+    about_ahead = np.array([[cosine(roll), -sine(roll), 0], [sine(roll), cosine(roll), 0], [0, 0, 1]])
+    mount = about_down @ about_right @ about_ahead
+    image = np.full((160, 320, 3), 40, np.uint8)
+    for left, right in ((-3.4, -3.0), (3.0, 3.4), (-0.1, 0.1)):
+        corners = np.array([[left, 4], [left, 80], [right, 80], [right, 4]]) - (offset_m, 0)
+        rays = np.array([[x, height, z] for x, z in corners]) @ mount
+        pixels = rays[:, :2] / rays[:, 2:] * focal + (159.5, 79.5)
+        cv2.fillPoly(image, [np.round(pixels * 16).astype(np.int32)], (255, 255, 255), cv2.LINE_AA, 4)
+    return cv2.GaussianBlur(image, (0, 0), 1.5)
+
+
+def difference(first, second):
+    return np.abs(first.astype(int) - second)[62:150, 20:300].mean()
+
+
+@pytest.mark.parametrize("offset_m", [0.0, 0.5])
+def test_a_mirror_image_becomes_the_view_of_the_real_camera(offset_m):
+    mirror = np.ascontiguousarray(straight_road(offset_m)[:, ::-1])
+    expected = straight_road(-offset_m)
+    view = view_of(PRESETS["carnd-160x320-rgb"], mirror, flipped=True)
+    assert difference(view, expected) < 0.2 * difference(mirror, expected)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_shifted_view_is_what_a_camera_there_sees_of_plain_and_mirrored_roads(flipped):
+    frame = straight_road(0.1)
+    image = np.ascontiguousarray(frame[:, ::-1]) if flipped else frame
+    view = view_of(PRESETS["carnd-160x320-rgb"], image, flipped, lateral_offset_m=0.5)
+    expected = straight_road(0.5 - 0.1 if flipped else 0.5 + 0.1)
+    assert difference(view, expected) < 0.2 * difference(image, expected)
+
+
+def test_a_camera_pitched_down_sees_the_road_higher_up():
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[90] = 255
+    view = view_of(OURS, image, pitch_rad=math.radians(2))
+    row = view[:, 64, 0].astype(float)
+    assert (row * np.arange(128)).sum() / row.sum() < 88
+
+
+def test_viewpoints_stay_within_what_the_cameras_show():
+    settings = replace(NOTHING, shift_m=0.4, turn_degrees=3.0, pitch_degrees=0.7)
+    found = camera_moves(draw(5000, (0,)), settings)
+    assert np.abs(found.lateral_offset_m).max() <= 0.4
+    assert np.abs(found.yaw_rad).max() <= math.radians(9.001)
+    assert np.degrees(np.std(found.yaw_rad)) == pytest.approx(3.0, rel=0.1)
+
+
+def test_without_augmentation_images_and_steering_do_not_change():
+    images, steering = pictures(4), np.array([[0.5], [-1], [0], [0.25]], np.float32)
+    same, kept = augmented(NOTHING, images, steering)
+    np.testing.assert_array_equal(same, images)
+    np.testing.assert_array_equal(kept, steering)
+
+
+@pytest.mark.parametrize("name", ["appearance", "shadows", "blur", "noise", "patches"])
+def test_each_kind_changes_the_image_and_not_the_steering(name):
+    images, steering = pictures(4), np.full((4, 1), 0.25, np.float32)
+    changed, kept = augmented(replace(NOTHING, **{name: 1.0}), images, steering)
+    assert all((new != old).mean() > 0.001 for new, old in zip(changed, images, strict=True))  # a patch may be small
+    np.testing.assert_array_equal(kept, steering)
+
+
+@pytest.mark.parametrize(("name", "value"), [("shift_m", 1.0), ("turn_degrees", 4.0)])
+def test_each_movement_changes_image_and_steering(name, value):
+    images, steering = pictures(4), np.zeros((4, 1), np.float32)
+    changed, moved = augmented(replace(NOTHING, **{name: value}), images, steering)
+    assert all((new != old).mean() > 0.01 for new, old in zip(changed, images, strict=True))
+    assert (moved != 0).all()
+
+
+def test_steering_stays_within_full_lock():
+    _, steering = augmented(AugmentSettings(), pictures(64), np.full((64, 1), 0.99, np.float32))
+    assert steering.max() == 1.0
+
+
+def test_the_frames_of_a_window_are_augmented_alike():
+    window = np.repeat(pictures(3)[:, np.newaxis], 2, axis=1)
+    changed, _ = augmented(EVERYTHING, window)
+    np.testing.assert_array_equal(changed[:, 0], changed[:, 1])
+    assert (changed[0] != changed[1]).any()
+
+
+def test_rows_that_the_network_does_not_see_do_not_change():
+    images, rows = pictures(16), seen_rows(128)
+    whole, steering = augmented(AugmentSettings(), images)
+    changed, of_rows = augmented(AugmentSettings(), images, rows=rows)
+    for unseen in (slice(0, rows.start), slice(rows.stop, None)):
+        np.testing.assert_array_equal(changed[:, unseen], images[:, unseen])
+    np.testing.assert_array_equal(of_rows, steering)
+    # noise and blur know other neighbours at the edge, or other blocks of the JPEG; all else is the same
+    assert np.median(np.abs(changed[:, rows].astype(int) - whole[:, rows]).mean(axis=(1, 2, 3))) < 0.5
+    assert (changed[:, rows] != images[:, rows]).any(axis=(1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("name", ["shadows", "patches"])
+def test_augmenting_some_rows_gives_the_same_rows_as_augmenting_all(name):
+    images, rows, settings = pictures(16), seen_rows(128), replace(NOTHING, **{name: 1.0})
+    whole, _ = augmented(settings, images)
+    changed, _ = augmented(settings, images, rows=rows)
+    change, other = (whole != images)[:, rows].mean(), (changed != whole)[:, rows].mean()
+    assert other < 0.1 * change  # edges: OpenCV clips to the image before it draws
+
+
+def test_images_in_other_colours_change_as_much_as_those_in_rgb():
+    yuv = PRESETS["nvidia-66x200-yuv"]
+    rgb = replace(yuv, color="RGB")
+    settings = replace(NOTHING, appearance=1.0)
+    in_rgb, _ = augmented(settings, pictures(4, preprocessing=rgb), preprocessing=rgb)
+    in_yuv, _ = augmented(settings, pictures(4, preprocessing=yuv), preprocessing=yuv)
+    expected = np.stack([yuv.convert_colors(image) for image in in_rgb])
+    assert np.abs(in_yuv.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("shift_m", -0.1), ("turn_degrees", 90), ("appearance", math.nan), ("shadows", 1.5), ("noise", -1)],
+)
+def test_a_setting_out_of_its_range_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name.removesuffix('_m').replace('_', ' ')} .*, expected"):
+        AugmentSettings(**{name: value})
+
+
+def batches_of(store, strategy="hdf5-shuffle", epoch=1, start=0, seed=3):
+    sampling = SamplingSettings(16, seed, augmentation=AugmentSettings())
+    with (
+        open_feed(select(store), FeedSettings(strategy, feed_workers=2), sampling) as feed,
+        feed.epoch(epoch, start) as batches,
+    ):
+        return [(np.array(batch.images), np.array(batch.labels)) for batch in batches]
+
+
+def assert_same(found, expected):
+    for (images, steering), (others, labels) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(images, others)
+        np.testing.assert_array_equal(steering, labels)
+
+
+@pytest.fixture(scope="module")
+def first_epoch(simulated_store):
+    """The augmented batches of the first epoch of hdf5-shuffle."""
+    with Store(simulated_store) as store:
+        return batches_of(store)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param(name, marks=pytest.mark.long) if name == "device" else name  # which compiles it for half a minute
+        for name in sorted(STRATEGIES.keys() - {"files", "hdf5", "hdf5-chunks", "shards"})
+    ],
+)
+def test_every_feed_that_shuffles_gives_the_same_augmented_batches(simulated_store, first_epoch, strategy):
+    with Store(simulated_store) as store:
+        assert_same(batches_of(store, strategy), first_epoch)
+
+
+def test_a_resumed_epoch_continues_with_the_same_batches(simulated_store, first_epoch):
+    with Store(simulated_store) as store:
+        assert_same(batches_of(store, start=48), first_epoch[3:])
+
+
+def test_each_epoch_and_each_seed_augments_differently(simulated_store, first_epoch):
+    def appearances(batches):
+        return np.sort(np.concatenate([images.reshape(len(images), -1).sum(axis=1) for images, _ in batches]))
+
+    with Store(simulated_store) as store:
+        first = appearances(first_epoch)
+        assert not np.array_equal(first, appearances(batches_of(store, epoch=2)))
+        assert not np.array_equal(first, appearances(batches_of(store, seed=4)))
+
+
+def test_an_error_of_the_inner_feed_is_raised_and_its_threads_end(simulated_store):
+    with Store(simulated_store) as store:
+        selection = select(store)
+        inner = Feed(
+            EpochOrder(10**6), ThreadFetcher(FrameSource.mapped(store, selection.arrays), 16)
+        )  # beyond its end
+        order, inputs = EpochOrder(len(selection)), selection.augmentation_inputs
+        with (
+            AugmentedFeed(inner, order, inputs, draw_for_device, threads=2) as feed,
+            pytest.raises(Exception, match="out of bounds|index"),
+            feed.epoch(1) as batches,
+        ):
+            list(batches)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("bcclone-augment")]
+
+
+def test_inputs_that_are_not_of_the_same_samples_are_refused():
+    with pytest.raises(ValueError, match="2 flips for 3 lookaheads"):
+        AugmentationInputs(np.zeros(2, np.bool_), np.zeros(3, np.float32))
+
+
+@pytest.mark.parametrize(("top", "rows"), [(-1, 10), (0, 0), (120, 9)])
+def test_an_extent_outside_the_image_is_refused(top, rows):
+    with pytest.raises(ValueError, match="rows of 128"):
+        Extent(top, rows, width=128, height=128)

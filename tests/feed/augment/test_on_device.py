@@ -1,0 +1,139 @@
+"""The training step augments samples as the processor does."""
+
+from dataclasses import replace
+from functools import cache
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.augment.draws import AugmentationInputs, draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
+
+NOTHING = AugmentSettings(True, 0, 0, 0, 0, 0, 0, 0, 0)
+OURS = Preprocessing()
+
+
+@pytest.fixture(scope="module")
+def device():
+    """Return a function that makes the device augmenter of settings and a preprocessing; it loads TensorFlow."""
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.feed.augment.on_device import DeviceAugmenter
+
+    @cache  # to be compiled once
+    def make(settings, preprocessing):
+        return DeviceAugmenter(settings, preprocessing, seen_rows(preprocessing.height))
+
+    return make
+
+
+def pictures(count, preprocessing=OURS, seed=0):
+    """Return images with smooth surfaces and edges, like roads."""
+    random = np.random.default_rng(seed)
+    frames = []
+    for _ in range(count):
+        frame = cv2.resize(random.integers(0, 256, (10, 20, 3), np.uint8), (320, 160))
+        for color in random.integers(0, 256, (4, 3)).tolist():
+            cv2.line(frame, *random.integers(0, 160, (2, 2)).tolist(), color, 4, cv2.LINE_AA)
+        frames.append(preprocessing.apply(frame))
+    return np.stack(frames)
+
+
+def both(device, settings, images, preprocessing=OURS, seed=(0, 1, 0)):
+    """Images and steering by processor and by device, of the rows that the network sees."""
+    random, count, rows = np.random.default_rng(7), len(images), seen_rows(preprocessing.height)
+    steering = (0.2 * random.standard_normal((count, 1))).astype(np.float32)
+    inputs = AugmentationInputs(random.random(count) < 0.5, np.full(count, 12.0, np.float32))
+    into, draws = np.empty_like(images), draw(count, seed)
+    on_cpu = CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, draws, into)
+    on_device, labels = device(settings, preprocessing)(
+        images, steering, inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform
+    )
+    return (into, on_cpu), (on_device.numpy(), labels.numpy())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("shift_m", 0.8), ("turn_degrees", 5.0), ("pitch_degrees", 0.7), ("appearance", 2.0), ("shadows", 1.0)]
+    + [("blur", 1.0), ("patches", 1.0)],
+)
+def test_device_and_processor_make_the_same_images(device, name, value):
+    images = pictures(48)
+    (by_cpu, steering), (by_device, labels) = both(device, replace(NOTHING, **{name: value}), images)
+    apart = np.abs(by_cpu.astype(int) - by_device)
+    assert apart.mean() < 0.3
+    assert (apart > 3).mean() < 1e-3  # an edge that falls on a pixel's centre
+    assert (by_cpu != images).mean() > 0.1
+    np.testing.assert_allclose(labels, steering, atol=1e-6)
+
+
+def test_the_noise_of_the_device_is_that_of_a_jpeg(device):
+    """To within what libjpeg loses by rounding to whole levels after each step."""
+    images = pictures(48)
+    (by_cpu, _), (by_device, _) = both(device, replace(NOTHING, noise=1.0), images)
+    added, apart = np.abs(by_cpu.astype(int) - images), np.abs(by_cpu.astype(int) - by_device)
+    assert apart.mean() < 0.35 * added.mean()
+    assert apart.mean() < 1.5
+
+
+@pytest.mark.parametrize("name", ["carnd-128-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr"])
+def test_cpu_and_device_give_the_same_images_for_every_preset(device, name):
+    images = pictures(64, PRESETS[name])
+    (by_cpu, steering), (by_device, labels) = both(device, AugmentSettings(), images, PRESETS[name])
+    apart = np.abs(by_cpu.astype(int) - by_device)
+    assert apart.mean() < 0.8
+    assert (apart > 12).mean() < 0.005  # of JPEG noise and edges
+    np.testing.assert_allclose(labels, steering, atol=1e-6)
+
+
+def test_the_frames_of_a_window_are_augmented_alike(device):
+    windows = np.repeat(pictures(6)[:, np.newaxis], 3, axis=1)
+    (by_cpu, _), (by_device, _) = both(device, AugmentSettings(), windows)
+    assert by_device.shape == windows.shape
+    np.testing.assert_array_equal(by_device[:, 0], by_device[:, 2])
+    assert np.abs(by_cpu.astype(int) - by_device).mean() < 0.8
+
+
+@pytest.mark.long
+def test_augmentation_on_the_device_is_compiled_by_xla(device):
+    """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that it cannot know."""
+    import tensorflow as tf
+
+    from bcclone.feed.augment.on_device import DeviceAugmenter
+
+    augmenter, images, draws = device(AugmentSettings(), OURS), pictures(8), draw(8, (0, 1, 0))
+    inputs = np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), draws.normal, draws.uniform
+    signature = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
+    inner = DeviceAugmenter(AugmentSettings(), OURS, seen_rows(OURS.height), xla=True)
+    step = tf.function(lambda *samples: inner(*samples), input_signature=[*signature, *augmenter.input_signature])
+    steering = np.zeros((8, 1), np.float32)
+    (compiled, labels), (plain, expected) = step(images, steering, *inputs), augmenter(images, steering, *inputs)
+    assert np.abs(compiled.numpy().astype(int) - plain.numpy()).max() <= 2
+    np.testing.assert_allclose(labels, expected, atol=1e-6)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("draws", [4_000, 10_000])
+def test_draws_of_other_seeds_have_the_same_statistics(device, draws):
+    """The seeds differ, so the distributions are compared and not single draws."""
+    small = Preprocessing(width=64, height=64)
+    images, settings = pictures(200, small), AugmentSettings()
+    of_cpu, of_device = [], []
+    for batch in range(draws // 200):
+        by_cpu, _ = both(device, settings, images, small, seed=(0, 1, batch))
+        _, by_device = both(device, settings, images, small, seed=(1, 1, batch))
+        for found, (changed, steering) in ((of_cpu, by_cpu), (of_device, by_device)):
+            seen = changed[:, seen_rows(64)].astype(np.float32)
+            moments = seen.mean(axis=(1, 2)), seen.std(axis=(1, 2)), np.abs(np.diff(seen, axis=2)).mean(axis=(1, 2))
+            found.append(np.concatenate([*moments, steering], axis=1))
+    first, second = np.concatenate(of_cpu), np.concatenate(of_device)
+    assert first.shape == (draws, 10)
+    for quantile in (0.05, 0.25, 0.5, 0.75, 0.95):
+        spread = first.std(axis=0)
+        apart = np.abs(np.quantile(first, quantile, axis=0) - np.quantile(second, quantile, axis=0))
+        assert (apart < 0.1 * spread).all(), (quantile, apart / spread)
+    np.testing.assert_allclose(second.std(axis=0), first.std(axis=0), rtol=0.04)

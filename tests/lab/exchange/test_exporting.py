@@ -1,0 +1,206 @@
+"""Each exported format has the form that its own library documents; what cannot be exported is refused."""
+
+import csv
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import decode_jpeg
+from bcclone.dataset.store import Store
+from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
+from bcclone.lab.exchange.recording_export import export
+from bcclone.lab.exchange.rows import decode
+from bcclone.recording.log import read_log
+from bcclone.system.errors import UserError
+from tests.conftest import run_script
+from tests.lab.exchange.driven_recordings import make_driven
+from tests.messages.small_recording import make_recording
+
+pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return make_driven(tmp_path / "lake")
+
+
+def exported(recording, format, target, **settings):
+    export(ExportSettings(str(recording), target, format, **settings))
+    return target
+
+
+def numbers_of(recording):
+    return read_log(recording / "driving_log.csv").rows[["steering", "throttle", "brake", "speed_mph"]].to_numpy()
+
+
+def jpegs_of(recording, camera):
+    return [path.read_bytes() for path in sorted((recording / "IMG").glob(f"{camera}_*.jpg"))]
+
+
+def test_the_csv_is_a_plain_table_with_relative_paths(lake, tmp_path):
+    folder = exported(lake, "csv", tmp_path / "out")
+    with (folder / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["steering"]) for row in rows] == numbers_of(lake)[:, 0].tolist()
+    assert [row["episode"] for row in rows] == ["0"] * 3 + ["1"] * 3
+    assert [row["driver"] for row in rows] == ["model"] * 2 + ["human"] * 4
+    assert [(folder / row["left"]).read_bytes() for row in rows] == jpegs_of(lake, "left")
+
+
+def test_a_tub_has_catalogs_of_a_thousand_records_whose_lines_can_be_found(tmp_path):
+    recording = make_recording(tmp_path / "long", rows=1001, step_ms=70)
+    folder = exported(recording, "tub", tmp_path / "tub")
+    inputs, types, _, _, paths = map(json.loads, (folder / "manifest.json").read_text().splitlines())
+    assert dict(zip(inputs, types, strict=True))["cam/image_array"] == "image_array"
+    assert (paths["paths"], paths["current_index"]) == (["catalog_0.catalog", "catalog_1.catalog"], 1001)
+    starts = []
+    for name, count in (("catalog_0", 1000), ("catalog_1", 1)):
+        about = json.loads((folder / f"{name}.catalog_manifest").read_text())
+        lines = (folder / f"{name}.catalog").read_bytes().splitlines(keepends=True)
+        assert about["line_lengths"] == list(map(len, lines))
+        assert len(lines) == count
+        starts.append((about["start_index"], json.loads(lines[0])["_index"]))
+    assert starts == [(0, 0), (1000, 1000)]
+
+
+def test_minari_opens_what_was_exported(lake, tmp_path):
+    minari = pytest.importorskip("minari")
+    dataset = minari.MinariDataset(exported(lake, "minari", tmp_path / "lake-v1") / "data")
+    assert (dataset.spec.dataset_id, dataset.total_episodes, dataset.total_steps) == ("lake-v1", 2, 6)
+    episodes = list(dataset.iterate_episodes())
+    assert (np.concatenate([one.actions for one in episodes]) == numbers_of(lake)[:, :3]).all()
+    assert all(dataset.action_space.contains(action) for one in episodes for action in one.actions)
+    frames = np.concatenate([one.observations["right"][:-1] for one in episodes])
+    expected = np.stack([decode_jpeg(content) for content in jpegs_of(lake, "right")])
+    assert np.abs(frames.astype(int) - expected).max() <= 3  # pillow's decoder and ours
+    assert [len(one.observations["speed_mph"]) for one in episodes] == [4, 4]
+    assert episodes[1].infos["driver"].tolist() == [b"human"] * 4
+    assert [one.truncations.tolist() for one in episodes] == [[False, False, True]] * 2
+
+
+def test_minari_keeps_the_jpegs(lake, tmp_path):
+    with h5py.File(exported(lake, "minari", tmp_path / "out") / "data" / "main_data.hdf5") as file:
+        stored = [bytes(image) for episode in file.values() for image in episode["observations/left"][:-1]]
+    assert stored == jpegs_of(lake, "left")
+
+
+def test_robomimic_has_a_demo_for_each_episode(lake, tmp_path):
+    with h5py.File(exported(lake, "robomimic", tmp_path / "out.hdf5")) as file:
+        data = file["data"]
+        assert (sorted(data), data.attrs["total"]) == (["demo_0", "demo_1"], 6)
+        assert json.loads(data.attrs["env_args"])["env_name"]
+        assert [demo.attrs["num_samples"] for demo in data.values()] == [3, 3]
+        frames = np.concatenate([demo["obs/center_image"][:] for demo in data.values()])
+        actions = np.concatenate([demo["actions"][:] for demo in data.values()])
+        assert data["demo_1/dones"][:].tolist() == [0, 0, 1]
+        assert data["demo_0/by_model"][:].tolist() == [True, True, False]
+    assert (frames == np.stack([decode(content) for content in jpegs_of(lake, "center")])).all()
+    assert (actions == numbers_of(lake)[:, :3]).all()
+
+
+def test_lerobot_declares_every_column(lake, tmp_path):
+    from pyarrow import parquet
+
+    folder = exported(lake, "lerobot", tmp_path / "out")
+    info = json.loads((folder / "meta" / "info.json").read_text())
+    table = parquet.read_table(folder / info["data_path"].format(chunk_index=0, file_index=0))
+    assert table.column_names == list(info["features"])
+    assert (info["codebase_version"], info["fps"], info["total_frames"], info["total_episodes"]) == ("v3.0", 15, 6, 2)
+    assert table["index"].to_pylist() == list(range(6))
+    assert table["frame_index"].to_pylist() == [0, 1, 2] * 2
+    assert table["timestamp"].to_pylist() == pytest.approx([0, 1 / 15, 2 / 15] * 2)
+    assert [image["bytes"] for image in table["observation.images.left"].to_pylist()] == jpegs_of(lake, "left")
+    assert table["recorded"].to_pylist() == numbers_of(lake).tolist()
+    episodes = parquet.read_table(folder / "meta/episodes/chunk-000/file-000.parquet").to_pylist()
+    assert [(one["dataset_from_index"], one["dataset_to_index"], one["length"]) for one in episodes] == [
+        (0, 3, 3),
+        (3, 6, 3),
+    ]
+    tasks = parquet.read_table(folder / "meta/tasks.parquet").to_pandas()
+    assert (tasks.index.name, tasks["task_index"].tolist()) == ("task", [0])
+
+
+def test_lerobot_has_statistics_of_every_number_and_image(lake, tmp_path):
+    folder = exported(lake, "lerobot", tmp_path / "out")
+    stats = json.loads((folder / "meta" / "stats.json").read_text())
+    steering = numbers_of(lake)[:, 0]
+    assert stats["action"]["mean"][0] == pytest.approx(steering.mean())
+    assert stats["action"]["std"][0] == pytest.approx(steering.std())
+    assert stats["action"]["count"] == [6]
+    red = np.stack([decode(content) for content in jpegs_of(lake, "center")])[..., 0] / 255
+    image = stats["observation.images.center"]
+    assert image["mean"][0][0][0] == pytest.approx(red.mean(), abs=0.01)
+    assert np.shape(image["std"]) == (3, 1, 1)
+
+
+def test_only_the_chosen_cameras_are_exported(lake, tmp_path):
+    folder = exported(lake, "tub", tmp_path / "out", cameras=("center",))
+    assert len(list((folder / "images").iterdir())) == 6
+    assert export(ExportSettings(str(lake), tmp_path / "csv", cameras=("left", "center"))).cameras == ("center", "left")
+
+
+@pytest.mark.parametrize("format", EXPORT_FORMATS)
+def test_a_store_is_exported_with_its_frames(format, simulated_store, tmp_path):
+    target = tmp_path / ("out.hdf5" if format == "robomimic" else "out")
+    result = export(ExportSettings(str(simulated_store), target, format, cameras=("center",)))
+    assert (result.rows, result.size) == (120, (128, 128))
+
+
+def test_the_frames_of_a_store_keep_their_pixels(simulated_store, tmp_path):
+    folder = exported(simulated_store, "csv", tmp_path / "out", cameras=("left",))
+    with (folder / "table.csv").open(newline="") as file:
+        names = [row["left"] for row in csv.DictReader(file)]
+    with Store(simulated_store) as store:
+        for row in (0, 60, 119):
+            assert (decode((folder / names[row]).read_bytes()) == store.frames[store.rows[row]["frame_left"]]).all()
+
+
+def test_rows_without_a_usable_image_are_left_out_if_they_are_few_or_allowed(lake, tmp_path):
+    images = sorted((lake / "IMG").glob("left_*.jpg"))
+    images[1].unlink()
+    images[2].write_bytes(images[2].read_bytes()[:500])
+    with pytest.raises(UserError, match=r"(?s)2 of 6 rows .* more than 5%.*--allow-skips.*row 2: .*missing"):
+        export(ExportSettings(str(lake), tmp_path / "out"))
+    result = export(ExportSettings(str(lake), tmp_path / "out", allow_skips=True))
+    assert (result.rows, len(result.skipped)) == (4, 2)
+    assert "row 3: image left_" in result.skipped[1]
+    assert export(ExportSettings(str(lake), tmp_path / "center", cameras=("center", "right"))).rows == 6
+
+
+@pytest.mark.parametrize("format", EXPORT_FORMATS)
+def test_a_target_that_exists_is_kept(format, lake, tmp_path):
+    target = tmp_path / "out.hdf5"
+    target.write_text("mine")
+    with pytest.raises(UserError, match=r"out\.hdf5 exists already"):
+        export(ExportSettings(str(lake), target, format))
+    assert target.read_text() == "mine"
+
+
+def test_what_cannot_be_exported_is_refused_with_the_remedy(lake, tmp_path):
+    with pytest.raises(UserError, match=r"name an -o that ends in \.hdf5"):
+        export(ExportSettings(str(lake), tmp_path / "out", "robomimic"))
+    with pytest.raises(UserError, match="does not exist; make it first"):
+        export(ExportSettings(str(lake), tmp_path / "nowhere" / "out"))
+    with pytest.raises(UserError, match="choose other cameras with --cameras"):
+        export(ExportSettings(str(make_recording(tmp_path / "one")), tmp_path / "out", cameras=("left",)))
+    run_script("preprocess.py", lake, "-o", tmp_path / "yuv.h5", "--preprocess", "nvidia-66x200-yuv", "--validation", 0)
+    with pytest.raises(UserError, match="expected RGB; export the recordings that it was made of: .*lake"):
+        export(ExportSettings(str(tmp_path / "yuv.h5"), tmp_path / "out"))
+    with pytest.raises(ValueError, match="expected one of csv, tub"):
+        ExportSettings("lake", to="zip")
+
+
+def test_without_pyarrow_the_extra_is_named_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(UserError, match=r"pip install 'bcclone\[export\]'"):
+        export(ExportSettings(str(tmp_path), tmp_path / "out", "lerobot"))
+
+
+def test_the_command_reports_what_it_wrote(lake, tmp_path):
+    result = json.loads(run_script("export", lake, "-o", tmp_path / "tub", "--to", "tub", "--json").stdout)
+    assert {name: result[name] for name in ("format", "rows", "episodes", "recordings", "skipped")} == {
+        "format": "tub", "rows": 6, "episodes": 2, "recordings": 1, "skipped": [],
+    }  # fmt: skip
+    assert "6 rows in 2 episodes" in run_script("export", lake, "-o", tmp_path / "csv", "--to", "csv").stdout

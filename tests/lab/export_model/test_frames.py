@@ -1,0 +1,66 @@
+"""The preparation of frames in exported files computes the same as OpenCV, pixel for pixel."""
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import PRESETS, Preprocessing
+from bcclone.system.tensorflow_quietly import load_tensorflow
+
+SIZES = {
+    "smaller": Preprocessing(width=64, height=64),
+    "half": Preprocessing(width=160, height=80),
+    "half down": Preprocessing(width=320, height=80, color="GRAY"),
+    "larger": Preprocessing(width=500, height=300, color="YUV"),
+    "rows": Preprocessing(width=320, height=93, crop_top=67, color="BGR-YUV"),
+    "taller rows": Preprocessing(width=128, height=128, crop_top=67),
+    "tiny": Preprocessing(width=9, height=8),
+}
+DEFINITIONS = PRESETS | SIZES
+_ALL_COLOURS = 1 << 24
+
+
+def by_tensorflow(frames, preprocessing):
+    load_tensorflow()
+    from bcclone.lab.export_model.tensorflow_frames import prepare_frames
+
+    return prepare_frames(frames, preprocessing).numpy()
+
+
+def by_onnx(frames, preprocessing):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    from bcclone.lab.export_model.onnx_frames import prepare_frames
+    from bcclone.lab.export_model.onnx_graph import Graph
+
+    graph = Graph()
+    graph.add_input("frame", frames.shape[1:], is_frame=True)
+    graph.add_output("prepared", prepare_frames(graph, "frame", preprocessing))
+    session = onnxruntime.InferenceSession(graph.content({}), providers=["CPUExecutionProvider"])
+    return session.run(["prepared"], {"frame": frames})[0]
+
+
+@pytest.fixture(params=[by_tensorflow, by_onnx])
+def prepare(request):
+    return request.param
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_frames_are_prepared_as_by_opencv(prepare, name):
+    preprocessing, random = DEFINITIONS[name], np.random.default_rng(0)
+    noise = random.integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
+    edges = np.repeat(np.repeat(random.integers(0, 2, (6, 32, 40, 3), dtype=np.uint8) * 255, 5, 1), 8, 2)
+    frames = np.concatenate([noise, edges])
+    expected = np.stack([preprocessing.apply(frame) for frame in frames])
+    assert np.array_equal(prepare(frames, preprocessing), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("color", ["YUV", "BGR-YUV", "GRAY"])
+def test_every_colour_is_converted_as_by_opencv(prepare, color):
+    numbers = np.arange(_ALL_COLOURS, dtype=np.uint32)
+    colours = np.stack([numbers & 255, numbers >> 8 & 255, numbers >> 16], -1).astype(np.uint8)
+    height, width = 256, 256
+    preprocessing = Preprocessing(width=width, height=height, frame_width=width, frame_height=height, color=color)
+    for frames in colours.reshape(16, -1, height, width, 3):
+        expected = np.stack([preprocessing.apply(frame) for frame in frames])
+        assert np.array_equal(prepare(frames, preprocessing), expected)

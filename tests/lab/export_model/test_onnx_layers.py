@@ -1,0 +1,87 @@
+"""Every layer that can be written as ONNX computes the same as in Keras; the others are refused."""
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import PRESETS
+from bcclone.system.errors import UserError
+
+YUV = PRESETS["nvidia-66x200-yuv"]
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def keras(untrained_model):
+    import keras
+
+    return keras
+
+
+def difference(model, tmp_path, shape=(66, 200, 3)):
+    """Write the network for the preset of its input, and return how far its answers are apart."""
+    from bcclone.lab.export_model.comparison import noise_frames
+    from bcclone.lab.export_model.model_export import difference_of, signature_of, write_exported
+    from bcclone.model.model_file import ModelFile
+
+    file, path = ModelFile(model, YUV), tmp_path / "model.onnx"
+    write_exported(path, "onnx", file, signature_of(file))
+    return difference_of(path, "onnx", file, noise_frames(4, signature_of(file)))
+
+
+def made(keras, *layers, shape=(66, 200, 3)):
+    model = keras.Sequential([keras.Input(shape), *layers])
+    random = np.random.default_rng(1)
+    model.set_weights([random.uniform(0.01, 0.3, weight.shape) for weight in model.get_weights()])
+    return model
+
+
+def test_layers_of_images(keras, tmp_path):
+    of = keras.layers
+    model = made(
+        keras, of.Rescaling(1 / 127.5, -1), of.Cropping2D(((3, 4), (1, 2))),
+        of.Conv2D(4, 5, strides=4, activation="elu"), of.BatchNormalization(), of.LeakyReLU(0.1), of.ReLU(6.0),
+        of.PReLU(shared_axes=[1, 2]), of.ELU(0.5), of.MaxPooling2D(2), of.AveragePooling2D(2, padding="same"),
+        of.ZeroPadding2D(((1, 2), (3, 4))), of.SpatialDropout2D(0.1),
+        of.Conv2D(6, 3, padding="same", dilation_rate=2, groups=2, use_bias=False), of.MaxPooling2D(3, 2, "same"),
+        of.DepthwiseConv2D(3, padding="same", depth_multiplier=2), of.Permute((2, 1, 3)), of.Flatten(),
+        of.Dense(6, "tanh"), of.Reshape((1, 2, 3)), of.GlobalAveragePooling2D(), of.GaussianNoise(0.1),
+        of.Dropout(0.3), of.Activation("softplus"), of.BatchNormalization(), of.Dense(1, "tanh"),
+    )  # fmt: skip
+    assert difference(model, tmp_path) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "name", ["relu", "elu", "selu", "tanh", "sigmoid", "softplus", "softsign", "exponential", "softmax", "silu"]
+)
+def test_activations(keras, name, tmp_path):
+    of = keras.layers
+    model = made(
+        keras, of.Rescaling(1 / 127.5, -1), of.Conv2D(3, 9, 9, activation="tanh"), of.Conv2D(4, 3, activation=name),
+        of.GlobalMaxPooling2D(), of.Dense(1, "tanh"),
+    )  # fmt: skip
+    assert difference(model, tmp_path) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["GRU", "LSTM", "SimpleRNN", "GRU of Keras 1"])
+def test_recurrent_layers(keras, kind, tmp_path):
+    of = keras.layers
+    options = {"reset_after": False} if kind == "GRU of Keras 1" else {}
+    layer = getattr(of, kind.split()[0])
+    each = keras.Sequential([keras.Input((66, 200, 3)), of.Rescaling(1 / 255), of.Conv2D(3, 9, 9), of.Flatten()])
+    model = made(
+        keras, of.TimeDistributed(each), of.Dropout(0.1), of.Dense(5, "tanh"),
+        layer(4, return_sequences=True, **options), layer(3, **options), of.Dense(1),
+        shape=(3, 66, 200, 3),
+    )  # fmt: skip
+    assert difference(model, tmp_path) < 1e-5
+
+
+def test_other_layers_are_refused_by_name(keras, tmp_path):
+    of = keras.layers
+    model = made(keras, of.Rescaling(1 / 255), of.UpSampling2D(name="up"), of.GlobalMaxPooling2D(), of.Dense(1))
+    with pytest.raises(UserError, match=r"layer 'up' \(UpSampling2D\).*--to saved-model"):
+        difference(model, tmp_path)
+    model = made(keras, of.Conv2D(3, 9, 9, activation="gelu", name="conv"), of.GlobalMaxPooling2D(), of.Dense(1))
+    with pytest.raises(UserError, match=r"layer 'conv' \(Conv2D\): the activation gelu"):
+        difference(model, tmp_path)

@@ -1,0 +1,104 @@
+"""Learning from take-overs: what is mixed, how corrections weigh, and how the result is told."""
+
+import json
+import shutil
+
+import pytest
+
+from bcclone.dataset.store import Store
+from bcclone.lab.improve.corrections import count_images
+from bcclone.lab.improve.improve_settings import ImproveSettings
+from bcclone.lab.improve.improvement import Improvement
+from bcclone.lab.improve.rounds import Round, RoundsSoFar
+from bcclone.lab.improve.scoring import RowScore, compare_rows, comparison_table
+from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
+from bcclone.system.errors import UserError
+from tests.conftest import run_script
+from tests.recordings import images_of
+
+
+def take_over(recording, begin, end):
+    """Let a person take over in these rows."""
+    rows = [DrivenRow(HUMAN, 1) if begin <= row < end else DrivenRow(MODEL) for row in range(120)]
+    lines = [row.row(image.name) + "\n" for row, image in zip(rows, images_of(recording), strict=True)]
+    (recording / DRIVERS.name).write_text(DRIVERS.header + "".join(lines))
+
+
+def score(row, interventions, ended="laps driven"):
+    return RowScore(row, f"the row {row}", interventions, 100.0 - 5 * interventions, 0.3, 1.2, ended)
+
+
+def test_corrections_are_counted_against_all_other_images_that_are_used(recording, simulated_recording):
+    take_over(recording, 90, 102)  # 75 rows before are left out
+    images = count_images((str(recording), str(simulated_recording)), ("center", "left", "right"))
+    assert (images.corrections, images.others) == (12 * 3, (120 - 12 - 75 + 120) * 3)
+    assert images.balance == 13
+    assert count_images((str(recording),), ("center",)).balance == 3
+
+
+def test_without_a_take_over_there_is_nothing_to_learn_from(simulated_recording):
+    with pytest.raises(UserError, match=r"no row in which a person has taken over.*drivers\.csv.*--expert"):
+        count_images((str(simulated_recording),), ("center",))
+    with pytest.raises(ValueError, match=r"nothing to learn from.*--expert"):
+        ImproveSettings("model.h5")
+
+
+def test_rows_that_became_worse_are_named():
+    before = [score("lake-15", 2), score("fog", 0), score("lake-30", 1), score("no-lines", 0)]
+    after = [score("lake-15", 0), score("fog", 1), score("lake-30", 1), score("no-lines", 1, "the car stood still")]
+    rows = compare_rows(before, after)
+    assert [row.verdict for row in rows] == ["better", "worse", "same", "worse"]
+    assert comparison_table(rows)[-1] == "3 interventions before, 3 after; WORSE than before on fog, no-lines"
+    assert "no row became worse" in comparison_table(compare_rows(before, before))[-1]
+
+
+@pytest.mark.parametrize(
+    ("interventions", "words"),
+    [((2, 1), "better.h5 is the model after round 1"), ((1, 2), "NOT IMPROVED"), ((0,), "nothing to learn")],
+)
+def test_the_outcome_says_which_model_was_written(interventions, words, tmp_path):
+    rounds = [Round(n, 9, 9, 0, 1.0, 1, 0.1, 1.0, "", (score("fog", i),)) for n, i in enumerate(interventions)]
+    made = Improvement(RoundsSoFar(tuple(rounds)), tmp_path / "weak.h5", tmp_path / "better.h5", tmp_path / "work")
+    outcome = made.as_text()[-1]
+    assert words in outcome
+    assert ("weak.h5, unchanged" in outcome) == (words != "better.h5 is the model after round 1")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--rows", "lake-99"), "lake-30"),
+        (("--expert", "--rows", "lake-99"), "lake-30"),
+        (("none",), "none"),
+        ((), "taken over"),
+    ],
+)
+def test_a_mistake_is_refused_before_anything_is_driven_or_written(simulated_recording, tmp_path, more, words):
+    model = tmp_path / "model.h5"
+    model.touch()
+    line = ("improve", model, simulated_recording, *more, "-o", tmp_path / "better.h5")
+    assert words in run_script(*line, code=1).stderr
+    assert not (tmp_path / "better-improve").exists()
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(recording, untrained_model, tmp_path):
+    take_over(recording, 80, 100)
+    model = shutil.copy(untrained_model, tmp_path / "model.h5")
+    line = ("improve", model, recording, "-o", tmp_path / "better.h5", "--epochs", 1, "--jobs", 1)
+    suite = ("--rows", "start-turned", "--laps", 0.035)
+    done = run_script(*line, *suite)
+    assert "start-turned" in done.stdout
+    assert "before" in done.stdout
+    with Store(tmp_path / "better-improve" / "store") as store:
+        assert store.sample_settings.rows == "good"
+        assert store.sample_settings.correction_weight == round((120 - 20 - 75) / 20)
+    refused = run_script(*line, *suite, code=1).stderr
+    assert "--resume" in refused
+    assert "--force" in refused
+    model.unlink()
+    again = run_script(*line, *suite, "--resume", "--json")  # it is complete: nothing is trained
+    result = json.loads(again.stdout)
+    assert [one["number"] for one in result["rounds"]] == [0, 1]
+    assert result["rounds"][1]["all_rows"] == 45
+    assert (tmp_path / "better.h5").read_bytes() != untrained_model.read_bytes()

@@ -1,0 +1,124 @@
+"""Monitors of every kind, fitted to a small store, and their files."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import decode_jpeg
+from bcclone.lab.monitor.fitting import fit
+from bcclone.lab.monitor.monitor import load_monitor, read_monitor, save_monitor
+from bcclone.lab.monitor.monitor_settings import KINDS, MonitorSettings
+from bcclone.system.errors import UserError
+from tests.conftest import made_once, run_script
+
+SETTINGS = {"members": 2, "epochs": 1, "passes": 8}
+pytestmark = pytest.mark.slow  # networks are trained
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def fitted(request, tmp_path_factory, untrained_model, simulated_store):
+    """A monitor file of each kind."""
+    settings = MonitorSettings(request.param, **SETTINGS)
+    folder = made_once(
+        tmp_path_factory,
+        f"monitor-{request.param}",
+        lambda folder: fit(untrained_model, simulated_store, folder / "model.monitor", settings),
+    )
+    return folder / "model.monitor"
+
+
+@pytest.fixture(scope="session")
+def frames(simulated_recording):
+    """Frames of the recording, and coarse noise, black and white in each colour, that no camera has seen."""
+    known = [decode_jpeg(path.read_bytes()) for path in sorted((simulated_recording / "IMG").glob("center*"))[:20]]
+    random = np.random.default_rng(0)
+    blocks = [255 * random.integers(0, 2, (20, 40, 3), np.uint8) for _ in range(5)]
+    return known, [block.repeat(8, axis=0).repeat(8, axis=1) for block in blocks]
+
+
+def test_a_frame_scores_the_same_alone_in_a_batch_and_after_loading_again(fitted, untrained_model, frames):
+    loaded = load_monitor(fitted, untrained_model)
+    known, _ = frames
+    prepared = np.stack([loaded.preprocessing.apply(frame) for frame in known])
+    if loaded.kind == "dropout":  # its passes are random
+        assert np.mean([loaded.score(known[0]) for _ in range(50)]) > 0
+        return
+    alone = [loaded.score(frame) for frame in known]
+    assert loaded.score_prepared(prepared) == pytest.approx(alone, rel=1e-3)
+    assert load_monitor(fitted, untrained_model).score(known[3]) == pytest.approx(alone[3], rel=1e-5)
+
+
+@pytest.mark.parametrize("fitted", ["autoencoder", "features"], indirect=True)
+def test_noise_scores_above_every_known_frame(fitted, untrained_model, frames):
+    loaded = load_monitor(fitted, untrained_model)
+    known, noise = frames
+    assert min(map(loaded.score, noise)) > max(loaded.threshold, *map(loaded.score, known))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fitted", ["features"], indirect=True)
+def test_a_monitor_watches_the_rows_of_a_suite(fitted, untrained_model, tmp_path):
+    rows = ("--suite", "testing", "--rows", "snow", "fog-10", "--laps", 0.01)
+    run_script("evaluate", untrained_model, *rows, "--monitor", fitted, "-o", tmp_path / "out")
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text())
+    for row in figures["rows"]:
+        (found,) = row["models"].values()
+        with (tmp_path / "out" / "doubts" / f"{row['row']}.csv").open() as table:
+            assert len(table.readlines()) == found["doubt"]["frames"] + 1 > 20
+    other = shutil.copy(untrained_model, tmp_path / "other.h5")
+    refused = run_script("evaluate", untrained_model, other, *rows, "--monitor", fitted, code=1)
+    assert "belongs to one model" in refused.stderr
+
+
+def test_the_monitor_of_another_model_is_refused(fitted, untrained_model, tmp_path):
+    other = shutil.copy(untrained_model, tmp_path / "other.h5")
+    with other.open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(UserError, match="belongs to another model"):
+        load_monitor(fitted, other)
+
+
+@pytest.mark.parametrize("fitted", ["features"], indirect=True)
+def test_damaged_files_are_refused_with_the_remedy(fitted, untrained_model, tmp_path):
+    path = tmp_path / "damaged.monitor"
+    path.write_bytes(fitted.read_bytes()[:-100])
+    info, arrays = read_monitor(fitted)
+    with pytest.raises(UserError, match="not a monitor.*-o NAME.monitor"):
+        read_monitor(untrained_model)
+    with pytest.raises(UserError, match="not a complete monitor file.*bcclone monitor fit"):
+        load_monitor(path, untrained_model)
+    save_monitor(path, info, {"mean": arrays["mean"]})
+    with pytest.raises(UserError, match="scaling"):
+        load_monitor(path, untrained_model)
+    np.savez(tmp_path / "objects.npz", monitor=np.array([{"kind": "features"}], dtype=object))
+    with pytest.raises(UserError, match="not a complete monitor file"):
+        read_monitor(tmp_path / "objects.npz")
+    changed = json.loads(info.to_json()) | {"kind": "guess"}
+    np.savez(tmp_path / "kind.npz", monitor=np.frombuffer(json.dumps(changed).encode(), np.uint8))
+    with pytest.raises(UserError, match="kind 'guess', expected one of"):
+        read_monitor(tmp_path / "kind.npz")
+
+
+def test_given_model_files_can_be_the_members(untrained_model, simulated_store, tmp_path, frames):
+    other = shutil.copy(untrained_model, tmp_path / "same.h5")
+    settings = MonitorSettings("ensemble", member_models=(untrained_model, other))
+    with pytest.raises(UserError, match="usable scores"):  # equal members never disagree
+        fit(untrained_model, simulated_store, tmp_path / "model.monitor", settings)
+    assert not (tmp_path / "model.monitor").exists()
+
+
+def test_a_store_that_was_prepared_otherwise_is_refused(untrained_model, simulated_recording, tmp_path):
+    from bcclone.dataset.conversion import convert
+    from bcclone.dataset.preprocess_settings import PreprocessSettings
+
+    convert(PreprocessSettings((str(simulated_recording),), tmp_path / "other.h5", size=(64, 64)))
+    with pytest.raises(UserError, match="give the store that"):
+        fit(untrained_model, tmp_path / "other.h5", tmp_path / "model.monitor")
+
+
+@pytest.mark.parametrize("kind", ["dropout", "attention", "features"])
+def test_kinds_that_need_single_frames_refuse_windows(kind, untrained_window_model, simulated_store, tmp_path):
+    with pytest.raises(UserError, match="single frames"):
+        fit(untrained_window_model, simulated_store, tmp_path / "m", MonitorSettings(kind))

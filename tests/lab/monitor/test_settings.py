@@ -1,0 +1,28 @@
+"""Settings of monitors."""
+
+import pytest
+
+from bcclone.lab.monitor.monitor_settings import MonitorSettings, check_doubt
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "guess"},
+        {"members": 1},
+        {"false_alarms": 0.0},
+        {"false_alarms": 1.0},
+        {"passes": 1},
+        {"member_models": ("a.h5",)},
+        {"kind": "dropout", "member_models": ("a.h5", "b.h5")},
+    ],
+)
+def test_values_that_make_no_monitor_are_refused(values):
+    with pytest.raises(ValueError, match="expected|leave --member out"):
+        MonitorSettings(**values)
+
+
+def test_a_rule_for_doubt_needs_a_monitor():
+    with pytest.raises(ValueError, match="--monitor"):
+        check_doubt(None, "slow")
+    check_doubt(None, "ignore")

@@ -1,0 +1,326 @@
+"""Models of others are rebuilt from what they say and give what they gave, in every dialect of Keras."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import PRESETS
+from bcclone.model.keras_files import UnsupportedModel
+from bcclone.system.errors import UserError
+from tests.conftest import shared
+from tests.model.keras_files import recurrent_models
+from tests.model.keras_files.old_models import (  # fmt: skip
+    arrays,
+    expected_output,
+    images,
+    keras1_config,
+    keras2_config,
+    layer,
+    layers_of,
+    write,
+)
+
+YUV = "nvidia-66x200-yuv"
+
+
+@pytest.fixture(scope="module")
+def model_file(untrained_model):
+    import bcclone.model.model_file
+
+    return bcclone.model.model_file
+
+
+@pytest.fixture
+def load(model_file):
+    return model_file.load_model_file
+
+
+@pytest.fixture(scope="module")
+def rebuild(untrained_model):
+    """Return the outputs of the model of a configuration and arrays by layer, without a file."""
+    from bcclone.model.keras_files.hdf5 import NamedArray
+    from bcclone.model.keras_files.model import rebuild_model
+    from bcclone.model.keras_files.stored import StoredModel
+
+    def rebuilt(config, weights, **texts):
+        named = {name: [NamedArray(item, value) for item, value in own] for name, own in weights.items()}
+        return rebuild_model(StoredModel({"model_config": json.dumps(config), **texts}, named))
+
+    return rebuilt
+
+
+def weights_of(config, kernel=None, suffix=":0"):
+    convolution, dense = (item["config"]["name"] for item in layers_of(config) if named_as(item, "conv", "dense"))
+    first, bias, second, second_bias = arrays()
+    first = first if kernel is None else kernel
+    return {
+        convolution: [(f"a_W{suffix}", first), (f"a_b{suffix}", bias)],
+        dense: [(f"b_W{suffix}", second), (f"b_b{suffix}", second_bias)],
+    }
+
+
+def named_as(item, *beginnings):
+    return item["config"]["name"].startswith(beginnings)
+
+
+def outputs(found):
+    return found.model(images().astype("float32"))[:, 0]
+
+
+@pytest.mark.parametrize("config", [keras1_config, keras2_config])
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_model_of_old_keras_gives_the_output_of_its_network(load, tmp_path, config, nested):
+    loaded = load(write(tmp_path / "old.h5", config(), nested=nested), YUV)
+    np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
+    assert loaded.preprocessing == PRESETS[YUV]
+    assert loaded.seq_length == 1
+
+
+def test_the_shared_old_models_give_their_recorded_outputs(model_file):
+    folder = shared("legacy_models")
+    for name, record in json.loads((folder / "expected.json").read_text()).items():
+        batch = np.random.default_rng(0).integers(0, 256, (8, 66, 200, 3), dtype=np.uint8)
+        model = model_file.load_model(folder / name, YUV)
+        np.testing.assert_allclose(model(batch.astype("float32"))[:, 0], record["output"], atol=1e-5)
+        assert model.count_params() == record["params"]
+
+
+@pytest.fixture(scope="module")
+def made(untrained_model):
+    import keras
+    from keras import layers
+
+    made = keras.Sequential(
+        [
+            keras.Input((66, 200, 3)), layers.Rescaling(1 / 127.5, -1), layers.Cropping2D(((3, 4), (1, 2))),
+            layers.Conv2D(4, 5, strides=4, activation="elu"), layers.BatchNormalization(), layers.LeakyReLU(0.1),
+            layers.ReLU(6.0), layers.PReLU(shared_axes=[1, 2]), layers.ELU(0.5), layers.MaxPooling2D(2),
+            layers.AveragePooling2D(2, padding="same"), layers.ZeroPadding2D(((1, 2), (3, 4))),
+            layers.Conv2D(6, 3, padding="same", dilation_rate=2, groups=2, use_bias=False),
+            layers.SeparableConv2D(5, 3, padding="same"), layers.DepthwiseConv2D(3, padding="same"),
+            keras.Sequential([layers.UpSampling2D(2), layers.Conv2D(4, 3), layers.BatchNormalization()]),
+            layers.Permute((2, 1, 3)), layers.Reshape((6, -1)), layers.GRU(3, return_sequences=True), layers.LSTM(4),
+            layers.Reshape((2, 2, 1)), layers.GlobalAveragePooling2D(), layers.GaussianNoise(0.1),
+            layers.Dropout(0.3), layers.Flatten(), layers.Dense(5, layers.ELU(0.3)),
+            layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.5), layers.Dense(1),
+        ]
+    )  # fmt: skip
+    random = np.random.default_rng(1)
+    made.set_weights([random.uniform(0.01, 0.3, weight.shape) for weight in made.get_weights()])
+    made.layers[2].trainable = False
+    return made
+
+
+@pytest.mark.slow
+def test_every_supported_layer_computes_the_same_as_in_keras(model_file, made, tmp_path):
+    batch = images().astype("float32")
+    for name in ("new.h5", "new.keras"):
+        made.save(tmp_path / name)
+        found = model_file.open_model(tmp_path / name).found
+        np.testing.assert_allclose(found.model(batch), made(batch), rtol=1e-4, atol=1e-5)
+        assert [layer.trainable for layer in found.model.layers].count(False) == 1
+    model_file.save_model(tmp_path / "ours.h5", found.model, PRESETS[YUV], {})
+    again = model_file.load_model_file(tmp_path / "ours.h5").model
+    assert (again(batch).numpy() == found.model(batch).numpy()).all()
+    assert [layer.rate for layer in again.layers if hasattr(layer, "rate")] == [0.3, 0.5]
+
+
+def test_an_archive_of_tensorflow_2_12_is_read_by_its_own_folders(load, made, tmp_path):
+    made.save(tmp_path / "new.keras")
+    with zipfile.ZipFile(tmp_path / "new.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    (tmp_path / "weights").write_bytes(parts["model.weights.h5"])
+    with h5py.File(tmp_path / "weights", "r+") as file:
+        file.move("layers", "_layer_checkpoint_dependencies")
+    with zipfile.ZipFile(tmp_path / "old.keras", "w") as archive:
+        for name, content in (parts | {"model.weights.h5": (tmp_path / "weights").read_bytes()}).items():
+            archive.writestr(name, content)
+    batch = images().astype("float32")
+    np.testing.assert_allclose(load(tmp_path / "old.keras", YUV).model(batch), made(batch), rtol=1e-4, atol=1e-5)
+
+
+def test_windows_of_frames_keep_their_length(model_file, tmp_path):
+    import keras
+    from keras import layers
+
+    made = keras.Sequential(
+        [
+            keras.Input((3, 66, 200, 3), dtype="uint8"), layers.Rescaling(1 / 255),
+            layers.Cropping3D((0, (9, 9), (4, 4))), layers.Conv3D(2, (1, 8, 8), strides=(1, 8, 8)),
+            layers.MaxPooling3D((1, 2, 2)), layers.Permute((1, 3, 2, 4)), layers.Reshape((3, -1)), layers.GRU(4),
+            layers.Dense(1),
+        ]
+    )  # fmt: skip
+    model_file.save_model(tmp_path / "window.h5", made, PRESETS[YUV], {})
+    loaded = model_file.load_model_file(tmp_path / "window.h5")
+    assert loaded.seq_length == 3
+    window = np.random.default_rng(0).integers(0, 256, (2, 3, 66, 200, 3), dtype=np.uint8)
+    assert (loaded.model(window).numpy() == made(window).numpy()).all()
+
+
+# ---- recurrent networks, which see a window frame by frame
+
+KERAS2 = Path(__file__).parent / "keras2"
+
+
+@pytest.fixture(scope="module")
+def keras3(untrained_model, tmp_path_factory):
+    """A folder of the same networks as the current Keras writes them."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("keras3")
+    names = [f"{name}{suffix}" for name in ("gru", "lstm", "simple_rnn") for suffix in (".h5", ".keras")]
+    recurrent_models.write_models(keras, folder, names)
+    return folder
+
+
+def check_outputs(model_file, folder, version):
+    expected = json.loads((folder / "outputs.json").read_text())
+    assert expected
+    for name, outputs in expected.items():
+        loaded = model_file.open_model(folder / name)
+        assert loaded.found.keras_version.startswith(version)
+        assert loaded.fitting == ("nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr")
+        np.testing.assert_allclose(loaded.found.model(recurrent_models.windows())[:, 0], outputs, atol=1e-5)
+
+
+def test_recurrent_models_of_keras_2_give_the_same_outputs(model_file):
+    check_outputs(model_file, KERAS2, "2.15")
+
+
+def test_recurrent_models_of_keras_3_give_the_same_outputs(model_file, keras3):
+    check_outputs(model_file, keras3, "3.")
+
+
+@pytest.mark.parametrize("name", recurrent_models.KEPT)
+def test_an_imported_recurrent_model_drives_frame_by_frame(model_file, load, name, tmp_path):
+    from bcclone.model.policy import Policy
+
+    policy = Policy(load(KERAS2 / name, YUV))
+    assert policy.carries_states
+    frames = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
+    window = np.stack([PRESETS[YUV].apply(frames[number]) for number in (0, 0, 0)])[np.newaxis].astype("float32")
+    steering = [policy.act(frame) for frame in frames]
+    assert steering[0] == pytest.approx(float(policy.model(window)[0, 0]), abs=1e-5)
+    assert len(set(steering)) == 4
+    model_file.save_model(tmp_path / "ours.h5", policy.model, policy.preprocessing, {})
+    assert [Policy(load(tmp_path / "ours.h5")).act(frames[0])] == steering[:1]
+
+
+def test_consecutive_time_distributed_layers_become_one(model_file):
+    found = model_file.open_model(KERAS2 / "gru.h5").found
+    assert [type(layer).__name__ for layer in found.model.layers] == ["TimeDistributed", "Dropout", "GRU", "Dense"]
+    assert [layer.kind for layer in found.layers[:2]] == ["TimeDistributed(Rescaling)", "TimeDistributed(Conv2D)"]
+
+
+def test_time_distributed_layers_without_windows_are_refused(rebuild):
+    inner = layer("Flatten", "flatten")
+    config = {"class_name": "Sequential", "config": [
+        layer("Dense", "dense", units=1, activation="linear", use_bias=True, batch_input_shape=[None, 66, 200, 3]),
+        layer("Flatten", "first"), layer("TimeDistributed", "each", layer=inner),
+    ]}  # fmt: skip
+    with pytest.raises(UnsupportedModel, match="is applied to each frame of a window"):
+        rebuild(config, {})
+    config["config"][1:] = [
+        layer("Reshape", "many", target_shape=[200, 66, 1]), layer("TimeDistributed", "each", layer=inner),
+    ]  # fmt: skip
+    with pytest.raises(UnsupportedModel, match="to 200 frames, expected at most 100"):
+        rebuild(config, {})
+    twice = layer("TimeDistributed", "outer", layer=layer("TimeDistributed", "each", layer=inner))
+    config["config"][2] = twice
+    with pytest.raises(UnsupportedModel, match="within another TimeDistributed"):
+        rebuild(config, {})
+
+
+# ---- where channels stand and kernels lie
+
+
+def channels_first_config():
+    config = keras1_config()
+    for item in config["config"]:
+        if "dim_ordering" in item["config"]:
+            item["config"]["dim_ordering"] = "th"
+        if "batch_input_shape" in item["config"]:
+            item["config"]["batch_input_shape"] = [None, 3, 66, 200]
+    return config
+
+
+def test_kernels_of_theano_are_rotated(rebuild):
+    mirrored = arrays()[0][::-1, ::-1]
+    for config, suffix, texts in (
+        (keras2_config(), ":0", {"backend": "theano", "keras_version": "2.2.4"}),
+        (keras1_config(), "", {"keras_version": "1.2.1"}),  # its names tell it
+    ):
+        found = rebuild(config, weights_of(config, mirrored, suffix), **texts)
+        np.testing.assert_allclose(outputs(found), expected_output(), atol=1e-5)
+        assert "Theano" in found.notes[-1]
+
+
+def test_channels_first_become_last_and_are_flattened_in_the_old_order(rebuild):
+    config = channels_first_config()
+    weights = weights_of(config, arrays()[0].transpose(3, 2, 0, 1))
+    dense = weights["dense_1"][0][1].reshape(16, 99, 2, 1)
+    weights["dense_1"][0] = ("dense_1_W:0", dense.transpose(2, 0, 1, 3).reshape(-1, 1))
+    found = rebuild(config, weights, keras_version="1.2.1")
+    assert found.model.input_shape == (None, 66, 200, 3)
+    np.testing.assert_allclose(outputs(found), expected_output(), atol=1e-5)
+
+
+# ---- functional chains
+
+
+def graph(config, dialect):
+    """Return the Sequential model as the graph that Keras 1, 2 or 3 would write, its layers in another order."""
+    layers = config["config"]["layers"] if isinstance(config["config"], dict) else config["config"]
+    before = None
+    for item in layers:
+        name = item["config"]["name"]
+        tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": [before, 0, 0]}}
+        call = {1: [[[before, 0, 0]]], 2: [[[before, 0, 0, {}]]], 3: [{"args": [tensor], "kwargs": {"mask": None}}]}
+        item |= {"name": name, "inbound_nodes": [] if before is None else call[dialect]}
+        before = name
+    ends = {"input_layers": [[layers[0]["name"], 0, 0]], "output_layers": [[before, 0, 0]]}
+    inner = {"name": "model", "layers": [*layers[1:], layers[0]], **ends}
+    return {"class_name": "Model" if dialect == 1 else "Functional", "config": inner}
+
+
+@pytest.mark.parametrize("dialect", [1, 2, 3])
+def test_a_functional_chain_is_rebuilt_in_every_dialect(rebuild, dialect):
+    config = graph(keras2_config(), dialect)
+    found = rebuild(config, weights_of(keras2_config()), backend="tensorflow")
+    np.testing.assert_allclose(outputs(found), expected_output(), atol=1e-5)
+
+
+def test_arithmetic_in_a_graph_is_a_rescaling(rebuild):
+    config = keras2_config()
+    layers = config["config"]["layers"]
+    layers[1:2] = [layer("TFOpLambda", f"tf.math.{word}", function=f"math.{word}") for word in ("truediv", "subtract")]
+    config = graph(config, 2)
+    for item, number in zip(config["config"]["layers"], (127.5, 1.0), strict=False):
+        item["inbound_nodes"] = [[*item["inbound_nodes"][0][0][:3], {"y": number, "name": None}]]
+    np.testing.assert_allclose(outputs(rebuild(config, weights_of(keras2_config()))), expected_output(), atol=1e-5)
+
+
+def test_nested_models_are_flattened_with_their_weights(rebuild):
+    config = keras2_config()
+    layers = config["config"]["layers"]
+    inner = {"class_name": "Sequential", "config": {"name": "inner", "layers": layers[1:4]}}
+    config["config"]["layers"] = [layers[0], inner, *layers[4:]]
+    weights = weights_of(keras2_config())
+    np.testing.assert_allclose(outputs(rebuild(config, weights)), expected_output(), atol=1e-5)
+    weights["inner"] = weights.pop("conv2d")
+    np.testing.assert_allclose(outputs(rebuild(config, weights)), expected_output(), atol=1e-5)
+
+
+def test_weights_alone_are_read_with_the_configuration_beside_them(load, tmp_path):
+    path = write(tmp_path / "model.h5", keras1_config(), nested=False)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["model_config"]
+    with pytest.raises(UserError, match="holds weights only; put the network's configuration"):
+        load(path, YUV)
+    (tmp_path / "model.json").write_text(json.dumps(json.dumps(keras1_config())))  # as most wrote it
+    np.testing.assert_allclose(load(path, YUV).model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)

@@ -1,0 +1,248 @@
+"""Models that cannot be rebuilt are refused with one line that gives the reason, and none of their code is run."""
+
+import json
+import re
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.model.keras_files import UnsupportedModel
+from bcclone.model.keras_files.hdf5 import read_layers
+from bcclone.system.errors import UserError
+from tests.model.keras_files.old_models import NORMALIZE, keras1_config, keras2_config, layer, stored, write
+
+YUV = "nvidia-66x200-yuv"
+
+
+@pytest.fixture(scope="module")
+def load(untrained_model):
+    from bcclone.model.model_file import load_model_file
+
+    return load_model_file
+
+
+def refusal(load, path, preprocessing=YUV):
+    with pytest.raises(UserError) as caught:
+        load(path, preprocessing)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def changed(place, **config):
+    layers = keras1_config()["config"]
+    layers[place]["config"].update(config)
+    return {"class_name": "Sequential", "config": layers}
+
+
+def other_kind(kind):
+    layers = keras1_config()["config"]
+    layers[2]["class_name"] = kind
+    return {"class_name": "Sequential", "config": layers}
+
+
+def nested(depth):
+    config = keras2_config()
+    for _ in range(depth):
+        config = {"class_name": "Sequential", "config": {"name": "inner", "layers": [config]}}
+    return config
+
+
+def cyclic():
+    layers = [layer("Dense", name, units=1, use_bias=True) for name in ("one", "two")]
+    for item, before in zip(layers, ("two", "one"), strict=True):
+        item["inbound_nodes"] = [[[before, 0, 0, {}]]]
+    ends = {"input_layers": [["one", 0, 0]], "output_layers": [["three", 0, 0]]}
+    return {"class_name": "Functional", "config": {"name": "model", "layers": layers, **ends}}
+
+
+def branching():
+    start = layer("InputLayer", "input", batch_input_shape=[None, 66, 200, 3]) | {"inbound_nodes": []}
+    sides = [layer("Dense", name, units=1) | {"inbound_nodes": [[["input", 0, 0, {}]]]} for name in ("left", "right")]
+    both = layer("Add", "add") | {"inbound_nodes": [[["left", 0, 0, {}], ["right", 0, 0, {}]]]}
+    ends = {"input_layers": [["input", 0, 0]], "output_layers": [["add", 0, 0]]}
+    return {"class_name": "Functional", "config": {"name": "model", "layers": [start, *sides, both], **ends}}
+
+
+def number_first():
+    start = layer("InputLayer", "input", batch_shape=[None, 66, 200, 3]) | {"inbound_nodes": []}
+    tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": ["input", 0, 0]}}
+    minus = layer("Subtract", "minus") | {"inbound_nodes": [{"args": [1.0, tensor], "kwargs": {}}]}
+    ends = {"input_layers": [["input", 0, 0]], "output_layers": [["minus", 0, 0]]}
+    return {"class_name": "Functional", "config": {"name": "model", "layers": [start, minus], **ends}}
+
+
+def skip_connection():
+    start = layer("InputLayer", "input", batch_shape=[None, 66, 200, 3]) | {"inbound_nodes": []}
+    tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": ["input", 0, 0]}}
+    dense = layer("Dense", "dense", units=1) | {"inbound_nodes": [{"args": [tensor], "kwargs": {}}]}
+    other = {"class_name": "__keras_tensor__", "config": {"keras_history": ["dense", 0, 0]}}
+    add = layer("Add", "add") | {"inbound_nodes": [{"args": [[tensor, other]], "kwargs": {}}]}
+    ends = {"input_layers": [["input", 0, 0]], "output_layers": [["add", 0, 0]]}
+    return {"class_name": "Functional", "config": {"name": "model", "layers": [start, dense, add], **ends}}
+
+
+def own_class():
+    config = keras2_config()
+    config["config"]["layers"][2]["registered_name"] = "mine>Conv2D"
+    return config
+
+
+def mixed():
+    config = changed(1, dim_ordering="th")
+    config["config"].insert(2, layer("MaxPooling2D", "pool", pool_size=[2, 2], border_mode="valid", dim_ordering="tf"))
+    return config
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (mixed(), r"layer 'convolution2d_1' \(Convolution2D\) has its channels first and layer 'pool'"),
+        (number_first(), "'minus' computes with a number before its input"),
+        (skip_connection(), r"'add' \(Add\) takes 2 inputs; only chains"),
+        (own_class(), r"layer 'conv2d' \(Conv2D\): a custom class, 'mine>Conv2D'"),
+        (branching(), "branches after layer 'input'|takes 2 inputs"),
+        (cyclic(), "one chain from 'one' to 'three'"),
+        (nested(6), "deeper than 4"),
+        (nested(10), "deeper than 4"),
+        (changed(1, nb_filter=3), r"'convolution2d_1'.*\(5, 3, 3, 2\), \(2,\), expected \(5, 3, 3, 3\), \(3,\)"),
+        (changed(1, activation="hard_sigmoid"), "activation is 'hard_sigmoid'"),
+        (changed(1, border_mode="full"), "padding is 'full'"),
+        (changed(1, subsample=[0, 1]), "strides is 0, expected a whole number from 1"),
+        (changed(1, unheard_of=3), "its argument 'unheard_of' is unknown"),
+        (changed(1, nb_filter=60_000, nb_row=60, nb_col=60), "numbers|weights"),
+        (changed(4, output_dim=60_000), "more than 4194304 weights, more than the file"),
+        (changed(4, output_dim=60), "shape .60,., expected 1"),
+        (changed(4, bias=False), r"'dense_1'.*expected \(3168, 1\)"),
+        (changed(0, function="normalize", function_type="function"), "calls the function|function_type"),
+        (
+            changed(0, function=[NORMALIZE["3.8"], [1.0], None]),
+            "outer values, .*LOAD_FAST.*Rescaling",
+        ),
+        (changed(0, arguments={"a": 1}), "arguments"),
+        (changed(0, input_dtype="uint8"), "input_dtype is 'uint8'"),
+        (changed(0, batch_input_shape=[None, None, 200, 3]), "its input has the shape"),
+        (changed(0, batch_input_shape=[None, 1 << 40, 200, 3]), "its input has the shape"),
+        (other_kind("TFOpLambda"), r"layer 'dropout_1' \(TFOpLambda\): layers of this type"),
+        ({"class_name": "Driver", "config": {"layers": []}}, "type 'Driver'"),
+        ({"class_name": "Sequential", "config": []}, "0 layers"),
+        ({"class_name": "Sequential"}, "not a complete model file"),
+        ("no json", "not a complete model file"),
+        ("[" * 100_000, "not a complete model file"),
+        ('{"class_name": "Sequential", "config": ' + "[" * 100_000, "not a complete model file"),
+    ],
+)
+def test_unsupported_networks_are_refused_with_the_reason(load, tmp_path, config, expected):
+    text = json.dumps(config) if isinstance(config, dict) else config
+    path = write(tmp_path / "old.h5", keras1_config())
+    with h5py.File(path, "r+") as file:
+        file.attrs.create("model_config", text, dtype=h5py.string_dtype())
+    assert re.search(expected, refusal(load, path))
+
+
+def test_a_lambda_that_would_write_a_file_is_refused_and_not_run(load, tmp_path):
+    victim = tmp_path / "victim"
+    code = stored(eval(f"lambda x: open({str(victim)!r}, 'w').write('run') and x"))
+    message = refusal(load, write(tmp_path / "old.h5", changed(0, function=[code, None, None])))
+    assert "layer 'lambda_1' (Lambda)" in message
+    assert "is not run" in message
+    assert "'open'" in message
+    assert not victim.exists()
+
+
+# ---- weights that are not there, or not ours to read
+
+
+DENSE = "model_weights/dense_1"
+
+
+def without_weights(file, folder):
+    del file["model_weights"]
+
+
+def without_one(file, folder):
+    del file[DENSE]["dense_1_W:0"]
+
+
+def without_names(file, folder):
+    del file[DENSE].attrs["weight_names"]
+
+
+def enormous(file, folder):
+    without_one(file, folder)
+    file[DENSE].create_dataset("dense_1_W:0", (1 << 24, 1 << 24), "float32", chunks=(64, 64))[0, 0] = 1
+
+
+def never_written(file, folder):
+    without_one(file, folder)
+    file[DENSE].create_dataset("dense_1_W:0", (3168, 1), "float32")
+
+
+def linked_out(file, folder):
+    write(folder / "other.h5", keras1_config())
+    without_one(file, folder)
+    file[DENSE]["dense_1_W:0"] = h5py.ExternalLink(str(folder / "other.h5"), f"{DENSE}/dense_1_W:0")
+
+
+def folder_linked_out(file, folder):
+    write(folder / "other.h5", keras1_config())
+    del file["model_weights"]
+    file["model_weights"] = h5py.ExternalLink(str(folder / "other.h5"), "model_weights")
+
+
+def stored_outside(file, folder):
+    (folder / "secret").write_bytes(bytes(3168 * 4))
+    without_one(file, folder)
+    file[DENSE].create_dataset("dense_1_W:0", (3168, 1), "float32", external=str(folder / "secret"))
+
+
+def reference(file, folder):
+    without_one(file, folder)
+    file[DENSE].create_dataset("dense_1_W:0", data=[file.ref] * 3168, dtype=h5py.ref_dtype)
+
+
+def not_finite(file, folder):
+    file[DENSE]["dense_1_W:0"][0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (without_weights, "has no weights"),
+        (without_one, "has no weights at 'dense_1_W:0'"),
+        (without_names, "lacks its list weight_names"),
+        (enormous, "an array of shape (16777216, 16777216); expected at most 67108864"),
+        (never_written, "were never written"),
+        (linked_out, "is a link, which is not followed"),
+        (folder_linked_out, "is a link, which is not followed"),
+        (stored_outside, "are in another file"),
+        (reference, "not an array of floats"),
+        (not_finite, "not all finite"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_missing_external_and_damaged_weights_are_refused(tmp_path, damage, expected):
+    with h5py.File(write(tmp_path / "old.h5", keras1_config()), "r+") as file:
+        damage(file, tmp_path)
+        with pytest.raises(UnsupportedModel, match=re.escape(expected)):
+            read_layers(file)
+
+
+def test_weights_of_no_layer_and_of_another_backend_are_refused(load, tmp_path):
+    path = write(tmp_path / "old.h5", keras1_config())
+    with h5py.File(path, "r+") as file:
+        file.attrs["backend"] = "plaidml"
+    assert "backend 'plaidml'" in refusal(load, path)
+    config = keras1_config()
+    write(path, config)
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = json.dumps(changed(1, name="renamed"))
+    assert "layer 'renamed' (Convolution2D): its weights have the shapes none" in refusal(load, path)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.9])
+def test_a_truncated_file_is_refused(load, tmp_path, fraction):
+    path = write(tmp_path / "old.h5", keras1_config())
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * fraction)])
+    assert "not a complete model file" in refusal(load, path)

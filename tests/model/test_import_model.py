@@ -1,0 +1,143 @@
+"""Older models are converted to bcclone models, or driven directly, with a named preprocessing."""
+
+import json
+import socket
+
+import numpy as np
+import pytest
+
+from bcclone.cli import run
+from bcclone.dataset.images import PRESETS, Preprocessing
+from bcclone.system.errors import UserError
+from bcclone.system.settings import PRESET_NAMES
+from tests.conftest import ROOT, run_process
+from tests.model.keras_files.old_models import INPUT, expected_output, images, keras1_config, write
+
+YUV = "nvidia-66x200-yuv"
+KEPT = ROOT / "tests" / "model" / "keras_files" / "keras2"
+
+
+@pytest.fixture
+def old(tmp_path):
+    return write(tmp_path / "old.h5", keras1_config())
+
+
+@pytest.fixture
+def model_file(untrained_model):
+    import bcclone.model.model_file
+
+    return bcclone.model.model_file
+
+
+@pytest.fixture
+def import_model(model_file, capsys):
+    """Run the command in this process, which has TensorFlow already; return exit code, output and complaint."""
+
+    def imported(*line):
+        code = run("import-model", "bcclone import-model", [*map(str, line)])
+        return code, *capsys.readouterr()
+
+    return imported
+
+
+def test_an_imported_model_states_its_preprocessing(import_model, model_file, old, tmp_path):
+    new = tmp_path / "model.h5"
+    code, out, _ = import_model(old, "-o", new, "--preprocess", YUV, "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert result["layers"][0] == {"name": "lambda_1", "kind": "Lambda", "now": "Rescaling"}
+    assert (result["input_shape"], result["preprocessing"]) == ([66, 200, 3], PRESETS[YUV].describe())
+    loaded = model_file.load_model_file(new)
+    assert loaded.preprocessing == PRESETS[YUV]
+    assert loaded.training.imported["notes"] == result["notes"]
+    np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
+    for line, expected in (
+        ((old, "-o", new), "exists already"),
+        ((new, "-o", tmp_path / "x.h5"), "bcclone model already"),
+    ):
+        code, _, complaint = import_model(*line, "--preprocess", YUV)
+        assert code == 1
+        assert expected in complaint
+    assert import_model(old, "-o", new, "--preprocess", YUV, "--force")[0] == 0
+
+
+def test_the_layers_are_printed_before_the_preprocessing_is_required(import_model, old, tmp_path):
+    code, out, printed = import_model(old, "-o", tmp_path / "model.h5")
+    assert (code, out) == (1, "")
+    description, _, complaint = printed.partition("error: ")
+    assert "Lambda -> Rescaling" in description
+    assert "its input: 66 x 200 x 3" in description
+    assert "x * 0.00784314 -1" in description
+    assert f"--preprocess {YUV}" in complaint
+    assert not (tmp_path / "model.h5").exists()
+
+
+def test_a_recurrent_model_is_imported_with_the_preset_of_its_frames(import_model, model_file, tmp_path):
+    old = KEPT / "lstm.keras"
+    _, _, printed = import_model(old, "-o", tmp_path / "model.h5")
+    description, _, complaint = printed.partition("error: ")
+    assert "its input: 3 x 66 x 200 x 3" in description
+    assert "TimeDistributed(Conv2D)" in description
+    for fits in (YUV, f"{YUV}-bgr"):
+        assert f"--preprocess {fits}" in description
+        assert f"--preprocess {fits}" in complaint
+    assert import_model(old, "-o", tmp_path / "model.h5", "--preprocess", YUV)[0] == 0
+    imported = model_file.load_model_file(tmp_path / "model.h5")
+    assert (imported.seq_length, imported.preprocessing) == (3, PRESETS[YUV])
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"), [("model.keras", "must end in .h5"), ("old.h5", "is the model to import; name another -o")]
+)
+def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model, old, output, expected):
+    code, _, complaint = import_model(old, "-o", old.with_name(output), "--force")
+    assert code == 1
+    assert expected in complaint
+
+
+@pytest.mark.long
+def test_drive_prints_the_preprocessing_and_requires_it_for_other_models(old):
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # the port is in use, so it ends after loading
+        port = taken.getsockname()[1]
+        done = run_process("drive.py", old, "--preprocess", YUV, "--port", port, code=1)
+    assert "frames are prepared as" in done.stdout
+    assert "200x66 YUV" in done.stdout
+    assert "in use" in done.stderr
+    assert f"--preprocess {YUV}" in run_process("drive.py", old, code=1).stderr
+    assert "nvidia-66x200-yuv-bgr" in run_process("drive.py", old, "--preprocess", "nvidia", code=2).stderr
+
+
+def test_the_options_offer_all_presets():
+    assert tuple(PRESETS) == PRESET_NAMES
+
+
+def test_the_policy_prepares_the_frame_by_the_preset(tmp_path, untrained_model):
+    from bcclone.model.policy import load_policy
+
+    path = write(tmp_path / "old.h5", keras1_config())
+    frame = np.random.default_rng(1).integers(0, 256, (160, 320, 3), dtype=np.uint8)
+    swapped = load_policy(path, "nvidia-66x200-yuv-bgr").act(frame)
+    assert swapped == pytest.approx(load_policy(path, PRESETS[YUV]).act(frame[..., ::-1]), abs=1e-5)
+    assert swapped != pytest.approx(load_policy(path, YUV).act(frame), abs=1e-5)
+
+
+def test_without_a_preset_the_error_names_those_that_fit(model_file, tmp_path):
+    path = write(tmp_path / "old.h5", keras1_config())
+    found = model_file.open_model(path)
+    assert found.input_shape == tuple(INPUT[1:])
+    for given, expected in (
+        (None, "does not state its preprocessing"),
+        (Preprocessing(), "makes rows, .* 128, 128, 3"),
+    ):
+        with pytest.raises(UserError, match=f"{expected}.*--preprocess {YUV} or --preprocess {YUV}-bgr") as refusal:
+            found.declared(given)
+        assert "carnd" not in str(refusal.value)
+    with pytest.raises(UserError, match="no preprocessing is called"):
+        model_file.load_model_file(path, "nvidia")
+
+
+def test_another_preprocessing_than_that_of_the_model_is_refused(model_file, untrained_model):
+    load = model_file.load_model_file
+    assert load(untrained_model, "carnd-128-rgb").preprocessing == Preprocessing()
+    with pytest.raises(UserError, match="states its own preprocessing"):
+        load(untrained_model, YUV)

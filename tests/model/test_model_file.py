@@ -1,0 +1,170 @@
+"""A model is saved and loaded unchanged, its file contains no code, and invalid files are refused."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import Preprocessing
+from bcclone.system.errors import UserError
+
+
+@pytest.fixture
+def load(untrained_model):
+    from bcclone.model.model_file import load_model_file
+
+    return load_model_file
+
+
+@pytest.fixture
+def model_copy(untrained_model, tmp_path):
+    path = tmp_path / "model.h5"
+    path.write_bytes(untrained_model.read_bytes())
+    return path
+
+
+def test_names_dropout_and_normalisation_are_kept(load, untrained_model):
+    from bcclone.model.network import build_network, normalize
+
+    loaded, made = load(untrained_model).model, build_network()
+    assert [(layer.name, type(layer)) for layer in loaded.layers] == [(one.name, type(one)) for one in made.layers]
+    assert loaded.get_layer("normalize").function is normalize
+    assert [layer.rate for layer in loaded.layers if hasattr(layer, "rate")] == [0.5, 0.5]
+    assert (loaded.name, loaded.inputs[0].dtype) == ("bcclone", "uint8")
+    assert len(loaded.trainable_weights) == len(made.trainable_weights)
+
+
+def test_the_network_can_be_loaded_alone(untrained_model):
+    from bcclone.model.model_file import load_model
+
+    assert load_model(untrained_model).count_params() == 252_219
+
+
+def images(count=4):
+    return np.random.default_rng(0).integers(0, 256, (count, 128, 128, 3), dtype=np.uint8)
+
+
+def test_round_trip(load, untrained_model):
+    first, second = load(untrained_model), load(untrained_model)
+    assert first.preprocessing == Preprocessing()
+    assert (first.model(images()).numpy() == second.model(images()).numpy()).all()
+
+
+def test_plain_keras_opens_a_model_file_in_safe_mode(load, untrained_model):
+    import keras
+
+    model = keras.models.load_model(untrained_model, safe_mode=True)
+    loaded = load(untrained_model).model(images()).numpy()
+    np.testing.assert_allclose(model.predict(images(), verbose=0), loaded, atol=1e-6)
+    # and as many people feed it
+    np.testing.assert_allclose(model.predict(images().astype("float32"), verbose=0), model.predict(images(), verbose=0))
+
+
+def test_the_file_holds_no_code_and_states_its_preprocessing(untrained_model):
+    with h5py.File(untrained_model) as file:
+        config = json.loads(file.attrs["model_config"])
+        assert file.attrs["bcclone_preprocessing"] == Preprocessing().to_json()
+        assert file.attrs["bcclone_preprocessing_hash"] == Preprocessing().digest
+    (function,) = [
+        layer["config"]["function"] for layer in config["config"]["layers"] if layer["class_name"] == "Lambda"
+    ]
+    assert function == {
+        "module": "builtins", "class_name": "function", "config": "bcclone>normalize", "registered_name": "function",
+    }  # fmt: skip
+
+
+def edit_config(path, edit):
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        edit(config["config"]["layers"])
+        file.attrs["model_config"] = json.dumps(config)
+
+
+def payload(layers):
+    """Replace our registered function by a lambda with byte code."""
+    for layer in layers:
+        if layer["class_name"] == "Lambda":
+            layer["config"]["function"] = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None}}
+
+
+def other_function(layers):
+    for layer in layers:
+        if layer["class_name"] == "Lambda":
+            layer["config"]["function"]["config"] = "os>system"
+
+
+def other_layer(layers):
+    layers[1]["class_name"] = "TFOpLambda"
+
+
+@pytest.mark.parametrize("edit", [payload, other_function, other_layer])
+def test_code_and_unknown_layers_are_refused(load, model_copy, edit):
+    edit_config(model_copy, edit)
+    with pytest.raises(
+        UserError,
+        match=r"layer 'normalize' \(Lambda\): .*(byte code cannot be read|calls the function)|TFOpLambda.*supported",
+    ):
+        load(model_copy)
+
+
+def test_other_preprocessing_is_refused_with_both_definitions(load, model_copy):
+    with h5py.File(model_copy, "r+") as file:
+        file.attrs["bcclone_preprocessing"] = Preprocessing().to_json().replace("linear", "cubic")
+    with pytest.raises(UserError) as refusal:
+        load(model_copy)
+    assert "cubic" in str(refusal.value)
+    assert Preprocessing().to_json() in str(refusal.value)
+
+
+def test_a_preprocessing_that_does_not_match_its_hash_is_refused(load, model_copy):
+    with h5py.File(model_copy, "r+") as file:
+        file.attrs["bcclone_preprocessing"] = Preprocessing(width=64).to_json()
+    with pytest.raises(UserError, match="does not match its hash"):
+        load(model_copy)
+
+
+def test_a_file_states_how_it_was_trained_as_far_as_it_is_known(model_copy):
+    from bcclone.model.model_file import TrainingInfo, load_model_file
+
+    assert load_model_file(model_copy).training == TrainingInfo()
+    with h5py.File(model_copy, "r+") as file:
+        file.attrs["bcclone_training"] = '{"settings": {"network": "cnn"}, "epoch": 3, "of a later version": 1}'
+    assert load_model_file(model_copy).training == TrainingInfo(settings={"network": "cnn"}, epoch=3)
+
+
+@pytest.mark.parametrize("wrong", ["[]", '{"settings": []}', "{"])
+def test_a_training_that_is_no_json_object_is_refused(load, model_copy, wrong):
+    with h5py.File(model_copy, "r+") as file:
+        file.attrs["bcclone_training"] = wrong
+    with pytest.raises(UserError, match="not a complete model file"):
+        load(model_copy)
+
+
+@pytest.mark.parametrize("keep", [0, 1000, 500_000])
+def test_a_truncated_file_is_refused(load, model_copy, keep):
+    model_copy.write_bytes(model_copy.read_bytes()[:keep])
+    with pytest.raises(UserError, match="not a complete model file"):
+        load(model_copy)
+
+
+def test_errors_for_missing_and_other_files_name_the_remedy(load, tmp_path):
+    with pytest.raises(UserError, match="train one with: python model.py"):
+        load(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["frames"] = 1
+    with pytest.raises(UserError, match="holds no Keras model"):
+        load(tmp_path / "data.h5")
+    with h5py.File(tmp_path / "data.h5", "a") as file:
+        file.attrs["schema_version"] = 2
+    with pytest.raises(UserError, match=r"data\.h5: a store, expected a model; train one with: python model\.py"):
+        load(tmp_path / "data.h5")
+
+
+def test_the_policy_is_the_network_on_the_prepared_frame(load, untrained_model):
+    from bcclone.model.policy import load_policy
+
+    frame = np.random.default_rng(1).integers(0, 256, (160, 320, 3), dtype=np.uint8)
+    prepared = Preprocessing().apply(frame)[np.newaxis]
+    network = float(load(untrained_model).model(prepared)[0, 0])
+    assert load_policy(untrained_model).act(frame) == pytest.approx(network, abs=1e-5)  # rounding differs by processor

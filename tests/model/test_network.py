@@ -1,0 +1,178 @@
+"""The layers, parameters and initial weights of the networks."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import load_tensorflow
+
+
+@pytest.fixture(scope="module")
+def build_network():
+    load_tensorflow()
+    from bcclone.model.network import build_network
+
+    return build_network
+
+
+def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_design(build_network):
+    network = build_network()
+    assert network.count_params() == 252_219
+    assert network.input_shape == (None, 128, 128, 3)
+    assert [(layer.__class__.__name__, layer.output.shape[1:]) for layer in network.layers] == [
+        ("Cropping2D", (73, 128, 3)),
+        ("Lambda", (73, 128, 3)),
+        ("Conv2D", (35, 62, 24)),
+        ("Conv2D", (16, 29, 36)),
+        ("Conv2D", (6, 13, 48)),
+        ("Conv2D", (4, 11, 64)),
+        ("Conv2D", (2, 9, 64)),
+        ("Dropout", (2, 9, 64)),
+        ("Flatten", (1152,)),
+        ("Dense", (100,)),
+        ("Dropout", (100,)),
+        ("Dense", (50,)),
+        ("Dense", (10,)),
+        ("Dense", (1,)),
+    ]
+    activations = {layer.activation.__name__ for layer in network.layers[:-1] if hasattr(layer, "activation")}
+    assert activations == {"elu"}
+    assert network.layers[-1].activation.__name__ == "linear"
+    assert [layer.rate for layer in network.layers if hasattr(layer, "rate")] == [0.5, 0.5]
+    assert network.layers[0].cropping == ((43, 12), (0, 0))
+
+
+def test_pixels_are_scaled_to_minus_one_to_one(build_network):
+    from bcclone.model.network import normalize
+
+    assert np.allclose(normalize(np.array([0, 255], np.uint8)), [-1, 1])
+
+
+def test_the_cropped_rows_do_not_matter_and_the_others_do(build_network):
+    network = build_network()
+    image = np.full((1, 128, 128, 3), 100, np.uint8)
+    sky, road = image.copy(), image.copy()
+    sky[:, :43] = sky[:, 116:] = 255
+    road[:, 80:90, 40:60] = 255
+    outputs = [float(network(picture)[0, 0]) for picture in (image, sky, road)]
+    assert outputs[0] == outputs[1] != outputs[2]
+
+
+def test_the_weights_of_a_seed_are_those_of_every_release(build_network):
+    """Digests taken before there was another network to choose."""
+    import keras
+
+    digests = []
+    for seq_length in (1, 3):
+        keras.utils.set_random_seed(0)
+        weights = build_network(seq_length=seq_length).get_weights()
+        digests.append(hashlib.sha256(b"".join(part.tobytes() for part in weights)).hexdigest()[:16])
+    assert digests == ["44c306f0217a7fb9", "1c45e8456bf8fb3b"]
+
+
+def maps_of(network):
+    return [tuple(layer.output.shape[1:3]) for layer in network.layers if layer.name.startswith("conv")]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "last_maps"),
+    [
+        ("cnn", 252_219, (2, 9)),
+        ("cnn-no-conv4-5", 446_779, (6, 13)),
+        ("cnn-padded", 636_219, (6, 13)),
+        ("cnn-fewer-strides", 1_212_219, (8, 21)),
+        ("cnn-64", 2_006_859, (12, 25)),
+    ],
+)
+def test_variants_differ_from_the_default_network_in_their_convolutions_only(
+    build_network, name, parameters, last_maps
+):
+    plain, variant = build_network(), build_network(network=name)
+    assert variant.count_params() == parameters
+    assert maps_of(variant)[-1] == last_maps
+    others = [layer.name for layer in variant.layers if not layer.name.startswith("conv")]
+    assert others == [layer.name for layer in plain.layers if not layer.name.startswith("conv")]
+
+
+@pytest.mark.parametrize("network", ["cnn", "cnn-64"])
+def test_images_of_64x64_give_the_same_maps_as_128x128(build_network, network):
+    small = build_network(64, 64, network=network)
+    assert maps_of(small) == [(16, 30), (6, 13), (4, 11), (2, 9)]
+    assert small.output_shape == (None, 1)
+
+
+def test_batch_normalization_comes_between_each_convolution_and_its_activation(build_network):
+    plain, network = build_network(64, 64), build_network(64, 64, network="cnn-batch-norm")
+    assert maps_of(network) == maps_of(plain)
+    names = [layer.name for layer in network.layers]
+    assert names[2:8] == ["conv1", "norm1", "elu1", "conv2", "norm2", "elu2"]
+    assert network.count_params() == plain.count_params() + (24 + 36 + 64 + 64) * (4 - 1)
+
+
+def test_recurrent_networks_use_the_convolutions_for_small_images(build_network):
+    from bcclone.model.recurrent import frame_layers
+
+    network = build_network(64, 64, seq_length=3, network="gru")
+    assert [layer.name for layer in frame_layers(network) if layer.name.startswith("conv")] == [
+        "conv1", "conv2", "conv3", "conv4",
+    ]  # fmt: skip
+
+
+def test_images_that_are_too_small_are_refused(build_network):
+    with pytest.raises(UserError, match="too small for the convolutions of cnn-64: these need 29 columns"):
+        build_network(48, 48)
+    with pytest.raises(UserError, match="too small for the convolutions of cnn-fewer-strides"):
+        build_network(64, 64, network="cnn-fewer-strides")
+    assert build_network(160, 320).output_shape == (None, 1)
+
+
+def test_the_option_offers_all_networks(build_network):
+    from bcclone.model.network import BATCH_NORM, CONVOLUTIONS, RECURRENT
+    from bcclone.model.published_networks import PUBLISHED
+    from bcclone.train.train_settings import NETWORKS
+
+    assert [*CONVOLUTIONS, BATCH_NORM, *RECURRENT, *PUBLISHED] == [*NETWORKS]
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])
+def test_a_recurrent_network_shares_the_convolutions_among_the_frames(build_network, name, parameters):
+    short, long = build_network(seq_length=2, network=name), build_network(seq_length=5, network=name)
+    assert short.count_params() == long.count_params() == parameters
+    assert long.input_shape == (None, 5, 128, 128, 3)
+    assert [layer.name for layer in long.layers] == ["each_frame", "dropout2", name, "dense3", "steering"]
+
+
+def test_a_recurrent_network_depends_on_the_order_of_the_frames(build_network):
+    network = build_network(seq_length=3, network="gru")
+    window = np.random.default_rng(0).integers(0, 256, (1, 3, 128, 128, 3), dtype=np.uint8)
+    assert float(network(window)[0, 0]) != float(network(window[:, ::-1])[0, 0])
+
+
+def test_a_stacked_window_is_processed_by_the_same_layers(build_network):
+    plain, windowed = build_network(), build_network(seq_length=3)
+    assert windowed.input_shape == (None, 3, 128, 128, 3)
+    assert windowed.count_params() == plain.count_params() + 2 * 3 * 25 * 24
+    assert [layer.name for layer in windowed.layers] == [
+        "frames_last",
+        "stack",
+        *(layer.name for layer in plain.layers),
+    ]
+
+
+def test_a_window_is_stacked_frame_after_frame(build_network):
+    """The first convolution finds each frame's colours together, the newest last."""
+    network = build_network(seq_length=3)
+    window = np.random.default_rng(0).integers(0, 256, (2, 3, 128, 128, 3), dtype=np.uint8)
+    stacked = network.get_layer("stack")(network.get_layer("frames_last")(window))
+    assert (stacked.numpy() == np.concatenate([window[:, 0], window[:, 1], window[:, 2]], axis=-1)).all()
+
+
+def test_the_layer_table_lists_the_layers_that_see_each_frame_of_a_window(build_network):
+    from bcclone.model.network import layer_table
+
+    model = build_network(64, 64, network="gru", seq_length=3)
+    names = [line.split()[0] for line in layer_table(model).splitlines()]
+    assert names[names.index("each_frame") :][:4] == ["each_frame", "crop", "normalize", "conv1"]
+    assert names[-1] == "total"

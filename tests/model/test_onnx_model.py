@@ -1,0 +1,121 @@
+"""An ONNX file drives as the model that it was made from; other files are refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import BadImage
+from bcclone.lab.export_model.export_settings import ExportModelSettings
+from bcclone.lab.export_model.model_export import export_model
+from bcclone.system.errors import UserError
+from tests.conftest import run_script
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+FRAMES = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
+
+
+def policies(model, folder):
+    """Return the policies of a model and of its export."""
+    from bcclone.model.policy import load_policy
+
+    export_model(ExportModelSettings(model, "onnx", folder / "model.onnx"))
+    return load_policy(model), load_policy(folder / "model.onnx")
+
+
+def check_same(model, folder):
+    own, exported = policies(model, folder)
+    assert (exported.seq_length, exported.carries_states) == (own.seq_length, own.carries_states)
+    for _ in range(2):
+        assert [exported.act(frame) for frame in FRAMES] == pytest.approx(
+            [own.act(frame) for frame in FRAMES], abs=1e-5
+        )
+        for policy in (own, exported):
+            policy.forget()
+
+
+def test_it_drives_as_a_network_of_single_frames(untrained_model, tmp_path):
+    check_same(untrained_model, tmp_path)
+
+
+def test_it_drives_as_a_network_of_windows(untrained_window_model, tmp_path):
+    check_same(untrained_window_model, tmp_path)
+
+
+def test_it_drives_as_a_recurrent_network_which_carries_its_states(untrained_recurrent_model, tmp_path):
+    check_same(untrained_recurrent_model, tmp_path)
+
+
+def test_frames_of_another_size_are_refused(untrained_model, tmp_path):
+    _, exported = policies(untrained_model, tmp_path)
+    with pytest.raises(BadImage, match="expected 320x160"):
+        exported.act(FRAMES[0, :80])
+
+
+def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, tmp_path):
+    from bcclone.drive.session import make_saliency_thread, seen_region_of
+    from bcclone.model.policy import load_policy
+    from bcclone.pictures.video.reference_model import open_reference_model
+
+    _, exported = policies(untrained_model, tmp_path)
+    with make_saliency_thread(exported, None) as saliency:
+        assert "ONNX" in saliency.unavailable
+    assert seen_region_of(exported) == (0, 0, 1, 1)
+    with pytest.raises(UserError, match=r"ONNX file; use the \.h5"):
+        open_reference_model(tmp_path / "model.onnx")
+    with pytest.raises(UserError, match="leave out --preprocess"):
+        load_policy(tmp_path / "model.onnx", "carnd-128-rgb")
+
+
+@pytest.mark.long
+def test_commands_drive_and_score_it_as_the_model(untrained_model, simulated_recording, tmp_path):
+    policies(untrained_model, tmp_path)
+    models = (untrained_model, tmp_path / "model.onnx")
+    own, exported = (json.loads(run_script("evaluate", model, "--laps", 0.02, "--json").stdout) for model in models)
+    for measure in ("distance_m", "mean_abs_cross_track_m"):
+        assert exported[measure] == pytest.approx(own[measure], abs=0.05)
+    replayed = json.loads(run_script("replay", *models, simulated_recording, "--json").stdout)
+    own, exported = (replayed["models"][str(model)] for model in models)
+    assert exported["steering_correlation"] == pytest.approx(own["steering_correlation"], abs=0.01)
+
+
+def test_a_suite_drives_it(untrained_model, tmp_path):
+    from bcclone.evaluate.suite_worker import InputFile, cached_policy
+
+    policies(untrained_model, tmp_path)
+    policy = cached_policy(InputFile.of(tmp_path / "model.onnx"), "carnd-128-rgb")  # for the other models of the suite
+    assert policy.model is None
+
+
+def test_a_missing_or_damaged_file_is_refused(tmp_path):
+    from bcclone.model.onnx_model import OnnxModel
+
+    with pytest.raises(UserError, match=r"no such model; write one with: bcclone export"):
+        OnnxModel(tmp_path / "none.onnx")
+    (tmp_path / "damaged.onnx").write_bytes(b"no protocol buffer")
+    with pytest.raises(UserError, match="not an ONNX file that can be run"):
+        OnnxModel(tmp_path / "damaged.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "kind"),
+    [("frame", (66, 200, 3), "UINT8"), ("frame", (160, 320, 3), "FLOAT"), ("image", (160, 320, 3), "UINT8")],
+)
+def test_a_network_with_other_inputs_is_refused(name, shape, kind, tmp_path):
+    from bcclone.model.onnx_model import OnnxModel
+
+    helper, kinds = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Cast", [name], ["numbers"], to=kinds.FLOAT),
+        helper.make_node("ReduceMean", ["numbers"], ["means"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Reshape", ["means", "shape"], ["steering"]),
+    ]
+    given = [helper.make_tensor_value_info(name, getattr(kinds, kind), ["drives", *shape])]
+    made = [helper.make_tensor_value_info("steering", kinds.FLOAT, ["drives", 1])]
+    target = onnx.numpy_helper.from_array(np.array([-1, 1]), "shape")
+    graph = helper.make_graph(nodes, "other", given, made, [target])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(UserError, match=r"expected camera frames, uint8 frame \(160, 320, 3\)"):
+        OnnxModel(tmp_path / "other.onnx")

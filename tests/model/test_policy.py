@@ -1,0 +1,167 @@
+"""Policies give their network one frame, or the last frames of a drive."""
+
+import base64
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import BadImage, Preprocessing, encode_jpeg
+from bcclone.drive.arbiter import ConnectionArbiter
+from bcclone.drive.controller import SpeedController
+from bcclone.drive.driver import Driver
+from bcclone.drive.protocol import Telemetry
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def policy(untrained_window_model):
+    from bcclone.model.policy import load_policy
+
+    return load_policy(untrained_window_model)
+
+
+def steering_of(policy, *numbers):
+    """Return the network's steering for a window of these frames."""
+    window = np.stack([Preprocessing().apply(FRAMES[number]) for number in numbers])[np.newaxis]
+    return pytest.approx(float(policy.model(window)[0, 0]), abs=1e-5)
+
+
+def test_the_first_frame_fills_the_window_and_the_next_push_it_out(policy):
+    steering = [policy.act(FRAMES[number]) for number in range(5)]
+    windows = [(0, 0, 0), (0, 0, 1), (0, 1, 2), (1, 2, 3), (2, 3, 4)]
+    assert steering == [steering_of(policy, *window) for window in windows]
+    assert len(set(steering)) == 5
+
+
+def test_a_policy_that_forgets_starts_again(policy):
+    first = [policy.act(frame) for frame in FRAMES[:3]]
+    policy.act(FRAMES[5])
+    policy.forget()
+    assert [policy.act(frame) for frame in FRAMES[:3]] == first
+
+
+def test_one_policy_drives_several_cars_as_it_drives_each_alone(policy):
+    check_two_drives_in_turn(policy)
+
+
+def check_two_drives_in_turn(policy):
+    memories, steering = [(), ()], [[], []]
+    for number in range(3):
+        for car in (0, 1):
+            image = policy.preprocessing.apply(FRAMES[number + 3 * car])
+            answer, memories[car] = policy.steer(image, memories[car])
+            steering[car].append(answer)
+    assert steering[0] == drive(policy, 0, 1, 2)
+    policy.forget()
+    assert steering[1] == drive(policy, 3, 4, 5)
+
+
+def test_two_policies_do_not_mix_their_frames(policy, untrained_window_model):
+    from bcclone.model.policy import load_policy
+
+    other = load_policy(untrained_window_model)
+    for number in range(3):
+        policy.act(FRAMES[number])
+        other.act(FRAMES[number + 3])
+    assert policy.act(FRAMES[3]) == steering_of(policy, 1, 2, 3)
+
+
+def test_a_frame_of_another_size_does_not_get_into_the_window(policy):
+    policy.act(FRAMES[0])
+    with pytest.raises(BadImage):
+        policy.act(FRAMES[1][:80])
+    assert policy.act(FRAMES[2]) == steering_of(policy, 0, 0, 2)
+
+
+def test_a_frame_that_cannot_be_read_does_not_get_into_the_window(policy):
+    driver = Driver(policy, SpeedController(10.0))
+    jpegs = [encode_jpeg(FRAMES[0]), b"broken", encode_jpeg(FRAMES[1])]
+    steering = [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in jpegs]
+    driver.forget()
+    assert [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in (jpegs[0], jpegs[2])] == steering[::2]
+
+
+@pytest.fixture
+def recurrent(untrained_recurrent_model):
+    from bcclone.model.policy import load_policy
+
+    return load_policy(untrained_recurrent_model)
+
+
+def drive(policy, *numbers):
+    return [policy.act(FRAMES[number]) for number in numbers]
+
+
+def unrolled(policy, *numbers):
+    """Return the steering of a network with the same weights for all these frames at once, from states of zero."""
+    from bcclone.model.network import build_network
+
+    kind = policy.model.layers[2].name
+    network = build_network(seq_length=len(numbers), network=kind)
+    network.set_weights(policy.model.get_weights())
+    window = np.stack([Preprocessing().apply(FRAMES[number]) for number in numbers])[np.newaxis]
+    return pytest.approx(float(network(window)[0, 0]), abs=1e-5)
+
+
+def test_a_recurrent_policy_carries_its_state_through_the_whole_drive(recurrent):
+    steering = drive(recurrent, 0, 1, 2, 3, 4)
+    standing = (0, 0)  # it begins as a car that has stood for the rest of a window
+    assert steering[0] == steering_of(recurrent, 0, 0, 0)
+    assert steering[4] == unrolled(recurrent, *standing, 0, 1, 2, 3, 4)
+    assert steering[4] != steering_of(recurrent, 2, 3, 4)
+
+
+def test_a_recurrent_policy_that_forgets_starts_again(recurrent):
+    first = drive(recurrent, 0, 1, 2)
+    assert drive(recurrent, 0, 1, 2) != first
+    recurrent.forget()
+    assert drive(recurrent, 0, 1, 2) == first
+
+
+def test_one_recurrent_policy_drives_several_cars_as_it_drives_each_alone(recurrent):
+    check_two_drives_in_turn(recurrent)
+
+
+def test_states_belong_to_a_policy_and_not_to_its_model(recurrent, untrained_recurrent_model, tmp_path):
+    from bcclone.model.model_file import save_model
+    from bcclone.model.policy import load_policy
+
+    drive(recurrent, 0, 1, 2)
+    path = tmp_path / "driven.h5"
+    save_model(path, recurrent.model, recurrent.preprocessing, {})
+    assert load_policy(path).act(FRAMES[0]) == load_policy(untrained_recurrent_model).act(FRAMES[0])
+
+
+def test_a_frame_that_cannot_be_used_leaves_the_state_as_it_was(recurrent):
+    first = drive(recurrent, 0, 1)
+    recurrent.forget()
+    assert recurrent.act(FRAMES[0]) == first[0]
+    with pytest.raises(BadImage):
+        recurrent.act(FRAMES[3][:80])
+    assert recurrent.act(FRAMES[1]) == first[1]
+
+
+def test_a_driver_forgets_the_state_when_a_drive_restarts(recurrent):
+    driver = Driver(recurrent, SpeedController(10.0))
+    arbiter = ConnectionArbiter(driver)
+    jpegs = [encode_jpeg(frame) for frame in FRAMES]
+
+    def steering(sid, number):
+        payload = {"steering_angle": "0", "throttle": "0", "speed": "10", "image": base64.b64encode(jpegs[number])}
+        payload["image"] = payload["image"].decode()
+        return arbiter.answer(sid, payload).data["steering_angle"]
+
+    first = [steering("first car", number) for number in (0, 1, 2)]
+    assert [steering("another car", number) for number in (0, 1, 2)] == first
+    driver.forget_frames()  # as where the car is set back
+    assert [steering("another car", number) for number in (0, 1, 2)] == first
+
+
+def test_a_policy_of_single_frames_keeps_none(untrained_model):
+    from bcclone.model.policy import load_policy
+
+    policy = load_policy(untrained_model)
+    first = policy.act(FRAMES[0])
+    policy.act(FRAMES[1])
+    assert policy.act(FRAMES[0]) == first

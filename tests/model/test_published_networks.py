@@ -1,0 +1,146 @@
+"""The published networks have the layers and parameters of their publications, learn, and can be saved and exported."""
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import PRESETS
+from bcclone.lab.export_model.export_settings import FORMATS
+from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import load_tensorflow
+from tests.conftest import run_script
+
+NAMES = ("dave-2", "chauffeur", "epoch")
+# kernel area x channels x filters + filters of each convolution, then the dense layers, by hand from the publications
+CONVOLUTIONS = {
+    "dave-2": [25 * 3 * 24 + 24, 25 * 24 * 36 + 36, 25 * 36 * 48 + 48, 9 * 48 * 64 + 64, 9 * 64 * 64 + 64],
+    "chauffeur": [
+        25 * 3 * 16 + 16, 25 * 16 * 20 + 20, 9 * 20 * 40 + 40, 9 * 40 * 60 + 60, 4 * 60 * 80 + 80, 4 * 80 * 128 + 128,
+    ],
+    "epoch": [9 * 3 * 32 + 32, 9 * 32 * 64 + 64, 9 * 64 * 128 + 128],
+}  # fmt: skip
+DENSE = {
+    "dave-2": [1 * 18 * 64 * 100 + 100, 100 * 50 + 50, 50 * 10 + 10, 10 + 1],
+    "chauffeur": [3 * 10 * 128 + 1],
+    "epoch": [16 * 16 * 128 * 1024 + 1024, 1024 + 1],
+}
+TOTAL = {"dave-2": 252_219, "chauffeur": 102_345, "epoch": 33_649_729}
+
+
+@pytest.fixture(scope="module")
+def keras():
+    load_tensorflow()
+    import keras
+
+    return keras
+
+
+def build(name):
+    from bcclone.model.network import build_network
+    from bcclone.model.published_networks import PUBLISHED
+
+    takes = PRESETS[PUBLISHED[name].preset]
+    return build_network(takes.height, takes.width, network=name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_layer_has_the_published_number_of_parameters(keras, name):
+    network = build(name)
+    of = {kind: [layer.count_params() for layer in network.layers if type(layer) is kind] for kind in
+          (keras.layers.Conv2D, keras.layers.Dense)}  # fmt: skip
+    assert of == {keras.layers.Conv2D: CONVOLUTIONS[name], keras.layers.Dense: DENSE[name]}
+    assert network.count_params() == sum(CONVOLUTIONS[name] + DENSE[name]) == TOTAL[name]
+    assert network.output_shape == (None, 1)
+
+
+def test_dave_2_has_the_maps_of_the_papers_figure(keras):
+    network = build("dave-2")
+    assert network.input_shape == (None, 66, 200, 3)
+    maps = [layer.output.shape[1:] for layer in network.layers if layer.name.startswith("conv")]
+    assert maps == [(31, 98, 24), (14, 47, 36), (5, 22, 48), (3, 20, 64), (1, 18, 64)]
+    assert not [layer for layer in network.layers if hasattr(layer, "rate")]
+
+
+@pytest.mark.parametrize(("name", "least", "greatest"), [("dave-2", -1, 1), ("chauffeur", -0.5, 0.5), ("epoch", 0, 1)])
+def test_pixels_are_scaled_as_published(keras, name, least, greatest):
+    scaled = build(name).get_layer("normalize")(np.array([0, 255], np.uint8))
+    assert np.allclose(scaled, [least, greatest], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_learns_two_frames(keras, name):
+    keras.utils.set_random_seed(0)
+    network = build(name)
+    images = np.stack([np.full(network.input_shape[1:], value, np.uint8) for value in (60, 200)])
+    steering = np.array([[-0.5], [0.5]], np.float32)
+    network.compile("sgd" if name == "epoch" else "adam", "mse")
+    losses = [network.train_on_batch(images, steering) for _ in range(20)]
+    assert min(losses[10:]) < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("name", ["dave-2", "chauffeur"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_it_is_saved_loaded_and_exported(keras, name, kind, tmp_path):
+    from bcclone.lab.export_model.export_settings import ExportModelSettings
+    from bcclone.lab.export_model.model_export import export_model
+    from bcclone.model.model_file import load_model_file, save_model
+    from bcclone.model.published_networks import PUBLISHED
+
+    for package in {"onnx": ("onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}.get(kind, ()):
+        pytest.importorskip(package)
+    network = build(name)
+    save_model(tmp_path / "model.h5", network, PRESETS[PUBLISHED[name].preset])
+    images = np.random.default_rng(0).integers(0, 256, (2, *network.input_shape[1:]), dtype=np.uint8)
+    loaded = load_model_file(tmp_path / "model.h5").model
+    np.testing.assert_array_equal(loaded(images), network(images))
+    result = export_model(ExportModelSettings(tmp_path / "model.h5", kind, tmp_path / f"exported{FORMATS[kind][0]}"))
+    assert result.greatest_difference <= 1e-5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", FORMATS)
+def test_epoch_with_its_34_million_weights_is_exported(keras, kind, tmp_path):
+    test_it_is_saved_loaded_and_exported(keras, "epoch", kind, tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_of_another_size_and_windows_are_refused(keras, name):
+    from bcclone.model.network import build_network
+    from bcclone.model.published_networks import PUBLISHED
+
+    takes = PRESETS[PUBLISHED[name].preset]
+    with pytest.raises(UserError, match=f"have 64x64; make the store with: .*--preprocess {PUBLISHED[name].preset}"):
+        build_network(64, 64, network=name)
+    with pytest.raises(UserError, match="takes single frames; leave out --seq-length"):
+        build_network(takes.height, takes.width, 3, name)
+
+
+def test_all_of_them_can_be_chosen_and_have_a_preset(keras):
+    from bcclone.model.published_networks import PUBLISHED
+    from bcclone.train import train_settings as settings
+
+    assert tuple(PUBLISHED) == settings.PUBLISHED
+    assert all(published.preset in PRESETS for published in PUBLISHED.values())
+
+
+def test_augmentation_changes_all_rows_that_they_see():
+    from bcclone.train.train_settings import TrainSettings
+
+    assert [TrainSettings(network=name).sampling.whole_images for name in ("cnn", *NAMES)] == [False, True, True, True]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dave-2", pytest.param("chauffeur", marks=pytest.mark.long)])
+def test_model_py_trains_it_on_a_store_of_its_preset(keras, name, simulated_recording, tmp_path):
+    from bcclone.model.model_file import load_model_file
+    from bcclone.model.published_networks import PUBLISHED
+
+    preset = PUBLISHED[name].preset
+    run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5", "--preprocess", preset)
+    options = ("--network", name, "--epochs", 1, "--no-plots", "--runs", tmp_path / "runs")
+    run_script("model.py", tmp_path / "data.h5", "-o", tmp_path / "model.h5", *options)
+    assert load_model_file(tmp_path / "model.h5").training.network == name
+
+
+def test_model_py_names_the_preset_for_a_store_of_another_size(simulated_store, tmp_path):
+    done = run_script("model.py", simulated_store, "-o", tmp_path / "model.h5", "--network", "chauffeur", code=1)
+    assert "--preprocess chauffeur-120x320-yuv" in done.stderr

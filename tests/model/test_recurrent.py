@@ -1,0 +1,82 @@
+"""Recurrent networks that run frame by frame give the output of the whole network."""
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import PRESETS
+from bcclone.system.tensorflow_quietly import load_tensorflow
+
+YUV = PRESETS["nvidia-66x200-yuv"]
+FRAMES = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def layers():
+    load_tensorflow()
+    from keras import layers
+
+    return layers
+
+
+def network(layers, *chain):
+    import keras
+
+    keras.utils.set_random_seed(2)
+    return keras.Sequential([keras.Input((3, 66, 200, 3)), layers.Rescaling(1 / 255), *chain, layers.Dense(1)])
+
+
+def over_time(layers):
+    each = layers.TimeDistributed
+    return each(layers.AveragePooling2D(30)), each(layers.Flatten())
+
+
+def convolved(layers):
+    """Convolutions of single frames without a TimeDistributed, as a network may have them instead."""
+    return (
+        layers.Cropping3D((0, (3, 3), 4)), layers.Conv3D(2, (1, 20, 20), strides=(1, 20, 20)),
+        layers.MaxPooling3D((1, 2, 2)), layers.Permute((1, 3, 2, 4)), layers.Reshape((3, -1)),
+        layers.BatchNormalization(), layers.Dense(4, activation="tanh"), layers.Dropout(0.2),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("begin", [over_time, convolved])
+@pytest.mark.parametrize("kind", ["GRU", "LSTM", "SimpleRNN"])
+def test_steps_give_the_output_of_the_network_for_the_window(layers, begin, kind):
+    from bcclone.model.recurrent import steps_of
+
+    recurrent = getattr(layers, kind)
+    model = network(layers, *begin(layers), recurrent(4, return_sequences=True), recurrent(3))
+    steps, window = steps_of(model), np.random.default_rng(1).uniform(0, 255, (2, 3, 66, 200, 3)).astype("float32")
+    states = [np.zeros((2, size), np.float32) for size in steps.state_sizes]
+    for number in range(3):
+        steering, states = steps.step(window[:, number], states)
+    assert np.allclose(steering, model(window), atol=1e-5)
+
+
+def test_a_network_that_combines_frames_drives_by_windows(layers):
+    from bcclone.model.model_file import ModelFile
+    from bcclone.model.policy import Policy
+    from bcclone.model.recurrent import steps_of
+
+    apart = layers.Conv3D(1, (3, 30, 30), padding="same", strides=(1, 30, 30))
+    for chain in (
+        (*over_time(layers), layers.GRU(2, return_sequences=True), layers.Flatten()),
+        (apart, layers.Reshape((3, -1)), layers.GRU(2)),
+    ):
+        model = network(layers, *chain)
+        assert steps_of(model) is None
+        policy = Policy(ModelFile(model, YUV))
+        steering = [policy.act(frame) for frame in FRAMES]
+        window = np.stack([YUV.apply(frame) for frame in FRAMES[1:]])[np.newaxis].astype("float32")
+        assert not policy.carries_states
+        assert steering[-1] == pytest.approx(float(model(window)[0, 0]), abs=1e-5)
+
+
+def test_the_layers_of_a_frame_are_those_before_anything_that_sees_the_window(layers):
+    from bcclone.model.network import build_network
+    from bcclone.model.recurrent import frame_layers
+
+    names = [layer.name for layer in frame_layers(build_network(seq_length=2, network="lstm"))]
+    assert names[:3] == ["crop", "normalize", "conv1"]
+    assert names[-1] == "dense1"
+    assert frame_layers(build_network(seq_length=2)) == []

@@ -1,0 +1,347 @@
+"""The saliency mask marks the pixels that the network uses, and no others."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, BadImage, Preprocessing
+from bcclone.dataset.view import FOCAL_PX
+from bcclone.simulator.camera import pose_of
+from bcclone.simulator.car import start_on
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.world_settings import Conditions
+from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import load_tensorflow
+from tests.conftest import shared
+
+WHOLE = Preprocessing(width=FRAME_WIDTH, height=FRAME_HEIGHT)
+SMALL = Preprocessing(width=18, height=15, frame_width=18, frame_height=15)
+LEGACY = {
+    "keras-1.2.1_66x200_yuv.h5": "nvidia-66x200-yuv-bgr",
+    "keras-2.11.0_66x200_yuv.h5": "nvidia-66x200-yuv",
+}
+
+
+@pytest.fixture(scope="module")
+def saliency():
+    load_tensorflow()
+    from bcclone.model.saliency import Saliency
+
+    return Saliency
+
+
+@pytest.fixture(scope="module")
+def layers(saliency):
+    from keras import layers
+
+    return layers
+
+
+def network(preprocessing, *chain):
+    import keras
+    from keras import layers
+
+    shape = (preprocessing.height, preprocessing.width, 3)
+    return keras.Sequential([keras.Input(shape), *chain, layers.Flatten(), layers.Dense(1)])
+
+
+def frame_of(preprocessing=WHOLE, seed=0):
+    shape = (preprocessing.frame_height, preprocessing.frame_width, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def sees_vertical_edges(preprocessing, *before, activation="relu"):
+    """Return a network whose only feature is: brighter on the right than on the left."""
+    from keras import layers
+
+    model = network(preprocessing, *before, layers.Conv2D(1, 3, activation=activation, name="edges"))
+    kernel = np.zeros((3, 3, 3, 1), np.float32)
+    kernel[:, 0], kernel[:, 2] = -1, 1
+    model.get_layer("edges").set_weights([kernel, np.zeros(1, np.float32)])
+    return model
+
+
+def box(rows, columns, shape=(FRAME_HEIGHT, FRAME_WIDTH)):
+    """Return a grey frame with a white box."""
+    frame = np.full((*shape, 3), 100, np.uint8)
+    frame[slice(*rows), slice(*columns)] = 255
+    return frame
+
+
+@pytest.fixture(scope="module")
+def ours(untrained_model, saliency):
+    from bcclone.model.model_file import load_model_file
+
+    return saliency(load_model_file(untrained_model).model, Preprocessing())
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu", "linear"])
+def test_only_left_borders_are_salient_to_a_network_of_left_borders(saliency, activation):
+    mask = saliency(sees_vertical_edges(WHOLE, activation=activation), WHOLE).mask(box((90, 120), (200, 260)))
+    assert (mask.shape, mask.dtype, mask.max()) == ((160, 320), np.float32, 1.0)
+    rows, columns = np.nonzero(mask)
+    assert (rows.min(), rows.max()) == (88, 121)  # the kernel of 3 reaches 2 rows out of the box
+    assert (columns.min(), columns.max()) == (198, 201)
+    assert (mask[92:118, 199:201] == 1).all()
+
+
+def test_a_frame_without_what_it_sees_gives_zeros(saliency):
+    assert not saliency(sees_vertical_edges(WHOLE), WHOLE).mask(box((0, 160), (0, 320))).any()
+
+
+def test_a_network_of_nan_gives_zeros(saliency):
+    model = sees_vertical_edges(SMALL)
+    model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
+    assert not saliency(model, SMALL).mask(frame_of(SMALL)).any()
+
+
+def test_cropped_rows_are_zero_and_the_rest_is_not_shifted(saliency, layers):
+    cropped = sees_vertical_edges(WHOLE, layers.Cropping2D(((70, 20), (10, 30))))
+    mask = saliency(cropped, WHOLE).mask(box((40, 120), (200, 260)))
+    assert not mask[:70].any()
+    assert np.nonzero(mask)[0].min() == 70
+    assert set(np.nonzero(mask)[1]) == set(range(198, 202))
+
+
+def test_padding_does_not_shift_the_mask(saliency, layers):
+    padded = sees_vertical_edges(WHOLE, layers.ZeroPadding2D(((5, 1), (3, 2))))
+    mask = saliency(padded, WHOLE).mask(box((90, 120), (200, 260)))
+    assert set(np.nonzero(mask[:, 10:])[1] + 10) == set(range(198, 202))
+
+
+def test_rows_cropped_by_the_preprocessing_are_zero_and_the_rest_is_not_shifted(saliency):
+    half = Preprocessing(width=160, height=40, crop_top=60, crop_bottom=140)
+    mask = saliency(sees_vertical_edges(half), half).mask(box((90, 120), (200, 260)))
+    assert not mask[:60].any()
+    assert not mask[140:].any()
+    rows, columns = np.nonzero(mask > 0.5)
+    assert (rows.mean(), columns.mean()) == (pytest.approx(104.5, abs=1), pytest.approx(199.5, abs=1))
+    assert columns.max() - columns.min() < 10
+
+
+def spread(mask, taken, kernel, strides, padding, apart=1):
+    """Scale a map up: each value of a layer's output is spread over all positions of its receptive field."""
+    reach = [(extent - 1) * apart + 1 for extent in kernel]
+    lacking = [
+        max((given - 1) * stride + span - extent, 0) if padding == "same" else 0
+        for given, stride, span, extent in zip(mask.shape, strides, reach, taken, strict=True)
+    ]
+    spacious = np.zeros([extent + more for extent, more in zip(taken, lacking, strict=True)])
+    for row, column in product(*map(range, mask.shape)):
+        for down, right in product(*map(range, kernel)):
+            spacious[row * strides[0] + down * apart, column * strides[1] + right * apart] += mask[row, column]
+    top, left = (more // 2 for more in lacking)
+    return spacious[top : top + taken[0], left : left + taken[1]]
+
+
+def averages(model, image, *names):
+    """Return the average of the positive outputs of each layer, (rows, columns)."""
+    import keras
+
+    maps = [keras.Model(model.inputs[0], model.get_layer(name).output)(image[np.newaxis]) for name in names]
+    return [np.maximum(of_one[0], 0).mean(axis=-1) for of_one in maps]
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("pooling", ["MaxPooling2D", "AveragePooling2D"])
+def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activations(saliency, layers, padding, pooling):
+    import keras
+
+    keras.utils.set_random_seed(3)
+    model = network(
+        SMALL,
+        layers.Rescaling(1 / 127.5, -1),
+        layers.Conv2D(4, (5, 3), strides=2, padding=padding),
+        layers.BatchNormalization(),
+        layers.ELU(name="first"),
+        layers.Dropout(0.5),
+        getattr(layers, pooling)((2, 3), strides=(1, 2), padding=padding),
+        layers.Conv2D(5, 2, padding=padding, activation="elu", name="second"),
+        layers.MaxPooling2D(2),
+    )
+    frame = frame_of(SMALL)
+    first, second = averages(model, frame, "first", "second")
+    pooled = model.layers[6].input.shape[1:3]
+    expected = spread(spread(second, pooled, (2, 2), (1, 1), padding), first.shape, (2, 3), (1, 2), padding)
+    expected = spread(expected * first, (15, 18), (5, 3), (2, 2), padding)
+    mask = saliency(model, SMALL).mask(frame)
+    assert mask.any()
+    assert np.allclose(mask, expected / expected.max(), atol=1e-5)
+
+
+def test_only_inputs_of_a_dilated_convolution_are_salient(saliency, layers):
+    model = network(SMALL, layers.Conv2D(2, 3, dilation_rate=2, activation="elu", name="dilated"))
+    frame = frame_of(SMALL)
+    expected = spread(averages(model, frame, "dilated")[0], (15, 18), (3, 3), (1, 1), "valid", apart=2)
+    assert np.allclose(saliency(model, SMALL).mask(frame), expected / expected.max(), atol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [1e-6, 100])
+def test_the_products_of_a_long_chain_neither_vanish_nor_overflow(saliency, layers, weight):
+    model = network(SMALL, *[layers.Conv2D(1, 1, activation="relu") for _ in range(12)])
+    model.set_weights([np.full_like(weights, weight) for weights in model.get_weights()])
+    assert saliency(model, SMALL).mask(frame_of(SMALL)).max() == 1
+
+
+def test_a_functional_chain_has_a_saliency(saliency, layers):
+    import keras
+
+    given = keras.Input((160, 320, 3))
+    taken = layers.Conv2D(2, 3, activation="relu")(given)
+    model = keras.Model(given, layers.Dense(1)(layers.Flatten()(taken)))
+    assert saliency(model, WHOLE).mask(frame_of()).max() == 1
+
+
+# ---- our network
+
+
+def test_the_cropped_sky_is_not_salient_to_our_network(ours):
+    mask = ours.mask(frame_of())
+    assert (mask.shape, mask.dtype) == ((160, 320), np.float32)
+    assert (mask.min(), mask.max()) == (0, 1)
+    assert not mask[: 43 * 160 // 128 - 1].any()
+    assert not mask[-(12 * 160 // 128) + 1 :].any()
+
+
+def test_the_same_frame_gives_the_same_mask_and_another_frame_another(ours):
+    first, again, other = (ours.mask(frame_of(seed=seed)) for seed in (0, 0, 1))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_frame_of_another_size_is_refused(ours):
+    with pytest.raises(BadImage, match="expected 320x160"):
+        ours.mask(np.zeros((66, 200, 3), np.uint8))
+
+
+def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_window_model, saliency):
+    from bcclone.model.model_file import load_model_file
+    from bcclone.model.network import build_network
+
+    windowed = load_model_file(untrained_window_model).model
+    single = build_network()  # whose first convolution does to one frame what the other does to three alike
+    for layer in single.layers:
+        if layer.name != "conv1":
+            layer.set_weights(windowed.get_layer(layer.name).get_weights())
+    kernel, bias = windowed.get_layer("conv1").get_weights()
+    single.get_layer("conv1").set_weights([kernel.reshape(5, 5, 3, 3, 24).sum(axis=2), bias])
+    masks = [saliency(model, Preprocessing()).mask(frame_of()) for model in (windowed, single)]
+    assert np.allclose(*masks, atol=1e-4)
+    assert masks[0].max() == 1
+
+
+def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame(saliency):
+    from bcclone.model.network import build_network
+    from bcclone.model.recurrent import frame_layers
+
+    recurrent, single = build_network(seq_length=3, network="gru"), build_network()
+    for layer, own in zip(single.layers, frame_layers(recurrent), strict=False):
+        layer.set_weights(own.get_weights())  # up to the first dense layer, behind which a mask knows no place
+    masks = [saliency(model, Preprocessing()).mask(frame_of()) for model in (recurrent, single)]
+    assert np.allclose(*masks, atol=1e-5)
+    assert masks[0].max() == 1
+
+
+def test_one_thread_computes_saliency_while_another_drives(untrained_model, saliency):
+    from bcclone.model.model_file import load_model_file
+    from bcclone.model.policy import Policy
+
+    file = load_model_file(untrained_model)
+    policy, seen = Policy(file), saliency(file.model, file.preprocessing)
+    frames = [frame_of(seed=seed) for seed in range(20)]
+    steering, masks = [policy.act(frame) for frame in frames], [seen.mask(frame) for frame in frames]
+    with ThreadPoolExecutor(2) as pool:
+        driving = pool.submit(lambda: [policy.act(frame) for frame in frames])
+        looking = pool.submit(lambda: [seen.mask(frame) for frame in frames])
+        assert driving.result() == pytest.approx(steering, abs=1e-5)
+        assert np.allclose(looking.result(), masks, atol=1e-4)
+
+
+# ---- networks that cannot be followed
+
+
+def branched(layers):
+    import keras
+
+    given = keras.Input((160, 320, 3))
+    one, other = layers.Conv2D(2, 3)(given), layers.Conv2D(2, 3)(given)
+    return keras.Model(given, layers.Dense(1)(layers.Flatten()(layers.Add()([one, other]))))
+
+
+def with_side_exit(layers):
+    import keras
+
+    given = keras.Input((160, 320, 3))
+    taken = layers.Conv2D(2, 3)(given)
+    return keras.Model(given, [layers.Flatten()(taken), taken])
+
+
+def without_input(layers):
+    import keras
+
+    return keras.Sequential([layers.Conv2D(1, 3)])
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda layers: network(WHOLE), "it has no convolution (Conv2D) but Flatten, Dense"),
+        (lambda layers: network(WHOLE, layers.UpSampling2D(), layers.Conv2D(1, 3)), "(UpSampling2D) before its last"),
+        (
+            lambda layers: network(WHOLE, layers.Lambda(lambda x: x[:, ::-1]), layers.Conv2D(1, 3)),
+            "(Lambda) before its last",
+        ),
+        (
+            lambda layers: network(WHOLE, layers.MaxPooling2D(data_format="channels_first"), layers.Conv2D(1, 3)),
+            "channels first",
+        ),
+        (branched, "takes something else than the layer before it gives; expected a chain"),
+        (with_side_exit, "expected a chain"),
+        (without_input, "does not say what it takes"),
+        (
+            lambda layers: network(SMALL, layers.Conv2D(1, 3)),
+            "it takes (None, 15, 18, 3), its preprocessing makes (None, 160",
+        ),
+    ],
+)
+def test_an_unsupported_network_is_refused_with_the_reason(saliency, layers, make, expected):
+    with pytest.raises(UserError) as refusal:
+        saliency(make(layers), WHOLE)
+    assert expected in str(refusal.value)
+
+
+# ---- networks that others trained on the Unity program
+
+
+@pytest.fixture(scope="module")
+def lake():
+    return Renderer("lake", Conditions())
+
+
+def beside_the_borders(track, car, along_m):
+    """Return the pixels within 12 of the road's two borders as the camera sees them, (160, 320)."""
+    near, view = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.uint8), pose_of(car, "center")
+    for side in (-1, 1):
+        ahead = np.arange(3, 60, 0.5)
+        border = np.array([track.point(along_m + m, side * track.road.width_m / 2)[:3] for m in ahead])
+        right, up, depth = ((border - view.position) @ view.axes).T
+        places = [FRAME_WIDTH / 2 + FOCAL_PX * right / depth, FRAME_HEIGHT / 2 - FOCAL_PX * up / depth]
+        cv2.polylines(near, [np.column_stack(places).round().astype(np.int32)], False, 1, thickness=24)
+    return near.astype(bool)
+
+
+@pytest.mark.parametrize("name", LEGACY)
+def test_the_borders_of_the_road_are_salient_to_trained_networks(name, lake, saliency):
+    from bcclone.model.model_file import load_model_file
+
+    file = load_model_file(shared("legacy_models") / name, LEGACY[name])
+    seen, kept = saliency(file.model, file.preprocessing), np.zeros((FRAME_HEIGHT, FRAME_WIDTH), bool)
+    kept[PRESETS[LEGACY[name]].crop_top : PRESETS[LEGACY[name]].crop_bottom] = True
+    for along_m in (60, 300, 500, 950):
+        car = start_on(lake.scene.track, along_m=along_m)
+        mask, near = seen.mask(lake.frame(car)), beside_the_borders(lake.scene.track, car, along_m)
+        assert not mask[~kept].any()  # the sky above all
+        assert mask[kept & near].mean() > 2 * mask[kept & ~near].mean()

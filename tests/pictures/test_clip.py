@@ -1,0 +1,331 @@
+"""Clips of runs and recordings: which frames they show, when, and what is reported about the others."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import encode_jpeg
+from bcclone.pictures.video.clip import make_clip
+from bcclone.pictures.video.clip_settings import ClipSettings, Pace
+from bcclone.system.errors import UserError
+from tests.conftest import command, run_script
+from tests.pictures.video_runs import make_known_run, make_run, read_frames, read_gif
+from tests.processes import imported_by, on_a_full_disk
+
+
+def read_clip(path):
+    """Return frames per second and the mean brightness of each frame."""
+    fps, frames = read_frames(path)
+    assert all(frame.shape == (160, 320, 3) for frame in frames)
+    return fps, [float(frame.mean()) for frame in frames]
+
+
+def test_a_clip_is_written_next_to_its_run_with_the_frames_in_order_of_time(tmp_path):
+    make_run(tmp_path / "run1")
+    done = run_script("video.py", "run1", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout) == {"output": "run1.mp4", "frames": 20, "skipped": 0, "seconds": 0.333}
+    fps, values = read_clip(tmp_path / "run1.mp4")
+    assert fps == 60
+    assert np.allclose(values, np.arange(20) * 10, atol=3)
+
+
+def test_fps_is_a_number_or_real_time(tmp_path):
+    make_run(tmp_path / "run1")
+    run_script("video.py", "run1", "--fps", 10, cwd=tmp_path)
+    fps, values = read_clip(tmp_path / "run1.mp4")
+    assert (fps, len(values)) == (10, 20)
+    run_script("video.py", "run1", "--fps", "real", "-o", "real.mp4", cwd=tmp_path)
+    fps, values = read_clip(tmp_path / "real.mp4")
+    assert (fps, len(values)) == (60, 115)  # 1.9 s
+    assert np.allclose(values[::6], np.arange(20) * 10, atol=3)
+
+
+def test_broken_frames_and_frames_of_another_size_are_skipped_with_a_reason(tmp_path):
+    run = make_run(tmp_path / "run1")
+    frames = sorted(run.glob("*.jpg"))
+    frames[3].write_bytes(frames[3].read_bytes()[:-400])
+    frames[7].write_bytes(b"")
+    frames[9].write_bytes(encode_jpeg(np.zeros((80, 160, 3), np.uint8)))
+    (run / "holiday.jpg").write_bytes(frames[0].read_bytes())
+    done = run_script("video.py", run, "--json")
+    made = json.loads(done.stdout)
+    assert (made["frames"], made["skipped"]) == (17, 4)
+    for name, reason in [(frames[3].name, "incomplete"), (frames[7].name, "not a JPEG"), (frames[9].name, "160x80")]:
+        assert any(name in line and reason in line for line in done.stderr.splitlines())
+    assert "holiday.jpg" in done.stderr
+
+
+def test_a_clip_of_a_recording_shows_its_centre_camera(simulated_recording, tmp_path):
+    done = run_script("video.py", simulated_recording, "-o", tmp_path / "clip.mp4", "--json")
+    assert json.loads(done.stdout)["frames"] == 120
+
+
+def test_an_empty_or_missing_folder_is_reported_in_one_line(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name, message in [("empty", "no frames"), ("missing", "no such run folder")]:
+        stderr = run_script("video.py", name, cwd=tmp_path, code=1).stderr
+        assert message in stderr
+        assert len(stderr.strip().splitlines()) == 1
+    (tmp_path / "empty" / "2026_01_01_00_00_00_000.jpg").write_bytes(b"")
+    assert "can be shown" in run_script("video.py", "empty", cwd=tmp_path, code=1).stderr
+    assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_without_a_run_the_error_names_those_in_the_current_folder_the_newest_first(tmp_path):
+    for age, name in enumerate(("newest", "older", "oldest")):
+        os.utime(make_run(tmp_path / name, 1), (1e9 - age, 1e9 - age))
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "holiday.jpg").write_bytes(b"")
+    stderr = run_script("video.py", cwd=tmp_path, code=2).stderr
+    assert "newest, older, oldest" in stderr
+    assert "pictures" not in stderr
+    assert "usage" not in stderr
+    (tmp_path / "pictures" / "inner").mkdir()
+    assert "python drive.py" in run_script("video.py", cwd=tmp_path / "pictures", code=2).stderr
+
+
+def test_a_broken_frame_keeps_its_time_in_a_clip_of_real_time(tmp_path):
+    run = make_run(tmp_path / "run1")
+    frame = sorted(run.glob("*.jpg"))[5]
+    frame.write_bytes(frame.read_bytes()[:-400])
+    made = json.loads(run_script("video.py", run, "--fps", "real", "--json").stdout)
+    assert (made["frames"], made["skipped"]) == (115, 1)
+    _, values = read_clip(tmp_path / "run1.mp4")
+    assert np.allclose(values[30:36], 40, atol=3)  # the previous frame is shown
+
+
+def test_real_time_keeps_pauses_up_to_ten_seconds(tmp_path):
+    run = make_run(tmp_path / "run1", count=3, step_ms=4000)
+    shutil.copyfile(sorted(run.glob("*.jpg"))[0], run / "2026_01_01_05_00_00_000.jpg")
+    made = json.loads(run_script("video.py", run, "--fps", "real", "--json").stdout)
+    assert made["frames"] == 60 * 18 + 1
+
+
+def test_a_full_disk_is_reported_and_keeps_the_old_clip(tmp_path):
+    run = make_run(tmp_path / "run1")
+    (tmp_path / "run1.mp4").write_text("old")
+
+    line = on_a_full_disk(command("video.py", run), 2_000)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is the disk full?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "run1.mp4").read_text() == "old"
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_the_clip_of_the_current_folder_is_written_next_to_it(tmp_path):
+    run = make_run(tmp_path / "run1")
+    run_script("video.py", ".", cwd=run)
+    assert (tmp_path / "run1.mp4").exists()
+
+
+def test_an_unknown_format_and_frames_of_one_pixel_are_refused(tmp_path):
+    run = make_run(tmp_path / "run1")
+    assert "must end in .mp4" in run_script("video.py", run, "-o", tmp_path / "x.webm", code=1).stderr
+    for frame in run.iterdir():
+        frame.write_bytes(encode_jpeg(np.zeros((1, 1, 3), np.uint8)))
+    assert "can be shown" in run_script("video.py", run, code=1).stderr
+
+
+def test_real_time_of_a_simulated_run_is_simulated_time(tmp_path):
+    """The simulator runs as fast as the machine can, while the names of the frames hold the time of the machine."""
+    run = make_known_run(tmp_path / "run1", count=11, step_ms=100)
+    trace = run / "trace.csv"
+    rows = trace.read_text().splitlines()
+    slower = [row.replace(f",{number / 10:.2f},lake", f",{number / 5:.2f},lake") for number, row in enumerate(rows[1:])]
+    trace.write_text("\n".join([rows[0], *slower]) + "\n")
+    made = make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True)))
+    assert made.frames == 121
+    trace.unlink()
+    assert make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True))).frames == 61
+
+
+@pytest.mark.parametrize(
+    ("span", "numbers"),
+    [
+        ((0.5, 1.0), range(5, 10)),  # the end is not included
+        ((0.45, 1.05), range(5, 11)),
+        ((0.0, 0.05), range(1)),
+        ((1.85, 99.0), range(19, 20)),
+        ((1.9, np.inf), range(19, 20)),
+    ],
+)
+def test_a_range_selects_frames_by_seconds_of_driving(tmp_path, span, numbers):
+    run = make_run(tmp_path / "run1")
+    make_clip(ClipSettings(run, tmp_path / "clip.mp4", span=span))
+    _, values = read_clip(tmp_path / "clip.mp4")
+    assert np.allclose(values, np.array(numbers) * 10, atol=3)
+
+
+def test_a_clip_of_a_range_in_real_time_has_the_length_of_the_range(tmp_path):
+    run = make_run(tmp_path / "run1")
+    settings = ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(10, real_time=True), span=(0.5, 1.5))
+    assert make_clip(settings).seconds == 1.0
+    _, values = read_clip(tmp_path / "clip.mp4")
+    assert np.allclose(values, np.arange(5, 15) * 10, atol=3)
+
+
+def test_a_range_between_two_frames_shows_the_previous_frame_in_real_time(tmp_path):
+    run = make_run(tmp_path / "run1")
+    settings = ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True), span=(0.62, 0.68))
+    assert make_clip(settings).frames == 4
+    assert np.allclose(read_clip(tmp_path / "clip.mp4")[1], 60, atol=3)
+
+
+def test_a_range_without_frames_is_refused_with_the_length_of_the_run(tmp_path):
+    run = make_run(tmp_path / "run1")
+    for span, real_time in (((2.0, 3.0), True), ((2.0, 3.0), False), ((0.01, 0.02), False)):
+        with pytest.raises(UserError, match="range .* 0 to 1.9 s"):
+            make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=real_time), span=span))
+    assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_a_gif_shows_each_frame_at_its_time(tmp_path):
+    run = make_run(tmp_path / "run1")
+    done = run_script("video.py", run, "-o", tmp_path / "run1.gif", "--json")
+    assert json.loads(done.stdout) == {
+        "output": str(tmp_path / "run1.gif"), "frames": 23, "skipped": 0, "seconds": 1.917,
+    }  # fmt: skip
+    frames, durations = read_gif(tmp_path / "run1.gif")
+    assert frames[0].shape == (160, 320, 3)
+    # equal pictures in a row may be stored as one that stays longer
+    assert 20 <= len(frames) <= 23
+    assert sum(durations) == pytest.approx(1917, abs=20)
+    times = np.cumsum([0, *durations[:-1]])
+    expected = [10 * (time // 100) for time in times]
+    assert np.allclose([frame.mean() for frame in frames], expected, atol=12)
+
+
+def test_a_gif_with_fps_shows_each_frame_once(tmp_path):
+    run = make_run(tmp_path / "run1")
+    made = make_clip(ClipSettings(run, tmp_path / "run1.gif", pace=Pace(5), width=160))
+    frames, durations = read_gif(tmp_path / "run1.gif")
+    assert (made.frames, len(frames), set(durations)) == (20, 20, {200})
+    assert frames[0].shape == (80, 160, 3)
+    assert np.allclose([frame.mean() for frame in frames], np.arange(20) * 10, atol=6)
+
+
+def test_a_gif_that_does_not_fit_on_the_disk_is_removed(tmp_path):
+    run = tmp_path / "run1"
+    make_run(run)
+    for frame in run.glob("*.jpg"):
+        noise = np.random.default_rng(int(frame.stem[-3:])).integers(0, 255, (160, 320, 3), np.uint8)
+        frame.write_bytes(encode_jpeg(noise))
+
+    line = on_a_full_disk(command("video.py", run, "-o", tmp_path / "run1.gif"), 60_000)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is the disk full?" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run1"]
+
+
+def test_two_runs_side_by_side_are_shown_at_the_same_time_of_driving(tmp_path):
+    """The left run has 10 frames a second for 0.5 s, the right one 5 a second for 1 s."""
+    first, second = make_run(tmp_path / "a", 6, 100), make_run(tmp_path / "b", 6, 200)
+    made = make_clip(ClipSettings(first, tmp_path / "two.mp4", side_by_side=second))
+    _, frames = read_frames(tmp_path / "two.mp4")
+    assert made.frames == len(frames) == 61
+    assert frames[0].shape == (160, 644, 3)
+    for number, frame in enumerate(frames):
+        tenths = number // 6
+        assert frame[:, :320].mean() == pytest.approx(min(tenths, 5) * 10, abs=4), number
+        assert frame[:, 324:].mean() == pytest.approx(tenths // 2 * 10, abs=4), number
+
+
+def test_the_shorter_of_two_runs_is_marked_as_ended(tmp_path):
+    first, second = make_known_run(tmp_path / "a", 3), make_known_run(tmp_path / "b", 13)
+    make_clip(ClipSettings(first, tmp_path / "two.mp4", side_by_side=second, overlay=True))
+    _, frames = read_frames(tmp_path / "two.mp4")
+    assert frames[0].shape == (240 + 140, 964, 3)
+    title = slice(8, 30)
+    before, after = (frames[number][title, :200].mean(axis=1) for number in (10, 60))
+    assert np.abs(before - after).max() > 5  # "ended" is written there
+
+
+def test_two_runs_may_have_frames_of_different_sizes(tmp_path):
+    first, second = make_run(tmp_path / "a", 3), make_run(tmp_path / "b", 3)
+    for frame in second.iterdir():
+        frame.write_bytes(encode_jpeg(np.full((100, 100, 3), 200, np.uint8)))
+    make_clip(ClipSettings(first, tmp_path / "two.mp4", side_by_side=second))
+    assert read_frames(tmp_path / "two.mp4")[1][0].shape == (160, 424, 3)
+
+
+def test_an_overlay_without_a_model_does_not_load_tensorflow(tmp_path):
+    run = make_known_run(tmp_path / "run1", 3)
+    for suffix in ("mp4", "gif"):
+        line = command("video.py", run, "--overlay", "--side-by-side", run, "-o", tmp_path / f"clip.{suffix}")
+        assert not imported_by(*line) & {"tensorflow", "keras"}
+
+
+@pytest.mark.slow
+def test_an_overlay_with_a_model_shows_its_steering_and_saliency(simulated_recording, untrained_model, tmp_path):
+    """The bar of the human's steering is blue, that of the model's is orange."""
+    plain, seen = tmp_path / "plain.mp4", tmp_path / "seen.mp4"
+    line = ("video.py", simulated_recording, "--overlay", "--range", "2:2.5")
+    run_script(*line, "-o", plain)
+    run_script(*line, "--model", untrained_model, "-o", seen)
+    (_, without), (_, with_model) = read_frames(plain), read_frames(seen)
+    assert len(without) == len(with_model) == 8
+    assert orange_pixels(with_model[3]) > 20 > orange_pixels(without[3])
+    assert np.abs(with_model[3][60:300].astype(int) - without[3][60:300]).mean() > 5
+
+
+def orange_pixels(frame):
+    """Count the orange pixels below the frame."""
+    return int((np.abs(frame[322:].astype(int) - (230, 159, 0)).max(axis=2) < 40).sum())
+
+
+@pytest.mark.slow
+def test_a_model_of_windows_can_be_the_reference_model(simulated_recording, untrained_window_model, tmp_path):
+    line = ("video.py", simulated_recording, "--overlay", "--model", untrained_window_model, "--range", ":0.5")
+    made = json.loads(run_script(*line, "-o", tmp_path / "clip.gif", "--json").stdout)
+    assert made["frames"] == 6
+
+
+@pytest.mark.slow
+def test_options_that_contradict_each_other_are_refused(tmp_path, untrained_model):
+    run = make_run(tmp_path / "run1", 3)
+    for line, words, code in (
+        (("--model", untrained_model), "add --overlay", 1),
+        (("--overlay", "--preprocess", "carnd-128-rgb"), "add --model", 1),
+        (("--range", "3:1"), "range 3:1, expected A:B", 1),
+        (("--range", "5"), "expected A:B in seconds", 2),
+        (("--range", "a:b"), "expected A:B in seconds", 2),
+        (("--side-by-side", run, "--fps", 30), "leave --fps out", 1),
+        (("--side-by-side", tmp_path / "none"), "no such run folder", 1),
+        (("--width", 10), "width 10, expected 160 to 1920", 1),
+        (("-o", tmp_path / "x.gif", "--fps", 60), "60 frames a second, expected 1 to 50", 1),
+        (("--fps", "real:0"), "expected a number from 1 to 1000", 2),
+        (("--overlay", "--model", tmp_path / "none.h5"), "no such model", 1),
+    ):
+        assert words in run_script("video.py", run, *line, code=code).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run1"]
+
+
+@pytest.mark.slow
+def test_frames_of_another_size_than_the_models_are_refused(tmp_path, untrained_model):
+    run = make_run(tmp_path / "run1", 2)
+    for frame in run.iterdir():
+        frame.write_bytes(encode_jpeg(np.zeros((80, 160, 3), np.uint8)))
+    stderr = run_script("video.py", run, "--overlay", "--model", untrained_model, code=1).stderr
+    assert "160x80 pixels, expected 320x160" in stderr
+    assert "--model" in stderr
+
+
+def test_broken_frames_are_skipped_with_an_overlay_as_well(tmp_path):
+    run = make_known_run(tmp_path / "run1")
+    frame = sorted(run.glob("*.jpg"))[3]
+    frame.write_bytes(frame.read_bytes()[:-400])
+    for settings, count in (
+        (ClipSettings(run, tmp_path / "clip.mp4", overlay=True), 19),
+        (ClipSettings(run, tmp_path / "clip.gif", overlay=True, pace=Pace(real_time=True)), 23),
+        (ClipSettings(run, tmp_path / "two.mp4", overlay=True, side_by_side=run), 115),
+    ):
+        made = make_clip(settings)
+        assert made.frames == count
+        assert any(frame.name in reason and "incomplete" in reason for reason in made.skipped)

@@ -1,0 +1,80 @@
+"""The encoder reads pictures one after the other, and stops after the last one, or when drawing one fails."""
+
+import tempfile
+import weakref
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from bcclone.pictures.video.clip_settings import ClipSettings, Pace
+from bcclone.pictures.video.encode import encode
+from tests.pictures.video_runs import read_frames
+
+
+def settings_of(path):
+    return ClipSettings(path.parent, path, pace=Pace(real_time=True))
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
+def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path, name):
+    def draw(numbers):
+        for number in numbers:
+            if number == 7:
+                raise RuntimeError("no picture")
+            yield np.zeros((160, 320, 3), np.uint8)
+
+    with pytest.raises(RuntimeError, match="no picture"):
+        encode(tmp_path / name, draw, 100, settings_of(tmp_path / name))
+    assert [child.name() for child in psutil.Process().children() if "ffmpeg" in child.name()] == []
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
+def test_only_a_few_pictures_are_in_memory_at_a_time(tmp_path, name):
+    alive, most = set(), 0
+
+    def draw(numbers):
+        nonlocal most
+        for number in numbers:
+            picture = np.full((32, 64, 3), number % 250, np.uint8)
+            alive.add(number)
+            weakref.finalize(picture, alive.discard, number)
+            most = max(most, len(alive))
+            yield picture
+            del picture
+
+    assert encode(tmp_path / name, draw, 500, settings_of(tmp_path / name)) == 500
+    assert most <= 4
+
+
+def test_an_mp4_has_the_codec_and_pixel_format_that_players_know(tmp_path):
+    path = tmp_path / "clip.mp4"
+    encode(path, lambda numbers: (np.zeros((160, 320, 3), np.uint8) for _ in numbers), 3, settings_of(path))
+    clip = cv2.VideoCapture(str(path))
+    names = [int(clip.get(what)) for what in (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_CODEC_PIXEL_FORMAT)]
+    clip.release()
+    assert [name.to_bytes(4, "little") for name in names] == [b"h264", b"I420"]
+
+
+def test_a_gif_finds_its_palette_in_a_temporary_folder_with_special_characters(tmp_path, monkeypatch):
+    folder = tmp_path / "it's [here], and; there: \\"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    path = tmp_path / "clip.gif"
+    red = np.full((160, 320, 3), (250, 10, 10), np.uint8)
+    assert encode(path, lambda numbers: (red for _ in numbers), 3, settings_of(path)) == 3
+    assert np.allclose(read_frames(path)[1][0], (250, 10, 10), atol=4)
+    assert list(folder.iterdir()) == []
+
+
+def test_an_odd_size_is_cropped_by_its_last_row_and_column(tmp_path):
+    path = tmp_path / "clip.mp4"
+    assert encode(path, lambda numbers: (np.zeros((81, 161, 3), np.uint8) for _ in numbers), 3, settings_of(path)) == 3
+    assert read_frames(path)[1][0].shape == (80, 160, 3)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
+def test_without_pictures_nothing_is_written(tmp_path, name):
+    assert encode(tmp_path / name, lambda numbers: (None for _ in numbers), 3, settings_of(tmp_path / name)) == 0
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,258 @@
+"""Overlays draw the known values of a frame, and leave out unknown ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bcclone.pictures.video.draw import GREEN, ORANGE, SKY, WHITE, saliency_overlay, text, text_width
+from bcclone.pictures.video.overlay import make_map, make_overlay
+from bcclone.pictures.video.panel import Panel
+from bcclone.pictures.video.run_data import FrameInfo, read_run_data
+from bcclone.pictures.video.run_frames import find_frames
+from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import ANSWERS, TRACE, TracePoint
+from bcclone.simulator.track import load_track
+from bcclone.system.errors import UserError
+from tests.pictures.video_runs import make_known_run, make_run, name_of
+
+FRAME = np.full((160, 320, 3), 90, np.uint8)
+
+
+def run_data_of(folder):
+    return read_run_data(find_frames(folder))
+
+
+def drawn(panel, **known):
+    picture = np.empty((panel.height, panel.width, 3), np.uint8)
+    panel.draw(picture, FrameInfo(1.0, **known))
+    return picture
+
+
+def columns_of(picture, color):
+    """Return the columns that have a pixel of a colour."""
+    return np.flatnonzero((np.abs(picture.astype(int) - color).max(axis=2) < 3).any(axis=0))
+
+
+@pytest.mark.parametrize("width", [320, 480, 640])
+def test_a_steering_bar_points_to_the_side_of_the_steering(width):
+    panel = Panel(width, driver="sent", model=True, speed=True)
+    bars = [drawn(panel, steering=value, model_steering=-value) for value in (-0.2, 0.2)]
+    middle = (columns_of(bars[0], SKY)[20:].max() + columns_of(bars[1], SKY)[-1]) // 2  # the label is blue, too
+    for picture, side in zip(bars, (-1, 1), strict=True):
+        upper, lower = picture[27:41, 70:], picture[48:62, 70:]
+        (white,) = np.unique(columns_of(upper[:2], WHITE) // 4)[:1]
+        for bar, color, towards in ((upper, SKY, side), (lower, ORANGE, -side)):
+            columns = columns_of(bar, color)
+            assert len(columns) > 10
+            assert np.sign(columns.mean() - white * 4) == towards, middle
+
+
+def test_the_length_of_a_bar_is_proportional_to_the_steering_until_it_is_full():
+    panel = Panel(640, driver="sent")
+    lengths = [len(columns_of(drawn(panel, steering=v)[37:51, 80:], SKY)) for v in (0.0, 0.1, 0.2, 0.4, 1.0)]
+    assert lengths[0] == 0
+    assert lengths[2] == pytest.approx(2 * lengths[1], abs=3)
+    assert lengths[3] == lengths[4] == pytest.approx(4 * lengths[1], abs=4)
+
+
+def test_the_numbers_of_the_panel_do_not_overlap():
+    panel = Panel(640, driver="sent", speed=True, latency=True, road_half_m=4.65)
+    known = {"steering": 0.1, "speed_mph": 12.0, "latency_ms": 3.0, "cross_track_m": 0.5}
+    first = drawn(panel, **known)
+    begins = []
+    for name, value in (("speed_mph", 27.0), ("latency_ms", 41.5), ("cross_track_m", -2.0)):
+        changed = np.flatnonzero((drawn(panel, **known | {name: value}) != first).any(axis=(0, 2)))
+        begins.append((changed.min(), changed.max()))
+    assert begins[0][1] < begins[1][0]
+    assert begins[1][1] < begins[2][0]
+
+
+def test_the_car_is_drawn_on_its_side_of_the_centre_line():
+    panel = Panel(640, road_half_m=4.0)
+    left, right = (columns_of(drawn(panel, cross_track_m=metres)[50:], SKY).mean() for metres in (-2.0, 2.0))
+    middle = columns_of(drawn(panel, cross_track_m=0.0)[50:], SKY).mean()
+    assert left < middle < right
+    assert middle - left == pytest.approx(right - middle, abs=2)
+
+
+def test_a_panel_has_room_only_for_its_parts():
+    assert Panel(640).height == 0
+    assert Panel(640, speed=True).height == Panel(640, driver="sent", speed=True).height == 74
+    assert Panel(480, driver="sent", speed=True).height == 140
+    for panel in (Panel(640, speed=True), Panel(640, driver="sent"), Panel(320, latency=True, model=True)):
+        assert np.isfinite(drawn(panel)).all()  # nothing is known of this frame: only labels are drawn
+
+
+def test_run_data_holds_who_steered_a_run_and_a_simulated_recording(tmp_path, simulated_recording):
+    run = run_data_of(make_known_run(tmp_path / "run1", 5))
+    assert (run.driver, run.track) == ("sent", "lake")
+    assert run.steering.tolist() == [0.2] * 5
+    assert run.speed_mph.tolist() == [12.5] * 5
+    assert run.latency_ms.tolist() == [1, 2, 3, 4, 5]
+    assert run.cross_track_m.tolist() == [1.0] * 5
+    recording = run_data_of(simulated_recording)
+    assert (recording.driver, recording.track, recording.latency_ms) == ("expert", "lake", None)
+    assert len(recording.steering) == 120
+    assert np.abs(recording.cross_track_m).max() < 2
+
+
+def test_a_person_who_took_over_is_shown_in_the_frames_of_the_take_over(tmp_path):
+    run = make_known_run(tmp_path / "run1", 4)
+    who = [DrivenRow(MODEL), DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 1), DrivenRow(MODEL)]
+    lines = [row.row(name_of(100 * number)) + "\n" for number, row in enumerate(who)]
+    (run / DRIVERS.name).write_text(DRIVERS.header + "".join(lines))
+    data = run_data_of(run)
+    assert [data.at(index).taken_over for index in range(4)] == [False, True, True, False]
+    overlay = make_overlay("run1", 640, data, (320, 160), with_model=False)
+    by_model, by_person = (overlay.draw(FRAME, data.at(index)) for index in (0, 1))
+    assert len(columns_of(by_person[-overlay.panel.height :], GREEN)) > 10 > len(columns_of(by_model, GREEN))
+
+
+def test_a_missing_table_leaves_out_its_columns(tmp_path):
+    run = make_known_run(tmp_path / "run1", 5)
+    for name, gone in (
+        (TRACE.name, ("cross_track_m", "positions", "track")),
+        (ANSWERS.name, ("latency_ms",)),
+        ("driving_log.csv", ("steering", "speed_mph")),
+    ):
+        (run / name).unlink()
+        data = run_data_of(run)
+        assert all(getattr(data, column) is None for column in gone)
+    assert "steering and speed are left out" in data.notes[0]
+    overlay = make_overlay("run1", 640, data, (320, 160), with_model=False)
+    assert (overlay.panel.height, overlay.track_map) == (0, None)
+    assert overlay.draw(FRAME, data.at(2)).shape == (320, 640, 3)
+
+
+def test_a_frame_without_a_row_is_drawn_without_numbers(tmp_path):
+    run = make_known_run(tmp_path / "run1", 5)
+    for name, begin in (("driving_log.csv", 0), (ANSWERS.name, 1), (TRACE.name, 1)):
+        lines = (run / name).read_text().splitlines(keepends=True)
+        del lines[begin + 2]
+        (run / name).write_text("".join(lines))
+    data = run_data_of(run)
+    known, unknown = data.at(1), data.at(2)
+    assert (known.steering, known.latency_ms, known.cross_track_m) == (0.2, 2.0, 1.0)
+    assert (unknown.steering, unknown.speed_mph, unknown.latency_ms, unknown.cross_track_m) == (None,) * 4
+    overlay = make_overlay("run1", 640, data, (320, 160), with_model=False)
+    assert overlay.draw(FRAME, unknown).shape == overlay.draw(FRAME, known).shape == (394, 640, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "message"),
+    [
+        (TRACE.name, "x.jpg,0.1,lake,a,2,3", "trace.csv.*row 3.*x_m.*'a'.*number.*remove"),
+        (TRACE.name, "x.jpg,0.1,lake,nan,2,3", "row 3.*x_m.*'nan'.*number"),
+        (TRACE.name, "x.jpg,0.1,lake", "row 3.*3 .*expected 6"),
+        (ANSWERS.name, "x.jpg,soon", "answers.csv.*row 3.*request_to_steer_ms.*'soon'.*latency"),
+    ],
+)
+def test_a_broken_table_is_reported_by_file_and_row(tmp_path, name, row, message):
+    run = make_known_run(tmp_path / "run1", 1)
+    with (run / name).open("a") as table:
+        table.write(row + "\n")
+    with pytest.raises(UserError, match=message):
+        run_data_of(run)
+
+
+def test_an_unknown_track_and_a_table_with_other_columns_are_refused(tmp_path):
+    run = make_known_run(tmp_path / "run1", 3)
+    (run / TRACE.name).write_text((run / TRACE.name).read_text().replace("lake", "moon"))
+    with pytest.raises(UserError, match="trace.csv: no track 'moon'.*lake, mountain.*remove the file"):
+        make_overlay("run1", 640, run_data_of(run), (320, 160), with_model=False)
+    (run / TRACE.name).write_text("time,x\n0,1\n")
+    with pytest.raises(UserError, match="row 1.*'time,x'.*'image,seconds"):
+        run_data_of(run)
+
+
+@pytest.mark.parametrize("road", ["random:7:length=200-250,hills=0", "bend.json"])
+def test_a_drive_on_another_road_has_a_map_where_the_road_is_known(tmp_path, monkeypatch, road):
+    monkeypatch.chdir(tmp_path)
+    run = make_known_run(tmp_path / "run1", 3)
+    points = [TracePoint(number / 10, road, 20.0 + number, 30.0, 0.1) for number in range(3)]
+    rows = [point.row(name_of(100 * number)) for number, point in enumerate(points)]
+    (run / TRACE.name).write_text(TRACE.header + "".join(f"{row}\n" for row in rows))
+    if road.endswith(".json"):
+        data = run_data_of(run)
+        assert (data.track, data.cross_track_m) == (None, None)
+        assert "bend.json is not here" in data.notes[0]
+        Path(road).write_text('{"points": [[20, 20, 8], [60, 60, 8], [60, 110, 10]]}')
+    data = run_data_of(run)
+    assert data.track == road
+    overlay = make_overlay("run1", 640, data, (320, 160), with_model=False)
+    assert overlay.track_map is not None
+    assert overlay.draw(FRAME, data.at(2)).shape[1] == 640
+
+
+def test_an_unfinished_last_row_is_ignored(tmp_path):
+    run = make_known_run(tmp_path / "run1", 3)
+    for name in (TRACE.name, ANSWERS.name):
+        with (run / name).open("a") as table:
+            table.write(name_of(9))
+    assert run_data_of(run).latency_ms.tolist() == [1, 2, 3]
+
+
+def test_a_run_on_two_tracks_has_no_map(tmp_path):
+    run = make_known_run(tmp_path / "run1", 3)
+    (run / TRACE.name).write_text((run / TRACE.name).read_text().replace("lake", "mountain", 1))
+    assert (run_data_of(run).track, run_data_of(run).positions) == (None, None)
+
+
+def test_the_map_shows_the_driven_line_up_to_a_frame_and_the_car_there():
+    track = load_track("lake")
+    positions = np.array([track.point(along)[::2][:2] for along in range(0, 900, 2)])
+    shown = make_map(track.line[:, [0, 2]], positions, 130)
+    pictures = []
+    for index in (0, 150, 449):
+        picture = np.zeros((130, 130, 3), np.uint8)
+        shown.draw(picture, (0, 0), index)
+        pictures.append(picture)
+    blue = [(np.abs(picture.astype(int) - SKY).max(axis=2) < 40).sum() for picture in pictures]
+    assert blue[0] < blue[1] < blue[2]
+    for picture, index in zip(pictures, (0, 150, 449), strict=True):
+        x, y = shown.points[index]
+        assert picture[round(y), round(x)].tolist() == list(WHITE)
+
+
+def test_the_driven_line_breaks_where_the_car_was_set_back():
+    track = load_track("lake")
+    there = [track.point(along)[::2][:2] for along in (0, 1, 2, 3, 300, 301, 302)]
+    shown = make_map(track.line[:, [0, 2]], np.array([*there, (np.nan, np.nan)]), 130)
+    assert [frames[0] for frames, _ in shown.stretches] == [0, 4]
+    picture = np.zeros((130, 130, 3), np.uint8)
+    shown.draw(picture, (0, 0), 7)  # where the car is not known: no dot
+    assert not (picture == WHITE).all(axis=2).any()
+
+
+def test_saliency_glows_and_the_rest_of_the_frame_is_paler():
+    mask = np.zeros((160, 320), np.float32)
+    mask[40:60, 100:120] = 1.0
+    frame = np.full((160, 320, 3), (40, 90, 160), np.uint8)
+    seen = saliency_overlay(frame, mask)
+    assert seen[50, 110, 0] > 180 > seen[50, 110, 2]
+    assert np.ptp(seen[10, 10].astype(int)) < np.ptp(frame[10, 10].astype(int))
+    assert saliency_overlay(frame, np.full((80, 160), 0.5, np.float32)).shape == frame.shape
+
+
+def test_text_is_antialiased_and_cut_off_at_the_edges_of_the_picture():
+    picture = np.zeros((20, 60, 3), np.uint8)
+    for at in ((-5, 10), (50, 10), (10, 2), (10, 30), (200, 200)):
+        text(picture, "steering", at, 14)
+    assert len(np.unique(picture)) > 20
+    assert text_width("12.5", 14) > text_width("1", 14) > 0
+
+
+def test_drawing_is_repeatable_and_does_not_change_the_frame(tmp_path):
+    data = run_data_of(make_known_run(tmp_path / "run1", 5))
+    overlay = make_overlay("run1", 640, data, (320, 160), with_model=True)
+    frame = FRAME.copy()
+    first, second = overlay.draw(frame, data.at(3)), overlay.draw(frame, data.at(3))
+    assert (first == second).all()
+    assert (frame == FRAME).all()
+
+
+def test_times_come_from_the_names_unless_the_trace_has_all_frames(tmp_path):
+    run = make_run(tmp_path / "run1", 3)
+    (run / TRACE.name).write_text(f"{TRACE.header}{name_of(0)},5.00,lake,1,2,3\n")
+    assert run_data_of(run).seconds.tolist() == pytest.approx([0, 0.1, 0.2])

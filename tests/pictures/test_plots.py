@@ -1,0 +1,571 @@
+"""The numbers behind the pictures, and which pictures can be drawn of a model and its samples."""
+
+import argparse
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.commands import plots as command
+from bcclone.dataset.conversion import open_in_place
+from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
+from bcclone.dataset.labels import Correction
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import SAMPLE
+from bcclone.dataset.store import Store
+from bcclone.dataset.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, seconds_back, steering_back
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.pictures.plots.all_pictures import draw_all
+from bcclone.pictures.plots.charts import (
+    EDGES,
+    balanced_samples,
+    plot_history,
+    returns,
+    steering_counts,
+    typical_speeds,
+)
+from bcclone.pictures.plots.plot_settings import PICTURE_NAMES, PlotSettings
+from bcclone.pictures.plots.style import DPI, new_figure, save, show_image
+from bcclone.simulator.record import record
+from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import load_tensorflow
+from bcclone.train.history import Epoch
+from tests.conftest import shared
+
+BY_EPOCH = [Epoch(1, 0.5, 0.4, 0.3, 0.2, 1e-3), Epoch(2, 0.2, 0.2, 0.1, 0.1, 1e-3), Epoch(3, 0.1, 0.1, 0.1, 0.2, 1e-3)]
+
+
+@pytest.fixture(scope="module")
+def store(simulated_store):
+    with Store(simulated_store) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def sample_frames(store):
+    from bcclone.pictures.plots.subject import SampleFrames
+
+    return SampleFrames(store)
+
+
+@pytest.fixture(scope="module")
+def model_file(untrained_model):
+    from bcclone.model.model_file import load_model_file
+
+    return load_model_file(untrained_model)
+
+
+@pytest.fixture(scope="module")
+def subject(model_file, store):
+    from bcclone.pictures.plots.subject import Subject
+
+    return Subject(model_file, store, BY_EPOCH)
+
+
+def test_the_time_back_is_the_inverse_of_the_steering_back():
+    assert seconds_back(0.8, 10.0, steering_back(0.8, 10.0, 1.7)) == pytest.approx(1.7, abs=1e-4)
+    assert seconds_back(0.8, 10.0, 0.0) == math.inf
+    assert steering_back(0.8, 0.5, 0.1) == 1.0  # full lock is all there is
+
+
+def test_a_correction_takes_longer_at_a_lower_speed_over_a_similar_distance():
+    slow, fast = returns(Correction(0.1), [10, 30])
+    assert slow.seconds > 2 * fast.seconds
+    assert slow.metres == pytest.approx(slow.seconds * 10 * MPH)
+    assert slow.metres < fast.metres < 1.5 * slow.metres  # the lag of the yaw is longer where it is faster
+    assert pytest.approx(np.mean(np.abs([MOUNTS["left"][0], MOUNTS["right"][0]]))) == SIDE_CAMERA_M
+
+
+def test_a_correction_by_geometry_takes_as_long_at_every_speed():
+    slow, fast = returns(Correction("auto", lookahead_seconds=0.8), [20, 30])
+    assert slow.correction > 1.5 * fast.correction
+    assert slow.seconds == pytest.approx(fast.seconds, rel=0.1)
+
+
+def test_the_shown_speeds_are_the_recorded_median_and_usual_ones_that_differ_from_it():
+    assert typical_speeds(np.array([0.0, 28.0, 29.0, 29.2])) == [10.0, 20.0, 29.0]
+    assert typical_speeds(np.zeros(5)) == [10.0, 20.0, 30.0]
+
+
+def test_a_recovery_begins_off_centre_after_a_pause_and_ends_on_the_centre_line():
+    from bcclone.pictures.plots.recovery_frames import find_recoveries
+
+    back = np.array([-2.0, -1.6, -0.9, -0.2, 0.1])
+    along, slow = np.array([0.1, 1.5, 0.1]), np.array([1.8, 1.7, 1.6])
+    seconds = np.concatenate([np.arange(3) * 0.1, 5 + np.arange(5) * 0.5, 20 + np.arange(3) * 0.1])
+    offset_m = np.concatenate([along, back, slow])
+    (found,) = find_recoveries(seconds, offset_m)
+    assert offset_m[found].tolist() == [-2.0, -0.9, -0.2]
+    assert find_recoveries(seconds * 3, offset_m) == []  # it takes too long
+
+
+@pytest.fixture(scope="module")
+def recoveries(tmp_path_factory):
+    """Ten seconds of simulated driving, two recoveries in them, as samples without a store."""
+    folder = tmp_path_factory.mktemp("recoveries") / "lake"
+    record(folder, RecordSettings(laps=0.12, expert=ExpertSettings(recoveries=30)))
+    return folder, open_in_place((str(folder),), Preprocessing(), SampleSettings(block_seconds=2.0))
+
+
+def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, model_file, tmp_path):
+    from bcclone.pictures.plots.recovery_frames import find_recoveries, locate_samples, plot_recovery_frames
+    from bcclone.pictures.plots.subject import SampleFrames, Subject
+
+    folder, samples = recoveries
+    located = locate_samples(SampleFrames(samples))
+    trace = [line.split(",") for line in (folder / "trace.csv").read_text().splitlines()[1:]]
+    assert np.allclose(located.offset_m, [float(cells[-1]) for cells in trace], atol=1e-3)
+    found = find_recoveries(located.seconds, located.offset_m)
+    assert len(found) >= 1
+    for recovery in found:
+        distance_m = np.abs(located.offset_m[recovery])
+        assert distance_m[0] >= 1.0
+        assert (np.diff(distance_m) < 0).all()
+        steering = samples.rows["steering"][samples.samples["row"][located.indices[recovery[0]]]]
+        assert np.sign(steering) == -np.sign(located.offset_m[recovery[0]])
+    plot_recovery_frames(Subject(model_file, samples), tmp_path / "recovery.png")
+    with PIL.Image.open(tmp_path / "recovery.png") as picture:
+        assert picture.width > 2 * picture.height
+
+
+def test_the_learning_rate_is_drawn_only_if_it_changes(subject, tmp_path):
+    changed = (BY_EPOCH[0], replace(BY_EPOCH[1], learning_rate=1e-4))
+    plot_history(replace(subject, history=BY_EPOCH), tmp_path / "same.png")
+    plot_history(replace(subject, history=changed), tmp_path / "changed.png")
+    with PIL.Image.open(tmp_path / "same.png") as same, PIL.Image.open(tmp_path / "changed.png") as changed:
+        assert changed.height == 1.5 * same.height
+
+
+def table(*steering, camera=0, flipped=False, row=0):
+    samples = np.zeros(len(steering), SAMPLE)
+    samples["steering"], samples["camera"], samples["flipped"], samples["row"] = steering, camera, flipped, row
+    return samples
+
+
+def recorded(*steering):
+    return np.array([(value,) for value in steering], [("steering", float)])
+
+
+def test_steering_is_counted_by_camera_and_flipped_samples_count_with_the_recorded_sign():
+    samples = np.concatenate([
+        table(0.0), table(0.3, row=1), table(0.1, camera=1), table(-0.1, camera=1, flipped=True),
+        table(-0.5, camera=2, row=2),
+    ])  # fmt: skip
+    figures = steering_counts(samples, recorded(0.0, 0.3, -0.4))
+    places = {camera: np.repeat(EDGES[:-1] + 0.025, counts).tolist() for camera, counts in figures.counts.items()}
+    assert places == {
+        "center": pytest.approx([0.0, 0.3]), "left": pytest.approx([0.1, 0.1]), "right": pytest.approx([-0.5])
+    }  # fmt: skip
+    assert figures.zero_fraction == pytest.approx(3 / 5)
+    assert figures.total == 5
+
+
+def test_balancing_limits_the_fraction_of_samples_with_zero_steering_and_keeps_the_others():
+    steering = (*[0.0] * 90, *np.linspace(0.1, 0.5, 30))
+    samples, rows = table(*steering, row=range(120)), recorded(*steering)
+    left = steering_counts(balanced_samples(samples, rows, 0.25, seed=3), rows)
+    assert left.zero_fraction == 0.25
+    assert left.total == 40
+    assert len(balanced_samples(samples, rows, 1.0, seed=3)) == 120
+
+
+def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file, sample_frames):
+    from bcclone.pictures.plots.activations import crop_steps
+
+    steps = crop_steps(model_file.model, model_file.preprocessing, sample_frames.frame(0))
+    layer = model_file.model.get_layer("crop")
+    assert np.array_equal(steps.kept, np.asarray(layer(steps.prepared[np.newaxis]))[0])
+    assert (steps.first_row, steps.last_row) == (43, 115)
+    assert np.array_equal(steps.prepared, model_file.preprocessing.apply(steps.frame))
+
+
+def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(sample_frames, store, tmp_path):
+    from bcclone.pictures.plots.subject import SampleFrames
+
+    position = int(np.flatnonzero((store.samples["frame_offset"] == 1) & store.samples["flipped"])[0])
+    own = store.frames[store.samples["frame"][position]][:, ::-1]
+    assert np.array_equal(store.preprocessing.apply(sample_frames.frame(position)[:, ::-1])[:, ::-1], own)
+    moved = [replace(recording, path=tmp_path / "gone" / "driving_log.csv") for recording in store.recordings]
+    with Store(store.path) as without:
+        without.recordings = moved
+        frame = SampleFrames(without).frame(position)
+        assert frame.shape == (160, 320, 3)
+        assert np.abs(store.preprocessing.apply(frame).astype(int) - own).mean() < 10
+
+
+def test_inputs_are_those_of_the_feed(sample_frames, store):
+    from bcclone.feed.selection import select
+    from bcclone.feed.source import FrameSource
+
+    part = store.split_indices(validation=True)[:40]
+    expected = np.empty((len(part), 128, 128, 3), np.uint8)
+    FrameSource.mapped(store, select(store, True).arrays).fill(np.arange(len(part)), expected)
+    assert np.array_equal(sample_frames.inputs(part, store.preprocessing), expected)
+    nvidia = sample_frames.inputs(part[:2], PRESETS["nvidia-66x200-yuv"])
+    assert nvidia.shape == (2, 66, 200, 3)
+
+
+def test_one_sample_per_row_is_of_the_centre_camera_in_the_order_of_time(sample_frames, store):
+    chosen = store.samples[sample_frames.one_per_row(validation=True)]
+    rows = np.flatnonzero(store.rows["validation"])
+    assert chosen["row"].tolist() == rows.tolist()
+    assert not chosen["flipped"].any()
+    assert set(chosen["camera"].tolist()) | set(chosen["frame_offset"].tolist()) == {0}
+    assert np.allclose(
+        sample_frames.seconds(sample_frames.one_per_row(validation=True)) * 1000, store.rows["time_ms"][rows]
+    )
+
+
+def test_a_recording_without_a_store_gives_the_same_samples(sample_frames, simulated_recording):
+    from bcclone.pictures.plots.subject import SampleFrames
+
+    settings = SampleSettings(block_seconds=2.0, frame_offsets=1)
+    in_place = SampleFrames(open_in_place((str(simulated_recording),), Preprocessing(), settings))
+    for validation in (True, False):
+        mine, theirs = sample_frames.one_per_row(validation), in_place.one_per_row(validation)
+        assert np.allclose(sample_frames.seconds(mine), in_place.seconds(theirs))
+        made = Preprocessing()
+        assert np.array_equal(sample_frames.inputs(mine[:3], made), in_place.inputs(theirs[:3], made))
+
+
+def test_corrections_are_not_drawn_where_no_sample_is_of_a_side_camera(model_file, simulated_recording, tmp_path):
+    from bcclone.pictures.plots.charts import plot_recovery
+    from bcclone.pictures.plots.subject import NotDrawn, Subject
+
+    settings = SampleSettings(cameras=("center",))
+    data = open_in_place((str(simulated_recording),), Preprocessing(), settings)
+    with pytest.raises(NotDrawn, match="all samples are of the centre camera"):
+        plot_recovery(Subject(model_file, data), tmp_path / "recovery.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_samples_of_a_row_have_the_steering_that_training_uses(sample_frames, store):
+    from bcclone.pictures.plots.sample_pictures import samples_of_row, spread_by_steering
+
+    chosen = spread_by_steering(sample_frames, sample_frames.one_per_row(validation=False))
+    recorded = store.samples["steering"][chosen]
+    assert np.all(np.diff(recorded) >= 0)
+    shown = samples_of_row(sample_frames, chosen[1])
+    speed = store.rows["speed_mph"][store.samples["row"][chosen[1]]]
+    correction = Correction()
+    for sample in shown[:-1]:
+        camera = sample.title.split(",")[0]
+        assert sample.steering == pytest.approx(
+            recorded[1] + correction.of_camera(camera, np.array([speed]))[0], abs=1e-6
+        )
+    assert shown[-1].title == "center, mirrored"
+    assert shown[-1].steering == pytest.approx(-recorded[1])
+    assert np.array_equal(shown[-1].image, shown[0].image[:, ::-1])
+
+
+def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
+    from bcclone.pictures.plots.sample_pictures import augmented_samples
+    from bcclone.pictures.plots.subject import Subject
+
+    subject = Subject(model_file, store, augment=AugmentSettings(shift_m=1.0))
+    position = int(subject.frames.one_per_row(validation=False)[0])
+    shown = augmented_samples(subject, position)
+    assert len({sample.steering for sample in shown}) == len(shown) == 3
+    assert augmented_samples(replace(subject, augment=AugmentSettings(augment=False)), position) == []
+    seen, plain = (
+        seen_rows(store.preprocessing.height),
+        subject.frames.inputs(np.array([position]), store.preprocessing),
+    )
+    for sample in shown:  # as in training, which leaves the other rows alone
+        changed = (sample.image != plain[0]).any(axis=(1, 2))
+        assert changed[seen].all()
+        assert changed.sum() == seen.stop - seen.start
+
+
+def test_each_prediction_is_compared_with_the_steering_of_its_own_row(subject, store):
+    import keras
+
+    from bcclone.pictures.plots.predictions import predictions
+
+    model, rows = subject.file.model, np.flatnonzero(store.rows["validation"])
+    figures = predictions(subject)
+    expected = keras.ops.convert_to_numpy(model(np.asarray(store.frames[store.rows["frame_center"][rows]])))[:, 0]
+    assert np.allclose(figures.network, expected, atol=1e-5)
+    assert np.allclose(figures.human, store.rows["steering"][rows])
+    assert figures.mae == pytest.approx(np.abs(expected - store.rows["steering"][rows]).mean(), abs=1e-5)
+    assert -1 <= figures.correlation <= 1
+
+
+def test_a_network_that_diverged_is_not_drawn(subject):
+    import keras
+
+    from bcclone.pictures.plots.predictions import predictions
+    from bcclone.pictures.plots.subject import NotDrawn
+
+    broken = keras.models.clone_model(subject.file.model)
+    broken.get_layer("steering").bias.assign([float("nan")])
+    with pytest.raises(NotDrawn, match="not finite"):
+        predictions(replace(subject, file=replace(subject.file, model=broken)))
+
+
+def test_stretches_end_at_pauses_and_are_drawn_with_gaps():
+    from bcclone.pictures.plots.predictions import lines_of_stretches, spread_evenly, stretches
+
+    seconds = np.concatenate([np.arange(0, 10, 0.1), np.arange(40, 50, 0.1), np.arange(20, 30, 0.1)])
+    parts = stretches(seconds)
+    assert [len(part) for part in parts] == [100, 100, 100]
+    (first, second), (third,) = lines_of_stretches(seconds)
+    assert first[0] == third[0] == 0.0
+    assert second[0] == pytest.approx(9.9 + 1.0)
+    assert len(spread_evenly(parts, 1000)) == 300
+    assert np.array_equal(spread_evenly(parts, 210), np.concatenate([parts[0], parts[2]]))
+    assert np.array_equal(spread_evenly(parts, 5), parts[0])
+
+
+def test_the_frames_of_a_strip_are_half_a_second_apart(sample_frames):
+    from bcclone.pictures.plots.predictions import strip_of
+
+    seconds = sample_frames.seconds(strip_of(sample_frames, sample_frames.one_per_row(validation=False)))
+    assert len(seconds) == 6
+    assert np.allclose(np.diff(seconds), 0.5, atol=0.08)
+
+
+def test_activations_are_the_outputs_of_every_convolution(model_file, sample_frames):
+    from bcclone.pictures.plots.activations import activations, mosaic
+
+    image = sample_frames.inputs(np.array([0]), model_file.preprocessing)[0]
+    given = activations(model_file.model, image)
+    assert [(one.name, one.maps.shape) for one in given][::4] == [("conv1", (35, 62, 24)), ("conv5", (2, 9, 64))]
+    values = image[np.newaxis]
+    for name in ("crop", "normalize", "conv1"):
+        values = model_file.model.get_layer(name)(values)
+    assert np.allclose(given[0].maps, np.asarray(values)[0], atol=1e-5)
+    sheet = mosaic(np.dstack([given[0].maps[..., 0], np.full((35, 62), 7.0, np.float32)]))
+    assert (sheet[:35, :62].min(), sheet[:35, :62].max()) == (0.0, 1.0)
+    assert np.isnan(sheet[0, 62])
+    assert sheet[:35, 69 : 69 + 62].max() == 0.0
+
+
+def test_the_diagram_names_every_layer_with_its_weights(model_file):
+    from bcclone.pictures.plots.diagram import stages_of
+
+    stages = stages_of(model_file.model)
+    assert sum(stage.parameters for stage in stages) == model_file.model.count_params()
+    assert [stage.name for stage in stages][:3] == ["input", "crop", "conv1"]
+    assert stages[1].notes == ("normalize",)
+    assert stages[2].detail == "5x5, stride 2\nelu"
+    assert stages[2].shape == (35, 62, 24)
+    named = {stage.name for stage in stages} | {"normalize", "dropout1", "dropout2"}
+    assert {layer.name for layer in model_file.model.layers} <= named
+
+
+def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_path):
+    from bcclone.pictures.plots.pictures import PICTURES, draw_pictures
+
+    pictures = draw_pictures(subject, tmp_path)
+    assert [picture.name for picture in pictures] == list(PICTURES)
+    left_out = {picture.name: picture.reason for picture in pictures if not picture.path}
+    assert left_out == {"recovery-frames": "there is no recovery from 1 m or more beside the centre line"}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in PICTURES if name not in left_out}
+    for path in tmp_path.iterdir():
+        assert path.stat().st_size < 500_000
+        with PIL.Image.open(path) as picture:
+            assert picture.width >= 7 * DPI
+
+
+def test_without_samples_and_history_only_the_network_is_drawn_and_the_others_have_a_reason(subject, tmp_path):
+    from bcclone.pictures.plots.pictures import draw_pictures
+
+    pictures = draw_pictures(replace(subject, data=None, history=()), tmp_path)
+    assert [picture.name for picture in pictures if picture.path] == ["network"]
+    assert all(picture.reason for picture in pictures if not picture.path)
+
+
+@pytest.mark.parametrize("network", ["cnn", "gru"])
+def test_a_network_of_windows_gets_the_windows_of_its_feed(subject, store, tmp_path, network):
+    from bcclone.feed.open import open_validation_feed
+    from bcclone.feed.selection import select
+    from bcclone.model.network import build_network
+    from bcclone.pictures.plots.pictures import draw_pictures
+    from bcclone.pictures.plots.predictions import predictions
+
+    model = build_network(seq_length=3, network=network)
+    windows = replace(subject, file=replace(subject.file, model=model))
+    figures = predictions(windows)
+    with open_validation_feed(select(store, True, 3), 1000) as feed, feed.epoch(1) as batches:
+        (batch,) = batches
+    fed = windows.file.model(batch.images, training=False).numpy()[:, 0]
+    assert 0 < len(figures.network) < len(fed)
+    assert all(np.abs(fed - steering).min() < 1e-5 for steering in figures.network)
+    pictures = {
+        picture.name: picture for picture in draw_pictures(windows, tmp_path) if picture.name != "recovery-frames"
+    }
+    assert all(picture.path for picture in pictures.values()), pictures
+
+
+@pytest.mark.parametrize("network", ["cnn", "gru"])
+def test_activations_of_a_window_are_the_outputs_of_the_convolutions(subject, network):
+    from bcclone.model.network import build_network
+    from bcclone.model.recurrent import frame_layers
+    from bcclone.pictures.plots.activations import activations
+
+    model = build_network(seq_length=3, network=network)
+    window = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
+    maps = {activation.name: activation.maps for activation in activations(model, window)}
+    assert [*maps] == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    if network == "gru":  # the newest frame alone
+        values = window[-1:]
+        for layer in frame_layers(model)[:3]:
+            values = layer(values)
+    else:
+        values = window[np.newaxis]
+        for layer in model.layers[:5]:
+            values = layer(values)
+    assert np.allclose(maps["conv1"], values[0], atol=1e-5)
+
+
+def test_the_crop_of_a_recurrent_network_is_that_of_its_frames(model_file, sample_frames):
+    from bcclone.model.network import build_network
+    from bcclone.pictures.plots.activations import crop_steps
+
+    frame = sample_frames.frame(int(sample_frames.shown_samples()[0]))
+    single = crop_steps(build_network(), model_file.preprocessing, frame)
+    recurrent = crop_steps(build_network(seq_length=3, network="lstm"), model_file.preprocessing, frame)
+    assert (single.kept == recurrent.kept).all()
+    assert single.region == recurrent.region
+
+
+def test_the_diagram_shows_the_layers_inside_a_recurrent_network():
+    from bcclone.model.network import build_network
+    from bcclone.pictures.plots.diagram import stages_of
+
+    model = build_network(seq_length=3, network="gru")
+    stages = {stage.name: stage for stage in stages_of(model)}
+    assert stages["conv5"].shape == (3, 2, 9, 64)
+    assert stages["gru"].shape == (50,)
+    assert sum(stage.parameters for stage in stages.values()) == model.count_params()
+
+
+@pytest.mark.parametrize(("length", "frames"), [(2, [0, 1]), (6, [0, 1, 2, 3, 4, 5]), (11, [0, 2, 4, 6, 8, 10])])
+def test_six_frames_of_a_long_window_are_shown(length, frames):
+    from bcclone.pictures.plots.sample_pictures import shown_frames
+
+    assert shown_frames(length) == frames
+
+
+def test_shown_windows_are_consecutive_rows_ordered_by_steering(subject, store):
+    from bcclone.model.network import build_network
+    from bcclone.pictures.plots.sample_pictures import spread_windows
+
+    chosen = spread_windows(replace(subject, file=replace(subject.file, model=build_network(seq_length=3))))
+    samples = store.samples[chosen]
+    assert 2 <= len(samples) <= 4
+    assert (np.diff(samples["row"].astype(int), axis=1) == 1).all()
+    assert (np.ptp(samples["episode"], axis=1) == 0).all()
+    assert (np.diff(samples["steering"][:, -1]) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [("keras-1.2.1_66x200_yuv.h5", "nvidia-66x200-yuv-bgr"), ("keras-2.11.0_66x200_yuv.h5", "nvidia-66x200-yuv")],
+)
+def test_imported_networks_are_drawn_with_their_own_preprocessing(name, preset, store, tmp_path):
+    from bcclone.model.model_file import load_model_file
+    from bcclone.pictures.plots.pictures import draw_pictures
+    from bcclone.pictures.plots.subject import Subject
+
+    file = load_model_file(shared("legacy_models") / name, preset)
+    drawn = draw_pictures(Subject(file, store), tmp_path, only=("crop", "network", "activations"))
+    assert all(picture.path for picture in drawn), drawn
+
+
+def test_a_picture_with_photographs_has_256_colours(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
+    figure = new_figure(8, 4)
+    show_image(figure.subplots(), noise)
+    save(figure, tmp_path / "noise.png")
+    with PIL.Image.open(tmp_path / "noise.png") as picture:
+        assert picture.mode == "P"
+        assert picture.size == (8 * DPI, 4 * DPI)
+
+
+def command_line(*arguments):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def run_folder(untrained_model, tmp_path):
+    folder = tmp_path / "runs" / "first"
+    folder.mkdir(parents=True)
+    shutil.copy(untrained_model, folder / "model.h5")
+    (folder / "history.csv").write_text("epoch,loss,mae,val_loss,val_mae,learning_rate\n1,0.5,0.4,0.3,0.2,0.001\n")
+    return folder
+
+
+def test_pictures_go_into_the_run_folder_of_the_model(untrained_model, run_folder, capsys):
+    arguments = command_line(untrained_model, "--runs", run_folder.parent, "--only", "history,network", "--json")
+    assert command.run(arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["skipped"] == {}
+    assert {Path(path) for path in result["drawn"].values()} == set((run_folder / "plots").iterdir())
+
+
+def test_the_run_folder_is_found_whatever_its_model_is_called(untrained_model, run_folder, capsys):
+    renamed = (run_folder / "model.h5").rename(run_folder / "best.h5")
+    for model in (renamed, untrained_model):
+        assert command.run(command_line(model, "--runs", run_folder.parent, "--only", "history", "--json")) == 0
+        assert json.loads(capsys.readouterr().out)["drawn"] == {"history": str(run_folder / "plots" / "history.png")}
+
+
+def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(untrained_model, simulated_store, tmp_path, capsys):
+    model = shutil.copy(untrained_model, tmp_path / "mine.h5")
+    only = ("--only", "history,steering", "--zero-fraction", 0, "--runs", tmp_path)
+    assert command.run(command_line(model, simulated_store, *only)) == 0
+    assert "left out: there is no history" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "mine-plots").iterdir()] == ["steering.png"]
+
+
+def test_an_output_folder_that_is_a_file_is_refused(untrained_model):
+    with pytest.raises(UserError, match="--output"):
+        command.run(command_line(untrained_model, "--output", untrained_model, "--only", "network"))
+
+
+@pytest.mark.parametrize("content_hash", ["same", "another"])
+def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, tmp_path, content_hash):
+    from bcclone.model.model_file import save_model
+
+    trained_on = store.content_hash if content_hash == "same" else "another"
+    model = tmp_path / "model.h5"
+    save_model(model, model_file.model, model_file.preprocessing, {"store_content_hash": trained_on})
+    settings = PlotSettings(model, (str(store.path),), tmp_path / "plots", only=("network",), runs=tmp_path)
+    result = draw_all(settings)
+    assert len(result.notes) == (0 if content_hash == "same" else 1)
+
+
+def test_the_settings_name_all_pictures():
+    load_tensorflow()
+    from bcclone.pictures.plots.pictures import PICTURES
+
+    assert tuple(PICTURES) == PICTURE_NAMES
+
+
+@pytest.mark.parametrize(("option", "value"), [("--only", "nothing"), ("--seed", "-1"), ("--zero-fraction", "1.5")])
+def test_wrong_options_are_refused_by_name(option, value, capsys):
+    with pytest.raises((SystemExit, UserError)) as error:
+        command.run(command_line("model.h5", option, value))
+    message = f"{error.value}{capsys.readouterr().err}"
+    assert option.lstrip("-").replace("-", " ") in message
+    assert value in message
+
+
+def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_store, tmp_path, monkeypatch, capsys):
+    shutil.copy(simulated_store, tmp_path / "data.h5")
+    monkeypatch.chdir(tmp_path)
+    assert command.run(command_line(untrained_model, "--output", "pictures", "--only", "steering,history")) == 0
+    shown = capsys.readouterr()
+    assert "those of data.h5 in this folder" in shown.err
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["history", "steering"]
+    assert [line[8:10] for line in shown.out.splitlines()] == ["  ", "  "]  # one width, that of the longest name

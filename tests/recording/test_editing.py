@@ -1,0 +1,191 @@
+"""`bcclone edit` deletes and restores rows for every reader, and can be undone to the byte."""
+
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.pictures.video.run_frames import find_frames
+from bcclone.recording.drivers import BY_MODEL, DRIVERS, HUMAN, DrivenRow
+from bcclone.recording.edit_settings import EditSettings
+from bcclone.recording.editing import edit
+from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import SidecarWriter
+from bcclone.system.errors import UserError
+from tests.conftest import run_script, shared
+from tests.messages.small_recording import make_recording
+from tests.pictures.video_runs import name_of
+
+
+def content(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def kept(folder):
+    return read_log(folder / "driving_log.csv").rows["line"].tolist()
+
+
+def do(folder, **what):
+    return edit(EditSettings(str(folder), **what))
+
+
+def test_rows_are_deleted_restored_and_trimmed_by_number(tmp_path):
+    make_recording(tmp_path, rows=10)
+    assert do(tmp_path, delete=("3", "5")).changed == 3
+    assert kept(tmp_path) == [1, 2, 6, 7, 8, 9, 10]
+    assert do(tmp_path, restore=("5", "8")).changed == 1
+    assert kept(tmp_path) == [1, 2, 5, 6, 7, 8, 9, 10]
+    result = do(tmp_path, trim=("2", "9"))
+    assert kept(tmp_path) == [2, 5, 6, 7, 8, 9]
+    assert (result.rows, result.deleted, result.changed, result.edits) == (10, 4, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("positions", "deleted"),
+    [
+        (("0.2s", "0.4s"), [3, 4, 5]),
+        (("0.15s", "0.45s"), [3, 4, 5]),
+        (("start", ".1s"), [1, 2]),
+        (("0.8s", "end"), [9, 10]),
+        (("9", "99s"), [9, 10]),
+    ],
+)
+def test_rows_are_chosen_by_seconds(tmp_path, positions, deleted):
+    make_recording(tmp_path, rows=10)
+    do(tmp_path, delete=positions)
+    assert sorted(set(range(1, 11)) - set(kept(tmp_path))) == deleted
+
+
+@pytest.mark.parametrize("last", [{"undo": True}, {"restore": ("start", "end")}])
+def test_the_folder_is_as_before_when_nothing_is_deleted(tmp_path, last):
+    make_recording(tmp_path, rows=10)
+    before = content(tmp_path)
+    do(tmp_path, delete=("4", "4"))
+    assert content(tmp_path) != before
+    do(tmp_path, **last)
+    assert content(tmp_path) == before
+
+
+def test_each_undo_takes_one_edit_back(tmp_path):
+    make_recording(tmp_path, rows=10)
+    states = [kept(tmp_path)]
+    for what in ({"delete": ("2", "3")}, {"trim": ("2", "8")}, {"restore": ("3", "9")}):
+        do(tmp_path, **what)
+        states.append(kept(tmp_path))
+    for state in states[-2::-1]:
+        do(tmp_path, undo=True)
+        assert kept(tmp_path) == state
+
+
+def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
+    make_recording(tmp_path, rows=6)
+    with SidecarWriter(DRIVERS, tmp_path) as writer:
+        for row, by in enumerate([BY_MODEL, BY_MODEL, DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 1), BY_MODEL]):
+            writer.append(by.row(name_of(row * 100)))
+    spans = do(tmp_path, delete=("4", "5")).spans
+    assert [(one.first, one.last, one.kept, one.driver, one.take_over) for one in spans] == [
+        (1, 2, True, "model", None),
+        (3, 3, True, "human", 1),
+        (4, 4, False, "human", 1),
+        (5, 5, False, "model", None),
+        (6, 6, True, "model", None),
+    ]
+    assert [(one.from_seconds, one.to_seconds) for one in spans][:2] == [(0.0, 0.1), (0.2, 0.2)]
+
+
+def test_a_pause_begins_a_line_of_the_list(tmp_path):
+    make_recording(tmp_path, rows=3, step_ms=20_000)
+    spans = do(tmp_path).spans
+    assert [(one.first, one.last, one.from_seconds, one.driver) for one in spans] == [
+        (1, 1, 0.0, None),
+        (2, 2, 10.0, None),
+        (3, 3, 20.0, None),
+    ]
+    assert [one.after_pause for one in spans] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ({"delete": ("start", "end")}, "delete all 4 rows"),
+        ({"delete": ("5", "6")}, "no row 5, expected 1 to 4"),
+        ({"delete": ("0", "2")}, "no row 0, expected 1 to 4"),
+        ({"delete": ("3", "2")}, "expected FROM before TO"),
+        ({"delete": ("0.11s", "0.19s")}, "expected FROM before TO"),
+        ({"delete": ("7s", "end")}, "ends after 0.3s"),
+        ({"restore": ("1", "2")}, "these rows are not deleted"),
+        ({"trim": ("start", "end")}, "are all of the recording"),
+        ({"undo": True}, "no edit to undo"),
+    ],
+)
+def test_an_edit_that_cannot_be_made_changes_nothing(tmp_path, what, words):
+    make_recording(tmp_path, rows=4)
+    before = content(tmp_path)
+    with pytest.raises(UserError, match=words):
+        do(tmp_path, **what)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ({"delete": ("1", "2"), "undo": True}, "one edit at a time"),
+        ({"trim": ("first", "2")}, "expected a row such as 120"),
+        ({"view": "IMG/center.jpg"}, "ends in .png"),
+        ({"show": ("1", "2")}, "--view"),
+    ],
+)
+def test_wrong_settings_are_refused(what, words):
+    with pytest.raises(ValueError, match=words):
+        EditSettings("lake", **what)
+
+
+def test_clips_and_stores_leave_deleted_rows_out(recording, tmp_path):
+    run_script("edit", recording, "--delete", "11", "30")
+    assert len(find_frames(recording).names) == 100
+    made = run_script("preprocess.py", recording, "-o", tmp_path / "data.h5", "--json")
+    result = json.loads(made.stdout)
+    assert (result["rows"], result["episodes"], result["logs"][0]["deleted_rows"]) == (100, 2, 20)
+    assert "20 deleted ones are left out" in made.stderr
+    (report,) = json.loads(run_script("preprocess.py", recording, "--check", "--json").stdout)
+    assert (report["rows"], report["deleted_rows"], report["images"]["orphans"]) == (100, 20, 0)
+
+
+def test_the_picture_shades_deleted_rows(recording, tmp_path):
+    whole, edited = tmp_path / "whole.png", tmp_path / "edited.png"
+    do(recording, view=whole)
+    do(recording, delete=("1", "60"), view=edited)
+    with PIL.Image.open(whole) as before, PIL.Image.open(edited) as after:
+        before, after = (np.asarray(picture.convert("RGB"), np.int64) for picture in (before, after))
+    changed = np.abs(before - after).mean(axis=(0, 2))
+    width = len(changed)
+    assert changed[width // 10 : width // 2 - 20].mean() > 5 * changed[width * 2 // 3 :].mean()
+
+
+def test_the_command_lists_and_undoes(recording):
+    before = content(recording)
+    result = json.loads(run_script("edit", recording, "--trim", "2s", "6s", "--json").stdout)
+    assert result["rows"] == 120
+    assert result["deleted"] == result["changed"] == 120 - len(kept(recording)) > 50
+    assert [one["kept"] for one in result["spans"]] == [False, True, False]
+    assert "undo it with" in run_script("edit", recording, "--delete", "40", "41").stdout
+    assert "2 edits" in run_script("edit", recording).stdout
+    run_script("edit", recording, "--undo")
+    assert "0 deleted" in run_script("edit", recording, "--undo").stdout
+    assert content(recording) == before
+
+
+@pytest.mark.parametrize("name", ["lake_linux", "mountain_windows"])
+def test_a_recording_of_the_unity_program_is_edited_beside_its_images(name, tmp_path):
+    source = shared("recordings") / name
+    log = tmp_path / "driving_log.csv"
+    log.write_bytes((source / "driving_log.csv").read_bytes())
+    (tmp_path / "IMG").symlink_to(source / "IMG")
+    rows = do(tmp_path).rows
+    result = do(tmp_path, trim=("101", str(rows - 100)), view=tmp_path / "strip.png")
+    assert result.rows - result.deleted == len(kept(tmp_path)) == rows - 200
+    assert (tmp_path / "strip.png").stat().st_size > 100_000
+    do(tmp_path, undo=True)
+    assert log.read_bytes() == (source / "driving_log.csv").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["IMG", "driving_log.csv", "strip.png"]

@@ -1,0 +1,435 @@
+"""Logs of every dialect give the same rows, and other files are refused with the reason."""
+
+import json
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bcclone.recording.dialect import resolve_decimal_commas
+from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
+from bcclone.recording.log import ForeignLog, read_log, read_standard
+from bcclone.recording.row import RowError
+from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, read_trace, write_trace
+from bcclone.system.errors import UserError
+from tests.conftest import shared
+from tests.pictures.video_runs import name_of
+
+STAMPS = ["2019_03_07_20_01_33_184", "2019_03_07_20_01_33_253", "2019_03_07_20_01_33_321"]
+NUMBERS = [("0", "1", "0", "30.19016"), ("-0.1802609", "0", "0.5", "30.18234"), ("1", "0.3093727", "0", "7.953689E-07")]
+VALUES = [[0.0, 1.0, 0.0, 30.19016], [-0.1802609, 0.0, 0.5, 30.18234], [1.0, 0.3093727, 0.0, 7.953689e-07]]
+
+
+def log_lines(separator=",", folder="/home/me/data/IMG/", comma=False, cameras=("center", "left", "right"), extra=""):
+    """Write the three rows above in a dialect."""
+    lines = []
+    for stamp, numbers in zip(STAMPS, NUMBERS, strict=True):
+        images = [f"{folder}{c}_{stamp}.jpg" if c in cameras else "" for c in ("center", "left", "right")]
+        written = [number.replace(".", ",") for number in numbers] if comma else list(numbers)
+        lines.append(separator.join([*images, *written]) + extra)
+    return lines
+
+
+def write(tmp_path, lines, encoding="utf-8", newline="\n", end="\n"):
+    path = tmp_path / "driving_log.csv"
+    path.write_bytes((newline.join(lines) + end).encode(encoding))
+    return path
+
+
+def values(log):
+    return log.rows[["steering", "throttle", "brake", "speed_mph"]].to_numpy().tolist()
+
+
+HEADER = "center,left,right,steering,throttle,brake,speed"
+DIALECTS = {
+    "unspaced": log_lines(),
+    "spaced": log_lines(", "),
+    "decimal comma, spaced": log_lines(", ", comma=True),
+    "decimal comma, unspaced": log_lines(comma=True),
+    "semicolons": log_lines(";", comma=True),
+    "tabs": log_lines("\t"),
+    "header": [HEADER, *log_lines()],
+    "header with velocity": [HEADER.replace("speed", "velocity"), *log_lines()],
+    "header repeated by a join": [HEADER, *log_lines()[:2], HEADER, *log_lines()[2:]],
+    "Windows paths": log_lines(folder="D:\\tmp\\New folder\\try4\\IMG\\"),
+    "macOS paths": log_lines(folder="/Users/me/Self-Driving Car Engineer/IMG/"),
+    "a comma in the path": log_lines(folder="C:\\Users\\Doe, John\\IMG\\"),
+    "relative paths": log_lines(folder="training_data\\IMG\\"),
+    "bare names": log_lines(folder=""),
+    "non-ASCII paths": log_lines(folder="C:\\Masaüstü\\IMG\\"),
+    "one camera": log_lines(cameras=("center",)),
+    "one camera, tabs": log_lines("\t", cameras=("center",)),
+    "one camera, decimal comma": log_lines(cameras=("center",), comma=True),
+    "extra columns": log_lines(extra=",1245.439:817.817:27.10,356.3:172.6:2.05"),
+    "extra column with spaces": log_lines(extra=",lake, the first"),
+    "a comma at the end": [line + "," for line in log_lines(", ")],
+    "blank lines": ["", *log_lines(), "", ""],
+    "quotes": [",".join(f'"{field}"' for field in line.split(",")) for line in log_lines()],
+    "quoted decimal commas": [
+        line.rsplit(",", 4)[0] + "," + ",".join(f'"{n.replace(".", ",")}"' for n in line.rsplit(",", 4)[1:])
+        for line in log_lines()
+    ],
+    "pandas with its index": [",center,left,right,steering,throttle,brake,speed"]
+    + [f"{number},{line}" for number, line in enumerate(log_lines(folder=""))],
+    "shuffled": [log_lines()[index] for index in (2, 0, 1)],
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_gives_the_same_rows_in_order_of_time(tmp_path, dialect):
+    log = read_log(write(tmp_path, DIALECTS[dialect]))
+    assert values(log) == VALUES
+    assert log.rows["center"].tolist() == [f"center_{stamp}.jpg" for stamp in STAMPS]
+    assert log.bad_rows == ()
+    assert log.episodes == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "newline", "end"),
+    [
+        ("utf-8-sig", "\n", "\n"),
+        ("utf-16", "\n", "\n"),
+        ("utf-8", "\r\n", "\r\n"),
+        ("cp1252", "\n", "\n"),
+        ("utf-8", "\n", ""),
+        ("utf-16-le", "\n", "\n"),
+        ("utf-8", "\n", "\n\0\0\0\0"),
+    ],
+    ids=["BOM", "UTF-16", "CRLF", "cp1252", "no final newline", "UTF-16 without BOM", "a block of zeros at the end"],
+)
+def test_every_encoding_gives_the_same_rows(tmp_path, encoding, newline, end):
+    assert values(read_log(write(tmp_path, DIALECTS["non-ASCII paths"], encoding, newline, end))) == VALUES
+
+
+def test_the_dialect_is_reported(tmp_path):
+    spaced = read_log(write(tmp_path, DIALECTS["decimal comma, spaced"])).dialect
+    assert (spaced.spaced, spaced.decimal_comma, spaced.header) == (True, True, False)
+    plain = read_log(write(tmp_path, DIALECTS["extra columns"])).dialect
+    assert (plain.spaced, plain.decimal_comma, plain.extra_columns) == (False, False, 2)
+    assert read_log(write(tmp_path, DIALECTS["header"])).dialect.header
+    assert read_log(write(tmp_path, DIALECTS["one camera"])).dialect.cameras == ("center",)
+    assert read_log(write(tmp_path, DIALECTS["decimal comma, unspaced"])).dialect.decimal_comma
+
+
+FOREIGN = {
+    "empty": ("", "empty"),
+    "white space": (" \n\n", "empty"),
+    "git-LFS pointer": ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+    "header alone": (HEADER + "\n", "no rows"),
+    "another schema": ("nombre_imagen,steering,comando\nIMG/20260629_154138_000000.png,0.0,0\n", "steering"),
+    "no times in the names": ("a.jpg,b.jpg,c.jpg,0,0,0,1\n", "time stamp"),
+    "other order of columns": ("center,left,right,steering,speed,throttle,brake\n" + log_lines()[0], "speed"),
+    "binary": ("\1\2\3\n\4", "no image path"),
+    "a page": ("<html><body>404</body></html>\n<p>not found</p>\n", "no image path"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_the_error_for_a_foreign_file_has_its_name_and_the_reason(tmp_path, kind):
+    text, reason = FOREIGN[kind]
+    path = tmp_path / "driving_log.csv"
+    path.write_text(text)
+    with pytest.raises(ForeignLog, match="driving_log.csv") as refusal:
+        read_log(path)
+    assert reason in str(refusal.value)
+    assert refusal.value.exit_code == (1 if kind in ("empty", "white space", "header alone") else 2)
+
+
+BAD = {
+    "NaN": (",NaN,0,0,1", "steering is 'NaN'"),
+    "a word": (",left,0,0,1", "steering is 'left'"),
+    "steering out of range": (",25,0,0,1", "steering is 25, expected -1 to 1"),
+    "an endless name": (",0,0,0,1", "image has"),
+    "truncated": (",0.5,1", "ends after 5 columns"),
+    "infinite speed": (",0,0,0,1e999", "speed_mph is not a finite number"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_row_is_listed_with_its_number_and_reason(tmp_path, kind):
+    numbers, reason = BAD[kind]
+    lines = log_lines()
+    damaged = lines[1].rsplit(",", 4)[0].replace("33_253", "33_200") + numbers
+    lines.insert(1, damaged.replace("left_", "left_" + "x" * 250) if kind == "an endless name" else damaged)
+    log = read_log(write(tmp_path, lines))
+    assert values(log) == VALUES
+    assert [bad.row for bad in log.bad_rows] == [2]
+    assert reason in log.bad_rows[0].reason
+
+
+def test_a_row_with_swapped_camera_columns_is_bad(tmp_path):
+    lines = log_lines()
+    lines.append(lines[0].replace("left_", "X").replace("right_", "left_").replace("X", "right_"))
+    log = read_log(write(tmp_path, lines))
+    assert "column left names an image of the right camera" in log.bad_rows[0].reason
+
+
+def test_a_gap_over_a_second_begins_a_new_episode(tmp_path):
+    lines = log_lines()
+    later = lines[0].replace("20_01_33_184", "20_01_34_322")
+    assert read_log(write(tmp_path, [*lines, later])).rows["episode"].tolist() == [0, 0, 0, 1]
+    in_time = lines[0].replace("20_01_33_184", "20_01_34_321")
+    assert read_log(write(tmp_path, [*lines, in_time])).episodes == 1
+
+
+def test_repeated_rows_are_read(tmp_path):
+    assert len(read_log(write(tmp_path, log_lines() * 2)).rows) == 6
+
+
+def as_bare_commas(rows: pd.DataFrame) -> list[str]:
+    """Write rows with decimal commas, and separators without spaces."""
+    lines = []
+    for row in rows.to_dict("records"):
+        numbers = [f"{row[c]:.7g}".replace(".", ",") for c in ("steering", "throttle", "brake", "speed_mph")]
+        lines.append(",".join([row["center"], row["left"], row["right"], *numbers]))
+    return lines
+
+
+def test_decimal_commas_without_spaces_are_resolved(tmp_path, simulated_recording):
+    original = read_log(simulated_recording / "driving_log.csv")
+    again = read_log(write(tmp_path, as_bare_commas(original.rows)))
+    assert again.bad_rows == ()
+    np.testing.assert_allclose(values(again), values(original), atol=1e-5)
+
+
+def test_decimal_commas_of_a_shuffled_log_are_resolved_in_order_of_time(tmp_path, simulated_recording):
+    original = read_log(simulated_recording / "driving_log.csv")
+    lines = as_bare_commas(original.rows)
+    random.Random(0).shuffle(lines)
+    again = read_log(write(tmp_path, lines))
+    np.testing.assert_allclose(values(again), values(original), atol=1e-5)
+
+
+def test_a_log_may_have_more_bad_rows_than_good_ones(tmp_path):
+    log = read_log(write(tmp_path, [*log_lines(), *["garbage"] * 10]))
+    assert (len(log.rows), len(log.bad_rows)) == (3, 10)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "driving_log.csv")
+    with pytest.raises(UserError, match="neither a folder nor a file"):
+        find_logs([str(tmp_path / "driving_log.csv")])
+
+
+def test_an_ambiguous_row_is_resolved_by_the_previous_speed():
+    parts = ["0", "1", "0", "3", "5"]  # 0 | 1 | 0 | 3.5, or 0.1 | 0 | 3 ... which no brake is
+    assert resolve_decimal_commas(parts, 3.0) == (0.0, 1.0, 0.0, 3.5)
+    assert resolve_decimal_commas(["0", "0", "0", "5", "12", "5"], 12.0) == (0.0, 0.0, 0.5, 12.5)
+
+
+def test_impossible_and_ambiguous_rows_are_refused():
+    with pytest.raises(RowError, match="no possible reading"):
+        resolve_decimal_commas(["7", "7", "7", "7", "7"], 0.0)
+    parts = ["0", "1", "0", "0", "5"]  # 0.1 | 0 | 0 | 5, or 0 | 1 | 0 | 0.5
+    assert resolve_decimal_commas(parts, 4.0) == (0.1, 0.0, 0.0, 5.0)
+    assert resolve_decimal_commas(parts, 1.0) == (0.0, 1.0, 0.0, 0.5)
+    with pytest.raises(RowError, match="more than one reading"):
+        resolve_decimal_commas(parts, 2.75)
+
+
+def test_decimal_commas_of_real_logs_are_resolved(tmp_path):
+    logs = list(shared("logs").glob("Horki*.csv")) + [
+        shared("recordings") / name / "driving_log.csv" for name in ("lake_linux", "mountain_windows")
+    ]
+    wrong = rows = 0
+    for path in logs:
+        original = read_log(path).rows
+        again = read_log(write(tmp_path, as_bare_commas(original)))
+        assert again.bad_rows == ()
+        rows += len(original)
+        columns = ["steering", "throttle", "brake", "speed_mph"]
+        differences = again.rows[columns].to_numpy() - original[columns].to_numpy()
+        wrong += int((abs(differences) > 1e-5).any(axis=1).sum())
+    assert rows > 6000
+    assert wrong == 0
+
+
+def expected_logs():
+    path = shared("logs") / "expected.json"
+    return json.loads(path.read_text())
+
+
+def test_every_shared_log_gives_the_expected_rows():
+    folder = shared("logs")
+    for name, expected in expected_logs().items():
+        if expected["foreign"]:
+            with pytest.raises(ForeignLog):
+                read_log(folder / name)
+            continue
+        log = read_log(folder / name)
+        assert len(log.rows) == expected["rows"], name
+        assert len(log.bad_rows) == expected["bad_rows"], name
+        assert values(log)[0] == expected["first"], name
+        assert values(log)[-1] == expected["last"], name
+        assert log.rows["steering"].sum() == pytest.approx(expected["steering_sum"], abs=1e-6), name
+        assert log.rows["speed_mph"].sum() == pytest.approx(expected["speed_sum"], abs=1e-4), name
+        assert log.rows["center"].iloc[0] == expected["first_center"], name
+
+
+@pytest.mark.parametrize("subfolder", ["IMG", ".", "IMG/IMG"])
+def test_images_are_found_by_base_name_in_every_usual_folder(tmp_path, subfolder):
+    folder = tmp_path / subfolder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "center_x.jpg").write_bytes(b"")
+    index = ImageIndex(tmp_path / "driving_log.csv")
+    assert index.find("center_x.jpg") == str(folder / "center_x.jpg")
+    assert index.find("center_y.jpg") is None
+    assert index.orphans(["center_y.jpg"]) == ["center_x.jpg"]
+
+
+def test_images_are_found_in_spite_of_other_letters_as_on_windows_and_macos(tmp_path):
+    (tmp_path / "img").mkdir()
+    for name in ("CENTER_X.JPG", "center_y.jpg"):
+        (tmp_path / "img" / name).write_bytes(b"")
+    index = ImageIndex(tmp_path / "driving_log.csv")
+    assert index.find("center_x.jpg") == str(tmp_path / "img" / "CENTER_X.JPG")
+    assert index.find("center_y.JPG") == str(tmp_path / "img" / "center_y.jpg")
+    assert index.find("center_z.jpg") is None
+    assert index.orphans(["center_x.jpg"]) == ["center_y.jpg"]
+    (tmp_path / "img" / "driving_log.csv").write_text("a\n")
+    assert find_logs([str(tmp_path)]) == [tmp_path / "img" / "driving_log.csv"]
+    assert ImageIndex(tmp_path / "img" / "driving_log.csv").find("center_x.jpg") == str(
+        tmp_path / "img" / "CENTER_X.JPG"
+    )
+    (tmp_path / "img" / "center_x.jpg").write_bytes(b"")
+    exact = ImageIndex(tmp_path / "driving_log.csv")
+    assert exact.find("center_x.jpg") == str(tmp_path / "img" / "center_x.jpg")
+
+
+def test_images_of_a_log_inside_img_are_found(tmp_path):
+    (tmp_path / "IMG").mkdir()
+    (tmp_path / "IMG" / "center_x.jpg").write_bytes(b"")
+    log = write(tmp_path / "IMG", log_lines())
+    assert find_logs([str(tmp_path)]) == [log]
+    (tmp_path / "center_y.jpg").write_bytes(b"")
+    assert ImageIndex(log).find("center_x.jpg") == str(tmp_path / "IMG" / "center_x.jpg")
+    assert ImageIndex(log).find("center_y.jpg") == str(tmp_path / "center_y.jpg")
+
+
+def test_folders_files_and_patterns_name_each_log_once(tmp_path):
+    logs = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        logs.append(write(tmp_path / name, log_lines()))
+    other = tmp_path / "Track.csv"
+    other.write_text("x")
+    assert find_logs([f"{tmp_path}/*/"]) == logs
+    assert find_logs([str(tmp_path / "a"), str(logs[0]), f"{tmp_path}/?"]) == logs
+    assert find_logs([str(tmp_path / "*.csv")]) == [other]
+    assert find_logs([str(tmp_path)]) == [other]  # the only table in the folder
+
+
+def test_a_folder_of_recordings_names_all_of_them(tmp_path):
+    logs = []
+    for name in ("b", "a", ".cache"):
+        (tmp_path / name).mkdir()
+        logs.append(write(tmp_path / name, log_lines()))
+    (tmp_path / "empty.csv").write_text("")
+    assert find_logs([str(tmp_path)]) == [logs[1], logs[0]]
+
+
+def test_missing_inputs_are_errors(tmp_path):
+    for name, words in [("none", "no such file"), ("*.none", "nothing matches"), (".", "no driving_log.csv")]:
+        with pytest.raises(UserError, match=words):
+            find_logs([str(tmp_path / name)])
+
+
+def test_a_folder_without_driving_log_names_all_of_its_csv_files_except_sidecars(tmp_path):
+    for name in ("run2.csv", "run1.csv", "trace.csv", "answers.csv", "drivers.csv"):
+        (tmp_path / name).write_text("x")
+    assert find_logs([str(tmp_path)]) == [tmp_path / "run1.csv", tmp_path / "run2.csv"]
+    with pytest.raises(UserError, match=r"2 recordings, expected one.*run1\.csv"):
+        find_log(str(tmp_path))
+    log = write(tmp_path, log_lines())
+    assert find_logs([str(tmp_path)]) == [log]
+
+
+def test_the_default_inputs_are_the_recordings_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.csv").write_text("x")  # any CSV file of the current folder may be anything
+    with pytest.raises(UserError, match="no RECORDING named") as nothing:
+        default_inputs()
+    assert nothing.value.exit_code == 2
+    (tmp_path / "data" / "IMG").mkdir(parents=True)
+    write(tmp_path / "data", log_lines())
+    assert default_inputs() == ["data"]
+    for name in ("b", "a", ".cache", "empty"):
+        (tmp_path / "recordings" / name).mkdir(parents=True)
+    for name in ("b", "a", ".cache"):
+        write(tmp_path / "recordings" / name, log_lines())
+    assert default_inputs() == [str(Path("recordings", name)) for name in ("a", "b")]
+    write(tmp_path, log_lines())
+    assert default_inputs() == ["driving_log.csv"]
+
+
+def test_random_damage_never_raises_another_error(tmp_path):
+    """Damaged bytes give rows or a ForeignLog."""
+    randomness = random.Random(0)
+    text = "\n".join([HEADER, *log_lines(), *log_lines(", ", comma=True), *log_lines(";")]).encode()
+    for _ in range(400):
+        data = bytearray(text)
+        for _ in range(randomness.randint(1, 12)):
+            start = randomness.randrange(len(data))
+            data[start : start + randomness.randint(0, 5)] = randomness.randbytes(randomness.randint(0, 3))
+        path = tmp_path / "driving_log.csv"
+        path.write_bytes(data)
+        try:
+            log = read_log(path)
+        except ForeignLog:
+            continue
+        assert log.rows["steering"].between(-1.001, 1.001).all()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_both_parsers_read_a_log_alike(tmp_path, dialect):
+    at_once = read_log(write(tmp_path, DIALECTS[dialect]))
+    by_line = read_log(write(tmp_path, [*DIALECTS[dialect], HEADER]))  # selects the line-by-line parser
+    assert at_once.dialect == by_line.dialect
+    pd.testing.assert_frame_equal(at_once.rows, by_line.rows)
+
+
+def test_both_parsers_read_every_shared_log_alike(tmp_path):
+    standard = 0
+    for path in sorted(shared("logs").glob("*.csv")):
+        try:
+            at_once = read_log(path)
+        except ForeignLog:
+            continue
+        copy = tmp_path / path.name
+        copy.write_bytes(path.read_bytes() + f"\n{HEADER}\n".encode())
+        by_line = read_log(copy)
+        assert at_once.dialect == by_line.dialect, path.name
+        assert at_once.bad_rows == by_line.bad_rows, path.name
+        pd.testing.assert_frame_equal(at_once.rows, by_line.rows)
+        standard += read_standard(path.read_text(errors="replace").splitlines()) is not None
+    assert standard > 20
+
+
+def shown(*jpegs):
+    return [
+        ShownFrame(digest_of(jpeg), TracePoint(number / 10, "lake", number, 0, 0)) for number, jpeg in enumerate(jpegs)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "indices"),
+    [
+        ([b"a", b"b", b"c"], [0, 2, 4]),
+        ([b"b", b"c"], [2, 4]),  # the recorder dropped some
+        ([b"a", b"a", b"b", b"b"], [0, 1, 2, 3]),  # a car that stands still
+        ([b"a", b"x", b"c"], [0, None, 4]),  # of another drive
+        ([b"c", b"a"], [4, None]),  # not in this order
+    ],
+)
+def test_the_frames_of_a_run_are_matched_with_those_of_the_simulated_world_by_their_bytes(tmp_path, recorded, indices):
+    for number, jpeg in enumerate(recorded):
+        (tmp_path / name_of(number * 10)).write_bytes(jpeg)
+    found = sum(index is not None for index in indices)
+    assert write_trace(tmp_path, shown(b"a", b"a", b"b", b"b", b"c")) == found
+    trace = read_trace(tmp_path)
+    points = [trace.get(name_of(number * 10)) for number in range(len(recorded))]
+    assert [point and point.x_m for point in points] == indices

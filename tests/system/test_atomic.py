@@ -1,0 +1,137 @@
+"""A file is written completely or not at all, and temporary files of killed processes are removed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bcclone.system.atomic import EarlyFlush, replacing, replacing_folder, write_text
+
+
+def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert temporary.suffix == ".txt"
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_leaves_only_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+
+    def fail():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("no more room")
+
+    with pytest.raises(RuntimeError, match="no more room"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_files_of_dead_processes_are_removed(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    mine = tmp_path / f".file.{os.getpid()}-0123abcd.partial.txt"
+    theirs = tmp_path / f".file.{dead.pid}-0123abcd.partial.txt"
+    further = tmp_path / f".file.{dead.pid}-0123abcd.partial.fewer.txt"
+    others = tmp_path / f".other.{dead.pid}-0123abcd.partial.txt"
+    for path in (mine, theirs, further, others):
+        path.write_text("half")
+    write_text(tmp_path / "file.txt", "new")
+    assert mine.exists()
+    assert others.exists()
+    assert not theirs.exists()
+    assert not further.exists()
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "made"
+    path.mkdir()
+    (path / "old.txt").write_text("old")
+    with replacing_folder(path) as folder:
+        (folder / "file.txt").write_text("whole")
+        assert [file.name for file in path.iterdir()] == ["old.txt"]
+    assert (path / "file.txt").read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_replaced_is_kept(tmp_path):
+    path = tmp_path / "made"
+    path.mkdir()
+    (path / "old.txt").write_text("old")
+
+    def lose_the_new_folder():
+        with replacing_folder(path) as folder:
+            folder.rmdir()
+
+    with pytest.raises(FileNotFoundError):
+        lose_the_new_folder()
+    assert (path / "old.txt").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_leaves_no_folder(tmp_path):
+    def fail():
+        with replacing_folder(tmp_path / "made") as folder:
+            (folder / "file.txt").write_text("half")
+            raise RuntimeError("no more room")
+
+    with pytest.raises(RuntimeError, match="no more room"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_folders_of_dead_processes_are_removed(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".made.{dead.pid}-0a1b2c3d.partial"
+    (left / "images").mkdir(parents=True)
+    write_text(tmp_path / "made.txt", "of the same name")
+    assert not left.exists()
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
+    write_text(tmp_path / "file.txt", "old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "file.txt")
+    write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "file.txt").read_text() == "new"
+
+
+def test_names_of_any_length_and_any_characters_can_be_written(tmp_path):
+    for name in ("n" * 251 + ".txt", "**[x].txt", "noext", ".hidden"):
+        write_text(tmp_path / name, "new")
+        assert (tmp_path / name).read_text() == "new"
+
+
+@pytest.fixture
+def unflushable():
+    """A file that can be written but not flushed: a pipe."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb"), os.fdopen(writer, "wb", buffering=0) as file:
+        yield file
+
+
+def test_an_error_of_an_early_flush_is_raised_when_waiting(unflushable):
+    flush = EarlyFlush(unflushable)
+    flush.wrote(1 << 30)
+    with pytest.raises(OSError, match="Invalid argument"):
+        flush.wait()
+    flush.close()
+
+
+def test_a_small_write_is_left_for_the_last_flush(unflushable):
+    flush = EarlyFlush(unflushable)
+    flush.wrote(1000)
+    flush.wait()  # nothing was sent yet: flushing this file fails
+    flush.start()
+    with pytest.raises(OSError, match="Invalid argument"):
+        flush.wait()
+    flush.close()

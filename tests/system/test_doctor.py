@@ -1,0 +1,263 @@
+"""bcclone doctor names what is missing and how to fix it, quickly and without a traceback."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+from bcclone.system.doctor.accelerator import (
+    OLDEST_FOR_TENSORFLOW,
+    capability_of,
+    check_card,
+    check_computed,
+    check_devices,
+    check_driver,
+)
+from bcclone.system.doctor.check import Check
+from bcclone.system.doctor.machine import check_cores, check_folder, check_memory, check_port, check_system
+from bcclone.system.doctor.packages import PYTHONS, check_installation, check_packages, check_python
+from bcclone.system.hardware import Card
+from tests.conftest import ROOT, command, run_script
+from tests.processes import imported_by
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def taken_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def unwritable_folder(tmp_path):
+    if os.geteuid():
+        tmp_path.chmod(0o555)
+        return tmp_path
+    if not Path("/proc/self").exists():
+        pytest.skip("root can write everywhere on this system")
+    return Path("/proc")  # in which even root cannot create files
+
+
+def states(checks):
+    return {check.name: check.state for check in checks}
+
+
+def test_json_and_table_report_the_same_checks(free_port):
+    report = json.loads(run_script("doctor", "--json", "--port", free_port).stdout)
+    assert report["ok"] is True
+    assert {"python", "tensorflow", "port", "folder", "memory", "accelerator", "ffmpeg", "npm"} <= {
+        check["name"] for check in report["checks"]
+    }
+    rows = [line for line in run_script("doctor", "--port", free_port).stdout.splitlines() if line[:1].strip()]
+    for check, row in zip(report["checks"], rows, strict=False):
+        assert list(check) == ["name", "state", "found", "advice"]
+        assert row.split()[0] == check["name"].split()[0]
+    assert len(rows) == len(report["checks"]) + 1
+    assert rows[-1].startswith("nothing failed")
+
+
+def test_a_taken_port_fails_with_advice_on_the_next_line(taken_port):
+    lines = run_script("doctor", "--port", taken_port, code=1).stdout.splitlines()
+    (row,) = [number for number, line in enumerate(lines) if line.startswith("port ")]
+    assert lines[row].split(None, 2)[1:] == ["FAILED", f"127.0.0.1:{taken_port} is in use"]
+    assert lines[row + 1].lstrip().startswith("-> stop the program that listens there")
+    assert "4567" in lines[row + 1]
+    assert lines[-1].startswith("1 failed")
+    assert json.loads(run_script("doctor", "--json", "--port", taken_port, code=1).stdout)["ok"] is False
+
+
+def test_a_checked_port_stays_free_and_another_than_the_simulators_is_a_warning(free_port):
+    assert [check_port(free_port).state for _ in range(2)] == ["warning", "warning"]
+
+
+def test_a_port_out_of_range_is_refused():
+    assert "port 99999, expected 0 to 65535" in run_script("doctor", "--port", 99999, code=1).stderr
+
+
+def test_tensorflow_is_not_loaded(free_port):
+    assert not imported_by(*command("doctor", "--port", free_port)) & {"tensorflow", "keras", "numpy"}
+
+
+def test_full_computes_at_least_on_the_cpu(free_port):
+    report = json.loads(run_script("doctor", "--full", "--json", "--port", free_port).stdout)
+    (found,) = [check["found"] for check in report["checks"] if check["name"] == "accelerator"]
+    assert found.startswith("TensorFlow computes on CPU:0")
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (
+            "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); import os; os.kill(os.getpid(), 4)",
+            "AVX",
+        ),
+        ("raise ImportError('libsomething.so is missing')", "ImportError: libsomething.so is missing"),
+    ],
+)
+def test_a_tensorflow_that_crashes_is_reported(code, why, tmp_path, monkeypatch):
+    (tmp_path / "tensorflow.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    check = check_devices(None)
+    assert check.state == "failed"
+    assert check.found.startswith("TensorFlow cannot be loaded: ")
+    assert why in check.found
+
+
+def test_a_folder_that_cannot_be_written_fails_without_traceback(unwritable_folder, free_port, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    output = run_script("doctor", "--port", free_port, code=1, cwd=unwritable_folder).stdout
+    assert f"{unwritable_folder}: cannot write there: " in output
+    assert "-> change into a folder where you may write" in output
+
+
+def test_a_file_is_not_accepted_as_a_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert states(check_folder(tmp_path / "file")) == {"folder": "failed"}
+
+
+def test_the_check_of_a_folder_leaves_no_file_in_it(tmp_path):
+    assert states(check_folder(tmp_path))["folder"] == "ok"
+    assert not list(tmp_path.iterdir())
+
+
+def test_doctor_runs_without_any_package_and_advises_what_to_install(free_port):
+    line = [sys.executable, "-S", "-m", "bcclone", "doctor", "--port", str(free_port)]
+    done = subprocess.run(line, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert not done.stderr
+    assert "pip install -c constraints.txt -e ." in done.stdout
+    assert "ffmpeg" in done.stdout
+    assert "chromium" in done.stdout
+
+
+def test_missing_and_old_packages_fail_with_the_command_that_installs_them():
+    missing, old = check_packages(["no-such-package-anywhere>=1.2", "packaging<2,>=1"])
+    assert (missing.state, missing.found) == ("failed", "missing, needs >=1.2")
+    assert missing.advice == 'python -m pip install "no-such-package-anywhere>=1.2"'
+    assert old.state == "failed"
+    assert old.found.endswith("needs <2,>=1")
+    assert old.advice == 'python -m pip install "packaging<2,>=1"'
+
+
+def test_a_package_whose_installation_was_interrupted_fails(tmp_path, monkeypatch):
+    (tmp_path / "broken-1.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    for requirement in ("broken", "broken>=1"):
+        (check,) = check_packages([requirement])
+        assert (check.state, check.found) == ("failed", "its version cannot be read")
+        assert check.advice == f'python -m pip install --force-reinstall "{requirement}"'
+
+
+def test_markers_and_extras_are_respected():
+    assert not check_packages(["no-such-package-anywhere; python_version < '3'", "nor-this; extra == 'gpu'"])
+    assert "pytest" not in states(check_packages(["bcclone"]))
+    assert states(check_packages(["bcclone[dev]"]))["pytest"] == "ok"
+
+
+def test_an_installation_older_than_its_checkout_is_a_warning():
+    assert check_installation(["numpy>=2,<3"], ["numpy<3,>=2"]).state == "ok"
+    assert check_installation(["numpy>=2", "pytest; extra == 'dev'"], ["numpy>=2"]).state == "ok"
+    assert check_installation(["numpy>=2"], ["numpy>=2", "scipy"]).state == "warning"
+    assert check_installation(None, ["numpy>=2"]).state == "warning"
+
+
+def test_the_supported_pythons_are_those_of_pyproject():
+    declared = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+    for minor in range(20):
+        fits = check_python((3, minor)).state == "ok"
+        assert fits == (PYTHONS[0] <= (3, minor) <= PYTHONS[1]) == declared.contains(f"3.{minor}.0")
+
+
+@pytest.mark.parametrize(
+    ("check", "state", "report"),
+    [
+        (check_driver(None, "darwin"), "ok", "computes on the CPU"),
+        (check_driver("570.1", "win32"), "warning", "only in WSL2"),
+        (check_computed({"CPU:0": ""}, None, "linux"), "ok", "CPU:0"),
+        (check_computed({"CPU:0": "", "GPU:0": ""}, "570.1", "linux"), "ok", "CPU:0, GPU:0"),
+        (check_computed({"CPU:0": ""}, "570.1", "linux"), "warning", 'pip install -e ".[gpu]"'),
+        (check_computed({"CPU:0": "", "GPU:0": "no memory"}, "570.1", "linux"), "failed", "GPU:0: no memory"),
+        (check_memory(None), "warning", "does not report"),
+        (check_memory(0.3e9), "failed", "0.3 GB"),
+        (check_memory(1.5e9), "warning", "1.5 GB"),
+        (check_memory(8e9), "ok", "8.0 GB"),
+        (check_cores(1), "warning", "1"),
+        (check_cores(2), "ok", "2"),
+        (check_system("Linux version 5.15.90.1-microsoft-standard-WSL2 (gcc)"), "ok", "at 127.0.0.1:4567"),
+        (check_system(""), "ok", ""),
+    ],
+)
+def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):
+    assert check.state == state
+    assert report in check.found + check.advice
+
+
+@pytest.mark.parametrize(
+    ("name", "capability", "cudnn", "state", "report"),
+    [
+        ("NVIDIA H200", (9, 0), "9.28.0.42", "ok", ""),
+        ("NVIDIA GeForce RTX 5090", (12, 0), "9.28.0.42", "ok", ""),
+        ("NVIDIA GeForce GTX 1650", (7, 5), "9.28.0.42", "ok", ""),
+        ("Tesla V100", (7, 0), "9.28.0.42", "failed", '"nvidia-cudnn-cu12==9.10.2.21"'),
+        ("NVIDIA GeForce GTX 1060", (6, 1), "9.11.0.98", "failed", '"nvidia-cudnn-cu12==9.10.2.21"'),
+        ("NVIDIA GeForce GTX 1060", (6, 1), "9.10.2.21", "ok", "with cuDNN 9.10.2.21"),
+        ("NVIDIA GeForce GTX 1060", (6, 1), None, "warning", '"nvidia-cudnn-cu12==9.10.2.21"'),
+        ("NVIDIA GeForce GTX 960M", (5, 0), "9.28.0.42", "warning", '"tensorflow[and-cuda]==2.16.2"'),
+        ("NVIDIA GeForce GTX 980", (5, 2), None, "warning", "python3.12 -m pip"),
+        ("Tesla K80", (3, 7), None, "warning", 'python3.11 -m pip install "tensorflow[and-cuda]==2.14.1"'),
+        ("GeForce GTX 680", (3, 0), None, "warning", "trains on the CPU"),
+        ("GeForce GTX 780 Ti", None, None, "warning", "==2.14.1"),
+        ("GeForce GTX 1080 Ti", None, "9.28.0.42", "failed", "==9.10.2.21"),
+        ("NVIDIA RTX 9999", None, None, "ok", ""),
+    ],
+)
+def test_a_card_is_checked_by_its_compute_capability_or_its_name(name, capability, cudnn, state, report):
+    check = check_card(Card(name, capability), cudnn)
+    assert check.state == state
+    assert name in check.found
+    assert report in check.found + check.advice
+
+
+@pytest.mark.parametrize(
+    ("name", "capability"),
+    [
+        ("GeForce GT 1030", (6, 1)), ("TITAN Xp", (6, 1)), ("Tesla P100-PCIE-16GB", (6, 0)), ("Tesla P4", (6, 1)),
+        ("GeForce GTX TITAN X", (5, 2)), ("Tesla M60", (5, 2)), ("GeForce GTX 750 Ti", (5, 0)), ("Tesla K40c", (3, 5)),
+        ("GeForce GTX TITAN Black", (3, 5)), ("Tesla K80", (3, 7)), ("Quadro K2000", (3, 0)), ("TITAN V", (7, 0)),
+        ("NVIDIA GeForce GTX 1660", None), ("NVIDIA GeForce RTX 3090", None), ("NVIDIA A100-SXM4-80GB", None),
+        ("Tesla T4", None), ("NVIDIA TITAN RTX", None), ("Quadro RTX 6000", None), ("NVIDIA RTX A4000", None),
+    ],
+)  # fmt: skip
+def test_the_names_of_older_cards_give_their_compute_capability(name, capability):
+    assert capability_of(name) == capability
+
+
+def test_the_oldest_supported_card_fits_the_installed_tensorflow_and_the_pinned_cudnn():
+    code = "import tensorflow; print(tensorflow.sysconfig.get_build_info()['cuda_compute_capabilities'][0])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "sm_{}{}".format(*OLDEST_FOR_TENSORFLOW)
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if ";" not in line)
+    cudnn = pinned["nvidia-cudnn-cu12"]
+    assert check_card(Card("NVIDIA GeForce GTX 1060", (6, 1)), cudnn).state == "failed"
+    assert f"`nvidia-cudnn-cu12=={cudnn}`" in (ROOT / "docs/how-to/install.md").read_text()
+
+
+def test_a_failed_check_needs_advice():
+    with pytest.raises(ValueError, match="without advice"):
+        Check("port", "failed", "in use")
+    with pytest.raises(ValueError, match="expected ok, warning or failed"):
+        Check("port", "fine", "free")

@@ -1,0 +1,64 @@
+"""The available memory, and the NVIDIA cards of the machine."""
+
+from pathlib import Path
+
+import pytest
+
+from bcclone.system.hardware import Card, available_memory, find_cards, parse_cards, visible_cards
+
+CARDS = "580.159.03, 612, 143771, NVIDIA H200, 9.0\n470.256.02, 3, 11441, Tesla K80, 3.7\n"
+
+
+def test_cards_are_read_with_name_capability_and_memory():
+    h200, k80 = parse_cards(CARDS)
+    assert (h200.name, h200.compute_capability, h200.driver) == ("NVIDIA H200", (9, 0), "580.159.03")
+    assert h200.memory_total_mb == pytest.approx(150_755, abs=1)
+    assert k80.describe() == "Tesla K80 (compute capability 3.7, 0.0 of 12.0 GB used)"
+    assert parse_cards("NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.\n") == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [(None, "abc"), ("", ""), ("-1", ""), ("1", "b"), ("2,0", "ca"), ("7", ""), ("GPU-8f3c", "abc")],
+)
+def test_cuda_visible_devices_decides_which_cards_a_program_uses(wanted, names):
+    environment = {} if wanted is None else {"CUDA_VISIBLE_DEVICES": wanted}
+    assert "".join(card.name for card in visible_cards([Card("a"), Card("b"), Card("c")], environment)) == names
+
+
+def test_an_older_nvidia_smi_is_queried_without_unknown_fields(nvidia_smi):
+    nvidia_smi()
+    (card,) = find_cards()
+    assert card.compute_capability == (9, 0)
+    nvidia_smi(line="390.157, 10, 2000, GeForce GTX 680", fields="compute_cap")
+    (card,) = find_cards()
+    assert (card.name, card.compute_capability, card.driver) == ("GeForce GTX 680", None, "390.157")
+
+
+@pytest.mark.parametrize(
+    "text", ["#!/bin/sh\nexit 9\n", "#!/bin/sh\necho No devices were found\n", "#!/no/such/program\n"]
+)
+def test_a_failing_nvidia_smi_gives_no_cards(text, nvidia_smi):
+    nvidia_smi(text)
+    assert find_cards() == []
+
+
+@pytest.mark.skipif(Path("/usr/lib/wsl/lib/nvidia-smi").exists(), reason="found here outside the PATH")
+def test_without_the_program_there_are_no_cards(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_cards() == []
+
+
+def test_available_memory_in_a_container_is_the_rest_of_its_limit_and_the_cached_files(tmp_path):
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    (tmp_path / "memory.stat").write_text("anon 300000\ninactive_file 500000\nactive_file 7\n")
+    assert available_memory(tmp_path) == 600_000
+
+
+def test_available_memory_without_a_limit_is_that_of_the_system(tmp_path):
+    system = available_memory(tmp_path)
+    assert system > 1e6
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    assert available_memory(tmp_path) > 0.5 * system

@@ -1,0 +1,67 @@
+"""Ctrl-C, SIGTERM, an event or a call requests a stop; after the block, signals have their former handlers."""
+
+import os
+import select
+import signal
+import threading
+
+import pytest
+
+from bcclone.system.interrupts import Interrupts, StopSocket
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
+
+
+def is_readable(sock, seconds=5.0):
+    return bool(select.select([sock], [], [], seconds)[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_sets_the_flag_and_the_second_interrupts(number):
+    before = signal.getsignal(number)
+    with Interrupts().listening() as interrupts:
+        assert not interrupts.requested
+        signal.raise_signal(number)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_makes_the_stop_socket_readable(number):
+    before = signal.getsignal(number)
+    with StopSocket() as stop:
+        assert not is_readable(stop.socket, 0.0)
+        signal.raise_signal(number)
+        assert is_readable(stop.socket)
+        stop.restore_signals()
+        assert signal.getsignal(number) == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_any_thread_requests_a_stop_by_a_call_or_by_the_event():
+    with StopSocket() as stop:
+        threading.Thread(target=stop.request).start()
+        assert is_readable(stop.socket)
+    stop.request()  # too late, and harmless
+    event = threading.Event()
+    with StopSocket(event) as stop:
+        assert not is_readable(stop.socket, 0.0)
+        event.set()
+        assert is_readable(stop.socket)
+
+
+def test_in_another_thread_signals_stay_as_they_are():
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def work():
+        with Interrupts().listening(), StopSocket() as stop:
+            seen.append(signal.getsignal(signal.SIGINT))
+            stop.request()
+            seen.append(is_readable(stop.socket))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(10)
+    assert seen == [before, True]

@@ -1,0 +1,142 @@
+"""Paths and URLs: parsed, read and written alike; an unreachable server is told in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from bcclone.system.errors import UserError
+from bcclone.system.location import (
+    Unreachable,
+    as_local,
+    check_writable,
+    file_of_parts,
+    is_url,
+    local_copy,
+    parse_location,
+    reaching,
+    read_ranges,
+    read_urls,
+    replacing,
+    write_text,
+)
+from tests.s3 import forget_connections
+
+
+@pytest.fixture
+def folder(request):
+    """An empty folder at a URL, in the memory of this process."""
+    folder = parse_location(f"memory://{request.node.name}")
+    yield folder
+    folder.fs.store.clear()
+
+
+@pytest.mark.parametrize("text", ["data.h5", "a/b", "/tmp/x", "file:///tmp/x", "C:/data.h5"])
+def test_local_paths_are_paths(text):
+    location = parse_location(text)
+    assert isinstance(location, Path)
+    assert not is_url(location)
+    assert as_local(text) == Path(text.removeprefix("file://"))
+
+
+def test_a_url_keeps_its_slashes_and_has_a_name():
+    location = parse_location("memory://bucket/store/")
+    assert is_url(location)
+    assert str(location / "store.json") == "memory://bucket/store/store.json"
+    assert location.name == "store"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("foo://x/y", ["foo://x/y", "s3://BUCKET"]), ("gs://x/y", ["gs://x/y", "gcsfs"])],
+)
+def test_a_url_of_an_unknown_kind_or_without_its_package_is_refused(text, words):
+    with pytest.raises(UserError) as refused:
+        parse_location(text)
+    assert all(word in str(refused.value) for word in words)
+
+
+def test_a_url_is_no_local_path():
+    with pytest.raises(ValueError, match="memory://x is a URL.*copy it"):
+        as_local("memory://x")
+
+
+def _fail_while_writing(location):
+    with replacing(location) as temporary:
+        temporary.write_bytes(b"half")
+        raise ZeroDivisionError
+
+
+def test_a_file_appears_when_it_is_complete(folder, tmp_path):
+    for location in (folder / "a.h5", tmp_path / "a.h5"):
+        with pytest.raises(ZeroDivisionError):
+            _fail_while_writing(location)
+        assert not location.exists()
+        with replacing(location) as temporary:
+            temporary.write_bytes(b"whole")
+        assert location.read_bytes() == b"whole"
+        write_text(location, "other")
+        assert location.read_bytes() == b"other"
+
+
+def test_a_copy_of_a_file_is_local_and_temporary(folder, tmp_path):
+    for location in (folder / "a", tmp_path / "a"):
+        with local_copy(location) as nothing:
+            assert nothing is None
+        location.write_bytes(b"abc")
+        with local_copy(location) as copy:
+            assert copy.read_bytes() == b"abc"
+        assert copy.exists() == (copy == location)
+
+
+def test_ranges_and_whole_files_are_read_at_once(folder):
+    for name in "ab":
+        (folder / name).write_bytes(name.encode() * 10)
+    assert read_ranges([(folder / "a", 0, 2), (folder / "b", 8, 10)]) == [b"aa", b"bb"]
+    assert read_ranges([]) == read_urls([]) == []
+    whole, missing = read_urls([str(folder / "b"), str(folder / "c")])
+    assert whole == b"b" * 10
+    assert isinstance(missing, FileNotFoundError)
+    with pytest.raises(Unreachable, match="truncated"):
+        read_ranges([(folder / "a", 5, 11)])
+    with pytest.raises(Unreachable, match="memory:.*c: cannot be reached"):
+        read_ranges([(folder / "a", 0, 2), (folder / "c", 0, 1)])
+
+
+def test_only_known_parts_of_a_file_can_be_read(folder):
+    file = file_of_parts(folder / "a", 10, {(0, 2): b"ab", (8, 10): b"yz"})
+    assert file.read(2) == b"ab"
+    file.seek(8)
+    assert file.read(2) == b"yz"
+    file.seek(4)
+    with pytest.raises(ValueError, match="^$"):
+        file.read(1)
+
+
+def test_a_writable_folder_is_left_as_it_was(folder):
+    check_writable(folder)
+    assert not list(folder.fs.find(folder.path))
+
+
+def test_errors_of_local_files_and_of_programs_stay_as_they_are(tmp_path, folder):
+    with pytest.raises(FileNotFoundError), reaching(tmp_path):
+        (tmp_path / "none").read_bytes()
+    with pytest.raises(KeyError), reaching(folder):
+        raise KeyError("a")
+
+
+@pytest.mark.slow
+def test_an_unreachable_server_and_missing_credentials_are_told_in_one_line(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    for reason in ("127.0.0.1:9", "credentials"):
+        forget_connections()
+        with (
+            pytest.raises(Unreachable, match=f"s3://bucket/a: cannot be reached: .*{reason}") as refused,
+            reaching(url := parse_location("s3://bucket/a")),
+        ):
+            url.read_bytes()
+        assert len(str(refused.value).splitlines()) == 1
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    forget_connections()

@@ -1,0 +1,78 @@
+"""Progress is a bar on a terminal, and plain lines otherwise."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bcclone.system.progress import ProgressBar
+
+COUNT = """
+from bcclone.system.progress import ProgressBar
+with ProgressBar("counting", 3, "things") as bar:
+    for _ in range(3):
+        bar.advance(1, "figure 7")
+"""
+
+
+def test_without_a_terminal_progress_is_plain_lines(capsys):
+    with ProgressBar("counting", 3, "things") as bar:
+        for _ in range(3):
+            bar.advance(1)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("counting: 3/3 things, ")
+    assert line.endswith("/s")
+
+
+def test_a_long_step_prints_the_time_left_every_few_seconds(capsys):
+    now = 0.0
+    with ProgressBar("counting", 40, "things", clock=lambda: now) as bar:
+        for number in range(1, 41):
+            now += 1
+            bar.advance(1, f"figure {number}")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "counting: 6/40 things, 1/s, 34 s left, figure 6"
+    assert len(lines) == 8
+    assert lines[-1] == "counting: 40/40 things, 1/s"
+
+
+def test_time_before_the_first_advance_does_not_count(capsys):
+    now = 0.0
+    with ProgressBar("driving", 100, "m", clock=lambda: now) as bar:
+        now = 60.0  # a renderer is built
+        bar.advance(0.01)
+        assert capsys.readouterr().err == ""
+        for _ in range(6):
+            now += 1
+            bar.advance(5)
+        assert capsys.readouterr().err == "driving: 25/100 m, 5/s, 15 s left\n"
+
+
+def test_the_time_left_waits_for_something_to_tell_it_by(capsys):
+    now = 0.0
+    with ProgressBar("driving", 800, "m", clock=lambda: now) as bar:
+        bar.advance(0.0001)
+        now += 6
+        bar.advance(0.0001)
+        assert capsys.readouterr().err == "driving: 0/800 m, 0/s\n"
+        now += 6
+        bar.advance(8)
+        assert capsys.readouterr().err == "driving: 8/800 m, 1/s, 1188 s left\n"
+
+
+def test_on_a_terminal_progress_is_a_bar():
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    subprocess.run([sys.executable, "-c", COUNT], stderr=theirs, check=True)
+    os.close(theirs)
+    shown = ""
+    try:
+        while data := os.read(ours, 1000):
+            shown += data.decode()
+    except OSError:  # the pseudo-terminal was closed by the other side
+        os.close(ours)
+    assert "\r" in shown
+    assert "3/3" in shown
+    assert "figure 7" in shown

@@ -1,0 +1,104 @@
+"""Settings are declared once: the checks, the options and the help of a field follow from it."""
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bcclone.commands.options import add_settings, build, given_for
+from bcclone.system.errors import UserError
+from bcclone.system.settings import check_settings, parse_names, setting
+from bcclone.train.run_settings import RunSettings
+
+
+def parse_minutes(text):
+    if not text.endswith("m"):
+        raise ValueError(f"{text!r}, expected minutes such as 10m")
+    return 60.0 * float(text[:-1])
+
+
+@dataclass(frozen=True)
+class Example:
+    speed_mph: float = setting(25.0, "speed to hold, in mph", unit="MPH", minimum=0, maximum=60, option="speed")
+    rate: float = setting(0.5, "a rate", minimum=0, maximum=1, above_minimum=True, below_maximum=True)
+    steps: int = setting(0, "steps between checkpoints", minimum=2, zero="none", group="checkpoints")
+    loss: str = setting("mse", "the loss", choices=("mse", "mae"))
+    time: float = setting(0.0, "when to end", parse=parse_minutes)
+    plots: bool = setting(True, "draw pictures")
+    quick: bool = setting(False, "50 % of the work")
+    only: tuple[str, ...] = setting((), "pictures to draw", choices=("map", "chart"), parse=parse_names)
+    method: str = setting("spawn", "not for users", hidden=True)
+
+    def __post_init__(self):
+        check_settings(self)
+
+
+def parser():
+    made = argparse.ArgumentParser()
+    add_settings(made, Example)
+    return made
+
+
+def given(*words):
+    return given_for(Example, parser().parse_args(words))
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({"speed_mph": 61.0}, ("speed 61", "0 to 60")),
+        ({"speed_mph": math.nan}, ("speed nan",)),
+        ({"rate": 0.0}, ("rate 0", "more than 0 and less than 1")),
+        ({"rate": 1.0}, ("rate 1",)),
+        ({"steps": 1}, ("steps 1", "2 or more", "0 for none")),
+        ({"loss": "mpe"}, ("loss mpe", "mse, mae")),
+        ({"only": ("map", "chrt")}, ("only map, chrt", "some of map, chart")),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_with_what_was_expected(values, names):
+    with pytest.raises(ValueError, match=".") as error:
+        Example(**values)
+    assert all(name in str(error.value) for name in names)
+    with pytest.raises(UserError):
+        build(Example, **values)
+
+
+def test_values_at_the_ends_of_their_range_are_accepted():
+    assert Example(speed_mph=0.0, steps=2).steps == 2
+    assert Example(speed_mph=60.0, steps=0, rate=0.999).speed_mph == 60.0
+
+
+def test_only_the_options_that_were_given_arrive():
+    assert given() == {}
+    assert given("--speed", "30", "--steps", "5") == {"speed_mph": 30.0, "steps": 5}
+    assert given("--no-plots", "--quick", "--time", "2m") == {"plots": False, "quick": True, "time": 120.0}
+    assert given("--only", "map, chart") == {"only": ("map", "chart")}
+
+
+@pytest.mark.parametrize("words", [("--loss", "other"), ("--time", "2h"), ("--method", "fork"), ("--steps", "x")])
+def test_values_that_cannot_be_parsed_end_with_exit_code_2(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(words)
+    assert ended.value.code == 2
+    assert words[0] in capsys.readouterr().err
+
+
+def test_the_help_names_unit_range_zero_and_default():
+    text = " ".join(parser().format_help().split())
+    for words in (
+        "--speed MPH speed to hold, in mph (0 to 60; default: 25)",
+        "--steps N steps between checkpoints (2 or more; 0: none; default: 0)",
+        "--loss {mse,mae} the loss (default: mse)",
+        "--quick 50 % of the work",
+        "checkpoints: --steps",
+    ):
+        assert words in text
+    assert "--method" not in text
+
+
+def test_a_text_is_accepted_for_a_path_and_for_a_tuple_of_one():
+    settings = RunSettings(data="data.h5", output="model.h5", runs="runs")
+    assert (settings.data, settings.output, settings.runs) == (("data.h5",), Path("model.h5"), Path("runs"))
+    assert settings.start is None

@@ -1,0 +1,337 @@
+"""The task pool: the same results, progress, retries and errors on processes of this machine and on a Dask cluster."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from contextlib import chdir
+
+import psutil
+import pytest
+
+from bcclone.system.errors import UserError
+from bcclone.system.task import WorkerFault, report_progress
+from bcclone.system.task_pool import open_pool
+from tests import pool_tasks
+from tests.conftest import ROOT
+from tests.dask_cluster import DaskCluster, dask_cluster, kill
+from tests.processes import KILL, wait_for
+
+ENGINES = ["", pytest.param("local:2", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def pool(request):
+    with open_pool(request.param, 2) as pool:
+        yield pool
+
+
+def test_results_come_with_the_index_of_their_task(pool):
+    assert dict(pool.run(pool_tasks.square, range(20))) == {number: number**2 for number in range(20)}
+
+
+def test_a_pool_runs_nothing_for_no_tasks(pool):
+    assert list(pool.run(pool_tasks.square, [])) == []
+
+
+def test_a_pool_tells_its_workers_and_gives_its_executor(pool):
+    assert pool.workers == 2
+    future = pool.executor.submit(pool_tasks.square, 3)
+    assert isinstance(future, Future)
+    assert future.result(30) == 9
+
+
+def test_progress_adds_up_to_what_the_tasks_report(pool):
+    amounts = []
+    list(pool.run(pool_tasks.square, range(20), amounts.append))
+    assert sum(amounts) == sum(range(20))
+    assert min(amounts) > 0
+
+
+def test_progress_arrives_while_a_task_runs(pool, tmp_path):
+    released = tmp_path / "released"
+    results = pool.run(pool_tasks.wait_for_file, [released], lambda amount: released.touch())
+    assert list(results) == [(0, released)]
+
+
+def test_an_error_for_the_user_arrives_with_its_exit_code(pool):
+    with pytest.raises(UserError, match=r"three\.csv: cannot be read") as caught:
+        list(pool.run(pool_tasks.refuse_three, range(6)))
+    assert caught.value.exit_code == 2
+
+
+def test_another_error_of_a_task_arrives_as_it_is(pool):
+    with pytest.raises(ZeroDivisionError):
+        list(pool.run(pool_tasks.divide_by, [1, 0]))
+
+
+def test_a_task_is_tried_again_after_a_fault_of_the_worker(pool, tmp_path):
+    amounts = []
+    results = list(pool.run(pool_tasks.fault_twice, [tmp_path / "count"], amounts.append))
+    assert results == [(0, 2)]
+    assert sum(amounts) == 1
+
+
+def test_a_fault_that_stays_names_task_worker_and_fault(pool, tmp_path):
+    with pytest.raises(UserError, match=r"task-7: failed 4 times, at last on worker (process|tcp:).*disk is full"):
+        list(pool.run(pool_tasks.fault_always, ["task-7"]))
+
+
+def test_a_run_that_is_left_cancels_what_has_not_begun(pool, tmp_path):
+    tasks = [tmp_path / name for name in "abcdefgh"]
+    (tmp_path / "a").touch()
+    results = pool.run(pool_tasks.wait_for_file, tasks)
+    assert next(results) == (0, tasks[0])
+    results.close()
+    for task in tasks:
+        task.touch()
+    assert dict(pool.run(pool_tasks.square, [2, 3])) == {0: 4, 1: 9}
+
+
+def test_a_task_may_start_processes(pool):
+    assert list(pool.run(pool_tasks.start_a_process, ["abc"])) == [(0, "abc 3")]
+
+
+def test_progress_outside_of_a_pool_goes_nowhere():
+    report_progress(1.0)
+    with pytest.raises(WorkerFault):
+        pool_tasks.fault_always("here")
+
+
+def test_a_worker_process_that_ends_is_told():
+    with pytest.raises(UserError, match="a worker process ended unexpectedly.*--jobs"), open_pool("", 2) as pool:
+        list(pool.run(pool_tasks.end_process, [1, 2]))
+
+
+@pytest.mark.parametrize("scheduler", ["here", "local:0", "local:", "tcp://host", "http://host:80", "host:8786"])
+def test_what_is_no_scheduler_is_refused(scheduler):
+    with pytest.raises(UserError, match=f"{scheduler}: expected tcp://HOST:PORT, or local:N"), open_pool(scheduler):
+        pass
+
+
+def test_a_missing_dask_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match=r"pip install 'bcclone\[cluster\]'"), open_pool("local:2"):
+        pass
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("listening", [False, True])
+def test_a_scheduler_that_does_not_answer_is_told(listening):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        if not listening:
+            server.close()
+        with pytest.raises(UserError, match=f"no Dask scheduler answers at {address}.*start one"), open_pool(address):
+            pass
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    with dask_cluster(tmp_path) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def other_version(tmp_path):
+    """A folder with a bcclone of another version."""
+    package = shutil.copytree(ROOT / "bcclone", tmp_path / "other" / "bcclone")
+    with (package / "vehicle.py").open("a") as file:
+        file.write("# changed\n")
+    return package.parent
+
+
+@pytest.fixture
+def no_bcclone(tmp_path):
+    """A folder that makes the import of bcclone fail."""
+    folder = tmp_path / "none"
+    folder.mkdir()
+    (folder / "bcclone.py").write_text("raise ModuleNotFoundError(\"No module named 'bcclone'\")\n")
+    return folder
+
+
+def wait_for_tasks(folder, count):
+    """Wait until pool_tasks.wait_for_file() has begun so often."""
+    wait_for(lambda: len(list(folder.glob("*.pid"))) >= count)
+
+
+def in_thread(function):
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.slow
+def test_a_running_cluster_gives_the_same_results_and_its_dashboard(cluster):
+    lines = []
+    with open_pool(cluster.address, notify=lines.append) as pool:
+        assert dict(pool.run(pool_tasks.square, range(20))) == {number: number**2 for number in range(20)}
+    assert len(lines) == 1
+    assert "http://127.0.0.1:" in lines[0]
+
+
+@pytest.mark.long
+def test_a_task_with_a_fault_goes_to_another_worker(cluster, tmp_path):
+    with open_pool(cluster.address) as pool:
+        wait_for(lambda: len(pool.executor._client.nthreads()) == 2)
+        files = [tmp_path / f"first-{number}" for number in range(4)]
+        workers = dict(pool.run(pool_tasks.fault_on_the_first_worker, files))
+    assert set(workers.values()) <= {worker.pid for worker in cluster.workers}
+    for index, file in enumerate(files):
+        assert file.read_text() != str(workers[index])
+
+
+@pytest.mark.slow
+def test_tasks_of_a_killed_worker_run_on_another(cluster, tmp_path):
+    files, amounts = [tmp_path / name for name in "ab"], []
+
+    def kill_one():
+        wait_for_tasks(tmp_path, 2)
+        kill(cluster.workers[0])
+        for file in files:
+            file.touch()
+
+    with open_pool(cluster.address) as pool:
+        thread = in_thread(kill_one)
+        assert sorted(pool.run(pool_tasks.wait_for_file, files, amounts.append)) == list(enumerate(files))
+        thread.join(30)
+    assert sum(amounts) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "which", ["scheduler", *(pytest.param(which, marks=pytest.mark.long) for which in ("stopped scheduler", "workers"))]
+)
+def test_a_scheduler_or_all_workers_that_end_are_told(cluster, tmp_path, which):
+    def end_them():
+        wait_for_tasks(tmp_path, 2)
+        if which == "stopped scheduler":
+            os.kill(cluster.scheduler.pid, signal.SIGSTOP)
+        else:
+            for process in cluster.workers if which == "workers" else [cluster.scheduler]:
+                kill(process)
+
+    lost = f"the Dask scheduler at {cluster.address} ended or cannot be reached"
+    no_workers = f"all workers of the Dask scheduler at {cluster.address} have ended.*dask worker {cluster.address}"
+    thread = in_thread(end_them)
+    words = no_workers if which == "workers" else lost
+    with pytest.raises(UserError, match=words), open_pool(cluster.address) as pool:
+        list(pool.run(pool_tasks.wait_for_file, [tmp_path / name for name in "abcd"]))
+    thread.join(30)
+
+
+@pytest.mark.long
+def test_a_local_cluster_without_bokeh_has_no_dashboard(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    lines = []
+    with open_pool("local:1", notify=lines.append) as pool:
+        assert list(pool.run(pool_tasks.square, [3])) == [(0, 9)]
+    assert lines == []
+
+
+@pytest.mark.long
+def test_a_task_that_ends_its_workers_is_told():
+    with pytest.raises(UserError, match="4 workers ended unexpectedly.*tcp://127.0.0.1"), open_pool("local:2") as pool:
+        list(pool.run(pool_tasks.end_process, [1]))
+
+
+@pytest.mark.long
+def test_a_cluster_without_workers_is_told(tmp_path):
+    with dask_cluster(tmp_path, workers=0) as cluster:
+        words = f"{cluster.address} has no workers.*dask worker {cluster.address}"
+        with pytest.raises(UserError, match=words), open_pool(cluster.address):
+            pass
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("packages", "words"), [("other_version", "another version of bcclone"), ("no_bcclone", "cannot load bcclone")]
+)
+def test_a_worker_with_another_bcclone_or_none_is_named(tmp_path, request, packages, words):
+    folder = request.getfixturevalue(packages)
+    with dask_cluster(tmp_path, workers=0) as cluster:
+        cluster.start_worker(packages=folder)
+        with pytest.raises(UserError, match=f"worker tcp://127.0.0.1.*{words}"), open_pool(cluster.address):
+            pass
+
+
+@pytest.mark.long
+def test_a_worker_with_another_bcclone_that_joins_late_is_named(tmp_path, other_version):
+    tasks = [tmp_path / f"never-{number}" for number in range(6)]
+    with dask_cluster(tmp_path, workers=1) as cluster, open_pool(cluster.address) as pool:
+        cluster.start_worker(packages=other_version)
+        with pytest.raises(UserError, match="worker tcp://127.0.0.1.*another version of bcclone"):
+            list(pool.run(pool_tasks.wait_for_file, tasks))
+
+
+@pytest.mark.long
+def test_a_worker_without_bcclone_that_joins_late_leaves_its_tasks_to_others(tmp_path, no_bcclone):
+    tasks = [tmp_path / f"task-{number}" for number in range(6)]
+
+    def wait_until_it_leaves():
+        late.wait(60)
+        for task in tasks:
+            task.touch()
+
+    with dask_cluster(tmp_path, workers=1) as cluster, open_pool(cluster.address) as pool:
+        late = cluster.start_worker(packages=no_bcclone)
+        thread = in_thread(wait_until_it_leaves)
+        assert sorted(pool.run(pool_tasks.wait_for_file, tasks)) == list(enumerate(tasks))
+        thread.join(60)
+
+
+@pytest.mark.long
+def test_a_scheduler_without_bcclone_is_named(tmp_path, no_bcclone):
+    cluster = DaskCluster(tmp_path)
+    try:
+        cluster.start_scheduler(packages=no_bcclone)
+        cluster.start_worker()
+        with pytest.raises(UserError, match="the scheduler at .* cannot load bcclone"), open_pool(cluster.address):
+            pass
+    finally:
+        cluster.close()
+
+
+PROGRAM = """
+import sys
+from bcclone.system.task_pool import open_pool
+from tests.pool_tasks import wait_for_file
+
+if __name__ == "__main__":
+    try:
+        with open_pool(sys.argv[1], 2) as pool:
+            list(pool.run(wait_for_file, sys.argv[2:]))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheduler", ["", "local:2"])
+@pytest.mark.parametrize("how", [signal.SIGINT, KILL])
+def test_a_pool_that_is_ended_leaves_no_process_behind(tmp_path, scheduler, how):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    line = [sys.executable, "program.py", scheduler, *(str(tmp_path / name) for name in "abcd")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with (
+        chdir(tmp_path),
+        subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True) as program,
+    ):
+        try:
+            wait_for_tasks(tmp_path, 2)
+            started = psutil.Process(program.pid).children(recursive=True)
+            if how == signal.SIGINT:
+                os.killpg(program.pid, how)  # as Ctrl-C in a terminal
+            else:
+                program.send_signal(how)
+            stderr = program.communicate(timeout=40)[1]
+        finally:
+            kill(program)
+    _, alive = psutil.wait_procs(started, timeout=40)
+    assert not alive
+    if how == signal.SIGINT:
+        assert stderr == "interrupted\n"

@@ -1,0 +1,49 @@
+"""TensorFlow is loaded without messages, its devices are described, and its errors are shown if it cannot be loaded."""
+
+import os
+import subprocess
+import sys
+
+from bcclone.system.hardware import Card
+from bcclone.system.tensorflow_quietly import memory_of
+
+LOAD = "from bcclone.system.tensorflow_quietly import load_tensorflow; print(load_tensorflow(threads=1))"
+
+
+def loaded(code, **environment):
+    kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=kept | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_tensorflow_is_loaded_silently_and_its_devices_described():
+    done = loaded(LOAD)
+    assert done.stdout.startswith(("CPU", "GPU"))
+    assert done.stderr == ""
+
+
+def test_messages_of_tensorflow_are_shown_when_it_cannot_be_loaded(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os\nos.write(2, b'no such processor\\n')\nraise ImportError('gone')\n"
+    )
+    done = loaded(LOAD, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+    assert "no such processor" in done.stderr
+    assert "ImportError: gone" in done.stderr
+
+
+def test_a_gpus_memory_is_that_of_its_number_or_else_of_its_name():
+    h200, other = Card("NVIDIA H200", (9, 0), 600.0, 150_000.0), Card("NVIDIA T4", (7, 5), 1.0, 16_000.0)
+    again = Card("NVIDIA H200", (9, 0), 900.0, 150_000.0)
+    seen = [h200, other, again]
+    assert memory_of(Card("NVIDIA H200"), 2, seen) == (900.0, 150_000.0)
+    assert memory_of(Card("NVIDIA T4"), 0, seen) == (1.0, 16_000.0)
+    assert memory_of(Card("NVIDIA L4"), 0, seen) == memory_of(Card("NVIDIA T4"), 5, []) == (None, None)
+
+
+def test_without_a_gpu_no_peak_memory_is_described():
+    code = (
+        "from bcclone.system.tensorflow_quietly import *; load_tensorflow(); "
+        "print(describe_devices(), describe_peak_memory())"
+    )
+    assert loaded(code, CUDA_VISIBLE_DEVICES="-1").stdout.strip() == "CPU"

@@ -1,0 +1,53 @@
+"""bcclone.train.run.run() does what `python model.py` does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import FeedSettings
+from bcclone.system.errors import UserError
+from bcclone.train.run import run
+from bcclone.train.run_settings import RunSettings
+from bcclone.train.train_settings import CheckpointSettings, TrainSettings
+
+
+def settings(store, folder, **changes):
+    return RunSettings(
+        data=(str(store),),
+        output=folder / "model.h5",
+        runs=folder / "runs",
+        name="one",
+        training=TrainSettings(epochs=1, batch_size=64, augmentation=AugmentSettings(augment=False)),
+        feed=FeedSettings("memory"),
+        checkpointing=CheckpointSettings(plots=False),
+        **changes,
+    )
+
+
+def test_a_training_is_a_library_call_and_its_resume_finds_it_complete(simulated_store, tmp_path):
+    lines = []
+    result = run(settings(simulated_store, tmp_path), lines.append)
+    assert (result.epochs, result.feed, result.ended) == (1, "memory", "--epochs 1")
+    assert Path(result.model).is_file()
+    assert result.run == tmp_path / "runs" / "one"
+    assert json.loads((result.run / "result.json").read_text()) == result.as_json()
+    assert any(line.startswith("epoch 1: loss") for line in lines)
+    again = run(settings(simulated_store, tmp_path, resume=True))
+    assert again.was_complete
+    assert again.as_json() == result.as_json()
+
+
+def test_an_output_that_is_an_input_is_refused_before_anything_is_done(simulated_store):
+    with pytest.raises(UserError, match="is the store itself"):
+        run(RunSettings(data=(str(simulated_store),), output=simulated_store))
+
+
+def test_importing_the_settings_loads_no_large_package():
+    large = "{'tensorflow', 'keras', 'cv2', 'h5py', 'numpy'}"
+    script = f"import bcclone.train.run_settings, sys; print({large} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
