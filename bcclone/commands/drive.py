@@ -6,6 +6,7 @@ the web page, which records into a new folder run-DATE_TIME in the current folde
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from bcclone.commands.options import (
     add_output_options,
@@ -16,8 +17,11 @@ from bcclone.commands.options import (
     notify,
     print_json,
 )
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.process import end_with_stdin
+from bcclone.drive.watch import Watch
+from bcclone.lab.monitor.monitor_settings import WatchSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run_folder", nargs="?", type=local_path, metavar="RUN", help="folder to record the drive into (default: none)"
     )
-    add_settings(parser, DriveSettings)
+    for kind in (DriveSettings, SpeedSettings, WatchSettings):
+        add_settings(parser, kind)
     parser.add_argument(
         "--end-with-stdin",
         action="store_true",
@@ -43,13 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code. Raises UserError."""
-    settings = build(DriveSettings, **given_for(DriveSettings, arguments))
+    watch = build(WatchSettings, **given_for(WatchSettings, arguments))
+    speed = build(SpeedSettings, **(given_for(SpeedSettings, arguments) | {"on_doubt": watch.on_doubt}))
+    settings = build(DriveSettings, speed=speed, **given_for(DriveSettings, arguments))
     from bcclone.drive.server import serve
 
     if arguments.end_with_stdin:
         end_with_stdin()
     stream = sys.stderr if arguments.json or arguments.quiet else sys.stdout
-    result = serve(settings, lambda text: print(text, file=stream, flush=True))
+    result = serve(settings, lambda text: print(text, file=stream, flush=True), open_watch=_opener(watch, settings))
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:
         dropped = f", {result.dropped} dropped" if result.dropped else ""
@@ -57,6 +64,21 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(result.as_json())
     return 0
+
+
+def _opener(watch: WatchSettings, settings: DriveSettings) -> Callable[[], Watch] | None:
+    """Return the function that opens the monitor, None without one."""
+    monitor = watch.monitor
+    if monitor is None:
+        return None
+
+    def open_watch() -> Watch:
+        from bcclone.lab.monitor.doubt import DoubtWatch
+        from bcclone.lab.monitor.monitor import load_monitor  # loads TensorFlow
+
+        return DoubtWatch(load_monitor(monitor, settings.model))
+
+    return open_watch
 
 
 def interrupted(arguments: argparse.Namespace) -> str:

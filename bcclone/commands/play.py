@@ -15,14 +15,16 @@ from bcclone.commands.options import (
     number_of,
     print_json,
 )
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.process import end_with_stdin
-from bcclone.play.play_settings import PlayResult, PlaySettings
+from bcclone.play.play_settings import PLAY_SPEED_MPH, PlayResult, PlaySettings
 from bcclone.simulator.world_settings import Conditions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_settings(parser, PlaySettings)
+    add_settings(parser, SpeedSettings, shown={"speed_mph": f"{PLAY_SPEED_MPH:g}"})
     add_settings(parser, Conditions)
     parser.add_argument(
         "--end-with-stdin",
@@ -35,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code. Raises UserError."""
     conditions = build(Conditions, **given_for(Conditions, arguments))
-    settings = build(PlaySettings, conditions=conditions, **given_for(PlaySettings, arguments))
+    speed = build(SpeedSettings, **({"speed_mph": PLAY_SPEED_MPH} | given_for(SpeedSettings, arguments)))
+    settings = build(PlaySettings, conditions=conditions, speed=speed, **given_for(PlaySettings, arguments))
     from bcclone.play.play_server import play
 
     if arguments.end_with_stdin:

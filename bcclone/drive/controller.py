@@ -2,7 +2,13 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from bcclone.system.settings import check_settings, setting
+
+HIGHEST_SPEED_MPH = 60.0
+ON_DOUBT = ("ignore", "slow", "stop")
+_SPEED = "speed"
 _KP, _KI = 0.1, 0.002
 _MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
 # fractions of full lock: on straight roads our models steer less than the first, in all corners less than the second
@@ -10,24 +16,51 @@ _STRAIGHT, _SHARPEST = 0.1, 0.5
 _SLOW = 0.4  # fraction of the speed that is held in doubt
 
 
+@dataclass(frozen=True)
+class SpeedSettings:
+    """How fast a model drives: all that the controller of a drive, a play or an evaluation is built from."""
+
+    speed_mph: float = setting(
+        25.0, "speed to hold, in mph", unit="MPH", minimum=0, maximum=HIGHEST_SPEED_MPH, option="speed"
+    )
+    slow_in_corners: bool = setting(
+        False,
+        "slow down in corners: from --speed at a tenth of full steering to --min-speed at half of it",
+        group=_SPEED,
+    )
+    min_speed_mph: float = setting(
+        10.0,
+        "speed in the sharpest corner, in mph, with --slow-in-corners, and the lowest one with --learned-speed",
+        unit="MPH",
+        minimum=0,
+        maximum=HIGHEST_SPEED_MPH,
+        option="min-speed",
+        group=_SPEED,
+    )
+    learned_speed: bool = setting(
+        False,
+        "drive as fast as the model has learned, between --min-speed and --speed; for a model trained to predict the "
+        "throttle",
+        group=_SPEED,
+    )
+    on_doubt: str = setting(ON_DOUBT[0], "what the car does while its monitor doubts", choices=ON_DOUBT, hidden=True)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.learned_speed and self.slow_in_corners:
+            raise ValueError("--learned-speed slows down where the model does; leave out --slow-in-corners")
+
+
 class SpeedController:
     """Holds a set speed. Its gains (0.1, and 0.002 per telemetry) are those of Udacity's drive.py.
 
-    slow_in_corners: the sharper the steering, the lower the speed, down to min_speed_mph; on_doubt: one of
-    monitor_settings.ON_DOUBT; "slow" holds 0.4 of the speed while in_doubt is set, "stop" brakes and stands;
-    learned_mph: returns the speed that the model asks for now, which is held between min_speed_mph and the set speed.
+    set_speed_mph: may be changed while it drives; in_doubt: set before each frame by the driver; learned_mph: returns
+    the speed that the model asks for now, which is held between min_speed_mph and the set speed.
     """
 
-    def __init__(
-        self,
-        set_speed_mph: float,
-        min_speed_mph: float = 10.0,
-        slow_in_corners: bool = False,
-        on_doubt: str = "ignore",
-        learned_mph: Callable[[], float] | None = None,
-    ) -> None:
-        self.set_speed_mph, self.min_speed_mph, self.slow_in_corners = set_speed_mph, min_speed_mph, slow_in_corners
-        self.on_doubt, self.in_doubt = on_doubt, False
+    def __init__(self, settings: SpeedSettings, learned_mph: Callable[[], float] | None = None) -> None:
+        self.set_speed_mph, self.min_speed_mph = settings.speed_mph, settings.min_speed_mph
+        self.slow_in_corners, self.on_doubt, self.in_doubt = settings.slow_in_corners, settings.on_doubt, False
         self._learned_mph = learned_mph
         self._integral = 0.0
 

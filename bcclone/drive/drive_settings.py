@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.lab.monitor.monitor_settings import check_doubt, monitor_setting, on_doubt_setting
+from bcclone.drive.controller import SpeedSettings
 from bcclone.system.settings import SIMULATOR_PORT, check_settings, preprocess_setting, setting
 
 ASYNC_MODES = ("threading", "eventlet")
-HIGHEST_SPEED_MPH = 60.0
-_SPEED, _SERVER = "speed", "server"
+_SERVER = "server"
 
 
 @dataclass(frozen=True)
@@ -18,34 +17,13 @@ class DriveSettings:
     """Which model drives, how fast, where the server listens and who may connect.
 
     model: a model file; run_folder: the folder to record into, None: nothing is recorded until the page asks for it.
+    speed.on_doubt: takes effect where serve() is given a watch.
     """
 
     model: Path = Path("model.h5")
     run_folder: Path | None = None
     append: bool = setting(False, "add to a run folder that already contains a run")
-    speed_mph: float = setting(
-        25.0, "speed to hold, in mph", unit="MPH", minimum=0, maximum=HIGHEST_SPEED_MPH, option="speed"
-    )
-    slow_in_corners: bool = setting(
-        False,
-        "slow down in corners: from --speed at a tenth of full steering to --min-speed at half of it",
-        group=_SPEED,
-    )
-    min_speed_mph: float = setting(
-        10.0,
-        "speed in the sharpest corner, in mph, with --slow-in-corners, and the lowest one with --learned-speed",
-        unit="MPH",
-        minimum=0,
-        maximum=HIGHEST_SPEED_MPH,
-        option="min-speed",
-        group=_SPEED,
-    )
-    learned_speed: bool = setting(
-        False,
-        "drive as fast as the model has learned, between --min-speed and --speed; for a model trained to predict the "
-        "throttle",
-        group=_SPEED,
-    )
+    speed: SpeedSettings = SpeedSettings()
     max_latency_ms: float = setting(
         0.0,
         "count answers that take longer than this as slow, and show a warning, in milliseconds",
@@ -53,7 +31,7 @@ class DriveSettings:
         minimum=0,
         maximum=1e9,
         zero="no limit",
-        group=_SPEED,
+        group=_SERVER,
     )
     host: str = setting(
         "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER
@@ -82,12 +60,9 @@ class DriveSettings:
         group=_SERVER,
     )
     preprocess: str | None = preprocess_setting()
-    monitor: Path | None = monitor_setting()
-    on_doubt: str = on_doubt_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_doubt(self.monitor, self.on_doubt)
         for address in self.allow_from:
             _check_address(address)
         if not (self.token or is_this_machine(self.host)):
@@ -95,8 +70,6 @@ class DriveSettings:
                 f"--host {self.host} is reachable from other machines; set a secret for them with --token TEXT, or "
                 "listen on 127.0.0.1"
             )
-        if self.learned_speed and self.slow_in_corners:
-            raise ValueError("--learned-speed slows down where the model does; leave out --slow-in-corners")
         if self.append and self.run_folder is None:
             raise ValueError("--append adds to a run; name its folder: python drive.py MODEL RUN --append")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bcclone.dataset.images import BadImage, Image, decode_jpeg
-from bcclone.drive.controller import SpeedController
+from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.page_hands import PageHands
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.lab.monitor.doubt import Doubt, DoubtWatch
+from bcclone.drive.watch import Doubt, Watch
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
 from bcclone.system.errors import UserError
 
@@ -74,20 +74,21 @@ class _Judged:
 class Driver:
     """Answers telemetry by a policy's steering and a controller's throttle.
 
-    on_decision is called with each decision, before its control is sent. hands: of persons who may take over; None:
-    only the model drives; watch: judges each frame, and the controller acts on it, None: nothing does. answered:
-    decisions so far; faults: frames and messages so far that could not be used.
+    speed: what its controller is built from; on_decision: called with each decision, before its control is sent; hands:
+    of persons who may take over, None: only the model drives; watch: judges each frame, and the controller acts on it;
+    answered: decisions so far; faults: frames and messages so far that could not be used.
     """
 
     def __init__(
         self,
         policy: SteeringPolicy,
-        controller: SpeedController,
+        speed: SpeedSettings,
         on_decision: Callable[[Decision], None] = lambda decision: None,
         hands: PageHands | None = None,
-        watch: DoubtWatch | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        self.controller, self._hands, self._watch = controller, hands, watch
+        learned_mph = learned_speed_of(policy) if speed.learned_speed else None
+        self.controller, self._hands, self._watch = SpeedController(speed, learned_mph), hands, watch
         self._policy, self._on_decision = policy, on_decision
         self._steering = 0.0
         self._judged = _Judged(None, "", None)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.lab.monitor.doubt import Doubt
+from bcclone.drive.watch import Doubt
 from bcclone.recording.drivers import BY_MODEL, DRIVERS, DrivenRow
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.run_tables import (

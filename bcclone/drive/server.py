@@ -3,7 +3,6 @@
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
@@ -16,6 +15,7 @@ from bcclone.drive.dashboard.app import make_app
 from bcclone.drive.dashboard.page_state import Dashboard
 from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
 from bcclone.drive.session import open_session
+from bcclone.drive.watch import Watch
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access, guarded
 from bcclone.drive.wire.engine import Host
@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 
 
 def serve(
-    settings: DriveSettings, notify: Callable[[str], None] = print, stop: threading.Event | None = None
+    settings: DriveSettings,
+    notify: Callable[[str], None] = print,
+    stop: threading.Event | None = None,
+    open_watch: Callable[[], Watch] | None = None,
 ) -> DriveResult:
     """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`; return the result.
 
     notify: called with lines for the user, never by two threads at a time, and not after serve() has returned; stop: an
-    event that any thread may set to end the drive. Signals are handled if this is called in the main thread. Raises
+    event that any thread may set to end the drive; open_watch: called once TensorFlow is loaded, returns what watches
+    the drive. Signals are handled if this is called in the main thread. Raises
     UserError when the model, the address or the run folder cannot be used.
     """
-    began = time.monotonic()
     from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
 
     load_tensorflow(threads=1)  # for single frames a fifth faster than two, and leaves a core to the simulator
@@ -51,7 +54,7 @@ def serve(
         notify(f"driving on {device}")
     if not is_this_machine(settings.host):
         notify(f"warning: every machine that knows the token can use {settings.host}; the token is sent unencrypted")
-    return serve_policy(policy, settings, notify, stop, began)
+    return serve_policy(policy, settings, notify, stop, open_watch() if open_watch else None)
 
 
 def serve_policy(
@@ -59,15 +62,15 @@ def serve_policy(
     settings: DriveSettings,
     notify: Callable[[str], None] = print,
     stop: threading.Event | None = None,
-    began: float | None = None,
+    watch: Watch | None = None,
 ) -> DriveResult:
-    """Do as serve() does, with a policy that is open already. began: when the program began, by time.monotonic()."""
+    """Do as serve() does, with a policy that is open already. watch: judges each frame."""
     host = _host(settings.async_mode)
     if settings.async_mode == "eventlet":
         notify("note: eventlet's support, and this mode, end in April 2027; without --async-mode, threads serve")
     with (
         closing(listen(settings.host, settings.port)) as listener,
-        open_session(policy, settings, began) as session,
+        open_session(policy, settings, watch) as session,
         closing(Notifier(notify)) as notifier,
     ):
         _allow_files()

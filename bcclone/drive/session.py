@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bcclone.drive.arbiter import ConnectionArbiter
-from bcclone.drive.controller import SpeedController
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
-from bcclone.drive.driver import Decision, Driver, learned_speed_of
+from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.page_hands import PageHands
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.saliency_thread import NewestFrame, SaliencyThread
 from bcclone.drive.stats import DriveStats
-from bcclone.lab.monitor.doubt import DoubtWatch
+from bcclone.drive.watch import Watch
 
 if TYPE_CHECKING:
     from bcclone.model.policy import Policy
@@ -57,12 +56,12 @@ class DriveSession:
 
 
 @contextmanager
-def open_session(policy: "Policy", settings: DriveSettings, began: float | None = None) -> Iterator[DriveSession]:
+def open_session(policy: "Policy", settings: DriveSettings, watch: Watch | None = None) -> Iterator[DriveSession]:
     """Yield the parts of a drive, connected; raises UserError when the run folder cannot be used.
 
-    began: when the program began, by time.monotonic(); None: now.
+    watch: judges each frame.
     """
-    stats = DriveStats(settings.max_latency_ms, began, on_doubt=settings.on_doubt)
+    stats = DriveStats(settings.max_latency_ms, on_doubt=settings.speed.on_doubt)
     with ExitStack() as stack:
         recording = stack.enter_context(RecordingSwitch(settings.run_folder, settings.append, stats.warn))
 
@@ -70,28 +69,12 @@ def open_session(policy: "Policy", settings: DriveSettings, began: float | None 
             recording.record(decision)
             stats.decided(decision)
 
-        controller = SpeedController(
-            settings.speed_mph,
-            settings.min_speed_mph,
-            settings.slow_in_corners,
-            settings.on_doubt,
-            learned_speed_of(policy) if settings.learned_speed else None,
-        )
         hands = PageHands()
-        driver = Driver(policy, controller, on_decision, hands, _watch(settings))
+        driver = Driver(policy, settings.speed, on_decision, hands, watch)
         arbiter = ConnectionArbiter(driver, stats.driven_by_hand, stats.warn, stats.car_changed)
         saliency = stack.enter_context(make_saliency_thread(policy, stats))
         sees, region = policy.preprocessing.describe(), seen_region_of(policy)
         yield DriveSession(arbiter, hands, stats, recording, saliency, sees, region)
-
-
-def _watch(settings: DriveSettings) -> DoubtWatch | None:
-    """Return the monitor's watch over the drive, None without a monitor; raises UserError."""
-    if settings.monitor is None:
-        return None
-    from bcclone.lab.monitor.monitor import load_monitor  # loads TensorFlow
-
-    return DoubtWatch(load_monitor(settings.monitor, settings.model))
 
 
 def make_saliency_thread(policy: "Policy", source: NewestFrame) -> SaliencyThread:

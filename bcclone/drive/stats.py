@@ -74,7 +74,7 @@ class DoubtFigures:
 class LiveFigures:
     """The figures of a moment, as the page shows them; those of a car are None while none is connected.
 
-    seconds, first_answer_seconds: since the program began; frames_per_second: answers per second, of the last 2 s;
+    seconds, first_answer_seconds: since the server began; frames_per_second: answers per second, of the last 2 s;
     warnings: the newest first; doubt: None without a monitor.
     """
 
@@ -96,20 +96,18 @@ class LiveFigures:
 class DriveStats:
     """Collects the figures of a drive; threads may write and read at the same time.
 
-    max_latency_ms: slower answers are counted, 0 for none; on_doubt: what the car does in doubt; began: when the
-    program began, by the clock; None: now.
+    max_latency_ms: slower answers are counted, 0 for none; on_doubt: what the car does in doubt
     """
 
     def __init__(
         self,
         max_latency_ms: float = 0.0,
-        began: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_doubt: str = "ignore",
     ) -> None:
         self._on_doubt = on_doubt
         self.max_latency_ms = max_latency_ms
-        self._clock, self._began = clock, clock() if began is None else began
+        self._clock, self._began = clock, clock()
         self._lock = threading.Lock()
         self._decision: Decision | None = None
         self._telemetry: Telemetry | None = None
@@ -126,7 +124,7 @@ class DriveStats:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds since the program began."""
+        """Return the seconds since the server began."""
         return self._clock() - self._began
 
     @property

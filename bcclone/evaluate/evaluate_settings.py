@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bcclone.lab.monitor.monitor_settings import check_doubt, monitor_setting, on_doubt_setting
+from bcclone.lab.monitor.monitor_settings import WatchSettings, monitor_setting
 from bcclone.simulator.world_settings import (
     TOP_SPEED_MPH,
     Conditions,
@@ -56,11 +56,11 @@ class EvaluateSettings:
     in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
     preprocess: str | None = preprocess_setting()
     monitor: Path | None = monitor_setting(note="; drives without a server then, in simulated time")
-    on_doubt: str = on_doubt_setting()
+    on_doubt: str = WatchSettings.on_doubt
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_doubt(self.monitor, self.on_doubt)
+        WatchSettings(self.monitor, self.on_doubt)
         if self.monitor is not None and self.run_folder is not None:
             raise ValueError("a run is recorded by the drive server, a monitor drives without one; leave --run out")
         if self.in_process and self.run_folder is not None:
@@ -99,9 +99,9 @@ class SuiteSettings:
     track: str = setting("", "road to drive instead of the lake", shown="each row's own", hidden=True)
     preprocess: str | None = preprocess_setting()
     monitor: Path | None = monitor_setting()
-    on_doubt: str = on_doubt_setting()
+    on_doubt: str = WatchSettings.on_doubt
 
     def __post_init__(self) -> None:
         check_settings(self)
         check_one_pool(self.scheduler, self.jobs)
-        check_doubt(self.monitor, self.on_doubt)
+        WatchSettings(self.monitor, self.on_doubt)

@@ -14,8 +14,8 @@ from typing import Any, Self
 import numpy as np
 
 from bcclone.dataset.images import Image
-from bcclone.drive.controller import SpeedController
-from bcclone.drive.driver import Decision, Driver, SteeringPolicy, learned_speed_of
+from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.driver import Decision, Driver, SteeringPolicy
 from bcclone.drive.process import server_process
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
@@ -137,12 +137,11 @@ def drive_policy(
     settings: how fast it drives; the world has been opened with the others; supervision: a monitor and what to do on
     its doubt; on_decision: called with each decision.
     """
-    learned_mph, watch = learned_speed_of(policy) if settings.learned_speed else None, None
-    on_doubt = supervision.on_doubt if supervision else "ignore"
-    controller = SpeedController(settings.speed_mph, on_doubt=on_doubt, learned_mph=learned_mph)
+    on_doubt, watch = supervision.on_doubt if supervision else "ignore", None
+    speed = SpeedSettings(settings.speed_mph, learned_speed=settings.learned_speed, on_doubt=on_doubt)
     if supervision is not None:
         watch = DoubtWatch(supervision.monitor, lambda: world.tracked.seconds)
-    driver = Driver(policy, controller, on_decision, watch=watch)
+    driver = Driver(policy, speed, on_decision, watch=watch)
     latencies_ms, interventions = [], 0
     doubts: list[DoubtPoint] = []
     driver.forget()

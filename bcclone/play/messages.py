@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any
 
-from bcclone.drive.drive_settings import HIGHEST_SPEED_MPH
+from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.hand_controls import HandInput
 
 

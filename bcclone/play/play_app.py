@@ -9,8 +9,8 @@ from typing import Any
 
 import flask
 
+from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.dashboard.login import protect, text_response
-from bcclone.drive.drive_settings import HIGHEST_SPEED_MPH
 from bcclone.drive.wire.access import Access
 from bcclone.drive.wire.threading_host import make_lock, socket_of
 from bcclone.drive.wire.websocket import UPGRADED, BadHandshake, Websocket, headers_of

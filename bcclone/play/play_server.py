@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from bcclone.drive.controller import SpeedController
 from bcclone.drive.drive_settings import is_this_machine
 from bcclone.drive.driver import Driver
 from bcclone.drive.wire import limits, threading_host
@@ -50,7 +49,7 @@ def play(
     renderer = Renderer(settings.track, settings.conditions)
     world = PlayedWorld(renderer, track)
     world.frame()  # the first one may wait for the compiler
-    driver = None if policy is None else Driver(policy, SpeedController(settings.speed_mph))
+    driver = None if policy is None else Driver(policy, settings.speed)
     sees = policy.preprocessing.describe() if policy else ""
     with (
         closing(listen(settings.host, settings.port, for_simulator=False)) as listener,

@@ -4,10 +4,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bcclone.drive.drive_settings import HIGHEST_SPEED_MPH, is_this_machine
+from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.drive_settings import is_this_machine
 from bcclone.simulator.world_settings import Conditions, reverse_setting, track_setting
 from bcclone.system.settings import check_settings, preprocess_setting, setting
 
+PLAY_SPEED_MPH = 20.0
 PLAY_PORT = 4568  # the one after drive.py's, so that both can run
 _SERVER, _MODEL = "server", "the model"
 
@@ -34,15 +36,7 @@ class PlaySettings:
     model: Path | None = setting(
         None, "let this model drive, until you take over", unit="PATH", shown="you drive", group=_MODEL
     )
-    speed_mph: float = setting(
-        20.0,
-        "speed that the model holds, in mph",
-        unit="MPH",
-        minimum=0,
-        maximum=HIGHEST_SPEED_MPH,
-        option="speed",
-        group=_MODEL,
-    )
+    speed: SpeedSettings = SpeedSettings(PLAY_SPEED_MPH)
     preprocess: str | None = preprocess_setting()
     host: str = setting(
         "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER

@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,12 @@ from bcclone.commands.options import (
 )
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.demo import DemoSettings
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
+from bcclone.lab.monitor.monitor_settings import WatchSettings
 from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
 from bcclone.system.errors import UserError
+from bcclone.system.settings import settings_of
 from bcclone.train.run_settings import SETTING_NAMES
 
 
@@ -82,13 +85,19 @@ def test_an_option_of_the_world_reaches_its_setting(action):
         assert found == {action.dest: value}
 
 
+def options_of(kind):
+    return [each for each, declared in settings_of(kind) if not declared.hidden]
+
+
 COMMANDS = [
     (("preprocess",), SampleSettings, "recording"),
     (("simulate", "record"), ExpertSettings, "folder"),
     (("drive",), DriveSettings, None),
+    (("drive",), SpeedSettings, None),
+    (("drive",), WatchSettings, None),
+    (("play",), SpeedSettings, None),
     (("demo",), DemoSettings, None),
 ]
-POSITIONAL = ("model", "run_folder")
 GIVEN = {
     "cameras": ("left,center", ("left", "center")), "correction": ("0.3", 0.3), "host": ("0.0.0.0", "0.0.0.0"),
     "token": ("secret", "secret"), "allow_from": ("127.0.0.2", ("127.0.0.2",)), "folder": ("made", Path("made")),
@@ -98,7 +107,7 @@ GIVEN = {
 
 @pytest.mark.parametrize(
     ("words", "kind", "positional", "name"),
-    [(*command, field.name) for command in COMMANDS for field in fields(command[1]) if field.name not in POSITIONAL],
+    [(*command, field.name) for command in COMMANDS for field in options_of(command[1])],
     ids=lambda part: part if isinstance(part, str) else "",
 )
 def test_every_field_of_a_commands_settings_has_its_option(words, kind, positional, name):

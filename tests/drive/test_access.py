@@ -93,8 +93,6 @@ def test_a_loopback_host_needs_no_token(host):
     "values",
     [
         {"port": 70000},
-        {"speed_mph": 61},
-        {"min_speed_mph": -1},
         {"max_latency_ms": float("inf")},
         {"allow_from": ("x",)},
         {"append": True},

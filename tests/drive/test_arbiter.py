@@ -9,7 +9,7 @@ import pytest
 
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
-from bcclone.drive.controller import SpeedController
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import ProtocolError
 
@@ -36,7 +36,7 @@ class Clock:
 
 
 def make_arbiter(policy=None, **options):
-    return ConnectionArbiter(Driver(policy or Always(), SpeedController(11.0)), **options)
+    return ConnectionArbiter(Driver(policy or Always(), SpeedSettings(11.0)), **options)
 
 
 def telemetry(speed="10.0000", jpeg=FRAME):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bcclone.drive.controller import SpeedController
+from bcclone.drive.controller import SpeedController, SpeedSettings
 
 
 def hold(controller, seconds, mph=0.0, drag=0.1):
@@ -19,13 +19,13 @@ def hold(controller, seconds, mph=0.0, drag=0.1):
 
 
 def test_the_set_speed_is_reached_and_held():
-    speeds = hold(SpeedController(25.0), 60)
+    speeds = hold(SpeedController(SpeedSettings(25.0)), 60)
     assert speeds[-1] == pytest.approx(25.0, abs=0.5)
     assert max(speeds) < 32
 
 
 def test_the_integral_does_not_wind_up_in_an_hour_of_standing():
-    controller = SpeedController(25.0)
+    controller = SpeedController(SpeedSettings(25.0))
     for _ in range(60 * 60 * 15):
         controller.throttle(0.0)
     speeds = hold(controller, 60)
@@ -34,51 +34,53 @@ def test_the_integral_does_not_wind_up_in_an_hour_of_standing():
 
 @pytest.mark.parametrize(("mph", "limit"), [(0.0, 0.5), (60.0, -0.5)])
 def test_the_integral_gives_at_most_half_throttle(mph, limit):
-    controller = SpeedController(25.0)
+    controller = SpeedController(SpeedSettings(25.0))
     for _ in range(1000):
         controller.throttle(mph)
     assert controller.throttle(25.0) == pytest.approx(limit)
 
 
 def test_the_gains_are_udacitys():
-    controller = SpeedController(10.0)
+    controller = SpeedController(SpeedSettings(10.0))
     assert controller.throttle(9.0) == pytest.approx(0.1 * 1 + 0.002 * 1)
     assert controller.throttle(9.0) == pytest.approx(0.1 * 1 + 0.002 * 2)
 
 
 def test_a_far_too_fast_car_brakes_fully():
-    assert SpeedController(5.0).throttle(60.0) == -1.0
+    assert SpeedController(SpeedSettings(5.0)).throttle(60.0) == -1.0
 
 
 @pytest.mark.parametrize(
     ("steering", "mph"), [(0.0, 25.0), (0.1, 25.0), (0.3, 17.5), (-0.3, 17.5), (0.5, 10.0), (-1.0, 10.0)]
 )
 def test_sharper_corners_are_driven_slower_down_to_the_minimum(steering, mph):
-    controller = SpeedController(25.0, min_speed_mph=10.0, slow_in_corners=True)
+    controller = SpeedController(SpeedSettings(25.0, min_speed_mph=10.0, slow_in_corners=True))
     assert controller.target_mph(steering) == pytest.approx(mph)
-    assert SpeedController(25.0, min_speed_mph=10.0).target_mph(steering) == 25.0
+    assert SpeedController(SpeedSettings(25.0, min_speed_mph=10.0)).target_mph(steering) == 25.0
 
 
 def test_the_default_minimum_in_corners_is_10_mph():
-    assert SpeedController(25.0, slow_in_corners=True).target_mph(1.0) == 10.0
+    assert SpeedController(SpeedSettings(25.0, slow_in_corners=True)).target_mph(1.0) == 10.0
 
 
 def test_unknown_steering_counts_as_a_straight_road():
-    default, straight = (SpeedController(25.0, slow_in_corners=True) for _ in range(2))
+    default, straight = (SpeedController(SpeedSettings(25.0, slow_in_corners=True)) for _ in range(2))
     assert default.throttle(20.0) == straight.throttle(20.0, steering=0.0)
 
 
 def test_the_throttle_is_lower_in_a_corner_than_on_a_straight_road():
-    straight, corner = (SpeedController(25.0, slow_in_corners=True).throttle(20.0, steering) for steering in (0, 0.5))
+    straight, corner = (
+        SpeedController(SpeedSettings(25.0, slow_in_corners=True)).throttle(20.0, steering) for steering in (0, 0.5)
+    )
     assert straight > 0 > corner
 
 
 def test_a_set_speed_below_the_minimum_is_not_raised_in_corners():
-    assert SpeedController(5.0, min_speed_mph=10.0, slow_in_corners=True).target_mph(1.0) == 5.0
+    assert SpeedController(SpeedSettings(5.0, min_speed_mph=10.0, slow_in_corners=True)).target_mph(1.0) == 5.0
 
 
 def test_forget_resets_the_integral():
-    controller = SpeedController(25.0)
+    controller = SpeedController(SpeedSettings(25.0))
     first = controller.throttle(24.0)
     for _ in range(100):
         controller.throttle(0.0)
@@ -87,7 +89,7 @@ def test_forget_resets_the_integral():
 
 
 def test_a_car_in_doubt_holds_a_fraction_of_the_speed_until_the_doubt_is_gone():
-    controller = SpeedController(20.0, on_doubt="slow")
+    controller = SpeedController(SpeedSettings(20.0, on_doubt="slow"))
     fast = hold(controller, 60)
     controller.in_doubt = True
     slow = hold(controller, 60, fast[-1])
@@ -97,7 +99,7 @@ def test_a_car_in_doubt_holds_a_fraction_of_the_speed_until_the_doubt_is_gone():
 
 
 def test_a_car_in_doubt_stops_and_drives_on_afterwards():
-    controller = SpeedController(20.0, on_doubt="stop")
+    controller = SpeedController(SpeedSettings(20.0, on_doubt="stop"))
     mph = hold(controller, 60)[-1]
     controller.in_doubt = True
     assert controller.target_mph(0.0) == 0.0
@@ -109,13 +111,13 @@ def test_a_car_in_doubt_stops_and_drives_on_afterwards():
 
 
 def test_doubt_that_is_ignored_changes_nothing():
-    controller, other = SpeedController(20.0), SpeedController(20.0)
+    controller, other = SpeedController(SpeedSettings(20.0)), SpeedController(SpeedSettings(20.0))
     controller.in_doubt = True
     assert hold(controller, 10) == hold(other, 10)
 
 
 def test_another_car_is_not_in_doubt():
-    controller = SpeedController(20.0, on_doubt="stop")
+    controller = SpeedController(SpeedSettings(20.0, on_doubt="stop"))
     controller.in_doubt = True
     controller.forget()
     assert controller.target_mph(0.0) == 20.0
@@ -123,18 +125,27 @@ def test_another_car_is_not_in_doubt():
 
 @pytest.mark.parametrize(("rule", "target"), [("ignore", 10.0), ("slow", 4.0), ("stop", 0.0)])
 def test_in_a_corner_the_car_in_doubt_is_slower_still(rule, target):
-    controller = SpeedController(20.0, min_speed_mph=10.0, slow_in_corners=True, on_doubt=rule)
+    controller = SpeedController(SpeedSettings(20.0, min_speed_mph=10.0, slow_in_corners=True, on_doubt=rule))
     controller.in_doubt = True
     assert controller.target_mph(0.5) == pytest.approx(target)
 
 
 @pytest.mark.parametrize(("learned", "held"), [(20.0, 20.0), (50.0, 30.0), (3.0, 10.0), (math.nan, 10.0)])
 def test_a_learned_speed_is_held_between_the_lowest_and_the_set_one(learned, held):
-    controller = SpeedController(30.0, min_speed_mph=10.0, learned_mph=lambda: learned)
+    controller = SpeedController(SpeedSettings(30.0, min_speed_mph=10.0), learned_mph=lambda: learned)
     assert controller.target_mph(0.9) == held
 
 
 def test_in_doubt_a_learned_speed_is_reduced_too():
-    controller = SpeedController(30.0, on_doubt="slow", learned_mph=lambda: 25.0)
+    controller = SpeedController(SpeedSettings(30.0, on_doubt="slow"), learned_mph=lambda: 25.0)
     controller.in_doubt = True
     assert controller.target_mph(0.0) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"speed_mph": 61}, {"min_speed_mph": -1}, {"on_doubt": "panic"}, {"slow_in_corners": True, "learned_speed": True}],
+)
+def test_invalid_speeds_are_refused_with_what_is_expected(values):
+    with pytest.raises(ValueError, match="expected|leave out"):
+        SpeedSettings(**values)

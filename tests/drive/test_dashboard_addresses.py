@@ -18,7 +18,7 @@ import requests
 
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
-from bcclone.drive.controller import SpeedController
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.dashboard.app import make_app
 from bcclone.drive.dashboard.page_state import Dashboard
 from bcclone.drive.drive_settings import ASYNC_MODES
@@ -49,7 +49,7 @@ def make_session(mask=None, unavailable="it has no convolution"):
     stats = DriveStats()
     hands = PageHands()
     arbiter = ConnectionArbiter(
-        Driver(Straight(), SpeedController(25.0), stats.decided, hands),
+        Driver(Straight(), SpeedSettings(25.0), stats.decided, hands),
         stats.driven_by_hand,
         on_change=stats.car_changed,
     )
@@ -191,7 +191,7 @@ def test_the_history_covers_the_last_60_seconds():
     seconds = [0.0]
     stats = DriveStats(clock=lambda: seconds[0])
     session = make_session()
-    arbiter = ConnectionArbiter(Driver(Straight(), SpeedController(25.0), stats.decided))
+    arbiter = ConnectionArbiter(Driver(Straight(), SpeedSettings(25.0), stats.decided))
     client = make_client(replace(session, arbiter=arbiter, stats=stats))
     assert client.get("/history").json == []
     telemetry = TELEMETRY | {"image": base64.b64encode(FRAME).decode()}

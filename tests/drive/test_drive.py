@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from bcclone.dataset.images import decode_jpeg, encode_jpeg
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.drive.server import serve
 from bcclone.evaluate.replay_served import FrameReplay
@@ -111,7 +112,7 @@ def test_slow_in_corners_lowers_the_speed(untrained_model):
 
     throttles = {}
     for slower in (False, True):
-        with serving_in_a_thread(untrained_model, speed_mph=13.5, slow_in_corners=slower, min_speed_mph=5.0) as server:
+        with serving_in_a_thread(untrained_model, speed=SpeedSettings(13.5, slower, 5.0)) as server:
             world = Still(6)
             drive(server.port, world)
             throttles[slower] = world.controls[0][1]

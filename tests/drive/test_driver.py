@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import encode_jpeg
-from bcclone.drive.controller import SpeedController
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.lab.monitor.doubt import DoubtWatch
@@ -38,21 +38,21 @@ def telemetry(jpeg=FRAME, speed_mph=10.0):
 
 
 def test_a_frame_is_answered_by_the_policys_steering_and_the_controllers_throttle():
-    control = Driver(Steering(0.25), SpeedController(11.0)).decide(telemetry()).control
+    control = Driver(Steering(0.25), SpeedSettings(11.0)).decide(telemetry()).control
     assert control.steering == 0.25
     assert control.throttle == pytest.approx(0.102)
 
 
 @pytest.mark.parametrize(("steering", "sent"), [(3.0, 1.0), (-1.5, -1.0)])
 def test_steering_is_clipped(steering, sent):
-    decision = Driver(Steering(steering), SpeedController(25)).decide(telemetry())
+    decision = Driver(Steering(steering), SpeedSettings(25)).decide(telemetry())
     assert (decision.steering, decision.control.steering) == (steering, sent)
 
 
 @pytest.mark.parametrize("jpeg", [b"", b"garbage", FRAME[:500], encode_jpeg(np.zeros((80, 160, 3), np.uint8))])
 def test_a_bad_frame_gets_the_last_steering_decaying_and_a_closed_throttle(jpeg):
     decisions = []
-    driver = Driver(Steering(-0.5), SpeedController(25), decisions.append)
+    driver = Driver(Steering(-0.5), SpeedSettings(25), decisions.append)
     driver.decide(telemetry())
     controls = [driver.decide(telemetry(jpeg)).control for _ in range(30)]
     assert [control.steering for control in controls[:3]] == pytest.approx([-0.4, -0.32, -0.256])
@@ -64,7 +64,7 @@ def test_a_bad_frame_gets_the_last_steering_decaying_and_a_closed_throttle(jpeg)
 
 @pytest.mark.parametrize("answer", [math.nan, math.inf, RuntimeError("out of memory")])
 def test_failing_inference_gets_a_safe_answer(answer):
-    driver = Driver(Steering(0.5, answer, 0.1), SpeedController(25))
+    driver = Driver(Steering(0.5, answer, 0.1), SpeedSettings(25))
     driver.decide(telemetry())
     assert driver.decide(telemetry()).control.steering == pytest.approx(0.4)
     assert driver.decide(telemetry()).control.steering == pytest.approx(0.1)
@@ -72,7 +72,7 @@ def test_failing_inference_gets_a_safe_answer(answer):
 
 def test_decisions_are_numbered_and_reported_with_the_speed_to_hold():
     decisions = []
-    driver = Driver(Steering(0.5, 0.5), SpeedController(20, min_speed_mph=8, slow_in_corners=True), decisions.append)
+    driver = Driver(Steering(0.5, 0.5), SpeedSettings(20, min_speed_mph=8, slow_in_corners=True), decisions.append)
     assert [driver.decide(telemetry()), driver.decide(telemetry())] == decisions
     assert [decision.frame for decision in decisions] == [1, 2]
     decision = decisions[0]
@@ -84,18 +84,18 @@ def test_a_failing_recorder_costs_the_car_no_answer(caplog):
     def fail(decision):
         raise RuntimeError("no room")
 
-    assert Driver(Steering(0.25), SpeedController(25), fail).decide(telemetry()).control.steering == 0.25
+    assert Driver(Steering(0.25), SpeedSettings(25), fail).decide(telemetry()).control.steering == 0.25
     assert "no room" in caplog.text
 
 
 def test_a_long_error_of_the_model_is_shortened():
-    driver = Driver(Steering(RuntimeError("x" * 5000 + "\nsecond line")), SpeedController(25))
+    driver = Driver(Steering(RuntimeError("x" * 5000 + "\nsecond line")), SpeedSettings(25))
     assert len(driver.decide(telemetry()).fault) < 300
 
 
 def test_another_car_starts_with_straight_wheels_and_no_frames():
     policy = Steering(-0.5)
-    driver = Driver(policy, SpeedController(25))
+    driver = Driver(policy, SpeedSettings(25))
     driver.decide(telemetry())
     driver.forget()
     assert policy.forgotten == 1
@@ -126,7 +126,7 @@ class Scores:
 def doubting(rule, *scores):
     clock = iter(range(100))  # a second between two frames, so that each is a window of its own
     watch = DoubtWatch(Scores(*scores), lambda: next(clock))
-    return Driver(Steering(*[0.1] * 10), SpeedController(20.0, on_doubt=rule), watch=watch)
+    return Driver(Steering(*[0.1] * 10), SpeedSettings(20.0, on_doubt=rule), watch=watch)
 
 
 def test_each_decision_says_whether_the_monitor_doubts_and_the_car_acts_on_it():
@@ -146,7 +146,7 @@ def test_a_frame_that_cannot_be_judged_is_driven_without_doubt():
 
 
 def test_without_a_monitor_nothing_doubts():
-    assert Driver(Steering(0.1), SpeedController(20.0, on_doubt="stop")).decide(telemetry()).doubt is None
+    assert Driver(Steering(0.1), SpeedSettings(20.0, on_doubt="stop")).decide(telemetry()).doubt is None
 
 
 class Slow:
@@ -166,7 +166,7 @@ class Slow:
 
 def slow_driver(seconds):
     policy, decisions = Slow(seconds), []
-    return policy, Driver(policy, SpeedController(25), decisions.append), decisions
+    return policy, Driver(policy, SpeedSettings(25), decisions.append), decisions
 
 
 def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one():

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import encode_jpeg
-from bcclone.drive.controller import SpeedController
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.session import RecordingFigures, RecordingSwitch
-from bcclone.lab.monitor.doubt import Doubt
+from bcclone.drive.watch import Doubt
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow, read_drivers
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import DOUBTS, read_answers
@@ -190,7 +190,7 @@ def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, m
 
 def test_an_unreadable_frame_is_not_recorded(tmp_path):
     decisions = []
-    driver = Driver(Always(), SpeedController(25.0), decisions.append)
+    driver = Driver(Always(), SpeedSettings(25.0), decisions.append)
     for jpeg in (FRAMES[0], b"broken", FRAMES[1]):
         driver.decide(Telemetry(0.0, 0.0, 1.0, jpeg))
     with RecordingSwitch(tmp_path / "run1") as switch:

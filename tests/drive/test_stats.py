@@ -7,7 +7,7 @@ import pytest
 from bcclone.drive.driver import Decision
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.stats import DoubtFigures, DriveStats, LatencyFigures
-from bcclone.lab.monitor.doubt import Doubt
+from bcclone.drive.watch import Doubt
 
 
 class Clock:

@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.dataset.images import BadImage, Preprocessing, encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
-from bcclone.drive.controller import SpeedController
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
 
@@ -75,7 +75,7 @@ def test_a_frame_of_another_size_does_not_get_into_the_window(policy):
 
 
 def test_a_frame_that_cannot_be_read_does_not_get_into_the_window(policy):
-    driver = Driver(policy, SpeedController(10.0))
+    driver = Driver(policy, SpeedSettings(10.0))
     jpegs = [encode_jpeg(FRAMES[0]), b"broken", encode_jpeg(FRAMES[1])]
     steering = [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in jpegs]
     driver.forget()
@@ -143,7 +143,7 @@ def test_a_frame_that_cannot_be_used_leaves_the_state_as_it_was(recurrent):
 
 
 def test_a_driver_forgets_the_state_when_a_drive_restarts(recurrent):
-    driver = Driver(recurrent, SpeedController(10.0))
+    driver = Driver(recurrent, SpeedSettings(10.0))
     arbiter = ConnectionArbiter(driver)
     jpegs = [encode_jpeg(frame) for frame in FRAMES]
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from bcclone.drive.controller import SpeedController
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.hand_controls import RELEASED, HandInput
 from bcclone.play.play_recorder import PlayRecorder
@@ -44,7 +44,7 @@ def renderer():
 @contextmanager
 def driven(renderer, policy=None):
     """Drive within the block; yield a function that holds the hands so until a state meets the condition."""
-    driver = None if policy is None else Driver(policy, SpeedController(20.0))
+    driver = None if policy is None else Driver(policy, SpeedSettings(20.0))
     session = PlaySession(PlayedWorld(renderer, load_track("lake")), PlayRecorder(renderer, None), FrameFeed(), driver)
     session.controls.pages = 1
     thread = threading.Thread(target=session.drive)

@@ -10,9 +10,10 @@ from typing import Any
 
 import flask
 
+from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.dashboard.login import protect, text_response
 from bcclone.drive.dashboard.page_state import EVERY_SECONDS, ControlChanges, Dashboard, HandsAtPage
-from bcclone.drive.drive_settings import HIGHEST_SPEED_MPH, DriveSettings
+from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.page_hands import WheelTaken
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from bcclone.drive.drive_settings import HIGHEST_SPEED_MPH
+from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.hand_controls import HandInput
 from bcclone.drive.session import DriveSession, RecordingFigures
 from bcclone.drive.stats import HistoryPoint, LiveFigures

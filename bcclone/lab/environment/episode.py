@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.vehicle import MPH
-from bcclone.drive.controller import SpeedController
+from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.lab.environment.environment_settings import EnvironmentSettings, changed_conditions
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.obstacles import Obstacles
@@ -196,7 +196,7 @@ class Episode:
         self.tracked = TrackedCar(self.track, start.offset_m, along_m, ground_height)
         self.tracked.car.heading += math.radians(start.turn_degrees)
         self.tracked.car.speed = start.speed_mph * MPH
-        self._controller = SpeedController(self.settings.speed_mph)
+        self._controller = SpeedController(SpeedSettings(self.settings.speed_mph))
         self._crashed, self._cause = False, ""
 
     def _random_start(self, randomness: np.random.Generator) -> Start:

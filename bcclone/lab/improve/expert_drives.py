@@ -15,7 +15,7 @@ from typing import Self
 import cv2
 import numpy as np
 
-from bcclone.drive.controller import SpeedController
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
@@ -141,7 +141,7 @@ def record_drive(
     world = SimulatedWorld(renderer, track, settings.world, on_progress)
     expert = Expert(track, ExpertSettings(settings.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS), seed=0)
     pushes = Perturbations(task.push_m, task.push_every_m)
-    pilot = _Pilot(Driver(policy, SpeedController(settings.speed_mph)), expert, world)
+    pilot = _Pilot(Driver(policy, SpeedSettings(settings.speed_mph)), expert, world)
     clock, next_row = task.number * _BETWEEN_DRIVES_SECONDS, 0.0
     tracked = world.tracked
     with RecordingWriter(task.folder) as writer:

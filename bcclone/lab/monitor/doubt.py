@@ -3,10 +3,10 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from bcclone.dataset.images import Image
+from bcclone.drive.watch import Doubt
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS
 
 
@@ -19,21 +19,6 @@ class FrameScorer(Protocol):
 
     def score(self, frame: Image) -> float:
         """Return the score of an RGB frame, uint8 (160, 320, 3); the higher, the more unusual."""
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """What a monitor says of a frame. average: of the scores of the last second; complete: it is a whole one."""
-
-    score: float
-    average: float
-    threshold: float
-    complete: bool = True
-
-    @property
-    def in_doubt(self) -> bool:
-        """Return whether the average of a whole second is above the threshold."""
-        return self.complete and self.average > self.threshold
 
 
 class DoubtWatch:

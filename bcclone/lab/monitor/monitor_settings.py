@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bcclone.drive.controller import ON_DOUBT
 from bcclone.system.settings import check_settings, setting
 
 KINDS = ("ensemble", "dropout", "autoencoder", "attention", "features")
-ON_DOUBT = ("ignore", "slow", "stop")
 WINDOW_SECONDS = 1.0
 _DOUBT = "doubt"
 
@@ -31,9 +31,12 @@ def monitor_setting(frames: str = "each frame", note: str = "") -> Any:
     return setting(None, text, unit="PATH", shown="none", group=_DOUBT)
 
 
-def on_doubt_setting() -> Any:
-    """Return the field for what the car does while the monitor doubts."""
-    return setting(
+@dataclass(frozen=True)
+class WatchSettings:
+    """Which monitor watches a drive, and what the car does while it doubts."""
+
+    monitor: Path | None = monitor_setting()
+    on_doubt: str = setting(
         ON_DOUBT[0],
         "while the monitor doubts: drive on (ignore), hold 0.4 of the speed (slow), or brake until the doubt is gone "
         "(stop)",
@@ -41,11 +44,12 @@ def on_doubt_setting() -> Any:
         group=_DOUBT,
     )
 
-
-def check_doubt(monitor: Path | None, on_doubt: str) -> None:
-    """Raise ValueError if something is to be done on doubt, but nothing doubts."""
-    if monitor is None and on_doubt != ON_DOUBT[0]:
-        raise ValueError(f"--on-doubt {on_doubt} needs a monitor; name one with --monitor, see bcclone monitor fit")
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.monitor is None and self.on_doubt != ON_DOUBT[0]:
+            raise ValueError(
+                f"--on-doubt {self.on_doubt} needs a monitor; name one with --monitor, see bcclone monitor fit"
+            )
 
 
 @dataclass(frozen=True)

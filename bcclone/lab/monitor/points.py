@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from bcclone.lab.monitor.doubt import Doubt
+from bcclone.drive.watch import Doubt
 from bcclone.recording.run_tables import doubt_cells
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.lab.monitor.monitor_settings import MonitorSettings, check_doubt
+from bcclone.lab.monitor.monitor_settings import MonitorSettings, WatchSettings
 
 
 @pytest.mark.parametrize(
@@ -24,5 +24,5 @@ def test_values_that_make_no_monitor_are_refused(values):
 
 def test_a_rule_for_doubt_needs_a_monitor():
     with pytest.raises(ValueError, match="--monitor"):
-        check_doubt(None, "slow")
-    check_doubt(None, "ignore")
+        WatchSettings(None, "slow")
+    assert WatchSettings(None, "ignore") == WatchSettings()
