@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,8 +22,9 @@ from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
-from benchmarks import Measure, given_or_untrained_model
-from benchmarks.settings import SimulatorBenchSettings
+from bcclone.system.settings import check_settings, setting
+from benchmarks.driving import model_or_untrained
+from benchmarks.measures import Measure, Report
 
 _BLIND_BAR_M = 150.0
 _BLIND_SPEED_MPH = 20.0
@@ -32,12 +34,22 @@ from bcclone.simulator.world_settings import Conditions
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.car import start_on
-begun = time.perf_counter()
+since = time.perf_counter()
 renderer = Renderer("lake", Conditions())
 built = time.perf_counter()
 renderer.frame(start_on(load_track("lake")))
-print(json.dumps({"scene": built - begun, "frame": time.perf_counter() - built}))
+print(json.dumps({"scene": built - since, "frame": time.perf_counter() - built}))
 """
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How fast the simulator renders and drives."""
+
+    frames: int = setting(200, "number of frames to render for each measurement", minimum=1)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 class Blind:
@@ -54,20 +66,22 @@ class Blind:
         """Do nothing: no frames are kept."""
 
 
-def measure_simulator(settings: SimulatorBenchSettings) -> list[Measure]:
+def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
     """Return the simulator's measures."""
     from bcclone.model.policy import load_policy
 
-    with given_or_untrained_model(None) as model:
+    with model_or_untrained(None) as model:
         policy = load_policy(model)
     renderer, track = Renderer("lake", Conditions()), load_track("lake")
     renderer.frame(start_on(track))
-    return [
-        *_compile_times(),
-        *_frame_rates(renderer, track, settings.frames),
-        _closed_loop(policy),
-        *measure_blind_drives(track),
-    ]
+    return Report(
+        [
+            *_compile_times(),
+            *_frame_rates(renderer, track, settings.frames),
+            _closed_loop(policy),
+            *measure_blind_drives(track),
+        ]
+    )
 
 
 def _compile_times() -> list[Measure]:
@@ -96,10 +110,10 @@ def _frame_rates(renderer: Renderer, track: Track, frames: int) -> list[Measure]
     cars = [start_on(track, along_m=along) for along in np.linspace(0, track.length_m, frames, endpoint=False)]
 
     def rate(draw: Callable[[int], object]) -> float:
-        begun = time.perf_counter()
+        since = time.perf_counter()
         for number in range(len(cars)):
             draw(number)
-        return len(cars) / (time.perf_counter() - begun)
+        return len(cars) / (time.perf_counter() - since)
 
     return [
         Measure("centre frames, one thread", rate(lambda n: renderer.frame(cars[n])), "frames/s", 60),
@@ -116,9 +130,9 @@ def _frame_rates(renderer: Renderer, track: Track, frames: int) -> list[Measure]
 
 def _closed_loop(policy: SteeringPolicy) -> Measure:
     settings = EvaluateSettings(world=WorldSettings(laps=0.2), speed_mph=20.0)
-    begun = time.perf_counter()
+    since = time.perf_counter()
     result = evaluate_policy(policy, settings)
-    ratio = result.score.seconds / (time.perf_counter() - begun)
+    ratio = result.score.seconds / (time.perf_counter() - since)
     return Measure("closed loop, network in process", ratio, "x real time", 3)
 
 

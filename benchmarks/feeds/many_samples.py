@@ -24,8 +24,8 @@ from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.order import shuffled
 from bcclone.feed.selection import select
-from benchmarks import Measure
 from benchmarks.feeds.meter import in_fresh_process, used_memory
+from benchmarks.measures import Measure
 
 BAR_SAMPLES, _BAR_SECONDS, _BAR_BYTES = 10_000_000, 1.0, 8.0
 SIZES = tuple(10**power for power in range(4, 10))
@@ -66,9 +66,9 @@ def _measure(size: int) -> OrderCost:
     tracemalloc.start()  # counts NumPy's memory; a shuffle is not slowed down
     seconds = []
     for epoch in range(_REPEATS if size < _REPEATED_BELOW else 1):
-        begun = time.perf_counter()
+        since = time.perf_counter()
         shuffled(size, 0, epoch)
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - since)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return OrderCost(size, float(np.median(seconds)), peak / size)
