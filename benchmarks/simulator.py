@@ -1,33 +1,29 @@
-"""Measure the simulator's speed, and check that a car that sees nothing leaves the road."""
+"""Measure how fast the simulator compiles, renders and drives."""
 
-import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.dataset.images import Image, encode_jpeg
+from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import evaluate_policy
-from bcclone.simulator.car import TrackedCar, start_on
-from bcclone.simulator.expert import Expert
+from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
-from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
+from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.settings import check_settings, setting
 from benchmarks.driving import model_or_untrained
 from benchmarks.measures import Measure, Report
 
-_BLIND_BAR_M = 150.0
-_BLIND_SPEED_MPH = 20.0
 _FIRST_FRAME = """
 import json, time
 from bcclone.simulator.world_settings import Conditions
@@ -52,20 +48,6 @@ class Settings:
         check_settings(self)
 
 
-class Blind:
-    """A policy that ignores its frames: it repeats the steering it was given."""
-
-    def __init__(self, steering: Sequence[float]) -> None:
-        self._steering = itertools.cycle(steering)
-
-    def act(self, frame: Image) -> float:
-        """Return the next steering, -1 to 1, whatever the frame."""
-        return next(self._steering)
-
-    def forget(self) -> None:
-        """Do nothing: no frames are kept."""
-
-
 def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
     """Return the simulator's measures."""
     from bcclone.model.policy import load_policy
@@ -79,7 +61,6 @@ def measure(settings: Settings, notify: Callable[[str], None] = lambda line: Non
             *_compile_times(),
             *_frame_rates(renderer, track, settings.frames),
             _closed_loop(policy),
-            *measure_blind_drives(track),
         ]
     )
 
@@ -134,28 +115,3 @@ def _closed_loop(policy: SteeringPolicy) -> Measure:
     result = evaluate_policy(policy, settings)
     ratio = result.score.seconds / (time.perf_counter() - since)
     return Measure("closed loop, network in process", ratio, "x real time", 3)
-
-
-def measure_blind_drives(track: Track) -> list[Measure]:
-    """Drive without looking: without steering, with an expert's mean steering, and with it in shuffled order."""
-    expert = _expert_steering(track)
-    shuffled = np.random.default_rng(0).permutation(expert)
-    steerings = {"no steering": [0.0], "mean steering": [float(expert.mean())], "shuffled steering": shuffled.tolist()}
-    settings = EvaluateSettings(world=WorldSettings(laps=0.14, set_back=False), speed_mph=_BLIND_SPEED_MPH)
-    measures = []
-    for name, steering in steerings.items():
-        score = evaluate_policy(Blind(steering), settings).score
-        off_after = score.distance_m if score.first_off_road_m is None else score.first_off_road_m
-        measures.append(Measure(f"off the road after, {name}", off_after, "m", _BLIND_BAR_M, least=False))
-    return measures
-
-
-def _expert_steering(track: Track) -> np.ndarray:
-    """Return an expert's steering of a lap, every 0.04 s."""
-    tracked, expert, steering = TrackedCar(track), Expert(track, ExpertSettings(recoveries=0), seed=0), []
-    while tracked.progress_m < track.length_m:
-        tracked.car.control(*expert.control(tracked.car, tracked.position))
-        if tracked.steps % 2 == 0:
-            steering.append(tracked.car.steering)
-        tracked.step()
-    return np.array(steering)

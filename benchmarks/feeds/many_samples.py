@@ -40,24 +40,21 @@ _HOUR_MS = 3_600_000
 
 @dataclass(frozen=True)
 class OrderCost:
-    """The cost of an order of samples; measured False: calculated from the size before."""
+    """The cost of an order of samples."""
 
     samples: int
     seconds: float
     bytes_per_sample: float
-    measured: bool = True
 
 
 def order_costs(most: int = SIZES[-1]) -> list[OrderCost]:
-    """Return the costs of the sizes up to `most`, calculated where measuring takes too much memory or time."""
+    """Return the costs of the sizes up to `most`, as far as memory and a few minutes allow."""
     costs: list[OrderCost] = []
     for size in (size for size in SIZES if size <= most):
-        growth = size / costs[-1].samples if costs else 0.0
-        too_large = size * _LEAST_BYTES > psutil.virtual_memory().available / 2
-        if costs and (too_large or costs[-1].seconds * growth * _SLOWER_BEYOND_CACHES > _LONGEST_SECONDS):
-            costs.append(OrderCost(size, costs[-1].seconds * growth, costs[-1].bytes_per_sample, measured=False))
-        else:
-            costs.append(_measure(size))
+        seconds = costs[-1].seconds * size / costs[-1].samples * _SLOWER_BEYOND_CACHES if costs else 0.0
+        if size * _LEAST_BYTES > psutil.virtual_memory().available / 2 or seconds > _LONGEST_SECONDS:
+            break
+        costs.append(_measure(size))
     return costs
 
 
@@ -75,8 +72,10 @@ def _measure(size: int) -> OrderCost:
 
 
 def order_measures(costs: Sequence[OrderCost]) -> list[Measure]:
-    """Return the measures of an order of ten million samples."""
-    (cost,) = (cost for cost in costs if cost.samples == BAR_SAMPLES)
+    """Return the measures of an order of ten million samples, none if that was not measured."""
+    cost = next((cost for cost in costs if cost.samples == BAR_SAMPLES), None)
+    if cost is None:
+        return []
     return [
         Measure("order of 10,000,000 samples", cost.seconds, "s", _BAR_SECONDS, least=False),
         Measure("memory of that order", cost.bytes_per_sample, "bytes/sample", _BAR_BYTES, least=False),
@@ -86,11 +85,7 @@ def order_measures(costs: Sequence[OrderCost]) -> list[Measure]:
 def to_rows(costs: Sequence[OrderCost]) -> list[str]:
     """Return the table, a line for each size."""
     head = [f"{'samples':>14}{'order, s':>12}{'bytes/sample':>14}"] if costs else []
-    return head + [
-        f"{cost.samples:>14,}{cost.seconds:>12.6f}{cost.bytes_per_sample:>14.2f}"
-        + ("" if cost.measured else "  calculated")
-        for cost in costs
-    ]
+    return head + [f"{cost.samples:>14,}{cost.seconds:>12.6f}{cost.bytes_per_sample:>14.2f}" for cost in costs]
 
 
 @dataclass(frozen=True)

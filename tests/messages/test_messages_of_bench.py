@@ -81,7 +81,7 @@ REFUSALS = [
         lambda: shards_of_a_store(lambda: make_recording("rec", rows=2)), "--shards", "data.h5", "changed", "--store"
     ),
     refusal(lambda: run("cluster", "--frames", 59), "frames 59", "60 or more"),
-    refusal(lambda: run("plan", "--hours", -1), "hours -1", "0 or more"),
+    refusal(lambda: run("plan", "--hours", -1), "hours -1", "more than 0"),
     refusal(lambda: run("plan", "--machines", 0), "machines 0", "1 to 10000"),
     refusal(lambda: run("plan", "--image-rate", 0), "image rate 0", "more than 0"),
     refusal(lambda: run("plan", "--rates", "none.json"), "none.json", "no rates", "--json"),

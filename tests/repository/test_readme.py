@@ -129,10 +129,11 @@ def test_every_row_of_the_suite_is_documented_and_no_other():
 
 
 def test_every_shown_command_is_accepted_by_its_parser():
-    commands = {one.text for page in PAGES for one in shown_on(page) if one.ours}
+    commands = {(one.text, page.name) for page in PAGES for one in shown_on(page) if one.ours}
     assert len(commands) > 50
-    for command in commands:
-        parse(command)
+    for command, page in commands:
+        if not (page in RECORDS and command.startswith("bcclone bench ")):  # what python -m benchmarks was
+            parse(command)
 
 
 def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
