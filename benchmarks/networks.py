@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bcclone.dataset.store import Store
 from bcclone.system.atomic import write_text
@@ -24,9 +24,6 @@ from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.train_settings import LEARNING_RATE
 from benchmarks.feeds.meter import in_fresh_process
 from benchmarks.measures import Report
-
-if TYPE_CHECKING:
-    import keras
 
 ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 _DRIVEN = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
@@ -181,8 +178,8 @@ def write_variant(path: Path, network: str, seed: int, store: Path) -> None:
     save_model(path, build_variant(network, preprocessing.height, preprocessing.width), preprocessing, {})
 
 
-def build_variant(network: str, height: int = 128, width: int = 128) -> "keras.Model":
-    """Return an untrained cnn with the changes of a network."""
+def build_variant(network: str, height: int = 128, width: int = 128) -> Any:
+    """Return an untrained cnn with the changes of a network, a keras.Model."""
     import keras
 
     from bcclone.model.network import build_network

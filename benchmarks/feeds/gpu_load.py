@@ -145,7 +145,7 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     """
     load_tensorflow()
     from bcclone.train.prepare import prepare, with_augment_device
-    from benchmarks.feeds.training import train
+    from benchmarks.feeds.fed_training import train
 
     augmentation = AugmentSettings(name not in (BEFORE, UNAUGMENTED))
     settings = with_augment_device(TrainSettings(batch_size=batch_size, seq_length=1, augmentation=augmentation))

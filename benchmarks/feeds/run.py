@@ -196,7 +196,7 @@ def _training(store: Path, rounds: int) -> list[Measure]:
 def measure_training_here(store: Path, rounds: int) -> list[Measure]:
     """Measure the training in this process, which loads TensorFlow as model.py does."""
     load_tensorflow()
-    from benchmarks.feeds.training import measure_training
+    from benchmarks.feeds.fed_training import measure_training
 
     return measure_training(store, rounds)
 
