@@ -8,7 +8,7 @@ WORKERS ?= 2
 # where it is set, each of the hundreds of processes that tests start would compile bcclone anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-slow test-long coverage mutants lint docs docs-links audit lock clean
+.PHONY: help demo test test-slow test-long coverage mutants lint bench docs docs-links audit lock clean
 
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -54,6 +54,9 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "python3 cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
+
+bench: $(STAMP)  ## list the benchmarks; one of them: .venv/bin/python -m benchmarks NAME
+	@$(BIN)/python -m benchmarks --help
 
 docs: $(STAMP)   ## the pages of docs/, into build/docs/
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs

@@ -9,97 +9,78 @@ code 1.
 
 import argparse
 import sys
-from typing import Any
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 
 from bcclone.cli import run_module
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, notify, print_json
 from bcclone.system.hardware import find_cards, visible_cards
-from benchmarks import Report
-from benchmarks.cluster.settings import ClusterBenchSettings, PlanSettings
-from benchmarks.settings import (
-    DriveBenchSettings,
-    EnvironmentBenchSettings,
-    FeedsBenchSettings,
-    PreprocessBenchSettings,
-    SimulatorBenchSettings,
-    SoakSettings,
-)
 
-_USES: dict[str, tuple[Any, str]] = {
-    "drive": (DriveBenchSettings, "latency of the drive server: both async modes, open dashboards, a busy core"),
-    "soak": (SoakSettings, "latency, memory and lost answers of the drive server in a long, disturbed drive"),
-    "preprocess": (PreprocessBenchSettings, "images per second of preprocess.py, compared with decoding alone"),
-    "simulator": (SimulatorBenchSettings, "frames per second of the built-in simulator, and the speed of its drives"),
-    "env": (EnvironmentBenchSettings, "steps per second of the Gymnasium environment, beside other environments"),
-    "cluster": (ClusterBenchSettings, "what several workers gain and cost, for preprocessing, feeding and training"),
-    "plan": (PlanSettings, "very much driving on several machines, simulated from measured rates"),
-    "feeds": (FeedsBenchSettings, "samples per second of every feed, of other loaders, and the limits of the machine"),
+BENCHMARKS = {  # name: (its module, what it measures)
+    "drive": ("drive", "latency of the drive server: both async modes, open dashboards, a busy core"),
+    "soak": ("soak", "latency, memory and lost answers of the drive server in a long, disturbed drive"),
+    "preprocess": ("preprocess", "images per second of preprocess.py, compared with decoding alone"),
+    "simulator": ("simulator", "frames per second of the built-in simulator, and the speed of its drives"),
+    "env": ("env", "steps per second of the Gymnasium environment, beside another environment"),
+    "feeds": ("feeds.run", "samples per second of every feed, of other loaders, and the limits of the machine"),
+    "cluster": ("cluster.run", "what several workers gain and cost, for preprocessing, feeding and training"),
+    "plan": ("cluster.plan", "how long very much driving takes on several machines, simulated from measured rates"),
+    "networks": ("networks", "how well each network learns from a recording and drives, with variants of cnn"),
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what can be measured."""
-    uses = parser.add_subparsers(dest="use", required=True, metavar="BENCHMARK")
-    for name, (settings, text) in _USES.items():
-        use = uses.add_parser(name, help=text, description=f"Measure {text}.")
-        add_settings(use, settings)
-        use.add_argument("--check-bars", action="store_true", help="end with exit code 1 when a bar is missed")
-        add_output_options(use)
+class Benchmark(ModuleType):
+    """A benchmark as bcclone.cli runs a command.
+
+    Its module is loaded by its name, for it alone: processes that a benchmark spawns load this file again, and what
+    they load counts as their memory.
+    """
+
+    def __init__(self, name: str) -> None:
+        module, text = BENCHMARKS[name]
+        super().__init__(name, f"Measure {text}.")
+        self._module = import_module(f"benchmarks.{module}")
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options."""
+        add_settings(parser, self._module.Settings)
+        parser.add_argument("--check-bars", action="store_true", help="end with exit code 1 when a bar is missed")
+        add_output_options(parser)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Measure; return the exit code: 1 when something failed, or with --check-bars when a bar was missed."""
+        settings = build(self._module.Settings, **given_for(self._module.Settings, arguments))
+        gpus = [card.describe() for card in visible_cards(find_cards())]
+        for gpu in gpus:
+            notify(f"GPU of this machine: {gpu}")
+        report = self._module.measure(settings, notify)
+        if arguments.json:
+            print_json({"gpus": gpus} | report.as_json())
+        else:
+            print("\n".join(report.to_rows()))
+        return int(bool(report.failed) or (arguments.check_bars and not report.is_good))
+
+    def interrupted(self, arguments: argparse.Namespace) -> str:
+        """Return what is left after Ctrl-C."""
+        return "nothing was kept of the measurement"
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Measure; return the exit code: 1 when something failed, or with --check-bars when a bar was missed."""
-    kind, _ = _USES[arguments.use]
-    gpus = [card.describe() for card in visible_cards(find_cards())]
-    for gpu in gpus:
-        notify(f"GPU of this machine: {gpu}")
-    report = _measure(arguments.use, build(kind, **given_for(kind, arguments)))
-    if arguments.json:
-        print_json({"gpus": gpus} | report.as_json())
-    else:
-        print("\n".join(report.to_rows()))
-    return int(report.has_failures or (arguments.check_bars and not report.is_good))
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return "nothing was kept of the measurement"
-
-
-def _measure(use: str, settings: Any) -> Any:
-    """Return the report of a benchmark, whose modules are loaded here: Ctrl-C and --help are fast."""
-    if use == "drive":
-        from benchmarks.drive import measure_drive
-
-        return Report(measure_drive(settings))
-    if use == "soak":
-        from benchmarks.soak import measure_soak
-
-        return Report(measure_soak(settings, notify))
-    if use == "preprocess":
-        from benchmarks.preprocess import measure_preprocess
-
-        return Report(measure_preprocess(settings))
-    if use == "simulator":
-        from benchmarks.simulator import measure_simulator
-
-        return Report(measure_simulator(settings))
-    if use == "env":
-        from benchmarks.environment import measure_environment
-
-        return Report(measure_environment(settings, notify))
-    if use == "cluster":
-        from benchmarks.cluster.run import measure_cluster
-
-        return measure_cluster(settings, notify)
-    if use == "plan":
-        from benchmarks.cluster.plan import make_plan
-
-        return make_plan(settings)
-    from benchmarks.feeds.run import measure_feeds
-
-    return measure_feeds(settings, notify)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `python -m benchmarks NAME ...`; return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in BENCHMARKS:
+        return run_module(Benchmark(words[0]), f"python -m benchmarks {words[0]}", words[1:])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="benchmarks:\n" + "\n".join(f"  {name:<12}{text}" for name, (_, text) in BENCHMARKS.items()),
+    )
+    parser.add_argument("benchmark", choices=BENCHMARKS, metavar="NAME", help="see below; each has its own --help")
+    parser.parse_args(words)
+    return 2
 
 
 if __name__ == "__main__":
-    sys.exit(run_module(sys.modules[__name__], "python -m benchmarks"))
+    sys.exit(main())

@@ -3,11 +3,13 @@
 The servers run side by side and are measured in rounds, so that a slow moment of the machine affects all alike.
 """
 
+import itertools
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +17,21 @@ import numpy as np
 
 from bcclone.dataset.images import decode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES
+from bcclone.drive.driver import SteeringPolicy
 from bcclone.drive.process import server_process
-from bcclone.model.policy import Policy, load_policy
-from benchmarks import Measure, given_or_untrained_model, measure_in_rounds, milliseconds
-from benchmarks.drive_pages import watching
-from benchmarks.round_trips import FRAMES_PER_SECOND, RoundTrips, frames_to_send, measure_round_trips, telemetry_texts
-from benchmarks.settings import DriveBenchSettings
+from bcclone.system.settings import check_settings, setting
+from benchmarks.driving import (
+    FRAMES_PER_SECOND,
+    RoundTrips,
+    frames_to_send,
+    measure_round_trips,
+    model_or_untrained,
+    model_setting,
+    recording_setting,
+    telemetry_texts,
+    watching,
+)
+from benchmarks.measures import Measure, Report, measure_in_rounds
 
 _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
 _PAGES = 2
@@ -31,13 +42,27 @@ _PREDICT_DIVISOR = 20  # fewer requests to model.predict, which takes that much 
 _PREDICTING = ("-m", "benchmarks.predicting")
 
 
-def measure_drive(settings: DriveBenchSettings) -> list[Measure]:
+@dataclass(frozen=True)
+class Settings:
+    """How fast the drive server answers."""
+
+    rounds: int = setting(2000, "number of requests to each server", minimum=10)
+    model: Path | None = model_setting()
+    recording: Path | None = recording_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
     """Return the drive server's measures; the default mode must reach the bars."""
-    with given_or_untrained_model(settings.model) as model:
-        return _measure(model, frames_to_send(settings.recording), settings.rounds)
+    with model_or_untrained(settings.model) as model:
+        return Report(_measure(model, frames_to_send(settings.recording), settings.rounds))
 
 
 def _measure(model: Path, jpegs: Sequence[bytes], requests: int) -> list[Measure]:
+    from bcclone.model.policy import load_policy  # after load_tensorflow(), as drive.py does
+
     texts = telemetry_texts(jpegs)
     first = _first_frame_seconds(model, texts)
     default = ASYNC_MODES[0]
@@ -71,21 +96,26 @@ def _measure(model: Path, jpegs: Sequence[bytes], requests: int) -> list[Measure
 
 
 def _first_frame_seconds(model: Path, texts: Sequence[str]) -> list[Measure]:
-    begun = time.perf_counter()
+    since = time.perf_counter()
     with server_process([model]) as server:
         listening = time.perf_counter()
         (first,) = measure_round_trips(server.port, texts, RoundTrips(1))
         served_at = time.perf_counter()
     return [
-        Measure("start to listening, warmed up", listening - begun, "s"),
-        Measure("start to first frame answered", served_at - begun, "s"),
+        Measure("start to listening, warmed up", listening - since, "s"),
+        Measure("start to first frame answered", served_at - since, "s"),
         Measure("request to steer, the first frame", first, "ms"),
     ]
 
 
-def _decide(policy: Policy, jpegs: Sequence[bytes], count: int) -> list[float]:
+def _decide(policy: SteeringPolicy, jpegs: Sequence[bytes], count: int) -> list[float]:
     """Decode, prepare and infer in this process: the lower limit of any server's time; return milliseconds."""
-    return [milliseconds(lambda jpeg: policy.act(decode_jpeg(jpeg)), jpegs[n % len(jpegs)]) for n in range(count)]
+    milliseconds = []
+    for jpeg in itertools.islice(itertools.cycle(jpegs), count):
+        since = time.perf_counter()
+        policy.act(decode_jpeg(jpeg))
+        milliseconds.append((time.perf_counter() - since) * 1000)
+    return milliseconds
 
 
 def _beside_a_busy_process(drive: Callable[[], list[float]]) -> list[float]:
@@ -99,8 +129,8 @@ def _beside_a_busy_process(drive: Callable[[], list[float]]) -> list[float]:
 
 def _compare(times: dict[str, np.ndarray], default: str) -> list[Measure]:
     measures = []
-    for name, found in times.items():
-        p50, p99 = np.percentile(found, [50, 99])
+    for name, milliseconds in times.items():
+        p50, p99 = np.percentile(milliseconds, [50, 99])
         p50_bar = _P50_BAR_MS if name == default else None
         p99_bar = _P99_BAR_MS if name in (default, f"{default}, {_BUSY}") else None
         what = name if name.startswith(_DECISION) else f"request to steer, {name}"

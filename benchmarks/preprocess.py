@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -26,9 +27,9 @@ from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
-from benchmarks import Measure, measure_in_rounds
-from benchmarks.feeds.synthetic import draw_recording
-from benchmarks.settings import SYNTHETIC_IMAGES, PreprocessBenchSettings
+from bcclone.system.settings import check_settings, setting
+from benchmarks.measures import Measure, Report, measure_in_rounds
+from benchmarks.synthetic import SYNTHETIC_IMAGES, draw_recording, refuse_both
 
 _SIDE = 128
 _FILES_PER_TASK = 64
@@ -40,7 +41,24 @@ _CONVERSION, _SOURCE = "conversion to a store", "the source's way"
 _SOURCE_ONCE = f"{_SOURCE}, each image decoded once"
 
 
-def measure_preprocess(settings: PreprocessBenchSettings, rounds: int = _ROUNDS) -> list[Measure]:
+@dataclass(frozen=True)
+class Settings:
+    """How fast a recording becomes a store."""
+
+    frames: int | None = setting(
+        None, "number of camera images of the synthetic recording", minimum=3, shown=str(SYNTHETIC_IMAGES)
+    )
+    recording: Path | None = setting(
+        None, "recording to convert: a folder or its log", unit="PATH", shown="a synthetic one"
+    )
+    rounds: int = setting(_ROUNDS, "number of rounds; the figures are medians", minimum=1)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        refuse_both(self, "recording")
+
+
+def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
     """Return the conversion's measures for a recording, or for a synthetic one.
 
     All rates are in distinct images per second. Everything is written to the system's temporary folder.
@@ -52,8 +70,8 @@ def measure_preprocess(settings: PreprocessBenchSettings, rounds: int = _ROUNDS)
             recording = folder / "recording"
             draw_recording(recording, settings.frames or SYNTHETIC_IMAGES)
         plan = make_plan((str(recording),), SampleSettings(), None)
-        rates = _rates(str(recording), list(plan.files), _complete_rows(plan)[:_SOURCE_ROWS], folder, rounds)
-    return _compare({name: float(np.median(of_rounds)) for name, of_rounds in rates.items()})
+        rates = _rates(str(recording), list(plan.files), _complete_rows(plan)[:_SOURCE_ROWS], folder, settings.rounds)
+    return Report(_compare({name: float(np.median(of_rounds)) for name, of_rounds in rates.items()}))
 
 
 def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
@@ -95,10 +113,10 @@ def time_decoding(files: Sequence[str], pool: Executor | None = None) -> float:
         with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
             return time_decoding(files, threads)
     tasks = [files[start : start + _FILES_PER_TASK] for start in range(0, len(files), _FILES_PER_TASK)]
-    begun = time.perf_counter()
+    since = time.perf_counter()
     for _ in pool.map(_decode, tasks):
         pass
-    return time.perf_counter() - begun
+    return time.perf_counter() - since
 
 
 def _decode(files: Sequence[str]) -> None:
@@ -122,7 +140,7 @@ def time_source_conversion(rows: Sequence[Sequence[str]], store: Path, once: boo
     """
     cv2.setNumThreads(-1)  # OpenCV's own choice
     read = lru_cache(len(rows[0]) * (_PREVIOUS + 1))(_read) if once else _read
-    begun = time.perf_counter()
+    since = time.perf_counter()
     with h5py.File(store, "w") as file:
         frame_rows = sum(min(number, _PREVIOUS + 1) for number in range(1, len(rows) + 1))
         size = frame_rows * len(rows[0]) * 2
@@ -133,7 +151,7 @@ def time_source_conversion(rows: Sequence[Sequence[str]], store: Path, once: boo
             samples = np.stack([*frames, *(cv2.flip(frame, 1) for frame in frames)])
             images[count : count + len(samples)] = samples
             count += len(samples)
-    return time.perf_counter() - begun
+    return time.perf_counter() - since
 
 
 def _read(path: str) -> Image:

@@ -16,14 +16,26 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.process import server_process
 from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from benchmarks import Measure, given_or_untrained_model
-from benchmarks.drive_pages import control, state, watching
-from benchmarks.round_trips import FRAMES_PER_SECOND, RoundTrips, frames_to_send, round_trips, telemetry_texts
-from benchmarks.settings import SoakSettings
+from bcclone.system.settings import check_settings, setting
+from benchmarks.driving import (
+    FRAMES_PER_SECOND,
+    RoundTrips,
+    control,
+    frames_to_send,
+    model_or_untrained,
+    model_setting,
+    recording_setting,
+    round_trips,
+    state,
+    telemetry_texts,
+    watching,
+)
+from benchmarks.measures import Measure, Report
 
 _PERIODS = 12  # of the drive; the first warms up
 _MEMORY_BAR = 1.05
@@ -34,7 +46,48 @@ _PAUSE_SECONDS = 1.0  # before the next connection, after one that failed
 _BLOCKS = (1 << 20, 1 << 12, 1)  # bytes that are written at a time to fill a disk
 
 
-def measure_soak(settings: SoakSettings, notify: Callable[[str], None] = lambda text: None) -> list[Measure]:
+@dataclass(frozen=True)
+class Settings:
+    """Whether the drive server stays as fast and as small for a long time, whatever disturbs it."""
+
+    minutes: float = setting(
+        60.0,
+        "duration of the drive, in minutes",
+        unit="MINUTES",
+        minimum=0,
+        maximum=100_000,
+        above_minimum=True,
+        below_maximum=True,
+    )
+    async_mode: str = setting(ASYNC_MODES[0], "--async-mode of the server", choices=ASYNC_MODES)
+    pages: int = setting(0, "pages that watch all the time, with the saliency overlay", minimum=0, maximum=8)
+    reconnect_seconds: float = setting(
+        0.0,
+        "cut the car's connection after this time, while an answer is on its way, and connect again",
+        unit="SECONDS",
+        minimum=1,
+        maximum=1e6,
+        zero="never",
+        option="reconnect",
+    )
+    record: Path | None = setting(None, "folder to record the drive in", unit="DIR", shown="nothing is recorded")
+    disk_fills: int = setting(
+        0,
+        "how often the disk of --record is filled for a twelfth of the drive; it must be smaller than 4 GB, so that no "
+        "other program suffers",
+        minimum=0,
+        maximum=3,
+    )
+    model: Path | None = model_setting()
+    recording: Path | None = recording_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.disk_fills and self.record is None:
+            raise ValueError("--disk-fills fills the disk of a recording; name its folder with --record")
+
+
+def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
     """Drive for some minutes; notify is called after each twelfth.
 
     Raises UserError for a disk that is too large, or when the server ends or answers nothing for a whole twelfth.
@@ -43,8 +96,8 @@ def measure_soak(settings: SoakSettings, notify: Callable[[str], None] = lambda 
         settings.record.mkdir(parents=True, exist_ok=True)
         if settings.disk_fills:
             check_disk(settings.record, shutil.disk_usage(settings.record).total)
-    with given_or_untrained_model(settings.model) as model:
-        return _soak(model, telemetry_texts(frames_to_send(settings.recording)), settings, notify)
+    with model_or_untrained(settings.model) as model:
+        return Report(_soak(model, telemetry_texts(frames_to_send(settings.recording)), settings, notify))
 
 
 def check_disk(folder: Path, size: int) -> None:
@@ -90,7 +143,7 @@ class _Driver:
     port: int
     server: psutil.Process
     texts: Sequence[str]
-    settings: SoakSettings
+    settings: Settings
 
     def drive(self, full_disk: bool) -> _Period:
         """Drive a twelfth. full_disk: without room for the recording."""
@@ -142,7 +195,7 @@ def _open_files(process: psutil.Process) -> int | None:
     return process.num_fds()
 
 
-def _soak(model: Path, texts: Sequence[str], settings: SoakSettings, notify: Callable[[str], None]) -> list[Measure]:
+def _soak(model: Path, texts: Sequence[str], settings: Settings, notify: Callable[[str], None]) -> list[Measure]:
     run = None if settings.record is None else settings.record / "run"
     full = np.linspace(1, _PERIODS - 2, settings.disk_fills + 2).round().astype(int).tolist()[1:-1]
     arguments = [model, *([run] if run else []), "--async-mode", settings.async_mode]

@@ -42,11 +42,15 @@ ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 
 @dataclass(frozen=True)
 class Step:
-    """A command of bcclone, and the name of its result. makes: a folder that is removed if the step was interrupted."""
+    """A command of bcclone, or a benchmark, and the name of its result.
+
+    program: the module to run; makes: a folder that is removed if the step was interrupted.
+    """
 
     name: str
     command: tuple[Any, ...]
     makes: Path | None = None
+    program: str = "bcclone"
 
     def output(self, folder: Path) -> Path:
         """Return the file for what it printed, which exists when it is complete."""
@@ -56,7 +60,7 @@ class Step:
         """Run it; return "" or why it failed. What it printed before a check or a bar failed is kept."""
         if self.makes is not None:
             shutil.rmtree(self.makes, ignore_errors=True)
-        line = [sys.executable, "-m", "bcclone", *map(str, self.command), "--json"]
+        line = [sys.executable, "-m", self.program, *map(str, self.command), "--json"]
         try:
             done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False, timeout=LONGEST_SECONDS)
             json.loads(done.stdout)
@@ -72,13 +76,13 @@ def steps(folder: Path, recording: Path | None, quick: bool) -> Iterator[Step]:
     """Yield the steps in the order of their worth, so that a short loan of a machine measures what matters most."""
     yield Step("doctor", ("doctor", "--full"))
     store, laps = folder / "data.h5", [recording] if recording else [folder / "forward", folder / "reverse"]
-    bench = ("bench", "feeds", *(("--frames", 600, "--seconds", 1, "--rounds", 1) if quick else ("--seconds", 8)))
+    bench = ("feeds", *(("--frames", 600, "--seconds", 1, "--rounds", 1) if quick else ("--seconds", 8)))
     if recording is None:
         length = 0.1 if quick else 2
         yield Step("forward", ("simulate", "record", laps[0], "--laps", length), laps[0])
         yield Step("reverse", ("simulate", "record", laps[1], "--laps", length / 2, "--reverse", "--seed", 1), laps[1])
     yield Step("store", ("preprocess", *laps, "-o", store, "--force"))
-    yield Step("feed training", (*bench, "--only", "training"))
+    yield Step("feed training", (*bench, "--only", "training"), program="benchmarks")
     models = {name: folder / f"{name.replace(' ', '-')}.h5" for name in VARIANTS}
     for name, options in VARIANTS.items():
         line = ("model", store, "-o", models[name], "--runs", folder / "runs", "--name", models[name].stem, "--resume")
@@ -88,10 +92,11 @@ def steps(folder: Path, recording: Path | None, quick: bool) -> Iterator[Step]:
     drives = ("--rows", *ROWS, *(("--laps", 0.02) if quick else ()))
     yield Step("suite", ("evaluate", driver, "--suite", *drives))
     for size in BATCH_SIZES[:1] if quick else BATCH_SIZES:
-        yield Step(f"feeds of {size}", (*bench, "--only", "gpu", "--batch-size", size))
+        yield Step(f"feeds of {size}", (*bench, "--only", "gpu", "--batch-size", size), program="benchmarks")
     feeds = "gather,hdf5-shuffle,workers,tf-data,device,sequence"
-    yield Step("feeds alone", (*bench, "--only", feeds))
-    yield Step("drive", ("bench", "drive", "--model", driver, *(("--rounds", 100) if quick else ())))
+    yield Step("feeds alone", (*bench, "--only", feeds), program="benchmarks")
+    drive = ("drive", "--model", driver, *(("--rounds", 100) if quick else ()))
+    yield Step("drive", drive, program="benchmarks")
 
 
 def main() -> None:

@@ -1,15 +1,10 @@
-"""Results of the comparison of networks -> docs/results/networks.json, and the picture of the write-up about them.
+"""Compare the networks in docs/results/networks.json: the picture of the write-up, and the tables of result_tables.py.
 
-    python docs/networks.py collect FOLDER   # the results of more models -> docs/results/networks.json
-    python docs/networks.py draw             # that -> writeup_images/networks.png
-
-FOLDER holds the --json of model, replay and evaluate as NAME.train.json, .replay.json, .replay-mountain.json and
-.suite.json, and the log NAME.train.log; NAME is one of NETWORKS and a seed: gru3-1. Other models are left out.
-The tables about them are written by docs/result_tables.py.
+python docs/networks.py add RESULT   # models in a result of `python -m benchmarks networks --json` -> networks.json
+python docs/networks.py draw         # networks.json -> writeup_images/networks.png
 """
 
 import json
-import re
 import sys
 from collections.abc import Mapping
 from functools import reduce
@@ -21,30 +16,12 @@ from bcclone.pictures.plots.style import BLUE, GREEN, RED, new_figure, save, tid
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PICTURE = ROOT / "docs" / "results" / "networks.json", ROOT / "writeup_images" / "networks.png"
-_LAKE = "python preprocess.py lake_linux -o data.h5"
-NETWORKS = {  # the name of its results: (what it is called, how its store was made, its options of model.py)
-    "single": ("single frames", _LAKE, ""),
-    "stacked3": ("3 frames stacked", _LAKE, " --seq-length 3"),
-    "gru3": ("GRU, 3 frames", _LAKE, " --network gru --seq-length 3"),
-    "lstm3": ("LSTM, 3 frames", _LAKE, " --network lstm --seq-length 3"),
-    "no-conv4-5": ("no conv4, conv5", _LAKE, " --network cnn-no-conv4-5"),
-    "padded": ("conv4, conv5 padded", _LAKE, " --network cnn-padded"),
-    "fewer-strides": ("conv3 with stride 1", _LAKE, " --network cnn-fewer-strides"),
-    "64x64": ("64x64 input", f"{_LAKE} --size 64", ""),
-    "dave-2": ("DAVE-2", f"{_LAKE} --preprocess nvidia-66x200-yuv", " --network dave-2"),
-    "chauffeur": ("Chauffeur", f"{_LAKE} --preprocess chauffeur-120x320-yuv", " --network chauffeur"),
-    "epoch": ("Epoch", f"{_LAKE} --preprocess epoch-128x128-rgb", " --network epoch"),
-    "gray20": ("20 gray frames, 80x120", f"{_LAKE} --preprocess gray-80x120 --seq-length 20", ""),
-}
-_PUBLISHED = ["dave-2", "chauffeur", "epoch"]
 COMPARED = {
-    "recurrent": list(NETWORKS)[:4],
-    "left-open": ["single", *(name for name in list(NETWORKS)[4:] if name not in _PUBLISHED)],
-    "published": ["single", *_PUBLISHED],
+    "recurrent": ["single", "stacked3", "gru3", "lstm3"],
+    "left-open": ["single", "no-conv4-5", "padded", "fewer-strides", "64x64", "gray20"],
+    "published": ["single", "dave-2", "chauffeur", "epoch"],
 }
-ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
-_SCORED = [f"bcclone replay model.h5 {what} --json" for what in ("lake_linux --fraction 0.8:1", "mountain_windows")]
-_SCORED += [f"bcclone evaluate model.h5 --suite --rows {' '.join(ROWS)} --json"]
+_ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 MEASURES = {  # label: (keys of a model's figures, format)
     "parameters": (["parameters"], "{:,.0f}"),
     "passes": (["epochs"], "{:.0f}"),
@@ -53,56 +30,27 @@ MEASURES = {  # label: (keys of a model's figures, format)
     "lake_linux, last fifth: correlation": (["replay", "steering_correlation_smoothed"], "{:.2f}"),
     "mountain_windows: correlation": (["replay-mountain", "steering_correlation_smoothed"], "{:.2f}"),
     "mountain_windows: interventions": (["replay-mountain", "interventions"], "{:g}"),
-    **{f"{row}: m from the middle": (["rows", row, "mean_abs_cross_track_m"], "{:.2f}") for row in ROWS},
+    **{f"{row}: m from the middle": (["rows", row, "mean_abs_cross_track_m"], "{:.2f}") for row in _ROWS},
     "interventions in these drives": (["interventions"], "{:g}"),
 }
 Models = Mapping[str, Mapping[str, Any]]
 
 
-def collect(folder: Path) -> dict[str, Any]:
-    """Return the figures and the commands of each model in the folder whose results are all there, by its name."""
-    models = {}
-    for name in (f"{network}-{seed}" for network in NETWORKS for seed in range(100)):
-        paths = [folder / f"{name}.{part}.json" for part in ("train", "replay", "replay-mountain", "suite")]
-        if all(path.is_file() and path.stat().st_size for path in paths):
-            log = (folder / f"{name}.train.log").read_text()
-            models[name] = _figures(name, [json.loads(path.read_text()) for path in paths], log)
-    return {"machine": "2 cores without a GPU; each model on one of them, TensorFlow with one thread", "models": models}
-
-
-def _figures(name: str, results: list[Any], log: str) -> dict[str, Any]:
-    train, *replays, suite = results
-    (network, _, seed), parts = name.rpartition("-"), ("replay", "replay-mountain")
-    _, store, options = NETWORKS[network]
-    length = f"--epochs 0 {train['ended']}" if "--time" in train["ended"] else f"--epochs {train['epochs']}"
-    trained = f"python model.py data.h5 --seed {seed} {length}{options} --feed-workers 1 --no-plots"
-    (parameters,) = re.findall(r"^total +([\d,]+)$", log, re.MULTILINE)
-    rows = {row["row"]: next(iter(row["models"].values())) for row in suite["rows"]}
-    driven = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
-    replayed = ("interventions", "rms_cross_track_m", "steering_correlation", "steering_correlation_smoothed")
-    return {
-        "network": network,
-        "seed": int(seed),
-        "commands": [store, trained, *_SCORED],
-        "parameters": int(parameters.replace(",", "")),
-        **{key: train[key] for key in ("epochs", "seconds", "val_loss", "samples")},
-        **{part: {key: figures[key] for key in replayed} for part, figures in zip(parts, replays, strict=True)},
-        "rows": {row: {key: figures[key] for key in driven} for row, figures in rows.items()},
-        "interventions": sum(figures["interventions"] for figures in rows.values()),
-    }
-
-
 def compare(models: Models, networks: list[str]) -> list[list[str]]:
     """Return a table with a column for each network that has results: the median of its seeds, least and greatest."""
-    there = {name: of for name in networks if (of := [one for one in models.values() if one["network"] == name])}
-    rows = [["", *(NETWORKS[name][0] for name in there)], ["seeds", *(str(len(of)) for of in there.values())]]
-    rows += [[label, *(_cell([_value(one, label) for one in of], form) for of in there.values())]
-             for label, (_, form) in MEASURES.items()]  # fmt: skip
+    seeds = {name: [one for one in models.values() if one["network"] == name] for name in networks}
+    seeds = {name: of_network for name, of_network in seeds.items() if of_network}
+    rows = [["", *(of_network[0]["title"] for of_network in seeds.values())]]
+    rows.append(["seeds", *(str(len(of_network)) for of_network in seeds.values())])
+    for label, (_, form) in MEASURES.items():
+        rows.append(
+            [label, *(_cell([_value(one, label) for one in of_network], form) for of_network in seeds.values())]
+        )
     return rows
 
 
 def _value(model: Mapping[str, Any], label: str) -> Any:
-    return reduce(lambda found, key: found[key], MEASURES[label][0], model)
+    return reduce(lambda figures, key: figures[key], MEASURES[label][0], model)
 
 
 def _cell(values: list[Any], form: str) -> str:
@@ -112,29 +60,30 @@ def _cell(values: list[Any], form: str) -> str:
 
 def draw(models: Models, path: Path) -> None:
     """Draw a dot for each seed, and a panel for each figure that is a result of the training, as a PNG."""
-    there = [name for name in NETWORKS if any(model["network"] == name for model in models.values())]
-    figure = new_figure(11, 1.6 + 0.56 * len(there), "Each dot is a seed; red crosses: the car left the road")
+    titles = {model["network"]: model["title"] for model in models.values()}
+    order = dict.fromkeys(name for networks in COMPARED.values() for name in networks)
+    networks = [name for name in order if name in titles]
+    figure = new_figure(11, 1.6 + 0.56 * len(networks), "Each dot is a seed; red crosses: the car left the road")
     for axes, label in zip(figure.subplots(2, 4, sharey=True).flat, list(MEASURES)[3:-1], strict=True):
         for model in models.values():
             row = model["rows"].get(label.partition(":")[0], {"interventions": 0})
-            place = there.index(model["network"])
+            place = networks.index(model["network"])
             colour, mark = (RED, "x") if row["interventions"] else ((BLUE, GREEN)[place % 2], "o")
             axes.plot(_value(model, label), place + 0.22 * (model["seed"] - 1), mark, color=colour, markersize=5)
         axes.set_title(label.replace(": ", ":\n"), fontsize=9)
-        axes.set_yticks(range(len(there)), [NETWORKS[name][0] for name in there], fontsize=9)
-        axes.set(xlim=(0, 1.08 * axes.get_xlim()[1]), ylim=(len(there) - 0.5, -0.5))
+        axes.set_yticks(range(len(networks)), [titles[name] for name in networks], fontsize=9)
+        axes.set(xlim=(0, 1.08 * axes.get_xlim()[1]), ylim=(len(networks) - 0.5, -0.5))
         axes.locator_params(axis="x", nbins=4)
         tidy(axes)
     save(figure, path)
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["collect"] and len(arguments) == 2:
-        found, before = collect(Path(arguments[1])), json.loads(RESULTS.read_text())["models"]
-        found["models"] = before | found["models"]
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    arguments, results = sys.argv[1:], json.loads(RESULTS.read_text(encoding="utf-8"))
+    if arguments[:1] == ["add"] and len(arguments) == 2:
+        results["models"] |= json.loads(Path(arguments[1]).read_text(encoding="utf-8"))["models"]
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     elif arguments == ["draw"]:
-        draw(json.loads(RESULTS.read_text())["models"], PICTURE)
+        draw(results["models"], PICTURE)
     else:
         sys.exit(__doc__)

@@ -189,7 +189,6 @@ LINES = {
     "import": ("laps",),
     "import-model": ("old.h5",),
     "demo": (),
-    "bench": ("drive",),
     "doctor": (),
     "completion": ("bash",),
 }

@@ -6,7 +6,7 @@ one by one by the same layers, followed by a GRU or LSTM (decision 0015).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -19,12 +19,11 @@ from bcclone.system.errors import UserError
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution with a square kernel. padding: "valid", or "same" to keep the number of rows and columns."""
+    """A convolution with a square kernel, without padding."""
 
     filters: int
     kernel: int
     stride: int = 1
-    padding: str = "valid"
 
 
 _CONV1, _CONV2, _CONV3 = Convolution(24, 5, 2), Convolution(36, 5, 2), Convolution(48, 5, 2)
@@ -33,9 +32,6 @@ _CONV4 = _CONV5 = Convolution(64, 3)
 # the convolutions of each network; "gru", "lstm" and BATCH_NORM have those of "cnn"
 CONVOLUTIONS = {
     "cnn": (_CONV1, _CONV2, _CONV3, _CONV4, _CONV5),
-    "cnn-no-conv4-5": (_CONV1, _CONV2, _CONV3),
-    "cnn-padded": (_CONV1, _CONV2, _CONV3, replace(_CONV4, padding="same"), replace(_CONV5, padding="same")),
-    "cnn-fewer-strides": (_CONV1, _CONV2, replace(_CONV3, stride=1), _CONV4, _CONV5),
     "cnn-64": (_CONV1, _CONV2, _CONV4, _CONV5),  # 64x64 images give maps of 2x9, as 128x128 images do in "cnn"
 }
 _DROPOUT = 0.5
@@ -129,7 +125,7 @@ class _Frames:
 
     def _convolution(self, convolution: Convolution, number: int) -> list[keras.Layer]:
         """Return a convolution with its activation, and what comes between them."""
-        kind = {"strides": convolution.stride, "padding": convolution.padding, "name": f"conv{number}"}
+        kind = {"strides": convolution.stride, "name": f"conv{number}"}
         if not self.normalized:
             return [layers.Conv2D(convolution.filters, convolution.kernel, activation="elu", **kind)]
         return [
@@ -153,8 +149,8 @@ def _input(height: int, width: int, seq_length: int) -> list[Any]:
 def convolutions_for(height: int, width: int, network: str = "cnn") -> str:
     """Return the name of the CONVOLUTIONS that a network has for images of this size.
 
-    Images too small for the source's five get those of "cnn-64", unless another variant is asked for. Raises UserError
-    for images that are too small for these, too.
+    Images too small for the source's five get those of "cnn-64". Raises UserError for images that are too small for
+    these, too.
     """
     seen = seen_rows(height)
     least_extent = min(seen.stop - seen.start, width)
@@ -162,10 +158,9 @@ def convolutions_for(height: int, width: int, network: str = "cnn") -> str:
     if name == "cnn" and least_extent < _smallest(CONVOLUTIONS["cnn"]):
         name = "cnn-64"
     if least_extent < (needed := _smallest(CONVOLUTIONS[name])):
-        smaller = "" if name == "cnn-64" else ", or train --network cnn-64"
         raise UserError(
             f"images of {width}x{height} are too small for the convolutions of {name}: these need {needed} columns "
-            f"and, after the crop, {needed} rows; make the store with a larger preprocess.py --size{smaller}"
+            f"and, after the crop, {needed} rows; make the store with a larger preprocess.py --size"
         )
     return name
 
@@ -174,7 +169,7 @@ def _smallest(convolutions: Sequence[Convolution]) -> int:
     """Return the smallest number of rows or columns that the convolutions can process."""
     extent = 1
     for convolution in reversed(convolutions):
-        extent = (extent - 1) * convolution.stride + (convolution.kernel if convolution.padding == "valid" else 1)
+        extent = (extent - 1) * convolution.stride + convolution.kernel
     return extent
 
 

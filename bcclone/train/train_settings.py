@@ -17,9 +17,6 @@ KEPT = ("last", "best")
 # those of bcclone.model.network, which loads TensorFlow; a test compares
 NETWORKS = {
     "cnn": "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of cnn-64",
-    "cnn-no-conv4-5": "cnn without the last two convolutions",
-    "cnn-padded": "cnn with padding 'same' in the last two convolutions",
-    "cnn-fewer-strides": "cnn with stride 1 instead of 2 in the third convolution",
     "cnn-64": "cnn without the third convolution, for images of 64x64",
     "cnn-batch-norm": "cnn with batch normalization after each convolution; learns in fewer passes",
     "gru": "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state between frames",

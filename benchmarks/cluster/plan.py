@@ -1,320 +1,104 @@
-"""Plan very much driving: how long preprocessing and training take on so many machines, and what they wait for."""
+"""Benchmark "plan": how long preprocessing and training on very much driving take, and what they wait for.
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+Nothing is measured: the phases are simulated from the rates that the benchmark "cluster" has measured.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
-from benchmarks.cluster.settings import PlanSettings, Rates
-from benchmarks.cluster.simulation import Process, Resource, Semaphore, Simulation, Take, Use
+from benchmarks.cluster.phases import (
+    GB,
+    TRAINING_FRACTION,
+    DrivingSize,
+    Phase,
+    fraction_near,
+    simulate_epoch,
+    simulate_preprocessing,
+)
+from benchmarks.cluster.plan_settings import Rates, Settings
+from benchmarks.measures import Measure, Report
 
-_ROWS_PER_SECOND, _CAMERAS = 15, 3
-_FRAME_BYTES = 128 * 128 * 3
-_IMAGE_BYTES = 15_800  # JPEG, on average of two real recordings: docs/explanation/feeding.md
-_SAMPLES_PER_IMAGE, _TRAINING_FRACTION = 2, 0.8  # as it is and mirrored; preprocess.py keeps a fifth for validation
 _SAMPLE_BYTES = 20 + 9 + 4  # of the store's table, the feed's arrays and the order of an epoch
-_GRADIENT_BYTES = 252_219 * 4  # of the network cnn
-_WINDOWS_AHEAD = 2
-_MOST_TRANSFERS = 20_000  # beyond that a part of an epoch is simulated, and the rest takes as long for each window
-_GBIT, _GB = 1e9 / 8, 1e9
 
 
-@dataclass(frozen=True)
-class DrivingSize:
-    """How much data so many hours of driving are."""
+def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
+    """Simulate all phases, one after the other; raises UserError for a file without rates.
 
-    rows: int
-    images: int
-    shards: int
-    image_bytes: float
-    store_bytes: float
-    training_samples: int
-
-    @classmethod
-    def of(cls, hours: float, shard_mb: float) -> "DrivingSize":
-        """Return the size of driving at 15 Hz and three cameras."""
-        rows = max(round(hours * 3600 * _ROWS_PER_SECOND), 1)
-        images = rows * _CAMERAS
-        store = images * _FRAME_BYTES
-        samples = round(images * _SAMPLES_PER_IMAGE * _TRAINING_FRACTION)
-        return cls(rows, images, math.ceil(store / (shard_mb * 1e6)), images * _IMAGE_BYTES, store, samples)
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A part of the work. busy: fraction of the time in which each resource was busy, on average of its kind."""
-
-    name: str
-    seconds: float
-    busy: Mapping[str, float]
-
-    @property
-    def bottleneck(self) -> str:
-        """Return the resource that was busy longest."""
-        return max(self.busy, key=lambda name: self.busy[name])
-
-
-@dataclass(frozen=True)
-class PlanReport:
-    """The result of a plan. memory_gb: needed by the command that starts a conversion, and by each training process."""
-
-    settings: PlanSettings
-    rates: Rates
-    size: DrivingSize
-    phases: tuple[Phase, ...]
-    memory_gb: Mapping[str, float]
-
-    @property
-    def seconds(self) -> float:
-        """Return the time of all phases."""
-        return sum(phase.seconds for phase in self.phases)
-
-    @property
-    def is_good(self) -> bool:
-        """Return whether everything fits."""
-        return not self.problems
-
-    @property
-    def has_failures(self) -> bool:
-        """Return whether something could not be measured."""
-        return False
-
-    def cost(self, seconds: float) -> float:
-        """Return the price of all machines for this time."""
-        return self.settings.machines * self.settings.price * seconds / 3600
-
-    @property
-    def problems(self) -> list[str]:
-        """Return what does not fit."""
-        most = self.settings.memory_gb
-        return [
-            f"{who} needs {needed:.0f} GB of memory, and a machine has {most:.0f}"
-            for who, needed in self.memory_gb.items()
-            if needed > most
-        ]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as JSON values; times are in seconds."""
-        phases = [
-            {
-                "name": phase.name,
-                "seconds": round(phase.seconds, 1),
-                "cost": round(self.cost(phase.seconds), 2),
-                "bottleneck": phase.bottleneck,
-                "busy": {name: round(fraction, 4) for name, fraction in phase.busy.items()},
-            }
-            for phase in self.phases
-        ]
-        return {
-            "hours": self.settings.hours,
-            "machines": self.settings.machines,
-            "size": asdict(self.size),
-            "phases": phases,
-            "seconds": round(self.seconds, 1),
-            "cost": round(self.cost(self.seconds), 2),
-            "memory_gb": {name: round(needed, 1) for name, needed in self.memory_gb.items()},
-            "problems": self.problems,
-            "settings": {name: value for name, value in asdict(self.settings).items() if name != "rates"},
-            "rates": asdict(self.rates),
-        }
-
-    def to_rows(self) -> list[str]:
-        """Return the report as a table."""
-        size, machines = self.size, self.settings.machines
-        return [
-            f"{self.settings.hours:,g} hours of driving: {size.images:,} images, {size.store_bytes / 1e12:.2f} TB of "
-            f"frames in {size.shards:,} shards, {size.training_samples:,} training samples; {machines:,} machine"
-            f"{'s' if machines > 1 else ''}",
-            "",
-            f"{'':<24}{'hours':>10}{'cost':>12}  first bottleneck, and how busy resources were",
-            *(self._row(phase) for phase in self.phases),
-            f"{'total':<24}{self.seconds / 3600:>10.2f}{self.cost(self.seconds):>12,.2f}",
-            "",
-            *(f"memory of {who}: {needed:.1f} GB" for who, needed in self.memory_gb.items()),
-            *(f"DOES NOT FIT: {problem}" for problem in self.problems),
-        ]
-
-    def _row(self, phase: Phase) -> str:
-        busy = ", ".join(f"{name} {fraction:.0%}" for name, fraction in sorted(phase.busy.items(), key=lambda x: -x[1]))
-        return f"{phase.name:<24}{phase.seconds / 3600:>10.2f}{self.cost(phase.seconds):>12,.2f}  {busy}"
-
-
-def make_plan(settings: PlanSettings) -> PlanReport:
-    """Simulate all phases, one after the other; raises UserError for a file without rates."""
+    The memory that processes need has the memory of a machine as its bar.
+    """
     rates = settings.chosen_rates()
     size = DrivingSize.of(settings.hours, settings.shard_mb)
-    samples = size.training_samples / _TRAINING_FRACTION
+    phases = [*_phases(settings, rates, size)]
+    seconds, samples = sum(phase.seconds for phase in phases), size.training_samples / TRAINING_FRACTION
+    memory_gb = {
+        "the command that starts preprocessing": size.rows * rates.row_bytes / GB,
+        "each training process": samples * _SAMPLE_BYTES / GB,
+    }
+    values = {
+        "hours": settings.hours,
+        "machines": settings.machines,
+        "size": asdict(size),
+        "phases": [_phase_as_json(phase, settings) for phase in phases],
+        "seconds": round(seconds, 1),
+        "cost": round(_cost(seconds, settings), 2),
+        "memory_gb": {name: round(needed, 1) for name, needed in memory_gb.items()},
+        "settings": {name: value for name, value in asdict(settings).items() if name != "rates"},
+        "rates": asdict(rates),
+    }
+    measures = [
+        Measure(f"memory of {name}", needed, "GB", settings.memory_gb, least=False)
+        for name, needed in memory_gb.items()
+    ]
+    return Report(measures, _table(settings, size, phases), values)
+
+
+def _phases(settings: Settings, rates: Rates, size: DrivingSize) -> Iterator[Phase]:
+    samples = size.training_samples / TRAINING_FRACTION
     opening = size.shards * rates.open_ms + samples * rates.sample_us / 1000
-    serial = {
-        "reading the logs": size.rows * rates.row_ms,
-        "writing the manifest": opening,  # its content hash is that of all tables
-        "opening the store": opening,
-    }
-    alone = {name: Phase(name, milliseconds / 1000, {"one thread": 1.0}) for name, milliseconds in serial.items()}
+    yield _by_one_thread("reading the logs", size.rows * rates.row_ms)
+    yield simulate_preprocessing(settings, rates, size)
+    yield _by_one_thread("writing the manifest", opening)  # its content hash is that of all tables
+    yield _by_one_thread("opening the store", opening)
     first = simulate_epoch(settings, rates, size, 0.0)
-    phases = (
-        alone["reading the logs"],
-        simulate_preprocessing(settings, rates, size),
-        alone["writing the manifest"],
-        alone["opening the store"],
-        Phase("training, first epoch", first.seconds, first.busy),
-        *_further_epochs(settings, rates, size),
-    )
-    memory = {
-        "the command that starts preprocessing": size.rows * rates.row_bytes / _GB,
-        "each training process": samples * _SAMPLE_BYTES / _GB,
-    }
-    return PlanReport(settings, rates, size, phases, memory)
-
-
-def _further_epochs(settings: PlanSettings, rates: Rates, size: DrivingSize) -> Iterator[Phase]:
-    """Yield the phase of the epochs after the first, if there are any, as if the caches were always as on average."""
+    yield Phase("training, first epoch", first.seconds, first.busy)
     epochs = range(2, settings.epochs + 1)
-    if epochs:
+    if epochs:  # as if the caches were always as on average
         near = sum(fraction_near(settings, size, epoch) for epoch in epochs) / len(epochs)
         epoch = simulate_epoch(settings, rates, size, near)
         yield Phase(f"training, {len(epochs)} more", epoch.seconds * len(epochs), epoch.busy)
 
 
-class _Machines:
-    """The resources of the machines, by kind."""
-
-    def __init__(self, settings: PlanSettings, per_machine: Mapping[str, float]) -> None:
-        self.disks = [Resource(settings.disk_mb * 1e6) for _ in range(settings.machines)]
-        self.networks = [Resource(settings.network_gbit * _GBIT) for _ in range(settings.machines)]
-        self.storage = Resource(settings.storage_gbit * _GBIT)
-        self.others = {name: Resource(rate) for name, rate in per_machine.items()}
-
-    def path(self, machine: int) -> tuple[Resource, ...]:
-        """Return what data pass to or from where they are stored: a network, or the disk of a single machine."""
-        if len(self.disks) == 1:
-            return (self.disks[0],)
-        return self.storage, self.networks[machine]
-
-    def busy(self, seconds: float, cores: list[Resource]) -> dict[str, float]:
-        """Return the fraction of the time in which each kind of resource was busy."""
-        kinds = {"disks": self.disks, "cores": cores, **{name: [one] for name, one in self.others.items()}}
-        if len(self.disks) > 1:
-            kinds |= {"storage": [self.storage], "networks": self.networks}
-        fractions = {
-            name: sum(one.busy for one in resources) / (len(resources) * seconds)
-            for name, resources in kinds.items()
-            if resources
-        }
-        return {name: fraction for name, fraction in fractions.items() if fraction}
+def _by_one_thread(name: str, milliseconds: float) -> Phase:
+    return Phase(name, milliseconds / 1000, {"one thread": 1.0})
 
 
-def simulate_preprocessing(settings: PlanSettings, rates: Rates, size: DrivingSize) -> Phase:
-    """Simulate workers, one for each core, that read images, decode them and write shards.
-
-    The command that starts them sends one shard after the other.
-    """
-    simulation, machines = Simulation(), _Machines(settings, {"scheduler": 1.0})
-    cores = [Resource(rates.image_rate) for _ in range(settings.machines * settings.cores)]
-    left = iter(range(size.shards))
-
-    def worker(number: int) -> Process:
-        path = machines.path(number % settings.machines)
-        for _ in left:
-            if rates.shard_ms:
-                yield Use(rates.shard_ms / 1000, (machines.others["scheduler"],))
-            yield Use(size.image_bytes / size.shards, path)
-            yield Use(size.images / size.shards, (cores[number],))
-            yield Use(size.store_bytes / size.shards, path)
-
-    for number in range(len(cores)):
-        simulation.start(worker(number))
-    seconds = simulation.run()
-    return Phase("preprocessing", seconds, machines.busy(seconds, cores))
+def _cost(seconds: float, settings: Settings) -> float:
+    """Return the price of all machines for this time."""
+    return settings.machines * settings.price * seconds / 3600
 
 
-def simulate_epoch(settings: PlanSettings, rates: Rates, size: DrivingSize, near: float) -> Phase:
-    """Simulate an epoch: each machine reads the windows of its stream of shards, two ahead, and trains on them.
-
-    With fewer streams than machines, several machines read the same shards. near: fraction of the shards that a machine
-    has in its cache; those of a machine alone are on its disk anyway.
-    """
-    work = _EpochWork.of(settings, rates, size, near)
-    simulated = min(work.windows, max(_MOST_TRANSFERS // settings.machines, 10 * _WINDOWS_AHEAD))
-    simulation, machines = Simulation(), _Machines(settings, {"training": 1.0, "gradients": 1.0})
-    fetched = Semaphore()
-    room = [Semaphore(_WINDOWS_AHEAD) for _ in range(settings.machines)]
-
-    def fetch(machine: int) -> Process:
-        for _ in range(simulated):
-            yield Take(room[machine])
-            yield from work.transfers(machines, machine)
-            simulation.put(fetched)
-
-    def train() -> Process:
-        for _ in range(simulated):
-            yield Take(fetched, settings.machines)
-            yield Use(work.training_seconds, (machines.others["training"],))
-            if work.exchange_seconds:
-                yield Use(work.exchange_seconds, (machines.others["gradients"],))
-            for each in room:
-                simulation.put(each)
-
-    simulation.start(train())
-    for machine in range(settings.machines):
-        simulation.start(fetch(machine))
-    seconds = simulation.run()
-    return Phase("epoch", seconds * work.windows / simulated, machines.busy(seconds, []))
+def _phase_as_json(phase: Phase, settings: Settings) -> dict[str, Any]:
+    return {
+        "name": phase.name,
+        "seconds": round(phase.seconds, 1),
+        "cost": round(_cost(phase.seconds, settings), 2),
+        "bottleneck": phase.bottleneck,
+        "busy": {name: round(fraction, 4) for name, fraction in phase.busy.items()},
+    }
 
 
-def fraction_near(settings: PlanSettings, size: DrivingSize, epoch: int) -> float:
-    """Return the fraction of the shards that are in a machine's cache when an epoch, counted from 1, begins.
-
-    Each epoch brings a machine the shards of its stream, at random; the cache holds at most `cache_gb` of them.
-    """
-    seen = 1 - (1 - 1 / _streams(settings)) ** (epoch - 1)
-    return min(seen, settings.cache_gb * _GB / size.store_bytes)
-
-
-def _streams(settings: PlanSettings) -> int:
-    return min(settings.window_streams or settings.machines, settings.machines)
-
-
-@dataclass(frozen=True)
-class _EpochWork:
-    """The work of each machine: a number of windows, and for each one on average what follows.
-
-    far_bytes: to read from the storage; disk_bytes: to read from its own disk; exchange_seconds: of gradients.
-    """
-
-    windows: int
-    far_bytes: float
-    disk_bytes: float
-    training_seconds: float
-    exchange_seconds: float
-
-    @classmethod
-    def of(cls, settings: PlanSettings, rates: Rates, size: DrivingSize, near: float) -> "_EpochWork":
-        streams = _streams(settings)
-        windows = math.ceil(size.shards / streams / settings.window_shards)
-        window_bytes = size.store_bytes / windows / streams
-        if settings.machines == 1:
-            far_bytes, disk_bytes = 0.0, window_bytes
-        else:
-            far_bytes, disk_bytes = (1 - near) * window_bytes, near * window_bytes
-        if near and size.store_bytes <= settings.memory_gb * _GB:
-            disk_bytes = 0.0
-        samples = size.training_samples / windows / settings.machines
-        steps = samples / settings.batch_size
-        exchanged = 2 * _GRADIENT_BYTES * (settings.machines - 1) / settings.machines  # by a ring
-        exchange = exchanged / (settings.network_gbit * _GBIT) + rates.step_ms / 1000
-        return cls(
-            windows,
-            far_bytes,
-            disk_bytes,
-            training_seconds=samples / (settings.machine_rate or settings.cores * rates.training_rate),
-            exchange_seconds=steps * exchange if settings.machines > 1 else 0.0,
-        )
-
-    def transfers(self, machines: _Machines, machine: int) -> Iterator[Use]:
-        """Yield how a machine gets a window: from the storage into its disk's cache, and from that disk."""
-        disk = machines.disks[machine]
-        if self.far_bytes:
-            yield Use(self.far_bytes, (*machines.path(machine), disk))
-        if self.disk_bytes:
-            yield Use(self.disk_bytes, (disk,))
+def _table(settings: Settings, size: DrivingSize, phases: list[Phase]) -> list[str]:
+    machines = f"{settings.machines:,} machine{'s' if settings.machines > 1 else ''}"
+    rows = [
+        f"{settings.hours:,g} hours of driving: {size.images:,} images, {size.store_bytes / 1e12:.2f} TB of frames in "
+        f"{size.shards:,} shards, {size.training_samples:,} training samples; {machines}",
+        "",
+        f"{'':<24}{'hours':>10}{'cost':>12}  first bottleneck, and how busy resources were",
+    ]
+    for phase in phases:
+        busy = sorted(phase.busy.items(), key=lambda item: -item[1])
+        shown = ", ".join(f"{name} {fraction:.0%}" for name, fraction in busy)
+        rows.append(f"{phase.name:<24}{phase.seconds / 3600:>10.2f}{_cost(phase.seconds, settings):>12,.2f}  {shown}")
+    seconds = sum(phase.seconds for phase in phases)
+    return [*rows, f"{'total':<24}{seconds / 3600:>10.2f}{_cost(seconds, settings):>12,.2f}", ""]

@@ -15,8 +15,8 @@ from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import assign_validation
 from bcclone.system.task_pool import TaskPool, open_pool
-from benchmarks import Measure, measure_in_rounds
 from benchmarks.feeds.meter import busy_seconds, cpu_seconds
+from benchmarks.measures import Measure, measure_in_rounds
 
 _POOLS = {
     "1 process": ("", 1),
@@ -144,10 +144,10 @@ class _Stopwatch:
     """Measures time, and the CPU time of other programs, from its creation on."""
 
     def __init__(self) -> None:
-        self._begun, self._busy, self._own = time.perf_counter(), busy_seconds(), cpu_seconds()
+        self._since, self._busy, self._own = time.perf_counter(), busy_seconds(), cpu_seconds()
 
     def stop(self) -> Run:
         """Return what has been measured."""
-        seconds = time.perf_counter() - self._begun
+        seconds = time.perf_counter() - self._since
         own = cpu_seconds() - self._own
         return Run(seconds, own, max(busy_seconds() - self._busy - own, 0.0) / seconds)

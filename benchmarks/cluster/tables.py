@@ -15,8 +15,8 @@ from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import assign_validation
 from bcclone.dataset.store import Store
-from benchmarks import Measure
 from benchmarks.feeds.meter import in_fresh_process, used_memory
+from benchmarks.measures import Measure
 
 _BEGUN = datetime.datetime(2026, 1, 1)  # noqa: DTZ001 a recording names its images by the local time
 _ROW_SECONDS = 1 / 15
@@ -120,20 +120,20 @@ def make_log(folder: Path, rows: int) -> Path:
 
 def plan_rows(recording: Path) -> Planning:
     """Measure the plan of a conversion to shards in this process, with the tasks of all shards, which are kept."""
-    before, begun = used_memory().resident_mb, time.process_time()
+    before, since = used_memory().resident_mb, time.process_time()
     samples = SampleSettings()
     plan = make_plan((str(recording),), samples, None)
     rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, None))
     settings = ShardSettings(Preprocessing(), samples, PreprocessSettings.shard_mb * 10**6, reuse=False)
     shards = ShardPlan.of(recording, 0, plan, rows, settings)
     tasks = [shards.task(number) for number in range(len(shards))]
-    seconds = time.process_time() - begun
+    seconds = time.process_time() - since
     memory = used_memory().resident_mb - before
     del tasks
     return Planning(len(rows), seconds, memory)
 
 
 def _seconds_to_open(path: Path) -> float:
-    begun = time.process_time()
+    since = time.process_time()
     with Store(path):
-        return time.process_time() - begun
+        return time.process_time() - since

@@ -18,8 +18,8 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
-from benchmarks import Measure
 from benchmarks.feeds.meter import in_fresh_process
+from benchmarks.measures import Measure
 
 _FEED, _BAR_PERCENT = "hdf5-chunks", 70.0
 _READ_BYTES = 1 << 20  # larger reads do not stay in the processor's cache, and were up to half as fast
@@ -71,22 +71,22 @@ def drop_pages(path: Path) -> None:
 def read_through(path: Path) -> float:
     """Read a file sequentially; return bytes per second."""
     buffer = bytearray(_READ_BYTES)
-    total, begun = 0, time.perf_counter()
+    total, since = 0, time.perf_counter()
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
             total += count
-    return total / (time.perf_counter() - begun)
+    return total / (time.perf_counter() - since)
 
 
 def run_epoch(path: Path, settings: FeedSettings, sequential: float = 0.0) -> ColdRates:
     """Open the feed and run one epoch; opening counts, too. sequential: the rate of the sequential read."""
-    begun, fetched = time.perf_counter(), _fetched_bytes()
+    since, fetched = time.perf_counter(), _fetched_bytes()
     with Store(path) as store, open_feed(select(store), settings, SamplingSettings(_BATCH)) as feed:
         samples = 0
         with feed.epoch(1) as batches:
             for batch in batches:
                 samples += len(batch.images)
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - since
         frames = np.unique(store.samples["frame"][store.split_indices(validation=False)])
         size = len(frames) * store.frames[0].nbytes
         fraction = None if fetched is None else ((_fetched_bytes() or 0) - fetched) / size

@@ -1,4 +1,4 @@
-"""Measure the training on each feed: GPU utilization over time, and the time that the training waits for data.
+"""Measure the training on each feed: how busy it keeps the GPU, and how long the training waits for data.
 
 Each feed trains in a fresh process, with the network, step and default settings of `model.py`; meanwhile nvidia-smi is
 read. `python-generator` is the simplest loader: one thread decodes each batch from disk.
@@ -7,9 +7,9 @@ read. `python-generator` is the simplest loader: one thread decodes each batch f
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
@@ -20,30 +20,19 @@ from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
-from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
+from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
+from bcclone.train.train_settings import TrainSettings
 from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch
-from benchmarks.feeds.meter import Benchmark, cpu_seconds, in_fresh_process
+from benchmarks.feeds.meter import Benchmark, LoaderUnavailable, cpu_seconds, in_fresh_process
 from benchmarks.feeds.other_loaders import generate
-from benchmarks.feeds.rooflines import RecordingMissing, jpeg_samples
+from benchmarks.feeds.rooflines import jpeg_samples
 from benchmarks.feeds.rounds import endless_batches, open_data
-
-if TYPE_CHECKING:
-    from bcclone.train.trainer import Trainer
 
 BEFORE, AFTER = "python-generator", "hdf5-shuffle"
 UNAUGMENTED = f"{AFTER}-unaugmented"
 FEEDS = (AFTER, BEFORE, UNAUGMENTED, *(name for name in STRATEGIES if name != AFTER))
 _WARM_STEPS = 20
-_BUCKET_SECONDS = 0.5
 _NO_GPU = "TensorFlow has no GPU here, so GPU busy cannot be measured; see waiting for data and processor time instead"
-
-
-@dataclass(frozen=True)
-class WaitSample:
-    """seconds: middle of a half second, since the start; fraction: of that half second in which the step waited."""
-
-    seconds: float
-    fraction: float
 
 
 @dataclass(frozen=True)
@@ -51,24 +40,28 @@ class TrainingLoad:
     """The training on one feed.
 
     device: the device that trains; data_wait_share: fraction of the time in which the step waited for its next batch;
-    waits: the same for each half second; cpu_share: CPU time of this process and its
-    children as a fraction of all cores' time; gpu: samples of nvidia-smi, empty without a GPU; gpu_share: mean fraction
-    of the time in which the GPU computed; gpu_memory_mb: the most memory used; None without a GPU.
+    cpu_share: CPU time of this process and its children as a fraction of all cores' time; gpu_share: mean fraction of
+    the time in which the GPU computed; gpu_memory_mb: the most memory used; gpu_series: samples of nvidia-smi. Without
+    a GPU the last three are None, None and empty.
     """
 
     device: str
     samples_per_second: float
     data_wait_share: float
     cpu_share: float
-    waits: tuple[WaitSample, ...]
-    gpu: tuple[GpuSample, ...] = ()
     gpu_share: float | None = None
     gpu_memory_mb: float | None = None
+    gpu_series: tuple[GpuSample, ...] = ()
 
-    @property
-    def on_gpu(self) -> bool:
-        """Return whether a GPU trained."""
-        return self.device.startswith("GPU")
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values. gpu_series: [seconds, busy, MB] of each sample."""
+        series = [[_rounded(value) for value in asdict(sample).values()] for sample in self.gpu_series]
+        figures = {name: _rounded(value) for name, value in vars(self).items() if name not in ("device", "gpu_series")}
+        return figures | {"gpu_series": series}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ class GpuReport:
     @property
     def has_gpu(self) -> bool:
         """Return whether TensorFlow trained on a GPU."""
-        return any(load.on_gpu for load in self.loads.values())
+        return self.device.startswith("GPU")
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values; gpu_share is null where there is no GPU."""
@@ -97,16 +90,14 @@ class GpuReport:
             "device": self.device,
             "batch_size": self.batch_size,
             "seconds": self.seconds,
-            "feeds": {name: _values(load) for name, load in self.loads.items()},
+            "feeds": {name: load.as_json() for name, load in self.loads.items()},
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),
         }
 
     def to_rows(self) -> list[str]:
         """Return the table, a line for each feed."""
-        rows = [f"training on {self.device}, batches of {self.batch_size}"]
-        if not self.has_gpu:
-            rows.append(_NO_GPU)
+        rows = [f"training on {self.device}, batches of {self.batch_size}", *([] if self.has_gpu else [_NO_GPU])]
         rows.append(
             f"{'':<26}{'samples/s':>11}{'waiting for data':>18}{'CPU':>6}{'GPU busy':>10}{'GPU memory, MB':>16}"
         )
@@ -131,51 +122,51 @@ def measure_gpu(
     failed: dict[str, str] = {}
     for name in feeds:
         try:
-            load = in_fresh_process(train_watched, name, store, seconds, batch_size)
-        except RecordingMissing as reason:
+            load = loads[name] = in_fresh_process(train_watched, name, store, seconds, batch_size)
+        except LoaderUnavailable as reason:
             skipped[name] = str(reason)
             notify(f"skipped: training on {name}: {reason}")
         except UserError as error:
             failed[name] = str(error)
             notify(f"failed: training on {name}: {error}")
         else:
-            if not (loads or load.on_gpu):
-                notify(_NO_GPU)
-            loads[name] = load
             busy = "" if load.gpu_share is None else f", GPU busy {load.gpu_share:.0%}"
             notify(f"training on {name}: {load.samples_per_second:,.0f} samples/s{busy}")
-    return GpuReport(batch_size, seconds, loads, skipped, failed)
+    report = GpuReport(batch_size, seconds, loads, skipped, failed)
+    if loads and not report.has_gpu:
+        notify(_NO_GPU)
+    return report
 
 
 def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> TrainingLoad:
-    """Train on a feed in this process, which loads TensorFlow as model.py does; raises RecordingMissing, UserError."""
-    from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
+    """Train on a feed in this process, which loads TensorFlow as model.py does.
 
+    Raises LoaderUnavailable and UserError.
+    """
     load_tensorflow()
     from bcclone.train.prepare import prepare, with_augment_device
+    from benchmarks.feeds.fed_training import train
 
     augmentation = AugmentSettings(name not in (BEFORE, UNAUGMENTED))
-    wanted = TrainSettings(batch_size=batch_size, seq_length=1, augmentation=augmentation)
-    settings = with_augment_device(wanted)
+    settings = with_augment_device(TrainSettings(batch_size=batch_size, seq_length=1, augmentation=augmentation))
     with Store(store) as data:
         trainer = prepare(data, settings)
     gpus = used_gpus()
     with _batches_of(name, store, settings) as batches, GpuWatch() as watch:
         entered = time.perf_counter()
-        _train(trainer, batches, steps=_WARM_STEPS)  # nvidia-smi needs a second to start, too
-        cpu, begun = cpu_seconds(), time.perf_counter()
-        samples, waits = _train(trainer, batches, seconds=seconds)
-        elapsed, cpu = time.perf_counter() - begun, cpu_seconds() - cpu
-    seen = watch.samples.since(begun - entered)
+        train(trainer, batches, steps=_WARM_STEPS)  # nvidia-smi needs a second to start, too
+        since, cpu = time.perf_counter(), cpu_seconds()
+        rate, waited = train(trainer, batches, seconds=seconds)
+        elapsed, cpu = time.perf_counter() - since, cpu_seconds() - cpu
+    samples = watch.samples.since(since - entered)
     return TrainingLoad(
         device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
-        samples_per_second=samples / elapsed,
-        data_wait_share=sum(until - since for since, until in waits) / elapsed,
+        samples_per_second=rate,
+        data_wait_share=waited,
         cpu_share=cpu / elapsed / (psutil.cpu_count() or 1),
-        waits=tuple(covered_fractions(waits, elapsed)),
-        gpu=seen.samples if gpus else (),
-        gpu_share=seen.busy if gpus else None,
-        gpu_memory_mb=seen.memory_mb if gpus else None,
+        gpu_share=samples.busy if gpus else None,
+        gpu_memory_mb=samples.memory_mb if gpus else None,
+        gpu_series=samples.samples if gpus else (),
     )
 
 
@@ -193,46 +184,3 @@ def _batches_of(name: str, store: Path, settings: TrainSettings) -> Iterator[Ite
         closing(endless_batches(feed)) as batches,
     ):
         yield batches
-
-
-def _train(
-    trainer: "Trainer", batches: Iterator[Batch], steps: int = 0, seconds: float = 0.0
-) -> tuple[int, list[tuple[float, float]]]:
-    """Train for some steps or seconds; return the number of samples, and when it waited: (since, until) in seconds."""
-    waits: list[tuple[float, float]] = []
-    samples, begun, now = 0, time.perf_counter(), 0.0
-    while (len(waits) < steps) if steps else (now < seconds):
-        asked = time.perf_counter() - begun
-        batch = next(batches)
-        waits.append((asked, time.perf_counter() - begun))
-        trainer.train(batch, LEARNING_RATE)
-        samples += len(batch)
-        now = time.perf_counter() - begun
-    trainer.totals.means()
-    return samples, waits
-
-
-def covered_fractions(spans: Sequence[tuple[float, float]], seconds: float) -> Iterator[WaitSample]:
-    """Yield the middle of each half second and the fraction of it that the spans, (since, until), cover."""
-    count = max(round(seconds / _BUCKET_SECONDS), 1)
-    width, covered = seconds / count, [0.0] * count
-    for since, until in spans:
-        for number in range(int(since / width), min(int(until / width) + 1, count)):
-            covered[number] += min(until, (number + 1) * width) - max(since, number * width)
-    for number, seconds_covered in enumerate(covered):
-        yield WaitSample((number + 0.5) * width, seconds_covered / width)
-
-
-def _values(load: TrainingLoad) -> dict[str, Any]:
-    def rounded(value: float | None) -> float | None:
-        return None if value is None else round(value, 4)
-
-    return {
-        "samples_per_second": round(load.samples_per_second, 1),
-        "data_wait_share": rounded(load.data_wait_share),
-        "cpu_share": rounded(load.cpu_share),
-        "gpu_share": rounded(load.gpu_share),
-        "gpu_memory_mb": rounded(load.gpu_memory_mb),
-        "wait_series": [[round(one.seconds, 3), round(one.fraction, 4)] for one in load.waits],
-        "gpu_series": [[round(one.seconds, 3), rounded(one.busy), rounded(one.memory_mb)] for one in load.gpu],
-    }

@@ -24,8 +24,8 @@ from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.order import shuffled
 from bcclone.feed.selection import select
-from benchmarks import Measure
 from benchmarks.feeds.meter import in_fresh_process, used_memory
+from benchmarks.measures import Measure
 
 BAR_SAMPLES, _BAR_SECONDS, _BAR_BYTES = 10_000_000, 1.0, 8.0
 SIZES = tuple(10**power for power in range(4, 10))
@@ -40,24 +40,21 @@ _HOUR_MS = 3_600_000
 
 @dataclass(frozen=True)
 class OrderCost:
-    """The cost of an order of samples; measured False: calculated from the size before."""
+    """The cost of an order of samples."""
 
     samples: int
     seconds: float
     bytes_per_sample: float
-    measured: bool = True
 
 
 def order_costs(most: int = SIZES[-1]) -> list[OrderCost]:
-    """Return the costs of the sizes up to `most`, calculated where measuring takes too much memory or time."""
+    """Return the costs of the sizes up to `most`, as far as memory and a few minutes allow."""
     costs: list[OrderCost] = []
     for size in (size for size in SIZES if size <= most):
-        growth = size / costs[-1].samples if costs else 0.0
-        too_large = size * _LEAST_BYTES > psutil.virtual_memory().available / 2
-        if costs and (too_large or costs[-1].seconds * growth * _SLOWER_BEYOND_CACHES > _LONGEST_SECONDS):
-            costs.append(OrderCost(size, costs[-1].seconds * growth, costs[-1].bytes_per_sample, measured=False))
-        else:
-            costs.append(_measure(size))
+        seconds = costs[-1].seconds * size / costs[-1].samples * _SLOWER_BEYOND_CACHES if costs else 0.0
+        if size * _LEAST_BYTES > psutil.virtual_memory().available / 2 or seconds > _LONGEST_SECONDS:
+            break
+        costs.append(_measure(size))
     return costs
 
 
@@ -66,17 +63,19 @@ def _measure(size: int) -> OrderCost:
     tracemalloc.start()  # counts NumPy's memory; a shuffle is not slowed down
     seconds = []
     for epoch in range(_REPEATS if size < _REPEATED_BELOW else 1):
-        begun = time.perf_counter()
+        since = time.perf_counter()
         shuffled(size, 0, epoch)
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - since)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return OrderCost(size, float(np.median(seconds)), peak / size)
 
 
 def order_measures(costs: Sequence[OrderCost]) -> list[Measure]:
-    """Return the measures of an order of ten million samples."""
-    (cost,) = (cost for cost in costs if cost.samples == BAR_SAMPLES)
+    """Return the measures of an order of ten million samples, none if that was not measured."""
+    cost = next((cost for cost in costs if cost.samples == BAR_SAMPLES), None)
+    if cost is None:
+        return []
     return [
         Measure("order of 10,000,000 samples", cost.seconds, "s", _BAR_SECONDS, least=False),
         Measure("memory of that order", cost.bytes_per_sample, "bytes/sample", _BAR_BYTES, least=False),
@@ -86,11 +85,7 @@ def order_measures(costs: Sequence[OrderCost]) -> list[Measure]:
 def to_rows(costs: Sequence[OrderCost]) -> list[str]:
     """Return the table, a line for each size."""
     head = [f"{'samples':>14}{'order, s':>12}{'bytes/sample':>14}"] if costs else []
-    return head + [
-        f"{cost.samples:>14,}{cost.seconds:>12.6f}{cost.bytes_per_sample:>14.2f}"
-        + ("" if cost.measured else "  calculated")
-        for cost in costs
-    ]
+    return head + [f"{cost.samples:>14,}{cost.seconds:>12.6f}{cost.bytes_per_sample:>14.2f}" for cost in costs]
 
 
 @dataclass(frozen=True)

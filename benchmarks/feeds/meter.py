@@ -22,6 +22,10 @@ Answer = TypeVar("Answer")
 OnBatch = Callable[[int], bool]  # receives a batch's size; returns False when enough were loaded
 
 
+class LoaderUnavailable(Exception):
+    """A loader cannot run on this machine or with this store; the message is the reason."""
+
+
 def in_fresh_process(
     function: Callable[Arguments, Answer], *arguments: Arguments.args, **named: Arguments.kwargs
 ) -> Answer:
@@ -94,7 +98,7 @@ class LoaderFigures:
 
     resident_mb: memory that it and its child processes added, shared pages divided among their users (PSS);
     anonymous_mb: the same without pages of files, which the system can drop; None on systems other than Linux;
-    cpu_fraction: CPU time as a fraction of all cores' time; others_cpu_fraction: that of other programs, which
+    cpu_share: CPU time as a fraction of all cores' time; others_cpu_share: that of other programs, which
     shows whether the machine was quiet.
     """
 
@@ -102,13 +106,13 @@ class LoaderFigures:
     first_batch_seconds: float
     resident_mb: float
     anonymous_mb: float | None
-    cpu_fraction: float
-    others_cpu_fraction: float
+    cpu_share: float
+    others_cpu_share: float
 
     @property
     def core_milliseconds(self) -> float:
         """Return the CPU time per sample, in milliseconds."""
-        return 1000 * self.cpu_fraction * (psutil.cpu_count() or 1) / self.samples_per_second
+        return 1000 * self.cpu_share * (psutil.cpu_count() or 1) / self.samples_per_second
 
 
 class Meter:
@@ -117,7 +121,7 @@ class Meter:
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
         self._memory = used_memory()
-        self._begun = time.perf_counter()
+        self._since = time.perf_counter()
         self._first = 0.0
         self._samples = 0
         self._timed_from = 0.0
@@ -128,10 +132,10 @@ class Meter:
     def take(self, size: int) -> bool:
         """Count a batch; return False at the end. Takes a microsecond, except when the timing starts or ends."""
         now = time.perf_counter()
-        self._first = self._first or now - self._begun
+        self._first = self._first or now - self._since
         self._samples += size
         if not self._timed_from:
-            if self._samples >= self._timing.warm_samples or now - self._begun >= self._timing.warm_seconds:
+            if self._samples >= self._timing.warm_samples or now - self._since >= self._timing.warm_seconds:
                 self._samples, self._cpu, self._all_cpu = 0, cpu_seconds(), busy_seconds()
                 self._timed_from = time.perf_counter()
         elif now - self._timed_from >= self._timing.seconds:
@@ -156,8 +160,8 @@ class Meter:
             first_batch_seconds=self._first,
             resident_mb=self._used.resident_mb - self._memory.resident_mb,
             anonymous_mb=anonymous,
-            cpu_fraction=self._cpu / capacity,
-            others_cpu_fraction=max(self._all_cpu - self._cpu, 0.0) / capacity,
+            cpu_share=self._cpu / capacity,
+            others_cpu_share=max(self._all_cpu - self._cpu, 0.0) / capacity,
         )
 
 

@@ -17,7 +17,7 @@ from bcclone.feed.feed import Buffers
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.row import CAMERAS
 from bcclone.system.prefetch import prefetch_ordered
-from benchmarks.feeds.meter import Benchmark, OnBatch
+from benchmarks.feeds.meter import Benchmark, LoaderUnavailable, OnBatch
 
 _MOST_FILES = 4096
 
@@ -66,10 +66,6 @@ def _random_indices(count: int, size: int, seed: int) -> Iterator[npt.NDArray[np
             yield order[start : start + size]
 
 
-class RecordingMissing(Exception):
-    """The images of a store's recording are not where they were; the message names the recording."""
-
-
 @dataclass(frozen=True)
 class JpegSamples:
     """Training samples as JPEG files. files: paths; steering: float32; flipped: bool, (samples,) each."""
@@ -94,7 +90,7 @@ class JpegSamples:
 
 
 def jpeg_samples(path: Path) -> JpegSamples:
-    """Return a store's training samples by their files; raises RecordingMissing."""
+    """Return a store's training samples by their files; raises LoaderUnavailable."""
     with Store(path) as store:
         samples = store.samples[store.split_indices(validation=False)]
         files = _files(store)[samples["frame"]]
@@ -109,7 +105,7 @@ def _files(store: Store) -> npt.NDArray[np.object_]:
         for frame, name in _named_frames(store.rows[store.rows["recording"] == number]):
             files[frame] = index.find(name)
     if any(file is None for file in files):
-        raise RecordingMissing(
+        raise LoaderUnavailable(
             f"the recording {store.recordings[0].path} that {store.path} was made of has no images; put them back"
         )
     return files

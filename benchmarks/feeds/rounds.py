@@ -19,37 +19,39 @@ from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSetting
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import TrainingData, select
 from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.feeds import rooflines
-from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing, in_fresh_process
+from benchmarks.feeds.meter import (
+    Benchmark,
+    LoaderFigures,
+    LoaderUnavailable,
+    Meter,
+    OnBatch,
+    Timing,
+    in_fresh_process,
+)
 from benchmarks.feeds.other_loaders import OTHER_LOADERS
-from benchmarks.feeds.rooflines import RecordingMissing
 
+Loader = Callable[[Benchmark, OnBatch], None]
 AUGMENTED = "hdf5-shuffle-augmented"  # as in a default training: samples augmented by a thread per core
-OURS = (*STRATEGIES, AUGMENTED)
+ROOFLINES: dict[str, Loader] = {"gather": rooflines.gather, "decode": rooflines.decode}
 # feeds that read a store, on a folder of shards: name -> feed
 SHARDED = {f"{name}-sharded": name for name in ("hdf5-shuffle", "hdf5-chunks", "hdf5", "workers", "shards")}
-ALTERNATIVES = tuple(OTHER_LOADERS)
-ROOFLINES: dict[str, Callable[[Benchmark, OnBatch], None]] = {"gather": rooflines.gather, "decode": rooflines.decode}
+GROUPS = {
+    "strategies": (*STRATEGIES, AUGMENTED),
+    "sharded": tuple(SHARDED),
+    "alternatives": tuple(OTHER_LOADERS),
+    "rooflines": tuple(ROOFLINES),
+}
 _PACKAGES = {"torch-jpeg": ("torch", "torchvision"), "pytables-chunks": ("tables",)}
 _OF_TENSORFLOW = ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device")
 _PROCESSES = {"workers": 2}  # the other feeds choose for themselves
 _PLAIN = AugmentSettings(augment=False)
-_KEYS = {
-    "cpu_fraction": "cpu_share",
-    "others_cpu_fraction": "others_cpu_share",
-}  # of JSON, where older results have them
-
-
-class LoaderUnavailable(Exception):
-    """A loader cannot run on this machine or with this store; the message is the reason."""
 
 
 @dataclass(frozen=True)
-class BenchmarkResults:
-    """The figures of each loader in each round.
-
-    skipped: name -> what a loader lacks; failed: name -> why a loader, or a further measurement, failed.
-    """
+class LoaderResults:
+    """The figures of each loader in each round. skipped: name -> what a loader lacks; failed: name -> why it failed."""
 
     rounds: Mapping[str, Sequence[LoaderFigures]] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -58,8 +60,8 @@ class BenchmarkResults:
     def median(self, name: str) -> LoaderFigures:
         """Return the medians of a loader's figures over the rounds."""
         rounds = [asdict(figures) for figures in self.rounds[name]]
-        known = {key: [figures[key] for figures in rounds] for key, value in rounds[0].items() if value is not None}
-        return LoaderFigures(**{key: float(np.median(values)) for key, values in known.items()})
+        measured = [key for key, value in rounds[0].items() if value is not None]
+        return LoaderFigures(**{key: float(np.median([figures[key] for figures in rounds])) for key in measured})
 
     def ratio(self, name: str, other: str) -> float:
         """Return the median over the rounds of the ratio of two loaders' samples per second."""
@@ -67,10 +69,9 @@ class BenchmarkResults:
         return float(np.median([mine.samples_per_second / theirs.samples_per_second for mine, theirs in pairs]))
 
     def medians(self) -> dict[str, dict[str, LoaderFigures]]:
-        """Return the medians of the measured loaders: of `strategies`, `sharded`, `alternatives` and `rooflines`."""
-        groups = {"strategies": OURS, "sharded": SHARDED, "alternatives": ALTERNATIVES, "rooflines": ROOFLINES}
+        """Return the medians of the measured loaders, by the names in GROUPS."""
         return {
-            group: {name: self.median(name) for name in names if name in self.rounds} for group, names in groups.items()
+            group: {name: self.median(name) for name in names if name in self.rounds} for group, names in GROUPS.items()
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -79,14 +80,15 @@ class BenchmarkResults:
         rounds: name -> [samples per second, fraction of the CPU time used by other programs] of each round.
         """
         medians = self.medians()
+        limits = medians.pop("rooflines")
         return {
             **{
-                group: {name: _values(figures) for name, figures in medians[group].items()}
-                for group in ("strategies", "sharded", "alternatives")
+                group: {name: _values(figures) for name, figures in loaders.items()}
+                for group, loaders in medians.items()
             },
-            "rooflines": {name: round(figures.samples_per_second, 1) for name, figures in medians["rooflines"].items()},
+            "rooflines": {name: round(figures.samples_per_second, 1) for name, figures in limits.items()},
             "rounds": {
-                name: [[round(one.samples_per_second, 1), round(one.others_cpu_fraction, 3)] for one in figures]
+                name: [[round(one.samples_per_second, 1), round(one.others_cpu_share, 3)] for one in figures]
                 for name, figures in self.rounds.items()
             },
             "skipped": dict(self.skipped),
@@ -94,83 +96,72 @@ class BenchmarkResults:
         }
 
     def to_rows(self) -> list[str]:
-        """Return the table: our feeds, the other loaders, the rooflines, and what was skipped or failed."""
+        """Return the table: our feeds, the other loaders, the rooflines, and what was skipped."""
         head = f"{'':<24}{'samples/s':>11}{'first, s':>10}{'resident, MB':>14}{'own, MB':>9}{'CPU':>6}{'others':>8}"
         rows = [head] if self.rounds else []
         rows += [_row(name, figures) for group in self.medians().values() for name, figures in group.items()]
-        rows += [f"skipped: {name}: {reason}" for name, reason in self.skipped.items()]
-        return rows + [f"FAILED: {name}: {reason}" for name, reason in self.failed.items()]
+        return rows + [f"skipped: {name}: {reason}" for name, reason in self.skipped.items()]
 
 
 def _values(figures: LoaderFigures) -> dict[str, float]:
-    """Return the figures as JSON values."""
-    return {_KEYS.get(name, name): round(value, 4) for name, value in asdict(figures).items() if value is not None}
+    return {name: round(value, 4) for name, value in vars(figures).items() if value is not None}
 
 
 def _row(name: str, figures: LoaderFigures) -> str:
     own = "" if figures.anonymous_mb is None else f"{figures.anonymous_mb:.0f}"
     return (
         f"{name:<24}{figures.samples_per_second:>11,.0f}{figures.first_batch_seconds:>10.3f}"
-        f"{figures.resident_mb:>14.0f}{own:>9}{figures.cpu_fraction:>6.0%}{figures.others_cpu_fraction:>8.0%}"
+        f"{figures.resident_mb:>14.0f}{own:>9}{figures.cpu_share:>6.0%}{figures.others_cpu_share:>8.0%}"
     )
 
 
-def run_benchmark(
+def run_rounds(
     names: Sequence[str],
     benchmark: Benchmark,
     timing: Timing,
     rounds: int,
     notify: Callable[[str], None] = lambda text: None,
-) -> BenchmarkResults:
+) -> LoaderResults:
     """Measure each loader in each round; one that fails is left out of the next rounds."""
     measured: dict[str, list[LoaderFigures]] = {}
     skipped: dict[str, str] = {}
     failed: dict[str, str] = {}
     for number in range(1, rounds + 1):
-        for name in names:
-            if name in skipped or name in failed:
-                continue
+        for name in (name for name in names if name not in skipped and name not in failed):
             try:
                 figures = in_fresh_process(measure_loader, name, benchmark, timing)
             except LoaderUnavailable as reason:
                 skipped[name] = str(reason)
                 notify(f"skipped: {name}: {reason}")
-                continue
             except UserError as error:
                 measured.pop(name, None)
                 failed[name] = str(error)
                 notify(f"failed: {name}: {error}")
-                continue
-            measured.setdefault(name, []).append(figures)
-            notify(f"round {number} of {rounds}: {name}: {figures.samples_per_second:,.0f} samples/s")
-    return BenchmarkResults(measured, skipped, failed)
+            else:
+                measured.setdefault(name, []).append(figures)
+                notify(f"round {number} of {rounds}: {name}: {figures.samples_per_second:,.0f} samples/s")
+    return LoaderResults(measured, skipped, failed)
 
 
 def measure_loader(name: str, benchmark: Benchmark, timing: Timing) -> LoaderFigures:
     """Run a loader in this process and return its figures; raises LoaderUnavailable."""
-    try:
-        loader = _loader(name)
-        meter = Meter(timing)
-        loader(benchmark, meter.take)
-    except RecordingMissing as error:
-        raise LoaderUnavailable(str(error)) from None
+    loader = _loader(name)
+    meter = Meter(timing)
+    loader(benchmark, meter.take)
     return meter.figures()
 
 
-def _loader(name: str) -> Callable[[Benchmark, OnBatch], None]:
+def _loader(name: str) -> Loader:
     """Return the function of a loader, with its packages loaded; raises LoaderUnavailable."""
     if name in _OF_TENSORFLOW:
-        from bcclone.system.tensorflow_quietly import load_tensorflow
-
         load_tensorflow()
     if name in ROOFLINES:
         return ROOFLINES[name]
     if name in SHARDED:
         return partial(_deliver_from_shards, _loader(SHARDED[name]))
     if name == AUGMENTED:
-        return partial(
-            deliver, FeedSettings("hdf5-shuffle", feed_workers=os.cpu_count() or 1), augment=AugmentSettings()
-        )
+        settings = FeedSettings("hdf5-shuffle", feed_workers=os.cpu_count() or 1)
+        return partial(deliver, settings, augment=AugmentSettings())
     if name in STRATEGIES:
         return partial(deliver, FeedSettings(feed=name, feed_workers=_PROCESSES.get(name, 0)))
     for package in _PACKAGES.get(name, ()):
@@ -181,7 +172,7 @@ def _loader(name: str) -> Callable[[Benchmark, OnBatch], None]:
     return OTHER_LOADERS[name]
 
 
-def _deliver_from_shards(loader: Callable[[Benchmark, OnBatch], None], benchmark: Benchmark, on_batch: OnBatch) -> None:
+def _deliver_from_shards(loader: Loader, benchmark: Benchmark, on_batch: OnBatch) -> None:
     if benchmark.shards is None:
         raise LoaderUnavailable("there are no shards to measure; make some with --shards")
     loader(replace(benchmark, store=benchmark.shards), on_batch)
@@ -196,14 +187,15 @@ def deliver(settings: FeedSettings, benchmark: Benchmark, on_batch: OnBatch, aug
         closing(endless_batches(feed)) as batches,
     ):
         for batch in batches:
-            _wait_for(batch)
+            if not isinstance(batch.labels, np.ndarray):
+                np.asarray(batch.labels)  # waits for a copy to a device: labels arrive after the images
             if not on_batch(len(batch)):
                 return
 
 
 @contextmanager
 def open_data(settings: FeedSettings, benchmark: Benchmark) -> Iterator[TrainingData]:
-    """Open the store or, for the feed `files`, the recordings that it was made of; raises RecordingMissing."""
+    """Open the store or, for the feed `files`, the recordings that it was made of; raises LoaderUnavailable."""
     with Store(benchmark.store) as store:
         if settings.feed != "files":
             yield store
@@ -212,7 +204,7 @@ def open_data(settings: FeedSettings, benchmark: Benchmark) -> Iterator[Training
     try:
         data = open_in_place(logs, store.preprocessing, store.sample_settings)
     except UserError as error:
-        raise RecordingMissing(f"the recording that {benchmark.store} was made of cannot be used: {error}") from None
+        raise LoaderUnavailable(f"the recording that {benchmark.store} was made of cannot be used: {error}") from None
     yield data
 
 
@@ -221,9 +213,3 @@ def endless_batches(feed: Feed) -> Generator[Batch]:
     for epoch in itertools.count(1):
         with feed.epoch(epoch) as batches:
             yield from batches
-
-
-def _wait_for(batch: Any) -> None:
-    """Wait for a batch that is still being copied to a device; its labels arrive after its images."""
-    if not isinstance(batch.labels, np.ndarray):
-        np.asarray(batch.labels)

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,155 +12,166 @@ from typing import Any
 from bcclone.dataset.store import Store
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
+from bcclone.system.settings import check_settings, parse_names, setting
+from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.train_settings import TrainSettings
-from benchmarks import Measure
 from benchmarks.feeds import cold, many_samples
-from benchmarks.feeds.gpu_load import GpuReport, measure_gpu
-from benchmarks.feeds.many_samples import OrderCost
-from benchmarks.feeds.meter import Benchmark, Timing, in_fresh_process
-from benchmarks.feeds.rounds import (
-    ALTERNATIVES,
-    AUGMENTED,
-    OURS,
-    ROOFLINES,
-    SHARDED,
-    BenchmarkResults,
-    LoaderUnavailable,
-    run_benchmark,
-)
-from benchmarks.feeds.synthetic import (
+from benchmarks.feeds.gpu_load import measure_gpu
+from benchmarks.feeds.meter import Benchmark, LoaderUnavailable, Timing, in_fresh_process
+from benchmarks.feeds.rounds import AUGMENTED, GROUPS, SHARDED, LoaderResults, run_rounds
+from benchmarks.measures import Measure, Report
+from benchmarks.synthetic import (
+    SYNTHETIC_FRAMES,
     draw_recording,
     given_or_synthetic_store,
     make_synthetic_store,
     number_of_shards,
+    refuse_both,
     sharded_copy,
 )
-from benchmarks.settings import SYNTHETIC_FRAMES, FeedsBenchSettings
 
-_TRAINING_STEPS, _TABLE_SAMPLES, _TABLE_FRAMES = 200, 1_000_000, 300
-_GPU_BATCHES = 256, 1024
+_TABLE_SAMPLES, _TABLE_FRAMES = 1_000_000, 300
 _FASTEST, _WITH_PROCESSES = "hdf5-shuffle", "workers"
 _OF_GATHER_PERCENT, _TIMES_JPEG, _TIMES_FASTEST, _AUGMENTED_MILLISECONDS = 70.0, 20.0, 1.0, 0.08
 _SHARDS_TO_FILE = {"hdf5-shuffle-sharded": 0.9}  # bars
 
 
-@dataclass(frozen=True)
-class FeedsReport:
-    """The results of the benchmark.
+def rounds_setting() -> Any:
+    """Return the field for the number of rounds."""
+    return setting(3, "number of rounds; the figures are medians", minimum=1)
 
-    results: of the loaders; measures: with their bars; orders: cost of the order of samples; samples: training samples
-    of the store; shards: number of those of its sharded copy; gpu: the trainings with a watched GPU, None if not
-    measured.
+
+def seconds_setting() -> Any:
+    """Return the field for the time of a measurement."""
+    text = "time to measure each loader in a round, after its warm-up, in seconds"
+    return setting(4.0, text, unit="SECONDS", minimum=0, maximum=60, above_minimum=True)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How fast the feeds, and the loaders that they are compared with, deliver batches.
+
+    only: names of loaders and other measurements, empty for all.
     """
 
-    results: BenchmarkResults
-    measures: tuple[Measure, ...] = ()
-    orders: tuple[OrderCost, ...] = ()
-    samples: int = 0
-    shards: int = 0
-    gpu: GpuReport | None = None
+    only: tuple[str, ...] = setting(
+        (),
+        "measure only these loaders and measurements, separated by commas",
+        unit="NAMES",
+        parse=parse_names,
+        shown="all",
+    )
+    batch_size: int = setting(
+        TrainSettings().batch_size, "batch size of the measurement gpu, which trains", minimum=1, maximum=1 << 16
+    )
+    store: Path | None = setting(None, "store to measure on", unit="PATH", shown="a synthetic one")
+    frames: int | None = setting(
+        None, "number of distinct frames of the synthetic store", minimum=60, shown=str(SYNTHETIC_FRAMES)
+    )
+    shards: int = setting(
+        0,
+        "also measure the feeds that read a store on a copy of it in this many shards",
+        minimum=2,
+        maximum=10_000,
+        zero="only one file",
+    )
+    rounds: int = rounds_setting()
+    seconds: float = seconds_setting()
+    chart: Path | None = setting(
+        None,
+        "draw the samples per second into this picture, and with a GPU its utilization into a second one with -gpu in "
+        "its name; with --only gpu, draw only the utilization",
+        unit="PNG",
+        shown="none",
+    )
 
-    @property
-    def is_good(self) -> bool:
-        """Return whether nothing failed and no bar was missed."""
-        return not self.has_failures and all(measure.reached is not False for measure in self.measures)
+    def __post_init__(self) -> None:
+        check_settings(self)
+        refuse_both(self, "store")
 
-    @property
-    def has_failures(self) -> bool:
-        """Return whether a loader failed."""
-        return bool(self.results.failed)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return self.results.as_json() | {
-            "samples": self.samples,
-            "shards": self.shards,
-            "cores": os.cpu_count(),
-            "orders": [asdict(cost) for cost in self.orders],
-            "measures": [measure.as_json() for measure in self.measures],
-            "gpu": self.gpu.as_json() if self.gpu else None,
-        }
-
-    def to_rows(self) -> list[str]:
-        """Return the report as the lines of its tables."""
-        measures = [measure.as_row() for measure in self.measures]
-        gpu = self.gpu.to_rows() if self.gpu else []
-        blocks = [self.results.to_rows(), many_samples.to_rows(self.orders), measures, gpu]
-        return [line for block in blocks if block for line in (*block, "")][:-1]
+    def wants(self, name: str) -> bool:
+        """Return whether a loader or another measurement was asked for."""
+        return not self.only or name in self.only
 
 
-def measure_feeds(settings: FeedsBenchSettings, notify: Callable[[str], None] = lambda text: None) -> FeedsReport:
+def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
     """Measure everything that is wanted, in fresh processes, and draw it; raises UserError for an unknown name."""
-    known = (*names_in_order(bool(settings.shards)), *_FURTHER, "order", "gpu")
-    if unknown := [name for name in settings.only if name not in known]:
-        raise UserError(f"no loader or measurement is called {', '.join(unknown)}; choose from {', '.join(known)}")
+    names = (*names_in_order(bool(settings.shards)), *_MORE, "order", "gpu")
+    if unknown := [name for name in settings.only if name not in names]:
+        raise UserError(f"no loader or measurement is called {', '.join(unknown)}; choose from {', '.join(names)}")
     if settings.chart:
         atomic.check_output(settings.chart, True, "")
     with ExitStack() as stack:
         path = stack.enter_context(given_or_synthetic_store(settings.store, settings.frames or SYNTHETIC_FRAMES))
         shards = stack.enter_context(sharded_copy(path, settings.shards)) if settings.shards else None
-        report = _measure(path, shards, settings, notify)
-    if settings.chart:
-        from benchmarks.feeds.charts import draw_charts
-
-        draw_charts(report.results, report.gpu, settings.chart)
-    return report
+        return _measure(path, shards, settings, notify)
 
 
-def _measure(
-    path: Path, shards: Path | None, settings: FeedsBenchSettings, notify: Callable[[str], None]
-) -> FeedsReport:
+def _measure(path: Path, shards: Path | None, settings: Settings, notify: Callable[[str], None]) -> Report:
     with Store(path) as store:
         samples = int(store.split_indices(validation=False).size)
     benchmark = Benchmark(path, workers=os.cpu_count() or 1, shards=shards)
     timing = Timing(warm_samples=samples, seconds=settings.seconds)
     names = [name for name in names_in_order(bool(shards)) if settings.wants(name)]
-    results = run_benchmark(names, benchmark, timing, settings.rounds, notify)
-    skipped, failed = dict(results.skipped), dict(results.failed)
-    measures, orders, gpu = loader_measures(results), tuple[OrderCost, ...](), None
-    for name in (name for name in _FURTHER if settings.wants(name)):
+    results = run_rounds(names, benchmark, timing, settings.rounds, notify)
+    measures, skipped, failed = loader_measures(results), dict(results.skipped), dict(results.failed)
+    for name in (name for name in _MORE if settings.wants(name)):
         notify(f"measuring: {name}")
         try:
-            measures += _FURTHER[name](path, settings.rounds)
+            measures += _MORE[name](path, settings.rounds)
         except LoaderUnavailable as reason:
             skipped[name] = str(reason)
         except UserError as error:
             failed[name] = str(error)
+    orders, gpu = [], None
     if settings.wants("order"):
         notify("measuring: order")
-        orders = tuple(in_fresh_process(many_samples.order_costs))
+        orders = in_fresh_process(many_samples.order_costs)
         measures += many_samples.order_measures(orders)
     if settings.wants("gpu"):
         gpu = measure_gpu(path, settings.seconds, settings.batch_size, notify)
-        failed.update({f"training on {name}": reason for name, reason in gpu.failed.items()})
-    results = replace(results, skipped=skipped, failed=failed)
-    return FeedsReport(results, tuple(measures), orders, samples, number_of_shards(shards) if shards else 0, gpu)
+        failed |= {f"training on {name}": reason for name, reason in gpu.failed.items()}
+    if settings.chart:
+        from benchmarks.feeds.charts import draw_charts  # loads matplotlib, which spawned loaders need not
+
+        draw_charts(results, gpu, settings.chart)
+    results = LoaderResults(results.rounds, skipped, failed)
+    values = results.as_json() | {
+        "samples": samples,
+        "shards": number_of_shards(shards) if shards else 0,
+        "cores": os.cpu_count(),
+        "orders": [asdict(cost) for cost in orders],
+        "gpu": gpu.as_json() if gpu else None,
+    }
+    blocks = [results.to_rows(), many_samples.to_rows(orders), gpu.to_rows() if gpu else []]
+    return Report(measures, [line for block in blocks if block for line in (*block, "")], values, failed)
 
 
 def names_in_order(sharded: bool = False) -> Sequence[str]:
-    """Return the names of all loaders; those that are compared with each other are measured one after the other.
+    """Return the names of all loaders; the ones that are compared with each other follow each other.
 
     sharded: include the feeds on shards.
     """
     first = ("gather", _FASTEST, AUGMENTED, _WITH_PROCESSES)
-    names = [*first, *(name for name in (*OURS, *ALTERNATIVES, *ROOFLINES) if name not in first)]
+    others = (*GROUPS["strategies"], *GROUPS["alternatives"], *GROUPS["rooflines"])
+    names = [*first, *(name for name in others if name not in first)]
     if sharded:
         for name, feed in SHARDED.items():
             names.insert(names.index(feed) + 1, name)
     return names
 
 
-def loader_measures(results: BenchmarkResults) -> list[Measure]:
+def loader_measures(results: LoaderResults) -> list[Measure]:
     """Return the measures of the loaders that were measured."""
     return list(_measures(results))
 
 
-def _measures(results: BenchmarkResults) -> Iterator[Measure]:
+def _measures(results: LoaderResults) -> Iterator[Measure]:
     measured = results.rounds
     if _FASTEST in measured and "gather" in measured:
         percent = 100 * results.ratio(_FASTEST, "gather")
         yield Measure(f"{_FASTEST} to one thread's gather", percent, "%", _OF_GATHER_PERCENT)
-    jpeg = [name for name in ALTERNATIVES if name in measured and _is_jpeg(name)]
+    jpeg = [name for name in GROUPS["alternatives"] if name in measured and _is_jpeg(name)]
     if _FASTEST in measured and jpeg:
         best = max(jpeg, key=lambda name: results.median(name).samples_per_second)
         yield Measure(f"{_FASTEST} to {best}", results.ratio(_FASTEST, best), "x", _TIMES_JPEG)
@@ -175,7 +186,6 @@ def _measures(results: BenchmarkResults) -> Iterator[Measure]:
 
 
 def _is_jpeg(name: str) -> bool:
-    """Return whether an alternative decodes JPEG files."""
     return name == "python-generator" or name.endswith("-jpeg")
 
 
@@ -185,20 +195,10 @@ def _training(store: Path, rounds: int) -> list[Measure]:
 
 def measure_training_here(store: Path, rounds: int) -> list[Measure]:
     """Measure the training in this process, which loads TensorFlow as model.py does."""
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
     load_tensorflow()
-    import tensorflow as tf
+    from benchmarks.feeds.fed_training import measure_training
 
-    from benchmarks.feeds.training import measure_training, training_measures
-
-    on_gpu = bool(tf.config.list_logical_devices("GPU"))
-    feed, sizes = ("device", _GPU_BATCHES) if on_gpu else (_FASTEST, (TrainSettings().batch_size,))
-    measures: list[Measure] = []
-    for size in sizes:
-        rates = measure_training(store, _TRAINING_STEPS, rounds, size, feed)
-        measures += training_measures(rates, f"{feed}, batches of {size}")
-    return measures
+    return measure_training(store, rounds)
 
 
 def _cold(store: Path, rounds: int) -> list[Measure]:
@@ -214,4 +214,4 @@ def _tables(store: Path, rounds: int) -> list[Measure]:
         return many_samples.measure_tables(folder, few, _TABLE_SAMPLES)
 
 
-_FURTHER: dict[str, Callable[[Path, int], list[Measure]]] = {"training": _training, "cold": _cold, "tables": _tables}
+_MORE: dict[str, Callable[[Path, int], list[Measure]]] = {"training": _training, "cold": _cold, "tables": _tables}

@@ -5,13 +5,14 @@ import json
 import pytest
 
 from bcclone.system.errors import UserError
-from benchmarks.cluster.plan import DrivingSize, fraction_near, make_plan, simulate_epoch, simulate_preprocessing
-from benchmarks.cluster.settings import PlanSettings, Rates
+from benchmarks.cluster import plan
+from benchmarks.cluster.phases import DrivingSize, fraction_near, simulate_epoch, simulate_preprocessing
+from benchmarks.cluster.plan_settings import Rates
 from benchmarks.cluster.sharding import Run, ShardingRates
 from benchmarks.cluster.simulation import Resource, Semaphore, Simulation, Take, Use
+from benchmarks.cluster.steps import StepRates
 from benchmarks.cluster.tables import Opening, Planning, TableCosts, make_log, measure_tables, plan_rows
-from benchmarks.cluster.training import StepRates
-from tests.conftest import run_script
+from tests.benchmarks.running import run_benchmark
 
 HOUR = DrivingSize(
     rows=1000, images=1000, shards=10, image_bytes=10e9, store_bytes=40e9, training_samples=8000
@@ -21,7 +22,7 @@ RATES = Rates(image_rate=10.0, row_ms=1.0, row_bytes=1000.0, shard_ms=0.0, open_
 
 def settings(**changed):
     values = {"hours": 1, "cores": 1, "disk_mb": 1000, "network_gbit": 8, "storage_gbit": 16, "window_shards": 1}
-    return PlanSettings(**{**values, **changed})
+    return plan.Settings(**{**values, **changed})
 
 
 def test_a_resource_serves_one_request_after_the_other():
@@ -149,15 +150,18 @@ def test_a_part_of_a_long_epoch_stands_for_all_of_it():
 
 
 def test_a_plan_adds_its_phases_and_says_what_does_not_fit():
-    report = make_plan(settings(hours=100, machines=2, price=3.0, epochs=2, memory_gb=4))
-    plan = report.as_json()
-    assert plan["seconds"] == pytest.approx(sum(phase["seconds"] for phase in plan["phases"]), abs=0.5)
-    assert plan["cost"] == pytest.approx(2 * 3.0 * plan["seconds"] / 3600, abs=0.01)
-    assert plan["phases"][0]["seconds"] == pytest.approx(5_400_000 * Rates().row_ms / 1000, abs=0.1)
-    assert "4" in plan["problems"][0]
+    wanted = settings(hours=100, machines=2, price=3.0, epochs=2, memory_gb=4)
+    report = plan.measure(wanted)
+    values = report.as_json()
+    assert values["seconds"] == pytest.approx(sum(phase["seconds"] for phase in values["phases"]), abs=0.5)
+    assert values["cost"] == pytest.approx(2 * 3.0 * values["seconds"] / 3600, abs=0.01)
+    assert values["phases"][0]["seconds"] == pytest.approx(5_400_000 * Rates().row_ms / 1000, abs=0.1)
     assert not report.is_good
-    assert any(row.startswith("DOES NOT FIT") for row in report.to_rows())
-    assert plan == make_plan(report.settings).as_json()
+    assert [measure.name for measure in report.measures if not measure.reached] == [
+        "memory of the command that starts preprocessing"
+    ]
+    assert any(row.endswith("MISSED") for row in report.to_rows())
+    assert values == plan.measure(wanted).as_json()
 
 
 def test_a_plan_takes_its_rates_from_a_measurement(tmp_path):
@@ -169,7 +173,7 @@ def test_a_plan_takes_its_rates_from_a_measurement(tmp_path):
 @pytest.mark.parametrize("content", ["{}", "[]", "", '{"rates": {"speed": 1}}', '{"rates": {"image_rate": 0}}'])
 def test_a_file_without_rates_is_refused(tmp_path, content):
     (tmp_path / "other.json").write_text(content)
-    with pytest.raises(UserError, match=r"other.json: no rates.*bench cluster --json"):
+    with pytest.raises(UserError, match=r"other.json: no rates.*benchmarks cluster --json"):
         settings(rates=tmp_path / "other.json").chosen_rates()
 
 
@@ -226,14 +230,12 @@ def test_the_costs_of_tables_are_measured(simulated_recording, tmp_path):
 @pytest.mark.timeout(900)
 def test_the_command_measures_everything_and_its_result_makes_a_plan(tmp_path):
     options = ("--frames", 300, "--rows", 400, "--rounds", 1, "--seconds", 0.1)
-    done = run_script("bench", "cluster", *options, "--json")
+    done = run_benchmark("cluster", *options, "--json")
     (tmp_path / "cluster.json").write_text(done.stdout)
     found = json.loads(done.stdout)
     assert set(found["rounds"]) == {"1 process", "2 processes", "1 Dask worker", "2 Dask workers"}
     assert found["feeds"]["sharded"]["hdf5-shuffle-sharded"]["samples_per_second"] > 0
     assert {"cores", "load", "free_cores", "rates"} <= set(found)
     assert found["rates"]["training_rate"] > 0
-    planned = run_script(
-        "bench", "cluster", "--plan", 10, "--machines", 2, "--rates", tmp_path / "cluster.json", "--json"
-    )
+    planned = run_benchmark("plan", "--hours", 10, "--machines", 2, "--rates", tmp_path / "cluster.json", "--json")
     assert json.loads(planned.stdout)["rates"] == found["rates"]

@@ -3,27 +3,24 @@
 import json
 import mmap
 import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.feeds.chunk_sizes import ChunkSize, SampledDrive, sampled_drive, shuffle_quality, to_rows
 
 from bcclone.dataset.store import Store
-from bcclone.feed.order import chunked, sequential, shuffled
 from bcclone.system.errors import UserError
-from benchmarks.feeds.charts import draw_chart
+from benchmarks.feeds.charts import draw_charts
 from benchmarks.feeds.cold import ColdRates, cold_measures, drop_pages, read_through
 from benchmarks.feeds.many_samples import TableMemory, order_costs, table_measures, write_store
-from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, Timing, in_fresh_process
+from benchmarks.feeds.meter import Benchmark, LoaderFigures, LoaderUnavailable, Meter, Timing, in_fresh_process
 from benchmarks.feeds.rooflines import jpeg_samples
-from benchmarks.feeds.rounds import SHARDED, BenchmarkResults, LoaderUnavailable, measure_loader, run_benchmark
-from benchmarks.feeds.run import FeedsReport, loader_measures, measure_feeds
-from benchmarks.feeds.synthetic import draw_recording, make_synthetic_store, number_of_shards, sharded_copy
-from benchmarks.settings import FeedsBenchSettings
-from tests.conftest import command
+from benchmarks.feeds.rounds import SHARDED, LoaderResults, measure_loader, run_rounds
+from benchmarks.feeds.run import Settings, loader_measures, measure
+from benchmarks.measures import Report
+from benchmarks.synthetic import draw_recording, make_synthetic_store, number_of_shards, sharded_copy
+from tests.benchmarks.running import run_benchmark
 
 SHORT = Timing(warm_samples=1, warm_seconds=0.0, seconds=0.01)
 
@@ -39,13 +36,13 @@ def figures(rate, **others):
     return LoaderFigures(
         **({"first_batch_seconds": 0.1, "resident_mb": 50.0, "anonymous_mb": 20.0} | others),
         samples_per_second=rate,
-        cpu_fraction=0.5,
-        others_cpu_fraction=0.0,
+        cpu_share=0.5,
+        others_cpu_share=0.0,
     )
 
 
 def results(**rates):
-    return BenchmarkResults(
+    return LoaderResults(
         {name.replace("_", "-"): [figures(rate) for rate in several] for name, several in rates.items()}
     )
 
@@ -168,13 +165,14 @@ def test_a_fresh_process_returns_the_result_or_raises_the_error_or_reports_its_d
 
 def test_a_loader_that_fails_is_reported_and_left_out(tmp_path):
     notices = []
-    benchmark = run_benchmark(
+    benchmark = run_rounds(
         ["gather"], Benchmark(tmp_path / "none.h5", workers=1), SHORT, rounds=2, notify=notices.append
     )
     assert "no such store" in benchmark.failed["gather"]
     assert len(notices) == 1
-    assert benchmark.to_rows()[-1].startswith("FAILED: gather: ")
-    assert not FeedsReport(benchmark).is_good
+    report = Report(failed=benchmark.failed)
+    assert report.to_rows()[-1].startswith("FAILED: gather: ")
+    assert not report.is_good
 
 
 def test_rates_from_a_cold_file_are_compared_round_by_round():
@@ -208,23 +206,7 @@ def test_the_memory_of_a_further_sample_is_the_slope():
 def test_the_order_costs_four_bytes_a_sample():
     costs = order_costs(most=100_000)
     assert [cost.samples for cost in costs] == [10_000, 100_000]
-    assert all(cost.measured for cost in costs)
     assert 4.0 <= costs[1].bytes_per_sample < 5.0
-
-
-def test_a_batch_of_neighbours_mixes_worse_than_one_of_a_global_shuffle():
-    drive = SampledDrive(np.sin(np.arange(6400) / 500).astype(np.float32), np.arange(6400) // 100)
-    best, none = shuffle_quality(drive, shuffled(6400, 0, 1), 64), shuffle_quality(drive, sequential(6400), 64)
-    some = shuffle_quality(drive, chunked(6400, 640, 0, 1), 64)
-    assert none.stretches < some.stretches < best.stretches
-    assert none.spread > some.spread > best.spread
-    assert shuffle_quality(drive, np.zeros(128, np.uint32), 64).stretches == 1
-
-
-def test_the_drive_of_a_store_has_a_stretch_for_each_training_sample(synthetic):
-    with Store(synthetic) as store:
-        drive = sampled_drive(store)
-        assert len(drive.stretch) == len(drive.steering) == len(store.split_indices(validation=False))
 
 
 @pytest.fixture(scope="module")
@@ -247,15 +229,9 @@ def test_feeds_deliver_from_shards(synthetic, shards, name):
         measure_loader(name, Benchmark(synthetic, workers=1), SHORT)
 
 
-def test_the_table_of_chunk_sizes_omits_what_was_not_measured():
-    sizes = [ChunkSize(64, 0.8, 50_000.0, None, 0.02, 6.0), ChunkSize(4096, 54.0, 50_000.0, 16_000.0, 0.2, 2.0)]
-    assert [size.as_json()["cold"] for size in sizes] == [None, 16_000.0]
-    assert "16,000" in to_rows(sizes)[2]
-
-
 def test_the_chart_is_a_picture(tmp_path):
     benchmark = results(hdf5_shuffle=[40_000.0], python_generator=[2000.0], gather=[90_000.0])
-    draw_chart(benchmark, tmp_path / "chart.png")
+    draw_charts(benchmark, None, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -270,12 +246,12 @@ def test_the_chart_is_a_picture(tmp_path):
 )
 def test_invalid_settings_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
-        FeedsBenchSettings(**settings)
+        Settings(**settings)
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(UserError, match="hdf6.*hdf5-shuffle"):
-        measure_feeds(FeedsBenchSettings(only=("hdf6",)))
+        measure(Settings(only=("hdf6",)))
 
 
 @pytest.mark.long
@@ -293,8 +269,7 @@ def test_the_command_gives_strategies_alternatives_and_rooflines(synthetic):
         2,
         "--json",
     )
-    line = command("bench", "feeds", *options, "--check-bars")
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    done = run_benchmark("feeds", *options, "--check-bars", code=None)
     notices = json.loads(done.stdout)
     assert set(notices["strategies"]) == {"hdf5-shuffle"}
     assert set(notices["sharded"]) == {"hdf5-shuffle-sharded"}

@@ -1,35 +1,24 @@
 """Training on each feed while the GPU is watched: figures, table and chart, with a GPU and without."""
 
 import json
-import subprocess
 import sys
 
 import pytest
 
 from bcclone.feed.feed_settings import STRATEGIES
-from benchmarks.feeds.charts import draw_gpu_chart
-from benchmarks.feeds.gpu_load import (
-    AFTER,
-    BEFORE,
-    FEEDS,
-    GpuReport,
-    TrainingLoad,
-    WaitSample,
-    covered_fractions,
-    measure_gpu,
-)
+from benchmarks.feeds.charts import draw_charts
+from benchmarks.feeds.gpu_load import AFTER, BEFORE, FEEDS, GpuReport, TrainingLoad, measure_gpu
 from benchmarks.feeds.gpu_watch import GpuSample
-from benchmarks.feeds.rounds import BenchmarkResults
-from benchmarks.feeds.run import FeedsReport
-from benchmarks.feeds.synthetic import draw_recording, make_synthetic_store
-from benchmarks.settings import FeedsBenchSettings
-from tests.conftest import command
+from benchmarks.feeds.rounds import LoaderResults
+from benchmarks.feeds.run import Settings
+from benchmarks.synthetic import draw_recording, make_synthetic_store
+from tests.benchmarks.running import run_benchmark
 
 ON_GPU = TrainingLoad(
-    "GPU NVIDIA H200 (compute capability 9.0)", 52_000.0, 0.01, 0.2, (WaitSample(0.25, 0.02), WaitSample(0.75, 0.0)),
-    (GpuSample(0.1, 0.9, 2000.0), GpuSample(0.3, None, None), GpuSample(0.5, 1.0, 2100.0)), 0.95, 2100.0,
+    "GPU NVIDIA H200 (compute capability 9.0)", 52_000.0, 0.01, 0.2, 0.95, 2100.0,
+    (GpuSample(0.1, 0.9, 2000.0), GpuSample(0.3, None, None), GpuSample(0.5, 1.0, 2100.0)),
 )  # fmt: skip
-ON_CPU = TrainingLoad("CPU", 1_000.0, 0.4, 0.9, (WaitSample(0.25, 0.3), WaitSample(0.75, 0.5)))
+ON_CPU = TrainingLoad("CPU", 1_000.0, 0.4, 0.9)
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +30,6 @@ def store(tmp_path_factory):
 def test_all_strategies_and_the_disk_generator_are_trained_on():
     assert {*STRATEGIES, "python-generator"} <= set(FEEDS)
     assert len(set(FEEDS)) == len(FEEDS)
-
-
-def test_waiting_is_divided_into_half_seconds():
-    fractions = list(covered_fractions([(0.0, 0.1), (0.4, 0.8), (1.9, 2.0)], 2.0))
-    assert [one.seconds for one in fractions] == pytest.approx([0.25, 0.75, 1.25, 1.75])
-    assert [one.fraction for one in fractions] == pytest.approx([0.4, 0.6, 0.0, 0.2])
-    assert sum(one.fraction for one in covered_fractions([(0.0, 0.03)], 0.1)) == pytest.approx(0.3)
 
 
 def test_the_json_has_the_series_and_null_where_nothing_was_measured():
@@ -70,18 +52,17 @@ def test_the_table_reports_a_missing_gpu():
     assert with_gpu[-1].split()[-2:] == ["95%", "2,100"]
 
 
-@pytest.mark.parametrize("load", [ON_GPU, ON_CPU], ids=["GPU", "CPU"])
-def test_the_chart_is_a_picture_with_a_gpu_and_without(load, tmp_path):
-    report = GpuReport(32, 1.0, {AFTER: load, BEFORE: load, "files": load})
-    draw_gpu_chart(report, tmp_path / "gpu.png")
+def test_a_chart_is_drawn_of_a_gpu_and_of_none_without(tmp_path):
+    for name, load in (("gpu", ON_GPU), ("cpu", ON_CPU)):
+        report = GpuReport(32, 1.0, {AFTER: load, BEFORE: load, "files": load})
+        draw_charts(LoaderResults(), report, tmp_path / f"{name}.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["gpu.png"]
     assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_report_without_failures_or_missed_bars_is_good():
-    assert FeedsReport(BenchmarkResults(), gpu=GpuReport(32, 1.0, {AFTER: ON_CPU})).is_good
-    assert FeedsReport(BenchmarkResults()).as_json()["gpu"] is None
+def test_a_batch_size_of_zero_is_refused():
     with pytest.raises(ValueError, match="batch size 0"):
-        FeedsBenchSettings(batch_size=0)
+        Settings(batch_size=0)
 
 
 @pytest.mark.long
@@ -97,9 +78,8 @@ def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, tmp_
     load = report.loads[BEFORE]
     assert load.samples_per_second > 0
     assert 0 <= load.data_wait_share <= 1
-    assert load.waits
-    assert (load.gpu, load.gpu_share, load.gpu_memory_mb) == ((), None, None)
-    assert "no GPU" in notices[0]
+    assert (load.gpu_series, load.gpu_share, load.gpu_memory_mb) == ((), None, None)
+    assert "no GPU" in notices[-1]
 
 
 @pytest.mark.long
@@ -117,11 +97,8 @@ def test_a_feed_whose_images_are_gone_is_skipped_and_the_others_train(store, tmp
 
 
 @pytest.mark.long
-def test_the_command_measures_every_feed_and_draws_them(store, tmp_path):
-    options = ("--store", store, "--seconds", 0.2, "--only", "gpu", "--chart", tmp_path / "gpu.png", "--json")
-    done = subprocess.run(command("bench", "feeds", *options), capture_output=True, text=True, check=True)
-    notices = json.loads(done.stdout)
-    assert set(notices["gpu"]["feeds"]) == set(FEEDS)
-    assert notices["strategies"] == {}
-    assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gpu.png"]
+def test_the_command_trains_on_every_feed(store):
+    done = run_benchmark("feeds", "--store", store, "--seconds", 0.2, "--only", "gpu", "--json")
+    printed = json.loads(done.stdout)
+    assert set(printed["gpu"]["feeds"]) == set(FEEDS)
+    assert printed["strategies"] == {}

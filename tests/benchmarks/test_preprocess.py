@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from bcclone.system.errors import UserError
-from benchmarks.preprocess import measure_preprocess, time_decoding, time_source_conversion
-from benchmarks.settings import PreprocessBenchSettings
-from tests.conftest import run_script
+from benchmarks.preprocess import Settings, measure, time_decoding, time_source_conversion
+from tests.benchmarks.running import run_benchmark
 
 
 def images_of_rows(recording, count):
@@ -20,8 +19,8 @@ def images_of_rows(recording, count):
 
 def test_a_synthetic_recording_is_measured_and_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    measures = {measure.name: measure for measure in measure_preprocess(PreprocessBenchSettings(frames=6), rounds=1)}
-    rates = {name: measure.value for name, measure in measures.items() if measure.unit == "images/s"}
+    measures = {one.name: one for one in measure(Settings(frames=6, rounds=1)).measures}
+    rates = {name: one.value for name, one in measures.items() if one.unit == "images/s"}
     assert len(rates) == 5
     assert min(rates.values()) > 0
     fastest = max(rate for name, rate in rates.items() if name.startswith("decode and resize alone"))
@@ -54,5 +53,7 @@ def test_decoding_refuses_a_damaged_image(simulated_recording, tmp_path):
 
 @pytest.mark.parametrize(("options", "code"), [((), 0), (("--check-bars",), 1)])
 def test_a_missed_bar_is_shown_and_changes_the_exit_code_only_with_check_bars(options, code):
-    done = run_script("bench", "preprocess", "--frames", 3, *options, "--json", code=code)  # too few to be fast
+    done = run_benchmark(
+        "preprocess", "--frames", 3, "--rounds", 1, *options, "--json", code=code
+    )  # too few to be fast
     assert [one["reached"] for one in json.loads(done.stdout)["measures"]].count(False) == 2

@@ -1,4 +1,4 @@
-"""bench soak: a drive that is disturbed loses no answer, and its recording stays whole."""
+"""The benchmark soak: a drive that is disturbed loses no answer, and its recording stays whole."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.conftest import run_script
+from tests.benchmarks.running import run_benchmark
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def small_disk(folder):
 
 
 def measured(*line):
-    done = run_script("bench", "soak", *line, "--json")
+    done = run_benchmark("soak", *line, "--json")
     return {measure["name"]: measure for measure in json.loads(done.stdout)["measures"]}, done.stderr
 
 

@@ -15,8 +15,8 @@ from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.errors import UserError
-from benchmarks.simulator import Blind, measure_blind_drives
 from tests.conftest import command, run_script, shared
+from tests.evaluate.blind import Blind, metres_on_the_road
 from tests.processes import KILL, children_of, wait_for
 
 KEYS = {
@@ -98,10 +98,10 @@ def test_invalid_models_and_options_of_evaluate_are_refused(untrained_model, tmp
 
 @pytest.mark.slow
 def test_blind_steering_leaves_the_road_within_150_m():
-    measures = measure_blind_drives(load_track("lake"))
-    assert len(measures) == 3
-    for measure in measures:
-        assert 5 < measure.value < 150, measure
+    metres = metres_on_the_road(load_track("lake"))
+    assert len(metres) == 3
+    for steering, distance_m in metres.items():
+        assert 5 < distance_m < 150, steering
 
 
 @pytest.mark.parametrize("track", ["lake", "mountain"])

@@ -22,9 +22,9 @@ from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import open_pool
-from benchmarks.simulator import Blind
 from tests.conftest import ROOT, command, made_once, run_script
 from tests.dask_cluster import dask_cluster, kill
+from tests.evaluate.blind import Blind
 from tests.model.keras_files.old_models import keras1_config, write
 from tests.processes import KILL, children_of, wait_for
 

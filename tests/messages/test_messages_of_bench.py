@@ -1,4 +1,4 @@
-"""bench: what cannot be measured, and loaders that are unavailable."""
+"""Benchmarks: what cannot be measured, and loaders that are unavailable."""
 
 import os
 import shutil
@@ -7,14 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cluster.training import measure_steps
-from benchmarks.feeds.meter import Benchmark, Timing, in_fresh_process
-from benchmarks.feeds.rounds import LoaderUnavailable, measure_loader
-from benchmarks.preprocess import measure_preprocess, time_decoding, time_source_conversion
-from benchmarks.settings import PreprocessBenchSettings
+from bcclone.cli import make_parser
+from benchmarks import preprocess
+from benchmarks.__main__ import Benchmark as Command
+from benchmarks.cluster.steps import measure_steps
+from benchmarks.feeds.meter import Benchmark, LoaderUnavailable, Timing, in_fresh_process
+from benchmarks.feeds.rounds import measure_loader
 from benchmarks.soak import check_disk
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
+
+
+def run(text, *line):
+    """Run a benchmark in this process. text: its name and options; line: more of them."""
+    name, *words = text.split()
+    command = Command(name)
+    return command.run(make_parser(command, name).parse_args([*words, *map(str, line)]))
 
 
 def take_part(name, *, moved=False):
@@ -29,7 +37,7 @@ def take_part(name, *, moved=False):
 def shards_of_a_store(change):
     run_command("preprocess", make_recording("rec"), "--size", 8)
     change()
-    run_command("bench", "feeds", "--store", "data.h5", "--shards", 2, "--only", "hdf5-shuffle")
+    run("feeds", "--store", "data.h5", "--shards", 2, "--only", "hdf5-shuffle")
 
 
 def steps_of_no_store():
@@ -44,50 +52,43 @@ def without_tables(monkeypatch):
 
 def of_no_image():
     Path("image.jpg").write_bytes(b"no image")
-    return time_source_conversion([["image.jpg"]], Path("data.h5"), once=True)
+    return preprocess.time_source_conversion([["image.jpg"]], Path("data.h5"), once=True)
 
 
 REFUSALS = [
-    refusal(lambda: run_command("bench", "drive", "--rounds", 9), "rounds 9", "10 or more"),
-    refusal(lambda: run_command("bench", "soak", "--minutes", 0), "minutes 0", "more than 0"),
-    refusal(lambda: run_command("bench", "soak", "--disk-fills", 1), "--disk-fills", "--record"),
+    refusal(lambda: run("drive", "--rounds", 9), "rounds 9", "10 or more"),
+    refusal(lambda: run("soak", "--minutes", 0), "minutes 0", "more than 0"),
+    refusal(lambda: run("soak", "--disk-fills", 1), "--disk-fills", "--record"),
     refusal(lambda: check_disk(Path("run"), 5_000_000_000), "run", "5 GB", "4 GB", "mount"),
-    refusal(lambda: run_command("bench", "preprocess", "--frames", 2), "frames 2", "3 or more"),
-    refusal(lambda: run_command("bench", "simulator", "--frames", 0), "frames 0", "1 or more"),
-    refusal(lambda: run_command("bench", "video", "--seconds", 601), "seconds 601", "1 to 600"),
-    refusal(lambda: run_command("bench", "video", "--rounds", 0), "rounds 0", "1 or more"),
-    refusal(lambda: run_command("bench", "chunks", "--frames", 9), "frames 9", "60 or more"),
+    refusal(lambda: run("preprocess", "--frames", 2), "frames 2", "3 or more"),
+    refusal(lambda: run("simulator", "--frames", 0), "frames 0", "1 or more"),
     refusal(
-        lambda: measure_preprocess(PreprocessBenchSettings(recording=make_recording("rec"))),
+        lambda: preprocess.measure(preprocess.Settings(recording=make_recording("rec"))),
         "rec/driving_log.csv",
         "all cameras",
         "another recording",
     ),
-    refusal(lambda: run_command("bench", "feeds", "--shards", 1), "shards 1", "2 to 10000"),
+    refusal(lambda: run("feeds --only x"), "x", "cold"),
+    refusal(lambda: run("feeds --rounds 0"), "0", "rounds", "1 or more"),
+    refusal(lambda: run("feeds --seconds 61"), "61", "60"),
+    refusal(lambda: run("feeds --batch-size 0"), "batch", "0", "1 to 65536"),
+    refusal(lambda: run("networks --only x"), "x", "single"),
+    refusal(lambda: run("feeds", "--shards", 1), "shards 1", "2 to 10000"),
     refusal(
         lambda: shards_of_a_store(lambda: shutil.rmtree("rec")), "--shards", "data.h5", "no such file", "put it back"
     ),
     refusal(
         lambda: shards_of_a_store(lambda: make_recording("rec", rows=2)), "--shards", "data.h5", "changed", "--store"
     ),
-    refusal(lambda: run_command("bench", "cluster", "--frames", 59), "frames 59", "60 or more"),
-    refusal(lambda: run_command("bench", "cluster", "--plan", -1), "hours -1", "0 or more"),
-    refusal(lambda: run_command("bench", "cluster", "--plan", 1, "--machines", 0), "machines 0", "1 to 10000"),
-    refusal(lambda: run_command("bench", "cluster", "--plan", 1, "--image-rate", 0), "image rate 0", "more than 0"),
-    refusal(
-        lambda: run_command("bench", "cluster", "--plan", 1, "--rates", "none.json"), "none.json", "no rates", "--json"
-    ),
+    refusal(lambda: run("cluster", "--frames", 59), "frames 59", "60 or more"),
+    refusal(lambda: run("plan", "--hours", -1), "hours -1", "more than 0"),
+    refusal(lambda: run("plan", "--machines", 0), "machines 0", "1 to 10000"),
+    refusal(lambda: run("plan", "--image-rate", 0), "image rate 0", "more than 0"),
+    refusal(lambda: run("plan", "--rates", "none.json"), "none.json", "no rates", "--json"),
     refusal(steps_of_no_store, "training failed", "none.h5"),
-    refusal(lambda: time_decoding(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
+    refusal(lambda: preprocess.time_decoding(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
     refusal(of_no_image, "image.jpg", "no image", "recording"),
     refusal(lambda: in_fresh_process(os._exit, 3), "_exit", "memory"),
-    refusal(
-        lambda: take_part("python-generator", moved=True),
-        "rec/driving_log.csv",
-        "data.h5",
-        "images",
-        by=(LoaderUnavailable,),
-    ),
     refusal(without_tables, "tables", "pip install '.[bench]'", by=(LoaderUnavailable,)),
     refusal(
         lambda: take_part("python-generator", moved=True),

@@ -99,8 +99,8 @@ def from_another_kind(untrained_model):
     from bcclone.model.model_file import load_model_file, save_model
 
     file = load_model_file(untrained_model)
-    save_model(Path("padded.h5"), file.model, file.preprocessing, {"settings": {"network": "cnn-padded"}})
-    return prepared(store(), Path("padded.h5"))
+    save_model(Path("other.h5"), file.model, file.preprocessing, {"settings": {"network": "cnn-batch-norm"}})
+    return prepared(store(), Path("other.h5"))
 
 
 def from_checkpoint(damage):
@@ -165,7 +165,7 @@ REFUSALS = [
         "3 frames",
         "--seq-length 3",
     ),
-    refusal(from_another_kind, "padded.h5", "--network cnn-padded"),
+    refusal(from_another_kind, "other.h5", "--network cnn-batch-norm"),
     refusal(from_other_images, "untrained.h5", "data.h5", "320x160 -> 128x128 RGB", "320x160 -> 64x64 RGB"),
     refusal(lambda untrained_model: prepared(store(), gpus=64), "--gpus 64", "0", "bcclone doctor"),
     refusal(

@@ -15,7 +15,7 @@ from bcclone.drive.protocol import ProtocolError, parse_telemetry
 from bcclone.drive.recorder import Recorder
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
-from benchmarks.round_trips import RoundTrips, measure_round_trips
+from benchmarks.driving import RoundTrips, measure_round_trips
 from tests.drive.drive_server import Still
 from tests.messages.refusals import refusal, run_command
 from tests.simulator.test_simulate import GUID, server, steer

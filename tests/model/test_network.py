@@ -80,9 +80,6 @@ def maps_of(network):
     ("name", "parameters", "last_maps"),
     [
         ("cnn", 252_219, (2, 9)),
-        ("cnn-no-conv4-5", 446_779, (6, 13)),
-        ("cnn-padded", 636_219, (6, 13)),
-        ("cnn-fewer-strides", 1_212_219, (8, 21)),
         ("cnn-64", 2_006_859, (12, 25)),
     ],
 )
@@ -123,8 +120,6 @@ def test_recurrent_networks_use_the_convolutions_for_small_images(build_network)
 def test_images_that_are_too_small_are_refused(build_network):
     with pytest.raises(UserError, match="too small for the convolutions of cnn-64: these need 29 columns"):
         build_network(48, 48)
-    with pytest.raises(UserError, match="too small for the convolutions of cnn-fewer-strides"):
-        build_network(64, 64, network="cnn-fewer-strides")
     assert build_network(160, 320).output_shape == (None, 1)
 
 

@@ -1,9 +1,13 @@
 """The commands that README and docs/ show, page by page: those in blocks of a shell, and those within a sentence."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from bcclone.cli import make_parser
+from bcclone.commands import load_command
+from benchmarks.__main__ import Benchmark
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -11,7 +15,7 @@ _BLOCK = re.compile(
     r"(?: *<!-- not run by a test: (?P<why>[^\n]*) -->\n+)?^(?P<indent> *)```(?:sh|powershell)\n(?P<lines>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
-_OURS = r"(?:python (?:preprocess|model|drive|video)\.py|bcclone) "
+_OURS = r"(?:python (?:preprocess|model|drive|video)\.py|bcclone|python -m benchmarks) "
 
 
 @dataclass(frozen=True)
@@ -35,3 +39,14 @@ def shown_on(page):
                 yield Shown(page, command, block["why"])
     for command in re.findall(rf"`({_OURS}[^`]+)`", text):
         yield Shown(page, " ".join(command.split()), None)
+
+
+def parse(text):
+    """Parse a shown command, script or benchmark; raise KeyError or SystemExit if it is not accepted."""
+    words = [word for word in shlex.split(text) if word not in ("python", "bcclone")]
+    is_benchmark = words[:2] == ["-m", "benchmarks"]
+    name, *options = words[2:] if is_benchmark else words
+    name = name.removesuffix(".py")
+    command = Benchmark(name) if is_benchmark else load_command(name)
+    if options:  # otherwise the command is only mentioned
+        make_parser(command, name).parse_args([word.replace("RECORDING...", "RECORDING") for word in options])

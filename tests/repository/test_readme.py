@@ -3,7 +3,6 @@
 import argparse
 import json
 import re
-import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -18,8 +17,9 @@ from bcclone.commands.options import actions_of
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.evaluate.scenarios import SCENARIOS
+from benchmarks.__main__ import BENCHMARKS, Benchmark
 from tests.conftest import ROOT
-from tests.repository.shown import PAGES, shown_on
+from tests.repository.shown import PAGES, parse, shown_on
 
 README = (ROOT / "README.md").read_text()
 REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
@@ -117,7 +117,8 @@ def test_the_exit_codes_are_documented():
 
 
 def test_every_option_that_the_pages_name_exists():
-    known = set().union(*(options_of(parser_of(name)) for name in COMMANDS)) | {"--help"}
+    parsers = [parser_of(name) for name in COMMANDS] + [make_parser(Benchmark(name), name) for name in BENCHMARKS]
+    known = set().union(*map(options_of, parsers)) | {"--help"}
     for page in PAGES:
         assert set(re.findall(r"(?<=`)--[a-z][a-z-]+", page.read_text())) <= known, page
 
@@ -128,14 +129,11 @@ def test_every_row_of_the_suite_is_documented_and_no_other():
 
 
 def test_every_shown_command_is_accepted_by_its_parser():
-    commands = {one.text for page in PAGES for one in shown_on(page) if one.ours}
+    commands = {(one.text, page.name) for page in PAGES for one in shown_on(page) if one.ours}
     assert len(commands) > 50
-    for command in commands:
-        words = [word for word in shlex.split(command) if word not in ("python", "bcclone")]
-        name = words[0].removesuffix(".py")
-        assert name in COMMANDS
-        if len(words) > 1:  # otherwise it is only mentioned
-            parser_of(name).parse_args([word.replace("RECORDING...", "RECORDING") for word in words[1:]])
+    for command, page in commands:
+        if not (page in RECORDS and command.startswith("bcclone bench")):  # what python -m benchmarks was
+            parse(command)
 
 
 def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
@@ -191,7 +189,7 @@ def test_no_file_contains_machine_paths_or_names():
 
 
 RECORDS = {"lab-log.md", "CHANGELOG.md"}  # of what was; decisions name files of their time, too
-MADE = {"checkpoints/", "demo/", "recordings/", "runs/", "tensorboard/"}  # by commands
+MADE = {"checkpoints/", "demo/", "plots/", "recordings/", "runs/", "store/", "tensorboard/"}  # by commands
 NOT_FILES = {  # names within other programs' data sets
     "cam/image_array", "cam/image_array_left", "mask/train", "mask/valid", "obs/center_image", "obs/speed_mph",
     "user/angle", "user/mode", "user/throttle",

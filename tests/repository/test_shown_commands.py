@@ -16,11 +16,11 @@ from tests.repository.shown import PAGES, shown_on
 
 RECORDS = {"lab-log.md", *(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))}
 ONLY_NAMED = {  # without what it works on: a name, and no command
-    "bcclone bench", "bcclone completion", "bcclone drive", "bcclone edit", "bcclone evaluate", "bcclone export",
+    "bcclone completion", "bcclone drive", "bcclone edit", "bcclone evaluate", "bcclone export",
     "bcclone import", "bcclone import-model", "bcclone model", "bcclone plots", "bcclone preprocess",
     "bcclone replay", "bcclone simulate record DIR", "bcclone simulate", "bcclone video",
 }  # fmt: skip
-MINUTES = ("bcclone bench ", "bcclone demo")  # tests of their own run them smaller: tests/bench, tests/test_demo.py
+MINUTES = ("python -m benchmarks ", "bcclone demo")  # tests of their own run them smaller
 SMALLER = {
     "simulate record": ("--laps", "0.02"),
     "model": ("--epochs", "1"),

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,9 +26,16 @@ from bcclone.simulator.world_settings import Conditions, ExpertSettings
 from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
 
+SYNTHETIC_FRAMES, SYNTHETIC_IMAGES = 40_000, 12_000  # of a synthetic store, and of a synthetic recording
 _POSITIONS = 64  # around the track at which frames are rendered; the others are variations of these
 _BRIGHTNESSES = 9
 _STEPS_PER_ROW = 4  # of 0.02 s: about 12 rows per second, near the simulator's 15
+
+
+def refuse_both(settings: Any, source: str) -> None:
+    """Raise ValueError if something to measure on is given, and also the size of a synthetic one."""
+    if getattr(settings, source) is not None and settings.frames is not None:
+        raise ValueError(f"--{source} and --frames exclude each other; leave one out")
 
 
 def draw_recording(folder: Path, frames: int) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from bcclone.system.errors import UserError
-from benchmarks import Measure
+from benchmarks.measures import Measure
 
 _EPOCHS = 3  # the first, in which TensorFlow compiles the step, is not counted
 _BATCH_SIZE = 64

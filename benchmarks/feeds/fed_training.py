@@ -3,10 +3,12 @@
 Both train in this process, in rounds, each with its own network.
 """
 
+import math
 import time
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +16,7 @@ import tensorflow as tf
 
 from bcclone.dataset.store import Store
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed import Feed
+from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
@@ -22,10 +24,11 @@ from bcclone.model.network import build_network
 from bcclone.train.prepare import prepare, with_augment_device
 from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
 from bcclone.train.trainer import Trainer
-from benchmarks import Measure
+from benchmarks.measures import Measure
 
 _WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _AUGMENTED_BAR_PERCENT = 2.0, 95.0, 90.0
-_WARM_STEPS = 20
+_STEPS, _WARM_STEPS = 200, 20
+_GPU_BATCHES = 256, 1024
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,22 @@ class TrainingRates:
     waited: float
 
 
-def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed: str) -> list[TrainingRates]:
+def measure_training(store: Path, rounds: int) -> list[Measure]:
+    """Measure in this process, in which load_tensorflow() was called, on the GPU if there is one."""
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    feed, sizes = ("device", _GPU_BATCHES) if on_gpu else ("hdf5-shuffle", (TrainSettings().batch_size,))
+    return [
+        measure
+        for size in sizes
+        for measure in training_measures(rates_of(store, rounds, size, feed), f"{feed}, batches of {size}")
+    ]
+
+
+def rates_of(path: Path, rounds: int, batch_size: int, feed: str, steps: int = _STEPS) -> list[TrainingRates]:
     """Measure trainings of some steps in each round, after a short one that is not counted.
 
-    TensorFlow must have been loaded before. Each training on a feed begins an epoch; the wait for its first batch
-    counts. Samples are augmented on the GPU if there is one, else by threads.
+    Each training on a feed begins an epoch; the wait for its first batch counts. Samples are augmented on the GPU if
+    there is one, else by threads.
     """
     settings = with_augment_device(TrainSettings(batch_size=batch_size, seq_length=1))
     unaugmented = replace(settings, augmentation=AugmentSettings(augment=False))
@@ -54,45 +68,59 @@ def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed:
         open_feed(select(store), FeedSettings(feed), settings.sampling) as augmented,
         open_feed(select(store), FeedSettings(feed), unaugmented.sampling) as plain,
     ):
-        trainers = prepare(store, settings), prepare(store, unaugmented)
+        trainer, plain_trainer = prepare(store, settings), prepare(store, unaugmented)
         with plain.epoch(1) as batches:
             first = next(iter(batches))
             batch = tf.constant(np.array(first.images)), tf.constant(np.array(first.labels))
         model = build_network(store.preprocessing.height, store.preprocessing.width)
         model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="mse")
-        for trainer, warmed in zip(trainers, (augmented, plain), strict=True):
-            _train_on_feed(trainer, warmed, 1, _WARM_STEPS)
+        _train_an_epoch(trainer, augmented, 1, _WARM_STEPS)
+        _train_an_epoch(plain_trainer, plain, 1, _WARM_STEPS)
         _train_repeatedly(model, batch, _WARM_STEPS)
         rates = []
         for epoch in range(2, rounds + 2):
-            fed, waited = _train_on_feed(trainers[0], augmented, epoch, steps)
-            without, _ = _train_on_feed(trainers[1], plain, epoch, steps)
+            fed, waited = _train_an_epoch(trainer, augmented, epoch, steps)
+            without, _ = _train_an_epoch(plain_trainer, plain, epoch, steps)
             rates.append(TrainingRates(fed, without, _train_repeatedly(model, batch, steps), waited))
         return rates
 
 
-def _train_on_feed(trainer: Trainer, feed: Feed, epoch: int, steps: int) -> tuple[float, float]:
-    """Return samples per second, and the fraction of the time spent waiting for the next batch."""
+def train(
+    trainer: Trainer, batches: Iterable[Batch], steps: float = math.inf, seconds: float = math.inf
+) -> tuple[float, float]:
+    """Train for some steps or seconds.
+
+    Return the samples per second, and the fraction of the time spent waiting for the next batch.
+    """
     samples, waited = 0, 0.0
-    begun = asked = time.perf_counter()
+    since = asked = time.perf_counter()
+    for step, batch in enumerate(batches, 1):
+        waited += time.perf_counter() - asked
+        trainer.train(batch, LEARNING_RATE)
+        samples += len(batch)
+        asked = time.perf_counter()
+        if step >= steps or asked - since >= seconds:
+            break
+    trainer.totals.means()  # waits for the device
+    elapsed = time.perf_counter() - since
+    return samples / elapsed, waited / elapsed
+
+
+def _train_an_epoch(trainer: Trainer, feed: Feed, epoch: int, steps: int) -> tuple[float, float]:
+    with closing(_epoch(feed, epoch)) as batches:
+        return train(trainer, batches, steps)
+
+
+def _epoch(feed: Feed, epoch: int) -> Generator[Batch]:
     with feed.epoch(epoch) as batches:
-        for step, batch in enumerate(batches, 1):
-            waited += time.perf_counter() - asked
-            trainer.train(batch, LEARNING_RATE)
-            samples += len(batch)
-            if step == steps:
-                break
-            asked = time.perf_counter()
-        trainer.totals.means()  # waits for the device
-        seconds = time.perf_counter() - begun
-    return samples / seconds, waited / seconds
+        yield from batches
 
 
-def _train_repeatedly(model: keras.Model, batch: tuple[Any, Any], steps: int) -> float:
-    begun = time.perf_counter()
+def _train_repeatedly(model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor], steps: int) -> float:
+    since = time.perf_counter()
     for _ in range(steps):
         model.train_on_batch(*batch)
-    return steps * int(batch[1].shape[0]) / (time.perf_counter() - begun)
+    return steps * int(batch[1].shape[0]) / (time.perf_counter() - since)
 
 
 def training_measures(rates: list[TrainingRates], trained_on: str) -> list[Measure]:

@@ -1,18 +1,26 @@
-"""Measure the latency from each telemetry message to its answer, over the simulator's protocol."""
+"""Drive a server as a benchmark needs it: a model, a car that measures each answer, and pages that watch.
+
+The latency is the time from each telemetry message to its answer, over the simulator's protocol.
+"""
 
 import base64
 import itertools
 import json
+import subprocess
+import sys
+import tempfile
 import time
+import urllib.request
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.dataset.images import Preprocessing, encode_jpeg
 from bcclone.evaluate.replay_served import FrameReplay
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
@@ -21,10 +29,46 @@ from bcclone.simulator.unity_client import connected
 from bcclone.simulator.unity_websocket import UnitySocket, text_frames
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
+from bcclone.system.settings import setting
+from bcclone.system.tensorflow_quietly import load_tensorflow
 
 _SILENCE_SECONDS = 10.0
 _FRAMES = 60
 FRAMES_PER_SECOND = 30.0
+_WATCH = """
+import sys, urllib.request
+with urllib.request.urlopen(sys.argv[1]) as events:
+    events.readline()
+    print("watching", flush=True)
+    while events.read(65536):
+        pass
+"""
+
+
+def model_setting() -> Any:
+    """Return the field for the model to serve."""
+    return setting(None, "model to measure with", unit="PATH", shown="an untrained network, which is as fast")
+
+
+def recording_setting() -> Any:
+    """Return the field for the recording whose frames the car sends."""
+    return setting(None, "driving_log.csv whose frames are sent", unit="PATH", shown="rendered frames")
+
+
+@contextmanager
+def model_or_untrained(path: Path | None) -> Iterator[Path]:
+    """Yield a model file: the given one, or an untrained network in a temporary folder."""
+    load_tensorflow(threads=1)  # as drive.py does
+    from bcclone.model.model_file import save_model
+    from bcclone.model.network import build_network
+
+    if path is not None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        untrained = Path(folder) / "untrained.h5"
+        save_model(untrained, build_network(), Preprocessing(), {})
+        yield untrained
 
 
 def frames_to_send(recording: Path | None) -> list[bytes]:
@@ -110,3 +154,39 @@ def _await_steer(connection: UnitySocket) -> None:
     raise UserError(
         f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; measure again with fewer programs running"
     )
+
+
+@contextmanager
+def watching(port: int, pages: int, saliency: bool) -> Iterator[None]:
+    """Open pages, each read by a process of its own, for the time of the `with` block.
+
+    saliency: with the saliency overlay, which is turned off at the end. Raises UserError at the end if a page is gone.
+    """
+    control(port, {"saliency": saliency})
+    command = [sys.executable, "-c", _WATCH, f"http://127.0.0.1:{port}/events"]
+    readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(pages)]
+    try:
+        for reader in readers:
+            if reader.stdout is not None:
+                reader.stdout.readline()
+        yield
+        if gone := sum(reader.poll() is not None for reader in readers):
+            raise UserError(f"the drive server closed {gone} of {pages} pages; measure again")
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.communicate()
+        control(port, {"saliency": False})
+
+
+def control(port: int, changes: Mapping[str, bool]) -> None:
+    """Set controls as the page does, such as saliency and recording."""
+    body, headers = json.dumps(changes).encode(), {"Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/control", body, headers)).close()
+
+
+def state(port: int) -> dict[str, Any]:
+    """Return the state that the page shows."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/state") as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found

@@ -1,16 +1,13 @@
-"""Settings of the benchmark of clusters, and the rates from which it plans; loads nothing large."""
+"""Settings of a plan: how much driving, on which machines, and the rates at which these work."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 from bcclone.system.errors import UserError
 from bcclone.system.settings import check_settings, setting
-from benchmarks.settings import SYNTHETIC_IMAGES, rounds_setting, seconds_setting
-
-_PLAN, _RATES = "plan", "rates of a plan"
 
 
 @dataclass(frozen=True)
@@ -55,27 +52,12 @@ class Rates:
             ) from None
 
 
-@dataclass(frozen=True)
-class ClusterBenchSettings:
-    """What several workers gain, and what they cost, measured on this machine."""
-
-    frames: int | None = setting(
-        None, "number of camera images of the synthetic recording", minimum=60, shown=str(SYNTHETIC_IMAGES)
-    )
-    rows: int = setting(40_000, "number of rows of the log whose plan is measured", minimum=100, maximum=10_000_000)
-    rounds: int = rounds_setting()
-    seconds: float = seconds_setting()
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-
-def _rate(help: str, unit: str, shown: str) -> Any:
-    return setting(None, help, unit=unit, minimum=0, shown=shown, group=_RATES)
+def _rate(text: str, shown: str) -> Any:
+    return setting(None, text, unit="N", minimum=0, above_minimum=True, shown=shown)
 
 
 @dataclass(frozen=True)
-class PlanSettings:
+class Settings:
     """Hours of driving to preprocess and to train on, on which machines, and at which rates.
 
     A rate that is None is that of the file, or a default.
@@ -88,60 +70,46 @@ class PlanSettings:
         minimum=0,
         maximum=1e6,
         above_minimum=True,
-        group=_PLAN,
     )
-    machines: int = setting(1, "number of machines", minimum=1, maximum=10_000, group=_PLAN)
-    cores: int = setting(16, "cores of a machine", minimum=1, maximum=1024, group=_PLAN)
-    memory_gb: float = setting(128.0, "memory of a machine, in GB", unit="GB", minimum=1, group=_PLAN)
-    disk_mb: float = setting(
-        1000.0, "speed of a machine's disk, in MB/s; measured here: 1,041", unit="MB", minimum=1, group=_PLAN
-    )
+    machines: int = setting(1, "number of machines", minimum=1, maximum=10_000)
+    cores: int = setting(16, "cores of a machine", minimum=1, maximum=1024)
+    memory_gb: float = setting(128.0, "memory of a machine, in GB", unit="GB", minimum=1)
+    disk_mb: float = setting(1000.0, "speed of a machine's disk, in MB/s; measured here: 1,041", unit="MB", minimum=1)
     cache_gb: float = setting(
-        500.0, "disk space of a machine for shards that it has fetched, in GB", unit="GB", minimum=0, group=_PLAN
+        500.0, "disk space of a machine for shards that it has fetched, in GB", unit="GB", minimum=0
     )
-    network_gbit: float = setting(
-        10.0, "speed of a machine's network, in Gbit/s; assumed", unit="GBIT", minimum=0.001, group=_PLAN
-    )
+    network_gbit: float = setting(10.0, "speed of a machine's network, in Gbit/s; assumed", unit="GBIT", minimum=0.001)
     storage_gbit: float = setting(
         100.0,
         "speed of the storage that several machines share, in Gbit/s; assumed; one machine uses its own disk",
         unit="GBIT",
         minimum=0.001,
-        group=_PLAN,
     )
-    price: float = setting(
-        1.0, "price of a machine for an hour, in any currency; assumed", unit="PRICE", minimum=0, group=_PLAN
-    )
-    epochs: int = setting(10, "epochs of the training", minimum=1, maximum=1 << 20, group=_PLAN)
-    batch_size: int = setting(256, "samples that a machine trains on in a step", minimum=1, group=_PLAN)
-    shard_mb: int = setting(256, "size of a shard, in MB", minimum=1, maximum=1 << 20, group=_PLAN)
-    window_shards: int = setting(4, "number of shards that are shuffled together", minimum=1, group=_PLAN)
+    price: float = setting(1.0, "price of a machine for an hour, in any currency; assumed", unit="PRICE", minimum=0)
+    epochs: int = setting(10, "epochs of the training", minimum=1, maximum=1 << 20)
+    batch_size: int = setting(256, "samples that a machine trains on in a step", minimum=1)
+    shard_mb: int = setting(256, "size of a shard, in MB", minimum=1, maximum=1 << 20)
+    window_shards: int = setting(4, "number of shards that are shuffled together", minimum=1)
     window_streams: int = setting(
         0,
         "number of windows that each batch is drawn from; a machine reads the shards of one",
         minimum=1,
         zero="one for each machine",
-        group=_PLAN,
     )
     rates: Path | None = setting(
-        None, "take the rates from this result of bench cluster --json", unit="FILE", shown="those below", group=_RATES
+        None, "take the rates from this result of python -m benchmarks cluster --json", unit="FILE", shown="those below"
     )
-    image_rate: float | None = _rate("images that a core converts in a second", "N", "1020")
-    training_rate: float | None = _rate(
-        "samples that a core trains on in a second; no GPU has been measured", "N", "329"
-    )
+    image_rate: float | None = _rate("images that a core converts in a second", "1020")
+    training_rate: float | None = _rate("samples that a core trains on in a second; no GPU has been measured", "329")
     machine_rate: float | None = _rate(
-        "samples that a machine with GPUs trains on in a second, instead", "N", "none: its cores train"
+        "samples that a machine with GPUs trains on in a second, instead", "none: its cores train"
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
-        for name in ("image_rate", "training_rate", "machine_rate"):
-            if getattr(self, name) == 0:
-                raise ValueError(f"{name.replace('_', ' ')} 0, expected more than 0")
 
     def chosen_rates(self) -> Rates:
         """Return the given rates, with those of the file or the defaults for the others; raises UserError."""
-        found = Rates() if self.rates is None else Rates.read(self.rates)
-        given = {name: getattr(self, name) for name in ("image_rate", "training_rate")}
-        return Rates(**{**vars(found), **{name: value for name, value in given.items() if value is not None}})
+        rates = Rates() if self.rates is None else Rates.read(self.rates)
+        chosen = {name: getattr(self, name) for name in ("image_rate", "training_rate")}
+        return replace(rates, **{name: value for name, value in chosen.items() if value is not None})

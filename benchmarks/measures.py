@@ -1,0 +1,84 @@
+"""Measured values with their bars, and the report of a benchmark as a table and as JSON."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measured value. bar: the value that it must reach, if any; least: the bar is a lower bound."""
+
+    name: str
+    value: float
+    unit: str
+    bar: float | None = None
+    least: bool = True
+
+    @property
+    def reached(self) -> bool | None:
+        """Return whether the bar is reached, None without one."""
+        if self.bar is None:
+            return None
+        return self.value >= self.bar if self.least else self.value <= self.bar
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the measure as JSON values."""
+        return asdict(self) | {"reached": self.reached}
+
+    def as_row(self) -> str:
+        """Return the measure as a line of a table."""
+        bar = "" if self.bar is None else f"{'at least' if self.least else 'at most'} {self.bar:g}"
+        mark = {True: "reached", False: "MISSED", None: ""}[self.reached]
+        return f"{self.name:<50}{self.value:>10.2f} {self.unit:<14}{bar:<16}{mark}".rstrip()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a benchmark.
+
+    tables: lines to print before the measures; values: further values of the JSON; failed: what could not be measured
+    -> the reason.
+    """
+
+    measures: Sequence[Measure] = ()
+    tables: Sequence[str] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether everything was measured and no bar was missed."""
+        return not self.failed and all(measure.reached is not False for measure in self.measures)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return {
+            **self.values,
+            "measures": [measure.as_json() for measure in self.measures],
+            "failed": dict(self.failed),
+        }
+
+    def to_rows(self) -> list[str]:
+        """Return the report as lines of tables."""
+        return [
+            *self.tables,
+            *(measure.as_row() for measure in self.measures),
+            *(f"FAILED: {name}: {reason}" for name, reason in self.failed.items()),
+        ]
+
+
+def measure_in_rounds(functions: Mapping[str, Callable[[], _Result]], rounds: int) -> dict[str, list[_Result]]:
+    """Call all functions in each of several rounds, so that a slow moment of the machine affects all alike.
+
+    Return the results of each, in order of the rounds; a first round, in which caches fill, is not counted.
+    """
+    results: dict[str, list[_Result]] = {name: [] for name in functions}
+    for number in range(rounds + 1):
+        for name, measure in functions.items():
+            result = measure()
+            if number:
+                results[name].append(result)
+    return results

@@ -1,0 +1,202 @@
+"""Train networks on a recording, and compare how well they drive: cnn, its variants, recurrent and published networks.
+
+Each model is trained, replays the end of the recording and a road that it has not seen, and drives rows of the suite.
+The variants of cnn exist here alone. Each begins as a model file with an untrained network, from which model.py trains.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bcclone.dataset.store import Store
+from bcclone.system.atomic import write_text
+from bcclone.system.errors import UserError
+from bcclone.system.hardware import usable_cores
+from bcclone.system.settings import check_settings, parse_names, setting
+from bcclone.system.tensorflow_quietly import load_tensorflow
+from bcclone.train.train_settings import LEARNING_RATE
+from benchmarks.feeds.meter import in_fresh_process
+from benchmarks.measures import Report
+
+ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
+_DRIVEN = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
+_REPLAYED = ("interventions", "rms_cross_track_m", "steering_correlation", "steering_correlation_smoothed")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network to compare. store, options: of preprocess.py and model.py.
+
+    changes: values of cnn's layers by their names, None for a layer that is left out.
+    """
+
+    title: str
+    options: str = ""
+    store: str = ""
+    changes: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+
+
+_PADDED = {"padding": "same"}
+NETWORKS = {
+    "single": Network("single frames"),
+    "stacked3": Network("3 frames stacked", "--seq-length 3"),
+    "gru3": Network("GRU, 3 frames", "--network gru --seq-length 3"),
+    "lstm3": Network("LSTM, 3 frames", "--network lstm --seq-length 3"),
+    "no-conv4-5": Network("no conv4, conv5", changes={"conv4": None, "conv5": None}),
+    "padded": Network("conv4, conv5 padded", changes={"conv4": _PADDED, "conv5": _PADDED}),
+    "fewer-strides": Network("conv3 with stride 1", changes={"conv3": {"strides": (1, 1)}}),
+    "64x64": Network("64x64 input", store="--size 64"),
+    "dave-2": Network("DAVE-2", "--network dave-2", "--preprocess nvidia-66x200-yuv"),
+    "chauffeur": Network("Chauffeur", "--network chauffeur", "--preprocess chauffeur-120x320-yuv"),
+    "epoch": Network("Epoch", "--network epoch", "--preprocess epoch-128x128-rgb"),
+    "gray20": Network("20 gray frames, 80x120", store="--preprocess gray-80x120 --seq-length 20"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which networks are compared, on which roads."""
+
+    only: tuple[str, ...] = setting(
+        (), "compare only these networks, separated by commas", unit="NAMES", parse=parse_names, shown="all"
+    )
+    recording: Path | None = setting(None, "recording to train on", unit="PATH", shown="two simulated laps")
+    unseen: Path | None = setting(None, "recording of another road to replay", unit="PATH", shown="the same")
+    seeds: int = setting(1, "number of trainings of each network, with seeds from 0", minimum=1, maximum=100)
+    epochs: int = setting(20, "passes of each training", minimum=1, maximum=10_000)
+    laps: float = setting(1.0, "laps that each model drives in a row of the suite", minimum=0, above_minimum=True)
+    folder: Path | None = setting(
+        None, "folder that keeps models and results; models that are complete there are not trained again", unit="DIR"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if unknown := [name for name in self.only if name not in NETWORKS]:
+            raise ValueError(f"no network is called {', '.join(unknown)}; choose from {', '.join(NETWORKS)}")
+
+
+def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
+    """Return the figures and the commands of each model, which docs/networks.py compares; raises UserError."""
+    models: dict[str, Any] = {}
+    failed: dict[str, str] = {}
+    with ExitStack() as stack:
+        folder = settings.folder or Path(stack.enter_context(TemporaryDirectory(prefix="bcclone-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        recording = settings.recording or folder / "laps"
+        if not recording.exists() and settings.recording is None:
+            run_bcclone("simulate", "record", recording, "--laps", 2)
+        for name in (f"{network}-{seed}" for seed in range(settings.seeds) for network in settings.only or NETWORKS):
+            try:
+                models[name] = _kept(name, recording, folder, settings, notify)
+            except UserError as error:
+                failed[name] = str(error)
+    machine = f"{usable_cores()} cores; {settings.epochs} passes"
+    return Report(tables=_table(models), values={"machine": machine, "models": models}, failed=failed)
+
+
+def _kept(name: str, recording: Path, folder: Path, settings: Settings, notify: Callable[[str], None]) -> Any:
+    """Return the figures of a model, from the folder if it is complete there."""
+    result = folder / f"{name}.json"
+    if not result.exists():
+        notify(f"training and driving: {name}")
+        write_text(result, json.dumps(_measure(name, recording, folder, settings), indent=1))
+    return json.loads(result.read_text(encoding="utf-8"))
+
+
+def _measure(name: str, recording: Path, folder: Path, settings: Settings) -> dict[str, Any]:
+    """Train and drive a model. name: of its network and its seed, such as gru3-1."""
+    network, _, seed = name.rpartition("-")
+    chosen, store, model = NETWORKS[network], folder / f"{network}.h5", folder / f"{name}.model.h5"
+    commands = []
+
+    def run(*words: object) -> tuple[Any, str]:
+        shown = ["bcclone", *(word.name if isinstance(word, Path) else str(word) for word in words)]
+        commands.append(" ".join(shown))
+        return run_bcclone(*words)
+
+    run("preprocess", recording, "-o", store, "--force", *chosen.store.split())
+    options: list[object] = [*chosen.options.split()]
+    if chosen.changes:
+        start = folder / f"{name}.untrained.h5"
+        in_fresh_process(write_variant, start, network, int(seed), store)
+        options = ["--from", start, "--learning-rate", LEARNING_RATE]
+    trained, log = run(
+        *("model", store, "-o", model, "--force", "--seed", seed, "--epochs", settings.epochs, "--no-plots"),
+        *("--runs", folder / "runs", *options),
+    )
+    replays = {
+        "replay": run("replay", model, recording, "--fraction", "0.8:1")[0],
+        "replay-mountain": run("replay", model, settings.unseen or recording)[0],
+    }
+    suite, _ = run("evaluate", model, "--suite", "--rows", *ROWS, "--laps", settings.laps)
+    rows = {row["row"]: next(iter(row["models"].values())) for row in suite["rows"]}
+    return {
+        "network": network,
+        "title": chosen.title,
+        "seed": int(seed),
+        "commands": commands,
+        "parameters": parameters_in(log),
+        **{key: trained[key] for key in ("epochs", "seconds", "val_loss", "samples")},
+        **{part: {key: figures[key] for key in _REPLAYED} for part, figures in replays.items()},
+        "rows": {row: {key: figures[key] for key in _DRIVEN} for row, figures in rows.items()},
+        "interventions": sum(figures["interventions"] for figures in rows.values()),
+    }
+
+
+def parameters_in(log: str) -> int:
+    """Return the number of parameters in the table of layers that model.py prints."""
+    (total,) = re.findall(r"^total +([\d,]+)$", log, re.MULTILINE)
+    return int(total.replace(",", ""))
+
+
+def run_bcclone(*words: object) -> tuple[Any, str]:
+    """Run a command of bcclone; return its --json and what it printed beside; raises UserError with its last line."""
+    line = [sys.executable, "-m", "bcclone", *map(str, words), "--json"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"bcclone {words[0]} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    return json.loads(done.stdout), done.stderr
+
+
+def write_variant(path: Path, network: str, seed: int, store: Path) -> None:
+    """Write a model file with an untrained variant of cnn for the images of a store; loads TensorFlow."""
+    load_tensorflow()
+    import keras
+
+    from bcclone.model.model_file import save_model
+
+    with Store(store) as data:
+        preprocessing = data.preprocessing
+    keras.utils.set_random_seed(seed)
+    save_model(path, build_variant(network, preprocessing.height, preprocessing.width), preprocessing, {})
+
+
+def build_variant(network: str, height: int = 128, width: int = 128) -> Any:
+    """Return an untrained cnn with the changes of a network, a keras.Model."""
+    import keras
+
+    from bcclone.model.network import build_network
+
+    changes = NETWORKS[network].changes
+    layers = [layer for layer in build_network(height, width).layers if changes.get(layer.name, {}) is not None]
+    changed = [type(layer).from_config(layer.get_config() | (changes.get(layer.name) or {})) for layer in layers]
+    return keras.Sequential([keras.Input((height, width, 3), dtype="uint8", name="frame"), *changed], name="bcclone")
+
+
+def _table(models: Mapping[str, Any]) -> list[str]:
+    rows = [f"{'':<18}{'parameters':>12}{'val. loss':>11}{'correlation':>13}{'interventions':>15}  m from the middle"]
+    for name, one in models.items():
+        distances = " ".join(f"{row['mean_abs_cross_track_m']:.2f}" for row in one["rows"].values())
+        correlation = one["replay"]["steering_correlation_smoothed"]
+        rows.append(
+            f"{name:<18}{one['parameters']:>12,}{one['val_loss']:>11.4f}{correlation:>13.2f}"
+            f"{one['interventions']:>15}  {distances}"
+        )
+    return rows

@@ -1,0 +1,15 @@
+"""Run a benchmark as its user does."""
+
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+
+
+def run_benchmark(*words, code=0):
+    """Run `python -m benchmarks` in a process of its own; its exit code must be `code`, unless that is None."""
+    line = [sys.executable, "-m", "benchmarks", *map(str, words)]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert code is None or done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done

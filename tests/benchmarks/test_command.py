@@ -1,0 +1,38 @@
+"""python -m benchmarks: every benchmark of the table has its parser, --help is quick to load, errors are refused."""
+
+import json
+
+import pytest
+
+from bcclone.cli import make_parser
+from benchmarks.__main__ import BENCHMARKS, Benchmark, main
+from tests.benchmarks.running import run_benchmark
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_has_the_common_options_and_reports_an_interrupt(name):
+    benchmark = Benchmark(name)
+    arguments = make_parser(benchmark, name).parse_args(["--json", "--quiet", "--check-bars"])
+    assert benchmark.interrupted(arguments)
+    assert benchmark.__doc__ in make_parser(benchmark, name).format_help()
+
+
+@pytest.mark.parametrize("words", [(), ("nonsense",)])
+def test_an_unknown_benchmark_is_refused_with_the_names(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "NAME" in capsys.readouterr().err
+
+
+def test_help_lists_the_benchmarks(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in BENCHMARKS)
+
+
+def test_a_missed_bar_ends_with_code_1_only_if_bars_are_checked():
+    line = ("plan", "--hours", 1000, "--memory-gb", 1, "--json")
+    assert not json.loads(run_benchmark(*line).stdout)["measures"][0]["reached"]
+    run_benchmark(*line, "--check-bars", code=1)

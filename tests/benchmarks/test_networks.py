@@ -1,0 +1,51 @@
+"""The comparison of networks: its variants of cnn, and models that are trained, replayed and driven."""
+
+import json
+
+import pytest
+
+from benchmarks.networks import NETWORKS, Settings, parameters_in
+from tests.benchmarks.running import run_benchmark
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "last_maps"),
+    [
+        ("no-conv4-5", 446_779, (6, 13)),
+        ("padded", 636_219, (6, 13)),
+        ("fewer-strides", 1_212_219, (8, 21)),
+    ],
+)
+def test_variants_differ_from_the_default_network_in_their_convolutions_only(name, parameters, last_maps):
+    from bcclone.model.network import build_network
+    from benchmarks.networks import build_variant
+
+    plain, variant = build_network(), build_variant(name)
+    assert variant.count_params() == parameters
+    maps = [layer.output.shape[1:3] for layer in variant.layers if layer.name.startswith("conv")]
+    assert maps[-1] == last_maps
+    others = [layer.name for layer in variant.layers if not layer.name.startswith("conv")]
+    assert others == [layer.name for layer in plain.layers if not layer.name.startswith("conv")]
+
+
+def test_the_parameters_are_read_from_the_table_of_layers():
+    assert parameters_in("conv1  Conv2D  1 x 2  1,234\ntotal  269,969\nepoch 1\n") == 269_969
+
+
+def test_an_unknown_network_is_refused_with_the_names():
+    with pytest.raises(ValueError, match="cnn-padded.*fewer-strides"):
+        Settings(only=("cnn-padded",))
+    assert {"single", "gru3", "epoch"} <= set(NETWORKS)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_variant_is_trained_and_drives_and_is_kept(simulated_recording, tmp_path):
+    line = ("networks", "--only", "padded", "--recording", simulated_recording, "--epochs", 1, "--laps", 0.02)
+    first = json.loads(run_benchmark(*line, "--folder", tmp_path, "--json").stdout)
+    model = first["models"]["padded-0"]
+    assert (model["network"], model["seed"], model["parameters"]) == ("padded", 0, 636_219)
+    assert set(model["rows"]) == {"lake-30", "lake-reverse-30", "latency-200", "no-lines"}
+    again = run_benchmark(*line, "--folder", tmp_path, "--json")
+    assert "training" not in again.stderr
+    assert json.loads(again.stdout)["models"] == first["models"]
