@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from bcclone.dataset.store import Store
-from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import Batch
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.open import open_feed
@@ -152,13 +151,13 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
 
     load_tensorflow()
-    from bcclone.train.prepare import prepare, with_augment_device
+    from bcclone.train.prepare import make_trainer, with_augment_device
 
-    augmentation = AugmentSettings(name not in (BEFORE, UNAUGMENTED))
-    wanted = TrainSettings(batch_size=batch_size, seq_length=1, augmentation=augmentation)
+    augment = name not in (BEFORE, UNAUGMENTED)
+    wanted = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
     settings = with_augment_device(wanted)
     with Store(store) as data:
-        trainer = prepare(data, settings)
+        trainer = make_trainer(data, settings)
     gpus = used_gpus()
     with _batches_of(name, store, settings) as batches, GpuWatch() as watch:
         entered = time.perf_counter()
