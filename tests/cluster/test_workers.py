@@ -3,13 +3,13 @@
 import json
 
 import pytest
+from bcclone.train.run_plan import make_plan
+from bcclone.train.run_settings import RunSettings, read_settings
 
 from bcclone.cluster.workers import Cluster, find_cluster
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.system.errors import UserError
-from bcclone.train.run_plan import make_plan
-from bcclone.train.run_settings import RunSettings, read_settings
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import run_script
 

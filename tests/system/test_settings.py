@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from bcclone.train.run_settings import RunSettings
 
 from bcclone.commands.options import add_settings, build, given_for
 from bcclone.system.errors import UserError
 from bcclone.system.settings import check_settings, parse_names, setting
-from bcclone.train.run_settings import RunSettings
 
 
 def parse_minutes(text):
