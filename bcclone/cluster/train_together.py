@@ -70,8 +70,9 @@ def _train_together(
 
         data = group.each(open_data)
         group.check_agreement({"content of the store": data.content_hash[:16], **_joint(chosen)})
-        own = group.on_chief(lambda: _checked(make_plan(data, notify), group.count))
+        own = group.on_chief(lambda: make_plan(data, notify))
         plan = _shared(own, group, Path(opened.enter_context(TemporaryDirectory())))
+        check_batch(plan.settings.batch_size, group.count)
         samples, validation = group.each(lambda: select_samples(data, plan.settings, notify))
         if plan.result:
             return group.on_chief(lambda: republish(plan, notify))
@@ -107,14 +108,13 @@ def _silent(line: str) -> None:
     """Report nothing: the chief does."""
 
 
-def _checked(plan: Plan, workers: int) -> Plan:
-    """Return the plan; raises UserError for a batch that is too small for so many workers."""
-    if plan.settings.batch_size < workers:
+def check_batch(batch_size: int, workers: int) -> None:
+    """Raise UserError for a batch that is too small for so many workers."""
+    if batch_size < workers:
         raise UserError(
-            f"--batch-size {plan.settings.batch_size} for {workers} workers, expected a sample for each; train with "
-            "fewer --workers or a larger --batch-size"
+            f"--batch-size {batch_size} for {workers} workers, expected a sample for each; train with fewer --workers "
+            "or a larger --batch-size"
         )
-    return plan
 
 
 def _shared(own: Plan | None, group: WorkerGroup, scratch: Path) -> Plan:
