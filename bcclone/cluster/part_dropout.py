@@ -1,14 +1,15 @@
-"""Set how much a network drops out, and drop out the same units on several workers as on one.
+"""Drop out the same units on several workers as on one.
 
 A dropout layer draws its mask for the samples that it is given, by a seed that is the same on all workers. For a part
 of a batch, the mask is drawn for the whole batch, and the worker takes its rows: so the workers train as one does.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from bcclone.train.prepare import with_dropout_layers
 
 
 class BatchRows:
@@ -68,31 +69,7 @@ def with_part_dropout(model: keras.Model, batch_rows: BatchRows) -> keras.Model:
         kind = PartSpatialDropout2D if isinstance(layer, keras.layers.SpatialDropout2D) else PartDropout
         return kind(batch_rows, **layer.get_config())
 
-    copy = _with_dropout_layers(model, part_of)
+    copy = with_dropout_layers(model, part_of)
     for variable, original in zip(copy.variables, model.variables, strict=True):
         variable.assign(original)
     return copy
-
-
-def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
-    """Return a copy of the network with the same weights, whose dropout layers leave out this fraction, 0 to 1."""
-    copy = _with_dropout_layers(model, lambda layer: layer.__class__.from_config(layer.get_config() | {"rate": rate}))
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def _with_dropout_layers(
-    model: keras.Model, replaced: Callable[[keras.layers.Layer], keras.layers.Layer]
-) -> keras.Model:
-    """Return an untrained copy of the network with other dropout layers, those of each frame of a window, too."""
-
-    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, keras.layers.Dropout | keras.layers.SpatialDropout2D):
-            return replaced(layer)
-        if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
-            return keras.layers.TimeDistributed(
-                keras.models.clone_model(layer.layer, clone_function=copied), name=layer.name
-            )
-        return layer.__class__.from_config(layer.get_config())
-
-    return keras.models.clone_model(model, clone_function=copied)

@@ -12,7 +12,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,19 +28,9 @@ Notify = Callable[[str], None]
 
 _CONNECT_SECONDS, _PROBE_SECONDS = 60, 2.0
 _WORD_BYTES = 4
-_STEPS_BETWEEN_DECISIONS = 20
 _TASK = re.compile(r"/job:worker/(?:replica:0/)?task:(\d+)")
 _REPORTED = re.compile(r"Error reported from /job:worker/(?:replica:0/)?task:(\d+)")
 _OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/")
-
-
-@dataclass(frozen=True)
-class JointDecision:
-    """What workers must know alike to take the same steps. elapsed: seconds since the training began."""
-
-    must_stop: bool
-    elapsed: float
-    time_is_up: bool
 
 
 class WorkerGroup:
@@ -104,16 +93,6 @@ class WorkerGroup:
         """Return action() on the chief and None on the others; its UserError is raised on all."""
         return self.each(lambda: action() if self.is_chief else None)
 
-    def decides_after(self, step: int) -> bool:
-        """Return whether the workers decide together after this step: whether to stop, and what time it is."""
-        return self.count == 1 or step % _STEPS_BETWEEN_DECISIONS == 0
-
-    def decide(self, own: JointDecision) -> JointDecision:
-        """Return the decision of all workers: to stop when one of them must, and the rest as the chief decided."""
-        of_chief = [own.elapsed, own.time_is_up] if self.is_chief else [0.0, 0.0]
-        stops, elapsed, time_is_up = self.sum(np.array([own.must_stop, *of_chief])).tolist()
-        return JointDecision(bool(stops), elapsed, bool(time_is_up))
-
     def check_agreement(self, facts: Mapping[str, Any]) -> None:
         """Raise UserError on all workers when a fact differs from the chief's. facts: plain values by what they are."""
         gathered = [json.loads(value) for value in self.gather(json.dumps(facts).encode())]
@@ -125,9 +104,6 @@ class WorkerGroup:
                         f"{name.replace('_', ' ')}: {other} on {self.name(index)}, and {ours} on {self.name(0)}; give "
                         "every worker the same"
                     )
-
-
-ONE_WORKER = WorkerGroup()
 
 
 class ConnectedGroup(WorkerGroup):
@@ -185,7 +161,7 @@ def open_group(
     Raises UserError when the workers do not meet, and within the block when one of them is lost.
     """
     if cluster is None:
-        yield ONE_WORKER
+        yield WorkerGroup()
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # an error of another worker is reported in one line, by us
     from bcclone.system.tensorflow_quietly import load_tensorflow

@@ -6,9 +6,33 @@ from dataclasses import dataclass
 from typing import Self
 
 from bcclone.system.errors import UserError
+from bcclone.system.settings import check_settings, parse_names, setting
 
 _EXAMPLE = "host1:2345,host2:2345"
+_GROUP = "several machines"
 _HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """The workers of a training on several machines, as options name them. workers: HOST:PORT of each."""
+
+    workers: tuple[str, ...] = setting(
+        (),
+        "train on several machines, one worker on each: the addresses of all workers, the same on every one; worker 0 "
+        "writes the model",
+        unit="HOST:PORT,...",
+        parse=parse_names,
+        shown="those of TF_CONFIG, else one machine alone",
+        group=_GROUP,
+    )
+    worker_index: int | None = setting(
+        None, "number of this worker in --workers, from 0", shown="that of TF_CONFIG", group=_GROUP
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        Cluster.of(self.workers, self.worker_index)
 
 
 @dataclass(frozen=True)
@@ -82,16 +106,13 @@ class Cluster:
         return host.strip("[]"), int(port)
 
 
-def find_cluster(workers: Sequence[str], index: int | None, environment: Mapping[str, str]) -> Cluster | None:
+def find_cluster(settings: WorkerSettings, environment: Mapping[str, str]) -> Cluster | None:
     """Return the workers that train together, from options or else from TF_CONFIG; None for one worker alone.
 
     Raises UserError.
     """
-    try:
-        if cluster := Cluster.of(workers, index):
-            return cluster if len(cluster) > 1 else None
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    if cluster := Cluster.of(settings.workers, settings.worker_index):
+        return cluster if len(cluster) > 1 else None
     text = environment.get("TF_CONFIG", "")
     return Cluster.from_tf_config(text) if text else None
 

@@ -5,22 +5,26 @@ the model is copied to the output.
 """
 
 import argparse
+import os
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+from bcclone.cluster.workers import WorkerSettings, find_cluster
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
     build,
     describe_unchanged,
     given,
+    given_for,
     local_path,
     notify,
     print_json,
 )
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
-from bcclone.train.run_settings import SETTING_NAMES, RunSettings, read_settings
-from bcclone.train.train_settings import NETWORKS, CheckpointSettings, TrainSettings
+from bcclone.feed.feed_settings import STRATEGIES
+from bcclone.train.settings_file import read_settings
+from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
 from bcclone.train.training_state import TrainResult
 
 _TITLES = {
@@ -41,27 +45,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="store that preprocess.py wrote, or recordings (folders or logs), which --feed files reads (default: "
         "data.h5)",
     )
-    add_settings(parser, RunSettings)
+    parser.add_argument("--resume", action="store_true", help="continue the newest run with this store and output")
     parser.add_argument(
         "--settings",
         type=local_path,
         metavar="FILE",
         help="read settings from this TOML file; options override them (default: none)",
     )
-    for kind in (TrainSettings, AugmentSettings, FeedSettings, CheckpointSettings):
-        add_settings(parser, kind, titles=_TITLES)
+    parser.add_argument("--no-plots", action="store_true", help="do not draw the pictures of bcclone plots at the end")
+    add_settings(parser, TrainSettings, titles=_TITLES)
+    add_settings(parser, WorkerSettings)
     add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
-    from bcclone.train.run import run as run_training
-
-    result = run_training(run_settings(arguments), notify)
+    result = _train(arguments)
+    if result is None:  # a worker that writes nothing
+        return 0
+    if not (arguments.no_plots or result.was_complete):
+        _draw_pictures(result, arguments)
     if arguments.json:
         print_json(result.as_json())
-    elif result.worker:
-        print(f"worker {result.worker}: trained up to epoch {result.epochs}; worker 0 writes {result.model}")
     elif not result.was_complete:
         _print_result(result)
     return 0
@@ -72,16 +77,47 @@ def interrupted(arguments: argparse.Namespace) -> str:
     return describe_unchanged(_output(arguments))
 
 
-def run_settings(arguments: argparse.Namespace) -> RunSettings:
-    """Return the settings that the options and the settings file choose; raises UserError."""
+def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that the options and the settings file choose, by name; raises UserError."""
     values = read_settings(arguments.settings, _output(arguments)) if arguments.settings else {}
-    values |= given(arguments, *SETTING_NAMES)
-    files = given(arguments, "output", "start", "runs", "name", "resume", "force", "workers", "worker_index")
-    return build(RunSettings.from_values, values, data=tuple(arguments.data), **files)
+    return values | given(arguments, *SETTING_NAMES)
+
+
+def _train(arguments: argparse.Namespace) -> TrainResult | None:
+    """Train on this machine and one device, or together with others; None for a worker that writes nothing."""
+    chosen, files = chosen_settings(arguments), build(RunFiles, **_files(arguments))
+    settings = None if arguments.resume else build(TrainSettings, **_files(arguments), **chosen)
+    cluster = find_cluster(build(WorkerSettings, **given_for(WorkerSettings, arguments)), os.environ)
+    if cluster or chosen.get("gpus", 1) != 1:
+        from bcclone.cluster.train_together import resume_together, run_together
+
+        return run_together(cluster, settings, notify) if settings else resume_together(cluster, files, chosen, notify)
+    from bcclone.train.run import resume, run
+
+    return run(settings, notify) if settings else resume(files, chosen, notify)
+
+
+def _files(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"data": tuple(arguments.data)} | given(arguments, *(each.name for each in fields(RunFiles)[1:]))
 
 
 def _output(arguments: argparse.Namespace) -> Path:
-    return arguments.output or RunSettings.output
+    return arguments.output or RunFiles.output
+
+
+def _draw_pictures(result: TrainResult, arguments: argparse.Namespace) -> None:
+    """Draw the pictures of the run's model; an error is reported and does not fail the training."""
+    from bcclone.pictures.plots.all_pictures import draw_all
+    from bcclone.pictures.plots.plot_settings import PlotSettings
+
+    model = result.run / "model.h5"
+    try:
+        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"))
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        notify(
+            f"note: not all pictures could be drawn: {reason}; try: bcclone plots {model} {' '.join(arguments.data)}"
+        )
 
 
 def _print_result(result: TrainResult) -> None:

@@ -15,18 +15,18 @@ import h5py
 import keras
 import numpy as np
 
-from bcclone.cluster.worker_group import ONE_WORKER, WorkerGroup
 from bcclone.feed.selection import TrainingData
 from bcclone.model.model_file import model_content
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
 from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.train_settings import CheckpointSettings, TrainSettings
+from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.trainer import Trainer
 from bcclone.train.training_state import TrainingState
 
 _KEPT = 2
+Notify = Callable[[str], None]
 
 
 class Checkpoints:
@@ -52,7 +52,7 @@ class Checkpoints:
         for path in self.paths()[_KEPT:]:
             path.unlink(missing_ok=True)
 
-    def load(self, trainer: Trainer, notify: Callable[[str], None]) -> tuple[TrainingState, bytes]:
+    def load(self, trainer: Trainer, notify: Notify) -> tuple[TrainingState, bytes]:
         """Load the newest intact checkpoint into the trainer; without checkpoints return the initial state.
 
         Raises UserError when no checkpoint is intact and of this network.
@@ -85,12 +85,12 @@ def _content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
     return content.getvalue()
 
 
-def _load(source: Path | io.BytesIO, trainer: Trainer) -> tuple[TrainingState, bytes]:
+def _load(source: Path, trainer: Trainer) -> tuple[TrainingState, bytes]:
     with h5py.File(source, "r") as file:
         state = TrainingState.from_json(json.loads(file["progress"].asstr()[()]))
         values = [file["variables"][name][()] for name in sorted(file["variables"])]
         totals = file["totals"][()]
-        model = file["model" if "model" in file else "best"][()].tobytes()  # the name in older runs
+        model = file["model"][()].tobytes()
     variables = trainer.variables
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
         raise ValueError("the weights have other shapes")
@@ -101,86 +101,61 @@ def _load(source: Path | io.BytesIO, trainer: Trainer) -> tuple[TrainingState, b
 
 
 class Checkpointing:
-    """Restores a training from its newest checkpoint, and saves its state and its model from then on.
-
-    Of several workers, the chief has the run folder; the others get its state and save nothing.
-    """
+    """Restores a training from its newest checkpoint, and saves its state and its model from then on."""
 
     def __init__(
-        self,
-        trainer: Trainer,
-        folder: RunFolder | None,
-        settings: CheckpointSettings,
-        notify: Callable[[str], None],
-        group: WorkerGroup = ONE_WORKER,
+        self, trainer: Trainer, folder: RunFolder, data: TrainingData, settings: TrainSettings, notify: Notify
     ) -> None:
-        """Load the newest checkpoint into the trainer; raises UserError when there are some, but none is intact.
-
-        folder: None for a worker that saves nothing.
-        """
-        self._trainer, self._folder, self._settings, self._notify = trainer, folder, settings, notify
-        self.state, self._model = self._restored(group)
+        """Load the newest checkpoint into the trainer; raises UserError when there are some, but none is intact."""
+        self._trainer, self._folder, self._data, self._settings = trainer, folder, data, settings
+        self._notify, self._checkpoints = notify, Checkpoints(folder.checkpoints)
+        self.state, self.model = self._checkpoints.load(trainer, notify)
         self._step, self._elapsed = self.state.step, self.state.elapsed
-        self._model_is_written = not self._model  # a killed training may have left a newer one
+        self._model_is_written = not self.model  # a killed training may have left a newer one
 
-    def _restored(self, group: WorkerGroup) -> tuple[TrainingState, bytes]:
-        """Return the state of the newest checkpoint, which the chief reads, with its model file."""
-        folder, trainer = self._folder, self._trainer
-        found = group.each(
-            lambda: Checkpoints(folder.checkpoints).load(trainer, self._notify) if folder else (TrainingState(), b"")
-        )
-        if group.count == 1:
-            return found
-        content = group.broadcast(_content(trainer, *found) if group.is_chief else b"")
-        return found if group.is_chief else _load(io.BytesIO(content), trainer)
+    @property
+    def path(self) -> Path:
+        """Return the path of the model so far, which exists once an epoch is complete."""
+        return self._folder.model
 
-    def is_due(self, elapsed: float) -> bool:
-        """Return whether a checkpoint is due by steps or minutes. elapsed: seconds since the training began."""
+    def is_due(self) -> bool:
+        """Return whether a checkpoint is due by steps or minutes."""
         steps, minutes = self._settings.checkpoint_steps, self._settings.checkpoint_minutes
         by_steps = bool(steps) and self.state.step - self._step >= steps
-        return by_steps or bool(minutes) and elapsed - self._elapsed >= minutes * 60
+        return by_steps or bool(minutes) and self.state.elapsed - self._elapsed >= minutes * 60
 
-    def take_model(self, data: TrainingData, settings: TrainSettings) -> None:
-        """Use the current weights, those of the last epoch, for the model."""
-        if self._folder is None:
-            return
-        last = self.state.history[-1]
+    def take_model(self) -> None:
+        """Use the current weights, of the last epoch, for the model."""
+        last, data = self.state.history[-1], self._data
         described = {
-            "settings": settings.flat(),
+            "settings": values_of(self._settings, DECIDE_WEIGHTS),
             "samples": asdict(data.sample_settings),
             "store_content_hash": data.content_hash,
             "epoch": last.epoch,
             "val_loss": last.val_loss,
         }
-        self._model = model_content(self._trainer.export(), data.preprocessing, described)
+        self.model = model_content(self._trainer.export(), data.preprocessing, described)
         self._model_is_written = False
 
     def save(self) -> None:
         """Write the model, a checkpoint and the history; when writing fails, notify, and training continues."""
         self._step, self._elapsed = self.state.step, self.state.elapsed
-        if self._folder is None:
-            return
         for write in (self._write_model, self._write_checkpoint, self._write_history):
             try:
-                write(self._folder)
+                write()
             except OSError as error:
                 self._notify(
                     f"note: {error.filename or self._folder.path}: cannot be written: {error.strerror or error}; "
                     "training continues, and the earlier files are unchanged"
                 )
 
-    @property
-    def model(self) -> bytes:
-        """Return the model file so far, empty before the first epoch is complete."""
-        return self._model
-
-    def _write_checkpoint(self, folder: RunFolder) -> None:
-        Checkpoints(folder.checkpoints).save(self._trainer, self.state, self._model)
-
-    def _write_history(self, folder: RunFolder) -> None:
-        folder.write_history(history_csv(self.state.history))
-
-    def _write_model(self, folder: RunFolder) -> None:
+    def _write_model(self) -> None:
         if not self._model_is_written:
-            write_bytes(folder.model, self._model)
+            write_bytes(self._folder.model, self.model)
             self._model_is_written = True
+
+    def _write_checkpoint(self) -> None:
+        self._checkpoints.save(self._trainer, self.state, self.model)
+
+    def _write_history(self) -> None:
+        self._folder.write_history(history_csv(self.state.history))

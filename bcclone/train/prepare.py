@@ -1,120 +1,168 @@
-"""Prepare a training: its network on one or several devices, with the optimizer and the augmenter of its steps."""
+"""Prepare a training: its network, new or that of a model file, with the optimizer and the augmenter of its steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from bcclone.cluster.part_dropout import BatchRows, with_dropout_rate, with_part_dropout
-from bcclone.dataset.images import seen_rows
+from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
+from bcclone.dataset.labels import learned_speeds
 from bcclone.feed.augment.on_device import DeviceAugmenter
-from bcclone.feed.feed_settings import PATH
+from bcclone.feed.feed_settings import AUTO, PATH, THROTTLE
 from bcclone.feed.selection import TrainingData
-from bcclone.model.network import BATCH_NORM
+from bcclone.model.model_file import ForeignModel, open_model
+from bcclone.model.network import build_network
+from bcclone.model.published_networks import PUBLISHED, check_images
 from bcclone.system.errors import UserError
-from bcclone.train.first_network import first_network
 from bcclone.train.train_settings import TrainSettings
-from bcclone.train.trainer import StepOptions, Trainer
+from bcclone.train.trainer import Trainer
 
 
-def prepare(
-    data: TrainingData,
-    settings: TrainSettings,
-    start: Path | None = None,
-    strategy: tf.distribute.Strategy | None = None,
-    learned: int = 1,
-) -> Trainer:
-    """Return the trainer of an untrained network, or of the network in the model file `start`.
+def make_trainer(data: TrainingData, settings: TrainSettings, labels: int = 1) -> Trainer:
+    """Return the trainer of an untrained network, or of the network in the model file `settings.start`.
 
-    strategy: that of several workers; None to train on this machine alone; learned: number of labels of a sample.
-    Raises UserError when the samples do not suit the network, or there are fewer GPUs than asked for.
+    labels: number of labels of a sample. Raises UserError when the samples do not suit the network.
     """
-    if not data.split_indices(validation=False).size:
-        raise UserError(f"{data.path}: no training samples; make the store with more driving or a smaller --validation")
+    exported = prepare_keras(data, settings, labels)
+    with computing_in(settings):
+        model = first_network(data, settings, labels)
+        return Trainer(model, make_optimizer(model, settings), settings, exported, make_augmenter(data, settings))
+
+
+def prepare_keras(data: TrainingData, settings: TrainSettings, labels: int) -> keras.Model | None:
+    """Set the seed, and return the network to be saved if it differs from the one that is trained."""
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    return make_trainer(data, settings, start, strategy or _strategy(settings.gpus), learned)
+    helps = settings.predict == PATH  # these outputs only help in training
+    return first_network(data, settings, 1 if helps else labels) if settings.mixed_precision or helps else None
 
 
-def make_trainer(
-    data: TrainingData,
-    settings: TrainSettings,
-    start: Path | None,
-    strategy: tf.distribute.Strategy | None,
-    learned: int = 1,
-) -> Trainer:
-    """Return the network and its optimizer on the devices of the strategy; None for one device.
-
-    learned: number of labels of a sample.
-    """
-
-    def network(outputs: int) -> keras.Model:
-        made = first_network(data, settings, start, outputs)
-        return made if settings.dropout is None else with_dropout_rate(made, settings.dropout)
-
-    helps = settings.predict == PATH
-    exported = network(1 if helps else learned) if settings.mixed_precision or helps else None
+@contextmanager
+def computing_in(settings: TrainSettings) -> Iterator[None]:
+    """Build networks within the block that compute in 16 bits, if the settings ask for it."""
     before = keras.config.dtype_policy()
     if settings.mixed_precision:
         keras.config.set_dtype_policy("mixed_float16")
     try:
-        return _make_trainer(data, settings, lambda: network(learned), strategy, exported)
+        yield
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def _make_trainer(
-    data: TrainingData,
-    settings: TrainSettings,
-    network: Callable[[], keras.Model],
-    strategy: tf.distribute.Strategy | None,
-    exported: keras.Model | None,
-) -> Trainer:
-    if strategy and settings.network == BATCH_NORM:
-        raise UserError(f"--network {BATCH_NORM} trains on one device; use --gpus 1, and no further workers")
-    if strategy and settings.jit_compile:
-        raise UserError("--jit-compile trains on one device; use --gpus 1, and no further workers")
-    batch_rows = BatchRows() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None
-    with (strategy or tf.distribute.get_strategy()).scope():
-        model = network()
-        if batch_rows:
-            exported, model = exported or model, with_part_dropout(model, batch_rows)
-        # each device passes its fraction of the gradient to Keras (see _descend)
-        longest = settings.clip_norm / (strategy.num_replicas_in_sync if strategy else 1)
-        adam = keras.optimizers.AdamW(
-            settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=longest or None
-        )
-        adam.exclude_from_weight_decay(var_names=["bias"])
-        optimizer = keras.optimizers.LossScaleOptimizer(adam) if settings.mixed_precision else adam
-        optimizer.build(model.trainable_variables)
-        augmenter = _augmenter(data, settings)
-        options = StepOptions(settings.loss, strategy, exported, batch_rows, augmenter, settings.jit_compile)
-    return Trainer(model, optimizer, options)
+def make_optimizer(model: keras.Model, settings: TrainSettings, devices: int = 1) -> keras.optimizers.Optimizer:
+    """Return AdamW for the network. devices: each of them passes its fraction of the gradient to Keras."""
+    adam = keras.optimizers.AdamW(
+        settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=settings.clip_norm / devices or None
+    )
+    adam.exclude_from_weight_decay(var_names=["bias"])
+    optimizer = keras.optimizers.LossScaleOptimizer(adam) if settings.mixed_precision else adam
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def make_augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter | None:
+    """Return what augments in the training step, None when the feed augments or nothing does."""
+    if not settings.augment or settings.augment_on != "device":
+        return None
+    rows = slice(None) if settings.sampling.whole_images else seen_rows(data.preprocessing.height)
+    return DeviceAugmenter(settings, data.preprocessing, rows)
 
 
 def with_augment_device(settings: TrainSettings) -> TrainSettings:
     """Return the settings with augment_on "auto" resolved: "device" when it is a GPU, else "cpu"."""
-    if settings.augmentation.augment_on != "auto":
+    if settings.augment_on != AUTO:
         return settings
-    chosen = "device" if tf.config.list_logical_devices("GPU") else "cpu"
-    return replace(settings, augmentation=replace(settings.augmentation, augment_on=chosen))
+    return replace(settings, augment_on="device" if tf.config.list_logical_devices("GPU") else "cpu")
 
 
-def _augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter | None:
-    augmentation = settings.augmentation
-    if not augmentation.augment or augmentation.augment_on != "device":
-        return None
-    rows = slice(None) if settings.sampling.whole_images else seen_rows(data.preprocessing.height)
-    return DeviceAugmenter(augmentation, data.preprocessing, rows)
+def first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> keras.Model:
+    """Return an untrained network with so many outputs, or that of the model file to begin with; raises UserError."""
+    model = _built_or_loaded(data, settings, outputs)
+    return model if settings.dropout is None else with_dropout_rate(model, settings.dropout)
 
 
-def _strategy(wanted: int) -> tf.distribute.Strategy | None:
-    """Return the strategy that divides batches among GPUs, 0 for all of them; None when there is one device."""
-    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
-    if wanted > max(len(gpus), 1):
-        raise UserError(f"--gpus {wanted}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full")
-    count = wanted or len(gpus)
-    return tf.distribute.MirroredStrategy(gpus[:count]) if count > 1 else None
+def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
+    """Return a copy of the network with the same weights, whose dropout layers leave out this fraction, 0 to 1."""
+    copy = with_dropout_layers(model, lambda layer: layer.__class__.from_config(layer.get_config() | {"rate": rate}))
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def with_dropout_layers(
+    model: keras.Model, replaced: Callable[[keras.layers.Layer], keras.layers.Layer]
+) -> keras.Model:
+    """Return an untrained copy of the network with other dropout layers, in each frame of a window, too."""
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.Dropout | keras.layers.SpatialDropout2D):
+            return replaced(layer)
+        if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
+            return keras.layers.TimeDistributed(
+                keras.models.clone_model(layer.layer, clone_function=copied), name=layer.name
+            )
+        return layer.__class__.from_config(layer.get_config())
+
+    return keras.models.clone_model(model, clone_function=copied)
+
+
+def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) -> keras.Model:
+    preprocessing, start = data.preprocessing, settings.start
+    if start is None:
+        height, width = preprocessing.height, preprocessing.width
+        if settings.network in PUBLISHED:
+            check_images(settings.network, height, width, settings.seq_length)
+        return build_network(height, width, settings.seq_length, settings.network, outputs)
+    file = open_model(start)
+    if isinstance(file, ForeignModel):
+        raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
+    trained_as = file.training.network or settings.network
+    if trained_as != settings.network:
+        raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
+    if file.seq_length != settings.seq_length:
+        count = f"{file.seq_length} frame{'s' * (file.seq_length > 1)}"
+        raise UserError(f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}")
+    if file.learned > 1 and settings.predict != THROTTLE:
+        raise UserError(f"{start} predicts the speed, too; fine-tune it with --predict {THROTTLE}")
+    if file.preprocessing != preprocessing:
+        raise UserError(
+            f"{start} takes other images than those of {data.path}:\n"
+            f"  the model: {file.preprocessing.describe()}\n  the data:  {preprocessing.describe()}\n"
+            f"make a store for it: python preprocess.py RECORDING -o {_store_for(file.preprocessing)}"
+        )
+    if file.learned == outputs:
+        return file.model
+    if settings.predict != THROTTLE:
+        return _with_outputs(file.model, outputs, begin=0.0)
+    rows = data.rows
+    speeds = learned_speeds(rows["episode"], rows["time_ms"], rows["speed_mph"])
+    return _with_outputs(file.model, outputs, begin=float(speeds.mean()))
+
+
+def _store_for(preprocessing: Preprocessing) -> str:
+    """Return a name for a store of such images, and the options of preprocess.py that make them, if there are any."""
+    return f"data-{preprocessing.width}x{preprocessing.height}.h5{_options_for(preprocessing)}"
+
+
+def _options_for(preprocessing: Preprocessing) -> str:
+    for name, preset in PRESETS.items():
+        if preset == preprocessing:
+            return f" --preprocess {name}"
+    width, height = preprocessing.width, preprocessing.height
+    if preprocessing == replace(Preprocessing(), width=width, height=height):
+        return f" --size {width}x{height}"
+    return ""
+
+
+def _with_outputs(model: keras.Model, outputs: int, begin: float) -> keras.Model:
+    """Return a network with further outputs, which say `begin` at first, and so disturb the others little."""
+    last = model.layers[-1]
+    wider = keras.layers.Dense(outputs, dtype="float32", name=last.name)
+    widened = keras.Model(model.inputs[0], wider(model.layers[-2].output))
+    kernel, bias = last.get_weights()
+    added = outputs - len(bias)
+    wider.set_weights([np.pad(kernel, ((0, 0), (0, added))), np.append(bias, np.full(added, begin, bias.dtype))])
+    return widened

@@ -12,25 +12,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import tomli_w
-
-from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
-from bcclone.system.settings import current_names
-from bcclone.train.environment import Environment
 from bcclone.train.history import START_NAME
-from bcclone.train.run_settings import settings_path
-from bcclone.train.train_settings import TrainSettings
+from bcclone.train.settings_file import settings_as_text, settings_path
+from bcclone.train.train_settings import TrainSettings, values_of
 from bcclone.train.training_state import TrainResult
 
 _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
-# settings that older runs do not have, with the values that they used
-_BEFORE: Mapping[str, Any] = {
-    "augment": False, "weight_decay": 0.0, "keep": "best", "augment_on": "cpu", "seq_length": 1,
-    "predict": "steering",
-}  # fmt: skip
-_FEED_BEFORE: Mapping[str, Any] = {"feed": "hdf5-shuffle"}
 
 
 @dataclass(frozen=True)
@@ -56,21 +45,6 @@ def new_path(runs: Path, name: str | None) -> Path:
 
 
 @dataclass(frozen=True)
-class RunPlan:
-    """The decided settings of a run. start: the model that it begins with, None for an untrained network."""
-
-    settings: TrainSettings
-    feed: FeedSettings
-    start: Path | None = None
-
-    def __post_init__(self) -> None:
-        settings, feed = self.settings, self.feed.feed
-        if not settings.seq_length or not settings.learning_rate or feed == AUTO:
-            chosen = f"learning rate {settings.learning_rate}, seq length {settings.seq_length} and feed {feed}"
-            raise ValueError(f"{chosen}, expected those chosen for the start and the samples")
-
-
-@dataclass(frozen=True)
 class RunRecord:
     """What settings.json holds of a run.
 
@@ -78,32 +52,21 @@ class RunRecord:
     that it wrote there last, None before.
     """
 
-    task: RunIdentity
+    identity: RunIdentity
     begun: str
     settings: TrainSettings
-    feed: FeedSettings
     force: bool = False
     published: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the content of settings.json."""
-        published = {"published": self.published} if self.published else {}
-        settings = {"settings": self.settings.flat(), "feed": asdict(self.feed)}
-        return {"task": asdict(self.task), "begun": self.begun, "force": self.force} | settings | published
+        return vars(self) | {"identity": asdict(self.identity), "settings": values_of(self.settings)}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read settings.json, also that of an older run; raises KeyError, TypeError or ValueError for others."""
-        feed = current_names(stored.get("feed", {}))
-        feed.pop("start_method", None)
-        return cls(
-            task=RunIdentity(**stored["task"]),
-            begun=stored["begun"],
-            settings=TrainSettings.from_flat({**_BEFORE, **stored["settings"]}),
-            feed=FeedSettings(**{**_FEED_BEFORE, **feed}),
-            force=bool(stored.get("force")),
-            published=stored.get("published"),
-        )
+        """Read settings.json; raises KeyError, TypeError or ValueError for anything else."""
+        settings = TrainSettings(**stored["settings"])
+        return cls(**{**stored, "identity": RunIdentity(**stored["identity"]), "settings": settings})
 
 
 class RunFolder:
@@ -113,12 +76,12 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.h5"
-        self.plots = path / "plots"
+        self.plots, self.tensorboard = path / "plots", path / "tensorboard"
         self._start = path / START_NAME
 
     @classmethod
-    def create(cls, path: Path, identity: RunIdentity, plan: RunPlan, force: bool = False) -> "RunFolder":
-        """Make the folder of a new run; raises UserError when it exists. force: the run may overwrite the output."""
+    def create(cls, path: Path, identity: RunIdentity, settings: TrainSettings) -> "RunFolder":
+        """Make the folder of a new run, with a copy of its start; raises UserError when it exists."""
         try:
             path.mkdir(parents=True, exist_ok=True)
             beginnings = {entry.name for entry in path.iterdir()} - {START_NAME}
@@ -131,9 +94,9 @@ class RunFolder:
             )
         folder = cls(path)
         begun = datetime.datetime.now().isoformat()
-        if plan.start:  # a copy, since a resume needs the model even if the original is gone
-            atomic.write_bytes(folder._start, plan.start.read_bytes())
-        folder._write_record(RunRecord(identity, begun, plan.settings, plan.feed, force))
+        if settings.start:  # a copy, since a resume needs the model even if the original is gone
+            atomic.write_bytes(folder._start, settings.start.read_bytes())
+        folder._write_record(RunRecord(identity, begun, settings, settings.force))
         return folder
 
     @classmethod
@@ -146,7 +109,7 @@ class RunFolder:
         for path in runs.glob(f"{glob.escape(name) if name else '*'}/{_SETTINGS}"):
             run = cls(path.parent)
             record = run._read_record()
-            if record and record.task == identity:
+            if record and record.identity == identity:
                 found.append((record.begun, run))
         return max(found, key=lambda entry: entry[0])[1] if found else None
 
@@ -154,17 +117,12 @@ class RunFolder:
     def identity(self) -> RunIdentity | None:
         """Return the identity of the run; None when the folder is not a run."""
         record = self._read_record()
-        return record.task if record else None
+        return record.identity if record else None
 
     @property
     def settings(self) -> TrainSettings:
         """Return the settings of the run."""
         return self._record.settings
-
-    @property
-    def feed(self) -> FeedSettings:
-        """Return the feed settings of the run."""
-        return self._record.feed
 
     @property
     def start(self) -> Path | None:
@@ -198,7 +156,7 @@ class RunFolder:
             return None
 
     def _write_record(self, record: RunRecord) -> None:
-        atomic.write_text(self.path / _SETTINGS, json.dumps(record.as_json(), indent=2))
+        atomic.write_text(self.path / _SETTINGS, json.dumps(record.to_json(), indent=2))
 
     @property
     def result(self) -> TrainResult | None:
@@ -209,28 +167,21 @@ class RunFolder:
         except (OSError, ValueError, TypeError, KeyError):  # an older run ends once more, from its last checkpoint
             return None
 
-    def extend(self, settings: TrainSettings) -> None:
-        """Set new limits of epochs or time; the run is unfinished again."""
-        record = replace(self._record, settings=settings)
-        (self.path / _RESULT).unlink(missing_ok=True)
-        self._write_record(record)
+    def record(self, settings: TrainSettings, environment: Mapping[str, Any]) -> None:
+        """Record the settings and the environment that the run is trained with from now on; it is unfinished again.
 
-    def note_environment(self, environment: Environment) -> None:
-        """Append the environment to environment.json, which keeps those before a resume, too.
-
-        An environment that differs in the command alone is not added.
+        environment.json keeps those before a resume, too; one that differs in the command alone is not added.
         """
-        path, described = self.path / "environment.json", environment.as_json()
+        (self.path / _RESULT).unlink(missing_ok=True)
+        self._write_record(replace(self._record, settings=settings))
+        atomic.write_text(self.path / _RESOLVED, settings_as_text(settings))
+        path, described = self.path / "environment.json", dict(environment)
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             earlier = []
         if described | {"command": None} not in [dict(noted, command=None) for noted in earlier]:
             atomic.write_text(path, json.dumps([*earlier, described], indent=2))
-
-    def write_settings(self, values: Mapping[str, Any]) -> None:
-        """Write all settings by name, as a file for --settings."""
-        atomic.write_text(self.path / _RESOLVED, tomli_w.dumps(values))
 
     def publish(self, output: Path, model: bytes) -> None:
         """Write the model to the output, its settings beside it, and record that the output is this run's."""

@@ -1,13 +1,14 @@
-"""Settings of a training: what determines the weights, and what is saved; loads no large package."""
+"""Settings of a training, one flat value of several groups; loads no large package."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed_settings import PATH, STEERING, THROTTLE, SamplingSettings
-from bcclone.system.settings import check_settings, current_names, setting
+from bcclone.feed.feed_settings import AUTO, PATH, STEERING, THROTTLE, FeedSettings, SamplingSettings
+from bcclone.system.settings import check_settings, setting
 
 # a fine-tuning at the first of these forgets what the model knew (docs/lab-log.md, 2026-11-23)
 LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
@@ -26,13 +27,11 @@ NETWORKS = {
     "epoch": "the CNN of team Epoch in Udacity's challenge 2, for the preset epoch-128x128-rgb; 34 million weights",
 }
 PUBLISHED = ("dave-2", "chauffeur", "epoch")
-_RECURRENT = ("gru", "lstm")
-_RECURRENT_SEQ_LENGTH = 5
+RECURRENT, RECURRENT_SEQ_LENGTH = ("gru", "lstm"), 5
 HUBER_DELTA = 0.1  # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
-_AUGMENTATION = tuple(field.name for field in fields(AugmentSettings))
 
-_KEPT_GROUP = "checkpoints and logs"
+_KEPT_GROUP, _RUN_GROUP = "checkpoints and logs", "run folder"
 _LENGTH, _OPTIMIZER, _NETWORK, _SAMPLES, _DEVICE = "length", "optimizer", "network", "samples", "device"
 
 
@@ -56,8 +55,26 @@ def parse_gpus(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """Settings of a training that determine its weights, together with the samples."""
+class RunFiles:
+    """Which files a training reads and writes. data: one store, or recordings (folders or logs)."""
+
+    data: tuple[str, ...] = ("data.h5",)
+    output: Path = setting(Path("model.h5"), "the model file to write", short="-o")
+    start: Path | None = setting(
+        None,
+        "fine-tune: begin with the weights of an earlier model that takes the same images",
+        option="from",
+        unit="MODEL",
+        shown="an untrained network",
+    )
+    runs: Path = setting(Path("runs"), "folder that holds the run folders", group=_RUN_GROUP)
+    name: str | None = setting(None, "name of the run folder", shown="date and time", group=_RUN_GROUP)
+    force: bool = setting(False, "overwrite an existing model")
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """What determines the weights, together with the samples and their augmentation."""
 
     batch_size: int = setting(32, "number of samples in each step", minimum=1, maximum=1 << 20)
     epochs: int = setting(
@@ -207,38 +224,6 @@ class TrainSettings:
         negatable=True,
         group=_DEVICE,
     )
-    augmentation: AugmentSettings = AugmentSettings()
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-    def check_limits(self) -> None:
-        """Raise ValueError when nothing ends the training; a resumed run may have a limit that these lack."""
-        if not self.epochs and not self.time:
-            raise ValueError("epochs 0 means as many as --time allows, but no time is given; add --time")
-
-    @classmethod
-    def from_flat(cls, values: Mapping[str, Any]) -> Self:
-        """Return the settings with these values by name, of the augmentation too; the others have their defaults."""
-        current = current_names(values)
-        augmentation = {name: current.pop(name) for name in _AUGMENTATION if name in current}
-        return cls(**current, augmentation=AugmentSettings(**augmentation))
-
-    def flat(self) -> dict[str, Any]:
-        """Return all values by name in one dictionary, as run folders, settings files and model files store them."""
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "augmentation"}
-        return asdict(self.augmentation) | own
-
-    @property
-    def sampling(self) -> SamplingSettings:
-        """Return how the feed draws from the samples."""
-        whole = self.network in PUBLISHED  # the others crop the images
-        return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self.augmentation, whole)
-
-
-def default_seq_length(network: str, stored: int = 1) -> int:
-    """Return the default number of frames of a window. stored: the number that the samples were made for."""
-    return _RECURRENT_SEQ_LENGTH if stored == 1 and network in _RECURRENT else stored
 
 
 @dataclass(frozen=True)
@@ -274,7 +259,43 @@ class CheckpointSettings:
     tensorboard: bool = setting(
         False, "also log the training for TensorBoard in the run folder", negatable=True, group=_KEPT_GROUP
     )
-    plots: bool = setting(True, "draw the pictures of bcclone plots at the end", group=_KEPT_GROUP)
+
+
+@dataclass(frozen=True)
+class TrainSettings(CheckpointSettings, FeedSettings, AugmentSettings, LearningSettings, RunFiles):
+    """All settings of a training. A part that needs one group takes the whole value as that group."""
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if not self.data:
+            raise ValueError("no data, expected a store or recordings")
+        if self.output.suffix != ".h5":
+            raise ValueError(f"{self.output}: a model's name must end in .h5; name another -o")
+        if self.name is not None and (self.name in ("", ".", "..") or Path(self.name).name != self.name):
+            raise ValueError(f"--name {self.name!r}, expected the name of a folder in {self.runs}")
+        if not self.epochs and not self.time:
+            raise ValueError("epochs 0 means as many as --time allows, but no time is given; add --time")
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """Return how the feed draws from the samples."""
+        whole = self.network in PUBLISHED  # the others crop the images
+        return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self, whole)
+
+    @property
+    def is_resolved(self) -> bool:
+        """Return whether nothing is left to the samples and the machine to decide, as in resolve()."""
+        return bool(self.seq_length and self.learning_rate and self.feed != AUTO)
+
+
+# values that leave a setting to the samples, the machine or, in a resume, the run
+LEFT_OPEN: dict[str, Any] = {"seq_length": 0, "learning_rate": 0.0, "feed": AUTO, "augment_on": AUTO}
+LIMITS = ("epochs", "time", "patience")  # a resumed run may get other ones
+DECIDE_WEIGHTS = tuple(each.name for kind in (LearningSettings, AugmentSettings) for each in fields(kind))
+_FILES = {each.name for each in fields(RunFiles)}
+SETTING_NAMES = tuple(each.name for each in fields(TrainSettings) if each.name not in _FILES)
+
+
+def values_of(settings: TrainSettings, names: Collection[str] = SETTING_NAMES) -> dict[str, Any]:
+    """Return settings as plain values by name."""
+    return {name: getattr(settings, name) for name in names}

@@ -1,7 +1,7 @@
 """The state of a training between two steps, and what follows from it: the learning rate, and at the end the result."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -77,7 +77,7 @@ def learning_rate(settings: TrainSettings, done: float) -> float:
     plan of a run has not decided the highest value.
     """
     if not settings.learning_rate:
-        raise ValueError("learning rate 0, expected one that train.plan.new_settings() has decided")
+        raise ValueError("learning rate 0, expected one that plan.resolve() has decided")
     rise = min((done + 1e-3) / settings.warmup, 1.0) if settings.warmup else 1.0
     fallen = max(done - settings.warmup, 0.0) / (1.0 - settings.warmup)
     left = {"constant": 1.0, "linear": 1.0 - fallen, "cosine": (1.0 + math.cos(math.pi * fallen)) / 2}
@@ -111,9 +111,8 @@ class TrainResult:
     model: the model file; epochs: number of complete epochs; epoch: the epoch of the model's weights, with its loss,
     val_loss and val_mae (None without validation samples); best_epoch: the epoch with the lowest validation loss;
     samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all epochs; seconds:
-    of the whole training, before and after a resume; ended: the limit that ended it. Not stored: run, the run folder,
-    which worker 0 alone has; was_complete: a resume found the run complete and trained nothing; worker: of several, the
-    number of this one.
+    of the whole training, before and after a resume; ended: the limit that ended it. Not stored: run, the run folder;
+    was_complete: a resume found the run complete and trained nothing.
     """
 
     model: str
@@ -131,14 +130,13 @@ class TrainResult:
     ended: str
     run: Path = Path()
     was_complete: bool = False
-    worker: int = 0
 
     @classmethod
-    def of(cls, state: TrainingState, keep: str, **others: Any) -> Self:
-        """Return the result of a training that has ended in this state. others: the fields that it does not hold."""
-        kept = state.kept(keep)
+    def of(cls, state: TrainingState, settings: TrainSettings, samples: SampleCounts, ended: str, run: Path) -> Self:
+        """Return the result of a training that has ended in this state."""
+        kept = state.kept(settings.keep)
         trained = sum(figures.seconds for figures in state.history)
-        samples = sum(figures.samples_per_second * figures.seconds for figures in state.history)
+        taken = sum(figures.samples_per_second * figures.seconds for figures in state.history)
         waited = sum(figures.data_wait_share * figures.seconds for figures in state.history)
         return cls(
             epochs=state.epoch,
@@ -147,17 +145,30 @@ class TrainResult:
             loss=kept.loss,
             val_loss=kept.val_loss,
             val_mae=kept.val_mae,
-            samples_per_second=round(samples / trained, 1),
+            samples_per_second=round(taken / trained, 1),
             data_wait_share=round(waited / trained, 5),
             seconds=round(state.elapsed, 3),
-            **others,
+            model=str(settings.output),
+            samples=samples,
+            feed=settings.feed,
+            ended=ended,
+            run=run,
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return the values that result.json and --json hold."""
-        return {name: value for name, value in asdict(self).items() if name not in ("run", "was_complete", "worker")}
+        return {name: value for name, value in asdict(self).items() if name not in ("run", "was_complete")}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Read the values that as_json() returned; raises TypeError or KeyError for others."""
         return cls(**{**stored, "samples": SampleCounts(**stored["samples"])})
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The result of a training, the content of its model file, and its epochs."""
+
+    result: TrainResult
+    model: bytes
+    history: Sequence[EpochFigures]

@@ -15,13 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.dataset.store import Store
-from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.model.network import build_network
-from bcclone.train.prepare import prepare, with_augment_device
+from bcclone.train.prepare import make_trainer, with_augment_device
 from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
 from bcclone.train.trainer import Trainer
 from benchmarks.measures import Measure
@@ -61,14 +60,14 @@ def rates_of(path: Path, rounds: int, batch_size: int, feed: str, steps: int = _
     Each training on a feed begins an epoch; the wait for its first batch counts. Samples are augmented on the GPU if
     there is one, else by threads.
     """
-    settings = with_augment_device(TrainSettings(batch_size=batch_size, seq_length=1))
-    unaugmented = replace(settings, augmentation=AugmentSettings(augment=False))
+    settings = with_augment_device(TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE))
+    unaugmented = replace(settings, augment=False)
     with (
         Store(path) as store,
         open_feed(select(store), FeedSettings(feed), settings.sampling) as augmented,
         open_feed(select(store), FeedSettings(feed), unaugmented.sampling) as plain,
     ):
-        trainer, plain_trainer = prepare(store, settings), prepare(store, unaugmented)
+        trainer, plain_trainer = make_trainer(store, settings), make_trainer(store, unaugmented)
         with plain.epoch(1) as batches:
             first = next(iter(batches))
             batch = tf.constant(np.array(first.images)), tf.constant(np.array(first.labels))

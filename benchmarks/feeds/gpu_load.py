@@ -14,14 +14,13 @@ from typing import Any
 import psutil
 
 from bcclone.dataset.store import Store
-from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import Batch
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
-from bcclone.train.train_settings import TrainSettings
+from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
 from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch
 from benchmarks.feeds.meter import Benchmark, LoaderUnavailable, cpu_seconds, in_fresh_process
 from benchmarks.feeds.other_loaders import generate
@@ -144,13 +143,14 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     Raises LoaderUnavailable and UserError.
     """
     load_tensorflow()
-    from bcclone.train.prepare import prepare, with_augment_device
+    from bcclone.train.prepare import make_trainer, with_augment_device
     from benchmarks.feeds.fed_training import train
 
-    augmentation = AugmentSettings(name not in (BEFORE, UNAUGMENTED))
-    settings = with_augment_device(TrainSettings(batch_size=batch_size, seq_length=1, augmentation=augmentation))
+    augment = name not in (BEFORE, UNAUGMENTED)
+    wanted = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
+    settings = with_augment_device(wanted)
     with Store(store) as data:
-        trainer = prepare(data, settings)
+        trainer = make_trainer(data, settings)
     gpus = used_gpus()
     with _batches_of(name, store, settings) as batches, GpuWatch() as watch:
         entered = time.perf_counter()

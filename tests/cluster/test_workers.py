@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from bcclone.cluster.workers import Cluster, find_cluster
-from bcclone.dataset.store import Store
-from bcclone.feed.feed_settings import FeedSettings
+from bcclone.cluster.train_together import check_batch
+from bcclone.cluster.workers import Cluster, WorkerSettings, find_cluster
 from bcclone.system.errors import UserError
-from bcclone.train.run_plan import make_plan
-from bcclone.train.run_settings import RunSettings, read_settings
-from bcclone.train.train_settings import TrainSettings
 from tests.conftest import run_script
 
 BOTH = ("one:2345", "two:2345")
+
+
+def found(workers, index, environment):
+    return find_cluster(WorkerSettings(workers, index), environment)
 
 
 def tf_config(index=1, kind="worker", **jobs):
@@ -21,21 +21,21 @@ def tf_config(index=1, kind="worker", **jobs):
 
 
 def test_options_name_the_workers():
-    cluster = find_cluster(BOTH, 1, {})
+    cluster = found(BOTH, 1, {})
     assert cluster == Cluster(BOTH, 1)
     assert (len(cluster), cluster.is_chief, cluster.host_and_port(0)) == (2, False, ("one", 2345))
     assert Cluster(("[::1]:9", "b:9"), 0).host_and_port(0) == ("::1", 9)
-    assert find_cluster((), None, {}) is None
-    assert find_cluster(BOTH[:1], 0, {}) is None
+    assert found((), None, {}) is None
+    assert found(BOTH[:1], 0, {}) is None
 
 
 def test_tf_config_names_the_workers_unless_options_do():
-    assert find_cluster((), None, tf_config(worker=BOTH)) == Cluster(BOTH, 1)
+    assert found((), None, tf_config(worker=BOTH)) == Cluster(BOTH, 1)
     with_chief = tf_config(0, chief=["chief:1"], worker=BOTH)
-    assert find_cluster((), None, with_chief) == Cluster(("chief:1", *BOTH), 1)
-    assert find_cluster((), None, tf_config(0, "chief", chief=["chief:1"], worker=BOTH)).is_chief
-    assert find_cluster(("x:1", "y:2"), 0, with_chief) == Cluster(("x:1", "y:2"), 0)
-    assert find_cluster((), None, tf_config(0, worker=BOTH[:1])) is None
+    assert found((), None, with_chief) == Cluster(("chief:1", *BOTH), 1)
+    assert found((), None, tf_config(0, "chief", chief=["chief:1"], worker=BOTH)).is_chief
+    assert found(("x:1", "y:2"), 0, with_chief) == Cluster(("x:1", "y:2"), 0)
+    assert found((), None, tf_config(0, worker=BOTH[:1])) is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_tf_config_names_the_workers_unless_options_do():
 )
 def test_a_wrong_tf_config_is_refused(environment):
     with pytest.raises(UserError, match="TF_CONFIG.*does not describe a worker.*expected"):
-        find_cluster((), None, environment)
+        found((), None, environment)
 
 
 @pytest.mark.parametrize(
@@ -72,19 +72,7 @@ def test_wrong_options_are_refused_in_one_line(tmp_path, workers, index, words):
     assert [word for word in words if word not in line] == []
 
 
-def test_the_old_name_of_the_feed_workers_is_read_from_settings_files(tmp_path):
-    (tmp_path / "s.toml").write_text("workers = 3\n")
-    assert read_settings(tmp_path / "s.toml", tmp_path / "model.h5") == {"feed_workers": 3}
-
-
-def test_workers_are_no_setting_that_determines_the_weights():
-    settings = RunSettings(workers=BOTH, worker_index=1)
-    assert settings.chosen == RunSettings().chosen
-
-
-def test_a_batch_needs_a_sample_for_each_worker(simulated_store):
-    settings = RunSettings(training=TrainSettings(batch_size=2), feed=FeedSettings("memory"))
-    with Store(simulated_store) as store:
-        with pytest.raises(UserError, match="--batch-size 2 for 3 workers, expected a sample for each; .*--workers"):
-            make_plan(settings, store, None, print, workers=3)
-        assert make_plan(settings, store, None, print, workers=2).settings.batch_size == 2
+def test_a_batch_needs_a_sample_for_each_worker():
+    with pytest.raises(UserError, match="--batch-size 2 for 3 workers, expected a sample for each; .*--workers"):
+        check_batch(2, workers=3)
+    check_batch(2, workers=2)

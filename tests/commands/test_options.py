@@ -2,14 +2,13 @@
 
 import argparse
 import contextlib
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from bcclone.commands import load_command
 from bcclone.commands.model import add_arguments as add_model_arguments
-from bcclone.commands.model import run_settings
+from bcclone.commands.model import chosen_settings
 from bcclone.commands.options import (
     actions_of,
     add_settings,
@@ -24,7 +23,7 @@ from bcclone.lab.monitor.monitor_settings import WatchSettings
 from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import settings_of
-from bcclone.train.run_settings import SETTING_NAMES
+from bcclone.train.train_settings import SETTING_NAMES
 
 
 def declared(add):
@@ -66,10 +65,7 @@ def ids(action):
 @pytest.mark.parametrize("action", [one for one in named(add_model_arguments) if one.dest in SETTING_NAMES], ids=ids)
 def test_an_option_of_the_training_reaches_its_setting(action):
     for words, value in words_for(action):
-        settings = run_settings(declared(add_model_arguments).parse_args(words))
-        assert settings.given == {action.dest}
-        values = settings.training.flat() | asdict(settings.feed) | asdict(settings.checkpointing)
-        assert values[action.dest] == value
+        assert chosen_settings(declared(add_model_arguments).parse_args(words)) == {action.dest: value}
 
 
 def add_world(parser):

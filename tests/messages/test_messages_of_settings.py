@@ -12,8 +12,7 @@ from bcclone.evaluate.rollout import Rollout
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.simulator.world_settings import ExpertSettings
-from bcclone.train.run_settings import RunSettings
-from bcclone.train.train_settings import CheckpointSettings, TrainSettings, parse_duration
+from bcclone.train.train_settings import TrainSettings, parse_duration
 from benchmarks.feeds.meter import Benchmark
 from tests.messages.refusals import refusal, run_command
 
@@ -52,11 +51,11 @@ REFUSALS = [
     value(TrainSettings, {"learning_rate": "0.1"}, "learning rate", "'0.1'", "a number"),
     value(TrainSettings, {"learning_rate": 2}, "learning rate", "2", "less than 1"),
     value(TrainSettings, {"zero_fraction": 0}, "zero", "0", "1"),
-    value(RunSettings, {"training": TrainSettings(epochs=0)}, "epochs 0", "--time"),
+    value(TrainSettings, {"epochs": 0}, "epochs 0", "--time"),
     value(parse_duration, {"text": "soon"}, "soon", "90s", "1h30m"),
     value(TrainSettings, {"loss": "much"}, "loss", "much", "mse, mae"),
     value(TrainSettings, {"seq_length": 21}, "seq", "21", "1", "20"),
-    value(CheckpointSettings, {"gpu_memory": -1}, "gpu", "-1", "0"),
+    value(TrainSettings, {"gpu_memory": -1}, "gpu", "-1", "0"),
     command("drive --port 70000", "port", "70000", "0 to 65535"),
     command("drive --min-speed 99", "speed", "99", "0 to 60"),
     command("drive --max-latency-ms -1", "latency", "-1", "0 or more"),

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.store import Store
-from bcclone.feed.feed_settings import FeedSettings
-from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
+from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import TrainSettings
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
@@ -37,11 +36,8 @@ def begun(output="model.h5", start=None):
     """A run of data.h5 that was begun, as far as its folder tells."""
     with Store(store()) as data:
         task = RunIdentity(str(data.path.resolve()), data.content_hash, str(Path(output).resolve()))
-    return RunFolder.create(
-        Path("runs/one"),
-        task,
-        RunPlan(TrainSettings(seq_length=1, learning_rate=1e-3), FeedSettings("hdf5-shuffle"), start),
-    )
+    settings = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", start=start)
+    return RunFolder.create(Path("runs/one"), task, settings)
 
 
 def resumed(*line, output="model.h5"):
@@ -70,10 +66,16 @@ def in_use():
 
 
 def prepared(samples, start=None, **values):
-    from bcclone.train.prepare import prepare
+    from bcclone.train.prepare import make_trainer
 
     with Store(samples) as data:
-        return prepare(data, TrainSettings(**{"seq_length": 1} | values), start)
+        return make_trainer(data, TrainSettings(**{"seq_length": 1, "learning_rate": 1e-3, "start": start} | values))
+
+
+def on_gpus(number):
+    from bcclone.cluster.together_trainer import strategy_of_gpus
+
+    return strategy_of_gpus(number)
 
 
 def of_no_training_samples():
@@ -82,7 +84,7 @@ def of_no_training_samples():
         table = file["samples"][()]
         table["validation"] = True
         file["samples"][...] = table
-    return prepared(samples)
+    return model()
 
 
 def from_an_older_model(untrained_model):
@@ -167,7 +169,7 @@ REFUSALS = [
     ),
     refusal(from_another_kind, "other.h5", "--network cnn-batch-norm"),
     refusal(from_other_images, "untrained.h5", "data.h5", "320x160 -> 128x128 RGB", "320x160 -> 64x64 RGB"),
-    refusal(lambda untrained_model: prepared(store(), gpus=64), "--gpus 64", "0", "bcclone doctor"),
+    refusal(lambda untrained_model: on_gpus(64), "--gpus 64", "0", "bcclone doctor"),
     refusal(
         from_checkpoint(lambda file: file["variables"].__delitem__("0000")),
         "kept/checkpoint-000000000.h5",

@@ -10,7 +10,7 @@ import pytest
 from bcclone.commands.options import add_settings, build, given_for
 from bcclone.system.errors import UserError
 from bcclone.system.settings import check_settings, parse_names, setting
-from bcclone.train.run_settings import RunSettings
+from bcclone.train.train_settings import TrainSettings
 
 
 def parse_minutes(text):
@@ -99,6 +99,6 @@ def test_the_help_names_unit_range_zero_and_default():
 
 
 def test_a_text_is_accepted_for_a_path_and_for_a_tuple_of_one():
-    settings = RunSettings(data="data.h5", output="model.h5", runs="runs")
+    settings = TrainSettings(data="data.h5", output="model.h5", runs="runs")
     assert (settings.data, settings.output, settings.runs) == (("data.h5",), Path("model.h5"), Path("runs"))
     assert settings.start is None

@@ -35,10 +35,10 @@ def test_feeds_give_the_path(simulated_store, feed):
 
 
 def trainer_of(store, start=None, **settings):
-    from bcclone.train.prepare import prepare
+    from bcclone.train.prepare import make_trainer
 
     learned = select(store, predict=settings.get("predict", "steering")).arrays.learned
-    return prepare(store, TrainSettings(seq_length=1, **settings), start, learned=learned)
+    return make_trainer(store, TrainSettings(seq_length=1, learning_rate=1e-3, start=start, **settings), learned)
 
 
 @pytest.mark.parametrize("mixed_precision", [False, True])
@@ -66,8 +66,8 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
 
 @pytest.mark.parametrize(("network", "seq_length"), [("cnn", 1), ("gru", 2)])
 def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model, network, seq_length):
-    from bcclone.cluster.part_dropout import with_dropout_rate
     from bcclone.model.network import build_network
+    from bcclone.train.prepare import with_dropout_rate
 
     def rates(model):
         each = [part for layer in model.layers for part in getattr(getattr(layer, "layer", None), "layers", [layer])]

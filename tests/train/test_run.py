@@ -7,24 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed_settings import FeedSettings
 from bcclone.system.errors import UserError
-from bcclone.train.run import run
-from bcclone.train.run_settings import RunSettings
-from bcclone.train.train_settings import CheckpointSettings, TrainSettings
+from bcclone.train.run import resume, run
+from bcclone.train.train_settings import TrainSettings
 
 
-def settings(store, folder, **changes):
-    return RunSettings(
+def settings(store, folder):
+    return TrainSettings(
         data=(str(store),),
         output=folder / "model.h5",
         runs=folder / "runs",
         name="one",
-        training=TrainSettings(epochs=1, batch_size=64, augmentation=AugmentSettings(augment=False)),
-        feed=FeedSettings("memory"),
-        checkpointing=CheckpointSettings(plots=False),
-        **changes,
+        epochs=1,
+        batch_size=64,
+        augment=False,
+        feed="memory",
     )
 
 
@@ -36,18 +33,18 @@ def test_a_training_is_a_library_call_and_its_resume_finds_it_complete(simulated
     assert result.run == tmp_path / "runs" / "one"
     assert json.loads((result.run / "result.json").read_text()) == result.as_json()
     assert any(line.startswith("epoch 1: loss") for line in lines)
-    again = run(settings(simulated_store, tmp_path, resume=True))
+    again = resume(settings(simulated_store, tmp_path), {})
     assert again.was_complete
     assert again.as_json() == result.as_json()
 
 
 def test_an_output_that_is_an_input_is_refused_before_anything_is_done(simulated_store):
     with pytest.raises(UserError, match="is the store itself"):
-        run(RunSettings(data=(str(simulated_store),), output=simulated_store))
+        run(TrainSettings(data=(str(simulated_store),), output=simulated_store))
 
 
 def test_importing_the_settings_loads_no_large_package():
     large = "{'tensorflow', 'keras', 'cv2', 'h5py', 'numpy'}"
-    script = f"import bcclone.train.run_settings, sys; print({large} & set(sys.modules))"
+    script = f"import bcclone.train.train_settings, sys; print({large} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -1,38 +1,34 @@
-"""Run folders are found for a resume, locked, never overwritten, and readable in later versions."""
+"""Run folders are found for a resume, locked, never overwritten."""
 
 import json
 from dataclasses import replace
 
 import pytest
 
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed_settings import FeedSettings
 from bcclone.system.errors import UserError
-from bcclone.train.environment import Environment, GitState
-from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan, RunRecord, new_path
+from bcclone.train.run_folder import RunFolder, RunIdentity, new_path
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_state import SampleCounts, TrainResult
 
-SETTINGS, FEED = TrainSettings(seq_length=1, learning_rate=1e-3), FeedSettings("hdf5-shuffle")
-PLAN = RunPlan(SETTINGS, FEED)
+SETTINGS = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle")
 RESULT = TrainResult(
     "model.h5", 10, 10, 9, 0.1, 0.2, 0.3, 1000.0, 0.0, 9.5, SampleCounts(8, 2), "memory", "--epochs 10"
 )
 
 
-def begin(path, plan=PLAN):
-    return RunFolder.create(path, RunIdentity("", "", ""), plan)
+def begin(path, settings=SETTINGS):
+    return RunFolder.create(path, RunIdentity("", "", ""), settings)
 
 
 def test_force_permits_overwriting_only_once(tmp_path):
-    run = RunFolder.create(tmp_path / "a", RunIdentity("", "", ""), PLAN, force=True)
+    run = begin(tmp_path / "a", replace(SETTINGS, force=True))
     run.model.write_text("best")
     assert run.may_overwrite
     (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
     assert run.has_published(tmp_path / "model.h5")
     run.publish(tmp_path / "model.h5", b"best")
     assert run.may_overwrite  # without settings.toml nothing is noted
-    run.write_settings({})
+    run.record(SETTINGS, {})
     run.publish(tmp_path / "model.h5", b"best")
     assert not run.may_overwrite
     assert run.has_published(tmp_path / "model.h5")
@@ -46,9 +42,13 @@ def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
     task, other = RunIdentity("data.h5", "hash", "model.h5"), RunIdentity("data.h5", "hash", "other.h5")
     assert RunFolder.find(tmp_path, task) is None
     for seed, name in enumerate(("b", "a", "c"), 1):
-        plan = RunPlan(replace(SETTINGS, seed=seed), FEED)
-        RunFolder.create(tmp_path / name, other if name == "c" else task, plan)
-    for name, settings in (("empty", ""), ("list", "[]"), ("foreign", "{}"), ("new", '{"task": {}, "settings": {}}')):
+        RunFolder.create(tmp_path / name, other if name == "c" else task, replace(SETTINGS, seed=seed))
+    for name, settings in (
+        ("empty", ""),
+        ("list", "[]"),
+        ("foreign", "{}"),
+        ("new", '{"identity": {}, "settings": {}}'),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "settings.json").write_text(settings)
     newest = RunFolder.find(tmp_path, task)
@@ -67,14 +67,14 @@ def test_a_run_killed_at_its_beginning_leaves_its_name_free(tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "start.h5").write_text("a model")
     (tmp_path / "x" / ".settings.12-abc.partial.json").write_text("{")
-    RunFolder.create(tmp_path / "x", task, PLAN)
+    RunFolder.create(tmp_path / "x", task, SETTINGS)
     with pytest.raises(UserError, match="exists already"):
-        RunFolder.create(tmp_path / "x", task, PLAN)
+        RunFolder.create(tmp_path / "x", task, SETTINGS)
 
 
 def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
     task = RunIdentity("data.h5", "hash", "model.h5")
-    runs = [RunFolder.create(new_path(tmp_path, None), task, PLAN) for _ in range(3)]
+    runs = [RunFolder.create(new_path(tmp_path, None), task, SETTINGS) for _ in range(3)]
     assert len({run.path for run in runs}) == 3
 
 
@@ -90,30 +90,6 @@ def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
     folder = begin(tmp_path / "run")
     (folder.path / "environment.json").write_text("half of")
     for system, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
-        git = GitState("1a2b3c", ("model.py",))
-        folder.note_environment(
-            Environment((command,), "3.13", system, "x86_64", 2, 8.0, ("H200",), None, {"keras": "3.12"}, git)
-        )
+        folder.record(SETTINGS, {"command": [command], "system": system})
     noted = json.loads((folder.path / "environment.json").read_text())
     assert [(found["system"], found["command"]) for found in noted] == [("a", ["train"]), ("b", ["resume"])]
-    assert noted[0]["git"] == {"commit": "1a2b3c", "changed": ["model.py"]}
-
-
-def test_a_run_older_than_a_setting_resumes_with_its_old_behaviour(tmp_path):
-    folder = begin(tmp_path / "run", RunPlan(replace(SETTINGS, seed=4), FEED))
-    stored = json.loads((folder.path / "settings.json").read_text())
-    for name in ("augment", "weight_decay", "keep", "augment_on", "seq_length"):
-        del stored["settings"][name]
-    (folder.path / "settings.json").write_text(json.dumps(stored))
-    assert folder.settings == replace(
-        SETTINGS, seed=4, augmentation=AugmentSettings(augment=False, augment_on="cpu"), weight_decay=0.0, keep="best"
-    )
-
-
-def test_the_number_of_feed_workers_is_read_by_its_old_name():
-    record = RunRecord(
-        RunIdentity("data.h5", "0", "model.h5"), "now", TrainSettings(seq_length=1), FeedSettings("memory")
-    )
-    stored = record.as_json()
-    stored["feed"]["workers"] = stored["feed"].pop("feed_workers") + 3
-    assert RunRecord.from_json(stored).feed.feed_workers == 3

@@ -1,103 +1,102 @@
 """Settings of a training from options, settings files and run folders; the schedule."""
 
 import argparse
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bcclone.commands.model import add_arguments, run_settings
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed_settings import FeedSettings
+from bcclone.commands.model import add_arguments, chosen_settings
+from bcclone.commands.options import build
+from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
-from bcclone.train.run_folder import RunFolder, RunIdentity, RunPlan
-from bcclone.train.run_plan import new_settings, resumed_settings
-from bcclone.train.run_settings import RunSettings, describe_settings
-from bcclone.train.train_settings import CheckpointSettings, TrainSettings, parse_duration
+from bcclone.train.plan import Plan, resolve, resumed_plan
+from bcclone.train.run_folder import RunFolder, RunIdentity
+from bcclone.train.train_settings import RunFiles, TrainSettings, parse_duration
 from bcclone.train.training_state import fraction_done, learning_rate
 
-DEFAULT, DEFAULT_FEED = TrainSettings(seq_length=1, learning_rate=1e-3), FeedSettings("hdf5-shuffle")
+DEFAULT = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1)
+IDENTITY = RunIdentity("data.h5", "hash", str(Path("model.h5").resolve()))
 
 
-def chosen(*options, file=None, text=""):
-    """Return the settings that a command line of model.py chooses."""
+def data(stored_seq_length=1):
+    """Return samples, as far as settings follow from them."""
+    samples = SampleSettings(seq_length=stored_seq_length)
+    return SimpleNamespace(sample_settings=samples, path=Path("data.h5"), content_hash="hash")
+
+
+def parsed(*options, file=None, text=""):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     if file:
         file.write_text(text)
         options = (*options, "--settings", str(file))
-    return run_settings(parser.parse_args([str(option) for option in options]))
+    return parser.parse_args([str(option) for option in options])
 
 
 def new(*options, stored_seq_length=1, **file):
-    return new_settings(chosen(*options, **file), stored_seq_length)
+    """Return the settings of a new run of a command line of model.py."""
+    values = chosen_settings(parsed("--feed", "hdf5-shuffle", *options, **file))
+    return resolve(build(TrainSettings, **values), data(stored_seq_length))
 
 
-def begin(path, settings=DEFAULT, feed=DEFAULT_FEED):
-    return RunFolder.create(path, RunIdentity("", "", ""), RunPlan(settings, feed))
+def begin(path, settings=DEFAULT):
+    identity = RunIdentity(str(data().path.resolve()), "hash", str(settings.output.resolve()))
+    return RunFolder.create(path, identity, settings)
 
 
 def resume(folder, *options):
-    return resumed_settings(chosen("--resume", *options), folder)
+    """Return the settings with which a command line resumes a run."""
+    return resumed(folder, chosen_settings(parsed("--resume", *options)))
+
+
+def resumed(folder, changes):
+    files = RunFiles(runs=folder.path.parent, name=folder.path.name)
+    settings = resumed_plan(files, changes, data(), print).settings
+    return replace(settings, runs=DEFAULT.runs, name=None)
 
 
 def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_path):
     text = "epochs = 3\nlearning_rate = 0.01\nbatch-size = 8\n"
     text += 'feed = "memory"\ncheckpoint-minutes = 2\ndeterministic = true\n'
-    asked = chosen("--batch-size", 64, "--no-deterministic", file=tmp_path / "a.toml", text=text)
-    settings = new_settings(asked)
+    values = chosen_settings(parsed("--batch-size", 64, "--no-deterministic", file=tmp_path / "a.toml", text=text))
+    settings = TrainSettings(**values)
     assert (settings.epochs, settings.learning_rate, settings.batch_size, settings.seed) == (3, 0.01, 64, 0)
     assert not settings.deterministic
-    assert asked.chosen["feed"] == "memory"
-    assert "feed" not in chosen().chosen
-    assert asked.checkpointing == CheckpointSettings(checkpoint_minutes=2)
+    assert (settings.feed, settings.checkpoint_minutes) == ("memory", 2)
+    assert chosen_settings(parsed()) == {}
 
 
-def test_a_program_trains_on_windows_of_the_stores_length_unless_it_chooses_another():
-    asked = RunSettings(training=TrainSettings(epochs=5))
-    assert new_settings(asked, stored_seq_length=5) == replace(DEFAULT, epochs=5, seq_length=5)
-    assert new_settings(RunSettings(training=TrainSettings(seq_length=1)), stored_seq_length=5).seq_length == 1
-    assert new_settings(RunSettings(), stored_seq_length=5).seq_length == 5
+def test_a_training_takes_windows_of_the_stores_length_unless_another_is_chosen():
+    asked = replace(DEFAULT, epochs=5, seq_length=0)
+    assert resolve(asked, data(5)) == replace(asked, seq_length=5)
+    assert resolve(replace(asked, seq_length=1), data(5)).seq_length == 1
 
 
 def test_a_fine_tuning_has_a_tenth_of_the_usual_learning_rate_unless_one_is_given():
-    given, start = TrainSettings(learning_rate=3e-4), Path("start.h5")
-    rates = [
-        new_settings(RunSettings(start=start, training=one)).learning_rate for one in (None, TrainSettings(), given)
-    ]
-    assert rates == [1e-4, 1e-4, 3e-4]
-    assert new_settings(RunSettings()).learning_rate == 1e-3
+    asked = replace(DEFAULT, start=Path("start.h5"), learning_rate=0.0)
+    assert resolve(asked, data()).learning_rate == 1e-4
+    assert resolve(replace(asked, learning_rate=3e-4), data()).learning_rate == 3e-4
+    assert resolve(replace(DEFAULT, learning_rate=0.0), data()).learning_rate == 1e-3
 
 
 def test_a_program_resumes_a_run_with_its_settings_and_may_extend_it(tmp_path):
-    stored = replace(DEFAULT, epochs=80, batch_size=8, seq_length=4, augmentation=AugmentSettings(blur=0.1))
+    stored = replace(DEFAULT, epochs=80, batch_size=8, seq_length=4, blur=0.1)
     folder = begin(tmp_path / "run", stored)
-    assert resumed_settings(RunSettings(resume=True), folder) == stored
-    longer = RunSettings.from_values({"epochs": 90}, resume=True)
-    assert resumed_settings(longer, folder) == replace(stored, epochs=90)
-    follows = RunSettings.from_values(
-        {"learning_rate": 0.0, "seq_length": 0, "augment_on": "auto", "feed": "auto"}, resume=True
-    )
-    assert resumed_settings(follows, folder) == stored
-    assert follows.chosen == {}
-    assert resumed_settings(RunSettings(training=replace(stored, epochs=40), resume=True), folder).epochs == 40
+    assert resumed(folder, {}) == stored
+    assert resumed(folder, {"epochs": 90}) == replace(stored, epochs=90)
+    left_open = {"learning_rate": 0.0, "seq_length": 0, "augment_on": "auto", "feed": "auto"}
+    assert resumed(folder, left_open) == stored
     with pytest.raises(UserError, match="batch size: 8, and 32 is given"):
-        resumed_settings(RunSettings(training=TrainSettings(), resume=True), folder)
+        resumed(folder, {"batch_size": 32})
 
 
-@pytest.mark.parametrize(
-    ("training", "feed"),
-    [
-        (DEFAULT, FeedSettings()),
-        (replace(DEFAULT, seq_length=0), DEFAULT_FEED),
-        (replace(DEFAULT, learning_rate=0.0), DEFAULT_FEED),
-    ],
-)
-def test_the_plan_of_a_run_has_no_open_setting(training, feed):
-    with pytest.raises(ValueError, match="chosen for the start and the samples"):
-        RunPlan(training, feed)
+@pytest.mark.parametrize("left_open", [{"feed": "auto"}, {"seq_length": 0}, {"learning_rate": 0.0}])
+def test_the_plan_of_a_run_leaves_nothing_open(left_open):
+    with pytest.raises(ValueError, match="leave something to decide"):
+        Plan(replace(DEFAULT, **left_open), IDENTITY)
 
 
 @pytest.mark.parametrize(
@@ -106,37 +105,23 @@ def test_the_plan_of_a_run_has_no_open_setting(training, feed):
         ({"data": ()}, "expected a store or recordings"),
         ({"output": Path("model.bin")}, r"must end in \.h5"),
         *(({"name": name}, "expected the name of a folder in runs") for name in ("../out", "a/b", "", ".")),
-        ({"given": frozenset({"epoch"})}, "no setting is called 'epoch'"),
     ],
 )
 def test_wrong_settings_of_a_run_are_refused_when_they_are_made(wrong, expected):
     with pytest.raises(ValueError, match=expected):
-        RunSettings(**wrong)
+        TrainSettings(**wrong)
 
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
-    settings = replace(DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5, dropout=0.15)
-    feed, checkpointing = FeedSettings("workers", feed_workers=3), CheckpointSettings(tensorboard=True)
-    folder = begin(tmp_path / "run", settings, feed)
-    folder.write_settings(describe_settings(settings, feed, checkpointing))
+    settings = replace(
+        DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5, dropout=0.15, feed="workers", feed_workers=3,
+        tensorboard=True,
+    )  # fmt: skip
+    folder = begin(tmp_path / "run", settings)
+    folder.record(settings, {})
     folder.publish(tmp_path / "model.h5", b"model")
-    asked = chosen("--settings", tmp_path / "model.settings.toml", "-o", tmp_path / "other.h5")
-    assert new_settings(asked) == settings
-    assert (asked.feed, asked.checkpointing) == (feed, checkpointing)
-
-
-def test_settings_of_older_versions_are_read_by_their_old_names(tmp_path):
-    settings = new(file=tmp_path / "a.toml", text="look = 1.5\nzero-share = 0.25\n")
-    assert (settings.augmentation.appearance, settings.zero_fraction) == (1.5, 0.25)
-    folder = begin(tmp_path / "run")
-    stored = json.loads((folder.path / "settings.json").read_text())
-    stored["settings"]["look"] = stored["settings"].pop("appearance") / 2
-    stored["settings"]["zero_share"] = stored["settings"].pop("zero_fraction") / 2
-    stored["feed"]["start_method"] = "spawn"
-    del stored["settings"]["seq_length"], stored["feed"]["feed"]
-    (folder.path / "settings.json").write_text(json.dumps(stored))
-    assert (folder.settings.augmentation.appearance, folder.settings.zero_fraction) == (1.0, 0.5)
-    assert (folder.settings.seq_length, folder.feed) == (1, DEFAULT_FEED)
+    values = chosen_settings(parsed("--settings", tmp_path / "model.settings.toml", "-o", tmp_path / "other.h5"))
+    assert TrainSettings(**values) == settings
 
 
 @pytest.mark.parametrize(
@@ -144,7 +129,7 @@ def test_settings_of_older_versions_are_read_by_their_old_names(tmp_path):
     [
         ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean 'learning-rate'"),
         ("batchsize = 1", "did you mean 'batch-size'"),
-        ("zzz = 1", "known are augment, shift-m"),
+        ("zzz = 1", "known are batch-size, epochs"),
         ('epochs = "ten"', "epochs is 'ten', expected a whole number"),
         ("epochs = true", "expected a whole number"),
         ("epochs = 2.0", "expected a whole number"),
@@ -164,13 +149,13 @@ def test_settings_of_older_versions_are_read_by_their_old_names(tmp_path):
 )
 def test_a_wrong_settings_file_is_refused_with_file_key_and_remedy(tmp_path, text, expected):
     with pytest.raises(UserError) as refusal:
-        chosen(file=tmp_path / "a.toml", text=text)
+        chosen_settings(parsed(file=tmp_path / "a.toml", text=text))
     assert expected in str(refusal.value)
 
 
 def test_a_missing_settings_file_is_reported(tmp_path):
     with pytest.raises(UserError, match="none.toml: cannot read the settings"):
-        chosen("--settings", tmp_path / "none.toml")
+        chosen_settings(parsed("--settings", tmp_path / "none.toml"))
 
 
 def test_time_is_a_limit_besides_or_instead_of_epochs():

@@ -16,9 +16,10 @@ import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from bcclone.feed.augment.draws import AugmentationInputs, draw
-from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import Augmentation, Batch
 from bcclone.dataset.images import Preprocessing
+from bcclone.cluster.together_trainer import make_together_trainer
+from bcclone.cluster.worker_group import WorkerGroup
 from bcclone.train.prepare import make_trainer
 from bcclone.train.train_settings import TrainSettings
 
@@ -27,8 +28,10 @@ strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 def train(strategy, clip_norm, augment_on="cpu"):
     keras.utils.set_random_seed(0)
     data = SimpleNamespace(preprocessing=Preprocessing(width=64, height=112))
-    settings = TrainSettings(seq_length=1, clip_norm=clip_norm, augmentation=AugmentSettings(augment_on=augment_on))
-    trainer = make_trainer(data, settings, None, strategy)
+    settings = TrainSettings(seq_length=1, learning_rate=1e-3, clip_norm=clip_norm, augment_on=augment_on)
+    group = WorkerGroup()
+    together = lambda: make_together_trainer(data, settings, 1, strategy, group)
+    trainer = together() if strategy else make_trainer(data, settings)
     for layer in trainer.model.layers:  # which draw what one device would not
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
@@ -59,17 +62,17 @@ def test_two_devices_train_like_one():
 
 
 def test_batch_normalization_is_refused_on_several_devices(tools):
-    from bcclone.train.prepare import make_trainer
+    from bcclone.cluster.together_trainer import make_together_trainer
 
     with pytest.raises(UserError, match="cnn-batch-norm trains on one device; use --gpus 1"):
-        make_trainer(None, TrainSettings(network="cnn-batch-norm"), None, object())
+        make_together_trainer(None, TrainSettings(network="cnn-batch-norm"), 1, object(), None)
 
 
 def test_a_step_compiled_by_xla_is_refused_on_several_devices(tools):
-    from bcclone.train.prepare import make_trainer
+    from bcclone.cluster.together_trainer import make_together_trainer
 
     with pytest.raises(UserError, match="--jit-compile trains on one device; use --gpus 1"):
-        make_trainer(None, TrainSettings(jit_compile=True), None, object())
+        make_together_trainer(None, TrainSettings(jit_compile=True), 1, object(), None)
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +83,9 @@ def tools():
     import keras
 
     from bcclone.feed.feed import Batch
-    from bcclone.train.trainer import StepOptions, Trainer
+    from bcclone.train.trainer import Trainer
 
-    return keras, Batch, lambda model, optimizer, loss, **more: Trainer(model, optimizer, StepOptions(loss, **more))
+    return keras, Batch, Trainer
 
 
 def linear_trainer(tools, loss, clip_norm=None, rate=0.1, **more):
@@ -98,7 +101,7 @@ def linear_trainer(tools, loss, clip_norm=None, rate=0.1, **more):
     )
     optimizer = keras.optimizers.SGD(rate, global_clipnorm=clip_norm)
     optimizer.build(model.trainable_variables)
-    return make(model, optimizer, loss, **more)
+    return make(model, optimizer, TrainSettings(loss=loss, **more))
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -113,8 +116,7 @@ def linear_trainer(tools, loss, clip_norm=None, rate=0.1, **more):
 def test_losses_and_their_gradients_are_those_of_their_formulas(tools, loss, expected_loss, gradient, jit_compile):
     trainer = linear_trainer(tools, loss, jit_compile=jit_compile)
     batch = tools[1](np.ones((2, 1, 1, 1), np.uint8), np.array([[0.5], [0.05]], np.float32))
-    trainer.validate(batch)
-    assert trainer.totals.means() == pytest.approx((expected_loss, 0.275), rel=1e-5)
+    assert trainer.evaluate([batch]) == pytest.approx((expected_loss, 0.275), rel=1e-5)
     trainer.train(batch, 0.5)
     assert trainer.model.get_weights()[0].item() == pytest.approx(-0.5 * gradient, rel=1e-5)
 
@@ -128,12 +130,14 @@ def test_a_long_gradient_is_clipped(tools):
 @pytest.mark.slow
 def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated_store):
     from bcclone.dataset.store import Store
-    from bcclone.train.prepare import prepare
+    from bcclone.train.prepare import make_trainer
 
     weights = {}
     for jit_compile in (False, True):
         with Store(simulated_store) as store:
-            trainer = prepare(store, TrainSettings(seq_length=1, dropout=0.0, jit_compile=jit_compile))
+            trainer = make_trainer(
+                store, TrainSettings(seq_length=1, learning_rate=1e-3, dropout=0.0, jit_compile=jit_compile)
+            )
             trainer.train(tools[1](np.array(store.frames[:4]), np.full((4, 1), 0.2, np.float32)), 1e-3)
         weights[jit_compile] = trainer.model.get_weights()
     for plain, compiled in zip(weights[False], weights[True], strict=True):
@@ -143,11 +147,11 @@ def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated
 
 def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
     from bcclone.dataset.store import Store
-    from bcclone.train.prepare import prepare
+    from bcclone.train.prepare import make_trainer
     from bcclone.train.train_settings import TrainSettings
 
     with Store(simulated_store) as store:
-        trainer = prepare(store, TrainSettings(seq_length=1, mixed_precision=True))
+        trainer = make_trainer(store, TrainSettings(seq_length=1, learning_rate=1e-3, mixed_precision=True))
         frames = np.array(store.frames[:4])
     *inner, last = [layer.compute_dtype for layer in trainer.model.layers if layer.weights]
     assert (set(inner), last) == ({"float16"}, "float32")
@@ -164,11 +168,11 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
 
 def test_weight_decay_excludes_biases(tools, simulated_store):
     from bcclone.dataset.store import Store
-    from bcclone.train.prepare import prepare
+    from bcclone.train.prepare import make_trainer
     from bcclone.train.train_settings import TrainSettings
 
     with Store(simulated_store) as store:
-        trainer = prepare(store, TrainSettings(seq_length=1, weight_decay=0.2))
+        trainer = make_trainer(store, TrainSettings(seq_length=1, learning_rate=1e-3, weight_decay=0.2))
     variables = trainer.model.trainable_variables
     for variable in variables:
         variable.assign(np.ones(variable.shape))

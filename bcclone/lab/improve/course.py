@@ -11,9 +11,8 @@ from bcclone.lab.improve.scoring import rows_to_drive, score_rows
 from bcclone.lab.improve.start_model import StartModel
 from bcclone.lab.improve.work_folder import WorkFolder
 from bcclone.system.task_pool import TaskPool
-from bcclone.train.run import run
-from bcclone.train.run_settings import RunSettings
-from bcclone.train.train_settings import CheckpointSettings
+from bcclone.train.run import resume, run
+from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.training_state import TrainResult
 
 Notify = Callable[[str], None]
@@ -56,8 +55,10 @@ class Course:
         seed = self.settings.seed + number
         settings = replace(self.start.training, epochs=epochs, learning_rate=learning_rate, seed=seed)
         output, name = self.folder.path / self.model_name(number), f"{number:02d}"
-        lesson = RunSettings((str(self.folder.store),), output, model, self.folder.runs, name, training=settings)
-        return train_resumably(lesson, self.notify)
+        data, runs = (str(self.folder.store),), self.folder.runs
+        return train_resumably(
+            replace(settings, data=data, start=model, output=output, runs=runs, name=name), self.notify
+        )
 
     def scored(self, one: Round, first: Sequence[str] = ()) -> Round:
         """Return a round with the score of its model on all rows of the suite that it lacks.
@@ -90,7 +91,8 @@ class Course:
         return f"{self.folder.models.name}/{number:02d}.h5"
 
 
-def train_resumably(lesson: RunSettings, notify: Notify) -> TrainResult:
-    """Train without pictures; a run of this name that was interrupted continues where it stopped."""
-    resume = (lesson.runs / str(lesson.name)).exists()
-    return run(replace(lesson, resume=resume, checkpointing=CheckpointSettings(plots=False)), notify)
+def train_resumably(settings: TrainSettings, notify: Notify) -> TrainResult:
+    """Train; a run of this name that was interrupted continues where it stopped."""
+    if (settings.runs / str(settings.name)).exists():
+        return resume(settings, values_of(settings, DECIDE_WEIGHTS), notify)
+    return run(settings, notify)

@@ -8,7 +8,6 @@ from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings import current_names
 from bcclone.train.train_settings import TrainSettings
 
 _KEPT = ("network", "loss", "batch_size", "zero_fraction", *(each.name for each in fields(AugmentSettings)))
@@ -40,9 +39,9 @@ class StartModel:
         try:
             stored = file.training.samples
             samples = SampleSettings.stored(stored) if stored else SampleSettings()
-            values = current_names(file.training.settings)
+            values = file.training.settings
             kept = {name: values[name] for name in _KEPT if name in values}
-            training = TrainSettings.from_flat(kept | {"seq_length": file.seq_length})
+            training = TrainSettings(**kept, seq_length=file.seq_length)
         except (ValueError, TypeError) as error:
             raise UserError(f"{path}: its training is described wrongly: {error}; train the model again") from None
         return cls(path, file.preprocessing, replace(samples, seq_length=file.seq_length), training)

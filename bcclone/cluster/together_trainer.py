@@ -1,0 +1,136 @@
+"""Take training steps on several devices of one machine or of several, which give the weights that one device gives."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bcclone.cluster.part_dropout import BatchRows, with_part_dropout
+from bcclone.cluster.worker_group import WorkerGroup
+from bcclone.feed.augment.on_device import DeviceAugmenter
+from bcclone.feed.feed import Batch
+from bcclone.feed.selection import TrainingData
+from bcclone.system.errors import UserError
+from bcclone.train.prepare import computing_in, first_network, make_augmenter, make_optimizer, prepare_keras
+from bcclone.train.train_settings import LearningSettings, TrainSettings
+from bcclone.train.trainer import Trainer, samples_of, sums_of
+
+
+class TogetherTrainer(Trainer):
+    """A trainer that divides each batch among devices. batch_rows: tells the dropout which samples it is given."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        settings: LearningSettings,
+        exported: keras.Model | None = None,
+        augmenter: DeviceAugmenter | None = None,
+    ) -> None:
+        super().__init__(model, optimizer, settings, exported, augmenter)
+        samples, rate = self._train.input_signature
+        counts = (tf.TensorSpec((), tf.int32),) * 3
+        self._train_part = tf.function(self._train_part_step, input_signature=[samples, counts, rate])
+        self.strategy, self.group, self.batch_rows = tf.distribute.get_strategy(), WorkerGroup(), BatchRows()
+
+    def train(self, batch: Batch, learning_rate: float) -> None:
+        """Take one step down the gradient of the mean loss, and add the batch of all workers to the totals."""
+        first = batch.span.first if batch.span else 0
+        counts = np.int32(batch.samples), np.int32(first), np.int32(batch.global_size)
+        self._train_part(samples_of(batch), counts, np.float32(learning_rate))
+
+    def evaluate(self, batches: Iterable[Batch]) -> tuple[float, float]:
+        """Return mean loss and mean absolute error over the batches of all workers, without dropout."""
+        super().evaluate(batches)
+        self.totals.write(self.group.sum(self.totals.read()))
+        return self.totals.means()
+
+    def weights_digest(self) -> str:
+        """Return a digest of the weights, which is the same on workers that train together."""
+        digest = hashlib.sha256()
+        for weight in self.model.get_weights():
+            digest.update(weight.tobytes())
+        return digest.hexdigest()[:16]
+
+    def _train_part_step(self, samples: tuple[Any, ...], counts: tuple[Any, Any, Any], learning_rate: Any) -> None:
+        """Take a step with an equal part of these samples on each device of this machine.
+
+        counts: how many of the samples count; of the batch of all workers, the index of the first one, and the number
+        of samples. A batch that cannot be divided equally is padded with samples of weight 0.
+        """
+        self.optimizer.learning_rate.assign(learning_rate)
+        devices, size = len(self.strategy.extended.worker_devices), tf.shape(samples[1])[0]
+        part_size = -(-size // devices)
+        indices = tf.range(part_size * devices)
+
+        def first_of(context: Any) -> Any:
+            return context.replica_id_in_sync_group % devices * part_size
+
+        def split(values: Any) -> Any:
+            def part_of(context: Any) -> Any:
+                first = first_of(context)
+                return tf.gather(values, indices[first : first + part_size] % size)
+
+            return self.strategy.experimental_distribute_values_from_function(part_of)
+
+        def weights_of(context: Any) -> Any:
+            first = first_of(context)
+            return tf.cast(indices[first : first + part_size, tf.newaxis] < counts[0], tf.float32)
+
+        weights = self.strategy.experimental_distribute_values_from_function(weights_of)
+        rows = split(counts[1] + tf.range(size))
+        parts = tuple(split(values) for values in samples)
+        sums = self.strategy.run(self._descend, (parts, weights, rows, counts[2]))
+        self.totals.add(self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
+
+    def _descend(self, samples: tuple[Any, ...], weights: Any, rows: Any, size: Any) -> Any:
+        """Take a step on one device, and return the sums of the loss, the absolute errors and the count.
+
+        weights: float32 (samples, 1), 0 or 1; rows: int32 (samples,), index into the whole batch of `size` samples.
+        """
+        self.batch_rows.set(rows, size)
+        images, labels = self.augmented(samples)
+        with tf.GradientTape() as tape:
+            errors = self.errors(images, labels, training=True) * weights
+            losses = self.losses(errors)
+            loss = tf.reduce_sum(losses * self._label_weights) / tf.cast(size, tf.float32)
+            loss = self.optimizer.scale_loss(loss)
+        variables = self.model.trainable_variables
+        total = tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.SUM, tape.gradient(loss, variables)
+        )
+        # Keras adds up the gradients of the devices after clipping them; so each gets its fraction of the sum
+        gradients = [gradient / self.strategy.num_replicas_in_sync for gradient in total]
+        self.optimizer.apply(gradients, variables)
+        return sums_of(losses, errors, weights)
+
+
+def make_together_trainer(
+    data: TrainingData, settings: TrainSettings, labels: int, strategy: Any, group: WorkerGroup
+) -> TogetherTrainer:
+    """Return the trainer of the network on the devices of a strategy; raises UserError as make_trainer() does."""
+    if settings.network == "cnn-batch-norm":
+        raise UserError("--network cnn-batch-norm trains on one device; use --gpus 1, and no further workers")
+    if settings.jit_compile:
+        raise UserError("--jit-compile trains on one device; use --gpus 1, and no further workers")
+    exported = prepare_keras(data, settings, labels)
+    batch_rows = BatchRows()
+    with computing_in(settings), strategy.scope():
+        model = first_network(data, settings, labels)
+        if group.count > 1:
+            exported, model = exported or model, with_part_dropout(model, batch_rows)
+        optimizer = make_optimizer(model, settings, strategy.num_replicas_in_sync)
+        trainer = TogetherTrainer(model, optimizer, settings, exported, make_augmenter(data, settings))
+    trainer.strategy, trainer.group, trainer.batch_rows = strategy, group, batch_rows
+    return trainer
+
+
+def strategy_of_gpus(wanted: int) -> Any:
+    """Return the strategy that divides batches among this machine's GPUs, 0 for all of them; raises UserError."""
+    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+    if wanted > max(len(gpus), 1):
+        raise UserError(f"--gpus {wanted}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full")
+    return tf.distribute.MirroredStrategy(gpus[: wanted or len(gpus)] or None)

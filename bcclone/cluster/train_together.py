@@ -1,0 +1,150 @@
+"""Train on several machines, or on several GPUs: the parts of a training on one, and what the workers must agree on.
+
+Worker 0, the chief, decides and writes. The others get its plan and its checkpoints, and keep their own files in a
+temporary folder.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, fields, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bcclone.cluster.worker_group import WorkerGroup, open_group
+from bcclone.cluster.workers import Cluster
+from bcclone.dataset.conversion import open_samples
+from bcclone.feed.feed_settings import FeedSettings
+from bcclone.feed.selection import TrainingData
+from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
+from bcclone.train.plan import Plan, new_plan, resumed_plan
+from bcclone.train.run import announce_network, check_inputs, open_folder, publish, republish, select_samples
+from bcclone.train.run_folder import RunFolder, RunIdentity
+from bcclone.train.train_settings import DECIDE_WEIGHTS, RunFiles, TrainSettings, values_of
+from bcclone.train.training_state import TrainResult
+
+Notify = Callable[[str], None]
+PlanMaker = Callable[[TrainingData, Notify], Plan]
+
+
+def run_together(cluster: Cluster | None, settings: TrainSettings, notify: Notify) -> TrainResult | None:
+    """Do as train.run.run() does, on each worker of a cluster, or with None on the GPUs of this machine.
+
+    Return the result, None on a worker that is not the chief. Raises UserError when another worker is lost.
+    """
+    workers = len(cluster) if cluster else 1
+    settings = replace(settings, window_streams=settings.window_streams or workers)
+    usual = TrainSettings()
+    chosen = {name: value for name, value in values_of(settings).items() if value != getattr(usual, name)}
+    return _train_together(cluster, settings, chosen, notify, partial(_new, settings))
+
+
+def resume_together(
+    cluster: Cluster | None, files: RunFiles, changes: Mapping[str, Any], notify: Notify
+) -> TrainResult | None:
+    """Do as train.run.resume() does, on each worker of a cluster, or with None on the GPUs of this machine."""
+    return _train_together(cluster, files, changes, notify, partial(_resumed, files, changes))
+
+
+def _new(settings: TrainSettings, data: TrainingData, notify: Notify) -> Plan:
+    return new_plan(settings, data, notify)
+
+
+def _resumed(files: RunFiles, changes: Mapping[str, Any], data: TrainingData, notify: Notify) -> Plan:
+    return resumed_plan(files, changes, data, notify)
+
+
+def _train_together(
+    cluster: Cluster | None, files: RunFiles, chosen: Mapping[str, Any], notify: Notify, make_plan: PlanMaker
+) -> TrainResult | None:
+    gpus, gpu_memory = chosen.get("gpus", 1), chosen.get("gpu_memory", 0)
+    with open_group(cluster, notify, gpus, gpu_memory) as group, ExitStack() as opened:
+
+        def open_data() -> TrainingData:
+            if group.is_chief:
+                check_inputs(files)
+            return opened.enter_context(open_samples(files.data, notify))
+
+        data = group.each(open_data)
+        group.check_agreement({"content of the store": data.content_hash[:16], **_joint(chosen)})
+        own = group.on_chief(lambda: make_plan(data, notify))
+        plan = _shared(own, group, Path(opened.enter_context(TemporaryDirectory())))
+        check_batch(plan.settings.batch_size, group.count)
+        samples, validation = group.each(lambda: select_samples(data, plan.settings, notify))
+        if plan.result:
+            return group.on_chief(lambda: republish(plan, notify))
+        device = describe_devices() if group.count > 1 else load_tensorflow(gpu_memory=gpu_memory)
+        from bcclone.cluster.joint_pace import JointPace
+        from bcclone.cluster.together_trainer import make_together_trainer, strategy_of_gpus
+        from bcclone.train.loop import Training, train_epochs
+        from bcclone.train.prepare import with_augment_device
+
+        plan = replace(plan, settings=with_augment_device(plan.settings))
+        strategy = group.strategy or strategy_of_gpus(plan.settings.gpus)
+        trainer = make_together_trainer(data, plan.settings, samples.arrays.learned, strategy, group)
+        announce_network(trainer.model, data, plan.settings, notify)
+        folder = group.each(lambda: open_folder(plan, device, opened, notify if group.is_chief else _silent))
+        _share_checkpoints(folder, group)
+        make_pace = partial(JointPace, group=group, weights_digest=trainer.weights_digest)
+        training = Training(trainer, samples, validation, plan.settings, folder, notify, group.part, make_pace)
+        trained = train_epochs(training)
+        if group.is_chief:
+            return publish(plan, folder, trained, notify)
+        own_name, chief = group.name(group.index), group.name(0)
+        notify(f"{own_name}: trained up to epoch {trained.result.epochs}; {chief} writes the model")
+        return None
+
+
+def _joint(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the chosen settings in which all workers must agree."""
+    names = (*DECIDE_WEIGHTS, *(each.name for each in fields(FeedSettings)))
+    return {name: chosen[name] for name in names if name in chosen}
+
+
+def _silent(line: str) -> None:
+    """Report nothing: the chief does."""
+
+
+def check_batch(batch_size: int, workers: int) -> None:
+    """Raise UserError for a batch that is too small for so many workers."""
+    if batch_size < workers:
+        raise UserError(
+            f"--batch-size {batch_size} for {workers} workers, expected a sample for each; train with fewer --workers "
+            "or a larger --batch-size"
+        )
+
+
+def _shared(own: Plan | None, group: WorkerGroup, scratch: Path) -> Plan:
+    """Return the chief's plan; on the other workers all of its files lie in the scratch folder."""
+    described: dict[str, Any] = {}
+    if own:
+        described = {
+            "settings": values_of(own.settings),
+            "identity": asdict(own.identity),
+            "result": own.result.as_json() if own.result else None,
+        }
+    described = json.loads(group.broadcast(json.dumps(described).encode()))
+    start = group.broadcast(own.settings.start.read_bytes() if own and own.settings.start else b"")
+    if own:
+        return own
+    values: dict[str, Any] = described["settings"]
+    values |= {"output": scratch / "model.h5", "runs": scratch, "name": "worker"}
+    if start:
+        values["start"] = scratch / "start.h5"
+        values["start"].write_bytes(start)
+    result = TrainResult.from_json(described["result"]) if described["result"] else None
+    return Plan(TrainSettings(**values), RunIdentity(**described["identity"]), result=result)
+
+
+def _share_checkpoints(folder: RunFolder, group: WorkerGroup) -> None:
+    """Give the chief's checkpoints to the other workers."""
+    paths = sorted(folder.checkpoints.glob("checkpoint-*[0-9].h5")) if group.is_chief else []
+    names = json.loads(group.broadcast(json.dumps([path.name for path in paths]).encode()))
+    for name in names:
+        content = group.broadcast((folder.checkpoints / name).read_bytes() if group.is_chief else b"")
+        if not group.is_chief:
+            folder.checkpoints.mkdir(exist_ok=True)
+            (folder.checkpoints / name).write_bytes(content)

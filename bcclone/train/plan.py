@@ -1,0 +1,151 @@
+"""Decide the settings of a run: the chosen ones, what follows from the samples, or those of the run that is resumed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bcclone.feed.feed_settings import AUTO, FeedSettings
+from bcclone.feed.open import choose_feed
+from bcclone.feed.selection import TrainingData
+from bcclone.system import file_kinds
+from bcclone.system.errors import UserError
+from bcclone.system.settings import differences
+from bcclone.train.run_folder import RunFolder, RunIdentity
+from bcclone.train.train_settings import (
+    DECIDE_WEIGHTS,
+    FINE_TUNING_LEARNING_RATE,
+    LEARNING_RATE,
+    LEFT_OPEN,
+    LIMITS,
+    RECURRENT,
+    RECURRENT_SEQ_LENGTH,
+    RunFiles,
+    TrainSettings,
+    values_of,
+)
+from bcclone.train.training_state import TrainResult
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The decided settings of a run. folder: of a resumed run; result: of a run that is complete already."""
+
+    settings: TrainSettings
+    identity: RunIdentity
+    folder: RunFolder | None = None
+    result: TrainResult | None = None
+
+    def __post_init__(self) -> None:
+        if not self.settings.is_resolved:
+            raise ValueError("the settings of a plan leave something to decide; expected those of resolve()")
+        file_kinds.check_output(self.settings.output, "model", self.may_overwrite)
+
+    @property
+    def may_overwrite(self) -> bool:
+        """Return whether the output may be replaced if it exists."""
+        folder, output = self.folder, self.settings.output
+        return self.settings.force or bool(folder and (folder.may_overwrite or folder.has_published(output)))
+
+
+def resolve(settings: TrainSettings, data: TrainingData, notify: Notify = lambda line: None) -> TrainSettings:
+    """Return the settings with what they leave to the samples decided: window length, learning rate and feed."""
+    stored = data.sample_settings.seq_length
+    usual = RECURRENT_SEQ_LENGTH if stored == 1 and settings.network in RECURRENT else stored
+    rate = FINE_TUNING_LEARNING_RATE if settings.start else LEARNING_RATE
+    feed = settings.feed
+    if feed == AUTO:
+        feed, reason = choose_feed(data)
+        notify(f"feed: {feed} ({reason}); choose another with --feed")
+    return replace(
+        settings,
+        seq_length=settings.seq_length or usual,
+        learning_rate=settings.learning_rate or rate,
+        feed=feed,
+        window_streams=settings.window_streams or 1,
+    )
+
+
+def new_plan(settings: TrainSettings, data: TrainingData, notify: Notify) -> Plan:
+    """Return the plan of a new run."""
+    return Plan(resolve(settings, data, notify), identity_of(settings, data))
+
+
+def resumed_plan(files: RunFiles, changes: Mapping[str, Any], data: TrainingData, notify: Notify) -> Plan:
+    """Return the plan of the newest run of these samples and this output; without one, that of a new run.
+
+    changes: settings by name. Raises UserError for changes other than of limits and of a feed with the same order.
+    """
+    identity = identity_of(files, data)
+    folder = RunFolder.find(files.runs, identity, files.name)
+    own = {each.name: getattr(files, each.name) for each in fields(RunFiles)}
+    if folder is None:
+        _explain_missing_run(files, identity, notify)
+        return new_plan(_settings(own | dict(changes)), data, notify)
+    if files.start and not _began_with(folder, files.start):
+        raise UserError(f"{folder.path} did not begin with --from {files.start}; leave that out to resume it")
+    stored = folder.settings
+    chosen = {name: value for name, value in changes.items() if value != LEFT_OPEN.get(name)}
+    _refuse_fixed(folder, {name: chosen[name] for name in DECIDE_WEIGHTS if name in chosen and name not in LIMITS})
+    settings = _settings(values_of(stored) | own | {"start": folder.start} | chosen)
+    if settings.ordering != stored.ordering:
+        raise UserError(
+            f"{folder.path} was begun with {_describe_order(stored)}; {_describe_order(settings)} orders the samples "
+            "differently: leave these options out to resume the run, or leave out --resume"
+        )
+    is_extended = values_of(settings, LIMITS) != values_of(stored, LIMITS)
+    return Plan(settings, identity, folder, None if is_extended else folder.result)
+
+
+def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:
+    """Return what identifies a run of these samples and this output."""
+    return RunIdentity(str(data.path.resolve()), data.content_hash, str(files.output.resolve()))
+
+
+def _settings(values: Mapping[str, Any]) -> TrainSettings:
+    try:
+        return TrainSettings(**values)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _refuse_fixed(folder: RunFolder, chosen: Mapping[str, Any]) -> None:
+    """Raise UserError for settings that differ from the run's, which decide its weights."""
+    stored = values_of(folder.settings, tuple(chosen))
+    changed = [name for name in chosen if chosen[name] != stored[name]]
+    lines = [f"\n  {name.replace('_', ' ')}: {stored[name]}, and {chosen[name]} is given" for name in changed]
+    if lines:
+        raise UserError(
+            f"{folder.path} has other settings; leave these options out to resume it, or leave out --resume:"
+            f"{''.join(lines)}"
+        )
+
+
+def _explain_missing_run(files: RunFiles, identity: RunIdentity, notify: Notify) -> None:
+    """Notify that a new run begins; raises UserError when the named run is of another store or output."""
+    stored = RunFolder(files.runs / files.name).identity if files.name else None
+    if stored:
+        raise UserError(
+            f"{files.runs / str(files.name)} is a run of another store or output; resume it with the store, its "
+            f"content and the output that it was begun with:{differences(stored, identity)}"
+        )
+    notify(
+        f"note: {files.runs} has no run of {identity.store} with its present content for {files.output}; "
+        "beginning a new one"
+    )
+
+
+def _describe_order(settings: FeedSettings) -> str:
+    """Return the options that decide the order of the samples."""
+    windows = f" --window-shards {settings.window_shards} --window-streams {settings.window_streams}"
+    size = {"hdf5-chunks": f" --chunk-size {settings.chunk_size}", "shards": windows}
+    return f"--feed {settings.feed}{size.get(settings.feed, '')}"
+
+
+def _began_with(folder: RunFolder, start: Path) -> bool:
+    """Return whether the run began with this model, even if it has overwritten it since."""
+    if folder.start is None:
+        return False
+    return folder.start.read_bytes() == start.read_bytes() or folder.has_published(start)

@@ -1,0 +1,82 @@
+"""Read and write the settings of a training as a TOML file, with the names of the options."""
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from bcclone.system.errors import UserError, did_you_mean
+from bcclone.system.settings import type_of
+from bcclone.train.train_settings import SETTING_NAMES, TrainSettings, parse_duration, parse_gpus, values_of
+
+_EXPECTED = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
+_TYPES = {each.name: type_of(each) for each in fields(TrainSettings) if each.name in SETTING_NAMES}
+
+
+def settings_path(output: Path) -> Path:
+    """Return the path of the settings file beside a model: model.settings.toml for model.h5."""
+    return output.with_suffix(".settings.toml")
+
+
+def settings_as_text(settings: TrainSettings) -> str:
+    """Return all settings that have a value as the content of a settings file."""
+    return tomli_w.dumps(
+        {name.replace("_", "-"): value for name, value in values_of(settings).items() if value is not None}
+    )
+
+
+def read_settings(path: Path, output: Path) -> dict[str, Any]:
+    """Return the settings in a TOML file, by field name.
+
+    Raises UserError for a file that is wrong, or that would be overwritten by the settings of the model `output`.
+    """
+    if path.resolve() == settings_path(output).resolve():
+        raise UserError(
+            f"{path} will be overwritten with the settings of this training; copy it to another name, or change -o"
+        )
+    try:
+        stored = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the settings: {error.strerror}; name another --settings") from None
+    except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8
+        raise UserError(f"{path}: not a settings file: {error}; expected lines such as learning-rate = 0.001") from None
+    values: dict[str, Any] = {}
+    for key, value in stored.items():
+        name = _name_of(path, key)
+        if name in values:
+            raise UserError(f"{path}: {key} is set twice, with dashes and with underscores")
+        values[name] = _checked(path, key, name, value)
+    try:
+        TrainSettings(**values)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    return values
+
+
+def _name_of(path: Path, key: str) -> str:
+    """Return the field name of a key."""
+    name = key.replace("-", "_")
+    if name not in _TYPES:
+        known = [known.replace("_", "-") for known in SETTING_NAMES]
+        hint = did_you_mean(key.replace("_", "-"), known, quote="'") or f"known are {', '.join(known)}"
+        raise UserError(f"{path}: no setting is called {key!r}; {hint}")
+    return name
+
+
+def _checked(path: Path, key: str, name: str, value: Any) -> Any:
+    """Return the value with the type of its setting."""
+    try:
+        if name == "time" and isinstance(value, str):
+            return parse_duration(value)
+        if name == "gpus" and isinstance(value, str):
+            return parse_gpus(value)
+        if _TYPES[name] is float and type(value) is int:
+            return float(value)
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{path}: {key}: {error}") from None
+    if type(value) is not _TYPES[name]:
+        form = ', or a text such as "10m"' if name == "time" else ""
+        raise UserError(f"{path}: {key} is {str(value)[:60]!r}, expected {_EXPECTED[_TYPES[name]]}{form}")
+    return value
