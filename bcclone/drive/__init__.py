@@ -1,5 +1,5 @@
 """Drive the simulator's car with a trained model, over its socket protocol, with a web page.
 
-from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.server import serve
+    from bcclone.drive.drive_settings import DriveSettings
+    from bcclone.drive.server import serve
 """
