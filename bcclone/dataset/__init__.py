@@ -4,4 +4,6 @@
     from bcclone.dataset.preprocess_settings import PreprocessSettings
 
     conversion = convert(PreprocessSettings(("recordings/lake",), Path("data.h5")), print)
+
+Errors that the user can mend are UserErrors, with file and row.
 """

@@ -2,4 +2,6 @@
 
     from bcclone.drive.drive_settings import DriveSettings
     from bcclone.drive.server import serve
+
+serve(DriveSettings(...)) returns when it is stopped.
 """

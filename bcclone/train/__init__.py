@@ -4,4 +4,6 @@
     from bcclone.train.train_settings import TrainSettings
 
     result = run(TrainSettings(data=("data.h5",), epochs=5), notify=print)
+
+Importing the settings loads no large package; run() loads TensorFlow.
 """

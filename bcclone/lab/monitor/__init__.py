@@ -7,4 +7,6 @@
     fit("model.h5", "data.h5", "model.monitor", MonitorSettings(kind="ensemble"))
     monitor = load_monitor("model.monitor", "model.h5")
     monitor.score(frame)  # RGB, uint8 (160, 320, 3); above monitor.threshold it is unlike what the model knows
+
+Monitors of several kinds have the same interface.
 """
