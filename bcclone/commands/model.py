@@ -55,9 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
+    from bcclone.cluster.shards import open_if_store
     from bcclone.train.run import run as run_training
 
-    result = run_training(run_settings(arguments), notify)
+    result = run_training(run_settings(arguments), notify, open_if_store)
     if arguments.json:
         print_json(result.as_json())
     elif result.worker:

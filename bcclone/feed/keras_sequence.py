@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
@@ -65,7 +65,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     @classmethod
     def from_store(
         cls,
-        path: str | Path,
+        store: Store | Path | str,
         batch_size: int = 32,
         seed: int = 0,
         validation: bool = False,
@@ -74,21 +74,22 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> Self:
         """Return the training samples of a store, shuffled, or its validation samples, in order.
 
+        store: a file, or an open store, such as a folder of shards that bcclone.cluster has opened;
         seed: of the shuffle; seq_length: frames of a window, whose images are (batch, seq_length, height, width, 3);
         options: `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`.
         Raises UserError when there is no such store, or none of these samples in it.
         """
         if batch_size < 1:
             raise ValueError(f"batch size {batch_size}, expected 1 or more")
-        with Store(Path(path)) as store:
+        with nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as store:
             selection = select(store, validation, seq_length)
             if seq_length > 1 and not validation:
                 describe_windows(selection, selection)
             if not len(selection):
                 side = "validation" if validation else "training"
                 raise UserError(
-                    f"{path}: it has no {side} samples; make a store with some: python preprocess.py RECORDING... "
-                    f"-o {path} --validation 0.2"
+                    f"{store.path}: it has no {side} samples; make a store with some: python preprocess.py "
+                    f"RECORDING... -o {store.path} --validation 0.2"
                 )
             ordering = Ordering("in order" if validation else "shuffled")
             epoch_order = EpochOrder(len(selection), ordering, seed=seed)

@@ -7,25 +7,25 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
-from bcclone.cluster.shard_feed import check_cache, shards, window_fetcher
 from bcclone.dataset.images import seen_rows
 from bcclone.dataset.store import Store
 from bcclone.feed.augmented import AHEAD, AugmentedFeed, augment_on_cpu, draw_for_device
 from bcclone.feed.feed import Buffers, Feed
 from bcclone.feed.feed_settings import AUTO, FeedSettings, SamplingSettings
-from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder, Order, batches
+from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder, Order, batches, split_into_windows
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
-from bcclone.feed.read_ahead import ReadAheadFetcher, SystemCacheReader
+from bcclone.feed.read_ahead import ReadAheadFetcher
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.source import FileSource, FrameSource
 from bcclone.feed.threads import ThreadFetcher
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import available_memory
-from bcclone.system.location import is_url
 
 MakeFeed = Callable[[Selection, EpochOrder, FeedSettings, int], Feed]
 
+_MEGABYTE = 10**6
 _QUEUE_SIZE = 8  # batches
 _PROCESSES, _SLOTS_PER_PROCESS = 2, 4
 _USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
@@ -75,8 +75,8 @@ def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart 
     epoch_order = EpochOrder(len(selection), batch_size=batch_size, part=part)
     if not isinstance(data, Store):
         return Feed(epoch_order, ThreadFetcher(FileSource.of(data, arrays), size, threads=1))
-    if is_url(data.path):
-        return Feed(epoch_order, window_fetcher(selection, size))
+    if data.frames.is_far:
+        return Feed(epoch_order, _window_fetcher(selection, size))
     return Feed(epoch_order, ThreadFetcher(FrameSource.mapped(data, arrays), size))
 
 
@@ -89,12 +89,12 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
             f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
             "-o data.h5, or use --feed files"
         )
-    if isinstance(data, Store) and is_url(data.path):
-        if settings.feed not in (AUTO, "shards"):
+    if isinstance(data, Store):
+        if data.frames.is_far and settings.feed not in (AUTO, "shards"):
             raise UserError(
                 f"{data.path}: --feed {settings.feed} reads local stores; use --feed shards, or copy the store here"
             )
-        check_cache(data, settings)
+        data.frames.check_cache(settings.cache_mb * _MEGABYTE, settings.window_shards)
     if settings.feed in _COPIES and isinstance(data, Store):
         _check_memory(data, _COPIES[settings.feed])
 
@@ -103,7 +103,7 @@ def choose_feed(data: TrainingData) -> tuple[str, str]:
     """Return the strategy that suits the samples and this machine, and the reason."""
     if not isinstance(data, Store):
         return "files", "there is no store; preprocess.py makes one, which is many times faster"
-    if is_url(data.path):
+    if data.frames.is_far:
         return "shards", "the store is at a URL"
     needed, available = data.frames.nbytes / 1e9, available_memory()
     if available is None:
@@ -166,8 +166,29 @@ def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSet
     def split(order: Order) -> list[Order]:
         return list(batches(order, settings.chunk_size))
 
-    reader = SystemCacheReader(source)
-    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, split, reader))
+    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, split))
+
+
+def shards(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of windows of a store's files, read ahead: for stores larger than memory, or far away.
+
+    Raises UserError when the copies of far files do not fit into the cache.
+    """
+    frames, limit = selection.store.frames, settings.cache_mb * _MEGABYTE
+    streams = -(-settings.ordering.streams // epoch_order.part.count)  # that this process draws its batches from
+    frames.check_cache(limit, settings.window_shards * streams)
+    frames.open_cache(Path(settings.cache) if settings.cache else None, limit)
+    return Feed(epoch_order, _window_fetcher(selection, batch_size, settings.max_queue_size))
+
+
+def _window_fetcher(selection: Selection, batch_size: int, ahead: int = 0) -> ReadAheadFetcher:
+    """Return a fetcher that reads the next files of an order while batches are filled from the current ones."""
+    source = FrameSource.mapped(selection.store, selection.arrays)
+
+    def split(order: Order) -> list[Order]:
+        return [order[part] for part in split_into_windows(selection.shard[order])]
+
+    return ReadAheadFetcher(source, batch_size, ahead, split)
 
 
 def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:

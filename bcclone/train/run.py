@@ -13,6 +13,7 @@ from bcclone.cluster.worker_group import WorkerGroup, open_group
 from bcclone.cluster.workers import find_cluster
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.images import PRESETS
+from bcclone.dataset.store import OpenStore, open_store
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.open import check_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
@@ -31,17 +32,18 @@ if TYPE_CHECKING:  # they load TensorFlow
 Notify = Callable[[str], None]
 
 
-def run(settings: RunSettings, notify: Notify = lambda line: None) -> TrainResult:
+def run(settings: RunSettings, notify: Notify = lambda line: None, open_store: OpenStore = open_store) -> TrainResult:
     """Train a network, or resume a training, and return the result.
 
-    notify: called with each line of progress. Of several workers, each one calls this; they train together, and only
-    worker 0 writes. Raises UserError when the settings, the samples or the run folder cannot be used, or another worker
-    is lost, and KeyboardInterrupt on Ctrl-C or SIGTERM, after saving the state.
+    notify: called with each line of progress; open_store: opens the samples if they are a store. Of several workers,
+    each one calls this; they train together, and only worker 0 writes. Raises UserError when the settings, the samples
+    or the run folder cannot be used, or another worker is lost, and KeyboardInterrupt on Ctrl-C or SIGTERM, after
+    saving the state.
     """
     cluster = find_cluster(settings.workers, settings.worker_index, os.environ)
     gpus, gpu_memory = (settings.training or TrainSettings()).gpus, settings.checkpointing.gpu_memory
     with open_group(cluster, notify, gpus, gpu_memory) as group, ExitStack() as opened:
-        data = group.each(lambda: _open_data(settings, group, opened, notify))
+        data = group.each(lambda: _open_data(settings, group, opened, notify, open_store))
         group.check_agreement({"content of the store": data.content_hash[:16], **settings.chosen})
         begun = group.on_chief(lambda: _begin(settings, data, group.count, notify))
         if group.count > 1:
@@ -67,10 +69,12 @@ class _Beginning:
     result: TrainResult | None = None
 
 
-def _open_data(settings: RunSettings, group: WorkerGroup, opened: ExitStack, notify: Notify) -> TrainingData:
+def _open_data(
+    settings: RunSettings, group: WorkerGroup, opened: ExitStack, notify: Notify, open_store: OpenStore
+) -> TrainingData:
     if group.is_chief:
         _check_inputs(settings)
-    return opened.enter_context(open_samples(settings.data, notify))
+    return opened.enter_context(open_samples(settings.data, notify, open_store))
 
 
 def _begin(settings: RunSettings, data: TrainingData, workers: int, notify: Notify) -> _Beginning:

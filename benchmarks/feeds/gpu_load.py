@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import Batch
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
@@ -157,7 +157,7 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     augmentation = AugmentSettings(name not in (BEFORE, UNAUGMENTED))
     wanted = TrainSettings(batch_size=batch_size, seq_length=1, augmentation=augmentation)
     settings = with_augment_device(wanted)
-    with Store(store) as data:
+    with open_store(store) as data:
         trainer = prepare(data, settings)
     gpus = used_gpus()
     with _batches_of(name, store, settings) as batches, GpuWatch() as watch:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
@@ -110,7 +110,7 @@ def measure_feeds(settings: FeedsBenchSettings, notify: Callable[[str], None] = 
 def _measure(
     path: Path, shards: Path | None, settings: FeedsBenchSettings, notify: Callable[[str], None]
 ) -> FeedsReport:
-    with Store(path) as store:
+    with open_store(path) as store:
         samples = int(store.split_indices(validation=False).size)
     benchmark = Benchmark(path, workers=os.cpu_count() or 1, shards=shards)
     timing = Timing(warm_samples=samples, seconds=settings.seconds)

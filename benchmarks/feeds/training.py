@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import Feed
 from bcclone.feed.feed_settings import FeedSettings
@@ -50,7 +50,7 @@ def measure_training(path: Path, steps: int, rounds: int, batch_size: int, feed:
     settings = with_augment_device(TrainSettings(batch_size=batch_size, seq_length=1))
     unaugmented = replace(settings, augmentation=AugmentSettings(augment=False))
     with (
-        Store(path) as store,
+        open_store(path) as store,
         open_feed(select(store), FeedSettings(feed), settings.sampling) as augmented,
         open_feed(select(store), FeedSettings(feed), unaugmented.sampling) as plain,
     ):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
@@ -24,7 +24,7 @@ def stores(simulated_recording, tmp_path_factory):
         run_script("preprocess.py", simulated_recording, "-o", folder / "shards", *options, "--shard-mb", 1)
 
     folder = made_once(tmp_path_factory, "feeds of shards", make)
-    with Store(folder / "one.h5") as one, Store(folder / "shards") as shards:
+    with open_store(folder / "one.h5") as one, open_store(folder / "shards") as shards:
         assert len(shards.frames.files) >= 4
         yield one, shards
 

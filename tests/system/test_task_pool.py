@@ -13,9 +13,9 @@ from contextlib import chdir
 import psutil
 import pytest
 
+from bcclone.cluster.dask_workers import open_pool
 from bcclone.system.errors import UserError
 from bcclone.system.task import WorkerFault, report_progress
-from bcclone.system.task_pool import open_pool
 from tests import pool_tasks
 from tests.conftest import ROOT
 from tests.dask_cluster import DaskCluster, dask_cluster, kill
@@ -298,7 +298,7 @@ def test_a_scheduler_without_bcclone_is_named(tmp_path, no_bcclone):
 
 PROGRAM = """
 import sys
-from bcclone.system.task_pool import open_pool
+from bcclone.cluster.dask_workers import open_pool
 from tests.pool_tasks import wait_for_file
 
 if __name__ == "__main__":

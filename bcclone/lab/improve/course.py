@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bcclone.cluster.shards import open_if_store
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.lab.improve.rounds import Round, RoundsSoFar, describe_round
 from bcclone.lab.improve.scoring import rows_to_drive, score_rows
@@ -93,4 +94,4 @@ class Course:
 def train_resumably(lesson: RunSettings, notify: Notify) -> TrainResult:
     """Train without pictures; a run of this name that was interrupted continues where it stopped."""
     resume = (lesson.runs / str(lesson.name)).exists()
-    return run(replace(lesson, resume=resume, checkpointing=CheckpointSettings(plots=False)), notify)
+    return run(replace(lesson, resume=resume, checkpointing=CheckpointSettings(plots=False)), notify, open_if_store)
