@@ -45,7 +45,7 @@ class DaskEngine:
         self._client, self._address, self._topic, self._notify = client, address, topic, notify
         self._known: set[str] = set()  # addresses of workers
         # pure: two calls with equal tasks are two calls
-        self.executor: Executor = client.get_executor(pure=False)
+        self._executor: Executor = client.get_executor(pure=False)
         self._without_workers_since: float | None = None
 
     @property
@@ -56,7 +56,7 @@ class DaskEngine:
     def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
         """Start a call on one of these workers, or on any if none is named."""
         choice: dict[str, Any] = {"workers": list(only)} if only else {}
-        return self.executor.submit(_run_on_worker, call, self._topic, **choice)
+        return self._executor.submit(_run_on_worker, call, self._topic, **choice)
 
     def explain(self, error: Exception) -> UserError | None:
         """Return the error for a lost scheduler, a task that killed its workers, and workers without our bcclone."""

@@ -25,7 +25,7 @@ from bcclone.dataset.samples import (
     count_split_pairs,
     sample_chunks,
 )
-from bcclone.dataset.store import ImageSamples, OpenStore, Store, open_store
+from bcclone.dataset.store import ImageSamples, OpenStore, Store, open_if_store
 from bcclone.dataset.store_reader import row_frame, row_table
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoredFiles, StoreWriter, store_files, table_bytes
 from bcclone.recording.files import find_logs
@@ -36,6 +36,34 @@ from bcclone.system.progress import ProgressBar
 from bcclone.system.settings import differences
 
 _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a store holds after a conversion: all its rows, and counts.
+
+    copies: number of training samples that repeat another one; skips: images that could not be decoded; notices: for
+    the user.
+    """
+
+    rows: pd.DataFrame
+    frames: int
+    train: int
+    validation: int
+    copies: int = 0
+    skips: tuple[Skip, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
+        """Return what a store with these tables holds. frames: their number."""
+        validation = int(samples["validation"].sum())
+        return cls(row_frame(rows), frames, len(samples) - validation, validation, count_copies(samples), skips)
+
+    @classmethod
+    def unchanged(cls, old: Store) -> Self:
+        """Return what a store holds to which nothing is added."""
+        return cls.of(old.rows, old.samples, len(old.frames))
 
 
 def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None) -> Conversion:
@@ -68,7 +96,7 @@ def refuse_rows_of_roads(settings: PreprocessSettings, plan: ConversionPlan, old
 
 
 def describe_conversion(
-    settings: PreprocessSettings, plan: ConversionPlan, written: "Written", samples: SampleSettings, seconds: float
+    settings: PreprocessSettings, plan: ConversionPlan, written: Written, samples: SampleSettings, seconds: float
 ) -> Conversion:
     """Return the result of a conversion."""
     split_pairs = count_split_pairs(written.rows, samples)
@@ -90,7 +118,7 @@ def describe_conversion(
 
 @contextmanager
 def open_samples(
-    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_store
+    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_if_store
 ) -> Iterator[Store | ImageSamples]:
     """Open the samples of a store, or of recordings (folders or logs), whose images are read in place."""
     if len(paths) == 1 and (opened := open_store(parse_location(paths[0]))):
@@ -159,34 +187,6 @@ def _check_output(settings: PreprocessSettings) -> None:
     if replaces and output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
         raise UserError(f"{output} is one of the recordings; name another -o")
     file_kinds.check_output(output, "store", settings.force or settings.adding, remedy)
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a store holds after a conversion: all its rows, and counts.
-
-    copies: number of training samples that repeat another one; skips: images that could not be decoded; notices: for
-    the user.
-    """
-
-    rows: pd.DataFrame
-    frames: int
-    train: int
-    validation: int
-    copies: int = 0
-    skips: tuple[Skip, ...] = ()
-    notices: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
-        """Return what a store with these tables holds. frames: their number."""
-        validation = int(samples["validation"].sum())
-        return cls(row_frame(rows), frames, len(samples) - validation, validation, count_copies(samples), skips)
-
-    @classmethod
-    def unchanged(cls, old: Store) -> Self:
-        """Return what a store holds to which nothing is added."""
-        return cls.of(old.rows, old.samples, len(old.frames))
 
 
 def _write_store(

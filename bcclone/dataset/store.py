@@ -51,7 +51,7 @@ class Store:
 OpenStore: TypeAlias = Callable[[Location], Store | None]
 
 
-def open_store(path: Location) -> Store | None:
+def open_if_store(path: Location) -> Store | None:
     """Open the store in a file; return None for a log or a folder, which is a recording. Raises UserError."""
     return None if path.suffix == ".csv" or (isinstance(path, Path) and path.is_dir()) else Store(path)
 

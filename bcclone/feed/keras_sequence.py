@@ -22,7 +22,7 @@ from bcclone.feed.feed_settings import FeedSettings, Ordering
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection, describe_windows, select
-from bcclone.feed.source import FrameSource, Reader
+from bcclone.feed.source import Reader
 from bcclone.system.child_process import become_worker
 from bcclone.system.errors import UserError
 from bcclone.system.prefetch import prefetch_ordered
@@ -34,7 +34,7 @@ _KERAS_QUEUE_SIZE = 10  # the default of a PyDataset
 
 def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples."""
-    source = FrameSource.mapped(selection.store, selection.arrays)
+    source = selection.mapped_source()
     queue_size, workers = settings.max_queue_size or _QUEUE_SIZE, settings.feed_workers or _WORKERS
     dataset = SampleDataset(
         Reader(source, batch_size, kept=queue_size + workers),
@@ -94,8 +94,8 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             ordering = Ordering("in order" if validation else "shuffled")
             epoch_order = EpochOrder(len(selection), ordering, seed=seed)
             kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
-            source = FrameSource.mapped(store, selection.arrays)
-            return cls(Reader(source, batch_size, kept), epoch_order.positions, batch_size, **options)
+            reader = Reader(selection.mapped_source(), batch_size, kept)
+            return cls(reader, epoch_order.positions, batch_size, **options)
 
     @property
     def reader(self) -> Reader:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -29,8 +29,6 @@ Events: TypeAlias = "SimpleQueue[Progress | Future[Outcome]]"
 class Engine(Protocol):
     """What runs the calls: processes of this machine or a cluster."""
 
-    executor: Executor
-
     @property
     def workers(self) -> int:
         """Return how many tasks run side by side at present."""
@@ -49,11 +47,10 @@ class Engine(Protocol):
 
 
 class TaskPool:
-    """A pool of workers. executor: starts single calls."""
+    """A pool of workers, of this machine or of a cluster that somebody else has opened."""
 
     def __init__(self, engine: Engine, events: Events) -> None:
         self._engine, self._events = engine, events
-        self.executor = engine.executor
 
     @property
     def workers(self) -> int:

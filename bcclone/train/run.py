@@ -13,7 +13,7 @@ from bcclone.cluster.worker_group import WorkerGroup, open_group
 from bcclone.cluster.workers import find_cluster
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.images import PRESETS
-from bcclone.dataset.store import OpenStore, open_store
+from bcclone.dataset.store import OpenStore, open_if_store
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.open import check_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
@@ -32,7 +32,9 @@ if TYPE_CHECKING:  # they load TensorFlow
 Notify = Callable[[str], None]
 
 
-def run(settings: RunSettings, notify: Notify = lambda line: None, open_store: OpenStore = open_store) -> TrainResult:
+def run(
+    settings: RunSettings, notify: Notify = lambda line: None, open_store: OpenStore = open_if_store
+) -> TrainResult:
     """Train a network, or resume a training, and return the result.
 
     notify: called with each line of progress; open_store: opens the samples if they are a store. Of several workers,

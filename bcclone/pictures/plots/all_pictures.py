@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.dataset.conversion import open_samples
-from bcclone.dataset.store import OpenStore, open_store
+from bcclone.dataset.store import OpenStore, open_if_store
 from bcclone.feed.selection import TrainingData
 from bcclone.pictures.plots.plot_settings import PlotResult, PlotSettings
 from bcclone.system.errors import UserError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw_all(
-    settings: PlotSettings, notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_store
+    settings: PlotSettings, notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_if_store
 ) -> PlotResult:
     """Draw the pictures of a model. Those that the model or its samples do not allow are left out, with a reason.
 
