@@ -116,7 +116,7 @@ def change(path, edit):
 
 
 DAMAGE = {
-    "newer schema": (lambda file: file.attrs.__setitem__("schema_version", 99), "schema version 99, expected 1 or 2"),
+    "newer schema": (lambda file: file.attrs.__setitem__("schema_version", 99), "schema version 99, expected 2"),
     "other preprocessing": (lambda file: file.attrs.__setitem__("preprocessing_hash", "0"), "does not match"),
     "no samples": (lambda file: file.__delitem__("samples"), "samples"),
     "dangling samples": (
