@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from benchmarks.feeds.chunk_sizes import ChunkSize, SampledDrive, sampled_drive, shuffle_quality, to_rows
 
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.feed.order import chunked, sequential, shuffled
 from bcclone.system.errors import UserError
@@ -235,7 +236,7 @@ def shards(synthetic):
 
 def test_a_sharded_copy_of_a_store_has_its_content(synthetic, shards):
     assert number_of_shards(shards) == 2
-    with Store(synthetic) as store, Store(shards) as copy:
+    with Store(synthetic) as store, open_store(shards) as copy:
         assert (copy.samples == store.samples).all()
         assert (copy.frames[:] == store.frames[:]).all()
 
