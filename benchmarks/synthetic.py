@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.cluster.manifest import Manifest
-from bcclone.dataset.conversion import convert
+from bcclone.cluster.sharded_conversion import convert
+from bcclone.cluster.sharding_settings import ShardingSettings
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import Image
-from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.dataset.store import Store
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
@@ -64,7 +64,7 @@ def draw_recording(folder: Path, frames: int) -> Path:
 
 def make_synthetic_store(recording: Path, path: Path) -> Path:
     """Convert the recording to a store with two samples per frame, one of them mirrored."""
-    convert(PreprocessSettings((str(recording),), path))
+    convert(ShardingSettings((str(recording),), path))
     return path
 
 
@@ -98,8 +98,8 @@ def sharded_copy(store: Path, shards: int) -> Iterator[Path]:
 
 def _convert_again(store: Path, folder: Path, shards: int) -> None:
     """Convert the recordings of a store into shards; raises UserError if their content is another."""
-    with Store(store) as old:
-        settings = PreprocessSettings(
+    with open_store(store) as old:
+        settings = ShardingSettings(
             tuple(str(recording.path) for recording in old.recordings),
             folder,
             allow_skips=True,
@@ -108,7 +108,7 @@ def _convert_again(store: Path, folder: Path, shards: int) -> None:
             samples=old.sample_settings,
         )
         convert(settings)
-        with Store(folder) as new:
+        with open_store(folder) as new:
             if new.content_hash != old.content_hash:
                 raise UserError("its rows or images have changed")
 

@@ -11,12 +11,15 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from bcclone.system import task_pool
 from bcclone.system.child_process import interrupts_kept_from_children
 from bcclone.system.errors import UserError
 from bcclone.system.sources import source_digest
 from bcclone.system.task import Call, Outcome, Progress, run_call
+from bcclone.system.task_pool import Events, TaskPool
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -42,7 +45,7 @@ class DaskEngine:
         self._client, self._address, self._topic, self._notify = client, address, topic, notify
         self._known: set[str] = set()  # addresses of workers
         # pure: two calls with equal tasks are two calls
-        self.executor: Executor = client.get_executor(pure=False)
+        self._executor: Executor = client.get_executor(pure=False)
         self._without_workers_since: float | None = None
 
     @property
@@ -53,7 +56,7 @@ class DaskEngine:
     def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
         """Start a call on one of these workers, or on any if none is named."""
         choice: dict[str, Any] = {"workers": list(only)} if only else {}
-        return self.executor.submit(_run_on_worker, call, self._topic, **choice)
+        return self._executor.submit(_run_on_worker, call, self._topic, **choice)
 
     def explain(self, error: Exception) -> UserError | None:
         """Return the error for a lost scheduler, a task that killed its workers, and workers without our bcclone."""
@@ -145,13 +148,29 @@ def _run_on_worker(call: Call, topic: str) -> Outcome:
 
 
 @contextmanager
-def open_cluster(
+def open_pool(scheduler: str, jobs: int = 0, notify: Callable[[str], None] = lambda line: None) -> Iterator[TaskPool]:
+    """Yield a pool of workers; all that it started has ended when the block is left. Raises UserError.
+
+    scheduler: "" for processes of this machine, "local:N" for a Dask cluster of N processes on this machine, or the
+    address of a running Dask scheduler, such as "tcp://HOST:8786"; jobs: number of processes without a scheduler, 0 for
+    one per usable core; notify: receives the address of Dask's dashboard, and which workers were lost.
+    """
+    if not scheduler:
+        with task_pool.open_pool(jobs) as pool:
+            yield pool
+        return
+    events: Events = SimpleQueue()
+    with _open_cluster(scheduler, events.put, notify) as engine:
+        yield TaskPool(engine, events)
+
+
+@contextmanager
+def _open_cluster(
     scheduler: str, receive: Callable[[Progress], None], notify: Callable[[str], None]
 ) -> Iterator[DaskEngine]:
     """Yield an engine for a scheduler's address, or for "local:N"; raises UserError.
 
-    receive: is given the progress of tasks, in a thread; notify: receives the address of the dashboard, and
-    which workers were lost.
+    receive: is given the progress of tasks, in a thread.
     """
     local = _LOCAL.fullmatch(scheduler)
     if not local and not _ADDRESS.fullmatch(scheduler):

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from bcclone.cluster.shard_cache import ShardCache
-from bcclone.dataset.frames import FrameFile, Frames, Indices
+from bcclone.cluster.shard_frames import ShardFrames
+from bcclone.dataset.frames import FrameFile, Indices, runs
 from bcclone.dataset.images import Image
+from bcclone.system.errors import UserError
 from bcclone.system.location import Location, read_ranges
 
 _FRACTION_OF_COPIES = 0.25  # of a file's frames: when fewer are needed, they are read by themselves
+_MEGABYTE = 10**6
 _GAP_FRAMES = 2  # gaps up to this size are read, too, rather than making another request
 
 
@@ -27,11 +30,13 @@ class LoadedFrames:
     single: tuple[int, ...]
 
 
-class FarFrames(Frames):
+class FarFrames(ShardFrames):
     """Frames in files at a URL. cache: holds copies of files; without one all frames are read by themselves.
 
     load(), take() and unload() may be called from different threads.
     """
+
+    is_far = True
 
     def __init__(
         self, files: Sequence[FrameFile], frame_shape: tuple[int, ...], cache: ShardCache | None = None
@@ -42,6 +47,16 @@ class FarFrames(Frames):
         self._loads: Counter[int] = Counter()  # number of a file -> how many loads use its copy
         self._single_loads: Counter[int] = Counter()
         self._lock = threading.Lock()
+
+    def check_cache(self, limit: int, window: int) -> None:
+        """Raise UserError if the largest possible two windows of so many files take more than `limit` bytes."""
+        sizes = sorted((file.version[0] for file in self.files), reverse=True)
+        needed = sum(sizes[: 2 * window])
+        if needed > limit:
+            raise UserError(
+                f"{self.files[0].path.parent}: two windows of {window} shards have {-(-needed // _MEGABYTE)} MB, and "
+                f"the cache may hold {limit // _MEGABYTE} MB; use a larger --cache-mb or fewer --window-shards"
+            )
 
     def open_cache(self, folder: Path | None, limit: int) -> None:
         """Keep copies of files from now on, in a folder, None for a temporary one, with at most `limit` bytes."""
@@ -54,12 +69,12 @@ class FarFrames(Frames):
 
     def load(self, indices: Indices, stop: threading.Event) -> LoadedFrames:
         """Bring the frames at these indices near, until unload(). Raises UserError, also when `stop` is set."""
-        wanted = np.unique(indices)
-        file = self.file_of(wanted)
+        numbers = np.unique(indices)
+        file = self.file_of(numbers)
         files, counts = np.unique(file, return_counts=True)
         pays = [self._pays(*each) for each in zip(files.tolist(), counts.tolist(), strict=True)]
         copied = files[pays].tolist()
-        single = wanted[~np.isin(file, copied)].tolist()
+        single = numbers[~np.isin(file, copied)].tolist()
         loaded = LoadedFrames(tuple(copied), tuple(single))
         with self._lock:  # from now on nobody unloads them
             self._loads.update(copied)
@@ -89,7 +104,7 @@ class FarFrames(Frames):
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
-        from bcclone.dataset.gather import gather  # loads Numba
+        from bcclone.cluster.gather import gather  # loads Numba
 
         if not len(indices):
             return
@@ -128,17 +143,14 @@ class FarFrames(Frames):
         """Read frames, whose indices rise, by themselves, in as few requests as there are stretches of them."""
         if not indices:
             return {}
-        numbers = np.array(indices)
-        ends = np.flatnonzero(np.diff(numbers) > _GAP_FRAMES)
-        bounds = zip(numbers[np.append(0, ends + 1)].tolist(), numbers[np.append(ends, -1)].tolist(), strict=True)
         ranges: list[tuple[Location, int, int]] = []
-        found: list[int] = []
-        for first, last in bounds:
-            found.extend(range(first, last + 1))
+        read: list[int] = []
+        for first, last in runs(np.array(indices), _GAP_FRAMES):
+            read.extend(range(first, last + 1))
             stretches = self.stretches(first, last)
             ranges += [(file.path, start, start + size) for file, start, size in stretches if size]
         blocks = [np.frombuffer(block, np.uint8).reshape(-1, *self.frame_shape) for block in read_ranges(ranges)]
-        return dict(zip(found, itertools.chain.from_iterable(blocks), strict=True))
+        return dict(zip(read, itertools.chain.from_iterable(blocks), strict=True))
 
     def close(self) -> None:
         """Unmap the copies, and close the cache if it was opened here."""

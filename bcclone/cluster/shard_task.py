@@ -2,11 +2,16 @@
 
 import errno
 import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, Self
 
+import h5py
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bcclone.cluster.manifest import Shard
@@ -15,14 +20,34 @@ from bcclone.dataset.decode import read_file
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, sample_chunks
-from bcclone.dataset.store_files import RECORDING_BYTES, store_files, table_bytes
-from bcclone.dataset.store_reader import RecordingInfo, ShardOrigin, read_store_file, row_table
-from bcclone.dataset.store_writer import StoreWriter
+from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store_file, row_table
+from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
 from bcclone.system.task import WorkerFault, report_progress
 
 _PROBED = 3  # files
+
+
+@dataclass(frozen=True)
+class ShardOrigin:
+    """What a shard was made of.
+
+    digest: of its rows, its settings and its image files; unusable: index among those files -> why it has no frame.
+    """
+
+    digest: str
+    unusable: Mapping[int, str]
+
+    def to_json(self) -> str:
+        """Return the JSON text that a shard holds."""
+        return json.dumps({"digest": self.digest, "unusable": list(self.unusable.items())})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
+        stored = json.loads(text)
+        return cls(stored["digest"], dict(stored["unusable"]))
 
 
 @dataclass(frozen=True)
@@ -93,13 +118,22 @@ def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
     """Return the shard that an interrupted run has left, or None if it is not complete or of another origin."""
     with local_copy(task.path) as path:
         try:
-            content = read_store_file(path) if path else None
+            if path is None or _read_shard(path)[1].digest != origin:
+                return None
         except UserError:
-            return None
-        if path is None or content is None or content.origin is None or content.origin.digest != origin:
             return None
         report_progress(task.own)
         return replace(_describe(task, path), was_kept=True)
+
+
+def _read_shard(path: Path) -> tuple[StoreContent, ShardOrigin]:
+    """Read what has been written; raises UserError if it is not a complete shard."""
+    content = read_store_file(path)
+    try:
+        with h5py.File(path, "r") as file:
+            return content, ShardOrigin.from_json(file["origin"].asstr()[()])
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: not a complete shard: {error}; write it again") from None
 
 
 def _write(task: ShardTask, origin: str) -> WrittenShard:
@@ -128,7 +162,16 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
         chunks = _without_halo(sample_chunks(rows.drop(columns="extras"), task.samples), task.halo)
         table = row_table(rows.drop(columns=["extras", "label", "take_over"])[task.halo :])
         writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
-        writer.mark_as_shard(ShardOrigin(origin, dict(stored.unusable)))
+    with h5py.File(path, "r+") as file:
+        content = ShardOrigin(origin, dict(stored.unusable)).to_json()
+        file.create_dataset("origin", data=content, dtype=h5py.string_dtype())
+        file.create_dataset("checksums", data=np.array(writer.checksums, np.uint32))
+
+
+def read_checksums(path: Path | IO[bytes]) -> npt.NDArray[np.uint32]:
+    """Return the CRC-32 of each frame of a shard, (frames,). path: of the shard, or the open file."""
+    with h5py.File(path, "r") as file:
+        return np.asarray(file["checksums"][()])
 
 
 def _check_readable(files: Sequence[str]) -> None:
@@ -146,9 +189,9 @@ def _without_halo(chunks: Iterator[SampleTable], halo: int) -> Iterator[SampleTa
 
 
 def _describe(task: ShardTask, path: Path) -> WrittenShard:
-    """Read what has been written. path: of the shard or a copy of it."""
-    content = read_store_file(path)
-    unusable = dict(content.origin.unusable) if content.origin else {}
+    """Describe what has been written. path: of the shard or a copy of it."""
+    content, origin = _read_shard(path)
+    unusable = dict(origin.unusable)
     frames = task.own - sum(index < task.own for index in unusable)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

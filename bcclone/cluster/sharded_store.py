@@ -10,15 +10,14 @@ import numpy as np
 import pandas as pd
 
 from bcclone.cluster.manifest import Manifest
-from bcclone.cluster.shard_task import ShardTask, WrittenShard, write_shard
+from bcclone.cluster.shard_task import ShardTask, WrittenShard, read_checksums, write_shard
 from bcclone.cluster.shards import read_shards
 from bcclone.dataset.conversion_plan import NO_FILE, ConversionPlan
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.labels import steering_labels
-from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import NO_FRAME
-from bcclone.dataset.store_reader import StoreContent, read_checksums
+from bcclone.dataset.store_reader import StoreContent
 from bcclone.dataset.store_writer import ContentHash
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import IndexArray
@@ -41,11 +40,6 @@ class ShardSettings:
     samples: SampleSettings
     bytes: int
     reuse: bool
-
-    @classmethod
-    def of(cls, settings: PreprocessSettings, preprocessing: Preprocessing, samples: SampleSettings) -> Self:
-        """Return the settings of the shards of a conversion."""
-        return cls(preprocessing, samples, settings.shard_mb * 10**6, settings.resume)
 
 
 @dataclass(frozen=True)

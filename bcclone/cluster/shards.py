@@ -1,4 +1,7 @@
-"""Read the shards of a store as one: its rows, samples and frames are numbered through all of them."""
+"""Open a folder of shards as one store: its rows, samples and frames are numbered through all of them.
+
+open_store() opens every kind of store: one file, and a folder of shards on this machine or at a URL.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,17 +11,57 @@ from typing import IO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.cluster.manifest import Manifest, Shard
+from bcclone.cluster.far_frames import FarFrames
+from bcclone.cluster.manifest import MANIFEST_NAME, Manifest, Shard
+from bcclone.cluster.shard_frames import ShardFrames
 from bcclone.dataset.samples import NO_FRAME, SAMPLE, RowTable
+from bcclone.dataset.store import Store, missing_store
 from bcclone.dataset.store_reader import StoreContent, read_store_file
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, as_local, file_of_parts, is_url, read_ranges
+from bcclone.system.location import (
+    Location,
+    as_local,
+    file_of_parts,
+    is_url,
+    parse_location,
+    reaching,
+    read_ranges,
+)
 
 Tables: TypeAlias = Path | IO[bytes]  # a shard, or a file at a URL without its frames
 
 _FILES_AT_ONCE = 32
 _HEAD_BYTES = 1 << 14  # more than an HDF5 file has before its frames
+
+
+def open_store(path: Location | str) -> Store:
+    """Open the store in a file or in a folder of shards, which may be at a URL; raises UserError."""
+    path = parse_location(path) if isinstance(path, str) else path
+    with reaching(path):
+        is_folder, exists = path.is_dir(), path.exists()
+        has_manifest = is_folder and (path / MANIFEST_NAME).is_file()
+    if is_folder and not has_manifest:
+        raise UserError(
+            f"{path}: a folder without a {MANIFEST_NAME}, expected a store; make a store of a recording with: "
+            f"python preprocess.py {path} -o data.h5"
+        )
+    if not exists:
+        raise missing_store(path)
+    if not is_folder:
+        if is_url(path):
+            raise UserError(f"{path}: a file at a URL, expected a folder of shards; copy it to this machine first")
+        return Store(path)
+    content = read_shards(path, Manifest.read(path))
+    frame_shape = content.preprocessing.height, content.preprocessing.width, 3
+    return Store(path, (content, (FarFrames if is_url(path) else ShardFrames)(content.frames, frame_shape)))
+
+
+def open_if_store(path: Location) -> Store | None:
+    """Open any store; return None for a log, and for a folder without a manifest, which is a recording."""
+    with reaching(path):
+        is_store = (path / MANIFEST_NAME).is_file() if path.is_dir() else path.suffix != ".csv"
+    return open_store(path) if is_store else None
 
 
 def read_shards(
@@ -32,8 +75,8 @@ def read_shards(
     rows, frames = [], []
     extras: list[str] = []
     first_row = first_frame = first_sample = 0
-    for shard, tables in open_tables(folder, manifest):
-        content = read_shard(folder, shard, manifest, tables)
+    for shard, tables in _open_tables(folder, manifest):
+        content = _read_shard(folder, shard, manifest, tables)
         look(shard, tables)
         number_of = np.append(first_frame + np.arange(shard.frames), np.array(shard.borrowed, np.int64))
         part = samples[first_sample : first_sample + shard.samples]
@@ -58,7 +101,7 @@ def read_shards(
     )
 
 
-def open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Tables]]:
+def _open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Tables]]:
     """Yield each shard with what h5py.File takes: its path or, at a URL, a file without the frames.
 
     Of several shards at a URL, the bytes before the frames and after them are read at once.
@@ -84,8 +127,8 @@ def _without_frames(size: int, frame_bytes: int) -> list[tuple[int, int]]:
     return [(0, _HEAD_BYTES), (frame_bytes, size)]  # the frames do not begin at 0, and so end after their size
 
 
-def read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Tables) -> StoreContent:
-    """Read a shard; raises UserError if it is not the one that the manifest describes. tables: see open_tables()."""
+def _read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Tables) -> StoreContent:
+    """Read a shard; raises UserError if it is not the one that the manifest describes. tables: see _open_tables()."""
     path = folder / shard.name
     remedy = f"make it again with: python preprocess.py RECORDING... -o {folder} --force --resume"
     if isinstance(tables, Path):

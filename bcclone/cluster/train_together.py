@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bcclone.cluster.shards import open_if_store
 from bcclone.cluster.worker_group import WorkerGroup, open_group
 from bcclone.cluster.workers import Cluster
 from bcclone.dataset.conversion import open_samples
@@ -66,7 +67,7 @@ def _train_together(
         def open_data() -> TrainingData:
             if group.is_chief:
                 check_inputs(files)
-            return opened.enter_context(open_samples(files.data, notify))
+            return opened.enter_context(open_samples(files.data, notify, open_if_store))
 
         data = group.each(open_data)
         group.check_agreement({"content of the store": data.content_hash[:16], **_joint(chosen)})

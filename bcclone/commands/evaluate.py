@@ -11,6 +11,7 @@ in parallel on all cores.
 """
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,10 +127,12 @@ def _run_suite(arguments: argparse.Namespace) -> int:
                 )
     kept = arguments.output / _KEPT if arguments.output else None
     settings = build(SuiteSettings, kept=kept, **given_for(SuiteSettings, arguments))
+    from bcclone.cluster.dask_workers import open_pool
     from bcclone.evaluate.suite import evaluate_suite
     from bcclone.evaluate.suite_report import suite_table, write_suite
 
-    result = evaluate_suite(arguments.models, settings, notify)
+    with open_pool(settings.scheduler, notify=notify) if settings.scheduler else nullcontext() as pool:
+        result = evaluate_suite(arguments.models, settings, notify, pool)
     if arguments.json:
         print_json(result.as_json())
     else:

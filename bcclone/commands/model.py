@@ -92,9 +92,12 @@ def _train(arguments: argparse.Namespace) -> TrainResult | None:
         from bcclone.cluster.train_together import resume_together, run_together
 
         return run_together(cluster, settings, notify) if settings else resume_together(cluster, files, chosen, notify)
+    from bcclone.cluster.shards import open_if_store
     from bcclone.train.run import resume, run
 
-    return run(settings, notify) if settings else resume(files, chosen, notify)
+    if settings:
+        return run(settings, notify, open_if_store)
+    return resume(files, chosen, notify, open_if_store)
 
 
 def _files(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -107,12 +110,13 @@ def _output(arguments: argparse.Namespace) -> Path:
 
 def _draw_pictures(result: TrainResult, arguments: argparse.Namespace) -> None:
     """Draw the pictures of the run's model; an error is reported and does not fail the training."""
+    from bcclone.cluster.shards import open_if_store
     from bcclone.pictures.plots.all_pictures import draw_all
     from bcclone.pictures.plots.plot_settings import PlotSettings
 
     model = result.run / "model.h5"
     try:
-        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"))
+        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_store=open_if_store)
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         notify(

@@ -39,9 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))
         notify(f"samples: those of {_STORE} in this folder; name another store or recordings after the model")
+    from bcclone.cluster.shards import open_if_store
     from bcclone.pictures.plots.all_pictures import draw_all
 
-    result = draw_all(settings, notify)
+    result = draw_all(settings, notify, open_if_store)
     for note in result.notes:
         notify(f"note: {note}")
     if arguments.json:

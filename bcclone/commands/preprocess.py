@@ -6,6 +6,7 @@ Without it, the command reads driving_log.csv of the current folder, or else the
 
 import argparse
 
+from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
@@ -16,7 +17,7 @@ from bcclone.commands.options import (
     number_of,
     print_json,
 )
-from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings
+from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.sample_settings import SampleSettings
 
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with a driving_log.csv or other CSV logs, a CSV file, or a pattern "
         "(default: driving_log.csv, or else the recordings in ./recordings/ or ./data/)",
     )
-    add_settings(parser, PreprocessSettings)
+    add_settings(parser, ShardingSettings)
     parser.add_argument(
         "--check", action="store_true", help="only inspect the recordings and report problems; write nothing"
     )
@@ -49,7 +50,7 @@ def interrupted(arguments: argparse.Namespace) -> str:
         return "--check writes nothing"
     from bcclone.cluster.sharded_store import count_unfinished_shards
 
-    output = arguments.output or PreprocessSettings.output
+    output = arguments.output or ShardingSettings.output
     if count := count_unfinished_shards(output):
         begun = f"{output} holds {number_of(count, 'shard')} that are not part of a complete store yet"
         return f"{begun}; continue with the same command and --resume"
@@ -67,9 +68,9 @@ def _default_inputs() -> tuple[str, ...]:
 def _convert(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     values = given_for(SampleSettings, arguments)
     samples = build(SampleSettings, **values)
-    others = given_for(PreprocessSettings, arguments)
-    settings = build(PreprocessSettings, inputs, samples=samples, given=frozenset(values), **others)
-    from bcclone.dataset.conversion import convert
+    others = given_for(ShardingSettings, arguments)
+    settings = build(ShardingSettings, inputs, samples=samples, given=frozenset(values), **others)
+    from bcclone.cluster.sharded_conversion import convert
 
     made = convert(settings, notify)
     for notice in made.notices:

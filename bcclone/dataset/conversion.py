@@ -1,26 +1,16 @@
-"""Convert recordings into a store, or make their samples without one."""
+"""Convert recordings into a store of one file, or make their samples without one."""
 
 import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import pandas as pd
 
-from bcclone.cluster.manifest import MANIFEST_NAME, Manifest
-from bcclone.cluster.sharded_store import (
-    ShardPlan,
-    ShardSettings,
-    complete,
-    first_free_number,
-    frame_numbers,
-    joint_origin,
-    write_shards,
-)
 from bcclone.dataset.conversion_plan import ConversionPlan, make_plan, refuse_many_skips, with_frames
 from bcclone.dataset.images import Preprocessing, choose_preprocessing
 from bcclone.dataset.labels import knows_road
@@ -35,48 +25,80 @@ from bcclone.dataset.samples import (
     count_split_pairs,
     sample_chunks,
 )
-from bcclone.dataset.store import ImageSamples, Store, is_store
-from bcclone.dataset.store_files import RECORDING_BYTES, StoredFiles, store_files, table_bytes
+from bcclone.dataset.store import ImageSamples, OpenStore, Store, open_if_store
 from bcclone.dataset.store_reader import row_frame, row_table
-from bcclone.dataset.store_writer import StoreWriter
+from bcclone.dataset.store_writer import RECORDING_BYTES, StoredFiles, StoreWriter, store_files, table_bytes
 from bcclone.recording.files import find_logs
 from bcclone.system import atomic, file_kinds
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, as_local, check_writable, is_url, parse_location, reaching
+from bcclone.system.location import as_local, is_url, parse_location
 from bcclone.system.progress import ProgressBar
 from bcclone.system.settings import differences
-from bcclone.system.task_pool import TaskPool, open_pool
 
 _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a store holds after a conversion: all its rows, and counts.
+
+    copies: number of training samples that repeat another one; skips: images that could not be decoded; notices: for
+    the user.
+    """
+
+    rows: pd.DataFrame
+    frames: int
+    train: int
+    validation: int
+    copies: int = 0
+    skips: tuple[Skip, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
+        """Return what a store with these tables holds. frames: their number."""
+        validation = int(samples["validation"].sum())
+        return cls(row_frame(rows), frames, len(samples) - validation, validation, count_copies(samples), skips)
+
+    @classmethod
+    def unchanged(cls, old: Store) -> Self:
+        """Return what a store holds to which nothing is added."""
+        return cls.of(old.rows, old.samples, len(old.frames))
+
+
 def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None) -> Conversion:
-    """Convert recordings to a store, which is written under a temporary name until it is complete.
+    """Convert recordings to a store of one file, which is written under a temporary name until it is complete.
 
     notify: called with a line for each log that was read. Raises ForeignLog for a file that is not a driving log, and
     UserError for all other problems that the user can fix.
     """
     started = time.monotonic()
-    with ExitStack() as opened:
-        old = opened.enter_context(Store(settings.output)) if settings.adding else None
-        preprocessing, samples = _chosen(settings, old)
+    with Store(settings.output) if settings.adding else nullcontext() as old:
+        preprocessing, samples = chosen_settings(settings, old)
         _check_output(settings)
-        # a cluster that does not answer is found before hours of reading logs
-        cluster = opened.enter_context(open_pool(settings.scheduler, notify=notify)) if settings.scheduler else None
         plan = make_plan(settings.inputs, samples, old, notify)
-        if old and not plan.rows.empty and knows_road(old.rows) and not settings.force:
-            raise UserError(
-                f"{settings.output}: a store of simulate roads; with a recording in it, model.py could no longer learn "
-                "the path from it (--predict path) nor take windows of frames (--seq-length). Make a store of the "
-                "recording alone, with another -o, or add it all the same with --force"
-            )
+        refuse_rows_of_roads(settings, plan, old)
         if old and plan.rows.empty:
-            written = _Written.unchanged(old)
-        elif settings.is_sharded:
-            shard_settings = ShardSettings.of(settings, preprocessing, samples)
-            written = _write_folder(settings, shard_settings, plan, old, cluster)
+            written = Written.unchanged(old)
         else:
             written = _write_store(settings, preprocessing, samples, plan, old)
+    return describe_conversion(settings, plan, written, samples, time.monotonic() - started)
+
+
+def refuse_rows_of_roads(settings: PreprocessSettings, plan: ConversionPlan, old: Store | None) -> None:
+    """Raise UserError if the rows of a plan would be added to a store of `simulate roads`."""
+    if old and not plan.rows.empty and knows_road(old.rows) and not settings.force:
+        raise UserError(
+            f"{settings.output}: a store of simulate roads; with a recording in it, model.py could no longer learn "
+            "the path from it (--predict path) nor take windows of frames (--seq-length). Make a store of the "
+            "recording alone, with another -o, or add it all the same with --force"
+        )
+
+
+def describe_conversion(
+    settings: PreprocessSettings, plan: ConversionPlan, written: Written, samples: SampleSettings, seconds: float
+) -> Conversion:
+    """Return the result of a conversion."""
     split_pairs = count_split_pairs(written.rows, samples)
     return Conversion(
         recordings=written.rows["recording"].nunique(),
@@ -89,18 +111,18 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
         skips=(*plan.skips, *written.skips),
         notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples)),
         logs=plan.logs_read,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         output=settings.output,
     )
 
 
 @contextmanager
 def open_samples(
-    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None
+    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_if_store
 ) -> Iterator[Store | ImageSamples]:
     """Open the samples of a store, or of recordings (folders or logs), whose images are read in place."""
-    if len(paths) == 1 and is_store(location := parse_location(paths[0])):
-        with Store(location) as store:
+    if len(paths) == 1 and (opened := open_store(parse_location(paths[0]))):
+        with opened as store:
             yield store
         return
     yield open_in_place(tuple(paths), Preprocessing(), SampleSettings(), notify)
@@ -133,7 +155,7 @@ def open_in_place(
     return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest())
 
 
-def _chosen(settings: PreprocessSettings, old: Store | None) -> tuple[Preprocessing, SampleSettings]:
+def chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[Preprocessing, SampleSettings]:
     """Return how images and samples are made: as chosen, else as in the old store, else by default.
 
     Raises UserError if they are made otherwise in the old store.
@@ -156,66 +178,15 @@ def _with_given(defaults: SampleSettings, settings: PreprocessSettings) -> Sampl
     return replace(defaults, **{name: getattr(settings.samples, name) for name in settings.given})
 
 
-def _check_folder(settings: PreprocessSettings) -> None:
-    """Raise UserError if the output is not a folder of shards that may be completed or replaced."""
-    folder, replaceable = settings.output, settings.force or settings.adding or settings.resume
-    if is_url(folder):
-        check_writable(folder)
-    elif not folder.exists():
-        atomic.check_output(as_local(folder), False, "")
-        return
-    with reaching(folder):
-        if not folder.exists():
-            return
-        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        shards = {path.name for path in folder.glob("[0-9]*.h5")}
-    if others := names - {MANIFEST_NAME} - shards:
-        raise UserError(f"{folder} holds other files than a store's, such as {min(others)}; name another -o")
-    if MANIFEST_NAME in names and not replaceable:
-        raise UserError(f"{folder} exists already; overwrite it with --force, add to it with --add, or name another -o")
-    if names and not replaceable:
-        raise UserError(
-            f"{folder} holds shards of an interrupted run; complete it with --resume, or begin anew with --force"
-        )
-
-
 def _check_output(settings: PreprocessSettings) -> None:
-    if settings.is_sharded:
-        _check_folder(settings)
-        return
+    """Raise UserError if the output may not be written."""
+    if is_url(settings.output):
+        raise UserError(f"{settings.output}: one file is written to a local path; name another -o")
     remedy, output = "overwrite it with --force, add to it with --add, or name another -o", as_local(settings.output)
     replaces = output.is_file() and settings.force and not settings.adding
     if replaces and output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
         raise UserError(f"{output} is one of the recordings; name another -o")
     file_kinds.check_output(output, "store", settings.force or settings.adding, remedy)
-
-
-@dataclass(frozen=True)
-class _Written:
-    """What a store holds after a conversion: all its rows, and counts.
-
-    copies: number of training samples that repeat another one; skips: images that could not be decoded; notices: for
-    the user.
-    """
-
-    rows: pd.DataFrame
-    frames: int
-    train: int
-    validation: int
-    copies: int = 0
-    skips: tuple[Skip, ...] = ()
-    notices: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
-        """Return what a store with these tables holds. frames: their number."""
-        validation = int(samples["validation"].sum())
-        return cls(row_frame(rows), frames, len(samples) - validation, validation, count_copies(samples), skips)
-
-    @classmethod
-    def unchanged(cls, old: Store) -> Self:
-        """Return what a store holds to which nothing is added."""
-        return cls.of(old.rows, old.samples, len(old.frames))
 
 
 def _write_store(
@@ -224,7 +195,7 @@ def _write_store(
     samples: SampleSettings,
     plan: ConversionPlan,
     old: Store | None,
-) -> _Written:
+) -> Written:
     """Write the rows, frames and samples of the old store, if any, and of the plan; raises UserError for many skips."""
     with (
         atomic.replacing(as_local(settings.output)) as temporary,
@@ -239,66 +210,6 @@ def _write_store(
         new = with_frames(plan.rows, stored.frames)
         new["validation"] = assign_validation(new, samples, row_frame(old.rows) if old else None)
         return replace(_write_tables(writer, plan, new, old, samples), skips=skips)
-
-
-def _write_folder(
-    settings: PreprocessSettings,
-    shard_settings: ShardSettings,
-    plan: ConversionPlan,
-    old: Store | None,
-    cluster: TaskPool | None,
-) -> _Written:
-    """Write the shards of the plan, side by side, and a manifest that names them, after those of the old store.
-
-    cluster: that writes them, None for processes of this machine.
-    """
-    folder, samples = settings.output.absolute(), shard_settings.samples
-    rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, row_frame(old.rows) if old else None))
-    shards = ShardPlan.of(folder, first_free_number(folder), plan, rows, shard_settings)
-    if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
-        return _complete_already(folder, shards)
-    with _made_and_locked(folder), nullcontext(cluster) if cluster else open_pool("", settings.jobs) as pool:
-        written = write_shards(shards, pool)
-        frames, unusable = frame_numbers(shards, written, len(old.frames) if old else 0)
-        skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
-        refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
-        before = Manifest.read(folder) if old else None
-        manifest = Manifest(
-            shard_settings.preprocessing,
-            samples,
-            (*(before.recordings if before else ()), *plan.recordings),
-            before.shards if before else (),
-        )
-        content = complete(shards, written, frames, manifest)
-    kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
-    return replace(
-        _Written.of(content.rows, content.samples, sum(file.count for file in content.frames), skips),
-        notices=(kept,) if settings.resume else (),
-    )
-
-
-@contextmanager
-def _made_and_locked(folder: Location) -> Iterator[None]:
-    """Make a local folder, and lock it against other processes; an object store has neither folders nor locks."""
-    if is_url(folder):
-        yield
-        return
-    folder = as_local(folder)
-    folder.mkdir(exist_ok=True)
-    busy = f"{folder}: another process is writing this store; wait until it ends, or name another -o"
-    with atomic.locked(folder, busy):
-        yield
-
-
-def _complete_already(folder: Location, shards: ShardPlan) -> _Written:
-    """Return what a complete store holds; raises UserError if it was made of something else."""
-    if Manifest.read(folder).origin != joint_origin(shards.tasks()):
-        raise UserError(
-            f"{folder} is a complete store, of other recordings or with other options; overwrite it with --force, add "
-            "to it with --add, or name another -o"
-        )
-    with Store(folder) as store:
-        return replace(_Written.unchanged(store), notices=(f"{folder} is complete already",))
 
 
 def _capacity(plan: ConversionPlan, old: Store | None, settings: SampleSettings) -> tuple[int, int]:
@@ -324,7 +235,7 @@ def _decode_files(plan: ConversionPlan, writer: StoreWriter) -> StoredFiles:
 
 def _write_tables(
     writer: StoreWriter, plan: ConversionPlan, new: pd.DataFrame, old: Store | None, settings: SampleSettings
-) -> _Written:
+) -> Written:
     """Complete the store with the tables of the old store, if any, and those of the new rows."""
     extras, recordings, rows = new["extras"].tolist(), plan.recordings, new.drop(columns=["extras", "take_over"])
     if old:
@@ -340,7 +251,7 @@ def _write_tables(
             yield chunk
 
     writer.finish(samples(), row_table(rows), extras if any(extras) else [], recordings, settings)
-    return _Written(rows, writer.count, counts["train"], counts["validation"], counts["copies"])
+    return Written(rows, writer.count, counts["train"], counts["validation"], counts["copies"])
 
 
 def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:
@@ -352,7 +263,7 @@ def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings
         yield chunk
 
 
-def _split_notices(written: _Written, split_pairs: int, settings: SampleSettings) -> Iterator[str]:
+def _split_notices(written: Written, split_pairs: int, settings: SampleSettings) -> Iterator[str]:
     """Yield a notice if validation is far from what was asked for, and if the split costs many samples."""
     total = written.train + written.validation - written.copies
     wanted = settings.validation * total

@@ -1,9 +1,13 @@
-"""Read frames that lie in one or several memory-mapped files, numbered through all of them."""
+"""Read the frames of a store, which lie in a memory-mapped file."""
 
+import contextlib
 import math
+import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,6 +20,10 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local
 
 Indices = npt.NDArray[np.integer[Any]]
+
+_SCRATCH_BYTES = 1 << 18
+_READS_AT_ONCE = 32
+_GAP_FRAMES = 16  # load() also reads gaps up to this size, rather than starting a new read
 
 
 @dataclass(frozen=True)
@@ -59,20 +67,19 @@ class FrameFile:
 
 
 class Frames:
-    """Frames, uint8 (frames, height, width, 3), in files that are mapped into memory when they are first used.
+    """Frames, uint8 (frames, height, width, 3), in a file that is mapped into memory when it is first used.
 
-    They can be indexed like an array. A pickled copy maps the files again, and raises UserError if one has changed.
+    They can be indexed like an array. A pickled copy maps the file again, and raises UserError if it has changed.
+    bcclone.cluster has subclasses for several files, on this machine or far away.
     """
 
-    def __init__(self, files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> None:
-        self.files, self.frame_shape = tuple(files), frame_shape
-        counts = [file.count for file in self.files]
-        self._ends = np.cumsum(counts, dtype=np.int64)
-        self._starts = self._ends - counts
-        self._maps: dict[int, Image] = {}  # number of a file -> its frames
+    is_far = False  # whether the files are on another machine, so that single frames are read slowly
+
+    def __init__(self, file: FrameFile, frame_shape: tuple[int, ...]) -> None:
+        self.files: tuple[FrameFile, ...] = (file,)
+        self.frame_shape = frame_shape
+        self._mapped: Image | None = None
         self._mapping = threading.Lock()  # a file mapped twice would be unmapped once, where the first thread reads it
-        # where frame 0 would be if all frames lay in memory as those of a file do, (files,); 0 for one not mapped yet
-        self._origins = np.zeros(len(self.files), np.uint64)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -90,7 +97,7 @@ class Frames:
         return len(self) * self.frame_bytes
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if self.files else 0
+        return sum(file.count for file in self.files)
 
     @overload
     def __getitem__(self, index: int) -> Image: ...
@@ -100,75 +107,108 @@ class Frames:
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
             return self[np.arange(start, stop, step)]
-        wanted = np.asarray(index, np.int64)
-        if wanted.size and not -len(self) <= wanted.min() <= wanted.max() < len(self):
+        numbers = np.asarray(index, np.int64)
+        if numbers.size and not -len(self) <= numbers.min() <= numbers.max() < len(self):
             raise IndexError(f"frame {index} of {len(self)}")
-        frames = np.empty((wanted.size, *self.frame_shape), np.uint8)
-        self.take((wanted % max(len(self), 1)).reshape(-1), frames)
-        return frames.reshape(*wanted.shape, *self.frame_shape)
+        frames = np.empty((numbers.size, *self.frame_shape), np.uint8)
+        self.take((numbers % max(len(self), 1)).reshape(-1), frames)
+        return frames.reshape(*numbers.shape, *self.frame_shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.asarray(self._map(0) if len(self.files) == 1 else self[:], dtype)
+        return np.asarray(self._map(), dtype)
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
-        if len(self.files) == 1:
-            np.take(self._map(0), indices, axis=0, out=into, mode="clip")
-        elif len(indices):
-            from bcclone.dataset.gather import gather  # loads Numba
-
-            done, rows = 0, into.reshape(len(indices), -1)
-            while (done := gather(self._origins, self._ends, indices, done, rows)) < len(indices):
-                number = int(self.file_of(indices[done : done + 1])[0])
-                before = np.uint64(self._starts[number] * self.frame_bytes)
-                self._origins[number] = np.uint64(self._map(number).ctypes.data) - before
+        np.take(self._map(), indices, axis=0, out=into, mode="clip")
 
     def file_of(self, indices: Indices) -> npt.NDArray[np.int64]:
         """Return the numbers of the files that hold these frames, (images,)."""
-        return np.searchsorted(self._ends, indices, "right")
+        return np.zeros(np.shape(indices), np.int64)
 
-    def stretches(self, first: int, last: int) -> "list[tuple[FrameFile, int, int]]":
+    def stretches(self, first: int, last: int) -> list[tuple[FrameFile, int, int]]:
         """Return where the frames from first to last lie: file, offset in it, and number of bytes."""
-        found = []
-        for number in range(int(self.file_of(np.array(first))), int(self.file_of(np.array(last))) + 1):
-            file, start = self.files[number], int(self._starts[number])
-            begin, end = max(first - start, 0), min(last - start + 1, file.count)
-            found.append((file, file.offset + begin * self.frame_bytes, (end - begin) * self.frame_bytes))
-        return found
+        (file,) = self.files
+        return [(file, file.offset + first * self.frame_bytes, (last + 1 - first) * self.frame_bytes)]
 
-    def _map(self, number: int) -> Image:
-        if number not in self._maps:
+    def load(self, indices: Indices, stop: threading.Event) -> Any:
+        """Bring the frames at these indices near, until unload(); may return early when `stop` is set.
+
+        A memory map reads page by page; a disk is many times faster with long sequential reads. The bytes are read and
+        discarded: the system caches them. When a read fails, the memory map then reads, or fails, by itself.
+        """
+        scratch = memoryview(bytearray(_SCRATCH_BYTES))
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            source: FileIO | None = None
+            parts = chain.from_iterable(self.stretches(*run) for run in runs(indices, _GAP_FRAMES))
+            for file, start, size in parts:
+                if stop.is_set():
+                    return
+                if source is None or source.name != as_local(file.path):
+                    opened.close()
+                    source = opened.enter_context(FileIO(as_local(file.path)))
+                _read(source, start, size, scratch)
+
+    def unload(self, loaded: Any) -> None:
+        """Give up what load() has returned; here the system evicts what it needs the memory of."""
+
+    def check_cache(self, limit: int, window: int) -> None:
+        """Raise UserError if copies of two windows of so many files take more than `limit` bytes; only of far files."""
+
+    def open_cache(self, folder: Path | None, limit: int) -> None:
+        """Keep copies of far files from now on, with at most `limit` bytes, in a folder, None for a temporary one."""
+
+    def _map(self) -> Image:
+        if self._mapped is None:
             with self._mapping:
-                if number not in self._maps:
-                    self._maps[number] = self.files[number].map(self.frame_shape)
-        return self._maps[number]
+                if self._mapped is None:
+                    self._mapped = self.files[0].map(self.frame_shape)
+        return self._mapped
 
     def reopened(self) -> "Frames":
         """Return the same frames, which are mapped anew."""
-        return Frames(self.files, self.frame_shape)
+        return Frames(self.files[0], self.frame_shape)
 
     def close(self) -> None:
-        """Unmap the files; the frames cannot be read afterwards."""
-        self.files, self._ends, self._starts = (), self._ends[:0], self._starts[:0]
-        self._maps.clear()
-        self._origins = self._origins[:0]
+        """Unmap the file; the frames cannot be read afterwards."""
+        self.files, self._mapped = (), None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _open_again, (self.files, self.frame_shape)
+        return _open_again, (self.files[0], self.frame_shape)
 
 
 class FramesInMemory(Frames):
     """Frames that are in memory, uint8 (frames, height, width, 3)."""
 
     def __init__(self, frames: Image) -> None:
-        super().__init__([FrameFile(Path(), 0, len(frames), (0, 0))], frames.shape[1:])
-        self._maps[0] = frames
+        super().__init__(FrameFile(Path(), 0, len(frames), (0, 0)), frames.shape[1:])
+        self._mapped = frames
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._maps[0],)
+        return type(self), (self._mapped,)
 
 
-def _open_again(files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> Frames:
-    for file in files:
-        file.check()
-    return Frames(files, frame_shape)
+def _open_again(file: FrameFile, frame_shape: tuple[int, ...]) -> Frames:
+    file.check()
+    return Frames(file, frame_shape)
+
+
+def runs(indices: Indices, gap: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last frame of each run of frames, whose gaps are at most so large."""
+    numbers = np.unique(indices).astype(np.int64)
+    ends = np.flatnonzero(np.diff(numbers) > gap)
+    yield from zip(numbers[np.append(0, ends + 1)].tolist(), numbers[np.append(ends, -1)].tolist(), strict=True)
+
+
+def _read(file: FileIO, start: int, size: int, scratch: memoryview) -> None:
+    """Read and discard bytes in few calls, since each waits for the interpreter lock afterwards."""
+    end = start + size
+    while start < end:
+        if hasattr(os, "preadv"):
+            count = min(-(-(end - start) // len(scratch)), _READS_AT_ONCE)
+            read = os.preadv(file.fileno(), [scratch] * count, start)
+        else:
+            file.seek(start)
+            read = file.readinto(scratch) or 0
+        if not read:
+            return
+        start += read

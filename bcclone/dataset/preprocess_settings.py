@@ -5,24 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.system.location import Location, is_url, parse_location, reaching
+from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.settings import (
     PRESET_NAMES,
-    check_one_pool,
     check_one_size,
     check_settings,
-    jobs_setting,
     preprocess_setting,
-    scheduler_setting,
     setting,
     size_setting,
 )
 
 if TYPE_CHECKING:
     from bcclone.dataset.images import Preprocessing
-
-_SHARDS = "folder of shards"
-_OF_SHARDS = ("scheduler", "resume", "jobs")
 
 
 @dataclass(frozen=True)
@@ -37,31 +31,18 @@ class PreprocessSettings:
 
     inputs: tuple[str, ...]
     output: Location = setting(
-        Path("data.h5"),
-        "store to write: one file, or a folder of shards if the name has no ending such as .h5; the folder may be at a "
-        "URL such as s3://BUCKET/STORE",
-        unit="PATH",
-        parse=parse_location,
-        short="-o",
+        Path("data.h5"), "store to write: one file", unit="PATH", parse=parse_location, short="-o"
     )
     force: bool = setting(
         False, "overwrite an existing store; with --add, add to a store of `simulate roads` all the same"
     )
     add: bool = setting(False, "add the recordings to an existing store, with the settings of that store")
-    resume: bool = setting(
-        False, "keep the shards that an interrupted run has left in the folder, and write the others"
-    )
     allow_skips: bool = setting(False, "continue even if more than 5 % of the rows or images cannot be used")
     size: tuple[int, int] | None = size_setting()
     preprocess: str | None = preprocess_setting(
         "preset of crop, size and colours for the stored images, to fine-tune an older model or to train in grey, "
         "instead of --size",
         shown=PRESET_NAMES[0],
-    )
-    scheduler: str = scheduler_setting("workers that write shards", _SHARDS)
-    jobs: int = jobs_setting("number of processes that write shards, without --scheduler", _SHARDS)
-    shard_mb: int = setting(
-        256, "size of the frames of a shard, about", unit="MB", minimum=1, maximum=1 << 20, group=_SHARDS
     )
     preprocessing: "Preprocessing | None" = None
     samples: SampleSettings | None = None
@@ -71,27 +52,11 @@ class PreprocessSettings:
         if isinstance(self.output, str):
             object.__setattr__(self, "output", parse_location(self.output))
         check_settings(self)
-        if is_url(self.output) and self.output.suffix:
-            raise ValueError(
-                f"{self.output}: one file is written to a local path; name a folder of shards, without "
-                f"{self.output.suffix}, or another -o"
-            )
         check_one_size(self.preprocess, self.size)
         if self.preprocess and self.preprocessing:
             raise ValueError(f"preprocess {self.preprocess} and a preprocessing are given; leave one out")
-        if not self.is_sharded and (option := next((name for name in _OF_SHARDS if getattr(self, name)), None)):
-            raise ValueError(
-                f"--{option} writes a folder of shards, and {self.output} is one file; name another -o, without "
-                f"{self.output.suffix}"
-            )
-        check_one_pool(self.scheduler, self.jobs)
         if unknown := (self.given or frozenset()) - {each.name for each in fields(SampleSettings)}:
             raise ValueError(f"samples have no setting {min(unknown)!r}")
-
-    @property
-    def is_sharded(self) -> bool:
-        """Return True if the store is a folder of shards."""
-        return is_url(self.output) or self.output.is_dir() or not (self.output.suffix or self.output.exists())
 
     @property
     def adding(self) -> bool:

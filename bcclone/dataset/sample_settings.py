@@ -152,6 +152,6 @@ class SampleSettings:
 
     @classmethod
     def stored(cls, stored: Mapping[str, Any]) -> Self:
-        """Read the settings in a store; older stores have another name for one, and lack some that came later."""
-        renamed = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
-        return cls(**{"smooth_seconds": 0.0, "lead_seconds": 0.0} | renamed | {"cameras": tuple(stored["cameras"])})
+        """Read the settings in a store or a model; that of models/lake.h5 calls frame_offsets `previous`."""
+        values = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
+        return cls(**values | {"cameras": tuple(stored["cameras"])})

@@ -1,47 +1,36 @@
 """Open a store, whose frames are memory-mapped, or the same tables for image files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from pathlib import Path
+from typing import Self, TypeAlias
 
 import numpy as np
 
-from bcclone.cluster.far_frames import FarFrames
-from bcclone.cluster.manifest import MANIFEST_NAME, Manifest
-from bcclone.cluster.shards import read_shards
 from bcclone.dataset.frames import Frames
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import RowTable, SampleTable
-from bcclone.dataset.store_reader import read_store_file
+from bcclone.dataset.store_reader import StoreContent, read_store_file
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, is_url, parse_location, reaching
-
-
-def is_store(path: Location) -> bool:
-    """Return whether a path is meant as a store: a folder of shards, or a file that is no log."""
-    with reaching(path):
-        return (path / MANIFEST_NAME).is_file() if path.is_dir() else path.suffix != ".csv"
+from bcclone.system.location import Location, parse_location
 
 
 class Store:
-    """A store opened for reading: a file, or a folder of shards with a manifest, which may be at a URL.
+    """A store opened for reading: a file, or what bcclone.cluster has read from several files.
 
-    frames: uint8 (frames, height, width, 3), memory-mapped or at a URL, read-only; samples: SAMPLE table; rows: the
-    recorded rows; extras: text of the further columns of each row, or nothing; recordings: those that the rows come
-    from.
+    frames: uint8 (frames, height, width, 3), memory-mapped, read-only; samples: SAMPLE table; rows: the recorded rows;
+    extras: text of the other columns of each row, or nothing; recordings: where the rows come from.
     Raises UserError for a path that is not a store, and for a store that is truncated or has another schema.
     """
 
-    def __init__(self, path: Location | str) -> None:
+    def __init__(self, path: Location | str, opened: tuple[StoreContent, Frames] | None = None) -> None:
         self.path = path = parse_location(path) if isinstance(path, str) else path
-        content = read_shards(path, Manifest.read(path)) if _is_folder(path) else read_store_file(path)
+        content, self.frames = opened or _open_file(path)
         self.preprocessing, self.sample_settings = content.preprocessing, content.sample_settings
         self.content_hash, self.recordings = content.content_hash, content.recordings
         self.samples, self.rows, self.extras = content.samples, content.rows, content.extras
-        kind = FarFrames if is_url(path) else Frames
-        self.frames = kind(content.frames, (self.preprocessing.height, self.preprocessing.width, 3))
 
     def __enter__(self) -> Self:
         return self
@@ -58,21 +47,32 @@ class Store:
         return np.flatnonzero(self.samples["validation"] == validation)
 
 
-def _is_folder(path: Location) -> bool:
-    """Return whether a store is a folder of shards; raises UserError if there is no store."""
-    with reaching(path):
-        is_folder, exists = path.is_dir(), path.exists()
-        has_manifest = is_folder and (path / MANIFEST_NAME).is_file()
-    if is_folder and not has_manifest:
+# path -> the store there, None for a recording; bcclone.cluster has one that also opens folders of shards
+OpenStore: TypeAlias = Callable[[Location], Store | None]
+
+
+def open_if_store(path: Location) -> Store | None:
+    """Open the store in a file; return None for a log or a folder, which is a recording. Raises UserError."""
+    return None if path.suffix == ".csv" or (isinstance(path, Path) and path.is_dir()) else Store(path)
+
+
+def _open_file(path: Location) -> tuple[StoreContent, Frames]:
+    if not isinstance(path, Path):
+        raise UserError(f"{path}: a file at a URL, expected a store on this machine; copy it here first")
+    if path.is_dir():
         raise UserError(
-            f"{path}: a folder without a {MANIFEST_NAME}, expected a store; make a store of a recording with: "
+            f"{path}: a folder, expected the file of a store; make a store of a recording with: "
             f"python preprocess.py {path} -o data.h5"
         )
-    if not exists:
-        raise UserError(f"{path}: no such store; make one with: python preprocess.py RECORDING... -o {path}")
-    if is_url(path) and not is_folder:
-        raise UserError(f"{path}: a file at a URL, expected a folder of shards; copy it to this machine first")
-    return is_folder
+    if not path.exists():
+        raise missing_store(path)
+    content = read_store_file(path)
+    return content, Frames(content.frames[0], (content.preprocessing.height, content.preprocessing.width, 3))
+
+
+def missing_store(path: Location) -> UserError:
+    """Return the error for a path where nothing is."""
+    return UserError(f"{path}: no such store; make one with: python preprocess.py RECORDING... -o {path}")
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """Read the tables of one HDF5 file, and find where its frames lie."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import IO, Self
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from bcclone.dataset.frames import FrameFile
@@ -22,7 +20,6 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, parse_location
 
 SCHEMA_VERSION = 2
-_OLDER_VERSION = 1  # calls the frame offset "lag" and "previous", and hashes its frames by CRC-32
 
 
 @dataclass(frozen=True)
@@ -57,32 +54,11 @@ class RecordingInfo:
 
 
 @dataclass(frozen=True)
-class ShardOrigin:
-    """What a shard was made of.
-
-    digest: of its rows, its settings and its image files; unusable: index among those files -> why it has no frame.
-    """
-
-    digest: str
-    unusable: Mapping[int, str]
-
-    def to_json(self) -> str:
-        """Return the JSON text that a shard holds."""
-        return json.dumps({"digest": self.digest, "unusable": list(self.unusable.items())})
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
-        stored = json.loads(text)
-        return cls(stored["digest"], dict(stored["unusable"]))
-
-
-@dataclass(frozen=True)
 class StoreContent:
     """What a store holds, but for the frames themselves.
 
     samples: SAMPLE table; rows: the recorded rows; extras: text of the further columns of each row, or nothing;
-    recordings: those that the rows come from; frames: where the frames lie; origin: of a shard.
+    recordings: where the rows come from; frames: the file of the frames, or several files of a folder of shards.
     """
 
     preprocessing: Preprocessing
@@ -93,13 +69,12 @@ class StoreContent:
     extras: Sequence[str]
     recordings: Sequence[RecordingInfo]
     frames: Sequence[FrameFile]
-    origin: ShardOrigin | None = None
 
 
 def read_store_file(path: Location, tables: IO[bytes] | None = None, size: int = 0) -> StoreContent:
     """Read a store of one file; raises UserError for one that is not a store, is truncated, or has another schema.
 
-    tables: of a file at a URL, the open file, of which only the frames cannot be read; size: of that file.
+    tables: for a shard at a URL, the open file, whose frames cannot be read; size: of that file.
     """
     version = (size, 0) if tables else file_version(as_local(path))
     try:
@@ -118,15 +93,12 @@ def _read(file: h5py.File, path: Location, file_version: tuple[int, int]) -> Sto
     if "model_config" in file.attrs and "schema_version" not in file.attrs:
         raise ValueError("it is a model")
     version = file.attrs["schema_version"]
-    if version not in (SCHEMA_VERSION, _OLDER_VERSION):
-        raise ValueError(f"schema version {version}, expected {_OLDER_VERSION} or {SCHEMA_VERSION}")
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"schema version {version}, expected {SCHEMA_VERSION}")
     preprocessing = Preprocessing.from_json(file.attrs["preprocessing"])
     if file.attrs["preprocessing_hash"] != preprocessing.digest:
         raise ValueError("the hash of its preprocessing does not match")
     samples: SampleTable = file["samples"][()]
-    if version == _OLDER_VERSION:
-        names = samples.dtype.names or ()
-        samples.dtype.names = tuple("frame_offset" if name == "lag" else name for name in names)
     if samples.dtype != SAMPLE:
         raise ValueError("its sample table has unexpected columns")
     offset = _frames_offset(file["frames"], file_version[0], preprocessing)
@@ -142,7 +114,6 @@ def _read(file: h5py.File, path: Location, file_version: tuple[int, int]) -> Sto
         extras=file["extras"].asstr()[()].tolist(),
         recordings=[RecordingInfo.from_json(text) for text in file["recordings"].asstr()[()]],
         frames=[frames],
-        origin=ShardOrigin.from_json(file["origin"].asstr()[()]) if "origin" in file else None,
     )
 
 
@@ -160,12 +131,6 @@ def _frames_offset(dataset: h5py.Dataset, size: int, preprocessing: Preprocessin
     if offset is None or offset + dataset.nbytes > size:
         raise ValueError("some of its frames are missing from the file")
     return int(offset)
-
-
-def read_checksums(path: Path | IO[bytes]) -> npt.NDArray[np.uint32]:
-    """Return the CRC-32 of each frame of a shard, (frames,). path: of the shard, or the open file."""
-    with h5py.File(path, "r") as file:
-        return np.asarray(file["checksums"][()])
 
 
 def row_table(rows: pd.DataFrame) -> RowTable:

@@ -1,4 +1,4 @@
-"""Write a store: the frames one after the other, then the tables."""
+"""Write a store: the frames of image files one after the other, then the tables."""
 
 import errno
 import hashlib
@@ -7,23 +7,30 @@ import os
 import shutil
 import zlib
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import h5py
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from bcclone.dataset.decode import decode_files
 from bcclone.dataset.images import Image, Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SAMPLE, RowTable, SampleTable
+from bcclone.dataset.samples import NO_FRAME, SAMPLE, RowTable, SampleTable
 from bcclone.dataset.store import Store
-from bcclone.dataset.store_reader import SCHEMA_VERSION, RecordingInfo, ShardOrigin
+from bcclone.dataset.store_reader import SCHEMA_VERSION, RecordingInfo
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import IndexArray
 from bcclone.system.atomic import EarlyFlush
 from bcclone.system.errors import UserError
 
+RECORDING_BYTES = 8192  # a long path and the other fields
+_ROW_BYTES = 150  # the numbers of a row, and HDF5's own data for its further columns
+_MOST_UTF8_BYTES = 4
 _ALIGNMENT = 4096
 _COPY_BYTES = 1 << 24
 _SAMPLES_PER_CHUNK = 1 << 12
@@ -65,7 +72,7 @@ class StoreWriter:
         self.path, self.preprocessing, self.capacity = path, preprocessing, capacity
         self.count = 0
         self._hash = ContentHash(preprocessing)
-        self._checksums = array("I")  # of each frame
+        self.checksums = array("I")  # of each frame
         self._frame_bytes = preprocessing.height * preprocessing.width * 3
         self._table_bytes = table_bytes + _OVERHEAD
         size = capacity * self._frame_bytes + self._table_bytes
@@ -90,7 +97,7 @@ class StoreWriter:
         if checksums is None:
             checksums = [zlib.crc32(frame.data) for frame in frames]
         self._hash.add_frames(checksums)
-        self._checksums.extend(checksums)
+        self.checksums.extend(checksums)
         self._write(frames.reshape(-1).data)
         self.count += len(frames)
 
@@ -139,12 +146,6 @@ class StoreWriter:
             file.attrs["preprocessing_hash"] = self.preprocessing.digest
             file.attrs["content_hash"] = self._hash.hexdigest()
         self._flush.wait()
-
-    def mark_as_shard(self, origin: ShardOrigin) -> None:
-        """Add what a shard has beside a store's content, its origin and the checksum of each frame; after finish()."""
-        with h5py.File(self.path, "r+") as file:
-            file.create_dataset("origin", data=origin.to_json(), dtype=h5py.string_dtype())
-            file.create_dataset("checksums", data=np.array(self._checksums, np.uint32))
 
     def _remove_unused_space(self) -> None:
         """Shrink the dataset to the frames written, because HDF5 cannot shrink a contiguous dataset.
@@ -207,3 +208,47 @@ def _check_space(path: Path, needed: int) -> None:
             f"{path.parent}: the store needs {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB are free; "
             "free some space, choose another folder, or a smaller --size"
         )
+
+
+@dataclass(frozen=True)
+class StoredFiles:
+    """Image files decoded into a store.
+
+    frames: number of the frame of each file, (files,), NO_FRAME for an unusable one; unusable: index of a file -> the
+    reason.
+    """
+
+    frames: IndexArray
+    unusable: Mapping[int, str]
+
+
+def store_files(
+    files: Sequence[str],
+    writer: StoreWriter,
+    on_progress: Callable[[int], None] = lambda count: None,
+    threads: int = 0,
+) -> StoredFiles:
+    """Decode image files, and append their frames to a store.
+
+    on_progress: called with the size of each batch; threads: 0 for one per core.
+    """
+    frames, done = np.full(len(files), NO_FRAME, np.int64), 0
+    unusable: dict[int, str] = {}
+    for decoded in decode_files(files, writer.preprocessing, threads):
+        size = len(decoded.frames) + len(decoded.errors)
+        readable = [index for index in range(done, done + size) if index - done not in decoded.errors]
+        frames[readable] = writer.count + np.arange(len(readable))
+        writer.append(decoded.frames, decoded.checksums)
+        unusable |= {done + index: reason for index, reason in decoded.errors.items()}
+        done += size
+        on_progress(size)
+    return StoredFiles(frames, unusable)
+
+
+def table_bytes(rows: pd.DataFrame, settings: SampleSettings) -> int:
+    """Return the largest possible size of the tables of these rows, in bytes."""
+    copies = int(rows["take_over"].sum()) * (settings.correction_weight - 1) if "take_over" in rows else 0
+    samples = (len(rows) + copies) * len(settings.cameras) * (settings.frame_offsets + 1) * (1 + settings.flip)
+    names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS) * _MOST_UTF8_BYTES
+    extras = int(rows["extras"].str.len().sum()) * _MOST_UTF8_BYTES
+    return len(rows) * (_ROW_BYTES + names) + samples * SAMPLE.itemsize + extras

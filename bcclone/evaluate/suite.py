@@ -59,7 +59,7 @@ def evaluate_suite(
     results: dict[int, ScenarioDrive | RecordingReplay] = {**found}
     if left := {index: task for index, task in enumerate(tasks) if index not in found}:
         jobs = min(settings.jobs or usable_cores(), len(left))
-        with nullcontext(pool) if pool else open_pool(settings.scheduler, jobs, notify) as workers:
+        with nullcontext(pool) if pool else open_pool(jobs) as workers:
             results |= _run_tasks(left, workers, kept)
     drives: dict[str, dict[str, ScenarioDrive]] = {one.name: {} for one in scenarios}
     replays: dict[str, dict[str, RecordingReplay]] = {one.name: {} for one in recordings}

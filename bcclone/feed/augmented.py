@@ -4,17 +4,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.feed.augment.draws import AugmentationInputs, Draws, draw
+from bcclone.feed.augment.parameters import AugmentationInputs, Draws, draw
 from bcclone.feed.feed import Augmentation, Batch, Buffers, Feed
 from bcclone.feed.order import EpochOrder
+from bcclone.system.arrays import Float32Array
 from bcclone.system.prefetch import prefetch_ordered
-
-if TYPE_CHECKING:  # it loads Numba
-    from bcclone.feed.augment.on_cpu import CpuAugmenter
 
 Seed = tuple[int, int, int]
 # batch, augmentation inputs, seed of the draws -> augmented batch; called in threads
@@ -66,13 +63,16 @@ class AugmentedFeed(Feed):
         self._feed.close()
 
 
-def augment_on_cpu(augmenter: "CpuAugmenter", buffers: Buffers) -> Work:
-    """Return the work that augments batches on the processor, into reused buffers."""
+def augment_on_cpu(augment_images: Callable[..., Float32Array], buffers: Buffers) -> Work:
+    """Return the work that augments batches on the processor, into reused buffers.
+
+    augment_images: CpuAugmenter.augment, whose module loads Numba.
+    """
 
     def augment(batch: Batch, inputs: AugmentationInputs, seed: Seed) -> Batch:
         images, into = np.asarray(batch.images), buffers.take(len(batch))
         labels = np.array(batch.labels)
-        labels[:, :1] = augmenter.augment(images, labels[:, :1], inputs, _draws(batch, seed), into)
+        labels[:, :1] = augment_images(images, labels[:, :1], inputs, _draws(batch, seed), into)
         return replace(batch, images=into, labels=labels)
 
     return augment

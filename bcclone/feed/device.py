@@ -17,7 +17,7 @@ from bcclone.system.errors import UserError
 
 def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples; raises UserError when their frames do not fit on the device."""
-    source = FrameSource.in_memory(selection.store, selection.arrays)
+    source = selection.memory_source()
     device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
     return Feed(epoch_order, DeviceFetcher(TensorSource(source, device), batch_size))
 

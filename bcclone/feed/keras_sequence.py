@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,7 @@ from bcclone.feed.feed_settings import FeedSettings, Ordering
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection, describe_windows, select
-from bcclone.feed.source import FrameSource, Reader
+from bcclone.feed.source import Reader
 from bcclone.system.child_process import become_worker
 from bcclone.system.errors import UserError
 from bcclone.system.prefetch import prefetch_ordered
@@ -34,7 +34,7 @@ _KERAS_QUEUE_SIZE = 10  # the default of a PyDataset
 
 def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples."""
-    source = FrameSource.mapped(selection.store, selection.arrays)
+    source = selection.mapped_source()
     queue_size, workers = settings.max_queue_size or _QUEUE_SIZE, settings.feed_workers or _WORKERS
     dataset = SampleDataset(
         Reader(source, batch_size, kept=queue_size + workers),
@@ -65,7 +65,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     @classmethod
     def from_store(
         cls,
-        path: str | Path,
+        store: Store | Path | str,
         batch_size: int = 32,
         seed: int = 0,
         validation: bool = False,
@@ -74,27 +74,28 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> Self:
         """Return the training samples of a store, shuffled, or its validation samples, in order.
 
+        store: a file, or an open store, such as a folder of shards that bcclone.cluster has opened;
         seed: of the shuffle; seq_length: frames of a window, whose images are (batch, seq_length, height, width, 3);
         options: `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`.
         Raises UserError when there is no such store, or none of these samples in it.
         """
         if batch_size < 1:
             raise ValueError(f"batch size {batch_size}, expected 1 or more")
-        with Store(Path(path)) as store:
+        with nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as store:
             selection = select(store, validation, seq_length)
             if seq_length > 1 and not validation:
                 describe_windows(selection, selection)
             if not len(selection):
                 side = "validation" if validation else "training"
                 raise UserError(
-                    f"{path}: it has no {side} samples; make a store with some: python preprocess.py RECORDING... "
-                    f"-o {path} --validation 0.2"
+                    f"{store.path}: it has no {side} samples; make a store with some: python preprocess.py "
+                    f"RECORDING... -o {store.path} --validation 0.2"
                 )
             ordering = Ordering("in order" if validation else "shuffled")
             epoch_order = EpochOrder(len(selection), ordering, seed=seed)
             kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
-            source = FrameSource.mapped(store, selection.arrays)
-            return cls(Reader(source, batch_size, kept), epoch_order.positions, batch_size, **options)
+            reader = Reader(selection.mapped_source(), batch_size, kept)
+            return cls(reader, epoch_order.positions, batch_size, **options)
 
     @property
     def reader(self) -> Reader:

@@ -1,6 +1,7 @@
 """Open the feed of a selection of samples, with the strategy of the settings, or choose a strategy for the samples.
 
-Each strategy is a function that returns its feed; those that need Keras or TensorFlow have modules of their own.
+A strategy is a function that returns its feed, in the module of its fetcher; modules that load TensorFlow are imported
+when their strategy is used.
 """
 
 import os
@@ -8,29 +9,34 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 
-from bcclone.cluster.shard_feed import check_cache, shards, window_fetcher
 from bcclone.dataset.images import seen_rows
 from bcclone.dataset.store import Store
 from bcclone.feed.augmented import AHEAD, AugmentedFeed, augment_on_cpu, draw_for_device
 from bcclone.feed.feed import Buffers, Feed
 from bcclone.feed.feed_settings import AUTO, FeedSettings, SamplingSettings
-from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder, Order, batches
-from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
-from bcclone.feed.read_ahead import ReadAheadFetcher, SystemCacheReader
+from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder
+from bcclone.feed.processes import queue, workers
+from bcclone.feed.read_ahead import MEGABYTE, hdf5_chunks, shards, window_fetcher
 from bcclone.feed.selection import Selection, TrainingData
-from bcclone.feed.source import FileSource, FrameSource
-from bcclone.feed.threads import ThreadFetcher
+from bcclone.feed.threads import ThreadFetcher, files, hdf5, memory
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import available_memory
-from bcclone.system.location import is_url
 
 MakeFeed = Callable[[Selection, EpochOrder, FeedSettings, int], Feed]
 
-_QUEUE_SIZE = 8  # batches
-_PROCESSES, _SLOTS_PER_PROCESS = 2, 4
 _USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
 _COPIES = {"memory": 1, "device": 2}  # of the frames in memory; TensorFlow copies what it is given
-_WITH_TENSORFLOW = {
+_FEEDS: dict[str, MakeFeed] = {
+    "files": files,
+    "memory": memory,
+    "hdf5": hdf5,
+    "hdf5-chunks": hdf5_chunks,
+    "shards": shards,
+    "hdf5-shuffle": hdf5,
+    "queue": queue,
+    "workers": workers,
+}
+_WITH_TENSORFLOW = {  # name -> module, whose make_feed() is used
     "sequence": "bcclone.feed.keras_sequence",
     "tf-data": "bcclone.feed.tf_data",
     "device": "bcclone.feed.device",
@@ -71,13 +77,13 @@ def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart 
 
     part: the worker's part of each batch.
     """
-    data, arrays, size = selection.data, selection.arrays, part.span(batch_size).samples
+    data, size = selection.data, part.span(batch_size).samples
     epoch_order = EpochOrder(len(selection), batch_size=batch_size, part=part)
     if not isinstance(data, Store):
-        return Feed(epoch_order, ThreadFetcher(FileSource.of(data, arrays), size, threads=1))
-    if is_url(data.path):
+        return Feed(epoch_order, ThreadFetcher(selection.file_source(), size, threads=1))
+    if data.frames.is_far:
         return Feed(epoch_order, window_fetcher(selection, size))
-    return Feed(epoch_order, ThreadFetcher(FrameSource.mapped(data, arrays), size))
+    return Feed(epoch_order, ThreadFetcher(selection.mapped_source(), size))
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
@@ -89,12 +95,12 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
             f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
             "-o data.h5, or use --feed files"
         )
-    if isinstance(data, Store) and is_url(data.path):
-        if settings.feed not in (AUTO, "shards"):
+    if isinstance(data, Store):
+        if data.frames.is_far and settings.feed not in (AUTO, "shards"):
             raise UserError(
                 f"{data.path}: --feed {settings.feed} reads local stores; use --feed shards, or copy the store here"
             )
-        check_cache(data, settings)
+        data.frames.check_cache(settings.cache_mb * MEGABYTE, settings.window_shards)
     if settings.feed in _COPIES and isinstance(data, Store):
         _check_memory(data, _COPIES[settings.feed])
 
@@ -103,7 +109,7 @@ def choose_feed(data: TrainingData) -> tuple[str, str]:
     """Return the strategy that suits the samples and this machine, and the reason."""
     if not isinstance(data, Store):
         return "files", "there is no store; preprocess.py makes one, which is many times faster"
-    if is_url(data.path):
+    if data.frames.is_far:
         return "shards", "the store is at a URL"
     needed, available = data.frames.nbytes / 1e9, available_memory()
     if available is None:
@@ -125,8 +131,8 @@ def _check_memory(store: Store, copies: int) -> None:
 
 def _strategy(name: str) -> MakeFeed:
     """Return the function that makes the feed of a strategy; only those of Keras and TensorFlow load them."""
-    if name in STORE_STRATEGIES:
-        return STORE_STRATEGIES[name]
+    if name in _FEEDS:
+        return _FEEDS[name]
     make_feed: MakeFeed = import_module(_WITH_TENSORFLOW[name]).make_feed
     return make_feed
 
@@ -147,62 +153,4 @@ def _augmented(
     buffers = Buffers(epoch_order.part.span(sampling.batch_size).samples, shape, kept=AHEAD * threads + 2)
     rows = slice(None) if sampling.whole_images else seen_rows(preprocessing.height)
     augmenter = CpuAugmenter(sampling.augmentation, preprocessing, rows)
-    return AugmentedFeed(feed, epoch_order, inputs, augment_on_cpu(augmenter, buffers), threads)
-
-
-def hdf5(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of the memory-mapped store: hdf5 in the order of the store, hdf5-shuffle truly shuffled.
-
-    Shuffling costs nothing while the file fits into memory.
-    """
-    source = FrameSource.mapped(selection.store, selection.arrays)
-    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
-
-
-def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of chunks of the store, read ahead: for stores larger than memory."""
-    source = FrameSource.mapped(selection.store, selection.arrays)
-
-    def split(order: Order) -> list[Order]:
-        return list(batches(order, settings.chunk_size))
-
-    reader = SystemCacheReader(source)
-    return Feed(epoch_order, ReadAheadFetcher(source, batch_size, settings.max_queue_size, split, reader))
-
-
-def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of frames that are all read into memory first."""
-    source = FrameSource.in_memory(selection.store, selection.arrays)
-    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size))
-
-
-def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed that reads and decodes the images of a recording for each batch; needs no store."""
-    source = FileSource.of(selection.image_samples, selection.arrays, threads=settings.feed_workers)
-    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size, threads=1))
-
-
-def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of one loader process, a pipe and a bounded queue."""
-    source = FrameSource.mapped(selection.store, selection.arrays)
-    return Feed(epoch_order, PipeFetcher(source, batch_size, settings.max_queue_size or _QUEUE_SIZE))
-
-
-def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of loader processes that write into shared memory; the order does not depend on their speed."""
-    source = FrameSource.mapped(selection.store, selection.arrays)
-    processes = settings.feed_workers or _PROCESSES
-    slots = settings.max_queue_size or processes * _SLOTS_PER_PROCESS
-    return Feed(epoch_order, SharedMemoryFetcher(source, batch_size, processes, slots))
-
-
-STORE_STRATEGIES: dict[str, MakeFeed] = {
-    "files": files,
-    "memory": memory,
-    "hdf5": hdf5,
-    "hdf5-chunks": hdf5_chunks,
-    "shards": shards,
-    "hdf5-shuffle": hdf5,
-    "queue": queue,
-    "workers": workers,
-}
+    return AugmentedFeed(feed, epoch_order, inputs, augment_on_cpu(augmenter.augment, buffers), threads)

@@ -1,56 +1,69 @@
-"""Fetch batches from windows of samples whose frames a second thread has read shortly before.
+"""The feeds "hdf5-chunks" and "shards", for stores larger than memory: a thread reads the next window of samples.
 
-A memory map reads page by page; a disk is many times faster with long sequential reads. The data read ahead is
-discarded: the system caches it, and the memory map finds it in the cache.
+A window is a chunk of the store, or some of its files, which may be far away.
 """
 
-import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from io import FileIO
-from itertools import chain
-from typing import Protocol
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from bcclone.feed.feed import Batch
-from bcclone.feed.order import Order, batches
-from bcclone.feed.source import FrameSource, Source
+from bcclone.dataset.frames import Frames
+from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.feed_settings import FeedSettings
+from bcclone.feed.order import EpochOrder, Order, batches, split_into_windows
+from bcclone.feed.selection import Selection
+from bcclone.feed.source import FrameSource
 from bcclone.feed.threads import PrefetchThread, ThreadFetcher
-from bcclone.system.location import as_local
 
+MEGABYTE = 10**6
 _WINDOWS_AHEAD = 2  # with the one that batches are filled from
-_SCRATCH_BYTES = 1 << 18
-_READS_AT_ONCE = 32
-_GAP_FRAMES = 16  # gaps up to this size are read, too, rather than starting a new read
 
 
-Split = Callable[[Order], Sequence[Order]]
+def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of chunks of the store, read ahead."""
+
+    def split(order: Order) -> list[Order]:
+        return list(batches(order, settings.chunk_size))
+
+    return Feed(epoch_order, ReadAheadFetcher(selection.mapped_source(), batch_size, settings.max_queue_size, split))
 
 
-class WindowReader(Protocol):
-    """Brings the frames of samples near, in a thread of its own."""
+def shards(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
+    """Return a feed of windows of a store's files, read ahead.
 
-    def read(self, window: Order, stop: threading.Event) -> None:
-        """Bring the frames of a window of samples near; may return early when `stop` is set. May raise UserError."""
+    Raises UserError when the copies of far files do not fit into the cache.
+    """
+    frames, limit = selection.store.frames, settings.cache_mb * MEGABYTE
+    streams = -(-settings.ordering.streams // epoch_order.part.count)  # that this process draws its batches from
+    frames.check_cache(limit, settings.window_shards * streams)
+    frames.open_cache(Path(settings.cache) if settings.cache else None, limit)
+    return Feed(epoch_order, window_fetcher(selection, batch_size, settings.max_queue_size))
 
-    def release(self, window: Order) -> None:
-        """Give up the frames of a window that has been read."""
+
+def window_fetcher(selection: Selection, batch_size: int, ahead: int = 0) -> "ReadAheadFetcher":
+    """Return a fetcher that reads the next files of an order. ahead: number of batches, 0 for the default."""
+
+    def split(order: Order) -> list[Order]:
+        return [order[part] for part in split_into_windows(selection.shard[order])]
+
+    return ReadAheadFetcher(selection.mapped_source(), batch_size, ahead, split)
 
 
 class ReadAheadFetcher(ThreadFetcher):
-    """Fill batches from windows that have just been read. split: divides an order into windows; reader: reads them."""
+    """Fill batches from windows that have just been read. split: divides an order into windows."""
 
-    def __init__(self, source: Source, batch_size: int, ahead: int, split: Split, reader: WindowReader) -> None:
+    def __init__(
+        self, source: FrameSource, batch_size: int, ahead: int, split: Callable[[Order], Sequence[Order]]
+    ) -> None:
         super().__init__(source, batch_size, ahead)
-        self._split, self._window_reader = split, reader
+        self._frames, self._frame, self._split = source.frames, source.arrays.frame, split
 
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
         """Give the batches of these positions."""
-        windows = ReadAhead(self._window_reader, self._split(order))
+        windows = ReadAhead(self._frames, self._frame, self._split(order))
         with PrefetchThread(self._filled(order, windows), self._ahead) as filled:
             try:
                 yield filled
@@ -64,15 +77,18 @@ class ReadAheadFetcher(ThreadFetcher):
 
 
 class ReadAhead:
-    """A thread that reads windows, the next one while batches are filled from the current one."""
+    """A thread that brings the frames of windows near, of the next one while batches are filled from the current one.
 
-    def __init__(self, reader: WindowReader, windows: Sequence[Order]) -> None:
-        self._reader, self._windows = reader, windows
+    frame: index into the frames of each sample, (samples, ...); windows: the samples of each window.
+    """
+
+    def __init__(self, frames: Frames, frame: Order, windows: Sequence[Order]) -> None:
+        self._frames, self._frame, self._windows = frames, frame, windows
+        self._loaded: list[Any] = []  # of each window that has been read, what is to be unloaded
         self._room, self._ready = threading.Semaphore(_WINDOWS_AHEAD), threading.Semaphore(0)
         self._stop = threading.Event()
         self._error: Exception | None = None
         self._number, self._left = -1, 0  # the current window, and how many of its samples are not taken yet
-        self._read = 0  # number of windows read
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -84,8 +100,8 @@ class ReadAhead:
         finally:
             self.stop()
             thread.join()
-            for window in self._windows[max(self._number, 0) : self._read]:
-                self._reader.release(window)
+            for loaded in self._loaded[max(self._number, 0) :]:
+                self._frames.unload(loaded)
 
     def stop(self) -> None:
         """Read no further; parts() raises an error instead of waiting. May be called from any thread."""
@@ -95,7 +111,7 @@ class ReadAhead:
     def parts(self, samples: int) -> Iterator[slice]:
         """Take the next samples: yield slices of them, each of one window, as soon as it has been read.
 
-        Raises the error of the reader.
+        Raises the error of the thread.
         """
         start = 0
         while start < samples:
@@ -108,11 +124,11 @@ class ReadAhead:
 
     def _begin_next(self) -> None:
         if self._number >= 0:
-            self._reader.release(self._windows[self._number])
+            self._frames.unload(self._loaded[self._number])
             self._room.release()
         self._number += 1
         self._ready.acquire()
-        if self._number >= self._read:
+        if self._number >= len(self._loaded):
             raise self._error or RuntimeError("reading ahead was stopped")
         self._left = len(self._windows[self._number])
 
@@ -122,58 +138,9 @@ class ReadAhead:
                 self._room.acquire()
                 if self._stop.is_set():
                     return
-                self._reader.read(window, self._stop)
-                self._read += 1
+                self._loaded.append(self._frames.load(self._frame[window], self._stop))
                 self._ready.release()
         except Exception as error:  # raised by parts()
             self._error = error
         finally:
             self._ready.release(len(self._windows) + 1)  # nobody waits any more
-
-
-class SystemCacheReader:
-    """Reads frames into the system's cache. When a read fails, the memory map then reads, or fails, by itself."""
-
-    def __init__(self, source: FrameSource) -> None:
-        self._source = source
-        self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
-
-    def read(self, window: Order, stop: threading.Event) -> None:
-        """Read the frames of a window of samples."""
-        frames = self._source.frames
-        with contextlib.suppress(OSError), ExitStack() as files:
-            opened: FileIO | None = None
-            ranges = frame_ranges(self._source.arrays.frame[window])
-            for file, start, size in chain.from_iterable(frames.stretches(*each) for each in ranges):
-                if stop.is_set():
-                    return
-                path = as_local(file.path)
-                if opened is None or opened.name != path:
-                    files.close()
-                    opened = files.enter_context(FileIO(path))
-                _read(opened, start, size, self._scratch)
-
-    def release(self, window: Order) -> None:
-        """Do nothing; the system evicts what it needs the memory of."""
-
-
-def frame_ranges(frames: Order) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last frame of each run of frames without large gaps."""
-    numbers = np.unique(frames).astype(np.int64)
-    ends = np.flatnonzero(np.diff(numbers) > _GAP_FRAMES)
-    yield from zip(numbers[np.append(0, ends + 1)].tolist(), numbers[np.append(ends, -1)].tolist(), strict=True)
-
-
-def _read(file: FileIO, start: int, size: int, scratch: memoryview) -> None:
-    """Read and discard bytes in few calls, since each waits for the interpreter lock afterwards."""
-    end = start + size
-    while start < end:
-        if hasattr(os, "preadv"):
-            count = min(-(-(end - start) // len(scratch)), _READS_AT_ONCE)
-            read = os.preadv(file.fileno(), [scratch] * count, start)
-        else:
-            file.seek(start)
-            read = file.readinto(scratch) or 0
-        if not read:
-            return
-        start += read

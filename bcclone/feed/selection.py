@@ -1,18 +1,19 @@
 """Choose the samples of one side of the split, as single frames or as windows of consecutive ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.labels import Correction, knows_road, learned_speeds, path_labels
 from bcclone.dataset.samples import RowTable, SampleTable, windows
 from bcclone.dataset.store import ImageSamples, Store
-from bcclone.feed.augment.draws import AugmentationInputs
+from bcclone.feed.augment.parameters import AugmentationInputs
 from bcclone.feed.feed_settings import PATH, STEERING, THROTTLE
 from bcclone.feed.order import has_zero_steering
-from bcclone.feed.source import SampleArrays
+from bcclone.feed.source import FileSource, FrameSource, SampleArrays
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 
@@ -59,6 +60,21 @@ class Selection:
         if isinstance(self.data, Store):
             raise TypeError(f"{self.data.path} is a store, expected a recording")
         return self.data
+
+    def mapped_source(self) -> FrameSource:
+        """Return the samples with the mapped frames of the store."""
+        return FrameSource(self.arrays, self.store.frames.reopened())
+
+    def memory_source(self) -> FrameSource:
+        """Read the frames of these samples into memory."""
+        used, index = np.unique(self.arrays.frame, return_inverse=True)
+        numbered = index.reshape(self.arrays.frame.shape).astype(np.uint32)
+        return FrameSource(replace(self.arrays, frame=numbered), FramesInMemory(self.store.frames[used]))
+
+    def file_source(self, threads: int = 0) -> FileSource:
+        """Return the samples with the image files of a recording. threads: that decode, 0 for one per core."""
+        samples = self.image_samples
+        return FileSource(self.arrays, samples.files, samples.preprocessing, threads)
 
     @cached_property
     def zero_steering(self) -> npt.NDArray[np.bool_]:

@@ -4,22 +4,19 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.decode import read_frame
-from bcclone.dataset.frames import Frames, FramesInMemory
+from bcclone.dataset.frames import Frames
 from bcclone.dataset.images import BadImage, Image, Preprocessing
+from bcclone.feed.feed import Batch, Buffers
 from bcclone.feed.order import Order
 from bcclone.system.errors import UserError
-
-if TYPE_CHECKING:  # loader processes start faster without these
-    from bcclone.dataset.store import ImageSamples, Store
-from bcclone.feed.feed import Batch, Buffers
 
 _CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on most current processors
 
@@ -87,18 +84,6 @@ class FrameSource:
         self.arrays, self.frames = arrays, frames
         self.shape = *arrays.frame.shape[1:], *frames.frame_shape
 
-    @classmethod
-    def mapped(cls, store: "Store", arrays: SampleArrays) -> Self:
-        """Return the source of a store's mapped frames."""
-        return cls(arrays, store.frames.reopened())
-
-    @classmethod
-    def in_memory(cls, store: "Store", arrays: SampleArrays) -> Self:
-        """Read the frames of these samples."""
-        used, index = np.unique(arrays.frame, return_inverse=True)
-        numbered = index.reshape(arrays.frame.shape).astype(np.uint32)
-        return cls(replace(arrays, frame=numbered), FramesInMemory(store.frames[used]))
-
     def __len__(self) -> int:
         return len(self.arrays.frame)
 
@@ -122,18 +107,13 @@ class FrameSource:
 
 
 class FileSource:
-    """A source that decodes image files, in several threads. files: a path for each frame."""
+    """A source that decodes image files. files: a path for each frame; threads: that decode, 0 for one per core."""
 
     def __init__(self, arrays: SampleArrays, files: Sequence[str], preprocessing: Preprocessing, threads: int) -> None:
         self.arrays, self.files, self.preprocessing = arrays, files, preprocessing
         self.shape = *arrays.frame.shape[1:], preprocessing.height, preprocessing.width, 3
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "bcclone-decode")
-
-    @classmethod
-    def of(cls, samples: "ImageSamples", arrays: SampleArrays, threads: int = 0) -> "FileSource":
-        """Return the source of these samples of a recording. threads: 0 for one per core."""
-        return FileSource(arrays, samples.files, samples.preprocessing, threads)
 
     def __len__(self) -> int:
         return len(self.arrays.frame)

@@ -16,14 +16,14 @@ from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import FrameSource, Reader, Source
+from bcclone.feed.source import Reader, Source
 
 _KEPT, _AHEAD = 16, 4
 
 
 def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
     """Return the feed of these samples."""
-    source = FrameSource.mapped(selection.store, selection.arrays)
+    source = selection.mapped_source()
     return Feed(epoch_order, PipelineFetcher(source, batch_size, settings))
 
 

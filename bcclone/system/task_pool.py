@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -29,8 +29,6 @@ Events: TypeAlias = "SimpleQueue[Progress | Future[Outcome]]"
 class Engine(Protocol):
     """What runs the calls: processes of this machine or a cluster."""
 
-    executor: Executor
-
     @property
     def workers(self) -> int:
         """Return how many tasks run side by side at present."""
@@ -49,11 +47,10 @@ class Engine(Protocol):
 
 
 class TaskPool:
-    """A pool of workers. executor: starts single calls."""
+    """A pool of workers, of this machine or of a cluster that somebody else has opened."""
 
     def __init__(self, engine: Engine, events: Events) -> None:
         self._engine, self._events = engine, events
-        self.executor = engine.executor
 
     @property
     def workers(self) -> int:
@@ -192,19 +189,11 @@ class _TaskRun:
 
 
 @contextmanager
-def open_pool(scheduler: str, jobs: int = 0, notify: Callable[[str], None] = lambda line: None) -> Iterator[TaskPool]:
-    """Yield a pool of workers; all that it started has ended when the block is left. Raises UserError.
+def open_pool(jobs: int = 0) -> Iterator[TaskPool]:
+    """Yield a pool of processes of this machine, which have ended when the block is left. Raises UserError.
 
-    scheduler: "" for processes of this machine, "local:N" for a Dask cluster of N processes on this machine, or the
-    address of a running Dask scheduler, such as "tcp://HOST:8786"; jobs: number of processes without a scheduler, 0 for
-    one per usable core; notify: receives the address of Dask's dashboard.
+    jobs: number of processes, 0 for one per usable core.
     """
     events: Events = SimpleQueue()
-    if not scheduler:
-        with open_processes(jobs or usable_cores(), events.put) as processes:
-            yield TaskPool(processes, events)
-        return
-    from bcclone.cluster.dask_workers import open_cluster
-
-    with open_cluster(scheduler, events.put, notify) as cluster:
-        yield TaskPool(cluster, events)
+    with open_processes(jobs or usable_cores(), events.put) as processes:
+        yield TaskPool(processes, events)

@@ -23,7 +23,7 @@ class ProcessEngine:
     """An engine: worker processes of this machine."""
 
     def __init__(self, executor: Executor, workers: int) -> None:
-        self.executor, self.workers = executor, workers
+        self._executor, self.workers = executor, workers
 
     def names(self) -> Sequence[str]:
         """Return nothing: the processes share their disks, so that it does not matter which one takes a call."""
@@ -31,7 +31,7 @@ class ProcessEngine:
 
     def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
         """Start a call."""
-        return self.executor.submit(_run_in_process, call)
+        return self._executor.submit(_run_in_process, call)
 
     def explain(self, error: Exception) -> UserError | None:
         """Return the error for a worker process that died."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.images import PRESETS
+from bcclone.dataset.store import OpenStore, open_if_store
 from bcclone.feed.open import check_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.system.errors import UserError
@@ -21,25 +22,33 @@ from bcclone.train.training_state import Trained, TrainResult
 Notify = Callable[[str], None]
 
 
-def run(settings: TrainSettings, notify: Notify = lambda line: None) -> TrainResult:
+def run(
+    settings: TrainSettings, notify: Notify = lambda line: None, open_store: OpenStore = open_if_store
+) -> TrainResult:
     """Train a network in a new run, and return the result.
 
-    notify: called with each line of progress. Raises UserError when the settings, the samples or the run folder cannot
-    be used, and KeyboardInterrupt on Ctrl-C or SIGTERM, after saving the state.
+    notify: called with each line of progress; open_store: opens the samples if they are a store. Raises UserError when
+    the settings, the samples or the run folder cannot be used, and KeyboardInterrupt on Ctrl-C or SIGTERM, after saving
+    the state.
     """
     check_inputs(settings)
-    with open_samples(settings.data, notify) as data:
+    with open_samples(settings.data, notify, open_store) as data:
         return _train(new_plan(settings, data, notify), data, notify)
 
 
-def resume(files: RunFiles, changes: Mapping[str, Any], notify: Notify = lambda line: None) -> TrainResult:
+def resume(
+    files: RunFiles,
+    changes: Mapping[str, Any],
+    notify: Notify = lambda line: None,
+    open_store: OpenStore = open_if_store,
+) -> TrainResult:
     """Continue the newest run of these samples and this output with its own settings; without one, begin a new run.
 
     changes: settings by name. Limits (epochs, time, patience) may differ from the run's, and so may a feed that gives
     the same batches. Raises as run() does, and UserError for other changes.
     """
     check_inputs(files)
-    with open_samples(files.data, notify) as data:
+    with open_samples(files.data, notify, open_store) as data:
         return _train(resumed_plan(files, changes, data, notify), data, notify)
 
 

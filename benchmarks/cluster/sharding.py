@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.sharded_store import ShardPlan, ShardSettings, write_shards
 from bcclone.dataset.conversion_plan import make_plan
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import assign_validation
-from bcclone.system.task_pool import TaskPool, open_pool
+from bcclone.system.task_pool import TaskPool
 from benchmarks.feeds.meter import busy_seconds, cpu_seconds
 from benchmarks.measures import Measure, measure_in_rounds
 

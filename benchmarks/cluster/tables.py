@@ -7,14 +7,14 @@ from pathlib import Path
 from statistics import median
 
 from bcclone.cluster.manifest import MANIFEST_NAME, Manifest
+from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.sharded_store import ShardPlan, ShardSettings
-from bcclone.dataset.conversion import convert
+from bcclone.cluster.sharding_settings import ShardingSettings
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion_plan import make_plan
 from bcclone.dataset.images import Preprocessing
-from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import assign_validation
-from bcclone.dataset.store import Store
 from benchmarks.feeds.meter import in_fresh_process, used_memory
 from benchmarks.measures import Measure
 
@@ -91,13 +91,13 @@ def measure_tables(recording: Path, folder: Path, few: int, many: int) -> TableC
     return TableCosts(
         few=in_fresh_process(plan_rows, make_log(folder / f"{few} rows", few)),
         many=in_fresh_process(plan_rows, make_log(folder / f"{many} rows", many)),
-        large=_opening(recording, folder / "large shards", PreprocessSettings.shard_mb),
+        large=_opening(recording, folder / "large shards", ShardingSettings.shard_mb),
         small=_opening(recording, folder / "small shards", 1),
     )
 
 
 def _opening(recording: Path, store: Path, shard_mb: int) -> Opening:
-    made = convert(PreprocessSettings((str(recording),), store, shard_mb=shard_mb))
+    made = convert(ShardingSettings((str(recording),), store, shard_mb=shard_mb))
     seconds = median(_seconds_to_open(store) for _ in range(_OPENED))
     manifest = store / MANIFEST_NAME
     return Opening(len(Manifest.read(store).shards), made.train + made.validation, seconds, manifest.stat().st_size)
@@ -124,7 +124,7 @@ def plan_rows(recording: Path) -> Planning:
     samples = SampleSettings()
     plan = make_plan((str(recording),), samples, None)
     rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, None))
-    settings = ShardSettings(Preprocessing(), samples, PreprocessSettings.shard_mb * 10**6, reuse=False)
+    settings = ShardSettings(Preprocessing(), samples, ShardingSettings.shard_mb * 10**6, reuse=False)
     shards = ShardPlan.of(recording, 0, plan, rows, settings)
     tasks = [shards.task(number) for number in range(len(shards))]
     seconds = time.process_time() - since
@@ -135,5 +135,5 @@ def plan_rows(recording: Path) -> Planning:
 
 def _seconds_to_open(path: Path) -> float:
     since = time.process_time()
-    with Store(path):
+    with open_store(path):
         return time.process_time() - since

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
@@ -81,7 +81,7 @@ def read_through(path: Path) -> float:
 def run_epoch(path: Path, settings: FeedSettings, sequential: float = 0.0) -> ColdRates:
     """Open the feed and run one epoch; opening counts, too. sequential: the rate of the sequential read."""
     since, fetched = time.perf_counter(), _fetched_bytes()
-    with Store(path) as store, open_feed(select(store), settings, SamplingSettings(_BATCH)) as feed:
+    with open_store(path) as store, open_feed(select(store), settings, SamplingSettings(_BATCH)) as feed:
         samples = 0
         with feed.epoch(1) as batches:
             for batch in batches:

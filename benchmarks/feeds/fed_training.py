@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.open import open_feed
@@ -63,7 +63,7 @@ def rates_of(path: Path, rounds: int, batch_size: int, feed: str, steps: int = _
     settings = with_augment_device(TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE))
     unaugmented = replace(settings, augment=False)
     with (
-        Store(path) as store,
+        open_store(path) as store,
         open_feed(select(store), FeedSettings(feed), settings.sampling) as augmented,
         open_feed(select(store), FeedSettings(feed), unaugmented.sampling) as plain,
     ):

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.feed.feed import Batch
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.open import open_feed
@@ -149,7 +149,7 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     augment = name not in (BEFORE, UNAUGMENTED)
     wanted = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
     settings = with_augment_device(wanted)
-    with Store(store) as data:
+    with open_store(store) as data:
         trainer = make_trainer(data, settings)
     gpus = used_gpus()
     with _batches_of(name, store, settings) as batches, GpuWatch() as watch:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.decode import read_frame
 from bcclone.dataset.images import Image, Preprocessing, decode_jpeg
 from bcclone.dataset.samples import NO_FRAME, RowTable
@@ -27,7 +28,7 @@ def gather(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
     Without flips, new memory and tables, it is the upper limit of any loader that copies frames by one thread.
     """
-    with Store(benchmark.store) as store:
+    with open_store(benchmark.store) as store:
         frames = store.frames
         size = min(benchmark.batch_size, len(frames))
         batch = Buffers(size, frames.frame_shape, kept=1).take(size)  # aligned as the feeds' batches
@@ -91,7 +92,7 @@ class JpegSamples:
 
 def jpeg_samples(path: Path) -> JpegSamples:
     """Return a store's training samples by their files; raises LoaderUnavailable."""
-    with Store(path) as store:
+    with open_store(path) as store:
         samples = store.samples[store.split_indices(validation=False)]
         files = _files(store)[samples["frame"]]
         return JpegSamples(files, samples["steering"].copy(), samples["flipped"].copy(), store.preprocessing)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.store import Store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
@@ -196,7 +196,7 @@ def deliver(settings: FeedSettings, benchmark: Benchmark, on_batch: OnBatch, aug
 @contextmanager
 def open_data(settings: FeedSettings, benchmark: Benchmark) -> Iterator[TrainingData]:
     """Open the store or, for the feed `files`, the recordings that it was made of; raises LoaderUnavailable."""
-    with Store(benchmark.store) as store:
+    with open_store(benchmark.store) as store:
         if settings.feed != "files":
             yield store
             return

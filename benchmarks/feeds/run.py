@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.settings import check_settings, parse_names, setting
@@ -108,7 +108,7 @@ def measure(settings: Settings, notify: Callable[[str], None] = lambda line: Non
 
 
 def _measure(path: Path, shards: Path | None, settings: Settings, notify: Callable[[str], None]) -> Report:
-    with Store(path) as store:
+    with open_store(path) as store:
         samples = int(store.split_indices(validation=False).size)
     benchmark = Benchmark(path, workers=os.cpu_count() or 1, shards=shards)
     timing = Timing(warm_samples=samples, seconds=settings.seconds)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.system.errors import UserError
 from benchmarks.feeds.charts import draw_charts
@@ -217,7 +218,7 @@ def shards(synthetic):
 
 def test_a_sharded_copy_of_a_store_has_its_content(synthetic, shards):
     assert number_of_shards(shards) == 2
-    with Store(synthetic) as store, Store(shards) as copy:
+    with Store(synthetic) as store, open_store(shards) as copy:
         assert (copy.samples == store.samples).all()
         assert (copy.frames[:] == store.frames[:]).all()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bcclone.cluster.manifest import Manifest
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.recording.drivers import DRIVERS, HUMAN, DrivenRow, read_drivers
 from bcclone.system.location import parse_location
 from tests.conftest import run_script
@@ -32,7 +32,7 @@ def shards_of(store):
 
 def test_a_store_made_on_s3_of_a_recording_on_s3_is_the_local_one(server, sharded_store):
     url = parse_location(STORE)
-    with Store(url) as far, Store(sharded_store) as near:
+    with open_store(url) as far, open_store(sharded_store) as near:
         assert far.content_hash == near.content_hash
         assert (far.samples == near.samples).all()
     assert shards_of(url) == shards_of(sharded_store)
@@ -46,7 +46,7 @@ def test_a_complete_store_is_kept_and_a_removed_shard_is_made_again(server, shar
     (url / "store.json").unlink()
     (url / "00001.h5").unlink()
     run_script("preprocess.py", "s3://bucket/recordings/*", "-o", STORE, *again, "--resume")
-    with Store(url) as far, Store(sharded_store) as near:
+    with open_store(url) as far, open_store(sharded_store) as near:
         assert far.content_hash == near.content_hash
 
 

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.open import check_feed, choose_feed, open_feed, open_validation_feed
 from bcclone.feed.selection import select
@@ -27,7 +27,7 @@ def url(sharded_store):
 
 @pytest.fixture
 def stores(url, sharded_store):
-    with Store(url) as far, Store(sharded_store) as near:
+    with open_store(url) as far, open_store(sharded_store) as near:
         yield far, near
 
 
@@ -73,7 +73,7 @@ def test_validation_reads_through_the_same_cache(stores, seq_length):
 
 def test_the_cache_stays_within_its_bound_and_is_kept_where_it_was_asked_for(url, tmp_path):
     settings = FeedSettings("shards", window_shards=2, cache=str(tmp_path / "cache"), cache_mb=5)
-    with Store(url) as far, open_feed(select(far), settings, SAMPLING) as feed:
+    with open_store(url) as far, open_feed(select(far), settings, SAMPLING) as feed:
         for _ in batches_of(feed, 1):
             copies = list((tmp_path / "cache").glob("*.h5"))
             assert sum(path.stat().st_size for path in copies) <= 5 * 10**6
@@ -99,7 +99,7 @@ def test_a_shard_that_was_damaged_since_is_named_when_it_is_fetched(sharded_stor
     url = parse_location("memory://stores/damaged")
     url.fs.put(str(folder), url.path, recursive=True)
     with (
-        Store(url) as far,
+        open_store(url) as far,
         open_feed(select(far), SETTINGS, SAMPLING) as feed,
         pytest.raises(UserError, match="00003.h5: the shard is damaged"),
     ):
@@ -124,6 +124,6 @@ def test_the_feed_chosen_for_a_url_is_shards(stores):
 
 def test_what_is_not_a_folder_of_shards_at_a_url_is_refused(url):
     with pytest.raises(UserError, match="00000.h5: a file at a URL, expected a folder of shards"):
-        Store(url / "00000.h5")
+        open_store(url / "00000.h5")
     with pytest.raises(UserError, match="memory://stores/none: no such store"):
-        Store(parse_location("memory://stores/none"))
+        open_store(parse_location("memory://stores/none"))

@@ -9,7 +9,7 @@ import pytest
 from distributed import Client
 
 from bcclone.cluster.manifest import MANIFEST_NAME
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from tests.conftest import ROOT, command, run_script
 from tests.dask_cluster import dask_cluster, kill
 from tests.processes import wait_for
@@ -43,7 +43,7 @@ def expected(recording, tmp_path_factory):
 
 
 def hash_of(path):
-    with Store(path) as store:
+    with open_store(path) as store:
         return store.content_hash
 
 

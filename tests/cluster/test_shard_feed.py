@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
@@ -24,7 +24,7 @@ def stores(simulated_recording, tmp_path_factory):
         run_script("preprocess.py", simulated_recording, "-o", folder / "shards", *options, "--shard-mb", 1)
 
     folder = made_once(tmp_path_factory, "feeds of shards", make)
-    with Store(folder / "one.h5") as one, Store(folder / "shards") as shards:
+    with open_store(folder / "one.h5") as one, open_store(folder / "shards") as shards:
         assert len(shards.frames.files) >= 4
         yield one, shards
 
@@ -43,3 +43,13 @@ def test_the_batches_are_those_of_one_file(stores, name, seq_length):
             assert (np.asarray(here.labels) == np.asarray(there.labels)).all()
             count += len(here)
     assert count == len(shards) - 16
+
+
+def test_a_keras_dataset_of_shards_has_the_batches_of_one_file(stores):
+    load_tensorflow()
+    from bcclone.feed.keras_sequence import SampleDataset
+
+    one, shards = (SampleDataset.from_store(store, batch_size=16) for store in stores)
+    with one, shards:
+        assert len(one) == len(shards) > 3
+        assert all((np.asarray(here) == np.asarray(there)).all() for here, there in zip(one[2], shards[2], strict=True))

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from bcclone.cluster.manifest import MANIFEST_NAME
-from bcclone.dataset.conversion import convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.cluster.sharded_conversion import convert
+from bcclone.cluster.sharding_settings import ShardingSettings
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.store import Store
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
 from tests.processes import wait_for
@@ -35,7 +35,7 @@ def preprocess(*arguments, code=0):
 
 
 def content_of(path):
-    with Store(path) as store:
+    with open_store(path) as store:
         tables = store.samples.tobytes(), store.rows.dtype, store.rows.tobytes(), tuple(store.extras)
         frames = np.asarray(store.frames).tobytes()
         return store.content_hash, tables, frames, store.recordings, store.sample_settings, store.preprocessing
@@ -106,11 +106,11 @@ def test_each_shard_is_a_store_of_its_own(two_recordings, tmp_path):
     preprocess(*two_recordings, "-o", folder, *SMALL, "--frame-offsets", 3, "--allow-skips")
     samples = 0
     for name in shards_of(folder):
-        with Store(folder / name) as shard, Store(folder) as whole:
+        with open_store(folder / name) as shard, open_store(folder) as whole:
             images = whole.frames[whole.samples["frame"][samples : samples + len(shard.samples)]]
             assert (shard.frames[shard.samples["frame"]] == images).all()
             samples += len(shard.samples)
-    with Store(folder) as whole:
+    with open_store(folder) as whole:
         assert samples == len(whole.samples)
 
 
@@ -138,7 +138,7 @@ def test_an_interrupted_conversion_goes_on_with_the_shards_that_are_whole(two_re
     process.wait()
     assert not (folder / MANIFEST_NAME).exists()
     with pytest.raises(UserError, match=r"without a store\.json"):
-        Store(folder)
+        open_store(folder)
     assert "interrupted run; complete it with --resume" in preprocess(*line, code=1)
     kept = {name: (folder / name).stat().st_mtime_ns for name in shards_of(folder)}
     assert f"note: {len(kept)} of " in preprocess(*line, "--resume")
@@ -207,7 +207,7 @@ def test_a_recording_that_no_worker_can_read_is_an_error_in_one_line(recording, 
     for image in images_of(recording):
         image.unlink()
         image.symlink_to(tmp_path / "elsewhere" / image.name)
-    settings = PreprocessSettings(
+    settings = ShardingSettings(
         (str(recording),), tmp_path / "store", size=(64, 64), jobs=1, samples=SampleSettings(cameras=("center",))
     )
     with pytest.raises(UserError, match=r"IMG/center.*No such file or directory.*mend the worker") as refused:
@@ -228,7 +228,7 @@ def test_a_damaged_shard_is_refused_by_name(copy, kind):
     damage, reason = DAMAGE[kind]
     damage(copy / "00003.h5")
     with pytest.raises(UserError, match=rf"00003\.h5: .*({reason})"):
-        Store(copy)
+        open_store(copy)
 
 
 MANIFESTS = {
@@ -246,7 +246,7 @@ def test_a_damaged_manifest_is_refused_with_the_reason(copy, kind):
     path = copy / MANIFEST_NAME
     path.write_text(edit(path.read_text()))
     with pytest.raises(UserError, match=rf"store\.json: not the manifest of a store: .*{reason}|{reason}"):
-        Store(copy)
+        open_store(copy)
 
 
 def test_any_hdf5_library_can_read_a_shard(sharded):
@@ -262,7 +262,7 @@ def test_200_000_rows_have_the_same_content_in_shards(simulated_recording, tmp_p
     options = ("--size", 16, "--frame-offsets", 1)
     preprocess(recording, "-o", tmp_path / "one.h5", *options)
     preprocess(recording, "-o", tmp_path / "store", *options, "--shard-mb", 32, "--scheduler", "local:2")
-    with Store(tmp_path / "one.h5") as one, Store(tmp_path / "store") as store:
+    with open_store(tmp_path / "one.h5") as one, open_store(tmp_path / "store") as store:
         assert len(store.rows) == 200_000
         assert store.content_hash == one.content_hash
         assert (store.samples == one.samples).all()

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from bcclone.dataset.frames import FrameFile, Frames
-from bcclone.dataset.store import Store
+from bcclone.cluster.shard_frames import ShardFrames
+from bcclone.cluster.shards import open_store
+from bcclone.dataset.frames import FrameFile
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.open import choose_feed, open_feed
 from bcclone.feed.order import windowed
@@ -15,7 +16,7 @@ BATCH, SEED = 50, 3
 
 @pytest.fixture(scope="module")
 def store(sharded_store):
-    with Store(sharded_store) as store:
+    with open_store(sharded_store) as store:
         yield store
 
 
@@ -58,6 +59,6 @@ def test_an_epoch_may_be_left_at_any_time(store):
 @pytest.mark.parametrize(("files", "expected"), [(1, "hdf5-chunks"), (2, "shards")])
 def test_the_feed_chosen_for_a_store_larger_than_memory_reads_ahead(store, files, expected):
     file = FrameFile(store.frames.files[0].path, 0, 10**12, (0, 0))
-    with Store(store.path) as large:
-        large.frames = Frames([file] * files, store.frames.frame_shape)
+    with open_store(store.path) as large:
+        large.frames = ShardFrames([file] * files, store.frames.frame_shape)
         assert choose_feed(large)[0] == expected

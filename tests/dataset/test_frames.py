@@ -1,7 +1,8 @@
-"""Frames of several files are numbered through, read like an array, and mapped again by a copy in another process."""
+"""Frames of one file or of several, numbered through, are read like an array, and mapped again by a pickled copy."""
 
 import os
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bcclone.cluster.shard_frames import ShardFrames
 from bcclone.dataset.frames import FrameFile, Frames, FramesInMemory
 from bcclone.system.atomic import file_version
 from bcclone.system.errors import UserError
@@ -35,9 +37,18 @@ def files(folder):
     return made
 
 
-@pytest.fixture(scope="module", params=["several files", "memory"])
-def frames(request, files):
-    return FramesInMemory(FRAMES) if request.param == "memory" else Frames(files, SHAPE)
+@pytest.fixture(scope="module")
+def one_file(folder):
+    path = folder / "one"
+    path.write_bytes(b"other" + FRAMES.tobytes())
+    return FrameFile(path, 5, len(FRAMES), file_version(path))
+
+
+@pytest.fixture(scope="module", params=["one file", "several files", "memory"])
+def frames(request, files, one_file):
+    if request.param == "memory":
+        return FramesInMemory(FRAMES)
+    return Frames(one_file, SHAPE) if request.param == "one file" else ShardFrames(files, SHAPE)
 
 
 def test_frames_have_the_shape_of_all_files_together(frames):
@@ -70,19 +81,27 @@ def test_a_pickled_copy_reads_the_same_frames(frames):
     assert (np.asarray(copy) == FRAMES).all()
 
 
+@settings(deadline=None)  # it reads files
 @given(st.integers(0, len(FRAMES) - 1), st.integers(0, len(FRAMES) - 1))
-def test_stretches_are_the_bytes_of_the_frames(files, some, other):
+def test_stretches_are_the_bytes_of_the_frames(files, one_file, some, other):
     first, last = sorted((some, other))
-    found = b""
-    for file, start, size in Frames(files, SHAPE).stretches(first, last):
-        found += file.path.read_bytes()[start : start + size]
-    assert found == FRAMES[first : last + 1].tobytes()
+    for frames in (Frames(one_file, SHAPE), ShardFrames(files, SHAPE)):
+        stretches = frames.stretches(first, last)
+        read = b"".join(file.path.read_bytes()[start : start + size] for file, start, size in stretches)
+        assert read == FRAMES[first : last + 1].tobytes()
 
 
-def test_a_copy_refuses_a_file_that_has_changed(tmp_path):
+def test_loading_reads_what_can_be_taken_afterwards(files, one_file):
+    for frames in (Frames(one_file, SHAPE), ShardFrames(files, SHAPE)):
+        frames.unload(frames.load(np.array([[0, 19], [7, 8]]), threading.Event()))
+        assert (frames[[19, 0]] == FRAMES[[19, 0]]).all()
+
+
+@pytest.mark.parametrize("kind", [Frames, lambda file, shape: ShardFrames([file], shape)], ids=["one", "several"])
+def test_a_copy_refuses_a_file_that_has_changed(tmp_path, kind):
     path = tmp_path / "data.h5"
     path.write_bytes(FRAMES.tobytes())
-    sent = pickle.dumps(Frames([FrameFile(path, 0, len(FRAMES), file_version(path))], SHAPE))
+    sent = pickle.dumps(kind(FrameFile(path, 0, len(FRAMES), file_version(path)), SHAPE))
     os.utime(path, ns=(1, 1))
     with pytest.raises(UserError, match=r"data\.h5: the store was rewritten or removed after training began"):
         pickle.loads(sent)
@@ -104,12 +123,12 @@ def test_threads_may_read_new_files_at_the_same_time(tmp_path):
 
     with ThreadPoolExecutor(8) as pool:
         for _ in range(20):
-            frames = Frames(files, SHAPE)
+            frames = ShardFrames(files, SHAPE)
             assert all(pool.map(read, [frames] * 8))
 
 
-def test_closed_frames_are_empty(files):
-    frames = Frames(files, SHAPE)
-    frames.take(np.array([0, 8]), np.zeros((2, *SHAPE), np.uint8))
-    frames.close()
-    assert frames.shape == (0, *SHAPE)
+def test_closed_frames_are_empty(files, one_file):
+    for frames in (Frames(one_file, SHAPE), ShardFrames(files, SHAPE)):
+        frames.take(np.array([0, 8]), np.zeros((2, *SHAPE), np.uint8))
+        frames.close()
+        assert frames.shape == (0, *SHAPE)

@@ -7,25 +7,22 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import pandas as pd
 import pytest
 
 from bcclone.dataset.conversion import convert as convert_recordings
-from bcclone.dataset.conversion import store_files
 from bcclone.dataset.decode import read_frame
 from bcclone.dataset.images import PRESETS, Preprocessing
 from bcclone.dataset.preprocess_settings import LogRead, PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import NO_FRAME
 from bcclone.dataset.store import Store
-from bcclone.dataset.store_writer import StoreWriter
+from bcclone.dataset.store_writer import StoreWriter, store_files
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
-from tests.dataset.test_store import make_version_1
 from tests.processes import on_a_full_disk, wait_for
 from tests.recordings import images_of, many_rows, spoil
 
@@ -224,27 +221,6 @@ def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
     assert store.read_bytes() == content
     other = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", "--size", 32, code=1)
     assert "made with other options" in other.stderr
-
-
-def test_adding_to_a_store_of_version_1_writes_the_present_version(recording, tmp_path):
-    log = recording / "driving_log.csv"
-    lines = log.read_text().splitlines(keepends=True)
-    log.write_text("".join(lines[:70]))
-    store = tmp_path / "data.h5"
-    convert(recording, "-o", store, "--frame-offsets", 2, "--size", 16, "--block-seconds", 1)
-    with Store(store) as opened:
-        frames, samples = opened.frames[:], opened.samples.copy()
-    make_version_1(store)
-    log.write_text("".join(lines))
-    assert "frame offsets" in convert(recording, "-o", store, "--add", "--frame-offsets", 1, code=1)
-    convert(recording, "-o", store, "--add")
-    with h5py.File(store) as file:
-        assert file.attrs["schema_version"] == 2
-    with Store(store) as opened:
-        assert (opened.frames[: len(frames)] == frames).all()
-        assert (opened.samples[: len(samples)] == samples).all()
-        assert opened.sample_settings.frame_offsets == 2
-        assert len(opened.rows) == 120
 
 
 @pytest.mark.parametrize("driven_otherwise", [False, True])
@@ -531,13 +507,11 @@ def test_a_preset_prepares_images_for_an_older_model(recording, tmp_path):
     assert "leave out --size" in error
 
 
-def test_the_sequence_length_is_stored_and_older_stores_have_1(recording, tmp_path):
+def test_the_sequence_length_is_stored(recording, tmp_path):
     store = tmp_path / "data.h5"
     run_script("preprocess.py", recording, "-o", store, "--seq-length", 7)
     with Store(store) as opened:
         assert opened.sample_settings.seq_length == 7
-        older = {name: value for name, value in asdict(opened.sample_settings).items() if name != "seq_length"}
-        assert SampleSettings.stored(older).seq_length == 1
     refused = run_script("preprocess.py", recording, "-o", store, "--add", "--seq-length", 3, code=1)
     assert "made with other options" in refused.stderr
     run_script("preprocess.py", recording, "-o", store, "--add")

@@ -1,16 +1,20 @@
-"""Settings of samples are checked, and those of older stores are read."""
+"""Settings of samples are checked, and read from stores and models."""
 
+import json
 import re
+from dataclasses import asdict
 
 import pytest
 
 from bcclone.dataset.sample_settings import SampleSettings, parse_cameras, parse_correction
 
 
-def test_settings_of_an_older_store_are_read_under_their_present_names_without_smoothing():
-    stored = {"cameras": ["center"], "correction": 0.1, "previous": 4, "flip": True, "split": "blocks"}
-    read = SampleSettings.stored(stored)
-    assert (read.smooth_seconds, read.lead_seconds, read.correction, read.frame_offsets) == (0.0, 0.0, 0.1, 4)
+def test_settings_are_read_from_a_store_and_from_the_model_of_the_lake_which_has_an_older_name():
+    settings = SampleSettings(cameras=("left",), frame_offsets=4)
+    stored = json.loads(json.dumps(asdict(settings)))
+    assert SampleSettings.stored(stored) == settings
+    stored["previous"] = stored.pop("frame_offsets")
+    assert SampleSettings.stored(stored) == settings
 
 
 @pytest.mark.parametrize(

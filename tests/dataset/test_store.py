@@ -1,6 +1,5 @@
 """A store returns what was written to it, and refuses a damaged or foreign file with the reason."""
 
-import json
 import time
 from pathlib import Path
 
@@ -52,20 +51,6 @@ def write_store(path, frames, capacity=None):
     return samples
 
 
-def make_version_1(path):
-    """Make a store of schema version 1 of it, by the attributes and columns that docs/reference/store.md names."""
-    with h5py.File(path, "r+") as file:
-        samples = file["samples"][()]
-        samples.dtype.names = tuple("lag" if name == "frame_offset" else name for name in samples.dtype.names)
-        del file["samples"]
-        file["samples"] = samples
-        settings = json.loads(file.attrs["sample_settings"])
-        settings["previous"] = settings.pop("frame_offsets")
-        file.attrs["sample_settings"] = json.dumps(settings)
-        file.attrs["schema_version"] = 1
-        file.attrs["content_hash"] = "0" * 64
-
-
 @pytest.mark.parametrize("capacity", [10, 17], ids=["capacity filled", "capacity not filled"])
 def test_round_trip(tmp_path, capacity):
     frames = some_frames(10)
@@ -81,21 +66,6 @@ def test_round_trip(tmp_path, capacity):
         assert store.split_indices(validation=True).tolist() == [0, 4, 8]
         assert len(store.split_indices(validation=False)) == 7
     assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
-
-
-def test_a_store_of_version_1_opens_with_the_present_names_and_its_own_hash(tmp_path):
-    path, frames, samples = tmp_path / "old.h5", some_frames(10), some_samples(10)
-    samples["frame_offset"][5:] = 2
-    settings = SampleSettings(cameras=("center",), frame_offsets=2, seed=3)
-    with StoreWriter(path, PREPROCESSING, len(frames)) as writer:
-        writer.append(frames)
-        writer.finish([samples], row_table(some_rows(10)), [], RECORDINGS, settings)
-    make_version_1(path)
-    with Store(path) as store:
-        assert (np.asarray(store.frames) == frames).all()
-        assert (store.samples == samples).all()
-        assert store.content_hash == "0" * 64
-        assert store.sample_settings == settings
 
 
 def test_unused_capacity_leaves_no_trace_in_the_file(tmp_path):
@@ -146,7 +116,7 @@ def change(path, edit):
 
 
 DAMAGE = {
-    "newer schema": (lambda file: file.attrs.__setitem__("schema_version", 99), "schema version 99, expected 1 or 2"),
+    "newer schema": (lambda file: file.attrs.__setitem__("schema_version", 99), "schema version 99, expected 2"),
     "other preprocessing": (lambda file: file.attrs.__setitem__("preprocessing_hash", "0"), "does not match"),
     "no samples": (lambda file: file.__delitem__("samples"), "samples"),
     "dangling samples": (

@@ -1,15 +1,13 @@
 """Rows chosen by who drove, and corrections that are seen more often: in a file, in shards, with windows."""
 
-import json
-
 import numpy as np
 import pytest
 
-from bcclone.dataset.conversion import convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.cluster.sharded_conversion import convert
+from bcclone.cluster.sharding_settings import ShardingSettings
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import windows
-from bcclone.dataset.store import Store
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.system.errors import UserError
 from tests.recordings import images_of
@@ -39,14 +37,14 @@ def write_drivers(recording, rows):
 
 def make(recording, output, size=8, **samples):
     values = {"block_seconds": 1.0, **samples}
-    settings = PreprocessSettings(
+    settings = ShardingSettings(
         (str(recording),), output, size=(size, size), jobs=0 if output.suffix else 1, samples=SampleSettings(**values)
     )
     return convert(settings)
 
 
 def lines_in(path):
-    with Store(path) as store:
+    with open_store(path) as store:
         return (store.rows["line"] - 1).tolist()
 
 
@@ -95,7 +93,7 @@ def test_a_row_without_an_entry_is_never_a_correction_and_entries_without_a_row_
 def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_left_out(driven, tmp_path):
     make(driven, tmp_path / "some.h5", rows="good", frame_offsets=2, validation=0.0)
     make(driven, tmp_path / "all.h5", frame_offsets=2, validation=0.0)
-    with Store(tmp_path / "some.h5") as some, Store(tmp_path / "all.h5") as every:
+    with open_store(tmp_path / "some.h5") as some, open_store(tmp_path / "all.h5") as every:
         assert some.rows["episode"].tolist() == [0] * 5 + [1] * 15 + [2] * 20
         begun = some.samples[some.samples["row"] == 5]
         assert set(begun["frame_offset"].tolist()) == {0}
@@ -108,7 +106,7 @@ def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_lef
 def test_each_training_sample_of_a_take_over_is_in_the_table_so_many_times(driven, tmp_path, frame_offsets):
     one = make(driven, tmp_path / "one.h5", frame_offsets=frame_offsets, validation=0.5)
     five = make(driven, tmp_path / "five.h5", frame_offsets=frame_offsets, validation=0.5, correction_weight=5)
-    with Store(tmp_path / "one.h5") as plain, Store(tmp_path / "five.h5") as weighted:
+    with open_store(tmp_path / "one.h5") as plain, open_store(tmp_path / "five.h5") as weighted:
         corrects = np.isin(plain.samples["row"], [*FIRST, *SECOND])
         counts = np.where(corrects & ~plain.samples["validation"], 5, 1)
         assert (weighted.samples == np.repeat(plain.samples, counts)).all()
@@ -127,27 +125,19 @@ def test_a_folder_of_shards_has_the_content_of_one_file(driven, tmp_path):
     options = {"rows": "good", "correction_weight": 3, "frame_offsets": 2}
     make(driven, tmp_path / "one.h5", **options)
     make(driven, tmp_path / "store", **options)
-    with Store(tmp_path / "one.h5") as one, Store(tmp_path / "store") as folder:
+    with open_store(tmp_path / "one.h5") as one, open_store(tmp_path / "store") as folder:
         assert folder.content_hash == one.content_hash
         assert (folder.samples == one.samples).all()
 
 
 def test_adding_follows_the_store(driven, simulated_recording, tmp_path):
     make(simulated_recording, tmp_path / "data.h5", rows="corrections", correction_weight=2)
-    convert(PreprocessSettings((str(driven),), tmp_path / "data.h5", add=True))
-    with Store(tmp_path / "data.h5") as store:
+    convert(ShardingSettings((str(driven),), tmp_path / "data.h5", add=True))
+    with open_store(tmp_path / "data.h5") as store:
         assert len(store.rows) == 120 + len(FIRST) + len(SECOND)
         assert store.sample_settings.rows == "corrections"
         new = store.samples[(store.samples["row"] >= 120) & ~store.samples["validation"]]
         assert set(np.unique(new, return_counts=True)[1].tolist()) == {2}
-
-
-def test_older_stores_have_all_rows_once(simulated_store):
-    with Store(simulated_store) as store:
-        stored = json.loads(json.dumps(vars(store.sample_settings)))
-    older = {name: value for name, value in stored.items() if name not in ("rows", "correction_weight")}
-    read = SampleSettings.stored(older)
-    assert (read.rows, read.correction_weight) == ("all", 1)
 
 
 def test_without_a_row_left_the_error_names_the_log_and_the_remedy(recording, tmp_path):

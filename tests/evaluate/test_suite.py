@@ -211,7 +211,7 @@ def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path, 
     task = SuiteTask(InputFile(model, "0" * 64), None, scenario("fog"))
     words = {"missing": "cannot be read there", "other": "has other content there"}
     with (
-        open_pool("", 1) as pool,
+        open_pool(1) as pool,
         pytest.raises(UserError, match=f"fog with {model}: .*worker process .*{model}: {words[found]}"),
     ):
         list(pool.run(run_task, [task]))

@@ -13,7 +13,6 @@ from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, Ordering, Sampl
 from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import chunked, sequential, shuffled, windowed
 from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.source import FrameSource
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -210,7 +209,7 @@ def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
 
 
 def test_read_ahead_uses_the_offsets_of_the_frames_in_the_file(store):
-    source = FrameSource.mapped(store, select(store, False, SEQ_LENGTH).arrays)
+    source = select(store, False, SEQ_LENGTH).mapped_source()
     ((place, start, size),) = source.frames.stretches(5, 7)
     with place.path.open("rb") as file:
         file.seek(start)

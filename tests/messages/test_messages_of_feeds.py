@@ -13,13 +13,13 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.feed.augment.draws import AugmentationInputs
+from bcclone.feed.augment.parameters import AugmentationInputs
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.keras_sequence import DatasetFeed, SampleDataset
 from bcclone.feed.open import check_feed, open_feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.source import FileSource, FrameSource, Reader, SampleArrays
+from bcclone.feed.source import Reader, SampleArrays
 from tests.dataset.test_store import some_frames, write_store
 from tests.feed.test_feed_workers import Faulty, feed_of, fetchers
 from tests.messages.refusals import refusal, run_command
@@ -62,7 +62,7 @@ def larger_than_memory():
 
 def written_anew():
     with store() as opened:
-        sent = pickle.dumps(FrameSource.mapped(opened, select(opened).arrays))
+        sent = pickle.dumps(select(opened).mapped_source())
     write_store(PLACE, some_frames(10))
     return pickle.loads(sent)
 
@@ -77,7 +77,7 @@ class FileSourceOpen:
     """A source of image files that is closed at the end."""
 
     def __init__(self, samples):
-        self.source = FileSource.of(samples, select(samples).arrays, threads=1)
+        self.source = select(samples).file_source(threads=1)
 
     def __enter__(self):
         return self.source

@@ -7,6 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.dataset.store_writer import StoreWriter
@@ -120,8 +122,10 @@ REFUSALS = [
     refusal(of_no_images, "rec/driving_log.csv", "3 images", "rec/IMG", "row 3", "image 2026", "missing"),
     refusal(of_many_bad_rows, "3 rows", "5%", "rec/driving_log.csv, row 4", "25", "-1 to 1", "--allow-skips"),
     refusal(lambda: StoreWriter(PLACE, PREPROCESSING, 10**13), "3840000000.3 MB", "--size"),
+    refusal(lambda: convert(PreprocessSettings(("rec",), "memory://laps")), "memory://laps", "local path", "-o"),
     refusal(lambda: Store(Path("/")), "folder", "python preprocess.py / -o data.h5"),
     refusal(lambda: Store(PLACE), "data.h5", "no such store", "python preprocess.py RECORDING... -o data.h5"),
+    refusal(lambda: Store("memory://data.h5"), "memory://data.h5", "a file at a URL", "copy it here first"),
     refusal(unreadable, "data.h5", "permission"),
     refusal(
         lambda: opened(lambda file: file.attrs.__setitem__("schema_version", 99)),

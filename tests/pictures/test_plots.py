@@ -201,11 +201,10 @@ def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(sample_f
 
 def test_inputs_are_those_of_the_feed(sample_frames, store):
     from bcclone.feed.selection import select
-    from bcclone.feed.source import FrameSource
 
     part = store.split_indices(validation=True)[:40]
     expected = np.empty((len(part), 128, 128, 3), np.uint8)
-    FrameSource.mapped(store, select(store, True).arrays).fill(np.arange(len(part)), expected)
+    select(store, True).mapped_source().fill(np.arange(len(part)), expected)
     assert np.array_equal(sample_frames.inputs(part, store.preprocessing), expected)
     nvidia = sample_frames.inputs(part[:2], PRESETS["nvidia-66x200-yuv"])
     assert nvidia.shape == (2, 66, 200, 3)

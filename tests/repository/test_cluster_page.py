@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from tests.conftest import ROOT, command
 from tests.processes import free_addresses
 from tests.repository.shown import shown_on
@@ -78,7 +78,7 @@ def test_the_page_leads_from_nothing_to_a_model_that_drives(tmp_path):
                 for line, process in zip(lines, processes, strict=True):
                     output, _ = process.communicate(timeout=300)
                     assert process.returncode == 0, f"{line}\n{output}"
-    with Store(tmp_path / "laps") as store:
+    with open_store(tmp_path / "laps") as store:
         assert len(store.frames.files) > 1
         assert len(store.recordings) == 2
     assert (tmp_path / "model.h5").is_file()

@@ -8,14 +8,16 @@ import simplejpeg
 from bcclone.dataset.images import Image, Preprocessing
 from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.draws import AugmentationInputs, Draws, draw
 from bcclone.feed.augment.kernel import Parameters, Scratch, augment_images
 from bcclone.feed.augment.parameters import (
+    AugmentationInputs,
     Cameras,
+    Draws,
     Extent,
     band_rows,
     blur_taps_of,
     camera_moves,
+    draw,
     jpeg_quality_of,
     light_of,
     patches_of,

@@ -18,9 +18,14 @@ from keras import ops
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.view import CameraMove, Warp
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.draws import NORMALS, PATCHES, SHAPES, UNIFORMS, AugmentationInputs, Draws
 from bcclone.feed.augment.parameters import (
+    NORMALS,
+    PATCHES,
+    SHAPES,
+    UNIFORMS,
+    AugmentationInputs,
     Cameras,
+    Draws,
     Extent,
     Light,
     Patches,

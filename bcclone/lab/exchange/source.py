@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.cluster.manifest import MANIFEST_NAME
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.decode import decode_files, read_file
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS
 from bcclone.dataset.store import Store
@@ -63,7 +64,7 @@ def open_source(settings: ExportSettings) -> Iterator[Source]:
     """Open recordings or a store; raises UserError for anything else, and for too many rows without usable images."""
     location = parse_location(settings.source)
     if _is_store(location):
-        with Store(location) as store:
+        with open_store(location) as store:
             yield _stored_rows(store, settings)
     else:
         yield _recorded_rows(settings)

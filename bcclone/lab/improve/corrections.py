@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from bcclone.dataset.conversion import convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.cluster.sharded_conversion import convert
+from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT
 from bcclone.dataset.take_overs import choose_rows
 from bcclone.lab.improve.course import Course
@@ -59,7 +59,7 @@ def _train(course: Course) -> Round:
         f"{images.corrections} images of take-overs, each seen {weight} times an epoch, and {images.others} others"
     )
     made = convert(
-        PreprocessSettings(
+        ShardingSettings(
             settings.recordings,
             course.folder.store,
             resume=True,

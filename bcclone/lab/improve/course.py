@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bcclone.cluster.shards import open_if_store
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.lab.improve.rounds import Round, RoundsSoFar, describe_round
 from bcclone.lab.improve.scoring import rows_to_drive, score_rows
@@ -94,5 +95,5 @@ class Course:
 def train_resumably(settings: TrainSettings, notify: Notify) -> TrainResult:
     """Train; a run of this name that was interrupted continues where it stopped."""
     if (settings.runs / str(settings.name)).exists():
-        return resume(settings, values_of(settings, DECIDE_WEIGHTS), notify)
-    return run(settings, notify)
+        return resume(settings, values_of(settings, DECIDE_WEIGHTS), notify, open_if_store)
+    return run(settings, notify, open_if_store)

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from bcclone.cluster.manifest import MANIFEST_NAME
-from bcclone.dataset.conversion import convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.cluster.sharded_conversion import convert
+from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.dataset.sample_settings import GOOD_ROWS
 from bcclone.evaluate.suite_worker import InputFile
 from bcclone.lab.improve.course import Course
@@ -81,7 +81,7 @@ def _add(course: Course, number: int) -> int:
     settings, start = course.settings, course.start
     drives = [str(_recording(course, number, index)) for index in range(settings.drives)]
     made = convert(
-        PreprocessSettings(
+        ShardingSettings(
             (*(settings.recordings if number == 1 else ()), *drives),
             course.folder.store,
             add=(course.folder.store / MANIFEST_NAME).exists(),

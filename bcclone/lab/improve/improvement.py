@@ -83,7 +83,7 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
         find_logs(settings.recordings)
     with (
         opened(settings, {name: getattr(settings, name) for name in _IDENTITY}) as folder,
-        open_pool("", settings.jobs) as pool,
+        open_pool(settings.jobs) as pool,
     ):
         notify(f"everything on the way is in {folder.path}")
         course = Course(settings, folder, StartModel.read(folder.start), pool, notify)

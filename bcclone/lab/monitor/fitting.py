@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import Image, Preprocessing, decode_jpeg
-from bcclone.dataset.store import Store
 from bcclone.lab.monitor.kinds import BY_NAME
 from bcclone.lab.monitor.monitor import Monitor, MonitorInfo, save_monitor, sha256_of
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS, MonitorSettings
@@ -55,7 +55,7 @@ def fit(
 def fit_inputs(model: Path, store: Path, settings: MonitorSettings) -> FitInputs:
     """Load the model that a monitor is fitted to; raises UserError if the store was prepared for another one."""
     loaded = load_model_file(model)
-    with Store(store) as opened:
+    with open_store(store) as opened:
         if opened.preprocessing != loaded.preprocessing:
             raise UserError(
                 f"{store}: its frames are prepared as {opened.preprocessing.describe()}, the model's as "
@@ -96,7 +96,7 @@ def score_all(scorer: Scorer, images: Iterable[Image]) -> FloatArray:
 
 def validation_drives(path: Path) -> Iterator[NominalDrive]:
     """Yield the stretches of consecutive validation frames of a store, of the centre camera."""
-    with Store(path) as store:
+    with open_store(path) as store:
         samples = store.samples[store.split_indices(validation=True)]
         samples = samples[(samples["camera"] == 0) & ~samples["flipped"] & (samples["frame_offset"] == 0)]
         samples = samples[np.argsort(samples["row"], kind="stable")]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bcclone.cluster.dask_workers import open_pool
 from bcclone.dataset.images import Preprocessing, choose_preprocessing
 from bcclone.dataset.labels import PATH_COLUMNS
 from bcclone.dataset.sample_settings import SampleSettings
@@ -25,7 +26,6 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import ProgressBar
-from bcclone.system.task_pool import open_pool
 
 _CAMERAS = ("center",)
 _DIALECT = Dialect(spaced=False, decimal_comma=False, header=False, cameras=_CAMERAS, extra_columns=0)

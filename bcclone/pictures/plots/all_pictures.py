@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.dataset.conversion import open_samples
+from bcclone.dataset.store import OpenStore, open_if_store
 from bcclone.feed.selection import TrainingData
 from bcclone.pictures.plots.plot_settings import PlotResult, PlotSettings
 from bcclone.system.errors import UserError
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
 
 
-def draw_all(settings: PlotSettings, notify: Callable[[str], None] = lambda line: None) -> PlotResult:
+def draw_all(
+    settings: PlotSettings, notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_if_store
+) -> PlotResult:
     """Draw the pictures of a model. Those that the model or its samples do not allow are left out, with a reason.
 
     notify: takes a line for each log that was read. Raises UserError for a file that is no model, for samples that
@@ -28,7 +31,7 @@ def draw_all(settings: PlotSettings, notify: Callable[[str], None] = lambda line
     from bcclone.pictures.plots.pictures import draw_pictures
     from bcclone.pictures.plots.subject import Subject
 
-    with open_samples(settings.data, notify) if settings.data else nullcontext() as data:
+    with open_samples(settings.data, notify, open_store) if settings.data else nullcontext() as data:
         file = load_model_file(settings.model, settings.preprocess)
         run = _find_run(settings.model, settings.runs)
         folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))

@@ -14,16 +14,14 @@ from bcclone.dataset.store import Store
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.draws import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
-from bcclone.feed.augment.parameters import Cameras, Extent, camera_moves, steering_change
+from bcclone.feed.augment.parameters import AugmentationInputs, Cameras, Extent, camera_moves, draw, steering_change
 from bcclone.feed.augmented import AugmentedFeed, draw_for_device
 from bcclone.feed.feed import Feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
-from bcclone.feed.source import FrameSource
 from bcclone.feed.threads import ThreadFetcher
 
 OURS = Preprocessing()
@@ -276,9 +274,7 @@ def test_each_epoch_and_each_seed_augments_differently(simulated_store, first_ep
 def test_an_error_of_the_inner_feed_is_raised_and_its_threads_end(simulated_store):
     with Store(simulated_store) as store:
         selection = select(store)
-        inner = Feed(
-            EpochOrder(10**6), ThreadFetcher(FrameSource.mapped(store, selection.arrays), 16)
-        )  # beyond its end
+        inner = Feed(EpochOrder(10**6), ThreadFetcher(selection.mapped_source(), 16))  # beyond its end
         order, inputs = EpochOrder(len(selection)), selection.augmentation_inputs
         with (
             AugmentedFeed(inner, order, inputs, draw_for_device, threads=2) as feed,

@@ -9,8 +9,8 @@ import pytest
 
 from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.draws import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed.augment.parameters import AugmentationInputs, draw
 
 NOTHING = AugmentSettings(True, 0, 0, 0, 0, 0, 0, 0, 0)
 OURS = Preprocessing()

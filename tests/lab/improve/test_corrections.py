@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from bcclone.dataset.store import Store
+from bcclone.cluster.shards import open_store
 from bcclone.lab.improve.corrections import count_images
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.lab.improve.improvement import Improvement
@@ -90,7 +90,7 @@ def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(recording
     done = run_script(*line, *suite)
     assert "start-turned" in done.stdout
     assert "before" in done.stdout
-    with Store(tmp_path / "better-improve" / "store") as store:
+    with open_store(tmp_path / "better-improve" / "store") as store:
         assert store.sample_settings.rows == "good"
         assert store.sample_settings.correction_weight == round((120 - 20 - 75) / 20)
     refused = run_script(*line, *suite, code=1).stderr
