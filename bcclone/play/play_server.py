@@ -17,7 +17,7 @@ from bcclone.drive.wire.access import Access, Connections, guarded
 from bcclone.drive.wire.listener import Notifier, address_of, listen, logging_errors, marking_requests, url_of
 from bcclone.play.pages import PlayPages
 from bcclone.play.play_app import make_play_app
-from bcclone.play.play_recorder import PlayRecorder
+from bcclone.play.play_files import play_recorder
 from bcclone.play.play_session import PlaySession
 from bcclone.play.play_settings import PlayResult, PlaySettings
 from bcclone.play.play_state import FrameFeed
@@ -54,7 +54,7 @@ def play(
     with (
         closing(listen(settings.host, settings.port, for_simulator=False)) as listener,
         closing(Notifier(notify)) as notifier,
-        PlayRecorder(renderer, settings.folder, notifier.notify) as recorder,
+        play_recorder(renderer, settings.folder, notifier.notify) as recorder,
         StopSocket(stop) as stop_socket,
         _driven(PlaySession(world, recorder, FrameFeed(), driver), policy, stop_socket) as session,
     ):
@@ -147,8 +147,8 @@ def _result(session: PlaySession) -> PlayResult:
         seconds=round(world.tracked.seconds, 2),
         laps=round(float(world.tracked.progress_m / world.track.lap_m), 3),
         best_lap_seconds=None if laps.best is None else round(laps.best, 2),
-        folders=tuple(recorder.folders),
-        rows=recorder.rows,
+        folders=recorder.folders,
+        rows=recorder.recorded,
         dropped=recorder.dropped,
         failure=recorder.failure,
     )

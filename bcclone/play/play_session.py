@@ -11,9 +11,10 @@ from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.hand_controls import RELEASED, HandControls, HandInput
 from bcclone.drive.protocol import Telemetry
+from bcclone.drive.recorder import Recorder
 from bcclone.drive.take_over import SteeringTurn, TakeOver
 from bcclone.play.pace import WorldPace
-from bcclone.play.play_recorder import PlayedRow, PlayRecorder
+from bcclone.play.play_files import PlayedRow
 from bcclone.play.play_state import FrameFeed, PlayedFrame, PlayState
 from bcclone.play.play_world import PlayedWorld
 from bcclone.recording.drivers import MODEL
@@ -54,7 +55,7 @@ class PlaySession:
     """
 
     def __init__(
-        self, world: PlayedWorld, recorder: PlayRecorder, feed: FrameFeed, driver: Driver | None = None
+        self, world: PlayedWorld, recorder: Recorder[PlayedRow], feed: FrameFeed, driver: Driver | None = None
     ) -> None:
         self.world, self.recorder, self.feed, self.driver = world, recorder, feed, driver
         self.controls, self.take_over = PlayControls(), TakeOver()

@@ -4,7 +4,7 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bcclone.drive.session import RecordingFigures
+from bcclone.drive.recorder import RecordingFigures
 from bcclone.play.play_world import LapFigures
 
 

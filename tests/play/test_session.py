@@ -9,7 +9,7 @@ import pytest
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.hand_controls import RELEASED, HandInput
-from bcclone.play.play_recorder import PlayRecorder
+from bcclone.play.play_files import play_recorder
 from bcclone.play.play_session import PlaySession
 from bcclone.play.play_state import FrameFeed
 from bcclone.play.play_world import PlayedWorld
@@ -45,7 +45,7 @@ def renderer():
 def driven(renderer, policy=None):
     """Drive within the block; yield a function that holds the hands so until a state meets the condition."""
     driver = None if policy is None else Driver(policy, SpeedSettings(20.0))
-    session = PlaySession(PlayedWorld(renderer, load_track("lake")), PlayRecorder(renderer, None), FrameFeed(), driver)
+    session = PlaySession(PlayedWorld(renderer, load_track("lake")), play_recorder(renderer, None), FrameFeed(), driver)
     session.controls.pages = 1
     thread = threading.Thread(target=session.drive)
     thread.start()

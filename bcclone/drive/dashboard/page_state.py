@@ -9,7 +9,8 @@ from typing import Any
 
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.hand_controls import HandInput
-from bcclone.drive.session import DriveSession, RecordingFigures
+from bcclone.drive.recorder import RecordingFigures
+from bcclone.drive.session import DriveSession
 from bcclone.drive.stats import HistoryPoint, LiveFigures
 from bcclone.drive.wire.service import DriveService
 from bcclone.system.errors import UserError
