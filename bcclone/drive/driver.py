@@ -10,9 +10,9 @@ from typing import Protocol
 
 from bcclone.dataset.images import BadImage, Image, decode_jpeg
 from bcclone.drive.controller import SpeedController, SpeedSettings
-from bcclone.drive.page_hands import PageHands
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.watch import Doubt, Watch
+from bcclone.drive.wheel import PageHands
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
 from bcclone.system.errors import UserError
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.page_hands import PageHands
 from bcclone.drive.run_folder import RunRecorder
 from bcclone.drive.saliency_thread import NewestFrame, SaliencyThread
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.watch import Watch
+from bcclone.drive.wheel import PageHands
 
 if TYPE_CHECKING:
     from bcclone.model.policy import Policy

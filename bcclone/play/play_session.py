@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.hand_controls import RELEASED, HandControls, HandInput
-from bcclone.drive.protocol import Telemetry
+from bcclone.drive.hand_controls import RELEASED, HandInput
+from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.take_over import SteeringTurn, TakeOver
+from bcclone.drive.wheel import Wheel
 from bcclone.play.pace import WorldPace
 from bcclone.play.play_files import PlayedRow
 from bcclone.play.play_state import FrameFeed, PlayedFrame, PlayState
 from bcclone.play.play_world import PlayedWorld
-from bcclone.recording.drivers import MODEL
+from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
 
 if TYPE_CHECKING:
     from bcclone.drive.saliency_thread import SaliencyThread
@@ -29,6 +29,7 @@ _ROW_SECONDS = 1 / 15  # as the Unity program records
 _IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world at rest
 ASLEEP_SECONDS = 1.0  # without a message of the page that drives
 _ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
+_RELEASED = Control(0.0, 0.0)
 _SLOW = 0.9  # real-time factor below which the page says so
 _APART_SECONDS = 1.6  # without rows after the car was moved, so that a reader of the log begins another episode
 
@@ -50,7 +51,7 @@ class PlayControls:
 class PlaySession:
     """A car that is driven until the session ends.
 
-    driver: the model and its controller, None if only a person drives. take_over decides who steers; feed shows the
+    driver: the model and its controller, None if only a person drives. wheel decides who steers; feed shows the
     frames. warning: of something that has happened, such as the end of a recording, until the next recording begins.
     """
 
@@ -58,12 +59,12 @@ class PlaySession:
         self, world: PlayedWorld, recorder: Recorder[PlayedRow], feed: FrameFeed, driver: Driver | None = None
     ) -> None:
         self.world, self.recorder, self.feed, self.driver = world, recorder, feed, driver
-        self.controls, self.take_over = PlayControls(), TakeOver()
+        self.controls, self.wheel = PlayControls(), Wheel()
         self.saliency: SaliencyThread | None = None
         self.frames = 0
-        self._pace, self._hands, self._over = WorldPace(), HandControls(), threading.Event()
+        self._pace, self._over = WorldPace(), threading.Event()
         self._decision: Decision | None = None
-        self._turn: SteeringTurn = TakeOver().steer(0.0 if driver else None, None)
+        self.wheel.by = DrivenRow(MODEL if driver else HUMAN)  # before the first frame
         self._apart_until = self._next_row_at = 0.0
         self._image: Image | None = None
         self._jpeg = b""
@@ -124,22 +125,15 @@ class PlaySession:
     def _move(self, mode: str, hands: HandInput) -> None:
         """Advance the world to the present, with the steering of whoever drives now."""
         steps = self._pace.due()
-        asleep = mode == "asleep"
-        wanted = self._hands.advance(RELEASED if asleep else hands, steps)
-        model = None if self._decision is None else self._decision.control
-        if self.driver is None and asleep:
-            self._turn = self.take_over.steer(None, self.world.steering_home())
-        else:
-            of_model = None if self.driver is None else (0.0 if model is None else model.steering)
-            self._turn = self.take_over.steer(of_model, wanted.steering)
-        if asleep:
-            quiet = time.monotonic() - self.controls.at
-            throttle = 0.0 if quiet < ASLEEP_SECONDS + _ROLL_SECONDS else _BRAKE
-        elif wanted.throttle is not None:
-            throttle = wanted.throttle
-        else:
-            throttle = 0.0 if model is None else model.throttle
-        self.world.drive(self._turn.steering, throttle, steps)
+        model = self._decision.control if self._decision else _RELEASED if self.driver else None
+        turn = self.wheel.turn(self._hands_asleep() if mode == "asleep" else hands, steps, model)
+        self.world.drive(turn.control.steering, turn.control.throttle, steps)
+
+    def _hands_asleep(self) -> HandInput:
+        """Return what the hands would do to stop the car on its road, while no page sends anything."""
+        steering = min(max(self.world.steering_home(), -1.0), 1.0) if self.driver is None else None
+        quiet = time.monotonic() - self.controls.at
+        return HandInput(steering, 0.0 if quiet < ASLEEP_SECONDS + _ROLL_SECONDS else _BRAKE)
 
     def _decide(self) -> None:
         """Ask the model for the control of the next frame; it sees every frame, also while a person steers."""
@@ -158,7 +152,7 @@ class PlaySession:
             self._next_row_at = now + _ROW_SECONDS
         if self.recorder.on:
             world = self.world
-            self.recorder.record(PlayedRow(world.snapshot(), self._image, world.trace_point(), self._turn.by, now))
+            self.recorder.record(PlayedRow(world.snapshot(), self._image, world.trace_point(), self.wheel.by, now))
 
     def _show(self, mode: str, number: int) -> None:
         self.frames += 1
@@ -172,9 +166,9 @@ class PlaySession:
             input=number,
             seconds=world.tracked.seconds,
             mode=mode,
-            driver=self._turn.by.driver,
-            take_over=self._turn.by.take_over,
-            kept=self.take_over.kept,
+            driver=self.wheel.by.driver,
+            take_over=self.wheel.by.take_over,
+            kept=self.wheel.kept,
             steering=car.steering,
             steering_model=None if decision is None else decision.steering,
             throttle=car.throttle - car.brake,
@@ -204,7 +198,7 @@ class PlaySession:
         if self._pace.factor < _SLOW:
             texts.append("the world is slower than real time: close other programs")
         if self._decision is not None and self._decision.fault:
-            helped = "take over" if self._turn.by.driver == MODEL else "you steer"
+            helped = "take over" if self.wheel.by.driver == MODEL else "you steer"
             texts.append(
                 f"the model fails: {self._decision.fault}; its steering fades and it gives no throttle: {helped}"
             )

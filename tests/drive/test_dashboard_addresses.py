@@ -23,11 +23,11 @@ from bcclone.drive.dashboard.app import make_app
 from bcclone.drive.dashboard.page_state import Dashboard
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.driver import Driver
-from bcclone.drive.page_hands import PageHands
 from bcclone.drive.run_folder import RunRecorder
 from bcclone.drive.saliency_thread import SaliencyThread
 from bcclone.drive.session import DriveSession
 from bcclone.drive.stats import DriveStats
+from bcclone.drive.wheel import PageHands
 from bcclone.drive.wire.access import Access
 from tests.conftest import ROOT
 from tests.drive.drive_server import next_event, raw, serving, serving_in_a_thread, telemetry_text

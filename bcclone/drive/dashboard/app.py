@@ -14,7 +14,7 @@ from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.dashboard.login import protect, text_response
 from bcclone.drive.dashboard.page_state import EVERY_SECONDS, ControlChanges, Dashboard, HandsAtPage
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.page_hands import WheelTaken
+from bcclone.drive.wheel import WheelTaken
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access
 
