@@ -7,11 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from bcclone.drive.dashboard.app import make_app
 from bcclone.drive.dashboard.page_state import Dashboard
 from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
+from bcclone.drive.driver import ModelPolicy
 from bcclone.drive.session import open_session
 from bcclone.drive.watch import Watch
 from bcclone.drive.wire import limits
@@ -20,9 +21,6 @@ from bcclone.drive.wire.listener import Notifier, address_of, listen, logging_er
 from bcclone.drive.wire.service import DriveService, Host
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import StopSocket
-
-if TYPE_CHECKING:
-    from bcclone.model.policy import Policy
 
 
 def serve(
@@ -55,7 +53,7 @@ def serve(
 
 
 def serve_policy(
-    policy: "Policy",
+    policy: ModelPolicy,
     settings: DriveSettings,
     notify: Callable[[str], None] = print,
     stop: threading.Event | None = None,

@@ -1,25 +1,18 @@
 """Put the parts of one drive together, except for its sockets: arbiter, statistics, recording, saliency."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
-from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.driver import Decision, Driver, ModelPolicy
 from bcclone.drive.run_folder import RunRecorder
-from bcclone.drive.saliency_thread import NewestFrame, SaliencyThread
+from bcclone.drive.saliency_thread import SaliencyThread, make_saliency_thread, seen_region_of
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.watch import Watch
 from bcclone.drive.wheel import PageHands
-
-if TYPE_CHECKING:
-    from bcclone.model.policy import Policy
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ class DriveSession:
 
 
 @contextmanager
-def open_session(policy: "Policy", settings: DriveSettings, watch: Watch | None = None) -> Iterator[DriveSession]:
+def open_session(policy: ModelPolicy, settings: DriveSettings, watch: Watch | None = None) -> Iterator[DriveSession]:
     """Yield the parts of a drive, connected; raises UserError when the run folder cannot be used.
 
     watch: judges each frame.
@@ -73,26 +66,3 @@ def open_session(policy: "Policy", settings: DriveSettings, watch: Watch | None 
         saliency = stack.enter_context(make_saliency_thread(policy, stats))
         sees, region = policy.preprocessing.describe(), seen_region_of(policy)
         yield DriveSession(arbiter, hands, stats, recording, saliency, sees, region)
-
-
-def make_saliency_thread(policy: "Policy", source: NewestFrame) -> SaliencyThread:
-    """Return the thread that computes the overlays of a policy's network, if it has any."""
-    from bcclone.model.saliency import Saliency  # loads TensorFlow
-
-    try:
-        return SaliencyThread(source, Saliency(policy.model, policy.preprocessing).mask)
-    except Exception as error:  # an unusual network drives without the overlay
-        return SaliencyThread(source, None, str(error) or type(error).__name__)
-
-
-def seen_region_of(policy: "Policy") -> tuple[float, float, float, float]:
-    """Return the part of the frame that a policy's network sees: left, top, right, bottom, as fractions."""
-    from bcclone.model.saliency import seen_region
-
-    if policy.model is None:  # an ONNX file, which takes whole frames
-        return 0.0, 0.0, 1.0, 1.0
-    try:
-        return seen_region(policy.model, policy.preprocessing)
-    except Exception as error:  # as above
-        logger.warning("cannot tell which part of the frame the network sees: %s", error)
-        return 0.0, 0.0, 1.0, 1.0

@@ -33,13 +33,15 @@ class Wheel:
 
     A person's hands on the wheel begin a take-over, and taking them off ends it, unless `kept` is set: then the person
     steers until it is cleared. After either hand-over the steering changes by at most 0.05 from frame to frame until it
-    is the new driver's. count: take-overs so far; by: who steers.
+    is the new driver's. count: take-overs so far, also with cars before; by: who steers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: int = 0) -> None:
         self.kept = False
-        self.count = 0
-        self.forget()
+        self.count = count
+        self.by, self._hands = BY_MODEL, HandControls()
+        self._driver = ""
+        self._steering, self._handing_over = 0.0, False
 
     def turn(self, hands: HandInput, steps: int, model: Control | None) -> SteeredBy:
         """Return the control of the next frame, after so many steps of 0.02 s. model: the model's, None without one."""
@@ -54,11 +56,6 @@ class Wheel:
         self.by = DrivenRow(driver, self.count if driver == HUMAN and model is not None else None)
         throttle = (model.throttle if model else 0.0) if person.throttle is None else person.throttle
         return SteeredBy(Control(self._steering, throttle), self.by)
-
-    def forget(self) -> None:
-        """Begin anew with another car; take-overs are counted on."""
-        self.by, self._driver, self._hands = BY_MODEL, "", HandControls()
-        self._steering, self._handing_over = 0.0, False
 
     def _limited(self, steering: float) -> float:
         if not self._handing_over:
@@ -106,7 +103,7 @@ class PageHands:
     def forget(self) -> None:
         """Begin anew with another car; take-overs are counted on."""
         with self._lock:
-            self._wheel.forget()
+            self._wheel = Wheel(self._wheel.count)
 
     def _in_use(self) -> HandInput:
         return self._hands if self._clock() - self._moved < SILENT_SECONDS else RELEASED

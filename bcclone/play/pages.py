@@ -12,8 +12,7 @@ from typing import Protocol
 from bcclone.drive.hand_controls import RELEASED
 from bcclone.drive.wheel import Seat, SeatView
 from bcclone.play.messages import Drawn, HandsMoved, PlayChanges, WheelRequest, parse_message, with_pictures
-from bcclone.play.play_session import PlaySession
-from bcclone.play.play_state import PlayedFrame
+from bcclone.play.play_session import PlayedFrame, PlaySession
 from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)

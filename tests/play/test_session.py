@@ -10,8 +10,7 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.hand_controls import RELEASED, HandInput
 from bcclone.play.play_files import play_recorder
-from bcclone.play.play_session import PlaySession
-from bcclone.play.play_state import FrameFeed
+from bcclone.play.play_session import FrameFeed, PlaySession
 from bcclone.play.play_world import PlayedWorld
 from bcclone.recording.drivers import HUMAN, MODEL
 from bcclone.simulator.render import Renderer

@@ -211,8 +211,8 @@ class DriveService:
     def _converse(self, session: WebsocketSession, opening: tuple[str, ...]) -> None:
         """Exchange messages until the client leaves, or its connection ends."""
         websocket = session.websocket
-        for text in opening:
-            websocket.send(text)
+        for packet in opening:
+            websocket.send(packet)
         while isinstance(text := websocket.wait(), str):
             reaction = session.protocol.receive(text)
             for answer in reaction.send:
