@@ -9,9 +9,16 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Protocol
 
+from bcclone.drive.dashboard.page_messages import (
+    Drawn,
+    HandsMoved,
+    PlayChanges,
+    WheelRequest,
+    parse_message,
+    with_pictures,
+)
 from bcclone.drive.hand_controls import RELEASED
 from bcclone.drive.wheel import Seat, SeatView
-from bcclone.play.messages import Drawn, HandsMoved, PlayChanges, WheelRequest, parse_message, with_pictures
 from bcclone.play.play_session import PlayedFrame, PlaySession
 from bcclone.system.errors import UserError
 

@@ -13,7 +13,8 @@ from typing import Any
 import flask
 
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
-from bcclone.drive.dashboard.page_state import EVERY_SECONDS, ControlChanges, Dashboard, HandsAtPage
+from bcclone.drive.dashboard.page_messages import DriveChanges, HandsAtPage
+from bcclone.drive.dashboard.page_state import EVERY_SECONDS, Dashboard
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.wheel import WheelTaken
 from bcclone.drive.wire import limits
@@ -66,7 +67,7 @@ class _Responses:
     def control(self) -> Any:
         """Set the controls in the request's JSON; return the new state."""
         try:
-            self._dashboard.set(ControlChanges.parse(flask.request.get_json(silent=True)))
+            self._dashboard.set(DriveChanges.parse(flask.request.get_json(silent=True)))
         except ValueError as error:
             return {"error": str(error)}, 400
         return self.state()

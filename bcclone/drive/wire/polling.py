@@ -73,24 +73,22 @@ class PollingServer:
         session = self.get(parse_qs(environ.get("QUERY_STRING", "")).get("sid", [""])[0])
         if session is None:
             return self._open(environ, start_response)
-        if session.begin(environ["REQUEST_METHOD"]):
-            try:
-                response = self.server.handle_request(environ, start_response)
-            finally:
-                session.end(environ["REQUEST_METHOD"])
-        else:
+        method = environ["REQUEST_METHOD"]
+        if not session.begin(method):
             session.close()
-            response = self.server.handle_request(environ, start_response)
-        if not session.is_open:
-            self._forget(session)
-        return response
+        try:
+            self._forget_if_closed(session)
+            return self.server.handle_request(environ, start_response)
+        finally:
+            session.end(method)
+            self._forget_if_closed(session)
 
     def close_idle(self) -> None:
         """Close the sessions that request nothing any more; call this about once a second."""
         for session in list(self._sessions.values()):
             if session.idle_seconds > limits.SILENT_SECONDS:
                 session.close()
-                self._forget(session)
+                self._forget_if_closed(session)
 
     def _open(self, environ: dict[str, Any], start_response: Any) -> Any:
         session = environ[_SESSION] = PollingSession(self.server, peer_of(environ))
@@ -102,8 +100,8 @@ class PollingServer:
             self._handler.on_open(session)
         return response
 
-    def _forget(self, session: "PollingSession") -> None:
-        if self._sessions.pop(session.sid, None) is not None:
+    def _forget_if_closed(self, session: "PollingSession") -> None:
+        if not session.is_open and self._sessions.pop(session.sid, None) is not None:
             self._handler.on_close(session)
 
     def _session_of(self, client: str) -> "PollingSession":
@@ -139,7 +137,7 @@ class PollingSession:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the session goes on."""
+        """Return whether the session goes on; python-engineio forgets it otherwise, and refuses its requests."""
         try:
             self._server.eio.get_session(self.sid)
         except KeyError:
@@ -169,7 +167,8 @@ class PollingSession:
 
     def close(self) -> None:
         """End the session at once, as the client's own CLOSE packet does."""
-        self._request("POST", b"1")
+        if self.is_open:
+            self._request("POST", b"1")
 
     def release(self) -> None:
         """Let the client's waiting GET return, so that it can upgrade."""
