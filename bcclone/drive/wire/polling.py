@@ -24,7 +24,7 @@ from bcclone.drive.wire.limits import RefusedPacket, client_logger
 from bcclone.drive.wire.socketio_dialects import PING_SECONDS, PING_TIMEOUT_SECONDS, TELEMETRY, read_telemetry
 
 _SESSION = "bcclone.session"  # in the environ of a session's first request, which python-socketio keeps
-_SID = re.compile(rb"sid\W+([\w-]+)")
+_SID = re.compile(rb'sid\\?":\\?"([\w-]+)')  # also in the JavaScript of JSONP
 _IGNORED = ["ignored"]
 
 
