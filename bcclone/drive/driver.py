@@ -6,13 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from bcclone.dataset.images import BadImage, Image, decode_jpeg
+from bcclone.dataset.images import BadImage, Image, Preprocessing, decode_jpeg
 from bcclone.drive.controller import SpeedController, SpeedSettings
-from bcclone.drive.page_hands import PageHands
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.watch import Doubt, Watch
+from bcclone.drive.wheel import PageHands
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
 from bcclone.system.errors import UserError
 
@@ -33,6 +33,13 @@ class SteeringPolicy(Protocol):
 
     def forget(self) -> None:
         """Forget the frames so far: the next one does not follow the last one."""
+
+
+class ModelPolicy(SteeringPolicy, Protocol):
+    """A policy that tells what its network sees. model: the network in Keras, None for an ONNX file."""
+
+    model: Any
+    preprocessing: Preprocessing
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from bcclone.dataset.images import BadImage, Image, decode_jpeg
+from bcclone.drive.driver import ModelPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -99,3 +100,26 @@ class SaliencyThread:
         with self._lock:
             if self._wanted.is_set() and not self._over.is_set():  # not switched off meanwhile
                 self._png = number, png
+
+
+def make_saliency_thread(policy: ModelPolicy, source: NewestFrame) -> SaliencyThread:
+    """Return the thread that computes the overlays of a policy's network, if it has any."""
+    from bcclone.model.saliency import Saliency  # loads TensorFlow
+
+    try:
+        return SaliencyThread(source, Saliency(policy.model, policy.preprocessing).mask)
+    except Exception as error:  # an unusual network drives without the overlay
+        return SaliencyThread(source, None, str(error) or type(error).__name__)
+
+
+def seen_region_of(policy: ModelPolicy) -> tuple[float, float, float, float]:
+    """Return the part of the frame that a policy's network sees: left, top, right, bottom, as fractions."""
+    from bcclone.model.saliency import seen_region
+
+    if policy.model is None:  # an ONNX file, which takes whole frames
+        return 0.0, 0.0, 1.0, 1.0
+    try:
+        return seen_region(policy.model, policy.preprocessing)
+    except Exception as error:  # as above
+        logger.warning("cannot tell which part of the frame the network sees: %s", error)
+        return 0.0, 0.0, 1.0, 1.0

@@ -7,25 +7,20 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
-
-import socketio
+from typing import Any, cast
 
 from bcclone.drive.dashboard.app import make_app
 from bcclone.drive.dashboard.page_state import Dashboard
 from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
+from bcclone.drive.driver import ModelPolicy
 from bcclone.drive.session import open_session
 from bcclone.drive.watch import Watch
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Access, guarded
-from bcclone.drive.wire.engine import Host
 from bcclone.drive.wire.listener import Notifier, address_of, listen, logging_errors, marking_requests, url_of
-from bcclone.drive.wire.service import DriveService
+from bcclone.drive.wire.service import DriveService, Host
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import StopSocket
-
-if TYPE_CHECKING:
-    from bcclone.model.policy import Policy
 
 
 def serve(
@@ -58,7 +53,7 @@ def serve(
 
 
 def serve_policy(
-    policy: "Policy",
+    policy: ModelPolicy,
     settings: DriveSettings,
     notify: Callable[[str], None] = print,
     stop: threading.Event | None = None,
@@ -74,13 +69,13 @@ def serve_policy(
         closing(Notifier(notify)) as notifier,
     ):
         _allow_files()
-        service = DriveService(session, settings.async_mode, host, notifier.notify)
         access = Access(settings.host, settings.token, settings.allow_from)
-        page = make_app(Dashboard(session, service), access, service.server.sleep)
-        inner = marking_requests(socketio.WSGIApp(service.server, page), service.connections)
-        app = logging_errors(guarded(inner, access, service.server.sleep))
+        service = DriveService(session, settings.async_mode, host, access, notifier.notify)
+        page = make_app(Dashboard(session, service), access, service.sleep)
+        inner = marking_requests(service.with_page(page), service.connections)
+        app = logging_errors(guarded(inner, access, service.sleep))
         with StopSocket(stop) as stop_socket:
-            service.server.start_background_task(service.watch)
+            service.start_background_task(service.watch)
             notifier.notify(_listening(listener))
             host.run(app, listener, service.connections, stop_socket)
             service.stop()

@@ -9,11 +9,17 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Protocol
 
+from bcclone.drive.dashboard.page_messages import (
+    Drawn,
+    HandsMoved,
+    PlayChanges,
+    WheelRequest,
+    parse_message,
+    with_pictures,
+)
 from bcclone.drive.hand_controls import RELEASED
-from bcclone.play.messages import Drawn, HandsMoved, PlayChanges, WheelRequest, parse_message, with_pictures
-from bcclone.play.play_session import PlaySession
-from bcclone.play.play_state import PlayedFrame
-from bcclone.play.seat import Seat, SeatView
+from bcclone.drive.wheel import Seat, SeatView
+from bcclone.play.play_session import PlayedFrame, PlaySession
 from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -130,7 +136,7 @@ class PlayPages:
         if changes.set_speed_mph is not None and session.driver is not None:
             session.driver.controller.set_speed_mph = float(changes.set_speed_mph)
         if changes.kept is not None:
-            session.take_over.kept = changes.kept
+            session.wheel.kept = changes.kept
         if changes.paused is not None:
             session.controls.paused = changes.paused
         if changes.put_back:

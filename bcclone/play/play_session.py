@@ -1,25 +1,22 @@
-"""Join the car, the person's hands and the model: one thread drives all of them, 30 frames a second."""
+"""Join the car, the person's hands and the model: one thread drives them, and shows 30 frames a second."""
 
 import logging
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.hand_controls import RELEASED, HandControls, HandInput
-from bcclone.drive.protocol import Telemetry
-from bcclone.drive.take_over import SteeringTurn, TakeOver
-from bcclone.play.pace import WorldPace
-from bcclone.play.play_recorder import PlayedRow, PlayRecorder
-from bcclone.play.play_state import FrameFeed, PlayedFrame, PlayState
-from bcclone.play.play_world import PlayedWorld
-from bcclone.recording.drivers import MODEL
-
-if TYPE_CHECKING:
-    from bcclone.drive.saliency_thread import SaliencyThread
+from bcclone.drive.hand_controls import RELEASED, HandInput
+from bcclone.drive.protocol import Control, Telemetry
+from bcclone.drive.recorder import Recorder, RecordingFigures
+from bcclone.drive.saliency_thread import SaliencyThread
+from bcclone.drive.wheel import Wheel
+from bcclone.play.play_files import PlayedRow
+from bcclone.play.play_world import LapFigures, PlayedWorld, WorldPace
+from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +25,94 @@ _ROW_SECONDS = 1 / 15  # as the Unity program records
 _IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world at rest
 ASLEEP_SECONDS = 1.0  # without a message of the page that drives
 _ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
+_RELEASED = Control(0.0, 0.0)
 _SLOW = 0.9  # real-time factor below which the page says so
 _APART_SECONDS = 1.6  # without rows after the car was moved, so that a reader of the log begins another episode
+
+
+@dataclass(frozen=True)
+class PlayState:
+    """The fields of a frame; docs/reference/play.md describes them."""
+
+    frame: int
+    input: int
+    seconds: float
+    mode: str
+    driver: str
+    take_over: int | None
+    kept: bool
+    steering: float
+    steering_model: float | None
+    throttle: float
+    speed_mph: float
+    set_speed_mph: float | None
+    x_m: float
+    z_m: float
+    heading: float
+    cross_track_m: float
+    off_road: bool
+    laps: LapFigures
+    real_time_factor: float
+    frames_per_second: float
+    recording: RecordingFigures
+    saliency: bool
+    saliency_unavailable: str
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the state as an object for JSON, numbers rounded."""
+        values = asdict(self)
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class PlayedFrame:
+    """A frame as JPEG, and the state with it. number: from 1; a frame is sent again, with a new number, in a pause."""
+
+    number: int
+    jpeg: bytes
+    state: PlayState
+
+
+class FrameFeed:
+    """Hands the newest frame to any number of threads; one that comes late misses the frames between."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._newest: PlayedFrame | None = None
+        self._closed = False
+
+    @property
+    def jpeg(self) -> tuple[int, bytes]:
+        """Return the number of the newest frame and the frame; b"" without one."""
+        newest = self._newest
+        return (newest.number, newest.jpeg) if newest else (0, b"")
+
+    def publish(self, frame: PlayedFrame) -> None:
+        """Show a frame to all threads."""
+        with self._changed:
+            self._newest = frame
+            self._changed.notify_all()
+
+    def after(self, number: int, seconds: float) -> PlayedFrame | None:
+        """Wait for a frame after this number, and return it; None after so many seconds, or when the feed closes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._number() > number, seconds)
+            return self._newest if self._number() > number and not self._closed else None
+
+    def close(self) -> None:
+        """Wake all waiting threads; there are no more frames."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Return whether there are no more frames."""
+        return self._closed
+
+    def _number(self) -> int:
+        return self._newest.number if self._newest else 0
 
 
 @dataclass
@@ -49,20 +132,20 @@ class PlayControls:
 class PlaySession:
     """A car that is driven until the session ends.
 
-    driver: the model and its controller, None if only a person drives. take_over decides who steers; feed shows the
+    driver: the model and its controller, None if only a person drives. wheel decides who steers; feed shows the
     frames. warning: of something that has happened, such as the end of a recording, until the next recording begins.
     """
 
     def __init__(
-        self, world: PlayedWorld, recorder: PlayRecorder, feed: FrameFeed, driver: Driver | None = None
+        self, world: PlayedWorld, recorder: Recorder[PlayedRow], feed: FrameFeed, driver: Driver | None = None
     ) -> None:
         self.world, self.recorder, self.feed, self.driver = world, recorder, feed, driver
-        self.controls, self.take_over = PlayControls(), TakeOver()
+        self.controls, self.wheel = PlayControls(), Wheel()
         self.saliency: SaliencyThread | None = None
         self.frames = 0
-        self._pace, self._hands, self._over = WorldPace(), HandControls(), threading.Event()
+        self._pace, self._over = WorldPace(), threading.Event()
         self._decision: Decision | None = None
-        self._turn: SteeringTurn = TakeOver().steer(0.0 if driver else None, None)
+        self.wheel.by = DrivenRow(MODEL if driver else HUMAN)  # before the first frame
         self._apart_until = self._next_row_at = 0.0
         self._image: Image | None = None
         self._jpeg = b""
@@ -123,22 +206,15 @@ class PlaySession:
     def _move(self, mode: str, hands: HandInput) -> None:
         """Advance the world to the present, with the steering of whoever drives now."""
         steps = self._pace.due()
-        asleep = mode == "asleep"
-        wanted = self._hands.advance(RELEASED if asleep else hands, steps)
-        model = None if self._decision is None else self._decision.control
-        if self.driver is None and asleep:
-            self._turn = self.take_over.steer(None, self.world.steering_home())
-        else:
-            of_model = None if self.driver is None else (0.0 if model is None else model.steering)
-            self._turn = self.take_over.steer(of_model, wanted.steering)
-        if asleep:
-            quiet = time.monotonic() - self.controls.at
-            throttle = 0.0 if quiet < ASLEEP_SECONDS + _ROLL_SECONDS else _BRAKE
-        elif wanted.throttle is not None:
-            throttle = wanted.throttle
-        else:
-            throttle = 0.0 if model is None else model.throttle
-        self.world.drive(self._turn.steering, throttle, steps)
+        model = self._decision.control if self._decision else _RELEASED if self.driver else None
+        turn = self.wheel.turn(self._hands_asleep() if mode == "asleep" else hands, steps, model)
+        self.world.drive(turn.control.steering, turn.control.throttle, steps)
+
+    def _hands_asleep(self) -> HandInput:
+        """Return what the hands would do to stop the car on its road, while no page sends anything."""
+        steering = min(max(self.world.steering_home(), -1.0), 1.0) if self.driver is None else None
+        quiet = time.monotonic() - self.controls.at
+        return HandInput(steering, 0.0 if quiet < ASLEEP_SECONDS + _ROLL_SECONDS else _BRAKE)
 
     def _decide(self) -> None:
         """Ask the model for the control of the next frame; it sees every frame, also while a person steers."""
@@ -157,7 +233,7 @@ class PlaySession:
             self._next_row_at = now + _ROW_SECONDS
         if self.recorder.on:
             world = self.world
-            self.recorder.record(PlayedRow(world.snapshot(), self._image, world.trace_point(), self._turn.by, now))
+            self.recorder.record(PlayedRow(world.snapshot(), self._image, world.trace_point(), self.wheel.by, now))
 
     def _show(self, mode: str, number: int) -> None:
         self.frames += 1
@@ -171,9 +247,9 @@ class PlaySession:
             input=number,
             seconds=world.tracked.seconds,
             mode=mode,
-            driver=self._turn.by.driver,
-            take_over=self._turn.by.take_over,
-            kept=self.take_over.kept,
+            driver=self.wheel.by.driver,
+            take_over=self.wheel.by.take_over,
+            kept=self.wheel.kept,
             steering=car.steering,
             steering_model=None if decision is None else decision.steering,
             throttle=car.throttle - car.brake,
@@ -203,7 +279,7 @@ class PlaySession:
         if self._pace.factor < _SLOW:
             texts.append("the world is slower than real time: close other programs")
         if self._decision is not None and self._decision.fault:
-            helped = "take over" if self._turn.by.driver == MODEL else "you steer"
+            helped = "take over" if self.wheel.by.driver == MODEL else "you steer"
             texts.append(
                 f"the model fails: {self._decision.fault}; its steering fades and it gives no throttle: {helped}"
             )

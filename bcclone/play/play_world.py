@@ -1,17 +1,22 @@
-"""Move a car on a track in real time: steps in, frames and laps out."""
+"""Move a car on a track in real time: steps in, frames and laps out; and how many steps are due."""
 
 import copy
 import math
+import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.vehicle import steering_to_line
 from bcclone.recording.run_tables import TracePoint
-from bcclone.simulator.car import Car, TrackedCar
+from bcclone.simulator.car import STEP_SECONDS, Car, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track
 from bcclone.simulator.world_settings import LOST_M
 
+_MOST_STEPS = 8  # at once; after a longer pause the world is late, since a car that leaps cannot be driven
+_RATE_SECONDS = 2.0
 _LOOKAHEAD_M, _LOOKAHEAD_SECONDS = 4.0, 0.5
 
 
@@ -93,3 +98,45 @@ class PlayedWorld:
         self._laps_done += 1
         self._last, self._lap_began = self.tracked.seconds - self._lap_began, self.tracked.seconds
         self._best = self._last if self._best is None else min(self._best, self._last)
+
+
+class WorldPace:
+    """The real time of a world that advances in steps of 0.02 s."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._reached: float | None = None  # the wall clock's time that the world has reached
+        self._taken: deque[tuple[float, int]] = deque()  # when steps were due, and how many
+
+    def due(self) -> int:
+        """Return how many steps are due; the caller takes them now."""
+        now = self._clock()
+        if self._reached is None:
+            self._reached = now
+        steps = math.floor((now - self._reached) / STEP_SECONDS + 1e-9)
+        now_due = min(steps, _MOST_STEPS)
+        self._reached = self._reached + now_due * STEP_SECONDS if now_due == steps else now
+        self._taken.append((now, now_due))
+        while self._taken[0][0] < now - _RATE_SECONDS:
+            self._taken.popleft()
+        return now_due
+
+    def rest(self) -> None:
+        """Let the world stand still until due() is called again."""
+        self._reached = None
+        self._taken.clear()
+
+    @property
+    def factor(self) -> float:
+        """Return simulated seconds for each second of the wall clock, of the last 2 s; 1 before there is a second."""
+        seconds = self._taken[-1][0] - self._taken[0][0] if self._taken else 0.0
+        if seconds < _RATE_SECONDS / 2:
+            return 1.0
+        first, *others = self._taken
+        return sum(steps for _, steps in others) * STEP_SECONDS / seconds
+
+    @property
+    def frames_per_second(self) -> float:
+        """Return how often due() was called a second, of the last 2 s."""
+        seconds = self._taken[-1][0] - self._taken[0][0] if self._taken else 0.0
+        return (len(self._taken) - 1) / seconds if seconds > 0 else 0.0

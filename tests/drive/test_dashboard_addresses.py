@@ -23,10 +23,11 @@ from bcclone.drive.dashboard.app import make_app
 from bcclone.drive.dashboard.page_state import Dashboard
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.driver import Driver
-from bcclone.drive.page_hands import PageHands
+from bcclone.drive.run_folder import RunRecorder
 from bcclone.drive.saliency_thread import SaliencyThread
-from bcclone.drive.session import DriveSession, RecordingSwitch
+from bcclone.drive.session import DriveSession
 from bcclone.drive.stats import DriveStats
+from bcclone.drive.wheel import PageHands
 from bcclone.drive.wire.access import Access
 from tests.conftest import ROOT
 from tests.drive.drive_server import next_event, raw, serving, serving_in_a_thread, telemetry_text
@@ -55,7 +56,7 @@ def make_session(mask=None, unavailable="it has no convolution"):
     )
     saliency = SaliencyThread(stats, mask, unavailable)
     seen = (0.0, 0.0, 1.0, 1.0)
-    return DriveSession(arbiter, hands, stats, RecordingSwitch(None), saliency, "320x160 -> 128x128 RGB", seen)
+    return DriveSession(arbiter, hands, stats, RunRecorder(), saliency, "320x160 -> 128x128 RGB", seen)
 
 
 def make_client(session=None, token="", waits=None):

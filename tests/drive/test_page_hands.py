@@ -3,8 +3,8 @@
 import pytest
 
 from bcclone.drive.hand_controls import RELEASED, HandInput
-from bcclone.drive.page_hands import SILENT_SECONDS, PageHands, WheelTaken
 from bcclone.drive.protocol import Control
+from bcclone.drive.wheel import SILENT_SECONDS, PageHands, WheelTaken
 from bcclone.recording.drivers import BY_MODEL, HUMAN, DrivenRow
 
 MODEL_STEERS = Control(-0.3, 0.4)

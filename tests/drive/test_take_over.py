@@ -1,50 +1,62 @@
 """A person takes over from a model and gives back; the wheel never jerks, and take-overs are numbered."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.drive.take_over import TakeOver
+from bcclone.drive.hand_controls import HandInput
+from bcclone.drive.protocol import Control
+from bcclone.drive.wheel import Wheel
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
 
 ONE = st.floats(-1, 1)
 
 
+def steer(wheel, model, person):
+    """Return the steering of the next frame and who gave it. person: None for hands off."""
+    turn = wheel.turn(HandInput(steering=person), 1, None if model is None else Control(model, 0.0))
+    return SimpleNamespace(steering=turn.control.steering, by=turn.by)
+
+
 def test_without_a_model_the_person_steers_at_once_and_nothing_is_a_take_over():
-    wheel = TakeOver()
-    assert wheel.steer(None, 0.7).steering == 0.7
-    turn = wheel.steer(None, None)
+    wheel = Wheel()
+    assert steer(wheel, None, 0.7).steering == 0.7
+    turn = steer(wheel, None, None)
     assert (turn.steering, turn.by) == (0.0, DrivenRow(HUMAN))
     assert wheel.count == 0
 
 
 def test_the_model_steers_until_a_person_does_and_again_after():
-    wheel = TakeOver()
-    who = [wheel.steer(0.2, person).by for person in (None, 0.1, 0.0, None, 0.5, None)]
+    wheel = Wheel()
+    who = [steer(wheel, 0.2, person).by for person in (None, 0.1, 0.0, None, 0.5, None)]
     one, two = DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 2)
     assert who == [DrivenRow(MODEL), one, one, DrivenRow(MODEL), two, DrivenRow(MODEL)]
 
 
 def test_a_kept_wheel_stays_with_the_person_who_takes_the_hands_off():
-    wheel = TakeOver()
-    wheel.steer(0.5, None)
+    wheel = Wheel()
+    steer(wheel, 0.5, None)
     wheel.kept = True
-    assert [wheel.steer(0.5, person).by.take_over for person in (None, 0.3, None)] == [1, 1, 1]
+    assert [steer(wheel, 0.5, person).by.take_over for person in (None, 0.3, None)] == [1, 1, 1]
     wheel.kept = False
-    assert wheel.steer(0.5, None).by == DrivenRow(MODEL)
+    assert steer(wheel, 0.5, None).by == DrivenRow(MODEL)
 
 
 def test_a_hand_over_turns_the_wheel_step_by_step_and_ends_at_the_new_drivers_steering():
-    wheel = TakeOver()
-    wheel.steer(0.2, None)
-    assert [wheel.steer(0.2, -0.1).steering for _ in range(7)] == pytest.approx([0.15, 0.1, 0.05, 0, -0.05, -0.1, -0.1])
-    assert wheel.steer(0.2, -0.6).steering == -0.6  # the hand-over is over
+    wheel = Wheel()
+    steer(wheel, 0.2, None)
+    assert [steer(wheel, 0.2, -0.1).steering for _ in range(7)] == pytest.approx(
+        [0.15, 0.1, 0.05, 0, -0.05, -0.1, -0.1]
+    )
+    assert steer(wheel, 0.2, -0.6).steering == -0.6  # the hand-over is over
 
 
 @given(st.lists(st.tuples(ONE, st.none() | ONE), min_size=2, max_size=60))
 def test_at_a_hand_over_the_steering_changes_by_at_most_a_twentieth(frames):
-    wheel = TakeOver()
-    turns = [wheel.steer(model, person) for model, person in frames]
+    wheel = Wheel()
+    turns = [steer(wheel, model, person) for model, person in frames]
     for before, after in zip(turns, turns[1:], strict=False):
         if before.by.driver != after.by.driver:
             assert abs(after.steering - before.steering) <= 0.05 + 1e-9
@@ -52,7 +64,7 @@ def test_at_a_hand_over_the_steering_changes_by_at_most_a_twentieth(frames):
 
 @given(st.lists(st.none() | ONE, min_size=1, max_size=60), ONE)
 def test_each_take_over_has_the_next_number(persons, model):
-    wheel = TakeOver()
-    rows = [wheel.steer(model, person).by for person in persons]
+    wheel = Wheel()
+    rows = [steer(wheel, model, person).by for person in persons]
     begun = [after for before, after in zip([DrivenRow(MODEL), *rows], rows, strict=False) if after != before]
     assert [row.take_over for row in begun if row.driver == HUMAN] == list(range(1, wheel.count + 1))

@@ -64,15 +64,15 @@ def dashboard():
 
 
 def asked(**wanted):
-    from bcclone.drive.dashboard.page_state import ControlChanges
+    from bcclone.drive.dashboard.page_messages import DriveChanges
 
-    dashboard().set(ControlChanges.parse(wanted))
+    dashboard().set(DriveChanges.parse(wanted))
 
 
 def asked_to_record_where_nobody_may():
-    from bcclone.drive.dashboard.page_state import ControlChanges
+    from bcclone.drive.dashboard.page_messages import DriveChanges
 
-    page, changes = dashboard(), ControlChanges(recording=True)  # imports need privileges here
+    page, changes = dashboard(), DriveChanges(recording=True)  # imports need privileges here
     Path().chmod(0o555)
     try:
         with without_privileges():

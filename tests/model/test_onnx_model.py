@@ -54,7 +54,7 @@ def test_frames_of_another_size_are_refused(untrained_model, tmp_path):
 
 
 def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, tmp_path):
-    from bcclone.drive.session import make_saliency_thread, seen_region_of
+    from bcclone.drive.saliency_thread import make_saliency_thread, seen_region_of
     from bcclone.model.policy import load_policy
     from bcclone.pictures.video.reference_model import open_reference_model
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.play.pace import WorldPace
+from bcclone.play.play_world import WorldPace
 
 
 class Clock:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bcclone.play.play_recorder import PlayedRow, PlayRecorder
+from bcclone.play.play_files import PlayedRow, play_recorder
 from bcclone.play.play_world import PlayedWorld
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow, read_drivers
 from bcclone.recording.log import read_log
@@ -33,14 +33,14 @@ def row(world, by=DrivenRow(HUMAN)):  # noqa: B008
 
 
 def record(recorder, world, count, by=DrivenRow(HUMAN)):  # noqa: B008
-    before = recorder.rows
+    before = recorder.recorded
     for number in range(count):
         recorder.record(row(world, by))
-        wait_for(lambda number=number: recorder.rows == before + number + 1, every_seconds=0.002)
+        wait_for(lambda number=number: recorder.recorded == before + number + 1, every_seconds=0.002)
 
 
 def test_a_recording_has_three_images_a_row_and_who_drove(world, renderer, tmp_path):
-    with PlayRecorder(renderer, tmp_path / "run") as recorder:
+    with play_recorder(renderer, tmp_path / "run") as recorder:
         recorder.turn(True)
         record(recorder, world, 2, DrivenRow(MODEL))
         record(recorder, world, 3, DrivenRow(HUMAN, 1))
@@ -59,18 +59,18 @@ def test_a_recording_has_three_images_a_row_and_who_drove(world, renderer, tmp_p
 def test_each_recording_gets_a_new_folder(world, renderer, tmp_path):
     (tmp_path / "run-2").mkdir()
     (tmp_path / "run-2" / "mine").touch()
-    with PlayRecorder(renderer, tmp_path / "run") as recorder:
+    with play_recorder(renderer, tmp_path / "run") as recorder:
         for _ in range(2):
             recorder.turn(True)
             record(recorder, world, 1)
             recorder.turn(False)
-    assert recorder.folders == [tmp_path / "run", tmp_path / "run-3"]
+    assert recorder.folders == (tmp_path / "run", tmp_path / "run-3")
     assert list((tmp_path / "run-2").iterdir()) == [tmp_path / "run-2" / "mine"]
 
 
 @pytest.mark.slow
 def test_rows_are_dropped_while_the_disk_is_slow_for_long_and_the_rest_is_whole(world, renderer, tmp_path):
-    with PlayRecorder(renderer, tmp_path / "run") as recorder:
+    with play_recorder(renderer, tmp_path / "run") as recorder:
         recorder.turn(True)
         one = row(world)
         for _ in range(75):  # all at once, which no disk can follow
@@ -80,14 +80,14 @@ def test_rows_are_dropped_while_the_disk_is_slow_for_long_and_the_rest_is_whole(
         assert time.monotonic() - begun < 0.1  # the car does not wait for the disk
         assert not recorder.on
     assert recorder.dropped > 0
-    assert recorder.rows + recorder.dropped == 75
+    assert recorder.recorded + recorder.dropped == 75
     lines = (tmp_path / "run" / "driving_log.csv").read_text().splitlines()
-    assert len(lines) == recorder.rows >= 60
+    assert len(lines) == recorder.recorded >= 60
 
 
 def test_a_full_disk_ends_the_recording_and_says_why(world, renderer, tmp_path):
     reasons = []
-    with PlayRecorder(renderer, tmp_path / "run", reasons.append) as recorder:
+    with play_recorder(renderer, tmp_path / "run", reasons.append) as recorder:
         recorder.turn(True)
         record(recorder, world, 2)
         images = tmp_path / "run" / "IMG"
@@ -109,7 +109,7 @@ def test_a_full_disk_ends_the_recording_and_says_why(world, renderer, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_refused(renderer, tmp_path):
     (tmp_path / "file").touch()
-    with PlayRecorder(renderer, tmp_path / "file" / "run") as recorder:
+    with play_recorder(renderer, tmp_path / "file" / "run") as recorder:
         with pytest.raises(UserError, match="choose another"):
             recorder.turn(True)
         assert not recorder.on

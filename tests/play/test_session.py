@@ -9,9 +9,8 @@ import pytest
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.hand_controls import RELEASED, HandInput
-from bcclone.play.play_recorder import PlayRecorder
-from bcclone.play.play_session import PlaySession
-from bcclone.play.play_state import FrameFeed
+from bcclone.play.play_files import play_recorder
+from bcclone.play.play_session import FrameFeed, PlaySession
 from bcclone.play.play_world import PlayedWorld
 from bcclone.recording.drivers import HUMAN, MODEL
 from bcclone.simulator.render import Renderer
@@ -24,8 +23,8 @@ pytestmark = pytest.mark.slow  # in real time
 class Steady:
     """A policy that steers as it was told, or fails with `error`."""
 
-    def __init__(self, steering):
-        self.steering, self.error = steering, ""
+    def __init__(self, steering, speed_mph=None):
+        self.steering, self.error, self.speed_mph = steering, "", speed_mph
 
     def act(self, frame):
         if self.error:
@@ -42,10 +41,10 @@ def renderer():
 
 
 @contextmanager
-def driven(renderer, policy=None):
+def driven(renderer, policy=None, speed=SpeedSettings(20.0)):  # noqa: B008
     """Drive within the block; yield a function that holds the hands so until a state meets the condition."""
-    driver = None if policy is None else Driver(policy, SpeedSettings(20.0))
-    session = PlaySession(PlayedWorld(renderer, load_track("lake")), PlayRecorder(renderer, None), FrameFeed(), driver)
+    driver = None if policy is None else Driver(policy, speed)
+    session = PlaySession(PlayedWorld(renderer, load_track("lake")), play_recorder(renderer, None), FrameFeed(), driver)
     session.controls.pages = 1
     thread = threading.Thread(target=session.drive)
     thread.start()
@@ -121,3 +120,19 @@ def test_a_world_that_nobody_watches_rests(renderer):
         assert session.frames == frames
         session.controls.pages = 1
         until(lambda state: state.mode == "driving")
+
+
+@pytest.mark.parametrize(
+    ("steering", "speed", "held_mph"),
+    [
+        (0.0, SpeedSettings(20.0, learned_speed=True, min_speed_mph=2.0), 6.0),
+        (0.5, SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0), 4.0),
+    ],
+    ids=["a speed that the model has learned", "slower in corners"],
+)
+def test_a_play_holds_the_speed_that_its_settings_ask_for(renderer, steering, speed, held_mph):
+    with driven(renderer, Steady(steering, speed_mph=6.0), speed) as (_, until):
+        until(lambda state: state.speed_mph > held_mph - 0.5)
+        speeds = []
+        until(lambda state: speeds.append(state.speed_mph) or len(speeds) == 60)
+    assert max(abs(mph - held_mph) for mph in speeds[30:]) < 2

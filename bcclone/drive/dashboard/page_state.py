@@ -4,19 +4,18 @@ import base64
 import json
 import threading
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from bcclone.drive.controller import HIGHEST_SPEED_MPH
-from bcclone.drive.hand_controls import HandInput
-from bcclone.drive.session import DriveSession, RecordingFigures
+from bcclone.drive.dashboard.page_messages import DriveChanges, HandsAtPage
+from bcclone.drive.recorder import RecordingFigures
+from bcclone.drive.session import DriveSession
 from bcclone.drive.stats import HistoryPoint, LiveFigures
 from bcclone.drive.wire.service import DriveService
 from bcclone.system.errors import UserError
 
 EVERY_SECONDS = 0.1  # between two events
 _SILENT_SECONDS = 3.0
-_LONGEST_PAGE = 40
 
 
 @dataclass(frozen=True)
@@ -55,57 +54,6 @@ class DashboardState:
         others = asdict(self)
         del others["figures"]
         return asdict(self.figures) | others
-
-
-@dataclass(frozen=True)
-class ControlChanges:
-    """The controls that the page sets; None: a control stays as it is."""
-
-    saliency: bool | None = None
-    recording: bool | None = None
-    set_speed_mph: float | None = None
-    autonomous: bool | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("saliency", "recording", "autonomous"):
-            if not isinstance(value := getattr(self, name), bool | None):
-                raise ValueError(f"{name} {value!r}, expected true or false")
-        speed = self.set_speed_mph
-        if speed is None:
-            return
-        if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 <= speed <= HIGHEST_SPEED_MPH:
-            raise ValueError(f"set speed {speed!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
-
-    @classmethod
-    def parse(cls, values: Any) -> "ControlChanges":
-        """Return the changes in a JSON value; raises ValueError with the reason when it is not valid."""
-        names = [field.name for field in fields(cls)]
-        if not isinstance(values, dict) or not values or not set(values) <= set(names):
-            raise ValueError(f"expected an object with some of {', '.join(names)}")
-        if missing := [name for name, value in values.items() if value is None]:
-            raise ValueError(f"{missing[0]} null, expected true or false, or a speed")
-        return cls(**values)
-
-
-@dataclass(frozen=True)
-class HandsAtPage:
-    """What the hands at a page do. page: a text that tells it from other pages."""
-
-    page: str
-    hands: HandInput
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.page, str) or not 0 < len(self.page) <= _LONGEST_PAGE:
-            raise ValueError(
-                f"page {str(self.page)[:_LONGEST_PAGE]!r}, expected a text of 1 to {_LONGEST_PAGE} characters"
-            )
-
-    @classmethod
-    def parse(cls, values: Any) -> "HandsAtPage":
-        """Return what is in a JSON value; raises ValueError with the reason when it is not valid."""
-        if not isinstance(values, dict) or set(values) != {"page", "hands"}:
-            raise ValueError("expected an object with page and hands")
-        return cls(values["page"], HandInput.parse(values["hands"]))
 
 
 class Dashboard:
@@ -155,7 +103,7 @@ class Dashboard:
                 self._number += 1
             return self._number, self._event
 
-    def set(self, changes: ControlChanges) -> None:
+    def set(self, changes: DriveChanges) -> None:
         """Set some controls; raises ValueError with the reason when that is not possible."""
         session = self._session
         try:  # what may fail comes first, so that nothing is half done

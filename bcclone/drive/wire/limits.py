@@ -10,9 +10,9 @@ from types import TracebackType
 MESSAGE_BYTES = 1_000_000  # of a message or a request's body; a camera frame has 20,000; engineio's default
 CONTROL_BYTES = 200  # of any packet except an event: a ping, a probe, a CONNECT
 OPENING_BRACKETS = 64  # in an event, which bounds its depth; telemetry has 2
-QUEUED_ANSWERS = 64  # that a client has not read; the simulator has 2 at most
+POSTS_UNFETCHED = 64  # of a session that polls and does not fetch its answers
 MESSAGES_AHEAD = 8  # that are read before their turn on a slow machine; the simulator has 1 waiting
-SESSIONS = 64  # of Engine.IO
+SESSIONS = 64  # of Engine.IO, in websockets and by polling
 DASHBOARDS = 8
 SOCKETS = 160  # open TCP connections
 SOCKETS_CLOSING = 400  # connections that were shut down and are not closed yet

@@ -1,58 +1,140 @@
-"""Reply to Socket.IO events with the arbiter's decisions; remove closed connections, and wake silent cars."""
+"""Serve the cars of a drive: websockets and polling sessions in, the arbiter's replies out.
 
-import contextlib
+A websocket is served here, in either dialect; python-socketio serves the sessions that poll (polling.py). Silent cars
+are woken, connections that are late or too many are closed.
+"""
+
 import logging
+import secrets
+import threading
+import time
 from collections.abc import Callable
-from typing import Any
-
-from engineio.exceptions import SocketIsClosedError
+from typing import Any, Protocol
+from urllib.parse import parse_qs
 
 from bcclone.drive.arbiter import MANUAL, Reply
 from bcclone.drive.driver import Decision
 from bcclone.drive.session import DriveSession
-from bcclone.drive.wire.access import Connections, Peer
-from bcclone.drive.wire.engine import Host, TranslatingEngine, make_socketio_server
-from bcclone.drive.wire.socketio_dialects import TELEMETRY, ReplyPacket
+from bcclone.drive.wire import limits
+from bcclone.drive.wire.access import Access, Connections, Peer, WSGIApp, peer_of
+from bcclone.drive.wire.limits import RefusedPacket, client_logger
+from bcclone.drive.wire.polling import PollingServer, PollingSession
+from bcclone.drive.wire.socketio_dialects import SocketIOConnection, TelemetryEvent, event_text, holds_telemetry
+from bcclone.drive.wire.websocket import UPGRADED, BadHandshake, Websocket, headers_of
+from bcclone.system.interrupts import StopSocket
 
 logger = logging.getLogger(__name__)
 
+_PATH = "/socket.io/"
 _WATCH_SECONDS = 0.5
 
 
-class DriveService:
-    """A Socket.IO server for the cars of a drive session.
+class Host(Protocol):
+    """A module that serves a WSGI app: threading_host or eventlet_host."""
 
-    notify is called with a line when a car has come or gone. server: the Socket.IO server; connections: the TCP
-    connections, for the host.
+    def socket_of(self, environ: dict[str, Any]) -> Any:
+        """Return the socket of a request."""
+
+    def make_lock(self) -> Any:
+        """Return a lock that blocks only the current request."""
+
+    def run(self, app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket) -> None:
+        """Serve the listening socket until a stop is requested."""
+
+
+class WebsocketSession:
+    """One websocket, and where it came from; sends in the thread that reads, except what nobody asked for."""
+
+    def __init__(self, sid: str, websocket: Websocket, protocol: SocketIOConnection, peer: Peer) -> None:
+        self.sid, self.websocket, self.protocol, self.peer = sid, websocket, protocol, peer
+        self._late = 0
+
+    @property
+    def dialect(self) -> str:
+        """Return the dialect of the client."""
+        return self.protocol.dialect
+
+    def send(self, reply: Reply) -> None:
+        """Send a reply."""
+        self.websocket.send(event_text(reply.event, reply.data))
+
+    def send_unasked(self, reply: Reply) -> None:
+        """Send a reply that no telemetry asked for, unless the client does not read."""
+        self.websocket.send_if_read(event_text(reply.event, reply.data))
+
+    def ping(self) -> None:
+        """Ping when it is time."""
+        if ping := self.protocol.ping():
+            self.websocket.send_if_read(ping)
+
+    def close(self) -> None:
+        """Close the websocket; the thread that reads ends."""
+        self.websocket.close()
+
+    def look_ahead(self) -> None:
+        """Note how many telemetries wait for the reply to the last one, before it is sent: they will be late."""
+        messages, one_begun = self.websocket.look_ahead()
+        self._late = sum(map(holds_telemetry, messages)) + one_begun
+
+    def take_late(self) -> bool:
+        """Return whether the telemetry that was read last is late; once for each telemetry."""
+        late, self._late = self._late > 0, max(self._late - 1, 0)
+        return late
+
+
+Session = WebsocketSession | PollingSession
+
+
+class DriveService:
+    """The cars of a drive session, over Socket.IO.
+
+    notify is called with a line when a car has come or gone. connections: the TCP connections, for the host; sleep and
+    start_background_task: as the host's connections are served, in threads or in greenlets.
     """
 
-    def __init__(self, session: DriveSession, async_mode: str, host: Host, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, session: DriveSession, async_mode: str, host: Host, access: Access, notify: Callable[[str], None]
+    ) -> None:
         self._session, self._arbiter, self._notify = session, session.arbiter, notify
+        self._host, self._access = host, access
+        self._sessions: dict[str, Session] = {}  # open ones, oldest first
+        self._polling = PollingServer(async_mode, self)
         self.connections = Connections(self._driving_peer)
-        self.server = make_socketio_server(async_mode, host, self._driving_engine_sid, self._on_answer)
-        self._engine: TranslatingEngine = self.server.eio
+        self.sleep = self._polling.server.sleep
+        self.start_background_task = self._polling.server.start_background_task
+        self._new_sessions = _RateLimit(limits.NEW_SESSIONS_PER_SECOND, limits.NEW_SESSIONS_AT_ONCE)
         self._stopped = False
-        self.server.on(TELEMETRY, self._on_telemetry)
-        self.server.on("disconnect", self._on_disconnect)
 
     @property
     def clients(self) -> int:
-        """Return the number of open Engine.IO sessions of any kind."""
-        return len(self._engine.sockets)
+        """Return the number of open sessions of any kind."""
+        return len(self._sessions)
 
     @property
     def dialect(self) -> str:
         """Return the dialect of the connection that drives, "" when none does."""
-        engine_sid = self._driving_engine_sid()
-        if engine_sid is None:
-            return ""
-        translator = self._engine.translators.get(engine_sid)
-        return translator.dialect if translator else "Socket.IO by polling"
+        driving = self._driving_session()
+        return driving.dialect if driving else ""
+
+    def with_page(self, page: WSGIApp) -> WSGIApp:
+        """Return the WSGI app of cars and page."""
+
+        def app(environ: dict[str, Any], start_response: Any) -> Any:
+            if not environ.get("PATH_INFO", "").startswith(_PATH):
+                return page(environ, start_response)
+            if "sid=" not in environ.get("QUERY_STRING", ""):
+                self.sleep(self._new_sessions.take())
+                self._make_room()
+            if "websocket" in environ.get("HTTP_UPGRADE", "").lower():
+                return self._serve_websocket(environ, start_response)
+            return self._polling.handle(environ, start_response)
+
+        return app
 
     def watch(self) -> None:
         """Wake a silent car and close idle connections every half second, until stop()."""
         while not self._stopped:
-            self.server.sleep(_WATCH_SECONDS)
+            self.sleep(_WATCH_SECONDS)
             try:
                 self._check_connections()
             except Exception:  # the next round must take place all the same
@@ -63,48 +145,111 @@ class DriveService:
         self._stopped = True
         self._arbiter.end()
 
-    def _check_connections(self) -> None:
-        self.connections.close_late()
-        self._engine.ping()
-        if (silent := self._arbiter.wake()) is not None:
-            self._session.stats.warn("the car was silent for 3 s; a message was sent to wake it")
-            self._send(silent, MANUAL)
-        for sid in self._arbiter.pending_manual():
-            self._send(sid, MANUAL)
+    def on_open(self, session: PollingSession) -> None:
+        """Take note of a polling session."""
+        self._sessions[session.sid] = session
 
-    def _on_telemetry(self, sid: str, payload: Any = None, *_: Any) -> None:
-        translator = self._engine.translators.get(self._engine_sid(sid) or "")
-        received, late = (translator.take_received(), translator.take_late()) if translator else (None, False)
+    def on_telemetry(self, session: PollingSession, payload: Any) -> None:
+        """Answer a telemetry that came by polling."""
+        self._answer(session, payload)
+
+    def on_leave(self, session: PollingSession) -> None:
+        """Take note that the client of a polling session has left, unless a websocket has taken the session over."""
+        if self._sessions.get(session.sid) is session:
+            self._leave(session.sid)
+
+    def on_close(self, session: PollingSession) -> None:
+        """Forget a polling session, unless a websocket has taken it over."""
+        if self._sessions.get(session.sid) is session:
+            del self._sessions[session.sid]
+            self._leave(session.sid)
+
+    def _serve_websocket(self, environ: dict[str, Any], start_response: Any) -> Any:
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        sid = query.get("sid", [""])[0]
+        polling = self._polling.get(sid)
+        is_known = polling is not None if sid else query.get("EIO") in (["3"], ["4"])
+        try:
+            if not (is_known and query.get("transport") == ["websocket"] and self._access.is_same_origin(environ)):
+                raise BadHandshake("no websocket for this session, version of Engine.IO, or page of another site")
+            sock, lock = self._host.socket_of(environ), self._host.make_lock()
+            websocket = Websocket(sock, headers_of(environ), lock, lambda: self.sleep(0))
+        except (BadHandshake, OSError) as error:
+            start_response("400 Bad Request", [("Content-Type", "text/plain")])
+            return [f"{error}\n".encode()]
+        environ[UPGRADED] = True
+        protocol = SocketIOConnection(eio3=query.get("EIO") == ["3"], joined=bool(polling and polling.client))
+        session = WebsocketSession(sid or secrets.token_urlsafe(15), websocket, protocol, peer_of(environ))
+        try:
+            if polling is None or self._upgrade(websocket, polling):
+                self._sessions[session.sid] = session
+                self._converse(session, opening=protocol.open(session.sid) if polling is None else ())
+        except RefusedPacket:
+            client_logger().exception("a packet is refused")
+        except OSError:  # the client has gone
+            pass
+        finally:
+            if self._sessions.get(session.sid) is session:
+                del self._sessions[session.sid]
+                self._leave(session.sid)
+            websocket.close()
+        return []
+
+    def _upgrade(self, websocket: Websocket, polling: PollingSession) -> bool:
+        """Let a websocket take over a polling session; return whether the client did its part."""
+        if websocket.wait() != "2probe":
+            return False
+        websocket.send("3probe")
+        polling.release()
+        if websocket.wait() != "5" or not polling.is_open:
+            return False
+        self._sessions.pop(polling.sid, None)  # as the polling session: it goes on as a websocket
+        for packet in polling.take_over():
+            websocket.send(packet)
+        return True
+
+    def _converse(self, session: WebsocketSession, opening: tuple[str, ...]) -> None:
+        """Exchange messages until the client leaves, or its connection ends."""
+        websocket = session.websocket
+        for packet in opening:
+            websocket.send(packet)
+        while isinstance(text := websocket.wait(), str):
+            reaction = session.protocol.receive(text)
+            for answer in reaction.send:
+                websocket.send(answer)
+            if reaction.telemetry is not None:
+                self._answer_websocket(session, reaction.telemetry)
+            if reaction.left:
+                self._leave(session.sid)
+            if reaction.close:
+                return
+            self.sleep(0)  # a client that sends without pause must not block the others
+
+    def _answer_websocket(self, session: WebsocketSession, event: TelemetryEvent) -> None:
+        arrived = session.websocket.arrived
+        reply = self._answer(session, event.payload, session.take_late())
+        if event.ack:
+            session.websocket.send(event.ack)
+        if self._arbiter.driving_sid == session.sid:
+            self._count_answer(reply.decision, time.perf_counter() - arrived)
+
+    def _answer(self, session: Session, payload: Any, late: bool = False) -> Reply:
+        """Answer a telemetry; return the reply, which has been sent."""
         before = self._arbiter.driving_sid
-        reply = self._arbiter.answer(sid, payload, late)
+        reply = self._arbiter.answer(session.sid, payload, late)
         inferred = reply.decision is not None and not reply.decision.repeated
-        if translator and inferred and self._arbiter.driver.too_slow:
-            translator.look_ahead()
+        if inferred and self._arbiter.driver.too_slow and isinstance(session, WebsocketSession):
+            session.look_ahead()
         if self._arbiter.driving_sid != before:
             self._notify("a car is connected" if before is None else "another car is connected, and drives")
         if reply.after:
-            self.server.sleep(reply.after)
-        self._send(sid, reply, received)
-        if not self.server.manager.is_connected(sid, "/"):
-            self._on_disconnect(sid)  # closed by another thread meanwhile; it would be driving forever
+            self.sleep(reply.after)
+        session.send(reply)
+        if session.sid not in self._sessions:
+            self._leave(session.sid)  # closed by another thread meanwhile; it would be driving forever
+        return reply
 
-    def _on_disconnect(self, sid: str, *_: Any) -> None:
-        was_driving = self._arbiter.driving_sid == sid
-        self._arbiter.leave(sid)
-        if was_driving:
-            driver = self._arbiter.driver
-            self._notify(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
-
-    def _send(self, sid: str, reply: Reply, received: float | None = None) -> None:
-        """Send a reply. received: when the telemetry that it answers had arrived whole."""
-        if (engine_sid := self._engine_sid(sid)) is not None:
-            with contextlib.suppress(SocketIsClosedError):  # it left just now
-                self._engine.send_packet(engine_sid, ReplyPacket(reply, received))
-
-    def _on_answer(self, engine_sid: str, decision: Decision | None, seconds: float) -> None:
-        """Count an answer to the car that drives."""
-        if engine_sid != self._driving_engine_sid():
-            return
+    def _count_answer(self, decision: Decision | None, seconds: float) -> None:
         stats = self._session.stats
         first = stats.first_answer_seconds is None
         self._session.answered(decision, seconds)
@@ -113,18 +258,58 @@ class DriveService:
                 f"first frame answered in {seconds * 1000:.1f} ms, {stats.first_answer_seconds:.1f} s after the start"
             )
 
-    def _engine_sid(self, sid: str) -> str | None:
-        """Return the Engine.IO session of a connection, None when it is gone."""
-        try:
-            engine_sid: str | None = self.server.manager.eio_sid_from_sid(sid, "/")
-        except KeyError:  # the last client is leaving in another thread
-            return None
-        return engine_sid
+    def _leave(self, sid: str) -> None:
+        was_driving = self._arbiter.driving_sid == sid
+        self._arbiter.leave(sid)
+        if was_driving:
+            driver = self._arbiter.driver
+            self._notify(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
 
-    def _driving_engine_sid(self) -> str | None:
-        sid = self._arbiter.driving_sid
-        return None if sid is None else self._engine_sid(sid)
+    def _check_connections(self) -> None:
+        self.connections.close_late()
+        self._polling.close_idle()
+        for session in list(self._sessions.values()):
+            if isinstance(session, WebsocketSession):
+                session.ping()
+        if (silent := self._arbiter.wake()) is not None:
+            self._session.stats.warn("the car was silent for 3 s; a message was sent to wake it")
+            self._send_manual(silent)
+        for sid in self._arbiter.pending_manual():
+            self._send_manual(sid)
+
+    def _send_manual(self, sid: str) -> None:
+        if (session := self._sessions.get(sid)) is not None:
+            session.send_unasked(MANUAL)
+
+    def _make_room(self) -> None:
+        """Close the oldest sessions, except the one that drives, so that a new client always gets in."""
+        driving = self._arbiter.driving_sid
+        others = [session for sid, session in list(self._sessions.items()) if sid != driving]
+        for session in others[: max(len(self._sessions) - limits.SESSIONS + 1, 0)]:
+            self._sessions.pop(session.sid, None)
+            self._leave(session.sid)
+            session.close()
+
+    def _driving_session(self) -> Session | None:
+        return self._sessions.get(self._arbiter.driving_sid or "")
 
     def _driving_peer(self) -> Peer | None:
-        translator = self._engine.translators.get(self._driving_engine_sid() or "")
-        return translator.peer if translator else None
+        driving = self._driving_session()
+        return driving.peer if driving else None
+
+
+class _RateLimit:
+    """A token bucket: per_second on average, and at_once after a pause."""
+
+    def __init__(self, per_second: float, at_once: float) -> None:
+        self._per_second, self._at_once = per_second, at_once
+        self._left, self._at = at_once, time.monotonic()
+        self._lock = threading.Lock()
+
+    def take(self) -> float:
+        """Take one; return the seconds to wait until it is available."""
+        with self._lock:
+            now = time.monotonic()
+            self._left = min(self._left + (now - self._at) * self._per_second, self._at_once) - 1.0
+            self._left, self._at = max(self._left, -limits.LONGEST_WAIT_SECONDS * self._per_second), now
+            return max(-self._left / self._per_second, 0.0)

@@ -6,7 +6,6 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from wsproto import ConnectionType, WSConnection
@@ -19,6 +18,7 @@ from bcclone.drive.wire import limits
 
 UPGRADED = "bcclone.websocket"  # in a request's environ: its socket became a websocket, so no response follows
 _READ_BYTES = 65_536
+_LOCK_SECONDS = 0.05
 _YIELD_EVERY = 64  # fragments and control frames; under eventlet they would block all other connections
 
 
@@ -42,20 +42,20 @@ class BadHandshake(Exception):
 
 
 class Websocket:
-    """The server side of a websocket as engineio expects it: wait(), send(), close(). Raises BadHandshake.
+    """The server side of a websocket: wait(), send(), close(). Raises BadHandshake.
 
     It offers no extensions: the simulator rejects them, and a compressed message may be a bomb. Data is read only
     while wait() or look_ahead() runs. The socket belongs to the caller; close() shuts its traffic down.
-    lock: one of the host's, held while sending, including pongs. yield_to_others: called during floods of small frames,
-    to let other connections run. max_bytes: limit of a message. arrived: when the message that wait() returned last had
-    been read whole, by time.perf_counter().
+    lock: one of the host's, held while sending, including pongs. yield_to_others: called during floods of small
+    frames, to let other connections run. max_bytes: limit of a message. arrived: when the message that wait() returned
+    last had been read whole, by time.perf_counter().
     """
 
     def __init__(
         self,
         sock: Any,
         headers: list[tuple[str, str]],
-        lock: AbstractContextManager[Any],
+        lock: Any,
         yield_to_others: Callable[[], Any] = lambda: None,
         max_bytes: int = limits.MESSAGE_BYTES,
     ) -> None:
@@ -86,7 +86,11 @@ class Websocket:
         For the thread that calls wait(), which returns them later. At most `limits.MESSAGES_AHEAD` are read.
         """
         with contextlib.suppress(OSError, ValueError, LocalProtocolError):  # wait() will meet it again
-            while not self._take_in(limits.MESSAGES_AHEAD) and not self._is_full() and self._has_data():
+            while (
+                not self._take_in(limits.MESSAGES_AHEAD)
+                and not self._is_full()
+                and self._is_ready(selectors.EVENT_READ)
+            ):
                 data = self._read()
                 if not data:
                     break
@@ -100,11 +104,16 @@ class Websocket:
         except LocalProtocolError:
             raise ConnectionResetError("the websocket is closed") from None
 
+    def send_if_read(self, message: str) -> None:
+        """Send a short message, unless the client does not read: then it would wait until the client does."""
+        with contextlib.suppress(OSError, ValueError, LocalProtocolError):
+            self._send_without_waiting(Message(data=message))
+
     def close(self, reason: CloseReason = CloseReason.NORMAL_CLOSURE, text: str = "") -> None:
-        """Send a close frame and shut the traffic down both ways, so that wait() returns."""
-        with contextlib.suppress(OSError, LocalProtocolError):
+        """Send a close frame if the client reads, and shut the traffic down both ways, so that wait() returns."""
+        with contextlib.suppress(OSError, ValueError, LocalProtocolError):
             if self._protocol.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
-                self._send(CloseConnection(code=reason, reason=text))
+                self._send_without_waiting(CloseConnection(code=reason, reason=text))
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -156,10 +165,10 @@ class Websocket:
         """Return whether nothing more is read before a message is returned."""
         return self._close_frame is not None or len(self._messages) >= limits.MESSAGES_AHEAD
 
-    def _has_data(self) -> bool:
-        """Return whether data has arrived that was not read yet."""
+    def _is_ready(self, event: int) -> bool:
+        """Return whether the socket can be read, or written, without waiting."""
         with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, selectors.EVENT_READ)
+            selector.register(self._socket, event)
             return bool(selector.select(0))
 
     def _ends(self, event: Any) -> bool:
@@ -200,6 +209,15 @@ class Websocket:
         with self._lock:
             self._socket.sendall(self._protocol.send(event))
         self._acknowledge_at_once()
+
+    def _send_without_waiting(self, event: Any) -> None:
+        if not self._lock.acquire(timeout=_LOCK_SECONDS):  # another thread sends to a client that does not read
+            return
+        try:
+            if self._is_ready(selectors.EVENT_WRITE):
+                self._socket.sendall(self._protocol.send(event))
+        finally:
+            self._lock.release()
 
     def _acknowledge_at_once(self) -> None:
         """Ask the system to acknowledge the next data at once; it forgets this after each receive and send.

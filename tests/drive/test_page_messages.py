@@ -4,8 +4,15 @@ import json
 
 import pytest
 
+from bcclone.drive.dashboard.page_messages import (
+    Drawn,
+    HandsMoved,
+    PlayChanges,
+    WheelRequest,
+    parse_message,
+    with_pictures,
+)
 from bcclone.drive.hand_controls import HandInput
-from bcclone.play.messages import Drawn, HandsMoved, PlayChanges, WheelRequest, parse_message, with_pictures
 
 
 @pytest.mark.parametrize(

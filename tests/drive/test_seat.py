@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.play.seat import ANSWER_SECONDS, Seat, SeatView
+from bcclone.drive.wheel import ANSWER_SECONDS, Seat, SeatView
 
 
 class Time:
