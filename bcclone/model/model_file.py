@@ -16,14 +16,13 @@ import keras
 from keras.src.legacy.saving import legacy_h5_format
 
 from bcclone.dataset.images import PRESETS, Preprocessing, PreprocessingMismatch
-from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.model.answer import OUTPUTS, first_outputs
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.model import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import StoredModel, read_stored
 from bcclone.recording.files import LOG_NAME
 from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError
-from bcclone.system.settings import current_names
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
@@ -35,8 +34,8 @@ _LONGEST_TEXT = 1 << 20  # bytes of a configuration in a file beside its weights
 class TrainingInfo:
     """How a model was trained, as far as its file states it.
 
-    settings, samples: values of TrainSettings and SampleSettings by name, perhaps by that of an older version;
-    store_content_hash: of the samples; epoch, val_loss: of the weights; imported: the origin of an imported model.
+    settings, samples: values of TrainSettings and SampleSettings by name, as they were stored; store_content_hash: of
+    the samples; epoch, val_loss: of the weights; imported: the origin of an imported model.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -54,17 +53,6 @@ class TrainingInfo:
     def network(self) -> str | None:
         """Return the name of the network, None if the file does not state it."""
         return self.settings.get("network")
-
-    @property
-    def zero_fraction(self) -> float:
-        """Return the largest fraction of samples with zero steering in an epoch."""
-        return float(current_names(self.settings).get("zero_fraction", 1.0))
-
-    @property
-    def augmentation(self) -> AugmentSettings:
-        """Return how samples were augmented; off if the file does not state it."""
-        stored, names = current_names(self.settings), [each.name for each in fields(AugmentSettings)]
-        return AugmentSettings(**({"augment": False} | {name: stored[name] for name in names if name in stored}))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -90,9 +78,9 @@ class ModelFile:
         return int(shape[1]) if len(shape) == 5 else 1
 
     @property
-    def learned(self) -> int:
-        """Return the number of outputs: 1, the steering, or 2 with the speed."""
-        return int(self.model.output_shape[-1])
+    def outputs(self) -> tuple[str, ...]:
+        """Return the names of what the network predicts, in the order of its numbers; the first is the steering."""
+        return first_outputs(int(self.model.output_shape[-1]))
 
 
 @dataclass(frozen=True)
@@ -192,7 +180,7 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
         if "model_config" not in stored.texts:
             stored = StoredModel({**stored.texts, "model_config": _separate_config(path)}, stored.weights)
         own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
-        found = rebuild_model(stored, (1, 2) if own else (1,))  # two: the speed as well
+        found = rebuild_model(stored, len(OUTPUTS) if own else 1)
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
     except UnsupportedModel as error:
         raise UserError(f"{path}: {error}") from None

@@ -18,19 +18,12 @@ import tensorflow as tf
 from keras import layers
 
 from bcclone.dataset.images import Image, Preprocessing
-from bcclone.model.network import normalize
-from bcclone.model.recurrent import frame_layers
+from bcclone.model.layer_kinds import POOLING_2D, frame_layers, keeps_pixels
 from bcclone.system.errors import UserError
 
 Mask = npt.NDArray[np.float32]
 
-_POOLING = (layers.MaxPooling2D, layers.AveragePooling2D)
-_SPATIAL = (layers.Conv2D, *_POOLING, layers.Cropping2D, layers.ZeroPadding2D)
-# layers that keep the spatial dimensions
-_POINTWISE = (
-    layers.Rescaling, layers.Dropout, layers.SpatialDropout2D, layers.BatchNormalization, layers.Activation,
-    layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU,
-)  # fmt: skip
+_SPATIAL = (layers.Conv2D, *POOLING_2D, layers.Cropping2D, layers.ZeroPadding2D)
 
 
 class Saliency:
@@ -141,7 +134,7 @@ def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
         raise _refusal(f"it has no convolution (Conv2D) but {found}")
     stages = [_LayerGroup(None, ())]
     for place, layer in enumerate(chain):
-        if _is_pointwise(layer):
+        if keeps_pixels(layer):
             stages[-1] = _LayerGroup(stages[-1].spatial, (*stages[-1].pointwise, layer))
         elif place > convolutions[-1]:
             break
@@ -151,15 +144,13 @@ def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
     return stages
 
 
-def _is_pointwise(layer: keras.Layer) -> bool:
-    """Return whether a layer is known to compute each pixel of its output from the same pixel of its input."""
-    return type(layer) in _POINTWISE or (type(layer) is layers.Lambda and layer.function is normalize)
-
-
 def _check_spatial(layer: keras.Layer) -> None:
     if type(layer) not in _SPATIAL:  # a subclass may compute something else
-        known = ", ".join(kind.__name__ for kind in (*_SPATIAL, *_POINTWISE))
-        raise _refusal(f"{_label(layer)} before its last convolution cannot be followed; known are {known}")
+        known = ", ".join(kind.__name__ for kind in _SPATIAL)
+        raise _refusal(
+            f"{_label(layer)} before its last convolution cannot be followed; known are {known}, and layers that keep "
+            "each pixel where it is"
+        )
     if layer.data_format != "channels_last":
         raise _refusal(f"{_label(layer)} has its channels first; expected channels last")
 
@@ -205,7 +196,7 @@ def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
     if isinstance(layer, layers.ZeroPadding2D):
         (top, _), (left, _) = layer.padding
         return mask[:, top : top + extents[0], left : left + extents[1]]
-    pools = isinstance(layer, _POOLING)
+    pools = isinstance(layer, POOLING_2D)
     kernel = _ones(layer.pool_size, (1, 1)) if pools else _ones(layer.kernel_size, layer.dilation_rate)
     return tf.nn.conv2d_transpose(mask, kernel, (1, *extents, 1), layer.strides, layer.padding.upper())
 

@@ -31,7 +31,7 @@ def first_network(data: TrainingData, settings: TrainSettings, start: Path | Non
     if file.seq_length != settings.seq_length:
         count = f"{file.seq_length} frame{'s' * (file.seq_length > 1)}"
         raise UserError(f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}")
-    if file.learned > 1 and settings.predict != THROTTLE:
+    if len(file.outputs) > 1 and settings.predict != THROTTLE:
         raise UserError(f"{start} predicts the speed, too; fine-tune it with --predict {THROTTLE}")
     if file.preprocessing != preprocessing:
         raise UserError(
@@ -39,7 +39,7 @@ def first_network(data: TrainingData, settings: TrainSettings, start: Path | Non
             f"  the model: {file.preprocessing.describe()}\n  the data:  {preprocessing.describe()}\n"
             f"make a store for it: python preprocess.py RECORDING -o {_store_for(file.preprocessing)}"
         )
-    if file.learned == outputs:
+    if len(file.outputs) == outputs:
         return file.model
     if settings.predict != THROTTLE:
         return _with_outputs(file.model, outputs, begin=0.0)

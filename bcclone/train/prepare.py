@@ -12,7 +12,7 @@ from bcclone.dataset.images import seen_rows
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import PATH
 from bcclone.feed.selection import TrainingData
-from bcclone.model.network import BATCH_NORM
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.train.first_network import first_network
 from bcclone.train.train_settings import TrainSettings
@@ -73,8 +73,8 @@ def _make_trainer(
     strategy: tf.distribute.Strategy | None,
     exported: keras.Model | None,
 ) -> Trainer:
-    if strategy and settings.network == BATCH_NORM:
-        raise UserError(f"--network {BATCH_NORM} trains on one device; use --gpus 1, and no further workers")
+    if strategy and ARCHITECTURES[settings.network].batch_norm:
+        raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and no further workers")
     if strategy and settings.jit_compile:
         raise UserError("--jit-compile trains on one device; use --gpus 1, and no further workers")
     batch_rows = BatchRows() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None

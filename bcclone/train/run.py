@@ -16,6 +16,7 @@ from bcclone.dataset.images import PRESETS
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.open import check_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system import file_kinds
 from bcclone.system.errors import UserError
 from bcclone.system.settings import differences
@@ -248,16 +249,18 @@ def _describe_augmentation(settings: TrainSettings) -> str:
 def _check_network(data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
     """Raise UserError for images that the network does not take; report what differs from the network's own design."""
     from bcclone.model.network import convolutions_for
-    from bcclone.model.published_networks import PUBLISHED, check_images
+    from bcclone.model.published_networks import check_images
 
     height, width = data.preprocessing.height, data.preprocessing.width
-    if settings.network in PUBLISHED:
-        check_images(settings.network, height, width, settings.seq_length)
-        published = PUBLISHED[settings.network].preset
-        if data.preprocessing != PRESETS[published]:
-            notify(f"note: {settings.network} was published for images like those of --preprocess {published}")
+    architecture = ARCHITECTURES[settings.network]
+    if architecture.preset:
+        check_images(architecture, height, width, settings.seq_length)
+        if data.preprocessing != PRESETS[architecture.preset]:
+            notify(
+                f"note: {settings.network} was published for images like those of --preprocess {architecture.preset}"
+            )
         return
-    if settings.network != "cnn-64" and convolutions_for(height, width, settings.network) == "cnn-64":
+    if convolutions_for(height, width, architecture) != architecture.convolutions:
         notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
 
 

@@ -112,7 +112,7 @@ def test_batch_normalization_comes_between_each_convolution_and_its_activation(b
 
 
 def test_recurrent_networks_use_the_convolutions_for_small_images(build_network):
-    from bcclone.model.recurrent import frame_layers
+    from bcclone.model.layer_kinds import frame_layers
 
     network = build_network(64, 64, seq_length=3, network="gru")
     assert [layer.name for layer in frame_layers(network) if layer.name.startswith("conv")] == [

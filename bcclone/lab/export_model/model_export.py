@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.lab.export_model.export_settings import FORMATS, LITERT, ONNX, SAVED_MODEL, ExportModelSettings
-from bcclone.lab.export_model.onnx_graph import load_onnx
-from bcclone.lab.export_model.runtimes import litert_interpreter, open_exported
+from bcclone.lab.export_model.runtimes import litert_interpreter, load_tf2onnx, open_exported
 from bcclone.model.onnx_model import Signature, load_onnxruntime
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
@@ -58,6 +57,7 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
     from bcclone.lab.export_model.comparison import noise_frames
+    from bcclone.lab.export_model.exported_files import write_exported
     from bcclone.model.model_file import load_model_file
 
     file = load_model_file(settings.model, settings.preprocess)
@@ -66,12 +66,7 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
         notify(f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside")
         write_exported(new, settings.to, file, signature)
         notify(f"comparing its answers with those of the model on {_FRAMES} frames of noise")
-        difference = difference_of(new, settings.to, file, noise_frames(_FRAMES, signature))
-        if not difference <= TOLERANCE:
-            raise UserError(
-                f"{output}: not written, because its answers differ by {difference:.2g} from those of "
-                f"{settings.model}, more than {TOLERANCE:g}; export it with another --to, and report this"
-            )
+        difference = _checked_difference(new, settings, file, noise_frames(_FRAMES, signature))
         size = sum(each.stat().st_size for each in (new, *new.rglob("*")) if each.is_file())
     return ExportModelResult(
         model=str(settings.model),
@@ -92,20 +87,7 @@ def signature_of(file: "ModelFile") -> Signature:
 
     steps = steps_of(file.model)
     frame = (file.preprocessing.frame_height, file.preprocessing.frame_width)
-    return Signature(file.seq_length, steps.state_sizes if steps else (), frame, file.learned)
-
-
-def write_exported(path: Path, kind: str, file: "ModelFile", signature: Signature) -> None:
-    """Write a model in a format; raises UserError for layers that the format lacks."""
-    from bcclone.lab.export_model.onnx_file import onnx_content
-    from bcclone.lab.export_model.tensorflow_files import litert_content, write_saved_model
-
-    if kind == ONNX:
-        path.write_bytes(onnx_content(file, signature))
-    elif kind == LITERT:
-        path.write_bytes(litert_content(file, signature))
-    else:
-        write_saved_model(path, file, signature)
+    return Signature(file.seq_length, steps.state_sizes if steps else (), frame, file.outputs)
 
 
 def difference_of(path: Path, kind: str, file: "ModelFile", frames: "Sequence[Image]") -> float:
@@ -115,10 +97,28 @@ def difference_of(path: Path, kind: str, file: "ModelFile", frames: "Sequence[Im
     return greatest_difference(own_run(file), open_exported(path, kind), inputs_of(signature_of(file), frames))
 
 
+def _checked_difference(
+    new: Path, settings: ExportModelSettings, file: "ModelFile", frames: "Sequence[Image]"
+) -> float:
+    """Return the difference of the answers; raises UserError for a file that cannot be run, or answers otherwise."""
+    remedy = "export it with another --to, and report this"
+    try:
+        difference = difference_of(new, settings.to, file, frames)
+    except Exception as error:  # of the runtime; for example, tf2onnx writes an UpSampling2D that cannot be run
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{settings.path}: not written, because it cannot be run: {reason[:200]}; {remedy}") from None
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"{settings.path}: not written, because its answers differ by {difference:.2g} from those of "
+            f"{settings.model}, more than {TOLERANCE:g}; {remedy}"
+        )
+    return difference
+
+
 def _check_packages(kind: str) -> None:
     """Raise UserError when a package is missing that writes a format, or runs it for the comparison."""
     if kind == ONNX:
-        load_onnx()
+        load_tf2onnx()
         load_onnxruntime()
     elif kind == LITERT:
         litert_interpreter()

@@ -1,4 +1,4 @@
-"""Run an exported file: the inputs of its signature by name -> its outputs by name."""
+"""The packages that write exported files and run them; a run takes inputs by name and returns outputs by name."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,6 +47,15 @@ def _open_saved_model(path: Path) -> Run:
         return {name: value.numpy() for name, value in found.items()}
 
     return run
+
+
+def load_tf2onnx() -> Any:
+    """Return the package tf2onnx, which writes ONNX files; raises UserError where it is missing."""
+    try:
+        import tf2onnx
+    except ImportError:
+        raise UserError("writing ONNX needs another package: pip install 'bcclone[onnx]'") from None
+    return tf2onnx
 
 
 def litert_interpreter() -> Any:

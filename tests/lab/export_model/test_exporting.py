@@ -8,10 +8,14 @@ import pytest
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
 from bcclone.lab.export_model.runtimes import open_exported
+from bcclone.simulator.car import start_on
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, run_script, shared
 
-PACKAGES = {"onnx": ("onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "saved-model": ()}
+PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "saved-model": ()}
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
 LAKE = ROOT / "models" / "lake.h5"
 YUV = "nvidia-66x200-yuv"
@@ -27,7 +31,8 @@ def kind(request):
 
 @pytest.fixture
 def onnx():
-    pytest.importorskip("onnxruntime")
+    for package in PACKAGES["onnx"]:
+        pytest.importorskip(package)
     return pytest.importorskip("onnx")
 
 
@@ -82,9 +87,9 @@ def test_a_model_of_another_program_is_exported_with_its_preprocessing(kind, tmp
 
 @pytest.fixture(scope="module")
 def thousand_frames():
-    from benchmarks.exporting import lake_frames
-
-    return lake_frames(1000)
+    renderer, track = Renderer("lake", Conditions()), load_track("lake")
+    places = np.linspace(0, track.length_m, 1000, endpoint=False)
+    return [renderer.frame(start_on(track, along_m=along)) for along in places]
 
 
 @pytest.mark.long
