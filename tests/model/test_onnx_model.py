@@ -12,7 +12,8 @@ from bcclone.system.errors import UserError
 from tests.conftest import run_script
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+for package in ("tf2onnx", "onnxruntime"):
+    pytest.importorskip(package)
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
 
 

@@ -72,7 +72,7 @@ def test_it_drives_as_fast_as_it_has_learned_and_no_faster_than_asked(trained):
 
 @pytest.mark.slow
 def test_an_exported_network_predicts_the_speed_too(trained, tmp_path):
-    pytest.importorskip("onnx")
+    pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
     from bcclone.model.policy import load_policy
 

@@ -7,7 +7,7 @@ from bcclone.dataset.images import PRESETS
 from bcclone.system.errors import UserError
 
 YUV = PRESETS["nvidia-66x200-yuv"]
-onnx = pytest.importorskip("tf2onnx")
+pytest.importorskip("tf2onnx")
 pytest.importorskip("onnxruntime")
 
 
@@ -43,8 +43,8 @@ def test_layers_of_images(keras, tmp_path):
         keras, of.Rescaling(1 / 127.5, -1), of.Cropping2D(((3, 4), (1, 2))),
         of.Conv2D(4, 5, strides=4, activation="elu"), of.BatchNormalization(), of.LeakyReLU(0.1), of.ReLU(6.0),
         of.PReLU(shared_axes=[1, 2]), of.ELU(0.5), of.MaxPooling2D(2), of.AveragePooling2D(2, padding="same"),
-        of.ZeroPadding2D(((1, 2), (3, 4))), of.SpatialDropout2D(0.1),
-        of.Conv2D(6, 3, padding="same", dilation_rate=2, use_bias=False), of.MaxPooling2D(3, 2, "same"),
+        of.SpatialDropout2D(0.1), of.Conv2D(6, 3, padding="same", dilation_rate=2, use_bias=False),
+        of.MaxPooling2D(3, 2, "same"), of.ZeroPadding2D(((1, 2), (3, 4))), of.Conv2D(5, 3),
         of.DepthwiseConv2D(3, padding="same", depth_multiplier=2), of.Permute((2, 1, 3)), of.Flatten(),
         of.Dense(6, "tanh"), of.Reshape((1, 2, 3)), of.GlobalAveragePooling2D(), of.GaussianNoise(0.1),
         of.Dropout(0.3), of.Activation("softplus"), of.BatchNormalization(), of.Dense(1, "tanh"),
