@@ -42,19 +42,14 @@ def build_network(
             raise UserError(f"--network {architecture.name} predicts the steering alone; leave out --predict")
         return build_published(architecture, height, width, seq_length)
     frames = _Frames(height, width, convolutions_for(height, width, architecture), architecture.batch_norm)
-    if architecture.recurrent:
-        if seq_length < 2:
-            raise UserError(
-                f"--network {architecture.name} is trained on windows of frames; use --seq-length 2 or more"
-            )
-        first, memory = frames.one_by_one(seq_length), _recurrent_layer(architecture)
-    else:
-        first, memory = frames.stacked(seq_length), layers.Dense(50, activation="elu", name="dense2")
+    if architecture.recurrent and seq_length < 2:
+        raise UserError(f"--network {architecture.name} is trained on windows of frames; use --seq-length 2 or more")
+    # the order in which layers are made decides the weights of a seed
     return keras.Sequential(
         [
-            *first,
+            *(frames.one_by_one(seq_length) if architecture.recurrent else frames.stacked(seq_length)),
             layers.Dropout(_DROPOUT, name="dropout2"),
-            memory,
+            _second_layer(architecture.recurrent),
             layers.Dense(10, activation="elu", name="dense3"),
             layers.Dense(outputs, dtype="float32", name="steering"),
         ],
@@ -62,8 +57,11 @@ def build_network(
     )
 
 
-def _recurrent_layer(architecture: Architecture) -> keras.Layer:
-    return getattr(layers, architecture.recurrent)(50, name=architecture.recurrent.lower())
+def _second_layer(recurrent: str) -> keras.Layer:
+    """Return the layer after the features: dense, or GRU or LSTM."""
+    if recurrent:
+        return getattr(layers, recurrent)(50, name=recurrent.lower())
+    return layers.Dense(50, activation="elu", name="dense2")
 
 
 @dataclass(frozen=True)
