@@ -6,7 +6,7 @@ docs/reference/model-file.md. All files, also those of other programs, are loade
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -88,12 +88,12 @@ class ForeignModel:
     """A model of another program: its path and its rebuilt network."""
 
     path: Path
-    found: RebuiltModel
+    rebuilt: RebuiltModel
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Return rows, columns and channels of the network's input, after the number of frames if it takes windows."""
-        shape: tuple[int, ...] = self.found.model.input_shape[1:]
+        shape: tuple[int, ...] = self.rebuilt.model.input_shape[1:]
         return shape
 
     @property
@@ -101,10 +101,22 @@ class ForeignModel:
         """Return the names of the presets that fit the input of the network."""
         return tuple(name for name, preset in PRESETS.items() if _output_shape(preset) == self.input_shape[-3:])
 
+    def describe(self) -> Iterator[str]:
+        """Yield lines that describe the network, and the presets that fit its input."""
+        rebuilt, model = self.rebuilt, self.rebuilt.model
+        yield f"{self.path}: Keras {rebuilt.keras_version}, backend {rebuilt.backend}; {model.count_params()} weights"
+        yield f"its input: {' x '.join(map(str, self.input_shape))} values of 0 to 255, {model.inputs[0].dtype}"
+        for layer in rebuilt.layers:
+            yield f"  {layer.name:<24}{layer.kind}{'' if layer.kind == layer.now else f' -> {layer.now}'}"
+        for note in rebuilt.notes:
+            yield f"note: {note}"
+        if self.fitting:
+            yield f"presets that fit its input: {', '.join(f'--preprocess {name}' for name in self.fitting)}"
+
     def declared(self, preprocessing: Preprocessing | None) -> ModelFile:
         """Return the model with this preprocessing; raises UserError when its images do not fit the network."""
         if preprocessing and self.input_shape[-3:] == _output_shape(preprocessing):
-            return ModelFile(self.found.model, preprocessing)
+            return ModelFile(self.rebuilt.model, preprocessing)
         names = [f"--preprocess {name}" for name in self.fitting]
         advice = f"give the one it was trained with: {' or '.join(names)}" if names else "no preset makes that"
         takes = f"its network takes {_extents(self.input_shape)}"
@@ -147,18 +159,6 @@ def model_content(model: keras.Model, preprocessing: Preprocessing, training: Ma
     return content.getvalue()
 
 
-def load_model(path: Path, preprocessing: Preprocessing | str | None = None) -> keras.Model:
-    """Load only the network of a model file; raises UserError.
-
-    preprocessing: as for load_model_file(), but not required for models of other programs.
-    """
-    given = named_preprocessing(preprocessing)
-    loaded = open_model(Path(path), given)
-    if isinstance(loaded, ModelFile):
-        return loaded.model
-    return loaded.declared(given).model if given else loaded.found.model
-
-
 def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
@@ -180,7 +180,7 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
         if "model_config" not in stored.texts:
             stored = StoredModel({**stored.texts, "model_config": _separate_config(path)}, stored.weights)
         own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
-        found = rebuild_model(stored, len(OUTPUTS) if own else 1)
+        rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1)
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
     except UnsupportedModel as error:
         raise UserError(f"{path}: {error}") from None
@@ -190,12 +190,12 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
             f"{path}: not a complete model file: {reason[:200]}; save it again, or train the model again"
         ) from None
     if own is None:
-        return ForeignModel(path, found)
-    loaded = ModelFile(found.model, own, training)
-    expected = (*found.model.input_shape[:-3], *_output_shape(own))  # any number of frames before those three
-    if found.model.input_shape != expected:
+        return ForeignModel(path, rebuilt)
+    loaded = ModelFile(rebuilt.model, own, training)
+    expected = (*rebuilt.model.input_shape[:-3], *_output_shape(own))  # any number of frames before those three
+    if rebuilt.model.input_shape != expected:
         raise UserError(
-            f"{path}: the network takes {found.model.input_shape}, its preprocessing makes {expected}; train it again"
+            f"{path}: the network takes {rebuilt.model.input_shape}, its preprocessing makes {expected}; train it again"
         )
     return loaded
 

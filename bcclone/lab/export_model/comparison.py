@@ -1,15 +1,51 @@
 """Compare an exported file with the model that it was made from."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 
 from bcclone.dataset.images import Image
-from bcclone.lab.export_model.runtimes import Inputs, Outputs, Run
+from bcclone.lab.export_model.export_settings import ExportModelSettings
+from bcclone.lab.export_model.runtimes import Inputs, Outputs, Run, open_exported
 from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, STEERING, Signature
 from bcclone.model.recurrent import steps_of
+from bcclone.system.errors import UserError
+
+TOLERANCE = 1e-5  # of the steering, which is -1 to 1
+
+
+def signature_of(file: ModelFile) -> Signature:
+    """Return the inputs and outputs that a model has when it is exported."""
+    steps = steps_of(file.model)
+    frame = (file.preprocessing.frame_height, file.preprocessing.frame_width)
+    return Signature(file.seq_length, steps.state_sizes if steps else (), frame, file.outputs)
+
+
+def check_answers(path: Path, settings: ExportModelSettings, file: ModelFile, frames: Sequence[Image]) -> float:
+    """Return the greatest difference between the answers of an exported file and those of its model on these frames.
+
+    Raises UserError for a file that cannot be run, or answers otherwise.
+    """
+    remedy = "export it with another --to, and report this"
+    try:
+        difference = difference_of(path, settings.to, file, frames)
+    except Exception as error:  # of the runtime, for what the converter wrote wrongly
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{settings.path}: not written, because it cannot be run: {reason[:200]}; {remedy}") from None
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"{settings.path}: not written, because its answers differ by {difference:.2g} from those of "
+            f"{settings.model}, more than {TOLERANCE:g}; {remedy}"
+        )
+    return difference
+
+
+def difference_of(path: Path, kind: str, file: ModelFile, frames: Sequence[Image]) -> float:
+    """Return the greatest difference between the answers of an exported file and those of its model on these frames."""
+    return greatest_difference(own_run(file), open_exported(path, kind), inputs_of(signature_of(file), frames))
 
 
 def own_run(file: ModelFile) -> Run:

@@ -20,7 +20,7 @@ from bcclone.model.keras_files.channel_order import (
 )
 from bcclone.model.keras_files.layers import estimate_weights, rebuild_layer
 from bcclone.model.keras_files.stored import StoredModel
-from bcclone.model.keras_files.tree import Input, Leaf, Nest, read_tree
+from bcclone.model.keras_files.tree import Input, Leaf, Nest, RebuiltLayer, read_tree
 from bcclone.model.keras_files.weights import assign_weights
 from bcclone.model.layer_kinds import RECURRENT
 
@@ -29,15 +29,6 @@ _SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the
 _MOST_FRAMES = 100  # in a window of a TimeDistributed
 _ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # without weights
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
-
-
-@dataclass(frozen=True)
-class RebuiltLayer:
-    """A layer: its name, its type in the file, and its type now."""
-
-    name: str
-    kind: str
-    now: str
 
 
 @dataclass(frozen=True)

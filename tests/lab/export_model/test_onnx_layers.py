@@ -20,9 +20,8 @@ def keras(untrained_model):
 
 def difference(model, tmp_path, shape=(66, 200, 3)):
     """Write the network for the preset of its input, and return how far its answers are apart."""
-    from bcclone.lab.export_model.comparison import noise_frames
+    from bcclone.lab.export_model.comparison import difference_of, noise_frames, signature_of
     from bcclone.lab.export_model.exported_files import write_exported
-    from bcclone.lab.export_model.model_export import difference_of, signature_of
     from bcclone.model.model_file import ModelFile
 
     file, path = ModelFile(model, YUV), tmp_path / "model.onnx"
