@@ -47,9 +47,9 @@ def _is_elementwise(layer: keras.Layer) -> bool:
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:
     """Return the layers that process single frames of a window, as layers of one frame; empty without such layers."""
-    found: list[keras.Layer] = []
+    single: list[keras.Layer] = []
     for layer in model.layers:
         if not isinstance(layer, layers.TimeDistributed):
             break
-        found += layer.layer.layers if isinstance(layer.layer, keras.Sequential) else [layer.layer]
-    return found
+        single += layer.layer.layers if isinstance(layer.layer, keras.Sequential) else [layer.layer]
+    return single

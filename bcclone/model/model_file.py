@@ -164,9 +164,9 @@ def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None
 
     preprocessing: a definition or a name of PRESETS; required for models of other programs. Raises UserError.
     """
-    given = named_preprocessing(preprocessing)
-    loaded = open_model(path, given)
-    return loaded if isinstance(loaded, ModelFile) else loaded.declared(given)
+    expected = named_preprocessing(preprocessing)
+    loaded = open_model(path, expected)
+    return loaded if isinstance(loaded, ModelFile) else loaded.declared(expected)
 
 
 def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | ForeignModel:
@@ -256,7 +256,7 @@ def _separate_config(path: Path) -> str:
     return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
 
 
-def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessing | None) -> Preprocessing:
+def _read_preprocessing(path: Path, texts: Mapping[str, str], expected: Preprocessing | None) -> Preprocessing:
     try:
         preprocessing = Preprocessing.from_json(texts[_PREPROCESSING])
     except PreprocessingMismatch as error:
@@ -267,9 +267,9 @@ def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessi
             f"  definition: {preprocessing.to_json()} (hash {preprocessing.digest})\n"
             f"  hash:       {texts.get(_HASH)}"
         )
-    if given and given != preprocessing:
+    if expected and expected != preprocessing:
         raise UserError(
             f"{path}: states its own preprocessing, but a different one is given; leave out --preprocess\n"
-            f"  of the file: {preprocessing.to_json()}\n  given:       {given.to_json()}"
+            f"  of the file: {preprocessing.to_json()}\n  given:       {expected.to_json()}"
         )
     return preprocessing

@@ -62,7 +62,7 @@ class OnnxModel:
 
     def run(self, inputs: Mapping[str, Any]) -> list[Float32Array]:
         """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name."""
-        return [np.asarray(found) for found in self._session.run(list(self.signature.outputs), dict(inputs))]
+        return [np.asarray(output) for output in self._session.run(list(self.signature.outputs), dict(inputs))]
 
     def steer(self, frames: Image) -> Float32Array:
         """Return the prediction, (drives, outputs), for frames or windows of them, uint8 (drives, ...)."""
@@ -70,8 +70,8 @@ class OnnxModel:
 
     def step(self, frames: Image, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
         """Return the prediction, (drives, outputs), and the new states, for the next frame of several drives."""
-        given = dict(zip(self.signature.inputs, (frames, *states), strict=True))
-        predicted, *after = self.run(given)
+        inputs = dict(zip(self.signature.inputs, (frames, *states), strict=True))
+        predicted, *after = self.run(inputs)
         return predicted, after
 
 
@@ -105,18 +105,18 @@ def _open_session(path: Path) -> Any:
 
 def _signature_of(session: Any, path: Path) -> Signature:
     """Return the signature of a file; raises UserError for one that cannot drive."""
-    given = {each.name: tuple(each.shape[1:]) for each in session.get_inputs()}
-    made = {each.name: tuple(each.shape[1:]) for each in session.get_outputs()}
-    frame = given.get(FRAME, ())
+    inputs = {each.name: tuple(each.shape[1:]) for each in session.get_inputs()}
+    outputs = {each.name: tuple(each.shape[1:]) for each in session.get_outputs()}
+    frame = inputs.get(FRAME, ())
     seq_length = frame[0] if len(frame) == 4 and isinstance(frame[0], int) else 1
-    sizes = tuple(shape[0] for name, shape in given.items() if name != FRAME and len(shape) == 1)
-    columns = made.get(STEERING) or (1,)
+    sizes = tuple(shape[0] for name, shape in inputs.items() if name != FRAME and len(shape) == 1)
+    columns = outputs.get(STEERING) or (1,)
     predicts = first_outputs(columns[0] if isinstance(columns[0], int) else 1)
     signature = Signature(_trained_seq_length(session) if sizes else seq_length, sizes, predicts=predicts)
     kinds = {each.name: each.type for each in session.get_inputs()}
-    if (given, made) != (signature.inputs, signature.outputs) or kinds[FRAME] != "tensor(uint8)":
+    if (inputs, outputs) != (signature.inputs, signature.outputs) or kinds[FRAME] != "tensor(uint8)":
         raise UserError(
-            f"{path}: a network from {_described(given)} to {_described(made)}; expected camera frames, uint8 "
+            f"{path}: a network from {_described(inputs)} to {_described(outputs)}; expected camera frames, uint8 "
             f"{FRAME} {(FRAME_HEIGHT, FRAME_WIDTH, 3)}, to {STEERING} (1,), as bcclone export writes it"
         )
     return signature

@@ -52,14 +52,14 @@ def steps_of(model: keras.Model) -> Steps | None:
     All layers before the last recurrent layer have to process each frame independently, and none after it may have
     several frames.
     """
-    found = [number for number, layer in enumerate(model.layers) if isinstance(layer, RECURRENT)]
-    if not found or len(model.input_shape) != 5:
+    recurrent = [number for number, layer in enumerate(model.layers) if isinstance(layer, RECURRENT)]
+    if not recurrent or len(model.input_shape) != 5:
         return None
-    *before, last = model.layers[: found[-1] + 1]
+    *before, last = model.layers[: recurrent[-1] + 1]
     apart = all(isinstance(layer, RECURRENT) or keeps_frames(layer) for layer in before)
     if not apart or last.return_sequences:
         return None
-    sizes = [size for number in found for size in _state_sizes(model.layers[number])]
+    sizes = [size for number in recurrent for size in _state_sizes(model.layers[number])]
     return Steps(tuple(model.layers), tuple(sizes))
 
 

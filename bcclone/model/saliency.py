@@ -116,12 +116,12 @@ def _chain(model: keras.Model, shape: tuple[int, ...]) -> list[keras.Layer]:
     chain = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
     if isinstance(model, keras.Sequential):
         return chain
-    given = model.inputs[0]
+    before = model.inputs[0]
     for layer in chain:
-        if layer.input is not given:
+        if layer.input is not before:
             raise _refusal(f"{_label(layer)} takes something else than the layer before it gives; expected a chain")
-        given = layer.output
-    if len(model.outputs) != 1 or model.outputs[0] is not given:
+        before = layer.output
+    if len(model.outputs) != 1 or model.outputs[0] is not before:
         raise _refusal("it gives something else than its last layer does; expected a chain of layers")
     return chain
 
@@ -130,8 +130,8 @@ def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
     """Return the stages up to that of the last convolution; later layers have no spatial dimensions."""
     convolutions = [place for place, layer in enumerate(chain) if type(layer) is layers.Conv2D]
     if not convolutions:
-        found = ", ".join(type(layer).__name__ for layer in chain)
-        raise _refusal(f"it has no convolution (Conv2D) but {found}")
+        kinds = ", ".join(type(layer).__name__ for layer in chain)
+        raise _refusal(f"it has no convolution (Conv2D) but {kinds}")
     stages = [_LayerGroup(None, ())]
     for place, layer in enumerate(chain):
         if keeps_pixels(layer):
@@ -161,10 +161,10 @@ def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:
     for stage in stages:
         values.append(stage.forward(values[-1]))
     mask = tf.ones((1, *values[-1].shape[1:3], 1))
-    for stage, taken, given in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
+    for stage, taken, output in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
         if stage.convolves:
             # scaled at every step, so that long products stay in the range of float32
-            mask = _to_at_most_one(mask * _average(given))
+            mask = _to_at_most_one(mask * _average(output))
         if stage.spatial is not None:
             mask = _back_one(stage.spatial, mask, tuple(taken.shape[1:3]))
     return mask

@@ -58,9 +58,9 @@ def own_run(file: ModelFile) -> Run:
         if steps is None:
             return {STEERING: keras.ops.convert_to_numpy(file.model(images.reshape(-1, *shape), training=False))}
         steering, after = steps.step(images, [inputs[name] for name in inputs if name != FRAME])
-        found = [STEERING, *(f"next_{name}" for name in inputs if name != FRAME)]
+        names = [STEERING, *(f"next_{name}" for name in inputs if name != FRAME)]
         values = (keras.ops.convert_to_numpy(value) for value in (steering, *after))
-        return dict(zip(found, values, strict=True))
+        return dict(zip(names, values, strict=True))
 
     return run
 
@@ -69,19 +69,19 @@ def inputs_of(signature: Signature, frames: Sequence[Image], seed: int = 0) -> l
     """Return the inputs of one drive for each frame, uint8 (height, width, 3): windows of it and the ones before."""
     random, length = np.random.default_rng(seed), signature.inputs[FRAME][0] if len(signature.inputs[FRAME]) == 4 else 1
     states = {name: shape for name, shape in signature.inputs.items() if name != FRAME}
-    found: list[Inputs] = []
+    inputs: list[Inputs] = []
     for number in range(len(frames)):
         window = np.stack([frames[max(number - back, 0)] for back in reversed(range(length))])
-        given = {name: random.uniform(-1, 1, (1, *shape)).astype(np.float32) for name, shape in states.items()}
-        found.append({FRAME: window.reshape(1, *signature.inputs[FRAME])} | given)
-    return found
+        drawn = {name: random.uniform(-1, 1, (1, *shape)).astype(np.float32) for name, shape in states.items()}
+        inputs.append({FRAME: window.reshape(1, *signature.inputs[FRAME])} | drawn)
+    return inputs
 
 
 def greatest_difference(one: Run, other: Run, inputs: Sequence[Inputs]) -> float:
     """Return the greatest difference between the outputs of two runs; NaN if one of them is not a number."""
     differences = []
-    for given in inputs:
-        first, second = one(given), other(given)
+    for each in inputs:
+        first, second = one(each), other(each)
         differences += [float(np.max(np.abs(first[name] - second[name]))) for name in first]
     return float(np.max(differences))
 

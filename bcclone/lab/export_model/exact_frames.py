@@ -47,10 +47,10 @@ def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
 
 
 def _resize(images: Any, preprocessing: Preprocessing) -> Any:
-    found = _resize_taps(preprocessing)
-    if found is None:
+    taps = _resize_taps(preprocessing)
+    if taps is None:
         return images
-    (left, right), (above, below) = found
+    (left, right), (above, below) = taps
     across = [tf.gather(images, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in (left, right)]
     rows = _divided(across[0] + across[1], _ACROSS_DIVISOR)
     high = _divided(rows, _BYTE)

@@ -112,7 +112,7 @@ def _steering_of(file: ModelFile, signature: Signature) -> Function:
                 steering, after = steps.step(images, list(inputs.values()))
                 return dict(zip(signature.outputs, (steering, *after), strict=True))
             images = prepare_frames(tf.reshape(frames, (-1, *signature.frame, 3)), file.preprocessing)
-            given = tf.reshape(tf.cast(images, dtype), (-1, *file.model.input_shape[1:]))
-            return {STEERING: file.model(given, training=False)}
+            shaped = tf.reshape(tf.cast(images, dtype), (-1, *file.model.input_shape[1:]))
+            return {STEERING: file.model(shaped, training=False)}
 
     return steer

@@ -43,8 +43,8 @@ def _open_saved_model(path: Path) -> Run:
     function = loaded.signatures["serving_default"]
 
     def run(inputs: Inputs, keep: Any = loaded) -> Outputs:  # the function does not keep what it belongs to
-        found = function(**{name: tf.constant(value) for name, value in inputs.items()})
-        return {name: value.numpy() for name, value in found.items()}
+        outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
 
     return run
 

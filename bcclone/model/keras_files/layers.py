@@ -238,7 +238,7 @@ def _recurrent(arguments: Arguments, shape: Shape) -> Keywords:
     """GRU, LSTM and SimpleRNN that read forwards and are not stateful."""
     for name in ("go_backwards", "stateful", "return_state", "time_major", "zero_output_for_mask"):
         arguments.only(name, False)
-    found = {
+    keywords = {
         "units": arguments.integer("units"),
         "activation": arguments.activation(),
         "use_bias": arguments.flag("use_bias"),
@@ -247,12 +247,12 @@ def _recurrent(arguments: Arguments, shape: Shape) -> Keywords:
         "return_sequences": arguments.flag("return_sequences"),
     }
     if "recurrent_activation" in arguments.left:
-        found["recurrent_activation"] = arguments.activation("recurrent_activation")
+        keywords["recurrent_activation"] = arguments.activation("recurrent_activation")
     if "reset_after" in arguments.left:
-        found["reset_after"] = arguments.flag("reset_after")
+        keywords["reset_after"] = arguments.flag("reset_after")
     if "unit_forget_bias" in arguments.left:
         arguments.flag("unit_forget_bias")  # only initialises the bias
-    return found
+    return keywords
 
 
 _TYPES: dict[str, tuple[type[keras.Layer], Translation]] = {

@@ -47,14 +47,14 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1) -> RebuiltModel:
 
     most_outputs: how many numbers it may predict.
     """
-    nest, given = read_tree(json.loads(stored.texts["model_config"]))
+    nest, start = read_tree(json.loads(stored.texts["model_config"]))
     leaves = list(nest.leaves())
     first, mirrored = has_channels_first(leaves), is_mirrored(stored)
     if mirrored:
         for leaf in leaves:
             check_mirrored(leaf)
     budget = max(_SURELY_AFFORDABLE, sum(array.values.size for arrays in stored.weights.values() for array in arrays))
-    builder = _Builder(_channels_last(given, first), given.dtype, first, budget)
+    builder = _Builder(_channels_last(start, first), start.dtype, first, budget)
     for leaf in leaves:
         builder.add(leaf)
     model = builder.finish(nest, most_outputs)
@@ -74,12 +74,12 @@ def _describe(leaf: Leaf, layer: keras.Layer) -> RebuiltLayer:
     return RebuiltLayer(leaf.name, kind, now)
 
 
-def _channels_last(given: Input, first: bool) -> Shape:
-    if first and len(given.shape) == 3:
-        return (None, *given.shape[1:], given.shape[0])
+def _channels_last(start: Input, first: bool) -> Shape:
+    if first and len(start.shape) == 3:
+        return (None, *start.shape[1:], start.shape[0])
     if first:
-        raise UnsupportedModel(f"its input has the shape {given.shape} with channels first, which is not supported")
-    return (None, *given.shape)
+        raise UnsupportedModel(f"its input has the shape {start.shape} with channels first, which is not supported")
+    return (None, *start.shape)
 
 
 class _Builder:
@@ -164,11 +164,11 @@ class _Builder:
         if flattens_channels_first(flatten.config):
             self._append(keras.layers.Permute((3, 1, 2), name=self._free_name(f"{flatten.name}_order", "order")))
 
-    def _free_name(self, wanted: str, otherwise: str) -> str:
+    def _free_name(self, name: str, otherwise: str) -> str:
         layers = [*self._layers, *self._gathered]
         taken = {layer.name for layer in layers} | {"frame", self._gathered_name}
-        wanted = wanted if _NAME.fullmatch(wanted) else otherwise
-        return wanted if wanted not in taken else f"{wanted}_{len(layers)}"
+        name = name if _NAME.fullmatch(name) else otherwise
+        return name if name not in taken else f"{name}_{len(layers)}"
 
     def _append(self, layer: keras.Layer) -> None:
         """Append a layer, after checking the sizes of its output and its weights."""
