@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,16 +15,6 @@ from bcclone.model.onnx_model import FRAME, OnnxModel, is_onnx
 from bcclone.model.recurrent import Steps, steps_of
 from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import UserError
-
-
-class _Network(Protocol):
-    """A compiled network that takes one frame at a time. seq_length: the frames of a window."""
-
-    seq_length: int
-
-    def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
-        """Return the outputs, (outputs,), for the next prepared image of a drive, and the new memory."""
-
 
 _TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
 
@@ -93,6 +83,7 @@ class _Windows:
         self.seq_length, self._shape, self._infer = seq_length, shape, infer
 
     def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+        """Return the outputs, (outputs,), for the next prepared image of a drive, and the new memory."""
         window = window_after(memory, image, self.seq_length)
         (outputs,) = self._infer(np.stack(window).reshape(1, *self._shape))
         return outputs, window if self.seq_length > 1 else ()
@@ -110,6 +101,7 @@ class _Recurrent:
         self.seq_length, self._sizes, self._take_step = seq_length, state_sizes, take_step
 
     def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+        """Return the outputs and the new memory, as _Windows does."""
         states = memory or tuple(np.zeros((1, size), np.float32) for size in self._sizes)
         for _ in range(1 if memory else self.seq_length):
             (outputs,), after = self._take_step(image[np.newaxis], states)
@@ -117,13 +109,13 @@ class _Recurrent:
         return outputs, states
 
 
-def _network_of(file: ModelFile) -> _Network:
+def _network_of(file: ModelFile) -> _Windows | _Recurrent:
     if steps := steps_of(file.model):
         return _Recurrent(file.seq_length, steps.state_sizes, _compiled_step(file.model, steps))
     return _Windows(file.seq_length, file.model.input_shape[1:], _compiled(file.model))
 
 
-def _network_of_onnx(file: OnnxModel) -> _Network:
+def _network_of_onnx(file: OnnxModel) -> _Windows | _Recurrent:
     signature = file.signature
     if signature.state_sizes:
         return _Recurrent(signature.seq_length, signature.state_sizes, file.step)
