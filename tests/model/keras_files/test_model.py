@@ -212,7 +212,7 @@ def test_an_imported_recurrent_model_drives_frame_by_frame(model_file, load, nam
 
 
 def test_consecutive_time_distributed_layers_become_one(model_file):
-    found = model_file.open_model(KERAS2 / "gru.h5").found
+    found = model_file.open_model(KERAS2 / "gru.h5").rebuilt
     assert [type(layer).__name__ for layer in found.model.layers] == ["TimeDistributed", "Dropout", "GRU", "Dense"]
     assert [layer.kind for layer in found.layers[:2]] == ["TimeDistributed(Rescaling)", "TimeDistributed(Conv2D)"]
 
