@@ -13,6 +13,7 @@ from bcclone.cluster.worker_group import WorkerGroup
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed import Batch
 from bcclone.feed.selection import TrainingData
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.train.prepare import computing_in, first_network, make_augmenter, make_optimizer, prepare_keras
 from bcclone.train.train_settings import LearningSettings, TrainSettings
@@ -112,8 +113,8 @@ def make_together_trainer(
     data: TrainingData, settings: TrainSettings, labels: int, strategy: Any, group: WorkerGroup
 ) -> TogetherTrainer:
     """Return the trainer of the network on the devices of a strategy; raises UserError as make_trainer() does."""
-    if settings.network == "cnn-batch-norm":
-        raise UserError("--network cnn-batch-norm trains on one device; use --gpus 1, and no further workers")
+    if ARCHITECTURES[settings.network].batch_norm:
+        raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and no further workers")
     if settings.jit_compile:
         raise UserError("--jit-compile trains on one device; use --gpus 1, and no further workers")
     exported = prepare_keras(data, settings, labels)

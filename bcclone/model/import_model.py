@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bcclone.model.keras_files.tree import RebuiltLayer
 from bcclone.system import file_kinds
 from bcclone.system.errors import UserError
 from bcclone.system.settings import check_settings, preprocess_setting, setting
-
-if TYPE_CHECKING:
-    from bcclone.model.model_file import ForeignModel
 
 
 @dataclass(frozen=True)
@@ -24,15 +22,6 @@ class ImportSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-
-
-@dataclass(frozen=True)
-class ImportedLayer:
-    """A layer of the model: its name, its type in the file, and its type now."""
-
-    name: str
-    kind: str
-    now: str
 
 
 @dataclass(frozen=True)
@@ -50,7 +39,7 @@ class ImportResult:
     notes: tuple[str, ...]
     input_shape: tuple[int, ...]
     weights: int
-    layers: tuple[ImportedLayer, ...]
+    layers: tuple[RebuiltLayer, ...]
     preprocessing: str
 
     def as_json(self) -> dict[str, Any]:
@@ -74,19 +63,20 @@ def import_model(settings: ImportSettings, notify: Callable[[str], None] = lambd
     loaded = open_model(old)
     if isinstance(loaded, ModelFile):
         raise UserError(f"{old} is a bcclone model already; copy the file instead")
-    _describe(loaded, notify)
+    for line in loaded.describe():
+        notify(line)
     file = loaded.declared(named_preprocessing(settings.preprocess))
-    found = loaded.found
-    origin = {"keras_version": found.keras_version, "backend": found.backend, "notes": list(found.notes)}
+    rebuilt = loaded.rebuilt
+    origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
     save_model(output, file.model, file.preprocessing, {"imported": origin})
     return ImportResult(
         model=str(output),
-        keras_version=found.keras_version,
-        backend=found.backend,
-        notes=found.notes,
+        keras_version=rebuilt.keras_version,
+        backend=rebuilt.backend,
+        notes=rebuilt.notes,
         input_shape=loaded.input_shape,
-        weights=found.model.count_params(),
-        layers=tuple(ImportedLayer(**asdict(layer)) for layer in found.layers),
+        weights=rebuilt.model.count_params(),
+        layers=rebuilt.layers,
         preprocessing=file.preprocessing.describe(),
     )
 
@@ -98,16 +88,3 @@ def _check_output(settings: ImportSettings) -> None:
     if old.exists() and output.exists() and old.samefile(output):
         raise UserError(f"{output} is the model to import; name another -o")
     file_kinds.check_output(output, "model", settings.force)
-
-
-def _describe(loaded: "ForeignModel", notify: Callable[[str], None]) -> None:
-    """Describe the network and the presets that fit its input."""
-    found = loaded.found
-    notify(f"{loaded.path}: Keras {found.keras_version}, backend {found.backend}; {found.model.count_params()} weights")
-    notify(f"its input: {' x '.join(map(str, loaded.input_shape))} values of 0 to 255, {found.model.inputs[0].dtype}")
-    for layer in found.layers:
-        notify(f"  {layer.name:<24}{layer.kind}{'' if layer.kind == layer.now else f' -> {layer.now}'}")
-    for note in found.notes:
-        notify(f"note: {note}")
-    if loaded.fitting:
-        notify(f"presets that fit its input: {', '.join(f'--preprocess {name}' for name in loaded.fitting)}")

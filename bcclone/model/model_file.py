@@ -6,7 +6,7 @@ docs/reference/model-file.md. All files, also those of other programs, are loade
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -16,14 +16,13 @@ import keras
 from keras.src.legacy.saving import legacy_h5_format
 
 from bcclone.dataset.images import PRESETS, Preprocessing, PreprocessingMismatch
-from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.model.answer import OUTPUTS, first_outputs
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.model import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import StoredModel, read_stored
 from bcclone.recording.files import LOG_NAME
 from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError
-from bcclone.system.settings import current_names
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
@@ -35,8 +34,8 @@ _LONGEST_TEXT = 1 << 20  # bytes of a configuration in a file beside its weights
 class TrainingInfo:
     """How a model was trained, as far as its file states it.
 
-    settings, samples: values of TrainSettings and SampleSettings by name, perhaps by that of an older version;
-    store_content_hash: of the samples; epoch, val_loss: of the weights; imported: the origin of an imported model.
+    settings, samples: values of TrainSettings and SampleSettings by name, as they were stored; store_content_hash: of
+    the samples; epoch, val_loss: of the weights; imported: the origin of an imported model.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -54,17 +53,6 @@ class TrainingInfo:
     def network(self) -> str | None:
         """Return the name of the network, None if the file does not state it."""
         return self.settings.get("network")
-
-    @property
-    def zero_fraction(self) -> float:
-        """Return the largest fraction of samples with zero steering in an epoch."""
-        return float(current_names(self.settings).get("zero_fraction", 1.0))
-
-    @property
-    def augmentation(self) -> AugmentSettings:
-        """Return how samples were augmented; off if the file does not state it."""
-        stored, names = current_names(self.settings), [each.name for each in fields(AugmentSettings)]
-        return AugmentSettings(**({"augment": False} | {name: stored[name] for name in names if name in stored}))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -90,9 +78,9 @@ class ModelFile:
         return int(shape[1]) if len(shape) == 5 else 1
 
     @property
-    def learned(self) -> int:
-        """Return the number of outputs: 1, the steering, or 2 with the speed."""
-        return int(self.model.output_shape[-1])
+    def outputs(self) -> tuple[str, ...]:
+        """Return the names of what the network predicts, in the order of its numbers; the first is the steering."""
+        return first_outputs(int(self.model.output_shape[-1]))
 
 
 @dataclass(frozen=True)
@@ -100,12 +88,12 @@ class ForeignModel:
     """A model of another program: its path and its rebuilt network."""
 
     path: Path
-    found: RebuiltModel
+    rebuilt: RebuiltModel
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Return rows, columns and channels of the network's input, after the number of frames if it takes windows."""
-        shape: tuple[int, ...] = self.found.model.input_shape[1:]
+        shape: tuple[int, ...] = self.rebuilt.model.input_shape[1:]
         return shape
 
     @property
@@ -113,10 +101,22 @@ class ForeignModel:
         """Return the names of the presets that fit the input of the network."""
         return tuple(name for name, preset in PRESETS.items() if _output_shape(preset) == self.input_shape[-3:])
 
+    def describe(self) -> Iterator[str]:
+        """Yield lines that describe the network, and the presets that fit its input."""
+        rebuilt, model = self.rebuilt, self.rebuilt.model
+        yield f"{self.path}: Keras {rebuilt.keras_version}, backend {rebuilt.backend}; {model.count_params()} weights"
+        yield f"its input: {' x '.join(map(str, self.input_shape))} values of 0 to 255, {model.inputs[0].dtype}"
+        for layer in rebuilt.layers:
+            yield f"  {layer.name:<24}{layer.kind}{'' if layer.kind == layer.now else f' -> {layer.now}'}"
+        for note in rebuilt.notes:
+            yield f"note: {note}"
+        if self.fitting:
+            yield f"presets that fit its input: {', '.join(f'--preprocess {name}' for name in self.fitting)}"
+
     def declared(self, preprocessing: Preprocessing | None) -> ModelFile:
         """Return the model with this preprocessing; raises UserError when its images do not fit the network."""
         if preprocessing and self.input_shape[-3:] == _output_shape(preprocessing):
-            return ModelFile(self.found.model, preprocessing)
+            return ModelFile(self.rebuilt.model, preprocessing)
         names = [f"--preprocess {name}" for name in self.fitting]
         advice = f"give the one it was trained with: {' or '.join(names)}" if names else "no preset makes that"
         takes = f"its network takes {_extents(self.input_shape)}"
@@ -159,26 +159,14 @@ def model_content(model: keras.Model, preprocessing: Preprocessing, training: Ma
     return content.getvalue()
 
 
-def load_model(path: Path, preprocessing: Preprocessing | str | None = None) -> keras.Model:
-    """Load only the network of a model file; raises UserError.
-
-    preprocessing: as for load_model_file(), but not required for models of other programs.
-    """
-    given = named_preprocessing(preprocessing)
-    loaded = open_model(Path(path), given)
-    if isinstance(loaded, ModelFile):
-        return loaded.model
-    return loaded.declared(given).model if given else loaded.found.model
-
-
 def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
     preprocessing: a definition or a name of PRESETS; required for models of other programs. Raises UserError.
     """
-    given = named_preprocessing(preprocessing)
-    loaded = open_model(path, given)
-    return loaded if isinstance(loaded, ModelFile) else loaded.declared(given)
+    expected = named_preprocessing(preprocessing)
+    loaded = open_model(path, expected)
+    return loaded if isinstance(loaded, ModelFile) else loaded.declared(expected)
 
 
 def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | ForeignModel:
@@ -192,7 +180,7 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
         if "model_config" not in stored.texts:
             stored = StoredModel({**stored.texts, "model_config": _separate_config(path)}, stored.weights)
         own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
-        found = rebuild_model(stored, (1, 2) if own else (1,))  # two: the speed as well
+        rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1)
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
     except UnsupportedModel as error:
         raise UserError(f"{path}: {error}") from None
@@ -202,12 +190,12 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
             f"{path}: not a complete model file: {reason[:200]}; save it again, or train the model again"
         ) from None
     if own is None:
-        return ForeignModel(path, found)
-    loaded = ModelFile(found.model, own, training)
-    expected = (*found.model.input_shape[:-3], *_output_shape(own))  # any number of frames before those three
-    if found.model.input_shape != expected:
+        return ForeignModel(path, rebuilt)
+    loaded = ModelFile(rebuilt.model, own, training)
+    expected = (*rebuilt.model.input_shape[:-3], *_output_shape(own))  # any number of frames before those three
+    if rebuilt.model.input_shape != expected:
         raise UserError(
-            f"{path}: the network takes {found.model.input_shape}, its preprocessing makes {expected}; train it again"
+            f"{path}: the network takes {rebuilt.model.input_shape}, its preprocessing makes {expected}; train it again"
         )
     return loaded
 
@@ -268,7 +256,7 @@ def _separate_config(path: Path) -> str:
     return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
 
 
-def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessing | None) -> Preprocessing:
+def _read_preprocessing(path: Path, texts: Mapping[str, str], expected: Preprocessing | None) -> Preprocessing:
     try:
         preprocessing = Preprocessing.from_json(texts[_PREPROCESSING])
     except PreprocessingMismatch as error:
@@ -279,9 +267,9 @@ def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessi
             f"  definition: {preprocessing.to_json()} (hash {preprocessing.digest})\n"
             f"  hash:       {texts.get(_HASH)}"
         )
-    if given and given != preprocessing:
+    if expected and expected != preprocessing:
         raise UserError(
             f"{path}: states its own preprocessing, but a different one is given; leave out --preprocess\n"
-            f"  of the file: {preprocessing.to_json()}\n  given:       {given.to_json()}"
+            f"  of the file: {preprocessing.to_json()}\n  given:       {expected.to_json()}"
         )
     return preprocessing

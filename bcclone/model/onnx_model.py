@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Image, Preprocessing
+from bcclone.model.answer import first_outputs
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 
@@ -26,14 +27,14 @@ class Signature:
     """The inputs and outputs of an exported network.
 
     seq_length: the frames of a window; state_sizes: those of the states of a recurrent network, which takes one frame
-    at a time and was trained on windows of seq_length; frame: the height and width of a camera frame; learned: numbers
-    that it predicts, 1: the steering, 2: the speed as well.
+    at a time and was trained on windows of seq_length; frame: the height and width of a camera frame; predicts: the
+    outputs of the network by name, which are the columns of STEERING.
     """
 
     seq_length: int = 1
     state_sizes: tuple[int, ...] = ()
     frame: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)
-    learned: int = 1
+    predicts: tuple[str, ...] = first_outputs(1)
 
     @property
     def inputs(self) -> dict[str, tuple[int, ...]]:
@@ -46,7 +47,7 @@ class Signature:
     def outputs(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each output by its name: the prediction, and the states for the next frame, float32."""
         states = {f"next_state_{number}": (size,) for number, size in enumerate(self.state_sizes)}
-        return {STEERING: (self.learned,), **states}
+        return {STEERING: (len(self.predicts),), **states}
 
 
 class OnnxModel:
@@ -61,16 +62,16 @@ class OnnxModel:
 
     def run(self, inputs: Mapping[str, Any]) -> list[Float32Array]:
         """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name."""
-        return [np.asarray(found) for found in self._session.run(list(self.signature.outputs), dict(inputs))]
+        return [np.asarray(output) for output in self._session.run(list(self.signature.outputs), dict(inputs))]
 
     def steer(self, frames: Image) -> Float32Array:
-        """Return the prediction, (drives, learned), for frames or windows of them, uint8 (drives, ...)."""
+        """Return the prediction, (drives, outputs), for frames or windows of them, uint8 (drives, ...)."""
         return self.run({FRAME: frames})[0]
 
     def step(self, frames: Image, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
-        """Return the prediction, (drives, learned), and the new states, for the next frame of several drives."""
-        given = dict(zip(self.signature.inputs, (frames, *states), strict=True))
-        predicted, *after = self.run(given)
+        """Return the prediction, (drives, outputs), and the new states, for the next frame of several drives."""
+        inputs = dict(zip(self.signature.inputs, (frames, *states), strict=True))
+        predicted, *after = self.run(inputs)
         return predicted, after
 
 
@@ -104,17 +105,18 @@ def _open_session(path: Path) -> Any:
 
 def _signature_of(session: Any, path: Path) -> Signature:
     """Return the signature of a file; raises UserError for one that cannot drive."""
-    given = {each.name: tuple(each.shape[1:]) for each in session.get_inputs()}
-    made = {each.name: tuple(each.shape[1:]) for each in session.get_outputs()}
-    frame = given.get(FRAME, ())
+    inputs = {each.name: tuple(each.shape[1:]) for each in session.get_inputs()}
+    outputs = {each.name: tuple(each.shape[1:]) for each in session.get_outputs()}
+    frame = inputs.get(FRAME, ())
     seq_length = frame[0] if len(frame) == 4 and isinstance(frame[0], int) else 1
-    sizes = tuple(shape[0] for name, shape in given.items() if name != FRAME and len(shape) == 1)
-    learned = 2 if made.get(STEERING) == (2,) else 1
-    signature = Signature(_trained_seq_length(session) if sizes else seq_length, sizes, learned=learned)
+    sizes = tuple(shape[0] for name, shape in inputs.items() if name != FRAME and len(shape) == 1)
+    columns = outputs.get(STEERING) or (1,)
+    predicts = first_outputs(columns[0] if isinstance(columns[0], int) else 1)
+    signature = Signature(_trained_seq_length(session) if sizes else seq_length, sizes, predicts=predicts)
     kinds = {each.name: each.type for each in session.get_inputs()}
-    if (given, made) != (signature.inputs, signature.outputs) or kinds[FRAME] != "tensor(uint8)":
+    if (inputs, outputs) != (signature.inputs, signature.outputs) or kinds[FRAME] != "tensor(uint8)":
         raise UserError(
-            f"{path}: a network from {_described(given)} to {_described(made)}; expected camera frames, uint8 "
+            f"{path}: a network from {_described(inputs)} to {_described(outputs)}; expected camera frames, uint8 "
             f"{FRAME} {(FRAME_HEIGHT, FRAME_WIDTH, 3)}, to {STEERING} (1,), as bcclone export writes it"
         )
     return signature

@@ -2,29 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
-from bcclone.dataset.labels import LEARNED_SPEED_MPH
+from bcclone.model.answer import Answer
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.model.onnx_model import FRAME, OnnxModel, is_onnx
 from bcclone.model.recurrent import Steps, steps_of
 from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import UserError
-
-
-class _Network(Protocol):
-    """A compiled network that answers one frame at a time. seq_length: the frames of a window."""
-
-    seq_length: int
-
-    def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
-        """Return the outputs, (learned,), for the next prepared image of a drive, and the new memory."""
-
 
 _TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
 
@@ -33,13 +23,13 @@ class Policy:
     """A model ready to drive: its preprocessing, its network, and the memory of the drive so far.
 
     A network of windows gets the last seq_length frames of a drive. A recurrent network takes one step per frame and
-    carries its states. Call act() for each frame of a drive, and forget() before a frame that does not follow the last
-    one. To drive several cars, keep a memory for each and call steer(). The network always gets a batch of one, because
-    TensorFlow rounds differently for other batch sizes, and a car's steering must not depend on how many are driven.
+    carries its states. Call answer() for each frame of a drive, and forget() before a frame that does not follow the
+    last one. To drive several cars, keep a memory for each and call next_answer(). The network always gets a batch of
+    one, because TensorFlow rounds differently for other batch sizes, and a car's steering must not depend on how many
+    are driven.
 
     carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
-    one in an ONNX file; speed_mph: how fast to drive at the last frame of act(), None for a network that has not
-    learned it.
+    one in an ONNX file; speed_mph: of the last answer().
     """
 
     def __init__(self, file: ModelFile | OnnxModel) -> None:
@@ -49,42 +39,51 @@ class Policy:
         self.seq_length, self.carries_states = self._network.seq_length, isinstance(self._network, _Recurrent)
         self._memory: Memory = ()
         self.speed_mph: float | None = None
-        self.act(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
+        self.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
         self.forget()
 
-    def act(self, frame: Image) -> float:
-        """Return the steering, -1 (left) to 1 (right), for an RGB frame, uint8 (160, 320, 3).
+    def answer(self, frame: Image) -> Answer:
+        """Return the answer for an RGB frame, uint8 (160, 320, 3), as the next one of the drive.
 
         Raises BadImage for a frame of another size, which is not remembered. The network may return NaN.
         """
-        image = self.preprocessing.apply(frame)
-        outputs, self._memory = self._network.steer(image, self._memory)
-        self.speed_mph = float(outputs[1]) * LEARNED_SPEED_MPH if len(outputs) > 1 else None
-        return float(outputs[0])
+        answer, self._memory = self.next_answer(self.preprocessing.apply(frame), self._memory)
+        self.speed_mph = answer.speed_mph
+        return answer
+
+    def act(self, frame: Image) -> float:
+        """Return the steering of answer()."""
+        return self.answer(frame).steering
 
     def forget(self) -> None:
         """Forget the frames so far; the next one begins another drive."""
         self._memory = ()
 
-    def steer(self, image: Image, memory: Memory) -> tuple[float, Memory]:
-        """Return the steering, -1 to 1, for the next prepared image of a drive, and its new memory.
+    def next_answer(self, image: Image, memory: Memory) -> tuple[Answer, Memory]:
+        """Return the answer for the next prepared image of a drive, and its new memory.
 
         image: uint8 (height, width, 3); memory: of the frames before, () at the beginning.
         """
         outputs, after = self._network.steer(image, memory)
-        return float(outputs[0]), after
+        return Answer.of(outputs), after
+
+    def steer(self, image: Image, memory: Memory) -> tuple[float, Memory]:
+        """Return the steering and the memory of next_answer()."""
+        answer, after = self.next_answer(image, memory)
+        return answer.steering, after
 
 
 class _Windows:
     """A network of single frames, or of the last frames stacked; the first frame of a drive fills its window.
 
-    shape: of its input; infer: an input, uint8 (1, *shape), to the outputs, (1, learned).
+    shape: of its input; infer: an input, uint8 (1, *shape), to the outputs, (1, outputs).
     """
 
     def __init__(self, seq_length: int, shape: Sequence[int], infer: Callable[[Image], Float32Array]) -> None:
         self.seq_length, self._shape, self._infer = seq_length, shape, infer
 
     def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+        """Return the outputs, (outputs,), for the next prepared image of a drive, and the new memory."""
         window = window_after(memory, image, self.seq_length)
         (outputs,) = self._infer(np.stack(window).reshape(1, *self._shape))
         return outputs, window if self.seq_length > 1 else ()
@@ -95,13 +94,14 @@ class _Recurrent:
 
     Before the first frame of a drive its states are those after seq_length - 1 copies of that frame, so that the first
     steering is that of a window filled with it, as in training. take_step: an image, (1, height, width, 3), and states,
-    (1, size) each, to the outputs, (1, learned), and the new states.
+    (1, size) each, to the outputs, (1, outputs), and the new states.
     """
 
     def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: _TakeStep) -> None:
         self.seq_length, self._sizes, self._take_step = seq_length, state_sizes, take_step
 
     def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+        """Return the outputs and the new memory, as _Windows does."""
         states = memory or tuple(np.zeros((1, size), np.float32) for size in self._sizes)
         for _ in range(1 if memory else self.seq_length):
             (outputs,), after = self._take_step(image[np.newaxis], states)
@@ -109,13 +109,13 @@ class _Recurrent:
         return outputs, states
 
 
-def _network_of(file: ModelFile) -> _Network:
+def _network_of(file: ModelFile) -> _Windows | _Recurrent:
     if steps := steps_of(file.model):
         return _Recurrent(file.seq_length, steps.state_sizes, _compiled_step(file.model, steps))
     return _Windows(file.seq_length, file.model.input_shape[1:], _compiled(file.model))
 
 
-def _network_of_onnx(file: OnnxModel) -> _Network:
+def _network_of_onnx(file: OnnxModel) -> _Windows | _Recurrent:
     signature = file.signature
     if signature.state_sizes:
         return _Recurrent(signature.seq_length, signature.state_sizes, file.step)

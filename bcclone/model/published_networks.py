@@ -7,13 +7,11 @@ Autonomous Driving Systems" (SelfOracle), ICSE 2020, https://arxiv.org/abs/1910.
 where the layers are described, and what was chosen where that is unclear.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import keras
 from keras import layers
 
 from bcclone.dataset.images import PRESETS
+from bcclone.model.architectures import Architecture
 from bcclone.system.errors import UserError
 
 
@@ -92,39 +90,26 @@ def epoch() -> list[keras.Layer]:
     ]
 
 
-@dataclass(frozen=True)
-class PublishedNetwork:
-    """A network and the preset of images.PRESETS that prepares its images as its authors did."""
-
-    make_layers: Callable[[], list[keras.Layer]]
-    preset: str
+_LAYERS = {"dave-2": dave_2, "chauffeur": chauffeur, "epoch": epoch}
 
 
-PUBLISHED = {
-    "dave-2": PublishedNetwork(dave_2, "nvidia-66x200-yuv"),
-    "chauffeur": PublishedNetwork(chauffeur, "chauffeur-120x320-yuv"),
-    "epoch": PublishedNetwork(epoch, "epoch-128x128-rgb"),
-}
-
-
-def build_published(name: str, height: int, width: int, seq_length: int = 1) -> keras.Model:
-    """Return an untrained network of PUBLISHED: uint8 (batch, height, width, 3) -> steering float32 (batch, 1).
+def build_published(architecture: Architecture, height: int, width: int, seq_length: int = 1) -> keras.Model:
+    """Return an untrained network with a preset: uint8 (batch, height, width, 3) -> steering float32 (batch, 1).
 
     Raises UserError for images of another size than the published one, and for windows.
     """
-    check_images(name, height, width, seq_length)
+    check_images(architecture, height, width, seq_length)
     image = keras.Input((height, width, 3), dtype="uint8", name="frame")
-    return keras.Sequential([image, *PUBLISHED[name].make_layers()], name=name)
+    return keras.Sequential([image, *_LAYERS[architecture.name]()], name=architecture.name)
 
 
-def check_images(name: str, height: int, width: int, seq_length: int = 1) -> None:
-    """Raise UserError for images that a network of PUBLISHED does not take."""
-    preset = PUBLISHED[name].preset
-    takes = PRESETS[preset]
+def check_images(architecture: Architecture, height: int, width: int, seq_length: int = 1) -> None:
+    """Raise UserError for images that a published network does not take."""
+    takes = PRESETS[architecture.preset]
     if seq_length > 1:
-        raise UserError(f"--network {name} takes single frames; leave out --seq-length")
+        raise UserError(f"--network {architecture.name} takes single frames; leave out --seq-length")
     if (height, width) != (takes.height, takes.width):
         raise UserError(
-            f"--network {name} was published for images of {takes.width}x{takes.height}, and these have "
-            f"{width}x{height}; make the store with: python preprocess.py --preprocess {preset}"
+            f"--network {architecture.name} was published for images of {takes.width}x{takes.height}, and these have "
+            f"{width}x{height}; make the store with: python preprocess.py --preprocess {architecture.preset}"
         )

@@ -13,15 +13,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from bcclone.model.network import normalize
-
-_RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
-_POOLING_3D = (layers.MaxPooling3D, layers.AveragePooling3D)
-# layers that process each frame of a window independently
-_FRAME_BY_FRAME = (
-    layers.TimeDistributed, layers.Dense, layers.Dropout, layers.GaussianDropout, layers.AlphaDropout,
-    layers.GaussianNoise, layers.Rescaling, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU,
-)  # fmt: skip
+from bcclone.model.layer_kinds import RECURRENT, keeps_frames
 
 
 @dataclass(frozen=True)
@@ -35,14 +27,14 @@ class Steps:
     state_sizes: tuple[int, ...]
 
     def step(self, images: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
-        """Return the steering, (drives, 1), and the new states for the next frame of several drives.
+        """Return the outputs, (drives, outputs), and the new states for the next frame of several drives.
 
         images: of the input type of the network, (drives, height, width, 3); states: (drives, size) each.
         """
         before, after = iter(states), []
         values = keras.ops.expand_dims(images, 1)
         for layer in self.layers:
-            if isinstance(layer, _RECURRENT):
+            if isinstance(layer, RECURRENT):
                 own = list(itertools.islice(before, len(_state_sizes(layer))))
                 output, own = layer.cell(values[:, 0], own, training=False)
                 after += own
@@ -60,44 +52,17 @@ def steps_of(model: keras.Model) -> Steps | None:
     All layers before the last recurrent layer have to process each frame independently, and none after it may have
     several frames.
     """
-    found = [number for number, layer in enumerate(model.layers) if isinstance(layer, _RECURRENT)]
-    if not found or len(model.input_shape) != 5:
+    recurrent = [number for number, layer in enumerate(model.layers) if isinstance(layer, RECURRENT)]
+    if not recurrent or len(model.input_shape) != 5:
         return None
-    *before, last = model.layers[: found[-1] + 1]
-    apart = all(isinstance(layer, _RECURRENT) or _keeps_frames_apart(layer) for layer in before)
+    *before, last = model.layers[: recurrent[-1] + 1]
+    apart = all(isinstance(layer, RECURRENT) or keeps_frames(layer) for layer in before)
     if not apart or last.return_sequences:
         return None
-    sizes = [size for number in found for size in _state_sizes(model.layers[number])]
+    sizes = [size for number in recurrent for size in _state_sizes(model.layers[number])]
     return Steps(tuple(model.layers), tuple(sizes))
-
-
-def frame_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the layers that process single frames of a window, as layers of one frame; empty without such layers."""
-    found: list[keras.Layer] = []
-    for layer in model.layers:
-        if not isinstance(layer, layers.TimeDistributed):
-            break
-        found += layer.layer.layers if isinstance(layer.layer, keras.Sequential) else [layer.layer]
-    return found
 
 
 def _state_sizes(layer: keras.Layer) -> list[int]:
     size = layer.cell.state_size
     return list(size) if isinstance(size, list | tuple) else [size]
-
-
-def _keeps_frames_apart(layer: keras.Layer) -> bool:
-    """Return whether a layer is known to process each frame of a window independently."""
-    if isinstance(layer, layers.Conv3D):
-        return bool(layer.kernel_size[0] == layer.strides[0] == 1)
-    if isinstance(layer, _POOLING_3D):
-        return bool(layer.pool_size[0] == layer.strides[0] == 1)
-    if isinstance(layer, layers.Cropping3D):
-        return bool(layer.cropping[0] == (0, 0))
-    if isinstance(layer, layers.Reshape):
-        return bool(layer.output.shape[1] == layer.input.shape[1])
-    if isinstance(layer, layers.Permute):
-        return bool(layer.dims[0] == 1)
-    if isinstance(layer, layers.BatchNormalization):
-        return bool(layer.axis in (-1, len(layer.input.shape) - 1))
-    return type(layer) in _FRAME_BY_FRAME or (type(layer) is layers.Lambda and layer.function is normalize)

@@ -18,19 +18,12 @@ import tensorflow as tf
 from keras import layers
 
 from bcclone.dataset.images import Image, Preprocessing
-from bcclone.model.network import normalize
-from bcclone.model.recurrent import frame_layers
+from bcclone.model.layer_kinds import POOLING_2D, frame_layers, keeps_pixels
 from bcclone.system.errors import UserError
 
 Mask = npt.NDArray[np.float32]
 
-_POOLING = (layers.MaxPooling2D, layers.AveragePooling2D)
-_SPATIAL = (layers.Conv2D, *_POOLING, layers.Cropping2D, layers.ZeroPadding2D)
-# layers that keep the spatial dimensions
-_POINTWISE = (
-    layers.Rescaling, layers.Dropout, layers.SpatialDropout2D, layers.BatchNormalization, layers.Activation,
-    layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU,
-)  # fmt: skip
+_SPATIAL = (layers.Conv2D, *POOLING_2D, layers.Cropping2D, layers.ZeroPadding2D)
 
 
 class Saliency:
@@ -123,12 +116,12 @@ def _chain(model: keras.Model, shape: tuple[int, ...]) -> list[keras.Layer]:
     chain = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
     if isinstance(model, keras.Sequential):
         return chain
-    given = model.inputs[0]
+    before = model.inputs[0]
     for layer in chain:
-        if layer.input is not given:
+        if layer.input is not before:
             raise _refusal(f"{_label(layer)} takes something else than the layer before it gives; expected a chain")
-        given = layer.output
-    if len(model.outputs) != 1 or model.outputs[0] is not given:
+        before = layer.output
+    if len(model.outputs) != 1 or model.outputs[0] is not before:
         raise _refusal("it gives something else than its last layer does; expected a chain of layers")
     return chain
 
@@ -137,11 +130,11 @@ def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
     """Return the stages up to that of the last convolution; later layers have no spatial dimensions."""
     convolutions = [place for place, layer in enumerate(chain) if type(layer) is layers.Conv2D]
     if not convolutions:
-        found = ", ".join(type(layer).__name__ for layer in chain)
-        raise _refusal(f"it has no convolution (Conv2D) but {found}")
+        kinds = ", ".join(type(layer).__name__ for layer in chain)
+        raise _refusal(f"it has no convolution (Conv2D) but {kinds}")
     stages = [_LayerGroup(None, ())]
     for place, layer in enumerate(chain):
-        if _is_pointwise(layer):
+        if keeps_pixels(layer):
             stages[-1] = _LayerGroup(stages[-1].spatial, (*stages[-1].pointwise, layer))
         elif place > convolutions[-1]:
             break
@@ -151,15 +144,13 @@ def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
     return stages
 
 
-def _is_pointwise(layer: keras.Layer) -> bool:
-    """Return whether a layer is known to compute each pixel of its output from the same pixel of its input."""
-    return type(layer) in _POINTWISE or (type(layer) is layers.Lambda and layer.function is normalize)
-
-
 def _check_spatial(layer: keras.Layer) -> None:
     if type(layer) not in _SPATIAL:  # a subclass may compute something else
-        known = ", ".join(kind.__name__ for kind in (*_SPATIAL, *_POINTWISE))
-        raise _refusal(f"{_label(layer)} before its last convolution cannot be followed; known are {known}")
+        known = ", ".join(kind.__name__ for kind in _SPATIAL)
+        raise _refusal(
+            f"{_label(layer)} before its last convolution cannot be followed; known are {known}, and layers that keep "
+            "each pixel where it is"
+        )
     if layer.data_format != "channels_last":
         raise _refusal(f"{_label(layer)} has its channels first; expected channels last")
 
@@ -170,10 +161,10 @@ def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:
     for stage in stages:
         values.append(stage.forward(values[-1]))
     mask = tf.ones((1, *values[-1].shape[1:3], 1))
-    for stage, taken, given in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
+    for stage, taken, output in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
         if stage.convolves:
             # scaled at every step, so that long products stay in the range of float32
-            mask = _to_at_most_one(mask * _average(given))
+            mask = _to_at_most_one(mask * _average(output))
         if stage.spatial is not None:
             mask = _back_one(stage.spatial, mask, tuple(taken.shape[1:3]))
     return mask
@@ -205,7 +196,7 @@ def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
     if isinstance(layer, layers.ZeroPadding2D):
         (top, _), (left, _) = layer.padding
         return mask[:, top : top + extents[0], left : left + extents[1]]
-    pools = isinstance(layer, _POOLING)
+    pools = isinstance(layer, POOLING_2D)
     kernel = _ones(layer.pool_size, (1, 1)) if pools else _ones(layer.kernel_size, layer.dilation_rate)
     return tf.nn.conv2d_transpose(mask, kernel, (1, *extents, 1), layer.strides, layer.padding.upper())
 

@@ -8,6 +8,7 @@ from typing import Any
 from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.open import choose_feed
 from bcclone.feed.selection import TrainingData
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system import file_kinds
 from bcclone.system.errors import UserError
 from bcclone.system.settings import differences
@@ -18,7 +19,6 @@ from bcclone.train.train_settings import (
     LEARNING_RATE,
     LEFT_OPEN,
     LIMITS,
-    RECURRENT,
     RECURRENT_SEQ_LENGTH,
     RunFiles,
     TrainSettings,
@@ -53,7 +53,7 @@ class Plan:
 def resolve(settings: TrainSettings, data: TrainingData, notify: Notify = lambda line: None) -> TrainSettings:
     """Return the settings with what they leave to the samples decided: window length, learning rate and feed."""
     stored = data.sample_settings.seq_length
-    usual = RECURRENT_SEQ_LENGTH if stored == 1 and settings.network in RECURRENT else stored
+    usual = RECURRENT_SEQ_LENGTH if stored == 1 and ARCHITECTURES[settings.network].recurrent else stored
     rate = FINE_TUNING_LEARNING_RATE if settings.start else LEARNING_RATE
     feed = settings.feed
     if feed == AUTO:

@@ -13,9 +13,10 @@ from bcclone.dataset.labels import learned_speeds
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AUTO, PATH, THROTTLE
 from bcclone.feed.selection import TrainingData
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.model_file import ForeignModel, open_model
 from bcclone.model.network import build_network
-from bcclone.model.published_networks import PUBLISHED, check_images
+from bcclone.model.published_networks import check_images
 from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.trainer import Trainer
@@ -113,8 +114,9 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
     preprocessing, start = data.preprocessing, settings.start
     if start is None:
         height, width = preprocessing.height, preprocessing.width
-        if settings.network in PUBLISHED:
-            check_images(settings.network, height, width, settings.seq_length)
+        architecture = ARCHITECTURES[settings.network]
+        if architecture.preset:
+            check_images(architecture, height, width, settings.seq_length)
         return build_network(height, width, settings.seq_length, settings.network, outputs)
     file = open_model(start)
     if isinstance(file, ForeignModel):
@@ -125,7 +127,7 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
     if file.seq_length != settings.seq_length:
         count = f"{file.seq_length} frame{'s' * (file.seq_length > 1)}"
         raise UserError(f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}")
-    if file.learned > 1 and settings.predict != THROTTLE:
+    if len(file.outputs) > 1 and settings.predict != THROTTLE:
         raise UserError(f"{start} predicts the speed, too; fine-tune it with --predict {THROTTLE}")
     if file.preprocessing != preprocessing:
         raise UserError(
@@ -133,7 +135,7 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
             f"  the model: {file.preprocessing.describe()}\n  the data:  {preprocessing.describe()}\n"
             f"make a store for it: python preprocess.py RECORDING -o {_store_for(file.preprocessing)}"
         )
-    if file.learned == outputs:
+    if len(file.outputs) == outputs:
         return file.model
     if settings.predict != THROTTLE:
         return _with_outputs(file.model, outputs, begin=0.0)

@@ -11,6 +11,7 @@ from bcclone.dataset.images import PRESETS
 from bcclone.dataset.store import OpenStore, open_if_store
 from bcclone.feed.open import check_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import describe_peak_memory, load_tensorflow
 from bcclone.train.environment import describe_environment
@@ -92,16 +93,13 @@ def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) 
 def announce_network(model: Any, data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
     """Report the layers, and what of a new network differs from its own design."""
     from bcclone.model.network import convolutions_for, layer_table
-    from bcclone.model.published_networks import PUBLISHED
 
-    if not settings.start and settings.network in PUBLISHED:
-        published = PUBLISHED[settings.network].preset
-        if data.preprocessing != PRESETS[published]:
-            notify(f"note: {settings.network} was published for images like those of --preprocess {published}")
-    elif not settings.start and settings.network != "cnn-64":
-        height, width = data.preprocessing.height, data.preprocessing.width
-        if convolutions_for(height, width, settings.network) == "cnn-64":
-            notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
+    architecture, images = ARCHITECTURES[settings.network], data.preprocessing
+    height, width, preset = images.height, images.width, architecture.preset
+    if preset and not settings.start and images != PRESETS[preset]:
+        notify(f"note: {settings.network} was published for images like those of --preprocess {preset}")
+    elif not (preset or settings.start) and convolutions_for(height, width, architecture) != architecture.convolutions:
+        notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
     notify(layer_table(model))
 
 

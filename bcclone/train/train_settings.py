@@ -8,6 +8,7 @@ from typing import Any
 
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed_settings import AUTO, PATH, STEERING, THROTTLE, FeedSettings, SamplingSettings
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.settings import check_settings, setting
 
 # a fine-tuning at the first of these forgets what the model knew (docs/lab-log.md, 2026-11-23)
@@ -15,19 +16,9 @@ LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber")
 KEPT = ("last", "best")
-# those of bcclone.model.network, which loads TensorFlow; a test compares
-NETWORKS = {
-    "cnn": "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of cnn-64",
-    "cnn-64": "cnn without the third convolution, for images of 64x64",
-    "cnn-batch-norm": "cnn with batch normalization after each convolution; learns in fewer passes",
-    "gru": "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state between frames",
-    "lstm": "the same as gru, with an LSTM",
-    "dave-2": "DAVE-2 as published by Nvidia, for a store of the preset nvidia-66x200-yuv",
-    "chauffeur": "the CNN of team Chauffeur in Udacity's challenge 2, for the preset chauffeur-120x320-yuv",
-    "epoch": "the CNN of team Epoch in Udacity's challenge 2, for the preset epoch-128x128-rgb; 34 million weights",
-}
-PUBLISHED = ("dave-2", "chauffeur", "epoch")
-RECURRENT, RECURRENT_SEQ_LENGTH = ("gru", "lstm"), 5
+NETWORKS = {name: each.description for name, each in ARCHITECTURES.items()}
+PUBLISHED = tuple(name for name, each in ARCHITECTURES.items() if each.preset)
+RECURRENT_SEQ_LENGTH = 5
 HUBER_DELTA = 0.1  # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 

@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from bcclone.dataset.images import PRESETS
+from bcclone.model.architectures import ARCHITECTURES, Architecture, Convolution
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -109,7 +111,7 @@ def test_batch_normalization_comes_between_each_convolution_and_its_activation(b
 
 
 def test_recurrent_networks_use_the_convolutions_for_small_images(build_network):
-    from bcclone.model.recurrent import frame_layers
+    from bcclone.model.layer_kinds import frame_layers
 
     network = build_network(64, 64, seq_length=3, network="gru")
     assert [layer.name for layer in frame_layers(network) if layer.name.startswith("conv")] == [
@@ -123,12 +125,19 @@ def test_images_that_are_too_small_are_refused(build_network):
     assert build_network(160, 320).output_shape == (None, 1)
 
 
-def test_the_option_offers_all_networks(build_network):
-    from bcclone.model.network import BATCH_NORM, CONVOLUTIONS, RECURRENT
-    from bcclone.model.published_networks import PUBLISHED
-    from bcclone.train.train_settings import NETWORKS
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_each_network_steers_and_can_predict_another_number(build_network, name):
+    architecture = ARCHITECTURES[name]
+    takes, frames = PRESETS[architecture.preset or "carnd-128-rgb"], 3 if architecture.recurrent else 1
+    for outputs in (1,) if architecture.preset else (1, 2):
+        network = build_network(takes.height, takes.width, frames, name, outputs)
+        image = np.zeros((1, *([frames] if frames > 1 else []), takes.height, takes.width, 3), np.uint8)
+        assert network(image).shape == (1, outputs)
 
-    assert [*CONVOLUTIONS, BATCH_NORM, *RECURRENT, *PUBLISHED] == [*NETWORKS]
+
+def test_a_network_of_ones_own_is_built_from_its_convolutions(build_network):
+    shallow = Architecture("shallow", "two convolutions", (Convolution(8, 5, 4), Convolution(4, 3, 2)))
+    assert maps_of(build_network(network=shallow)) == [(18, 31), (8, 15)]
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])

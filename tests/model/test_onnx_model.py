@@ -6,26 +6,25 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import BadImage
-from bcclone.lab.export_model.export_settings import ExportModelSettings
-from bcclone.lab.export_model.model_export import export_model
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
+from tests.lab.export_model.exports import exported_once
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+for package in ("tf2onnx", "onnxruntime"):
+    pytest.importorskip(package)
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
 
 
-def policies(model, folder):
-    """Return the policies of a model and of its export."""
+@pytest.fixture
+def exported(tmp_path_factory):
+    return lambda model: exported_once(tmp_path_factory, model, "onnx")
+
+
+def check_same(model, exported):
     from bcclone.model.policy import load_policy
 
-    export_model(ExportModelSettings(model, "onnx", folder / "model.onnx"))
-    return load_policy(model), load_policy(folder / "model.onnx")
-
-
-def check_same(model, folder):
-    own, exported = policies(model, folder)
+    own, exported = load_policy(model), load_policy(exported(model))
     assert (exported.seq_length, exported.carries_states) == (own.seq_length, own.carries_states)
     for _ in range(2):
         assert [exported.act(frame) for frame in FRAMES] == pytest.approx(
@@ -35,43 +34,44 @@ def check_same(model, folder):
             policy.forget()
 
 
-def test_it_drives_as_a_network_of_single_frames(untrained_model, tmp_path):
-    check_same(untrained_model, tmp_path)
+def test_it_drives_as_a_network_of_single_frames(untrained_model, exported):
+    check_same(untrained_model, exported)
 
 
-def test_it_drives_as_a_network_of_windows(untrained_window_model, tmp_path):
-    check_same(untrained_window_model, tmp_path)
+def test_it_drives_as_a_network_of_windows(untrained_window_model, exported):
+    check_same(untrained_window_model, exported)
 
 
-def test_it_drives_as_a_recurrent_network_which_carries_its_states(untrained_recurrent_model, tmp_path):
-    check_same(untrained_recurrent_model, tmp_path)
+def test_it_drives_as_a_recurrent_network_which_carries_its_states(untrained_recurrent_model, exported):
+    check_same(untrained_recurrent_model, exported)
 
 
-def test_frames_of_another_size_are_refused(untrained_model, tmp_path):
-    _, exported = policies(untrained_model, tmp_path)
+def test_frames_of_another_size_are_refused(untrained_model, exported):
+    from bcclone.model.policy import load_policy
+
     with pytest.raises(BadImage, match="expected 320x160"):
-        exported.act(FRAMES[0, :80])
+        load_policy(exported(untrained_model)).act(FRAMES[0, :80])
 
 
-def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, tmp_path):
+def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported):
     from bcclone.drive.saliency_thread import make_saliency_thread, seen_region_of
     from bcclone.model.policy import load_policy
     from bcclone.pictures.video.reference_model import open_reference_model
 
-    _, exported = policies(untrained_model, tmp_path)
-    with make_saliency_thread(exported, None) as saliency:
+    path = exported(untrained_model)
+    policy = load_policy(path)
+    with make_saliency_thread(policy, None) as saliency:
         assert "ONNX" in saliency.unavailable
-    assert seen_region_of(exported) == (0, 0, 1, 1)
+    assert seen_region_of(policy) == (0, 0, 1, 1)
     with pytest.raises(UserError, match=r"ONNX file; use the \.h5"):
-        open_reference_model(tmp_path / "model.onnx")
+        open_reference_model(path)
     with pytest.raises(UserError, match="leave out --preprocess"):
-        load_policy(tmp_path / "model.onnx", "carnd-128-rgb")
+        load_policy(path, "carnd-128-rgb")
 
 
 @pytest.mark.long
-def test_commands_drive_and_score_it_as_the_model(untrained_model, simulated_recording, tmp_path):
-    policies(untrained_model, tmp_path)
-    models = (untrained_model, tmp_path / "model.onnx")
+def test_commands_drive_and_score_it_as_the_model(untrained_model, simulated_recording, exported):
+    models = (untrained_model, exported(untrained_model))
     own, exported = (json.loads(run_script("evaluate", model, "--laps", 0.02, "--json").stdout) for model in models)
     for measure in ("distance_m", "mean_abs_cross_track_m"):
         assert exported[measure] == pytest.approx(own[measure], abs=0.05)
@@ -80,11 +80,11 @@ def test_commands_drive_and_score_it_as_the_model(untrained_model, simulated_rec
     assert exported["steering_correlation"] == pytest.approx(own["steering_correlation"], abs=0.01)
 
 
-def test_a_suite_drives_it(untrained_model, tmp_path):
+def test_a_suite_drives_it(untrained_model, exported):
     from bcclone.evaluate.suite_worker import InputFile, cached_policy
 
-    policies(untrained_model, tmp_path)
-    policy = cached_policy(InputFile.of(tmp_path / "model.onnx"), "carnd-128-rgb")  # for the other models of the suite
+    path = exported(untrained_model)
+    policy = cached_policy(InputFile.of(path), "carnd-128-rgb")  # for the other models of the suite
     assert policy.model is None
 
 

@@ -165,3 +165,19 @@ def test_a_policy_of_single_frames_keeps_none(untrained_model):
     first = policy.act(FRAMES[0])
     policy.act(FRAMES[1])
     assert policy.act(FRAMES[0]) == first
+
+
+def test_an_answer_names_every_output_of_the_network(untrained_model):
+    from bcclone.dataset.labels import LEARNED_SPEED_MPH
+    from bcclone.model.answer import OUTPUTS
+    from bcclone.model.model_file import ModelFile
+    from bcclone.model.network import build_network
+    from bcclone.model.policy import Policy, load_policy
+
+    network = build_network(outputs=len(OUTPUTS))
+    policy = Policy(ModelFile(network, Preprocessing()))
+    numbers = network(Preprocessing().apply(FRAMES[0])[np.newaxis])[0].numpy()
+    answer = policy.answer(FRAMES[0])
+    assert answer.steering == pytest.approx(float(numbers[0]), abs=1e-5)
+    assert answer.speed_mph == pytest.approx(float(numbers[1]) * LEARNED_SPEED_MPH, abs=1e-3)
+    assert load_policy(untrained_model).answer(FRAMES[0]).speed_mph is None

@@ -5,11 +5,12 @@ import pytest
 
 from bcclone.dataset.images import PRESETS
 from bcclone.lab.export_model.export_settings import FORMATS
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import run_script
 
-NAMES = ("dave-2", "chauffeur", "epoch")
+NAMES = [name for name, each in ARCHITECTURES.items() if each.preset]
 # kernel area x channels x filters + filters of each convolution, then the dense layers, by hand from the publications
 CONVOLUTIONS = {
     "dave-2": [25 * 3 * 24 + 24, 25 * 24 * 36 + 36, 25 * 36 * 48 + 48, 9 * 48 * 64 + 64, 9 * 64 * 64 + 64],
@@ -36,9 +37,8 @@ def keras():
 
 def build(name):
     from bcclone.model.network import build_network
-    from bcclone.model.published_networks import PUBLISHED
 
-    takes = PRESETS[PUBLISHED[name].preset]
+    takes = PRESETS[ARCHITECTURES[name].preset]
     return build_network(takes.height, takes.width, network=name)
 
 
@@ -83,12 +83,11 @@ def test_it_is_saved_loaded_and_exported(keras, name, kind, tmp_path):
     from bcclone.lab.export_model.export_settings import ExportModelSettings
     from bcclone.lab.export_model.model_export import export_model
     from bcclone.model.model_file import load_model_file, save_model
-    from bcclone.model.published_networks import PUBLISHED
 
-    for package in {"onnx": ("onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}.get(kind, ()):
+    for package in {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}.get(kind, ()):
         pytest.importorskip(package)
     network = build(name)
-    save_model(tmp_path / "model.h5", network, PRESETS[PUBLISHED[name].preset])
+    save_model(tmp_path / "model.h5", network, PRESETS[ARCHITECTURES[name].preset])
     images = np.random.default_rng(0).integers(0, 256, (2, *network.input_shape[1:]), dtype=np.uint8)
     loaded = load_model_file(tmp_path / "model.h5").model
     np.testing.assert_array_equal(loaded(images), network(images))
@@ -105,21 +104,14 @@ def test_epoch_with_its_34_million_weights_is_exported(keras, kind, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_images_of_another_size_and_windows_are_refused(keras, name):
     from bcclone.model.network import build_network
-    from bcclone.model.published_networks import PUBLISHED
 
-    takes = PRESETS[PUBLISHED[name].preset]
-    with pytest.raises(UserError, match=f"have 64x64; make the store with: .*--preprocess {PUBLISHED[name].preset}"):
+    takes = PRESETS[ARCHITECTURES[name].preset]
+    with pytest.raises(
+        UserError, match=f"have 64x64; make the store with: .*--preprocess {ARCHITECTURES[name].preset}"
+    ):
         build_network(64, 64, network=name)
     with pytest.raises(UserError, match="takes single frames; leave out --seq-length"):
         build_network(takes.height, takes.width, 3, name)
-
-
-def test_all_of_them_can_be_chosen_and_have_a_preset(keras):
-    from bcclone.model.published_networks import PUBLISHED
-    from bcclone.train import train_settings as settings
-
-    assert tuple(PUBLISHED) == settings.PUBLISHED
-    assert all(published.preset in PRESETS for published in PUBLISHED.values())
 
 
 def test_augmentation_changes_all_rows_that_they_see():
@@ -132,9 +124,8 @@ def test_augmentation_changes_all_rows_that_they_see():
 @pytest.mark.parametrize("name", ["dave-2", pytest.param("chauffeur", marks=pytest.mark.long)])
 def test_model_py_trains_it_on_a_store_of_its_preset(keras, name, simulated_recording, tmp_path):
     from bcclone.model.model_file import load_model_file
-    from bcclone.model.published_networks import PUBLISHED
 
-    preset = PUBLISHED[name].preset
+    preset = ARCHITECTURES[name].preset
     run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5", "--preprocess", preset)
     options = ("--network", name, "--epochs", 1, "--no-plots", "--runs", tmp_path / "runs")
     run_script("model.py", tmp_path / "data.h5", "-o", tmp_path / "model.h5", *options)

@@ -73,8 +73,8 @@ def test_a_network_that_combines_frames_drives_by_windows(layers):
 
 
 def test_the_layers_of_a_frame_are_those_before_anything_that_sees_the_window(layers):
+    from bcclone.model.layer_kinds import frame_layers
     from bcclone.model.network import build_network
-    from bcclone.model.recurrent import frame_layers
 
     names = [layer.name for layer in frame_layers(build_network(seq_length=2, network="lstm"))]
     assert names[:3] == ["crop", "normalize", "conv1"]

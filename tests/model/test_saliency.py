@@ -234,8 +234,8 @@ def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_wi
 
 
 def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame(saliency):
+    from bcclone.model.layer_kinds import frame_layers
     from bcclone.model.network import build_network
-    from bcclone.model.recurrent import frame_layers
 
     recurrent, single = build_network(seq_length=3, network="gru"), build_network()
     for layer, own in zip(single.layers, frame_layers(recurrent), strict=False):

@@ -405,8 +405,8 @@ def test_a_network_of_windows_gets_the_windows_of_its_feed(subject, store, tmp_p
 
 @pytest.mark.parametrize("network", ["cnn", "gru"])
 def test_activations_of_a_window_are_the_outputs_of_the_convolutions(subject, network):
+    from bcclone.model.layer_kinds import frame_layers
     from bcclone.model.network import build_network
-    from bcclone.model.recurrent import frame_layers
     from bcclone.pictures.plots.activations import activations
 
     model = build_network(seq_length=3, network=network)

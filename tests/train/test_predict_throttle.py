@@ -72,7 +72,7 @@ def test_it_drives_as_fast_as_it_has_learned_and_no_faster_than_asked(trained):
 
 @pytest.mark.slow
 def test_an_exported_network_predicts_the_speed_too(trained, tmp_path):
-    pytest.importorskip("onnx")
+    pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
     from bcclone.model.policy import load_policy
 
@@ -132,4 +132,4 @@ def test_a_published_network_predicts_the_steering_alone():
     from bcclone.model.network import build_network
 
     with pytest.raises(UserError, match="dave-2 predicts the steering alone; leave out --predict"):
-        build_network(66, 200, network="dave-2", learned=2)
+        build_network(66, 200, network="dave-2", outputs=2)

@@ -1,22 +1,15 @@
 """Export a model: write it in a format of other programs, and compare that file with the model before it is kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bcclone.lab.export_model.export_settings import FORMATS, LITERT, ONNX, SAVED_MODEL, ExportModelSettings
-from bcclone.lab.export_model.onnx_graph import load_onnx
-from bcclone.lab.export_model.runtimes import litert_interpreter, open_exported
-from bcclone.model.onnx_model import Signature, load_onnxruntime
+from bcclone.lab.export_model.runtimes import litert_interpreter, load_tf2onnx
+from bcclone.model.onnx_model import load_onnxruntime
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 
-if TYPE_CHECKING:
-    from bcclone.dataset.images import Image
-    from bcclone.model.model_file import ModelFile
-
-TOLERANCE = 1e-5  # of the steering, which is -1 to 1
 _FRAMES = 20
 _SAVED_MODEL_FILE = "saved_model.pb"
 
@@ -57,7 +50,8 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
-    from bcclone.lab.export_model.comparison import noise_frames
+    from bcclone.lab.export_model.comparison import check_answers, noise_frames, signature_of
+    from bcclone.lab.export_model.exported_files import write_exported
     from bcclone.model.model_file import load_model_file
 
     file = load_model_file(settings.model, settings.preprocess)
@@ -66,12 +60,7 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
         notify(f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside")
         write_exported(new, settings.to, file, signature)
         notify(f"comparing its answers with those of the model on {_FRAMES} frames of noise")
-        difference = difference_of(new, settings.to, file, noise_frames(_FRAMES, signature))
-        if not difference <= TOLERANCE:
-            raise UserError(
-                f"{output}: not written, because its answers differ by {difference:.2g} from those of "
-                f"{settings.model}, more than {TOLERANCE:g}; export it with another --to, and report this"
-            )
+        difference = check_answers(new, settings, file, noise_frames(_FRAMES, signature))
         size = sum(each.stat().st_size for each in (new, *new.rglob("*")) if each.is_file())
     return ExportModelResult(
         model=str(settings.model),
@@ -86,39 +75,10 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
     )
 
 
-def signature_of(file: "ModelFile") -> Signature:
-    """Return the inputs and outputs that a model has when it is exported."""
-    from bcclone.model.recurrent import steps_of
-
-    steps = steps_of(file.model)
-    frame = (file.preprocessing.frame_height, file.preprocessing.frame_width)
-    return Signature(file.seq_length, steps.state_sizes if steps else (), frame, file.learned)
-
-
-def write_exported(path: Path, kind: str, file: "ModelFile", signature: Signature) -> None:
-    """Write a model in a format; raises UserError for layers that the format lacks."""
-    from bcclone.lab.export_model.onnx_file import onnx_content
-    from bcclone.lab.export_model.tensorflow_files import litert_content, write_saved_model
-
-    if kind == ONNX:
-        path.write_bytes(onnx_content(file, signature))
-    elif kind == LITERT:
-        path.write_bytes(litert_content(file, signature))
-    else:
-        write_saved_model(path, file, signature)
-
-
-def difference_of(path: Path, kind: str, file: "ModelFile", frames: "Sequence[Image]") -> float:
-    """Return the greatest difference between the answers of an exported file and those of its model on these frames."""
-    from bcclone.lab.export_model.comparison import greatest_difference, inputs_of, own_run
-
-    return greatest_difference(own_run(file), open_exported(path, kind), inputs_of(signature_of(file), frames))
-
-
 def _check_packages(kind: str) -> None:
     """Raise UserError when a package is missing that writes a format, or runs it for the comparison."""
     if kind == ONNX:
-        load_onnx()
+        load_tf2onnx()
         load_onnxruntime()
     elif kind == LITERT:
         litert_interpreter()

@@ -1,4 +1,4 @@
-"""Run an exported file: the inputs of its signature by name -> its outputs by name."""
+"""The packages that write exported files and run them; a run takes inputs by name and returns outputs by name."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,10 +43,19 @@ def _open_saved_model(path: Path) -> Run:
     function = loaded.signatures["serving_default"]
 
     def run(inputs: Inputs, keep: Any = loaded) -> Outputs:  # the function does not keep what it belongs to
-        found = function(**{name: tf.constant(value) for name, value in inputs.items()})
-        return {name: value.numpy() for name, value in found.items()}
+        outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
 
     return run
+
+
+def load_tf2onnx() -> Any:
+    """Return the package tf2onnx, which writes ONNX files; raises UserError where it is missing."""
+    try:
+        import tf2onnx
+    except ImportError:
+        raise UserError("writing ONNX needs another package: pip install 'bcclone[onnx]'") from None
+    return tf2onnx
 
 
 def litert_interpreter() -> Any:

@@ -39,12 +39,12 @@ def is_mirrored(stored: StoredModel) -> bool:
 
 def has_channels_first(leaves: Sequence[Leaf]) -> bool:
     """Return whether the layers have the channels first; raises UnsupportedModel when some do and others do not."""
-    found = {is_first: leaf for leaf in leaves if leaf.kind != "Flatten" for is_first in _orders(leaf)}
-    if len(found) == 2:
+    orders = {is_first: leaf for leaf in leaves if leaf.kind != "Flatten" for is_first in _orders(leaf)}
+    if len(orders) == 2:
         raise UnsupportedModel(
-            f"{found[True]} has its channels first and {found[False]} has them last; expected one of both"
+            f"{orders[True]} has its channels first and {orders[False]} has them last; expected one of both"
         )
-    return True in found
+    return True in orders
 
 
 def _orders(leaf: Leaf) -> Iterator[bool]:
@@ -89,11 +89,11 @@ def in_tensorflow_order(
     leaf: Leaf, arrays: Sequence[Float32Array], mirrored: bool, channels_first: bool
 ) -> list[Float32Array]:
     """Return the arrays of a layer as TensorFlow has them: kernels (rows, columns, channels, filters), not mirrored."""
-    found = list(arrays)
-    if leaf.kind not in ("Conv2D", "Convolution2D") or not found or found[0].ndim != 4:
-        return found
+    ordered = list(arrays)
+    if leaf.kind not in ("Conv2D", "Convolution2D") or not ordered or ordered[0].ndim != 4:
+        return ordered
     if channels_first and "nb_filter" in leaf.config:  # Keras 1; later ones always have rows and columns first
-        found[0] = found[0].transpose(2, 3, 1, 0)
+        ordered[0] = ordered[0].transpose(2, 3, 1, 0)
     if mirrored:
-        found[0] = np.ascontiguousarray(found[0][::-1, ::-1])
-    return found
+        ordered[0] = np.ascontiguousarray(ordered[0][::-1, ::-1])
+    return ordered

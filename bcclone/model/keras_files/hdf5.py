@@ -50,22 +50,22 @@ def read_layers(file: h5py.File) -> Weights:
     """Return the arrays of each layer, by its name, in the order of the file; raises UnsupportedModel."""
     group = _member_of(file, "model_weights") if file.get("model_weights", getlink=True) is not None else file
     folders = {name: _member_of(group, name) for name in _names(group, "layer_names")}
-    found: dict[str, list[tuple[str, h5py.Dataset]]] = {}
+    datasets: dict[str, list[tuple[str, h5py.Dataset]]] = {}
     for name, folder in folders.items():
         if not isinstance(folder, h5py.Group):
             raise UnsupportedModel(f"{name[:60]!r} is not a group of weights")
-        found[name] = [(path, _array(path, _member_of(folder, path))) for path in _names(folder, "weight_names")]
-    return _read(found)
+        datasets[name] = [(path, _array(path, _member_of(folder, path))) for path in _names(folder, "weight_names")]
+    return _read(datasets)
 
 
 def read_folders(file: h5py.File) -> Weights:
     """Return the arrays in the model.weights.h5 of a .keras archive, by folder; raises UnsupportedModel."""
-    found: dict[str, list[tuple[str, h5py.Dataset]]] = {}
+    datasets: dict[str, list[tuple[str, h5py.Dataset]]] = {}
     for path, array in _walk(file, (), [0]):
         folder, _, number = "/".join(path).rpartition("/vars/")
         if folder and number.isdecimal():
-            found.setdefault(folder, []).append((number, _array("/".join(path), array)))
-    return _read({folder: sorted(arrays, key=lambda item: int(item[0])) for folder, arrays in found.items()})
+            datasets.setdefault(folder, []).append((number, _array("/".join(path), array)))
+    return _read({folder: sorted(arrays, key=lambda item: int(item[0])) for folder, arrays in datasets.items()})
 
 
 def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
@@ -101,15 +101,15 @@ def _walk(group: h5py.Group, path: tuple[str, ...], count: list[int]) -> Iterato
             yield (*path, name), member
 
 
-def _read(found: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weights:
+def _read(datasets: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weights:
     """Read the arrays, unless they have too many numbers in all."""
-    numbers = sum(math.prod(array.shape) for arrays in found.values() for _, array in arrays)
+    numbers = sum(math.prod(array.shape) for arrays in datasets.values() for _, array in arrays)
     if numbers > MOST_NUMBERS:
-        largest = max((array.shape for arrays in found.values() for _, array in arrays), key=math.prod)
+        largest = max((array.shape for arrays in datasets.values() for _, array in arrays), key=math.prod)
         raise UnsupportedModel(
             f"has {numbers} weights, with an array of shape {largest}; expected at most {MOST_NUMBERS}"
         )
-    return {name: [NamedArray(path, _values(path, array)) for path, array in found[name]] for name in found}
+    return {name: [NamedArray(path, _values(path, array)) for path, array in datasets[name]] for name in datasets}
 
 
 def _values(path: str, array: h5py.Dataset) -> Float32Array:
@@ -131,15 +131,15 @@ def _array(name: str, array: Any) -> h5py.Dataset:
 
 def _member_of(group: h5py.Group, path: str) -> Any:
     """Return the object at `path`, checking at each step that it is not a link."""
-    found: Any = group
+    member: Any = group
     for name in path.strip("/").split("/"):
-        link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
+        link = member.get(name, getlink=True) if isinstance(member, h5py.Group) else None
         if link is None:
             raise UnsupportedModel(f"has no weights at {path[:60]!r}")
         if not isinstance(link, h5py.HardLink):
             raise UnsupportedModel(f"{path[:60]!r} is a link, which is not followed")
-        found = found[name]
-    return found
+        member = member[name]
+    return member
 
 
 def _text(holder: h5py.Group, name: str) -> str:
@@ -158,11 +158,11 @@ def _text(holder: h5py.Group, name: str) -> str:
 def _names(group: h5py.Group, attribute: str) -> list[str]:
     if attribute not in group.attrs:
         raise UnsupportedModel(f"has no weights: {group.name[:60]!r} lacks its list {attribute}")
-    found = group.attrs.get_id(attribute)
-    if found.shape == (0,):  # Keras writes empty lists as numbers
+    stored = group.attrs.get_id(attribute)
+    if stored.shape == (0,):  # Keras writes empty lists as numbers
         return []
-    is_text = h5py.check_string_dtype(found.dtype) is not None
-    if not is_text or len(found.shape) != 1 or found.shape[0] > _MOST_NAMES:
+    is_text = h5py.check_string_dtype(stored.dtype) is not None
+    if not is_text or len(stored.shape) != 1 or stored.shape[0] > _MOST_NAMES:
         raise UnsupportedModel(f"the list {attribute} is not a list of up to {_MOST_NAMES} names")
     return [name.decode() if isinstance(name, bytes) else name for name in group.attrs[attribute]]
 

@@ -107,8 +107,8 @@ def _instructions_of(code: CodeData) -> list[Instruction]:
         if len(data) % 2:
             raise BadMarshal("half an instruction")
         pairs = list(zip(data[::2], data[1::2], strict=True))
-    found = [Instruction(names.get(number, f"instruction {number}"), argument) for number, argument in pairs]
-    return [instruction for instruction in found if instruction.name != "CACHE"]
+    instructions = [Instruction(names.get(number, f"instruction {number}"), argument) for number, argument in pairs]
+    return [instruction for instruction in instructions if instruction.name != "CACHE"]
 
 
 def _pairs_to_35(data: bytes) -> list[tuple[int, int]]:

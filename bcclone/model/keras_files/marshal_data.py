@@ -47,9 +47,9 @@ def read_code(data: bytes) -> CodeData:
     for layout in _LAYOUTS:
         reader = _Reader(data, layout)
         try:
-            found = reader.object()
-            if isinstance(found, CodeData) and reader.place == len(data):
-                return found
+            value = reader.object()
+            if isinstance(value, CodeData) and reader.place == len(data):
+                return value
         except (BadMarshal, struct.error, ValueError, IndexError, TypeError):
             continue
     raise BadMarshal("no complete function of Python 2.7 or 3.4 to 3.13")

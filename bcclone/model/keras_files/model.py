@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,26 +18,17 @@ from bcclone.model.keras_files.channel_order import (
     has_channels_first,
     is_mirrored,
 )
-from bcclone.model.keras_files.layer_types import rebuild_layer
+from bcclone.model.keras_files.layers import estimate_weights, rebuild_layer
 from bcclone.model.keras_files.stored import StoredModel
-from bcclone.model.keras_files.tree import Input, Leaf, Nest, read_tree
+from bcclone.model.keras_files.tree import Input, Leaf, Nest, RebuiltLayer, read_tree
 from bcclone.model.keras_files.weights import assign_weights
+from bcclone.model.layer_kinds import RECURRENT
 
 _MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications per frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the file
 _MOST_FRAMES = 100  # in a window of a TimeDistributed
-_RECURRENT = (keras.layers.GRU, keras.layers.LSTM, keras.layers.SimpleRNN)
 _ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # without weights
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
-
-
-@dataclass(frozen=True)
-class RebuiltLayer:
-    """A layer: its name, its type in the file, and its type now."""
-
-    name: str
-    kind: str
-    now: str
 
 
 @dataclass(frozen=True)
@@ -51,22 +42,22 @@ class RebuiltModel:
     notes: tuple[str, ...]
 
 
-def rebuild_model(stored: StoredModel, learned: Sequence[int] = (1,)) -> RebuiltModel:
+def rebuild_model(stored: StoredModel, most_outputs: int = 1) -> RebuiltModel:
     """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras.
 
-    learned: how many numbers it may predict.
+    most_outputs: how many numbers it may predict.
     """
-    nest, given = read_tree(json.loads(stored.texts["model_config"]))
+    nest, start = read_tree(json.loads(stored.texts["model_config"]))
     leaves = list(nest.leaves())
     first, mirrored = has_channels_first(leaves), is_mirrored(stored)
     if mirrored:
         for leaf in leaves:
             check_mirrored(leaf)
     budget = max(_SURELY_AFFORDABLE, sum(array.values.size for arrays in stored.weights.values() for array in arrays))
-    builder = _Builder(_channels_last(given, first), given.dtype, first, budget)
+    builder = _Builder(_channels_last(start, first), start.dtype, first, budget)
     for leaf in leaves:
         builder.add(leaf)
-    model = builder.finish(nest, learned)
+    model = builder.finish(nest, most_outputs)
     assign_weights(nest, builder.rebuilt, stored, mirrored, first)
     notes = [*builder.notes]
     notes += ["channels first: rebuilt with channels last"] if first else []
@@ -83,12 +74,12 @@ def _describe(leaf: Leaf, layer: keras.Layer) -> RebuiltLayer:
     return RebuiltLayer(leaf.name, kind, now)
 
 
-def _channels_last(given: Input, first: bool) -> Shape:
-    if first and len(given.shape) == 3:
-        return (None, *given.shape[1:], given.shape[0])
+def _channels_last(start: Input, first: bool) -> Shape:
+    if first and len(start.shape) == 3:
+        return (None, *start.shape[1:], start.shape[0])
     if first:
-        raise UnsupportedModel(f"its input has the shape {given.shape} with channels first, which is not supported")
-    return (None, *given.shape)
+        raise UnsupportedModel(f"its input has the shape {start.shape} with channels first, which is not supported")
+    return (None, *start.shape)
 
 
 class _Builder:
@@ -135,11 +126,11 @@ class _Builder:
         if (dtype := dtype_of(leaf.config.get("dtype"))) != "float32" and leaf.kind != "InputLayer":
             self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
 
-    def finish(self, nest: Nest, learned: Sequence[int]) -> keras.Model:
+    def finish(self, nest: Nest, most_outputs: int) -> keras.Model:
         """Return the model with initial weights; raises UnsupportedModel when it predicts another number of numbers."""
         if self._gathered_name:
             self._end_frames()
-        if self.shape not in [(None, each) for each in learned]:
+        if self.shape not in [(None, count) for count in range(1, most_outputs + 1)]:
             raise UnsupportedModel(
                 f"the network has an output of shape {self.shape[1:]}, expected 1 number, the steering"
             )
@@ -173,11 +164,11 @@ class _Builder:
         if flattens_channels_first(flatten.config):
             self._append(keras.layers.Permute((3, 1, 2), name=self._free_name(f"{flatten.name}_order", "order")))
 
-    def _free_name(self, wanted: str, otherwise: str) -> str:
+    def _free_name(self, name: str, otherwise: str) -> str:
         layers = [*self._layers, *self._gathered]
         taken = {layer.name for layer in layers} | {"frame", self._gathered_name}
-        wanted = wanted if _NAME.fullmatch(wanted) else otherwise
-        return wanted if wanted not in taken else f"{wanted}_{len(layers)}"
+        name = name if _NAME.fullmatch(name) else otherwise
+        return name if name not in taken else f"{name}_{len(layers)}"
 
     def _append(self, layer: keras.Layer) -> None:
         """Append a layer, after checking the sizes of its output and its weights."""
@@ -185,9 +176,9 @@ class _Builder:
         extents = [extent or 0 for extent in output[1:]]
         if not extents or min(extents) < 1 or math.prod(extents) * self._frames > _LARGEST_OUTPUT:
             raise UnsupportedModel(f"makes {output[1:]} of {self.shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers")
-        weights = _weights_of(layer, self.shape, extents)
+        weights = estimate_weights(layer, self.shape[-1] or 0, extents)
         self._weights += weights
-        steps = (self.shape[1] or 1) if isinstance(layer, _RECURRENT) else math.prod(extents[:-1])
+        steps = (self.shape[1] or 1) if isinstance(layer, RECURRENT) else math.prod(extents[:-1])
         self._products += weights * steps * self._frames
         if self._weights > min(self.budget, _MOST_WEIGHTS):
             raise UnsupportedModel(
@@ -205,25 +196,3 @@ def _without_activation_layer(config: Mapping[str, Any]) -> tuple[Mapping[str, A
     if not isinstance(activation, dict) or activation.get("class_name") not in _ACTIVATION_LAYERS:
         return config, None
     return {**config, "activation": "linear"}, activation
-
-
-def _weights_of(layer: keras.Layer, shape: Shape, extents: list[int]) -> int:
-    """Estimate the number of weights of a layer for an input of `shape`, without biases."""
-    return int(_count(layer, shape[-1] or 0, extents))
-
-
-def _count(layer: keras.Layer, channels: int, extents: list[int]) -> Any:
-    kinds = keras.layers
-    if isinstance(layer, kinds.SeparableConv2D):
-        return channels * layer.depth_multiplier * (math.prod(layer.kernel_size) + layer.filters)
-    if isinstance(layer, kinds.DepthwiseConv2D):
-        return channels * layer.depth_multiplier * math.prod(layer.kernel_size)
-    if isinstance(layer, kinds.Conv2D | kinds.Conv3D):
-        return math.prod(layer.kernel_size) * channels * layer.filters // layer.groups
-    if isinstance(layer, kinds.Dense):
-        return channels * int(layer.units)
-    if isinstance(layer, _RECURRENT):
-        return 4 * int(layer.units) * (channels + int(layer.units))
-    if isinstance(layer, kinds.PReLU):
-        return math.prod(extents)
-    return 4 * channels if isinstance(layer, kinds.BatchNormalization) else 0

@@ -72,6 +72,15 @@ class Input:
     dtype: str
 
 
+@dataclass(frozen=True)
+class RebuiltLayer:
+    """A layer: its name, its type in the file, and its type now."""
+
+    name: str
+    kind: str
+    now: str
+
+
 def read_tree(config: Mapping[str, Any]) -> tuple[Nest, Input]:
     """Return the model's layers and its input; raises UnsupportedModel, LookupError, TypeError and other errors."""
     nest = _nest(config, 0)
@@ -170,13 +179,13 @@ def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
     tensors, others = [], []
     for node in nodes:
         if isinstance(node, dict):  # Keras 3
-            given = [value for several in node["args"] for value in (several if _are_tensors(several) else [several])]
-            if given and not isinstance(given[0], dict):  # 1 - x is not x - 1
+            values = [value for several in node["args"] for value in (several if _are_tensors(several) else [several])]
+            if values and not isinstance(values[0], dict):  # 1 - x is not x - 1
                 raise UnsupportedModel(
                     f"layer {_name(item)[:60]!r} computes with a number before its input, which is not supported"
                 )
-            tensors += [str(value["config"]["keras_history"][0]) for value in given if isinstance(value, dict)]
-            others += [value for value in given if not isinstance(value, dict)]
+            tensors += [str(value["config"]["keras_history"][0]) for value in values if isinstance(value, dict)]
+            others += [value for value in values if not isinstance(value, dict)]
             keywords = node.get("kwargs") or {}
         else:
             calls = [node] if node and isinstance(node[0], str) else node

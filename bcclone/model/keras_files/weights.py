@@ -23,8 +23,8 @@ def assign_weights(model: Nest, layers: Layers, stored: StoredModel, mirrored: b
     used: set[int] = set()
     in_folders = any(_OF_ARCHIVE.match(folder) for folder in stored.weights)
     taken = _by_folder(model, "", layers, stored.weights) if in_folders else _by_name(model, layers, stored.weights)
-    for leaf, found in taken:
-        arrays = in_tensorflow_order(leaf, [array.values for array in found], mirrored, channels_first)
+    for leaf, named in taken:
+        arrays = in_tensorflow_order(leaf, [array.values for array in named], mirrored, channels_first)
         expected = [tuple(weight.shape) for weight in layers[leaf].weights]
         if [array.shape for array in arrays] != expected:
             shapes = ", ".join(str(array.shape) for array in arrays) or "none"
@@ -32,9 +32,9 @@ def assign_weights(model: Nest, layers: Layers, stored: StoredModel, mirrored: b
                 f"{leaf}: its weights have the shapes {shapes}, expected {', '.join(map(str, expected))}"
             )
         layers[leaf].set_weights(arrays)
-        used.update(id(array) for array in found)
-    for folder, given in stored.weights.items():
-        if any(id(array) not in used for array in given):
+        used.update(id(array) for array in named)
+    for folder, left in stored.weights.items():
+        if any(id(array) not in used for array in left):
             raise UnsupportedModel(f"holds weights of {folder[:60]!r}, for which its network has no layer")
 
 
@@ -62,15 +62,15 @@ def _unnamed(nest: Nest, node: Nest, layers: Layers, weights: Weights) -> Sequen
 
 def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> Iterator[tuple[Leaf, Sequence[NamedArray]]]:
     """Divide the arrays of a model within the model: first all that are trained, then all that are not."""
-    found: dict[Leaf, list[NamedArray]] = {leaf: [] for leaf in nest.leaves()}
+    divided: dict[Leaf, list[NamedArray]] = {leaf: [] for leaf in nest.leaves()}
     for trained in (True, False):
-        for leaf, own in found.items():
+        for leaf, own in divided.items():
             weights = layers[leaf].trainable_weights if trained else layers[leaf].non_trainable_weights
             own += arrays[: len(weights)]
             del arrays[: len(weights)]
     if arrays:
         raise UnsupportedModel(f"holds more weights of {nest.name[:60]!r} than its network has")
-    yield from found.items()
+    yield from divided.items()
 
 
 def _by_folder(

@@ -10,7 +10,7 @@ from keras import layers
 from matplotlib.patches import Rectangle
 
 from bcclone.dataset.images import Image, Preprocessing
-from bcclone.model.recurrent import frame_layers
+from bcclone.model.layer_kinds import frame_layers
 from bcclone.model.saliency import cropped_edges, seen_region
 from bcclone.pictures.plots.style import RED, new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn, Subject

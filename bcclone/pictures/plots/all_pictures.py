@@ -1,15 +1,18 @@
 """Draw all pictures of a model file: find its samples and its run, and load TensorFlow before Keras is imported."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import OpenStore, open_if_store
+from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.pictures.plots.plot_settings import PlotResult, PlotSettings
 from bcclone.system.errors import UserError
+from bcclone.system.settings import current_names
 from bcclone.train.history import START_NAME, read_history
 
 if TYPE_CHECKING:
@@ -37,10 +40,17 @@ def draw_all(
         folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
         history = read_history(run / "history.csv") if run else []
         _make_folder(folder)
-        trained = file.training
-        zero_fraction = trained.zero_fraction if settings.zero_fraction is None else settings.zero_fraction
-        subject = Subject(file, data, history, settings.seed, zero_fraction, trained.augmentation)
+        augmentation, zero_fraction = _trained_with(file.training.settings)
+        zero_fraction = zero_fraction if settings.zero_fraction is None else settings.zero_fraction
+        subject = Subject(file, data, history, settings.seed, zero_fraction, augmentation)
         return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
+
+
+def _trained_with(settings: Mapping[str, Any]) -> tuple[AugmentSettings, float]:
+    """Return the augmentation, off if it is not stated, and the largest fraction of samples with zero steering."""
+    stored, names = current_names(settings), [each.name for each in fields(AugmentSettings)]
+    augmentation = {"augment": False} | {name: stored[name] for name in names if name in stored}
+    return AugmentSettings(**augmentation), float(stored.get("zero_fraction", 1.0))
 
 
 def _find_run(model: Path, runs: Path) -> Path | None:

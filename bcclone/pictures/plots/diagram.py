@@ -11,14 +11,10 @@ from keras import layers
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 
+from bcclone.model.layer_kinds import keeps_pixels
 from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, new_figure, save
 from bcclone.pictures.plots.subject import Subject
 
-# layers that are only noted at the box before them, unless they change the shape
-_SHAPELESS = (
-    layers.Dropout, layers.SpatialDropout2D, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU,
-    layers.Lambda, layers.Rescaling, layers.BatchNormalization,
-)  # fmt: skip
 # units of the picture
 _TALLEST, _LONGEST = 3.3, 2.1  # highest box of an image, its depth included, and of a vector
 _STEP = 1.35  # between the middles of two boxes
@@ -47,7 +43,7 @@ def stages_of(model: keras.Model) -> list[Stage]:
     stages = [Stage("input", "", tuple(given[1:]), str(model.inputs[0].dtype), 0)]
     for layer, shape in _layers_of(model):
         parameters = int(layer.count_params())
-        if isinstance(layer, _SHAPELESS) and shape == stages[-1].shape:
+        if keeps_pixels(layer) and shape == stages[-1].shape:
             last = stages[-1]
             notes = (*last.notes, _note(layer))
             stages[-1] = Stage(last.name, last.kind, shape, last.detail, last.parameters + parameters, notes)

@@ -11,7 +11,7 @@ from bcclone.dataset.images import Image, seen_rows
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.augment.parameters import draw
 from bcclone.feed.selection import augmentation_inputs_of
-from bcclone.model.published_networks import PUBLISHED
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.pictures.plots.predictions import predict
 from bcclone.pictures.plots.style import BLUE, GRAY, new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn, SampleFrames, Subject
@@ -80,7 +80,8 @@ def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
     data, sample = subject.frames.data, subject.frames.table[[index] * _AUGMENTED]
     images = subject.frames.inputs(np.full(_AUGMENTED, index), data.preprocessing)
     into, steering = np.empty_like(images), sample["steering"][:, np.newaxis]
-    rows = slice(None) if subject.file.training.network in PUBLISHED else seen_rows(data.preprocessing.height)
+    architecture = ARCHITECTURES.get(subject.file.training.network or "")
+    rows = slice(None) if architecture and architecture.preset else seen_rows(data.preprocessing.height)
     augmenter, inputs = CpuAugmenter(subject.augment, data.preprocessing, rows), augmentation_inputs_of(data, sample)
     draws = draw(_AUGMENTED, (subject.seed, index))
     changed = augmenter.augment(images, steering, inputs, draws, into)[:, 0]

@@ -1,6 +1,7 @@
 """Exported models answer as the models that they were made from."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,10 +9,15 @@ import pytest
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
 from bcclone.lab.export_model.runtimes import open_exported
+from bcclone.simulator.car import start_on
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, run_script, shared
+from tests.lab.export_model.exports import exported_once
 
-PACKAGES = {"onnx": ("onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "saved-model": ()}
+PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "saved-model": ()}
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
 LAKE = ROOT / "models" / "lake.h5"
 YUV = "nvidia-66x200-yuv"
@@ -27,41 +33,41 @@ def kind(request):
 
 @pytest.fixture
 def onnx():
-    pytest.importorskip("onnxruntime")
+    for package in PACKAGES["onnx"]:
+        pytest.importorskip(package)
     return pytest.importorskip("onnx")
 
 
-def exported(model, kind, folder, preprocess=None):
-    output = folder / f"exported{FORMATS[kind][0]}"
-    result = export_model(ExportModelSettings(model, kind, output, preprocess=preprocess))
-    assert result.greatest_difference <= MOST
-    return result, open_exported(output, kind)
+@pytest.fixture
+def exported(tmp_path_factory):
+    return lambda model, kind: exported_once(tmp_path_factory, model, kind)
 
 
 def answers(policy, frames):
     return [policy.act(frame) for frame in frames]
 
 
-def test_an_exported_model_takes_camera_frames_and_answers_as_the_model(kind, untrained_model, tmp_path):
+def test_an_exported_model_takes_camera_frames_and_answers_as_the_model(kind, untrained_model, exported):
     from bcclone.model.policy import load_policy
 
-    result, run = exported(untrained_model, kind, tmp_path)
-    assert (result.inputs, result.outputs) == ({"frame": (160, 320, 3)}, {"steering": (1,)})
+    run = open_exported(exported(untrained_model, kind), kind)
     found = [float(run({"frame": frame[np.newaxis]})["steering"][0, 0]) for frame in FRAMES]
     assert found == pytest.approx(answers(load_policy(untrained_model), FRAMES), abs=MOST)
 
 
-def test_a_network_of_windows_takes_camera_frames_oldest_first(kind, untrained_window_model, tmp_path):
+def test_a_network_of_windows_takes_camera_frames_oldest_first(kind, untrained_window_model, exported):
     from bcclone.model.policy import load_policy
 
-    result, run = exported(untrained_window_model, kind, tmp_path)
-    assert result.inputs == {"frame": (3, 160, 320, 3)}
+    run = open_exported(exported(untrained_window_model, kind), kind)
     last = answers(load_policy(untrained_window_model), FRAMES[:3])[-1]
     assert float(run({"frame": FRAMES[np.newaxis, :3]})["steering"][0, 0]) == pytest.approx(last, abs=MOST)
 
 
 def test_a_recurrent_network_takes_one_frame_and_its_states(kind, untrained_recurrent_model, tmp_path):
-    result, run = exported(untrained_recurrent_model, kind, tmp_path)
+    output = tmp_path / f"exported{FORMATS[kind][0]}"
+    result = export_model(ExportModelSettings(untrained_recurrent_model, kind, output))
+    assert result.greatest_difference <= MOST
+    run = open_exported(output, kind)
     names = [name for name in result.inputs if name != "frame"]
     assert [f"next_{name}" for name in names] == [name for name in result.outputs if name != "steering"]
     before = {name: np.zeros((1, *result.inputs[name]), np.float32) for name in names}
@@ -75,16 +81,18 @@ def test_a_model_of_another_program_is_exported_with_its_preprocessing(kind, tmp
 
     for number, model in enumerate(sorted(shared("legacy_models").glob("*.h5"))):
         (folder := tmp_path / str(number)).mkdir()
-        _, run = exported(model, kind, folder, preprocess=YUV)
+        output = folder / f"exported{FORMATS[kind][0]}"
+        export_model(ExportModelSettings(model, kind, output, preprocess=YUV))
+        run = open_exported(output, kind)
         found = [float(run({"frame": frame[np.newaxis]})["steering"][0, 0]) for frame in FRAMES]
         assert found == pytest.approx(answers(load_policy(model, YUV), FRAMES), abs=MOST)
 
 
 @pytest.fixture(scope="module")
 def thousand_frames():
-    from benchmarks.exporting import lake_frames
-
-    return lake_frames(1000)
+    renderer, track = Renderer("lake", Conditions()), load_track("lake")
+    places = np.linspace(0, track.length_m, 1000, endpoint=False)
+    return [renderer.frame(start_on(track, along_m=along)) for along in places]
 
 
 @pytest.mark.long
@@ -105,7 +113,9 @@ def difference_on(kind, frames, folder):
     assert len(frames) >= 100
     from bcclone.model.policy import load_policy
 
-    _, run = exported(LAKE, kind, folder)
+    output = folder / f"exported{FORMATS[kind][0]}"
+    export_model(ExportModelSettings(LAKE, kind, output))
+    run = open_exported(output, kind)
     found = [run({"frame": frame[np.newaxis]})["steering"][0, 0] for frame in frames]
     assert np.ptp(found) > 0.1  # the frames differ
     return np.max(np.abs(np.subtract(found, answers(load_policy(LAKE), frames))))
@@ -115,13 +125,14 @@ def test_the_command_prints_what_it_wrote(untrained_model, onnx, tmp_path):
     done = run_script("export", untrained_model, "-o", tmp_path / "model.onnx", "--to", "onnx", "--json")
     result = json.loads(done.stdout)
     assert (tmp_path / "model.onnx").stat().st_size == pytest.approx(1e6 * result["megabytes"], abs=1e3)
-    assert (result["to"], result["inputs"]) == ("onnx", {"frame": [160, 320, 3]})
+    assert (result["to"], result["inputs"], result["outputs"]) == ("onnx", {"frame": [160, 320, 3]}, {"steering": [1]})
     assert result["greatest_difference"] <= MOST
 
 
-def test_an_existing_export_is_overwritten_only_by_force(kind, untrained_model, tmp_path):
-    exported(untrained_model, kind, tmp_path)
-    output = tmp_path / f"exported{FORMATS[kind][0]}"
+def test_an_existing_export_is_overwritten_only_by_force(kind, untrained_model, exported, tmp_path):
+    before = exported(untrained_model, kind)
+    output = tmp_path / before.name
+    (shutil.copytree if before.is_dir() else shutil.copy)(before, output)
     with pytest.raises(UserError, match=r"exists already; overwrite it with --force"):
         export_model(ExportModelSettings(untrained_model, kind, output))
     export_model(ExportModelSettings(untrained_model, kind, output, force=True))
@@ -150,17 +161,17 @@ def test_a_name_with_the_ending_of_another_format_is_refused(untrained_model, ki
         export_model(ExportModelSettings(untrained_model, kind, tmp_path / name))
 
 
-def test_an_exported_file_is_no_model_to_train_or_to_export(untrained_model, onnx, tmp_path):
-    exported(untrained_model, "onnx", tmp_path)
-    done = run_script("export", tmp_path / "exported.onnx", "-o", tmp_path / "again.onnx", "--to", "onnx", code=1)
+def test_an_exported_file_is_no_model_to_train_or_to_export(untrained_model, onnx, exported, tmp_path):
+    done = run_script(
+        "export", exported(untrained_model, "onnx"), "-o", tmp_path / "again.onnx", "--to", "onnx", code=1
+    )
     assert "name the .h5 that it was made from" in done.stderr
 
 
-def test_the_onnx_file_states_its_preprocessing_and_training(untrained_model, onnx, tmp_path):
+def test_the_onnx_file_states_its_preprocessing_and_training(untrained_model, onnx, exported):
     from bcclone.dataset.images import Preprocessing
 
-    exported(untrained_model, "onnx", tmp_path)
-    stored = {each.key: each.value for each in onnx.load(tmp_path / "exported.onnx").metadata_props}
+    stored = {each.key: each.value for each in onnx.load(exported(untrained_model, "onnx")).metadata_props}
     assert Preprocessing.from_json(stored["bcclone_preprocessing"]) == Preprocessing()
     assert stored["bcclone_seq_length"] == "1"
     assert isinstance(json.loads(stored["bcclone_training"]), dict)
@@ -168,7 +179,7 @@ def test_the_onnx_file_states_its_preprocessing_and_training(untrained_model, on
 
 def test_a_file_that_answers_otherwise_is_not_kept(onnx, untrained_model, tmp_path, monkeypatch):
     """Nothing in an export is random, so the tolerance is set to what no file can keep."""
-    monkeypatch.setattr("bcclone.lab.export_model.model_export.TOLERANCE", -1.0)
+    monkeypatch.setattr("bcclone.lab.export_model.comparison.TOLERANCE", -1.0)
     with pytest.raises(UserError, match="not written, because its answers differ"):
         export_model(ExportModelSettings(untrained_model, "onnx", tmp_path / "model.onnx"))
     assert not list(tmp_path.iterdir())

@@ -21,21 +21,24 @@ _ALL_COLOURS = 1 << 24
 
 def by_tensorflow(frames, preprocessing):
     load_tensorflow()
-    from bcclone.lab.export_model.tensorflow_frames import prepare_frames
+    from bcclone.lab.export_model.exact_frames import prepare_frames
 
     return prepare_frames(frames, preprocessing).numpy()
 
 
 def by_onnx(frames, preprocessing):
     onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
-    from bcclone.lab.export_model.onnx_frames import prepare_frames
-    from bcclone.lab.export_model.onnx_graph import Graph
+    tf2onnx = pytest.importorskip("tf2onnx")
+    load_tensorflow()
+    import tensorflow as tf
 
-    graph = Graph()
-    graph.add_input("frame", frames.shape[1:], is_frame=True)
-    graph.add_output("prepared", prepare_frames(graph, "frame", preprocessing))
-    session = onnxruntime.InferenceSession(graph.content({}), providers=["CPUExecutionProvider"])
+    from bcclone.lab.export_model.exact_frames import prepare_frames
+    from bcclone.lab.export_model.exported_files import OPSET
+
+    specs = [tf.TensorSpec((None, *frames.shape[1:]), tf.uint8, name="frame")]
+    prepare = tf.function(lambda frames: {"prepared": prepare_frames(frames, preprocessing)}, autograph=False)
+    model, _ = tf2onnx.convert.from_function(prepare, input_signature=specs, opset=OPSET)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(["prepared"], {"frame": frames})[0]
 
 

@@ -84,7 +84,7 @@ def test_the_shared_old_models_give_their_recorded_outputs(model_file):
     folder = shared("legacy_models")
     for name, record in json.loads((folder / "expected.json").read_text()).items():
         batch = np.random.default_rng(0).integers(0, 256, (8, 66, 200, 3), dtype=np.uint8)
-        model = model_file.load_model(folder / name, YUV)
+        model = model_file.load_model_file(folder / name, YUV).model
         np.testing.assert_allclose(model(batch.astype("float32"))[:, 0], record["output"], atol=1e-5)
         assert model.count_params() == record["params"]
 
@@ -183,9 +183,9 @@ def check_outputs(model_file, folder, version):
     assert expected
     for name, outputs in expected.items():
         loaded = model_file.open_model(folder / name)
-        assert loaded.found.keras_version.startswith(version)
+        assert loaded.rebuilt.keras_version.startswith(version)
         assert loaded.fitting == ("nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr")
-        np.testing.assert_allclose(loaded.found.model(recurrent_models.windows())[:, 0], outputs, atol=1e-5)
+        np.testing.assert_allclose(loaded.rebuilt.model(recurrent_models.windows())[:, 0], outputs, atol=1e-5)
 
 
 def test_recurrent_models_of_keras_2_give_the_same_outputs(model_file):
@@ -212,7 +212,7 @@ def test_an_imported_recurrent_model_drives_frame_by_frame(model_file, load, nam
 
 
 def test_consecutive_time_distributed_layers_become_one(model_file):
-    found = model_file.open_model(KERAS2 / "gru.h5").found
+    found = model_file.open_model(KERAS2 / "gru.h5").rebuilt
     assert [type(layer).__name__ for layer in found.model.layers] == ["TimeDistributed", "Dropout", "GRU", "Dense"]
     assert [layer.kind for layer in found.layers[:2]] == ["TimeDistributed(Rescaling)", "TimeDistributed(Conv2D)"]
 

@@ -1,0 +1,72 @@
+"""The networks that can be trained, as plain values by name; loads no TensorFlow.
+
+An entry here is all that a variant of the CNN takes: bcclone.model.network builds it, and the options list it.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution with a square kernel. padding: "valid", or "same" to keep the number of rows and columns."""
+
+    filters: int
+    kernel: int
+    stride: int = 1
+    padding: str = "valid"
+
+
+_CONV1, _CONV2, _CONV3 = Convolution(24, 5, 2), Convolution(36, 5, 2), Convolution(48, 5, 2)
+_CONV4 = _CONV5 = Convolution(64, 3)
+CNN = (_CONV1, _CONV2, _CONV3, _CONV4, _CONV5)
+CNN_64 = (_CONV1, _CONV2, _CONV4, _CONV5)  # 64x64 images give maps of 2x9, as 128x128 images do in CNN
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network that can be built for images of any size, or a published one for the images of its preset.
+
+    batch_norm: normalize batch by batch after each convolution; recurrent: the layer of Keras that follows the
+    convolutions of each frame, GRU or LSTM; preset: of images.PRESETS, which prepares images as the authors of a
+    published network did.
+    """
+
+    name: str
+    description: str
+    convolutions: tuple[Convolution, ...] = CNN
+    batch_norm: bool = False
+    recurrent: str = ""
+    preset: str = ""
+
+
+_ALL = (
+    Architecture("cnn", "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of cnn-64"),
+    Architecture("cnn-64", "cnn without the third convolution, for images of 64x64", CNN_64),
+    Architecture(
+        "cnn-batch-norm",
+        "cnn with batch normalization after each convolution; learns in fewer passes",
+        batch_norm=True,
+    ),
+    Architecture(
+        "gru",
+        "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state between frames",
+        recurrent="GRU",
+    ),
+    Architecture("lstm", "the same as gru, with an LSTM", recurrent="LSTM"),
+    Architecture(
+        "dave-2",
+        "DAVE-2 as published by Nvidia, for a store of the preset nvidia-66x200-yuv",
+        preset="nvidia-66x200-yuv",
+    ),
+    Architecture(
+        "chauffeur",
+        "the CNN of team Chauffeur in Udacity's challenge 2, for the preset chauffeur-120x320-yuv",
+        preset="chauffeur-120x320-yuv",
+    ),
+    Architecture(
+        "epoch",
+        "the CNN of team Epoch in Udacity's challenge 2, for the preset epoch-128x128-rgb; 34 million weights",
+        preset="epoch-128x128-rgb",
+    ),
+)
+ARCHITECTURES = {each.name: each for each in _ALL}
