@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
-from os import PathLike
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -38,7 +37,7 @@ def to_json(value: Any) -> Any:
         return {_key(key): to_json(member) for key, member in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [to_json(member) for member in value]
-    if isinstance(value, PathLike) or hasattr(value, "__fspath__") or hasattr(value, "protocol"):  # a UPath is a URL
+    if isinstance(value, Path) or hasattr(value, "protocol"):  # a UPath, whose package local paths do not load
         return str(value)
     raise TypeError(f"{value!r} is no JSON value")
 
@@ -71,9 +70,8 @@ def _read(kind: Any, stored: Any, place: str, ignore: bool) -> Any:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(stored, Mapping):
             raise _wrong(place, stored, "an object")
-        return {
-            _read_key(members[0], key, place): _read(members[1], *_member(stored, key, place), ignore) for key in stored
-        }
+        keys = {key: _read_key(members[0], key, place) for key in stored}
+        return {keys[key]: _read(members[1], *_member(stored, key, place), ignore) for key in stored}
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return _read_sequence(origin, members, stored, place, ignore)
     return _read_plain(kind, stored, place)
@@ -135,7 +133,7 @@ def _read_plain(kind: Any, stored: Any, place: str) -> Any:
         return float(stored)
     if kind is Path and isinstance(stored, str):
         return parse_location(stored)
-    if kind is not Path and isinstance(stored, kind) and (kind is bool or not isinstance(stored, bool)):
+    if kind in _NAMES and isinstance(stored, kind) and (kind is bool or not isinstance(stored, bool)):
         return stored
     raise _wrong(place, stored, _name(kind))
 
@@ -174,7 +172,7 @@ def _key(key: Any) -> str:
 
 
 def _name(kind: Any) -> str:
-    return _NAMES.get(kind) or getattr(kind, "__name__", str(kind))
+    return _NAMES.get(kind) or str(getattr(kind, "__name__", kind))
 
 
 def _wrong(place: str, stored: Any, expected: str) -> ValueError:
