@@ -13,6 +13,7 @@ import numpy as np
 
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import MOUNTS
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import evaluate_policy
@@ -115,7 +116,7 @@ def _frame_rates(renderer: Renderer, track: Track, frames: int) -> list[Measure]
 
 
 def _closed_loop(policy: SteeringPolicy) -> Measure:
-    settings = EvaluateSettings(world=WorldSettings(laps=0.2), speed_mph=20.0)
+    settings = EvaluateSettings(world=WorldSettings(laps=0.2), speed=SpeedSettings(20.0))
     begun = time.perf_counter()
     result = evaluate_policy(policy, settings)
     ratio = result.score.seconds / (time.perf_counter() - begun)
@@ -127,7 +128,7 @@ def measure_blind_drives(track: Track) -> list[Measure]:
     expert = _expert_steering(track)
     shuffled = np.random.default_rng(0).permutation(expert)
     steerings = {"no steering": [0.0], "mean steering": [float(expert.mean())], "shuffled steering": shuffled.tolist()}
-    settings = EvaluateSettings(world=WorldSettings(laps=0.14, set_back=False), speed_mph=_BLIND_SPEED_MPH)
+    settings = EvaluateSettings(world=WorldSettings(laps=0.14, set_back=False), speed=SpeedSettings(_BLIND_SPEED_MPH))
     measures = []
     for name, steering in steerings.items():
         score = evaluate_policy(Blind(steering), settings).score
