@@ -14,6 +14,10 @@ from bcclone.simulator.world_settings import WorldSettings
 MODELS = Path(__file__).parents[1] / "models"
 
 
+def drive_of(track, reverse, speed_mph, world=None):
+    return EvaluateSettings(track, reverse, SpeedSettings(speed_mph), world or WorldSettings())
+
+
 @pytest.mark.parametrize("name", ["lake.h5", "any-road.h5"])
 def test_a_shipped_model_is_small_and_contains_weights_only(name):
     assert (MODELS / name).stat().st_size < 2e6
@@ -27,12 +31,12 @@ def test_a_shipped_model_is_small_and_contains_weights_only(name):
 @pytest.mark.parametrize(
     "settings",
     [
-        EvaluateSettings("lake", False, SpeedSettings(30.0), WorldSettings(laps=0.4)),
+        drive_of("lake", False, 30.0, WorldSettings(laps=0.4)),
         pytest.param(
-            EvaluateSettings("lake", True, SpeedSettings(20.0), WorldSettings(laps=0.2, latency_ms=200)),
+            drive_of("lake", True, 20.0, WorldSettings(laps=0.2, latency_ms=200)),
             marks=pytest.mark.long,
         ),
-        pytest.param(EvaluateSettings("lake", False, SpeedSettings(30.0)), marks=pytest.mark.long),
+        pytest.param(drive_of("lake", False, 30.0), marks=pytest.mark.long),
     ],
     ids=["part of a lap", "the other way round, with 200 ms latency", "a lap"],
 )
@@ -45,13 +49,9 @@ def test_the_model_of_the_lake_drives_without_an_intervention(settings):
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param(
-            EvaluateSettings("lake", True, SpeedSettings(20.0), WorldSettings(laps=0.2)), marks=pytest.mark.slow
-        ),
-        pytest.param(
-            EvaluateSettings("random:3", False, SpeedSettings(25.0), WorldSettings(laps=0.4)), marks=pytest.mark.slow
-        ),
-        EvaluateSettings("mountain", False, SpeedSettings(15.0), WorldSettings(laps=0.1)),
+        pytest.param(drive_of("lake", True, 20.0, WorldSettings(laps=0.2)), marks=pytest.mark.slow),
+        pytest.param(drive_of("random:3", False, 25.0, WorldSettings(laps=0.4)), marks=pytest.mark.slow),
+        drive_of("mountain", False, 15.0, WorldSettings(laps=0.1)),
     ],
     ids=["the lake", "a random road", "the mountain"],
 )

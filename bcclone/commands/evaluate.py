@@ -29,7 +29,13 @@ from bcclone.commands.options import (
     results_folder,
 )
 from bcclone.drive.controller import SpeedSettings
-from bcclone.evaluate.evaluate_settings import SUITE_GROUP, SUITES, EvaluateSettings, SuiteSettings
+from bcclone.evaluate.evaluate_settings import (
+    SUITE_GROUP,
+    SUITES,
+    EvaluateSettings,
+    SuiteSettings,
+    check_simulated_speed,
+)
 from bcclone.lab.monitor.monitor_settings import WatchSettings
 from bcclone.simulator.world_settings import DISTURBANCES, TOP_SPEED_MPH, Conditions, WorldSettings
 from bcclone.system.errors import UserError
@@ -111,8 +117,10 @@ def _run_single(arguments: argparse.Namespace) -> int:
     conditions = build(Conditions, **given_for(Conditions, arguments))
     world = build(WorldSettings, **given_for(WorldSettings, arguments))
     watch = build(WatchSettings, **given_for(WatchSettings, arguments))
-    given = given_for(SpeedSettings, arguments) | {"on_doubt": watch.on_doubt}
-    speed = build(replace, EvaluateSettings.speed, **given)
+    if arguments.speed_mph is not None:
+        build(check_simulated_speed, arguments.speed_mph)
+    speed_values = given_for(SpeedSettings, arguments) | {"on_doubt": watch.on_doubt}
+    speed = build(replace, EvaluateSettings.speed, **speed_values)
     own = given_for(EvaluateSettings, arguments)
     settings = build(EvaluateSettings, speed=speed, world=world, conditions=conditions, **own)
     from bcclone.evaluate.evaluation import evaluate

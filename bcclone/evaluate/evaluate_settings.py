@@ -48,10 +48,15 @@ class EvaluateSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if not 0 < self.speed.speed_mph <= TOP_SPEED_MPH:
-            raise ValueError(f"speed {self.speed.speed_mph:g} mph, expected more than 0, up to {TOP_SPEED_MPH:g}")
+        check_simulated_speed(self.speed.speed_mph)
         if self.in_process and self.run_folder is not None:
             raise ValueError("a run is recorded by the drive server; leave --run or --in-process out")
+
+
+def check_simulated_speed(speed_mph: float) -> None:
+    """Raise ValueError for a speed that the simulated car cannot drive at."""
+    if not 0 < speed_mph <= TOP_SPEED_MPH:
+        raise ValueError(f"speed {speed_mph:g} mph, expected more than 0, up to {TOP_SPEED_MPH:g}")
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,9 @@ def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_belo
     controls = {name: control.figures() for name, control in replay_controls(reference, ReplaySettings()).items()}
     assert controls["human"].interventions == 0
     assert controls["human"].autonomy_percent == 100
-    assert controls["human"].steering.correlation == 1
+    assert controls["human"].steering_correlation == 1
     assert controls["zero"].autonomy_percent < 0
-    assert controls["zero"].steering.correlation is None
+    assert controls["zero"].steering_correlation is None
     assert controls["mean"].interventions > 0
 
 
