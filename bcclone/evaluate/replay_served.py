@@ -61,7 +61,7 @@ class RolloutWorld:
 
     def observe(self) -> CarState | None:
         """Drive to the next row that has a frame and return the car's state; None after the last one."""
-        if self.frames:
+        if self.frames and not self.rollout.ended:
             self.rollout.advance(self._steering)
         while not self.rollout.ended:
             row = self.rollout.row
