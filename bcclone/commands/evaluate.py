@@ -56,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models", type=local_path, nargs="*", metavar="MODEL", help="a model file; with --suite, one or several"
     )
     add_settings(parser, EvaluateSettings)
-    default = EvaluateSettings.speed.speed_mph
-    add_settings(parser, SpeedSettings, shown={"speed_mph": f"{default:g}; up to {TOP_SPEED_MPH:g} here"})
+    shown = f"{EvaluateSettings.speed.speed_mph:g}; the simulated car drives up to {TOP_SPEED_MPH:g}"
+    add_settings(parser, SpeedSettings, shown={"speed_mph": shown})
     add_settings(parser, WatchSettings)
     add_settings(parser, WorldSettings, only=("laps",))
     parser.add_argument(
