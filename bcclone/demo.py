@@ -123,15 +123,15 @@ class DemoResult:
         return self._seconds_to(_DRIVE)
 
     def _seconds_to(self, name: str) -> float | None:
-        names = [done.step.name for done in self.steps]
-        seconds = [done.seconds for done in self.steps[: names.index(name) + 1]]
+        names = [finished.step.name for finished in self.steps]
+        seconds = [finished.seconds for finished in self.steps[: names.index(name) + 1]]
         return sum(seconds) if all(seconds) else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
         steps = [
-            {"step": done.step.name, "made": str(done.step.makes), "seconds": round(done.seconds, 2)}
-            for done in self.steps
+            {"step": finished.step.name, "made": str(finished.step.makes), "seconds": round(finished.seconds, 2)}
+            for finished in self.steps
         ]
         return {
             "steps": steps,
@@ -149,11 +149,11 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
     notes = _Notes(settings.folder / _NOTES)
     if notes.empty and settings.folder.is_dir() and any(settings.folder.iterdir()):
         raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
-    steps, done, rerun = _steps(settings), [], False
+    steps, finished, rerun = _steps(settings), [], False
     for number, step in enumerate(steps, start=1):
         notify(f"\nstep {number} of {len(steps)}, {step.name}:")
         missing = rerun or not (notes.finished(step) and step.proof.exists())
-        begun = time.monotonic()
+        start = time.monotonic()
         if missing:
             _clear(step, notes)
             notify(f"$ {step.shown}")
@@ -161,12 +161,12 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
         else:
             notify(f"{step.makes} is complete already")
         rerun = rerun or (missing and not step.shown_only)
-        done.append(DoneStep(step, time.monotonic() - begun if missing else 0.0))
+        finished.append(DoneStep(step, time.monotonic() - start if missing else 0.0))
     (drive,) = (step for step in steps if step.name == _DRIVE)
     from bcclone.simulator.score import Score
 
     figures = json.loads(drive.proof.read_text(encoding="utf-8"))
-    return DemoResult(tuple(done), from_json(Score, figures, unknown="ignore"), figures)
+    return DemoResult(tuple(finished), from_json(Score, figures, unknown="ignore"), figures)
 
 
 def _steps(settings: DemoSettings) -> list[DemoStep]:
@@ -228,7 +228,7 @@ class _Notes:
         self._commands[step.name] = {"command": list(step.command), "finished": finished}
         write_text(self._path, json.dumps(self._commands, indent=2) + "\n")
 
-    def known(self, step: DemoStep) -> bool:
+    def has_begun(self, step: DemoStep) -> bool:
         """Return whether an earlier demo has begun the step."""
         return step.name in self._commands
 
@@ -236,7 +236,7 @@ class _Notes:
 def _clear(step: DemoStep, notes: _Notes) -> None:
     """Remove what an earlier demo left of a step; refuse to remove anything else."""
     for leftover in (step.makes, *step.side_products):
-        if leftover.exists() and not notes.known(step):
+        if leftover.exists() and not notes.has_begun(step):
             raise UserError(f"{leftover} exists, but not from a demo; choose another folder with --folder")
         if leftover.is_dir():
             shutil.rmtree(leftover)
@@ -265,8 +265,8 @@ def _run(step: DemoStep, notes: _Notes, quiet: bool) -> None:
 def show_result(result: DemoResult) -> Sequence[str]:
     """Return the lines of the final table."""
     lines = [f"{'step':<22}{'seconds':>8}  what it made"]
-    lines += [f"{done.step.name:<22}{done.seconds:>8.1f}  {done.step.makes}" for done in result.steps]
-    lines.append(f"{'total':<22}{sum(done.seconds for done in result.steps):>8.1f}")
+    lines += [f"{finished.step.name:<22}{finished.seconds:>8.1f}  {finished.step.makes}" for finished in result.steps]
+    lines.append(f"{'total':<22}{sum(finished.seconds for finished in result.steps):>8.1f}")
     picture, lap, score = result.seconds_to_first_picture, result.seconds_to_trained_lap, result.score
     if picture is not None and lap is not None:
         lines += ["", f"first moving picture after {picture:.0f} s, trained and driven after {lap:.0f} s"]

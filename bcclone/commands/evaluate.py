@@ -45,7 +45,7 @@ if TYPE_CHECKING:  # they load more than --help needs
     from bcclone.evaluate.evaluation import Evaluation
     from bcclone.evaluate.suite_task import SuiteWatch
 
-_KEPT = "drives"  # folder of the finished drives of a suite, in that of the results
+_KEPT = "drives"  # folder of the finished drives of a suite, in the folder of the results
 _SUITE_ONLY = names_in_group(SuiteSettings, SUITE_GROUP)
 _SHARED = tuple(each.name for each, _ in settings_of(SuiteSettings) if each.name not in _SUITE_ONLY)
 

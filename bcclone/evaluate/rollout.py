@@ -68,7 +68,7 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
     rows = table.iloc[first:last].to_dict("records")
     images = tuple(_images(index, row) for row in rows)
     if not any("center" in paths for paths in images):
-        missing = f"none of its centre images is in {index.folders[0]} or beside the log; put them there"
+        missing = f"none of its centre images is in {index.folders[0]} or next to the log; put them there"
         raise UserError(
             f"{log_path}: {missing if rows else 'the chosen fraction has no rows; choose another --fraction'}"
         )
@@ -100,14 +100,14 @@ def curvature(lagged: float) -> float:
 
 
 def _images(index: ImageIndex, row: Mapping[Hashable, Any]) -> Mapping[str, str]:
-    found = {camera: index.find(row[camera]) for camera in CAMERAS if row[camera]}
-    return {camera: path for camera, path in found.items() if path is not None}
+    paths = {camera: index.find(row[camera]) for camera in CAMERAS if row[camera]}
+    return {camera: path for camera, path in paths.items() if path is not None}
 
 
 def _lagged(steering: tuple[float, ...], seconds: tuple[float, ...], ends: tuple[bool, ...]) -> tuple[float, ...]:
     lagged, current, begins = [], 0.0, True
-    for wanted, passed, end in zip(steering, seconds, ends, strict=True):
-        current = wanted if begins else follow(current, wanted, passed)
+    for steered, passed, end in zip(steering, seconds, ends, strict=True):
+        current = steered if begins else follow(current, steered, passed)
         lagged.append(current)
         begins = end
     return tuple(lagged)

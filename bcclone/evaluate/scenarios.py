@@ -80,8 +80,8 @@ SCENARIOS = (
 def _testing() -> Iterator[Scenario]:
     """Yield the conditions under which studies predict failures of driving models, on the lake.
 
-    The single ones are those of SelfOracle (Stocco, Weiss, Calzana and Tonella, "Misbehaviour prediction for autonomous
-    driving systems", ICSE 2020), the graded ones those of ThirdEye (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
+    The single ones are from SelfOracle (Stocco, Weiss, Calzana and Tonella, "Misbehaviour prediction for autonomous
+    driving systems", ICSE 2020), the graded ones from ThirdEye (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
     """
     half, cycle = _SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS
     for kind in _WEATHERS:
@@ -109,7 +109,7 @@ def _weather(kind: str, strength: float, night_cycle: float = 0.0) -> Conditions
 
 
 def _roads() -> Iterator[Scenario]:
-    """Yield drives of many roads: those of the first seeds, then lake and mountain in both directions."""
+    """Yield drives of many roads: random ones of the first seeds, then lake and mountain in both directions."""
     for speed_mph in _RANDOM_MPH:
         for seed in range(_RANDOM_ROADS):
             road = f"random:{seed}"

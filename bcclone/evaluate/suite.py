@@ -55,7 +55,7 @@ def evaluate_suite(
             task = replace(task, watch=watch, inputs=(files[watch.file],))
         tasks[work, model] = task
     kept = FinishedSteps(settings.kept, Evaluation)
-    results: Results = {place: found for place, task in tasks.items() if (found := _find(kept, task))}
+    results: Results = {place: finished for place, task in tasks.items() if (finished := _find(kept, task))}
     if results:
         notify(f"{len(results)} of {len(tasks)} drives are finished already, in {settings.kept}")
     if left := {place: task for place, task in tasks.items() if place not in results}:

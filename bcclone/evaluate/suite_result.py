@@ -18,7 +18,7 @@ _TOTALS = "rows without an intervention, all interventions"
 
 
 class Ranked(Protocol):
-    """A result that can be compared with those of other models."""
+    """A result that can be compared with the results of other models."""
 
     @property
     def rank(self) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from bcclone.simulator.track import TrackPosition
 from bcclone.system.json_values import to_json
 
 INTERVENTION_SECONDS = 6.0  # cost of an intervention, as in the PilotNet paper
-# Distances from the centre line at which published studies count a failure, beside leaving the road
+# Distances from the centre line at which published studies count a failure, besides leaving the road
 FAILURE_LIMITS_M = (2.2, 2.5, 3.0)
 OFF_ROAD = "off the road"
 LAPS_DRIVEN = "laps driven"  # how a successful drive ends

@@ -1,4 +1,4 @@
-"""The folder in which a model is improved: what it was begun with, the models on the way, and one process at a time."""
+"""The folder in which a model is improved: the options, the models on the way, and one process at a time."""
 
 import hashlib
 import json

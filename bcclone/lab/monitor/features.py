@@ -1,4 +1,4 @@
-"""Kind `features`: the Mahalanobis distance of the model's own features from those of the store.
+"""Kind `features`: the Mahalanobis distance of the model's own features from the features of the store.
 
 K. Lee, K. Lee, H. Lee and J. Shin, "A simple unified framework for detecting out-of-distribution samples and
 adversarial attacks", NeurIPS 2018, https://arxiv.org/abs/1807.03888; for driving models, the surprise of J. Kim,

@@ -115,8 +115,8 @@ def recorded_drives(recordings: Sequence[str], preprocessing: Preprocessing) -> 
     for recording in recordings:
         log = find_log(recording)
         index, rows = ImageIndex(log), read_log(log).rows
-        found = [index.find(name) for name in rows["center"]]
-        images = (preprocessing.apply(decode_jpeg(Path(path).read_bytes())) for path in found if path is not None)
+        paths = [index.find(name) for name in rows["center"]]
+        images = (preprocessing.apply(decode_jpeg(Path(path).read_bytes())) for path in paths if path is not None)
         yield NominalDrive(images, _rate(rows["time_ms"].to_numpy()))
 
 
